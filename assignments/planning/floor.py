@@ -1,0 +1,161 @@
+"""A restaurant's floor: tables, which of them may be joined, and the services they are laid for."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import time
+from functools import cached_property
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+EVERY_WEEKDAY = frozenset(range(7))
+
+
+class InvalidFloorError(ValueError):
+    """The host's floor contradicts itself; the message names the table, join or service at fault."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One table. ``min_party`` and ``max_party`` bound the party that may sit at it alone."""
+
+    ref: str
+    name: str
+    seats: int
+    zone_ref: str | None = None
+    min_party: int = 1
+    max_party: int | None = None
+    active: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Join:
+    """Tables that the host lists as joinable, whose seats need not be the sum (two round 4-tops may seat 6)."""
+
+    table_refs: frozenset[str]
+    seats: int
+    min_party: int = 1
+    max_party: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnTime:
+    """Parties of up to ``max_party`` covers keep a table for ``minutes``."""
+
+    max_party: int
+    minutes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServicePeriod:
+    """A service such as dinner, in the restaurant's local time; ``ends <= starts`` means past midnight.
+
+    ``turn_times`` ascend by ``max_party``; a larger party than the last row names keeps the last row's minutes.
+    ``weekdays`` are those (Monday is 0) on which the service starts.
+    """
+
+    key: str
+    starts: time
+    ends: time
+    turn_times: tuple[TurnTime, ...]
+    allow_overrun: bool = False
+    buffer_before_minutes: int = 0
+    buffer_after_minutes: int = 0
+    weekdays: frozenset[int] = EVERY_WEEKDAY
+
+    def turn_minutes(self, party: int) -> int:
+        """Minutes that a party of ``party`` covers keeps its table, buffers not included."""
+        for turn in self.turn_times:
+            if party <= turn.max_party:
+                return turn.minutes
+        return self.turn_times[-1].minutes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """Everything about a restaurant that planning needs and that bookings do not change.
+
+    ``adjacent`` holds unordered pairs of table refs; joins of 2..k tables are the connected sets of one zone.
+    ``outside_service_minutes``: how long before a service starts (or after the last one ends) a booking still counts
+    as that service's; further out nobody is there to serve it.
+
+    Raises InvalidFloorError when it contradicts itself (unknown or repeated tables, no turn times, unknown timezone).
+    """
+
+    restaurant_ref: str
+    timezone: str
+    tables: tuple[Table, ...]
+    services: tuple[ServicePeriod, ...]
+    adjacent: frozenset[frozenset[str]] = frozenset()
+    joins: tuple[Join, ...] = ()
+    outside_service_minutes: int = 120
+
+    def __post_init__(self) -> None:
+        problems = list(_problems(self))
+        if problems:
+            raise InvalidFloorError(f"The floor of restaurant {self.restaurant_ref!r} is invalid: {'; '.join(problems)}.")
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The restaurant's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def table_by_ref(self) -> dict[str, Table]:
+        return {table.ref: table for table in self.tables}
+
+    @cached_property
+    def version(self) -> str:
+        """A digest of the content: two floors with the same version plan alike."""
+        content = (
+            self.restaurant_ref,
+            self.timezone,
+            sorted(self.tables, key=lambda table: table.ref),
+            [(replace(service, weekdays=frozenset()), sorted(service.weekdays)) for service in self.services],
+            sorted(sorted(pair) for pair in self.adjacent),
+            sorted(
+                (sorted(join.table_refs), join.seats, join.min_party, join.max_party or 0) for join in self.joins
+            ),
+            self.outside_service_minutes,
+        )
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+def adjacency(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
+    """The unordered pairs of ``pairs``, as Floor.adjacent wants them."""
+    return frozenset(frozenset(pair) for pair in pairs)
+
+
+def _problems(floor: Floor) -> Iterable[str]:
+    try:
+        ZoneInfo(floor.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield f"unknown timezone {floor.timezone!r}"
+    refs = Counter(table.ref for table in floor.tables)
+    yield from (f"table {ref!r} is listed {count} times" for ref, count in refs.items() if count > 1)
+    for table in floor.tables:
+        if table.seats < 1:
+            yield f"table {table.ref!r} has {table.seats} seats"
+        if table.max_party is not None and table.max_party < table.min_party:
+            yield f"table {table.ref!r} takes parties of {table.min_party} to {table.max_party}"
+    unknown = sorted({ref for pair in floor.adjacent for ref in pair if ref not in refs})
+    if unknown:
+        yield f"adjacency names unknown tables {', '.join(map(repr, unknown))}"
+    for pair in floor.adjacent:
+        if len(pair) != 2:
+            yield f"adjacency must pair two different tables, not {sorted(pair)}"
+    for join in floor.joins:
+        missing = sorted(join.table_refs - refs.keys())
+        if missing:
+            yield f"a join names unknown tables {', '.join(map(repr, missing))}"
+        if len(join.table_refs) < 2 or join.seats < 1:
+            yield f"join {sorted(join.table_refs)} needs two tables and a seat"
+    for service in floor.services:
+        if not service.turn_times:
+            yield f"service {service.key!r} has no turn times"
+        if any(turn.minutes < 1 for turn in service.turn_times):
+            yield f"service {service.key!r} has a turn time of less than a minute"
+        if list(service.turn_times) != sorted(service.turn_times, key=lambda turn: turn.max_party):
+            yield f"service {service.key!r} lists its turn times out of order"
+        if service.buffer_before_minutes < 0 or service.buffer_after_minutes < 0:
+            yield f"service {service.key!r} has a negative buffer"

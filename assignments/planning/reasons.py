@@ -1,0 +1,73 @@
+"""Why a booking was not given a table, or a set of tables was refused.
+
+A *hard* reason can never be cured by waiting: no set of tables could ever seat the party as it was asked for.
+Such a booking goes to manual review at once. A *soft* one may be cured (somebody cancels, a worker frees a lock), so
+the booking is tried again.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Stable codes: stored with every attempt and transition, shown to staff, counted by metrics. Never reuse one."""
+
+    # The request itself is wrong.
+    INVALID_PARTY = "invalid_party"
+    INVALID_START = "invalid_start"
+    STARTS_IN_PAST = "starts_in_past"
+    # No set of tables could ever seat the party.
+    START_TOO_NEAR = "start_too_near"
+    OUTSIDE_SERVICE = "outside_service"
+    SERVICE_OVERRUN = "service_overrun"
+    NO_TABLES = "no_tables"
+    PARTY_TOO_LARGE = "party_too_large"
+    NO_FIT = "no_fit"
+    PINNED_TABLES_UNFIT = "pinned_tables_unfit"
+    # Somebody else sits there, for now.
+    NO_CAPACITY = "no_capacity"
+    PINNED_TABLES_TAKEN = "pinned_tables_taken"
+    # Why one set of tables lost (given with a refusal, never an outcome by itself).
+    UNKNOWN_TABLE = "unknown_table"
+    TABLE_INACTIVE = "table_inactive"
+    TOO_FEW_SEATS = "too_few_seats"
+    TOO_MANY_SPARE_SEATS = "too_many_spare_seats"
+    PARTY_OUTSIDE_TABLE_LIMITS = "party_outside_table_limits"
+    TOO_MANY_TABLES = "too_many_tables"
+    ZONES_DIFFER = "zones_differ"
+    NOT_ADJACENT = "not_adjacent"
+    WRONG_ZONE = "wrong_zone"
+    TABLE_TAKEN = "table_taken"
+
+
+INVALID_REASONS = frozenset({Reason.INVALID_PARTY, Reason.INVALID_START, Reason.STARTS_IN_PAST})
+"""The request is wrong in itself: the assignment fails, and says what has to be mended."""
+
+HARD_REASONS = frozenset(
+    {
+        Reason.START_TOO_NEAR,
+        Reason.OUTSIDE_SERVICE,
+        Reason.SERVICE_OVERRUN,
+        Reason.NO_TABLES,
+        Reason.PARTY_TOO_LARGE,
+        Reason.NO_FIT,
+        Reason.PINNED_TABLES_UNFIT,
+    }
+)
+"""Waiting cannot help: to manual review at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """One reason, and a sentence that names the values at fault (tables, party, minutes), for staff to read."""
+
+    reason: Reason
+    detail: str
+
+    @property
+    def is_hard(self) -> bool:
+        return self.reason in HARD_REASONS
+
+    @property
+    def is_invalid(self) -> bool:
+        return self.reason in INVALID_REASONS

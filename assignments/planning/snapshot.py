@@ -1,0 +1,57 @@
+"""A frozen picture of everything that a decision depends on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occupied:
+    """A table that is taken over ``[blocked_from, blocked_until)``, buffers included, and by whom."""
+
+    table_ref: str
+    blocked_from: datetime
+    blocked_until: datetime
+    booking_ref: str | None = None
+
+
+DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "optimal_fit": 40.0,
+        "adjacency": 20.0,
+        "zone_preference": 15.0,
+        "load_balancing": 10.0,
+        "historical_success": 5.0,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanningRules:
+    """The limits and weights of a decision. Counts are seats and tables, ``min_lead_minutes`` is minutes before start."""
+
+    max_spare_seats: int = 4
+    max_tables: int = 3
+    min_lead_minutes: int = 0
+    max_party: int = 1000
+    ranked_plans: int = 5
+    weights: Mapping[str, float] = DEFAULT_WEIGHTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """Floor, occupancy, request and now: the same snapshot always gets the same decision.
+
+    ``success`` is the share (0..1) of past seatings at a table that were kept; a table without an entry is neutral.
+    """
+
+    floor: Floor
+    occupied: tuple[Occupied, ...]
+    request: SeatingRequest
+    now: datetime
+    rules: PlanningRules = field(default_factory=PlanningRules)
+    success: Mapping[str, float] = field(default_factory=dict)
