@@ -1,0 +1,1 @@
+"""Assigns restaurant tables to bookings. The public API is ``assignments.api``."""

@@ -1,0 +1,154 @@
+"""Typed access to the settings under ``ASSIGNMENTS``, each with its default and its check.
+
+Read through ``conf.settings()``; the values are cached until Django's ``setting_changed`` fires.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from assignments.planning.snapshot import DEFAULT_WEIGHTS, PlanningRules
+
+NAME = "ASSIGNMENTS"
+
+
+def _at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], str | None]:
+    def problem(value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "must be a number"
+        if value < minimum or (maximum is not None and value > maximum):
+            return f"must be {minimum} or more" if maximum is None else f"must be between {minimum} and {maximum}"
+        return None
+
+    return problem
+
+
+def _whole(minimum: int, maximum: int | None = None) -> Callable[[Any], str | None]:
+    in_range = _at_least(minimum, maximum)
+
+    def problem(value: Any) -> str | None:
+        return in_range(value) if isinstance(value, int) else "must be a whole number"
+
+    return problem
+
+
+def _dotted_path(value: Any) -> str | None:
+    return None if isinstance(value, str) and "." in value else "must be a dotted path such as 'project.module.Name'"
+
+
+def _dotted_paths(value: Any) -> str | None:
+    if isinstance(value, list | tuple) and all(_dotted_path(path) is None for path in value):
+        return None
+    return "must be a list of dotted paths"
+
+
+def _weights(value: Any) -> str | None:
+    if not isinstance(value, Mapping):
+        return "must map strategy names to numbers"
+    unknown = sorted(set(value) - set(DEFAULT_WEIGHTS))
+    if unknown:
+        return f"names unknown strategies {unknown}; known are {sorted(DEFAULT_WEIGHTS)}"
+    wrong = sorted(name for name, weight in value.items() if _at_least(0)(weight))
+    return f"must be 0 or more for {wrong}" if wrong else None
+
+
+def _setting(default: Any, problem: Callable[[Any], str | None]) -> Any:
+    return field(default=default, metadata={"problem": problem})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings, with their defaults. Durations say their unit in their name."""
+
+    HOST: str = _setting("", _dotted_path)
+    """Dotted path of the host class (see ``assignments.host.Host``). Required."""
+    ROUTER: str = _setting("assignments.planners.SoleRouter", _dotted_path)
+    """Dotted path of the router, which says which planner decides a booking. Default: V3 decides all."""
+    MAX_PARALLEL: int = _setting(3, _whole(1, 20))
+    """Restaurant-days of one restaurant that are planned at once, across all processes and machines."""
+    BATCH_SIZE: int = _setting(200, _whole(1, 5000))
+    """Bookings of one restaurant-day that one transaction decides."""
+    MAX_ATTEMPTS: int = _setting(5, _whole(1, 100))
+    RETRY_BASE_SECONDS: float = _setting(1.0, _at_least(0))
+    RETRY_MAX_SECONDS: float = _setting(30.0, _at_least(0))
+    RETRY_JITTER_SECONDS: float = _setting(1.0, _at_least(0))
+    TRANSACTION_RETRIES: int = _setting(3, _whole(0, 20))
+    """How often a transaction that lost a race (deadlock, serialization, exclusion) is run again."""
+    LOCK_TIMEOUT_MS: int = _setting(2000, _whole(1))
+    STATEMENT_TIMEOUT_MS: int = _setting(10000, _whole(1))
+    HOLD_SECONDS: int = _setting(180, _whole(1))
+    BREAKER_FAILURES: int = _setting(5, _whole(1))
+    BREAKER_OPEN_SECONDS: float = _setting(15.0, _at_least(0))
+    BREAKER_SUCCESSES: int = _setting(2, _whole(1))
+    MAX_SPARE_SEATS: int = _setting(4, _whole(0))
+    MAX_TABLES: int = _setting(3, _whole(1, 6))
+    MAX_PARTY: int = _setting(1000, _whole(1))
+    MIN_LEAD_MINUTES: int = _setting(0, _whole(0))
+    """A booking that starts sooner than this goes to review: the floor staff decide."""
+    WEIGHTS: Mapping[str, float] = _setting(DEFAULT_WEIGHTS, _weights)
+    EVENT_SINKS: tuple[str, ...] = _setting(("assignments.events.DatabaseSink",), _dotted_paths)
+    EVENT_BUFFER_SIZE: int = _setting(10000, _whole(1))
+    EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0))
+    """How long a finishing command waits for its last events to be stored."""
+
+    def rules(self) -> PlanningRules:
+        """The part of the settings that planning needs, as a value."""
+        return PlanningRules(
+            max_spare_seats=self.MAX_SPARE_SEATS,
+            max_tables=self.MAX_TABLES,
+            min_lead_minutes=self.MIN_LEAD_MINUTES,
+            max_party=self.MAX_PARTY,
+            weights={**DEFAULT_WEIGHTS, **self.WEIGHTS},
+        )
+
+
+def problems() -> list[str]:
+    """What is wrong with the settings, one sentence each; empty when all is well."""
+    given = getattr(django_settings, NAME, {})
+    if not isinstance(given, Mapping):
+        return [f"{NAME} must be a dict, not {given!r}"]
+    known = {each.name: each for each in fields(Settings)}
+    found = [
+        f"{NAME} has no setting {name!r}; it knows {', '.join(sorted(known))}" for name in sorted(set(given) - set(known))
+    ]
+    for name, each in known.items():
+        value = given.get(name, each.default)
+        problem = each.metadata["problem"](value)
+        if problem and not (name == "HOST" and not value):
+            found.append(f"{NAME}[{name!r}] {problem}, not {value!r}")
+    if not given.get("HOST"):
+        found.append(f"{NAME}['HOST'] is required: the dotted path of your host class, such as 'booking.host.BookingHost'")
+    return found
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process. Raises ImproperlyConfigured that lists every wrong value."""
+    found = problems()
+    if found:
+        raise ImproperlyConfigured("; ".join(found))
+    return Settings(**getattr(django_settings, NAME))
+
+
+@cache
+def load(path: str) -> Any:
+    """One instance, for this process, of the class that ``path`` names. Raises ImproperlyConfigured."""
+    try:
+        return import_string(path)()
+    except ImportError as error:
+        raise ImproperlyConfigured(f"{path!r} cannot be imported: {error}") from error
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == NAME:
+        settings.cache_clear()
+        load.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="assignments.conf")

@@ -1,0 +1,110 @@
+"""The host seam: what the booking project gives this app, and what it is told.
+
+The app never imports the host's models. It refers to bookings, tables and restaurants by text refs (the host's primary
+key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for everything else. ``assignments.modelhost``
+implements that class from field names alone for the usual case.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+from assignments.planning.floor import Floor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostBooking:
+    """A booking as the host tells it.
+
+    ``party``: covers. ``starts_at``: aware datetime. ``ends_at``: if the host knows it (else turn times decide).
+    ``wants_table``: False once the guest or the house has cancelled it (or it is over): nothing may be assigned.
+    ``is_confirmed``: the host already shows it as confirmed; such a booking is not waiting for a table.
+    """
+
+    ref: str
+    restaurant_ref: str
+    starts_at: datetime
+    party: int
+    ends_at: datetime | None = None
+    zone_ref: str | None = None
+    requested_at: datetime | None = None
+    wants_table: bool = True
+    is_confirmed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seating:
+    """A booking and the tables that it was given, over ``[starts_at, ends_at)``."""
+
+    booking_ref: str
+    table_refs: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """An outbox message. Delivered at least once: the host tells repeats apart by ``id``."""
+
+    id: int
+    topic: str
+    booking_ref: str
+    payload: Mapping[str, Any]
+    created_at: datetime
+
+
+@runtime_checkable
+class Host(Protocol):
+    """What a booking project implements. The callbacks ``on_*`` run inside the deciding transaction: raise to refuse.
+
+    All of them take and give many bookings at once, so that a batch costs a handful of queries.
+    """
+
+    def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
+        """The bookings that exist, by ref.
+
+        With ``lock`` inside a transaction: rows are locked against edits until its end, and rows that somebody else
+        has locked are left out (``SKIP LOCKED``), so that planning never waits for a guest's edit.
+        """
+        ...
+
+    def unassigned(
+        self, *, after: str | None, limit: int, now: datetime, restaurant_ref: str | None = None
+    ) -> Sequence[HostBooking]:
+        """At most ``limit`` bookings that start after ``now`` and wait for a table, in a stable order, those behind
+        the booking ref ``after``."""
+        ...
+
+    def floor(self, restaurant_ref: str) -> Floor:
+        """The restaurant's floor. Raises InvalidFloorError, or LookupError for an unknown restaurant."""
+        ...
+
+    def floor_fingerprint(self, restaurant_ref: str) -> str:
+        """A cheap string that changes whenever ``floor`` would: floors are cached by it."""
+        ...
+
+    def on_confirmed(self, seatings: Sequence[Seating]) -> None:
+        """These bookings have their tables: mark them confirmed, and store the tables if the host does."""
+        ...
+
+    def on_review(self, reasons: Mapping[str, str]) -> None:
+        """Staff have to decide on these bookings (ref -> reason code)."""
+        ...
+
+    def on_released(self, booking_refs: Sequence[str]) -> None:
+        """These bookings lost their tables and wait again (edited, table broken, staff): unconfirm them, forget the
+        tables. Must leave a booking that the host itself has cancelled as it is."""
+        ...
+
+    def label(self, booking_ref: str) -> str:
+        """How staff recognise the booking, without personal data."""
+        ...
+
+    def admin_url(self, booking_ref: str) -> str | None:
+        """Where staff open the booking, or None."""
+        ...
+
+    def deliver(self, message: Message) -> None:
+        """Tell the guest, a bus, a webhook. Raise to have it tried again."""
+        ...
