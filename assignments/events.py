@@ -1,0 +1,388 @@
+"""Observability events: emitting appends to memory, storing happens elsewhere and later, and never slows a decision.
+
+``emit`` and ``emit_all`` put events into a bounded buffer once the surrounding transaction has committed (an event of
+a rolled-back transaction never happened). One daemon thread takes them out in bulk and hands them to the sinks of
+``ASSIGNMENTS["EVENT_SINKS"]``. A full buffer, a failing sink and a hanging sink cost events, which are counted in
+``counters()``, and nothing else.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from django.db import close_old_connections, transaction
+
+from assignments import conf
+from assignments.exceptions import AssignmentsError
+
+logger = logging.getLogger("assignments.events")
+
+STATE_MACHINE = "assignment.state_machine"
+COORDINATOR = "assignment.coordinator"
+
+MAX_CONTEXT_BYTES = 4096
+BULK = 500
+
+ALLOWED_CONTEXT = frozenset(
+    {
+        "actor",
+        "attempt",
+        "bookings",
+        "decision_ms",
+        "delay_seconds",
+        "detail",
+        "error_type",
+        "failures",
+        "from_state",
+        "mode",
+        "outcome",
+        "party",
+        "planner",
+        "reason",
+        "score",
+        "service_date",
+        "slot",
+        "strategy",
+        "table_refs",
+        "to_state",
+        "total_ms",
+        "transition",
+        "trigger",
+        "version",
+        "wait_seconds",
+    }
+)
+"""What a context may hold. No names, e-mails, phones, notes: an unknown key is dropped and counted."""
+
+
+class UnknownEventError(AssignmentsError):
+    """This event type is not in the catalogue."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventType:
+    """A catalogue entry: what an event means, and what whoever sees it should do."""
+
+    source: str
+    type: str
+    severity: str
+    fields: tuple[str, ...]
+    meaning: str
+    action: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventRecord:
+    """An event on its way to the sinks. ``at`` is aware UTC."""
+
+    source: str
+    type: str
+    severity: str
+    booking_ref: str = ""
+    restaurant_ref: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    correlation_id: uuid.UUID | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Sink(Protocol):
+    """Where events end up. May raise, may hang: neither reaches the decision that emitted them."""
+
+    def write(self, events: Sequence[EventRecord]) -> None: ...
+
+
+CATALOGUE: dict[tuple[str, str], EventType] = {}
+
+
+def register(*types: EventType) -> None:
+    """Add event types to the catalogue. Raises ValueError for fields that contexts may not hold."""
+    for each in types:
+        unknown = set(each.fields) - ALLOWED_CONTEXT
+        if unknown:
+            raise ValueError(f"Event {each.source} {each.type} names fields that no context may hold: {sorted(unknown)}")
+        CATALOGUE[each.source, each.type] = each
+
+
+def event(
+    source: str,
+    type: str,  # noqa: A002  (the event's column is called that)
+    *,
+    booking_ref: str = "",
+    restaurant_ref: str = "",
+    correlation_id: uuid.UUID | None = None,
+    **context: Any,
+) -> EventRecord:
+    """An event of a known type, its context filtered and bounded. Raises UnknownEventError."""
+    try:
+        known = CATALOGUE[source, type]
+    except KeyError:
+        raise UnknownEventError(f"No event type {type!r} of source {source!r} is in the catalogue.") from None
+    return EventRecord(
+        source=source,
+        type=type,
+        severity=known.severity,
+        booking_ref=booking_ref,
+        restaurant_ref=restaurant_ref,
+        correlation_id=correlation_id,
+        context=_bounded(context),
+    )
+
+
+def emit(record: EventRecord) -> None:
+    """Announce one event when the current transaction commits, or now outside of one."""
+    emit_all([record])
+
+
+def emit_all(records: Sequence[EventRecord]) -> None:
+    """Announce events when the current transaction commits, or now outside of one."""
+    if records:
+        transaction.on_commit(lambda: _buffer.append(records), robust=True)
+
+
+def emit_now(record: EventRecord) -> None:
+    """Announce an event of a transaction that did not come about (contention, errors)."""
+    _buffer.append([record])
+
+
+def flush(timeout_seconds: float | None = None) -> bool:
+    """Wait until everything emitted so far is with the sinks; False when time ran out. For commands that end."""
+    return _buffer.drain(conf.settings().EVENT_FLUSH_SECONDS if timeout_seconds is None else timeout_seconds)
+
+
+def counters() -> dict[str, int]:
+    """Counts of this process: stored, dropped_overflow, dropped_sink_failure, dropped_context_keys."""
+    return _buffer.counters()
+
+
+def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in context.items() if key in ALLOWED_CONTEXT and value is not None}
+    if len(kept) < len(context):
+        unknown = sum(1 for key in context if key not in ALLOWED_CONTEXT)
+        _buffer.count("dropped_context_keys", unknown)
+    text = json.dumps(kept, default=str)
+    if len(text.encode()) > MAX_CONTEXT_BYTES:
+        small = {key: value for key, value in kept.items() if len(json.dumps(value, default=str)) <= 256}
+        _buffer.count("truncated_contexts", 1)
+        return dict(json.loads(json.dumps(small, default=str)))
+    return dict(json.loads(text))
+
+
+class _Buffer:
+    """The bounded buffer and its one thread. ``waiting`` counts what is buffered or being written."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        # Also after fork: the child has neither the parent's thread nor a sane lock.
+        self._changed = threading.Condition()
+        self._events: deque[EventRecord] = deque()
+        self._writing = 0
+        self._counts: Counter[str] = Counter()
+        self._thread: threading.Thread | None = None
+
+    def append(self, records: Sequence[EventRecord]) -> None:
+        with self._changed:
+            room = conf.settings().EVENT_BUFFER_SIZE - len(self._events)
+            self._events.extend(records[: max(room, 0)])
+            if room < len(records):
+                self._counts["dropped_overflow"] += len(records) - max(room, 0)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="assignments-events", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def count(self, name: str, by: int) -> None:
+        with self._changed:
+            self._counts[name] += by
+
+    def counters(self) -> dict[str, int]:
+        with self._changed:
+            return dict(self._counts)
+
+    def drain(self, timeout_seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._events and not self._writing, timeout_seconds)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._events))
+                batch = [self._events.popleft() for _ in range(min(BULK, len(self._events)))]
+                self._writing = len(batch)
+            started = time.monotonic()
+            failed = self._write(batch)
+            with self._changed:
+                self._writing = 0
+                self._counts["dropped_sink_failure" if failed else "stored"] += len(batch)
+                self._counts["flush_ms"] += round((time.monotonic() - started) * 1000)
+                self._changed.notify_all()
+
+    @staticmethod
+    def _write(batch: Sequence[EventRecord]) -> bool:
+        failed = False
+        try:
+            sinks = [conf.load(path) for path in conf.settings().EVENT_SINKS]
+        except Exception:  # noqa: BLE001  (a wrong setting must not kill the thread that counts the loss)
+            logger.exception("The event sinks cannot be loaded.")
+            return True
+        for sink in sinks:
+            try:
+                sink.write(batch)
+            except Exception:  # noqa: BLE001  (whatever a sink does, decisions go on; the loss is counted)
+                logger.warning("Event sink %s failed; %d events lost to it.", type(sink).__name__, len(batch), exc_info=True)
+                failed = True
+        return failed
+
+
+_buffer = _Buffer()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_buffer._reset)  # noqa: SLF001
+
+
+class DatabaseSink:
+    """Stores events in this app's own table, in bulk, over the event thread's own connection."""
+
+    def write(self, events: Sequence[EventRecord]) -> None:
+        from assignments.models import Event
+
+        close_old_connections()
+        Event.objects.bulk_create(
+            [
+                Event(
+                    source=each.source,
+                    type=each.type,
+                    severity=each.severity,
+                    booking_ref=each.booking_ref,
+                    restaurant_ref=each.restaurant_ref,
+                    context=each.context,
+                    correlation_id=each.correlation_id,
+                    at=each.at,
+                )
+                for each in events
+            ]
+        )
+
+
+class LoggingSink:
+    """Writes each event as one JSON log line to the logger ``assignments.events``."""
+
+    def write(self, events: Sequence[EventRecord]) -> None:
+        for each in events:
+            logger.info(
+                "%s",
+                json.dumps(
+                    {
+                        "source": each.source,
+                        "type": each.type,
+                        "severity": each.severity,
+                        "booking_ref": each.booking_ref,
+                        "restaurant_ref": each.restaurant_ref,
+                        "correlation_id": str(each.correlation_id or ""),
+                        "at": each.at.isoformat(),
+                        **each.context,
+                    }
+                ),
+            )
+
+
+class MemorySink:
+    """Keeps events in memory, for tests."""
+
+    events: list[EventRecord] = []
+
+    def write(self, events: Sequence[EventRecord]) -> None:
+        self.events.extend(events)
+
+
+register(
+    EventType(
+        source=STATE_MACHINE,
+        type="state_machine.transition",
+        severity="info",
+        fields=("transition", "from_state", "to_state", "version", "actor", "planner", "reason", "detail"),
+        meaning="An assignment went from one state to another, and the transaction that did it has committed.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.start",
+        severity="info",
+        fields=("trigger", "attempt"),
+        meaning="V3 begins to decide a booking. Exactly one of confirmed, retry, manual_review, noop, error follows.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.lock_acquired",
+        severity="info",
+        fields=("service_date", "bookings"),
+        meaning="A restaurant-day is locked for planning, with this many due bookings.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.lock_contention",
+        severity="info",
+        fields=("service_date", "detail"),
+        meaning="Somebody else plans this restaurant-day, or all its permits are taken; the next run sees to it.",
+        action="Only when frequent: fewer workers at once, or a larger MAX_PARALLEL.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.circuit_open",
+        severity="warning",
+        fields=("failures", "delay_seconds"),
+        meaning="The restaurant's breaker is open after repeated errors; nothing is tried until it half-opens.",
+        action="Look at the coordinator.error events of the restaurant.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.rate_permit_acquired",
+        severity="info",
+        fields=("service_date", "slot"),
+        meaning="One of the restaurant's MAX_PARALLEL permits was taken.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.confirmed",
+        severity="info",
+        fields=("trigger", "attempt", "strategy", "table_refs", "decision_ms", "score", "party", "wait_seconds"),
+        meaning="The booking has its tables.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.retry",
+        severity="info",
+        fields=("trigger", "attempt", "reason", "detail", "delay_seconds", "decision_ms"),
+        meaning="No table this time; it is tried again when the delay has passed.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.manual_review",
+        severity="warning",
+        fields=("trigger", "attempt", "reason", "detail", "decision_ms"),
+        meaning="Staff have to decide.",
+        action="Work the review queue.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.noop",
+        severity="info",
+        fields=("trigger", "reason"),
+        meaning="Nothing was to be done: pipeline_disabled, lock_contention, booking_not_found or terminal_state.",
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.error",
+        severity="error",
+        fields=("trigger", "attempt", "reason", "detail", "error_type"),
+        meaning="The booking failed: its request is invalid, or something unexpected was raised.",
+        action="The reason says which; unexpected errors are in the log with the same correlation id.",
+    ),
+)

@@ -1,0 +1,77 @@
+"""The locks that keep planners out of each other's way. All of them end with the transaction.
+
+Transaction-level advisory locks only: session locks break behind a transaction pooler. Order, for whoever takes several:
+restaurant-days sorted, then assignment rows. The coordinator only *tries* locks; staff and host calls wait for them,
+at most ``LOCK_TIMEOUT_MS``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db import connection
+
+from assignments import conf
+
+
+def _day_key(restaurant_ref: str, service_date: date) -> str:
+    return f"assignments:day:{restaurant_ref}:{service_date.isoformat()}"
+
+
+def _permit_key(restaurant_ref: str) -> str:
+    return f"assignments:permit:{restaurant_ref}:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What ``try_enter`` found. ``now`` is the database's time; ``slot`` the permit's number, from 1."""
+
+    now: datetime
+    day_locked: bool
+    slot: int | None
+
+    @property
+    def granted(self) -> bool:
+        return self.day_locked and self.slot is not None
+
+
+def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: int | None = None) -> Entry:
+    """Try, without waiting, to get a restaurant-day and one of the restaurant's permits; set the timeouts. One query."""
+    settings = conf.settings()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT set_config('lock_timeout', %s, true),
+                   set_config('statement_timeout', %s, true),
+                   now(),
+                   pg_try_advisory_xact_lock(hashtextextended(%s, 0)),
+                   (SELECT slot FROM generate_series(1, %s) AS slot
+                     WHERE pg_try_advisory_xact_lock(hashtextextended(%s || slot, 0)) LIMIT 1)
+            """,
+            [
+                str(settings.LOCK_TIMEOUT_MS),
+                str(statement_timeout_ms or settings.STATEMENT_TIMEOUT_MS),
+                _day_key(restaurant_ref, service_date),
+                settings.MAX_PARALLEL,
+                _permit_key(restaurant_ref),
+            ],
+        )
+        _lock, _statement, now, day_locked, slot = cursor.fetchone()
+    return Entry(now=now, day_locked=day_locked, slot=slot)
+
+
+def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
+    """Wait for these restaurant-days, in sorted order, and give the database's time.
+
+    Raises OperationalError (SQLSTATE 55P03) after ``LOCK_TIMEOUT_MS``; ``transactions.run`` retries it.
+    """
+    keys = [_day_key(ref, day) for ref, day in sorted(set(days))]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)), now()"
+            "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
+            [keys],
+        )
+        rows = cursor.fetchall()
+    return rows[0][1]  # type: ignore[no-any-return]

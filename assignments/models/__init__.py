@@ -1,0 +1,23 @@
+"""The models. Import them from here; migrations and hosts refer to these paths."""
+
+from assignments.models.allocation import NO_OVERLAP_CONSTRAINT, Allocation
+from assignments.models.assignment import OPEN_STATES, TERMINAL_STATES, Assignment, State
+from assignments.models.attempt import Attempt
+from assignments.models.breaker import Breaker
+from assignments.models.event import Event
+from assignments.models.outbox import OutboxMessage
+from assignments.models.transition import StateTransition
+
+__all__ = [
+    "NO_OVERLAP_CONSTRAINT",
+    "OPEN_STATES",
+    "TERMINAL_STATES",
+    "Allocation",
+    "Assignment",
+    "Attempt",
+    "Breaker",
+    "Event",
+    "OutboxMessage",
+    "State",
+    "StateTransition",
+]

@@ -1,0 +1,81 @@
+"""The ledger's one table: which table is taken when, and by whom. PostgreSQL refuses every overlap."""
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.db import models
+from django.db.models import F, Func, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+NO_OVERLAP_CONSTRAINT = "allocation_no_overlap"
+
+
+class _TableKey(Func):
+    """``int8range(h, h, '[]')`` of the table ref's hash: GiST compares ranges without the btree_gist extension.
+
+    Two refs whose 64-bit hashes collide would be refused together, never seated together.
+    """
+
+    function = "int8range"
+    template = "%(function)s(hashtextextended(%(expressions)s, 0), hashtextextended(%(expressions)s, 0), '[]')"
+
+
+class Allocation(models.Model):
+    """One table, taken over one time range.
+
+    ``window`` is ``[blocked_from, blocked_until)`` in UTC, buffers included; guests sit over ``starts_at``..``ends_at``.
+    A *hold* keeps the table until ``expires_at`` while somebody thinks; a *seating* keeps it for good; a *closure* keeps
+    it from everybody (out of service) and belongs to no booking.
+    """
+
+    class Kind(models.TextChoices):
+        HOLD = "hold", _("hold")
+        SEATING = "seating", _("seating")
+        CLOSURE = "closure", _("closure")
+
+    restaurant_ref = models.TextField()
+    table_ref = models.TextField()
+    booking_ref = models.TextField(blank=True, default="", db_index=True)
+    kind = models.TextField(choices=Kind.choices)
+    window = DateTimeRangeField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    token = models.UUIDField(null=True, blank=True, help_text=_("Names a hold, which may span several tables."))
+    planner = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["starts_at", "table_ref"]
+        verbose_name = _("allocation")
+        verbose_name_plural = _("allocations")
+        constraints = [
+            ExclusionConstraint(
+                name=NO_OVERLAP_CONSTRAINT,
+                index_type="GIST",
+                expressions=[
+                    (_TableKey(F("table_ref")), RangeOperators.OVERLAPS),
+                    ("window", RangeOperators.OVERLAPS),
+                ],
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="hold", expires_at__isnull=False, token__isnull=False)
+                | Q(kind__in=["seating", "closure"], expires_at__isnull=True),
+                name="allocation_only_holds_expire",
+            ),
+            models.CheckConstraint(
+                condition=~Q(booking_ref="") | Q(kind="closure"), name="allocation_only_closures_have_no_booking"
+            ),
+            models.CheckConstraint(
+                condition=Q(window__isempty=False, window__lower_inf=False, window__upper_inf=False),
+                name="allocation_window_bounded",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["restaurant_ref", "starts_at"], name="allocation_evening"),
+            models.Index(fields=["expires_at"], condition=Q(kind="hold"), name="allocation_expiring"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_ref} {self.starts_at:%Y-%m-%d %H:%M} {self.kind} {self.booking_ref}".rstrip()
+

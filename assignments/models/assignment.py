@@ -1,0 +1,298 @@
+"""The assignment: one row for each booking that asked for a table, and its state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import connections, models
+from django.utils.translation import gettext_lazy as _
+from django_fsm import FSMField, FSMModelMixin, TransitionNotAllowed, transition
+
+from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
+from assignments.models.transition import StateTransition
+
+_T = TypeVar("_T", bound=Callable[..., Any])
+
+
+class State(models.TextChoices):
+    """Where an assignment stands. The last four are terminal for planners; only host or staff leave them."""
+
+    CREATED = "created", _("created")
+    CAPACITY_VERIFIED = "capacity_verified", _("capacity verified")
+    ASSIGNMENT_PENDING = "assignment_pending", _("assignment pending")
+    ASSIGNMENT_IN_PROGRESS = "assignment_in_progress", _("assignment in progress")
+    ASSIGNED = "assigned", _("assigned")
+    CONFIRMED = "confirmed", _("confirmed")
+    FAILED = "failed", _("failed")
+    MANUAL_REVIEW = "manual_review", _("manual review")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+TERMINAL_STATES = frozenset({State.CONFIRMED, State.FAILED, State.MANUAL_REVIEW, State.CANCELLED})
+OPEN_STATES = frozenset(State) - TERMINAL_STATES
+
+
+def _records_history(transition_method: _T) -> _T:
+    """Wrap a django-fsm transition so that it leaves a history row and a new version on the instance, unsaved."""
+
+    def record(self: Assignment, *, actor: str, reason: str = "", detail: str = "") -> None:
+        source = self.state
+        try:
+            transition_method(self, actor=actor, reason=reason, detail=detail)
+        except TransitionNotAllowed as error:
+            raise TransitionRefusedError(
+                f"The assignment of booking {self.booking_ref} is {source}: it cannot {transition_method.__name__}.",
+                booking_ref=self.booking_ref,
+            ) from error
+        self.version += 1
+        self.reason = reason
+        self.unsaved_transitions.append(
+            StateTransition(
+                assignment_id=self.pk,
+                booking_ref=self.booking_ref,
+                version=self.version,
+                name=transition_method.__name__,
+                source=source,
+                target=self.state,
+                planner=self.planner,
+                actor=actor,
+                reason=reason,
+                detail=detail,
+            )
+        )
+
+    record.__name__ = transition_method.__name__
+    record.__doc__ = transition_method.__doc__
+    record._django_fsm = transition_method._django_fsm  # type: ignore[attr-defined]  # noqa: SLF001
+    return record  # type: ignore[return-value]
+
+
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    def open(self) -> AssignmentQuerySet:
+        """Those that a planner still has to decide."""
+        return self.filter(state__in=OPEN_STATES)
+
+    def due(self, at: datetime) -> AssignmentQuerySet:
+        """Open ones whose next try is due at ``at``."""
+        return self.open().filter(due_at__lte=at)
+
+    def of_day(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
+        return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)
+
+    def claim(self) -> AssignmentQuerySet:
+        """Lock the rows until the transaction ends; those that somebody else works on are left out."""
+        return self.select_for_update(skip_locked=True)
+
+    def persist(self, assignments: Iterable[Assignment]) -> None:
+        """Store the transitions that were made in memory: one guarded UPDATE, one bulk insert of history.
+
+        Must run inside a transaction. Raises StaleAssignmentError when any row has changed since it was read; nothing
+        may be committed then. Instances are clean afterwards.
+        """
+        changed = [assignment for assignment in assignments if assignment.is_changed]
+        if not changed:
+            return
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(
+                _GUARDED_UPDATE,
+                [
+                    [assignment.pk for assignment in changed],
+                    [assignment.stored_version for assignment in changed],
+                    [assignment.version for assignment in changed],
+                    [assignment.state for assignment in changed],
+                    [assignment.planner for assignment in changed],
+                    [assignment.attempts for assignment in changed],
+                    [assignment.due_at for assignment in changed],
+                    [assignment.reason for assignment in changed],
+                    [assignment.restaurant_ref for assignment in changed],
+                    [assignment.service_date for assignment in changed],
+                    [assignment.starts_at for assignment in changed],
+                    [assignment.party for assignment in changed],
+                    # unnest() flattens nested arrays, so the pins travel as one text each.
+                    ["\x1f".join(assignment.pinned_table_refs) for assignment in changed],
+                ],
+            )
+            updated = {pk for (pk,) in cursor.fetchall()}
+        stale = [assignment.booking_ref for assignment in changed if assignment.pk not in updated]
+        if stale:
+            raise StaleAssignmentError(stale)
+        StateTransition.objects.bulk_create(
+            [row for assignment in changed for row in assignment.unsaved_transitions], batch_size=1000
+        )
+        for assignment in changed:
+            assignment.mark_stored()
+
+
+_GUARDED_UPDATE = """
+UPDATE assignments_assignment AS stored
+   SET version = given.version, state = given.state, planner = given.planner, attempts = given.attempts,
+       due_at = given.due_at, reason = given.reason, restaurant_ref = given.restaurant_ref,
+       service_date = given.service_date, starts_at = given.starts_at, party = given.party,
+       pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
+       updated_at = now()
+  FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
+              %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[])
+    AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
+             starts_at, party, pins)
+ WHERE stored.id = given.id AND stored.version = given.stored_version
+RETURNING stored.id
+"""
+
+
+class Assignment(FSMModelMixin, models.Model):
+    """A booking's way to its tables.
+
+    The booking is the host's; it is known here by its ref alone. ``planner`` is who claimed it first: it stays with
+    that planner until it is terminal or handed back. ``due_at`` is when it is tried next, in database time.
+    Transitions change memory only; ``Assignment.objects.persist`` stores them, history and all.
+    """
+
+    State = State
+
+    booking_ref = models.TextField(unique=True)
+    restaurant_ref = models.TextField()
+    service_date = models.DateField(help_text=_("The local date on which the booking starts."))
+    starts_at = models.DateTimeField()
+    party = models.IntegerField(help_text=_("Covers."))
+    state = FSMField(
+        default=State.CREATED, choices=State.choices, protected=True, editable=False, verbose_name=_("state")
+    )
+    version = models.IntegerField(default=0, editable=False)
+    planner = models.TextField(blank=True, default="", help_text=_("Who claimed it; empty until somebody does."))
+    attempts = models.IntegerField(default=0)
+    due_at = models.DateTimeField(null=True, blank=True, help_text=_("When it is tried next; empty once decided."))
+    reason = models.TextField(blank=True, default="", help_text=_("The reason code of the last transition."))
+    pinned_table_refs = ArrayField(models.TextField(), default=list, blank=True)
+    requested_at = models.DateTimeField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["starts_at", "id"]
+        verbose_name = _("assignment")
+        verbose_name_plural = _("assignments")
+        indexes = [
+            models.Index(
+                fields=["due_at", "restaurant_ref", "service_date"],
+                condition=models.Q(due_at__isnull=False),
+                name="assignment_due",
+            ),
+            models.Index(fields=["restaurant_ref", "service_date"], name="assignment_day"),
+            models.Index(fields=["state", "starts_at"], name="assignment_state"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(state__in=sorted(State)), name="assignment_state_known"),
+            models.CheckConstraint(
+                # An open assignment without a due date would never be looked at again: a lost booking.
+                condition=models.Q(state__in=sorted(TERMINAL_STATES), due_at__isnull=True)
+                | models.Q(state__in=sorted(OPEN_STATES), due_at__isnull=False),
+                name="assignment_open_iff_due",
+            ),
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.unsaved_transitions: list[StateTransition] = []
+        self.stored_version = self.version
+
+    def __str__(self) -> str:
+        return f"{self.booking_ref}: {self.state}"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.state in TERMINAL_STATES
+
+    @property
+    def is_changed(self) -> bool:
+        """Something was changed in memory that ``persist`` has not stored yet."""
+        return bool(self.unsaved_transitions) or self.version != self.stored_version
+
+    def mark_stored(self) -> None:
+        """Memory and database agree again."""
+        self.unsaved_transitions = []
+        self.stored_version = self.version
+
+    def touch(self) -> None:
+        """Count a change that is no transition (owner, due date, pins) as a new version, so that it is guarded too."""
+        self.version += 1
+
+    @_records_history
+    @transition(field=state, source=State.CREATED, target=State.CAPACITY_VERIFIED)
+    def verify_capacity(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """The request is well-formed, and a floor exists that it can be held against."""
+
+    @_records_history
+    @transition(field=state, source=State.CAPACITY_VERIFIED, target=State.ASSIGNMENT_PENDING)
+    def queue(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """It waits for a planner."""
+
+    @_records_history
+    @transition(field=state, source=State.ASSIGNMENT_PENDING, target=State.ASSIGNMENT_IN_PROGRESS)
+    def begin(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """A planner works on it."""
+
+    @_records_history
+    @transition(field=state, source=State.ASSIGNMENT_IN_PROGRESS, target=State.ASSIGNED)
+    def assign(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """Its tables are taken in the ledger."""
+
+    @_records_history
+    @transition(field=state, source=State.ASSIGNED, target=State.CONFIRMED)
+    def confirm(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """The host knows its tables."""
+        self.due_at = None
+
+    @_records_history
+    @transition(
+        field=state,
+        source=[State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED],
+        target=State.ASSIGNMENT_PENDING,
+    )
+    def put_back(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """No table this time; it is tried again at ``due_at``, which the caller sets."""
+
+    @_records_history
+    @transition(
+        field=state,
+        source=[State.ASSIGNMENT_PENDING, State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED],
+        target=State.MANUAL_REVIEW,
+    )
+    def send_to_review(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """Staff have to decide."""
+        self.due_at = None
+
+    @_records_history
+    @transition(
+        field=state,
+        source=[
+            State.CREATED,
+            State.CAPACITY_VERIFIED,
+            State.ASSIGNMENT_PENDING,
+            State.ASSIGNMENT_IN_PROGRESS,
+        ],
+        target=State.FAILED,
+    )
+    def fail(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """The request cannot be planned as it is."""
+        self.due_at = None
+
+    @_records_history
+    @transition(
+        field=state,
+        source=[State.CONFIRMED, State.FAILED, State.MANUAL_REVIEW, State.CANCELLED],
+        target=State.ASSIGNMENT_PENDING,
+    )
+    def reopen(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """Host or staff want it planned anew, by whoever plans now; the caller sets ``due_at``."""
+        self.attempts = 0
+        self.planner = ""
+
+    @_records_history
+    @transition(field=state, source="+", target=State.CANCELLED)
+    def cancel(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """The host cancelled the booking."""
+        self.due_at = None

@@ -1,0 +1,42 @@
+"""What a planner decided, each time it tried: the record that explains a decision later."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class Attempt(models.Model):
+    """One try of one planner at one booking.
+
+    ``decision_ms``: milliseconds of planning alone. ``decision``: the ranked plans with their score breakdown, and how
+    many sets of tables lost for which reason. ``snapshot_hash`` identifies what the planner saw.
+    """
+
+    assignment = models.ForeignKey("assignments.Assignment", on_delete=models.CASCADE, related_name="tries")
+    booking_ref = models.TextField()
+    number = models.IntegerField()
+    planner = models.TextField()
+    trigger = models.TextField(help_text=_("What caused it: cron, inline, staff."))
+    outcome = models.TextField(help_text=_("confirmed, retry, manual_review or failed."))
+    reason = models.TextField(blank=True)
+    detail = models.TextField(blank=True)
+    strategy = models.TextField(blank=True)
+    table_refs = ArrayField(models.TextField(), default=list, blank=True)
+    decision = models.JSONField(default=dict)
+    snapshot_hash = models.TextField(blank=True)
+    decision_ms = models.FloatField(default=0)
+    correlation_id = models.UUIDField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["assignment", "id"]
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        indexes = [
+            models.Index(fields=["booking_ref", "at"], name="attempt_booking"),
+            models.Index(fields=["at"], name="attempt_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.booking_ref} #{self.number} by {self.planner}: {self.outcome}"

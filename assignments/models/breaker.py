@@ -1,0 +1,26 @@
+"""The circuit breaker's state, in the database because cron runs share no memory."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Breaker(models.Model):
+    """One circuit breaker. A row exists only once something has failed.
+
+    Closed: ``opened_until`` is empty. Open: until then nothing is tried. Half open: that moment has passed, and
+    ``successes`` counts towards closing it.
+    """
+
+    name = models.TextField(primary_key=True)
+    failures = models.IntegerField(default=0)
+    successes = models.IntegerField(default=0)
+    opened_until = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("breaker")
+        verbose_name_plural = _("breakers")
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.failures} failures"

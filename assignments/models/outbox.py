@@ -1,0 +1,30 @@
+"""The transactional outbox: what the host has to be told, stored with the change that it tells of."""
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class OutboxMessage(models.Model):
+    """One message to the host. Topic ``booking.assignment_state.<state>``; delivered at least once, oldest first."""
+
+    topic = models.TextField()
+    booking_ref = models.TextField()
+    payload = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(db_default=Now())
+    attempts = models.IntegerField(default=0)
+    last_error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("outbox message")
+        verbose_name_plural = _("outbox messages")
+        indexes = [
+            models.Index(fields=["due_at", "id"], condition=models.Q(delivered_at__isnull=True), name="outbox_waiting"),
+            models.Index(fields=["booking_ref"], name="outbox_booking"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.booking_ref}"

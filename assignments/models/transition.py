@@ -1,0 +1,36 @@
+"""The append-only history of every assignment's state."""
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class StateTransition(models.Model):
+    """One transition that happened. A database trigger refuses to update or delete it.
+
+    ``version`` is the assignment's after the transition: unique for each assignment, so that of two writers one loses.
+    """
+
+    assignment = models.ForeignKey("assignments.Assignment", on_delete=models.DO_NOTHING, related_name="transitions")
+    booking_ref = models.TextField(db_index=True)
+    version = models.IntegerField()
+    name = models.TextField()
+    source = models.TextField()
+    target = models.TextField()
+    planner = models.TextField(blank=True)
+    actor = models.TextField(help_text=_("The planner, 'host', or 'staff:<user id>'."))
+    reason = models.TextField(blank=True)
+    detail = models.TextField(blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["assignment", "version"]
+        verbose_name = _("state transition")
+        verbose_name_plural = _("state transitions")
+        constraints = [
+            models.UniqueConstraint(fields=["assignment", "version"], name="statetransition_one_per_version"),
+        ]
+        indexes = [models.Index(fields=["at"], name="statetransition_at")]
+
+    def __str__(self) -> str:
+        return f"{self.booking_ref} v{self.version}: {self.source} -> {self.target}"

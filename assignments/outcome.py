@@ -1,0 +1,67 @@
+"""What became of one booking in one invocation of a planner."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    CONFIRMED = "confirmed"
+    RETRY = "retry"
+    MANUAL_REVIEW = "manual_review"
+    NOOP = "noop"
+    FAILED = "failed"
+
+
+class Noop(StrEnum):
+    """Why nothing was done."""
+
+    PIPELINE_DISABLED = "pipeline_disabled"
+    LOCK_CONTENTION = "lock_contention"
+    BOOKING_NOT_FOUND = "booking_not_found"
+    TERMINAL_STATE = "terminal_state"
+
+
+class SoftReason(StrEnum):
+    """Why a booking is tried again, beside the planning reasons of ``assignments.planning.reasons``."""
+
+    CIRCUIT_OPEN = "circuit_open"
+    BOOKING_BUSY = "booking_busy"
+    TABLE_TAKEN = "table_taken"
+    INVALID_FLOOR = "invalid_floor"
+    TIME_BUDGET_EXCEEDED = "time_budget_exceeded"
+    UNEXPECTED_ERROR = "unexpected_error"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """One of confirmed(strategy, tables), retry(reason, delay), manual_review(reason), noop(reason), failed(reason).
+
+    ``delay_seconds`` is set for retries; ``decision_ms`` is milliseconds of planning alone. ``unexpected`` marks an
+    error that nobody provided for: the run goes on, and ends with exit code 1.
+    """
+
+    booking_ref: str
+    kind: Kind
+    planner: str = ""
+    reason: str = ""
+    detail: str = ""
+    strategy: str = ""
+    table_refs: tuple[str, ...] = ()
+    delay_seconds: float = 0.0
+    decision_ms: float = 0.0
+    party: int = 0
+    unexpected: bool = False
+
+    def __str__(self) -> str:
+        match self.kind:
+            case Kind.CONFIRMED:
+                what = f"confirmed at {' + '.join(self.table_refs)} ({self.strategy})"
+            case Kind.RETRY:
+                what = f"retry in {self.delay_seconds:.1f} s ({self.reason})"
+            case _:
+                what = f"{self.kind.value} ({self.reason})"
+        return f"{self.booking_ref}: {what}"
+
+
+def noop(booking_ref: str, reason: Noop, *, planner: str = "", detail: str = "") -> Outcome:
+    return Outcome(booking_ref=booking_ref, kind=Kind.NOOP, planner=planner, reason=reason, detail=detail)

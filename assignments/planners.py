@@ -1,0 +1,72 @@
+"""The seam between planners: who may decide a booking, and how a planner is called.
+
+This app brings one planner, V3 (the coordinator), and asks the router of ``ASSIGNMENTS["ROUTER"]`` before each claim
+who decides. A project that has only V3 needs no router.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from assignments import conf
+from assignments.models import Assignment
+from assignments.outcome import Outcome
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied
+
+V3 = "v3"
+NOBODY = ""
+"""The router's answer when no planner may decide: the booking waits, and the outcome is noop(pipeline_disabled)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """A restaurant-day as a planner would see it, for a plan that writes nothing."""
+
+    floor: Floor
+    occupied: tuple[Occupied, ...]
+    requests: tuple[SeatingRequest, ...]
+
+
+class Planner(Protocol):
+    """A planner other than V3. It works in transactions of its own, one booking at a time, and owns what it claimed."""
+
+    key: str
+
+    def process(self, booking_refs: Sequence[str], *, trigger: str) -> Sequence[Outcome]:
+        """Decide these bookings, which the router gave to this planner. Must leave alone those it no longer owns."""
+        ...
+
+    def preview(self, preview: Preview) -> Sequence[Decision]:
+        """What it would decide. Called inside a READ ONLY transaction."""
+        ...
+
+
+class Router(Protocol):
+    """Says who decides. Called inside the claiming transaction; must read its flags fresh."""
+
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
+        """The planner's key (V3, another's, or NOBODY) for each booking ref, all of one restaurant."""
+        ...
+
+    def planner(self, key: str) -> Planner:
+        """The planner with this key, which is not V3's. Raises LookupError."""
+        ...
+
+
+class SoleRouter:
+    """V3 decides everything."""
+
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
+        return {assignment.booking_ref: V3 for assignment in assignments}
+
+    def planner(self, key: str) -> Planner:
+        raise LookupError(f"There is no planner {key!r}: V3 is the only one installed.")
+
+
+def router() -> Router:
+    """The router of this process."""
+    configured: Router = conf.load(conf.settings().ROUTER)
+    return configured

@@ -1,0 +1,70 @@
+"""Transactions of our own: short, whole, and run again when they lose a race."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import DatabaseError, connection, transaction
+
+from assignments import conf
+from assignments.exceptions import TimeBudgetExceededError
+from assignments.models import NO_OVERLAP_CONSTRAINT
+
+_T = TypeVar("_T")
+
+EXCLUSION_VIOLATION = "23P01"
+DEADLOCK = "40P01"
+SERIALIZATION_FAILURE = "40001"
+LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
+RETRYABLE = frozenset({EXCLUSION_VIOLATION, DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
+
+retries: Counter[str] = Counter()
+"""How often a transaction of this process was run again, by SQLSTATE."""
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE behind a Django database error, or None."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def is_lost_race(error: BaseException) -> bool:
+    """Whether running the same transaction again may well succeed."""
+    return sqlstate(error) in RETRYABLE
+
+
+def is_overlap(error: BaseException) -> bool:
+    """Whether the ledger's exclusion constraint refused the write."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return sqlstate(error) == EXCLUSION_VIOLATION and diagnostics.constraint_name == NO_OVERLAP_CONSTRAINT  # type: ignore[union-attr]
+
+
+def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
+    """Run ``work`` in a transaction of its own, and again (at most ``TRANSACTION_RETRIES`` times) when it lost a race.
+
+    ``deadline`` is a ``time.monotonic()`` moment: past it a lost race is not run again, and a statement that the
+    database cancelled raises TimeBudgetExceededError. Raises RuntimeError inside another transaction, since only a
+    whole transaction can be run again: call it after commit.
+    """
+    tries = conf.settings().TRANSACTION_RETRIES
+    for number in range(tries + 1):
+        try:
+            with transaction.atomic(durable=True):
+                return work()
+        except DatabaseError as error:
+            if deadline is not None and sqlstate(error) == QUERY_CANCELED:
+                raise TimeBudgetExceededError from error
+            out_of_time = deadline is not None and time.monotonic() >= deadline
+            if not is_lost_race(error) or number == tries or out_of_time:
+                raise
+            retries[sqlstate(error) or ""] += 1
+        time.sleep(random.uniform(0.005, 0.02) * (number + 1))
+    raise AssertionError("unreachable")
+
+
+def require_transaction() -> None:
+    """Raise unless the caller has a transaction open: what follows must commit together with the caller's change."""
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("This must run inside the caller's transaction.atomic() block.")
