@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from assignments import conf
 from assignments.planning.floor import Floor
 
 
@@ -108,3 +109,9 @@ class Host(Protocol):
     def deliver(self, message: Message) -> None:
         """Tell the guest, a bus, a webhook. Raise to have it tried again."""
         ...
+
+
+def configured() -> Host:
+    """The host of this project, one instance a process. Raises ImproperlyConfigured."""
+    host: Host = conf.load(conf.settings().HOST)
+    return host

@@ -197,7 +197,9 @@ class Assignment(FSMModelMixin, models.Model):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.unsaved_transitions: list[StateTransition] = []
-        self.stored_version = self.version
+        # Through __dict__, so that an instance with deferred fields does not load them here.
+        self.stored_version: int = self.__dict__.get("version", 0)
+        self.stored_state: str = self.__dict__.get("state", State.CREATED)
 
     def __str__(self) -> str:
         return f"{self.booking_ref}: {self.state}"
@@ -215,6 +217,7 @@ class Assignment(FSMModelMixin, models.Model):
         """Memory and database agree again."""
         self.unsaved_transitions = []
         self.stored_version = self.version
+        self.stored_state = self.state
 
     def touch(self) -> None:
         """Count a change that is no transition (owner, due date, pins) as a new version, so that it is guarded too."""

@@ -1,0 +1,20 @@
+"""When a booking is tried again. Delays are due dates in the database, never sleeps."""
+
+import random
+
+from assignments import conf
+
+
+def delay_seconds(booking_ref: str, attempts: int) -> float:
+    """Seconds until the next try after ``attempts`` tries: min(30, 1 * 2^n) and up to 1 s of jitter.
+
+    The jitter is drawn from the booking and the attempt, so that the same history always gives the same due date.
+    """
+    settings = conf.settings()
+    base = min(settings.RETRY_MAX_SECONDS, settings.RETRY_BASE_SECONDS * 2.0 ** max(attempts - 1, 0))
+    return float(base + random.Random(f"{booking_ref}:{attempts}").uniform(0, settings.RETRY_JITTER_SECONDS))
+
+
+def is_exhausted(attempts: int) -> bool:
+    """Whether the last try was the last one."""
+    return attempts >= conf.settings().MAX_ATTEMPTS

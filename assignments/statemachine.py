@@ -1,0 +1,95 @@
+"""Storing transitions, and announcing them once they are stored.
+
+django-fsm changes memory only. Here memory becomes rows (guarded by version, with history and outbox in the same
+transaction), and only a committed transition is announced: as an event, and as a signal.
+"""
+
+import uuid
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import transaction
+
+from assignments import events, signals
+from assignments.models import OPEN_STATES, Assignment, OutboxMessage, State, StateTransition
+from assignments.transactions import require_transaction
+
+OUTBOX_TOPIC = "booking.assignment_state."
+
+
+def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None = None) -> None:
+    """Store what was changed in memory, in the caller's transaction; announce it on commit.
+
+    One guarded UPDATE, one insert of history, one of outbox messages, for any number of assignments. Raises
+    StaleAssignmentError, and TransactionManagementError outside a transaction.
+    """
+    require_transaction()
+    changed = [assignment for assignment in assignments if assignment.is_changed]
+    transitions = [row for assignment in changed for row in assignment.unsaved_transitions]
+    moved = [(assignment, assignment.stored_state) for assignment in changed if assignment.unsaved_transitions]
+    Assignment.objects.persist(changed)
+    OutboxMessage.objects.bulk_create(
+        [
+            OutboxMessage(
+                topic=f"{OUTBOX_TOPIC}{assignment.state}",
+                booking_ref=assignment.booking_ref,
+                payload={
+                    "state": assignment.state,
+                    "previous": previous,
+                    "reason": assignment.reason,
+                    "version": assignment.version,
+                },
+            )
+            for assignment, previous in moved
+            if assignment.state != previous
+        ]
+    )
+    restaurants = {assignment.pk: assignment.restaurant_ref for assignment in changed}
+    events.emit_all([_event(row, restaurants[row.assignment_id], correlation_id) for row in transitions])
+    for assignment, previous in moved:
+        if assignment.state != previous:
+            transaction.on_commit(
+                partial(
+                    signals.state_changed.send_robust,
+                    sender=Assignment,
+                    booking_ref=assignment.booking_ref,
+                    previous=previous,
+                    state=assignment.state,
+                    reason=assignment.reason,
+                ),
+                robust=True,
+            )
+
+
+def start(assignment: Assignment, *, actor: str) -> None:
+    """Bring an open assignment to ``assignment_in_progress``, through every state on the way."""
+    if assignment.state == State.CREATED:
+        assignment.verify_capacity(actor=actor)
+    if assignment.state == State.CAPACITY_VERIFIED:
+        assignment.queue(actor=actor)
+    if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
+        # Left behind by a planner that died between its transactions.
+        assignment.put_back(actor=actor, reason="abandoned")
+    assignment.begin(actor=actor)
+
+
+def is_open(assignment: Assignment) -> bool:
+    """Whether a planner still has to decide it."""
+    return assignment.state in OPEN_STATES
+
+
+def _event(row: StateTransition, restaurant_ref: str, correlation_id: uuid.UUID | None) -> events.EventRecord:
+    return events.event(
+        events.STATE_MACHINE,
+        "state_machine.transition",
+        booking_ref=row.booking_ref,
+        restaurant_ref=restaurant_ref,
+        correlation_id=correlation_id,
+        transition=row.name,
+        from_state=row.source,
+        to_state=row.target,
+        version=row.version,
+        actor=row.actor,
+        planner=row.planner or None,
+        reason=row.reason or None,
+    )
