@@ -49,12 +49,6 @@ def name_for(restaurant_ref: str) -> str:
     return f"coordinator:{restaurant_ref}"
 
 
-def read(restaurant_ref: str) -> Reading:
-    """The breaker as it is. One query."""
-    row = Breaker.objects.filter(name=name_for(restaurant_ref)).first()
-    return _reading(row) if row else CLOSED
-
-
 def record_failure(restaurant_ref: str, now: datetime) -> Reading:
     """Count a failure, in the caller's transaction, and give the new reading."""
     with transaction.atomic():

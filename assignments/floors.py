@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 from assignments.host import Host, configured
-from assignments.planning.floor import Floor
+from assignments.planning.floor import Floor, InvalidFloorError
 
 _KEPT = 256
 _floors: OrderedDict[tuple[str, str], Floor] = OrderedDict()
@@ -19,6 +19,14 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None) -> Floor:
         while len(_floors) > _KEPT:
             _floors.popitem(last=False)
     return floor
+
+
+def floor_or_none(restaurant_ref: str, *, host: Host | None = None) -> Floor | None:
+    """The floor, or None where the host has none that is valid."""
+    try:
+        return floor_of(restaurant_ref, host=host)
+    except (InvalidFloorError, LookupError):
+        return None
 
 
 def forget() -> None:

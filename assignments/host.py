@@ -21,6 +21,8 @@ class HostBooking:
     ``party``: covers. ``starts_at``: aware datetime. ``ends_at``: if the host knows it (else turn times decide).
     ``wants_table``: False once the guest or the house has cancelled it (or it is over): nothing may be assigned.
     ``is_confirmed``: the host already shows it as confirmed; such a booking is not waiting for a table.
+    ``problem``: why the host's row cannot be planned (no start, a start in the DST gap), in a sentence for staff; the
+    assignment fails with it, and the other bookings of the batch go on.
     """
 
     ref: str
@@ -32,6 +34,7 @@ class HostBooking:
     requested_at: datetime | None = None
     wants_table: bool = True
     is_confirmed: bool = False
+    problem: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

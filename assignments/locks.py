@@ -12,6 +12,7 @@ from datetime import date, datetime
 from django.db import connection
 
 from assignments import conf
+from assignments.breaker import CLOSED, Reading, name_for
 
 
 def _day_key(restaurant_ref: str, service_date: date) -> str:
@@ -29,6 +30,7 @@ class Entry:
     now: datetime
     day_locked: bool
     slot: int | None
+    breaker: Reading = CLOSED
 
     @property
     def granted(self) -> bool:
@@ -36,7 +38,10 @@ class Entry:
 
 
 def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: int | None = None) -> Entry:
-    """Try, without waiting, to get a restaurant-day and one of the restaurant's permits; set the timeouts. One query."""
+    """Try, without waiting, to get a restaurant-day and one of the restaurant's permits.
+
+    The same query sets the transaction's timeouts and reads the restaurant's breaker: it opens every decision.
+    """
     settings = conf.settings()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -46,7 +51,10 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
                    now(),
                    pg_try_advisory_xact_lock(hashtextextended(%s, 0)),
                    (SELECT slot FROM generate_series(1, %s) AS slot
-                     WHERE pg_try_advisory_xact_lock(hashtextextended(%s || slot, 0)) LIMIT 1)
+                     WHERE pg_try_advisory_xact_lock(hashtextextended(%s || slot, 0)) LIMIT 1),
+                   breaker.failures, breaker.successes, breaker.opened_until
+              FROM (VALUES (1)) AS one_row
+              LEFT JOIN assignments_breaker AS breaker ON breaker.name = %s
             """,
             [
                 str(settings.LOCK_TIMEOUT_MS),
@@ -54,10 +62,14 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
                 _day_key(restaurant_ref, service_date),
                 settings.MAX_PARALLEL,
                 _permit_key(restaurant_ref),
+                name_for(restaurant_ref),
             ],
         )
-        _lock, _statement, now, day_locked, slot = cursor.fetchone()
-    return Entry(now=now, day_locked=day_locked, slot=slot)
+        _lock, _statement, now, day_locked, slot, failures, successes, opened_until = cursor.fetchone()
+    breaker = CLOSED
+    if failures is not None:
+        breaker = Reading(failures=failures, successes=successes, opened_until=opened_until)
+    return Entry(now=now, day_locked=day_locked, slot=slot, breaker=breaker)
 
 
 def lock_days(days: Iterable[tuple[str, date]]) -> datetime:

@@ -21,11 +21,16 @@ class Noop(StrEnum):
     TERMINAL_STATE = "terminal_state"
 
 
-class SoftReason(StrEnum):
-    """Why a booking is tried again, beside the planning reasons of ``assignments.planning.reasons``."""
+class CoordinatorReason(StrEnum):
+    """What befell a booking beside the planning reasons of ``assignments.planning.reasons``.
 
+    All but INVALID_BOOKING are soft: the booking is tried again.
+    """
+
+    INVALID_BOOKING = "invalid_booking"
     CIRCUIT_OPEN = "circuit_open"
     BOOKING_BUSY = "booking_busy"
+    BOOKING_MOVED = "booking_moved"
     TABLE_TAKEN = "table_taken"
     INVALID_FLOOR = "invalid_floor"
     TIME_BUDGET_EXCEEDED = "time_budget_exceeded"

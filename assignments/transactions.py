@@ -9,7 +9,7 @@ from typing import TypeVar
 from django.db import DatabaseError, connection, transaction
 
 from assignments import conf
-from assignments.exceptions import TimeBudgetExceededError
+from assignments.exceptions import StaleAssignmentError, TableTakenError, TimeBudgetExceededError
 from assignments.models import NO_OVERLAP_CONSTRAINT
 
 _T = TypeVar("_T")
@@ -31,8 +31,8 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def is_lost_race(error: BaseException) -> bool:
-    """Whether running the same transaction again may well succeed."""
-    return sqlstate(error) in RETRYABLE
+    """Whether running the same transaction again may well succeed: somebody else was faster, no more."""
+    return isinstance(error, TableTakenError | StaleAssignmentError) or sqlstate(error) in RETRYABLE
 
 
 def is_overlap(error: BaseException) -> bool:
@@ -53,13 +53,13 @@ def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
         try:
             with transaction.atomic(durable=True):
                 return work()
-        except DatabaseError as error:
+        except (DatabaseError, TableTakenError, StaleAssignmentError) as error:
             if deadline is not None and sqlstate(error) == QUERY_CANCELED:
                 raise TimeBudgetExceededError from error
             out_of_time = deadline is not None and time.monotonic() >= deadline
             if not is_lost_race(error) or number == tries or out_of_time:
                 raise
-            retries[sqlstate(error) or ""] += 1
+            retries[sqlstate(error) or type(error).__name__] += 1
         time.sleep(random.uniform(0.005, 0.02) * (number + 1))
     raise AssertionError("unreachable")
 

@@ -1,0 +1,68 @@
+"""Requesting assignments: from now on a booking has a row here, and is not forgotten."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+
+from assignments.floors import floor_or_none
+from assignments.host import Host, HostBooking
+from assignments.models import Assignment
+from assignments.planning.floor import Floor
+
+CHUNK = 500
+
+
+def local_date(moment: datetime, floor: Floor | None) -> date:
+    """The restaurant's date of ``moment``; UTC's where no floor tells the zone (planning then says what is wrong)."""
+    if moment.tzinfo is None:
+        return moment.date()
+    return moment.astimezone(floor.zone if floor else UTC).date()
+
+
+def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assignment:
+    """A new assignment for the booking, due at once, not stored."""
+    return Assignment(
+        booking_ref=booking.ref,
+        restaurant_ref=booking.restaurant_ref,
+        service_date=local_date(booking.starts_at, floor),
+        starts_at=booking.starts_at if booking.starts_at.tzinfo else booking.starts_at.replace(tzinfo=UTC),
+        party=booking.party,
+        requested_at=booking.requested_at or now,
+        due_at=now,
+    )
+
+
+def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host) -> int:
+    """Create the assignments that are missing; how many there were. Safe to repeat, and to run twice at once."""
+    known = set(
+        Assignment.objects.filter(booking_ref__in=[booking.ref for booking in bookings]).values_list(
+            "booking_ref", flat=True
+        )
+    )
+    missing = [booking for booking in bookings if booking.ref not in known]
+    floors = {ref: floor_or_none(ref, host=host) for ref in {booking.restaurant_ref for booking in missing}}
+    Assignment.objects.bulk_create(
+        [unsaved(booking, floor=floors[booking.restaurant_ref], now=now) for booking in missing],
+        ignore_conflicts=True,
+    )
+    return len(missing)
+
+
+def chunks_of_unassigned(
+    host: Host, *, now: datetime, restaurant_ref: str | None = None
+) -> Iterable[Sequence[HostBooking]]:
+    """The host's bookings that wait for a table, ``CHUNK`` at a time, so that memory stays flat."""
+    after: str | None = None
+    while True:
+        bookings = host.unassigned(after=after, limit=CHUNK, now=now, restaurant_ref=restaurant_ref)
+        if not bookings:
+            return
+        yield bookings
+        after = bookings[-1].ref
+
+
+def request_unassigned(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
+    """Request an assignment for every booking that waits in the host and is unknown here; how many there were."""
+    return sum(
+        request(bookings, now=now, host=host)
+        for bookings in chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref)
+    )
