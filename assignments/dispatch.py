@@ -18,7 +18,7 @@ from assignments.coordinator import Coordinator, DayResult
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError
 from assignments.host import configured
 from assignments.models import Assignment
-from assignments.outcome import Noop, Outcome, noop
+from assignments.outcome import Kind, Noop, Outcome, noop
 from assignments.planners import V3, router
 
 DAYS_AT_ONCE = 50
@@ -76,6 +76,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
     passed: set[tuple[str, date]] = set()
     while days := _due_days(due_before, limits.restaurant_ref, passed):
         for restaurant_ref, service_date in days:
+            seen: set[str] = set()
             while True:
                 is_late = bool(limits.max_seconds) and time.monotonic() - started >= limits.max_seconds
                 if is_late or limits.should_stop() or left == 0:
@@ -93,8 +94,11 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                     contended=result.contended,
                     circuit_open=bool(result.circuit_open_seconds),
                 )
-                if not _made_progress(result, outcomes):
+                # The day may hold more than one batch. It is done once a look at it decides nothing new.
+                decided = {outcome.booking_ref for outcome in outcomes if outcome.kind is not Kind.NOOP}
+                if decided <= seen:
                     break
+                seen |= decided
             passed.add((restaurant_ref, service_date))
 
 
@@ -121,11 +125,6 @@ def _with_handed_over(result: DayResult, trigger: str) -> tuple[Outcome, ...]:
     for key, booking_refs in result.handed_over.items():
         outcomes.extend(router().planner(key).process(booking_refs, trigger=trigger))
     return tuple(outcomes)
-
-
-def _made_progress(result: DayResult, outcomes: tuple[Outcome, ...]) -> bool:
-    """Whether looking at the same day again may find more: something was claimed, and something became of it."""
-    return not result.contended and any(outcome.kind != "noop" for outcome in outcomes)
 
 
 def _due_days(

@@ -1,0 +1,435 @@
+"""The public API: what a booking project calls. Keyword-only, typed; nothing else in this package is promised to stay.
+
+``request``, ``booking_changed``, ``booking_cancelled``, ``release``, ``reopen`` and the table functions join the caller's
+transaction when there is one, so that the host's change and ours commit together. ``assign_now`` must be called outside
+of one (after commit): it runs its own, and runs it again when it lost a race.
+
+``actor`` says on whose behalf: ``"host"`` (default), or ``"staff:<user id>"``. Never a name.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.db import connection, transaction
+
+from assignments import conf, dispatch, explanation, intake, ledger, locks, statemachine, transactions
+from assignments.exceptions import (
+    AssignmentNotFoundError,
+    BookingBusyError,
+    BookingNotFoundError,
+    HoldExpiredError,
+    InvalidBookingError,
+    TablesRefusedError,
+    TransitionRefusedError,
+)
+from assignments.explanation import Explanation
+from assignments.floors import floor_or_none
+from assignments.host import Host, HostBooking, configured
+from assignments.models import Allocation, Assignment, State
+from assignments.outcome import Outcome
+from assignments.planning import engine
+from assignments.planning.decision import Decision
+from assignments.planning.reasons import Refusal
+from assignments.planning.window import SeatingWindow, seating_window
+from assignments.settlement import Settlement
+from assignments.snapshots import snapshot_of
+
+_T = TypeVar("_T")
+
+MANUAL = "manual"
+"""The planner of bookings that staff assigned by hand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """Tables kept for a booking until ``expires_at`` (aware), while somebody thinks."""
+
+    token: uuid.UUID
+    booking_ref: str
+    table_refs: tuple[str, ...]
+    expires_at: datetime
+
+
+def request(*, booking_ref: str) -> None:
+    """Ask for a table: from now on the booking is due, and not forgotten. Safe to repeat.
+
+    Raises BookingNotFoundError.
+    """
+    host = configured()
+    with transaction.atomic():
+        intake.request([_booking(host, booking_ref)], now=dispatch.database_now(), host=host)
+
+
+def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
+    """Decide the booking now, by the planner that is on duty: what a booking view calls after its commit.
+
+    Past ``budget_seconds`` the outcome is retry(time_budget_exceeded) and the booking stays due for cron. Raises
+    BookingNotFoundError, and RuntimeError inside a transaction.
+    """
+    return dispatch.assign_one(booking_ref, trigger="inline", budget_seconds=budget_seconds)
+
+
+def evaluate(*, booking_ref: str) -> Decision:
+    """What V3 would decide for the booking as things stand: ranked plans, or the refusal. Writes nothing.
+
+    Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
+    """
+    host = configured()
+    booking = _booking(host, booking_ref)
+    now = dispatch.database_now()
+    assignment = Assignment.objects.filter(booking_ref=booking_ref).first()
+    if assignment is None:
+        assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
+    return engine.plan(snapshot_of(booking, assignment, host=host, now=now))
+
+
+def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
+    """Every reason why these tables may not be given to the booking; empty when they may.
+
+    Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
+    """
+    host = configured()
+    booking = _booking(host, booking_ref)
+    now = dispatch.database_now()
+    assignment = Assignment.objects.filter(booking_ref=booking_ref).first()
+    if assignment is None:
+        assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
+    return engine.judge(snapshot_of(booking, assignment, host=host, now=now), tuple(table_refs))
+
+
+def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None = None) -> Hold:
+    """Keep these tables for the booking for ``seconds`` (default: the HOLD_SECONDS setting).
+
+    A hold of the same booking that is still there is replaced. Raises TablesRefusedError with every reason,
+    TableTakenError when somebody is faster, BookingNotFoundError, InvalidBookingError.
+    """
+    length = conf.settings().HOLD_SECONDS if seconds is None else seconds
+    if length <= 0:
+        raise ValueError(f"A hold lasts more than 0 seconds, not {length}.")
+
+    def work() -> Hold:
+        host, assignment, booking, now = _locked(booking_ref)
+        if assignment.state == State.CONFIRMED:
+            raise TransitionRefusedError(f"Booking {booking_ref} has its tables already: release them before a new hold.")
+        window = _accepted_window(host, assignment, booking, table_refs, now)
+        ledger.release([booking_ref])
+        token = ledger.hold(
+            _placement(booking, table_refs, window, MANUAL), seconds=length, now=now
+        )
+        return Hold(
+            token=token,
+            booking_ref=booking_ref,
+            table_refs=tuple(sorted(table_refs)),
+            expires_at=now + timedelta(seconds=length),
+        )
+
+    return _in_transaction(work)
+
+
+def release_hold(*, token: uuid.UUID) -> bool:
+    """Give a hold back before its time; False if it was gone already."""
+    return _in_transaction(lambda: ledger.release_hold(token) > 0)
+
+
+def assign(
+    *,
+    booking_ref: str,
+    table_refs: Sequence[str],
+    actor: str,
+    hold_token: uuid.UUID | None = None,
+    reason: str = "by_hand",
+) -> Outcome:
+    """Give the booking these tables by hand, whatever it had before, and confirm it.
+
+    With ``hold_token`` the tables must be those of that hold. Raises TablesRefusedError with every reason (capacity,
+    overlap, adjacency, zone, ...), HoldExpiredError, TableTakenError, BookingNotFoundError, BookingBusyError.
+    """
+
+    def work() -> Outcome:
+        host, assignment, booking, now = _locked(booking_ref)
+        if hold_token is not None:
+            _check_hold(hold_token, booking_ref, table_refs)
+        window = _accepted_window(host, assignment, booking, table_refs, now)
+        had_tables = bool(ledger.release([booking_ref]))
+        if assignment.is_terminal:
+            assignment.reopen(actor=actor, reason=reason)
+            assignment.due_at = now
+        if had_tables or booking.is_confirmed:
+            host.on_released([booking_ref])
+        assignment.starts_at, assignment.party = booking.starts_at, booking.party
+        settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
+        outcome = settlement.confirm(
+            assignment, table_refs=table_refs, window=window, strategy=MANUAL, reason=reason
+        )
+        settlement.write()
+        return outcome
+
+    return _in_transaction(work)
+
+
+def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
+    """From now on only these tables will do for the booking; planned anew if it sits elsewhere.
+
+    Raises TablesRefusedError when they could never seat it, whoever else is there.
+    """
+
+    def work() -> None:
+        host, assignment, booking, now = _locked(booking_ref)
+        refusals = engine.judge(
+            snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False), tuple(table_refs)
+        )
+        if refusals:
+            raise _refused(booking_ref, table_refs, refusals)
+        assignment.pinned_table_refs = sorted(table_refs)
+        seated = ledger.tables_of([booking_ref]).get(booking_ref, ())
+        if assignment.is_terminal and tuple(sorted(table_refs)) == seated:
+            assignment.touch()
+            statemachine.store([assignment])
+        else:
+            _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
+
+    _in_transaction(work)
+
+
+def unpin(*, booking_ref: str, actor: str) -> None:
+    """Any tables will do again. The booking keeps those it has; if it waits, it is tried at once."""
+
+    def work() -> None:
+        host, assignment, _booking_now, now = _locked(booking_ref)
+        assignment.pinned_table_refs = []
+        if assignment.state == State.CONFIRMED:
+            assignment.touch()
+            statemachine.store([assignment])
+        else:
+            _plan_anew(host, assignment, now=now, actor=actor, reason="unpinned")
+
+    _in_transaction(work)
+
+
+def release(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
+    """Free the booking's tables and have it planned anew; the tables that it had."""
+
+    def work() -> tuple[str, ...]:
+        host, assignment, now = _locked_assignment(booking_ref)
+        return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
+
+    return _in_transaction(work)
+
+
+def reopen(*, booking_ref: str, actor: str, reason: str = "retry") -> None:
+    """Have a booking that failed or waits in the review queue tried again, with all its attempts."""
+    release(booking_ref=booking_ref, actor=actor, reason=reason)
+
+
+def booking_changed(*, booking_ref: str) -> bool:
+    """The host has edited the booking: call it in the same transaction, after the change.
+
+    Where the edit matters to the tables (time, party, zone, restaurant), they are free again at once and the booking is
+    planned anew. True if so; False if its tables still stand. Raises BookingNotFoundError.
+    """
+
+    def work() -> bool:
+        host = configured()
+        booking = _booking(host, booking_ref, must_be_plannable=False)
+        if not Assignment.objects.filter(booking_ref=booking_ref).exists():
+            intake.request([booking], now=dispatch.database_now(), host=host)
+            return True
+        _host, assignment, now = _locked_assignment(booking_ref)
+        if not booking.wants_table:
+            _cancel(assignment)
+            return True
+        if assignment.state == State.CONFIRMED and _still_stands(host, assignment, booking, now):
+            return False
+        floor = floor_or_none(booking.restaurant_ref, host=host)
+        assignment.restaurant_ref = booking.restaurant_ref
+        assignment.service_date = intake.local_date(booking.starts_at, floor)
+        assignment.starts_at, assignment.party = booking.starts_at, booking.party
+        _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
+        return True
+
+    return _in_transaction(work)
+
+
+def booking_cancelled(*, booking_ref: str) -> None:
+    """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction."""
+
+    def work() -> None:
+        try:
+            _host, assignment, _now = _locked_assignment(booking_ref)
+        except AssignmentNotFoundError:
+            return
+        _cancel(assignment)
+
+    _in_transaction(work)
+
+
+def table_out_of_service(
+    *, restaurant_ref: str, table_ref: str, starts_at: datetime, ends_at: datetime, actor: str = "host"
+) -> tuple[str, ...]:
+    """The table cannot be used over ``[starts_at, ends_at)`` (aware): who sat there is planned anew, at once.
+
+    Gives the refs of those bookings. Nobody is seated there until ``table_in_service``. Raises ValueError for times
+    that are naive or the wrong way round.
+    """
+    if starts_at.tzinfo is None or ends_at.tzinfo is None:
+        raise ValueError(f"Table {table_ref}: starts_at and ends_at must be aware, not {starts_at} and {ends_at}.")
+    if ends_at <= starts_at:
+        raise ValueError(f"Table {table_ref}: it cannot be out of service from {starts_at} until {ends_at}.")
+
+    def work() -> tuple[str, ...]:
+        host = configured()
+        affected = ledger.bookings_at(table_ref, starts_at, ends_at)
+        days = Assignment.objects.filter(booking_ref__in=affected).values_list("restaurant_ref", "service_date")
+        now = locks.lock_days([*days, (restaurant_ref, starts_at.date())])
+        affected = ledger.bookings_at(table_ref, starts_at, ends_at)
+        assignments = list(Assignment.objects.select_for_update().filter(booking_ref__in=affected).order_by("id"))
+        for assignment in assignments:
+            _plan_anew(host, assignment, now=now, actor=actor, reason="table_out_of_service")
+        ledger.release(affected)
+        ledger.close_table(restaurant_ref, table_ref, starts_at, ends_at)
+        return affected
+
+    return _in_transaction(work)
+
+
+def table_in_service(*, restaurant_ref: str, table_ref: str) -> int:
+    """The table can be used again; how many closures that ended."""
+    return _in_transaction(lambda: ledger.open_table(restaurant_ref, table_ref))
+
+
+def explain(*, booking_ref: str) -> Explanation:
+    """Why the booking stands where it stands: state, every attempt, every transition, and a sentence for staff.
+
+    Raises AssignmentNotFoundError.
+    """
+    return explanation.explain(booking_ref)
+
+
+def _in_transaction(work: Callable[[], _T]) -> _T:
+    """In the caller's transaction if there is one (which then decides about retries), else in one of our own."""
+    if connection.in_atomic_block:
+        with transaction.atomic():
+            return work()
+    return transactions.run(work)
+
+
+def _booking(host: Host, booking_ref: str, *, must_be_plannable: bool = True) -> HostBooking:
+    booking = host.bookings([booking_ref]).get(booking_ref)
+    if booking is None:
+        raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.")
+    if must_be_plannable and booking.problem:
+        raise InvalidBookingError(f"Booking {booking_ref}: {booking.problem}")
+    return booking
+
+
+def _locked_assignment(booking_ref: str) -> tuple[Host, Assignment, datetime]:
+    """Lock the restaurant-day, then the row: the order that everybody keeps."""
+    days = list(
+        Assignment.objects.filter(booking_ref=booking_ref).values_list("restaurant_ref", "service_date")
+    )
+    if not days:
+        raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
+    now = locks.lock_days(days)
+    return configured(), Assignment.objects.select_for_update().get(booking_ref=booking_ref), now
+
+
+def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
+    if not Assignment.objects.filter(booking_ref=booking_ref).exists():
+        request(booking_ref=booking_ref)
+    host, assignment, now = _locked_assignment(booking_ref)
+    booking = host.bookings([booking_ref], lock=True).get(booking_ref)
+    if booking is None:
+        _booking(host, booking_ref)
+        raise BookingBusyError(f"Booking {booking_ref} is being edited right now; try again.")
+    if booking.problem:
+        raise InvalidBookingError(f"Booking {booking_ref}: {booking.problem}")
+    if not booking.wants_table:
+        raise InvalidBookingError(f"Booking {booking_ref} wants no table any more: it is cancelled or over.")
+    return host, assignment, booking, now
+
+
+def _accepted_window(
+    host: Host, assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], now: datetime
+) -> SeatingWindow:
+    snapshot = snapshot_of(booking, assignment, host=host, now=now)
+    refusals = engine.judge(snapshot, tuple(table_refs))
+    window = seating_window(
+        snapshot.floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at
+    )
+    if isinstance(window, Refusal):
+        refusals = refusals or (window,)
+    if refusals:
+        raise _refused(booking.ref, table_refs, refusals)
+    assert isinstance(window, SeatingWindow)
+    return window
+
+
+def _refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal, ...]) -> TablesRefusedError:
+    tables = " + ".join(table_refs) or "no tables"
+    why = " ".join(refusal.detail for refusal in refusals)
+    return TablesRefusedError(f"Booking {booking_ref} cannot have {tables}: {why}", refusals)
+
+
+def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -> None:
+    held = Allocation.objects.filter(
+        token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=dispatch.database_now()
+    ).values_list("table_ref", flat=True)
+    if sorted(held) != sorted(table_refs):
+        raise HoldExpiredError(f"Hold {token} of booking {booking_ref} has expired or is for other tables; take a new one.")
+
+
+def _placement(
+    booking: HostBooking, table_refs: Sequence[str], window: SeatingWindow, planner: str
+) -> ledger.Placement:
+    return ledger.Placement(
+        restaurant_ref=booking.restaurant_ref,
+        booking_ref=booking.ref,
+        table_refs=tuple(sorted(table_refs)),
+        window=window,
+        planner=planner,
+    )
+
+
+def _still_stands(host: Host, assignment: Assignment, booking: HostBooking, now: datetime) -> bool:
+    """Whether the tables that the booking has are still right for it as it is now."""
+    rows = list(Allocation.objects.filter(booking_ref=booking.ref, kind=Allocation.Kind.SEATING))
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    if not rows or floor is None or booking.problem or booking.restaurant_ref != assignment.restaurant_ref:
+        return False
+    window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
+    if not isinstance(window, SeatingWindow) or booking.party != assignment.party:
+        return False
+    if any((row.starts_at, row.ends_at) != (window.starts_at, window.ends_at) for row in rows):
+        return False
+    snapshot = snapshot_of(booking, assignment, host=host, now=min(now, booking.starts_at), with_occupancy=False)
+    return not engine.judge(snapshot, tuple(row.table_ref for row in rows))
+
+
+def _plan_anew(
+    host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str
+) -> tuple[str, ...]:
+    """Free what the booking has and make it due at once."""
+    freed = ledger.release([assignment.booking_ref]).get(assignment.booking_ref, ())
+    if assignment.is_terminal:
+        assignment.reopen(actor=actor, reason=reason)
+    elif assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
+        assignment.put_back(actor=actor, reason=reason)
+    else:
+        assignment.reason = reason
+        assignment.touch()
+    assignment.attempts = 0
+    assignment.due_at = now
+    statemachine.store([assignment])
+    if freed:
+        host.on_released([assignment.booking_ref])
+    return freed
+
+
+def _cancel(assignment: Assignment) -> None:
+    ledger.release([assignment.booking_ref])
+    if assignment.state != State.CANCELLED:
+        assignment.cancel(actor="host", reason="booking_cancelled")
+        statemachine.store([assignment])
