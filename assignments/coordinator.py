@@ -30,8 +30,8 @@ from assignments.planning.evening import EveningPlanner, in_order
 from assignments.planning.floor import Floor, InvalidFloorError
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
-from assignments.planning.window import SeatingWindow, seating_window
 from assignments.settlement import Settlement
+from assignments.snapshots import occupied_during, seating_request
 
 logger = logging.getLogger("assignments.coordinator")
 
@@ -301,7 +301,7 @@ class _DayPlan:
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
         decisions, milliseconds = plan_requests(
-            requests, floor=floor, occupied=self._occupied(requests, floor), now=self.settlement.now
+            requests, floor=floor, occupied=occupied_during(requests, floor), now=self.settlement.now
         )
         for assignment, _booking in plannable:
             ref = assignment.booking_ref
@@ -358,14 +358,6 @@ class _DayPlan:
         )
         return True
 
-    def _occupied(self, requests: Sequence[SeatingRequest], floor: Floor) -> tuple[Occupied, ...]:
-        windows = [window for request in requests if (window := _window(request, floor))]
-        if not windows:
-            return ()
-        start = min(window.blocked_from for window in windows)
-        until = max(window.blocked_until for window in windows)
-        return ledger.occupied(self.restaurant_ref, start, until)
-
     def _settle(self, assignment: Assignment, decision: Decision, milliseconds: float) -> None:
         if decision.best is not None and decision.window is not None:
             self.settlement.confirm(
@@ -390,19 +382,6 @@ class _DayPlan:
         )
 
 
-def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
-    """The booking as planning sees it."""
-    return SeatingRequest(
-        booking_ref=booking.ref,
-        starts_at=booking.starts_at,
-        party=booking.party,
-        ends_at=booking.ends_at,
-        zone_ref=booking.zone_ref,
-        requested_at=assignment.requested_at,
-        pinned_table_refs=tuple(assignment.pinned_table_refs),
-    )
-
-
 def plan_requests(
     requests: Sequence[SeatingRequest], *, floor: Floor, occupied: tuple[Occupied, ...], now: datetime
 ) -> tuple[Mapping[str, Decision], Mapping[str, float]]:
@@ -415,11 +394,6 @@ def plan_requests(
         evening.decide(request)
         milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000
     return evening.decisions, milliseconds
-
-
-def _window(request: SeatingRequest, floor: Floor) -> SeatingWindow | None:
-    window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-    return window if isinstance(window, SeatingWindow) else None
 
 
 def _hand_over(assignments: Sequence[Assignment], routes: Mapping[str, str]) -> Mapping[str, Sequence[str]]:

@@ -6,6 +6,7 @@ who decides. A project that has only V3 needs no router.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from assignments import conf
@@ -28,6 +29,7 @@ class Preview:
     floor: Floor
     occupied: tuple[Occupied, ...]
     requests: tuple[SeatingRequest, ...]
+    now: datetime
 
 
 class Planner(Protocol):

@@ -1,14 +1,42 @@
-"""Building the frozen snapshot of one booking, for whoever asks without planning a whole day."""
+"""Building the frozen values that planning judges, from the host's bookings and the ledger."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from assignments import conf, ledger
-from assignments.coordinator import seating_request
 from assignments.floors import floor_of
 from assignments.host import Host, HostBooking
 from assignments.models import Assignment
-from assignments.planning.snapshot import Snapshot
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.window import SeatingWindow, seating_window
+
+
+def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
+    """The booking as planning sees it."""
+    return SeatingRequest(
+        booking_ref=booking.ref,
+        starts_at=booking.starts_at,
+        party=booking.party,
+        ends_at=booking.ends_at,
+        zone_ref=booking.zone_ref,
+        requested_at=assignment.requested_at,
+        pinned_table_refs=tuple(assignment.pinned_table_refs),
+    )
+
+
+def occupied_during(requests: Iterable[SeatingRequest], floor: Floor) -> tuple[Occupied, ...]:
+    """What is taken while any of these requests would sit. One query; none where none of them could sit."""
+    windows = []
+    for request in requests:
+        window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+        if isinstance(window, SeatingWindow):
+            windows.append(window)
+    if not windows:
+        return ()
+    start = min(window.blocked_from for window in windows)
+    return ledger.occupied(floor.restaurant_ref, start, max(window.blocked_until for window in windows))
 
 
 def snapshot_of(
@@ -19,18 +47,12 @@ def snapshot_of(
     Raises InvalidFloorError, or LookupError for an unknown restaurant.
     """
     floor = floor_of(booking.restaurant_ref, host=host)
-    window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
-    occupied = ()
-    if with_occupancy and isinstance(window, SeatingWindow):
-        occupied = tuple(
-            taken
-            for taken in ledger.occupied(booking.restaurant_ref, window.blocked_from, window.blocked_until)
-            if taken.booking_ref != booking.ref
-        )
+    request = seating_request(booking, assignment)
+    occupied = occupied_during([request], floor) if with_occupancy else ()
     return Snapshot(
         floor=floor,
-        occupied=occupied,
-        request=seating_request(booking, assignment),
+        occupied=tuple(taken for taken in occupied if taken.booking_ref != booking.ref),
+        request=request,
         now=now,
         rules=conf.settings().rules(),
     )

@@ -1,0 +1,134 @@
+"""System checks. Ids are stable and never used for anything else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from assignments import conf
+
+HOST_METHODS = (
+    "bookings",
+    "unassigned",
+    "floor",
+    "floor_fingerprint",
+    "on_confirmed",
+    "on_review",
+    "on_released",
+    "label",
+    "admin_url",
+    "deliver",
+)
+ROUTER_METHODS = ("route", "planner")
+
+
+@checks.register("assignments")
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E001: a setting is missing or wrong."""
+    return [
+        checks.Error(problem, hint=f"See assignments.conf.Settings for what {conf.NAME} may hold.", id="assignments.E001")
+        for problem in conf.problems()
+    ]
+
+
+@checks.register("assignments")
+def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E002: a class cannot be loaded. E003: it lacks methods."""
+    if conf.problems():
+        return []
+    settings = conf.settings()
+    found: list[checks.CheckMessage] = []
+    for name, path, methods in (
+        ("HOST", settings.HOST, HOST_METHODS),
+        ("ROUTER", settings.ROUTER, ROUTER_METHODS),
+        *(("EVENT_SINKS", path, ("write",)) for path in settings.EVENT_SINKS),
+    ):
+        found += _class_problems(name, path, methods)
+    return found
+
+
+def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks.CheckMessage]:
+    try:
+        cls = import_string(path)
+    except ImportError as error:
+        return [
+            checks.Error(
+                f"{conf.NAME}[{name!r}] is {path!r}, which cannot be imported: {error}",
+                hint="Give the dotted path of a class, such as 'booking.host.BookingHost'.",
+                id="assignments.E002",
+            )
+        ]
+    missing = [method for method in methods if not callable(getattr(cls, method, None))]
+    if missing:
+        return [
+            checks.Error(
+                f"{path} ({conf.NAME}[{name!r}]) lacks {', '.join(missing)}.",
+                hint="Implement them, or inherit from assignments.modelhost.ModelHost.",
+                id="assignments.E003",
+            )
+        ]
+    try:
+        instance = conf.load(path)
+    except ImproperlyConfigured as error:
+        return [checks.Error(f"{path}: {error}", id="assignments.E002")]
+    except Exception as error:  # noqa: BLE001  (whatever a host's __init__ does, the check reports it)
+        return [
+            checks.Error(
+                f"{path} ({conf.NAME}[{name!r}]) cannot be instantiated: {type(error).__name__}: {error}",
+                hint="It is created without arguments, once a process.",
+                id="assignments.E002",
+            )
+        ]
+    own_check = getattr(instance, "check", None)
+    return list(own_check()) if callable(own_check) else []
+
+
+@checks.register("assignments")
+def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E004: the database is not PostgreSQL."""
+    database = django_settings.DATABASES.get("default", {})
+    engine = database.get("ENGINE", "")
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        return []
+    return [
+        checks.Error(
+            f"The default database is {engine!r}: no double booking is promised by a PostgreSQL exclusion constraint.",
+            hint="Use PostgreSQL 14 or later, with psycopg 3.",
+            id="assignments.E004",
+        )
+    ]
+
+
+@checks.register(checks.Tags.database, "assignments")
+def check_host_answers(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """E005: asked for bookings that do not exist, the host must answer with none. Run with --database default."""
+    if not databases or "default" not in databases or conf.problems():
+        return []
+    try:
+        host = conf.load(conf.settings().HOST)
+        known = host.bookings(["assignments-check-no-such-booking"])
+    except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
+        return [
+            checks.Error(
+                f"The host raised {type(error).__name__} for a booking that does not exist: {error}",
+                hint="Host.bookings() leaves out refs that it does not know, malformed ones too.",
+                id="assignments.E005",
+            )
+        ]
+    if known:
+        return [
+            checks.Error(
+                "The host knows a booking that does not exist.",
+                hint="Host.bookings() leaves out refs that it does not know, malformed ones too.",
+                id="assignments.E005",
+            )
+        ]
+    return []

@@ -1,0 +1,24 @@
+"""``manage.py deliver_outbox``: tell the host what happened to its bookings."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from assignments import outbox
+
+
+class Command(BaseCommand):
+    help = (
+        "Hand the waiting outbox messages to the host, oldest first. Delivered at least once; a message that the host "
+        "refuses is tried again later. Exit codes: 0 done; 1 a message was refused."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--limit", type=int, default=1000, help="Deliver at most this many messages (default 1000).")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        result = outbox.deliver(limit=options["limit"])
+        self.stdout.write(f"{result.delivered} delivered, {result.refused} refused, {result.waiting} waiting.")
+        if result.refused:
+            raise CommandError("The host refused messages; they are tried again later.", returncode=1)

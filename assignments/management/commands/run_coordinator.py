@@ -1,0 +1,262 @@
+"""``manage.py run_coordinator``: give the bookings that are due their tables."""
+
+import json
+import logging
+import signal
+import statistics
+import threading
+import time
+from argparse import ArgumentParser, ArgumentTypeError
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, SystemCheckError
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from assignments import dispatch, events, preview
+from assignments.host import configured
+from assignments.outcome import Kind, Outcome
+from assignments.planning.floor import InvalidFloorError
+
+logger = logging.getLogger("assignments.run_coordinator")
+
+EXIT_DONE = 0
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_DATABASE_AWAY = 75
+"""EX_TEMPFAIL of sysexits.h: try again later."""
+
+
+def _positive(number_type: Callable[[str], float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = number_type(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text!r} is no number") from None
+        if not value > 0:
+            raise ArgumentTypeError(f"must be more than 0, not {text}")
+        return value
+
+    return parse
+
+
+class Tally:
+    """What a run did, in numbers."""
+
+    def __init__(self) -> None:
+        self.kinds: Counter[str] = Counter()
+        self.planners: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.covers = 0
+        self.unexpected = 0
+        self.contended_days = 0
+        self.open_breakers = 0
+        self.decision_ms: list[float] = []
+
+    def add(self, progress: dispatch.Progress) -> None:
+        self.contended_days += progress.contended
+        self.open_breakers += progress.circuit_open
+        for outcome in progress.outcomes:
+            self.add_outcome(outcome)
+
+    def add_outcome(self, outcome: Outcome) -> None:
+        self.kinds[outcome.kind] += 1
+        self.planners[outcome.planner] += 1
+        if outcome.kind is Kind.CONFIRMED:
+            self.covers += outcome.party
+        elif outcome.reason:
+            self.reasons[f"{outcome.kind}:{outcome.reason}"] += 1
+        self.unexpected += outcome.unexpected
+        if outcome.decision_ms:
+            self.decision_ms.append(outcome.decision_ms)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "processed": sum(self.kinds.values()),
+            **{kind.value: self.kinds[kind] for kind in Kind},
+            "covers": self.covers,
+            "unexpected": self.unexpected,
+            "contended_days": self.contended_days,
+            "open_breakers": self.open_breakers,
+            "planners": dict(self.planners),
+            "reasons": dict(sorted(self.reasons.items())),
+            "decision_ms": percentiles(self.decision_ms),
+        }
+
+    def __str__(self) -> str:
+        counted = ", ".join(f"{self.kinds[kind]} {kind.value}" for kind in Kind if self.kinds[kind])
+        return counted or "nothing was due"
+
+
+def percentiles(milliseconds: list[float]) -> dict[str, float]:
+    """p50, p95 and max of planning times, in milliseconds; zeros when there are none."""
+    if not milliseconds:
+        return {"p50": 0.0, "p95": 0.0, "max": 0.0}
+    cuts = statistics.quantiles(milliseconds, n=100, method="inclusive") if len(milliseconds) > 1 else milliseconds * 99
+    return {"p50": round(cuts[49], 3), "p95": round(cuts[94], 3), "max": round(max(milliseconds), 3)}
+
+
+class Command(BaseCommand):
+    help = (
+        "Give the bookings that are due their tables: one pass and out (for cron), or --watch. Which planner decides "
+        "is up to the router (see `manage.py rollout status` where rollout is installed). "
+        "Exit codes: 0 done; 1 a booking met an unexpected error (the others were processed); "
+        "2 bad usage or configuration; 75 the database is away."
+    )
+    # Checked in handle(), so that a wrong configuration exits with 2.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--watch", action="store_true", help="Go on, pass after pass, until SIGTERM or Ctrl-C.")
+        parser.add_argument(
+            "--interval", type=_positive(float), default=5.0, help="Seconds between passes of --watch (default 5)."
+        )
+        parser.add_argument("--limit", type=_positive(int), help="Process at most this many bookings (each pass).")
+        parser.add_argument("--restaurant", help="Only this restaurant (its ref: the host's primary key).")
+        parser.add_argument(
+            "--max-seconds", type=_positive(float), help="Begin no further restaurant-day after this many seconds."
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Plan and print; write nothing.")
+        parser.add_argument("--json", action="store_true", help="One JSON object for each pass on standard output.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["watch"] and options["dry_run"]:
+            raise CommandError("--watch and --dry-run exclude each other.", returncode=EXIT_USAGE)
+        try:
+            self.check()
+            if options["restaurant"]:
+                self._check_restaurant(options["restaurant"])
+            if options["dry_run"]:
+                self._dry_run(options)
+            elif options["watch"]:
+                self._watch(options)
+            elif self._pass(options).unexpected:
+                raise CommandError("A booking met an unexpected error; see the log.", returncode=EXIT_UNEXPECTED)
+        except (SystemCheckError, ImproperlyConfigured) as error:
+            raise CommandError(str(error), returncode=EXIT_USAGE) from error
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"The database is away: {error}", returncode=EXIT_DATABASE_AWAY) from error
+
+    def _check_restaurant(self, restaurant_ref: str) -> None:
+        try:
+            configured().floor(restaurant_ref)
+        except InvalidFloorError:
+            pass  # It exists; each of its bookings gets this as its reason.
+        except LookupError:
+            raise CommandError(f"--restaurant: the host knows no restaurant {restaurant_ref!r}.", returncode=EXIT_USAGE) from None
+
+    def _watch(self, options: dict[str, Any]) -> None:
+        stop = threading.Event()
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            stop.set()
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not stop.is_set():
+                try:
+                    close_old_connections()
+                    self._pass(options, should_stop=stop.is_set)
+                except (OperationalError, InterfaceError) as error:
+                    # A worker outlives a database restart; a supervisor would only start it again.
+                    self.stderr.write(f"The database is away: {error}")
+                    connection.close()
+                stop.wait(options["interval"])
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if not options["json"]:
+            self.stdout.write("Stopped; nothing is half done.")
+
+    def _pass(self, options: dict[str, Any], should_stop: Callable[[], bool] = lambda: False) -> Tally:
+        started = time.monotonic()
+        taken_in = dispatch.take_in(options["restaurant"])
+        tally = Tally()
+        limits = dispatch.PassLimits(
+            limit=int(options["limit"] or 0),
+            max_seconds=options["max_seconds"] or 0.0,
+            restaurant_ref=options["restaurant"],
+            should_stop=should_stop,
+        )
+        with self._progress_bar(options) as advance:
+            for progress in dispatch.run_pass(limits):
+                tally.add(progress)
+                advance(progress)
+        events.flush()
+        seconds = time.monotonic() - started
+        if options["json"]:
+            self.stdout.write(json.dumps({"taken_in": taken_in, "seconds": round(seconds, 3), **tally.as_dict()}))
+        elif not options["watch"] or tally.kinds or options["verbosity"] > 1:
+            self.stdout.write(f"{taken_in} new; {tally}; {seconds:.2f} s.")
+            for reason, count in sorted(tally.reasons.items()):
+                self.stdout.write(f"  {count:5} {reason}")
+        return tally
+
+    @contextmanager
+    def _progress_bar(self, options: dict[str, Any]) -> Iterator[Callable[[dispatch.Progress], None]]:
+        """A bar on a terminal; a plain line for each restaurant-day elsewhere; nothing with --json."""
+        if options["json"]:
+            yield lambda progress: None
+            return
+        if not getattr(self.stdout, "isatty", lambda: False)():
+            yield self._write_line
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(), transient=True) as bar:
+            task = bar.add_task("Bookings", total=dispatch.count_due(options["restaurant"]))
+            yield lambda progress: bar.advance(task, len(progress.outcomes))
+
+    def _write_line(self, progress: dispatch.Progress) -> None:
+        day = f"restaurant {progress.restaurant_ref} {progress.service_date}"
+        if progress.contended:
+            self.stdout.write(f"{day}: somebody else is at it")
+        elif progress.circuit_open:
+            self.stdout.write(f"{day}: the breaker is open after repeated errors")
+        elif progress.outcomes:
+            tally = Tally()
+            tally.add(progress)
+            self.stdout.write(f"{day}: {tally}")
+
+    def _dry_run(self, options: dict[str, Any]) -> None:
+        days = []
+        for day in preview.preview(restaurant_ref=options["restaurant"], limit=int(options["limit"] or 0)):
+            rows = [
+                {
+                    "booking": decision.booking_ref,
+                    "planner": planner,
+                    "tables": list(decision.best.table_refs) if decision.best else [],
+                    "reason": decision.refusal.reason if decision.refusal else "",
+                    "detail": decision.refusal.detail if decision.refusal else "",
+                }
+                for planner, decisions in day.decisions.items()
+                for decision in decisions
+            ]
+            days.append(
+                {
+                    "restaurant": day.restaurant_ref,
+                    "service_date": day.service_date.isoformat(),
+                    "problem": day.problem,
+                    "decisions": rows,
+                }
+            )
+            if not options["json"]:
+                self._write_preview(day.restaurant_ref, day.service_date.isoformat(), day.problem, rows)
+        if options["json"]:
+            self.stdout.write(json.dumps({"dry_run": True, "days": days}))
+        elif not days:
+            self.stdout.write("Nothing is due.")
+        else:
+            self.stdout.write("Dry run: nothing was written.")
+
+    def _write_preview(self, restaurant_ref: str, day: str, problem: str, rows: list[dict[str, Any]]) -> None:
+        seated = sum(1 for row in rows if row["tables"])
+        self.stdout.write(f"restaurant {restaurant_ref} {day}: {problem or f'{seated} of {len(rows)} would be seated'}")
+        for row in rows:
+            what = " + ".join(row["tables"]) or f"{row['reason']}: {row['detail']}"
+            self.stdout.write(f"  {row['booking']} ({row['planner']}): {what}")
