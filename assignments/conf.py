@@ -91,7 +91,7 @@ class Settings:
     MAX_PARTY: int = _setting(1000, _whole(1))
     MIN_LEAD_MINUTES: int = _setting(0, _whole(0))
     """A booking that starts sooner than this goes to review: the floor staff decide."""
-    WEIGHTS: Mapping[str, float] = _setting(DEFAULT_WEIGHTS, _weights)
+    WEIGHTS: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS, metadata={"problem": _weights})
     EVENT_SINKS: tuple[str, ...] = _setting(("assignments.events.DatabaseSink",), _dotted_paths)
     EVENT_BUFFER_SIZE: int = _setting(10000, _whole(1))
     EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0))
@@ -117,8 +117,9 @@ def problems() -> list[str]:
     found = [
         f"{NAME} has no setting {name!r}; it knows {', '.join(sorted(known))}" for name in sorted(set(given) - set(known))
     ]
+    defaults = Settings()
     for name, each in known.items():
-        value = given.get(name, each.default)
+        value = given.get(name, getattr(defaults, name))
         problem = each.metadata["problem"](value)
         if problem and not (name == "HOST" and not value):
             found.append(f"{NAME}[{name!r}] {problem}, not {value!r}")

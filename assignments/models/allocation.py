@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 NO_OVERLAP_CONSTRAINT = "allocation_no_overlap"
 
 
-class _TableKey(Func):
+class TableKey(Func):
     """``int8range(h, h, '[]')`` of the table ref's hash: GiST compares ranges without the btree_gist extension.
 
     Two refs whose 64-bit hashes collide would be refused together, never seated together.
@@ -54,7 +54,7 @@ class Allocation(models.Model):
                 name=NO_OVERLAP_CONSTRAINT,
                 index_type="GIST",
                 expressions=[
-                    (_TableKey(F("table_ref")), RangeOperators.OVERLAPS),
+                    (TableKey(F("table_ref")), RangeOperators.OVERLAPS),
                     ("window", RangeOperators.OVERLAPS),
                 ],
             ),

@@ -39,7 +39,7 @@ class PlanningRules:
     min_lead_minutes: int = 0
     max_party: int = 1000
     ranked_plans: int = 5
-    weights: Mapping[str, float] = DEFAULT_WEIGHTS
+    weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
