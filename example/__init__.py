@@ -1,0 +1,1 @@
+"""A small booking project: what a host of the apps looks like. Never shipped."""

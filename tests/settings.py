@@ -1,0 +1,11 @@
+"""The example's settings, for tests."""
+
+import os
+
+from example.settings import *  # noqa: F403
+from example.settings import ASSIGNMENTS, DATABASES
+
+ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.MemorySink",)}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if os.environ.get("TEST_DATABASE_NAME"):
+    DATABASES["default"]["TEST"] = {"NAME": os.environ["TEST_DATABASE_NAME"]}
