@@ -1,0 +1,18 @@
+"""Fixtures for all tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from assignments import conf, events, floors
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process_state() -> Iterator[None]:
+    """What a process remembers (floors, settings, events) is forgotten between tests."""
+    yield
+    events.flush(timeout_seconds=5)
+    events.MemorySink.events.clear()
+    floors.forget()
+    conf.settings.cache_clear()
+    conf.load.cache_clear()
