@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from datetime import time
 from functools import cached_property
@@ -93,7 +93,13 @@ class Floor:
     def __post_init__(self) -> None:
         problems = list(_problems(self))
         if problems:
-            raise InvalidFloorError(f"The floor of restaurant {self.restaurant_ref!r} is invalid: {'; '.join(problems)}.")
+            raise InvalidFloorError(
+                f"The floor of restaurant {self.restaurant_ref!r} is invalid: {'; '.join(problems)}."
+            )
+
+    def __hash__(self) -> int:
+        """What is computed once per floor is cached by floor: hash the digest, not every table and pair again."""
+        return hash(self.version)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -113,9 +119,7 @@ class Floor:
             sorted(self.tables, key=lambda table: table.ref),
             [(replace(service, weekdays=frozenset()), sorted(service.weekdays)) for service in self.services],
             sorted(sorted(pair) for pair in self.adjacent),
-            sorted(
-                (sorted(join.table_refs), join.seats, join.min_party, join.max_party or 0) for join in self.joins
-            ),
+            sorted((sorted(join.table_refs), join.seats, join.min_party, join.max_party or 0) for join in self.joins),
             self.outside_service_minutes,
         )
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
@@ -126,36 +130,58 @@ def adjacency(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
     return frozenset(frozenset(pair) for pair in pairs)
 
 
-def _problems(floor: Floor) -> Iterable[str]:
+def _problems(floor: Floor) -> Iterator[str]:
     try:
         ZoneInfo(floor.timezone)
     except (ZoneInfoNotFoundError, ValueError):
         yield f"unknown timezone {floor.timezone!r}"
-    refs = Counter(table.ref for table in floor.tables)
+    yield from _table_problems(floor.tables)
+    refs = {table.ref for table in floor.tables}
+    yield from _adjacency_problems(floor.adjacent, refs)
+    yield from _join_problems(floor.joins, refs)
+    for service in floor.services:
+        yield from _service_problems(service)
+
+
+def _table_problems(tables: Iterable[Table]) -> Iterator[str]:
+    refs = Counter(table.ref for table in tables)
     yield from (f"table {ref!r} is listed {count} times" for ref, count in refs.items() if count > 1)
-    for table in floor.tables:
+    for table in tables:
         if table.seats < 1:
             yield f"table {table.ref!r} has {table.seats} seats"
         if table.max_party is not None and table.max_party < table.min_party:
             yield f"table {table.ref!r} takes parties of {table.min_party} to {table.max_party}"
-    unknown = sorted({ref for pair in floor.adjacent for ref in pair if ref not in refs})
+
+
+def _adjacency_problems(pairs: frozenset[frozenset[str]], refs: Set[str]) -> Iterator[str]:
+    unknown = sorted({ref for pair in pairs for ref in pair if ref not in refs})
     if unknown:
         yield f"adjacency names unknown tables {', '.join(map(repr, unknown))}"
-    for pair in floor.adjacent:
+    for pair in sorted(map(sorted, pairs)):
         if len(pair) != 2:
-            yield f"adjacency must pair two different tables, not {sorted(pair)}"
-    for join in floor.joins:
-        missing = sorted(join.table_refs - refs.keys())
+            yield f"adjacency must pair two different tables, not {pair}"
+
+
+def _join_problems(joins: Iterable[Join], refs: Set[str]) -> Iterator[str]:
+    listed = Counter(join.table_refs for join in joins)
+    for join in joins:
+        tables = sorted(join.table_refs)
+        missing = [ref for ref in tables if ref not in refs]
         if missing:
             yield f"a join names unknown tables {', '.join(map(repr, missing))}"
-        if len(join.table_refs) < 2 or join.seats < 1:
-            yield f"join {sorted(join.table_refs)} needs two tables and a seat"
-    for service in floor.services:
-        if not service.turn_times:
-            yield f"service {service.key!r} has no turn times"
-        if any(turn.minutes < 1 for turn in service.turn_times):
-            yield f"service {service.key!r} has a turn time of less than a minute"
-        if list(service.turn_times) != sorted(service.turn_times, key=lambda turn: turn.max_party):
-            yield f"service {service.key!r} lists its turn times out of order"
-        if service.buffer_before_minutes < 0 or service.buffer_after_minutes < 0:
-            yield f"service {service.key!r} has a negative buffer"
+        if len(tables) < 2 or join.seats < 1:
+            yield f"join {tables} needs two tables and a seat"
+        if join.max_party is not None and join.max_party < join.min_party:
+            yield f"join {tables} takes parties of {join.min_party} to {join.max_party}"
+    yield from (f"join {sorted(tables)} is listed {count} times" for tables, count in listed.items() if count > 1)
+
+
+def _service_problems(service: ServicePeriod) -> Iterator[str]:
+    if not service.turn_times:
+        yield f"service {service.key!r} has no turn times"
+    if any(turn.minutes < 1 for turn in service.turn_times):
+        yield f"service {service.key!r} has a turn time of less than a minute"
+    if list(service.turn_times) != sorted(service.turn_times, key=lambda turn: turn.max_party):
+        yield f"service {service.key!r} lists its turn times out of order"
+    if service.buffer_before_minutes < 0 or service.buffer_after_minutes < 0:
+        yield f"service {service.key!r} has a negative buffer"

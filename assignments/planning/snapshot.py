@@ -32,7 +32,10 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanningRules:
-    """The limits and weights of a decision. Counts are seats and tables, ``min_lead_minutes`` is minutes before start."""
+    """The limits and weights of a decision.
+
+    Counts are seats and tables; ``min_lead_minutes`` are minutes before start; ``weights`` see ``scoring``.
+    """
 
     max_spare_seats: int = 4
     max_tables: int = 3

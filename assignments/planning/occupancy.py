@@ -1,0 +1,65 @@
+"""Which tables are taken when, as bitmasks."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from assignments.planning.floor import Floor
+from assignments.planning.snapshot import Occupied
+from assignments.planning.units import table_bits
+
+
+class Block(NamedTuple):
+    """Tables that are taken over ``[start, until)`` (seconds since the epoch), and the booking that has them."""
+
+    start: float
+    until: float
+    mask: int
+    booking_ref: str
+
+
+class Occupancy:
+    """The taken tables of one floor. Intervals are half-open: a table is free again at the moment its block ends.
+
+    Tables that the floor does not know (removed since they were booked) are ignored: nobody can be seated there.
+    """
+
+    def __init__(self, floor: Floor, occupied: Iterable[Occupied] = ()) -> None:
+        self._bits = table_bits(floor)
+        self._active = sum(self._bits[table.ref] for table in floor.tables if table.active)
+        self._blocks: list[Block] = []
+        self._longest = 0.0
+        for taken in occupied:
+            bit = self._bits.get(taken.table_ref)
+            if bit is not None:
+                self.add(bit, taken.blocked_from, taken.blocked_until, taken.booking_ref or "")
+
+    def free(self, start: datetime, until: datetime) -> int:
+        """The mask of the active tables that nobody has at any moment of ``[start, until)``."""
+        taken = 0
+        for block in self.blocks(start, until):
+            taken |= block.mask
+        return self._active & ~taken
+
+    def blocks(self, start: datetime, until: datetime) -> list[Block]:
+        """What overlaps ``[start, until)``, by start."""
+        first, last = start.timestamp(), until.timestamp()
+        # No block that began longer ago than the longest one lasts can still be going on.
+        earliest = bisect_left(self._blocks, (first - self._longest,))
+        latest = bisect_left(self._blocks, (last,))
+        return [block for block in self._blocks[earliest:latest] if block.until > first]
+
+    def add(self, mask: int, start: datetime, until: datetime, booking_ref: str = "") -> Block:
+        """Take the tables of ``mask`` over ``[start, until)``; give the block back to ``remove`` to free them."""
+        block = Block(start.timestamp(), until.timestamp(), mask, booking_ref)
+        insort(self._blocks, block)
+        self._longest = max(self._longest, block.until - block.start)
+        return block
+
+    def remove(self, block: Block) -> None:
+        """Free what ``add`` took. Raises ValueError for a block that is not (or no longer) there."""
+        position = bisect_left(self._blocks, block)
+        if self._blocks[position : position + 1] != [block]:
+            raise ValueError(f"Nothing to free: {block} is not in the occupancy.")
+        del self._blocks[position]
