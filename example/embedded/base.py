@@ -45,8 +45,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         uri = server_uri()
         name = self.settings_dict["NAME"]
-        # Only the configured database is made here: test databases and throw-away ones are their makers' own business.
-        if name == self.settings_dict.get("CONFIGURED_NAME", name) and not name.startswith("test_"):
+        if name:  # Without a name Django connects to the server's own database, to make or drop others.
             _ensure_database(uri, name)
         given = psycopg.conninfo.conninfo_to_dict(uri)
         self.settings_dict.update(HOST=given["host"], USER=given.get("user", "postgres"))

@@ -1,0 +1,45 @@
+"""A host in memory for the tests of the app itself; the database is real."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from assignments import conf, dispatch
+from assignments.testing import MemoryHost, a_floor, a_table
+
+HOST_PATH = "tests.assignments.conftest.TheHost"
+
+
+class TheHost(MemoryHost):
+    """The host of these tests: three 4-tops and a 2-top, all of one zone and adjacent."""
+
+    def __init__(self) -> None:
+        tables = [a_table("T1"), a_table("T2"), a_table("T3"), a_table("T4", seats=2)]
+        adjacent = [("T1", "T2"), ("T2", "T3"), ("T3", "T4")]
+        super().__init__(floors=[a_floor(tables=tables, adjacent=adjacent)])
+
+
+@pytest.fixture
+def host(settings: Any) -> Iterator[TheHost]:
+    settings.ASSIGNMENTS = {
+        "HOST": HOST_PATH,
+        "ROUTER": "assignments.planners.SoleRouter",
+        "EVENT_SINKS": ("assignments.events.MemorySink",),
+    }
+    loaded: TheHost = conf.load(HOST_PATH)
+    yield loaded
+
+
+@pytest.fixture
+def tonight() -> datetime:
+    """19:00 in London on a coming winter day."""
+    day = datetime.now(UTC) + timedelta(days=400)
+    return day.replace(month=1, day=14, hour=19, minute=0, second=0, microsecond=0)
+
+
+def run_all() -> dict[str, Any]:
+    """One whole pass; outcomes by booking ref."""
+    dispatch.take_in()
+    return {outcome.booking_ref: outcome for progress in dispatch.run_pass() for outcome in progress.outcomes}
