@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from django.db import close_old_connections, transaction
+from django.db import connection, transaction
 
 from assignments import conf
 from assignments.exceptions import AssignmentsError
@@ -249,27 +249,33 @@ if hasattr(os, "register_at_fork"):
 
 
 class DatabaseSink:
-    """Stores events in this app's own table, in bulk, over the event thread's own connection."""
+    """Stores events in this app's own table, in bulk.
+
+    Over a connection of the event thread's own, which is closed after each write: between writes an idle process keeps
+    no connection open for its events.
+    """
 
     def write(self, events: Sequence[EventRecord]) -> None:
         from assignments.models import Event
 
-        close_old_connections()
-        Event.objects.bulk_create(
-            [
-                Event(
-                    source=each.source,
-                    type=each.type,
-                    severity=each.severity,
-                    booking_ref=each.booking_ref,
-                    restaurant_ref=each.restaurant_ref,
-                    context=each.context,
-                    correlation_id=each.correlation_id,
-                    at=each.at,
-                )
-                for each in events
-            ]
-        )
+        try:
+            Event.objects.bulk_create(
+                [
+                    Event(
+                        source=each.source,
+                        type=each.type,
+                        severity=each.severity,
+                        booking_ref=each.booking_ref,
+                        restaurant_ref=each.restaurant_ref,
+                        context=each.context,
+                        correlation_id=each.correlation_id,
+                        at=each.at,
+                    )
+                    for each in events
+                ]
+            )
+        finally:
+            connection.close()
 
 
 class LoggingSink:

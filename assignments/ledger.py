@@ -32,17 +32,17 @@ class Placement:
 def occupied(restaurant_ref: str, start: datetime, until: datetime) -> tuple[Occupied, ...]:
     """What is taken in the restaurant over ``[start, until)``; expired holds are gone. One query, two if any expired."""
     rows = list(
-        Allocation.objects.filter(restaurant_ref=restaurant_ref, window__overlap=(start, until))
+        Allocation.objects.filter(restaurant_ref=restaurant_ref, blocked__overlap=(start, until))
         .annotate(is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=Now()))
-        .values_list("table_ref", "window", "booking_ref", "is_expired")
+        .values_list("table_ref", "blocked", "booking_ref", "is_expired")
     )
     if any(expired for *_, expired in rows):
         remove_expired_holds(restaurant_ref)
     return tuple(
         Occupied(
-            table_ref=table_ref, blocked_from=window.lower, blocked_until=window.upper, booking_ref=booking_ref or None
+            table_ref=table_ref, blocked_from=blocked.lower, blocked_until=blocked.upper, booking_ref=booking_ref or None
         )
-        for table_ref, window, booking_ref, expired in rows
+        for table_ref, blocked, booking_ref, expired in rows
         if not expired
     )
 
@@ -123,7 +123,7 @@ def tables_of(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
 
 def bookings_at(table_ref: str, start: datetime, until: datetime) -> tuple[str, ...]:
     """Bookings that have the table at any time over ``[start, until)``, held or seated."""
-    rows = Allocation.objects.filter(table_ref=table_ref, window__overlap=(start, until)).exclude(booking_ref="")
+    rows = Allocation.objects.filter(table_ref=table_ref, blocked__overlap=(start, until)).exclude(booking_ref="")
     return tuple(rows.order_by("starts_at").values_list("booking_ref", flat=True))
 
 
@@ -135,7 +135,7 @@ def close_table(restaurant_ref: str, table_ref: str, start: datetime, until: dat
                 restaurant_ref=restaurant_ref,
                 table_ref=table_ref,
                 kind=Allocation.Kind.CLOSURE,
-                window=TimestamptzRange(start, until),
+                blocked=TimestamptzRange(start, until),
                 starts_at=start,
                 ends_at=until,
             )
@@ -165,7 +165,7 @@ def _row(
         table_ref=table_ref,
         booking_ref=placement.booking_ref,
         kind=kind,
-        window=TimestamptzRange(window.blocked_from, window.blocked_until),
+        blocked=TimestamptzRange(window.blocked_from, window.blocked_until),
         starts_at=window.starts_at,
         ends_at=window.ends_at,
         expires_at=expires_at,

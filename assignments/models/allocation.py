@@ -23,7 +23,7 @@ class TableKey(Func):
 class Allocation(models.Model):
     """One table, taken over one time range.
 
-    ``window`` is ``[blocked_from, blocked_until)`` in UTC, buffers included; guests sit over ``starts_at``..``ends_at``.
+    ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, buffers included; guests sit over ``starts_at``..``ends_at``.
     A *hold* keeps the table until ``expires_at`` while somebody thinks; a *seating* keeps it for good; a *closure* keeps
     it from everybody (out of service) and belongs to no booking.
     """
@@ -37,7 +37,7 @@ class Allocation(models.Model):
     table_ref = models.TextField()
     booking_ref = models.TextField(blank=True, default="", db_index=True)
     kind = models.TextField(choices=Kind.choices)
-    window = DateTimeRangeField()
+    blocked = DateTimeRangeField()
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -55,7 +55,7 @@ class Allocation(models.Model):
                 index_type="GIST",
                 expressions=[
                     (TableKey(F("table_ref")), RangeOperators.OVERLAPS),
-                    ("window", RangeOperators.OVERLAPS),
+                    ("blocked", RangeOperators.OVERLAPS),
                 ],
             ),
             models.CheckConstraint(
@@ -67,8 +67,8 @@ class Allocation(models.Model):
                 condition=~Q(booking_ref="") | Q(kind="closure"), name="allocation_only_closures_have_no_booking"
             ),
             models.CheckConstraint(
-                condition=Q(window__isempty=False, window__lower_inf=False, window__upper_inf=False),
-                name="allocation_window_bounded",
+                condition=Q(blocked__isempty=False, blocked__lower_inf=False, blocked__upper_inf=False),
+                name="allocation_blocked_bounded",
             ),
         ]
         indexes = [

@@ -1,0 +1,179 @@
+"""The ledger: nobody ever has a table that somebody else has, whoever writes, at any isolation level."""
+
+import threading
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from assignments import ledger, locks, transactions
+from assignments.exceptions import HoldExpiredError, TableTakenError
+from assignments.models import Allocation
+from assignments.planning.window import SeatingWindow
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SEVEN = datetime(2030, 1, 14, 19, tzinfo=UTC)
+
+
+def placement(booking_ref: str, *table_refs: str, start: datetime = SEVEN, minutes: int = 90) -> ledger.Placement:
+    end = start + timedelta(minutes=minutes)
+    return ledger.Placement(
+        restaurant_ref="R1",
+        booking_ref=booking_ref,
+        table_refs=table_refs,
+        window=SeatingWindow(
+            starts_at=start, ends_at=end, blocked_from=start, blocked_until=end + timedelta(minutes=5)
+        ),
+        planner="test",
+    )
+
+
+def seats() -> list[tuple[str, str]]:
+    return sorted(Allocation.objects.values_list("table_ref", "booking_ref"))
+
+
+def test_an_overlap_is_refused_and_the_error_names_the_table() -> None:
+    ledger.seat([placement("A", "T1")])
+    with pytest.raises(TableTakenError, match="T1"), transaction.atomic():
+        ledger.seat([placement("B", "T1", "T2", start=SEVEN + timedelta(minutes=94))])
+    assert seats() == [("T1", "A")]
+
+
+def test_a_table_is_free_from_the_moment_its_buffer_ends() -> None:
+    ledger.seat([placement("A", "T1")])
+    ledger.seat([placement("B", "T1", start=SEVEN + timedelta(minutes=95))])
+    assert seats() == [("T1", "A"), ("T1", "B")]
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_of_two_transactions_that_both_saw_the_table_free_one_gets_it(isolation: str) -> None:
+    barrier = threading.Barrier(2, timeout=20)
+    results: list[str] = []
+
+    def seat(booking_ref: str) -> None:
+        try:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+                assert ledger.occupied("R1", SEVEN, SEVEN + timedelta(hours=2)) == ()
+                barrier.wait()
+                ledger.seat([placement(booking_ref, "T1")])
+            results.append("seated")
+        except Exception as error:  # noqa: BLE001
+            assert transactions.is_lost_race(error), error
+            results.append("refused")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=seat, args=(ref,)) for ref in ("A", "B")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(results) == ["refused", "seated"]
+    assert len(seats()) == 1
+
+
+def test_raw_sql_cannot_double_book_either() -> None:
+    ledger.seat([placement("A", "T1")])
+    with pytest.raises(IntegrityError, match="allocation_no_overlap"), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO assignments_allocation (restaurant_ref, table_ref, booking_ref, kind, blocked, starts_at, ends_at, planner)"
+            " SELECT restaurant_ref, table_ref, 'B', kind, blocked, starts_at, ends_at, 'by hand' FROM assignments_allocation"
+        )
+
+
+def test_an_expired_hold_gives_its_table_back() -> None:
+    now = datetime.now(UTC)
+    ledger.hold(placement("A", "T1"), seconds=60, now=now - timedelta(seconds=120))
+    ledger.hold(placement("B", "T2"), seconds=60, now=now)
+    taken = ledger.occupied("R1", SEVEN, SEVEN + timedelta(hours=1))
+    assert {(each.table_ref, each.booking_ref) for each in taken} == {("T2", "B")}
+    ledger.seat([placement("C", "T1")])
+    assert seats() == [("T1", "C"), ("T2", "B")]
+
+
+def test_a_hold_becomes_a_seating_whole_or_not_at_all() -> None:
+    now = datetime.now(UTC)
+    token = ledger.hold(placement("A", "T1", "T2"), seconds=60, now=now)
+    with transaction.atomic():
+        assert ledger.seat_hold(token) == ("T1", "T2")
+    assert set(Allocation.objects.values_list("kind", "expires_at")) == {("seating", None)}
+    for gone in (token, uuid.uuid4()):
+        with pytest.raises(HoldExpiredError), transaction.atomic():
+            ledger.seat_hold(gone)
+    late = ledger.hold(placement("B", "T3"), seconds=60, now=now - timedelta(seconds=61))
+    with pytest.raises(HoldExpiredError), transaction.atomic():
+        ledger.seat_hold(late)
+
+
+def test_releasing_frees_seatings_and_holds_of_these_bookings_only() -> None:
+    ledger.seat([placement("A", "T1"), placement("B", "T2")])
+    ledger.hold(placement("A", "T3"), seconds=60, now=datetime.now(UTC))
+    assert ledger.release(["A", "Z"]) == {"A": ("T1", "T3")}
+    assert seats() == [("T2", "B")]
+
+
+def test_a_closed_table_takes_nobody_until_it_is_open_again() -> None:
+    ledger.close_table("R1", "T1", SEVEN - timedelta(hours=1), SEVEN + timedelta(hours=3))
+    with pytest.raises(TableTakenError), transaction.atomic():
+        ledger.seat([placement("A", "T1")])
+    assert ledger.open_table("R1", "T1") == 1
+    ledger.seat([placement("A", "T1")])
+    assert seats() == [("T1", "A")]
+
+
+def test_permits_are_bounded_across_connections_and_end_with_the_transaction(settings: object) -> None:
+    settings.ASSIGNMENTS = {"HOST": "a.b", "MAX_PARALLEL": 2}  # type: ignore[attr-defined]
+    inside, leave = threading.Barrier(3, timeout=20), threading.Event()
+    slots: list[int | None] = []
+
+    def enter(day: int) -> None:
+        try:
+            with transaction.atomic():
+                slots.append(locks.try_enter("R1", SEVEN.date() + timedelta(days=day)).slot)
+                inside.wait()
+                leave.wait(20)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=enter, args=(day,)) for day in (1, 2)]
+    for thread in threads:
+        thread.start()
+    inside.wait()
+    with transaction.atomic():
+        third = locks.try_enter("R1", SEVEN.date())
+        other_restaurant = locks.try_enter("R2", SEVEN.date())
+    leave.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(slot or 0 for slot in slots) == [1, 2]
+    assert (third.day_locked, third.slot, third.granted) == (True, None, False)
+    assert other_restaurant.granted
+    with transaction.atomic():
+        assert locks.try_enter("R1", SEVEN.date()).granted
+
+
+def test_a_lost_race_is_run_again_and_a_real_error_is_not() -> None:
+    runs = []
+
+    def taken_once() -> str:
+        runs.append(1)
+        if len(runs) == 1:
+            raise TableTakenError
+        return "done"
+
+    assert transactions.run(taken_once) == "done"
+    assert len(runs) == 2
+
+    def broken() -> None:
+        runs.append(1)
+        raise KeyError("no race")
+
+    with pytest.raises(KeyError):
+        transactions.run(broken)
+    assert len(runs) == 3
+    with pytest.raises(RuntimeError), transaction.atomic():
+        transactions.run(taken_once)
