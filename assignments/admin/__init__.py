@@ -1,15 +1,27 @@
-"""The admin: everything to look at, nothing to change by hand."""
+"""The admin: everything to look at, nothing to change by hand, but what a host's floor lacks."""
 
 from assignments.admin.allocation import AllocationAdmin
 from assignments.admin.assignment import AssignmentAdmin
+from assignments.admin.floor import (
+    AdjacentTablesAdmin,
+    ListedJoinAdmin,
+    ServiceHoursAdmin,
+    TableDetailsAdmin,
+    VenueSettingsAdmin,
+)
 from assignments.admin.records import AttemptAdmin, BreakerAdmin, EventAdmin, OutboxMessageAdmin, StateTransitionAdmin
 
 __all__ = [
+    "AdjacentTablesAdmin",
     "AllocationAdmin",
     "AssignmentAdmin",
     "AttemptAdmin",
     "BreakerAdmin",
     "EventAdmin",
+    "ListedJoinAdmin",
     "OutboxMessageAdmin",
+    "ServiceHoursAdmin",
     "StateTransitionAdmin",
+    "TableDetailsAdmin",
+    "VenueSettingsAdmin",
 ]

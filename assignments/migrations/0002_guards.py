@@ -10,13 +10,19 @@
 from django.db import migrations
 
 TABLES = [
+    "assignments_adjacenttables",
     "assignments_allocation",
     "assignments_assignment",
     "assignments_attempt",
     "assignments_breaker",
     "assignments_event",
+    "assignments_listedjoin",
     "assignments_outboxmessage",
+    "assignments_servicehours",
     "assignments_statetransition",
+    "assignments_tabledetails",
+    "assignments_turnminutes",
+    "assignments_venuesettings",
 ]
 
 APPEND_ONLY = """

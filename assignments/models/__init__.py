@@ -5,6 +5,14 @@ from assignments.models.assignment import OPEN_STATES, TERMINAL_STATES, Assignme
 from assignments.models.attempt import Attempt
 from assignments.models.breaker import Breaker
 from assignments.models.event import Event
+from assignments.models.floor import (
+    AdjacentTables,
+    ListedJoin,
+    ServiceHours,
+    TableDetails,
+    TurnMinutes,
+    VenueSettings,
+)
 from assignments.models.outbox import OutboxMessage
 from assignments.models.transition import StateTransition
 
@@ -12,12 +20,18 @@ __all__ = [
     "NO_OVERLAP_CONSTRAINT",
     "OPEN_STATES",
     "TERMINAL_STATES",
+    "AdjacentTables",
     "Allocation",
     "Assignment",
     "Attempt",
     "Breaker",
     "Event",
+    "ListedJoin",
     "OutboxMessage",
+    "ServiceHours",
     "State",
     "StateTransition",
+    "TableDetails",
+    "TurnMinutes",
+    "VenueSettings",
 ]
