@@ -1,0 +1,88 @@
+"""The booking project's host: what the assignments app knows of it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+
+from assignments.modelhost import ModelHost
+from assignments.planning.floor import EVERY_WEEKDAY, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
+from example import models
+
+
+class ExampleHost(ModelHost):
+    booking_model = "example.Booking"
+    start_field = "start"
+    end_field = "end"
+    restaurant_field = "restaurant"
+    zone_field = "zone"
+    requested_field = "created_at"
+    status_field = "status"
+    tables_field = "tables"
+    table_model = "example.Table"
+    table_name_field = "code"
+    table_restaurant_field = "restaurant"
+
+    def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
+        ours = {"restaurant": restaurant_ref}
+        return [
+            models.Restaurant.objects.filter(pk=restaurant_ref),
+            models.Table.objects.filter(**ours),
+            models.TableAdjacency.objects.filter(first__restaurant=restaurant_ref),
+            models.TableJoin.tables.through.objects.filter(table__restaurant=restaurant_ref),
+            models.TableJoin.objects.filter(tables__restaurant=restaurant_ref).distinct(),
+            models.ServicePeriod.objects.filter(**ours),
+            models.TurnTime.objects.filter(service__restaurant=restaurant_ref),
+        ]
+
+    def floor(self, restaurant_ref: str) -> Floor:
+        """This project keeps whole floors of its own. Six queries; raises LookupError for an unknown restaurant."""
+        restaurant = models.Restaurant.objects.filter(pk=restaurant_ref).first() if restaurant_ref.isdigit() else None
+        if restaurant is None:
+            raise LookupError(f"There is no restaurant {restaurant_ref!r}.")
+        pairs = models.TableAdjacency.objects.filter(first__restaurant=restaurant)
+        return Floor(
+            restaurant_ref=restaurant_ref,
+            timezone=restaurant.timezone,
+            tables=tuple(
+                Table(
+                    ref=str(table.pk),
+                    name=table.code,
+                    seats=table.seats,
+                    zone_ref=str(table.zone_id),
+                    min_party=table.min_party,
+                    max_party=table.max_party,
+                    active=table.active,
+                )
+                for table in restaurant.tables.order_by("code")
+            ),
+            services=tuple(
+                ServicePeriod(
+                    key=service.key,
+                    starts=service.start,
+                    ends=service.end,
+                    turn_times=tuple(
+                        TurnTime(max_party=turn.max_party, minutes=turn.minutes) for turn in service.turn_times.all()
+                    ),
+                    allow_overrun=service.allow_overrun,
+                    buffer_before_minutes=service.buffer_before_minutes,
+                    buffer_after_minutes=service.buffer_after_minutes,
+                    weekdays=frozenset(service.weekdays) or EVERY_WEEKDAY,
+                )
+                for service in restaurant.services.prefetch_related("turn_times")
+            ),
+            adjacent=adjacency((str(one), str(other)) for one, other in pairs.values_list("first", "second")),
+            joins=_joins(restaurant),
+        )
+
+
+def _joins(restaurant: models.Restaurant) -> tuple[Join, ...]:
+    rows = models.TableJoin.tables.through.objects.filter(table__restaurant=restaurant).values_list(
+        "tablejoin", "tablejoin__seats", "table"
+    )
+    tables, seats = defaultdict(set), {}
+    for join, join_seats, table in rows:
+        tables[join].add(str(table))
+        seats[join] = join_seats
+    return tuple(Join(table_refs=frozenset(refs), seats=seats[join]) for join, refs in sorted(tables.items()))

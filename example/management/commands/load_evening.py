@@ -1,0 +1,55 @@
+"""``manage.py load_evening FILE``: put an evening into the database."""
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from example import evening
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no date; write YYYY-MM-DD") from None
+
+
+class Command(BaseCommand):
+    help = (
+        "Load a restaurant with its floor, services and bookings (JSON), or bookings of restaurants that are there "
+        f"(CSV with the columns {','.join(evening.CSV_COLUMNS)}). Bad rows are reported and left out; loading twice "
+        "changes nothing. Exit codes: 0 done; 1 rows were left out; 2 the file cannot be used, nothing was loaded."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--date", type=_date, help="Move the bookings to this day (YYYY-MM-DD).")
+        parser.add_argument("--restaurant-name", default="", help="Load it as a restaurant of this name (JSON).")
+        parser.add_argument("--strict", action="store_true", help="Refuse the whole file when a row is bad.")
+        parser.add_argument("--json", action="store_true", help="Print the counts as one JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        try:
+            text = evening.decode(path.read_bytes())
+            parse = evening.parse_csv if path.suffix.lower() == ".csv" else evening.parse_json
+            loaded = evening.store(
+                parse(text, on=options["date"]), restaurant_name=options["restaurant_name"], strict=options["strict"]
+            )
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
+        except evening.UnusableFileError as error:
+            raise CommandError(f"{path} cannot be used. {error}", returncode=2) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(loaded.as_dict()))
+        else:
+            for kind, counts in loaded.counts.items():
+                self.stdout.write(f"{kind}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+        for row in loaded.bad_rows:
+            self.stderr.write(f"left out: {row}")
+        if loaded.bad_rows:
+            raise CommandError(f"{len(loaded.bad_rows)} rows were left out.", returncode=1)

@@ -1,0 +1,168 @@
+"""A small booking project: restaurants, their floors and services, and their bookings."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+def validate_timezone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError) as error:
+        raise ValidationError(_("%(name)s is no time zone."), params={"name": name}) from error
+
+
+class Restaurant(models.Model):
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(unique=True, max_length=200)
+    timezone = models.CharField(max_length=64, default="Europe/London", validators=[validate_timezone])
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Zone(models.Model):
+    restaurant = models.ForeignKey(Restaurant, on_delete=models.CASCADE, related_name="zones")
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        ordering = ["restaurant", "name"]
+        constraints = [models.UniqueConstraint(fields=["restaurant", "name"], name="zone_once_a_restaurant")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Table(models.Model):
+    restaurant = models.ForeignKey(Restaurant, on_delete=models.CASCADE, related_name="tables")
+    code = models.CharField(max_length=20)
+    zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="tables")
+    seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    min_party = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
+    max_party = models.PositiveIntegerField(null=True, blank=True)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["restaurant", "code"]
+        constraints = [models.UniqueConstraint(fields=["restaurant", "code"], name="table_once_a_restaurant")]
+
+    def __str__(self) -> str:
+        return self.code
+
+    def clean(self) -> None:
+        if self.max_party is not None and self.max_party < self.min_party:
+            raise ValidationError({"max_party": _("The largest party is smaller than the smallest one.")})
+
+
+class TableAdjacency(models.Model):
+    """Two tables of one zone that may be pushed together."""
+
+    first = models.ForeignKey(Table, on_delete=models.CASCADE, related_name="+")
+    second = models.ForeignKey(Table, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "table adjacencies"
+        constraints = [
+            models.UniqueConstraint(fields=["first", "second"], name="adjacency_once"),
+            models.CheckConstraint(condition=~models.Q(first=models.F("second")), name="adjacency_of_two"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first} + {self.second}"
+
+    def clean(self) -> None:
+        if self.first_id and self.second_id and self.first.zone_id != self.second.zone_id:
+            raise ValidationError(_("Tables of different zones cannot be adjacent."))
+
+
+class TableJoin(models.Model):
+    """Tables that seat more, or fewer, together than the sum of their seats."""
+
+    tables = models.ManyToManyField(Table, related_name="joins")
+    seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+
+    def __str__(self) -> str:
+        return f"a join with {self.seats} seats"
+
+
+class ServicePeriod(models.Model):
+    """Lunch, dinner. ``end`` at or before ``start`` means past midnight."""
+
+    restaurant = models.ForeignKey(Restaurant, on_delete=models.CASCADE, related_name="services")
+    key = models.SlugField()
+    start = models.TimeField()
+    end = models.TimeField()
+    weekdays = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MaxValueValidator(6)]),
+        default=list,
+        blank=True,
+        help_text=_("0 is Monday; empty for every day."),
+    )
+    allow_overrun = models.BooleanField(default=False, help_text=_("Guests may stay past the end."))
+    buffer_before_minutes = models.PositiveIntegerField(default=0)
+    buffer_after_minutes = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["restaurant", "start"]
+        constraints = [models.UniqueConstraint(fields=["restaurant", "key"], name="service_once_a_restaurant")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class TurnTime(models.Model):
+    """Parties of up to ``max_party`` keep their table for ``minutes``."""
+
+    service = models.ForeignKey(ServicePeriod, on_delete=models.CASCADE, related_name="turn_times")
+    max_party = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    minutes = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+
+    class Meta:
+        ordering = ["service", "max_party"]
+        constraints = [models.UniqueConstraint(fields=["service", "max_party"], name="turn_time_once")]
+
+    def __str__(self) -> str:
+        return f"up to {self.max_party}: {self.minutes} min"
+
+
+class Booking(models.Model):
+    class Status(models.TextChoices):
+        PENDING = "pending", _("pending")
+        CONFIRMED = "confirmed", _("confirmed")
+        CANCELLED = "cancelled", _("cancelled")
+        NO_SHOW = "no_show", _("no show")
+        COMPLETED = "completed", _("completed")
+
+    restaurant = models.ForeignKey(Restaurant, on_delete=models.CASCADE, related_name="bookings")
+    reference = models.CharField(max_length=40)
+    start = models.DateTimeField()
+    end = models.DateTimeField(null=True, blank=True, help_text=_("Empty: the turn time decides."))
+    party = models.PositiveIntegerField(help_text=_("Covers."))
+    zone = models.ForeignKey(
+        Zone, null=True, blank=True, on_delete=models.SET_NULL, help_text=_("The guest insists on this zone.")
+    )
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING)
+    tables = models.ManyToManyField(Table, blank=True, related_name="bookings")
+    guest_name = models.CharField(max_length=200, blank=True)
+    guest_email = models.EmailField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["start", "reference"]
+        constraints = [
+            models.UniqueConstraint(fields=["restaurant", "reference"], name="booking_once_a_restaurant"),
+        ]
+        indexes = [models.Index(fields=["status", "start"], name="booking_waiting")]
+
+    def __str__(self) -> str:
+        return f"{self.reference} ({self.party})"
