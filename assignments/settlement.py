@@ -20,13 +20,17 @@ from assignments.planning.window import SeatingWindow
 
 @dataclass(kw_only=True)
 class Settlement:
-    """The results of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``."""
+    """The results of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``.
+
+    ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then.
+    """
 
     host: Host
     planner: str
     actor: str
     trigger: str
     now: datetime
+    resumes: bool = False
     correlation_id: uuid.UUID = field(default_factory=uuid.uuid4)
     outcomes: list[Outcome] = field(default_factory=list)
     _changed: list[Assignment] = field(default_factory=list)
@@ -187,6 +191,8 @@ class Settlement:
             self.host.on_review(self._reviews)
 
     def _begin(self, assignment: Assignment) -> None:
+        if self.resumes:
+            return
         assignment.attempts += 1
         assignment.planner = self.planner
         statemachine.start(assignment, actor=self.actor)

@@ -1,0 +1,10 @@
+"""The Django app ``legacy_planner``."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class LegacyPlannerConfig(AppConfig):
+    name = "legacy_planner"
+    label = "legacy_planner"
+    verbose_name = _("Legacy planner")

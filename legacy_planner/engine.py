@@ -1,0 +1,118 @@
+"""The old planner's choice for one booking: the free set of tables with the lowest penalty."""
+
+from collections import Counter
+
+from assignments.planning.decision import Decision, Plan
+from assignments.planning.engine import snapshot_hash
+from assignments.planning.occupancy import Occupancy
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Snapshot
+from assignments.planning.units import Unit, seatable_units
+from assignments.planning.window import seating_window
+from legacy_planner.scoring import penalty
+
+MAX_TABLES = 3
+MAX_SPARE_SEATS = 4
+RANKED_PLANS = 5
+
+
+def plan(snapshot: Snapshot) -> Decision:
+    """The old planner's answer to the same snapshot that V3 is asked with. A plan's score is minus its penalty."""
+    digest = snapshot_hash(snapshot)
+    request, floor = snapshot.request, snapshot.floor
+
+    def refused(refusal: Refusal, considered: int = 0, rejected: Counter[str] | None = None) -> Decision:
+        return Decision(
+            booking_ref=request.booking_ref,
+            snapshot_hash=digest,
+            refusal=refusal,
+            considered=considered,
+            rejected=dict(rejected or {}),
+        )
+
+    problem = _problem(snapshot)
+    if problem:
+        return refused(problem)
+    window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    if isinstance(window, Refusal):
+        return refused(window)
+    units = seatable_units(floor, MAX_TABLES)
+    rejected: Counter[str] = Counter()
+    fitting = []
+    for unit in units:
+        reason = _misfit(unit, request)
+        if reason:
+            rejected[reason] += 1
+        else:
+            fitting.append(unit)
+    if not fitting:
+        return refused(_never(units, request), len(units), rejected)
+    free = Occupancy(floor, snapshot.occupied).free(window.blocked_from, window.blocked_until)
+    available = [unit for unit in fitting if unit.mask & free == unit.mask]
+    rejected[Reason.TABLE_TAKEN] += len(fitting) - len(available)
+    if not available:
+        reason = Reason.PINNED_TABLES_TAKEN if request.pinned_table_refs else Reason.NO_CAPACITY
+        detail = f"Party of {request.party}: all {len(fitting)} sets of tables that fit are taken."
+        return refused(Refusal(reason=reason, detail=detail), len(units), rejected)
+    ranked = sorted((_plan(snapshot, unit) for unit in available), key=lambda each: (-each.score, each.table_refs))
+    return Decision(
+        booking_ref=request.booking_ref,
+        snapshot_hash=digest,
+        window=window,
+        plans=tuple(ranked[:RANKED_PLANS]),
+        considered=len(units),
+        rejected=dict(+rejected),
+    )
+
+
+def _problem(snapshot: Snapshot) -> Refusal | None:
+    request = snapshot.request
+    if request.party < 1:
+        return Refusal(reason=Reason.INVALID_PARTY, detail=f"A party must have a guest; this one has {request.party}.")
+    if request.starts_at.tzinfo is not None and request.starts_at <= snapshot.now:
+        return Refusal(reason=Reason.STARTS_IN_PAST, detail=f"It started at {request.starts_at.isoformat()}.")
+    if not any(table.active for table in snapshot.floor.tables):
+        return Refusal(reason=Reason.NO_TABLES, detail="The restaurant has no table in service.")
+    return None
+
+
+def _misfit(unit: Unit, request: SeatingRequest) -> Reason | None:
+    if request.pinned_table_refs and set(unit.table_refs) != set(request.pinned_table_refs):
+        return Reason.PINNED_TABLES_UNFIT
+    if request.zone_ref is not None and unit.zone_ref != request.zone_ref:
+        return Reason.WRONG_ZONE
+    if unit.seats < request.party:
+        return Reason.TOO_FEW_SEATS
+    if unit.seats - request.party > MAX_SPARE_SEATS:
+        return Reason.TOO_MANY_SPARE_SEATS
+    if not unit.min_party <= request.party <= unit.max_party:
+        return Reason.PARTY_OUTSIDE_TABLE_LIMITS
+    return None
+
+
+def _never(units: tuple[Unit, ...], request: SeatingRequest) -> Refusal:
+    if request.pinned_table_refs:
+        tables = " + ".join(sorted(request.pinned_table_refs))
+        return Refusal(
+            reason=Reason.PINNED_TABLES_UNFIT, detail=f"Party of {request.party}: {tables} cannot seat it."
+        )
+    largest = max(unit.seats for unit in units)
+    if request.party > largest:
+        return Refusal(
+            reason=Reason.PARTY_TOO_LARGE, detail=f"Party of {request.party}: the largest set of tables seats {largest}."
+        )
+    return Refusal(reason=Reason.NO_FIT, detail=f"Party of {request.party}: no set of tables takes it.")
+
+
+def _plan(snapshot: Snapshot, unit: Unit) -> Plan:
+    cost = penalty(snapshot.floor, unit, snapshot.request.party)
+    return Plan(
+        table_refs=unit.table_refs,
+        seats=unit.seats,
+        spare_seats=unit.seats - snapshot.request.party,
+        score=-cost.total,
+        breakdown=cost.as_breakdown(),
+        strategy="penalty",
+        zone_ref=unit.zone_ref,
+    )

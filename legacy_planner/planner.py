@@ -1,0 +1,336 @@
+"""The old planner's loop: one booking after the other, each held in one transaction and confirmed in the next.
+
+Between the two a crash leaves a hold that expires and a due date at which the booking is picked up again. Attempts are
+due dates, as in V3: at most 11, 5, 15, then 45 seconds apart.
+"""
+
+import logging
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError
+
+from assignments import events, ledger, locks, statemachine, transactions
+from assignments.exceptions import TableTakenError
+from assignments.floors import floor_of
+from assignments.host import Host, HostBooking, configured
+from assignments.models import Assignment, State
+from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
+from assignments.planners import Preview
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor, InvalidFloorError
+from assignments.planning.reasons import Reason
+from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.settlement import Settlement
+from assignments.snapshots import occupied_during, seating_request
+from legacy_planner import engine
+from legacy_planner.events import SOURCE
+
+logger = logging.getLogger("legacy_planner")
+
+KEY = "legacy"
+HOLD_SECONDS = 180
+MAX_ATTEMPTS = 11
+DELAYS_SECONDS = (5.0, 15.0, 45.0)
+START_CUTOFF_MINUTES = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Held:
+    """What the first transaction leaves for the second."""
+
+    token: uuid.UUID
+    version: int
+    decision: Decision
+    decision_ms: float
+
+
+class LegacyPlanner:
+    """Implements ``assignments.planners.Planner``."""
+
+    key = KEY
+
+    def __init__(self, host: Host | None = None) -> None:
+        self.host = host or configured()
+
+    def process(self, booking_refs: Sequence[str], *, trigger: str) -> Sequence[Outcome]:
+        """Decide these bookings as far as they are this planner's, still open and due."""
+        started = time.perf_counter()
+        events.emit(events.event(SOURCE, "auto_assign.started", trigger=trigger, bookings=len(booking_refs)))
+        outcomes = [self._process(ref, trigger) for ref in booking_refs]
+        kinds = Counter(outcome.kind.value for outcome in outcomes)
+        events.emit(
+            events.event(
+                SOURCE,
+                "auto_assign.summary",
+                trigger=trigger,
+                bookings=len(outcomes),
+                detail=", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())),
+                total_ms=round((time.perf_counter() - started) * 1000, 3),
+            )
+        )
+        return outcomes
+
+    def preview(self, preview: Preview) -> Sequence[Decision]:
+        """What it would decide, one booking after the other on an evening that fills up."""
+        occupied = list(preview.occupied)
+        decisions = []
+        for request in preview.requests:
+            decision = engine.plan(
+                Snapshot(floor=preview.floor, occupied=tuple(occupied), request=request, now=preview.now)
+            )
+            decisions.append(decision)
+            if decision.best is not None and decision.window is not None:
+                occupied += [
+                    Occupied(
+                        table_ref=ref,
+                        blocked_from=decision.window.blocked_from,
+                        blocked_until=decision.window.blocked_until,
+                        booking_ref=request.booking_ref,
+                    )
+                    for ref in decision.best.table_refs
+                ]
+        return decisions
+
+    def _process(self, booking_ref: str, trigger: str) -> Outcome:
+        try:
+            held = transactions.run(lambda: self._hold(booking_ref, trigger))
+            if isinstance(held, Outcome):
+                return held
+            return transactions.run(lambda: self._confirm(booking_ref, held, trigger))
+        except Exception as error:  # noqa: BLE001  (recorded with the booking; the others go on)
+            state = transactions.sqlstate(error)
+            if isinstance(error, DatabaseError) and (state is None or state[:2] in {"08", "57"}):
+                raise
+            if transactions.is_lost_race(error) and not isinstance(error, TableTakenError):
+                return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail=type(error).__name__)
+            return self._record_failure(booking_ref, error, trigger)
+
+    def _claim(self, booking_ref: str) -> Assignment | Outcome:
+        """The locked row, if it is this planner's to decide."""
+        assignment = Assignment.objects.filter(booking_ref=booking_ref).claim().first()
+        if assignment is None:
+            return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY)
+        if assignment.is_terminal:
+            return noop(booking_ref, Noop.TERMINAL_STATE, planner=KEY, detail=assignment.state)
+        if assignment.planner != KEY:
+            return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner has it")
+        return assignment
+
+    def _hold(self, booking_ref: str, trigger: str) -> _Held | Outcome:
+        """The first transaction: choose tables and hold them, or settle the booking."""
+        assignment = self._claim(booking_ref)
+        if isinstance(assignment, Outcome):
+            return assignment
+        now = locks.lock_days([(assignment.restaurant_ref, assignment.service_date)])
+        settlement = self._settlement(now, trigger)
+        booking = self._booking(assignment, settlement)
+        if isinstance(booking, Outcome):
+            return self._written(settlement, booking)
+        if timedelta(0) < booking.starts_at - now < timedelta(minutes=START_CUTOFF_MINUTES):
+            return self._written(settlement, self._cut_off(assignment, settlement))
+        ledger.release([booking_ref])  # Its own hold, left behind by a crash.
+        try:
+            floor = floor_of(booking.restaurant_ref, host=self.host)
+        except (InvalidFloorError, LookupError) as error:
+            outcome = self._try_again(
+                settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=str(error)
+            )
+            return self._written(settlement, outcome)
+        decision, milliseconds = self._plan(assignment, booking, floor, settlement)
+        if decision.best is None or decision.window is None:
+            return self._written(settlement, self._refused(settlement, assignment, decision, milliseconds))
+        token = ledger.hold(
+            ledger.Placement(
+                restaurant_ref=assignment.restaurant_ref,
+                booking_ref=booking_ref,
+                table_refs=decision.best.table_refs,
+                window=decision.window,
+                planner=KEY,
+            ),
+            seconds=HOLD_SECONDS,
+            now=now,
+        )
+        assignment.attempts += 1
+        statemachine.start(assignment, actor=KEY)
+        assignment.due_at = now + timedelta(seconds=HOLD_SECONDS)
+        statemachine.store([assignment], correlation_id=settlement.correlation_id)
+        return _Held(token=token, version=assignment.version, decision=decision, decision_ms=milliseconds)
+
+    def _confirm(self, booking_ref: str, held: _Held, trigger: str) -> Outcome:
+        """The second transaction: the hold becomes the seating."""
+        assignment = self._claim(booking_ref)
+        if isinstance(assignment, Outcome):
+            return assignment
+        if assignment.version != held.version or assignment.state != State.ASSIGNMENT_IN_PROGRESS:
+            # Edited or cancelled in between; whoever did that has freed the hold.
+            return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="changed meanwhile")
+        now = locks.lock_days([(assignment.restaurant_ref, assignment.service_date)])
+        assert held.decision.window is not None
+        tables = ledger.seat_hold(held.token)
+        settlement = self._settlement(now, trigger, resumes=True)
+        outcome = settlement.confirm(
+            assignment,
+            table_refs=tables,
+            window=held.decision.window,
+            strategy="penalty",
+            decision=held.decision,
+            decision_ms=held.decision_ms,
+            already_seated=True,
+        )
+        return self._written(settlement, outcome, attempt=assignment.attempts)
+
+    def _booking(self, assignment: Assignment, settlement: Settlement) -> HostBooking | Outcome:
+        """The host's booking, locked; or what becomes of an assignment whose booking is gone, cancelled or busy."""
+        ref = assignment.booking_ref
+        booking = self.host.bookings([ref], lock=True).get(ref)
+        if booking is None and ref in self.host.bookings([ref]):
+            return noop(ref, Noop.LOCK_CONTENTION, planner=KEY, detail=CoordinatorReason.BOOKING_BUSY)
+        if booking is None or not booking.wants_table:
+            reason = Noop.BOOKING_NOT_FOUND if booking is None else Noop.TERMINAL_STATE
+            ledger.release([ref])
+            assignment.cancel(actor="host", reason=reason)
+            return settlement.store_only(assignment, noop(ref, reason, planner=KEY))
+        if booking.problem:
+            return settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
+        assignment.starts_at, assignment.party = booking.starts_at, booking.party
+        return booking
+
+    def _plan(
+        self, assignment: Assignment, booking: HostBooking, floor: Floor, settlement: Settlement
+    ) -> tuple[Decision, float]:
+        request = seating_request(booking, assignment)
+        snapshot = Snapshot(
+            floor=floor, occupied=occupied_during([request], floor), request=request, now=settlement.now
+        )
+        started = time.perf_counter()
+        decision = engine.plan(snapshot)
+        return decision, (time.perf_counter() - started) * 1000
+
+    def _refused(
+        self, settlement: Settlement, assignment: Assignment, decision: Decision, milliseconds: float
+    ) -> Outcome:
+        refusal = decision.refusal
+        assert refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
+        if refusal.is_invalid or refusal.is_hard:
+            settle = settlement.fail if refusal.is_invalid else settlement.send_to_review
+            return settle(
+                assignment,
+                reason=refusal.reason,
+                detail=refusal.detail,
+                decision=decision,
+                decision_ms=milliseconds,
+            )
+        return self._try_again(
+            settlement,
+            assignment,
+            reason=refusal.reason,
+            detail=refusal.detail,
+            decision=decision,
+            decision_ms=milliseconds,
+        )
+
+    def _try_again(
+        self,
+        settlement: Settlement,
+        assignment: Assignment,
+        *,
+        reason: str,
+        detail: str = "",
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+        unexpected: bool = False,
+    ) -> Outcome:
+        attempt = assignment.attempts + 1
+        return settlement.try_again(
+            assignment,
+            reason=reason,
+            detail=detail,
+            decision=decision,
+            decision_ms=decision_ms,
+            delay_seconds=DELAYS_SECONDS[min(attempt, len(DELAYS_SECONDS)) - 1],
+            last_try=attempt >= MAX_ATTEMPTS,
+            unexpected=unexpected,
+        )
+
+    def _cut_off(self, assignment: Assignment, settlement: Settlement) -> Outcome:
+        events.emit(
+            events.event(
+                SOURCE,
+                "auto_assign.cutoff_skipped",
+                booking_ref=assignment.booking_ref,
+                restaurant_ref=assignment.restaurant_ref,
+                trigger=settlement.trigger,
+                reason=Reason.START_TOO_NEAR,
+            )
+        )
+        return settlement.send_to_review(
+            assignment,
+            reason=Reason.START_TOO_NEAR,
+            detail=f"It starts in less than {START_CUTOFF_MINUTES} minutes.",
+        )
+
+    def _record_failure(self, booking_ref: str, error: Exception, trigger: str) -> Outcome:
+        taken = isinstance(error, TableTakenError)
+        if not taken:
+            # Never the message: a host's error may quote a guest's name or e-mail.
+            logger.error("Booking %s failed: %s", booking_ref, type(error).__name__)
+
+        def record() -> Outcome:
+            assignment = self._claim(booking_ref)
+            if isinstance(assignment, Outcome):
+                return assignment
+            now = locks.lock_days([(assignment.restaurant_ref, assignment.service_date)])
+            settlement = self._settlement(now, trigger)
+            ledger.release([booking_ref])
+            outcome = self._try_again(
+                settlement,
+                assignment,
+                reason=CoordinatorReason.TABLE_TAKEN if taken else CoordinatorReason.UNEXPECTED_ERROR,
+                detail="" if taken else type(error).__name__,
+                unexpected=not taken,
+            )
+            return self._written(settlement, outcome)
+
+        return transactions.run(record)
+
+    def _settlement(self, now: datetime, trigger: str, *, resumes: bool = False) -> Settlement:
+        return Settlement(host=self.host, planner=KEY, actor=KEY, trigger=trigger, now=now, resumes=resumes)
+
+    def _written(self, settlement: Settlement, outcome: Outcome, attempt: int | None = None) -> Outcome:
+        """Write the settlement in the open transaction, and announce what it means."""
+        settlement.write()
+        kind = _EVENTS.get(outcome.kind)
+        if outcome.unexpected:
+            kind = "auto_assign.attempt_error"
+        if kind is not None:
+            events.emit(
+                events.event(
+                    SOURCE,
+                    kind,
+                    booking_ref=outcome.booking_ref,
+                    correlation_id=settlement.correlation_id,
+                    trigger=settlement.trigger,
+                    attempt=attempt,
+                    reason=outcome.reason or None,
+                    detail=(outcome.detail or None) if not outcome.unexpected else None,
+                    error_type=outcome.detail if outcome.unexpected else None,
+                    table_refs=list(outcome.table_refs) or None,
+                    delay_seconds=outcome.delay_seconds or None,
+                    decision_ms=round(outcome.decision_ms, 3) or None,
+                    party=outcome.party or None,
+                )
+            )
+        return outcome
+
+
+_EVENTS = {
+    Kind.CONFIRMED: "auto_assign.succeeded",
+    Kind.RETRY: "auto_assign.attempt",
+    Kind.MANUAL_REVIEW: "auto_assign.failed",
+    Kind.FAILED: "auto_assign.failed",
+}

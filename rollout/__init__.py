@@ -1,0 +1,1 @@
+"""Who plans a booking: the switches, and what they mean. Goes when the migration is over."""

@@ -1,0 +1,79 @@
+"""System checks. Ids are stable and never used for anything else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core import checks
+from django.utils.module_loading import import_string
+
+from rollout import conf, flags
+
+
+@checks.register("rollout")
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E001: a variable's text means neither true nor false. E002: a setting is wrong. E003: the legacy planner."""
+    found: list[checks.CheckMessage] = [
+        checks.Error(problem, hint=f"See rollout.conf.Settings for what {conf.NAME} may hold.", id="rollout.E002")
+        for problem in conf.problems()
+    ]
+    if found:
+        return found
+    found += [
+        checks.Error(
+            problem,
+            hint="Until it is mended, a wrong kill variable counts as set and a wrong flag as off.",
+            id="rollout.E001",
+        )
+        for problem in flags.wrong_variables()
+    ]
+    path = conf.settings().LEGACY_PLANNER
+    if path:
+        try:
+            import_string(path)
+        except ImportError as error:
+            found.append(
+                checks.Error(
+                    f"{conf.NAME}['LEGACY_PLANNER'] is {path!r}, which cannot be imported: {error}",
+                    hint="Use 'rollout.legacy.LegacyPlanner' while the old planner is installed, and '' afterwards.",
+                    id="rollout.E003",
+                )
+            )
+    return found
+
+
+@checks.register("rollout")
+def check_variables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E004: both variables are on."""
+    if conf.problems():
+        return []
+    texts = conf.settings().ENVIRONMENT_VARIABLES
+    if all(flags.as_boolean(texts.get(name, "")) for name in (conf.V3_VARIABLE, conf.SHADOW_VARIABLE)):
+        return [
+            checks.Error(
+                f"{conf.V3_VARIABLE} and {conf.SHADOW_VARIABLE} are both on: V3 cannot decide and only watch.",
+                hint="Turn one of them off. Until then the mode is shadow.",
+                id="rollout.E004",
+            )
+        ]
+    return []
+
+
+@checks.register(checks.Tags.database, "rollout")
+def check_switches(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """E005: what switches and variables come to contradicts itself. Run with --database default."""
+    if not databases or "default" not in databases or conf.problems():
+        return []
+    current = flags.read()
+    if not current.contradict:
+        return []
+    sources = f"{current.v3.switch} ({current.v3.source}), {current.shadow.switch} ({current.shadow.source})"
+    return [
+        checks.Error(
+            f"Both flags are on: {sources}.",
+            hint="Turn one of them off. Until then the mode is shadow.",
+            id="rollout.E005",
+        )
+    ]

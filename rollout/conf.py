@@ -1,0 +1,79 @@
+"""Typed access to the settings under ``ROLLOUT``, and the reading of the environment that projects do in theirs.
+
+    ROLLOUT = {
+        "ENVIRONMENT": "production",
+        "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
+        "ENVIRONMENT_VARIABLES": read_environment(os.environ),
+    }
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+NAME = "ROLLOUT"
+ENVIRONMENTS = ("dev", "staging", "production")
+
+KILL_VARIABLE = "ASSIGNMENT_PIPELINE_KILL"
+V3_VARIABLE = "FEATURE_ASSIGNMENT_PIPELINE_V3"
+SHADOW_VARIABLE = "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW"
+VARIABLES = (KILL_VARIABLE, V3_VARIABLE, SHADOW_VARIABLE)
+
+
+def read_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The rollout's variables as they are set. Call it once, in settings."""
+    return {name: environ[name] for name in VARIABLES if name in environ}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings, with their defaults."""
+
+    ENVIRONMENT: str = "dev"
+    LEGACY_PLANNER: str = ""
+    """Dotted path of the old planner; empty once it is gone."""
+    ENVIRONMENT_VARIABLES: Mapping[str, str] = field(default_factory=dict)
+    """Raw texts, as ``read_environment`` gives them."""
+
+
+def problems() -> list[str]:
+    """What is wrong with the settings, one sentence each. The variables' values are checked by ``rollout.flags``."""
+    given = getattr(django_settings, NAME, {})
+    if not isinstance(given, Mapping):
+        return [f"{NAME} must be a dict, not {given!r}"]
+    known = sorted(each.name for each in fields(Settings))
+    found = [f"{NAME} has no setting {name!r}; it knows {', '.join(known)}" for name in sorted(set(given) - set(known))]
+    environment = given.get("ENVIRONMENT", "dev")
+    if environment not in ENVIRONMENTS:
+        found.append(f"{NAME}['ENVIRONMENT'] must be one of {', '.join(ENVIRONMENTS)}, not {environment!r}")
+    path = given.get("LEGACY_PLANNER", "")
+    if not isinstance(path, str) or (path and "." not in path):
+        found.append(f"{NAME}['LEGACY_PLANNER'] must be a dotted path or empty, not {path!r}")
+    variables = given.get("ENVIRONMENT_VARIABLES", {})
+    if not isinstance(variables, Mapping) or not all(isinstance(value, str) for value in variables.values()):
+        found.append(f"{NAME}['ENVIRONMENT_VARIABLES'] must map names to texts, not {variables!r}")
+    elif unknown := sorted(set(variables) - set(VARIABLES)):
+        found.append(f"{NAME}['ENVIRONMENT_VARIABLES'] names {unknown}; known are {', '.join(VARIABLES)}")
+    return found
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process. Raises ImproperlyConfigured that lists every wrong value."""
+    found = problems()
+    if found:
+        raise ImproperlyConfigured("; ".join(found))
+    return Settings(**getattr(django_settings, NAME, {}))
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == NAME:
+        settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="rollout.conf")
