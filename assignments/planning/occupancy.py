@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from assignments.planning.floor import Floor
 from assignments.planning.snapshot import Occupied
-from assignments.planning.units import table_bits
+from assignments.planning.units import active_mask, each_bit, table_bits
 
 
 class Block(NamedTuple):
@@ -27,7 +27,7 @@ class Occupancy:
 
     def __init__(self, floor: Floor, occupied: Iterable[Occupied] = ()) -> None:
         self._bits = table_bits(floor)
-        self._active = sum(self._bits[table.ref] for table in floor.tables if table.active)
+        self._active = active_mask(floor)
         self._blocks: list[Block] = []
         self._longest = 0.0
         for taken in occupied:
@@ -44,11 +44,23 @@ class Occupancy:
 
     def blocks(self, start: datetime, until: datetime) -> list[Block]:
         """What overlaps ``[start, until)``, by start."""
+        return self._between(start.timestamp(), until.timestamp())
+
+    def idle_seconds(self, start: datetime, until: datetime, horizon: float) -> dict[int, float]:
+        """How long each table (by its bit) would idle just before ``start`` and just after ``until``, in all.
+
+        Each side counts up to ``horizon`` seconds; a table that is not in the answer has nobody within it.
+        """
         first, last = start.timestamp(), until.timestamp()
-        # No block that began longer ago than the longest one lasts can still be going on.
-        earliest = bisect_left(self._blocks, (first - self._longest,))
-        latest = bisect_left(self._blocks, (last,))
-        return [block for block in self._blocks[earliest:latest] if block.until > first]
+        before: dict[int, float] = {}
+        after: dict[int, float] = {}
+        for block in self._between(first - horizon, last + horizon):
+            side, gap = (before, first - block.until) if block.until <= first else (after, block.start - last)
+            if gap < 0:
+                continue
+            for bit in each_bit(block.mask):
+                side[bit] = min(gap, side.get(bit, horizon))
+        return {bit: before.get(bit, horizon) + after.get(bit, horizon) for bit in {*before, *after}}
 
     def add(self, mask: int, start: datetime, until: datetime, booking_ref: str = "") -> Block:
         """Take the tables of ``mask`` over ``[start, until)``; give the block back to ``remove`` to free them."""
@@ -63,3 +75,9 @@ class Occupancy:
         if self._blocks[position : position + 1] != [block]:
             raise ValueError(f"Nothing to free: {block} is not in the occupancy.")
         del self._blocks[position]
+
+    def _between(self, first: float, last: float) -> list[Block]:
+        # No block that began longer ago than the longest one lasts can still be going on.
+        earliest = bisect_left(self._blocks, (first - self._longest,))
+        latest = bisect_left(self._blocks, (last,))
+        return [block for block in self._blocks[earliest:latest] if block.until > first]

@@ -49,6 +49,8 @@ class PlanningRules:
 class Snapshot:
     """Floor, occupancy, request and now: the same snapshot always gets the same decision.
 
+    ``occupied`` leaves out what the request itself has: it may keep its tables.
+
     ``success`` is the share (0..1) of past seatings at a table that were kept; a table without an entry is neutral.
     """
 

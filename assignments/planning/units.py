@@ -1,6 +1,6 @@
 """The seatable units of a floor: every single table, and every set of tables that may be joined for one party."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,6 +41,24 @@ def table_bits(floor: Floor) -> Mapping[str, int]:
     return {ref: 1 << position for position, ref in enumerate(sorted(floor.table_by_ref))}
 
 
+def active_mask(floor: Floor) -> int:
+    """The mask of the tables that are in service."""
+    bits = table_bits(floor)
+    return sum(bits[table.ref] for table in floor.tables if table.active)
+
+
+@lru_cache(maxsize=64)
+def zone_masks(floor: Floor) -> tuple[int, ...]:
+    """The active tables of each zone; those without a zone are a zone of their own."""
+    return _grouped(floor, lambda table: table.zone_ref)
+
+
+@lru_cache(maxsize=64)
+def size_masks(floor: Floor) -> tuple[int, ...]:
+    """The active tables of each number of seats."""
+    return _grouped(floor, lambda table: table.seats)
+
+
 @lru_cache(maxsize=64)
 def neighbours(floor: Floor) -> Mapping[int, int]:
     """For each active table's bit, the mask of the active tables of its zone that stand next to it."""
@@ -63,14 +81,30 @@ def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[
     Computed once per floor and kept; see MAX_JOINS_PER_ZONE for very large zones.
     """
     bits = table_bits(floor)
-    by_bit = {bits[table.ref]: table for table in floor.tables if table.active}
+    by_bit = {bits[ref]: table for ref, table in sorted(floor.table_by_ref.items()) if table.active}
     listed = {_mask(bits, join): join for join in floor.joins if _may_be_joined(floor, join, max_tables)}
     masks = set(listed)
-    for zone_mask in _zone_masks(floor):
+    for zone_mask in zone_masks(floor):
         masks.update(_connected_sets(zone_mask, neighbours(floor), max_tables))
     units = [_single(bit, table) for bit, table in by_bit.items()]
     units += [_join(mask, [by_bit[bit] for bit in each_bit(mask)], listed.get(mask)) for mask in masks]
     return tuple(sorted(units, key=lambda unit: (unit.table_count, unit.table_refs)))
+
+
+def unit_of(floor: Floor, table_refs: Collection[str]) -> Unit:
+    """The unit that exactly these tables make, chosen by hand: it need not be one of ``seatable_units``.
+
+    Raises KeyError for a table that the floor does not know, ValueError for no tables at all.
+    """
+    if not table_refs:
+        raise ValueError("A unit needs a table.")
+    tables = [floor.table_by_ref[ref] for ref in sorted(set(table_refs))]
+    bits = table_bits(floor)
+    if len(tables) == 1:
+        return _single(bits[tables[0].ref], tables[0])
+    refs = frozenset(table.ref for table in tables)
+    listed = next((join for join in floor.joins if join.table_refs == refs), None)
+    return _join(sum(bits[ref] for ref in refs), tables, listed)
 
 
 def is_connected(mask: int, beside: Mapping[int, int]) -> bool:
@@ -89,6 +123,15 @@ def each_bit(mask: int) -> Iterator[int]:
         bit = mask & -mask
         yield bit
         mask ^= bit
+
+
+def _grouped(floor: Floor, key: Callable[[Table], Hashable]) -> tuple[int, ...]:
+    bits = table_bits(floor)
+    masks: dict[Hashable, int] = {}
+    for table in floor.tables:
+        if table.active:
+            masks[key(table)] = masks.get(key(table), 0) | bits[table.ref]
+    return tuple(masks.values())
 
 
 def _single(bit: int, table: Table) -> Unit:
@@ -127,15 +170,6 @@ def _may_be_joined(floor: Floor, join: Join, max_tables: int) -> bool:
     tables = [floor.table_by_ref[ref] for ref in join.table_refs]
     same_zone = len({table.zone_ref for table in tables}) == 1
     return len(tables) <= max_tables and same_zone and all(table.active for table in tables)
-
-
-def _zone_masks(floor: Floor) -> list[int]:
-    bits = table_bits(floor)
-    zones: dict[str | None, int] = {}
-    for table in floor.tables:
-        if table.active:
-            zones[table.zone_ref] = zones.get(table.zone_ref, 0) | bits[table.ref]
-    return list(zones.values())
 
 
 def _connected_sets(zone_mask: int, beside: Mapping[int, int], max_tables: int) -> set[int]:

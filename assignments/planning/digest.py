@@ -1,0 +1,75 @@
+"""The digest of a snapshot: equal exactly when a decision depends on equal things, in every process."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied, PlanningRules
+
+_MODULUS = 1 << 256
+
+
+class SnapshotDigest:
+    """Digests of one floor's snapshots, cheap to keep up to date while a batch takes one table after the other.
+
+    The occupancy counts as a sum of its entries' digests, so its order does not matter.
+    """
+
+    def __init__(
+        self,
+        floor: Floor,
+        occupied: Iterable[Occupied],
+        *,
+        rules: PlanningRules,
+        now: datetime,
+        success: Mapping[str, float],
+    ) -> None:
+        self._fixed = (
+            floor.version,
+            _moment(now),
+            rules.max_spare_seats,
+            rules.max_tables,
+            rules.min_lead_minutes,
+            rules.max_party,
+            rules.ranked_plans,
+            sorted(rules.weights.items()),
+            sorted(success.items()),
+        )
+        self._occupied = 0
+        for taken in occupied:
+            self.add(taken)
+
+    def add(self, taken: Occupied) -> None:
+        """Count a table as taken."""
+        self._occupied = (self._occupied + _entry(taken)) % _MODULUS
+
+    def remove(self, taken: Occupied) -> None:
+        """Count it as free again."""
+        self._occupied = (self._occupied - _entry(taken)) % _MODULUS
+
+    def of(self, request: SeatingRequest) -> str:
+        """32 hexadecimal digits that stand for the snapshot in which ``request`` is decided."""
+        asked = (
+            request.booking_ref,
+            _moment(request.starts_at),
+            request.party,
+            _moment(request.ends_at),
+            request.zone_ref,
+            _moment(request.requested_at),
+            sorted(request.pinned_table_refs),
+        )
+        return hashlib.sha256(repr((self._fixed, asked, self._occupied)).encode()).hexdigest()[:32]
+
+
+def _entry(taken: Occupied) -> int:
+    content = (taken.table_ref, _moment(taken.blocked_from), _moment(taken.blocked_until), taken.booking_ref)
+    return int.from_bytes(hashlib.sha256(repr(content).encode()).digest())
+
+
+def _moment(moment: datetime | None) -> str | None:
+    # One moment has one digest, whatever zone it is given in. A naive one has none: it counts as it is written.
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()

@@ -1,0 +1,69 @@
+"""The engine: one snapshot in, ranked plans or a refusal out."""
+
+from collections.abc import Sequence
+
+from assignments.planning.admission import party_refusal
+from assignments.planning.decision import Decision
+from assignments.planning.digest import SnapshotDigest
+from assignments.planning.evening import EveningPlanner
+from assignments.planning.fitting import objections
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.snapshot import Snapshot
+from assignments.planning.window import SeatingWindow, seating_window
+
+
+def plan(snapshot: Snapshot) -> Decision:
+    """The best tables for one request, and why: what a batch of one decides.
+
+    ``snapshot.occupied`` must leave out what the request itself has. Raises ValueError for unknown or negative weights.
+    """
+    evening = EveningPlanner(
+        floor=snapshot.floor,
+        occupied=snapshot.occupied,
+        rules=snapshot.rules,
+        now=snapshot.now,
+        success=snapshot.success,
+    )
+    return evening.decide(snapshot.request)
+
+
+def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
+    """Every reason why these tables may not be given to the request by hand; nothing means that they may.
+
+    A late or past start is no reason: staff may still seat whoever stands at the door.
+    """
+    floor, request = snapshot.floor, snapshot.request
+    invalid = party_refusal(request, snapshot.rules)
+    if invalid is not None:
+        return (invalid,)
+    found = list(objections(floor, request, snapshot.rules, table_refs))
+    window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    found += [window] if isinstance(window, Refusal) else _taken(snapshot, table_refs, window)
+    return tuple(found)
+
+
+def snapshot_hash(snapshot: Snapshot) -> str:
+    """32 hexadecimal digits: the same for equal snapshots in every process, whatever the order of what is occupied."""
+    digest = SnapshotDigest(
+        snapshot.floor, snapshot.occupied, rules=snapshot.rules, now=snapshot.now, success=snapshot.success
+    )
+    return digest.of(snapshot.request)
+
+
+def _taken(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> list[Refusal]:
+    zone, by_ref = snapshot.floor.zone, snapshot.floor.table_by_ref
+    return [
+        Refusal(
+            reason=Reason.TABLE_TAKEN,
+            detail=(
+                f"Table {by_ref[taken.table_ref].name} is taken from {taken.blocked_from.astimezone(zone):%H:%M} "
+                f"to {taken.blocked_until.astimezone(zone):%H:%M}"
+                f"{f' by booking {taken.booking_ref}' if taken.booking_ref else ''}."
+            ),
+        )
+        for taken in sorted(snapshot.occupied, key=lambda taken: (taken.table_ref, taken.blocked_from))
+        if taken.table_ref in table_refs
+        and taken.table_ref in by_ref
+        and taken.blocked_from < window.blocked_until
+        and window.blocked_from < taken.blocked_until
+    ]

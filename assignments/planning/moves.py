@@ -1,0 +1,161 @@
+"""Making room: which parties of one batch change tables so that one more can sit.
+
+Nobody's booking is confirmed before its batch is, so a party that was given a table a moment ago may still be given
+another one. It never loses its seat for that, and nothing that was taken before the batch is touched.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from assignments.planning.units import Unit, each_bit
+
+MAX_DEPTH = 3
+"""A makes room for B, B for C, C for D: longer chains find next to nothing more, and nobody could follow them."""
+
+MAX_STEPS = 250
+"""Parties tried in one search, so that it ends within a few milliseconds on the fullest evening."""
+
+
+class Party:
+    """A party of the batch: when it needs tables, where it could sit, and where it does.
+
+    ``options`` are the units that fit and that are not taken from outside the batch, the preferred ones first.
+    ``start`` and ``until`` are seconds since the epoch, buffers included.
+    """
+
+    __slots__ = ("_needs", "meets", "options", "ref", "start", "unit", "until")
+
+    def __init__(self, ref: str, *, start: float, until: float, options: Sequence[Unit]) -> None:
+        self.ref = ref
+        self.start = start
+        self.until = until
+        self.options = options
+        self.unit: Unit | None = None
+        self._needs: dict[int, int] = {}
+        self.meets: list[Party] = []
+        """The seated parties of the batch that are there at the same time."""
+
+    def overlaps(self, other: "Party") -> bool:
+        """Whether both need their tables at one moment."""
+        return self.start < other.until and other.start < self.until
+
+    def needs(self, tables: int) -> int:
+        """How many of these ``tables`` (a mask) the party takes wherever it sits."""
+        if tables not in self._needs:
+            self._needs[tables] = min((unit.mask & tables).bit_count() for unit in self.options)
+        return self._needs[tables]
+
+
+class Batch:
+    """The parties of a batch that have a seat."""
+
+    def __init__(self) -> None:
+        self._seated: list[Party] = []
+
+    def meet(self, newcomer: Party) -> None:
+        """Let ``newcomer`` see who is there at the same time."""
+        newcomer.meets = [party for party in self._seated if party.overlaps(newcomer)]
+
+    def seat(self, newcomer: Party, unit: Unit) -> None:
+        """Give ``newcomer`` tables that are free."""
+        newcomer.unit = unit
+        for party in newcomer.meets:
+            party.meets.append(newcomer)
+        self._seated.append(newcomer)
+
+
+def make_room(newcomer: Party) -> Mapping[Party, Unit] | None:
+    """Who must sit where so that ``newcomer`` (included) can sit too; None when no chain of moves was found.
+
+    Changes nothing. Short chains are looked for first: as few guests as possible change tables.
+    """
+    for depth in range(1, MAX_DEPTH + 1):
+        search = _Search(newcomer)
+        if search.place(newcomer, depth):
+            return search.placed
+        if not search.could_go_deeper:
+            return None
+    return None
+
+
+class _Search:
+    """One depth-first search for a chain of moves. ``placed`` is where those that move would sit."""
+
+    def __init__(self, newcomer: Party) -> None:
+        self.placed: dict[Party, Unit] = {}
+        self.could_go_deeper = False
+        self._newcomer = newcomer
+        self._steps = 0
+        self._failed: dict[Party, int] = {}
+
+    def place(self, party: Party, depth: int) -> bool:
+        """Find a place for ``party``, moving others at most ``depth`` deep."""
+        # What failed once is not tried again from elsewhere: it could succeed there, but hardly ever does.
+        if self._failed.get(party, -1) >= depth:
+            return False
+        self._steps += 1
+        found = self._place(party, depth)
+        if not found:
+            self._failed[party] = depth
+        return found
+
+    def _place(self, party: Party, depth: int) -> bool:
+        fixed, blockers = self._around(party)
+        taken = fixed
+        for bit in blockers:
+            taken |= bit
+        for unit in party.options:
+            if not unit.mask & taken:
+                self.placed[party] = unit
+                return True
+        if depth == 0:
+            self.could_go_deeper = True
+            return False
+        return any(
+            self._displace(party, unit, others, depth) for unit, others in _by_trouble(party.options, fixed, blockers)
+        )
+
+    def _around(self, party: Party) -> tuple[int, dict[int, list[Party]]]:
+        """While ``party`` is there: the tables settled by this search, and who sits at the others, by table."""
+        fixed = 0
+        blockers: dict[int, list[Party]] = {}
+        for other in self._met_by(party):
+            unit = self.placed.get(other)
+            if unit is not None:
+                fixed |= unit.mask
+            elif other.unit is not None:
+                for bit in each_bit(other.unit.mask):
+                    blockers.setdefault(bit, []).append(other)
+        return fixed, blockers
+
+    def _met_by(self, party: Party) -> Iterable[Party]:
+        # The newcomer has no seat yet, so nobody meets it.
+        if party is not self._newcomer and party.overlaps(self._newcomer):
+            return [*party.meets, self._newcomer]
+        return party.meets
+
+    def _displace(self, party: Party, unit: Unit, others: Sequence[Party], depth: int) -> bool:
+        """Give ``party`` the ``unit`` and find other places for those who sit there."""
+        if self._steps >= MAX_STEPS:
+            return False
+        before = dict(self.placed)
+        self.placed[party] = unit
+        if all(self.place(other, depth - 1) for other in others):
+            return True
+        self.placed = before
+        return False
+
+
+def _by_trouble(
+    options: Iterable[Unit], fixed: int, blockers: Mapping[int, Sequence[Party]]
+) -> list[tuple[Unit, list[Party]]]:
+    """The units that could be cleared, with those who would have to leave them; the fewest first."""
+    clearable = []
+    for unit in options:
+        if unit.mask & fixed:
+            continue
+        leaving: dict[Party, None] = {}
+        for bit in each_bit(unit.mask):
+            leaving.update(dict.fromkeys(blockers.get(bit, ())))
+        clearable.append((unit, list(leaving)))
+    clearable.sort(key=lambda each: len(each[1]))
+    return clearable

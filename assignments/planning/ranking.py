@@ -1,0 +1,58 @@
+"""From the free units that fit a party to ranked plans."""
+
+from collections.abc import Mapping, Sequence
+
+from assignments.planning.decision import Plan
+from assignments.planning.scoring import Circumstances, breakdown
+from assignments.planning.snapshot import PlanningRules
+from assignments.planning.units import Unit
+
+SCORE_DIGITS = 9
+"""Scores that differ by less than rounding noise are equal, and the refs decide."""
+
+
+def needed(free: Sequence[Unit]) -> list[Unit]:
+    """``free`` without the joins that are not needed: a single table with as few spare seats is free.
+
+    Joining tables for a party that a table could take costs the next party its table, whatever else speaks for it.
+    """
+    smallest = min((unit.seats for unit in free if unit.table_count == 1), default=None)
+    return [unit for unit in free if smallest is None or unit.table_count == 1 or unit.seats < smallest]
+
+
+def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRules) -> list[tuple[Unit, Plan]]:
+    """The best units, at most ``rules.ranked_plans``, each with its plan; best first, equal scores by refs."""
+    scored = []
+    for unit in units:
+        shares = breakdown(unit, circumstances, rules.weights)
+        scored.append((-round(sum(shares.values()), SCORE_DIGITS), unit.table_count, unit.table_refs, unit, shares))
+    scored.sort(key=lambda each: each[:3])
+    best = [(unit, shares) for *_, unit, shares in scored[: max(1, rules.ranked_plans)]]
+    return [
+        (unit, _plan(unit, shares, [other for _, other in best if other is not shares], circumstances.party))
+        for unit, shares in best
+    ]
+
+
+def _plan(unit: Unit, shares: Mapping[str, float], others: Sequence[Mapping[str, float]], party: int) -> Plan:
+    return Plan(
+        table_refs=unit.table_refs,
+        seats=unit.seats,
+        spare_seats=unit.seats - party,
+        score=round(sum(shares.values()), SCORE_DIGITS),
+        breakdown=shares,
+        strategy=_what_sets_apart(shares, others),
+        zone_ref=unit.zone_ref,
+    )
+
+
+def _what_sets_apart(shares: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> str:
+    """The strategy by which a plan leads the other ranked plans most; without others, its largest share."""
+    if not shares:
+        return ""
+
+    def lead(name: str) -> float:
+        rivals = sum(other[name] for other in others) / len(others) if others else 0.0
+        return round(shares[name] - rivals, SCORE_DIGITS)
+
+    return max(shares, key=lambda name: (lead(name), shares[name]))
