@@ -7,10 +7,12 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.db import ProgrammingError
 from django.utils.module_loading import import_string
 
 from assignments import conf
 
+UNDEFINED_TABLE = "42P01"
 HOST_METHODS = (
     "bookings",
     "unassigned",
@@ -110,11 +112,17 @@ def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
     """E005: asked for bookings that do not exist, the host must answer with none. Run with --database default."""
+    from assignments.transactions import sqlstate
+
     if not databases or "default" not in databases or conf.problems():
         return []
     try:
         host = conf.load(conf.settings().HOST)
         known = host.bookings(["assignments-check-no-such-booking"])
+    except ProgrammingError as error:
+        if sqlstate(error) == UNDEFINED_TABLE:
+            return []  # Before the first migrate there is nothing to ask.
+        raise
     except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
         return [
             checks.Error(

@@ -386,10 +386,10 @@ def plan_requests(
     requests: Sequence[SeatingRequest], *, floor: Floor, occupied: tuple[Occupied, ...], now: datetime
 ) -> tuple[Mapping[str, Decision], Mapping[str, float]]:
     """Decide requests of one restaurant-day together: decisions and planning milliseconds, by booking ref."""
-    ordered = in_order(requests)
-    evening = EveningPlanner(floor=floor, occupied=occupied, rules=conf.settings().rules(), now=now)
+    rules = conf.settings().rules()
+    evening = EveningPlanner(floor=floor, occupied=occupied, rules=rules, now=now)
     milliseconds = {}
-    for request in ordered:
+    for request in in_order(requests, floor=floor, rules=rules):
         started = time.perf_counter()
         evening.decide(request)
         milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000

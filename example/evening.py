@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.text import slugify
 
 from assignments.planning.window import local_to_aware
@@ -363,6 +364,8 @@ def _store_bookings(rows: Iterable[BookingRow], restaurants: dict[str, models.Re
     known: dict[int, dict[str, models.Booking]] = {}
     zones: dict[int, dict[str, models.Zone]] = {}
     new: list[models.Booking] = []
+    # A file does not say who asked first: all of its bookings asked at the same time.
+    loaded_at = timezone.now()
     for row in rows:
         restaurant = _restaurant(row.restaurant, restaurants)
         if restaurant is None:
@@ -383,7 +386,7 @@ def _store_bookings(rows: Iterable[BookingRow], restaurants: dict[str, models.Re
         values = {"start": start, "party": row.party, "zone": zone, "status": row.status}
         booking = known[restaurant.pk].get(row.ref)
         if booking is None:
-            new.append(models.Booking(restaurant=restaurant, reference=row.ref, **values))
+            new.append(models.Booking(restaurant=restaurant, reference=row.ref, created_at=loaded_at, **values))
             loaded.count("bookings", "created")
         elif _differs(booking, _told_by_the_file(values, booking)):
             changed.append(booking)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from assignments.planning.admission import admit
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.engine import snapshot_hash
 from assignments.planning.occupancy import Occupancy
@@ -9,7 +10,6 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from assignments.planning.units import Unit, seatable_units
-from assignments.planning.window import seating_window
 from legacy_planner.scoring import penalty
 
 MAX_TABLES = 3
@@ -31,10 +31,7 @@ def plan(snapshot: Snapshot) -> Decision:
             rejected=dict(rejected or {}),
         )
 
-    problem = _problem(snapshot)
-    if problem:
-        return refused(problem)
-    window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    window = admit(floor, request, rules=snapshot.rules, now=snapshot.now)
     if isinstance(window, Refusal):
         return refused(window)
     units = seatable_units(floor, MAX_TABLES)
@@ -66,17 +63,6 @@ def plan(snapshot: Snapshot) -> Decision:
     )
 
 
-def _problem(snapshot: Snapshot) -> Refusal | None:
-    request = snapshot.request
-    if request.party < 1:
-        return Refusal(reason=Reason.INVALID_PARTY, detail=f"A party must have a guest; this one has {request.party}.")
-    if request.starts_at.tzinfo is not None and request.starts_at <= snapshot.now:
-        return Refusal(reason=Reason.STARTS_IN_PAST, detail=f"It started at {request.starts_at.isoformat()}.")
-    if not any(table.active for table in snapshot.floor.tables):
-        return Refusal(reason=Reason.NO_TABLES, detail="The restaurant has no table in service.")
-    return None
-
-
 def _misfit(unit: Unit, request: SeatingRequest) -> Reason | None:
     if request.pinned_table_refs and set(unit.table_refs) != set(request.pinned_table_refs):
         return Reason.PINNED_TABLES_UNFIT
@@ -92,6 +78,8 @@ def _misfit(unit: Unit, request: SeatingRequest) -> Reason | None:
 
 
 def _never(units: tuple[Unit, ...], request: SeatingRequest) -> Refusal:
+    if not units:
+        return Refusal(reason=Reason.NO_TABLES, detail="The restaurant has no table in service.")
     if request.pinned_table_refs:
         tables = " + ".join(sorted(request.pinned_table_refs))
         return Refusal(

@@ -5,7 +5,9 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core import checks
+from django.db import connection
 from django.utils.module_loading import import_string
+from waffle import get_waffle_switch_model
 
 from rollout import conf, flags
 
@@ -66,6 +68,8 @@ def check_switches(
     """E005: what switches and variables come to contradicts itself. Run with --database default."""
     if not databases or "default" not in databases or conf.problems():
         return []
+    if get_waffle_switch_model()._meta.db_table not in connection.introspection.table_names():
+        return []  # Before the first migrate there are no switches.
     current = flags.read()
     if not current.contradict:
         return []

@@ -1,0 +1,94 @@
+"""``manage.py demo``: the whole thing on a real evening."""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connection
+from django.utils import timezone
+from rich.console import Console
+from rich.table import Table
+
+from example import demo, evening
+
+
+class Command(BaseCommand):
+    help = (
+        "Seat an evening with the old planner and, on a fresh copy, with V3, in a database of its own (named like the "
+        "configured one with _demo behind; made anew each time), and print the two side by side. "
+        "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file cannot be used."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--file", type=Path, default=demo.REAL_EVENING, help="An evening in the same format (default: a real one)."
+        )
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.ENVIRONMENT != "dev":
+            raise CommandError(f"The demo is for development; ENVIRONMENT is {settings.ENVIRONMENT}.", returncode=2)
+        path: Path = options["file"]
+        try:
+            source = demo.moved_to_coming_day(evening.decode(path.read_bytes()), timezone.localdate())
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
+        except evening.UnusableFileError as error:
+            raise CommandError(f"{path} cannot be used. {error}", returncode=2) from error
+        for row in source.bad_rows:
+            self.stderr.write(f"left out: {row}")
+        self.stderr.write(f"{len(source.bookings)} bookings and {len(source.tables)} tables of {source.name}.")
+        try:
+            name = demo.use_database_of_its_own()
+            password = demo.make_user()
+            result = demo.run(source)
+        except OperationalError as error:
+            raise CommandError(f"The database is away: {error}", returncode=75) from error
+        finally:
+            connection.close()
+        if options["json"]:
+            self.stdout.write(json.dumps(result.as_dict()))
+        else:
+            self._print(result, is_real=path == demo.REAL_EVENING, database=name, password=password)
+        if result.overlaps or result.lost:
+            raise CommandError(f"{result.overlaps} overlaps and {result.lost} lost bookings.", returncode=1)
+
+    def _print(self, result: demo.Demo, *, is_real: bool, database: str, password: str) -> None:
+        table = Table(title=f"{result.bookings} bookings, all pending at once, {result.tables} tables")
+        table.add_column("")
+        for heading in ("Seated", "Covers", "Review", "Waiting", "Failed", "Seconds", "Decision ms p50 / p95 / max"):
+            table.add_column(heading, justify="right")
+        names = {"legacy": "Old planner", "v3": "V3"}
+        for run in result.runs:
+            decision = run.decision_ms
+            table.add_row(
+                names[run.planner],
+                f"{run.confirmed}",
+                f"{run.covers}",
+                f"{run.manual_review}",
+                f"{run.pending}",
+                f"{run.failed}",
+                f"{run.seconds:.2f}",
+                f"{decision['p50']:.2f} / {decision['p95']:.2f} / {decision['max']:.2f}",
+                style="bold" if run.planner == "v3" else "",
+            )
+        if is_real:
+            table.add_section()
+            for label, confirmed, seconds in demo.REPORTED:
+                table.add_row(label, f"{confirmed}", "", "", "", "", f"{seconds:.0f}", "")
+            table.add_row("Proven optimum", f"{demo.PROVEN_OPTIMUM}", "", "", "", "", "", "")
+        console = Console(width=None if self.stdout.isatty() else 110)
+        console.print()
+        console.print(table)
+        for run in result.runs:
+            reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(run.reasons.items()))
+            console.print(f"{names[run.planner]}, not seated: {reasons or 'nobody'}.")
+        console.print(f"Tables booked twice: {result.overlaps}. Bookings lost: {result.lost}. (Checked by independent SQL.)")
+        console.print(
+            f"\nLook around: [bold]make serve[/bold], then http://127.0.0.1:8000/admin/ "
+            f"as [bold]{demo.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."
+        )
