@@ -113,12 +113,12 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
     def work() -> Hold:
         host, assignment, booking, now = _locked(booking_ref)
         if assignment.state == State.CONFIRMED:
-            raise TransitionRefusedError(f"Booking {booking_ref} has its tables already: release them before a new hold.")
+            raise TransitionRefusedError(
+                f"Booking {booking_ref} has its tables already: release them before a new hold."
+            )
         window = _accepted_window(host, assignment, booking, table_refs, now)
         ledger.release([booking_ref])
-        token = ledger.hold(
-            _placement(booking, table_refs, window, MANUAL), seconds=length, now=now
-        )
+        token = ledger.hold(_placement(booking, table_refs, window, MANUAL), seconds=length, now=now)
         return Hold(
             token=token,
             booking_ref=booking_ref,
@@ -161,9 +161,7 @@ def assign(
             host.on_released([booking_ref])
         assignment.starts_at, assignment.party = booking.starts_at, booking.party
         settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
-        outcome = settlement.confirm(
-            assignment, table_refs=table_refs, window=window, strategy=MANUAL, reason=reason
-        )
+        outcome = settlement.confirm(assignment, table_refs=table_refs, window=window, strategy=MANUAL, reason=reason)
         settlement.write()
         return outcome
 
@@ -327,9 +325,7 @@ def _booking(host: Host, booking_ref: str, *, must_be_plannable: bool = True) ->
 
 def _locked_assignment(booking_ref: str) -> tuple[Host, Assignment, datetime]:
     """Lock the restaurant-day, then the row: the order that everybody keeps."""
-    days = list(
-        Assignment.objects.filter(booking_ref=booking_ref).values_list("restaurant_ref", "service_date")
-    )
+    days = list(Assignment.objects.filter(booking_ref=booking_ref).values_list("restaurant_ref", "service_date"))
     if not days:
         raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
     now = locks.lock_days(days)
@@ -356,9 +352,7 @@ def _accepted_window(
 ) -> SeatingWindow:
     snapshot = snapshot_of(booking, assignment, host=host, now=now)
     refusals = engine.judge(snapshot, tuple(table_refs))
-    window = seating_window(
-        snapshot.floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at
-    )
+    window = seating_window(snapshot.floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
     if isinstance(window, Refusal):
         refusals = refusals or (window,)
     if refusals:
@@ -378,7 +372,9 @@ def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -
         token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=dispatch.database_now()
     ).values_list("table_ref", flat=True)
     if sorted(held) != sorted(table_refs):
-        raise HoldExpiredError(f"Hold {token} of booking {booking_ref} has expired or is for other tables; take a new one.")
+        raise HoldExpiredError(
+            f"Hold {token} of booking {booking_ref} has expired or is for other tables; take a new one."
+        )
 
 
 def _placement(
@@ -408,9 +404,7 @@ def _still_stands(host: Host, assignment: Assignment, booking: HostBooking, now:
     return not engine.judge(snapshot, tuple(row.table_ref for row in rows))
 
 
-def _plan_anew(
-    host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str
-) -> tuple[str, ...]:
+def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str) -> tuple[str, ...]:
     """Free what the booking has and make it due at once."""
     freed = ledger.release([assignment.booking_ref]).get(assignment.booking_ref, ())
     if assignment.is_terminal:

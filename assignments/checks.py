@@ -32,7 +32,9 @@ ROUTER_METHODS = ("route", "planner")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E001: a setting is missing or wrong."""
     return [
-        checks.Error(problem, hint=f"See assignments.conf.Settings for what {conf.NAME} may hold.", id="assignments.E001")
+        checks.Error(
+            problem, hint=f"See assignments.conf.Settings for what {conf.NAME} may hold.", id="assignments.E001"
+        )
         for problem in conf.problems()
     ]
 

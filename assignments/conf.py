@@ -115,7 +115,8 @@ def problems() -> list[str]:
         return [f"{NAME} must be a dict, not {given!r}"]
     known = {each.name: each for each in fields(Settings)}
     found = [
-        f"{NAME} has no setting {name!r}; it knows {', '.join(sorted(known))}" for name in sorted(set(given) - set(known))
+        f"{NAME} has no setting {name!r}; it knows {', '.join(sorted(known))}"
+        for name in sorted(set(given) - set(known))
     ]
     defaults = Settings()
     for name, each in known.items():
@@ -124,7 +125,9 @@ def problems() -> list[str]:
         if problem and not (name == "HOST" and not value):
             found.append(f"{NAME}[{name!r}] {problem}, not {value!r}")
     if not given.get("HOST"):
-        found.append(f"{NAME}['HOST'] is required: the dotted path of your host class, such as 'booking.host.BookingHost'")
+        found.append(
+            f"{NAME}['HOST'] is required: the dotted path of your host class, such as 'booking.host.BookingHost'"
+        )
     return found
 
 

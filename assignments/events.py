@@ -107,7 +107,9 @@ def register(*types: EventType) -> None:
     for each in types:
         unknown = set(each.fields) - ALLOWED_CONTEXT
         if unknown:
-            raise ValueError(f"Event {each.source} {each.type} names fields that no context may hold: {sorted(unknown)}")
+            raise ValueError(
+                f"Event {each.source} {each.type} names fields that no context may hold: {sorted(unknown)}"
+            )
         CATALOGUE[each.source, each.type] = each
 
 
@@ -231,14 +233,16 @@ class _Buffer:
         failed = False
         try:
             sinks = [conf.load(path) for path in conf.settings().EVENT_SINKS]
-        except Exception:  # noqa: BLE001  (a wrong setting must not kill the thread that counts the loss)
+        except Exception:
             logger.exception("The event sinks cannot be loaded.")
             return True
         for sink in sinks:
             try:
                 sink.write(batch)
-            except Exception:  # noqa: BLE001  (whatever a sink does, decisions go on; the loss is counted)
-                logger.warning("Event sink %s failed; %d events lost to it.", type(sink).__name__, len(batch), exc_info=True)
+            except Exception:
+                logger.warning(
+                    "Event sink %s failed; %d events lost to it.", type(sink).__name__, len(batch), exc_info=True
+                )
                 failed = True
         return failed
 

@@ -40,7 +40,10 @@ def occupied(restaurant_ref: str, start: datetime, until: datetime) -> tuple[Occ
         remove_expired_holds(restaurant_ref)
     return tuple(
         Occupied(
-            table_ref=table_ref, blocked_from=blocked.lower, blocked_until=blocked.upper, booking_ref=booking_ref or None
+            table_ref=table_ref,
+            blocked_from=blocked.lower,
+            blocked_until=blocked.upper,
+            booking_ref=booking_ref or None,
         )
         for table_ref, blocked, booking_ref, expired in rows
         if not expired
@@ -183,5 +186,6 @@ def _insert(rows: list[Allocation]) -> None:
         if not is_overlap(error):
             raise
         raise TableTakenError(
-            "Somebody else has one of these tables over this time: " + ", ".join(sorted({row.table_ref for row in rows}))
+            "Somebody else has one of these tables over this time: "
+            + ", ".join(sorted({row.table_ref for row in rows}))
         ) from error

@@ -167,13 +167,14 @@ class ModelHost:
 
     def floor_fingerprint(self, restaurant_ref: str) -> str:
         """A digest of the rows themselves, in one query: no version has to be kept up to date."""
-        parts, parameters = [], []
+        parts: list[str] = []
+        parameters: list[Any] = []
         for queryset in self.floor_querysets(restaurant_ref):
             sql, given = queryset.order_by().query.sql_with_params()
-            parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")
+            parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
             parameters += given
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT md5(concat_ws('|', {', '.join(parts)}))", parameters)  # noqa: S608
+            cursor.execute(f"SELECT md5(concat_ws('|', {', '.join(parts)}))", parameters)
             return str(cursor.fetchone()[0])
 
     # Being told
@@ -243,8 +244,34 @@ class ModelHost:
 
     def _wrong_names(self) -> Iterable[str]:
         for attribute, prefixes in (
-            ("booking_model", ("start", "date", "time", "end", "party", "restaurant", "zone", "requested", "status", "confirmed", "tables")),
-            ("table_model", ("table_name", "table_seats", "table_zone", "table_active", "table_min_party", "table_max_party", "table_restaurant")),
+            (
+                "booking_model",
+                (
+                    "start",
+                    "date",
+                    "time",
+                    "end",
+                    "party",
+                    "restaurant",
+                    "zone",
+                    "requested",
+                    "status",
+                    "confirmed",
+                    "tables",
+                ),
+            ),
+            (
+                "table_model",
+                (
+                    "table_name",
+                    "table_seats",
+                    "table_zone",
+                    "table_active",
+                    "table_min_party",
+                    "table_max_party",
+                    "table_restaurant",
+                ),
+            ),
         ):
             label = getattr(self, attribute)
             try:
@@ -343,9 +370,7 @@ class ModelHost:
         for row in rows.values("pk", *columns.values()):
             yield self._booking(str(row["pk"]), {key: row[column] for key, column in columns.items()}, zone_of)
 
-    def _booking(
-        self, ref: str, row: Mapping[str, Any], zone_of: Callable[[str], ZoneInfo] | None
-    ) -> HostBooking:
+    def _booking(self, ref: str, row: Mapping[str, Any], zone_of: Callable[[str], ZoneInfo] | None) -> HostBooking:
         restaurant_ref = str(row["restaurant"]) if self.restaurant_field else self.venue_ref
         starts_at, problem = self._start(row, zone_of(restaurant_ref) if zone_of else None)
         status = row.get("status")

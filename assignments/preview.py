@@ -7,7 +7,7 @@ from datetime import date, datetime
 from django.db import connection, transaction
 
 from assignments import dispatch, intake
-from assignments.coordinator import plan_requests
+from assignments.day import plan_requests
 from assignments.floors import floor_of, floor_or_none
 from assignments.host import Host, configured
 from assignments.models import Assignment
@@ -98,7 +98,4 @@ def _decisions(
     if planner == V3:
         decisions, _milliseconds = plan_requests(requests, floor=floor, occupied=occupied, now=now)
         return list(decisions.values())
-    return (
-        router().planner(planner).preview(Preview(floor=floor, occupied=occupied, requests=tuple(requests), now=now))
-    )
-
+    return router().planner(planner).preview(Preview(floor=floor, occupied=occupied, requests=tuple(requests), now=now))

@@ -1,10 +1,10 @@
 """Reconciling: refs are text without foreign keys, so what the host did behind our back is found and mended here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from assignments import api, dispatch, intake, ledger
-from assignments.host import configured
+from assignments.host import HostBooking, configured
 from assignments.models import Allocation, Assignment, State
 
 CHUNK = 500
@@ -21,51 +21,57 @@ class Discrepancy:
 
 def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> Iterator[Discrepancy]:
     """Compare every assignment with its booking, ``CHUNK`` at a time, and mend what differs unless ``dry_run``."""
-    host = configured()
     yield from _unrequested(dry_run=dry_run, restaurant_ref=restaurant_ref)
+    rows = Assignment.objects.order_by("pk")
+    if restaurant_ref:
+        rows = rows.filter(restaurant_ref=restaurant_ref)
     after = 0
-    while True:
-        rows = Assignment.objects.filter(pk__gt=after).order_by("pk")
-        if restaurant_ref:
-            rows = rows.filter(restaurant_ref=restaurant_ref)
-        chunk = list(rows[:CHUNK])
-        if not chunk:
-            break
+    while chunk := list(rows.filter(pk__gt=after)[:CHUNK]):
         after = chunk[-1].pk
         refs = [assignment.booking_ref for assignment in chunk]
-        bookings = host.bookings(refs)
+        bookings = configured().bookings(refs)
         seated = ledger.tables_of(refs)
         for assignment in chunk:
             ref = assignment.booking_ref
-            booking = bookings.get(ref)
-            wants_table = booking is not None and booking.wants_table
-            if not wants_table and assignment.state != State.CANCELLED:
-                problem = "the host no longer knows the booking" if booking is None else "the host has cancelled it"
-                yield Discrepancy(booking_ref=ref, problem=problem, remedy="cancelled, its tables are free")
+            found = _difference(assignment, bookings.get(ref), has_tables=ref in seated)
+            if found is not None:
+                discrepancy, mend = found
+                yield discrepancy
                 if not dry_run:
-                    api.booking_cancelled(booking_ref=ref)
-            elif not wants_table and ref in seated:
-                yield Discrepancy(booking_ref=ref, problem="cancelled, but it has tables", remedy="its tables are free")
-                if not dry_run:
-                    ledger.release([ref])
-            elif wants_table and assignment.state == State.CANCELLED:
-                yield Discrepancy(booking_ref=ref, problem="cancelled here, wanted by the host", remedy="planned anew")
-                if not dry_run:
-                    api.booking_changed(booking_ref=ref)
-            elif assignment.state == State.CONFIRMED and ref not in seated:
-                yield Discrepancy(booking_ref=ref, problem="confirmed without tables", remedy="planned anew")
-                if not dry_run:
-                    api.release(booking_ref=ref, actor="reconcile", reason="confirmed_without_tables")
-            elif assignment.state == State.CONFIRMED and _has_changed(assignment, bookings[ref]):
-                yield Discrepancy(
-                    booking_ref=ref, problem="time or party changed since it was confirmed", remedy="planned anew if needed"
-                )
-                if not dry_run:
-                    api.booking_changed(booking_ref=ref)
+                    mend()
     yield from _orphans(dry_run=dry_run, restaurant_ref=restaurant_ref)
 
 
-def _has_changed(assignment: Assignment, booking: intake.HostBooking) -> bool:
+def _difference(
+    assignment: Assignment, booking: HostBooking | None, *, has_tables: bool
+) -> tuple[Discrepancy, Callable[[], object]] | None:
+    """What is wrong with one assignment, and what mends it; None when nothing is."""
+    ref, state = assignment.booking_ref, assignment.state
+
+    def found(problem: str, remedy: str) -> Discrepancy:
+        return Discrepancy(booking_ref=ref, problem=problem, remedy=remedy)
+
+    if booking is None or not booking.wants_table:
+        if state != State.CANCELLED:
+            problem = "the host no longer knows the booking" if booking is None else "the host has cancelled it"
+            return found(problem, "cancelled, its tables are free"), lambda: api.booking_cancelled(booking_ref=ref)
+        if has_tables:
+            return found("cancelled, but it has tables", "its tables are free"), lambda: ledger.release([ref])
+        return None
+    if state == State.CANCELLED:
+        problem = "cancelled here, wanted by the host"
+        return found(problem, "planned anew"), lambda: api.booking_changed(booking_ref=ref)
+    if state == State.CONFIRMED and not has_tables:
+        return found("confirmed without tables", "planned anew"), lambda: api.release(
+            booking_ref=ref, actor="reconcile", reason="confirmed_without_tables"
+        )
+    if state == State.CONFIRMED and _has_changed(assignment, booking):
+        problem = "time or party changed since it was confirmed"
+        return found(problem, "planned anew if needed"), lambda: api.booking_changed(booking_ref=ref)
+    return None
+
+
+def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:
     facts = (assignment.starts_at, assignment.party, assignment.restaurant_ref)
     return facts != (booking.starts_at, booking.party, booking.restaurant_ref)
 

@@ -141,7 +141,8 @@ def parse_json(text: str, *, on: date | None = None) -> Evening:
         timezone=zone,
         tables=tables,
         adjacent=tuple(
-            _pair(pair, f"adjacent[{index}]", codes) for index, pair in enumerate(_get(data, "adjacent", list, default=[]))
+            _pair(pair, f"adjacent[{index}]", codes)
+            for index, pair in enumerate(_get(data, "adjacent", list, default=[]))
         ),
         services=tuple(_service(row, f"services[{index}]") for index, row in enumerate(_get(data, "services", list))),
         bookings=bookings,
@@ -278,7 +279,9 @@ def _booking(row: Mapping[str, Any], place: str, day: date | None) -> BookingRow
         return BadRow(place=place, reason=f"party must be between 1 and {LARGEST_PARTY}, not {party}")
     status = row.get("status") or models.Booking.Status.PENDING
     if status not in models.Booking.Status.values:
-        return BadRow(place=place, reason=f"status must be one of {', '.join(models.Booking.Status.values)}, not {status!r}")
+        return BadRow(
+            place=place, reason=f"status must be one of {', '.join(models.Booking.Status.values)}, not {status!r}"
+        )
     try:
         start = _start(str(row.get("start") or ""), day)
     except ValueError as error:
@@ -318,13 +321,18 @@ def _split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...],
         if isinstance(row, BadRow):
             bad.append(row)
         elif (row.restaurant, row.ref) in good:
-            bad.append(BadRow(place=row.place, reason=f"ref {row.ref!r} is there already, {good[row.restaurant, row.ref].place}"))
+            bad.append(
+                BadRow(
+                    place=row.place, reason=f"ref {row.ref!r} is there already, {good[row.restaurant, row.ref].place}"
+                )
+            )
         else:
             good[row.restaurant, row.ref] = row
     return tuple(good.values()), tuple(bad)
 
 
 def _store_restaurant(evening: Evening, name: str, loaded: Loaded) -> models.Restaurant:
+    restaurant: models.Restaurant
     restaurant, what = _upsert(models.Restaurant, {"slug": slugify(name)}, {"name": name, "timezone": evening.timezone})
     loaded.count("restaurants", what)
     tables = {}

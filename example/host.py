@@ -25,15 +25,15 @@ class ExampleHost(ModelHost):
     table_restaurant_field = "restaurant"
 
     def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
-        ours = {"restaurant": restaurant_ref}
+        key = int(restaurant_ref) if restaurant_ref.isdigit() else 0
         return [
-            models.Restaurant.objects.filter(pk=restaurant_ref),
-            models.Table.objects.filter(**ours),
-            models.TableAdjacency.objects.filter(first__restaurant=restaurant_ref),
-            models.TableJoin.tables.through.objects.filter(table__restaurant=restaurant_ref),
-            models.TableJoin.objects.filter(tables__restaurant=restaurant_ref).distinct(),
-            models.ServicePeriod.objects.filter(**ours),
-            models.TurnTime.objects.filter(service__restaurant=restaurant_ref),
+            models.Restaurant.objects.filter(pk=key),
+            models.Table.objects.filter(restaurant=key),
+            models.TableAdjacency.objects.filter(first__restaurant=key),
+            models.TableJoin.tables.through.objects.filter(table__restaurant=key),
+            models.TableJoin.objects.filter(tables__restaurant=key).distinct(),
+            models.ServicePeriod.objects.filter(restaurant=key),
+            models.TurnTime.objects.filter(service__restaurant=key),
         ]
 
     def floor(self, restaurant_ref: str) -> Floor:

@@ -82,13 +82,12 @@ def _never(units: tuple[Unit, ...], request: SeatingRequest) -> Refusal:
         return Refusal(reason=Reason.NO_TABLES, detail="The restaurant has no table in service.")
     if request.pinned_table_refs:
         tables = " + ".join(sorted(request.pinned_table_refs))
-        return Refusal(
-            reason=Reason.PINNED_TABLES_UNFIT, detail=f"Party of {request.party}: {tables} cannot seat it."
-        )
+        return Refusal(reason=Reason.PINNED_TABLES_UNFIT, detail=f"Party of {request.party}: {tables} cannot seat it.")
     largest = max(unit.seats for unit in units)
     if request.party > largest:
         return Refusal(
-            reason=Reason.PARTY_TOO_LARGE, detail=f"Party of {request.party}: the largest set of tables seats {largest}."
+            reason=Reason.PARTY_TOO_LARGE,
+            detail=f"Party of {request.party}: the largest set of tables seats {largest}.",
         )
     return Refusal(reason=Reason.NO_FIT, detail=f"Party of {request.party}: no set of tables takes it.")
 

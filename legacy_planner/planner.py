@@ -102,7 +102,7 @@ class LegacyPlanner:
             if isinstance(held, Outcome):
                 return held
             return transactions.run(lambda: self._confirm(booking_ref, held, trigger))
-        except Exception as error:  # noqa: BLE001  (recorded with the booking; the others go on)
+        except Exception as error:
             state = transactions.sqlstate(error)
             if isinstance(error, DatabaseError) and (state is None or state[:2] in {"08", "57"}):
                 raise
@@ -137,9 +137,7 @@ class LegacyPlanner:
         try:
             floor = floor_of(booking.restaurant_ref, host=self.host)
         except (InvalidFloorError, LookupError) as error:
-            outcome = self._try_again(
-                settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=str(error)
-            )
+            outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=str(error))
             return self._written(settlement, outcome)
         decision, milliseconds = self._plan(assignment, booking, floor, settlement)
         if decision.best is None or decision.window is None:

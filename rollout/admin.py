@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from waffle import get_waffle_switch_model
 from waffle.admin import SwitchAdmin as WaffleSwitchAdmin
 from waffle.admin import disable_switches, enable_switches
@@ -29,7 +30,7 @@ class SwitchForm(_SwitchForm):
         return cleaned
 
 
-@admin.action(description=enable_switches.short_description, permissions=("change",))
+@admin.action(description=_("Enable selected switches"), permissions=("change",))
 def enable_switches_without_contradiction(model_admin: Any, request: HttpRequest, queryset: Any) -> None:
     """Waffle's action, one switch after the other, so that the second of two contradicting ones is refused."""
     for switch in queryset.order_by("name"):
@@ -37,7 +38,7 @@ def enable_switches_without_contradiction(model_admin: Any, request: HttpRequest
         if problem:
             model_admin.message_user(request, problem, level=messages.ERROR)
         else:
-            enable_switches(model_admin, request, queryset.filter(pk=switch.pk))
+            enable_switches(model_admin, request, queryset.filter(pk=switch.pk))  # type: ignore[no-untyped-call]
 
 
 class SwitchAdmin(WaffleSwitchAdmin):

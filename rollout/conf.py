@@ -1,10 +1,10 @@
 """Typed access to the settings under ``ROLLOUT``, and the reading of the environment that projects do in theirs.
 
-    ROLLOUT = {
-        "ENVIRONMENT": "production",
-        "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
-        "ENVIRONMENT_VARIABLES": read_environment(os.environ),
-    }
+ROLLOUT = {
+    "ENVIRONMENT": "production",
+    "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
+    "ENVIRONMENT_VARIABLES": read_environment(os.environ),
+}
 """
 
 from collections.abc import Mapping

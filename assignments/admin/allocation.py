@@ -8,7 +8,16 @@ from assignments.models import Allocation
 
 @admin.register(Allocation)
 class AllocationAdmin(ReadOnlyAdmin):
-    list_display = ["table_ref", "starts_at", "ends_at", "kind", "booking_ref", "planner", "restaurant_ref", "expires_at"]
+    list_display = [
+        "table_ref",
+        "starts_at",
+        "ends_at",
+        "kind",
+        "booking_ref",
+        "planner",
+        "restaurant_ref",
+        "expires_at",
+    ]
     list_filter = ["kind", "planner", "starts_at"]
     search_fields = ["=booking_ref", "=table_ref", "=restaurant_ref"]
     date_hierarchy = "starts_at"

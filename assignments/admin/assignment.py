@@ -13,14 +13,22 @@ from assignments.models import Assignment, Attempt, StateTransition
 
 class TransitionInline(ReadOnlyInline):
     model = StateTransition
-    fields = ["version", "name", "source", "target", "actor", "reason", "detail", "at"]
-    readonly_fields = fields
+    readonly_fields = ["version", "name", "source", "target", "actor", "reason", "detail", "at"]
 
 
 class AttemptInline(ReadOnlyInline):
     model = Attempt
-    fields = ["number", "planner", "trigger", "outcome", "reason", "strategy", "table_refs", "decision_ms", "at"]
-    readonly_fields = fields
+    readonly_fields = [
+        "number",
+        "planner",
+        "trigger",
+        "outcome",
+        "reason",
+        "strategy",
+        "table_refs",
+        "decision_ms",
+        "at",
+    ]
 
 
 @admin.register(Assignment)
@@ -30,7 +38,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
     search_fields = ["=booking_ref", "=restaurant_ref"]
     date_hierarchy = "service_date"
     inlines = [TransitionInline, AttemptInline]
-    fields = [
+    readonly_fields = [
         "booking",
         "why",
         "state",
@@ -47,7 +55,6 @@ class AssignmentAdmin(ReadOnlyAdmin):
         "requested_at",
         "updated_at",
     ]
-    readonly_fields = fields
 
     @admin.display(description=_("booking"))
     def booking(self, assignment: Model) -> str:

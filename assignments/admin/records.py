@@ -16,7 +16,17 @@ class StateTransitionAdmin(ReadOnlyAdmin):
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
-    list_display = ["booking_ref", "number", "planner", "outcome", "reason", "strategy", "table_refs", "decision_ms", "at"]
+    list_display = [
+        "booking_ref",
+        "number",
+        "planner",
+        "outcome",
+        "reason",
+        "strategy",
+        "table_refs",
+        "decision_ms",
+        "at",
+    ]
     list_filter = ["planner", "outcome", "trigger", "reason", "at"]
     search_fields = ["=booking_ref", "=correlation_id"]
     ordering = ["-id"]

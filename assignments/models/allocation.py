@@ -78,4 +78,3 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table_ref} {self.starts_at:%Y-%m-%d %H:%M} {self.kind} {self.booking_ref}".rstrip()
-

@@ -12,7 +12,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-def _known_timezone(name: str) -> None:
+def validate_timezone(name: str) -> None:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError) as error:
@@ -23,7 +23,7 @@ class VenueSettings(models.Model):
     """One restaurant's clock, and how far outside its services a booking still belongs to one."""
 
     restaurant_ref = models.TextField(unique=True)
-    timezone = models.TextField(default="UTC", validators=[_known_timezone])
+    timezone = models.TextField(default="UTC", validators=[validate_timezone])
     outside_service_minutes = models.PositiveIntegerField(default=120)
 
     class Meta:

@@ -24,20 +24,17 @@ from assignments.planning.window import SeatingWindow
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
-def in_order(
-    requests: Iterable[SeatingRequest], *, floor: Floor | None = None, rules: PlanningRules | None = None
-) -> list[SeatingRequest]:
+def in_order(requests: Iterable[SeatingRequest], *, floor: Floor, rules: PlanningRules) -> list[SeatingRequest]:
     """The requests in the order in which they are to be decided.
 
     Who asked first is first; nobody who asked later goes before. Requests without ``requested_at`` come last, all at
-    the same time. Among those that asked at the same time nobody has a claim before the others, and with a ``floor``:
-    tables that staff pinned go first, since nothing else will do; then the parties that need the fewest tables,
+    the same time. Among those that asked at the same time nobody has a claim before the others: tables that staff
+    pinned go first, since nothing else will do for those parties; then the parties that need the fewest tables,
     because a party at two joined tables takes the place of two others. What is left goes by start, then by ref.
     """
-    known_rules = rules or PlanningRules()
 
     def key(request: SeatingRequest) -> tuple[datetime, int, datetime, str]:
-        tables = _tables_needed(floor, request, known_rules) if floor else 0
+        tables = _tables_needed(floor, request, rules)
         return (_aware(request.requested_at or _LAST), tables, _aware(request.starts_at), request.booking_ref)
 
     return sorted(requests, key=key)
@@ -120,27 +117,36 @@ class EveningPlanner:
         fit = self._fit(request)
         if isinstance(fit, Refusal):
             return replace(decision, refusal=fit)
-        guest = self._guest(request, window, fit)
-        self._batch.meet(guest.party)
-        plans, rejected = self._ranked(guest, fit)
-        if plans:
-            unit, _plan = plans[0]
-            self._seat(guest, unit)
-            ranked = tuple(plan for _unit, plan in plans)
-        else:
-            ranked = self._with_moves(guest)
-        refusal = None if ranked else self._no_capacity(guest, fit)
-        return replace(decision, plans=ranked, refusal=refusal, considered=fit.considered, rejected=rejected)
+        if not fit.units:
+            return replace(
+                decision,
+                refusal=misfit(self._floor, request, self._rules),
+                considered=fit.considered,
+                rejected=fit.rejected,
+            )
+        return self._choose(self._guest(request, window, fit), fit, decision)
 
     def _fit(self, request: SeatingRequest) -> Fit | Refusal:
-        if not request.pinned_table_refs:
-            fit = fit_of(self._floor, request, self._rules)
-            return fit if fit.units else misfit(self._floor, request, self._rules)
-        unfit = list(objections(self._floor, request, self._rules, request.pinned_table_refs))
+        """The units that could seat the party, or why the tables pinned for it never could."""
+        pinned = request.pinned_table_refs
+        if not pinned:
+            return fit_of(self._floor, request, self._rules)
+        unfit = list(objections(self._floor, request, self._rules, pinned))
         if unfit:
             detail = "The pinned tables will not do. " + " ".join(refusal.detail for refusal in unfit)
             return Refusal(reason=Reason.PINNED_TABLES_UNFIT, detail=detail)
-        return Fit(units=(unit_of(self._floor, request.pinned_table_refs),), considered=1, rejected={})
+        return Fit(units=(unit_of(self._floor, pinned),), considered=1, rejected={})
+
+    def _choose(self, guest: _Guest, fit: Fit, decision: Decision) -> Decision:
+        self._batch.meet(guest.party)
+        ranked, rejected = self._ranked(guest, fit)
+        if ranked:
+            self._seat(guest, ranked[0][0])
+            plans = tuple(plan for _unit, plan in ranked)
+        else:
+            plans = self._with_moves(guest)
+        refusal = None if plans else self._no_capacity(guest, fit)
+        return replace(decision, plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected)
 
     def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit) -> _Guest:
         free = self._given.free(window.blocked_from, window.blocked_until)
@@ -157,11 +163,10 @@ class EveningPlanner:
         circumstances, free = self._circumstances(guest)
         vacant = [unit for unit in guest.party.options if unit.mask & free == unit.mask]
         worthwhile = needed(vacant)
-        rejected = Counter[str](fit.rejected)
-        rejected[Reason.TABLE_TAKEN] += len(fit.units) - len(vacant)
-        rejected[Reason.MORE_TABLES_THAN_NEEDED] += len(vacant) - len(worthwhile)
-        plans = rank(worthwhile, circumstances, self._rules)
-        return plans, {str(reason): count for reason, count in rejected.items() if count}
+        lost = Counter(fit.rejected)
+        lost[str(Reason.TABLE_TAKEN)] += len(fit.units) - len(vacant)
+        lost[str(Reason.MORE_TABLES_THAN_NEEDED)] += len(vacant) - len(worthwhile)
+        return rank(worthwhile, circumstances, self._rules), {reason: count for reason, count in lost.items() if count}
 
     def _circumstances(self, guest: _Guest) -> tuple[Circumstances, int]:
         """What scoring has to know, and the mask of the tables that are free for the guest."""

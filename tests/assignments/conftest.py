@@ -1,6 +1,5 @@
 """A host in memory for the tests of the app itself; the database is real."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,14 +21,14 @@ class TheHost(MemoryHost):
 
 
 @pytest.fixture
-def host(settings: Any) -> Iterator[TheHost]:
+def host(settings: Any) -> TheHost:
     settings.ASSIGNMENTS = {
         "HOST": HOST_PATH,
         "ROUTER": "assignments.planners.SoleRouter",
         "EVENT_SINKS": ("assignments.events.MemorySink",),
     }
     loaded: TheHost = conf.load(HOST_PATH)
-    yield loaded
+    return loaded
 
 
 @pytest.fixture

@@ -80,8 +80,10 @@ def test_raw_sql_cannot_double_book_either() -> None:
     ledger.seat([placement("A", "T1")])
     with pytest.raises(IntegrityError, match="allocation_no_overlap"), connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO assignments_allocation (restaurant_ref, table_ref, booking_ref, kind, blocked, starts_at, ends_at, planner)"
-            " SELECT restaurant_ref, table_ref, 'B', kind, blocked, starts_at, ends_at, 'by hand' FROM assignments_allocation"
+            "INSERT INTO assignments_allocation"
+            "       (restaurant_ref, table_ref, booking_ref, kind, blocked, starts_at, ends_at, planner)"
+            " SELECT restaurant_ref, table_ref, 'B', kind, blocked, starts_at, ends_at, 'by hand'"
+            "   FROM assignments_allocation"
         )
 
 

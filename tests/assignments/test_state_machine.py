@@ -12,7 +12,7 @@ from assignments.models import OPEN_STATES, TERMINAL_STATES, Assignment, OutboxM
 NOW = datetime(2030, 1, 14, 19, tzinfo=UTC)
 
 # DESIGN: the states and transitions of the pipeline. Every other pair must be refused.
-ALLOWED = {
+ALLOWED: dict[tuple[State, str], State] = {
     (State.CREATED, "verify_capacity"): State.CAPACITY_VERIFIED,
     (State.CREATED, "fail"): State.FAILED,
     (State.CAPACITY_VERIFIED, "queue"): State.ASSIGNMENT_PENDING,
@@ -139,7 +139,9 @@ class TestStoring:
         assert Assignment.objects.get().state == State.ASSIGNMENT_IN_PROGRESS
         assert not StateTransition.objects.filter(actor="second").exists()
 
-    @pytest.mark.parametrize("statement", ["UPDATE assignments_statetransition SET reason = 'x'", "DELETE FROM assignments_statetransition"])
+    @pytest.mark.parametrize(
+        "statement", ["UPDATE assignments_statetransition SET reason = 'x'", "DELETE FROM assignments_statetransition"]
+    )
     def test_history_can_be_neither_updated_nor_deleted(self, statement: str) -> None:
         stored(state=State.CONFIRMED)
         with pytest.raises(DatabaseError, match="append-only"), connection.cursor() as cursor:

@@ -15,7 +15,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--limit", type=int, default=1000, help="Deliver at most this many messages (default 1000).")
+        parser.add_argument(
+            "--limit", type=int, default=1000, help="Deliver at most this many messages (default 1000)."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         result = outbox.deliver(limit=options["limit"])

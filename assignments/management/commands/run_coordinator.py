@@ -149,7 +149,9 @@ class Command(BaseCommand):
         except InvalidFloorError:
             pass  # It exists; each of its bookings gets this as its reason.
         except LookupError:
-            raise CommandError(f"--restaurant: the host knows no restaurant {restaurant_ref!r}.", returncode=EXIT_USAGE) from None
+            raise CommandError(
+                f"--restaurant: the host knows no restaurant {restaurant_ref!r}.", returncode=EXIT_USAGE
+            ) from None
 
     def _watch(self, options: dict[str, Any]) -> None:
         stop = threading.Event()

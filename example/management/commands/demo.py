@@ -87,7 +87,9 @@ class Command(BaseCommand):
         for run in result.runs:
             reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(run.reasons.items()))
             console.print(f"{names[run.planner]}, not seated: {reasons or 'nobody'}.")
-        console.print(f"Tables booked twice: {result.overlaps}. Bookings lost: {result.lost}. (Checked by independent SQL.)")
+        console.print(
+            f"Tables booked twice: {result.overlaps}. Bookings lost: {result.lost}. (Checked by independent SQL.)"
+        )
         console.print(
             f"\nLook around: [bold]make serve[/bold], then http://127.0.0.1:8000/admin/ "
             f"as [bold]{demo.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."

@@ -89,7 +89,9 @@ class Command(BaseCommand):
         self.stdout.write(f"Mode            {current.mode}{' (killed)' if current.killed else ''}")
         for flag in (current.v3, current.shadow):
             value = "on" if flag.value else "off"
-            where = f"{flag.source} {flag.variable}={flag.raw}" if flag.source is flags.Source.ENVIRONMENT else flag.source
+            where = (
+                f"{flag.source} {flag.variable}={flag.raw}" if flag.source is flags.Source.ENVIRONMENT else flag.source
+            )
             self.stdout.write(f"  {flag.switch:30} {value:4} by {where}")
         self.stdout.write(f"Max parallel    {assignments_conf.settings().MAX_PARALLEL}")
         self.stdout.write(f"Legacy planner  {settings.LEGACY_PLANNER or 'not installed'}")
