@@ -67,7 +67,7 @@ def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
     """Decide the booking now, by the planner that is on duty: what a booking view calls after its commit.
 
     Past ``budget_seconds`` the outcome is retry(time_budget_exceeded) and the booking stays due for cron. Raises
-    BookingNotFoundError, and RuntimeError inside a transaction.
+    BookingNotFoundError, and NestedTransactionError inside a transaction.
     """
     return dispatch.assign_one(booking_ref, trigger="inline", budget_seconds=budget_seconds)
 

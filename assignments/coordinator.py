@@ -17,6 +17,7 @@ from assignments.day import DayPlan
 from assignments.exceptions import (
     AssignmentNotFoundError,
     LockContentionError,
+    NestedTransactionError,
     TableTakenError,
     TimeBudgetExceededError,
 )
@@ -89,7 +90,7 @@ class Coordinator:
             outcome = Outcome(
                 booking_ref=booking_ref, kind=Kind.RETRY, planner=V3, reason=CoordinatorReason.TIME_BUDGET_EXCEEDED
             )
-        except AssignmentNotFoundError:
+        except (AssignmentNotFoundError, NestedTransactionError):
             raise
         except Exception as error:
             if _is_database_away(error):

@@ -63,5 +63,9 @@ class BookingBusyError(AssignmentsError):
     """The host's booking is being edited right now; try again."""
 
 
+class NestedTransactionError(AssignmentsError, RuntimeError):
+    """This runs a transaction of its own, and again if it loses a race: call it outside of one, after commit."""
+
+
 class TimeBudgetExceededError(AssignmentsError):
     """The time budget was used up before a decision; the booking stays pending."""

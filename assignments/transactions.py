@@ -9,7 +9,12 @@ from typing import TypeVar
 from django.db import DatabaseError, connection, transaction
 
 from assignments import conf
-from assignments.exceptions import StaleAssignmentError, TableTakenError, TimeBudgetExceededError
+from assignments.exceptions import (
+    NestedTransactionError,
+    StaleAssignmentError,
+    TableTakenError,
+    TimeBudgetExceededError,
+)
 from assignments.models import NO_OVERLAP_CONSTRAINT
 
 _T = TypeVar("_T")
@@ -45,14 +50,20 @@ def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
     """Run ``work`` in a transaction of its own, and again (at most ``TRANSACTION_RETRIES`` times) when it lost a race.
 
     ``deadline`` is a ``time.monotonic()`` moment: past it a lost race is not run again, and a statement that the
-    database cancelled raises TimeBudgetExceededError. Raises RuntimeError inside another transaction, since only a
-    whole transaction can be run again: call it after commit.
+    database cancelled raises TimeBudgetExceededError. Raises NestedTransactionError inside another transaction:
+    only a whole transaction can be run again.
     """
     tries = conf.settings().TRANSACTION_RETRIES
     for number in range(tries + 1):
+        has_begun = False
         try:
             with transaction.atomic(durable=True):
+                has_begun = True
                 return work()
+        except RuntimeError as error:
+            if has_begun:
+                raise
+            raise NestedTransactionError from error
         except (DatabaseError, TableTakenError, StaleAssignmentError) as error:
             if deadline is not None and sqlstate(error) == QUERY_CANCELED:
                 raise TimeBudgetExceededError from error
