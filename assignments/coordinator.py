@@ -7,7 +7,7 @@ move the states, write history and attempts, tell the host. The row lock is the 
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from django.db import DatabaseError
@@ -33,11 +33,17 @@ logger = logging.getLogger("assignments.coordinator")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayResult:
-    """What one invocation did. ``handed_over``: booking refs for other planners, by planner key."""
+    """What one invocation did.
+
+    ``claimed``: how many bookings it had; ``handed_over``: refs for other planners, by planner key. ``is_last``: nothing more was due, or nothing more
+    can be done now.
+    """
 
     outcomes: tuple[Outcome, ...] = ()
     handed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    claimed: int = 0
     contended: bool = False
+    is_last: bool = True
     circuit_open_seconds: float = 0.0
 
 
@@ -62,7 +68,8 @@ class Coordinator:
             return self._decide(restaurant_ref, service_date, lambda: list(due.claim()), invocation)
 
         try:
-            return transactions.run(decide)
+            result = transactions.run(decide)
+            return replace(result, is_last=result.claimed < limit)
         except LockContentionError:
             return DayResult(contended=True)
         except Exception as error:
@@ -151,7 +158,7 @@ class Coordinator:
         announced = invocation.ended(disabled)
         if not mine:
             events.emit_all(announced)
-            return DayResult(outcomes=disabled, handed_over=handed_over)
+            return DayResult(outcomes=disabled, handed_over=handed_over, claimed=len(claimed))
         if entry.breaker.is_open(entry.now):
             seconds_left = entry.breaker.seconds_left(entry.now)
             announced.append(invocation.circuit_open(restaurant_ref, entry))
@@ -175,7 +182,9 @@ class Coordinator:
         attempts = {assignment.booking_ref: assignment.attempts for assignment in mine}
         announced += invocation.ended(settlement.outcomes, restaurant_ref, attempts=attempts, wait_seconds=waits)
         events.emit_all(announced)
-        return DayResult(outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over)
+        return DayResult(
+            outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over, claimed=len(claimed)
+        )
 
     def _record_failure(self, booking_ref: str, error: Exception, invocation: Invocation) -> Outcome:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""
@@ -252,7 +261,9 @@ def _merged(results: Sequence[DayResult]) -> DayResult:
         for key, refs in result.handed_over.items():
             handed_over.setdefault(key, []).extend(refs)
     return DayResult(
-        outcomes=tuple(outcome for result in results for outcome in result.outcomes), handed_over=handed_over
+        outcomes=tuple(outcome for result in results for outcome in result.outcomes),
+        handed_over=handed_over,
+        is_last=False,
     )
 
 

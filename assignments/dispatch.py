@@ -94,9 +94,9 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                     contended=result.contended,
                     circuit_open=bool(result.circuit_open_seconds),
                 )
-                # The day may hold more than one batch. It is done once a look at it decides nothing new.
+                # The day may hold more than one batch. It is also done once a look at it decides nothing new.
                 decided = {outcome.booking_ref for outcome in outcomes if outcome.kind is not Kind.NOOP}
-                if decided <= seen:
+                if result.is_last or decided <= seen:
                     break
                 seen |= decided
             passed.add((restaurant_ref, service_date))

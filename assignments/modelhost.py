@@ -180,7 +180,7 @@ class ModelHost:
     # Being told
 
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
-        """Mark as confirmed and store the tables; at most three queries, whatever the number of bookings.
+        """Mark as confirmed and store the tables; at most two queries, whatever the number of bookings.
 
         Raises InvalidBookingError for bookings that are gone or no longer wait: nothing is confirmed then.
         """
@@ -224,7 +224,8 @@ class ModelHost:
         if changes:
             self.bookings_table._default_manager.filter(confirmed, pk__in=keys).update(**changes)
         if self._tables_are_many:
-            self._through.objects.filter(**{f"{self._source_column}__in": keys}).delete()
+            booking = self.bookings_table._meta.get_field(self.tables_field or "").m2m_field_name()  # type: ignore[union-attr]
+            self._through.objects.filter(**{f"{booking}__in": keys}).delete()
 
     def deliver(self, message: Message) -> None:
         """Nothing is sent: override it to tell guests, a bus or a webhook."""
@@ -301,28 +302,28 @@ class ModelHost:
     def _through(self) -> Any:
         return self.bookings_table._meta.get_field(self.tables_field or "").remote_field.through  # type: ignore[union-attr]
 
-    @cached_property
-    def _source_column(self) -> str:
-        return str(self.bookings_table._meta.get_field(self.tables_field or "").m2m_field_name()) + "_id"  # type: ignore[union-attr]
-
-    @cached_property
-    def _target_column(self) -> str:
-        return str(self.bookings_table._meta.get_field(self.tables_field or "").m2m_reverse_field_name()) + "_id"  # type: ignore[union-attr]
-
     def _write_many(self, seatings: Sequence[Seating], keys: Mapping[str, Any]) -> None:
-        self._through.objects.filter(**{f"{self._source_column}__in": list(keys.values())}).delete()
-        self._through.objects.bulk_create(
-            [
-                self._through(
-                    **{
-                        self._source_column: keys[seating.booking_ref],
-                        self._target_column: _key_of(self.tables_table, table_ref),
-                    }
-                )
-                for seating in seatings
-                for table_ref in seating.table_refs
-            ]
-        )
+        """Exactly these tables for these bookings, in one query: rows that are right already are left alone."""
+        field = self.bookings_table._meta.get_field(self.tables_field or "")
+        quote = connection.ops.quote_name
+        table = quote(self._through._meta.db_table)
+        booking, chosen = quote(field.m2m_column_name()), quote(field.m2m_reverse_name())  # type: ignore[union-attr]
+        pairs = [
+            (keys[seating.booking_ref], _key_of(self.tables_table, table_ref))
+            for seating in seatings
+            for table_ref in seating.table_refs
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                WITH wanted AS (SELECT * FROM unnest(%s, %s) AS wanted(booking, chosen)),
+                     gone AS (DELETE FROM {table} AS stored
+                               WHERE stored.{booking} IN (SELECT booking FROM wanted)
+                                 AND (stored.{booking}, stored.{chosen}) NOT IN (SELECT booking, chosen FROM wanted))
+                INSERT INTO {table} ({booking}, {chosen}) SELECT booking, chosen FROM wanted ON CONFLICT DO NOTHING
+                """,  # noqa: S608  (names from the project's own model)
+                [[key for key, _table in pairs], [key for _booking, key in pairs]],
+            )
 
     def _no_longer_waiting(self, keys: Mapping[str, Any]) -> str:
         waiting = self.bookings_table._default_manager.filter(self._is_waiting(), pk__in=keys.values())
