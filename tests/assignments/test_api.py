@@ -1,0 +1,300 @@
+"""The public API: edits, cancellations, broken tables, holds, assigning by hand, pins, explanations."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from assignments import api
+from assignments.exceptions import (
+    AssignmentNotFoundError,
+    BookingBusyError,
+    BookingNotFoundError,
+    HoldExpiredError,
+    InvalidBookingError,
+    TablesRefusedError,
+    TransitionRefusedError,
+)
+from assignments.models import Allocation, Assignment, State, StateTransition
+from assignments.outcome import Kind
+from assignments.planning.reasons import Reason
+from tests.assignments.conftest import TheHost, run_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def seated(host: TheHost, tonight: datetime) -> TheHost:
+    """Booking B1, two covers, confirmed at T4."""
+    host.book("B1", starts_at=tonight, party=2)
+    assert run_all()["B1"].table_refs == ("T4",)
+    return host
+
+
+def state_of(ref: str) -> tuple[str, str]:
+    assignment = Assignment.objects.get(booking_ref=ref)
+    return assignment.state, assignment.reason
+
+
+def tables_of(ref: str) -> list[str]:
+    return sorted(Allocation.objects.filter(booking_ref=ref).values_list("table_ref", flat=True))
+
+
+class TestBookingChanged:
+    @pytest.mark.parametrize(
+        "change",
+        [{"party": 4}, {"starts_at": timedelta(hours=1)}, {"starts_at": timedelta(days=1)}, {"zone_ref": "terrace"}],
+        ids=str,
+    )
+    def test_an_edit_that_matters_frees_the_tables_in_the_same_transaction(
+        self, seated: TheHost, tonight: datetime, change: dict[str, Any]
+    ) -> None:
+        if "starts_at" in change:
+            change = {"starts_at": tonight + change["starts_at"]}
+        with transaction.atomic():
+            seated.edit("B1", **change)
+            assert api.booking_changed(booking_ref="B1") is True
+            assert tables_of("B1") == []
+            assert state_of("B1") == (State.ASSIGNMENT_PENDING, "booking_changed")
+        assert seated.released == ["B1"]
+        outcome = run_all()["B1"]
+        if "zone_ref" in change:
+            assert (outcome.kind, outcome.reason) == (Kind.MANUAL_REVIEW, "no_fit")
+        else:
+            assert outcome.kind is Kind.CONFIRMED
+            assert Allocation.objects.get().starts_at == seated.rows["B1"].starts_at
+
+    def test_an_edit_that_does_not_matter_changes_nothing(self, seated: TheHost) -> None:
+        assert api.booking_changed(booking_ref="B1") is False
+        assert (state_of("B1")[0], tables_of("B1"), seated.released) == (State.CONFIRMED, ["T4"], [])
+
+    def test_if_the_hosts_change_is_rolled_back_so_is_ours(self, seated: TheHost) -> None:
+        with pytest.raises(RuntimeError), transaction.atomic():
+            seated.edit("B1", party=4)
+            api.booking_changed(booking_ref="B1")
+            raise RuntimeError("the form had another error")
+        assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["T4"])
+
+    def test_a_booking_that_was_never_requested_is_requested(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        assert api.booking_changed(booking_ref="B1") is True
+        assert state_of("B1")[0] == State.CREATED
+
+    def test_a_failed_booking_that_was_mended_is_planned(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=0)
+        assert run_all()["B1"].kind is Kind.FAILED
+        host.edit("B1", party=2)
+        api.booking_changed(booking_ref="B1")
+        assert run_all()["B1"].kind is Kind.CONFIRMED
+
+    def test_a_booking_that_came_back_from_its_cancellation_is_planned(self, seated: TheHost) -> None:
+        seated.edit("B1", wants_table=False)
+        api.booking_changed(booking_ref="B1")
+        assert state_of("B1")[0] == State.CANCELLED
+        seated.edit("B1", wants_table=True, is_confirmed=False)
+        api.booking_changed(booking_ref="B1")
+        assert run_all()["B1"].kind is Kind.CONFIRMED
+
+    def test_an_unknown_booking_is_named(self, host: TheHost) -> None:
+        with pytest.raises(BookingNotFoundError, match="B404"):
+            api.booking_changed(booking_ref="B404")
+
+
+def test_a_cancellation_frees_the_tables_in_the_same_transaction(seated: TheHost, tonight: datetime) -> None:
+    with transaction.atomic():
+        seated.edit("B1", wants_table=False)
+        api.booking_cancelled(booking_ref="B1")
+        assert tables_of("B1") == []
+    assert state_of("B1") == (State.CANCELLED, "booking_cancelled")
+    seated.book("B2", starts_at=tonight, party=2)
+    assert run_all()["B2"].table_refs == ("T4",)
+    api.booking_cancelled(booking_ref="B1")
+    api.booking_cancelled(booking_ref="never requested")
+    assert StateTransition.objects.filter(name="cancel").count() == 1
+
+
+def test_a_broken_table_moves_who_sat_there_and_takes_nobody_until_mended(seated: TheHost, tonight: datetime) -> None:
+    seated.book("B2", starts_at=tonight + timedelta(days=7), party=2)
+    run_all()
+    affected = api.table_out_of_service(
+        restaurant_ref="R1", table_ref="T4", starts_at=tonight - timedelta(hours=2), ends_at=tonight + timedelta(hours=5)
+    )
+    assert affected == ("B1",)
+    assert state_of("B1") == (State.ASSIGNMENT_PENDING, "table_out_of_service")
+    assert run_all()["B1"].table_refs == ("T1",)
+    assert tables_of("B2") == ["T4"]
+    api.release(booking_ref="B1")
+    assert api.table_in_service(restaurant_ref="R1", table_ref="T4") == 1
+    assert run_all()["B1"].table_refs == ("T4",)
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends"),
+    [
+        (datetime(2030, 1, 1, 19), datetime(2030, 1, 1, 20)),  # noqa: DTZ001
+        (datetime(2030, 1, 1, 20, tzinfo=UTC), datetime(2030, 1, 1, 19, tzinfo=UTC)),
+    ],
+)
+def test_a_closure_with_impossible_times_is_refused(seated: TheHost, starts: datetime, ends: datetime) -> None:
+    with pytest.raises(ValueError, match="T4"):
+        api.table_out_of_service(restaurant_ref="R1", table_ref="T4", starts_at=starts, ends_at=ends)
+    assert tables_of("B1") == ["T4"]
+
+
+class TestByHand:
+    @pytest.mark.parametrize(
+        ("party", "table_refs", "reasons"),
+        [
+            (3, ["T4"], {Reason.TOO_FEW_SEATS}),
+            (2, ["T9"], {Reason.UNKNOWN_TABLE}),
+            (2, [], {Reason.UNKNOWN_TABLE}),
+            (6, ["T1", "T3"], {Reason.NOT_ADJACENT}),
+            (2, ["T1", "T2"], {Reason.TOO_MANY_SPARE_SEATS}),
+            (2, ["T2"], {Reason.TABLE_TAKEN}),
+            (14, ["T1", "T2", "T3", "T4"], {Reason.TOO_MANY_TABLES, Reason.TABLE_TAKEN}),
+        ],
+    )
+    def test_tables_that_will_not_do_are_refused_with_every_reason(
+        self, host: TheHost, tonight: datetime, party: int, table_refs: list[str], reasons: set[Reason]
+    ) -> None:
+        host.book("B0", starts_at=tonight, party=4)
+        api.assign(booking_ref="B0", table_refs=["T2"], actor="staff:7")
+        host.book("B1", starts_at=tonight, party=party)
+        judged = api.judge(booking_ref="B1", table_refs=table_refs)
+        with pytest.raises(TablesRefusedError) as refused:
+            api.assign(booking_ref="B1", table_refs=table_refs, actor="staff:7")
+        assert reasons <= {refusal.reason for refusal in refused.value.refusals}
+        assert judged == refused.value.refusals
+        assert tables_of("B1") == []
+
+    def test_staff_can_move_a_confirmed_booking(self, seated: TheHost) -> None:
+        outcome = api.assign(booking_ref="B1", table_refs=["T2"], actor="staff:7", reason="window seat")
+        assert (outcome.kind, outcome.planner, outcome.table_refs) == (Kind.CONFIRMED, "manual", ("T2",))
+        assert tables_of("B1") == ["T2"]
+        assert seated.seated["B1"].table_refs == ("T2",)
+        actors = StateTransition.objects.filter(booking_ref="B1", name="reopen").values_list("actor", "reason")
+        assert list(actors) == [("staff:7", "window seat")]
+
+    def test_staff_can_settle_a_booking_from_the_review_queue(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=14)
+        assert run_all()["B1"].kind is Kind.MANUAL_REVIEW
+        host.edit("B1", party=8)
+        api.assign(booking_ref="B1", table_refs=["T1", "T2"], actor="staff:7")
+        assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["T1", "T2"])
+        assert run_all() == {}
+
+    def test_a_booking_that_is_being_edited_or_cancelled_is_not_assigned(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        host.locked.add("B1")
+        with pytest.raises(BookingBusyError, match="B1"):
+            api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:7")
+        host.locked.clear()
+        host.edit("B1", wants_table=False)
+        with pytest.raises(InvalidBookingError, match="B1"):
+            api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:7")
+
+
+class TestHolds:
+    def test_a_hold_keeps_the_table_from_others_and_becomes_the_seating(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+        host.book("B2", starts_at=tonight, party=2)
+        held = api.hold(booking_ref="B1", table_refs=["T4"])
+        assert held.expires_at - datetime.now(UTC) > timedelta(seconds=170)
+        assert api.assign_now(booking_ref="B2").table_refs == ("T1",)
+        api.assign(booking_ref="B1", table_refs=["T4"], actor="host", hold_token=held.token)
+        assert tables_of("B1") == ["T4"]
+
+    def test_an_expired_or_returned_hold_cannot_be_used(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        held = api.hold(booking_ref="B1", table_refs=["T4"])
+        Allocation.objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+        with pytest.raises(HoldExpiredError, match="B1"):
+            api.assign(booking_ref="B1", table_refs=["T4"], actor="host", hold_token=held.token)
+        again = api.hold(booking_ref="B1", table_refs=["T1"])
+        assert api.release_hold(token=again.token) is True
+        assert api.release_hold(token=again.token) is False
+        assert tables_of("B1") == []
+
+    def test_a_new_hold_replaces_the_old_one_and_a_seated_booking_needs_none(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.book("B1", starts_at=tonight)
+        api.hold(booking_ref="B1", table_refs=["T4"])
+        api.hold(booking_ref="B1", table_refs=["T1"])
+        assert tables_of("B1") == ["T1"]
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="host")
+        with pytest.raises(TransitionRefusedError, match="B1"):
+            api.hold(booking_ref="B1", table_refs=["T2"])
+
+    @pytest.mark.parametrize("seconds", [0, -1])
+    def test_a_hold_must_last(self, host: TheHost, tonight: datetime, seconds: float) -> None:
+        host.book("B1", starts_at=tonight)
+        with pytest.raises(ValueError, match=str(seconds)):
+            api.hold(booking_ref="B1", table_refs=["T4"], seconds=seconds)
+
+
+class TestPins:
+    def test_a_pinned_booking_gets_its_tables_or_none(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+        host.book("B2", starts_at=tonight, party=2)
+        api.request(booking_ref="B2")
+        api.pin(booking_ref="B2", table_refs=["T4"], actor="staff:7")
+        outcomes = run_all()
+        assert (outcomes["B1"].table_refs, outcomes["B2"].table_refs) == (("T1",), ("T4",))
+        api.pin(booking_ref="B1", table_refs=["T4"], actor="staff:7")
+        assert tables_of("B1") == []
+        assert (run_all()["B1"].reason, state_of("B1")[0]) == ("pinned_tables_taken", State.ASSIGNMENT_PENDING)
+        api.unpin(booking_ref="B1", actor="staff:7")
+        assert run_all()["B1"].table_refs == ("T1",)
+
+    def test_pinning_the_tables_that_it_has_leaves_it_there(self, seated: TheHost) -> None:
+        api.pin(booking_ref="B1", table_refs=["T4"], actor="staff:7")
+        assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["T4"])
+        api.unpin(booking_ref="B1", actor="staff:7")
+        assert tables_of("B1") == ["T4"]
+
+    def test_tables_that_could_never_seat_it_cannot_be_pinned(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=4)
+        with pytest.raises(TablesRefusedError, match="T4"):
+            api.pin(booking_ref="B1", table_refs=["T4"], actor="staff:7")
+
+
+class TestLooking:
+    def test_evaluate_ranks_what_fits_and_writes_nothing(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+        decision = api.evaluate(booking_ref="B1")
+        assert [plan.table_refs for plan in decision.plans][0] == ("T4",)
+        assert not Assignment.objects.exists()
+
+    def test_explain_says_what_it_has_and_why(self, seated: TheHost) -> None:
+        explanation = api.explain(booking_ref="B1")
+        assert (explanation.state, explanation.table_refs) == ("confirmed", ("T4",))
+        assert "T4" in explanation.text
+        assert "2 seats" in explanation.text
+        assert [row.target for row in explanation.transitions][-1] == "confirmed"
+
+    def test_explain_says_why_there_is_no_table(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=14)
+        run_all()
+        text = api.explain(booking_ref="B1").text
+        assert "manual review" in text
+        assert "14" in text
+
+    def test_explain_before_any_attempt_and_for_a_stranger(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        api.request(booking_ref="B1")
+        assert "No planner has tried it yet" in api.explain(booking_ref="B1").text
+        with pytest.raises(AssignmentNotFoundError, match="B404"):
+            api.explain(booking_ref="B404")
+
+
+def test_release_and_reopen_start_over(seated: TheHost, tonight: datetime) -> None:
+    assert api.release(booking_ref="B1", actor="staff:7") == ("T4",)
+    assert run_all()["B1"].kind is Kind.CONFIRMED
+    seated.book("B2", starts_at=tonight, party=14)
+    run_all()
+    seated.edit("B2", party=4)
+    api.reopen(booking_ref="B2", actor="staff:7")
+    assert Assignment.objects.get(booking_ref="B2").attempts == 0
+    assert run_all()["B2"].kind is Kind.CONFIRMED
