@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 
 from django.db import DatabaseError
 
@@ -24,6 +25,7 @@ from assignments.exceptions import (
 from assignments.host import Host, configured
 from assignments.invocation import Invocation
 from assignments.models import Assignment
+from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
 from assignments.planners import NOBODY, V3, router
 from assignments.settlement import Settlement
@@ -58,26 +60,47 @@ class Coordinator:
     ) -> DayResult:
         """Decide at most ``limit`` bookings of a restaurant-day that were due at ``due_before``.
 
-        A batch that fails is done again booking by booking, so that one bad booking costs only itself.
+        A batch that fails is done again in halves, down to single bookings, so that one bad booking costs only itself.
         """
         limit = min(limit or conf.settings().BATCH_SIZE, conf.settings().BATCH_SIZE)
-        due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("due_at", "id")[:limit]
+        due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("due_at", "id")
         invocation = Invocation(trigger=trigger)
-
-        def decide() -> DayResult:
-            return self._decide(restaurant_ref, service_date, lambda: list(due.claim()), invocation)
-
         try:
-            result = transactions.run(decide)
+            result = transactions.run(
+                lambda: self._decide(restaurant_ref, service_date, lambda: _claimed(due, limit), invocation)
+            )
             return replace(result, is_last=result.claimed < limit)
         except LockContentionError:
             return DayResult(contended=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever one booking causes, the others must be decided)
             if _is_database_away(error):
                 raise
-            _log_unexpected("A batch failed and is done booking by booking", error, invocation)
-        results = [self.process(ref, trigger=trigger) for ref in list(due.values_list("booking_ref", flat=True))]
+            _log_unexpected("A batch failed and is halved", error, invocation)
+        booking_refs = list(due[:limit].values_list("booking_ref", flat=True))
+        results = self._halved(restaurant_ref, service_date, booking_refs, trigger)
         return _merged(results)
+
+    def _halved(
+        self, restaurant_ref: str, service_date: date, booking_refs: Sequence[str], trigger: str
+    ) -> list[DayResult]:
+        """Decide a batch that failed in halves, and halves of halves, until what fails stands alone."""
+        if len(booking_refs) <= 1:
+            return [self.process(ref, trigger=trigger) for ref in booking_refs]
+        middle = len(booking_refs) // 2
+        results = []
+        for half in (booking_refs[:middle], booking_refs[middle:]):
+            open_ones = Assignment.objects.open().filter(booking_ref__in=half).order_by("due_at", "id")
+            invocation = Invocation(trigger=trigger)
+            try:
+                claim = partial(_claimed, open_ones)
+                results.append(
+                    transactions.run(partial(self._decide, restaurant_ref, service_date, claim, invocation))
+                )
+            except Exception as error:  # noqa: BLE001  (as above)
+                if _is_database_away(error):
+                    raise
+                results += self._halved(restaurant_ref, service_date, half, trigger)
+        return results
 
     def process(self, booking_ref: str, *, trigger: str, budget_seconds: float | None = None) -> DayResult:
         """Decide one booking now, whether due or not. The result has one outcome, or hands the booking over.
@@ -238,6 +261,10 @@ class Coordinator:
         for announced in invocation.ended([outcome]):
             events.emit_now(announced)
         return outcome
+
+
+def _claimed(assignments: AssignmentQuerySet, limit: int | None = None) -> list[Assignment]:
+    return list(assignments.claim()[:limit])
 
 
 def _hand_over(assignments: Sequence[Assignment], routes: Mapping[str, str]) -> Mapping[str, Sequence[str]]:

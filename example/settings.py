@@ -26,6 +26,12 @@ def _boolean(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false, not {os.environ[name]!r}.")
 
 
+def _whole_number(name: str, default: int) -> int | str:
+    """A text that is no number is left as it is: the system check of the setting names it."""
+    text = os.environ.get(name, "").strip()
+    return int(text) if text.isdigit() else text or default
+
+
 DEBUG = _boolean("DEBUG", IS_DEV)
 SECRET_KEY = os.environ.get("SECRET_KEY") or (secrets.token_urlsafe(50) if IS_DEV else "")
 if not SECRET_KEY:
@@ -81,7 +87,7 @@ INSTALLED_APPS = [
 ASSIGNMENTS = {
     "HOST": "example.host.ExampleHost",
     "ROUTER": "rollout.routing.RolloutRouter",
-    "MAX_PARALLEL": int(os.environ.get("FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL") or 3),
+    "MAX_PARALLEL": _whole_number("FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL", 3),
 }
 
 ROLLOUT = {

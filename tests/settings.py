@@ -9,3 +9,5 @@ ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.MemorySink",)}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if os.environ.get("TEST_DATABASE_NAME"):
     DATABASES["default"]["TEST"] = {"NAME": os.environ["TEST_DATABASE_NAME"]}
+if os.environ.get("TEST_HOST"):
+    ASSIGNMENTS["HOST"] = os.environ["TEST_HOST"]

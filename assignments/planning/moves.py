@@ -4,9 +4,9 @@ Nobody's booking is confirmed before its batch is, so a party that was given a t
 another one. It never loses its seat for that, and nothing that was taken before the batch is touched.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from assignments.planning.units import Unit, each_bit
+from assignments.planning.units import Unit
 
 MAX_DEPTH = 3
 """A makes room for B, B for C, C for D: longer chains find next to nothing more, and nobody could follow them."""
@@ -99,10 +99,7 @@ class _Search:
         return found
 
     def _place(self, party: Party, depth: int) -> bool:
-        fixed, blockers = self._around(party)
-        taken = fixed
-        for bit in blockers:
-            taken |= bit
+        settled, taken = self._tables_around(party)
         for unit in party.options:
             if not unit.mask & taken:
                 self.placed[party] = unit
@@ -110,52 +107,52 @@ class _Search:
         if depth == 0:
             self.could_go_deeper = True
             return False
-        return any(
-            self._displace(party, unit, others, depth) for unit, others in _by_trouble(party.options, fixed, blockers)
-        )
+        # Fewest occupied tables first: the fewest guests have to move.
+        clearable = [unit for unit in party.options if not unit.mask & settled]
+        clearable.sort(key=lambda unit: (unit.mask & taken).bit_count())
+        stuck = self._stuck_around(party, depth - 1)
+        for unit in clearable:
+            if unit.mask & stuck:
+                continue
+            if self._steps >= MAX_STEPS:
+                return False
+            if self._clear(unit, party, depth):
+                return True
+            stuck = self._stuck_around(party, depth - 1)
+        return False
 
-    def _around(self, party: Party) -> tuple[int, dict[int, list[Party]]]:
-        """While ``party`` is there: the tables settled by this search, and who sits at the others, by table."""
-        fixed = 0
-        blockers: dict[int, list[Party]] = {}
+    def _tables_around(self, party: Party) -> tuple[int, int]:
+        """While ``party`` is there: the tables that this search has given away, and all that are taken."""
+        settled = 0
+        taken = 0
         for other in self._met_by(party):
             unit = self.placed.get(other)
             if unit is not None:
-                fixed |= unit.mask
+                settled |= unit.mask
             elif other.unit is not None:
-                for bit in each_bit(other.unit.mask):
-                    blockers.setdefault(bit, []).append(other)
-        return fixed, blockers
+                taken |= other.unit.mask
+        return settled, settled | taken
 
-    def _met_by(self, party: Party) -> Iterable[Party]:
+    def _met_by(self, party: Party) -> Sequence[Party]:
         # The newcomer has no seat yet, so nobody meets it.
         if party is not self._newcomer and party.overlaps(self._newcomer):
             return [*party.meets, self._newcomer]
         return party.meets
 
-    def _displace(self, party: Party, unit: Unit, others: Sequence[Party], depth: int) -> bool:
+    def _stuck_around(self, party: Party, depth: int) -> int:
+        """The tables of those for whom this search has found no other place, ``depth`` deep or deeper."""
+        stuck = 0
+        for other in party.meets:
+            if other.unit is not None and self._failed.get(other, -1) >= depth:
+                stuck |= other.unit.mask
+        return stuck
+
+    def _clear(self, unit: Unit, party: Party, depth: int) -> bool:
         """Give ``party`` the ``unit`` and find other places for those who sit there."""
-        if self._steps >= MAX_STEPS:
-            return False
+        leaving = [other for other in party.meets if other.unit is not None and other.unit.mask & unit.mask]
         before = dict(self.placed)
         self.placed[party] = unit
-        if all(self.place(other, depth - 1) for other in others):
+        if all(self.place(other, depth - 1) for other in leaving if other not in before):
             return True
         self.placed = before
         return False
-
-
-def _by_trouble(
-    options: Iterable[Unit], fixed: int, blockers: Mapping[int, Sequence[Party]]
-) -> list[tuple[Unit, list[Party]]]:
-    """The units that could be cleared, with those who would have to leave them; the fewest first."""
-    clearable = []
-    for unit in options:
-        if unit.mask & fixed:
-            continue
-        leaving: dict[Party, None] = {}
-        for bit in each_bit(unit.mask):
-            leaving.update(dict.fromkeys(blockers.get(bit, ())))
-        clearable.append((unit, list(leaving)))
-    clearable.sort(key=lambda each: len(each[1]))
-    return clearable

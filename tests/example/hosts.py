@@ -1,0 +1,36 @@
+"""Hosts that misbehave on purpose, for processes that tests start."""
+
+from collections.abc import Mapping, Sequence
+
+from django.db import connection
+
+from assignments.host import HostBooking, Seating
+from example.host import ExampleHost
+from example.models import Booking
+
+
+class SlowHost(ExampleHost):
+    """Takes ten seconds, inside the deciding transaction, to hear of a confirmation."""
+
+    def on_confirmed(self, seatings: Sequence[Seating]) -> None:
+        super().on_confirmed(seatings)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(10) AS in_the_middle")
+
+
+class RefusingHost(ExampleHost):
+    """Raises for one booking, quoting its guest."""
+
+    def on_confirmed(self, seatings: Sequence[Seating]) -> None:
+        super().on_confirmed(seatings)
+        refused = Booking.objects.filter(pk__in=[seating.booking_ref for seating in seatings], reference="B003").first()
+        if refused:
+            raise RuntimeError(f"{refused.guest_name} <{refused.guest_email}> cannot be told")
+
+
+class WritingHost(ExampleHost):
+    """Writes where it should only read."""
+
+    def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
+        Booking.objects.filter(pk__in=refs).update(party=1)
+        return super().bookings(refs, lock=lock)

@@ -1,0 +1,126 @@
+"""Several run_coordinator processes at once, and one of them killed in the middle: real processes, real PostgreSQL."""
+
+import json
+import signal
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from assignments.models import Assignment, Attempt, State, StateTransition
+from example import demo, evening, models
+from rollout import flags, switches
+from tests.example import processes
+
+RESTAURANTS = 20
+BOOKINGS = 100
+
+
+@pytest.fixture
+def group(transactional_db: Any) -> list[models.Restaurant]:
+    """Twenty restaurants with a hundred bookings each, all pending, and V3 on."""
+    source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date() + timedelta(days=30))
+    source = replace(source, bookings=source.bookings[:BOOKINGS])
+    switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+    return [
+        evening.store(source, restaurant_name=f"Restaurant {number:02}").restaurants[0]
+        for number in range(RESTAURANTS)
+    ]
+
+
+def assert_every_booking_was_decided_once() -> None:
+    assert Assignment.objects.count() == RESTAURANTS * BOOKINGS
+    tries = Counter(Attempt.objects.values_list("booking_ref", "number"))
+    assert set(tries.values()) == {1}, "a claim was decided twice"
+    assert len({ref for ref, _number in tries}) == RESTAURANTS * BOOKINGS
+    successes = Counter(Attempt.objects.filter(outcome="confirmed").values_list("booking_ref", flat=True))
+    assert set(successes.values()) == {1}, "a booking has two outcomes"
+    assert demo.count_overlaps() == 0
+    assert demo.count_lost() == 0
+    states = set(Assignment.objects.values_list("state", flat=True).distinct())
+    assert states <= {State.CONFIRMED, State.ASSIGNMENT_PENDING, State.MANUAL_REVIEW}
+    confirmed = Counter(Assignment.objects.filter(state=State.CONFIRMED).values_list("restaurant_ref", flat=True))
+    assert len(confirmed) == RESTAURANTS
+    assert len(set(confirmed.values())) == 1, "the same evening must be seated alike everywhere"
+    assert_history_equals_states()
+
+
+def assert_history_equals_states() -> None:
+    last = {
+        row["booking_ref"]: row["target"]
+        for row in StateTransition.objects.order_by("assignment", "version").values("booking_ref", "target")
+    }
+    assert last == dict(Assignment.objects.values_list("booking_ref", "state"))
+
+
+def test_four_processes_share_two_thousand_bookings_without_deciding_one_twice(group: list[models.Restaurant]) -> None:
+    workers = [processes.start("run_coordinator", "--json") for _ in range(4)]
+    finished = [worker.communicate(timeout=120) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * 4, finished
+    reports = [json.loads(out) for out, _err in finished]
+    leftover = Assignment.objects.filter(state=State.CREATED).count()
+    assert sum(report["processed"] for report in reports) == RESTAURANTS * BOOKINGS - leftover
+    assert sum(report["unexpected"] for report in reports) == 0
+    if leftover:  # every process passed by a day that another one had: the next run finishes it
+        code, _out, err = processes.run("run_coordinator")
+        assert code == 0, err
+    assert_every_booking_was_decided_once()
+
+
+def test_a_process_killed_in_the_middle_leaves_nothing_half_done_and_the_others_finish(
+    group: list[models.Restaurant],
+) -> None:
+    doomed = processes.start("run_coordinator", TEST_HOST="tests.example.hosts.SlowHost")
+    wait_until_in_the_middle()
+    others = [processes.start("run_coordinator", "--json") for _ in range(2)]
+    doomed.send_signal(signal.SIGKILL)
+    doomed.communicate(timeout=30)
+    finished = [worker.communicate(timeout=120) for worker in others]
+    assert [worker.returncode for worker in others] == [0, 0], finished
+    code, _out, err = processes.run("run_coordinator")
+    assert code == 0, err
+    assert_every_booking_was_decided_once()
+
+
+def wait_until_in_the_middle() -> None:
+    for _ in range(600):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE query LIKE 'SELECT pg_sleep(10) AS in_the_middle' AND datname = current_database()"
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.05)
+    pytest.fail("The process never came to the middle of its work.")
+
+
+def test_sigterm_ends_watching_within_ten_seconds_and_nothing_is_half_done(group: list[models.Restaurant]) -> None:
+    watcher = processes.start("run_coordinator", "--watch", "--interval", "60", "--json")
+    assert watcher.stdout is not None
+    first = json.loads(watcher.stdout.readline())
+    assert first["processed"] == RESTAURANTS * BOOKINGS
+    watcher.send_signal(signal.SIGTERM)
+    watcher.communicate(timeout=10)
+    assert watcher.returncode == 0
+    assert_every_booking_was_decided_once()
+
+
+def test_a_flag_turned_in_another_process_rules_the_very_next_decision(group: list[models.Restaurant]) -> None:
+    """Waffle's own cache in this process is warm and wrong throughout: routing goes past it."""
+    import waffle
+
+    from assignments import api
+
+    bookings = list(group[0].bookings.order_by("start")[:4])
+    planners = []
+    for booking, value in zip(bookings, ["on", "off", "on", "off"], strict=True):
+        waffle.switch_is_active(flags.V3_SWITCH)
+        code, _out, err = processes.run("rollout", "set", "v3", value, "--reason", "test")
+        assert code == 0, err
+        planners.append(api.assign_now(booking_ref=str(booking.pk)).planner)
+    assert planners == ["v3", "legacy", "v3", "legacy"]

@@ -1,0 +1,171 @@
+"""The cron command: exit codes, dry run, output."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
+
+from assignments import conf, dispatch
+from assignments.models import Allocation, Assignment, Attempt, Event, OutboxMessage, StateTransition
+from example import models
+from rollout import flags, switches
+from tests.example import processes
+
+EVERYTHING = (models.Booking, models.Table, Assignment, Attempt, Allocation, StateTransition, OutboxMessage, Event)
+
+
+def contents() -> dict[str, list[Any]]:
+    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in EVERYTHING}
+
+
+def run(*arguments: str, capsys: Any) -> Any:
+    call_command("run_coordinator", *arguments)
+    return capsys.readouterr().out
+
+
+def test_one_pass_decides_what_is_due_and_says_so(restaurant: models.Restaurant, capsys: Any) -> None:
+    out = run(capsys=capsys)
+    confirmed = restaurant.bookings.filter(status="confirmed").count()
+    assert confirmed >= 70
+    assert f"117 new; {confirmed} confirmed, {114 - confirmed} retry, 3 manual_review" in out
+
+
+def test_json_is_one_object_with_the_whole_tally(restaurant: models.Restaurant, capsys: Any) -> None:
+    report = json.loads(run("--json", capsys=capsys))
+    confirmed = restaurant.bookings.filter(status="confirmed").count()
+    assert (report["taken_in"], report["processed"], report["confirmed"]) == (117, 117, confirmed)
+    assert report["planners"] == {"v3": 117}
+    assert report["reasons"] == {"manual_review:service_overrun": 3, "retry:no_capacity": 114 - confirmed}
+    assert set(report["decision_ms"]) == {"p50", "p95", "max"}
+    assert json.loads(run("--json", capsys=capsys))["processed"] == 0
+
+
+@pytest.mark.parametrize("v3", [True, False], ids=["v3", "legacy"])
+def test_a_dry_run_shows_the_plan_and_changes_nothing(restaurant: models.Restaurant, capsys: Any, v3: bool) -> None:
+    switches.set_switch(flags.V3_SWITCH, active=v3, actor="test", reason="test")
+    before = contents()
+    plan = json.loads(run("--dry-run", "--json", capsys=capsys))
+    assert contents() == before
+    decisions = plan["days"][0]["decisions"]
+    assert {decision["planner"] for decision in decisions} == {"v3" if v3 else "legacy"}
+    planned = {decision["booking"]: decision["tables"] for decision in decisions if decision["tables"]}
+    run(capsys=capsys)
+    confirmed: dict[str, list[str]] = {}
+    for allocation in Allocation.objects.order_by("table_ref"):
+        confirmed.setdefault(allocation.booking_ref, []).append(allocation.table_ref)
+    assert {ref: sorted(tables) for ref, tables in planned.items()} == {
+        ref: sorted(tables) for ref, tables in confirmed.items()
+    }
+
+
+def test_a_dry_run_that_tries_to_write_is_refused_by_the_database(restaurant: models.Restaurant, settings: Any) -> None:
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": "tests.example.hosts.WritingHost"}
+    before = contents()
+    with pytest.raises(DatabaseError, match="read-only transaction"):
+        call_command("run_coordinator", "--dry-run")
+    assert contents() == before
+
+
+def test_a_limit_is_kept_across_passes(restaurant: models.Restaurant, capsys: Any) -> None:
+    assert json.loads(run("--json", "--limit", "10", capsys=capsys))["processed"] == 10
+    assert dispatch.count_due() == 107
+
+
+def test_an_unexpected_error_exits_with_one_and_the_others_are_processed(restaurant: models.Restaurant) -> None:
+    models.Booking.objects.filter(reference="B003").update(guest_name="Canary Guest", guest_email="canary@example.test")
+    code, out, err = processes.run("run_coordinator", TEST_HOST="tests.example.hosts.RefusingHost")
+    assert code == 1
+    assert "retry:unexpected_error" in out
+    assert "canary" not in (out + err).lower()
+    assert restaurant.bookings.filter(status="confirmed").count() >= 70
+    assert restaurant.bookings.get(reference="B003").status == "pending"
+    assert Assignment.objects.filter(due_at__isnull=True, state="assignment_pending").count() == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--limit", "0"],
+        ["--limit", "-3"],
+        ["--limit", "many"],
+        ["--max-seconds", "0"],
+        ["--interval", "soon"],
+        ["--restaurant", "nowhere"],
+        ["--watch", "--dry-run"],
+        ["--no-such-option"],
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_exits_with_two_and_names_the_value(restaurant: models.Restaurant, arguments: list[str]) -> None:
+    code, out, err = processes.run("run_coordinator", *arguments)
+    assert (code, out) == (2, "")
+    assert arguments[-1] in err
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"TEST_HOST": "example.host.NoSuchHost"}, "example.host.NoSuchHost"),
+        ({"TEST_HOST": "nonsense"}, "nonsense"),
+        ({"FEATURE_ASSIGNMENT_PIPELINE_V3": "maybe"}, "maybe"),
+        ({"ASSIGNMENT_PIPELINE_KILL": "perhaps"}, "perhaps"),
+        ({"FEATURE_ASSIGNMENT_PIPELINE_V3": "1", "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW": "1"}, "both on"),
+        ({"FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL": "99"}, "99"),
+        ({"FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL": "three"}, "three"),
+    ],
+)
+def test_a_wrong_configuration_exits_with_two_and_names_the_value(
+    restaurant: models.Restaurant, variables: dict[str, str], named: str
+) -> None:
+    code, _out, err = processes.run("run_coordinator", **variables)
+    assert code == 2, err
+    assert named in err
+    assert not Assignment.objects.exists()
+
+
+def test_a_database_that_is_away_exits_with_seventy_five() -> None:
+    import os
+    import subprocess
+    import sys
+
+    environ = {
+        **{name: value for name, value in os.environ.items() if name != "DATABASE_NAME"},
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DATABASE_URL": "postgresql://nobody:canary-password@127.0.0.1:1/nothing",
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "run_coordinator"],
+        cwd=processes.PROJECT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 75, done.stderr
+    assert "canary-password" not in done.stderr
+
+
+def test_without_a_planner_on_duty_bookings_wait(restaurant: models.Restaurant, settings: Any, capsys: Any) -> None:
+    switches.set_switch(flags.V3_SWITCH, active=False, actor="test", reason="test")
+    settings.ROLLOUT = {**settings.ROLLOUT, "LEGACY_PLANNER": ""}
+    report = json.loads(run("--json", capsys=capsys))
+    assert (report["noop"], report["confirmed"]) == (117, 0)
+    assert report["reasons"] == {"noop:pipeline_disabled": 117}
+    assert dispatch.count_due() == 117
+
+
+def test_the_help_tells_the_exit_codes(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        call_command("run_coordinator", "--help")
+    out = capsys.readouterr().out
+    assert "75 the database is away" in " ".join(out.split())
+
+
+def test_a_command_error_carries_its_exit_code(restaurant: models.Restaurant) -> None:
+    conf.load.cache_clear()
+    with pytest.raises(CommandError) as refused:
+        call_command("run_coordinator", "--restaurant", "nowhere")
+    assert refused.value.returncode == 2
