@@ -10,12 +10,12 @@ from example.models import Booking
 
 
 class SlowHost(ExampleHost):
-    """Takes ten seconds, inside the deciding transaction, to hear of a confirmation."""
+    """Takes four seconds, inside the deciding transaction, to hear of a confirmation."""
 
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
         super().on_confirmed(seatings)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(10) AS in_the_middle")
+            cursor.execute("SELECT pg_sleep(4) AS in_the_middle")
 
 
 class RefusingHost(ExampleHost):

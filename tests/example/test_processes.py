@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -81,22 +82,36 @@ def test_a_process_killed_in_the_middle_leaves_nothing_half_done_and_the_others_
     doomed.communicate(timeout=30)
     finished = [worker.communicate(timeout=120) for worker in others]
     assert [worker.returncode for worker in others] == [0, 0], finished
+    wait_until_the_server_noticed()
     code, _out, err = processes.run("run_coordinator")
     assert code == 0, err
     assert_every_booking_was_decided_once()
 
 
 def wait_until_in_the_middle() -> None:
+    wait_until(lambda: count_in_the_middle() > 0, "The process never came to the middle of its work.")
+
+
+def wait_until_the_server_noticed() -> None:
+    """The server rolls back once the query that the dead process had under way has ended."""
+    wait_until(lambda: count_in_the_middle() == 0, "The dead process's transaction never ended.")
+
+
+def count_in_the_middle() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE query LIKE 'SELECT pg_sleep(%) AS in_the_middle' AND datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def wait_until(is_so: Callable[[], bool], complaint: str) -> None:
     for _ in range(600):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE query LIKE 'SELECT pg_sleep(10) AS in_the_middle' AND datname = current_database()"
-            )
-            if cursor.fetchone()[0]:
-                return
+        if is_so():
+            return
         time.sleep(0.05)
-    pytest.fail("The process never came to the middle of its work.")
+    pytest.fail(complaint)
 
 
 def test_sigterm_ends_watching_within_ten_seconds_and_nothing_is_half_done(group: list[models.Restaurant]) -> None:
