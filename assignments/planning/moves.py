@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from assignments.planning.units import Unit
 
-MAX_DEPTH = 3
-"""A makes room for B, B for C, C for D: longer chains find next to nothing more, and nobody could follow them."""
+MAX_DEPTH = 6
+"""A makes room for B, B for C, and so on. Nobody has been told a table yet, so a longer chain troubles nobody; it only
+takes longer to find."""
 
-MAX_STEPS = 250
-"""Parties tried in one search, so that it ends within a few milliseconds on the fullest evening."""
+MAX_STEPS = 400
+"""Parties tried for one newcomer, so that a search ends within a few milliseconds on the fullest evening."""
 
 
 class Party:
@@ -68,23 +69,25 @@ def make_room(newcomer: Party) -> Mapping[Party, Unit] | None:
 
     Changes nothing. Short chains are looked for first: as few guests as possible change tables.
     """
+    steps = 0
     for depth in range(1, MAX_DEPTH + 1):
-        search = _Search(newcomer)
+        search = _Search(newcomer, steps)
         if search.place(newcomer, depth):
             return search.placed
         if not search.could_go_deeper:
             return None
+        steps = search.steps
     return None
 
 
 class _Search:
     """One depth-first search for a chain of moves. ``placed`` is where those that move would sit."""
 
-    def __init__(self, newcomer: Party) -> None:
+    def __init__(self, newcomer: Party, steps: int) -> None:
         self.placed: dict[Party, Unit] = {}
+        self.steps = steps
         self.could_go_deeper = False
         self._newcomer = newcomer
-        self._steps = 0
         self._failed: dict[Party, int] = {}
 
     def place(self, party: Party, depth: int) -> bool:
@@ -92,7 +95,7 @@ class _Search:
         # What failed once is not tried again from elsewhere: it could succeed there, but hardly ever does.
         if self._failed.get(party, -1) >= depth:
             return False
-        self._steps += 1
+        self.steps += 1
         found = self._place(party, depth)
         if not found:
             self._failed[party] = depth
@@ -114,7 +117,7 @@ class _Search:
         for unit in clearable:
             if unit.mask & stuck:
                 continue
-            if self._steps >= MAX_STEPS:
+            if self.steps >= MAX_STEPS:
                 return False
             if self._clear(unit, party, depth):
                 return True
