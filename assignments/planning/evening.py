@@ -213,7 +213,7 @@ class EveningPlanner:
     def _decision_on_moved(self, guest: _Guest) -> Decision:
         ref = guest.request.booking_ref
         first, unit = guest.first_unit, guest.party.unit
-        moved_from = first.table_refs if first is not None and first is not unit else ()
+        moved_from = first.table_refs if first is not None and first != unit else ()
         return replace(self._decisions[ref], plans=(self._plan_at_its_place(guest),), moved_from=moved_from)
 
     def _plan_at_its_place(self, guest: _Guest) -> Plan:

@@ -155,7 +155,7 @@ class _Search:
         leaving = [other for other in party.meets if other.unit is not None and other.unit.mask & unit.mask]
         before = dict(self.placed)
         self.placed[party] = unit
-        if all(self.place(other, depth - 1) for other in leaving if other not in before):
+        if all(other in self.placed or self.place(other, depth - 1) for other in leaving):
             return True
         self.placed = before
         return False
