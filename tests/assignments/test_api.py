@@ -118,7 +118,10 @@ def test_a_broken_table_moves_who_sat_there_and_takes_nobody_until_mended(seated
     seated.book("B2", starts_at=tonight + timedelta(days=7), party=2)
     run_all()
     affected = api.table_out_of_service(
-        restaurant_ref="R1", table_ref="T4", starts_at=tonight - timedelta(hours=2), ends_at=tonight + timedelta(hours=5)
+        restaurant_ref="R1",
+        table_ref="T4",
+        starts_at=tonight - timedelta(hours=2),
+        ends_at=tonight + timedelta(hours=5),
     )
     assert affected == ("B1",)
     assert state_of("B1") == (State.ASSIGNMENT_PENDING, "table_out_of_service")
@@ -184,7 +187,9 @@ class TestByHand:
         assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["T1", "T2"])
         assert run_all() == {}
 
-    def test_a_booking_that_is_being_edited_or_cancelled_is_not_assigned(self, host: TheHost, tonight: datetime) -> None:
+    def test_a_booking_that_is_being_edited_or_cancelled_is_not_assigned(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
         host.book("B1", starts_at=tonight)
         host.locked.add("B1")
         with pytest.raises(BookingBusyError, match="B1"):

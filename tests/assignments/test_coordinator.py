@@ -18,7 +18,13 @@ from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TERMINAL_EVENTS = {"coordinator.confirmed", "coordinator.retry", "coordinator.manual_review", "coordinator.noop", "coordinator.error"}
+TERMINAL_EVENTS = {
+    "coordinator.confirmed",
+    "coordinator.retry",
+    "coordinator.manual_review",
+    "coordinator.noop",
+    "coordinator.error",
+}
 
 
 def emitted(booking_ref: str = "") -> list[str]:

@@ -28,8 +28,7 @@ def group(transactional_db: Any) -> list[models.Restaurant]:
     source = replace(source, bookings=source.bookings[:BOOKINGS])
     switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
     return [
-        evening.store(source, restaurant_name=f"Restaurant {number:02}").restaurants[0]
-        for number in range(RESTAURANTS)
+        evening.store(source, restaurant_name=f"Restaurant {number:02}").restaurants[0] for number in range(RESTAURANTS)
     ]
 
 

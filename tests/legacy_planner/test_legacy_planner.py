@@ -1,0 +1,276 @@
+"""The old planner: its penalties, its two transactions, and what a crash between them leaves."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from assignments import conf, dispatch, events
+from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
+from assignments.outcome import Kind
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.units import unit_of
+from assignments.testing import a_floor, a_table
+from legacy_planner import engine
+from legacy_planner.planner import DELAYS_SECONDS, MAX_ATTEMPTS, LegacyPlanner
+from legacy_planner.scoring import penalty
+from tests.assignments.conftest import HOST_PATH, TheHost, tonight
+
+__all__ = ["tonight"]
+
+FLOOR = a_floor(
+    tables=[
+        a_table("two-a", seats=2),
+        a_table("two-b", seats=2),
+        a_table("four-a"),
+        a_table("four-b"),
+        a_table("four-c"),
+        a_table("eight", seats=8),
+    ],
+    adjacent=[("two-a", "four-a"), ("four-a", "four-b"), ("four-b", "four-c"), ("four-c", "eight")],
+)
+
+
+@pytest.mark.parametrize(
+    ("tables", "party", "terms"),
+    [
+        (["two-a"], 2, (0, 0, 0, 0, 0, 1 / 2)),
+        (["two-a"], 1, (5, 0, 0, 0, 0, 1 / 2)),
+        (["four-a"], 2, (10, 0, 0, 0, 0, 1 / 3)),
+        (["four-a", "four-b"], 8, (0, 3, 0, 0, 0, 2 / 3)),
+        (["two-a", "four-a"], 6, (0, 3, 4, 0, 0, 1 / 2 + 1 / 3)),
+        (["four-a", "four-b", "four-c"], 12, (0, 6, 0, 0, 1, 1)),
+        (["eight"], 8, (0, 0, 0, 0, 0, 1)),
+    ],
+)
+def test_each_penalty(tables: list[str], party: int, terms: tuple[float, ...]) -> None:
+    found = penalty(FLOOR, unit_of(FLOOR, tables), party)
+    assert (
+        found.spare_seats,
+        found.extra_tables,
+        found.fragmentation,
+        found.zone_spread,
+        found.adjacency,
+        found.scarcity,
+    ) == pytest.approx(terms)
+    assert found.total == pytest.approx(sum(terms))
+
+
+def test_tables_of_two_zones_cost_four() -> None:
+    floor = a_floor(tables=[a_table("inside", zone_ref="A"), a_table("outside", zone_ref="B")])
+    assert penalty(floor, unit_of(floor, ["inside", "outside"]), 8).zone_spread == 4
+
+
+def snapshot(party: int, *, taken: tuple[str, ...] = (), floor: Floor = FLOOR, **request: Any) -> Snapshot:
+    start = datetime(2030, 1, 14, 19, tzinfo=UTC)
+    return Snapshot(
+        floor=floor,
+        occupied=tuple(
+            Occupied(table_ref=ref, blocked_from=start - timedelta(hours=1), blocked_until=start + timedelta(minutes=1))
+            for ref in taken
+        ),
+        request=SeatingRequest(**{"booking_ref": "B1", "starts_at": start, "party": party, **request}),
+        now=start - timedelta(days=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("party", "taken", "tables"),
+    [
+        (2, (), ("two-a",)),
+        (2, ("two-a",), ("two-b",)),
+        (2, ("two-a", "two-b"), ("four-a",)),
+        (8, (), ("eight",)),
+        (8, ("eight",), ("four-a", "four-b")),
+    ],
+)
+def test_the_lowest_penalty_wins(party: int, taken: tuple[str, ...], tables: tuple[str, ...]) -> None:
+    best = engine.plan(snapshot(party, taken=taken)).best
+    assert best is not None
+    assert best.table_refs == tables
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"party": 0}, "invalid_party"),
+        ({"party": 10_000}, "party_too_large"),
+        ({"party": 21}, "party_too_large"),
+        ({"party": 2, "zone_ref": "roof"}, "no_fit"),
+        ({"party": 2, "pinned_table_refs": ("eight",)}, "pinned_tables_unfit"),
+        ({"party": 2, "pinned_table_refs": ("four-a",), "taken": ("four-a",)}, "pinned_tables_taken"),
+        ({"party": 2, "taken": ("two-a", "two-b", "four-a", "four-b", "four-c", "eight")}, "no_capacity"),
+        ({"party": 2, "floor": a_floor()}, "no_tables"),
+        ({"party": 2, "starts_at": datetime(2020, 1, 1, 19, tzinfo=UTC)}, "starts_in_past"),
+        ({"party": 2, "starts_at": datetime(2030, 1, 14, 22, 30, tzinfo=UTC)}, "service_overrun"),
+    ],
+)
+def test_why_there_is_no_table(changes: dict[str, Any], reason: str) -> None:
+    decision = engine.plan(snapshot(**changes))
+    assert decision.best is None
+    assert decision.refusal is not None
+    assert decision.refusal.reason == reason
+    assert decision.refusal.detail
+
+
+@pytest.fixture
+def host(settings: Any) -> TheHost:
+    """The same small floor, with the old planner on duty."""
+    settings.ASSIGNMENTS = {
+        "HOST": HOST_PATH,
+        "ROUTER": "rollout.routing.RolloutRouter",
+        "EVENT_SINKS": ("assignments.events.MemorySink",),
+    }
+    loaded: TheHost = conf.load(HOST_PATH)
+    return loaded
+
+
+def run_all() -> dict[str, Any]:
+    dispatch.take_in()
+    return {outcome.booking_ref: outcome for each in dispatch.run_pass() for outcome in each.outcomes}
+
+
+def make_due() -> None:
+    Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLoop:
+    def test_it_holds_and_confirms_and_leaves_history_and_events(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+        outcome = run_all()["B1"]
+        assert (outcome.kind, outcome.planner, outcome.table_refs) == (Kind.CONFIRMED, "legacy", ("T4",))
+        assert Allocation.objects.get().kind == "seating"
+        history = StateTransition.objects.order_by("version").values_list("name", "actor", "planner")
+        assert [name for name, _actor, _planner in history] == [
+            "verify_capacity",
+            "queue",
+            "begin",
+            "assign",
+            "confirm",
+        ]
+        assert {(actor, planner) for _name, actor, planner in history} == {("legacy", "legacy")}
+        assert Attempt.objects.get().number == 1
+        events.flush(5)
+        assert [event.type for event in events.MemorySink.events if event.source == "auto_assign"] == [
+            "auto_assign.started",
+            "auto_assign.succeeded",
+            "auto_assign.summary",
+        ]
+
+    def test_a_crash_between_its_transactions_loses_nothing(
+        self, host: TheHost, tonight: datetime, monkeypatch: Any
+    ) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+
+        def die(*args: Any) -> None:
+            raise SystemExit(9)
+
+        monkeypatch.setattr(LegacyPlanner, "_confirm", die)
+        with pytest.raises(SystemExit):
+            run_all()
+        monkeypatch.undo()
+        assignment = Assignment.objects.get()
+        assert assignment.state == State.ASSIGNMENT_IN_PROGRESS
+        held = Allocation.objects.get()
+        assert (held.kind, held.expires_at) == ("hold", assignment.due_at)
+        assert run_all() == {}, "nobody touches it before its hold has expired"
+
+        Allocation.objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+        make_due()
+        assert run_all()["B1"].kind is Kind.CONFIRMED
+        assert list(Allocation.objects.values_list("kind", "table_ref")) == [("seating", "T4")]
+        history = list(StateTransition.objects.order_by("version").values_list("source", "target"))
+        assert [source for source, _target in history] == ["created", *[target for _source, target in history[:-1]]]
+        assert history[-1][1] == "confirmed"
+
+    def test_an_edit_between_its_transactions_wins(self, host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
+        from assignments import api
+
+        host.book("B1", starts_at=tonight, party=2)
+        confirm = LegacyPlanner._confirm
+
+        def process_then_edit(self: Any, booking_ref: str, trigger: str) -> Any:
+            from assignments import transactions
+
+            held = transactions.run(lambda: self._hold(booking_ref, trigger))
+            host.edit("B1", party=4)
+            api.booking_changed(booking_ref="B1")
+            return transactions.run(lambda: confirm(self, booking_ref, held, trigger))
+
+        monkeypatch.setattr(LegacyPlanner, "_process", process_then_edit)
+        outcome = run_all()["B1"]
+        monkeypatch.undo()
+        assert (outcome.kind, outcome.detail) == (Kind.NOOP, "changed meanwhile")
+        assert not Allocation.objects.exists()
+        assert run_all()["B1"].table_refs == ("T1",)
+
+    def test_it_tries_eleven_times_with_its_own_delays(self, host: TheHost, tonight: datetime) -> None:
+        for number in range(4):
+            host.book(f"B{number}", starts_at=tonight, party=4, requested_at=tonight - timedelta(days=9 - number))
+        delays = []
+        for _ in range(MAX_ATTEMPTS - 1):
+            outcome = run_all()["B3"]
+            assert outcome.kind is Kind.RETRY
+            delays.append(outcome.delay_seconds)
+            make_due()
+        assert delays == [*DELAYS_SECONDS, *[45.0] * (MAX_ATTEMPTS - 1 - len(DELAYS_SECONDS))]
+        last = run_all()["B3"]
+        assert (last.kind, last.reason) == (Kind.MANUAL_REVIEW, "no_capacity")
+        assert host.reviews == {"B3": "no_capacity"}
+
+    def test_what_starts_too_soon_goes_to_review(self, host: TheHost, settings: Any) -> None:
+        from datetime import time
+
+        from assignments.testing import a_service
+
+        all_day = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
+        host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[all_day])
+        host.book("B1", starts_at=datetime.now(UTC) + timedelta(minutes=5))
+        outcome = run_all()["B1"]
+        assert (outcome.kind, outcome.reason) == (Kind.MANUAL_REVIEW, "start_too_near")
+        events.flush(5)
+        assert "auto_assign.cutoff_skipped" in {event.type for event in events.MemorySink.events}
+
+    def test_one_bad_booking_costs_only_itself_and_its_guest_stays_private(
+        self, host: TheHost, tonight: datetime, caplog: Any
+    ) -> None:
+        for ref in ("B1", "B2", "B3"):
+            host.book(ref, starts_at=tonight)
+        host.raises["on_confirmed"] = RuntimeError("Guest Canary <canary@example.test>")
+        host.raises_for = {"B2"}
+        kinds = {ref: outcome.kind for ref, outcome in run_all().items()}
+        assert kinds == {"B1": Kind.CONFIRMED, "B2": Kind.RETRY, "B3": Kind.CONFIRMED}
+        assert not Allocation.objects.filter(booking_ref="B2").exists()
+        events.flush(5)
+        assert "auto_assign.attempt_error" in {event.type for event in events.MemorySink.events}
+        assert "canary" not in (caplog.text + repr(events.MemorySink.events)).lower()
+
+    def test_gone_cancelled_busy_and_malformed_bookings(self, host: TheHost, tonight: datetime) -> None:
+        for ref in ("gone", "cancelled", "busy", "malformed", "zero"):
+            host.book(ref, starts_at=tonight)
+        dispatch.take_in()
+        del host.rows["gone"]
+        host.edit("cancelled", wants_table=False)
+        host.locked.add("busy")
+        host.edit("malformed", problem="The booking has no start.")
+        host.edit("zero", party=0)
+        outcomes = {ref: (outcome.kind, outcome.reason) for ref, outcome in run_all().items()}
+        assert outcomes == {
+            "gone": (Kind.NOOP, "booking_not_found"),
+            "cancelled": (Kind.NOOP, "terminal_state"),
+            "busy": (Kind.NOOP, "lock_contention"),
+            "malformed": (Kind.FAILED, "invalid_booking"),
+            "zero": (Kind.FAILED, "invalid_party"),
+        }
+        states = Counter(Assignment.objects.values_list("state", flat=True))
+        assert states == {"cancelled": 2, "created": 1, "failed": 2}
+
+    def test_it_leaves_alone_what_another_planner_owns(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        dispatch.take_in()
+        assert LegacyPlanner(host).process(["B1"], trigger="test")[0].reason == "pipeline_disabled"
+        assert Assignment.objects.get().state == State.CREATED

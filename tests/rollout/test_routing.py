@@ -1,0 +1,116 @@
+"""Routing: who decides, and what happens to bookings in flight when that changes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from assignments import api, dispatch, events
+from assignments.models import Assignment, State
+from assignments.outcome import Kind
+from assignments.planners import NOBODY, V3
+from example import models
+from rollout import flags, switches
+from rollout.routing import RolloutRouter
+from tests.example.conftest import load
+
+OWNERS = ("", V3, "legacy")
+
+
+def set_mode(mode: str) -> None:
+    for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH):
+        switches.set_switch(name, active=False, actor="test", reason="test")
+    if mode != "legacy":
+        name = flags.V3_SWITCH if mode == "active" else flags.SHADOW_SWITCH
+        switches.set_switch(name, active=True, actor="test", reason="test")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("mode", "legacy_installed", "routes"),
+    [
+        ("legacy", True, ("legacy", "legacy", "legacy")),
+        ("shadow", True, ("legacy", "legacy", "legacy")),
+        ("active", True, (V3, V3, "legacy")),
+        ("legacy", False, (NOBODY, NOBODY, NOBODY)),
+        ("shadow", False, (NOBODY, NOBODY, NOBODY)),
+        ("active", False, (V3, V3, V3)),
+    ],
+)
+def test_each_owner_in_each_mode(
+    settings: Any, mode: str, legacy_installed: bool, routes: tuple[str, ...], django_assert_num_queries: Any
+) -> None:
+    set_mode(mode)
+    if not legacy_installed:
+        settings.ROLLOUT = {**settings.ROLLOUT, "LEGACY_PLANNER": ""}
+    assignments = [Assignment(booking_ref=f"B{number}", planner=owner) for number, owner in enumerate(OWNERS)]
+    router = RolloutRouter()
+    with django_assert_num_queries(1):
+        routed = router.route(assignments)
+    assert tuple(routed.values()) == routes
+
+
+def test_an_unknown_planner_is_named(settings: Any) -> None:
+    with pytest.raises(LookupError, match="legacy2"):
+        RolloutRouter().planner("legacy2")
+    settings.ROLLOUT = {**settings.ROLLOUT, "LEGACY_PLANNER": ""}
+    with pytest.raises(LookupError, match="legacy"):
+        RolloutRouter().planner("legacy")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestInFlight:
+    @pytest.fixture
+    def crowded(self, transactional_db: Any) -> models.Restaurant:
+        """Fourteen parties of four at once, and tables for thirteen: one of them waits for its next try."""
+        restaurant = load("v3")
+        keep = restaurant.bookings.filter(party=4).order_by("start")[:14]
+        models.Booking.objects.exclude(pk__in=[booking.pk for booking in keep]).delete()
+        start = keep[0].start
+        models.Booking.objects.update(start=start)
+        return restaurant
+
+    def run(self) -> dict[str, Any]:
+        dispatch.take_in()
+        Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        return {outcome.booking_ref: outcome for each in dispatch.run_pass() for outcome in each.outcomes}
+
+    def test_what_v3_had_not_finished_is_handed_back_and_the_old_planner_finishes_it(
+        self, crowded: models.Restaurant
+    ) -> None:
+        waiting = [ref for ref, outcome in self.run().items() if outcome.kind is Kind.RETRY]
+        assert len(waiting) == 1
+        seated = models.Booking.objects.filter(status="confirmed").first()
+        assert seated is not None
+        set_mode("legacy")
+        api.release(booking_ref=str(seated.pk))
+        api.booking_cancelled(booking_ref=str(seated.pk))
+        models.Booking.objects.filter(pk=seated.pk).update(status="cancelled")
+        outcomes = self.run()
+        assert {ref: (outcome.kind, outcome.planner) for ref, outcome in outcomes.items()} == {
+            waiting[0]: (Kind.CONFIRMED, "legacy")
+        }
+        events.flush(5)
+        handed = [event for event in events.MemorySink.events if event.type == "rollout.handed_back"]
+        assert [event.context["bookings"] for event in handed] == [1]
+
+    def test_what_the_old_planner_has_claimed_stays_with_it_while_v3_takes_the_rest(
+        self, crowded: models.Restaurant
+    ) -> None:
+        set_mode("legacy")
+        waiting = [ref for ref, outcome in self.run().items() if outcome.kind is Kind.RETRY]
+        assert len(waiting) == 1
+        set_mode("active")
+        models.Booking.objects.create(
+            restaurant=crowded, reference="new", start=models.Booking.objects.all()[0].start, party=2
+        )
+        planners = {ref: outcome.planner for ref, outcome in self.run().items()}
+        new = models.Booking.objects.get(reference="new")
+        assert planners == {waiting[0]: "legacy", str(new.pk): "v3"}
+
+    def test_a_kill_sends_the_next_decision_to_the_old_planner(self, crowded: models.Restaurant, settings: Any) -> None:
+        first, second = list(models.Booking.objects.order_by("pk")[:2])
+        assert api.assign_now(booking_ref=str(first.pk)).planner == V3
+        settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
+        assert api.assign_now(booking_ref=str(second.pk)).planner == "legacy"
+        assert Assignment.objects.get(booking_ref=str(second.pk)).state == State.CONFIRMED
