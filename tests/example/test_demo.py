@@ -1,0 +1,72 @@
+"""The demo, as anybody runs it: in a process of its own, on a database of its own."""
+
+import json
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from example import demo
+from tests.example import processes
+
+
+@pytest.fixture
+def _drop_its_database(transactional_db: None) -> object:
+    yield
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{connection.settings_dict["NAME"]}_demo" WITH (FORCE)')
+
+
+@pytest.mark.usefixtures("_drop_its_database")
+class TestDemo:
+    def test_the_real_evening_keeps_its_promises(self) -> None:
+        code, out, err = processes.run("demo", "--json")
+        assert code == 0, err
+        result = json.loads(out)
+        assert (result["bookings"], result["tables"], result["overlaps"], result["lost"]) == (117, 16, 0, 0)
+        legacy, v3 = result["runs"]
+        assert (legacy["planner"], v3["planner"]) == ("legacy", "v3")
+        for run in result["runs"]:
+            assert run["confirmed"] + run["manual_review"] + run["pending"] + run["failed"] == 117
+            assert set(run["decision_ms"]) == {"p50", "p95", "max"}
+        assert v3["confirmed"] >= 70
+        assert legacy["confirmed"] <= v3["confirmed"] <= demo.PROVEN_OPTIMUM
+
+    def test_the_table_is_for_people_and_ends_with_the_way_in(self) -> None:
+        code, out, err = processes.run("demo")
+        assert code == 0, err
+        assert "Proven optimum" in out
+        assert "Tables booked twice: 0. Bookings lost: 0." in out
+        assert "make serve" in out
+        assert "password" in out
+
+    def test_it_takes_any_evening_and_leaves_out_what_was_reported_of_another(self, tmp_path: Path) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["restaurant"]["name"] = "Corner House"
+        data["bookings"] = data["bookings"][:5]
+        path = tmp_path / "evening.json"
+        path.write_text(json.dumps(data))
+        code, out, err = processes.run("demo", "--file", str(path))
+        assert code == 0, err
+        assert "5 bookings" in out
+        assert "Proven optimum" not in out
+
+    def test_an_evening_without_bookings_is_an_empty_table(self, tmp_path: Path) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["bookings"] = []
+        path = tmp_path / "evening.json"
+        path.write_text(json.dumps(data))
+        code, out, err = processes.run("demo", "--json", "--file", str(path))
+        assert code == 0, err
+        assert json.loads(out)["bookings"] == 0
+
+    def test_it_is_refused_outside_development(self) -> None:
+        code, _out, err = processes.run("demo", ENVIRONMENT="staging", SECRET_KEY="x" * 50)
+        assert code == 2
+        assert "staging" in err
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, transactional_db: None) -> None:
+    code, _out, err = processes.run("demo", "--file", str(tmp_path / "nowhere.json"))
+    assert code == 2
+    assert "nowhere.json" in err

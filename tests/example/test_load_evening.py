@@ -1,0 +1,218 @@
+"""load_evening: what is in the file is in the database, whole or not at all, once."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from assignments import api, dispatch
+from assignments.models import Allocation, Assignment
+from example import demo, evening, models
+from example.booking import cancel_booking
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DAY = date(2030, 1, 17)
+
+
+def load(path: Path, *arguments: str) -> None:
+    call_command("load_evening", str(path), *arguments)
+
+
+def a_file(tmp_path: Path, content: str | bytes, name: str = "bookings.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.fixture
+def bistro() -> models.Restaurant:
+    restaurant = models.Restaurant.objects.create(name="Bistro", slug="bistro", timezone="Europe/London")
+    models.Zone.objects.create(restaurant=restaurant, name="Terrace")
+    return restaurant
+
+
+class TestJson:
+    def test_the_real_evening_is_loaded_whole(self, capsys: Any) -> None:
+        load(demo.REAL_EVENING, "--date", "2030-01-17", "--json")
+        report = json.loads(capsys.readouterr().out)
+        assert report["bookings"] == {"created": 117, "updated": 0, "unchanged": 0}
+        restaurant = models.Restaurant.objects.get()
+        assert (restaurant.tables.count(), restaurant.services.count()) == (16, 2)
+        assert models.TableAdjacency.objects.count() == 56
+        assert sum(table.seats for table in restaurant.tables.all()) == 54
+        first = restaurant.bookings.get(reference="B001")
+        assert (first.start, first.party, first.status) == (datetime(2030, 1, 17, 11, 51, tzinfo=UTC), 3, "pending")
+
+    def test_loading_twice_changes_nothing_even_after_it_was_seated(self, capsys: Any) -> None:
+        load(demo.REAL_EVENING, "--date", "2030-01-17")
+        list(dispatch.run_pass()) if dispatch.take_in() else None
+        seated = list(Allocation.objects.order_by("pk").values())
+        capsys.readouterr()
+        load(demo.REAL_EVENING, "--date", "2030-01-17", "--json")
+        report = json.loads(capsys.readouterr().out)
+        assert {kind: counts["unchanged"] for kind, counts in report.items() if kind != "rejected"} == {
+            "restaurants": 1,
+            "tables": 16,
+            "services": 2,
+            "bookings": 117,
+        }
+        assert list(Allocation.objects.order_by("pk").values()) == seated
+        assert models.Booking.objects.filter(status="confirmed").count() * 1 == len({row["booking_ref"] for row in seated})
+
+    def test_a_changed_row_is_updated_and_planned_anew(self, tmp_path: Path, settings: Any) -> None:
+        load(demo.REAL_EVENING, "--date", "2030-01-17")
+        booking = models.Booking.objects.get(reference="B001")
+        api.assign_now(booking_ref=str(booking.pk))
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["bookings"][0]["party"] = 8
+        load(a_file(tmp_path, json.dumps(data), "evening.json"), "--date", "2030-01-17")
+        booking.refresh_from_db()
+        assert (booking.party, booking.status, booking.tables.count()) == (8, "pending", 0)
+        assert Assignment.objects.get().reason == "booking_changed"
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [
+            (lambda data: data.pop("tables"), "tables is missing"),
+            (lambda data: data.pop("restaurant"), "restaurant is missing"),
+            (lambda data: data["restaurant"].update(timezone="Europe/Atlantis"), "Europe/Atlantis"),
+            (lambda data: data["restaurant"].update(date="yesterday"), "yesterday"),
+            (lambda data: data["tables"][3].update(capacity="four"), r"tables\[3\].capacity"),
+            (lambda data: data["tables"][3].update(capacity=0), r"tables\[3\]"),
+            (lambda data: data["tables"].append(dict(data["tables"][0])), "D1-T01"),
+            (lambda data: data["adjacent"].append(["D1-T01", "D9-T99"]), "D9-T99"),
+            (lambda data: data["adjacent"].append(["D1-T01", "D1-T01"]), r"adjacent\[56\]"),
+            (lambda data: data["services"][0].update(turn_minutes=[]), r"services\[0\].turn_minutes"),
+            (lambda data: data["services"][0].update(start="noon"), "noon"),
+            (lambda data: data.update(bookings={}), "bookings must be of type list"),
+        ],
+    )
+    def test_a_file_that_contradicts_itself_is_refused_and_the_place_named(
+        self, tmp_path: Path, change: Any, complaint: str
+    ) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        change(data)
+        with pytest.raises(CommandError, match=complaint) as refused:
+            load(a_file(tmp_path, json.dumps(data), "evening.json"))
+        assert refused.value.returncode == 2
+        assert not models.Restaurant.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("content", "complaint"),
+        [("", "empty"), ("{", "not JSON"), ("[]", "one object"), (b"\xff\xfe", "not UTF-8")],
+    )
+    def test_a_file_that_is_no_evening_is_refused(self, tmp_path: Path, content: str | bytes, complaint: str) -> None:
+        with pytest.raises(CommandError, match=complaint) as refused:
+            load(a_file(tmp_path, content, "evening.json"))
+        assert refused.value.returncode == 2
+
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(CommandError, match="nowhere.json") as refused:
+            load(tmp_path / "nowhere.json")
+        assert refused.value.returncode == 2
+
+    def test_bad_bookings_are_left_out_and_named(self, tmp_path: Path, capsys: Any) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["bookings"][0]["party"] = 0
+        data["bookings"][1]["start"] = "noonish"
+        data["bookings"][2] = "B003"
+        data["bookings"][3]["ref"] = "B005"
+        with pytest.raises(CommandError, match="4 rows") as partly:
+            load(a_file(tmp_path, json.dumps(data), "evening.json"), "--date", "2030-01-17")
+        assert partly.value.returncode == 1
+        complaints = capsys.readouterr().err
+        for place in ("bookings[0] (B001): party", "bookings[1] (B002): start", "bookings[2]:", "bookings[4] (B005): ref"):
+            assert place in complaints
+        assert models.Booking.objects.count() == 113
+
+
+class TestCsv:
+    HEADER = "ref,restaurant,start,party,zone,status\n"
+
+    @pytest.mark.parametrize("bom", ["", "\ufeff"])
+    def test_rows_become_bookings(self, tmp_path: Path, bistro: models.Restaurant, bom: str) -> None:
+        rows = "C1,bistro,2030-07-01T19:00,4,Terrace,\nC2,Bistro,2030-07-01T19:00+00:00,2,,cancelled\n"
+        load(a_file(tmp_path, bom + self.HEADER + rows))
+        first, second = models.Booking.objects.order_by("reference")
+        assert (first.start, first.zone.name if first.zone else "", first.status) == (
+            datetime(2030, 7, 1, 18, tzinfo=UTC),
+            "Terrace",
+            "pending",
+        )
+        assert (second.start, second.status) == (datetime(2030, 7, 1, 19, tzinfo=UTC), "cancelled")
+
+    @pytest.mark.parametrize(
+        ("row", "complaint"),
+        [
+            ("C1,bistro,2030-07-01T19:00,0,,", "party must be between 1 and 1000, not 0"),
+            ("C1,bistro,2030-07-01T19:00,-1,,", "not -1"),
+            ("C1,bistro,2030-07-01T19:00,four,,", "'four'"),
+            ("C1,bistro,2030-07-01T19:00,10000,,", "not 10000"),
+            ("C1,bistro,soon,2,,", "'soon'"),
+            ("C1,bistro,19:00,2,,", "--date"),
+            ("C1,bistro,2030-03-31T01:30,2,,", "2030-03-31 01:30 does not exist"),
+            ("C1,bistro,2030-07-01T19:00,2,Cellar,", "'Cellar'"),
+            ("C1,bistro,2030-07-01T19:00,2,,maybe", "'maybe'"),
+            ("C1,nowhere,2030-07-01T19:00,2,,", "'nowhere'"),
+            ("C1,,2030-07-01T19:00,2,,", "restaurant is missing"),
+            (",bistro,2030-07-01T19:00,2,,", "ref must be"),
+            ("C0,bistro,2030-07-01T19:00,2,,", "ref 'C0' is there already, line 2"),
+            ("C1,bistro,2030-07-01T19:00,2,,pending,extra", "extra"),
+        ],
+    )
+    def test_a_bad_row_is_named_with_its_line_and_the_others_are_loaded(
+        self, tmp_path: Path, bistro: models.Restaurant, capsys: Any, row: str, complaint: str
+    ) -> None:
+        content = f"{self.HEADER}C0,bistro,2030-07-01T19:00,2,,\n{row}\nC9,bistro,2030-07-01T19:00,2,,\n"
+        with pytest.raises(CommandError) as partly:
+            load(a_file(tmp_path, content))
+        assert partly.value.returncode == 1
+        complaints = capsys.readouterr().err
+        assert "line 3" in complaints
+        assert complaint in complaints
+        assert sorted(models.Booking.objects.values_list("reference", flat=True)) == ["C0", "C9"]
+
+    def test_strict_refuses_the_whole_file(self, tmp_path: Path, bistro: models.Restaurant) -> None:
+        content = f"{self.HEADER}C0,bistro,2030-07-01T19:00,2,,\nC1,bistro,2030-07-01T19:00,2,Cellar,\n"
+        with pytest.raises(CommandError, match="line 3.*Cellar") as refused:
+            load(a_file(tmp_path, content), "--strict")
+        assert refused.value.returncode == 2
+        assert not models.Booking.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("header", "complaint"), [("ref,restaurant,start,covers\n", "'covers'"), ("ref,start,party\n", "restaurant")]
+    )
+    def test_wrong_columns_are_named(self, tmp_path: Path, header: str, complaint: str) -> None:
+        with pytest.raises(CommandError, match=complaint) as refused:
+            load(a_file(tmp_path, header))
+        assert refused.value.returncode == 2
+
+    def test_a_row_that_says_cancelled_cancels(self, tmp_path: Path, bistro: models.Restaurant) -> None:
+        load(a_file(tmp_path, f"{self.HEADER}C1,bistro,2030-07-01T19:00,2,,\n"))
+        load(a_file(tmp_path, f"{self.HEADER}C1,bistro,2030-07-01T19:00,2,,cancelled\n"))
+        assert models.Booking.objects.get().status == "cancelled"
+        load(a_file(tmp_path, f"{self.HEADER}C1,bistro,2030-07-01T19:00,2,,\n"))
+        assert models.Booking.objects.get().status == "cancelled"
+
+
+def test_the_demo_moves_the_evening_to_the_next_such_weekday() -> None:
+    thursday = date(2025, 11, 6)
+    for today in (date(2030, 1, day) for day in range(1, 29)):
+        moved = evening.coming_day(thursday, today)
+        assert moved.weekday() == thursday.weekday()
+        assert 1 <= (moved - today).days <= 7
+
+
+def test_cancelling_in_the_project_frees_the_tables(restaurant: models.Restaurant) -> None:
+    booking = restaurant.bookings.get(reference="B001")
+    assert api.assign_now(booking_ref=str(booking.pk)).table_refs
+    booking.refresh_from_db()
+    assert booking.tables.count() > 0
+    cancel_booking(booking)
+    assert not Allocation.objects.exists()
+    assert booking.tables.count() == 0
+    assert Assignment.objects.get().state == "cancelled"
