@@ -1,0 +1,51 @@
+import os
+
+SECRET_KEY = "only for tests"
+USE_TZ = True
+TIME_ZONE = "Europe/Madrid"
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ["DATABASE_NAME"],
+        "HOST": os.environ["DATABASE_HOST"],
+        "USER": os.environ["DATABASE_USER"],
+    }
+}
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "waffle",
+    "assignments",
+    "legacy_planner",
+    "rollout",
+    "bookings",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ASSIGNMENTS = {"HOST": "bookings.host.BistroHost", "ROUTER": "rollout.routing.RolloutRouter"}
+ROLLOUT = {
+    "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
+    "ENVIRONMENT_VARIABLES": {
+        name: value for name, value in os.environ.items() if name.startswith("FEATURE_ASSIGNMENT_PIPELINE_V3")
+    },
+}

@@ -1,0 +1,37 @@
+"""Two bookings in, one pass, two confirmed bookings out at different tables, in the host's own tables."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+django.setup()
+
+from assignments import api  # noqa: E402
+from assignments.models import Assignment  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from reservations.models import Board, Reservation  # noqa: E402
+
+small, large = Board.objects.create(seats=2), Board.objects.create(seats=6)
+start = datetime.now(UTC) + timedelta(days=60)
+pair = Reservation.objects.create(starts=start, heads=2, board=large)
+group = Reservation.objects.create(starts=start, heads=5, board=small)
+call_command("run_coordinator")
+pair.refresh_from_db()
+group.refresh_from_db()
+assert (pair.board, group.board) == (small, large)
+states = set(Assignment.objects.values_list("state", flat=True))
+assert states == {"confirmed"}, states
+call_command("run_coordinator")
+assert Assignment.objects.count() == 2
+
+api.booking_cancelled(booking_ref=str(group.pk))
+pair.heads = 4
+pair.save()
+assert api.booking_changed(booking_ref=str(pair.pk))
+outcome = api.assign_now(booking_ref=str(pair.pk))
+pair.refresh_from_db()
+assert (pair.board, outcome.planner) == (large, os.environ["EXPECTED_PLANNER"])
+assert api.explain(booking_ref=str(pair.pk)).state == "confirmed"
+print("confirmed by", outcome.planner)

@@ -1,0 +1,98 @@
+"""The wheel: what is in it, and that it works in projects that are shaped differently from the example."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+PROJECT = Path(__file__).resolve().parents[2]
+HOSTS = PROJECT / "tests" / "hosts"
+PACKAGES = {"assignments", "legacy_planner", "rollout"}
+
+
+def run(*arguments: str | Path, **options: Any) -> str:
+    done = subprocess.run(
+        [str(argument) for argument in arguments], capture_output=True, text=True, timeout=300, check=False, **options
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PROJECT)
+    return next(folder.glob("*.whl"))
+
+
+def source_files() -> set[str]:
+    """Everything under the three packages that belongs to them."""
+    return {
+        str(path.relative_to(PROJECT))
+        for package in PACKAGES
+        for path in (PROJECT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_it_holds_the_three_packages_whole_and_nothing_else(wheel: Path) -> None:
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in names} == PACKAGES
+    assert names == source_files()
+    for package in PACKAGES:
+        assert f"{package}/py.typed" in names
+    assert "assignments/migrations/0001_initial.py" in names
+
+
+@pytest.fixture(scope="module")
+def fresh_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python in which the wheel and what it needs are installed, and nothing of this checkout."""
+    folder = tmp_path_factory.mktemp("fresh") / "venv"
+    run(sys.executable, "-m", "venv", folder)
+    python = folder / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", wheel, "psycopg[binary]", "tzdata")
+    return python
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, transactional_db: None) -> Any:
+    """An empty database on the tests' server; its variables."""
+    connection.ensure_connection()
+    name = f"{connection.settings_dict['NAME']}_host"
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        cursor.execute(f'CREATE DATABASE "{name}"')
+    yield {
+        "DATABASE_NAME": name,
+        "DATABASE_HOST": str(connection.settings_dict["HOST"]),
+        "DATABASE_USER": str(connection.settings_dict["USER"]),
+        "PGPASSWORD": str(connection.settings_dict.get("PASSWORD") or ""),
+        "PGPORT": str(connection.settings_dict.get("PORT") or "5432"),
+    }
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.mark.parametrize(
+    ("host", "variables", "planner"),
+    [
+        ("bistro", {"FEATURE_ASSIGNMENT_PIPELINE_V3": "true"}, "v3"),
+        ("bistro", {}, "legacy"),
+        ("tavern", {}, "v3"),
+    ],
+    ids=["bistro with V3 on", "bistro with V3 off", "tavern without rollout"],
+)
+def test_it_confirms_a_booking_in_a_project_of_another_shape(
+    fresh_python: Path, database: dict[str, str], host: str, variables: dict[str, str], planner: str
+) -> None:
+    environ = {"PATH": os.environ["PATH"], **database, **variables, "EXPECTED_PLANNER": planner}
+    project = HOSTS / host
+    run(fresh_python, "manage.py", "migrate", "--verbosity", "0", cwd=project, env=environ)
+    run(fresh_python, "manage.py", "check", "--database", "default", "--fail-level", "WARNING", cwd=project, env=environ)
+    run(fresh_python, "manage.py", "makemigrations", "--check", "--dry-run", cwd=project, env=environ)
+    assert run(fresh_python, "scenario.py", cwd=project, env=environ).endswith(f"confirmed by {planner}\n")
