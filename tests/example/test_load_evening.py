@@ -61,7 +61,9 @@ class TestJson:
             "bookings": 117,
         }
         assert list(Allocation.objects.order_by("pk").values()) == seated
-        assert models.Booking.objects.filter(status="confirmed").count() * 1 == len({row["booking_ref"] for row in seated})
+        assert models.Booking.objects.filter(status="confirmed").count() * 1 == len(
+            {row["booking_ref"] for row in seated}
+        )
 
     def test_a_changed_row_is_updated_and_planned_anew(self, tmp_path: Path, settings: Any) -> None:
         load(demo.REAL_EVENING, "--date", "2030-01-17")
@@ -125,7 +127,12 @@ class TestJson:
             load(a_file(tmp_path, json.dumps(data), "evening.json"), "--date", "2030-01-17")
         assert partly.value.returncode == 1
         complaints = capsys.readouterr().err
-        for place in ("bookings[0] (B001): party", "bookings[1] (B002): start", "bookings[2]:", "bookings[4] (B005): ref"):
+        for place in (
+            "bookings[0] (B001): party",
+            "bookings[1] (B002): start",
+            "bookings[2]:",
+            "bookings[4] (B005): ref",
+        ):
             assert place in complaints
         assert models.Booking.objects.count() == 113
 

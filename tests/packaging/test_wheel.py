@@ -93,6 +93,8 @@ def test_it_confirms_a_booking_in_a_project_of_another_shape(
     environ = {"PATH": os.environ["PATH"], **database, **variables, "EXPECTED_PLANNER": planner}
     project = HOSTS / host
     run(fresh_python, "manage.py", "migrate", "--verbosity", "0", cwd=project, env=environ)
-    run(fresh_python, "manage.py", "check", "--database", "default", "--fail-level", "WARNING", cwd=project, env=environ)
+    run(
+        fresh_python, "manage.py", "check", "--database", "default", "--fail-level", "WARNING", cwd=project, env=environ
+    )
     run(fresh_python, "manage.py", "makemigrations", "--check", "--dry-run", cwd=project, env=environ)
     assert run(fresh_python, "scenario.py", cwd=project, env=environ).endswith(f"confirmed by {planner}\n")

@@ -79,7 +79,7 @@ class Command(BaseCommand):
                         "killed": current.killed,
                         "flags": values,
                         "max_parallel": assignments_conf.settings().MAX_PARALLEL,
-                        "legacy_planner": settings.LEGACY_PLANNER,
+                        "legacy": settings.LEGACY_PLANNER,
                         "problems": problems,
                     }
                 )

@@ -4,30 +4,28 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='DiningTable',
+            name="DiningTable",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.CharField(max_length=10)),
-                ('places', models.IntegerField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.CharField(max_length=10)),
+                ("places", models.IntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Visit',
+            name="Visit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('hour', models.TimeField()),
-                ('guests', models.IntegerField()),
-                ('stage', models.IntegerField(default=0)),
-                ('at', models.ManyToManyField(blank=True, to='bookings.diningtable')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("hour", models.TimeField()),
+                ("guests", models.IntegerField()),
+                ("stage", models.IntegerField(default=0)),
+                ("at", models.ManyToManyField(blank=True, to="bookings.diningtable")),
             ],
         ),
     ]

@@ -6,27 +6,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Board',
+            name="Board",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
-                ('seats', models.IntegerField()),
+                ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("seats", models.IntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Reservation',
+            name="Reservation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
-                ('starts', models.DateTimeField()),
-                ('heads', models.IntegerField()),
-                ('board', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='reservations.board')),
+                ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("starts", models.DateTimeField()),
+                ("heads", models.IntegerField()),
+                ("board", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="reservations.board")),
             ],
         ),
     ]
