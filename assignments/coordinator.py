@@ -37,8 +37,8 @@ logger = logging.getLogger("assignments.coordinator")
 class DayResult:
     """What one invocation did.
 
-    ``claimed``: how many bookings it had; ``handed_over``: refs for other planners, by planner key. ``is_last``: nothing more was due, or nothing more
-    can be done now.
+    ``claimed``: how many bookings it had. ``handed_over``: refs for other planners, by planner key. ``is_last``: nothing
+    more was due, or nothing more can be done now.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -72,7 +72,7 @@ class Coordinator:
             return replace(result, is_last=result.claimed < limit)
         except LockContentionError:
             return DayResult(contended=True)
-        except Exception as error:  # noqa: BLE001  (whatever one booking causes, the others must be decided)
+        except Exception as error:
             if _is_database_away(error):
                 raise
             _log_unexpected("A batch failed and is halved", error, invocation)
@@ -93,10 +93,8 @@ class Coordinator:
             invocation = Invocation(trigger=trigger)
             try:
                 claim = partial(_claimed, open_ones)
-                results.append(
-                    transactions.run(partial(self._decide, restaurant_ref, service_date, claim, invocation))
-                )
-            except Exception as error:  # noqa: BLE001  (as above)
+                results.append(transactions.run(partial(self._decide, restaurant_ref, service_date, claim, invocation)))
+            except Exception as error:
                 if _is_database_away(error):
                     raise
                 results += self._halved(restaurant_ref, service_date, half, trigger)
@@ -205,9 +203,7 @@ class Coordinator:
         attempts = {assignment.booking_ref: assignment.attempts for assignment in mine}
         announced += invocation.ended(settlement.outcomes, restaurant_ref, attempts=attempts, wait_seconds=waits)
         events.emit_all(announced)
-        return DayResult(
-            outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over, claimed=len(claimed)
-        )
+        return DayResult(outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over, claimed=len(claimed))
 
     def _record_failure(self, booking_ref: str, error: Exception, invocation: Invocation) -> Outcome:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""

@@ -84,13 +84,13 @@ INSTALLED_APPS = [
     "example",
 ]
 
-ASSIGNMENTS = {
+ASSIGNMENTS: dict[str, Any] = {
     "HOST": "example.host.ExampleHost",
     "ROUTER": "rollout.routing.RolloutRouter",
     "MAX_PARALLEL": _whole_number("FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL", 3),
 }
 
-ROLLOUT = {
+ROLLOUT: dict[str, Any] = {
     "ENVIRONMENT": ENVIRONMENT,
     "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
     "ENVIRONMENT_VARIABLES": {

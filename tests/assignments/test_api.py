@@ -269,7 +269,7 @@ class TestLooking:
     def test_evaluate_ranks_what_fits_and_writes_nothing(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight, party=2)
         decision = api.evaluate(booking_ref="B1")
-        assert [plan.table_refs for plan in decision.plans][0] == ("T4",)
+        assert decision.plans[0].table_refs == ("T4",)
         assert not Assignment.objects.exists()
 
     def test_explain_says_what_it_has_and_why(self, seated: TheHost) -> None:

@@ -113,7 +113,7 @@ class TestJson:
         assert refused.value.returncode == 2
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(CommandError, match="nowhere.json") as refused:
+        with pytest.raises(CommandError, match=r"nowhere\.json") as refused:
             load(tmp_path / "nowhere.json")
         assert refused.value.returncode == 2
 
@@ -185,7 +185,7 @@ class TestCsv:
 
     def test_strict_refuses_the_whole_file(self, tmp_path: Path, bistro: models.Restaurant) -> None:
         content = f"{self.HEADER}C0,bistro,2030-07-01T19:00,2,,\nC1,bistro,2030-07-01T19:00,2,Cellar,\n"
-        with pytest.raises(CommandError, match="line 3.*Cellar") as refused:
+        with pytest.raises(CommandError, match=r"line 3.*Cellar") as refused:
             load(a_file(tmp_path, content), "--strict")
         assert refused.value.returncode == 2
         assert not models.Booking.objects.exists()

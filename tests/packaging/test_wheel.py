@@ -16,7 +16,7 @@ PACKAGES = {"assignments", "legacy_planner", "rollout"}
 
 
 def run(*arguments: str | Path, **options: Any) -> str:
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [str(argument) for argument in arguments], capture_output=True, text=True, timeout=300, check=False, **options
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

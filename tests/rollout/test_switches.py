@@ -7,11 +7,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
-from waffle.models import Switch
+from waffle.models import AbstractBaseSwitch, Switch
 
 from assignments import events
 from rollout import flags, switches
 
+Both = tuple[AbstractBaseSwitch, AbstractBaseSwitch]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -60,13 +61,13 @@ class TestCommand:
 
 class TestAdmin:
     @pytest.fixture
-    def both(self) -> tuple[Switch, Switch]:
+    def both(self) -> Both:
         return (
             Switch.objects.create(name=flags.V3_SWITCH, active=True),
             Switch.objects.create(name=flags.SHADOW_SWITCH, active=False),
         )
 
-    def test_the_form_refuses_contradicting_flags(self, admin_client: Client, both: tuple[Switch, Switch]) -> None:
+    def test_the_form_refuses_contradicting_flags(self, admin_client: Client, both: Both) -> None:
         url = reverse("admin:waffle_switch_change", args=[both[1].pk])
         values = {
             "name": flags.SHADOW_SWITCH,
@@ -84,7 +85,7 @@ class TestAdmin:
         del values["active"]
         assert admin_client.post(url, values).status_code == 302
 
-    def test_the_action_refuses_the_second_of_two(self, admin_client: Client, both: tuple[Switch, Switch]) -> None:
+    def test_the_action_refuses_the_second_of_two(self, admin_client: Client, both: Both) -> None:
         Switch.objects.update(active=False)
         answer = admin_client.post(
             reverse("admin:waffle_switch_changelist"),
@@ -97,7 +98,7 @@ class TestAdmin:
         assert b"turn it off before" in answer.content
         assert active() == {flags.V3_SWITCH: True, flags.SHADOW_SWITCH: False}
 
-    def test_other_switches_are_nobodys_business(self, admin_client: Client, both: tuple[Switch, Switch]) -> None:
+    def test_other_switches_are_nobodys_business(self, admin_client: Client, both: Both) -> None:
         other = Switch.objects.create(name="new_menu", active=False)
         admin_client.post(
             reverse("admin:waffle_switch_changelist"),

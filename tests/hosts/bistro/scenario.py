@@ -8,9 +8,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 django.setup()
 
-from assignments.models import TableDetails, AdjacentTables  # noqa: E402
-from bookings.models import DiningTable, Visit  # noqa: E402
-from django.core.management import call_command  # noqa: E402
+from assignments.models import TableDetails, AdjacentTables
+from bookings.models import DiningTable, Visit
+from django.core.management import call_command
 
 one, two = (DiningTable.objects.create(number=number, places=4) for number in ("1", "2"))
 for table in (one, two):
@@ -25,7 +25,7 @@ skipped.refresh_from_db()
 assert (visit.stage, sorted(visit.at.values_list("number", flat=True))) == (1, ["1", "2"]), visit.__dict__
 assert skipped.stage == 0, "a booking in the hour that the clocks skip is not confirmed"
 
-from assignments import api  # noqa: E402
+from assignments import api
 
 text = api.explain(booking_ref=str(skipped.pk)).text
 assert "does not exist" in text, text

@@ -8,10 +8,10 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 django.setup()
 
-from assignments import api  # noqa: E402
-from assignments.models import Assignment  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from reservations.models import Board, Reservation  # noqa: E402
+from assignments import api
+from assignments.models import Assignment
+from django.core.management import call_command
+from reservations.models import Board, Reservation
 
 small, large = Board.objects.create(seats=2), Board.objects.create(seats=6)
 start = datetime.now(UTC) + timedelta(days=60)

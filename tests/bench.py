@@ -1,0 +1,104 @@
+"""``make bench``: measure on this machine, and print. Ratios come from one run; nothing here ever fails on a time.
+
+Everything is measured on a database of its own, named like the configured one with ``_demo`` behind.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+django.setup()
+
+from django.db import connection  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+
+from assignments import api, conf, dispatch, events  # noqa: E402
+from assignments.management.commands.run_coordinator import percentiles  # noqa: E402
+from assignments.planning.evening import EveningPlanner, in_order  # noqa: E402
+from assignments.planning.request import SeatingRequest  # noqa: E402
+from example import demo, evening, models  # noqa: E402
+from example.host import ExampleHost  # noqa: E402
+from rollout import flags, switches  # noqa: E402
+
+
+def load(name: str, days: int = 30) -> models.Restaurant:
+    source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date() + timedelta(days=days))
+    return evening.store(replace(source, name=name)).restaurants[0]
+
+
+def planning_alone() -> None:
+    """The pure core on the real evening: no database."""
+    restaurant = load("Planning")
+    host = ExampleHost()
+    floor = host.floor(str(restaurant.pk))
+    bookings = host.bookings([str(pk) for pk in restaurant.bookings.values_list("pk", flat=True)]).values()
+    requests = [
+        SeatingRequest(booking_ref=each.ref, starts_at=each.starts_at, party=each.party, requested_at=each.requested_at)
+        for each in bookings
+    ]
+    milliseconds: list[float] = []
+    seated = 0
+    for _ in range(10):
+        planner = EveningPlanner(floor=floor, occupied=(), rules=conf.settings().rules(), now=datetime.now(UTC))
+        for request in in_order(requests, floor=floor, rules=conf.settings().rules()):
+            started = time.perf_counter()
+            planner.decide(request)
+            milliseconds.append((time.perf_counter() - started) * 1000)
+        seated = sum(1 for decision in planner.decisions.values() if decision.best)
+    print(f"planning alone        {seated} of {len(requests)} seated; ms {percentiles(milliseconds)}")
+
+
+def whole_evening(planner: str) -> float:
+    """One pass over the real evening, database and host included."""
+    restaurant = load(f"Evening {planner}")
+    switches.set_switch(flags.V3_SWITCH, active=planner == "v3", actor="bench", reason="bench")
+    started = time.perf_counter()
+    dispatch.take_in(str(restaurant.pk))
+    limits = dispatch.PassLimits(restaurant_ref=str(restaurant.pk))
+    with CaptureQueriesContext(connection) as captured:
+        outcomes = [outcome for each in dispatch.run_pass(limits) for outcome in each.outcomes]
+    seconds = time.perf_counter() - started
+    confirmed = sum(1 for outcome in outcomes if outcome.kind == "confirmed")
+    print(
+        f"evening by {planner:10} {confirmed} of {len(outcomes)} confirmed in {seconds:.2f} s, {len(captured)} queries"
+    )
+    return seconds
+
+
+def inline(label: str) -> float:
+    """``assign_now`` for the bookings of an evening, one by one; the median in milliseconds."""
+    restaurant = load(f"Inline {label}", days=60)
+    switches.set_switch(flags.V3_SWITCH, active=True, actor="bench", reason="bench")
+    dispatch.take_in(str(restaurant.pk))
+    milliseconds = []
+    for pk in restaurant.bookings.order_by("start").values_list("pk", flat=True):
+        started = time.perf_counter()
+        api.assign_now(booking_ref=str(pk))
+        milliseconds.append((time.perf_counter() - started) * 1000)
+    print(f"inline, {label:13} ms {percentiles(milliseconds)}")
+    return statistics.median(milliseconds)
+
+
+def main() -> None:
+    demo.use_database_of_its_own()
+    planning_alone()
+    legacy, v3 = whole_evening("legacy"), whole_evening("v3")
+    print(f"                      V3 takes {v3 / legacy:.2f} of the old planner's time")
+    inline("warm-up")
+    with_events = inline("with events")
+    silenced: Callable[[object], None] = lambda records: None  # noqa: E731
+    emit_all, events.emit_all = events.emit_all, silenced  # type: ignore[assignment]
+    without = inline("without events")
+    events.emit_all = emit_all
+    print(f"                      events cost a factor of {with_events / without:.2f} at the median")
+    events.flush(10)
+
+
+if __name__ == "__main__":
+    main()
