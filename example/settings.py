@@ -11,6 +11,8 @@ from typing import Any
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
+from rollout.conf import read_environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 ENVIRONMENT = os.environ.get("ENVIRONMENT") or "dev"
@@ -93,15 +95,7 @@ ASSIGNMENTS: dict[str, Any] = {
 ROLLOUT: dict[str, Any] = {
     "ENVIRONMENT": ENVIRONMENT,
     "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
-    "ENVIRONMENT_VARIABLES": {
-        name: os.environ[name]
-        for name in (
-            "ASSIGNMENT_PIPELINE_KILL",
-            "FEATURE_ASSIGNMENT_PIPELINE_V3",
-            "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW",
-        )
-        if name in os.environ
-    },
+    "ENVIRONMENT_VARIABLES": read_environment(os.environ),
 }
 
 MIDDLEWARE = [
