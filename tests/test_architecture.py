@@ -63,6 +63,10 @@ def copy_without_the_old_planner(tmp_path: Path) -> Path:
     kept = [line for line in lines if '"legacy_planner"' not in line and '"LEGACY_PLANNER"' not in line]
     assert len(lines) - len(kept) == 2
     settings.write_text("".join(kept))
+    # An editable install would still offer this checkout's packages.
+    (copy / "sitecustomize.py").write_text(
+        f"import sys\n\nsys.path[:] = [path for path in sys.path if path != {str(PROJECT)!r}]\n"
+    )
     return copy
 
 

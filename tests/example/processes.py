@@ -18,6 +18,7 @@ def environment(**extra: str) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "DATABASE_NAME": str(connection.settings_dict["NAME"]),
         "PYTHONPATH": str(PROJECT),
+        "PYTHONUNBUFFERED": "",  # as cron runs it
         **extra,
     }
 

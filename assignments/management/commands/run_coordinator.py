@@ -198,6 +198,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{taken_in} new; {tally}; {seconds:.2f} s.")
             for reason, count in sorted(tally.reasons.items()):
                 self.stdout.write(f"  {count:5} {reason}")
+        # Whoever reads a pipe must see a pass when it ends, not when --watch does.
+        self.stdout.flush()
         return tally
 
     @contextmanager
