@@ -1,9 +1,12 @@
 """Explaining a booking: where it stands and why, in words that staff understand and in full for developers."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from assignments import ledger
 from assignments.exceptions import AssignmentNotFoundError
+from assignments.floors import floor_or_none
 from assignments.host import configured
 from assignments.models import Assignment, Attempt, State, StateTransition
 
@@ -41,35 +44,50 @@ def explain(booking_ref: str) -> Explanation:
 
 def _sentences(assignment: Assignment, table_refs: tuple[str, ...], last: Attempt | None) -> list[str]:
     state = State(assignment.state)
+    named = _namer(assignment.restaurant_ref)
     sentences = [f"{configured().label(assignment.booking_ref)} ({assignment.party} covers) is {state.label}."]
     if table_refs:
-        sentences.append(f"It has {' + '.join(table_refs)}.")
+        sentences.append(f"It has {named(table_refs)}.")
     if last is None:
         sentences.append("No planner has tried it yet.")
         return sentences
     plans = last.decision.get("plans", [])
     if last.outcome == "confirmed" and plans:
-        sentences += _why_these_tables(last, plans)
+        sentences += _why_these_tables(last, plans, named)
     elif last.outcome == "confirmed":
         sentences.append(f"It was assigned by {last.planner} ({last.reason or last.strategy}).")
     else:
         sentences.append(f"Attempt {last.number} by {last.planner}: {last.detail or last.reason}")
-        rejected = last.decision.get("rejected", {})
-        if rejected:
-            counts = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(rejected.items()))
-            sentences.append(f"Of {last.decision['considered']} sets of tables: {counts}.")
+    sentences += _why_not_the_others(last)
     if assignment.due_at:
         sentences.append(f"It is tried again at {assignment.due_at:%Y-%m-%d %H:%M:%S %Z}.")
     return sentences
 
 
-def _why_these_tables(last: Attempt, plans: list[dict[str, object]]) -> list[str]:
+def _namer(restaurant_ref: str) -> Callable[[Sequence[str]], str]:
+    """Table refs as staff know them: by the names on the floor, where the host still has them."""
+    floor = floor_or_none(restaurant_ref)
+    names = {table.ref: table.name for table in floor.tables} if floor else {}
+    return lambda table_refs: " + ".join(names.get(ref, ref) for ref in table_refs)
+
+
+def _why_these_tables(
+    last: Attempt, plans: list[dict[str, Any]], named: Callable[[Sequence[str]], str]
+) -> Iterator[str]:
     best = plans[0]
-    sentences = [
+    yield (
         f"{last.planner} chose them on attempt {last.number} for {last.strategy.replace('_', ' ')}: "
-        f"{best['seats']} seats, {best['spare_seats']} spare, score {best['score']}."
-    ]
+        f"{best['seats']} seats, {best['spare_seats']} spare, score {best['score']:.1f}."
+    )
+    if last.decision.get("moved_from"):
+        yield f"It was first meant to have {named(last.decision['moved_from'])}, and moved to make room for another party."
     if len(plans) > 1:
-        others = ", ".join(f"{' + '.join(plan['table_refs'])} ({plan['score']})" for plan in plans[1:])  # type: ignore[arg-type]
-        sentences.append(f"The next best were {others}.")
-    return sentences
+        others = ", ".join(f"{named(plan['table_refs'])} ({plan['score']:.1f})" for plan in plans[1:])
+        yield f"The next best were {others}."
+
+
+def _why_not_the_others(last: Attempt) -> Iterator[str]:
+    rejected = last.decision.get("rejected", {})
+    if rejected:
+        counts = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(rejected.items()))
+        yield f"Of {last.decision['considered']} sets of tables these lost: {counts}."

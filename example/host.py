@@ -25,7 +25,7 @@ class ExampleHost(ModelHost):
     table_restaurant_field = "restaurant"
 
     def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
-        key = int(restaurant_ref) if restaurant_ref.isdigit() else 0
+        key = int(restaurant_ref) if restaurant_ref.isdecimal() else 0
         return [
             models.Restaurant.objects.filter(pk=key),
             models.Table.objects.filter(restaurant=key),
@@ -38,7 +38,7 @@ class ExampleHost(ModelHost):
 
     def floor(self, restaurant_ref: str) -> Floor:
         """This project keeps whole floors of its own. Six queries; raises LookupError for an unknown restaurant."""
-        restaurant = models.Restaurant.objects.filter(pk=restaurant_ref).first() if restaurant_ref.isdigit() else None
+        restaurant = models.Restaurant.objects.filter(pk=restaurant_ref).first() if restaurant_ref.isdecimal() else None
         if restaurant is None:
             raise LookupError(f"There is no restaurant {restaurant_ref!r}.")
         pairs = models.TableAdjacency.objects.filter(first__restaurant=restaurant)

@@ -13,7 +13,7 @@ from assignments.models import Assignment, Attempt, StateTransition
 
 class TransitionInline(ReadOnlyInline):
     model = StateTransition
-    readonly_fields = ["version", "name", "source", "target", "actor", "reason", "detail", "at"]
+    readonly_fields = fields = ("version", "name", "source", "target", "actor", "reason", "detail", "at")
 
 
 class AttemptInline(ReadOnlyInline):
@@ -38,7 +38,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
     search_fields = ["=booking_ref", "=restaurant_ref"]
     date_hierarchy = "service_date"
     inlines = [TransitionInline, AttemptInline]
-    readonly_fields = [
+    readonly_fields = fields = (
         "booking",
         "why",
         "state",
@@ -54,7 +54,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
         "version",
         "requested_at",
         "updated_at",
-    ]
+    )
 
     @admin.display(description=_("booking"))
     def booking(self, assignment: Model) -> str:

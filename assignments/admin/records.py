@@ -1,6 +1,8 @@
 """What was recorded, in the admin: transitions, attempts, events, outbox, breakers."""
 
 from django.contrib import admin
+from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
 
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.models import Attempt, Breaker, Event, OutboxMessage, StateTransition
@@ -34,9 +36,15 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    list_display = ["at", "source", "type", "severity", "booking_ref", "context"]
+    list_display = ["at", "source", "type", "severity", "booking_ref", "why"]
     list_filter = ["source", "severity", "type", "at"]
     search_fields = ["=booking_ref", "=correlation_id"]
+
+    @admin.display(description=_("why"))
+    def why(self, event: Model) -> str:
+        """What fits into a row; the whole context is on the event's own page."""
+        assert isinstance(event, Event)
+        return str(event.context.get("reason") or event.context.get("to_state") or "")
 
 
 @admin.register(OutboxMessage)
