@@ -13,9 +13,11 @@ What the host's tables do not say (zones, adjacency, joins, services, turn times
 edited in its admin.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,8 +26,9 @@ from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connection, models
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.urls import NoReverseMatch, reverse
+from django.utils.text import capfirst
 
 from assignments.exceptions import InvalidBookingError
 from assignments.host import HostBooking, Message, Seating
@@ -45,10 +48,37 @@ ALL_DAY = ServicePeriod(
         TurnTime(max_party=8, minutes=150),
     ),
 )
-"""The service of a venue for which none is configured: no closing time, and generous turn times."""
+"""The service of a venue for which none is configured: no closing time, and generous turn times, which a configured
+service without turn times of its own has too."""
 
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 """Stands in for the start of a booking that has none; its ``problem`` says so, and nothing is planned for it."""
+
+_FIELDS = {
+    "booking_model": (
+        "start_field",
+        "date_field",
+        "time_field",
+        "end_field",
+        "party_field",
+        "restaurant_field",
+        "zone_field",
+        "requested_field",
+        "status_field",
+        "confirmed_field",
+        "tables_field",
+    ),
+    "table_model": (
+        "table_name_field",
+        "table_seats_field",
+        "table_zone_field",
+        "table_active_field",
+        "table_min_party_field",
+        "table_max_party_field",
+        "table_restaurant_field",
+    ),
+}
+"""Which attributes of a host name fields of which model."""
 
 
 class ModelHost:
@@ -101,7 +131,8 @@ class ModelHost:
     # Reading bookings
 
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
-        rows = self.bookings_table._default_manager.filter(pk__in=_keys(self.bookings_table, refs))
+        # The project's own order may join other tables, and their rows must not be locked.
+        rows = self.bookings_table._default_manager.filter(pk__in=_keys(self.bookings_table, refs)).order_by("pk")
         if lock:
             rows = rows.select_for_update(skip_locked=True, no_key=True)
         return {booking.ref: booking for booking in self._read(rows)}
@@ -111,13 +142,16 @@ class ModelHost:
     ) -> Sequence[HostBooking]:
         rows = self.bookings_table._default_manager.filter(self._is_waiting(), self._starts_after(now)).order_by("pk")
         if after is not None:
-            rows = rows.filter(pk__gt=self.bookings_table._meta.pk.to_python(after))
-        if restaurant_ref is not None and self.restaurant_field:
-            rows = rows.filter(**{self._column(self.restaurant_field): restaurant_ref})
+            rows = rows.filter(pk__gt=self._key(after))
+        if restaurant_ref is not None:
+            try:
+                rows = rows.filter(self._is_at(self.bookings_table, self.restaurant_field, restaurant_ref))
+            except LookupError:
+                return []
         return list(self._read(rows[:limit]))
 
     def label(self, booking_ref: str) -> str:
-        return f"{self.bookings_table._meta.verbose_name} {booking_ref}".capitalize()
+        return f"{capfirst(self.bookings_table._meta.verbose_name)} {booking_ref}"
 
     def admin_url(self, booking_ref: str) -> str | None:
         meta = self.bookings_table._meta
@@ -129,19 +163,26 @@ class ModelHost:
     # The floor
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """From the host's tables, and what this app keeps about them. At most six queries."""
+        """From the host's tables, and what this app keeps about them. At most seven queries.
+
+        Adjacencies and joins of tables that the project has deleted are passed over. Raises LookupError for an
+        unknown restaurant (where restaurants are but a text in the tables, one without tables has an empty floor).
+        """
         details = {row.table_ref: row for row in TableDetails.objects.filter(restaurant_ref=restaurant_ref)}
         venue = VenueSettings.objects.filter(restaurant_ref=restaurant_ref).first()
+        tables = tuple(self._table(row, details) for row in self._tables(restaurant_ref))
+        if not tables:
+            self._check_exists(restaurant_ref)
+        known = {table.ref for table in tables}
+        pairs = AdjacentTables.objects.filter(restaurant_ref=restaurant_ref).values_list(
+            "first_table_ref", "second_table_ref"
+        )
         return Floor(
             restaurant_ref=restaurant_ref,
-            timezone=venue.timezone if venue else self.timezone or django_settings.TIME_ZONE,
-            tables=tuple(self._table(row, details) for row in self._tables(restaurant_ref)),
+            timezone=venue.timezone if venue else self._default_timezone,
+            tables=tables,
             services=tuple(self._services(restaurant_ref)) or (ALL_DAY,),
-            adjacent=adjacency(
-                AdjacentTables.objects.filter(restaurant_ref=restaurant_ref).values_list(
-                    "first_table_ref", "second_table_ref"
-                )
-            ),
+            adjacent=adjacency(pair for pair in pairs if known.issuperset(pair)),
             joins=tuple(
                 Join(
                     table_refs=frozenset(row.table_refs),
@@ -150,6 +191,7 @@ class ModelHost:
                     max_party=row.max_party,
                 )
                 for row in ListedJoin.objects.filter(restaurant_ref=restaurant_ref)
+                if known.issuperset(row.table_refs)
             ),
             outside_service_minutes=venue.outside_service_minutes if venue else 120,
         )
@@ -182,7 +224,7 @@ class ModelHost:
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
         """Mark as confirmed and store the tables; at most two queries, whatever the number of bookings.
 
-        Raises InvalidBookingError for bookings that are gone or no longer wait: nothing is confirmed then.
+        Raises InvalidBookingError for bookings that are gone or no longer wait: the transaction must be rolled back.
         """
         keys = {seating.booking_ref: self._key(seating.booking_ref) for seating in seatings}
         changes: dict[str, Any] = {}
@@ -197,10 +239,9 @@ class ModelHost:
                     for seating in seatings
                 )
             )
-        if changes:
-            waiting = self.bookings_table._default_manager.filter(self._is_waiting(), pk__in=keys.values())
-            if waiting.update(**changes) != len(keys):
-                raise InvalidBookingError(self._no_longer_waiting(keys))
+        waiting = self.bookings_table._default_manager.filter(self._is_waiting(), pk__in=keys.values())
+        if (waiting.update(**changes) if changes else waiting.count()) != len(keys):
+            raise InvalidBookingError(self._not_confirmed(keys))
         if self._tables_are_many:
             self._write_many(seatings, keys)
 
@@ -208,13 +249,19 @@ class ModelHost:
         """Nothing: the review queue is this app's."""
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
-        """Wait again, without tables. A booking that the project has cancelled stays so."""
-        keys = _keys(self.bookings_table, booking_refs)
+        """Wait again, without tables; at most two queries. A booking that the project has cancelled stays as it is."""
+        released = self.bookings_table._default_manager.filter(
+            self._is_waiting() | self._is_confirmed(), pk__in=_keys(self.bookings_table, booking_refs)
+        )
+        if self._tables_are_many:
+            booking = self.bookings_table._meta.get_field(self.tables_field or "").m2m_field_name()  # type: ignore[union-attr]
+            self._through.objects.filter(**{f"{booking}__in": released.order_by().values("pk")}).delete()
         changes: dict[str, Any] = {}
-        confirmed = Q()
         if self.status_field:
-            changes[self.status_field] = self.waiting_statuses[0]
-            confirmed = Q(**{self.status_field: self.confirmed_status})
+            # Of several waiting statuses, a booking that the project itself set back keeps its own.
+            changes[self.status_field] = Case(
+                When(self._is_confirmed(), then=Value(self.waiting_statuses[0])), default=F(self.status_field)
+            )
         if self.confirmed_field:
             changes[self.confirmed_field] = False
         if self.tables_field and not self._tables_are_many:
@@ -222,10 +269,7 @@ class ModelHost:
             if field.null:  # A required foreign key keeps its old table until the next one is chosen.
                 changes[self._column(self.tables_field)] = None
         if changes:
-            self.bookings_table._default_manager.filter(confirmed, pk__in=keys).update(**changes)
-        if self._tables_are_many:
-            booking = self.bookings_table._meta.get_field(self.tables_field or "").m2m_field_name()  # type: ignore[union-attr]
-            self._through.objects.filter(**{f"{booking}__in": keys}).delete()
+            released.update(**changes)
 
     def deliver(self, message: Message) -> None:
         """Nothing is sent: override it to tell guests, a bus or a webhook."""
@@ -240,47 +284,18 @@ class ModelHost:
                 hint=f"Correct the attributes of {type(self).__module__}.{type(self).__qualname__}.",
                 id="assignments.E006",
             )
-            for problem in self._wrong_names()
+            for problem in list(self._wrong_names()) or self._wrong_relation()
         ]
 
     def _wrong_names(self) -> Iterable[str]:
-        for attribute, prefixes in (
-            (
-                "booking_model",
-                (
-                    "start",
-                    "date",
-                    "time",
-                    "end",
-                    "party",
-                    "restaurant",
-                    "zone",
-                    "requested",
-                    "status",
-                    "confirmed",
-                    "tables",
-                ),
-            ),
-            (
-                "table_model",
-                (
-                    "table_name",
-                    "table_seats",
-                    "table_zone",
-                    "table_active",
-                    "table_min_party",
-                    "table_max_party",
-                    "table_restaurant",
-                ),
-            ),
-        ):
+        for attribute, names in _FIELDS.items():
             label = getattr(self, attribute)
             try:
                 model = apps.get_model(label)
             except (LookupError, ValueError):
                 yield f"{attribute} is {label!r}: there is no such model."
                 continue
-            for name in (f"{prefix}_field" for prefix in prefixes):
+            for name in names:
                 field = getattr(self, name)
                 try:
                     if field:
@@ -289,6 +304,12 @@ class ModelHost:
                     yield f"{name} is {field!r}: {label} has no such field."
         if not self.start_field and not (self.date_field and self.time_field):
             yield "start_field, or date_field and time_field, must say when a booking starts."
+
+    def _wrong_relation(self) -> Iterable[str]:
+        if self.tables_field:
+            field = self.bookings_table._meta.get_field(self.tables_field)
+            if field.related_model is not self.tables_table:
+                yield f"tables_field is {self.tables_field!r}: {self.booking_model} has no {self.table_model} there."
 
     # Details
 
@@ -320,16 +341,20 @@ class ModelHost:
                      gone AS (DELETE FROM {table} AS stored
                                WHERE stored.{booking} IN (SELECT booking FROM wanted)
                                  AND (stored.{booking}, stored.{chosen}) NOT IN (SELECT booking, chosen FROM wanted))
-                INSERT INTO {table} ({booking}, {chosen}) SELECT booking, chosen FROM wanted ON CONFLICT DO NOTHING
+                INSERT INTO {table} ({booking}, {chosen}) SELECT booking, chosen FROM wanted
+                 WHERE (booking, chosen) NOT IN (SELECT {booking}, {chosen} FROM {table}
+                                                  WHERE {booking} IN (SELECT booking FROM wanted))
                 """,  # noqa: S608  (names from the project's own model)
                 [[key for key, _table in pairs], [key for _booking, key in pairs]],
             )
 
-    def _no_longer_waiting(self, keys: Mapping[str, Any]) -> str:
-        waiting = self.bookings_table._default_manager.filter(self._is_waiting(), pk__in=keys.values())
-        left = set(waiting.values_list("pk", flat=True))
-        gone = sorted(ref for ref, key in keys.items() if key not in left)
-        return f"Bookings that no longer wait for a table cannot be confirmed: {', '.join(gone)}."
+    def _not_confirmed(self, keys: Mapping[str, Any]) -> str:
+        """Whom an update that reached too few rows has left out."""
+        confirmed = self.bookings_table._default_manager.filter(self._is_confirmed(), pk__in=keys.values())
+        reached = set(confirmed.values_list("pk", flat=True))
+        # Nobody is missing when one of them was confirmed before: then it may be any.
+        left_out = sorted(ref for ref, key in keys.items() if key not in reached) or sorted(keys)
+        return f"Bookings that no longer wait for a table cannot be confirmed: {', '.join(left_out)}."
 
     def _key(self, ref: str) -> Any:
         return _key_of(self.bookings_table, ref)
@@ -345,10 +370,55 @@ class ModelHost:
             return Q(**{self.confirmed_field: False})
         return Q()
 
+    def _is_confirmed(self) -> Q:
+        if self.status_field:
+            return Q(**{self.status_field: self.confirmed_status})
+        if self.confirmed_field:
+            return Q(**{self.confirmed_field: True})
+        return Q()
+
+    def _is_at(self, model: type[models.Model], field_name: str | None, restaurant_ref: str) -> Q:
+        """The rows of one restaurant. Raises LookupError for a ref that cannot be one."""
+        missing = LookupError(f"There is no restaurant {restaurant_ref!r}.")
+        if self.restaurant_field is None and restaurant_ref != self.venue_ref:
+            raise missing
+        if field_name is None:
+            return Q()
+        field: Any = model._meta.get_field(field_name)
+        try:
+            return Q(**{field.attname: field.to_python(restaurant_ref)})
+        except ValidationError:
+            raise missing from None
+
+    def _check_exists(self, restaurant_ref: str) -> None:
+        field: Any = self.restaurant_field and self.bookings_table._meta.get_field(self.restaurant_field)
+        if field and field.related_model:
+            key = field.target_field
+            if not field.related_model._default_manager.filter(**{key.attname: key.to_python(restaurant_ref)}).exists():
+                raise LookupError(f"There is no restaurant {restaurant_ref!r}.")
+
     def _starts_after(self, now: datetime) -> Q:
+        """By the clock on the restaurant's wall where that is what the project stores."""
         if self.start_field:
             return Q(**{f"{self.start_field}__gt": now})
-        local = now.astimezone(self._zones()(self.venue_ref))
+        zones = self._time_zones()
+        if self.restaurant_field is None:
+            return self._later_on_the_wall(now, zones.get(self.venue_ref, self._default_timezone))
+        here: dict[str, Q] = {}
+        for restaurant_ref, zone in zones.items():
+            with suppress(LookupError):  # Settings of a restaurant that cannot be.
+                here[zone] = here.get(zone, Q()) | self._is_at(
+                    self.bookings_table, self.restaurant_field, restaurant_ref
+                )
+        later = reduce(or_, (where & self._later_on_the_wall(now, zone) for zone, where in here.items()), Q())
+        anywhere_else = ~reduce(or_, here.values(), Q()) if here else Q()
+        return later | (anywhere_else & self._later_on_the_wall(now, self._default_timezone))
+
+    def _later_on_the_wall(self, now: datetime, zone: str) -> Q:
+        try:
+            local = now.astimezone(ZoneInfo(zone))
+        except (KeyError, ValueError):  # Reported with each of its bookings.
+            local = now
         return Q(**{f"{self.date_field}__gt": local.date()}) | Q(
             **{f"{self.date_field}": local.date(), f"{self.time_field}__gt": local.time()}
         )
@@ -367,13 +437,17 @@ class ModelHost:
             "confirmed": self.confirmed_field,
         }
         columns = {key: self._column(name) for key, name in names.items() if name}
-        zone_of = self._zones() if self.date_field else None
+        zones = self._time_zones() if self.date_field else {}
         for row in rows.values("pk", *columns.values()):
-            yield self._booking(str(row["pk"]), {key: row[column] for key, column in columns.items()}, zone_of)
+            yield self._booking(str(row["pk"]), {key: row[column] for key, column in columns.items()}, zones)
 
-    def _booking(self, ref: str, row: Mapping[str, Any], zone_of: Callable[[str], ZoneInfo] | None) -> HostBooking:
-        restaurant_ref = str(row["restaurant"]) if self.restaurant_field else self.venue_ref
-        starts_at, problem = self._start(row, zone_of(restaurant_ref) if zone_of else None)
+    def _booking(self, ref: str, row: Mapping[str, Any], zones: Mapping[str, str]) -> HostBooking:
+        restaurant_ref = self.venue_ref
+        if self.restaurant_field:
+            restaurant_ref = "" if row["restaurant"] is None else str(row["restaurant"])
+        starts_at, problem = self._start(row, zones.get(restaurant_ref, self._default_timezone))
+        if not restaurant_ref:
+            problem = "The booking has no restaurant."
         status = row.get("status")
         is_confirmed = status == self.confirmed_status if self.status_field else bool(row.get("confirmed"))
         party = row["party"]
@@ -393,32 +467,35 @@ class ModelHost:
             problem=problem,
         )
 
-    def _start(self, row: Mapping[str, Any], zone: ZoneInfo | None) -> tuple[datetime, str | None]:
-        if zone is None:
-            if row["start"] is None:
-                return _NEVER, "The booking has no start."
-            return row["start"], None
+    def _start(self, row: Mapping[str, Any], timezone: str) -> tuple[datetime, str | None]:
+        if self.start_field:
+            start: datetime | None = row["start"]
+            return (start, None) if start else (_NEVER, "The booking has no start.")
         day: date | None = row["date"]
         clock: time | None = row["time"]
         if day is None or clock is None:
             return _NEVER, "The booking has no start."
         local = datetime.combine(day, clock)
         try:
+            zone = ZoneInfo(timezone)
+        except (KeyError, ValueError):
+            return local.replace(tzinfo=UTC), f"Its restaurant's time zone {timezone!r} does not exist."
+        try:
             return local_to_aware(local, zone), None
         except ValueError as error:
             return local.replace(tzinfo=zone), str(error)
 
-    def _zones(self) -> Callable[[str], ZoneInfo]:
-        """Each restaurant's time zone, by ref. One query."""
-        known = dict(VenueSettings.objects.values_list("restaurant_ref", "timezone"))
-        fallback = self.timezone or django_settings.TIME_ZONE
-        return lambda restaurant_ref: ZoneInfo(known.get(restaurant_ref, fallback))
+    @property
+    def _default_timezone(self) -> str:
+        return self.timezone or django_settings.TIME_ZONE
+
+    def _time_zones(self) -> dict[str, str]:
+        """The time zones of the restaurants that have one of their own, by ref. One query."""
+        return dict(VenueSettings.objects.values_list("restaurant_ref", "timezone"))
 
     def _tables(self, restaurant_ref: str) -> QuerySet[Any]:
-        rows = self.tables_table._default_manager.order_by("pk")
-        if self.table_restaurant_field:
-            rows = rows.filter(**{self.table_restaurant_field: restaurant_ref})
-        return rows
+        here = self._is_at(self.tables_table, self.table_restaurant_field, restaurant_ref)
+        return self.tables_table._default_manager.filter(here).order_by("pk")
 
     def _table(self, row: Any, details: Mapping[str, TableDetails]) -> Table:
         known = details.get(str(row.pk))
@@ -427,12 +504,14 @@ class ModelHost:
             given = getattr(row, self.tables_table._meta.get_field(field).attname) if field else None  # type: ignore[union-attr]
             return fallback if given is None else given
 
-        zone = value(self.table_zone_field, known.zone if known else "")
+        zone = value(self.table_zone_field, "")
+        if zone == "" and known:
+            zone = known.zone
         return Table(
             ref=str(row.pk),
             name=str(value(self.table_name_field, row.pk)),
             seats=value(self.table_seats_field, 0),
-            zone_ref=str(zone) if zone not in (None, "") else None,
+            zone_ref=str(zone) if zone != "" else None,
             min_party=value(self.table_min_party_field, (known.min_party if known else None) or 1),
             max_party=value(self.table_max_party_field, known.max_party if known else None),
             active=value(self.table_active_field, True),
@@ -444,7 +523,8 @@ class ModelHost:
                 key=row.key,
                 starts=row.starts,
                 ends=row.ends,
-                turn_times=tuple(TurnTime(max_party=turn.max_party, minutes=turn.minutes) for turn in row.turns.all()),
+                turn_times=tuple(TurnTime(max_party=turn.max_party, minutes=turn.minutes) for turn in row.turns.all())
+                or ALL_DAY.turn_times,
                 allow_overrun=row.allow_overrun,
                 buffer_before_minutes=row.buffer_before_minutes,
                 buffer_after_minutes=row.buffer_after_minutes,

@@ -3,9 +3,10 @@
 import os
 
 from example.settings import *  # noqa: F403
-from example.settings import ASSIGNMENTS, DATABASES
+from example.settings import ASSIGNMENTS, DATABASES, INSTALLED_APPS
 
 ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.MemorySink",)}
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if os.environ.get("TEST_DATABASE_NAME"):
     DATABASES["default"]["TEST"] = {"NAME": os.environ["TEST_DATABASE_NAME"]}

@@ -3,6 +3,7 @@
 Only ``ModelHost`` reads these. Refs are text, as everywhere; nothing points into the host's schema.
 """
 
+from collections.abc import Collection
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.fields import ArrayField
@@ -79,6 +80,21 @@ class AdjacentTables(models.Model):
     def __str__(self) -> str:
         return f"{self.first_table_ref} + {self.second_table_ref}"
 
+    def clean(self) -> None:
+        if self.first_table_ref == self.second_table_ref:
+            raise ValidationError({"second_table_ref": _("A table is not adjacent to itself: name another one.")})
+        if AdjacentTables.objects.filter(
+            restaurant_ref=self.restaurant_ref,
+            first_table_ref=self.second_table_ref,
+            second_table_ref=self.first_table_ref,
+        ).exists():
+            raise ValidationError({"second_table_ref": _("These two tables are adjacent already.")})
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Twice the same table is said once, by ``clean``."""
+        if self.first_table_ref != self.second_table_ref:
+            super().validate_constraints(exclude=exclude)
+
 
 class ListedJoin(models.Model):
     """Tables that may be joined whatever their adjacency, with the seats that they have together."""
@@ -98,8 +114,14 @@ class ListedJoin(models.Model):
         return f"{' + '.join(self.table_refs)}: {self.seats}"
 
     def clean(self) -> None:
-        if len(set(self.table_refs or [])) < 2:
+        refs = set(self.table_refs or [])
+        if len(refs) < 2:
             raise ValidationError({"table_refs": _("A join needs at least two different tables.")})
+        if self.max_party is not None and self.max_party < self.min_party:
+            raise ValidationError({"max_party": _("The largest party is smaller than the smallest one.")})
+        others = ListedJoin.objects.filter(restaurant_ref=self.restaurant_ref, table_refs__contains=list(refs))
+        if any(set(join.table_refs) == refs for join in others.exclude(pk=self.pk)):
+            raise ValidationError({"table_refs": _("This join is listed already.")})
 
 
 class ServiceHours(models.Model):

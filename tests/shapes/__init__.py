@@ -1,0 +1,1 @@
+"""Booking models of other shapes than the example's, for the tests of ``ModelHost``."""

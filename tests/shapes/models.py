@@ -1,0 +1,106 @@
+"""Three booking projects in one app: each shape has what the others lack."""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+
+class House(models.Model):
+    """A restaurant."""
+
+    objects: ClassVar[models.Manager["House"]] = models.Manager()
+
+    name = models.CharField(max_length=50)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Board(models.Model):
+    """A table."""
+
+    objects: ClassVar[models.Manager["Board"]] = models.Manager()
+
+    house = models.ForeignKey(House, null=True, on_delete=models.CASCADE)
+    label = models.CharField(max_length=20)
+    places = models.IntegerField(null=True)
+    room = models.CharField(max_length=20, blank=True)
+    smallest = models.IntegerField(null=True)
+    largest = models.IntegerField(null=True)
+    in_use = models.BooleanField(default=True)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Visit(models.Model):
+    """Wall-clock columns, integer stages, many-to-many tables; ordered by a column of a row that need not be there."""
+
+    objects: ClassVar[models.Manager["Visit"]] = models.Manager()
+
+    class Stage(models.IntegerChoices):
+        ASKED = 0
+        CONFIRMED = 1
+        CANCELLED = 2
+        ASKED_AGAIN = 3
+
+    house = models.ForeignKey(House, null=True, on_delete=models.CASCADE)
+    day = models.DateField(null=True)
+    hour = models.TimeField(null=True)
+    guests = models.IntegerField(null=True)
+    room = models.CharField(max_length=20, blank=True)
+    stage = models.IntegerField(choices=Stage, default=Stage.ASKED)
+    boards = models.ManyToManyField(Board, blank=True)
+
+    class Meta:
+        ordering = ["house__name"]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.hour}"
+
+
+class Stay(models.Model):
+    """UUID keys, an aware start and an end, a boolean instead of a status, a table that may be missing."""
+
+    objects: ClassVar[models.Manager["Stay"]] = models.Manager()
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    start = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    covers = models.IntegerField()
+    accepted = models.BooleanField(default=False)
+    board = models.ForeignKey(Board, null=True, on_delete=models.PROTECT)
+
+    class Meta:
+        verbose_name = "VIP stay"
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Card(models.Model):
+    """Text keys, a status in words, and a table that every booking must have."""
+
+    objects: ClassVar[models.Manager["Card"]] = models.Manager()
+
+    code = models.CharField(max_length=20, primary_key=True)
+    start = models.DateTimeField()
+    covers = models.IntegerField()
+    status = models.CharField(max_length=20, default="open")
+    board = models.ForeignKey(Board, on_delete=models.PROTECT)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Note(models.Model):
+    """Nothing but a start and a party: neither status nor tables."""
+
+    objects: ClassVar[models.Manager["Note"]] = models.Manager()
+
+    start = models.DateTimeField()
+    covers = models.IntegerField()
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -1,0 +1,524 @@
+"""ModelHost: a host from field names alone, on booking models of very different shapes."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from assignments import api
+from assignments.exceptions import InvalidBookingError
+from assignments.host import Host, Seating
+from assignments.modelhost import ALL_DAY, ModelHost
+from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
+from assignments.planning.floor import InvalidFloorError
+from example.host import ExampleHost
+from tests.shapes.hosts import CardHost, NoteHost, StayHost, VisitHost
+from tests.shapes.models import Board, Card, House, Note, Stay, Visit
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2030, 1, 17, 12, tzinfo=UTC)
+TONIGHT = datetime(2030, 1, 17, 19, tzinfo=UTC)
+STAGE = Visit.Stage
+
+
+def seating(booking: Any, *boards: Board) -> Seating:
+    return Seating(
+        booking_ref=str(booking.pk),
+        table_refs=tuple(str(board.pk) for board in boards),
+        starts_at=TONIGHT,
+        ends_at=TONIGHT + timedelta(hours=2),
+    )
+
+
+@pytest.fixture
+def house() -> House:
+    return House.objects.create(name="Anchor")
+
+
+@pytest.fixture
+def boards(house: House) -> list[Board]:
+    return [Board.objects.create(house=house, label=f"B{number}", places=4, room="bar") for number in (1, 2, 3)]
+
+
+def visit(house: House | None, **values: Any) -> Visit:
+    return Visit.objects.create(house=house, **{"day": TONIGHT.date(), "hour": time(19), "guests": 2, **values})
+
+
+@pytest.mark.parametrize("host", [VisitHost(), StayHost(), CardHost(), NoteHost(), ExampleHost()])
+def test_every_shape_is_a_host_and_names_only_fields_that_exist(host: ModelHost) -> None:
+    assert isinstance(host, Host)
+    assert host.check() == []
+
+
+class TestReading:
+    def test_a_row_becomes_a_booking(self, boards: list[Board]) -> None:
+        stay = Stay.objects.create(start=TONIGHT, until=TONIGHT + timedelta(hours=3), covers=5, accepted=True)
+        booking = StayHost().bookings([str(stay.pk)])[str(stay.pk)]
+        assert (booking.restaurant_ref, booking.starts_at, booking.party) == ("venue", TONIGHT, 5)
+        assert (booking.ends_at, booking.zone_ref) == (TONIGHT + timedelta(hours=3), None)
+        assert (booking.is_confirmed, booking.wants_table, booking.problem) == (True, True, None)
+
+    def test_a_wall_clock_is_read_in_the_restaurants_time_zone(self, house: House) -> None:
+        VenueSettings.objects.create(restaurant_ref=str(house.pk), timezone="America/New_York")
+        booking = visit(house, room="bar")
+        read = VisitHost().bookings([str(booking.pk)])[str(booking.pk)]
+        assert read.starts_at == datetime(2030, 1, 18, 0, tzinfo=UTC)
+        assert (read.restaurant_ref, read.zone_ref) == (str(house.pk), "bar")
+
+    @pytest.mark.parametrize(
+        ("stage", "wants_table", "is_confirmed"),
+        [
+            (STAGE.ASKED, True, False),
+            (STAGE.ASKED_AGAIN, True, False),
+            (STAGE.CONFIRMED, True, True),
+            (STAGE.CANCELLED, False, False),
+        ],
+    )
+    def test_the_status_says_who_wants_a_table(
+        self, house: House, stage: int, wants_table: bool, is_confirmed: bool
+    ) -> None:
+        booking = visit(house, stage=stage)
+        read = VisitHost().bookings([str(booking.pk)])[str(booking.pk)]
+        assert (read.wants_table, read.is_confirmed) == (wants_table, is_confirmed)
+
+    @pytest.mark.parametrize("host", [VisitHost(), StayHost(), CardHost(), NoteHost(), ExampleHost()])
+    @pytest.mark.parametrize("ref", ["4711", "abc", "", "not-a-uuid", str(uuid4()), "9" * 40, "-1", "1.5", "²"])
+    def test_unknown_and_malformed_refs_are_absent(self, host: ModelHost, ref: str) -> None:
+        assert host.bookings([ref]) == {}
+
+    def test_many_bookings_cost_one_query_and_one_for_time_zones(
+        self, house: House, django_assert_num_queries: Any
+    ) -> None:
+        visits = [str(visit(house).pk) for _ in range(20)]
+        stays = [str(Stay.objects.create(start=TONIGHT, covers=2).pk) for _ in range(20)]
+        with django_assert_num_queries(2):
+            assert set(VisitHost().bookings(visits)) == set(visits)
+        with django_assert_num_queries(1):
+            assert set(StayHost().bookings(stays)) == set(stays)
+
+    @pytest.mark.parametrize(
+        ("values", "problem"),
+        [
+            ({"day": date(2030, 3, 31), "hour": time(1, 30)}, "2030-03-31 01:30 does not exist in Europe/London"),
+            ({"day": None}, "no start"),
+            ({"hour": None}, "no start"),
+            ({"guests": None}, "None, not a number of covers"),
+            ({"house": None}, "no restaurant"),
+        ],
+    )
+    def test_a_row_that_cannot_be_planned_says_why_and_spares_the_others(
+        self, house: House, values: dict[str, Any], problem: str
+    ) -> None:
+        VenueSettings.objects.create(restaurant_ref=str(house.pk), timezone="Europe/London")
+        good, bad = visit(house), visit(**{"house": house, **values})
+        read = VisitHost().bookings([str(good.pk), str(bad.pk)])
+        assert read[str(good.pk)].problem is None
+        assert problem in (read[str(bad.pk)].problem or "")
+
+    def test_a_time_zone_that_does_not_exist_spoils_only_its_own_restaurant(self, house: House) -> None:
+        elsewhere = House.objects.create(name="Bell")
+        VenueSettings.objects.create(restaurant_ref=str(elsewhere.pk), timezone="Europe/Atlantis")
+        good, bad = visit(house), visit(elsewhere)
+        read = VisitHost().bookings([str(good.pk), str(bad.pk)])
+        assert read[str(good.pk)].problem is None
+        assert "'Europe/Atlantis'" in (read[str(bad.pk)].problem or "")
+        waiting = VisitHost().unassigned(after=None, limit=10, now=NOON)
+        assert [booking.ref for booking in waiting] == [str(good.pk), str(bad.pk)]
+
+    def test_a_start_that_is_null_is_a_problem(self) -> None:
+        stay = Stay.objects.create(start=None, covers=2)
+        assert "no start" in (StayHost().bookings([str(stay.pk)])[str(stay.pk)].problem or "")
+
+
+class TestUnassigned:
+    def test_only_who_waits_and_comes_later(self, house: House) -> None:
+        waiting = [
+            visit(house),
+            visit(house, stage=STAGE.ASKED_AGAIN),
+            visit(house, day=date(2030, 1, 18), hour=time(1)),
+        ]
+        visit(house, stage=STAGE.CONFIRMED)
+        visit(house, stage=STAGE.CANCELLED)
+        visit(house, hour=time(11, 59))
+        visit(house, day=date(2030, 1, 16))
+        found = VisitHost().unassigned(after=None, limit=10, now=NOON)
+        assert [booking.ref for booking in found] == [str(each.pk) for each in waiting]
+
+    def test_each_restaurants_clock_says_what_is_later(self, house: House) -> None:
+        auckland, new_york = (House.objects.create(name=name) for name in ("Auckland", "New York"))
+        VenueSettings.objects.create(restaurant_ref=str(auckland.pk), timezone="Pacific/Auckland")
+        VenueSettings.objects.create(restaurant_ref=str(new_york.pk), timezone="America/New_York")
+        # At noon in UTC it is 07:00 in New York, and 01:00 of the next day in Auckland.
+        breakfast = visit(new_york, hour=time(8))
+        over = visit(auckland, day=date(2030, 1, 18), hour=time(0, 30))
+        later = visit(auckland, day=date(2030, 1, 18), hour=time(1, 30))
+        plain = visit(house, hour=time(12, 30))
+        found = [booking.ref for booking in VisitHost().unassigned(after=None, limit=10, now=NOON)]
+        assert found == [str(breakfast.pk), str(later.pk), str(plain.pk)]
+        assert str(over.pk) not in found
+
+    @pytest.mark.parametrize("keyed_by", ["number", "uuid", "text"])
+    def test_pages_meet_every_booking_once(self, boards: list[Board], keyed_by: str) -> None:
+        host: ModelHost
+        if keyed_by == "number":
+            host, refs = NoteHost(), {str(Note.objects.create(start=TONIGHT, covers=2).pk) for _ in range(7)}
+        elif keyed_by == "uuid":
+            host, refs = StayHost(), {str(Stay.objects.create(start=TONIGHT, covers=2).pk) for _ in range(7)}
+        else:
+            host = CardHost()
+            codes = ["b", "A", "10", "9", "ä", "Z", "a"]
+            refs = {Card.objects.create(code=code, start=TONIGHT, covers=2, board=boards[0]).pk for code in codes}
+        seen: list[str] = []
+        while page := host.unassigned(after=seen[-1] if seen else None, limit=3, now=NOON):
+            assert len(page) <= 3
+            seen += [booking.ref for booking in page]
+        assert len(seen) == 7
+        assert set(seen) == refs
+
+    def test_a_page_costs_one_query(self, django_assert_num_queries: Any) -> None:
+        for _ in range(20):
+            Note.objects.create(start=TONIGHT, covers=2)
+        with django_assert_num_queries(1):
+            assert len(NoteHost().unassigned(after=None, limit=50, now=NOON)) == 20
+
+    def test_one_restaurants_bookings(self, house: House) -> None:
+        mine, _other = visit(house), visit(House.objects.create(name="Bell"))
+        found = VisitHost().unassigned(after=None, limit=10, now=NOON, restaurant_ref=str(house.pk))
+        assert [booking.ref for booking in found] == [str(mine.pk)]
+
+    @pytest.mark.parametrize("restaurant_ref", ["no-such-restaurant", "", "4711"])
+    def test_an_unknown_restaurant_has_none(self, house: House, restaurant_ref: str) -> None:
+        visit(house)
+        Note.objects.create(start=TONIGHT, covers=2)
+        for host in (VisitHost(), NoteHost(), ExampleHost()):
+            assert not host.unassigned(after=None, limit=10, now=NOON, restaurant_ref=restaurant_ref)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLocking:
+    @pytest.fixture
+    def other(self) -> Iterator[Any]:
+        """A second connection to the same database."""
+        another = connection.copy()
+        yield another
+        another.close()
+
+    def test_a_booking_that_is_being_edited_is_left_out(self, other: Any, house: House) -> None:
+        free, edited = visit(house), visit(house)
+        refs = [str(free.pk), str(edited.pk)]
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("UPDATE shapes_visit SET guests = 3 WHERE id = %s", [edited.pk])
+        with transaction.atomic():
+            assert set(VisitHost().bookings(refs, lock=True)) == {str(free.pk)}
+            assert set(VisitHost().bookings(refs)) == set(refs)
+        other.rollback()
+        with transaction.atomic():
+            assert set(VisitHost().bookings(refs, lock=True)) == set(refs)
+
+    def test_a_locked_booking_can_be_neither_edited_nor_deleted_but_its_restaurant_can(
+        self, other: Any, house: House
+    ) -> None:
+        booking = visit(house)
+        with transaction.atomic(), other.cursor() as cursor:
+            VisitHost().bookings([str(booking.pk)], lock=True)
+            cursor.execute("SELECT id FROM shapes_visit FOR NO KEY UPDATE SKIP LOCKED")
+            assert cursor.fetchall() == []
+            cursor.execute("SELECT id FROM shapes_house FOR UPDATE SKIP LOCKED")
+            assert cursor.fetchall() == [(house.pk,)]
+
+
+class TestConfirming:
+    def test_many_to_many_gets_exactly_these_tables(self, house: House, boards: list[Board]) -> None:
+        booking, neighbour = visit(house), visit(house)
+        booking.boards.set(boards[:2])
+        neighbour.boards.set(boards[:1])
+        VisitHost().on_confirmed([seating(booking, boards[1], boards[2])])
+        booking.refresh_from_db()
+        assert booking.stage == STAGE.CONFIRMED
+        assert set(booking.boards.all()) == {boards[1], boards[2]}
+        assert set(neighbour.boards.all()) == {boards[0]}
+
+    def test_a_foreign_key_gets_the_first_table(self, boards: list[Board]) -> None:
+        stays = [Stay.objects.create(start=TONIGHT, covers=2) for _ in range(2)]
+        StayHost().on_confirmed([seating(stays[0], boards[0]), seating(stays[1], boards[1], boards[2])])
+        first, second = (Stay.objects.get(pk=each.pk) for each in stays)
+        assert (first.accepted, first.board) == (True, boards[0])
+        assert (second.accepted, second.board) == (True, boards[1])
+
+    def test_text_keys_and_a_required_table(self, boards: list[Board]) -> None:
+        card = Card.objects.create(code="c-1", start=TONIGHT, covers=2, board=boards[0])
+        CardHost().on_confirmed([seating(card, boards[1])])
+        card.refresh_from_db()
+        assert (card.status, card.board) == ("confirmed", boards[1])
+
+    @pytest.mark.parametrize("bookings", [1, 40])
+    def test_it_costs_two_queries_at_most_whatever_the_number(
+        self, house: House, boards: list[Board], bookings: int, django_assert_num_queries: Any
+    ) -> None:
+        visits = [seating(visit(house), boards[0], boards[1]) for _ in range(bookings)]
+        stays = [seating(Stay.objects.create(start=TONIGHT, covers=2), boards[0]) for _ in range(bookings)]
+        with django_assert_num_queries(2):
+            VisitHost().on_confirmed(visits)
+        with django_assert_num_queries(1):
+            StayHost().on_confirmed(stays)
+
+    def test_a_booking_that_was_cancelled_meanwhile_is_named_and_nothing_is_confirmed(
+        self, house: House, boards: list[Board]
+    ) -> None:
+        good, cancelled = visit(house), visit(house, stage=STAGE.CANCELLED)
+        with pytest.raises(InvalidBookingError, match=f"confirmed: {cancelled.pk}\\."), transaction.atomic():
+            VisitHost().on_confirmed([seating(good, boards[0]), seating(cancelled, boards[1])])
+        good.refresh_from_db()
+        assert (good.stage, good.boards.count(), cancelled.boards.count()) == (STAGE.ASKED, 0, 0)
+
+    def test_a_booking_that_vanished_is_named(self, house: House, boards: list[Board]) -> None:
+        stay, note, booking = Stay(start=TONIGHT, covers=2), Note(pk=4711), Visit(pk=4711)
+        for host, gone in ((StayHost(), stay), (NoteHost(), note), (VisitHost(), booking)):
+            with pytest.raises(InvalidBookingError, match=str(gone.pk)):
+                host.on_confirmed([seating(gone, boards[0])])
+
+    def test_a_host_that_stores_nothing_accepts(self, boards: list[Board]) -> None:
+        note = Note.objects.create(start=TONIGHT, covers=2)
+        NoteHost().on_confirmed([seating(note, boards[0])])
+        assert not NoteHost().bookings([str(note.pk)])[str(note.pk)].is_confirmed
+
+
+class TestReleasing:
+    def test_it_waits_again_without_tables(self, house: House, boards: list[Board]) -> None:
+        booking = visit(house, stage=STAGE.CONFIRMED)
+        booking.boards.set(boards)
+        stay = Stay.objects.create(start=TONIGHT, covers=2, accepted=True, board=boards[0])
+        VisitHost().on_released([str(booking.pk)])
+        StayHost().on_released([str(stay.pk)])
+        booking.refresh_from_db()
+        stay.refresh_from_db()
+        assert (booking.stage, booking.boards.count()) == (STAGE.ASKED, 0)
+        assert (stay.accepted, stay.board) == (False, None)
+
+    def test_a_required_table_stays_until_the_next_is_chosen(self, boards: list[Board]) -> None:
+        card = Card.objects.create(code="c-1", start=TONIGHT, covers=2, board=boards[0], status="confirmed")
+        CardHost().on_released([card.pk])
+        card.refresh_from_db()
+        assert (card.status, card.board) == ("open", boards[0])
+
+    def test_what_the_project_has_cancelled_stays_as_it_is(self, house: House, boards: list[Board]) -> None:
+        booking = visit(house, stage=STAGE.CANCELLED)
+        booking.boards.set(boards[:1])
+        VisitHost().on_released([str(booking.pk)])
+        booking.refresh_from_db()
+        assert (booking.stage, list(booking.boards.all())) == (STAGE.CANCELLED, boards[:1])
+
+    def test_tables_are_forgotten_where_the_project_itself_set_the_booking_back(
+        self, house: House, boards: list[Board]
+    ) -> None:
+        booking = visit(house, stage=STAGE.ASKED_AGAIN)
+        booking.boards.set(boards[:1])
+        VisitHost().on_released([str(booking.pk)])
+        booking.refresh_from_db()
+        assert (booking.stage, booking.boards.count()) == (STAGE.ASKED_AGAIN, 0)
+
+    def test_unknown_and_malformed_refs_are_passed_over(self) -> None:
+        for host in (VisitHost(), StayHost(), CardHost(), NoteHost()):
+            host.on_released(["4711", "abc", str(uuid4())])
+
+    def test_it_costs_two_queries_at_most(
+        self, house: House, boards: list[Board], django_assert_max_num_queries: Any
+    ) -> None:
+        refs = [str(visit(house, stage=STAGE.CONFIRMED).pk) for _ in range(20)]
+        with django_assert_max_num_queries(2):
+            VisitHost().on_released(refs)
+
+
+class TestFloor:
+    def test_a_venue_for_which_nothing_is_configured_can_be_planned(self, boards: list[Board]) -> None:
+        floor = NoteHost().floor("venue")
+        assert [(table.name, table.seats, table.min_party, table.active) for table in floor.tables] == [
+            ("B1", 4, 1, True),
+            ("B2", 4, 1, True),
+            ("B3", 4, 1, True),
+        ]
+        assert (floor.services, floor.timezone) == ((ALL_DAY,), "UTC")
+        assert ALL_DAY.allow_overrun
+
+    def test_what_the_host_says_wins_over_what_we_keep(self, house: House, boards: list[Board]) -> None:
+        Board.objects.filter(pk=boards[1].pk).update(room="", smallest=3, largest=4, in_use=False)
+        for board in boards:
+            TableDetails.objects.create(
+                restaurant_ref=str(house.pk), table_ref=str(board.pk), zone="hall", min_party=2, max_party=9
+            )
+        first, second, _third = VisitHost().floor(str(house.pk)).tables
+        assert (first.zone_ref, first.min_party, first.max_party, first.active) == ("bar", 2, 9, True)
+        assert (second.zone_ref, second.min_party, second.max_party, second.active) == ("hall", 3, 4, False)
+
+    def test_what_we_keep_completes_it(self, house: House, boards: list[Board]) -> None:
+        ref = str(house.pk)
+        one, two, three = (str(board.pk) for board in boards)
+        VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Madrid", outside_service_minutes=30)
+        AdjacentTables.objects.create(restaurant_ref=ref, first_table_ref=one, second_table_ref=two)
+        ListedJoin.objects.create(restaurant_ref=ref, table_refs=[two, three], seats=6, min_party=5)
+        dinner = ServiceHours.objects.create(
+            restaurant_ref=ref, key="dinner", starts=time(18), ends=time(23), weekdays=[4, 5], buffer_after_minutes=10
+        )
+        TurnMinutes.objects.create(service=dinner, max_party=4, minutes=100)
+        floor = VisitHost().floor(ref)
+        assert (floor.timezone, floor.outside_service_minutes) == ("Europe/Madrid", 30)
+        assert floor.adjacent == frozenset({frozenset({one, two})})
+        assert [(join.table_refs, join.seats, join.min_party) for join in floor.joins] == [
+            (frozenset({two, three}), 6, 5)
+        ]
+        (service,) = floor.services
+        assert (service.key, service.turn_minutes(2), service.weekdays) == ("dinner", 100, frozenset({4, 5}))
+
+    def test_a_service_without_turn_times_has_the_documented_ones(self, house: House) -> None:
+        ServiceHours.objects.create(restaurant_ref=str(house.pk), key="lunch", starts=time(12), ends=time(15))
+        (service,) = VisitHost().floor(str(house.pk)).services
+        assert service.turn_times == ALL_DAY.turn_times
+
+    def test_rows_about_a_table_that_the_project_has_deleted_are_passed_over(
+        self, house: House, boards: list[Board]
+    ) -> None:
+        ref = str(house.pk)
+        one, two, three = (str(board.pk) for board in boards)
+        for first, second in ((one, two), (two, three)):
+            AdjacentTables.objects.create(restaurant_ref=ref, first_table_ref=first, second_table_ref=second)
+        ListedJoin.objects.create(restaurant_ref=ref, table_refs=[one, three], seats=6)
+        boards[2].delete()
+        floor = VisitHost().floor(ref)
+        assert floor.adjacent == frozenset({frozenset({one, two})})
+        assert not floor.joins
+
+    def test_a_table_without_seats_is_named(self, house: House, boards: list[Board]) -> None:
+        Board.objects.filter(pk=boards[0].pk).update(places=None)
+        with pytest.raises(InvalidFloorError, match=f"table '{boards[0].pk}' has 0 seats"):
+            VisitHost().floor(str(house.pk))
+
+    @pytest.mark.parametrize("host", [VisitHost(), ExampleHost(), NoteHost()])
+    @pytest.mark.parametrize("ref", ["abc", "", "²", "9" * 40])
+    def test_a_restaurant_that_cannot_be_is_not_found(self, host: ModelHost, ref: str) -> None:
+        with pytest.raises(LookupError, match=f"no restaurant '{ref}'"):
+            host.floor(ref)
+
+    def test_it_costs_seven_queries_at_most(self, house: House, boards: list[Board]) -> None:
+        ref = str(house.pk)
+        for key in ("lunch", "dinner"):
+            service = ServiceHours.objects.create(restaurant_ref=ref, key=key, starts=time(12), ends=time(15))
+            TurnMinutes.objects.create(service=service, max_party=4, minutes=100)
+        with CaptureQueriesContext(connection) as captured:
+            VisitHost().floor(ref)
+        assert len(captured) <= 7
+
+
+class TestFingerprint:
+    def test_every_change_that_matters_changes_it(self, house: House, boards: list[Board]) -> None:
+        host, ref = VisitHost(), str(house.pk)
+        one, two = (str(board.pk) for board in boards[:2])
+
+        def add_turn() -> None:
+            TurnMinutes.objects.create(service=ServiceHours.objects.get(), max_party=4, minutes=90)
+
+        changes: list[Callable[[], object]] = [
+            lambda: Board.objects.filter(pk=boards[0].pk).update(places=6),
+            lambda: Board.objects.filter(pk=boards[2].pk).delete(),
+            lambda: Board.objects.create(house=house, label="B4", places=2),
+            lambda: VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Madrid"),
+            lambda: VenueSettings.objects.update(outside_service_minutes=10),
+            lambda: TableDetails.objects.create(restaurant_ref=ref, table_ref=one, zone="bar"),
+            lambda: AdjacentTables.objects.create(restaurant_ref=ref, first_table_ref=one, second_table_ref=two),
+            lambda: ListedJoin.objects.create(restaurant_ref=ref, table_refs=[one, two], seats=7),
+            lambda: ListedJoin.objects.update(seats=8),
+            lambda: ServiceHours.objects.create(restaurant_ref=ref, starts=time(18), ends=time(23)),
+            add_turn,
+            lambda: TurnMinutes.objects.update(minutes=95),
+            lambda: AdjacentTables.objects.all().delete(),
+        ]
+        seen = [host.floor_fingerprint(ref)]
+        for change in changes:
+            change()
+            seen.append(host.floor_fingerprint(ref))
+        assert len(set(seen)) == len(changes) + 1
+
+    def test_it_costs_one_query_and_other_restaurants_do_not_matter(
+        self, house: House, boards: list[Board], django_assert_num_queries: Any
+    ) -> None:
+        host, ref = VisitHost(), str(house.pk)
+        with django_assert_num_queries(1):
+            before = host.floor_fingerprint(ref)
+        Board.objects.create(house=House.objects.create(name="Bell"), label="X", places=2)
+        VenueSettings.objects.create(restaurant_ref="another", timezone="Europe/Madrid")
+        assert host.floor_fingerprint(ref) == before
+
+
+class TestStaff:
+    def test_labels_keep_the_ref_as_it_is(self) -> None:
+        assert ExampleHost().label("12") == "Booking 12"
+        assert CardHost().label("Ab-12") == "Card Ab-12"
+        assert StayHost().label("x") == "VIP stay x"
+
+    def test_the_admin_page_if_there_is_one(self) -> None:
+        assert ExampleHost().admin_url("12") == "/admin/example/booking/12/change/"
+        assert VisitHost().admin_url("12") is None
+
+    @pytest.mark.parametrize(
+        ("attributes", "problem"),
+        [
+            ({"booking_model": "shapes.Nothing"}, "'shapes.Nothing': there is no such model"),
+            ({"table_model": ""}, "table_model is ''"),
+            ({"party_field": "heads"}, "party_field is 'heads'"),
+            ({"table_seats_field": "chairs"}, "table_seats_field is 'chairs'"),
+            ({"date_field": None}, "start_field, or date_field and time_field"),
+            ({"tables_field": "guests"}, "tables_field is 'guests'"),
+            ({"tables_field": "house"}, "tables_field is 'house'"),
+        ],
+    )
+    def test_a_wrong_name_is_found_by_the_check(self, attributes: dict[str, Any], problem: str) -> None:
+        found = type("WrongHost", (VisitHost,), attributes)().check()
+        assert [each.id for each in found] == ["assignments.E006"]
+        assert problem in found[0].msg
+        assert "WrongHost" in (found[0].hint or "")
+
+    @pytest.mark.parametrize(
+        ("row", "field"),
+        [
+            (VenueSettings(restaurant_ref="1", timezone="Europe/Atlantis"), "timezone"),
+            (TableDetails(restaurant_ref="1", table_ref="1", min_party=4, max_party=2), "max_party"),
+            (AdjacentTables(restaurant_ref="1", first_table_ref="1", second_table_ref="1"), "second_table_ref"),
+            (ListedJoin(restaurant_ref="1", table_refs=["1", "1"], seats=4), "table_refs"),
+            (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, min_party=6, max_party=5), "max_party"),
+            (ListedJoin(restaurant_ref="1", table_refs=["8", "7"], seats=4), "table_refs"),
+            (AdjacentTables(restaurant_ref="1", first_table_ref="8", second_table_ref="7"), "second_table_ref"),
+        ],
+    )
+    def test_what_makes_no_sense_cannot_be_entered(self, row: Any, field: str) -> None:
+        ListedJoin.objects.create(restaurant_ref="1", table_refs=["7", "8"], seats=6)
+        AdjacentTables.objects.create(restaurant_ref="1", first_table_ref="7", second_table_ref="8")
+        with pytest.raises(ValidationError) as refused:
+            row.full_clean()
+        assert list(refused.value.message_dict) == [field]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("shape", ["Visit", "Stay", "Card", "Note"])
+def test_the_whole_way_in_each_shape(shape: str, house: House, boards: list[Board], settings: Any) -> None:
+    made: Callable[[], Any] = {
+        "Visit": lambda: visit(house),
+        "Stay": lambda: Stay.objects.create(start=TONIGHT, covers=2),
+        "Card": lambda: Card.objects.create(code="c-1", start=TONIGHT, covers=2, board=boards[2]),
+        "Note": lambda: Note.objects.create(start=TONIGHT, covers=2),
+    }[shape]
+    settings.ASSIGNMENTS = {"HOST": f"tests.shapes.hosts.{shape}Host"}
+    booking = made()
+    ref = str(booking.pk)
+    (table_ref,) = api.assign_now(booking_ref=ref).table_refs
+    booking.refresh_from_db()
+    if shape == "Visit":
+        assert [str(board.pk) for board in booking.boards.all()] == [table_ref]
+    elif shape != "Note":  # which stores no tables
+        assert str(booking.board_id) == table_ref
+    assert api.explain(booking_ref=ref).state == "confirmed"
