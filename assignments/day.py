@@ -17,6 +17,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
 from assignments.settlement import Settlement
 from assignments.snapshots import occupied_during, seating_request
+from assignments.success import success_of
 
 
 class DayPlan:
@@ -41,7 +42,11 @@ class DayPlan:
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
         decisions, milliseconds = plan_requests(
-            requests, floor=floor, occupied=occupied_during(requests, floor), now=self.settlement.now
+            requests,
+            floor=floor,
+            occupied=occupied_during(requests, floor),
+            now=self.settlement.now,
+            success=success_of(self.restaurant_ref),
         )
         for assignment, _booking in plannable:
             ref = assignment.booking_ref
@@ -124,11 +129,16 @@ class DayPlan:
 
 
 def plan_requests(
-    requests: Sequence[SeatingRequest], *, floor: Floor, occupied: tuple[Occupied, ...], now: datetime
+    requests: Sequence[SeatingRequest],
+    *,
+    floor: Floor,
+    occupied: tuple[Occupied, ...],
+    now: datetime,
+    success: Mapping[str, float],
 ) -> tuple[Mapping[str, Decision], Mapping[str, float]]:
     """Decide requests of one restaurant-day together: decisions and planning milliseconds, by booking ref."""
     rules = conf.settings().rules()
-    evening = EveningPlanner(floor=floor, occupied=occupied, rules=rules, now=now)
+    evening = EveningPlanner(floor=floor, occupied=occupied, rules=rules, now=now, success=success)
     milliseconds = {}
     for request in in_order(requests, floor=floor, rules=rules):
         started = time.perf_counter()

@@ -17,6 +17,7 @@ from assignments.planning.floor import Floor, InvalidFloorError
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
 from assignments.snapshots import occupied_during, seating_request
+from assignments.success import success_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +97,8 @@ def _decisions(
     planner: str, floor: Floor, occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest], now: datetime
 ) -> Sequence[Decision]:
     if planner == V3:
-        decisions, _milliseconds = plan_requests(requests, floor=floor, occupied=occupied, now=now)
+        decisions, _milliseconds = plan_requests(
+            requests, floor=floor, occupied=occupied, now=now, success=success_of(floor.restaurant_ref)
+        )
         return list(decisions.values())
     return router().planner(planner).preview(Preview(floor=floor, occupied=occupied, requests=tuple(requests), now=now))

@@ -11,6 +11,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.window import SeatingWindow, seating_window
+from assignments.success import success_of
 
 
 def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
@@ -55,4 +56,5 @@ def snapshot_of(
         request=request,
         now=now,
         rules=conf.settings().rules(),
+        success=success_of(booking.restaurant_ref),
     )

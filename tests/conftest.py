@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from assignments import conf, events, floors
+from assignments import conf, events, floors, success
 
 
 @pytest.fixture(autouse=True)
@@ -14,5 +14,6 @@ def _fresh_process_state() -> Iterator[None]:
     events.flush(timeout_seconds=5)
     events.MemorySink.events.clear()
     floors.forget()
+    success.forget()
     conf.settings.cache_clear()
     conf.load.cache_clear()

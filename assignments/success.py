@@ -1,0 +1,48 @@
+"""How well seatings at each table have held: the evidence behind the strategy ``historical_success``."""
+
+import time
+from collections.abc import Mapping
+
+from django.db import connection
+
+DAYS = 90
+MIN_SEATINGS = 20
+"""A table with fewer seatings than this has no record worth weighing: it stays neutral."""
+KEPT_SECONDS = 600.0
+
+_kept: dict[str, tuple[float, Mapping[str, float]]] = {}
+
+_QUERY = """
+SELECT table_ref, avg((tried.id = last_of.id AND assignment.state = 'confirmed')::int)::float
+  FROM assignments_attempt AS tried
+  JOIN assignments_assignment AS assignment ON assignment.id = tried.assignment_id
+  JOIN LATERAL (SELECT max(id) AS id FROM assignments_attempt AS other
+                 WHERE other.assignment_id = tried.assignment_id AND other.outcome = 'confirmed') AS last_of ON true
+ CROSS JOIN unnest(tried.table_refs) AS table_ref
+ WHERE assignment.restaurant_ref = %s AND tried.outcome = 'confirmed' AND tried.at > now() - %s * interval '1 day'
+   AND assignment.state <> 'cancelled'
+ GROUP BY table_ref
+HAVING count(*) >= %s
+"""
+
+
+def success_of(restaurant_ref: str) -> Mapping[str, float]:
+    """The share (0..1) of the last 90 days' seatings at each table that were not undone, by table ref.
+
+    Undone: moved by staff, edited away, or freed because the table broke; a guest's cancellation says nothing about the
+    table. One query, kept in this process for ten minutes.
+    """
+    now = time.monotonic()
+    kept = _kept.get(restaurant_ref)
+    if kept and now - kept[0] < KEPT_SECONDS:
+        return kept[1]
+    with connection.cursor() as cursor:
+        cursor.execute(_QUERY, [restaurant_ref, DAYS, MIN_SEATINGS])
+        success = dict(cursor.fetchall())
+    _kept[restaurant_ref] = (now, success)
+    return success
+
+
+def forget() -> None:
+    """Start afresh, for tests."""
+    _kept.clear()

@@ -1,0 +1,218 @@
+"""Around the coordinator: checks, outbox, reconciling, history of success."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.core.management import CommandError, call_command
+from django.db import transaction
+
+from assignments import api, outbox, signals, success
+from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State
+from assignments.reconcile import reconcile
+from tests.assignments.conftest import HOST_PATH, TheHost, run_all
+
+
+class Halfway:
+    """A host that was not finished."""
+
+    def bookings(self, refs: Any, *, lock: bool = False) -> dict[str, Any]:
+        return {"anything": object()}
+
+
+class Stubborn(TheHost):
+    def __init__(self) -> None:
+        raise RuntimeError("no connection to the till")
+
+
+class Forgetful(TheHost):
+    def bookings(self, refs: Any, *, lock: bool = False) -> Any:
+        raise KeyError("every ref")
+
+
+class Inventive(TheHost):
+    def bookings(self, refs: Any, *, lock: bool = False) -> Any:
+        return {ref: object() for ref in refs}
+
+
+class TestChecks:
+    @pytest.mark.parametrize(
+        ("given", "check", "named"),
+        [
+            ({}, "assignments.E001", "HOST"),
+            ({"HOST": HOST_PATH, "MAX_PARALEL": 3}, "assignments.E001", "MAX_PARALEL"),
+            ({"HOST": HOST_PATH, "MAX_PARALLEL": 0}, "assignments.E001", "between 1 and 20, not 0"),
+            ({"HOST": HOST_PATH, "MAX_PARALLEL": 21}, "assignments.E001", "not 21"),
+            ({"HOST": HOST_PATH, "MAX_PARALLEL": "3"}, "assignments.E001", "whole number, not '3'"),
+            ({"HOST": HOST_PATH, "MAX_PARALLEL": True}, "assignments.E001", "not True"),
+            ({"HOST": HOST_PATH, "RETRY_BASE_SECONDS": -1}, "assignments.E001", "RETRY_BASE_SECONDS"),
+            ({"HOST": HOST_PATH, "WEIGHTS": {"luck": 1}}, "assignments.E001", "luck"),
+            ({"HOST": HOST_PATH, "WEIGHTS": {"adjacency": -1}}, "assignments.E001", "adjacency"),
+            ({"HOST": HOST_PATH, "EVENT_SINKS": "one.sink"}, "assignments.E001", "EVENT_SINKS"),
+            ({"HOST": "Host"}, "assignments.E001", "dotted path"),
+            ({"HOST": "nowhere.Host"}, "assignments.E002", "nowhere.Host"),
+            ({"HOST": HOST_PATH, "ROUTER": "nowhere.Router"}, "assignments.E002", "nowhere.Router"),
+            ({"HOST": HOST_PATH, "EVENT_SINKS": ["nowhere.Sink"]}, "assignments.E002", "nowhere.Sink"),
+            ({"HOST": f"{__name__}.Stubborn"}, "assignments.E002", "RuntimeError"),
+            ({"HOST": f"{__name__}.Halfway"}, "assignments.E003", "unassigned"),
+        ],
+    )
+    def test_each_wrong_setting_is_named(self, settings: Any, given: dict[str, Any], check: str, named: str) -> None:
+        settings.ASSIGNMENTS = given
+        found = checks.run_checks(tags=["assignments"])
+        assert [each.id for each in found] == [check]
+        assert named in str(found[0].msg)
+        assert found[0].hint
+
+    def test_a_setting_that_is_no_dict_is_named(self, settings: Any) -> None:
+        settings.ASSIGNMENTS = ["HOST"]
+        assert [each.id for each in checks.run_checks(tags=["assignments"])] == ["assignments.E001"]
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize(("host", "named"), [("Forgetful", "KeyError"), ("Inventive", "does not exist")])
+    def test_a_host_that_answers_wrongly_is_named(self, settings: Any, host: str, named: str) -> None:
+        settings.ASSIGNMENTS = {"HOST": f"{__name__}.{host}"}
+        found = [each for each in checks.run_checks(databases=["default"]) if each.id == "assignments.E005"]
+        assert len(found) == 1
+        assert named in str(found[0].msg)
+
+    def test_another_database_is_named(self, settings: Any, monkeypatch: Any) -> None:
+        from django.db import connections
+
+        monkeypatch.setattr(connections["default"], "vendor", "sqlite")
+        assert "assignments.E004" in [each.id for each in checks.run_checks(tags=["assignments"])]
+
+    def test_the_examples_settings_pass(self) -> None:
+        assert checks.run_checks(tags=["assignments"]) == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOutbox:
+    def test_each_state_that_lasts_is_told_once(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        run_all()
+        api.booking_cancelled(booking_ref="B1")
+        result = outbox.deliver()
+        assert (result.delivered, result.refused, result.waiting) == (2, 0, 0)
+        assert [message.topic for message in host.delivered] == [
+            "booking.assignment_state.confirmed",
+            "booking.assignment_state.cancelled",
+        ]
+        assert host.delivered[0].payload["previous"] == "created"
+        assert outbox.deliver().delivered == 0
+
+    def test_a_refused_message_waits_and_the_others_go_on(self, host: TheHost, tonight: datetime) -> None:
+        for ref in ("B1", "B2"):
+            host.book(ref, starts_at=tonight)
+        run_all()
+        host.raises["deliver"] = RuntimeError("Canary Guest has no phone")
+        host.raises_for = {"B1"}
+        with pytest.raises(CommandError) as partly:
+            call_command("deliver_outbox")
+        assert partly.value.returncode == 1
+        assert [message.booking_ref for message in host.delivered] == ["B2"]
+        waiting = OutboxMessage.objects.get(delivered_at__isnull=True)
+        assert (waiting.booking_ref, waiting.attempts, waiting.last_error) == ("B1", 1, "RuntimeError")
+        assert waiting.due_at > datetime.now(UTC)
+        host.raises.clear()
+        OutboxMessage.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        call_command("deliver_outbox")
+        assert not OutboxMessage.objects.filter(delivered_at__isnull=True).exists()
+
+    def test_a_rolled_back_decision_tells_nobody(self, host: TheHost, tonight: datetime) -> None:
+        heard: list[str] = []
+
+        def listen(sender: Any, booking_ref: str, state: str, **kwargs: Any) -> None:
+            heard.append(f"{booking_ref} {state}")
+
+        signals.state_changed.connect(listen)
+        try:
+            host.book("B1", starts_at=tonight)
+            run_all()
+            assert heard == ["B1 confirmed"]
+            with pytest.raises(RuntimeError), transaction.atomic():
+                api.booking_cancelled(booking_ref="B1")
+                raise RuntimeError("rolled back")
+            assert heard == ["B1 confirmed"]
+        finally:
+            signals.state_changed.disconnect(listen)
+        assert OutboxMessage.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+class TestReconcile:
+    def problems(self, *, dry_run: bool = False) -> dict[str, str]:
+        return {found.booking_ref: found.problem for found in reconcile(dry_run=dry_run)}
+
+    def test_what_the_host_did_silently_is_found_and_mended(self, host: TheHost, tonight: datetime) -> None:
+        for number, ref in enumerate(("gone", "cancelled", "edited", "fine", "revived", "bare")):
+            host.book(ref, starts_at=tonight + timedelta(days=number))
+        run_all()
+        api.booking_cancelled(booking_ref="revived")
+        del host.rows["gone"]
+        host.edit("cancelled", wants_table=False)
+        host.edit("edited", party=4)
+        host.edit("revived", is_confirmed=False)
+        Allocation.objects.filter(booking_ref="bare").delete()
+        host.book("new", starts_at=tonight + timedelta(days=9))
+        orphan = Allocation.objects.get(booking_ref="fine")
+        orphan.pk, orphan.booking_ref, orphan.table_ref = None, "orphan", "T3"
+        orphan.save()
+        expected = {"gone", "cancelled", "edited", "revived", "bare", "new", "orphan"}
+        before = list(Allocation.objects.order_by("pk").values())
+        assert set(self.problems(dry_run=True)) == expected
+        assert list(Allocation.objects.order_by("pk").values()) == before
+        assert set(self.problems()) == expected
+        run_all()
+        assert self.problems() == {}
+        states = dict(Assignment.objects.values_list("booking_ref", "state"))
+        assert (states["gone"], states["cancelled"]) == (State.CANCELLED, State.CANCELLED)
+        assert {states[ref] for ref in ("edited", "fine", "revived", "bare", "new")} == {State.CONFIRMED}
+        assert not Allocation.objects.filter(booking_ref__in=["gone", "cancelled", "orphan"]).exists()
+
+    def test_the_command_reports(self, host: TheHost, tonight: datetime, capsys: Any) -> None:
+        host.book("B1", starts_at=tonight)
+        call_command("reconcile_assignments", "--dry-run")
+        assert "B1: waits in the host, unknown here -> would be: requested" in capsys.readouterr().out
+        call_command("reconcile_assignments", "--json")
+        assert '"booking_ref": "B1"' in capsys.readouterr().out
+        call_command("reconcile_assignments")
+        assert "Host and ledger agree." in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSuccess:
+    def test_a_table_from_which_guests_are_moved_away_counts_less(
+        self, host: TheHost, tonight: datetime, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(success, "MIN_SEATINGS", 2)
+        for number in range(4):
+            host.book(f"B{number}", starts_at=tonight + timedelta(days=number))
+        run_all()
+        success.forget()
+        assert success.success_of("R1") == {"T4": 1.0}
+        api.assign(booking_ref="B0", table_refs=["T1"], actor="staff:7")
+        api.booking_cancelled(booking_ref="B1")
+        success.forget()
+        assert success.success_of("R1") == {"T4": pytest.approx(2 / 3)}
+
+    def test_too_few_seatings_are_no_record_and_the_answer_is_kept(
+        self, host: TheHost, tonight: datetime, django_assert_num_queries: Any
+    ) -> None:
+        host.book("B1", starts_at=tonight)
+        run_all()
+        success.forget()
+        with django_assert_num_queries(1):
+            assert success.success_of("R1") == {}
+            assert success.success_of("R1") == {}
+
+    def test_it_reaches_the_decision(self, host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
+        from assignments.testing import a_floor, a_table
+
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+        host.book("B1", starts_at=tonight, party=4)
+        monkeypatch.setitem(success._kept, "R1", (float("inf"), {"T1": 0.0, "T2": 1.0}))
+        assert run_all()["B1"].table_refs == ("T2",)
+        breakdown = Attempt.objects.get().decision["plans"][0]["breakdown"]
+        assert breakdown["historical_success"] > 0
