@@ -29,7 +29,8 @@ lint: $(STAMP)  ## Format, lint, types, import contracts, migrations, deployment
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	ENVIRONMENT=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
-		ALLOWED_HOSTS=booking.test FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
+		ALLOWED_HOSTS=booking.test \
+		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 test: lint  ## Lint, and all tests on PostgreSQL.
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

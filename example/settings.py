@@ -31,14 +31,18 @@ def _boolean(name: str, default: bool) -> bool:
 def _whole_number(name: str, default: int) -> int | str:
     """A text that is no number is left as it is: the system check of the setting names it."""
     text = os.environ.get(name, "").strip()
-    return int(text) if text.isdigit() else text or default
+    return int(text) if text.isdecimal() else text or default
 
 
 DEBUG = _boolean("DEBUG", IS_DEV)
 SECRET_KEY = os.environ.get("SECRET_KEY") or (secrets.token_urlsafe(50) if IS_DEV else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured(f"SECRET_KEY is required where ENVIRONMENT is {ENVIRONMENT}.")
-ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if IS_DEV else "").split(",")
+ALLOWED_HOSTS = [name for part in os.environ.get("ALLOWED_HOSTS", "").split(",") if (name := part.strip())]
+if not ALLOWED_HOSTS:
+    if not IS_DEV:
+        raise ImproperlyConfigured(f"ALLOWED_HOSTS is required where ENVIRONMENT is {ENVIRONMENT}.")
+    ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 
 def _database() -> dict[str, Any]:
@@ -48,8 +52,12 @@ def _database() -> dict[str, Any]:
         return {"ENGINE": "example.embedded", "NAME": os.environ.get("DATABASE_NAME") or "booking"}
     try:
         given = psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from error
+    except psycopg.ProgrammingError:
+        # What PostgreSQL's library says about it quotes it, password and all.
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read; write postgresql://user:password@host:port/database, "
+            "with reserved characters percent-encoded."
+        ) from None
     port = str(given.pop("port", "") or "")
     options: dict[str, Any] = dict(given)
     database = {

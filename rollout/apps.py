@@ -1,6 +1,9 @@
 """The Django app ``rollout``."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -11,3 +14,18 @@ class RolloutConfig(AppConfig):
 
     def ready(self) -> None:
         from rollout import checks, events  # noqa: F401  (registers checks and event types)
+
+        # Sent for each app that has models; the first one is enough to refuse.
+        pre_migrate.connect(_refuse_local_database, dispatch_uid="rollout.remote")
+
+
+def _refuse_local_database(using: str, **kwargs: Any) -> None:
+    """``migrate --skip-checks`` must not get past the policy either."""
+    from django.conf import settings
+    from django.core.management import CommandError
+
+    from rollout import conf, remote
+
+    problem = remote.objection(settings.DATABASES[using], conf.settings().ENVIRONMENT)
+    if problem:
+        raise CommandError(problem, returncode=2)

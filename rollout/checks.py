@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings as django_settings
 from django.core import checks
 from django.db import connection
 from django.utils.module_loading import import_string
 from waffle import get_waffle_switch_model
 
-from rollout import conf, flags
+from rollout import conf, flags, remote
 
 
 @checks.register("rollout")
@@ -59,6 +60,15 @@ def check_variables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
             )
         ]
     return []
+
+
+@checks.register("rollout")
+def check_remote(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E006: in staging or production the tables would be on a local, embedded or TLS-less database."""
+    if conf.problems():
+        return []
+    problem = remote.objection(django_settings.DATABASES["default"], conf.settings().ENVIRONMENT)
+    return [checks.Error(problem, hint="Set DATABASE_URL, with sslmode=require.", id="rollout.E006")] if problem else []
 
 
 @checks.register(checks.Tags.database, "rollout")

@@ -18,6 +18,7 @@ from django.core.signals import setting_changed
 
 NAME = "ROLLOUT"
 ENVIRONMENTS = ("dev", "staging", "production")
+REMOTE_ENVIRONMENTS = frozenset({"staging", "production"})
 
 KILL_VARIABLE = "ASSIGNMENT_PIPELINE_KILL"
 V3_VARIABLE = "FEATURE_ASSIGNMENT_PIPELINE_V3"

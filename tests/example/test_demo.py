@@ -61,7 +61,7 @@ class TestDemo:
         assert json.loads(out)["bookings"] == 0
 
     def test_it_is_refused_outside_development(self) -> None:
-        code, _out, err = processes.run("demo", ENVIRONMENT="staging", SECRET_KEY="x" * 50)
+        code, _out, err = processes.run("demo", ENVIRONMENT="staging", SECRET_KEY="x" * 50, ALLOWED_HOSTS="a.test")
         assert code == 2
         assert "staging" in err
 

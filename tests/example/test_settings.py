@@ -1,0 +1,199 @@
+"""The example's settings and its embedded database, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+DEPLOYED = {"ENVIRONMENT": "production", "SECRET_KEY": "s3cr3t-" + "kYx7Qw9ZrT" * 6, "ALLOWED_HOSTS": "booking.test"}
+URL = "postgresql://planner:p%40ss@db.example:5432/booking?sslmode=require"
+
+
+def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """Python in the project, with these variables and none of the developer's."""
+    environ = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "example.settings", **variables}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=PROJECT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
+    process = start(*arguments, **variables)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def setting(expression: str, **variables: str) -> Any:
+    """What the expression is in ``example.settings`` under these variables."""
+    code, out, err = run(
+        "-c", f"import json; from example.settings import *; print(json.dumps({expression}))", **variables
+    )
+    assert code == 0, err
+    return json.loads(out)
+
+
+def refusal(**variables: str) -> str:
+    """What the settings say when they refuse these variables: all that a process prints."""
+    code, out, err = run("-c", "import example.settings", **variables)
+    assert code == 1
+    assert "ImproperlyConfigured" in err
+    return out + err
+
+
+class TestDatabase:
+    def test_without_a_url_it_is_the_embedded_one(self) -> None:
+        assert setting("DATABASES['default']") == {"ENGINE": "example.embedded", "NAME": "booking"}
+
+    def test_a_url_is_taken_apart(self) -> None:
+        database = setting("DATABASES['default']", DATABASE_URL=URL)
+        assert database["ENGINE"] == "django.db.backends.postgresql"
+        assert {key: database[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")} == {
+            "NAME": "booking",
+            "USER": "planner",
+            "PASSWORD": "p@ss",
+            "HOST": "db.example",
+            "PORT": "5432",
+        }
+        assert database["OPTIONS"] == {"sslmode": "require"}
+        assert "DISABLE_SERVER_SIDE_CURSORS" not in database
+
+    def test_a_transaction_pooler_gets_nothing_that_belongs_to_a_session(self) -> None:
+        database = setting("DATABASES['default']", DATABASE_URL=URL.replace("5432", "6543"))
+        assert database["OPTIONS"] == {"sslmode": "require", "prepare_threshold": None}
+        assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
+
+    @pytest.mark.parametrize("variables", [{}, {"DATABASE_URL": URL}], ids=["embedded", "url"])
+    def test_the_name_can_be_another(self, variables: dict[str, str]) -> None:
+        database = setting("DATABASES['default']", DATABASE_NAME="another", **variables)
+        assert database["NAME"] == "another"
+        assert "dbname" not in database.get("OPTIONS", {})
+
+    @pytest.mark.parametrize(
+        "url", ["mysql://planner:hunter2@db/booking", "postgresql://planner:hunter2@db/x?nonsense=1", "hunter2"]
+    )
+    def test_one_that_cannot_be_read_is_refused_without_its_password(self, url: str) -> None:
+        said = refusal(DATABASE_URL=url)
+        assert "postgresql://user:password@host:port/database" in said
+        assert "hunter2" not in said
+
+
+class TestEnvironment:
+    def test_development_needs_nothing(self) -> None:
+        assert setting("[ENVIRONMENT, DEBUG, ALLOWED_HOSTS]") == ["dev", True, ["localhost", "127.0.0.1", "[::1]"]]
+        assert len(setting("SECRET_KEY")) >= 50
+        assert setting("SECRET_KEY") != setting("SECRET_KEY")
+
+    def test_an_empty_variable_is_an_unset_one(self) -> None:
+        empty = dict.fromkeys(
+            ("ENVIRONMENT", "DEBUG", "ALLOWED_HOSTS", "DATABASE_URL", "DATABASE_NAME", "SECRET_KEY"), ""
+        )
+        assert setting("[DEBUG, ALLOWED_HOSTS, DATABASES['default']['NAME']]", **empty) == [
+            True,
+            ["localhost", "127.0.0.1", "[::1]"],
+            "booking",
+        ]
+
+    def test_production_passes_the_deployment_check(self) -> None:
+        code, out, err = run(
+            "manage.py",
+            "check",
+            "--deploy",
+            "--fail-level",
+            "WARNING",
+            **DEPLOYED,
+            FEATURE_ASSIGNMENT_PIPELINE_V3="false",
+        )
+        assert code == 0, out + err
+        assert setting("DEBUG", **DEPLOYED) is False
+
+    @pytest.mark.parametrize("missing", ["SECRET_KEY", "ALLOWED_HOSTS"])
+    @pytest.mark.parametrize("environment", ["staging", "production"])
+    def test_elsewhere_what_is_missing_is_named(self, missing: str, environment: str) -> None:
+        for absent in ("", None):
+            variables = {**DEPLOYED, "ENVIRONMENT": environment, missing: absent}
+            said = refusal(**{name: value for name, value in variables.items() if value is not None})
+            assert f"{missing} is required where ENVIRONMENT is {environment}" in said
+
+    def test_host_names_are_a_list(self) -> None:
+        given = {**DEPLOYED, "ALLOWED_HOSTS": "a.test, b.test,"}
+        assert setting("ALLOWED_HOSTS", **given) == ["a.test", "b.test"]
+
+    @pytest.mark.parametrize(
+        ("variables", "complaint"),
+        [
+            ({"ENVIRONMENT": "prod"}, "ENVIRONMENT must be dev, staging or production, not 'prod'"),
+            ({"DEBUG": "maybe"}, "DEBUG must be true or false, not 'maybe'"),
+        ],
+    )
+    def test_a_wrong_value_is_named(self, variables: dict[str, str], complaint: str) -> None:
+        assert complaint in refusal(**variables)
+
+
+class TestApps:
+    def test_the_variables_of_the_rollout_reach_it_as_they_are(self) -> None:
+        given = {
+            "ASSIGNMENT_PIPELINE_KILL": "",
+            "FEATURE_ASSIGNMENT_PIPELINE_V3": "Yes",
+            "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW": "perhaps",
+        }
+        assert setting("ROLLOUT['ENVIRONMENT_VARIABLES']", **given) == given
+        assert setting("ROLLOUT['ENVIRONMENT_VARIABLES']") == {}
+
+    @pytest.mark.parametrize(("given", "taken"), [("", 3), ("7", 7), (" 7 ", 7), ("many", "many"), ("²", "²")])
+    def test_parallelism_is_a_number_or_left_to_the_check(self, given: str, taken: int | str) -> None:
+        assert setting("ASSIGNMENTS['MAX_PARALLEL']", FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL=given) == taken
+
+    def test_the_check_names_a_wrong_parallelism(self) -> None:
+        code, _out, err = run("manage.py", "check", FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL="many")
+        assert code == 1
+        assert "MAX_PARALLEL" in err
+        assert "'many'" in err
+
+
+class TestEmbedded:
+    """Slow on purpose: each test has a server of its own."""
+
+    QUERY = (
+        "import django; django.setup()\n"
+        "from django.db import connection\n"
+        "with connection.cursor() as cursor:\n"
+        "    cursor.execute('SELECT current_database(), pg_postmaster_start_time()::text')\n"
+        "    print(*cursor.fetchone(), sep='|')\n"
+    )
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["check"], ["run_coordinator", "--help"]])
+    def test_what_asks_nothing_of_the_database_starts_no_server(self, tmp_path: Path, arguments: list[str]) -> None:
+        data = tmp_path / "data"
+        code, _out, err = run("manage.py", *arguments, EMBEDDED_POSTGRES_DATA=str(data))
+        assert code == 0, err
+        assert not data.exists()
+
+    def test_several_processes_start_one_server_in_a_long_path_and_it_ends_with_the_last(self, tmp_path: Path) -> None:
+        data = tmp_path / ("a-long-name-" * 8) / "data"
+        data.parent.mkdir()
+        variables = {"EMBEDDED_POSTGRES_DATA": str(data), "DATABASE_NAME": "made on demand"}
+        processes = [start("-c", self.QUERY, **variables) for _ in range(3)]
+        answers = [(*process.communicate(timeout=120), process.returncode) for process in processes]
+        assert [(err, code) for _out, err, code in answers] == [("", 0)] * 3
+        assert {out.split("|")[0] for out, _err, _code in answers} == {"made on demand"}
+        assert not (data / "postmaster.pid").exists()
+        code, out, err = run("-c", self.QUERY, **variables)
+        assert (code, err) == (0, "")
+        assert out.startswith("made on demand|")
+
+    def test_it_migrates_and_every_system_check_passes(self, tmp_path: Path) -> None:
+        variables = {"EMBEDDED_POSTGRES_DATA": str(tmp_path / "data")}
+        code, _out, err = run("manage.py", "migrate", "--verbosity", "0", **variables)
+        assert (code, err) == (0, "")
+        code, _out, err = run("manage.py", "check", "--database", "default", "--fail-level", "WARNING", **variables)
+        assert code == 0, err
