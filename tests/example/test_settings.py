@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-DEPLOYED = {"ENVIRONMENT": "production", "SECRET_KEY": "s3cr3t-" + "kYx7Qw9ZrT" * 6, "ALLOWED_HOSTS": "booking.test"}
 URL = "postgresql://planner:p%40ss@db.example:5432/booking?sslmode=require"
+DEPLOYED = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "s3cr3t-" + "kYx7Qw9ZrT" * 6,
+    "ALLOWED_HOSTS": "booking.test",
+    "DATABASE_URL": URL,
+}
 
 
 def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
