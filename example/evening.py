@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -23,7 +24,11 @@ from example import models
 from example.booking import save_booking
 
 CSV_COLUMNS = ("ref", "restaurant", "start", "party", "zone", "status")
+JSON_KEYS = ("ref", "start", "party", "zone", "status")
 LARGEST_PARTY = 1000
+LARGEST_NUMBER = 10_000
+"""Of seats, covers and minutes, in a floor."""
+YEARS = range(1970, 2200)
 
 
 class UnusableFileError(ValueError):
@@ -120,6 +125,8 @@ def parse_json(text: str, *, on: date | None = None) -> Evening:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise UnusableFileError(f"It is not JSON: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UnusableFileError("It is not JSON that can be read: a number too long, or nested too deeply.") from error
     if not isinstance(data, dict):
         raise UnusableFileError(f"It must hold one object, not a {type(data).__name__}.")
     restaurant = _get(data, "restaurant", dict)
@@ -130,21 +137,22 @@ def parse_json(text: str, *, on: date | None = None) -> Evening:
     except (KeyError, ValueError) as error:
         raise UnusableFileError(f"restaurant.timezone: {zone!r} is no time zone.") from error
     tables = tuple(_table(row, f"tables[{index}]") for index, row in enumerate(_get(data, "tables", list)))
-    codes = Counter(table.code for table in tables)
-    if repeated := sorted(code for code, count in codes.items() if count > 1):
-        raise UnusableFileError(f"tables: {', '.join(repeated)} is listed more than once.")
+    services = tuple(_service(row, f"services[{index}]") for index, row in enumerate(_get(data, "services", list)))
+    _refuse_repeated("tables", (table.code for table in tables))
+    _refuse_repeated("services", (service.key for service in services))
+    zones = {table.code: table.zone for table in tables}
     bookings, bad_rows = _split(
         _json_booking(row, f"bookings[{index}]", day) for index, row in enumerate(_get(data, "bookings", list))
     )
     return Evening(
-        name=_get(restaurant, "name", str, "restaurant."),
+        name=_text(restaurant, "name", models.Restaurant, "name", "restaurant."),
         timezone=zone,
         tables=tables,
         adjacent=tuple(
-            _pair(pair, f"adjacent[{index}]", codes)
+            _pair(pair, f"adjacent[{index}]", zones)
             for index, pair in enumerate(_get(data, "adjacent", list, default=[]))
         ),
-        services=tuple(_service(row, f"services[{index}]") for index, row in enumerate(_get(data, "services", list))),
+        services=services,
         bookings=bookings,
         bad_rows=bad_rows,
     )
@@ -152,8 +160,16 @@ def parse_json(text: str, *, on: date | None = None) -> Evening:
 
 def parse_csv(text: str, *, on: date | None = None) -> Evening:
     """Bookings with the columns of CSV_COLUMNS (zone and status may be missing or empty). Raises UnusableFileError."""
-    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    try:
+        return _read_csv(reader, on)
+    except csv.Error as error:
+        raise UnusableFileError(f"It is not CSV: line {reader.line_num}: {error}.") from error
+
+
+def _read_csv(reader: "csv.DictReader[str]", on: date | None) -> Evening:
     columns = reader.fieldnames or []
+    _refuse_repeated("columns", columns)
     if unknown := [column for column in columns if column not in CSV_COLUMNS]:
         raise UnusableFileError(f"Unknown columns {', '.join(map(repr, unknown))}; known are {', '.join(CSV_COLUMNS)}.")
     if missing := [column for column in ("ref", "restaurant", "start", "party") if column not in columns]:
@@ -168,6 +184,8 @@ def store(evening: Evening, *, restaurant_name: str = "", strict: bool = False) 
     Rows are recognised by the restaurant's slug, the table's code, the booking's reference: what is there already is
     updated where it differs. With ``strict`` any bad row refuses the whole (raises UnusableFileError).
     """
+    if restaurant_name and not evening.name:
+        raise UnusableFileError("Its rows name their restaurants; another name can be given to JSON files only.")
     loaded = Loaded(bad_rows=list(evening.bad_rows))
     with transaction.atomic():
         restaurants: dict[str, models.Restaurant] = {}
@@ -191,6 +209,35 @@ def _get(data: Mapping[str, Any], key: str, kind: type, path: str = "", default:
     return value
 
 
+def _problem(text: str, model: type[Model], field: str) -> str:
+    """Why the database cannot take this text, as the end of a sentence; empty when it can."""
+    longest = int(model._meta.get_field(field).max_length or 0)  # type: ignore[union-attr]
+    if not text.strip():
+        return "must not be empty"
+    if "\0" in text:
+        return f"must hold no NUL character: {text!r}"
+    return f"must be of at most {longest} characters, not {len(text)}" if len(text) > longest else ""
+
+
+def _text(data: Mapping[str, Any], key: str, model: type[Model], field: str, path: str) -> str:
+    text: str = _get(data, key, str, path)
+    if problem := _problem(text, model, field):
+        raise UnusableFileError(f"{path}{key} {problem}.")
+    return text
+
+
+def _number(data: Mapping[str, Any], key: str, path: str, *, least: int, default: int | None = None) -> int:
+    number: int = _get(data, key, int, path, default=default)
+    if not least <= number <= LARGEST_NUMBER:
+        raise UnusableFileError(f"{path}{key} must be between {least} and {LARGEST_NUMBER}, not {number}.")
+    return number
+
+
+def _refuse_repeated(what: str, names: Iterable[str]) -> None:
+    if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise UnusableFileError(f"{what}: {', '.join(repeated)} is listed more than once.")
+
+
 def _parsed(parse: Any, text: str, path: str, what: str) -> Any:
     try:
         return parse(text)
@@ -206,53 +253,63 @@ def _row(row: Any, path: str) -> Mapping[str, Any]:
 
 def _table(row: Any, path: str) -> TableRow:
     row = _row(row, path)
-    seats = _get(row, "capacity", int, f"{path}.")
-    min_party = _get(row, "min_party", int, f"{path}.", default=1)
-    max_party = row.get("max_party")
-    if seats < 1 or min_party < 1 or (max_party is not None and max_party < min_party):
+    seats = _number(row, "capacity", f"{path}.", least=1)
+    min_party = _number(row, "min_party", f"{path}.", least=1, default=1)
+    max_party = None if row.get("max_party") is None else _number(row, "max_party", f"{path}.", least=1)
+    if max_party is not None and max_party < min_party:
         raise UnusableFileError(f"{path}: {seats} seats for parties of {min_party} to {max_party} make no sense.")
     return TableRow(
-        code=_get(row, "code", str, f"{path}."),
-        zone=_get(row, "zone", str, f"{path}."),
+        code=_text(row, "code", models.Table, "code", f"{path}."),
+        zone=_text(row, "zone", models.Zone, "name", f"{path}."),
         seats=seats,
         min_party=min_party,
         max_party=max_party,
     )
 
 
-def _pair(pair: Any, path: str, codes: Mapping[str, int]) -> tuple[str, str]:
+def _pair(pair: Any, path: str, zones: Mapping[str, str]) -> tuple[str, str]:
     if not isinstance(pair, list) or len(pair) != 2 or pair[0] == pair[1]:
         raise UnusableFileError(f"{path} must name two different tables, not {pair!r}.")
     for code in pair:
-        if code not in codes:
+        if not isinstance(code, str) or code not in zones:
             raise UnusableFileError(f"{path} names the unknown table {code!r}.")
-    return pair[0], pair[1]
+    first, second = pair
+    if zones[first] != zones[second]:
+        raise UnusableFileError(
+            f"{path}: {first} is in {zones[first]} and {second} in {zones[second]}; adjacent tables share a zone."
+        )
+    return first, second
 
 
 def _service(row: Any, path: str) -> ServiceRow:
     row = _row(row, path)
     buffers = _get(row, "buffer_minutes", dict, f"{path}.", default={})
     turns = _get(row, "turn_minutes", list, f"{path}.")
-    if not turns or not all(
-        isinstance(turn, list) and len(turn) == 2 and all(isinstance(number, int) and number > 0 for number in turn)
-        for turn in turns
-    ):
+    if not turns or not all(isinstance(turn, list) and len(turn) == 2 and all(map(_is_amount, turn)) for turn in turns):
         raise UnusableFileError(f"{path}.turn_minutes must list [largest party, minutes], not {turns!r}.")
+    _refuse_repeated(f"{path}.turn_minutes", (f"a party of {party}" for party, _minutes in turns))
     return ServiceRow(
-        key=_get(row, "key", str, f"{path}."),
+        key=_text(row, "key", models.ServicePeriod, "key", f"{path}."),
         start=_parsed(time.fromisoformat, _get(row, "start", str, f"{path}."), f"{path}.start", "a time"),
         end=_parsed(time.fromisoformat, _get(row, "end", str, f"{path}."), f"{path}.end", "a time"),
         allow_overrun=_get(row, "allow_overrun", bool, f"{path}.", default=False),
-        buffer_before=_get(buffers, "before", int, f"{path}.buffer_minutes.", default=0),
-        buffer_after=_get(buffers, "after", int, f"{path}.buffer_minutes.", default=0),
+        buffer_before=_number(buffers, "before", f"{path}.buffer_minutes.", least=0, default=0),
+        buffer_after=_number(buffers, "after", f"{path}.buffer_minutes.", least=0, default=0),
         turn_minutes=tuple(sorted((party, minutes) for party, minutes in turns)),
     )
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_NUMBER
 
 
 def _json_booking(row: Any, path: str, day: date) -> BookingRow | BadRow:
     if not isinstance(row, dict):
         return BadRow(place=path, reason=f"must be an object, not {row!r}")
     place = f"{path} ({row['ref']})" if isinstance(row.get("ref"), str) else path
+    if unknown := sorted(set(row) - set(JSON_KEYS)):
+        known = ", ".join(JSON_KEYS)
+        return BadRow(place=place, reason=f"unknown keys {', '.join(map(repr, unknown))}; known are {known}")
     return _booking(row, place, day)
 
 
@@ -273,6 +330,11 @@ def _booking(row: Mapping[str, Any], place: str, day: date | None) -> BookingRow
     ref, party = row.get("ref"), row.get("party")
     if not isinstance(ref, str) or not ref:
         return BadRow(place=place, reason=f"ref must be a text, not {ref!r}")
+    if problem := _problem(ref, models.Booking, "reference"):
+        return BadRow(place=place, reason=f"ref {problem}")
+    zone = row.get("zone") or ""
+    if not isinstance(zone, str):
+        return BadRow(place=place, reason=f"zone must be a text, not {zone!r}")
     if not isinstance(party, int) or isinstance(party, bool):
         return BadRow(place=place, reason=f"party must be a whole number, not {party!r}")
     if not 1 <= party <= LARGEST_PARTY:
@@ -291,14 +353,21 @@ def _booking(row: Mapping[str, Any], place: str, day: date | None) -> BookingRow
         ref=ref,
         start=start,
         party=party,
-        zone=row.get("zone") or "",
+        zone=zone,
         status=status,
         restaurant=row.get("restaurant") or "",
     )
 
 
 def _start(text: str, day: date | None) -> datetime:
-    """``HH:MM`` on the day, or a whole ISO date and time (moved to the day, if one was asked for)."""
+    """``HH:MM`` on the day, or a whole ISO date and time. Raises ValueError."""
+    moment = _moment(text, day)
+    if moment.year not in YEARS:
+        raise ValueError(f"start must be in the years {YEARS[0]} to {YEARS[-1]}, not {text!r} in {moment.year}")
+    return moment
+
+
+def _moment(text: str, day: date | None) -> datetime:
     try:
         if len(text) <= 8:
             clock = time.fromisoformat(text)
@@ -332,8 +401,11 @@ def _split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...],
 
 
 def _store_restaurant(evening: Evening, name: str, loaded: Loaded) -> models.Restaurant:
+    slug = slugify(name)
+    if problem := _problem(name, models.Restaurant, "name") or _problem(slug, models.Restaurant, "slug"):
+        raise UnusableFileError(f"The restaurant's name is {name!r}, its slug {slug!r}: it {problem}.")
     restaurant: models.Restaurant
-    restaurant, what = _upsert(models.Restaurant, {"slug": slugify(name)}, {"name": name, "timezone": evening.timezone})
+    restaurant, what = _upsert(models.Restaurant, {"slug": slug}, {"name": name, "timezone": evening.timezone})
     loaded.count("restaurants", what)
     tables = {}
     for row in evening.tables:
@@ -361,10 +433,21 @@ def _store_restaurant(evening: Evening, name: str, loaded: Loaded) -> models.Res
                 "buffer_after_minutes": service_row.buffer_after,
             },
         )
+        if _replace_turn_times(service, service_row.turn_minutes) and what == "unchanged":
+            what = "updated"
         loaded.count("services", what)
-        for max_party, minutes in service_row.turn_minutes:
-            _upsert(models.TurnTime, {"service": service, "max_party": max_party}, {"minutes": minutes})
     return restaurant
+
+
+def _replace_turn_times(service: models.ServicePeriod, wanted: tuple[tuple[int, int], ...]) -> bool:
+    """The service has these turn times and no others; whether it had not."""
+    if tuple(service.turn_times.order_by("max_party").values_list("max_party", "minutes")) == wanted:
+        return False
+    service.turn_times.all().delete()
+    models.TurnTime.objects.bulk_create(
+        [models.TurnTime(service=service, max_party=max_party, minutes=minutes) for max_party, minutes in wanted]
+    )
+    return True
 
 
 def _store_bookings(rows: Iterable[BookingRow], restaurants: dict[str, models.Restaurant], loaded: Loaded) -> None:
@@ -372,6 +455,7 @@ def _store_bookings(rows: Iterable[BookingRow], restaurants: dict[str, models.Re
     known: dict[int, dict[str, models.Booking]] = {}
     zones: dict[int, dict[str, models.Zone]] = {}
     new: list[models.Booking] = []
+    places: dict[tuple[int, str], str] = {}
     # A file does not say who asked first: all of its bookings asked at the same time.
     loaded_at = timezone.now()
     for row in rows:
@@ -382,6 +466,10 @@ def _store_bookings(rows: Iterable[BookingRow], restaurants: dict[str, models.Re
         if restaurant.pk not in known:
             known[restaurant.pk] = {booking.reference: booking for booking in restaurant.bookings.all()}
             zones[restaurant.pk] = {zone.name: zone for zone in restaurant.zones.all()}
+        # The same restaurant by name and by slug.
+        if (elsewhere := places.setdefault((restaurant.pk, row.ref), row.place)) != row.place:
+            loaded.bad_rows.append(BadRow(place=row.place, reason=f"ref {row.ref!r} is there already, {elsewhere}"))
+            continue
         zone = zones[restaurant.pk].get(row.zone)
         if row.zone and zone is None:
             loaded.bad_rows.append(BadRow(place=row.place, reason=f"there is no zone {row.zone!r} in {restaurant}"))

@@ -71,7 +71,7 @@ def check_remote(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
     return [checks.Error(problem, hint="Set DATABASE_URL, with sslmode=require.", id="rollout.E006")] if problem else []
 
 
-@checks.register(checks.Tags.database, "rollout")
+@checks.register(checks.Tags.database)
 def check_switches(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
