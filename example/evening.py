@@ -7,6 +7,7 @@ into the database, all or nothing, and changes nothing the second time.
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ def parse_json(text: str, *, on: date | None = None) -> Evening:
     _refuse_repeated("services", (service.key for service in services))
     zones = {table.code: table.zone for table in tables}
     bookings, bad_rows = _split(
-        _json_booking(row, f"bookings[{index}]", day) for index, row in enumerate(_get(data, "bookings", list))
+        _json_booking(row, f"bookings[{index}]", day, on) for index, row in enumerate(_get(data, "bookings", list))
     )
     return Evening(
         name=_text(restaurant, "name", models.Restaurant, "name", "restaurant."),
@@ -303,14 +304,14 @@ def _is_amount(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_NUMBER
 
 
-def _json_booking(row: Any, path: str, day: date) -> BookingRow | BadRow:
+def _json_booking(row: Any, path: str, day: date, on: date | None) -> BookingRow | BadRow:
     if not isinstance(row, dict):
         return BadRow(place=path, reason=f"must be an object, not {row!r}")
     place = f"{path} ({row['ref']})" if isinstance(row.get("ref"), str) else path
     if unknown := sorted(set(row) - set(JSON_KEYS)):
         known = ", ".join(JSON_KEYS)
         return BadRow(place=place, reason=f"unknown keys {', '.join(map(repr, unknown))}; known are {known}")
-    return _booking(row, place, day)
+    return _booking(row, place, day, on)
 
 
 def _csv_booking(row: Mapping[str, Any], place: str, on: date | None) -> BookingRow | BadRow:
@@ -320,13 +321,13 @@ def _csv_booking(row: Mapping[str, Any], place: str, on: date | None) -> Booking
     values = {key: (value or "").strip() for key, value in row.items()}
     if not values.get("restaurant"):
         return BadRow(place=place, reason="restaurant is missing")
-    try:
-        return _booking({**values, "party": int(party)}, place, on)
-    except ValueError:
-        return BadRow(place=place, reason=f"party must be a whole number, not {party!r}")
+    if not re.fullmatch("-?[0-9]{1,9}", party):
+        return BadRow(place=place, reason=f"party must be a whole number, not {party[:40]!r}")
+    return _booking({**values, "party": int(party)}, place, on, on)
 
 
-def _booking(row: Mapping[str, Any], place: str, day: date | None) -> BookingRow | BadRow:
+def _booking(row: Mapping[str, Any], place: str, day: date | None, on: date | None) -> BookingRow | BadRow:
+    """``day`` is that of starts which are but a time; all starts move to the day ``on``, if given."""
     ref, party = row.get("ref"), row.get("party")
     if not isinstance(ref, str) or not ref:
         return BadRow(place=place, reason=f"ref must be a text, not {ref!r}")
@@ -345,7 +346,7 @@ def _booking(row: Mapping[str, Any], place: str, day: date | None) -> BookingRow
             place=place, reason=f"status must be one of {', '.join(models.Booking.Status.values)}, not {status!r}"
         )
     try:
-        start = _start(str(row.get("start") or ""), day)
+        start = _start(str(row.get("start") or ""), day, on)
     except ValueError as error:
         return BadRow(place=place, reason=str(error))
     return BookingRow(
@@ -359,15 +360,15 @@ def _booking(row: Mapping[str, Any], place: str, day: date | None) -> BookingRow
     )
 
 
-def _start(text: str, day: date | None) -> datetime:
+def _start(text: str, day: date | None, on: date | None) -> datetime:
     """``HH:MM`` on the day, or a whole ISO date and time. Raises ValueError."""
-    moment = _moment(text, day)
+    moment = _moment(text, day, on)
     if moment.year not in YEARS:
         raise ValueError(f"start must be in the years {YEARS[0]} to {YEARS[-1]}, not {text!r} in {moment.year}")
     return moment
 
 
-def _moment(text: str, day: date | None) -> datetime:
+def _moment(text: str, day: date | None, on: date | None) -> datetime:
     try:
         if len(text) <= 8:
             clock = time.fromisoformat(text)
@@ -379,7 +380,7 @@ def _moment(text: str, day: date | None) -> datetime:
         if "--date" in str(error):
             raise
         raise ValueError(f"start must be a time or an ISO date and time, not {text!r}") from None
-    return moment if day is None else datetime.combine(day, moment.timetz())
+    return moment if on is None else datetime.combine(on, moment.timetz())
 
 
 def _split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...], tuple[BadRow, ...]]:
@@ -402,8 +403,10 @@ def _split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...],
 
 def _store_restaurant(evening: Evening, name: str, loaded: Loaded) -> models.Restaurant:
     slug = slugify(name)
+    if not slug:
+        raise UnusableFileError(f"The restaurant's name {name!r} has no letter or digit that a slug can be made of.")
     if problem := _problem(name, models.Restaurant, "name") or _problem(slug, models.Restaurant, "slug"):
-        raise UnusableFileError(f"The restaurant's name is {name!r}, its slug {slug!r}: it {problem}.")
+        raise UnusableFileError(f"The restaurant's name {problem}.")
     restaurant: models.Restaurant
     restaurant, what = _upsert(models.Restaurant, {"slug": slug}, {"name": name, "timezone": evening.timezone})
     loaded.count("restaurants", what)

@@ -49,7 +49,8 @@ class TestJson:
 
     def test_loading_twice_changes_nothing_even_after_it_was_seated(self, capsys: Any) -> None:
         load(demo.REAL_EVENING, "--date", "2030-01-17")
-        list(dispatch.run_pass()) if dispatch.take_in() else None
+        assert dispatch.take_in() == 117
+        assert list(dispatch.run_pass())
         seated = list(Allocation.objects.order_by("pk").values())
         capsys.readouterr()
         load(demo.REAL_EVENING, "--date", "2030-01-17", "--json")
@@ -61,9 +62,7 @@ class TestJson:
             "bookings": 117,
         }
         assert list(Allocation.objects.order_by("pk").values()) == seated
-        assert models.Booking.objects.filter(status="confirmed").count() * 1 == len(
-            {row["booking_ref"] for row in seated}
-        )
+        assert models.Booking.objects.filter(status="confirmed").count() == len({row["booking_ref"] for row in seated})
 
     def test_a_changed_row_is_updated_and_planned_anew(self, tmp_path: Path, settings: Any) -> None:
         load(demo.REAL_EVENING, "--date", "2030-01-17")
@@ -91,6 +90,19 @@ class TestJson:
             (lambda data: data["services"][0].update(turn_minutes=[]), r"services\[0\].turn_minutes"),
             (lambda data: data["services"][0].update(start="noon"), "noon"),
             (lambda data: data.update(bookings={}), "bookings must be of type list"),
+            (lambda data: data["restaurant"].update(name="日本"), "'日本' has no letter"),
+            (lambda data: data["restaurant"].update(name="R" * 201), "restaurant.name must be of at most 200"),
+            (lambda data: data["tables"][3].update(code="T" * 21), r"tables\[3\].code must be of at most 20"),
+            (lambda data: data["tables"][3].update(zone="\0"), r"tables\[3\].zone must hold no NUL"),
+            (lambda data: data["tables"][3].update(capacity=10**10), r"tables\[3\].capacity must be between 1 and"),
+            (lambda data: data["tables"][3].update(max_party="4"), r"tables\[3\].max_party must be of type int"),
+            (lambda data: data["tables"][3].update(max_party=1), r"tables\[3\]: .* make no sense"),
+            (lambda data: data["adjacent"].append([["D1-T01"], ["D1-T02"]]), r"unknown table \['D1-T01'\]"),
+            (lambda data: data["adjacent"].append(["D1-T01", "D2-T01"]), "adjacent tables share a zone"),
+            (lambda data: data["services"].append(data["services"][0]), "services: lunch is listed more than once"),
+            (lambda data: data["services"][0].update(turn_minutes=[[2, 60], [2, 70]]), "a party of 2 is listed"),
+            (lambda data: data["services"][0].update(turn_minutes=[[2, 10**12]]), r"services\[0\].turn_minutes"),
+            (lambda data: data["services"][0]["buffer_minutes"].update(after=-5), "buffer_minutes.after must be"),
         ],
     )
     def test_a_file_that_contradicts_itself_is_refused_and_the_place_named(
@@ -105,7 +117,14 @@ class TestJson:
 
     @pytest.mark.parametrize(
         ("content", "complaint"),
-        [("", "empty"), ("{", "not JSON"), ("[]", "one object"), (b"\xff\xfe", "not UTF-8")],
+        [
+            ("", "empty"),
+            ("{", "not JSON"),
+            ("[" * 100_000, "not JSON"),
+            ("9" * 5000, "not JSON"),
+            ("[]", "one object"),
+            (b"\xff\xfe", "not UTF-8"),
+        ],
     )
     def test_a_file_that_is_no_evening_is_refused(self, tmp_path: Path, content: str | bytes, complaint: str) -> None:
         with pytest.raises(CommandError, match=complaint) as refused:
@@ -123,7 +142,10 @@ class TestJson:
         data["bookings"][1]["start"] = "noonish"
         data["bookings"][2] = "B003"
         data["bookings"][3]["ref"] = "B005"
-        with pytest.raises(CommandError, match="4 rows") as partly:
+        data["bookings"][5]["zone"] = {"name": "Dining 1"}
+        data["bookings"][6]["covers"] = 4
+        data["bookings"][7]["ref"] = "B" * 41
+        with pytest.raises(CommandError, match="7 rows") as partly:
             load(a_file(tmp_path, json.dumps(data), "evening.json"), "--date", "2030-01-17")
         assert partly.value.returncode == 1
         complaints = capsys.readouterr().err
@@ -132,9 +154,45 @@ class TestJson:
             "bookings[1] (B002): start",
             "bookings[2]:",
             "bookings[4] (B005): ref",
+            "bookings[5] (B006): zone",
+            "bookings[6] (B007): unknown keys 'covers'",
+            f"bookings[7] ({'B' * 41}): ref must be of at most 40",
         ):
             assert place in complaints
-        assert models.Booking.objects.count() == 113
+        assert models.Booking.objects.count() == 110
+
+    def test_a_whole_date_and_time_stays_where_it_is_unless_the_day_is_moved(self, tmp_path: Path) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["bookings"] = [
+            {"ref": "N1", "start": "2025-11-07T00:30", "party": 2},
+            {"ref": "N2", "start": "21:30", "party": 2},
+        ]
+        path = a_file(tmp_path, json.dumps(data), "evening.json")
+
+        def starts() -> list[str]:
+            bookings = models.Booking.objects.order_by("reference")
+            return [f"{booking.start:%Y-%m-%d %H:%M}" for booking in bookings]
+
+        load(path)
+        assert starts() == ["2025-11-07 00:30", "2025-11-06 21:30"]
+        load(path, "--date", "2030-01-17")
+        assert starts() == ["2030-01-17 00:30", "2030-01-17 21:30"]
+
+    def test_a_services_turn_times_become_those_of_the_file(self, tmp_path: Path, capsys: Any) -> None:
+        load(demo.REAL_EVENING)
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["services"][0]["turn_minutes"] = [[2, 65], [4, 75]]
+        capsys.readouterr()
+        load(a_file(tmp_path, json.dumps(data), "evening.json"), "--json")
+        assert json.loads(capsys.readouterr().out)["services"] == {"created": 0, "updated": 1, "unchanged": 1}
+        lunch = models.ServicePeriod.objects.get(key="lunch")
+        assert list(lunch.turn_times.values_list("max_party", "minutes")) == [(2, 65), (4, 75)]
+
+    def test_two_copies_under_names_of_their_own(self) -> None:
+        for name in ("North", "South"):
+            load(demo.REAL_EVENING, "--restaurant-name", name)
+        assert [each.slug for each in models.Restaurant.objects.all()] == ["north", "south"]
+        assert models.Booking.objects.filter(reference="B001").count() == 2
 
 
 class TestCsv:
@@ -159,6 +217,12 @@ class TestCsv:
             ("C1,bistro,2030-07-01T19:00,-1,,", "not -1"),
             ("C1,bistro,2030-07-01T19:00,four,,", "'four'"),
             ("C1,bistro,2030-07-01T19:00,10000,,", "not 10000"),
+            ("C1,bistro,2030-07-01T19:00,1_0,,", "'1_0'"),
+            ("C1,bistro,0001-01-01T00:00,2,,", "start must be in the years 1970 to 2199"),
+            ("C1,bistro,9999-12-31T23:59,2,,", "start must be in the years 1970 to 2199"),
+            ("C0,Bistro,2030-07-01T19:00,2,,", "ref 'C0' is there already, line 2"),
+            ("C" * 41 + ",bistro,2030-07-01T19:00,2,,", "ref must be of at most 40 characters, not 41"),
+            ("C\0,bistro,2030-07-01T19:00,2,,", "ref must hold no NUL character"),
             ("C1,bistro,soon,2,,", "'soon'"),
             ("C1,bistro,19:00,2,,", "--date"),
             ("C1,bistro,2030-03-31T01:30,2,,", "2030-03-31 01:30 does not exist"),
@@ -191,11 +255,23 @@ class TestCsv:
         assert not models.Booking.objects.exists()
 
     @pytest.mark.parametrize(
-        ("header", "complaint"), [("ref,restaurant,start,covers\n", "'covers'"), ("ref,start,party\n", "restaurant")]
+        ("header", "complaint"),
+        [
+            ("ref,restaurant,start,covers\n", "'covers'"),
+            ("ref,start,party\n", "restaurant"),
+            ("ref,ref,restaurant,start,party\n", "ref is listed more than once"),
+            (f"{HEADER}C1,bistro,2030-07-01T19:00,2,{'x' * 200_000},\n", "not CSV: line"),
+        ],
     )
     def test_wrong_columns_are_named(self, tmp_path: Path, header: str, complaint: str) -> None:
         with pytest.raises(CommandError, match=complaint) as refused:
             load(a_file(tmp_path, header))
+        assert refused.value.returncode == 2
+
+    def test_another_name_is_for_a_restaurant_not_for_rows(self, tmp_path: Path, bistro: models.Restaurant) -> None:
+        path = a_file(tmp_path, f"{self.HEADER}C1,bistro,2030-07-01T19:00,2,,\n")
+        with pytest.raises(CommandError, match="JSON files only") as refused:
+            load(path, "--restaurant-name", "Zed")
         assert refused.value.returncode == 2
 
     def test_a_row_that_says_cancelled_cancels(self, tmp_path: Path, bistro: models.Restaurant) -> None:
