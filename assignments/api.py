@@ -159,7 +159,7 @@ def assign(
             assignment.due_at = now
         if had_tables or booking.is_confirmed:
             host.on_released([booking_ref])
-        assignment.starts_at, assignment.party = booking.starts_at, booking.party
+        _take_over_facts(assignment, booking, host)
         settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
         outcome = settlement.confirm(assignment, table_refs=table_refs, window=window, strategy=MANUAL, reason=reason)
         settlement.write()
@@ -241,10 +241,7 @@ def booking_changed(*, booking_ref: str) -> bool:
             return True
         if assignment.state == State.CONFIRMED and _still_stands(host, assignment, booking, now):
             return False
-        floor = floor_or_none(booking.restaurant_ref, host=host)
-        assignment.restaurant_ref = booking.restaurant_ref
-        assignment.service_date = intake.local_date(booking.starts_at, floor)
-        assignment.starts_at, assignment.party = booking.starts_at, booking.party
+        _take_over_facts(assignment, booking, host)
         _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
         return True
 
@@ -347,6 +344,14 @@ def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
     return host, assignment, booking, now
 
 
+def _take_over_facts(assignment: Assignment, booking: HostBooking, host: Host) -> None:
+    """What the host says now of restaurant, day, time and party."""
+    assignment.restaurant_ref = booking.restaurant_ref
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    assignment.service_date = intake.local_date(booking.starts_at, floor)
+    assignment.starts_at, assignment.party = booking.starts_at, booking.party
+
+
 def _accepted_window(
     host: Host, assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], now: datetime
 ) -> SeatingWindow:
@@ -407,6 +412,7 @@ def _still_stands(host: Host, assignment: Assignment, booking: HostBooking, now:
 def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str) -> tuple[str, ...]:
     """Free what the booking has and make it due at once."""
     freed = ledger.release([assignment.booking_ref]).get(assignment.booking_ref, ())
+    was_told = bool(freed) or assignment.state == State.CONFIRMED
     if assignment.is_terminal:
         assignment.reopen(actor=actor, reason=reason)
     elif assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
@@ -417,7 +423,7 @@ def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str,
     assignment.attempts = 0
     assignment.due_at = now
     statemachine.store([assignment])
-    if freed:
+    if was_told:
         host.on_released([assignment.booking_ref])
     return freed
 

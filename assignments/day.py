@@ -19,6 +19,8 @@ from assignments.settlement import Settlement
 from assignments.snapshots import occupied_during, seating_request
 from assignments.success import success_of
 
+CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
+
 
 class DayPlan:
     """Plans the claimed bookings of one restaurant-day and settles each."""
@@ -69,6 +71,10 @@ class DayPlan:
                 self._cancel(assignment, gone=booking is None)
             elif booking.problem:
                 self.settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
+            elif booking.is_confirmed:
+                self.settlement.send_to_review(
+                    assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=CONFIRMED_BY_HOST
+                )
             elif not self._is_moved(assignment, booking, floor):
                 assignment.starts_at, assignment.party = booking.starts_at, booking.party
                 plannable.append((assignment, booking))

@@ -120,6 +120,11 @@ class ModelHost:
     timezone: str | None = None
     """The venue's time zone where ``VenueSettings`` has none; default: Django's TIME_ZONE."""
 
+    @property
+    def tracks_confirmation(self) -> bool:
+        """Whether the project stores that a booking is confirmed."""
+        return bool(self.status_field or self.confirmed_field)
+
     @cached_property
     def bookings_table(self) -> type[models.Model]:
         return apps.get_model(self.booking_model)

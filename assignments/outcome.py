@@ -24,10 +24,11 @@ class Noop(StrEnum):
 class CoordinatorReason(StrEnum):
     """What befell a booking beside the planning reasons of ``assignments.planning.reasons``.
 
-    All but INVALID_BOOKING are soft: the booking is tried again.
+    All but the first two are soft: the booking is tried again.
     """
 
     INVALID_BOOKING = "invalid_booking"
+    CONFIRMED_BY_HOST = "confirmed_by_host"
     CIRCUIT_OPEN = "circuit_open"
     BOOKING_BUSY = "booking_busy"
     BOOKING_MOVED = "booking_moved"

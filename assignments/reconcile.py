@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from django.db import transaction
+
 from assignments import api, dispatch, intake, ledger
-from assignments.host import HostBooking, configured
+from assignments.host import HostBooking, Seating, configured
 from assignments.models import Allocation, Assignment, State
 
 CHUNK = 500
@@ -65,10 +67,27 @@ def _difference(
         return found("confirmed without tables", "planned anew"), lambda: api.release(
             booking_ref=ref, actor="reconcile", reason="confirmed_without_tables"
         )
+    if state == State.CONFIRMED and configured().tracks_confirmation and not booking.is_confirmed:
+        return found("confirmed here, waiting in the host", "the host is told again"), lambda: _tell_again(ref)
     if state == State.CONFIRMED and _has_changed(assignment, booking):
         problem = "time or party changed since it was confirmed"
         return found(problem, "planned anew if needed"), lambda: api.booking_changed(booking_ref=ref)
     return None
+
+
+def _tell_again(booking_ref: str) -> None:
+    with transaction.atomic():
+        rows = list(Allocation.objects.filter(booking_ref=booking_ref, kind=Allocation.Kind.SEATING))
+        configured().on_confirmed(
+            [
+                Seating(
+                    booking_ref=booking_ref,
+                    table_refs=tuple(sorted(row.table_ref for row in rows)),
+                    starts_at=rows[0].starts_at,
+                    ends_at=rows[0].ends_at,
+                )
+            ]
+        )
 
 
 def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:

@@ -58,6 +58,8 @@ class MemoryHost:
     raises for the booking refs in ``raises_for`` (or always, when that is empty).
     """
 
+    tracks_confirmation = True
+
     def __init__(self, *, floors: Iterable[Floor] = ()) -> None:
         self.floors: dict[str, Floor | Exception] = {floor.restaurant_ref: floor for floor in floors}
         self.rows: dict[str, HostBooking] = {}

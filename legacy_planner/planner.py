@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError
 
 from assignments import events, ledger, locks, statemachine, transactions
+from assignments.day import CONFIRMED_BY_HOST
 from assignments.exceptions import TableTakenError
 from assignments.floors import floor_of
 from assignments.host import Host, HostBooking, configured
@@ -195,6 +196,10 @@ class LegacyPlanner:
             return settlement.store_only(assignment, noop(ref, reason, planner=KEY))
         if booking.problem:
             return settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
+        if booking.is_confirmed:
+            return settlement.send_to_review(
+                assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=CONFIRMED_BY_HOST
+            )
         assignment.starts_at, assignment.party = booking.starts_at, booking.party
         return booking
 

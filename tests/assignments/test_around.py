@@ -146,7 +146,7 @@ class TestReconcile:
         return {found.booking_ref: found.problem for found in reconcile(dry_run=dry_run)}
 
     def test_what_the_host_did_silently_is_found_and_mended(self, host: TheHost, tonight: datetime) -> None:
-        for number, ref in enumerate(("gone", "cancelled", "edited", "fine", "revived", "bare")):
+        for number, ref in enumerate(("gone", "cancelled", "edited", "fine", "revived", "bare", "untold")):
             host.book(ref, starts_at=tonight + timedelta(days=number))
         run_all()
         api.booking_cancelled(booking_ref="revived")
@@ -155,11 +155,12 @@ class TestReconcile:
         host.edit("edited", party=4)
         host.edit("revived", is_confirmed=False)
         Allocation.objects.filter(booking_ref="bare").delete()
+        host.edit("untold", is_confirmed=False)
         host.book("new", starts_at=tonight + timedelta(days=9))
         orphan = Allocation.objects.get(booking_ref="fine")
         orphan.pk, orphan.booking_ref, orphan.table_ref = None, "orphan", "T3"
         orphan.save()
-        expected = {"gone", "cancelled", "edited", "revived", "bare", "new", "orphan"}
+        expected = {"gone", "cancelled", "edited", "revived", "bare", "untold", "new", "orphan"}
         before = list(Allocation.objects.order_by("pk").values())
         assert set(self.problems(dry_run=True)) == expected
         assert list(Allocation.objects.order_by("pk").values()) == before
@@ -168,7 +169,8 @@ class TestReconcile:
         assert self.problems() == {}
         states = dict(Assignment.objects.values_list("booking_ref", "state"))
         assert (states["gone"], states["cancelled"]) == (State.CANCELLED, State.CANCELLED)
-        assert {states[ref] for ref in ("edited", "fine", "revived", "bare", "new")} == {State.CONFIRMED}
+        assert {states[ref] for ref in ("edited", "fine", "revived", "bare", "untold", "new")} == {State.CONFIRMED}
+        assert host.rows["untold"].is_confirmed
         assert not Allocation.objects.filter(booking_ref__in=["gone", "cancelled", "orphan"]).exists()
 
     def test_the_command_reports(self, host: TheHost, tonight: datetime, capsys: Any) -> None:

@@ -175,6 +175,19 @@ def test_a_booking_that_somebody_edits_is_left_for_the_next_run(host: TheHost, t
     assert run_all()["B1"].kind is Kind.CONFIRMED
 
 
+def test_a_booking_that_the_host_confirmed_by_itself_goes_to_review_and_staff_can_seat_it(
+    host: TheHost, tonight: datetime
+) -> None:
+    host.book("B1", starts_at=tonight)
+    dispatch.take_in()
+    host.edit("B1", is_confirmed=True)
+    outcome = run_all()["B1"]
+    assert (outcome.kind, outcome.reason) == (Kind.MANUAL_REVIEW, "confirmed_by_host")
+    assert not Breaker.objects.exists()
+    api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:7")
+    assert host.seated["B1"].table_refs == ("T1",)
+
+
 def test_a_booking_that_was_moved_to_another_day_is_planned_there(host: TheHost, tonight: datetime) -> None:
     host.book("B1", starts_at=tonight)
     dispatch.take_in()
