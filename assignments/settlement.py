@@ -76,17 +76,12 @@ class Settlement:
         )
         return self._settle(
             assignment,
+            Kind.CONFIRMED,
             decision,
-            Outcome(
-                booking_ref=assignment.booking_ref,
-                kind=Kind.CONFIRMED,
-                planner=self.planner,
-                strategy=strategy,
-                table_refs=tables,
-                decision_ms=decision_ms,
-                party=assignment.party,
-                reason=reason,
-            ),
+            reason=reason,
+            strategy=strategy,
+            table_refs=tables,
+            decision_ms=decision_ms,
         )
 
     def try_again(
@@ -116,18 +111,13 @@ class Settlement:
         assignment.due_at = self.now + timedelta(seconds=delay)
         return self._settle(
             assignment,
+            Kind.RETRY,
             decision,
-            Outcome(
-                booking_ref=assignment.booking_ref,
-                kind=Kind.RETRY,
-                planner=self.planner,
-                reason=reason,
-                detail=detail,
-                delay_seconds=delay,
-                decision_ms=decision_ms,
-                party=assignment.party,
-                unexpected=unexpected,
-            ),
+            reason=reason,
+            detail=detail,
+            delay_seconds=delay,
+            decision_ms=decision_ms,
+            unexpected=unexpected,
         )
 
     def send_to_review(
@@ -156,19 +146,7 @@ class Settlement:
         assignment.attempts += 1
         assignment.planner = self.planner
         assignment.fail(actor=self.actor, reason=reason, detail=detail)
-        return self._settle(
-            assignment,
-            decision,
-            Outcome(
-                booking_ref=assignment.booking_ref,
-                kind=Kind.FAILED,
-                planner=self.planner,
-                reason=reason,
-                detail=detail,
-                decision_ms=decision_ms,
-                party=assignment.party,
-            ),
-        )
+        return self._settle(assignment, Kind.FAILED, decision, reason=reason, detail=detail, decision_ms=decision_ms)
 
     def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
         """Something else happened to it (cancelled, handed over): store that along with the rest."""
@@ -211,20 +189,19 @@ class Settlement:
         self._reviews[assignment.booking_ref] = reason
         return self._settle(
             assignment,
+            Kind.MANUAL_REVIEW,
             decision,
-            Outcome(
-                booking_ref=assignment.booking_ref,
-                kind=Kind.MANUAL_REVIEW,
-                planner=self.planner,
-                reason=reason,
-                detail=detail,
-                decision_ms=decision_ms,
-                party=assignment.party,
-                unexpected=unexpected,
-            ),
+            reason=reason,
+            detail=detail,
+            decision_ms=decision_ms,
+            unexpected=unexpected,
         )
 
-    def _settle(self, assignment: Assignment, decision: Decision | None, outcome: Outcome) -> Outcome:
+    def _settle(self, assignment: Assignment, kind: Kind, decision: Decision | None, **facts: Any) -> Outcome:
+        """Keep the outcome, the changed assignment and the attempt for ``write``."""
+        outcome = Outcome(
+            booking_ref=assignment.booking_ref, kind=kind, planner=self.planner, party=assignment.party, **facts
+        )
         self._changed.append(assignment)
         self.outcomes.append(outcome)
         self._attempts.append(
