@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from example import models
-from example.booking import save_booking
+from example.booking import delete_booking, save_booking
 
 if TYPE_CHECKING:
     _RestaurantAdmin = admin.ModelAdmin[models.Restaurant]
@@ -20,9 +24,11 @@ if TYPE_CHECKING:
     _BookingAdmin = admin.ModelAdmin[models.Booking]
     _ZoneInline = admin.TabularInline[models.Zone, models.Restaurant]
     _TurnInline = admin.TabularInline[models.TurnTime, models.ServicePeriod]
+    _JoinForm = ModelForm[models.TableJoin]
 else:
     _RestaurantAdmin = _TableAdmin = _AdjacencyAdmin = _JoinAdmin = _ServiceAdmin = _BookingAdmin = admin.ModelAdmin
     _ZoneInline = _TurnInline = admin.TabularInline
+    _JoinForm = ModelForm
 
 
 class ZoneInline(_ZoneInline):
@@ -33,6 +39,7 @@ class ZoneInline(_ZoneInline):
 @admin.register(models.Restaurant)
 class RestaurantAdmin(_RestaurantAdmin):
     list_display = ["name", "slug", "timezone"]
+    search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
     inlines = [ZoneInline]
 
@@ -47,26 +54,59 @@ class TableAdmin(_TableAdmin):
 
 @admin.register(models.TableAdjacency)
 class TableAdjacencyAdmin(_AdjacencyAdmin):
-    list_display = ["first", "second"]
-    list_filter = ["first__restaurant"]
-    list_select_related = ["first", "second"]
+    list_display = ["first", "second", "zone"]
+    list_filter = ["first__restaurant", "first__zone"]
+    list_select_related = ["first__zone", "second"]
+    search_fields = ["first__code", "second__code"]
+    autocomplete_fields = ["first", "second"]
+
+    @admin.display(ordering="first__zone")
+    def zone(self, pair: models.TableAdjacency) -> models.Zone:
+        return pair.first.zone
+
+
+class TableJoinForm(_JoinForm):
+    def clean_tables(self) -> QuerySet[models.Table]:
+        tables: QuerySet[models.Table] = self.cleaned_data["tables"]
+        if len(tables) < 2:
+            raise ValidationError(_("A join needs at least two tables."))
+        if len({table.zone_id for table in tables}) > 1:
+            raise ValidationError(_("Tables of different zones cannot be joined."))
+        return tables
 
 
 @admin.register(models.TableJoin)
 class TableJoinAdmin(_JoinAdmin):
-    list_display = ["id", "seats"]
+    form = TableJoinForm
+    list_display = ["id", "seats", "table_codes"]
+    list_filter = ["tables__restaurant"]
+    search_fields = ["tables__code"]
     filter_horizontal = ["tables"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.TableJoin]:
+        return super().get_queryset(request).prefetch_related("tables")
+
+    @admin.display(description="tables")
+    def table_codes(self, join: models.TableJoin) -> str:
+        return " + ".join(sorted(table.code for table in join.tables.all()))
 
 
 class TurnTimeInline(_TurnInline):
     model = models.TurnTime
     extra = 0
+    min_num = 1
+
+    def get_formset(self, request: HttpRequest, obj: models.ServicePeriod | None = None, **kwargs: Any) -> Any:
+        """A service that does not say how long guests stay cannot be planned."""
+        return super().get_formset(request, obj, **{**kwargs, "validate_min": True})
 
 
 @admin.register(models.ServicePeriod)
 class ServicePeriodAdmin(_ServiceAdmin):
     list_display = ["key", "restaurant", "start", "end", "allow_overrun"]
     list_filter = ["restaurant"]
+    list_select_related = ["restaurant"]
+    search_fields = ["key", "restaurant__name"]
     inlines = [TurnTimeInline]
 
 
@@ -80,7 +120,7 @@ class BookingAdmin(_BookingAdmin):
     # The planners choose the tables; by hand they are chosen in the assignments app, which checks them.
     readonly_fields = ["tables"]
 
-    def get_queryset(self, request: HttpRequest) -> Any:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.Booking]:
         return super().get_queryset(request).prefetch_related("tables")
 
     @admin.display(description="tables")
@@ -89,3 +129,11 @@ class BookingAdmin(_BookingAdmin):
 
     def save_model(self, request: HttpRequest, obj: models.Booking, form: ModelForm[Any], change: bool) -> None:
         save_booking(obj)
+
+    def delete_model(self, request: HttpRequest, obj: models.Booking) -> None:
+        delete_booking(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[models.Booking]) -> None:
+        with transaction.atomic():
+            for booking in queryset:
+                delete_booking(booking)

@@ -35,3 +35,10 @@ def cancel_booking(booking: Booking) -> None:
     """The guest does not come: the tables are free at once."""
     booking.status = Booking.Status.CANCELLED
     save_booking(booking)
+
+
+def delete_booking(booking: Booking) -> None:
+    """The booking is gone altogether: its tables are free at once."""
+    with transaction.atomic():
+        api.booking_cancelled(booking_ref=str(booking.pk))
+        booking.delete()

@@ -8,7 +8,9 @@ from uuid import uuid4
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from assignments import api
 from assignments.exceptions import InvalidBookingError
@@ -88,7 +90,7 @@ class TestReading:
         assert (read.wants_table, read.is_confirmed) == (wants_table, is_confirmed)
 
     @pytest.mark.parametrize("host", [VisitHost(), StayHost(), CardHost(), NoteHost(), ExampleHost()])
-    @pytest.mark.parametrize("ref", ["4711", "abc", "", "not-a-uuid", str(uuid4()), "9" * 40, "-1", "1.5", "²"])
+    @pytest.mark.parametrize("ref", ["4711", "abc", "", "not-a-uuid", "5e5f12be-6dd4-44c7-a1d9-db9a17e7a0d5", "9" * 40, "-1", "1.5", "²"])
     def test_unknown_and_malformed_refs_are_absent(self, host: ModelHost, ref: str) -> None:
         assert host.bookings([ref]) == {}
 
@@ -522,3 +524,60 @@ def test_the_whole_way_in_each_shape(shape: str, house: House, boards: list[Boar
     elif shape != "Note":  # which stores no tables
         assert str(booking.board_id) == table_ref
     assert api.explain(booking_ref=ref).state == "confirmed"
+
+
+class TestFloorAdmin:
+    """Refs are typed by hand: what the project does not know is refused where it is typed."""
+
+    @pytest.fixture(autouse=True)
+    def _host(self, settings: Any) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost"}
+
+    @pytest.mark.parametrize("page", ["venuesettings", "tabledetails", "adjacenttables", "listedjoin", "servicehours"])
+    def test_every_list_can_be_opened_and_searched(self, admin_client: Client, page: str) -> None:
+        assert admin_client.get(reverse(f"admin:assignments_{page}_changelist"), {"q": "a"}).status_code == 200
+        assert admin_client.get(reverse(f"admin:assignments_{page}_add")).status_code == 200
+
+    def test_tables_that_the_restaurant_has_are_taken(
+        self, admin_client: Client, house: House, boards: list[Board]
+    ) -> None:
+        one, two, three = (str(board.pk) for board in boards)
+        given: dict[str, dict[str, Any]] = {
+            "tabledetails": {"table_ref": one, "zone": "bar"},
+            "adjacenttables": {"first_table_ref": one, "second_table_ref": two},
+            "listedjoin": {"table_refs": f"{one},{three}", "seats": 7, "min_party": 1},
+        }
+        for page, values in given.items():
+            answer = admin_client.post(
+                reverse(f"admin:assignments_{page}_add"), {"restaurant_ref": str(house.pk), **values}
+            )
+            assert answer.status_code == 302, answer.context["adminform"].form.errors
+        floor = VisitHost().floor(str(house.pk))
+        assert floor.adjacent == frozenset({frozenset({one, two})})
+        assert [join.seats for join in floor.joins] == [7]
+
+    @pytest.mark.parametrize(
+        ("page", "values", "field"),
+        [
+            ("tabledetails", {"table_ref": "T1"}, "table_ref"),
+            ("adjacenttables", {"first_table_ref": "T1", "second_table_ref": "T2"}, "second_table_ref"),
+            ("listedjoin", {"table_refs": "T1,T2", "seats": 7, "min_party": 1}, "table_refs"),
+        ],
+    )
+    def test_a_table_that_it_has_not_is_named(
+        self, admin_client: Client, house: House, boards: list[Board], page: str, values: dict[str, Any], field: str
+    ) -> None:
+        answer = admin_client.post(
+            reverse(f"admin:assignments_{page}_add"), {"restaurant_ref": str(house.pk), **values}
+        )
+        (error,) = answer.context["adminform"].form.errors[field]
+        assert "no table T" in error
+        assert str(boards[0].pk) in error
+
+    def test_a_restaurant_that_nobody_knows_is_refused(self, admin_client: Client, house: House) -> None:
+        for ref in ("anchor", "4711"):
+            answer = admin_client.post(
+                reverse("admin:assignments_venuesettings_add"),
+                {"restaurant_ref": ref, "timezone": "UTC", "outside_service_minutes": 60},
+            )
+            assert "no such restaurant" in str(answer.context["adminform"].form.errors["restaurant_ref"])

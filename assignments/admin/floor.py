@@ -1,12 +1,17 @@
 """Editing what the host's own tables lack."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from django import forms
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
+from assignments.host import configured
 from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
+from assignments.planning.floor import InvalidFloorError
 
 if TYPE_CHECKING:
+    _FloorForm = forms.ModelForm[Any]
     _TurnInline = admin.TabularInline[TurnMinutes, ServiceHours]
     _VenueAdmin = admin.ModelAdmin[VenueSettings]
     _TableAdmin = admin.ModelAdmin[TableDetails]
@@ -14,8 +19,38 @@ if TYPE_CHECKING:
     _JoinAdmin = admin.ModelAdmin[ListedJoin]
     _ServiceAdmin = admin.ModelAdmin[ServiceHours]
 else:
+    _FloorForm = forms.ModelForm
     _TurnInline = admin.TabularInline
     _VenueAdmin = _TableAdmin = _AdjacentAdmin = _JoinAdmin = _ServiceAdmin = admin.ModelAdmin
+
+
+class FloorForm(_FloorForm):
+    """Refs are text without foreign keys: that the host knows them is asked here, where they are typed."""
+
+    table_fields: ClassVar[tuple[str, ...]] = ("table_ref", "first_table_ref", "second_table_ref", "table_refs")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        restaurant_ref = cleaned.get("restaurant_ref")
+        if not restaurant_ref:
+            return cleaned
+        try:
+            known = configured().floor(restaurant_ref).table_by_ref
+        except LookupError:
+            self.add_error("restaurant_ref", _("The booking project knows no such restaurant."))
+            return cleaned
+        except InvalidFloorError:  # Which may be mended by this very form.
+            return cleaned
+        for name in self.table_fields:
+            given = cleaned.get(name) or []
+            unknown = [ref for ref in ([given] if isinstance(given, str) else given) if ref not in known]
+            if unknown:
+                self.add_error(
+                    name,
+                    _("This restaurant has no table %(unknown)s; it has %(known)s.")
+                    % {"unknown": ", ".join(unknown), "known": ", ".join(sorted(known)) or _("none")},
+                )
+        return cleaned
 
 
 class TurnMinutesInline(_TurnInline):
@@ -25,29 +60,39 @@ class TurnMinutesInline(_TurnInline):
 
 @admin.register(VenueSettings)
 class VenueSettingsAdmin(_VenueAdmin):
+    form = FloorForm
     list_display = ["restaurant_ref", "timezone", "outside_service_minutes"]
+    search_fields = ["restaurant_ref"]
 
 
 @admin.register(TableDetails)
 class TableDetailsAdmin(_TableAdmin):
+    form = FloorForm
     list_display = ["table_ref", "restaurant_ref", "zone", "min_party", "max_party"]
+    search_fields = ["table_ref", "restaurant_ref", "zone"]
     list_filter = ["restaurant_ref", "zone"]
 
 
 @admin.register(AdjacentTables)
 class AdjacentTablesAdmin(_AdjacentAdmin):
+    form = FloorForm
     list_display = ["restaurant_ref", "first_table_ref", "second_table_ref"]
+    search_fields = ["restaurant_ref", "first_table_ref", "second_table_ref"]
     list_filter = ["restaurant_ref"]
 
 
 @admin.register(ListedJoin)
 class ListedJoinAdmin(_JoinAdmin):
+    form = FloorForm
     list_display = ["restaurant_ref", "table_refs", "seats", "min_party", "max_party"]
+    search_fields = ["restaurant_ref", "table_refs"]
     list_filter = ["restaurant_ref"]
 
 
 @admin.register(ServiceHours)
 class ServiceHoursAdmin(_ServiceAdmin):
+    form = FloorForm
     list_display = ["restaurant_ref", "key", "starts", "ends", "allow_overrun"]
+    search_fields = ["restaurant_ref", "key"]
     list_filter = ["restaurant_ref"]
     inlines = [TurnMinutesInline]

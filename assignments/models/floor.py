@@ -81,6 +81,8 @@ class AdjacentTables(models.Model):
         return f"{self.first_table_ref} + {self.second_table_ref}"
 
     def clean(self) -> None:
+        if not self.first_table_ref or not self.second_table_ref:
+            return  # Said already.
         if self.first_table_ref == self.second_table_ref:
             raise ValidationError({"second_table_ref": _("A table is not adjacent to itself: name another one.")})
         if AdjacentTables.objects.filter(
@@ -115,6 +117,8 @@ class ListedJoin(models.Model):
 
     def clean(self) -> None:
         refs = set(self.table_refs or [])
+        if not refs:
+            return  # Said already.
         if len(refs) < 2:
             raise ValidationError({"table_refs": _("A join needs at least two different tables.")})
         if self.max_party is not None and self.max_party < self.min_party:
