@@ -18,7 +18,6 @@ from django.db import connection, transaction
 from assignments import conf, dispatch, explanation, intake, ledger, locks, statemachine, transactions
 from assignments.exceptions import (
     AssignmentNotFoundError,
-    BookingBusyError,
     BookingNotFoundError,
     HoldExpiredError,
     InvalidBookingError,
@@ -27,7 +26,7 @@ from assignments.exceptions import (
 )
 from assignments.explanation import Explanation
 from assignments.floors import floor_or_none
-from assignments.host import Host, HostBooking, configured
+from assignments.host import Host, HostBooking, configured, lock_bookings
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Outcome
 from assignments.planning import engine
@@ -333,10 +332,9 @@ def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
     if not Assignment.objects.filter(booking_ref=booking_ref).exists():
         request(booking_ref=booking_ref)
     host, assignment, now = _locked_assignment(booking_ref)
-    booking = host.bookings([booking_ref], lock=True).get(booking_ref)
+    booking = lock_bookings(host, [booking_ref]).get(booking_ref)
     if booking is None:
-        _booking(host, booking_ref)
-        raise BookingBusyError(f"Booking {booking_ref} is being edited right now; try again.")
+        raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.")
     if booking.problem:
         raise InvalidBookingError(f"Booking {booking_ref}: {booking.problem}")
     if not booking.wants_table:
@@ -424,6 +422,7 @@ def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str,
     assignment.due_at = now
     statemachine.store([assignment])
     if was_told:
+        lock_bookings(host, [assignment.booking_ref])
         host.on_released([assignment.booking_ref])
     return freed
 

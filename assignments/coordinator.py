@@ -77,27 +77,32 @@ class Coordinator:
                 raise
             _log_unexpected("A batch failed and is halved", error, invocation)
         booking_refs = list(due[:limit].values_list("booking_ref", flat=True))
-        results = self._halved(restaurant_ref, service_date, booking_refs, trigger)
-        return _merged(results)
+        return _merged(self._halved(due, booking_refs, trigger))
 
-    def _halved(
-        self, restaurant_ref: str, service_date: date, booking_refs: Sequence[str], trigger: str
-    ) -> list[DayResult]:
-        """Decide a batch that failed in halves, and halves of halves, until what fails stands alone."""
-        if len(booking_refs) <= 1:
-            return [self.process(ref, trigger=trigger) for ref in booking_refs]
+    def _halved(self, due: AssignmentQuerySet, booking_refs: Sequence[str], trigger: str) -> list[DayResult]:
+        """Decide a batch that failed in halves, and halves of halves, until what fails stands alone.
+
+        ``due`` are the day's due bookings: what somebody else decides in between is theirs.
+        """
+        still_due = due.filter(booking_ref__in=booking_refs)
+        first = still_due.first()
+        if first is None:
+            return []
+        if len(booking_refs) == 1:
+            return [self.process(first.booking_ref, trigger=trigger)]
         middle = len(booking_refs) // 2
         results = []
         for half in (booking_refs[:middle], booking_refs[middle:]):
-            open_ones = Assignment.objects.open().filter(booking_ref__in=half).order_by("due_at", "id")
-            invocation = Invocation(trigger=trigger)
+            claim = partial(_claimed, due.filter(booking_ref__in=half))
+            decide = partial(self._decide, first.restaurant_ref, first.service_date, claim, Invocation(trigger=trigger))
             try:
-                claim = partial(_claimed, open_ones)
-                results.append(transactions.run(partial(self._decide, restaurant_ref, service_date, claim, invocation)))
+                results.append(transactions.run(decide))
+            except LockContentionError:
+                results.append(DayResult(contended=True))
             except Exception as error:
                 if _is_database_away(error):
                     raise
-                results += self._halved(restaurant_ref, service_date, half, trigger)
+                results += self._halved(due, half, trigger)
         return results
 
     def process(self, booking_ref: str, *, trigger: str, budget_seconds: float | None = None) -> DayResult:
@@ -170,7 +175,7 @@ class Coordinator:
         claimed = claim()
         routes = router().route(claimed) if claimed else {}
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref] == V3]
-        handed_over = _hand_over([assignment for assignment in claimed if assignment not in mine], routes)
+        handed_over = _hand_over([each for each in claimed if routes[each.booking_ref] != V3], routes)
         disabled = tuple(
             noop(assignment.booking_ref, Noop.PIPELINE_DISABLED, planner=V3)
             for assignment in claimed
@@ -212,10 +217,11 @@ class Coordinator:
             _log_unexpected(f"Booking {booking_ref} failed", error, invocation)
 
         def record() -> Outcome | None:
-            assignment = Assignment.objects.filter(booking_ref=booking_ref).claim().first()
+            row = Assignment.objects.filter(booking_ref=booking_ref)
+            now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
+            assignment = row.claim().first()
             if assignment is None or assignment.is_terminal:
                 return None
-            now = locks.lock_days([(assignment.restaurant_ref, assignment.service_date)])
             settlement = Settlement(
                 host=self.host,
                 planner=V3,
@@ -286,6 +292,7 @@ def _merged(results: Sequence[DayResult]) -> DayResult:
     return DayResult(
         outcomes=tuple(outcome for result in results for outcome in result.outcomes),
         handed_over=handed_over,
+        contended=any(result.contended for result in results),
         is_last=False,
     )
 

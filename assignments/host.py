@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from assignments import conf
+from assignments.exceptions import BookingBusyError
 from assignments.planning.floor import Floor
 
 
@@ -115,6 +116,20 @@ class Host(Protocol):
     def deliver(self, message: Message) -> None:
         """Tell the guest, a bus, a webhook. Raise to have it tried again."""
         ...
+
+
+def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
+    """Lock these bookings before the host is told of them; those that no longer exist are left out.
+
+    Never waits: whoever edits a booking may wait for our locks already. Raises BookingBusyError for bookings that somebody
+    else has locked; ``transactions.run`` runs that again.
+    """
+    locked = host.bookings(booking_refs, lock=True)
+    absent = [ref for ref in booking_refs if ref not in locked]
+    busy = sorted(host.bookings(absent)) if absent else []
+    if busy:
+        raise BookingBusyError(f"Booking {', '.join(busy)} is being edited right now; try again.")
+    return locked
 
 
 def configured() -> Host:

@@ -13,6 +13,7 @@ from django.db import connection
 
 from assignments import conf
 from assignments.breaker import CLOSED, Reading, name_for
+from assignments.exceptions import AssignmentNotFoundError
 
 
 def _day_key(restaurant_ref: str, service_date: date) -> str:
@@ -75,7 +76,11 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
 def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
     """Wait for these restaurant-days, in sorted order, and give the database's time.
 
-    Raises OperationalError (SQLSTATE 55P03) after ``LOCK_TIMEOUT_MS``; ``transactions.run`` retries it.
+    Before any assignment row is locked: that is everybody's order. ``LOCK_TIMEOUT_MS`` then holds for the rest of the
+    transaction, the caller's own statements included.
+
+    Raises AssignmentNotFoundError for no days at all, and OperationalError (SQLSTATE 55P03) after ``LOCK_TIMEOUT_MS``;
+    ``transactions.run`` runs that again.
     """
     keys = [_day_key(ref, day) for ref, day in sorted(set(days))]
     with connection.cursor() as cursor:
@@ -86,4 +91,6 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
             [keys],
         )
         rows = cursor.fetchall()
+    if not rows:
+        raise AssignmentNotFoundError
     return rows[0][1]  # type: ignore[no-any-return]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from assignments import api, dispatch, intake, ledger
-from assignments.host import HostBooking, Seating, configured
+from assignments.host import HostBooking, Seating, configured, lock_bookings
 from assignments.models import Allocation, Assignment, State
 
 CHUNK = 500
@@ -78,6 +78,7 @@ def _difference(
 def _tell_again(booking_ref: str) -> None:
     with transaction.atomic():
         rows = list(Allocation.objects.filter(booking_ref=booking_ref, kind=Allocation.Kind.SEATING))
+        lock_bookings(configured(), [booking_ref])
         configured().on_confirmed(
             [
                 Seating(

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection, transaction
 
 from assignments import conf
 from assignments.exceptions import (
+    BookingBusyError,
     NestedTransactionError,
     StaleAssignmentError,
     TableTakenError,
@@ -24,6 +25,7 @@ DEADLOCK = "40P01"
 SERIALIZATION_FAILURE = "40001"
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
+_LOST_RACES = (TableTakenError, StaleAssignmentError, BookingBusyError)
 RETRYABLE = frozenset({EXCLUSION_VIOLATION, DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
 
 retries: Counter[str] = Counter()
@@ -37,7 +39,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 def is_lost_race(error: BaseException) -> bool:
     """Whether running the same transaction again may well succeed: somebody else was faster, no more."""
-    return isinstance(error, TableTakenError | StaleAssignmentError) or sqlstate(error) in RETRYABLE
+    return isinstance(error, _LOST_RACES) or sqlstate(error) in RETRYABLE
 
 
 def is_overlap(error: BaseException) -> bool:
@@ -64,7 +66,7 @@ def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
             if has_begun:
                 raise
             raise NestedTransactionError from error
-        except (DatabaseError, TableTakenError, StaleAssignmentError) as error:
+        except (DatabaseError, *_LOST_RACES) as error:
             if deadline is not None and sqlstate(error) == QUERY_CANCELED:
                 raise TimeBudgetExceededError from error
             out_of_time = deadline is not None and time.monotonic() >= deadline

@@ -18,7 +18,7 @@ from assignments import events, ledger, locks, statemachine, transactions
 from assignments.day import CONFIRMED_BY_HOST
 from assignments.exceptions import TableTakenError
 from assignments.floors import floor_of
-from assignments.host import Host, HostBooking, configured
+from assignments.host import Host, HostBooking, configured, lock_bookings
 from assignments.models import Assignment, State
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
 from assignments.planners import Preview
@@ -111,23 +111,25 @@ class LegacyPlanner:
                 return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail=type(error).__name__)
             return self._record_failure(booking_ref, error, trigger)
 
-    def _claim(self, booking_ref: str) -> Assignment | Outcome:
-        """The locked row, if it is this planner's to decide."""
-        assignment = Assignment.objects.filter(booking_ref=booking_ref).claim().first()
+    def _claim(self, booking_ref: str) -> tuple[Assignment, datetime] | Outcome:
+        """The locked row, if it is this planner's to decide, and the database's time. The day is locked before the row."""
+        row = Assignment.objects.filter(booking_ref=booking_ref)
+        now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
+        assignment = row.claim().first()
         if assignment is None:
             return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY)
         if assignment.is_terminal:
             return noop(booking_ref, Noop.TERMINAL_STATE, planner=KEY, detail=assignment.state)
         if assignment.planner != KEY:
             return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner has it")
-        return assignment
+        return assignment, now
 
     def _hold(self, booking_ref: str, trigger: str) -> _Held | Outcome:
         """The first transaction: choose tables and hold them, or settle the booking."""
-        assignment = self._claim(booking_ref)
-        if isinstance(assignment, Outcome):
-            return assignment
-        now = locks.lock_days([(assignment.restaurant_ref, assignment.service_date)])
+        claimed = self._claim(booking_ref)
+        if isinstance(claimed, Outcome):
+            return claimed
+        assignment, now = claimed
         settlement = self._settlement(now, trigger)
         booking = self._booking(assignment, settlement)
         if isinstance(booking, Outcome):
@@ -162,14 +164,15 @@ class LegacyPlanner:
 
     def _confirm(self, booking_ref: str, held: _Held, trigger: str) -> Outcome:
         """The second transaction: the hold becomes the seating."""
-        assignment = self._claim(booking_ref)
-        if isinstance(assignment, Outcome):
-            return assignment
+        claimed = self._claim(booking_ref)
+        if isinstance(claimed, Outcome):
+            return claimed
+        assignment, now = claimed
         if assignment.version != held.version or assignment.state != State.ASSIGNMENT_IN_PROGRESS:
             # Edited or cancelled in between; whoever did that has freed the hold.
             return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="changed meanwhile")
-        now = locks.lock_days([(assignment.restaurant_ref, assignment.service_date)])
         assert held.decision.window is not None
+        lock_bookings(self.host, [booking_ref])
         tables = ledger.seat_hold(held.token)
         settlement = self._settlement(now, trigger, resumes=True)
         outcome = settlement.confirm(
@@ -284,10 +287,10 @@ class LegacyPlanner:
             logger.error("Booking %s failed: %s", booking_ref, type(error).__name__)
 
         def record() -> Outcome:
-            assignment = self._claim(booking_ref)
-            if isinstance(assignment, Outcome):
-                return assignment
-            now = locks.lock_days([(assignment.restaurant_ref, assignment.service_date)])
+            claimed = self._claim(booking_ref)
+            if isinstance(claimed, Outcome):
+                return claimed
+            assignment, now = claimed
             settlement = self._settlement(now, trigger)
             ledger.release([booking_ref])
             outcome = self._try_again(

@@ -90,7 +90,9 @@ class TestReading:
         assert (read.wants_table, read.is_confirmed) == (wants_table, is_confirmed)
 
     @pytest.mark.parametrize("host", [VisitHost(), StayHost(), CardHost(), NoteHost(), ExampleHost()])
-    @pytest.mark.parametrize("ref", ["4711", "abc", "", "not-a-uuid", "5e5f12be-6dd4-44c7-a1d9-db9a17e7a0d5", "9" * 40, "-1", "1.5", "²"])
+    @pytest.mark.parametrize(
+        "ref", ["4711", "abc", "", "not-a-uuid", "5e5f12be-6dd4-44c7-a1d9-db9a17e7a0d5", "9" * 40, "-1", "1.5", "²"]
+    )
     def test_unknown_and_malformed_refs_are_absent(self, host: ModelHost, ref: str) -> None:
         assert host.bookings([ref]) == {}
 
