@@ -448,6 +448,13 @@ class TestFingerprint:
             seen.append(host.floor_fingerprint(ref))
         assert len(set(seen)) == len(changes) + 1
 
+    def test_a_change_that_is_taken_back_leaves_it_as_it_was(self, house: House, boards: list[Board]) -> None:
+        """However the database happens to keep the rows afterwards."""
+        before = VisitHost().floor_fingerprint(str(house.pk))
+        Board.objects.filter(pk=boards[0].pk).delete()
+        boards[0].save(force_insert=True)
+        assert VisitHost().floor_fingerprint(str(house.pk)) == before
+
     def test_it_costs_one_query_and_other_restaurants_do_not_matter(
         self, house: House, boards: list[Board], django_assert_num_queries: Any
     ) -> None:
