@@ -22,9 +22,12 @@ class Discrepancy:
 
 
 def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> Iterator[Discrepancy]:
-    """Compare every assignment with its booking, ``CHUNK`` at a time, and mend what differs unless ``dry_run``."""
+    """Compare every coming booking with its assignment, ``CHUNK`` at a time, and mend what differs unless ``dry_run``.
+
+    What has started is history: a dinner that is over wants no table any more, and that is no discrepancy.
+    """
     yield from _unrequested(dry_run=dry_run, restaurant_ref=restaurant_ref)
-    rows = Assignment.objects.order_by("pk")
+    rows = Assignment.objects.filter(starts_at__gt=dispatch.database_now()).order_by("pk")
     if restaurant_ref:
         rows = rows.filter(restaurant_ref=restaurant_ref)
     after = 0

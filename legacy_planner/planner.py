@@ -50,6 +50,15 @@ class _Held:
     decision_ms: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A decision, what it was made on, and the milliseconds that it took."""
+
+    snapshot: Snapshot
+    decision: Decision
+    decision_ms: float
+
+
 class LegacyPlanner:
     """Implements ``assignments.planners.Planner``."""
 
@@ -97,9 +106,19 @@ class LegacyPlanner:
                 ]
         return decisions
 
+    def decided(self, judged: Judged) -> None:
+        """Called with each decision once its transactions have ended; does nothing. For whoever compares planners."""
+
     def _process(self, booking_ref: str, trigger: str) -> Outcome:
+        judged: list[Judged] = []
+        outcome = self._attempt(booking_ref, trigger, judged)
+        if judged:
+            self.decided(judged[-1])  # The last one, if a lost race had it judged again.
+        return outcome
+
+    def _attempt(self, booking_ref: str, trigger: str, judged: list[Judged]) -> Outcome:
         try:
-            held = transactions.run(lambda: self._hold(booking_ref, trigger))
+            held = transactions.run(lambda: self._hold(booking_ref, trigger, judged))
             if isinstance(held, Outcome):
                 return held
             return transactions.run(lambda: self._confirm(booking_ref, held, trigger))
@@ -124,7 +143,7 @@ class LegacyPlanner:
             return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner has it")
         return assignment, now
 
-    def _hold(self, booking_ref: str, trigger: str) -> _Held | Outcome:
+    def _hold(self, booking_ref: str, trigger: str, judged: list[Judged]) -> _Held | Outcome:
         """The first transaction: choose tables and hold them, or settle the booking."""
         claimed = self._claim(booking_ref)
         if isinstance(claimed, Outcome):
@@ -142,7 +161,8 @@ class LegacyPlanner:
         except (InvalidFloorError, LookupError) as error:
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=str(error))
             return self._written(settlement, outcome)
-        decision, milliseconds = self._plan(assignment, booking, floor, settlement)
+        judged.append(self._judge(assignment, booking, floor, settlement))
+        decision, milliseconds = judged[-1].decision, judged[-1].decision_ms
         if decision.best is None or decision.window is None:
             return self._written(settlement, self._refused(settlement, assignment, decision, milliseconds))
         token = ledger.hold(
@@ -206,16 +226,14 @@ class LegacyPlanner:
         assignment.starts_at, assignment.party = booking.starts_at, booking.party
         return booking
 
-    def _plan(
-        self, assignment: Assignment, booking: HostBooking, floor: Floor, settlement: Settlement
-    ) -> tuple[Decision, float]:
+    def _judge(self, assignment: Assignment, booking: HostBooking, floor: Floor, settlement: Settlement) -> Judged:
         request = seating_request(booking, assignment)
         snapshot = Snapshot(
             floor=floor, occupied=occupied_during([request], floor), request=request, now=settlement.now
         )
         started = time.perf_counter()
         decision = engine.plan(snapshot)
-        return decision, (time.perf_counter() - started) * 1000
+        return Judged(snapshot=snapshot, decision=decision, decision_ms=(time.perf_counter() - started) * 1000)
 
     def _refused(
         self, settlement: Settlement, assignment: Assignment, decision: Decision, milliseconds: float

@@ -40,6 +40,12 @@ class Settings:
     """Dotted path of the old planner; empty once it is gone."""
     ENVIRONMENT_VARIABLES: Mapping[str, str] = field(default_factory=dict)
     """Raw texts, as ``read_environment`` gives them."""
+    CANDIDATE: str = "rollout.candidate.v3"
+    """Dotted path of the function that shadow mode compares with: a snapshot in, a decision out."""
+    SHADOW_SAMPLE: float = 1.0
+    """Share (0..1) of the old planner's decisions that are kept for comparison, by a stable hash of the booking."""
+    CANDIDATE_SECONDS: float = 5.0
+    """How long the candidate may take for one decision before it counts as an error."""
 
 
 def problems() -> list[str]:
@@ -55,6 +61,15 @@ def problems() -> list[str]:
     path = given.get("LEGACY_PLANNER", "")
     if not isinstance(path, str) or (path and "." not in path):
         found.append(f"{NAME}['LEGACY_PLANNER'] must be a dotted path or empty, not {path!r}")
+    candidate = given.get("CANDIDATE", Settings.CANDIDATE)
+    if not isinstance(candidate, str) or "." not in candidate:
+        found.append(f"{NAME}['CANDIDATE'] must be a dotted path, not {candidate!r}")
+    sample = given.get("SHADOW_SAMPLE", 1.0)
+    if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
+        found.append(f"{NAME}['SHADOW_SAMPLE'] must be a number between 0 and 1, not {sample!r}")
+    seconds = given.get("CANDIDATE_SECONDS", 5.0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+        found.append(f"{NAME}['CANDIDATE_SECONDS'] must be a number above 0, not {seconds!r}")
     variables = given.get("ENVIRONMENT_VARIABLES", {})
     if not isinstance(variables, Mapping) or not all(isinstance(value, str) for value in variables.values()):
         found.append(f"{NAME}['ENVIRONMENT_VARIABLES'] must map names to texts, not {variables!r}")

@@ -3,6 +3,21 @@
 Removing the old planner is removing ``legacy_planner/``, this module, and their two settings lines.
 """
 
-from legacy_planner.planner import LegacyPlanner
+from assignments.planning.decision import Decision
+from assignments.planning.snapshot import Snapshot
+from legacy_planner import engine
+from legacy_planner.planner import Judged
+from legacy_planner.planner import LegacyPlanner as OldPlanner
+from rollout import shadow
 
-__all__ = ["LegacyPlanner"]
+
+class LegacyPlanner(OldPlanner):
+    """The old planner, watched: in shadow mode each of its decisions is kept for V3 to be compared with."""
+
+    def decided(self, judged: Judged) -> None:
+        shadow.record(judged.snapshot, judged.decision, decision_ms=judged.decision_ms)
+
+    @staticmethod
+    def judge(snapshot: Snapshot) -> Decision:
+        """Its decision on a snapshot, made again: what it does twice differently is noise."""
+        return engine.plan(snapshot)

@@ -6,7 +6,7 @@ from assignments import conf as assignments_conf
 from assignments import events
 from assignments.models import Assignment
 from assignments.planners import NOBODY, V3, Planner
-from rollout import conf, flags
+from rollout import conf, flags, shadow
 from rollout.events import SOURCE
 from rollout.flags import Mode
 
@@ -22,6 +22,7 @@ class RolloutRouter:
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
         """The planner of each booking, by ref. One query: the flags' rows."""
         mode = flags.read().mode
+        shadow.is_on.set(mode is Mode.SHADOW)
         legacy = self._legacy_key()
         if mode is Mode.ACTIVE:
             return {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from assignments import conf, events, floors, success
+from rollout import shadow
 
 
 @pytest.fixture(autouse=True)
@@ -15,5 +16,6 @@ def _fresh_process_state() -> Iterator[None]:
     events.MemorySink.events.clear()
     floors.forget()
     success.forget()
+    shadow.forget()
     conf.settings.cache_clear()
     conf.load.cache_clear()

@@ -173,6 +173,14 @@ class TestReconcile:
         assert host.rows["untold"].is_confirmed
         assert not Allocation.objects.filter(booking_ref__in=["gone", "cancelled", "orphan"]).exists()
 
+    def test_a_dinner_that_is_over_is_left_as_it_was(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        run_all()
+        Assignment.objects.update(starts_at=datetime(2020, 1, 1, tzinfo=UTC))
+        host.edit("B1", wants_table=False)
+        assert self.problems() == {}
+        assert Assignment.objects.get().state == State.CONFIRMED
+
     def test_the_command_reports(self, host: TheHost, tonight: datetime, capsys: Any) -> None:
         host.book("B1", starts_at=tonight)
         call_command("reconcile_assignments", "--dry-run")

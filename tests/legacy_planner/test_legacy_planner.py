@@ -196,7 +196,7 @@ class TestLoop:
         def process_then_edit(self: Any, booking_ref: str, trigger: str) -> Any:
             from assignments import transactions
 
-            held = transactions.run(lambda: self._hold(booking_ref, trigger))
+            held = transactions.run(lambda: self._hold(booking_ref, trigger, []))
             host.edit("B1", party=4)
             api.booking_changed(booking_ref="B1")
             return transactions.run(lambda: confirm(self, booking_ref, held, trigger))

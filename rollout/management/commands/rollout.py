@@ -2,7 +2,8 @@
 
 import getpass
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from collections import Counter
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -11,11 +12,18 @@ from django.db import InterfaceError, OperationalError
 
 from assignments import conf as assignments_conf
 from assignments import events
-from rollout import conf, flags, switches
+from rollout import comparing, conf, flags, switches
+from rollout.verdict import Verdict
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
 EXIT_DATABASE_AWAY = 75
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
 
 
 class Command(BaseCommand):
@@ -30,6 +38,11 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         status = actions.add_parser("status", help="Every flag, its value and where that came from; the mode.")
         status.add_argument("--json", action="store_true", help="Print one JSON object.")
+        compare = actions.add_parser(
+            "compare", help="Ask V3 what it would have decided where the old planner did in shadow mode (for cron)."
+        )
+        compare.add_argument("--limit", type=_positive, default=0, help="Compare at most this many decisions.")
+        compare.add_argument("--json", action="store_true", help="Print one JSON object.")
         change = actions.add_parser("set", help="Turn a switch on or off.")
         change.add_argument("switch", choices=sorted(switches.SWITCHES))
         change.add_argument("value", choices=["on", "off"])
@@ -38,6 +51,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            if options["action"] == "compare":
+                self._compare(options)
+                return
             if options["action"] == "set":
                 self._set(options)
             self._status(options)
@@ -59,6 +75,21 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
         events.flush()
+
+    def _compare(self, options: dict[str, Any]) -> None:
+        verdicts: Counter[str] = Counter()
+        for verdicts in comparing.compare_waiting(limit=options["limit"]):
+            if not options["json"]:
+                self.stdout.write(f"{verdicts.total()} compared")
+        counts = {verdict.value: verdicts[verdict] for verdict in Verdict}
+        if options["json"]:
+            self.stdout.write(json.dumps({"compared": verdicts.total(), "verdicts": counts}))
+            return
+        if not verdicts:
+            self.stdout.write("No decision waits for comparison.")
+        for verdict, count in counts.items():
+            if count:
+                self.stdout.write(f"  {count:6} {verdict}")
 
     def _status(self, options: dict[str, Any]) -> None:
         current = flags.read()

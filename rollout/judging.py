@@ -1,0 +1,58 @@
+"""The candidate's process: ``python -m rollout.judging PATH``, started by ``rollout.comparing`` and by nobody else.
+
+Questions come as JSON lines on standard input, answers go out on the standard output that this process was born with;
+what the candidate prints goes to standard error. Each question is answered inside a READ ONLY transaction that is rolled
+back, whatever happens.
+"""
+
+import json
+import os
+import sys
+import time
+from typing import Any, BinaryIO
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.utils.module_loading import import_string
+
+    from rollout.comparing import database_is_read_only
+
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+    candidate = import_string(sys.argv[1])
+    if not database_is_read_only():
+        sys.exit("The candidate is only asked where the database refuses writes by default (PGOPTIONS).")
+    answers.write(b"ready\n")
+    for line in sys.stdin.buffer:
+        _answer(json.loads(line), candidate, answers)
+
+
+def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None:
+    from django.db import connection, transaction
+
+    from rollout.frozen import freeze_decision, thaw, thaw_floor
+
+    snapshot = thaw(question["snapshot"], thaw_floor(question["floor"]))
+    said: dict[str, Any] = {"decision": None, "ms": 0.0, "error": ""}
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION READ ONLY")
+                cursor.execute("SELECT 1")  # From here on the transaction cannot be made writable.
+            started = time.perf_counter()
+            decision = candidate(snapshot)
+            said["ms"] = (time.perf_counter() - started) * 1000
+            transaction.set_rollback(True)
+            said["decision"] = freeze_decision(decision)
+    except Exception as error:  # noqa: BLE001  (whatever the candidate raises is its answer)
+        said["error"] = type(error).__name__
+    answers.write(json.dumps(said).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

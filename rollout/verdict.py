@@ -1,0 +1,70 @@
+"""Comparing two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
+
+from enum import StrEnum
+
+from assignments.planning.decision import Decision, Plan
+from assignments.planning.engine import judge
+from assignments.planning.reasons import Refusal
+from assignments.planning.snapshot import Snapshot
+from assignments.planning.window import SeatingWindow, seating_window
+
+
+class Verdict(StrEnum):
+    """How V3's decision compares with the one that counted. Stored; never rename one."""
+
+    SAME_TABLES = "same_tables"
+    EQUIVALENT = "equivalent"
+    BETTER = "better"
+    WORSE = "worse"
+    ONLY_V3_SEATS = "only_v3_seats"
+    ONLY_LEGACY_SEATS = "only_legacy_seats"
+    BOTH_REFUSE = "both_refuse"
+    V3_ERROR = "v3_error"
+    UNSAFE = "unsafe"
+
+
+def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdict:
+    """The verdict on the candidate's decision.
+
+    Unsafe comes first: tables that are taken, do not fit, or may not be joined; another booking; tables kept for a
+    shorter time than guests sit. Better and worse are judged by a yardstick that belongs to neither planner: fewer spare
+    seats, then fewer tables; decisions that are equal by it are equivalent.
+    """
+    if is_unsafe(snapshot, candidate):
+        return Verdict.UNSAFE
+    ours, theirs = control.best, candidate.best
+    if theirs is None:
+        return Verdict.ONLY_LEGACY_SEATS if ours else Verdict.BOTH_REFUSE
+    if ours is None:
+        return Verdict.ONLY_V3_SEATS
+    if sorted(ours.table_refs) == sorted(theirs.table_refs):
+        return Verdict.SAME_TABLES
+    before, after = yardstick(snapshot, ours), yardstick(snapshot, theirs)
+    if after == before:
+        return Verdict.EQUIVALENT
+    return Verdict.BETTER if after < before else Verdict.WORSE
+
+
+def yardstick(snapshot: Snapshot, plan: Plan) -> tuple[int, int]:
+    """Spare seats and number of tables, measured on the floor and not taken from the plan; lower is better."""
+    floor, refs = snapshot.floor, frozenset(plan.table_refs)
+    listed = next((join.seats for join in floor.joins if join.table_refs == refs), None)
+    seats = listed or sum(floor.table_by_ref[ref].seats for ref in refs)
+    return seats - snapshot.request.party, len(refs)
+
+
+def is_unsafe(snapshot: Snapshot, candidate: Decision) -> bool:
+    """Whether acting on the candidate's decision could seat two parties at one table, or a party where it must not be."""
+    request, best = snapshot.request, candidate.best
+    if candidate.booking_ref != request.booking_ref:
+        return True
+    if best is None:
+        return False
+    needed = seating_window(snapshot.floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    if candidate.window is None or isinstance(needed, Refusal) or not _covers(candidate.window, needed):
+        return True
+    return bool(judge(snapshot, best.table_refs))
+
+
+def _covers(window: SeatingWindow, needed: SeatingWindow) -> bool:
+    return window.blocked_from <= needed.blocked_from and needed.blocked_until <= window.blocked_until

@@ -1,0 +1,212 @@
+"""Shadow mode: it writes nothing but comparisons, and whatever the candidate does, the old planner's outcome stands."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connection
+
+from assignments import dispatch
+from example import models
+from rollout import comparing, conf, flags, shadow, switches
+from rollout.models import Comparison, FloorRecord
+from tests.example.conftest import load
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+VOLATILE = {"at", "created_at", "updated_at", "due_at", "requested_at", "expires_at", "correlation_id", "decision_ms"}
+VOLATILE |= {"stored_at", "token", "snapshot_hash", "modified", "note", "created", "active"}
+
+
+@pytest.fixture
+def evening(transactional_db: Any, monkeypatch: Any) -> models.Restaurant:
+    """Twenty bookings of the real evening, the old planner on duty, V3 in its shadow."""
+    monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
+    restaurant = load("legacy")
+    keep = restaurant.bookings.order_by("start")[40:60]
+    restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
+    models.Booking.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")
+    return restaurant
+
+
+def run() -> None:
+    dispatch.take_in()
+    assert sum(len(progress.outcomes) for progress in dispatch.run_pass()) == 20
+
+
+def contents() -> dict[str, list[dict[str, Any]]]:
+    """Every table but the comparisons', without what differs from run to run by its nature."""
+    found = {}
+    for model in apps.get_models(include_auto_created=True):
+        if model in {Comparison, FloorRecord} or model._meta.app_label in {"contenttypes", "auth", "sessions"}:
+            continue
+        rows = model._default_manager.order_by("pk").values()
+        found[model._meta.label] = [{key: row[key] for key in row if key not in VOLATILE} for row in rows]
+    return found
+
+
+def verdicts() -> Counter[str]:
+    return Counter(Comparison.objects.values_list("verdict", flat=True))
+
+
+def test_the_database_is_the_same_with_and_without_shadow_but_for_the_comparisons(
+    evening: models.Restaurant, capsys: Any
+) -> None:
+    _start_over()
+    run()
+    call_command("rollout", "compare")
+    with_shadow = contents()
+    assert Comparison.objects.count() == 20
+    _start_over()
+    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="test", reason="test")
+    run()
+    without_shadow = contents()
+    assert without_shadow.keys() == with_shadow.keys()
+    for label, rows in without_shadow.items():
+        for with_it, without_it in zip(with_shadow[label], rows, strict=True):
+            assert with_it == without_it, label
+    assert Comparison.objects.count() == 0
+
+
+def _start_over() -> None:
+    """The same rows with the same keys, before anything was planned."""
+    names = ", ".join(
+        model._meta.db_table for model in apps.get_models() if model._meta.app_label in {"assignments", "rollout"}
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        cursor.execute("TRUNCATE example_booking_tables RESTART IDENTITY")
+    models.Booking.objects.update(status="pending")
+    shadow.forget()
+
+
+def test_every_decision_is_kept_compared_and_can_be_asked_again(evening: models.Restaurant, capsys: Any) -> None:
+    run()
+    capsys.readouterr()
+    call_command("rollout", "compare", "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert report["compared"] == 20
+    assert sum(report["verdicts"].values()) == 20
+    assert report["verdicts"]["unsafe"] == report["verdicts"]["v3_error"] == 0
+    assert FloorRecord.objects.count() == 1
+    for comparison in Comparison.objects.all():
+        assert comparison.verdict
+        assert comparison.candidate is not None
+        assert comparison.candidate["snapshot_hash"] == comparison.snapshot_hash
+        assert comparison.control_repeats is True
+        assert comparison.control_ms > 0
+        assert comparison.candidate_ms is not None
+        assert comparison.compared_at is not None
+    call_command("rollout", "compare")
+    assert "No decision waits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("raises", "ZeroDivisionError"),
+        ("hangs", "timeout"),
+        ("exits", "exited"),
+        ("leaves", "exited"),
+        ("talks_nonsense", "AttributeError"),
+        ("updates", "InternalError"),
+        ("inserts", "InternalError"),
+        ("deletes", "InternalError"),
+        ("holds", "InternalError"),
+        ("writes_history", "InternalError"),
+        ("assigns", "InternalError"),
+        ("calls_the_host", "InternalError"),
+        ("makes_itself_writable", "InternalError"),
+        ("commits_first", "InternalError"),
+        ("opens_another_connection", "ReadOnlySqlTransaction"),
+        ("no_such_candidate", "not_started"),
+    ],
+)
+def test_a_candidate_that_misbehaves_is_an_error_and_changes_nothing(
+    evening: models.Restaurant, settings: Any, name: str, error: str
+) -> None:
+    run()
+    before = contents()
+    settings.ROLLOUT = {
+        **settings.ROLLOUT,
+        "CANDIDATE": f"tests.rollout.candidates.{name}",
+        "CANDIDATE_SECONDS": 1.0 if name == "hangs" else 5.0,
+    }
+    list(comparing.compare_waiting(limit=2))
+    assert contents() == before
+    done = Comparison.objects.exclude(verdict="")
+    assert [(each.verdict, each.error) for each in done] == [("v3_error", error)] * 2
+
+
+@pytest.mark.parametrize("name", ["prints", "locks_for_ever", "acts_on_commit", "mails"])
+def test_a_candidate_that_tries_what_leads_nowhere_is_compared_all_the_same(
+    evening: models.Restaurant, settings: Any, name: str
+) -> None:
+    run()
+    before = contents()
+    settings.ROLLOUT = {**settings.ROLLOUT, "CANDIDATE": f"tests.rollout.candidates.{name}"}
+    list(comparing.compare_waiting(limit=2))
+    assert contents() == before
+    assert verdicts()["v3_error"] == 0
+    with connection.cursor() as cursor:  # the lock ended with the candidate's process
+        cursor.execute("SELECT pg_try_advisory_xact_lock(424242)")
+        assert cursor.fetchone() == (True,)
+
+
+def test_a_candidate_that_takes_taken_tables_is_found_out(evening: models.Restaurant, settings: Any) -> None:
+    run()
+    settings.ROLLOUT = {**settings.ROLLOUT, "CANDIDATE": "tests.rollout.candidates.takes_a_taken_table"}
+    list(comparing.compare_waiting())
+    assert verdicts()["unsafe"] > 5
+
+
+def test_recording_that_fails_costs_a_comparison_and_nothing_else(
+    evening: models.Restaurant, monkeypatch: Any, caplog: Any
+) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError("Canary Guest")
+
+    monkeypatch.setattr(shadow, "_store", fail)
+    run()
+    assert models.Booking.objects.filter(status="confirmed").count() > 10
+    assert (shadow.counters["failed"], Comparison.objects.count()) == (20, 0)
+    assert "Canary" not in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["legacy", "active"])
+def test_outside_shadow_mode_nothing_is_kept(evening: models.Restaurant, mode: str) -> None:
+    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="test", reason="test")
+    switches.set_switch(flags.V3_SWITCH, active=mode == "active", actor="test", reason="test")
+    run()
+    assert not Comparison.objects.exists()
+
+
+def test_a_larger_sample_keeps_the_smaller_one(settings: Any) -> None:
+    refs = [str(number) for number in range(1000)]
+    samples = []
+    for share in (0.0, 0.1, 0.5, 1.0):
+        settings.ROLLOUT = {**settings.ROLLOUT, "SHADOW_SAMPLE": share}
+        conf.settings.cache_clear()
+        samples.append({ref for ref in refs if shadow.is_sampled(ref)})
+    none, tenth, half, everything = samples
+    assert none == set()
+    assert everything == set(refs)
+    assert none < tenth < half < everything
+    assert 60 < len(tenth) < 140
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"SHADOW_SAMPLE": 1.1}, {"SHADOW_SAMPLE": True}, {"CANDIDATE": "v3"}, {"CANDIDATE_SECONDS": 0}],
+    ids=str,
+)
+def test_wrong_settings_are_named(settings: Any, given: dict[str, Any]) -> None:
+    settings.ROLLOUT = {**settings.ROLLOUT, **given}
+    assert len(conf.problems()) == 1
+    assert next(iter(given)) in conf.problems()[0]
