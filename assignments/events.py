@@ -8,11 +8,7 @@ a rolled-back transaction never happened). One daemon thread takes them out in b
 
 import json
 import logging
-import os
-import threading
-import time
 import uuid
-from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +17,7 @@ from typing import Any, Protocol
 from django.db import connection, transaction
 
 from assignments import conf
+from assignments.background import BackgroundWriter
 from assignments.exceptions import AssignmentsError
 
 logger = logging.getLogger("assignments.events")
@@ -29,7 +26,6 @@ STATE_MACHINE = "assignment.state_machine"
 COORDINATOR = "assignment.coordinator"
 
 MAX_CONTEXT_BYTES = 4096
-BULK = 500
 
 ALLOWED_CONTEXT = frozenset(
     {
@@ -156,11 +152,11 @@ def emit_now(record: EventRecord) -> None:
 
 def flush(timeout_seconds: float | None = None) -> bool:
     """Wait until everything emitted so far is with the sinks; False when time ran out. For commands that end."""
-    return _buffer.drain(conf.settings().EVENT_FLUSH_SECONDS if timeout_seconds is None else timeout_seconds)
+    return _buffer.flush(conf.settings().EVENT_FLUSH_SECONDS if timeout_seconds is None else timeout_seconds)
 
 
 def counters() -> dict[str, int]:
-    """Counts of this process: stored, dropped_overflow, dropped_sink_failure, dropped_context_keys."""
+    """Counts of this process: stored, dropped_overflow, dropped_failure, dropped_context_keys, ..."""
     return _buffer.counters()
 
 
@@ -177,79 +173,24 @@ def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-class _Buffer:
-    """The bounded buffer and its one thread. ``waiting`` counts what is buffered or being written."""
-
-    def __init__(self) -> None:
-        self._reset()
-
-    def _reset(self) -> None:
-        # Also after fork: the child has neither the parent's thread nor a sane lock.
-        self._changed = threading.Condition()
-        self._events: deque[EventRecord] = deque()
-        self._writing = 0
-        self._counts: Counter[str] = Counter()
-        self._thread: threading.Thread | None = None
-
-    def append(self, records: Sequence[EventRecord]) -> None:
-        with self._changed:
-            room = conf.settings().EVENT_BUFFER_SIZE - len(self._events)
-            self._events.extend(records[: max(room, 0)])
-            if room < len(records):
-                self._counts["dropped_overflow"] += len(records) - max(room, 0)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="assignments-events", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
-
-    def count(self, name: str, by: int) -> None:
-        with self._changed:
-            self._counts[name] += by
-
-    def counters(self) -> dict[str, int]:
-        with self._changed:
-            return dict(self._counts)
-
-    def drain(self, timeout_seconds: float) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._events and not self._writing, timeout_seconds)
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: bool(self._events))
-                batch = [self._events.popleft() for _ in range(min(BULK, len(self._events)))]
-                self._writing = len(batch)
-            started = time.monotonic()
-            failed = self._write(batch)
-            with self._changed:
-                self._writing = 0
-                self._counts["dropped_sink_failure" if failed else "stored"] += len(batch)
-                self._counts["flush_ms"] += round((time.monotonic() - started) * 1000)
-                self._changed.notify_all()
-
-    @staticmethod
-    def _write(batch: Sequence[EventRecord]) -> bool:
-        failed = False
+def _write(batch: Sequence[EventRecord]) -> bool:
+    """Hand a batch to every sink; whether all of them took it."""
+    is_written = True
+    for path in conf.settings().EVENT_SINKS:
         try:
-            sinks = [conf.load(path) for path in conf.settings().EVENT_SINKS]
-        except Exception:
-            logger.exception("The event sinks cannot be loaded.")
-            return True
-        for sink in sinks:
-            try:
-                sink.write(batch)
-            except Exception:
-                logger.warning(
-                    "Event sink %s failed; %d events lost to it.", type(sink).__name__, len(batch), exc_info=True
-                )
-                failed = True
-        return failed
+            conf.load(path).write(batch)
+        except Exception as error:  # noqa: BLE001  (whatever a sink does, the others get the batch; the loss is counted)
+            logger.warning("Event sink %s failed (%s); %d events lost to it.", path, type(error).__name__, len(batch))
+            is_written = False
+    return is_written
 
 
-_buffer = _Buffer()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_buffer._reset)  # noqa: SLF001
+def new_buffer() -> BackgroundWriter[EventRecord]:
+    """The buffer of a process; tests make others."""
+    return BackgroundWriter("assignments-events", _write, size=lambda: conf.settings().EVENT_BUFFER_SIZE)
+
+
+_buffer = new_buffer()
 
 
 class DatabaseSink:

@@ -1,16 +1,18 @@
 """Shadow mode: keep what the old planner saw and decided; V3 is asked later, elsewhere, where it can harm nobody.
 
-Recording happens after the old planner's transactions have ended, in a short one of its own, and never raises: the
-control's outcome stands already. Asking V3 is ``rollout.comparing``'s.
+Keeping happens after the old planner's transactions have ended, by a thread with a connection of its own, and never
+raises: the control's outcome stands already, and is not waited with. Asking V3 is ``rollout.comparing``'s.
 """
 
 import hashlib
 import logging
-from collections import Counter
+from collections.abc import Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from assignments.background import BackgroundWriter
 from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
@@ -19,30 +21,30 @@ from rollout.models import Comparison, FloorRecord
 
 logger = logging.getLogger("rollout.shadow")
 
-STATEMENT_TIMEOUT_MS = 500
+BUFFER_SIZE = 5000
+STATEMENT_TIMEOUT_MS = 5000
 
 is_on: ContextVar[bool] = ContextVar("rollout_shadow_is_on", default=False)
-"""Whether the mode was shadow when the router last read it in this context: recording needs no query to know."""
+"""Whether the mode was shadow when the router last read it in this context: keeping needs no query to know."""
 
-counters: Counter[str] = Counter()
-"""Of this process: ``recorded``, ``left_out`` by sampling, ``failed``."""
 
-_known_floors: set[str] = set()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A decision of the old planner on its way into the database."""
+
+    snapshot: Snapshot
+    control: Decision
+    decision_ms: float
 
 
 def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
     """Keep a decision of the old planner for comparison, if the mode is shadow and the booking is in the sample."""
     if not is_on.get():
         return
-    if not is_sampled(snapshot.request.booking_ref):
-        counters["left_out"] += 1
-        return
-    try:
-        _store(snapshot, control, decision_ms)
-        counters["recorded"] += 1
-    except Exception as error:  # noqa: BLE001  (the control's outcome stands; a comparison less is counted)
-        counters["failed"] += 1
-        logger.error("A decision could not be kept for comparison: %s.", type(error).__name__)
+    if is_sampled(snapshot.request.booking_ref):
+        _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
+    else:
+        _writer.count("left_out")
 
 
 def is_sampled(booking_ref: str) -> bool:
@@ -51,30 +53,53 @@ def is_sampled(booking_ref: str) -> bool:
     return int.from_bytes(digest[:8]) / 2**64 < conf.settings().SHADOW_SAMPLE
 
 
-def _store(snapshot: Snapshot, control: Decision, decision_ms: float) -> None:
-    floor = snapshot.floor
+def flush(timeout_seconds: float = 10.0) -> bool:
+    """Wait until everything recorded so far is kept; False when time ran out."""
+    return _writer.flush(timeout_seconds)
+
+
+def counters() -> dict[str, int]:
+    """Of this process: ``stored``, ``left_out`` by sampling, ``dropped_overflow``, ``dropped_failure``."""
+    return _writer.counters()
+
+
+def _write(batch: Sequence[Kept]) -> bool:
+    try:
+        _store(batch)
+    except Exception as error:  # noqa: BLE001  (comparisons less are counted; nobody else is concerned)
+        logger.error("%d decisions could not be kept for comparison: %s.", len(batch), type(error).__name__)
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _store(batch: Sequence[Kept]) -> None:
+    floors = {kept.snapshot.floor.version: kept.snapshot.floor for kept in batch}
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
-        if floor.version not in _known_floors:
-            FloorRecord.objects.bulk_create(
-                [FloorRecord(version=floor.version, restaurant_ref=floor.restaurant_ref, content=freeze_floor(floor))],
-                ignore_conflicts=True,
-            )
-        Comparison.objects.create(
-            booking_ref=snapshot.request.booking_ref,
-            restaurant_ref=floor.restaurant_ref,
-            floor_id=floor.version,
-            snapshot=freeze(snapshot),
-            snapshot_hash=control.snapshot_hash,
-            control=freeze_decision(control),
-            control_ms=decision_ms,
+        FloorRecord.objects.bulk_create(
+            [
+                FloorRecord(version=version, restaurant_ref=floor.restaurant_ref, content=freeze_floor(floor))
+                for version, floor in sorted(floors.items())
+            ],
+            ignore_conflicts=True,
         )
-    _known_floors.add(floor.version)
+        Comparison.objects.bulk_create(
+            [
+                Comparison(
+                    booking_ref=kept.snapshot.request.booking_ref,
+                    restaurant_ref=kept.snapshot.floor.restaurant_ref,
+                    floor_id=kept.snapshot.floor.version,
+                    snapshot=freeze(kept.snapshot),
+                    snapshot_hash=kept.control.snapshot_hash,
+                    control=freeze_decision(kept.control),
+                    control_ms=kept.decision_ms,
+                )
+                for kept in batch
+            ]
+        )
 
 
-def forget() -> None:
-    """Start afresh, for tests."""
-    _known_floors.clear()
-    counters.clear()
-    is_on.set(False)
+_writer = BackgroundWriter("rollout-shadow", _write, size=lambda: BUFFER_SIZE)

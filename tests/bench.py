@@ -17,6 +17,7 @@ django.setup()
 
 from django.db import connection  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
+from waffle.models import Switch  # noqa: E402
 
 from assignments import api, conf, dispatch, events  # noqa: E402
 from assignments.management.commands.run_coordinator import percentiles  # noqa: E402
@@ -85,6 +86,28 @@ def inline(label: str) -> float:
     return statistics.median(milliseconds)
 
 
+def shadow_on_and_off() -> None:
+    """The old planner's time for one booking with shadow on and off, booking by booking in turn, in one run."""
+    milliseconds: dict[bool, list[float]] = {True: [], False: []}
+    for round_number in range(3):
+        restaurant = load(f"Shadow {round_number}", days=90)
+        switches.set_switch(flags.V3_SWITCH, active=False, actor="bench", reason="bench")
+        switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
+        dispatch.take_in(str(restaurant.pk))
+        for number, pk in enumerate(restaurant.bookings.order_by("start").values_list("pk", flat=True)):
+            is_on = (number + round_number) % 2 == 0
+            Switch.objects.update_or_create(name=flags.SHADOW_SWITCH, defaults={"active": is_on})
+            started = time.perf_counter()
+            api.assign_now(booking_ref=str(pk))
+            milliseconds[is_on].append((time.perf_counter() - started) * 1000)
+    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
+    on, off = percentiles(milliseconds[True]), percentiles(milliseconds[False])
+    print(f"old planner, shadow off  ms {off}")
+    print(f"old planner, shadow on   ms {on}")
+    p50, p95 = on["p50"] / off["p50"], on["p95"] / off["p95"]
+    print(f"                      shadow costs a factor of {p50:.2f} at p50, {p95:.2f} at p95")
+
+
 def main() -> None:
     demo.use_database_of_its_own()
     planning_alone()
@@ -97,6 +120,7 @@ def main() -> None:
     without = inline("without events")
     events.emit_all = emit_all
     print(f"                      events cost a factor of {with_events / without:.2f} at the median")
+    shadow_on_and_off()
     events.flush(10)
 
 

@@ -16,6 +16,7 @@ def _fresh_process_state() -> Iterator[None]:
     events.MemorySink.events.clear()
     floors.forget()
     success.forget()
-    shadow.forget()
+    shadow.flush(5)
+    shadow.is_on.set(False)
     conf.settings.cache_clear()
     conf.load.cache_clear()

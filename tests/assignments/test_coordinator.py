@@ -415,7 +415,7 @@ def test_a_broken_event_sink_changes_no_decision(
 ) -> None:
     from tests.assignments import test_events
 
-    monkeypatch.setattr(events, "_buffer", events._Buffer())
+    monkeypatch.setattr(events, "_buffer", events.new_buffer())
     test_events.HangingSink.release.clear()
     settings.ASSIGNMENTS = {
         **settings.ASSIGNMENTS,

@@ -1,6 +1,7 @@
 """Shadow mode: it writes nothing but comparisons, and whatever the candidate does, the old planner's outcome stands."""
 
 import json
+import threading
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +39,7 @@ def evening(transactional_db: Any, monkeypatch: Any) -> models.Restaurant:
 def run() -> None:
     dispatch.take_in()
     assert sum(len(progress.outcomes) for progress in dispatch.run_pass()) == 20
+    assert shadow.flush()
 
 
 def contents() -> dict[str, list[dict[str, Any]]]:
@@ -83,7 +85,6 @@ def _start_over() -> None:
         cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
         cursor.execute("TRUNCATE example_booking_tables RESTART IDENTITY")
     models.Booking.objects.update(status="pending")
-    shadow.forget()
 
 
 def test_every_decision_is_kept_compared_and_can_be_asked_again(evening: models.Restaurant, capsys: Any) -> None:
@@ -173,10 +174,29 @@ def test_recording_that_fails_costs_a_comparison_and_nothing_else(
         raise RuntimeError("Canary Guest")
 
     monkeypatch.setattr(shadow, "_store", fail)
+    before = shadow.counters().get("dropped_failure", 0)
     run()
     assert models.Booking.objects.filter(status="confirmed").count() > 10
-    assert (shadow.counters["failed"], Comparison.objects.count()) == (20, 0)
+    assert (shadow.counters()["dropped_failure"] - before, Comparison.objects.count()) == (20, 0)
     assert "Canary" not in caplog.text
+
+
+def test_a_database_that_hangs_for_comparisons_holds_up_nobody(evening: models.Restaurant, monkeypatch: Any) -> None:
+    release = threading.Event()
+
+    def hang(batch: Any) -> None:
+        release.wait(30)
+
+    monkeypatch.setattr(shadow, "_store", hang)
+    monkeypatch.setattr(shadow, "BUFFER_SIZE", 3)
+    before = shadow.counters().get("dropped_overflow", 0)
+    try:
+        dispatch.take_in()
+        assert sum(len(progress.outcomes) for progress in dispatch.run_pass()) == 20
+        assert shadow.flush(0.01) is False
+        assert shadow.counters()["dropped_overflow"] > before
+    finally:
+        release.set()
 
 
 @pytest.mark.parametrize("mode", ["legacy", "active"])

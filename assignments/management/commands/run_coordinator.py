@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assignments import dispatch, events, preview
+from assignments import background, conf, dispatch, preview
 from assignments.host import configured
 from assignments.outcome import Kind, Outcome
 from assignments.planning.floor import InvalidFloorError
@@ -190,7 +190,7 @@ class Command(BaseCommand):
             for progress in dispatch.run_pass(limits):
                 tally.add(progress)
                 advance(progress)
-        events.flush()
+        background.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
         seconds = time.monotonic() - started
         if options["json"]:
             self.stdout.write(json.dumps({"taken_in": taken_in, "seconds": round(seconds, 3), **tally.as_dict()}))

@@ -1,0 +1,94 @@
+"""Writing later, elsewhere: what must never slow a decision is put into a bounded buffer and written by a thread.
+
+A full buffer, a failing writer and a hanging one cost entries, which are counted, and nothing else.
+"""
+
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+_T = TypeVar("_T")
+
+BULK = 500
+
+_writers: list["BackgroundWriter[Any]"] = []
+
+
+class BackgroundWriter(Generic[_T]):
+    """A bounded buffer and its one daemon thread, which starts with the first entry.
+
+    ``write`` gets at most ``BULK`` entries at once; it raises, or gives False, for entries that are lost. ``size`` is asked
+    at each append.
+    """
+
+    def __init__(self, name: str, write: Callable[[Sequence[_T]], bool], *, size: Callable[[], int]) -> None:
+        self._name, self._write, self._size = name, write, size
+        self._reset()
+        _writers.append(self)
+        if hasattr(os, "register_at_fork"):
+            # The child has neither the parent's thread nor a sane lock.
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition()
+        self._entries: deque[_T] = deque()
+        self._writing = 0
+        self._counts: Counter[str] = Counter()
+        self._thread: threading.Thread | None = None
+
+    def append(self, entries: Sequence[_T]) -> None:
+        """Have these written; as many as there is room for."""
+        with self._changed:
+            room = max(self._size() - len(self._entries), 0)
+            self._entries.extend(entries[:room])
+            if room < len(entries):
+                self._counts["dropped_overflow"] += len(entries) - room
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Count something else beside what the writer counts itself."""
+        with self._changed:
+            self._counts[name] += by
+
+    def counters(self) -> dict[str, int]:
+        """``stored``, ``dropped_overflow``, ``dropped_failure``, ``flush_ms``, and what ``count`` was told."""
+        with self._changed:
+            return dict(self._counts)
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until everything appended so far is written; False when time ran out."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._entries and not self._writing, timeout_seconds)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._entries))
+                batch = [self._entries.popleft() for _ in range(min(BULK, len(self._entries)))]
+                self._writing = len(batch)
+            started = time.monotonic()
+            try:
+                is_written = self._write(batch)
+            except Exception:  # noqa: BLE001  (the thread must outlive whatever a writer does; the loss is counted)
+                is_written = False
+            with self._changed:
+                self._writing = 0
+                self._counts["stored" if is_written else "dropped_failure"] += len(batch)
+                self._counts["flush_ms"] += round((time.monotonic() - started) * 1000)
+                self._changed.notify_all()
+
+
+def flush_all(timeout_seconds: float) -> bool:
+    """Wait for every writer of this process, together at most this long; False when time ran out."""
+    deadline = time.monotonic() + timeout_seconds
+    flushed = [writer.flush(max(0.0, deadline - time.monotonic())) for writer in _writers]
+    return all(flushed)
