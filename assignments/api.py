@@ -347,7 +347,7 @@ def _take_over_facts(assignment: Assignment, booking: HostBooking, host: Host) -
     assignment.restaurant_ref = booking.restaurant_ref
     floor = floor_or_none(booking.restaurant_ref, host=host)
     assignment.service_date = intake.local_date(booking.starts_at, floor)
-    assignment.starts_at, assignment.party = booking.starts_at, booking.party
+    assignment.starts_at, assignment.party = booking.starts_at, intake.stored_party(booking)
 
 
 def _accepted_window(

@@ -76,7 +76,7 @@ class DayPlan:
                     assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=CONFIRMED_BY_HOST
                 )
             elif not self._is_moved(assignment, booking, floor):
-                assignment.starts_at, assignment.party = booking.starts_at, booking.party
+                assignment.starts_at, assignment.party = booking.starts_at, intake.stored_party(booking)
                 plannable.append((assignment, booking))
         return plannable
 
@@ -102,7 +102,7 @@ class DayPlan:
         if not elsewhere and service_date == self.service_date:
             return False
         assignment.restaurant_ref, assignment.service_date = booking.restaurant_ref, service_date
-        assignment.starts_at, assignment.party = booking.starts_at, booking.party
+        assignment.starts_at, assignment.party = booking.starts_at, intake.stored_party(booking)
         assignment.touch()
         self.settlement.store_only(
             assignment,

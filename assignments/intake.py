@@ -9,6 +9,7 @@ from assignments.models import Assignment
 from assignments.planning.floor import Floor
 
 CHUNK = 500
+LARGEST_STORED = 2**31 - 1
 
 
 def local_date(moment: datetime, floor: Floor | None) -> date:
@@ -18,6 +19,12 @@ def local_date(moment: datetime, floor: Floor | None) -> date:
     return moment.astimezone(floor.zone if floor else UTC).date()
 
 
+def stored_party(booking: HostBooking) -> int:
+    """The covers as a column can hold them: what is no number, or beyond any, is planning's to refuse, not the insert's."""
+    party = booking.party
+    return max(-LARGEST_STORED, min(party, LARGEST_STORED)) if isinstance(party, int) else 0
+
+
 def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assignment:
     """A new assignment for the booking, due at once, not stored."""
     return Assignment(
@@ -25,7 +32,7 @@ def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assi
         restaurant_ref=booking.restaurant_ref,
         service_date=local_date(booking.starts_at, floor),
         starts_at=booking.starts_at if booking.starts_at.tzinfo else booking.starts_at.replace(tzinfo=UTC),
-        party=booking.party,
+        party=stored_party(booking),
         requested_at=booking.requested_at or now,
         due_at=now,
     )

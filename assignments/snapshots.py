@@ -7,6 +7,7 @@ from assignments import conf, ledger
 from assignments.floors import floor_of
 from assignments.host import Host, HostBooking
 from assignments.models import Assignment
+from assignments.planning.admission import party_refusal
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
@@ -29,8 +30,10 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
 
 def occupied_during(requests: Iterable[SeatingRequest], floor: Floor) -> tuple[Occupied, ...]:
     """What is taken while any of these requests would sit. One query; none where none of them could sit."""
-    windows = []
+    windows, rules = [], conf.settings().rules()
     for request in requests:
+        if party_refusal(request, rules):
+            continue
         window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
         if isinstance(window, SeatingWindow):
             windows.append(window)

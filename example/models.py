@@ -147,7 +147,7 @@ class Booking(models.Model):
     reference = models.CharField(max_length=40)
     start = models.DateTimeField()
     end = models.DateTimeField(null=True, blank=True, help_text=_("Empty: the turn time decides."))
-    party = models.PositiveIntegerField(help_text=_("Covers."))
+    party = models.PositiveIntegerField(validators=[MinValueValidator(1)], help_text=_("Covers."))
     zone = models.ForeignKey(
         Zone, null=True, blank=True, on_delete=models.SET_NULL, help_text=_("The guest insists on this zone.")
     )

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError
 
-from assignments import events, ledger, locks, statemachine, transactions
+from assignments import events, intake, ledger, locks, statemachine, transactions
 from assignments.day import CONFIRMED_BY_HOST
 from assignments.exceptions import TableTakenError
 from assignments.floors import floor_of
@@ -223,7 +223,7 @@ class LegacyPlanner:
             return settlement.send_to_review(
                 assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=CONFIRMED_BY_HOST
             )
-        assignment.starts_at, assignment.party = booking.starts_at, booking.party
+        assignment.starts_at, assignment.party = booking.starts_at, intake.stored_party(booking)
         return booking
 
     def _judge(self, assignment: Assignment, booking: HostBooking, floor: Floor, settlement: Settlement) -> Judged:

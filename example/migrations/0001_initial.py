@@ -166,7 +166,12 @@ class Migration(migrations.Migration):
                 ("reference", models.CharField(max_length=40)),
                 ("start", models.DateTimeField()),
                 ("end", models.DateTimeField(blank=True, help_text="Empty: the turn time decides.", null=True)),
-                ("party", models.PositiveIntegerField(help_text="Covers.")),
+                (
+                    "party",
+                    models.PositiveIntegerField(
+                        help_text="Covers.", validators=[django.core.validators.MinValueValidator(1)]
+                    ),
+                ),
                 (
                     "status",
                     models.CharField(

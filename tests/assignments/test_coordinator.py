@@ -63,6 +63,8 @@ def test_a_booking_gets_the_best_table_and_everybody_knows(host: TheHost, tonigh
         (0, timedelta(0), Kind.FAILED, "invalid_party"),
         (-1, timedelta(0), Kind.FAILED, "invalid_party"),
         (10_000, timedelta(0), Kind.MANUAL_REVIEW, "party_too_large"),
+        (10**12, timedelta(0), Kind.MANUAL_REVIEW, "party_too_large"),
+        (None, timedelta(0), Kind.FAILED, "invalid_party"),
         (13, timedelta(0), Kind.MANUAL_REVIEW, "party_too_large"),
         (2, timedelta(hours=-14), Kind.MANUAL_REVIEW, "outside_service"),
         (2, timedelta(hours=3), Kind.MANUAL_REVIEW, "service_overrun"),

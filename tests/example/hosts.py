@@ -1,6 +1,7 @@
 """Hosts that misbehave on purpose, for processes that tests start."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import connection
 
@@ -34,3 +35,10 @@ class WritingHost(ExampleHost):
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
         Booking.objects.filter(pk__in=refs).update(party=1)
         return super().bookings(refs, lock=lock)
+
+
+class ForgetfulHost(ExampleHost):
+    """Cannot say which bookings wait."""
+
+    def unassigned(self, **kwargs: Any) -> Sequence[HostBooking]:
+        raise KeyError("Canary Guest <canary@example.test>")

@@ -178,8 +178,8 @@ class Command(BaseCommand):
 
     def _pass(self, options: dict[str, Any], should_stop: Callable[[], bool] = lambda: False) -> Tally:
         started = time.monotonic()
-        taken_in = dispatch.take_in(options["restaurant"])
         tally = Tally()
+        taken_in = self._take_in(options["restaurant"], tally)
         limits = dispatch.PassLimits(
             limit=int(options["limit"] or 0),
             max_seconds=options["max_seconds"] or 0.0,
@@ -201,6 +201,17 @@ class Command(BaseCommand):
         # Whoever reads a pipe must see a pass when it ends, not when --watch does.
         self.stdout.flush()
         return tally
+
+    def _take_in(self, restaurant_ref: str | None, tally: Tally) -> int:
+        """Request what is new. A host that raises costs its new bookings this pass; those known already are decided."""
+        try:
+            return dispatch.take_in(restaurant_ref)
+        except (OperationalError, InterfaceError, ImproperlyConfigured):
+            raise
+        except Exception as error:  # noqa: BLE001  (counted, and the run goes on; never the message, which may name a guest)
+            tally.unexpected += 1
+            self.stderr.write(f"The host raised {type(error).__name__} when asked for its waiting bookings.")
+            return 0
 
     @contextmanager
     def _progress_bar(self, options: dict[str, Any]) -> Iterator[Callable[[dispatch.Progress], None]]:
