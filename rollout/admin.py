@@ -11,6 +11,8 @@ from waffle import get_waffle_switch_model
 from waffle.admin import SwitchAdmin as WaffleSwitchAdmin
 from waffle.admin import disable_switches, enable_switches
 
+from assignments.admin.readonly import ReadOnlyAdmin
+from rollout.models import Comparison
 from rollout.switches import contradiction
 
 if TYPE_CHECKING:
@@ -48,6 +50,13 @@ class SwitchAdmin(WaffleSwitchAdmin):
         disable_switches,
         *(action for action in WaffleSwitchAdmin.actions if action not in {enable_switches, disable_switches}),
     ]
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(ReadOnlyAdmin):
+    list_display = ["booking_ref", "verdict", "error", "control_ms", "candidate_ms", "control_repeats", "recorded_at"]
+    list_filter = ["verdict", "error", "control_repeats", "recorded_at"]
+    search_fields = ["=booking_ref", "=restaurant_ref", "=snapshot_hash"]
 
 
 if admin.site.is_registered(get_waffle_switch_model()):

@@ -18,7 +18,7 @@ class TransitionInline(ReadOnlyInline):
 
 class AttemptInline(ReadOnlyInline):
     model = Attempt
-    readonly_fields = [
+    readonly_fields = fields = (
         "number",
         "planner",
         "trigger",
@@ -28,7 +28,7 @@ class AttemptInline(ReadOnlyInline):
         "table_refs",
         "decision_ms",
         "at",
-    ]
+    )
 
 
 @admin.register(Assignment)
