@@ -22,11 +22,15 @@ from assignments.success import success_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayPreview:
-    """What each planner would decide for one restaurant-day. ``problem``: why the day cannot be planned at all."""
+    """What each planner would decide for one restaurant-day.
+
+    ``floor`` is None, and ``problem`` says why, where the day cannot be planned at all.
+    """
 
     restaurant_ref: str
     service_date: date
     decisions: Mapping[str, Sequence[Decision]]
+    floor: Floor | None = None
     problem: str = ""
 
 
@@ -90,7 +94,7 @@ def _preview_day(
         for planner, group in requests.items()
         if planner != NOBODY
     }
-    return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions=decisions)
+    return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions=decisions, floor=floor)
 
 
 def _decisions(

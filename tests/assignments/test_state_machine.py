@@ -11,7 +11,7 @@ from assignments.models import OPEN_STATES, TERMINAL_STATES, Assignment, OutboxM
 
 NOW = datetime(2030, 1, 14, 19, tzinfo=UTC)
 
-# DESIGN: the states and transitions of the pipeline. Every other pair must be refused.
+# The states and transitions of the pipeline. Every other pair must be refused.
 ALLOWED: dict[tuple[State, str], State] = {
     (State.CREATED, "verify_capacity"): State.CAPACITY_VERIFIED,
     (State.CREATED, "fail"): State.FAILED,

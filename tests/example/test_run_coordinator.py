@@ -60,6 +60,14 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(restaurant: models.Restaur
     }
 
 
+def test_a_dry_run_says_why(restaurant: models.Restaurant, capsys: Any) -> None:
+    out = run("--dry-run", capsys=capsys)
+    assert "fits with" in out or "fits exactly" in out or "fits without" in out
+    assert "preferred over" in out
+    assert "dinner ends at" in out
+    assert "Dry run: nothing was written." in out
+
+
 def test_a_dry_run_that_tries_to_write_is_refused_by_the_database(restaurant: models.Restaurant, settings: Any) -> None:
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": "tests.example.hosts.WritingHost"}
     before = contents()

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from assignments import background, conf, dispatch, preview
 from assignments.host import configured
 from assignments.outcome import Kind, Outcome
+from assignments.planning.describe import describe
 from assignments.planning.floor import InvalidFloorError
 
 logger = logging.getLogger("assignments.run_coordinator")
@@ -247,10 +248,11 @@ class Command(BaseCommand):
                     "planner": planner,
                     "tables": list(decision.best.table_refs) if decision.best else [],
                     "reason": decision.refusal.reason if decision.refusal else "",
-                    "detail": decision.refusal.detail if decision.refusal else "",
+                    "why": describe(decision, day.floor),
                 }
                 for planner, decisions in day.decisions.items()
                 for decision in decisions
+                if day.floor is not None
             ]
             days.append(
                 {
@@ -273,5 +275,4 @@ class Command(BaseCommand):
         seated = sum(1 for row in rows if row["tables"])
         self.stdout.write(f"restaurant {restaurant_ref} {day}: {problem or f'{seated} of {len(rows)} would be seated'}")
         for row in rows:
-            what = " + ".join(row["tables"]) or f"{row['reason']}: {row['detail']}"
-            self.stdout.write(f"  {row['booking']} ({row['planner']}): {what}")
+            self.stdout.write(f"  {row['booking']} ({row['planner']}): {row['why']}")
