@@ -174,6 +174,7 @@ class Coordinator:
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
         claimed = claim()
         routes = router().route(claimed) if claimed else {}
+        invocation.check_budget()
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref] == V3]
         handed_over = _hand_over([each for each in claimed if routes[each.booking_ref] != V3], routes)
         disabled = tuple(

@@ -108,6 +108,15 @@ class TestInFlight:
         new = models.Booking.objects.get(reference="new")
         assert planners == {waiting[0]: "legacy", str(new.pk): "v3"}
 
+    def test_past_the_time_budget_the_old_planner_is_not_begun(self, crowded: models.Restaurant) -> None:
+        set_mode("legacy")
+        booking = models.Booking.objects.order_by("pk")[0]
+        api.request(booking_ref=str(booking.pk))
+        outcome = api.assign_now(booking_ref=str(booking.pk), budget_seconds=0.0001)
+        assert (outcome.kind, outcome.reason) == (Kind.RETRY, "time_budget_exceeded")
+        assert Assignment.objects.get().planner == ""
+        assert api.assign_now(booking_ref=str(booking.pk)).planner == "legacy"
+
     def test_a_kill_sends_the_next_decision_to_the_old_planner(self, crowded: models.Restaurant, settings: Any) -> None:
         first, second = list(models.Booking.objects.order_by("pk")[:2])
         assert api.assign_now(booking_ref=str(first.pk)).planner == V3
