@@ -37,6 +37,7 @@ class DayPlan:
             floor = floor_of(self.restaurant_ref, host=self.host)
         except (InvalidFloorError, LookupError) as error:
             problem = str(error)
+        self.settlement.floor = floor
         plannable = self._plannable(claimed, floor)
         if floor is None:
             for assignment, _booking in plannable:

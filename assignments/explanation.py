@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from assignments import ledger
 from assignments.exceptions import AssignmentNotFoundError
@@ -51,13 +50,8 @@ def _sentences(assignment: Assignment, table_refs: tuple[str, ...], last: Attemp
     if last is None:
         sentences.append("No planner has tried it yet.")
         return sentences
-    plans = last.decision.get("plans", [])
-    if last.outcome == "confirmed" and plans:
-        sentences += _why_these_tables(last, plans, named)
-    elif last.outcome == "confirmed":
-        sentences.append(f"It was assigned by {last.planner} ({last.reason or last.strategy}).")
-    else:
-        sentences.append(f"Attempt {last.number} by {last.planner}: {last.detail or last.reason}")
+    why = last.decision.get("why") or last.detail or last.reason or last.strategy
+    sentences.append(f"Attempt {last.number} by {last.planner}: {why}")
     sentences += _why_not_the_others(last)
     if assignment.due_at:
         sentences.append(f"It is tried again at {assignment.due_at:%Y-%m-%d %H:%M:%S %Z}.")
@@ -69,21 +63,6 @@ def _namer(restaurant_ref: str) -> Callable[[Sequence[str]], str]:
     floor = floor_or_none(restaurant_ref)
     names = {table.ref: table.name for table in floor.tables} if floor else {}
     return lambda table_refs: " + ".join(names.get(ref, ref) for ref in table_refs)
-
-
-def _why_these_tables(
-    last: Attempt, plans: list[dict[str, Any]], named: Callable[[Sequence[str]], str]
-) -> Iterator[str]:
-    best = plans[0]
-    yield (
-        f"{last.planner} chose them on attempt {last.number} for {last.strategy.replace('_', ' ')}: "
-        f"{best['seats']} seats, {best['spare_seats']} spare, score {best['score']:.1f}."
-    )
-    if last.decision.get("moved_from"):
-        yield f"It was first meant to have {named(last.decision['moved_from'])}, and moved to make room for another party."
-    if len(plans) > 1:
-        others = ", ".join(f"{named(plan['table_refs'])} ({plan['score']:.1f})" for plan in plans[1:])
-        yield f"The next best were {others}."
 
 
 def _why_not_the_others(last: Attempt) -> Iterator[str]:

@@ -15,6 +15,8 @@ from assignments.host import Host, Seating
 from assignments.models import Assignment, Attempt
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision, Plan
+from assignments.planning.describe import describe
+from assignments.planning.floor import Floor
 from assignments.planning.window import SeatingWindow
 
 
@@ -22,7 +24,8 @@ from assignments.planning.window import SeatingWindow
 class Settlement:
     """The results of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``.
 
-    ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then.
+    ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then. ``floor``: where
+    its decisions were made, so that they can be kept in words.
     """
 
     host: Host
@@ -31,6 +34,7 @@ class Settlement:
     trigger: str
     now: datetime
     resumes: bool = False
+    floor: Floor | None = None
     correlation_id: uuid.UUID = field(default_factory=uuid.uuid4)
     outcomes: list[Outcome] = field(default_factory=list)
     _changed: list[Assignment] = field(default_factory=list)
@@ -216,7 +220,7 @@ class Settlement:
                 detail=outcome.detail,
                 strategy=outcome.strategy,
                 table_refs=list(outcome.table_refs),
-                decision=as_json(decision) if decision else {},
+                decision=as_json(decision, self.floor) if decision else {},
                 snapshot_hash=decision.snapshot_hash if decision else "",
                 decision_ms=outcome.decision_ms,
                 correlation_id=self.correlation_id,
@@ -225,10 +229,11 @@ class Settlement:
         return outcome
 
 
-def as_json(decision: Decision) -> dict[str, Any]:
-    """What is kept of a decision: enough to explain it later."""
+def as_json(decision: Decision, floor: Floor | None) -> dict[str, Any]:
+    """What is kept of a decision: enough to explain it later; in words too, where the floor is known."""
     window = decision.window
     return {
+        "why": describe(decision, floor) if floor else "",
         "window": {
             "starts_at": window.starts_at.isoformat(),
             "ends_at": window.ends_at.isoformat(),

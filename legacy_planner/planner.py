@@ -46,6 +46,7 @@ class _Held:
 
     token: uuid.UUID
     version: int
+    floor: Floor
     decision: Decision
     decision_ms: float
 
@@ -161,6 +162,7 @@ class LegacyPlanner:
         except (InvalidFloorError, LookupError) as error:
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=str(error))
             return self._written(settlement, outcome)
+        settlement.floor = floor
         judged.append(self._judge(assignment, booking, floor, settlement))
         decision, milliseconds = judged[-1].decision, judged[-1].decision_ms
         if decision.best is None or decision.window is None:
@@ -180,7 +182,7 @@ class LegacyPlanner:
         statemachine.start(assignment, actor=KEY)
         assignment.due_at = now + timedelta(seconds=HOLD_SECONDS)
         statemachine.store([assignment], correlation_id=settlement.correlation_id)
-        return _Held(token=token, version=assignment.version, decision=decision, decision_ms=milliseconds)
+        return _Held(token=token, version=assignment.version, floor=floor, decision=decision, decision_ms=milliseconds)
 
     def _confirm(self, booking_ref: str, held: _Held, trigger: str) -> Outcome:
         """The second transaction: the hold becomes the seating."""
@@ -195,6 +197,7 @@ class LegacyPlanner:
         lock_bookings(self.host, [booking_ref])
         tables = ledger.seat_hold(held.token)
         settlement = self._settlement(now, trigger, resumes=True)
+        settlement.floor = held.floor
         outcome = settlement.confirm(
             assignment,
             table_refs=tables,

@@ -33,7 +33,8 @@ def _comparison(best: Plan, second: Plan, floor: Floor) -> str:
     name = max(leads, key=lambda name: leads[name], default="")
     if not name or leads[name] <= 0:
         return f"as good as {_names(second.table_refs, floor)}, which comes later by name"
-    return f"preferred over {_names(second.table_refs, floor)} because {_BECAUSE.get(name, name)}"
+    because = _BECAUSE.get(name) or "of its " + name.replace("_", " ")
+    return f"preferred over {_names(second.table_refs, floor)} because {because}"
 
 
 def _tables(plan: Plan, floor: Floor) -> str:
