@@ -10,7 +10,7 @@ of one (after commit): it runs its own, and runs it again when it lost a race.
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from django.db import connection, transaction
@@ -26,7 +26,7 @@ from assignments.exceptions import (
 )
 from assignments.explanation import Explanation
 from assignments.floors import floor_or_none
-from assignments.host import Host, HostBooking, configured, lock_bookings
+from assignments.host import Host, HostBooking, configured, is_cancelled, lock_bookings
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Outcome
 from assignments.planning import engine
@@ -40,6 +40,9 @@ _T = TypeVar("_T")
 
 MANUAL = "manual"
 """The planner of bookings that staff assigned by hand."""
+
+MAX_LOCKED_DAYS = 62
+"""Days that a closure keeps planners out of while it is entered. Advisory locks take shared memory of the server."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +162,7 @@ def assign(
             assignment.due_at = now
         if had_tables or booking.is_confirmed:
             host.on_released([booking_ref])
-        _take_over_facts(assignment, booking, host)
+        intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
         settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
         outcome = settlement.confirm(assignment, table_refs=table_refs, window=window, strategy=MANUAL, reason=reason)
         settlement.write()
@@ -225,23 +228,27 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry") -> None:
 def booking_changed(*, booking_ref: str) -> bool:
     """The host has edited the booking: call it in the same transaction, after the change.
 
-    Where the edit matters to the tables (time, party, zone, restaurant), they are free again at once and the booking is
-    planned anew. True if so; False if its tables still stand. Raises BookingNotFoundError.
+    Where the edit matters to the tables (time, party, zone, restaurant, cancelled), they are free again at once and the
+    booking is planned anew. True if so; False if its tables still stand: guests who sit at them, or sat, keep them. Raises
+    BookingNotFoundError.
     """
 
     def work() -> bool:
         host = configured()
         booking = _booking(host, booking_ref, must_be_plannable=False)
         if not Assignment.objects.filter(booking_ref=booking_ref).exists():
-            intake.request([booking], now=dispatch.database_now(), host=host)
-            return True
+            if booking.wants_table:
+                intake.request([booking], now=dispatch.database_now(), host=host)
+            return booking.wants_table
         _host, assignment, now = _locked_assignment(booking_ref)
         if not booking.wants_table:
-            _cancel(assignment)
+            if not is_cancelled(booking) and assignment.state == State.CONFIRMED:
+                return False  # Guests sit there, or sat.
+            _cancel(assignment, "booking_cancelled" if is_cancelled(booking) else "no_table_wanted")
             return True
         if assignment.state == State.CONFIRMED and _still_stands(host, assignment, booking, now):
             return False
-        _take_over_facts(assignment, booking, host)
+        intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
         _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
         return True
 
@@ -256,7 +263,7 @@ def booking_cancelled(*, booking_ref: str) -> None:
             _host, assignment, _now = _locked_assignment(booking_ref)
         except AssignmentNotFoundError:
             return
-        _cancel(assignment)
+        _cancel(assignment, "booking_cancelled")
 
     _in_transaction(work)
 
@@ -278,7 +285,8 @@ def table_out_of_service(
         host = configured()
         affected = ledger.bookings_at(table_ref, starts_at, ends_at)
         days = Assignment.objects.filter(booking_ref__in=affected).values_list("restaurant_ref", "service_date")
-        now = locks.lock_days([*days, (restaurant_ref, starts_at.date())])
+        closed = _days_between(restaurant_ref, starts_at, ends_at, host=host)
+        now = locks.lock_days([*days, *((restaurant_ref, day) for day in closed)])
         affected = ledger.bookings_at(table_ref, starts_at, ends_at)
         assignments = list(Assignment.objects.select_for_update().filter(booking_ref__in=affected).order_by("id"))
         for assignment in assignments:
@@ -307,7 +315,9 @@ def _in_transaction(work: Callable[[], _T]) -> _T:
     """In the caller's transaction if there is one (which then decides about retries), else in one of our own."""
     if connection.in_atomic_block:
         with transaction.atomic():
-            return work()
+            result = work()
+            transactions.require_intact()
+            return result
     return transactions.run(work)
 
 
@@ -343,18 +353,22 @@ def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
     return host, assignment, booking, now
 
 
-def _take_over_facts(assignment: Assignment, booking: HostBooking, host: Host) -> None:
-    """What the host says now of restaurant, day, time and party."""
-    assignment.restaurant_ref = booking.restaurant_ref
-    floor = floor_or_none(booking.restaurant_ref, host=host)
-    assignment.service_date = intake.local_date(booking.starts_at, floor)
-    assignment.starts_at, assignment.party = booking.starts_at, intake.stored_party(booking)
+def _days_between(restaurant_ref: str, starts_at: datetime, ends_at: datetime, *, host: Host) -> list[date]:
+    """The restaurant's days whose bookings may sit at some moment of ``[starts_at, ends_at)``: the day before too, since a
+    service may run past midnight.
+
+    At most ``MAX_LOCKED_DAYS``, the first ones: who plans a later day meets the closure in the ledger, and tries again.
+    """
+    floor = floor_or_none(restaurant_ref, host=host)
+    first = intake.local_date(starts_at, floor) - timedelta(days=1)
+    days = (intake.local_date(ends_at, floor) - first).days + 1
+    return [first + timedelta(days=number) for number in range(min(days, MAX_LOCKED_DAYS))]
 
 
 def _accepted_window(
     host: Host, assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], now: datetime
 ) -> SeatingWindow:
-    snapshot = snapshot_of(booking, assignment, host=host, now=now)
+    snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     refusals = engine.judge(snapshot, tuple(table_refs))
     window = seating_window(snapshot.floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
     if isinstance(window, Refusal):
@@ -428,8 +442,8 @@ def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str,
     return freed
 
 
-def _cancel(assignment: Assignment) -> None:
+def _cancel(assignment: Assignment, reason: str) -> None:
     ledger.release([assignment.booking_ref])
     if assignment.state != State.CANCELLED:
-        assignment.cancel(actor="host", reason="booking_cancelled")
+        assignment.cancel(actor="host", reason=reason)
         statemachine.store([assignment])

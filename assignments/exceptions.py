@@ -67,5 +67,9 @@ class NestedTransactionError(AssignmentsError, RuntimeError):
     """This runs a transaction of its own, and again if it loses a race: call it outside of one, after commit."""
 
 
+class BrokenTransactionError(AssignmentsError):
+    """A database error was swallowed in this transaction, so nothing of it can be stored: look at the host's callbacks."""
+
+
 class TimeBudgetExceededError(AssignmentsError):
     """The time budget was used up before a decision; the booking stays pending."""

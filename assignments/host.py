@@ -20,7 +20,8 @@ class HostBooking:
     """A booking as the host tells it.
 
     ``party``: covers. ``starts_at``: aware datetime. ``ends_at``: if the host knows it (else turn times decide).
-    ``wants_table``: False once the guest or the house has cancelled it (or it is over): nothing may be assigned.
+    ``wants_table``: False once nothing may be assigned any more: it is cancelled, or guests sit at their table, or sat.
+    ``keeps_tables``: of those, guests sit there or sat: what they have is not freed. False means cancelled.
     ``is_confirmed``: the host already shows it as confirmed; such a booking is not waiting for a table.
     ``problem``: why the host's row cannot be planned (no start, a start in the DST gap), in a sentence for staff; the
     assignment fails with it, and the other bookings of the batch go on.
@@ -34,6 +35,7 @@ class HostBooking:
     zone_ref: str | None = None
     requested_at: datetime | None = None
     wants_table: bool = True
+    keeps_tables: bool = False
     is_confirmed: bool = False
     problem: str | None = None
 
@@ -116,6 +118,11 @@ class Host(Protocol):
     def deliver(self, message: Message) -> None:
         """Tell the guest, a bus, a webhook. Raise to have it tried again."""
         ...
+
+
+def is_cancelled(booking: HostBooking | None) -> bool:
+    """Whether nobody will come: the booking is gone or cancelled, and what it has is to be freed."""
+    return booking is None or not (booking.wants_table or booking.keeps_tables)
 
 
 def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:

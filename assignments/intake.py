@@ -16,7 +16,15 @@ def local_date(moment: datetime, floor: Floor | None) -> date:
     """The restaurant's date of ``moment``; UTC's where no floor tells the zone (planning then says what is wrong)."""
     if moment.tzinfo is None:
         return moment.date()
-    return moment.astimezone(floor.zone if floor else UTC).date()
+    try:
+        return moment.astimezone(floor.zone if floor else UTC).date()
+    except OverflowError:  # At the very end of the calendar; planning refuses it.
+        return moment.date()
+
+
+def stored_start(booking: HostBooking) -> datetime:
+    """The start as a column can hold it: a naive one, which planning refuses, as if it were UTC."""
+    return booking.starts_at if booking.starts_at.tzinfo else booking.starts_at.replace(tzinfo=UTC)
 
 
 def stored_party(booking: HostBooking) -> int:
@@ -31,11 +39,23 @@ def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assi
         booking_ref=booking.ref,
         restaurant_ref=booking.restaurant_ref,
         service_date=local_date(booking.starts_at, floor),
-        starts_at=booking.starts_at if booking.starts_at.tzinfo else booking.starts_at.replace(tzinfo=UTC),
+        starts_at=stored_start(booking),
         party=stored_party(booking),
         requested_at=booking.requested_at or now,
         due_at=now,
     )
+
+
+def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> bool:
+    """Give the assignment what the host says now of restaurant, day, time and party, in memory.
+
+    ``floor`` is the booking's restaurant's. Whether that moves it to another restaurant-day.
+    """
+    before = (assignment.restaurant_ref, assignment.service_date)
+    assignment.restaurant_ref = booking.restaurant_ref
+    assignment.service_date = local_date(booking.starts_at, floor)
+    assignment.starts_at, assignment.party = stored_start(booking), stored_party(booking)
+    return (assignment.restaurant_ref, assignment.service_date) != before
 
 
 def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host) -> int:

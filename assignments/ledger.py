@@ -29,14 +29,21 @@ class Placement:
     planner: str
 
 
-def occupied(restaurant_ref: str, start: datetime, until: datetime) -> tuple[Occupied, ...]:
-    """What is taken in the restaurant over ``[start, until)``; expired holds are gone. One query, two if any expired."""
+def occupied(
+    restaurant_ref: str, start: datetime, until: datetime, *, remove_expired: bool = False
+) -> tuple[Occupied, ...]:
+    """What is taken in the restaurant over ``[start, until)``, expired holds left out. One query.
+
+    Who goes on to take tables sets ``remove_expired``, so that the constraint no longer sees those holds either (one query
+    more if there are any).
+    """
     rows = list(
-        Allocation.objects.filter(restaurant_ref=restaurant_ref, blocked__overlap=(start, until))
+        Allocation.objects.at(restaurant_ref)
+        .filter(blocked__overlap=(start, until))
         .annotate(is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=Now()))
         .values_list("table_ref", "blocked", "booking_ref", "is_expired")
     )
-    if any(expired for *_, expired in rows):
+    if remove_expired and any(expired for *_, expired in rows):
         remove_expired_holds(restaurant_ref)
     return tuple(
         Occupied(
@@ -100,6 +107,8 @@ def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
 
 def release(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     """Free every table of these bookings, holds and seatings; table refs by booking."""
+    if not booking_refs:
+        return {}
     rows = Allocation.objects.filter(booking_ref__in=booking_refs).exclude(booking_ref="")
     freed: dict[str, list[str]] = defaultdict(list)
     for booking_ref, table_ref in rows.order_by("table_ref").values_list("booking_ref", "table_ref"):
@@ -131,7 +140,17 @@ def bookings_at(table_ref: str, start: datetime, until: datetime) -> tuple[str, 
 
 
 def close_table(restaurant_ref: str, table_ref: str, start: datetime, until: datetime) -> None:
-    """Keep everybody from the table over ``[start, until)``. Raises TableTakenError while somebody sits there."""
+    """Keep everybody from the table over ``[start, until)``. Raises TableTakenError while somebody sits there.
+
+    A closure that is there already is extended: a table that is reported broken twice is broken once.
+    """
+    closures = Allocation.objects.filter(
+        table_ref=table_ref, kind=Allocation.Kind.CLOSURE, blocked__overlap=(start, until)
+    )
+    known = list(closures.values_list("starts_at", "ends_at"))
+    if known:
+        start, until = min(start, *(first for first, _last in known)), max(until, *(last for _first, last in known))
+        closures.delete()
     _insert(
         [
             Allocation(

@@ -105,6 +105,9 @@ class ModelHost:
     status_field: str | None = None
     waiting_statuses: Sequence[Any] = ("pending",)
     confirmed_status: Any = "confirmed"
+    cancelled_statuses: Sequence[Any] = ("cancelled",)
+    """Nobody will come: the tables are free. In any other status (seated, completed) they are kept until their time is
+    up."""
     confirmed_field: str | None = None
     """A boolean, for models without a status."""
     tables_field: str | None = None
@@ -139,7 +142,7 @@ class ModelHost:
         # The project's own order may join other tables, and their rows must not be locked.
         rows = self.bookings_table._default_manager.filter(pk__in=_keys(self.bookings_table, refs)).order_by("pk")
         if lock:
-            rows = rows.select_for_update(skip_locked=True, no_key=True)
+            rows = rows.select_for_update(skip_locked=True, no_key=True, of=("self",))
         return {booking.ref: booking for booking in self._read(rows)}
 
     def unassigned(
@@ -282,15 +285,28 @@ class ModelHost:
     # Checking
 
     def check(self) -> list[checks.CheckMessage]:
-        """E006: a model or field that this host names does not exist."""
-        return [
-            checks.Error(
-                problem,
-                hint=f"Correct the attributes of {type(self).__module__}.{type(self).__qualname__}.",
-                id="assignments.E006",
-            )
+        """E006: a model or field that this host names does not exist. W001: no status is known as cancelled."""
+        hint = f"Correct the attributes of {type(self).__module__}.{type(self).__qualname__}."
+        found: list[checks.CheckMessage] = [
+            checks.Error(problem, hint=hint, id="assignments.E006")
             for problem in list(self._wrong_names()) or self._wrong_relation()
         ]
+        if not found and self.status_field and not self._knows_cancelled(self.status_field):
+            found.append(
+                checks.Warning(
+                    f"None of cancelled_statuses {list(self.cancelled_statuses)} is a choice of {self.booking_model}."
+                    f"{self.status_field}: tables of cancelled bookings are kept unless api.booking_cancelled is called.",
+                    hint=f"Set cancelled_statuses. {hint}",
+                    id="assignments.W001",
+                )
+            )
+        return found
+
+    def _knows_cancelled(self, status_field: str) -> bool:
+        choices = {
+            value for value, _label in getattr(self.bookings_table._meta.get_field(status_field), "flatchoices", ())
+        }
+        return not choices or bool(choices & set(self.cancelled_statuses))
 
     def _wrong_names(self) -> Iterable[str]:
         for attribute, names in _FIELDS.items():
@@ -457,7 +473,8 @@ class ModelHost:
         is_confirmed = status == self.confirmed_status if self.status_field else bool(row.get("confirmed"))
         party = row["party"]
         if not isinstance(party, int):
-            party, problem = 0, problem or f"The party is {row['party']!r}, not a number of covers."
+            # Not its text, which may name a guest.
+            party, problem = 0, problem or f"The party is a {type(row['party']).__name__}, not a number of covers."
         zone = row.get("zone")
         return HostBooking(
             ref=ref,
@@ -468,6 +485,7 @@ class ModelHost:
             zone_ref=None if zone in (None, "") else str(zone),
             requested_at=row.get("requested"),
             wants_table=not self.status_field or status in self.waiting_statuses or is_confirmed,
+            keeps_tables=bool(self.status_field) and status not in self.cancelled_statuses,
             is_confirmed=is_confirmed,
             problem=problem,
         )

@@ -23,12 +23,9 @@ def save_booking(booking: Booking) -> bool:
     """Store an edited (or new) booking; True when its tables no longer stand and it is planned anew."""
     with transaction.atomic():
         booking.save()
-        if booking.status in {Booking.Status.PENDING, Booking.Status.CONFIRMED}:
-            return api.booking_changed(booking_ref=str(booking.pk))
-        if booking.status == Booking.Status.CANCELLED:
-            api.booking_cancelled(booking_ref=str(booking.pk))
+        if booking.status in {Booking.Status.CANCELLED, Booking.Status.NO_SHOW}:
             booking.tables.clear()
-    return False
+        return api.booking_changed(booking_ref=str(booking.pk))
 
 
 def cancel_booking(booking: Booking) -> None:

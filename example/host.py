@@ -19,6 +19,7 @@ class ExampleHost(ModelHost):
     zone_field = "zone"
     requested_field = "created_at"
     status_field = "status"
+    cancelled_statuses = ("cancelled", "no_show")
     tables_field = "tables"
     table_model = "example.Table"
     table_name_field = "code"

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from assignments import api
 from assignments.exceptions import InvalidBookingError
-from assignments.host import Host, Seating
+from assignments.host import Host, Seating, is_cancelled
 from assignments.modelhost import ALL_DAY, ModelHost
 from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
 from assignments.planning.floor import InvalidFloorError
@@ -74,20 +74,26 @@ class TestReading:
         assert (read.restaurant_ref, read.zone_ref) == (str(house.pk), "bar")
 
     @pytest.mark.parametrize(
-        ("stage", "wants_table", "is_confirmed"),
+        ("stage", "wants_table", "is_confirmed", "cancelled"),
         [
-            (STAGE.ASKED, True, False),
-            (STAGE.ASKED_AGAIN, True, False),
-            (STAGE.CONFIRMED, True, True),
-            (STAGE.CANCELLED, False, False),
+            (STAGE.ASKED, True, False, False),
+            (STAGE.ASKED_AGAIN, True, False, False),
+            (STAGE.CONFIRMED, True, True, False),
+            (STAGE.CANCELLED, False, False, True),
+            (STAGE.SEATED, False, False, False),
         ],
     )
-    def test_the_status_says_who_wants_a_table(
-        self, house: House, stage: int, wants_table: bool, is_confirmed: bool
+    def test_the_status_says_who_wants_a_table_and_whose_is_free(
+        self, house: House, stage: int, wants_table: bool, is_confirmed: bool, cancelled: bool
     ) -> None:
         booking = visit(house, stage=stage)
         read = VisitHost().bookings([str(booking.pk)])[str(booking.pk)]
-        assert (read.wants_table, read.is_confirmed) == (wants_table, is_confirmed)
+        assert (read.wants_table, read.is_confirmed, is_cancelled(read)) == (wants_table, is_confirmed, cancelled)
+
+    def test_a_status_of_which_none_means_cancelled_is_warned_of(self) -> None:
+        found = type("Endless", (VisitHost,), {"cancelled_statuses": ("cancelled",)})().check()
+        assert [each.id for each in found] == ["assignments.W001"]
+        assert "cancelled_statuses" in str(found[0].hint)
 
     @pytest.mark.parametrize("host", [VisitHost(), StayHost(), CardHost(), NoteHost(), ExampleHost()])
     @pytest.mark.parametrize(
@@ -112,7 +118,7 @@ class TestReading:
             ({"day": date(2030, 3, 31), "hour": time(1, 30)}, "2030-03-31 01:30 does not exist in Europe/London"),
             ({"day": None}, "no start"),
             ({"hour": None}, "no start"),
-            ({"guests": None}, "None, not a number of covers"),
+            ({"guests": None}, "The party is a NoneType, not a number of covers"),
             ({"house": None}, "no restaurant"),
         ],
     )

@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 from assignments.planning.floor import Floor, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
 
+FIRST_YEAR, LAST_YEAR = 1900, 9000
+"""Nearer to the ends of the calendar, adding minutes or an offset may leave it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeatingWindow:
@@ -55,6 +58,10 @@ def seating_window(
     for moment in (starts_at, ends_at):
         if moment is not None and moment.tzinfo is None:
             return Refusal(reason=Reason.INVALID_START, detail=f"The time {moment.isoformat()} has no time zone.")
+        if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            return Refusal(
+                reason=Reason.INVALID_START, detail=f"The time {moment.isoformat()} is no time for a dinner."
+            )
     start = starts_at.astimezone(UTC)
     service = _service_at(floor, start)
     if service is None:

@@ -23,6 +23,7 @@ class VisitHost(_BoardHost):
     status_field = "stage"
     waiting_statuses = (0, 3)
     confirmed_status = 1
+    cancelled_statuses = (2,)
     tables_field = "boards"
     table_restaurant_field = "house"
 

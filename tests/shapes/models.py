@@ -44,6 +44,7 @@ class Visit(models.Model):
         CONFIRMED = 1
         CANCELLED = 2
         ASKED_AGAIN = 3
+        SEATED = 4
 
     house = models.ForeignKey(House, null=True, on_delete=models.CASCADE)
     day = models.DateField(null=True)

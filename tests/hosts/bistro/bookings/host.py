@@ -9,6 +9,7 @@ class BistroHost(ModelHost):
     status_field = "stage"
     waiting_statuses = (0,)
     confirmed_status = 1
+    cancelled_statuses = (2,)
     tables_field = "at"
     table_model = "bookings.DiningTable"
     table_name_field = "number"
