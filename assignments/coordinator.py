@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 
-from django.db import DatabaseError
+from django.db.models import Q
 
 from assignments import breaker, conf, events, locks, statemachine, transactions
 from assignments.day import DayPlan
@@ -32,18 +32,22 @@ from assignments.settlement import Settlement
 
 logger = logging.getLogger("assignments.coordinator")
 
+Place = tuple[datetime, int]
+"""Where a booking stands in its day's queue: when it was due, and its assignment's key."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayResult:
     """What one invocation did.
 
-    ``claimed``: how many bookings it had. ``handed_over``: refs for other planners, by planner key. ``is_last``: nothing
-    more was due, or nothing more can be done now.
+    ``claimed``: how many bookings it had. ``handed_over``: refs for other planners, by planner key. ``last``: the place of
+    the last one. ``is_last``: nothing is due behind it, or nothing more can be done now.
     """
 
     outcomes: tuple[Outcome, ...] = ()
     handed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
     claimed: int = 0
+    last: Place | None = None
     contended: bool = False
     is_last: bool = True
     circuit_open_seconds: float = 0.0
@@ -56,14 +60,23 @@ class Coordinator:
         self.host = host or configured()
 
     def process_day(
-        self, restaurant_ref: str, service_date: date, *, due_before: datetime, trigger: str = "cron", limit: int = 0
+        self,
+        restaurant_ref: str,
+        service_date: date,
+        *,
+        due_before: datetime,
+        trigger: str = "cron",
+        limit: int = 0,
+        after: Place | None = None,
     ) -> DayResult:
-        """Decide at most ``limit`` bookings of a restaurant-day that were due at ``due_before``.
+        """Decide at most ``limit`` bookings of a restaurant-day that were due at ``due_before``, those behind ``after``.
 
         A batch that fails is done again in halves, down to single bookings, so that one bad booking costs only itself.
         """
         limit = min(limit or conf.settings().BATCH_SIZE, conf.settings().BATCH_SIZE)
         due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("due_at", "id")
+        if after is not None:
+            due = due.filter(Q(due_at__gt=after[0]) | Q(due_at=after[0], id__gt=after[1]))
         invocation = Invocation(trigger=trigger)
         try:
             result = transactions.run(
@@ -73,11 +86,13 @@ class Coordinator:
         except LockContentionError:
             return DayResult(contended=True)
         except Exception as error:
-            if _is_database_away(error):
+            if transactions.is_database_away(error):
                 raise
             _log_unexpected("A batch failed and is halved", error, invocation)
-        booking_refs = list(due[:limit].values_list("booking_ref", flat=True))
-        return _merged(self._halved(due, booking_refs, trigger))
+        batch = list(due[:limit])
+        last = _place(batch[-1]) if batch else None
+        merged = _merged(self._halved(due, [assignment.booking_ref for assignment in batch], trigger))
+        return replace(merged, last=last, is_last=len(batch) < limit)
 
     def _halved(self, due: AssignmentQuerySet, booking_refs: Sequence[str], trigger: str) -> list[DayResult]:
         """Decide a batch that failed in halves, and halves of halves, until what fails stands alone.
@@ -100,7 +115,7 @@ class Coordinator:
             except LockContentionError:
                 results.append(DayResult(contended=True))
             except Exception as error:
-                if _is_database_away(error):
+                if transactions.is_database_away(error):
                     raise
                 results += self._halved(due, half, trigger)
         return results
@@ -126,7 +141,7 @@ class Coordinator:
         except (AssignmentNotFoundError, NestedTransactionError):
             raise
         except Exception as error:
-            if _is_database_away(error):
+            if transactions.is_database_away(error):
                 raise
             if transactions.is_lost_race(error) and not isinstance(error, TableTakenError):
                 outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=type(error).__name__)
@@ -173,10 +188,11 @@ class Coordinator:
             events.emit_now(invocation.contended(restaurant_ref, service_date, detail))
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
         claimed = claim()
+        last = _place(claimed[-1]) if claimed else None
         routes = router().route(claimed) if claimed else {}
         invocation.check_budget()
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref] == V3]
-        handed_over = _hand_over([each for each in claimed if routes[each.booking_ref] != V3], routes)
+        handed_over = _handed_over([each for each in claimed if routes[each.booking_ref] != V3], routes)
         disabled = tuple(
             noop(assignment.booking_ref, Noop.PIPELINE_DISABLED, planner=V3)
             for assignment in claimed
@@ -185,12 +201,18 @@ class Coordinator:
         announced = invocation.ended(disabled)
         if not mine:
             events.emit_all(announced)
-            return DayResult(outcomes=disabled, handed_over=handed_over, claimed=len(claimed))
+            return DayResult(outcomes=disabled, handed_over=handed_over, claimed=len(claimed), last=last)
         if entry.breaker.is_open(entry.now):
             seconds_left = entry.breaker.seconds_left(entry.now)
             announced.append(invocation.circuit_open(restaurant_ref, entry))
             events.emit_all(announced)
-            return DayResult(outcomes=disabled, handed_over=handed_over, circuit_open_seconds=seconds_left)
+            return DayResult(
+                outcomes=disabled,
+                handed_over=handed_over,
+                claimed=len(claimed),
+                last=last,
+                circuit_open_seconds=seconds_left,
+            )
         announced += invocation.entered(restaurant_ref, service_date, entry, len(mine))
         settlement = Settlement(
             host=self.host,
@@ -209,7 +231,9 @@ class Coordinator:
         attempts = {assignment.booking_ref: assignment.attempts for assignment in mine}
         announced += invocation.ended(settlement.outcomes, restaurant_ref, attempts=attempts, wait_seconds=waits)
         events.emit_all(announced)
-        return DayResult(outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over, claimed=len(claimed))
+        return DayResult(
+            outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over, claimed=len(claimed), last=last
+        )
 
     def _record_failure(self, booking_ref: str, error: Exception, invocation: Invocation) -> Outcome:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""
@@ -217,12 +241,16 @@ class Coordinator:
         if not taken:
             _log_unexpected(f"Booking {booking_ref} failed", error, invocation)
 
-        def record() -> Outcome | None:
+        def record() -> Outcome:
             row = Assignment.objects.filter(booking_ref=booking_ref)
             now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
             assignment = row.claim().first()
             if assignment is None or assignment.is_terminal:
-                return None
+                # Somebody else has it, or has decided it meanwhile: what they do counts.
+                reason = Noop.LOCK_CONTENTION if assignment is None else Noop.TERMINAL_STATE
+                outcome = noop(booking_ref, reason, planner=V3, detail=assignment.state if assignment else "")
+                events.emit_all(invocation.ended([outcome]))
+                return outcome
             settlement = Settlement(
                 host=self.host,
                 planner=V3,
@@ -237,7 +265,7 @@ class Coordinator:
                 detail="" if taken else type(error).__name__,
                 unexpected=not taken,
             )
-            settlement.write()
+            settlement.write(host_may_fail=True)
             if not taken:
                 breaker.record_failure(assignment.restaurant_ref, now)
             attempts = {booking_ref: assignment.attempts}
@@ -245,17 +273,15 @@ class Coordinator:
             return outcome
 
         try:
-            recorded = transactions.run(record)
+            return transactions.run(record)
         except Exception as second:
-            if _is_database_away(second):
+            if transactions.is_database_away(second):
                 raise
             _log_unexpected(f"The failure of booking {booking_ref} could not be stored", second, invocation)
-            recorded = None
-        if recorded is not None:
-            return recorded
+        # Nothing was stored: the booking is as it was, and still due.
         outcome = Outcome(
             booking_ref=booking_ref,
-            kind=Kind.FAILED,
+            kind=Kind.RETRY,
             planner=V3,
             reason=CoordinatorReason.UNEXPECTED_ERROR,
             detail=type(error).__name__,
@@ -270,16 +296,25 @@ def _claimed(assignments: AssignmentQuerySet, limit: int | None = None) -> list[
     return list(assignments.claim()[:limit])
 
 
-def _hand_over(assignments: Sequence[Assignment], routes: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
-    """Make the routed planners the owners of these bookings, and group them by planner."""
+def _place(assignment: Assignment) -> Place:
+    assert assignment.due_at is not None, f"{assignment.booking_ref} is open: a check constraint says that it is due"
+    return assignment.due_at, assignment.pk
+
+
+def _handed_over(assignments: Sequence[Assignment], routes: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """The refs of these bookings by the planner that the router gives them to.
+
+    What V3 had claimed belongs to nobody from now on: the other planner asks the router again when it begins a booking, and
+    claims it then.
+    """
     by_planner: dict[str, list[str]] = {}
     for assignment in assignments:
         key = routes[assignment.booking_ref]
         if key == NOBODY:
             continue
         by_planner.setdefault(key, []).append(assignment.booking_ref)
-        if assignment.planner != key:
-            assignment.planner = key
+        if assignment.planner == V3:
+            assignment.planner = ""
             assignment.touch()
     statemachine.store(assignments)
     return by_planner
@@ -296,14 +331,6 @@ def _merged(results: Sequence[DayResult]) -> DayResult:
         contended=any(result.contended for result in results),
         is_last=False,
     )
-
-
-def _is_database_away(error: BaseException) -> bool:
-    """Whether the database itself cannot be reached, so that going on is of no use."""
-    if not isinstance(error, DatabaseError):
-        return False
-    state = transactions.sqlstate(error)
-    return state is None or (state[:2] in {"08", "57"} and state != transactions.QUERY_CANCELED)
 
 
 def _log_unexpected(what: str, error: Exception, invocation: Invocation) -> None:

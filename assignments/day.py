@@ -2,21 +2,22 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 
 from assignments import conf, intake, ledger
-from assignments.floors import floor_of, floor_or_none
-from assignments.host import Host, HostBooking
+from assignments.floors import floor_or_none, floor_or_problem
+from assignments.host import Host, HostBooking, is_cancelled
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
 from assignments.planners import V3
 from assignments.planning.decision import Decision
 from assignments.planning.evening import EveningPlanner, in_order
-from assignments.planning.floor import Floor, InvalidFloorError
+from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
 from assignments.settlement import Settlement
-from assignments.snapshots import occupied_during, seating_request
+from assignments.snapshots import held_tables, occupied_during, seating_request
 from assignments.success import success_of
 
 CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
@@ -32,11 +33,7 @@ class DayPlan:
         self.service_date = service_date
 
     def settle(self, claimed: Sequence[Assignment]) -> None:
-        floor, problem = None, ""
-        try:
-            floor = floor_of(self.restaurant_ref, host=self.host)
-        except (InvalidFloorError, LookupError) as error:
-            problem = str(error)
+        floor, problem = floor_or_problem(self.restaurant_ref, host=self.host)
         self.settlement.floor = floor
         plannable = self._plannable(claimed, floor)
         if floor is None:
@@ -44,13 +41,16 @@ class DayPlan:
                 self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
+        occupied = occupied_during(requests, floor, remove_expired=True)
         decisions, milliseconds = plan_requests(
             requests,
             floor=floor,
-            occupied=occupied_during(requests, floor),
+            occupied=occupied,
             now=self.settlement.now,
             success=success_of(self.restaurant_ref),
         )
+        holding = {taken.booking_ref for taken in occupied}
+        ledger.release([ref for ref, decision in decisions.items() if decision.best is not None and ref in holding])
         for assignment, _booking in plannable:
             ref = assignment.booking_ref
             self._settle(assignment, decisions[ref], milliseconds[ref])
@@ -69,41 +69,24 @@ class DayPlan:
                     noop(assignment.booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail="booking_busy")
                 )
             elif booking is None or not booking.wants_table:
-                self._cancel(assignment, gone=booking is None)
+                self.settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=V3))
             elif booking.problem:
                 self.settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
             elif booking.is_confirmed:
                 self.settlement.send_to_review(
                     assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=CONFIRMED_BY_HOST
                 )
-            elif not self._is_moved(assignment, booking, floor):
-                assignment.starts_at, assignment.party = booking.starts_at, intake.stored_party(booking)
-                plannable.append((assignment, booking))
+            else:
+                here = booking.restaurant_ref == self.restaurant_ref
+                its_floor = floor if here else floor_or_none(booking.restaurant_ref, host=self.host)
+                if intake.take_over_facts(assignment, booking, floor=its_floor):
+                    self._moved(assignment)
+                else:
+                    plannable.append((assignment, booking))
         return plannable
 
-    def _cancel(self, assignment: Assignment, *, gone: bool) -> None:
-        reason = Noop.BOOKING_NOT_FOUND if gone else "booking_cancelled"
-        ledger.release([assignment.booking_ref])
-        assignment.cancel(actor="host", reason=reason)
-        self.settlement.store_only(
-            assignment,
-            noop(
-                assignment.booking_ref,
-                Noop.BOOKING_NOT_FOUND if gone else Noop.TERMINAL_STATE,
-                planner=V3,
-                detail=reason,
-            ),
-        )
-
-    def _is_moved(self, assignment: Assignment, booking: HostBooking, floor: Floor | None) -> bool:
+    def _moved(self, assignment: Assignment) -> None:
         """The host moved the booking to another day or restaurant without saying so: that day's batch decides it."""
-        elsewhere = booking.restaurant_ref != self.restaurant_ref
-        its_floor = floor_or_none(booking.restaurant_ref, host=self.host) if elsewhere else floor
-        service_date = intake.local_date(booking.starts_at, its_floor)
-        if not elsewhere and service_date == self.service_date:
-            return False
-        assignment.restaurant_ref, assignment.service_date = booking.restaurant_ref, service_date
-        assignment.starts_at, assignment.party = booking.starts_at, intake.stored_party(booking)
         assignment.touch()
         self.settlement.store_only(
             assignment,
@@ -111,7 +94,6 @@ class DayPlan:
                 booking_ref=assignment.booking_ref, kind=Kind.RETRY, planner=V3, reason=CoordinatorReason.BOOKING_MOVED
             ),
         )
-        return True
 
     def _settle(self, assignment: Assignment, decision: Decision, milliseconds: float) -> None:
         if decision.best is not None and decision.window is not None:
@@ -135,6 +117,17 @@ class DayPlan:
         settle(assignment, reason=refusal.reason, detail=refusal.detail, decision=decision, decision_ms=milliseconds)
 
 
+def cancel_unwanted(assignment: Assignment, booking: HostBooking | None, *, planner: str) -> Outcome:
+    """Cancel, in memory, an open assignment whose booking is gone, cancelled, or seated without us; what it held is free."""
+    reason = "booking_cancelled" if is_cancelled(booking) else "no_table_wanted"
+    if booking is None:
+        reason = Noop.BOOKING_NOT_FOUND
+    ledger.release([assignment.booking_ref])
+    assignment.cancel(actor="host", reason=reason)
+    kind = Noop.BOOKING_NOT_FOUND if booking is None else Noop.TERMINAL_STATE
+    return noop(assignment.booking_ref, kind, planner=planner, detail=reason)
+
+
 def plan_requests(
     requests: Sequence[SeatingRequest],
     *,
@@ -143,11 +136,22 @@ def plan_requests(
     now: datetime,
     success: Mapping[str, float],
 ) -> tuple[Mapping[str, Decision], Mapping[str, float]]:
-    """Decide requests of one restaurant-day together: decisions and planning milliseconds, by booking ref."""
+    """Decide requests of one restaurant-day together: decisions and planning milliseconds, by booking ref.
+
+    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them.
+    """
     rules = conf.settings().rules()
-    evening = EveningPlanner(floor=floor, occupied=occupied, rules=rules, now=now, success=success)
+    held = held_tables(requests, occupied, floor=floor, now=now)
+    others = [taken for taken in occupied if taken.booking_ref not in held]
+    evening = EveningPlanner(floor=floor, occupied=others, rules=rules, now=now, success=success)
     milliseconds = {}
-    for request in in_order(requests, floor=floor, rules=rules):
+    waiting = in_order((request for request in requests if request.booking_ref not in held), floor=floor, rules=rules)
+    promised = [
+        replace(request, pinned_table_refs=held[request.booking_ref])
+        for request in requests
+        if request.booking_ref in held
+    ]
+    for request in [*promised, *waiting]:
         started = time.perf_counter()
         evening.decide(request)
         milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000

@@ -1,7 +1,7 @@
 """Running planners: one pass over what is due, or one booking now. Where V3 and any other planner meet.
 
 The coordinator claims and asks the router; what the router gives to another planner is handed to it here, after the
-claiming transaction, since that planner works in transactions of its own.
+claiming transaction, since that planner works in transactions of its own, and asks the router again in each of them.
 """
 
 import time
@@ -18,7 +18,7 @@ from assignments.coordinator import Coordinator, DayResult
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError
 from assignments.host import configured
 from assignments.models import Assignment
-from assignments.outcome import Kind, Noop, Outcome, noop
+from assignments.outcome import Noop, Outcome, noop
 from assignments.planners import V3, router
 
 DAYS_AT_ONCE = 50
@@ -76,13 +76,13 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
     passed: set[tuple[str, date]] = set()
     while days := _due_days(due_before, limits.restaurant_ref, passed):
         for restaurant_ref, service_date in days:
-            seen: set[str] = set()
+            after = None
             while True:
                 is_late = bool(limits.max_seconds) and time.monotonic() - started >= limits.max_seconds
                 if is_late or limits.should_stop() or left == 0:
                     return
                 result = coordinator.process_day(
-                    restaurant_ref, service_date, due_before=due_before, trigger=trigger, limit=left or 0
+                    restaurant_ref, service_date, due_before=due_before, trigger=trigger, limit=left or 0, after=after
                 )
                 outcomes = _with_handed_over(result, trigger)
                 if left is not None:
@@ -94,11 +94,9 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                     contended=result.contended,
                     circuit_open=bool(result.circuit_open_seconds),
                 )
-                # The day may hold more than one batch. It is also done once a look at it decides nothing new.
-                decided = {outcome.booking_ref for outcome in outcomes if outcome.kind is not Kind.NOOP}
-                if result.is_last or decided <= seen:
+                if result.is_last or result.last is None:
                     break
-                seen |= decided
+                after = result.last  # The day holds more than one batch.
             passed.add((restaurant_ref, service_date))
 
 

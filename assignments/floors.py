@@ -6,27 +6,45 @@ from assignments.host import Host, configured
 from assignments.planning.floor import Floor, InvalidFloorError
 
 _KEPT = 256
+_READS = 3
 _floors: OrderedDict[tuple[str, str], Floor] = OrderedDict()
 
 
 def floor_of(restaurant_ref: str, *, host: Host | None = None) -> Floor:
-    """The restaurant's floor as it is now: one query when it is known already. Raises what ``Host.floor`` raises."""
+    """The restaurant's floor as it is now: one query when it is known already.
+
+    A floor that somebody edits while it is read is read again, so that none is ever half old and half new. Raises
+    InvalidFloorError, and LookupError for a restaurant that the host does not know.
+    """
     host = host or configured()
-    key = (restaurant_ref, host.floor_fingerprint(restaurant_ref))
-    floor = _floors.get(key)
-    if floor is None:
-        floor = _floors[key] = host.floor(restaurant_ref)
-        while len(_floors) > _KEPT:
-            _floors.popitem(last=False)
-    return floor
+    fingerprint = host.floor_fingerprint(restaurant_ref)
+    floor = _floors.get((restaurant_ref, fingerprint))
+    if floor is not None:
+        return floor
+    for _ in range(_READS):
+        floor = host.floor(restaurant_ref)
+        before, fingerprint = fingerprint, host.floor_fingerprint(restaurant_ref)
+        if fingerprint == before:
+            _floors[restaurant_ref, fingerprint] = floor
+            while len(_floors) > _KEPT:
+                _floors.popitem(last=False)
+            return floor
+    raise InvalidFloorError(f"The floor of restaurant {restaurant_ref!r} is being edited right now.")
+
+
+def floor_or_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[Floor | None, str]:
+    """The floor; or None, and a sentence that says why there is none. A host's own words are not repeated in it."""
+    try:
+        return floor_of(restaurant_ref, host=host), ""
+    except InvalidFloorError as error:
+        return None, str(error)
+    except LookupError as error:
+        return None, f"The host has no floor for restaurant {restaurant_ref!r} ({type(error).__name__})."
 
 
 def floor_or_none(restaurant_ref: str, *, host: Host | None = None) -> Floor | None:
     """The floor, or None where the host has none that is valid."""
-    try:
-        return floor_of(restaurant_ref, host=host)
-    except (InvalidFloorError, LookupError):
-        return None
+    return floor_or_problem(restaurant_ref, host=host)[0]
 
 
 def forget() -> None:

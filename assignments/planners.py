@@ -38,7 +38,11 @@ class Planner(Protocol):
     key: str
 
     def process(self, booking_refs: Sequence[str], *, trigger: str) -> Sequence[Outcome]:
-        """Decide these bookings, which the router gave to this planner. Must leave alone those it no longer owns."""
+        """Decide these bookings, which the router gave to this planner.
+
+        Must ask the router again in the transaction that begins a booking: flags may have changed since. Must leave alone
+        what another planner owns.
+        """
         ...
 
     def preview(self, preview: Preview) -> Sequence[Decision]:

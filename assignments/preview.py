@@ -8,12 +8,12 @@ from django.db import connection, transaction
 
 from assignments import dispatch, intake
 from assignments.day import plan_requests
-from assignments.floors import floor_of, floor_or_none
+from assignments.floors import floor_or_none, floor_or_problem
 from assignments.host import Host, configured
 from assignments.models import Assignment
 from assignments.planners import NOBODY, V3, Preview, router
 from assignments.planning.decision import Decision
-from assignments.planning.floor import Floor, InvalidFloorError
+from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
 from assignments.snapshots import occupied_during, seating_request
@@ -84,10 +84,9 @@ def _preview_day(
         booking = bookings.get(assignment.booking_ref)
         if booking is not None and booking.wants_table and not booking.problem:
             requests.setdefault(routes[assignment.booking_ref], []).append(seating_request(booking, assignment))
-    try:
-        floor = floor_of(restaurant_ref, host=host)
-    except (InvalidFloorError, LookupError) as error:
-        return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions={}, problem=str(error))
+    floor, problem = floor_or_problem(restaurant_ref, host=host)
+    if floor is None:
+        return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions={}, problem=problem)
     occupied = occupied_during([request for group in requests.values() for request in group], floor)
     decisions = {
         planner: _decisions(planner, floor, occupied, group, now)

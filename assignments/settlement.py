@@ -4,11 +4,14 @@ A planner says what becomes of each booking; ``write`` then takes the tables, st
 tells the host, each in bulk. All of it commits, or none.
 """
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from django.db import transaction
 
 from assignments import ledger, retry, statemachine
 from assignments.host import Host, Seating
@@ -18,6 +21,8 @@ from assignments.planning.decision import Decision, Plan
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
 from assignments.planning.window import SeatingWindow
+
+logger = logging.getLogger("assignments.settlement")
 
 
 @dataclass(kw_only=True)
@@ -158,8 +163,11 @@ class Settlement:
         self.outcomes.append(outcome)
         return outcome
 
-    def write(self) -> None:
+    def write(self, *, host_may_fail: bool = False) -> None:
         """Write everything, in the caller's transaction.
+
+        ``host_may_fail``: a host that raises when it hears of a review is passed over, and hears of it by the outbox alone.
+        Review is where a booking ends when all else has failed, so nothing may keep it from there.
 
         Raises TableTakenError or StaleAssignmentError when somebody was faster, and whatever the host raises; nothing
         may be committed then.
@@ -170,7 +178,18 @@ class Settlement:
         if self._seatings:
             self.host.on_confirmed(self._seatings)
         if self._reviews:
+            self._tell_of_reviews(host_may_fail=host_may_fail)
+
+    def _tell_of_reviews(self, *, host_may_fail: bool) -> None:
+        if not host_may_fail:
             self.host.on_review(self._reviews)
+            return
+        try:
+            with transaction.atomic():
+                self.host.on_review(self._reviews)
+        except Exception as error:  # noqa: BLE001  (logged by type; a host's message may name a guest)
+            refs = ", ".join(sorted(self._reviews))
+            logger.error("The host raised %s when told of the review of booking %s.", type(error).__name__, refs)
 
     def _begin(self, assignment: Assignment) -> None:
         if self.resumes:

@@ -1,13 +1,14 @@
 """Building the frozen values that planning judges, from the host's bookings and the ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from assignments import conf, ledger
 from assignments.floors import floor_of
 from assignments.host import Host, HostBooking
 from assignments.models import Assignment
-from assignments.planning.admission import party_refusal
+from assignments.planning.admission import admit, party_refusal
+from assignments.planning.engine import judge
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
@@ -28,8 +29,13 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
     )
 
 
-def occupied_during(requests: Iterable[SeatingRequest], floor: Floor) -> tuple[Occupied, ...]:
-    """What is taken while any of these requests would sit. One query; none where none of them could sit."""
+def occupied_during(
+    requests: Iterable[SeatingRequest], floor: Floor, *, remove_expired: bool = False
+) -> tuple[Occupied, ...]:
+    """What is taken while any of these requests would sit, by themselves too. One query; none where none could sit.
+
+    ``remove_expired``: see ``ledger.occupied``.
+    """
     windows, rules = [], conf.settings().rules()
     for request in requests:
         if party_refusal(request, rules):
@@ -40,19 +46,51 @@ def occupied_during(requests: Iterable[SeatingRequest], floor: Floor) -> tuple[O
     if not windows:
         return ()
     start = min(window.blocked_from for window in windows)
-    return ledger.occupied(floor.restaurant_ref, start, max(window.blocked_until for window in windows))
+    until = max(window.blocked_until for window in windows)
+    return ledger.occupied(floor.restaurant_ref, start, until, remove_expired=remove_expired)
+
+
+def held_tables(
+    requests: Iterable[SeatingRequest], occupied: Iterable[Occupied], *, floor: Floor, now: datetime
+) -> Mapping[str, tuple[str, ...]]:
+    """The tables that these bookings hold themselves, by booking ref, where they would still do for them.
+
+    A hold that would not (the party has grown, other tables are pinned) counts as taken by somebody else until it expires.
+    """
+    taken = tuple(occupied)
+    rules = conf.settings().rules()
+    own: dict[str, list[Occupied]] = {}
+    for each in taken:
+        if each.booking_ref:
+            own.setdefault(each.booking_ref, []).append(each)
+    held = {}
+    for request in requests:
+        refs = tuple(sorted(each.table_ref for each in own.get(request.booking_ref, ())))
+        if not refs or request.pinned_table_refs not in {(), refs}:
+            continue
+        others = tuple(each for each in taken if each.booking_ref != request.booking_ref)
+        snapshot = Snapshot(floor=floor, occupied=others, request=request, now=now, rules=rules)
+        if isinstance(admit(floor, request, rules=rules, now=now), SeatingWindow) and not judge(snapshot, refs):
+            held[request.booking_ref] = refs
+    return held
 
 
 def snapshot_of(
-    booking: HostBooking, assignment: Assignment, *, host: Host, now: datetime, with_occupancy: bool = True
+    booking: HostBooking,
+    assignment: Assignment,
+    *,
+    host: Host,
+    now: datetime,
+    with_occupancy: bool = True,
+    remove_expired: bool = False,
 ) -> Snapshot:
     """Everything that a decision on this booking depends on; what it holds itself counts as free.
 
-    Raises InvalidFloorError, or LookupError for an unknown restaurant.
+    ``remove_expired``: see ``ledger.occupied``. Raises InvalidFloorError, or LookupError for an unknown restaurant.
     """
     floor = floor_of(booking.restaurant_ref, host=host)
     request = seating_request(booking, assignment)
-    occupied = occupied_during([request], floor) if with_occupancy else ()
+    occupied = occupied_during([request], floor, remove_expired=remove_expired) if with_occupancy else ()
     return Snapshot(
         floor=floor,
         occupied=tuple(taken for taken in occupied if taken.booking_ref != booking.ref),

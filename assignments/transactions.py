@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from psycopg.pq import TransactionStatus
 
 from assignments import conf
 from assignments.exceptions import (
     BookingBusyError,
+    BrokenTransactionError,
     NestedTransactionError,
     StaleAssignmentError,
     TableTakenError,
@@ -26,7 +28,8 @@ SERIALIZATION_FAILURE = "40001"
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 _LOST_RACES = (TableTakenError, StaleAssignmentError, BookingBusyError)
-RETRYABLE = frozenset({EXCLUSION_VIOLATION, DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
+RETRYABLE = frozenset({DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
+"""SQLSTATEs of lost races. The ledger's own 23P01 is a TableTakenError; anybody else's is no race that passes."""
 
 retries: Counter[str] = Counter()
 """How often a transaction of this process was run again, by SQLSTATE."""
@@ -48,12 +51,33 @@ def is_overlap(error: BaseException) -> bool:
     return sqlstate(error) == EXCLUSION_VIOLATION and diagnostics.constraint_name == NO_OVERLAP_CONSTRAINT  # type: ignore[union-attr]
 
 
+def is_database_away(error: BaseException) -> bool:
+    """Whether the database itself cannot be reached any more, so that going on is of no use.
+
+    Ask after the failed transaction has ended. An error of a host's other database is the host's, not this.
+    """
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return connection.connection is None or not connection.is_usable()
+
+
+def require_intact() -> None:
+    """Raise BrokenTransactionError when what was written in this transaction could not be committed any more.
+
+    Somebody in it (a host's callback) caught a database error and went on: PostgreSQL then answers COMMIT with a rollback,
+    without an error. Costs no query.
+    """
+    status = connection.connection.info.transaction_status if connection.connection is not None else None
+    if connection.needs_rollback or status == TransactionStatus.INERROR:
+        raise BrokenTransactionError
+
+
 def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
     """Run ``work`` in a transaction of its own, and again (at most ``TRANSACTION_RETRIES`` times) when it lost a race.
 
     ``deadline`` is a ``time.monotonic()`` moment: past it a lost race is not run again, and a statement that the
     database cancelled raises TimeBudgetExceededError. Raises NestedTransactionError inside another transaction:
-    only a whole transaction can be run again.
+    only a whole transaction can be run again; and BrokenTransactionError, see ``require_intact``.
     """
     tries = conf.settings().TRANSACTION_RETRIES
     for number in range(tries + 1):
@@ -61,7 +85,9 @@ def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
         try:
             with transaction.atomic(durable=True):
                 has_begun = True
-                return work()
+                result = work()
+                require_intact()
+                return result
         except RuntimeError as error:
             if has_begun:
                 raise

@@ -9,25 +9,23 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError
-
 from assignments import events, intake, ledger, locks, statemachine, transactions
-from assignments.day import CONFIRMED_BY_HOST
+from assignments.day import CONFIRMED_BY_HOST, cancel_unwanted
 from assignments.exceptions import TableTakenError
-from assignments.floors import floor_of
+from assignments.floors import floor_or_none, floor_or_problem
 from assignments.host import Host, HostBooking, configured, lock_bookings
 from assignments.models import Assignment, State
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
-from assignments.planners import Preview
+from assignments.planners import Preview, router
 from assignments.planning.decision import Decision
-from assignments.planning.floor import Floor, InvalidFloorError
+from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.settlement import Settlement
-from assignments.snapshots import occupied_during, seating_request
+from assignments.snapshots import held_tables, occupied_during, seating_request
 from legacy_planner import engine
 from legacy_planner.events import SOURCE
 
@@ -124,15 +122,18 @@ class LegacyPlanner:
                 return held
             return transactions.run(lambda: self._confirm(booking_ref, held, trigger))
         except Exception as error:
-            state = transactions.sqlstate(error)
-            if isinstance(error, DatabaseError) and (state is None or state[:2] in {"08", "57"}):
+            if transactions.is_database_away(error):
                 raise
             if transactions.is_lost_race(error) and not isinstance(error, TableTakenError):
                 return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail=type(error).__name__)
             return self._record_failure(booking_ref, error, trigger)
 
     def _claim(self, booking_ref: str) -> tuple[Assignment, datetime] | Outcome:
-        """The locked row, if it is this planner's to decide, and the database's time. The day is locked before the row."""
+        """The locked row, if it is this planner's to decide, and the database's time. The day is locked before the row.
+
+        What belongs to nobody yet is this planner's if the router still says so: the flags may have changed since it was
+        handed over.
+        """
         row = Assignment.objects.filter(booking_ref=booking_ref)
         now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
         assignment = row.claim().first()
@@ -140,8 +141,10 @@ class LegacyPlanner:
             return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY)
         if assignment.is_terminal:
             return noop(booking_ref, Noop.TERMINAL_STATE, planner=KEY, detail=assignment.state)
-        if assignment.planner != KEY:
+        if assignment.planner not in {"", KEY}:
             return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner has it")
+        if not assignment.planner and router().route([assignment])[booking_ref] != KEY:
+            return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner is on duty now")
         return assignment, now
 
     def _hold(self, booking_ref: str, trigger: str, judged: list[Judged]) -> _Held | Outcome:
@@ -156,17 +159,16 @@ class LegacyPlanner:
             return self._written(settlement, booking)
         if timedelta(0) < booking.starts_at - now < timedelta(minutes=START_CUTOFF_MINUTES):
             return self._written(settlement, self._cut_off(assignment, settlement))
-        ledger.release([booking_ref])  # Its own hold, left behind by a crash.
-        try:
-            floor = floor_of(booking.restaurant_ref, host=self.host)
-        except (InvalidFloorError, LookupError) as error:
-            outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=str(error))
+        floor, problem = floor_or_problem(booking.restaurant_ref, host=self.host)
+        if floor is None:
+            outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return self._written(settlement, outcome)
         settlement.floor = floor
         judged.append(self._judge(assignment, booking, floor, settlement))
         decision, milliseconds = judged[-1].decision, judged[-1].decision_ms
         if decision.best is None or decision.window is None:
             return self._written(settlement, self._refused(settlement, assignment, decision, milliseconds))
+        ledger.release([booking_ref])  # What it held itself; the decision has counted that as free for it.
         token = ledger.hold(
             ledger.Placement(
                 restaurant_ref=assignment.restaurant_ref,
@@ -179,6 +181,7 @@ class LegacyPlanner:
             now=now,
         )
         assignment.attempts += 1
+        assignment.planner = KEY
         statemachine.start(assignment, actor=KEY)
         assignment.due_at = now + timedelta(seconds=HOLD_SECONDS)
         statemachine.store([assignment], correlation_id=settlement.correlation_id)
@@ -194,10 +197,18 @@ class LegacyPlanner:
             # Edited or cancelled in between; whoever did that has freed the hold.
             return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="changed meanwhile")
         assert held.decision.window is not None
-        lock_bookings(self.host, [booking_ref])
-        tables = ledger.seat_hold(held.token)
         settlement = self._settlement(now, trigger, resumes=True)
         settlement.floor = held.floor
+        booking = lock_bookings(self.host, [booking_ref]).get(booking_ref)
+        if booking is None or not booking.wants_table:
+            cancelled = cancel_unwanted(assignment, booking, planner=KEY)
+            return self._written(settlement, settlement.store_only(assignment, cancelled))
+        if (booking.starts_at, intake.stored_party(booking)) != (assignment.starts_at, assignment.party):
+            # Edited in between without a word: what was chosen is for another party.
+            ledger.release([booking_ref])
+            outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.BOOKING_MOVED)
+            return self._written(settlement, outcome)
+        tables = ledger.seat_hold(held.token)
         outcome = settlement.confirm(
             assignment,
             table_refs=tables,
@@ -216,23 +227,32 @@ class LegacyPlanner:
         if booking is None and ref in self.host.bookings([ref]):
             return noop(ref, Noop.LOCK_CONTENTION, planner=KEY, detail=CoordinatorReason.BOOKING_BUSY)
         if booking is None or not booking.wants_table:
-            reason = Noop.BOOKING_NOT_FOUND if booking is None else Noop.TERMINAL_STATE
-            ledger.release([ref])
-            assignment.cancel(actor="host", reason=reason)
-            return settlement.store_only(assignment, noop(ref, reason, planner=KEY))
+            return settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=KEY))
         if booking.problem:
             return settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
         if booking.is_confirmed:
             return settlement.send_to_review(
                 assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=CONFIRMED_BY_HOST
             )
-        assignment.starts_at, assignment.party = booking.starts_at, intake.stored_party(booking)
+        if intake.take_over_facts(
+            assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=self.host)
+        ):  # Moved without a word: its new restaurant-day is not the one that is locked.
+            assignment.touch()
+            moved = Outcome(booking_ref=ref, kind=Kind.RETRY, planner=KEY, reason=CoordinatorReason.BOOKING_MOVED)
+            return settlement.store_only(assignment, moved)
         return booking
 
     def _judge(self, assignment: Assignment, booking: HostBooking, floor: Floor, settlement: Settlement) -> Judged:
         request = seating_request(booking, assignment)
+        occupied = occupied_during([request], floor, remove_expired=True)
+        held = held_tables([request], occupied, floor=floor, now=settlement.now)
+        if held:
+            request = replace(request, pinned_table_refs=held[request.booking_ref])
         snapshot = Snapshot(
-            floor=floor, occupied=occupied_during([request], floor), request=request, now=settlement.now
+            floor=floor,
+            occupied=tuple(taken for taken in occupied if taken.booking_ref not in held),
+            request=request,
+            now=settlement.now,
         )
         started = time.perf_counter()
         decision = engine.plan(snapshot)
@@ -272,7 +292,7 @@ class LegacyPlanner:
         decision_ms: float = 0.0,
         unexpected: bool = False,
     ) -> Outcome:
-        attempt = assignment.attempts + 1
+        attempt = assignment.attempts + (0 if settlement.resumes else 1)
         return settlement.try_again(
             assignment,
             reason=reason,
@@ -313,7 +333,8 @@ class LegacyPlanner:
                 return claimed
             assignment, now = claimed
             settlement = self._settlement(now, trigger)
-            ledger.release([booking_ref])
+            if assignment.state == State.ASSIGNMENT_IN_PROGRESS:
+                ledger.release([booking_ref])  # The hold of its first transaction.
             outcome = self._try_again(
                 settlement,
                 assignment,
@@ -321,16 +342,32 @@ class LegacyPlanner:
                 detail="" if taken else type(error).__name__,
                 unexpected=not taken,
             )
-            return self._written(settlement, outcome)
+            return self._written(settlement, outcome, host_may_fail=True)
 
-        return transactions.run(record)
+        try:
+            return transactions.run(record)
+        except Exception as second:
+            if transactions.is_database_away(second):
+                raise
+            logger.error("The failure of booking %s could not be stored: %s", booking_ref, type(second).__name__)
+        # Nothing was stored: the booking is as it was, and still due.
+        return Outcome(
+            booking_ref=booking_ref,
+            kind=Kind.RETRY,
+            planner=KEY,
+            reason=CoordinatorReason.UNEXPECTED_ERROR,
+            detail=type(error).__name__,
+            unexpected=True,
+        )
 
     def _settlement(self, now: datetime, trigger: str, *, resumes: bool = False) -> Settlement:
         return Settlement(host=self.host, planner=KEY, actor=KEY, trigger=trigger, now=now, resumes=resumes)
 
-    def _written(self, settlement: Settlement, outcome: Outcome, attempt: int | None = None) -> Outcome:
+    def _written(
+        self, settlement: Settlement, outcome: Outcome, attempt: int | None = None, *, host_may_fail: bool = False
+    ) -> Outcome:
         """Write the settlement in the open transaction, and announce what it means."""
-        settlement.write()
+        settlement.write(host_may_fail=host_may_fail)
         kind = _EVENTS.get(outcome.kind)
         if outcome.unexpected:
             kind = "auto_assign.attempt_error"

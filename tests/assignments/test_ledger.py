@@ -93,6 +93,8 @@ def test_an_expired_hold_gives_its_table_back() -> None:
     ledger.hold(placement("B", "T2"), seconds=60, now=now)
     taken = ledger.occupied("R1", SEVEN, SEVEN + timedelta(hours=1))
     assert {(each.table_ref, each.booking_ref) for each in taken} == {("T2", "B")}
+    assert Allocation.objects.count() == 2, "who only looks removes nothing"
+    assert ledger.occupied("R1", SEVEN, SEVEN + timedelta(hours=1), remove_expired=True) == taken
     ledger.seat([placement("C", "T1")])
     assert seats() == [("T1", "C"), ("T2", "B")]
 

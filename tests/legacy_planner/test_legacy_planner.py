@@ -208,6 +208,91 @@ class TestLoop:
         assert not Allocation.objects.exists()
         assert run_all()["B1"].table_refs == ("T1",)
 
+    @pytest.mark.parametrize(
+        ("change", "kind", "reason"),
+        [
+            ({"wants_table": False}, Kind.NOOP, "terminal_state"),
+            ({"wants_table": False, "keeps_tables": True}, Kind.NOOP, "terminal_state"),
+            ({"party": 4}, Kind.RETRY, "booking_moved"),
+            (None, Kind.NOOP, "booking_not_found"),
+        ],
+    )
+    def test_what_changed_without_a_word_between_its_transactions_is_not_seated(
+        self,
+        host: TheHost,
+        tonight: datetime,
+        monkeypatch: Any,
+        change: dict[str, Any] | None,
+        kind: Kind,
+        reason: str,
+    ) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+        confirm = LegacyPlanner._confirm
+
+        def change_first(self: Any, *args: Any) -> Any:
+            if change is None:
+                host.rows.pop("B1", None)
+            else:
+                host.edit("B1", **change)
+            return confirm(self, *args)
+
+        monkeypatch.setattr(LegacyPlanner, "_confirm", change_first)
+        outcome = run_all()["B1"]
+        assert (outcome.kind, outcome.reason) == (kind, reason)
+        assert not Allocation.objects.exists()
+        assert Assignment.objects.get().state == (State.ASSIGNMENT_PENDING if kind is Kind.RETRY else State.CANCELLED)
+
+    def test_a_booking_that_was_moved_to_another_restaurant_is_planned_there(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
+        host.book("B1", starts_at=tonight)
+        dispatch.take_in()
+        host.edit("B1", restaurant_ref="R2")
+        outcomes = run_all()
+        if outcomes["B1"].kind is not Kind.CONFIRMED:
+            outcomes = run_all()
+        assert outcomes["B1"].table_refs == ("elsewhere",)
+        assert Allocation.objects.get().restaurant_ref == Assignment.objects.get().restaurant_ref == "R2"
+
+    def test_a_booking_is_seated_at_the_tables_that_it_holds(self, host: TheHost, tonight: datetime) -> None:
+        from assignments import api
+
+        host.book("B1", starts_at=tonight, party=2)
+        api.hold(booking_ref="B1", table_refs=["T2"])
+        assert run_all()["B1"].table_refs == ("T2",)
+        assert list(Allocation.objects.values_list("kind", "table_ref")) == [("seating", "T2")]
+
+    def test_a_host_that_cannot_hear_of_a_review_does_not_keep_a_booking_from_it(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.book("B1", starts_at=tonight, party=30)
+        host.raises["on_review"] = RuntimeError("down")
+        for _ in range(MAX_ATTEMPTS):
+            run_all()
+            make_due()
+        assert Assignment.objects.get().state == State.MANUAL_REVIEW
+
+    def test_a_failure_that_cannot_be_stored_leaves_the_booking_due_and_the_pass_goes_on(
+        self, host: TheHost, tonight: datetime, monkeypatch: Any
+    ) -> None:
+        from assignments.settlement import Settlement
+
+        write = Settlement.write
+
+        def fail(self: Any, **kwargs: Any) -> None:
+            if any(outcome.booking_ref == "B1" for outcome in self.outcomes):
+                raise ZeroDivisionError
+            write(self, **kwargs)
+
+        monkeypatch.setattr(Settlement, "write", fail)
+        for ref in ("B1", "B2"):
+            host.book(ref, starts_at=tonight)
+        outcomes = run_all()
+        assert (outcomes["B1"].kind, outcomes["B1"].unexpected) == (Kind.RETRY, True)
+        assert outcomes["B2"].kind is Kind.CONFIRMED
+        assert Assignment.objects.get(booking_ref="B1").due_at is not None
+
     def test_it_tries_eleven_times_with_its_own_delays(self, host: TheHost, tonight: datetime) -> None:
         for number in range(4):
             host.book(f"B{number}", starts_at=tonight, party=4, requested_at=tonight - timedelta(days=9 - number))
@@ -272,5 +357,6 @@ class TestLoop:
     def test_it_leaves_alone_what_another_planner_owns(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight)
         dispatch.take_in()
+        Assignment.objects.update(planner="v3")
         assert LegacyPlanner(host).process(["B1"], trigger="test")[0].reason == "pipeline_disabled"
         assert Assignment.objects.get().state == State.CREATED

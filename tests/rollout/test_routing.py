@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from assignments import api, dispatch, events
+from assignments import api, dispatch, events, signals
 from assignments.models import Assignment, State
 from assignments.outcome import Kind
 from assignments.planners import NOBODY, V3
@@ -107,6 +107,38 @@ class TestInFlight:
         planners = {ref: outcome.planner for ref, outcome in self.run().items()}
         new = models.Booking.objects.get(reference="new")
         assert planners == {waiting[0]: "legacy", str(new.pk): "v3"}
+
+    @pytest.mark.parametrize(("before", "after"), [("legacy", "active"), ("active", "legacy")])
+    def test_a_flip_in_the_middle_of_a_pass_rules_the_very_next_decision(
+        self, crowded: models.Restaurant, monkeypatch: Any, before: str, after: str
+    ) -> None:
+        """All fourteen are in one batch; the flags change once the first of them has been decided."""
+        set_mode(before)
+        dispatch.take_in()
+        decided: list[str] = []
+
+        def flip(sender: Any, booking_ref: str, state: str, **kwargs: Any) -> None:
+            if state == State.CONFIRMED and not decided:
+                decided.append(booking_ref)
+                set_mode(after)
+
+        signals.state_changed.connect(flip)
+        try:
+            first_pass = [outcome for each in dispatch.run_pass() for outcome in each.outcomes]
+        finally:
+            signals.state_changed.disconnect(flip)
+        assert decided
+        planners = {outcome.planner for outcome in first_pass if outcome.kind is Kind.CONFIRMED}
+        if before == "legacy":
+            disabled = [outcome for outcome in first_pass if outcome.reason == "pipeline_disabled"]
+            assert len(disabled) == 13
+            assert planners == {"legacy"}
+            second_pass = [outcome for each in dispatch.run_pass() for outcome in each.outcomes]
+            assert {outcome.planner for outcome in second_pass} == {V3}
+            assert len(second_pass) == 13
+        else:
+            assert planners == {V3}  # one transaction had decided all of them before anybody could know
+            assert {outcome.planner for outcome in self.run().values()} <= {"legacy"}
 
     def test_past_the_time_budget_the_old_planner_is_not_begun(self, crowded: models.Restaurant) -> None:
         set_mode("legacy")
