@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
 from assignments import dispatch
@@ -29,14 +29,18 @@ def deliver(*, limit: int = 1000) -> Delivery:
     """Hand at most ``limit`` due messages to ``Host.deliver``, oldest first; several runs at once share the work.
 
     At least once: a message counts as delivered when the host returned and our commit came through. One that the host
-    refuses (raises) is due again later, 5 s first, doubling up to an hour; the others go on.
+    refuses (raises) is due again later, 5 s first, doubling up to an hour. The messages of one booking keep their order:
+    later ones wait for it, those of other bookings go on.
     """
+    earlier = OutboxMessage.objects.filter(
+        booking_ref=OuterRef("booking_ref"), delivered_at__isnull=True, id__lt=OuterRef("id")
+    )
     delivered = refused = 0
     due_before = dispatch.database_now()
     while delivered + refused < limit:
         with transaction.atomic():
             batch = list(
-                OutboxMessage.objects.filter(delivered_at__isnull=True, due_at__lte=due_before)
+                OutboxMessage.objects.filter(~Exists(earlier), delivered_at__isnull=True, due_at__lte=due_before)
                 .order_by("id")
                 .select_for_update(skip_locked=True)[: min(BATCH, limit - delivered - refused)]
             )

@@ -120,6 +120,18 @@ class TestOutbox:
         call_command("deliver_outbox")
         assert not OutboxMessage.objects.filter(delivered_at__isnull=True).exists()
 
+    def test_what_is_told_of_one_booking_keeps_its_order(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        run_all()
+        host.raises["deliver"] = RuntimeError("away")
+        assert outbox.deliver().refused == 1
+        api.booking_cancelled(booking_ref="B1")
+        host.raises.clear()
+        assert outbox.deliver().delivered == 0, "the cancellation waits for the confirmation"
+        OutboxMessage.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        assert outbox.deliver().delivered == 2
+        assert [message.payload["state"] for message in host.delivered] == ["confirmed", "cancelled"]
+
     def test_a_rolled_back_decision_tells_nobody(self, host: TheHost, tonight: datetime) -> None:
         heard: list[str] = []
 
@@ -180,6 +192,67 @@ class TestReconcile:
         host.edit("B1", wants_table=False)
         assert self.problems() == {}
         assert Assignment.objects.get().state == State.CONFIRMED
+
+    def test_what_was_mended_between_the_look_and_the_lock_is_left_alone(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        for ref in ("B1", "B2"):
+            host.book(ref, starts_at=tonight)
+        run_all()
+        for ref in ("B1", "B2"):
+            host.edit(ref, wants_table=False)
+        found = reconcile()
+        assert next(found).booking_ref == "B1"
+        host.edit("B2", wants_table=True)
+        assert next(found).remedy == "nothing: somebody has mended it meanwhile"
+        assert list(found) == []
+        assert Assignment.objects.get(booking_ref="B2").state == State.CONFIRMED
+        assert Allocation.objects.get().booking_ref == "B2"
+
+    def test_one_that_cannot_be_mended_costs_only_itself(self, host: TheHost, tonight: datetime, capsys: Any) -> None:
+        for number, ref in enumerate(("B1", "B2")):
+            host.book(ref, starts_at=tonight + timedelta(days=number))
+        run_all()
+        for ref in ("B1", "B2"):
+            host.edit(ref, is_confirmed=False)
+        host.raises["on_confirmed"], host.raises_for = RuntimeError("Canary Guest"), {"B1"}
+        with pytest.raises(CommandError) as partly:
+            call_command("reconcile_assignments")
+        assert partly.value.returncode == 1
+        out = capsys.readouterr().out
+        assert "B1: confirmed here, waiting in the host -> not mended (RuntimeError)" in out
+        assert "canary" not in out.lower()
+        assert host.rows["B2"].is_confirmed
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ({"party": 0}, {"party": 2}),
+            ({"problem": "It has no start."}, {"problem": None}),
+            ({"starts_at": datetime(2020, 1, 1, 19, tzinfo=UTC)}, {}),
+        ],
+    )
+    def test_a_failed_booking_that_was_mended_without_a_word_is_planned(
+        self, host: TheHost, tonight: datetime, before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        host.book("B1", **{"starts_at": tonight, **before})
+        run_all()
+        assert Assignment.objects.get().state == State.FAILED
+        assert self.problems() == {}
+        host.edit("B1", **{"starts_at": tonight, **after})
+        assert set(self.problems()) == {"B1"}
+        run_all()
+        assert Assignment.objects.get().state == State.CONFIRMED
+
+    def test_guests_who_sit_already_keep_their_table(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        host.book("B2", starts_at=tonight, party=14)
+        run_all()
+        for ref in ("B1", "B2"):
+            host.edit(ref, wants_table=False, keeps_tables=True)
+        assert self.problems() == {"B2": "seated without this app"}
+        assert Allocation.objects.get().booking_ref == "B1"
+        assert self.problems() == {}
 
     def test_the_command_reports(self, host: TheHost, tonight: datetime, capsys: Any) -> None:
         host.book("B1", starts_at=tonight)

@@ -5,7 +5,8 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError
 
 from assignments.reconcile import reconcile
 
@@ -13,7 +14,8 @@ from assignments.reconcile import reconcile
 class Command(BaseCommand):
     help = (
         "Compare assignments and ledger with the host's bookings, and mend what differs: bookings deleted, cancelled or "
-        "edited without a word, bookings never requested, tables taken for nobody."
+        "edited without a word, bookings never requested, tables taken for nobody. Exit codes: 0 done; 1 something could "
+        "not be mended (the rest was); 75 the database is away."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,13 +24,20 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="One JSON object a discrepancy, a line each.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        count = 0
-        for found in reconcile(dry_run=options["dry_run"], restaurant_ref=options["restaurant"]):
-            count += 1
-            if options["json"]:
-                self.stdout.write(json.dumps(asdict(found)))
-            else:
-                remedy = "would be: " if options["dry_run"] else ""
-                self.stdout.write(f"{found.booking_ref}: {found.problem} -> {remedy}{found.remedy}")
+        count = failed = 0
+        try:
+            for found in reconcile(dry_run=options["dry_run"], restaurant_ref=options["restaurant"]):
+                count += 1
+                failed += bool(found.error)
+                if options["json"]:
+                    self.stdout.write(json.dumps(asdict(found)))
+                    continue
+                remedy = f"not mended ({found.error})" if found.error else found.remedy
+                would_be = "would be: " if options["dry_run"] else ""
+                self.stdout.write(f"{found.booking_ref}: {found.problem} -> {would_be}{remedy}")
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"The database is away: {error}", returncode=75) from error
         if not options["json"]:
             self.stdout.write(f"{count} discrepancies." if count else "Host and ledger agree.")
+        if failed:
+            raise CommandError(f"{failed} could not be mended; see the log.", returncode=1)
