@@ -3,6 +3,9 @@
 The candidate runs in a process of its own, whose database connections are read-only by default and limited in time, inside
 a READ ONLY transaction that is always rolled back. Whatever it does there (raise, hang, exit, answer nonsense, try to
 write) becomes the verdict ``v3_error``; the old planner's outcome was committed long before.
+
+A transaction pooler takes no defaults for a session. Behind one the READ ONLY transaction alone remains, which a candidate
+could only leave by a connection of its own.
 """
 
 import json
@@ -82,16 +85,18 @@ class CandidateProcess:
                 [sys.executable, "-m", "rollout.judging", conf.settings().CANDIDATE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PGOPTIONS": self._connection_options(), "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={**os.environ, **self._connection_options(), "PYTHONPATH": os.pathsep.join(sys.path)},
                 bufsize=0,
             )
             if self._line(READY_SECONDS) != b"ready\n":
                 self._end()
         return self._process
 
-    def _connection_options(self) -> str:
+    def _connection_options(self) -> dict[str, str]:
+        if is_behind_pooler():
+            return {}
         milliseconds = round(self._seconds * 1000)
-        return f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"
+        return {"PGOPTIONS": f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"}
 
     def _line(self, seconds: float) -> bytes | None:
         """The next line, empty at the end of the stream, None when time ran out."""
@@ -174,6 +179,11 @@ def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | 
     again = assignments_conf.load(path).judge(thaw(comparison.snapshot, floor))
     first, second = control.best, again.best
     return bool((first and first.table_refs) == (second and second.table_refs))
+
+
+def is_behind_pooler() -> bool:
+    """Whether the settings say that a transaction pooler stands before the database, as Django has them say it."""
+    return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
 def database_is_read_only() -> bool:

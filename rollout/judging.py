@@ -21,11 +21,11 @@ def main() -> None:
     from django.conf import settings
     from django.utils.module_loading import import_string
 
-    from rollout.comparing import database_is_read_only
+    from rollout.comparing import database_is_read_only, is_behind_pooler
 
     settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
     candidate = import_string(sys.argv[1])
-    if not database_is_read_only():
+    if not is_behind_pooler() and not database_is_read_only():
         sys.exit("The candidate is only asked where the database refuses writes by default (PGOPTIONS).")
     answers.write(b"ready\n")
     for line in sys.stdin.buffer:
@@ -35,6 +35,7 @@ def main() -> None:
 def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None:
     from django.db import connection, transaction
 
+    from rollout import conf
     from rollout.frozen import freeze_decision, thaw, thaw_floor
 
     snapshot = thaw(question["snapshot"], thaw_floor(question["floor"]))
@@ -43,7 +44,9 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION READ ONLY")
-                cursor.execute("SELECT 1")  # From here on the transaction cannot be made writable.
+                # From here on the transaction cannot be made writable.
+                milliseconds = str(round(conf.settings().CANDIDATE_SECONDS * 1000))
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
             started = time.perf_counter()
             decision = candidate(snapshot)
             said["ms"] = (time.perf_counter() - started) * 1000

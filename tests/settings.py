@@ -3,7 +3,7 @@
 import os
 
 from example.settings import *  # noqa: F403
-from example.settings import ASSIGNMENTS, DATABASES, INSTALLED_APPS
+from example.settings import ASSIGNMENTS, DATABASES, INSTALLED_APPS, ROLLOUT
 
 ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.MemorySink",)}
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes"]
@@ -12,3 +12,5 @@ if os.environ.get("TEST_DATABASE_NAME"):
     DATABASES["default"]["TEST"] = {"NAME": os.environ["TEST_DATABASE_NAME"]}
 if os.environ.get("TEST_HOST"):
     ASSIGNMENTS["HOST"] = os.environ["TEST_HOST"]
+if os.environ.get("TEST_CANDIDATE"):
+    ROLLOUT["CANDIDATE"] = os.environ["TEST_CANDIDATE"]
