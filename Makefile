@@ -38,5 +38,15 @@ test: lint  ## Lint, and all tests on PostgreSQL.
 bench: $(STAMP)  ## Measure and print; fails on nothing.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+matrix:  ## All tests on each Python that is on PATH, with the Django that goes with it.
+	@for pair in 3.11:5.2 3.12:6.0 3.13:6.1 3.14:6.1; do \
+		python=python$${pair%%:*}; django=$${pair##*:}; venv=.venv-$${pair%%:*}; \
+		if ! $$python -c '' 2>/dev/null; then echo "$$python is not here."; continue; fi; \
+		echo "$$python with Django $$django"; \
+		$$python -m venv $$venv && \
+		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
+		$$venv/bin/python -m pytest -n 2 --dist loadgroup -q $(ARGS) || exit 1; \
+	done
+
 clean:  ## Forget the virtual environment, the embedded database, and every cache.
-	rm -rf $(VENV) .postgres .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-* .postgres .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
