@@ -68,8 +68,10 @@ class Host(Protocol):
     All of them take and give many bookings at once, so that a batch costs a handful of queries.
     """
 
-    tracks_confirmation: bool
-    """Whether ``HostBooking.is_confirmed`` means anything: False for a project that stores no such thing."""
+    @property
+    def tracks_confirmation(self) -> bool:
+        """Whether ``HostBooking.is_confirmed`` means anything: False for a project that stores no such thing."""
+        ...
 
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
         """The bookings that exist, by ref.

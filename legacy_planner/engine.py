@@ -8,13 +8,15 @@ from assignments.planning.engine import snapshot_hash
 from assignments.planning.occupancy import Occupancy
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Snapshot
+from assignments.planning.snapshot import PlanningRules, Snapshot
 from assignments.planning.units import Unit, seatable_units
 from legacy_planner.scoring import penalty
 
 MAX_TABLES = 3
 MAX_SPARE_SEATS = 4
 RANKED_PLANS = 5
+RULES = PlanningRules()
+"""Its own, whatever V3 is configured with."""
 
 
 def plan(snapshot: Snapshot) -> Decision:
@@ -31,7 +33,7 @@ def plan(snapshot: Snapshot) -> Decision:
             rejected=dict(rejected or {}),
         )
 
-    window = admit(floor, request, rules=snapshot.rules, now=snapshot.now)
+    window = admit(floor, request, rules=RULES, now=snapshot.now)
     if isinstance(window, Refusal):
         return refused(window)
     units = seatable_units(floor, MAX_TABLES)

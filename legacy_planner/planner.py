@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from assignments import events, intake, ledger, locks, statemachine, transactions
+from assignments import conf, events, intake, ledger, locks, statemachine, transactions
 from assignments.day import CONFIRMED_BY_HOST, cancel_unwanted
 from assignments.exceptions import TableTakenError
 from assignments.floors import floor_or_none, floor_or_problem
@@ -26,6 +26,7 @@ from assignments.planning.reasons import Reason
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.settlement import Settlement
 from assignments.snapshots import held_tables, occupied_during, seating_request
+from assignments.success import success_of
 from legacy_planner import engine
 from legacy_planner.events import SOURCE
 
@@ -253,6 +254,9 @@ class LegacyPlanner:
             occupied=tuple(taken for taken in occupied if taken.booking_ref not in held),
             request=request,
             now=settlement.now,
+            # The old planner has rules of its own; these are what V3 is asked with when the two are compared.
+            rules=conf.settings().rules(),
+            success=success_of(booking.restaurant_ref),
         )
         started = time.perf_counter()
         decision = engine.plan(snapshot)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,10 +22,16 @@ from tests import debian
 from tests.example import processes
 from tests.example.conftest import load
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("pooler")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
-ADDRESS = "127.6.5.43"
-"""Of the loopback range, so that port 6543, by which the settings know a pooler, is sure to be free."""
+
+def free_address() -> str:
+    """An address of the loopback range whose port 6543, by which the settings know a pooler, is free."""
+    while True:
+        address = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        with socket.socket() as probe:
+            if probe.connect_ex((address, 6543)):
+                return address
 
 
 @pytest.fixture
@@ -31,7 +39,8 @@ def pooler(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
     """A PgBouncer with three sessions for everybody; the URL of the test's database behind it."""
     pgbouncer = debian.program("pgbouncer", "pgbouncer")
     settings = connection.settings_dict
-    socket, user, name = str(settings["HOST"]), str(settings["USER"]), str(settings["NAME"])
+    directory, user, name = str(settings["HOST"]), str(settings["USER"]), str(settings["NAME"])
+    address = free_address()
     tmp_path.chmod(0o755)
     for parent in list(tmp_path.parents)[:3]:
         parent.chmod(0o755)
@@ -40,9 +49,9 @@ def pooler(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
     configuration.write_text(
         f"""
         [databases]
-        {name} = host={socket} dbname={name}
+        {name} = host={directory} dbname={name}
         [pgbouncer]
-        listen_addr = {ADDRESS}
+        listen_addr = {address}
         listen_port = 6543
         unix_socket_dir =
         auth_type = trust
@@ -51,8 +60,8 @@ def pooler(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
         default_pool_size = 3
         """.replace("        ", "")
     )
-    as_user = ["-u", Path(socket).owner()] if os.getuid() == 0 else []
-    url = f"postgresql://{user}@{ADDRESS}:6543/{name}"
+    as_user = ["-u", Path(directory).owner()] if os.getuid() == 0 else []
+    url = f"postgresql://{user}@{address}:6543/{name}"
     process = subprocess.Popen([pgbouncer, *as_user, str(configuration)], stderr=subprocess.PIPE, text=True)
     try:
         for _ in range(100):

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 
-from assignments import dispatch
+from assignments import dispatch, success
 from example import models
 from rollout import comparing, conf, flags, shadow, switches
 from rollout.models import Comparison, FloorRecord
@@ -230,3 +230,16 @@ def test_wrong_settings_are_named(settings: Any, given: dict[str, Any]) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, **given}
     assert len(conf.problems()) == 1
     assert next(iter(given)) in conf.problems()[0]
+
+
+def test_v3_is_compared_with_the_rules_and_the_record_that_it_would_decide_with(
+    evening: models.Restaurant, settings: Any, monkeypatch: Any
+) -> None:
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "MAX_SPARE_SEATS": 2, "WEIGHTS": {"optimal_fit": 9}}
+    table = str(evening.tables.order_by("pk").values_list("pk", flat=True)[0])
+    monkeypatch.setitem(success._kept, str(evening.pk), (float("inf"), {table: 0.5}))
+    run()
+    for comparison in Comparison.objects.all():
+        assert comparison.snapshot["rules"]["max_spare_seats"] == 2
+        assert comparison.snapshot["rules"]["weights"]["optimal_fit"] == 9
+        assert comparison.snapshot["success"] == {table: 0.5}
