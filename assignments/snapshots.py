@@ -1,7 +1,7 @@
 """Building the frozen values that planning judges, from the host's bookings and the ledger."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from assignments import conf, ledger
 from assignments.floors import floor_of
@@ -11,6 +11,7 @@ from assignments.planning.admission import admit, party_refusal
 from assignments.planning.engine import judge
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
+from assignments.planning.scoring import IDLE_HORIZON_SECONDS
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.window import SeatingWindow, seating_window
 from assignments.success import success_of
@@ -32,7 +33,9 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
 def occupied_during(
     requests: Iterable[SeatingRequest], floor: Floor, *, remove_expired: bool = False
 ) -> tuple[Occupied, ...]:
-    """What is taken while any of these requests would sit, by themselves too. One query; none where none could sit.
+    """What is taken while any of these requests would sit, and around it as far as scoring looks, by themselves too.
+
+    One query; none where none could sit.
 
     ``remove_expired``: see ``ledger.occupied``.
     """
@@ -45,8 +48,9 @@ def occupied_during(
             windows.append(window)
     if not windows:
         return ()
-    start = min(window.blocked_from for window in windows)
-    until = max(window.blocked_until for window in windows)
+    horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)
+    start = min(window.blocked_from for window in windows) - horizon
+    until = max(window.blocked_until for window in windows) + horizon
     return ledger.occupied(floor.restaurant_ref, start, until, remove_expired=remove_expired)
 
 

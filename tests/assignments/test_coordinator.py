@@ -447,3 +447,15 @@ def test_the_coordinator_takes_a_host_of_its_own(host: TheHost, tonight: datetim
     api.request(booking_ref="B1")
     result = Coordinator(host).process("B1", trigger="test")
     assert result.outcomes[0].kind is Kind.CONFIRMED
+
+
+def test_a_booking_decided_alone_sees_its_neighbours_in_time_as_one_of_a_batch_does(
+    host: TheHost, tonight: datetime
+) -> None:
+    """T2 is taken right before and right after: sitting there leaves the other tables whole for somebody else."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2"), a_table("T3")])
+    for ref, hours in (("before", -2), ("after", 2)):
+        host.book(ref, starts_at=tonight + timedelta(hours=hours), party=4)
+        api.assign(booking_ref=ref, table_refs=["T2"], actor="staff:7")
+    host.book("B1", starts_at=tonight, party=4)
+    assert api.assign_now(booking_ref="B1").table_refs == ("T2",)
