@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from django.db import connection, transaction
 
-from assignments import conf, dispatch, explanation, intake, ledger, locks, statemachine, transactions
+from assignments import conf, dispatch, explanation, intake, ledger, locks, standing, statemachine, transactions
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingNotFoundError,
@@ -31,6 +31,7 @@ from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Outcome
 from assignments.planning import engine
 from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.window import SeatingWindow, seating_window
 from assignments.settlement import Settlement
@@ -40,6 +41,8 @@ _T = TypeVar("_T")
 
 MANUAL = "manual"
 """The planner of bookings that staff assigned by hand."""
+
+TABLE_OUT_OF_SERVICE = "table_out_of_service"
 
 MAX_LOCKED_DAYS = 62
 """Days that a closure keeps planners out of while it is entered. Advisory locks take shared memory of the server."""
@@ -121,6 +124,11 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
             )
         window = _accepted_window(host, assignment, booking, table_refs, now)
         ledger.release([booking_ref])
+        if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
+            # A planner is between its two transactions: it finds that the booking has changed, and tries again later.
+            assignment.put_back(actor="host", reason="held")
+            assignment.due_at = now
+            statemachine.store([assignment])
         token = ledger.hold(_placement(booking, table_refs, window, MANUAL), seconds=length, now=now)
         return Hold(
             token=token,
@@ -235,20 +243,22 @@ def booking_changed(*, booking_ref: str) -> bool:
 
     def work() -> bool:
         host = configured()
-        booking = _booking(host, booking_ref, must_be_plannable=False)
         if not Assignment.objects.filter(booking_ref=booking_ref).exists():
+            booking = _booking(host, booking_ref, must_be_plannable=False)
             if booking.wants_table:
                 intake.request([booking], now=dispatch.database_now(), host=host)
             return booking.wants_table
         _host, assignment, now = _locked_assignment(booking_ref)
+        booking = _booking(host, booking_ref, must_be_plannable=False)
         if not booking.wants_table:
             if not is_cancelled(booking) and assignment.state == State.CONFIRMED:
                 return False  # Guests sit there, or sat.
             _cancel(assignment, "booking_cancelled" if is_cancelled(booking) else "no_table_wanted")
             return True
-        if assignment.state == State.CONFIRMED and _still_stands(host, assignment, booking, now):
+        floor = floor_or_none(booking.restaurant_ref, host=host)
+        if assignment.state == State.CONFIRMED and _keeps_tables(host, assignment, booking, floor, now):
             return False
-        intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+        intake.take_over_facts(assignment, booking, floor=floor)
         _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
         return True
 
@@ -271,10 +281,11 @@ def booking_cancelled(*, booking_ref: str) -> None:
 def table_out_of_service(
     *, restaurant_ref: str, table_ref: str, starts_at: datetime, ends_at: datetime, actor: str = "host"
 ) -> tuple[str, ...]:
-    """The table cannot be used over ``[starts_at, ends_at)`` (aware): who sat there is planned anew, at once.
+    """The table cannot be used over ``[starts_at, ends_at)`` (aware): who was to sit there then is planned anew, at once.
 
-    Gives the refs of those bookings. Nobody is seated there until ``table_in_service``. Raises ValueError for times
-    that are naive or the wrong way round.
+    Guests who sit there already go to review: staff have to move them. Gives the refs of all of them. Nobody is seated there
+    until ``table_in_service``. Raises ValueError for times that are naive or the wrong way round, and for a table that the
+    restaurant does not have.
     """
     if starts_at.tzinfo is None or ends_at.tzinfo is None:
         raise ValueError(f"Table {table_ref}: starts_at and ends_at must be aware, not {starts_at} and {ends_at}.")
@@ -283,17 +294,25 @@ def table_out_of_service(
 
     def work() -> tuple[str, ...]:
         host = configured()
-        affected = ledger.bookings_at(table_ref, starts_at, ends_at)
-        days = Assignment.objects.filter(booking_ref__in=affected).values_list("restaurant_ref", "service_date")
-        closed = _days_between(restaurant_ref, starts_at, ends_at, host=host)
-        now = locks.lock_days([*days, *((restaurant_ref, day) for day in closed)])
-        affected = ledger.bookings_at(table_ref, starts_at, ends_at)
-        assignments = list(Assignment.objects.select_for_update().filter(booking_ref__in=affected).order_by("id"))
-        for assignment in assignments:
-            _plan_anew(host, assignment, now=now, actor=actor, reason="table_out_of_service")
-        ledger.release(affected)
+        floor = floor_or_none(restaurant_ref, host=host)
+        if floor is not None and table_ref not in floor.table_by_ref:
+            raise ValueError(f"Restaurant {restaurant_ref} has no table {table_ref}.")
+        refs = {row.booking_ref for row in ledger.blocked_at(table_ref, starts_at, ends_at)}
+        days = Assignment.objects.filter(booking_ref__in=refs).values_list("restaurant_ref", "service_date")
+        now = locks.lock_days([*days, *((restaurant_ref, day) for day in _days_between(floor, starts_at, ends_at))])
+        rows = ledger.blocked_at(table_ref, starts_at, ends_at)
+        affected = [row for row in rows if row.starts_at < ends_at and starts_at < row.ends_at]
+        refs = {row.booking_ref for row in affected}
+        ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), starts_at, ends_at)
+        here_now = {row.booking_ref for row in affected if row.kind == Allocation.Kind.SEATING and row.starts_at <= now}
+        for assignment in Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"):
+            if assignment.booking_ref in here_now and assignment.state == State.CONFIRMED:
+                _ask_staff_to_move(host, assignment, actor=actor)
+            else:
+                _plan_anew(host, assignment, now=now, actor=actor, reason=TABLE_OUT_OF_SERVICE)
+        ledger.release(sorted(refs))
         ledger.close_table(restaurant_ref, table_ref, starts_at, ends_at)
-        return affected
+        return tuple(dict.fromkeys(row.booking_ref for row in affected))
 
     return _in_transaction(work)
 
@@ -353,13 +372,12 @@ def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
     return host, assignment, booking, now
 
 
-def _days_between(restaurant_ref: str, starts_at: datetime, ends_at: datetime, *, host: Host) -> list[date]:
+def _days_between(floor: Floor | None, starts_at: datetime, ends_at: datetime) -> list[date]:
     """The restaurant's days whose bookings may sit at some moment of ``[starts_at, ends_at)``: the day before too, since a
     service may run past midnight.
 
     At most ``MAX_LOCKED_DAYS``, the first ones: who plans a later day meets the closure in the ledger, and tries again.
     """
-    floor = floor_or_none(restaurant_ref, host=host)
     first = intake.local_date(starts_at, floor) - timedelta(days=1)
     days = (intake.local_date(ends_at, floor) - first).days + 1
     return [first + timedelta(days=number) for number in range(min(days, MAX_LOCKED_DAYS))]
@@ -407,19 +425,23 @@ def _placement(
     )
 
 
-def _still_stands(host: Host, assignment: Assignment, booking: HostBooking, now: datetime) -> bool:
-    """Whether the tables that the booking has are still right for it as it is now."""
-    rows = list(Allocation.objects.filter(booking_ref=booking.ref, kind=Allocation.Kind.SEATING))
-    floor = floor_or_none(booking.restaurant_ref, host=host)
-    if not rows or floor is None or booking.problem or booking.restaurant_ref != assignment.restaurant_ref:
+def _keeps_tables(host: Host, assignment: Assignment, booking: HostBooking, floor: Floor | None, now: datetime) -> bool:
+    """Whether a confirmed booking keeps its tables after an edit: they still stand, or its guests sit there already."""
+    seatings = standing.seatings_of(booking.ref)
+    if standing.still_stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
+        if host.tracks_confirmation and not booking.is_confirmed:
+            standing.confirm_again(host, booking.ref, seatings)
+        return True
+    if not seatings or seatings[0].starts_at > now or intake.stored_start(booking) > now:
         return False
-    window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
-    if not isinstance(window, SeatingWindow) or booking.party != assignment.party:
-        return False
-    if any((row.starts_at, row.ends_at) != (window.starts_at, window.ends_at) for row in rows):
-        return False
-    snapshot = snapshot_of(booking, assignment, host=host, now=min(now, booking.starts_at), with_occupancy=False)
-    return not engine.judge(snapshot, tuple(row.table_ref for row in rows))
+    if floor is not None:
+        window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
+        if isinstance(window, SeatingWindow):
+            ledger.stay_until(seatings, window)
+    intake.take_over_facts(assignment, booking, floor=floor)
+    assignment.touch()
+    statemachine.store([assignment])
+    return True
 
 
 def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str) -> tuple[str, ...]:
@@ -440,6 +462,17 @@ def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str,
         lock_bookings(host, [assignment.booking_ref])
         host.on_released([assignment.booking_ref])
     return freed
+
+
+def _ask_staff_to_move(host: Host, assignment: Assignment, *, actor: str) -> None:
+    """Guests sit at a table that is out of service: nobody can plan what has begun, and their tables are free in the
+    ledger."""
+    assignment.reopen(actor=actor, reason=TABLE_OUT_OF_SERVICE)
+    assignment.send_to_review(
+        actor=actor, reason=TABLE_OUT_OF_SERVICE, detail="Its guests sat there when the table was taken out of service."
+    )
+    statemachine.store([assignment])
+    host.on_review({assignment.booking_ref: TABLE_OUT_OF_SERVICE})
 
 
 def _cancel(assignment: Assignment, reason: str) -> None:

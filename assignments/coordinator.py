@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 
+from django.db import transaction
 from django.db.models import Q
 
-from assignments import breaker, conf, events, locks, statemachine, transactions
+from assignments import breaker, conf, events, locks, signals, statemachine, transactions
 from assignments.day import DayPlan
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -131,7 +132,8 @@ class Coordinator:
             deadline=None if budget_seconds is None else time.monotonic() + budget_seconds,
         )
         try:
-            return transactions.run(lambda: self._decide_one(booking_ref, invocation), deadline=invocation.deadline)
+            with invocation.within_budget():
+                return transactions.run(lambda: self._decide_one(booking_ref, invocation), deadline=invocation.deadline)
         except LockContentionError as error:
             outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=str(error))
         except TimeBudgetExceededError:
@@ -245,9 +247,10 @@ class Coordinator:
             row = Assignment.objects.filter(booking_ref=booking_ref)
             now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
             assignment = row.claim().first()
-            if assignment is None or assignment.is_terminal:
+            if assignment is None or assignment.is_terminal or assignment.planner not in {"", V3}:
                 # Somebody else has it, or has decided it meanwhile: what they do counts.
-                reason = Noop.LOCK_CONTENTION if assignment is None else Noop.TERMINAL_STATE
+                is_over = assignment is not None and assignment.is_terminal
+                reason = Noop.TERMINAL_STATE if is_over else Noop.LOCK_CONTENTION
                 outcome = noop(booking_ref, reason, planner=V3, detail=assignment.state if assignment else "")
                 events.emit_all(invocation.ended([outcome]))
                 return outcome
@@ -308,6 +311,7 @@ def _handed_over(assignments: Sequence[Assignment], routes: Mapping[str, str]) -
     claims it then.
     """
     by_planner: dict[str, list[str]] = {}
+    handed_back: dict[str, list[str]] = {}
     for assignment in assignments:
         key = routes[assignment.booking_ref]
         if key == NOBODY:
@@ -316,7 +320,11 @@ def _handed_over(assignments: Sequence[Assignment], routes: Mapping[str, str]) -
         if assignment.planner == V3:
             assignment.planner = ""
             assignment.touch()
+            handed_back.setdefault(key, []).append(assignment.booking_ref)
     statemachine.store(assignments)
+    for key, booking_refs in handed_back.items():
+        announce = partial(signals.handed_back.send_robust, sender=Assignment, planner=key, booking_refs=booking_refs)
+        transaction.on_commit(announce, robust=True)
     return by_planner
 
 

@@ -61,7 +61,8 @@ class DayPlan:
         bookings = self.host.bookings(refs, lock=True)
         absent = [ref for ref in refs if ref not in bookings]
         busy = self.host.bookings(absent) if absent else {}
-        plannable = []
+        plannable, unwanted = [], []
+        floors = {self.restaurant_ref: floor}
         for assignment in claimed:
             booking = bookings.get(assignment.booking_ref)
             if booking is None and assignment.booking_ref in busy:
@@ -70,6 +71,7 @@ class DayPlan:
                 )
             elif booking is None or not booking.wants_table:
                 self.settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=V3))
+                unwanted.append(assignment.booking_ref)
             elif booking.problem:
                 self.settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
             elif booking.is_confirmed:
@@ -77,12 +79,13 @@ class DayPlan:
                     assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=CONFIRMED_BY_HOST
                 )
             else:
-                here = booking.restaurant_ref == self.restaurant_ref
-                its_floor = floor if here else floor_or_none(booking.restaurant_ref, host=self.host)
-                if intake.take_over_facts(assignment, booking, floor=its_floor):
+                if booking.restaurant_ref not in floors:
+                    floors[booking.restaurant_ref] = floor_or_none(booking.restaurant_ref, host=self.host)
+                if intake.take_over_facts(assignment, booking, floor=floors[booking.restaurant_ref]):
                     self._moved(assignment)
                 else:
                     plannable.append((assignment, booking))
+        ledger.release(unwanted)
         return plannable
 
     def _moved(self, assignment: Assignment) -> None:
@@ -118,11 +121,13 @@ class DayPlan:
 
 
 def cancel_unwanted(assignment: Assignment, booking: HostBooking | None, *, planner: str) -> Outcome:
-    """Cancel, in memory, an open assignment whose booking is gone, cancelled, or seated without us; what it held is free."""
+    """Cancel, in memory, an open assignment whose booking is gone, cancelled, or seated without us.
+
+    The caller frees what it held.
+    """
     reason = "booking_cancelled" if is_cancelled(booking) else "no_table_wanted"
     if booking is None:
         reason = Noop.BOOKING_NOT_FOUND
-    ledger.release([assignment.booking_ref])
     assignment.cancel(actor="host", reason=reason)
     kind = Noop.BOOKING_NOT_FOUND if booking is None else Noop.TERMINAL_STATE
     return noop(assignment.booking_ref, kind, planner=planner, detail=reason)

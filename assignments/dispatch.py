@@ -18,10 +18,11 @@ from assignments.coordinator import Coordinator, DayResult
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError
 from assignments.host import configured
 from assignments.models import Assignment
-from assignments.outcome import Noop, Outcome, noop
+from assignments.outcome import Kind, Noop, Outcome, noop
 from assignments.planners import V3, router
 
 DAYS_AT_ONCE = 50
+HANDED_OVER_AT_ONCE = 10
 
 
 @dataclass(kw_only=True)
@@ -73,20 +74,25 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
     started, due_before = time.monotonic(), database_now()
     coordinator = Coordinator()
     left = limits.limit or None
+
+    def is_over() -> bool:
+        is_late = bool(limits.max_seconds) and time.monotonic() - started >= limits.max_seconds
+        return is_late or limits.should_stop()
+
     passed: set[tuple[str, date]] = set()
     while days := _due_days(due_before, limits.restaurant_ref, passed):
         for restaurant_ref, service_date in days:
             after = None
             while True:
-                is_late = bool(limits.max_seconds) and time.monotonic() - started >= limits.max_seconds
-                if is_late or limits.should_stop() or left == 0:
+                if is_over() or left == 0:
                     return
                 result = coordinator.process_day(
                     restaurant_ref, service_date, due_before=due_before, trigger=trigger, limit=left or 0, after=after
                 )
-                outcomes = _with_handed_over(result, trigger)
+                handed_over = _handed_over(result, trigger, due_before=due_before, should_stop=is_over)
+                outcomes = (*result.outcomes, *handed_over)
                 if left is not None:
-                    left = max(0, left - len(outcomes))
+                    left = max(0, left - sum(1 for outcome in outcomes if outcome.kind is not Kind.NOOP))
                 yield Progress(
                     restaurant_ref=restaurant_ref,
                     service_date=service_date,
@@ -114,15 +120,25 @@ def assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None =
             raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.") from None
         intake.request([booking], now=database_now(), host=coordinator.host)
         result = coordinator.process(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
-    outcomes = _with_handed_over(result, trigger)
+    outcomes = (*result.outcomes, *_handed_over(result, trigger))
     return outcomes[0] if outcomes else noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3)
 
 
-def _with_handed_over(result: DayResult, trigger: str) -> tuple[Outcome, ...]:
-    outcomes = list(result.outcomes)
+def _handed_over(
+    result: DayResult,
+    trigger: str,
+    *,
+    due_before: datetime | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """What other planners make of the bookings that are theirs, a few at once: what is left when it stops stays due."""
     for key, booking_refs in result.handed_over.items():
-        outcomes.extend(router().planner(key).process(booking_refs, trigger=trigger))
-    return tuple(outcomes)
+        planner = router().planner(key)
+        for start in range(0, len(booking_refs), HANDED_OVER_AT_ONCE):
+            if should_stop():
+                return
+            few = booking_refs[start : start + HANDED_OVER_AT_ONCE]
+            yield from planner.process(few, trigger=trigger, due_before=due_before)
 
 
 def _due_days(

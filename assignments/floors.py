@@ -1,9 +1,14 @@
 """Floors from the host, kept in this process until their fingerprint changes."""
 
+import logging
 from collections import OrderedDict
+
+from django.db import DatabaseError
 
 from assignments.host import Host, configured
 from assignments.planning.floor import Floor, InvalidFloorError
+
+logger = logging.getLogger("assignments.floors")
 
 _KEPT = 256
 _READS = 3
@@ -43,8 +48,14 @@ def floor_or_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[
 
 
 def floor_or_none(restaurant_ref: str, *, host: Host | None = None) -> Floor | None:
-    """The floor, or None where the host has none that is valid."""
-    return floor_or_problem(restaurant_ref, host=host)[0]
+    """The floor, or None where the host has none that is valid, or raises: one restaurant's trouble is no other's."""
+    try:
+        return floor_or_problem(restaurant_ref, host=host)[0]
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (logged by type; whoever plans there meets it again, and reports it)
+        logger.error("The host raised %s for the floor of restaurant %s.", type(error).__name__, restaurant_ref)
+        return None
 
 
 def forget() -> None:

@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 
+from django.db import OperationalError, connection, transaction
+
+from assignments import transactions
 from assignments.floors import floor_or_none
 from assignments.host import Host, HostBooking
 from assignments.models import Assignment
 from assignments.planning.floor import Floor
 
 CHUNK = 500
+CREATE_LOCK_TIMEOUT_MS = 200
 LARGEST_STORED = 2**31 - 1
 
 
@@ -67,11 +71,29 @@ def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host) -> in
     )
     missing = [booking for booking in bookings if booking.ref not in known]
     floors = {ref: floor_or_none(ref, host=host) for ref in {booking.restaurant_ref for booking in missing}}
-    Assignment.objects.bulk_create(
-        [unsaved(booking, floor=floors[booking.restaurant_ref], now=now) for booking in missing],
-        ignore_conflicts=True,
-    )
-    return len(missing)
+    return _create([unsaved(booking, floor=floors[booking.restaurant_ref], now=now) for booking in missing])
+
+
+def _create(assignments: Sequence[Assignment]) -> int:
+    """Store them; how many. In a transaction of its own, those that somebody else is just storing are not waited for."""
+    if not assignments:
+        return 0
+    if connection.in_atomic_block:
+        Assignment.objects.bulk_create(assignments, ignore_conflicts=True)
+        return len(assignments)
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(CREATE_LOCK_TIMEOUT_MS)])
+            Assignment.objects.bulk_create(assignments, ignore_conflicts=True)
+    except OperationalError as error:
+        if transactions.sqlstate(error) != transactions.LOCK_NOT_AVAILABLE:
+            raise
+        if len(assignments) == 1:
+            return 0
+        middle = len(assignments) // 2
+        return _create(assignments[:middle]) + _create(assignments[middle:])
+    return len(assignments)
 
 
 def chunks_of_unassigned(

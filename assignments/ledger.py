@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from psycopg.types.range import TimestamptzRange
@@ -133,10 +133,34 @@ def tables_of(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     return {booking_ref: tuple(refs) for booking_ref, refs in seated.items()}
 
 
-def bookings_at(table_ref: str, start: datetime, until: datetime) -> tuple[str, ...]:
-    """Bookings that have the table at any time over ``[start, until)``, held or seated."""
+def blocked_at(table_ref: str, start: datetime, until: datetime) -> list[Allocation]:
+    """What bookings have of the table at any time over ``[start, until)``, held or seated, buffers included."""
     rows = Allocation.objects.filter(table_ref=table_ref, blocked__overlap=(start, until)).exclude(booking_ref="")
-    return tuple(rows.order_by("starts_at").values_list("booking_ref", flat=True))
+    return list(rows.order_by("starts_at"))
+
+
+def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime) -> None:
+    """Free what these have of ``[start, until)`` by their buffers alone: nobody sits there then."""
+    for row in rows:
+        lower, upper = row.blocked.lower, row.blocked.upper
+        row.blocked = TimestamptzRange(lower, start) if row.ends_at <= start else TimestamptzRange(until, upper)
+        row.save(update_fields=["blocked"])
+
+
+def stay_until(seatings: Iterable[Allocation], window: SeatingWindow) -> bool:
+    """Keep guests who sit at their tables until the end of ``window``, longer or shorter; False if somebody follows too
+    soon, and then nothing is changed."""
+    try:
+        with transaction.atomic():
+            for row in seatings:
+                row.ends_at = window.ends_at
+                row.blocked = TimestamptzRange(row.blocked.lower, window.blocked_until)
+                row.save(update_fields=["ends_at", "blocked"])
+    except IntegrityError as error:
+        if not is_overlap(error):
+            raise
+        return False
+    return True
 
 
 def close_table(restaurant_ref: str, table_ref: str, start: datetime, until: datetime) -> None:

@@ -86,11 +86,11 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)), now()"
+            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)), clock_timestamp()"
             "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
             [keys],
         )
         rows = cursor.fetchall()
     if not rows:
         raise AssignmentNotFoundError
-    return rows[0][1]  # type: ignore[no-any-return]
+    return rows[-1][1]  # type: ignore[no-any-return]

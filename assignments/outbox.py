@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
-from assignments import dispatch
+from assignments import dispatch, transactions
 from assignments.host import Message, configured
 from assignments.models import OutboxMessage
 
@@ -46,6 +46,7 @@ def deliver(*, limit: int = 1000) -> Delivery:
             )
             accepted = [message.pk for message in batch if _accepted(message)]
             OutboxMessage.objects.filter(pk__in=accepted).update(delivered_at=Now(), attempts=F("attempts") + 1)
+            transactions.guard_commit_hooks()
         delivered += len(accepted)
         refused += len(batch) - len(accepted)
         if not batch:

@@ -37,11 +37,13 @@ class Planner(Protocol):
 
     key: str
 
-    def process(self, booking_refs: Sequence[str], *, trigger: str) -> Sequence[Outcome]:
-        """Decide these bookings, which the router gave to this planner.
+    def process(
+        self, booking_refs: Sequence[str], *, trigger: str, due_before: datetime | None = None
+    ) -> Sequence[Outcome]:
+        """Decide these bookings, which the router gave to this planner; with ``due_before`` only if they are still due then.
 
         Must ask the router again in the transaction that begins a booking: flags may have changed since. Must leave alone
-        what another planner owns.
+        what another planner owns. A few bookings at once, so that the caller can stop in between.
         """
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from assignments import dispatch, intake
 from assignments.day import plan_requests
@@ -54,9 +54,13 @@ def _waiting(
 ) -> Mapping[tuple[str, date], list[Assignment]]:
     """Due assignments, and those that the next pass would request, by restaurant-day."""
     due = Assignment.objects.due(now).order_by("due_at", "id")
-    waiting = list(due.filter(restaurant_ref=restaurant_ref) if restaurant_ref else due)
+    if restaurant_ref:
+        due = due.filter(restaurant_ref=restaurant_ref)
+    waiting = list(due[:limit] if limit else due)
     floors: dict[str, Floor | None] = {}
     for bookings in intake.chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref):
+        if limit and len(waiting) >= limit:
+            break
         known = set(
             Assignment.objects.filter(booking_ref__in=[booking.ref for booking in bookings]).values_list(
                 "booking_ref", flat=True
@@ -84,7 +88,12 @@ def _preview_day(
         booking = bookings.get(assignment.booking_ref)
         if booking is not None and booking.wants_table and not booking.problem:
             requests.setdefault(routes[assignment.booking_ref], []).append(seating_request(booking, assignment))
-    floor, problem = floor_or_problem(restaurant_ref, host=host)
+    try:
+        floor, problem = floor_or_problem(restaurant_ref, host=host)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (one restaurant's trouble; by type, a message may name a guest)
+        floor, problem = None, f"The host raised {type(error).__name__} for its floor."
     if floor is None:
         return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions={}, problem=problem)
     occupied = occupied_during([request for group in requests.values() for request in group], floor)

@@ -1,17 +1,25 @@
 """Reconciling: refs are text without foreign keys, so what the host did behind our back is found and mended here."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from assignments import api, dispatch, intake, ledger, locks, transactions
-from assignments.host import HostBooking, Seating, configured, is_cancelled, lock_bookings
-from assignments.models import OPEN_STATES, Allocation, Assignment, State
+from django.db.models import Q
+
+from assignments import api, conf, dispatch, intake, ledger, locks, standing, transactions
+from assignments.floors import floor_or_none
+from assignments.host import HostBooking, configured, is_cancelled
+from assignments.models import Allocation, Assignment, State
 from assignments.outcome import CoordinatorReason
+from assignments.planning.floor import Floor
 
 logger = logging.getLogger("assignments.reconcile")
 
 CHUNK = 500
+RECENT = timedelta(days=7)
+"""How long after its start a confirmed booking is still looked at: its host may have moved it to another day."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,40 +45,48 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     in a transaction of its own, in which it is looked at again; one that cannot be mended does not keep the others from it.
     """
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
-    rows = Assignment.objects.filter(starts_at__gt=dispatch.database_now()).order_by("pk")
+    now = dispatch.database_now()
+    rows = Assignment.objects.filter(
+        Q(starts_at__gt=now) | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
+    ).order_by("pk")
     if restaurant_ref:
         rows = rows.filter(restaurant_ref=restaurant_ref)
     after = 0
     while chunk := list(rows.filter(pk__gt=after)[:CHUNK]):
         after = chunk[-1].pk
-        yield from _compared(chunk, dry_run=dry_run)
+        yield from _compared(chunk, now=now, dry_run=dry_run)
     yield from _orphans(dry_run=dry_run, restaurant_ref=restaurant_ref)
 
 
-def _compared(assignments: Sequence[Assignment], *, dry_run: bool) -> Iterator[Discrepancy]:
+def _compared(assignments: Sequence[Assignment], *, now: datetime, dry_run: bool) -> Iterator[Discrepancy]:
+    for found in _findings(assignments, now=now):
+        yield found.discrepancy if dry_run else _mended(found.discrepancy, now=now)
+
+
+def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_Finding]:
+    """What is wrong with these. Three queries, and one for each restaurant among them."""
     refs = [assignment.booking_ref for assignment in assignments]
     bookings = configured().bookings(refs)
-    seated = ledger.tables_of(refs)
+    seatings: dict[str, list[Allocation]] = defaultdict(list)
+    for row in Allocation.objects.filter(booking_ref__in=refs, kind=Allocation.Kind.SEATING).order_by("table_ref"):
+        seatings[row.booking_ref].append(row)
+    floors = {ref: floor_or_none(ref) for ref in {booking.restaurant_ref for booking in bookings.values()}}
     for assignment in assignments:
-        ref = assignment.booking_ref
-        found = _difference(assignment, bookings.get(ref), has_tables=ref in seated)
-        if found is None:
-            continue
-        yield found.discrepancy if dry_run else _mended(found.discrepancy)
+        booking = bookings.get(assignment.booking_ref)
+        floor = floors[booking.restaurant_ref] if booking else None
+        found = _difference(assignment, booking, seatings[assignment.booking_ref], floor, now=now)
+        if found is not None:
+            yield found
 
 
-def _mended(discrepancy: Discrepancy) -> Discrepancy:
+def _mended(discrepancy: Discrepancy, *, now: datetime) -> Discrepancy:
     """Mend it if it is still there once the booking is locked: staff and planners have gone on meanwhile."""
     ref = discrepancy.booking_ref
 
     def work() -> Discrepancy:
         row = Assignment.objects.filter(booking_ref=ref)
         locks.lock_days(row.values_list("restaurant_ref", "service_date"))
-        found = _difference(
-            row.select_for_update().get(),
-            configured().bookings([ref]).get(ref),
-            has_tables=bool(ledger.tables_of([ref])),
-        )
+        found = next(_findings([row.select_for_update().get()], now=now), None)
         if found is None:
             return replace(discrepancy, remedy="nothing: somebody has mended it meanwhile")
         found.mend()
@@ -90,33 +106,65 @@ def _attempted(discrepancy: Discrepancy, mend: Callable[[], Discrepancy]) -> Dis
         return replace(discrepancy, error=type(error).__name__)
 
 
-def _difference(assignment: Assignment, booking: HostBooking | None, *, has_tables: bool) -> _Finding | None:
+def _difference(
+    assignment: Assignment,
+    booking: HostBooking | None,
+    seatings: Sequence[Allocation],
+    floor: Floor | None,
+    *,
+    now: datetime,
+) -> _Finding | None:
     """What is wrong with one assignment, and what mends it; None when nothing is."""
-    ref, state = assignment.booking_ref, assignment.state
-
-    def found(problem: str, remedy: str, mend: Callable[[], object]) -> _Finding:
-        return _Finding(discrepancy=Discrepancy(booking_ref=ref, problem=problem, remedy=remedy), mend=mend)
-
-    def plan_anew() -> object:
-        return api.booking_changed(booking_ref=ref)
-
+    state = assignment.state
+    comes_later = booking is not None and intake.stored_start(booking) > now
+    if assignment.starts_at <= now and state != State.FAILED and not comes_later:
+        return None  # History.
     if booking is None or not booking.wants_table:
-        return _unwanted(assignment, booking, has_tables=has_tables)
+        return _unwanted(assignment, booking, has_tables=bool(seatings))
+    if state == State.CONFIRMED:
+        return _wrong_with_confirmed(assignment, booking, seatings, floor)
+    problem = ""
     if state == State.CANCELLED:
-        return found("cancelled here, wanted by the host", "planned anew", plan_anew)
-    if state == State.CONFIRMED and not has_tables:
-        return found(
+        problem = "cancelled here, wanted by the host"
+    elif state in {State.FAILED, State.MANUAL_REVIEW} and _has_changed(assignment, booking):
+        problem = "time, party or restaurant changed since it was decided"
+    elif state == State.FAILED and assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem:
+        problem = "failed as malformed, mended since"
+    return _plan_anew(assignment, problem) if problem else None
+
+
+def _wrong_with_confirmed(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], floor: Floor | None
+) -> _Finding | None:
+    ref = assignment.booking_ref
+    if not seatings:
+        return _finding(
+            ref,
             "confirmed without tables",
             "planned anew",
             lambda: api.release(booking_ref=ref, actor="reconcile", reason="confirmed_without_tables"),
         )
-    if state not in OPEN_STATES and _has_changed(assignment, booking):
-        return found("time, party or restaurant changed since it was decided", "planned anew", plan_anew)
-    if state == State.FAILED and assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem:
-        return found("failed as malformed, mended since", "planned anew", plan_anew)
-    if state == State.CONFIRMED and configured().tracks_confirmation and not booking.is_confirmed:
-        return found("confirmed here, waiting in the host", "the host is told again", lambda: _tell_again(ref))
+    if floor is None:
+        return None  # Nobody can say.
+    if not standing.still_stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
+        return _plan_anew(assignment, "changed since it was confirmed: its tables are not right any more")
+    if configured().tracks_confirmation and not booking.is_confirmed:
+        return _finding(
+            ref,
+            "confirmed here, waiting in the host",
+            "the host is told again",
+            lambda: standing.confirm_again(configured(), ref, seatings),
+        )
     return None
+
+
+def _finding(booking_ref: str, problem: str, remedy: str, mend: Callable[[], object]) -> _Finding:
+    return _Finding(discrepancy=Discrepancy(booking_ref=booking_ref, problem=problem, remedy=remedy), mend=mend)
+
+
+def _plan_anew(assignment: Assignment, problem: str) -> _Finding:
+    ref = assignment.booking_ref
+    return _finding(ref, problem, "planned anew", lambda: api.booking_changed(booking_ref=ref))
 
 
 def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables: bool) -> _Finding | None:
@@ -125,31 +173,13 @@ def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables
     if state == State.CANCELLED:
         if not has_tables:
             return None
-        discrepancy = Discrepancy(booking_ref=ref, problem="cancelled, but it has tables", remedy="its tables are free")
-        return _Finding(discrepancy=discrepancy, mend=lambda: ledger.release([ref]))
+        return _finding(ref, "cancelled, but it has tables", "its tables are free", lambda: ledger.release([ref]))
     if is_cancelled(booking):
         problem = "the host no longer knows the booking" if booking is None else "the host has cancelled it"
-        discrepancy = Discrepancy(booking_ref=ref, problem=problem, remedy="cancelled, its tables are free")
-        return _Finding(discrepancy=discrepancy, mend=lambda: api.booking_cancelled(booking_ref=ref))
+        return _finding(ref, problem, "cancelled, its tables are free", lambda: api.booking_cancelled(booking_ref=ref))
     if state == State.CONFIRMED:
         return None
-    discrepancy = Discrepancy(booking_ref=ref, problem="seated without this app", remedy="cancelled here")
-    return _Finding(discrepancy=discrepancy, mend=lambda: api.booking_changed(booking_ref=ref))
-
-
-def _tell_again(booking_ref: str) -> None:
-    rows = list(Allocation.objects.filter(booking_ref=booking_ref, kind=Allocation.Kind.SEATING))
-    lock_bookings(configured(), [booking_ref])
-    configured().on_confirmed(
-        [
-            Seating(
-                booking_ref=booking_ref,
-                table_refs=tuple(sorted(row.table_ref for row in rows)),
-                starts_at=rows[0].starts_at,
-                ends_at=rows[0].ends_at,
-            )
-        ]
-    )
+    return _finding(ref, "seated without this app", "cancelled here", lambda: api.booking_changed(booking_ref=ref))
 
 
 def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:
@@ -173,7 +203,7 @@ def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepan
                 )
         if not dry_run:
             intake.request(bookings, now=now, host=host)
-        yield from _compared([each for each in known.values() if each.starts_at <= now], dry_run=dry_run)
+        yield from _compared([each for each in known.values() if each.starts_at <= now], now=now, dry_run=dry_run)
 
 
 def _orphans(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:

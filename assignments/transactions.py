@@ -1,10 +1,12 @@
 """Transactions of our own: short, whole, and run again when they lose a race."""
 
+import logging
 import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from psycopg.pq import TransactionStatus
@@ -20,6 +22,8 @@ from assignments.exceptions import (
 )
 from assignments.models import NO_OVERLAP_CONSTRAINT
 
+logger = logging.getLogger("assignments.transactions")
+
 _T = TypeVar("_T")
 
 EXCLUSION_VIOLATION = "23P01"
@@ -31,7 +35,7 @@ _LOST_RACES = (TableTakenError, StaleAssignmentError, BookingBusyError)
 RETRYABLE = frozenset({DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
 """SQLSTATEs of lost races. The ledger's own 23P01 is a TableTakenError; anybody else's is no race that passes."""
 
-retries: Counter[str] = Counter()
+repeated: Counter[str] = Counter()
 """How often a transaction of this process was run again, by SQLSTATE."""
 
 
@@ -72,14 +76,33 @@ def require_intact() -> None:
         raise BrokenTransactionError
 
 
-def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
-    """Run ``work`` in a transaction of its own, and again (at most ``TRANSACTION_RETRIES`` times) when it lost a race.
+def guard_commit_hooks() -> None:
+    """Have everything that waits for this commit run whatever another of it does: call it at the transaction's end.
+
+    A host's hook (a mail, a task) that raises would else drop all that come after it, and look like a failed transaction
+    when everything was stored.
+    """
+    waiting: list[Any] = connection.run_on_commit  # the stubs know two of an entry's three values
+    connection.run_on_commit = [(sids, partial(_run_hook, hook), robust) for sids, hook, robust in waiting]  # type: ignore[misc]
+
+
+def _run_hook(hook: Callable[[], object]) -> None:
+    try:
+        hook()
+    except Exception as error:  # noqa: BLE001  (logged by type, never the message: it may name a guest)
+        name = getattr(hook, "__qualname__", type(hook).__name__)
+        logger.error("A hook that waited for the commit raised %s: %s.", type(error).__name__, name)
+
+
+def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int | None = None) -> _T:
+    """Run ``work`` in a transaction of its own, and again when it lost a race: at most ``retries`` times, else as often as
+    ``TRANSACTION_RETRIES`` says.
 
     ``deadline`` is a ``time.monotonic()`` moment: past it a lost race is not run again, and a statement that the
     database cancelled raises TimeBudgetExceededError. Raises NestedTransactionError inside another transaction:
     only a whole transaction can be run again; and BrokenTransactionError, see ``require_intact``.
     """
-    tries = conf.settings().TRANSACTION_RETRIES
+    tries = conf.settings().TRANSACTION_RETRIES if retries is None else retries
     for number in range(tries + 1):
         has_begun = False
         try:
@@ -87,6 +110,7 @@ def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
                 has_begun = True
                 result = work()
                 require_intact()
+                guard_commit_hooks()
                 return result
         except RuntimeError as error:
             if has_begun:
@@ -98,7 +122,7 @@ def run(work: Callable[[], _T], *, deadline: float | None = None) -> _T:
             out_of_time = deadline is not None and time.monotonic() >= deadline
             if not is_lost_race(error) or number == tries or out_of_time:
                 raise
-            retries[sqlstate(error) or type(error).__name__] += 1
+            repeated[sqlstate(error) or type(error).__name__] += 1
         time.sleep(random.uniform(0.005, 0.02) * (number + 1))
     raise AssertionError("unreachable")
 

@@ -23,6 +23,7 @@ from assignments.planners import Preview, router
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
+from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.settlement import Settlement
 from assignments.snapshots import held_tables, occupied_during, seating_request
@@ -37,6 +38,7 @@ HOLD_SECONDS = 180
 MAX_ATTEMPTS = 11
 DELAYS_SECONDS = (5.0, 15.0, 45.0)
 START_CUTOFF_MINUTES = 10
+DAY_LOCKED = "somebody else keeps the day locked"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,7 @@ class _Held:
 
     token: uuid.UUID
     version: int
+    booking: HostBooking
     floor: Floor
     decision: Decision
     decision_ms: float
@@ -67,11 +70,20 @@ class LegacyPlanner:
     def __init__(self, host: Host | None = None) -> None:
         self.host = host or configured()
 
-    def process(self, booking_refs: Sequence[str], *, trigger: str) -> Sequence[Outcome]:
-        """Decide these bookings as far as they are this planner's, still open and due."""
+    def process(
+        self, booking_refs: Sequence[str], *, trigger: str, due_before: datetime | None = None
+    ) -> Sequence[Outcome]:
+        """Decide these bookings as far as they are this planner's, still open and (at ``due_before``) due.
+
+        Ends early when somebody else keeps their day locked: the others would wait as long, and stay due.
+        """
         started = time.perf_counter()
         events.emit(events.event(SOURCE, "auto_assign.started", trigger=trigger, bookings=len(booking_refs)))
-        outcomes = [self._process(ref, trigger) for ref in booking_refs]
+        outcomes = []
+        for ref in booking_refs:
+            outcomes.append(self._process(ref, trigger, due_before))
+            if outcomes[-1].detail == DAY_LOCKED:
+                break
         kinds = Counter(outcome.kind.value for outcome in outcomes)
         events.emit(
             events.event(
@@ -89,10 +101,9 @@ class LegacyPlanner:
         """What it would decide, one booking after the other on an evening that fills up."""
         occupied = list(preview.occupied)
         decisions = []
-        for request in preview.requests:
-            decision = engine.plan(
-                Snapshot(floor=preview.floor, occupied=tuple(occupied), request=request, now=preview.now)
-            )
+        for asked in preview.requests:
+            request, others = _with_its_hold(asked, occupied, floor=preview.floor, now=preview.now)
+            decision = engine.plan(Snapshot(floor=preview.floor, occupied=others, request=request, now=preview.now))
             decisions.append(decision)
             if decision.best is not None and decision.window is not None:
                 occupied += [
@@ -109,16 +120,17 @@ class LegacyPlanner:
     def decided(self, judged: Judged) -> None:
         """Called with each decision once its transactions have ended; does nothing. For whoever compares planners."""
 
-    def _process(self, booking_ref: str, trigger: str) -> Outcome:
+    def _process(self, booking_ref: str, trigger: str, due_before: datetime | None = None) -> Outcome:
         judged: list[Judged] = []
-        outcome = self._attempt(booking_ref, trigger, judged)
+        outcome = self._attempt(booking_ref, trigger, judged, due_before)
         if judged:
             self.decided(judged[-1])  # The last one, if a lost race had it judged again.
         return outcome
 
-    def _attempt(self, booking_ref: str, trigger: str, judged: list[Judged]) -> Outcome:
+    def _attempt(self, booking_ref: str, trigger: str, judged: list[Judged], due_before: datetime | None) -> Outcome:
         try:
-            held = transactions.run(lambda: self._hold(booking_ref, trigger, judged))
+            # Waiting for a locked day once more is enough: whoever has it goes on there.
+            held = transactions.run(lambda: self._hold(booking_ref, trigger, judged, due_before), retries=1)
             if isinstance(held, Outcome):
                 return held
             return transactions.run(lambda: self._confirm(booking_ref, held, trigger))
@@ -126,7 +138,9 @@ class LegacyPlanner:
             if transactions.is_database_away(error):
                 raise
             if transactions.is_lost_race(error) and not isinstance(error, TableTakenError):
-                return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail=type(error).__name__)
+                locked = transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE
+                detail = DAY_LOCKED if locked else type(error).__name__
+                return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail=detail)
             return self._record_failure(booking_ref, error, trigger)
 
     def _claim(self, booking_ref: str) -> tuple[Assignment, datetime] | Outcome:
@@ -148,17 +162,22 @@ class LegacyPlanner:
             return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner is on duty now")
         return assignment, now
 
-    def _hold(self, booking_ref: str, trigger: str, judged: list[Judged]) -> _Held | Outcome:
+    def _hold(
+        self, booking_ref: str, trigger: str, judged: list[Judged], due_before: datetime | None = None
+    ) -> _Held | Outcome:
         """The first transaction: choose tables and hold them, or settle the booking."""
         claimed = self._claim(booking_ref)
         if isinstance(claimed, Outcome):
             return claimed
         assignment, now = claimed
+        if due_before is not None and assignment.due_at is not None and assignment.due_at > due_before:
+            return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="another pass has tried it meanwhile")
         settlement = self._settlement(now, trigger)
         booking = self._booking(assignment, settlement)
         if isinstance(booking, Outcome):
             return self._written(settlement, booking)
-        if timedelta(0) < booking.starts_at - now < timedelta(minutes=START_CUTOFF_MINUTES):
+        starts_in = intake.stored_start(booking) - now
+        if timedelta(0) < starts_in < timedelta(minutes=START_CUTOFF_MINUTES):
             return self._written(settlement, self._cut_off(assignment, settlement))
         floor, problem = floor_or_problem(booking.restaurant_ref, host=self.host)
         if floor is None:
@@ -186,7 +205,14 @@ class LegacyPlanner:
         statemachine.start(assignment, actor=KEY)
         assignment.due_at = now + timedelta(seconds=HOLD_SECONDS)
         statemachine.store([assignment], correlation_id=settlement.correlation_id)
-        return _Held(token=token, version=assignment.version, floor=floor, decision=decision, decision_ms=milliseconds)
+        return _Held(
+            token=token,
+            version=assignment.version,
+            booking=booking,
+            floor=floor,
+            decision=decision,
+            decision_ms=milliseconds,
+        )
 
     def _confirm(self, booking_ref: str, held: _Held, trigger: str) -> Outcome:
         """The second transaction: the hold becomes the seating."""
@@ -202,9 +228,10 @@ class LegacyPlanner:
         settlement.floor = held.floor
         booking = lock_bookings(self.host, [booking_ref]).get(booking_ref)
         if booking is None or not booking.wants_table:
+            ledger.release([booking_ref])
             cancelled = cancel_unwanted(assignment, booking, planner=KEY)
             return self._written(settlement, settlement.store_only(assignment, cancelled))
-        if (booking.starts_at, intake.stored_party(booking)) != (assignment.starts_at, assignment.party):
+        if replace(booking, requested_at=held.booking.requested_at) != held.booking:
             # Edited in between without a word: what was chosen is for another party.
             ledger.release([booking_ref])
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.BOOKING_MOVED)
@@ -228,6 +255,7 @@ class LegacyPlanner:
         if booking is None and ref in self.host.bookings([ref]):
             return noop(ref, Noop.LOCK_CONTENTION, planner=KEY, detail=CoordinatorReason.BOOKING_BUSY)
         if booking is None or not booking.wants_table:
+            ledger.release([ref])
             return settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=KEY))
         if booking.problem:
             return settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
@@ -246,12 +274,10 @@ class LegacyPlanner:
     def _judge(self, assignment: Assignment, booking: HostBooking, floor: Floor, settlement: Settlement) -> Judged:
         request = seating_request(booking, assignment)
         occupied = occupied_during([request], floor, remove_expired=True)
-        held = held_tables([request], occupied, floor=floor, now=settlement.now)
-        if held:
-            request = replace(request, pinned_table_refs=held[request.booking_ref])
+        request, others = _with_its_hold(request, occupied, floor=floor, now=settlement.now)
         snapshot = Snapshot(
             floor=floor,
-            occupied=tuple(taken for taken in occupied if taken.booking_ref not in held),
+            occupied=others,
             request=request,
             now=settlement.now,
             # The old planner has rules of its own; these are what V3 is asked with when the two are compared.
@@ -394,6 +420,16 @@ class LegacyPlanner:
                 )
             )
         return outcome
+
+
+def _with_its_hold(
+    request: SeatingRequest, occupied: Sequence[Occupied], *, floor: Floor, now: datetime
+) -> tuple[SeatingRequest, tuple[Occupied, ...]]:
+    """The request, kept to the tables that its booking holds if they still do, and what others have."""
+    held = held_tables([request], occupied, floor=floor, now=now)
+    if held:
+        request = replace(request, pinned_table_refs=held[request.booking_ref])
+    return request, tuple(taken for taken in occupied if taken.booking_ref not in held)
 
 
 _EVENTS = {

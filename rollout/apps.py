@@ -13,7 +13,10 @@ class RolloutConfig(AppConfig):
     verbose_name = _("Rollout")
 
     def ready(self) -> None:
+        from assignments.signals import handed_back
         from rollout import checks, events  # noqa: F401  (registers checks and event types)
+
+        handed_back.connect(events.announce_handed_back, dispatch_uid="rollout.events")
 
         # Sent for each app that has models; the first one is enough to refuse.
         pre_migrate.connect(_refuse_local_database, dispatch_uid="rollout.remote")

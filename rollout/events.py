@@ -1,6 +1,9 @@
 """The rollout's events, source ``assignment.rollout``."""
 
-from assignments.events import EventType, register
+from collections.abc import Sequence
+from typing import Any
+
+from assignments.events import EventType, emit, event, register
 
 SOURCE = "assignment.rollout"
 
@@ -9,7 +12,7 @@ register(
         source=SOURCE,
         type="rollout.handed_back",
         severity="warning",
-        fields=("planner", "mode", "bookings"),
+        fields=("planner", "bookings"),
         meaning="Open bookings that V3 had claimed go to the old planner, since V3 no longer decides.",
         action="Expected after a rollback or a kill.",
     ),
@@ -21,3 +24,8 @@ register(
         meaning="Somebody changed a switch from the command line.",
     ),
 )
+
+
+def announce_handed_back(*, planner: str, booking_refs: Sequence[str], **kwargs: Any) -> None:
+    """Receiver of ``assignments.signals.handed_back``."""
+    emit(event(SOURCE, "rollout.handed_back", planner=planner, bookings=len(booking_refs)))

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from assignments import conf as assignments_conf
-from assignments import events
 from assignments.models import Assignment
 from assignments.planners import NOBODY, V3, Planner
 from rollout import conf, flags, shadow
-from rollout.events import SOURCE
 from rollout.flags import Mode
 
 
@@ -29,18 +27,6 @@ class RolloutRouter:
                 assignment.booking_ref: legacy if legacy and assignment.planner == legacy else V3
                 for assignment in assignments
             }
-        handed_back = [assignment for assignment in assignments if assignment.planner == V3]
-        if legacy and handed_back:
-            events.emit(
-                events.event(
-                    SOURCE,
-                    "rollout.handed_back",
-                    restaurant_ref=handed_back[0].restaurant_ref,
-                    planner=legacy,
-                    mode=mode,
-                    bookings=len(handed_back),
-                )
-            )
         return {assignment.booking_ref: legacy or NOBODY for assignment in assignments}
 
     def planner(self, key: str) -> Planner:

@@ -24,7 +24,9 @@ def party_refusal(request: SeatingRequest, rules: PlanningRules) -> Refusal | No
     """Why a party of this size can never be planned, whatever the floor; None when it can."""
     party = request.party
     if not isinstance(party, int) or party < 1:
-        detail = f"A party has at least one cover, as a whole number; this one has {party!r}."
+        # What is no number may be a name.
+        found = party if isinstance(party, int) else f"a {type(party).__name__}"
+        detail = f"A party has at least one cover, as a whole number; this one has {found}."
         return Refusal(reason=Reason.INVALID_PARTY, detail=detail)
     if party > rules.max_party:
         detail = f"Party of {party}: parties of up to {rules.max_party} can be planned."

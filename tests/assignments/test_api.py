@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
-from assignments import api
+from assignments import api, conf
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingBusyError,
@@ -19,7 +19,7 @@ from assignments.exceptions import (
 from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.reasons import Reason
-from tests.assignments.conftest import TheHost, run_all
+from tests.assignments.conftest import HOST_PATH, TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -95,6 +95,22 @@ class TestBookingChanged:
         seated.edit("B1", wants_table=True, is_confirmed=False)
         api.booking_changed(booking_ref="B1")
         assert run_all()["B1"].kind is Kind.CONFIRMED
+
+    def test_a_host_that_set_it_back_to_waiting_is_told_again(self, seated: TheHost) -> None:
+        seated.edit("B1", is_confirmed=False)
+        assert api.booking_changed(booking_ref="B1") is False
+        assert seated.rows["B1"].is_confirmed
+
+    def test_a_stricter_setting_moves_nobody_who_has_a_table(
+        self, host: TheHost, tonight: datetime, settings: Any
+    ) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:7")
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "MAX_SPARE_SEATS": 1}
+        host_now = conf.load(HOST_PATH)
+        host_now.rows = host.rows
+        assert api.booking_changed(booking_ref="B1") is False
+        assert tables_of("B1") == ["T1"]
 
     def test_an_unknown_booking_is_named(self, host: TheHost) -> None:
         with pytest.raises(BookingNotFoundError, match="B404"):
@@ -231,6 +247,16 @@ class TestHolds:
         api.assign(booking_ref="B1", table_refs=["T1"], actor="host")
         with pytest.raises(TransitionRefusedError, match="B1"):
             api.hold(booking_ref="B1", table_refs=["T2"])
+
+    def test_a_hold_lasts_from_now_on_however_old_the_transaction_is(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight)
+        with transaction.atomic():
+            api.request(booking_ref="B1")
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(0.5), clock_timestamp()")
+                _slept, asked_at = cursor.fetchone()
+            held = api.hold(booking_ref="B1", table_refs=["T4"], seconds=60)
+        assert held.expires_at >= asked_at + timedelta(seconds=60)
 
     @pytest.mark.parametrize("seconds", [0, -1])
     def test_a_hold_must_last(self, host: TheHost, tonight: datetime, seconds: float) -> None:

@@ -244,6 +244,21 @@ class TestReconcile:
         run_all()
         assert Assignment.objects.get().state == State.CONFIRMED
 
+    @pytest.mark.parametrize(
+        "change", [{"ends_at": datetime(2040, 1, 1, tzinfo=UTC)}, {"zone_ref": "terrace"}, {"restaurant_ref": "R2"}]
+    )
+    def test_an_edit_without_a_word_that_makes_tables_wrong_is_found(
+        self, host: TheHost, tonight: datetime, change: dict[str, Any]
+    ) -> None:
+        from assignments.testing import a_floor, a_table
+
+        host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
+        host.book("B1", starts_at=tonight)
+        run_all()
+        host.edit("B1", **change)
+        assert set(self.problems()) == {"B1"}
+        assert not Allocation.objects.exists()
+
     def test_guests_who_sit_already_keep_their_table(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight)
         host.book("B2", starts_at=tonight, party=14)

@@ -1,22 +1,26 @@
 """Hosts that swallow errors, raise where nobody expects it, or go on without a word: each booking has one true outcome."""
 
+import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from assignments import api, conf, dispatch, floors
+from assignments import api, conf, dispatch, floors, outbox
 from assignments.coordinator import Coordinator
 from assignments.exceptions import BrokenTransactionError
 from assignments.host import Seating
 from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.floor import InvalidFloorError
-from assignments.testing import a_floor, a_table
+from assignments.reconcile import reconcile
+from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, run_all
-from tests.assignments.test_coordinator import make_due
+from tests.assignments.test_coordinator import emitted, make_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,6 +129,150 @@ def test_bookings_that_cannot_be_decided_now_do_not_keep_the_rest_of_the_day_wai
     assert len(outcomes) == 10
 
 
+class TestCommitHooks:
+    """A mail that the host sends once the confirmation is committed, and cannot."""
+
+    @pytest.fixture
+    def mailing(self, host: TheHost, monkeypatch: Any) -> TheHost:
+        tell = host.on_confirmed
+
+        def on_confirmed(seatings: Sequence[Seating]) -> None:
+            tell(seatings)
+            transaction.on_commit(fail_to_mail)
+
+        def fail_to_mail() -> None:
+            raise RuntimeError("Canary Guest has no address")
+
+        monkeypatch.setattr(host, "on_confirmed", on_confirmed)
+        return host
+
+    def test_what_was_stored_is_reported_and_announced(self, mailing: TheHost, tonight: datetime, caplog: Any) -> None:
+        for ref in ("B1", "B2"):
+            mailing.book(ref, starts_at=tonight)
+        outcomes = run_all()
+        assert [outcome.kind for outcome in outcomes.values()] == [Kind.CONFIRMED] * 2
+        assert emitted("B1") == ["coordinator.start", "coordinator.confirmed"]
+        assert "RuntimeError" in caplog.text
+        assert "canary" not in caplog.text.lower()
+
+    def test_inline_too(self, mailing: TheHost, tonight: datetime) -> None:
+        mailing.book("B1", starts_at=tonight)
+        assert api.assign_now(booking_ref="B1").kind is Kind.CONFIRMED
+
+    def test_the_outbox_goes_on(self, host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
+        for number in range(3):
+            host.book(f"B{number}", starts_at=tonight + timedelta(days=number))
+        run_all()
+        monkeypatch.setattr(outbox, "BATCH", 1)
+        monkeypatch.setattr(host, "deliver", lambda message: transaction.on_commit(lambda: 1 / 0))
+        assert outbox.deliver().delivered == 3
+
+
+def test_one_restaurants_floor_that_raises_is_nobody_elses_trouble(
+    host: TheHost, tonight: datetime, capsys: Any
+) -> None:
+    host.book("sits", starts_at=tonight)
+    run_all()
+    host.edit("sits", wants_table=False)
+    host.floors["R2"] = RuntimeError("Canary Guest")
+    host.book("A1", starts_at=tonight, restaurant_ref="R2")
+    host.book("B1", starts_at=tonight)
+    call_command("run_coordinator", "--dry-run")
+    assert "restaurant R2" in capsys.readouterr().out
+    found = {each.booking_ref for each in reconcile()}
+    assert "sits" in found
+    outcomes = run_all()
+    assert outcomes["B1"].kind is Kind.CONFIRMED
+    assert outcomes["A1"].unexpected
+
+
+def test_a_database_of_the_hosts_own_that_is_away_costs_its_new_bookings_only(
+    host: TheHost, tonight: datetime, monkeypatch: Any, capsys: Any
+) -> None:
+    host.book("B1", starts_at=tonight)
+    api.request(booking_ref="B1")
+
+    def unassigned(**kwargs: Any) -> Any:
+        raise OperationalError("Canary Guest is on another server")
+
+    monkeypatch.setattr(host, "unassigned", unassigned)
+    with pytest.raises(CommandError) as partly:
+        call_command("run_coordinator", "--json")
+    assert partly.value.returncode == 1
+    assert Assignment.objects.get().state == State.CONFIRMED
+    captured = capsys.readouterr()
+    assert "canary" not in (captured.out + captured.err).lower()
+
+
+def test_taking_in_does_not_wait_for_a_request_in_an_open_transaction(host: TheHost, tonight: datetime) -> None:
+    for ref in ("B1", "B2", "B3"):
+        host.book(ref, starts_at=tonight)
+    requested, leave = threading.Event(), threading.Event()
+
+    def guest() -> None:
+        try:
+            with transaction.atomic():
+                api.request(booking_ref="B2")
+                requested.set()
+                leave.wait(60)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=guest)
+    thread.start()
+    requested.wait(20)
+    try:
+        assert dispatch.take_in() == 2
+    finally:
+        leave.set()
+        thread.join(20)
+    assert set(Assignment.objects.values_list("booking_ref", flat=True)) == {"B1", "B2", "B3"}
+
+
+def test_a_time_budget_is_for_all_statements_together(host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
+    host.book("B1", starts_at=tonight)
+    begun: list[int] = []
+
+    def slow(seatings: Sequence[Seating]) -> None:
+        for number in range(5):
+            begun.append(number)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(0.7)")
+
+    monkeypatch.setattr(host, "on_confirmed", slow)
+    outcome = api.assign_now(booking_ref="B1", budget_seconds=1.0)
+    assert outcome.reason == "time_budget_exceeded"
+    assert begun == [0, 1], "the second one was cancelled half-way"
+
+
+def test_a_limit_is_not_used_up_by_a_booking_that_somebody_edits(host: TheHost, tonight: datetime) -> None:
+    for number in range(3):
+        host.book(f"B{number}", starts_at=tonight, party=4)
+    host.locked.add("B0")
+    dispatch.take_in()
+    outcomes = [each for progress in dispatch.run_pass(dispatch.PassLimits(limit=1)) for each in progress.outcomes]
+    assert [(each.booking_ref, each.kind) for each in outcomes] == [("B0", Kind.NOOP), ("B1", Kind.CONFIRMED)]
+
+
+def test_cancelled_and_moved_bookings_cost_no_query_each(host: TheHost, tonight: datetime) -> None:
+    host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
+    floors.floor_of("R2")
+    counts = []
+    for day, number in enumerate((2, 2, 30)):
+        for each in range(number):
+            for kind in ("cancelled", "moved"):
+                host.book(f"{day} {kind} {each}", starts_at=tonight + timedelta(days=day))
+        dispatch.take_in()
+        for ref in [ref for ref in host.rows if ref.startswith(str(day))]:
+            change: dict[str, Any] = {"wants_table": False} if "cancelled" in ref else {"restaurant_ref": "R2"}
+            host.edit(ref, **change)
+        with CaptureQueriesContext(connection) as captured:
+            now = dispatch.database_now()
+            Coordinator(host).process_day("R1", (tonight + timedelta(days=day)).date(), due_before=now)
+        counts.append(len(captured))
+    assert counts[1] == counts[2], counts
+
+
 class TestHolds:
     def test_looking_leaves_an_expired_hold_alone(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight)
@@ -167,6 +315,69 @@ class TestHolds:
         assert {outcome.kind for outcome in outcomes.values()} == {Kind.CONFIRMED}
 
 
+class TestGuestsOfAHostThatSaysNothingOfSeating:
+    """No status says that they sit; the clock does."""
+
+    ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
+
+    @pytest.fixture
+    def sitting(self, host: TheHost) -> TheHost:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[self.ALL_DAY])
+        host.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=30), party=2)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+        return host
+
+    @pytest.mark.parametrize("change", [{"party": 3}, {"party": 9}, {"zone_ref": "terrace"}])
+    def test_they_keep_their_table_whatever_is_edited(self, sitting: TheHost, change: dict[str, Any]) -> None:
+        sitting.edit("B1", **change)
+        assert api.booking_changed(booking_ref="B1") is False
+        assert Assignment.objects.get().state == State.CONFIRMED
+        assert Allocation.objects.get().table_ref == "T1"
+        assert sitting.released == []
+
+    def test_a_longer_stay_keeps_the_table_for_as_long(self, sitting: TheHost) -> None:
+        end = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=5)
+        sitting.edit("B1", ends_at=end)
+        assert api.booking_changed(booking_ref="B1") is False
+        assert Allocation.objects.get().ends_at == end
+
+    def test_a_stay_that_would_run_into_the_next_party_is_left_as_it_was(self, sitting: TheHost) -> None:
+        before = Allocation.objects.get()
+        sitting.book("B2", starts_at=before.ends_at + timedelta(minutes=5), party=2)
+        api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
+        sitting.edit("B1", ends_at=before.ends_at + timedelta(hours=1))
+        assert api.booking_changed(booking_ref="B1") is False
+        assert Allocation.objects.get(booking_ref="B1").blocked == before.blocked
+
+    def test_who_moves_to_another_day_is_planned_there(self, sitting: TheHost, tonight: datetime) -> None:
+        sitting.edit("B1", starts_at=tonight)
+        assert [found.booking_ref for found in reconcile(dry_run=True)] == ["B1"]
+        assert api.booking_changed(booking_ref="B1") is True
+        assert run_all()["B1"].kind is Kind.CONFIRMED
+        assert Allocation.objects.get().starts_at == tonight
+
+    def test_if_their_table_breaks_staff_are_asked_to_move_them(self, sitting: TheHost) -> None:
+        now = datetime.now(UTC)
+        closure = {"restaurant_ref": "R1", "table_ref": "T1", "starts_at": now, "ends_at": now + timedelta(hours=3)}
+        assert api.table_out_of_service(**closure) == ("B1",)  # type: ignore[arg-type]
+        assert Assignment.objects.get().state == State.MANUAL_REVIEW
+        assert sitting.reviews == {"B1": "table_out_of_service"}
+        api.assign(booking_ref="B1", table_refs=["T2"], actor="staff:1")
+        assert Assignment.objects.get().state == State.CONFIRMED
+
+    def test_a_table_that_breaks_after_a_dinner_leaves_the_dinner_alone(self, sitting: TheHost) -> None:
+        row = Allocation.objects.get()
+        row.ends_at = datetime.now(UTC) - timedelta(minutes=1)
+        row.save()
+        starts_at = row.ends_at + timedelta(minutes=1)
+        affected = api.table_out_of_service(
+            restaurant_ref="R1", table_ref="T1", starts_at=starts_at, ends_at=starts_at + timedelta(hours=9)
+        )
+        assert affected == ()
+        assert Assignment.objects.get().state == State.CONFIRMED
+        assert set(Allocation.objects.values_list("kind", flat=True)) == {"seating", "closure"}
+
+
 class TestSeatedGuests:
     def test_guests_who_sit_keep_their_table_whatever_is_told(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight)
@@ -194,6 +405,20 @@ class TestSeatedGuests:
 
 
 class TestClosures:
+    @pytest.mark.parametrize(("restaurant_ref", "table_ref"), [("R1", "T44"), ("R2", "T4")])
+    def test_a_table_that_the_restaurant_does_not_have_is_named(
+        self, host: TheHost, tonight: datetime, restaurant_ref: str, table_ref: str
+    ) -> None:
+        host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
+        with pytest.raises(ValueError, match=f"{restaurant_ref} has no table {table_ref}"):
+            api.table_out_of_service(
+                restaurant_ref=restaurant_ref,
+                table_ref=table_ref,
+                starts_at=tonight,
+                ends_at=tonight + timedelta(hours=1),
+            )
+        assert not Allocation.objects.exists()
+
     def test_a_table_may_be_reported_broken_twice(self, host: TheHost, tonight: datetime) -> None:
         hour = timedelta(hours=1)
         for start, end in ((0, 2), (0, 2), (1, 3), (10, 11)):

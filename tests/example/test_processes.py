@@ -16,6 +16,7 @@ from assignments.models import Assignment, Attempt, State, StateTransition
 from example import demo, evening, models
 from rollout import flags, switches
 from tests.example import processes
+from tests.example.conftest import load
 
 RESTAURANTS = 20
 BOOKINGS = 100
@@ -69,6 +70,18 @@ def test_four_processes_share_two_thousand_bookings_without_deciding_one_twice(g
         code, _out, err = processes.run("run_coordinator")
         assert code == 0, err
     assert_every_booking_was_decided_once()
+
+
+def test_four_processes_of_the_old_planner_try_each_booking_once(transactional_db: Any) -> None:
+    load("legacy")
+    workers = [processes.start("run_coordinator", "--json") for _ in range(4)]
+    finished = [worker.communicate(timeout=200) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * 4, finished
+    tries = Counter(Attempt.objects.values_list("booking_ref", flat=True))
+    assert len(tries) == 117
+    assert set(tries.values()) == {1}
+    assert demo.count_overlaps() == demo.count_lost() == 0
+    assert_history_equals_states()
 
 
 def test_a_process_killed_in_the_middle_leaves_nothing_half_done_and_the_others_finish(

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from assignments import conf, dispatch, events
+from assignments.coordinator import Coordinator
 from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.floor import Floor
@@ -193,7 +195,7 @@ class TestLoop:
         host.book("B1", starts_at=tonight, party=2)
         confirm = LegacyPlanner._confirm
 
-        def process_then_edit(self: Any, booking_ref: str, trigger: str) -> Any:
+        def process_then_edit(self: Any, booking_ref: str, trigger: str, due_before: Any) -> Any:
             from assignments import transactions
 
             held = transactions.run(lambda: self._hold(booking_ref, trigger, []))
@@ -214,6 +216,9 @@ class TestLoop:
             ({"wants_table": False}, Kind.NOOP, "terminal_state"),
             ({"wants_table": False, "keeps_tables": True}, Kind.NOOP, "terminal_state"),
             ({"party": 4}, Kind.RETRY, "booking_moved"),
+            ({"restaurant_ref": "R2"}, Kind.RETRY, "booking_moved"),
+            ({"zone_ref": "terrace"}, Kind.RETRY, "booking_moved"),
+            ({"ends_at": datetime(2040, 1, 1, tzinfo=UTC)}, Kind.RETRY, "booking_moved"),
             (None, Kind.NOOP, "booking_not_found"),
         ],
     )
@@ -292,6 +297,81 @@ class TestLoop:
         assert (outcomes["B1"].kind, outcomes["B1"].unexpected) == (Kind.RETRY, True)
         assert outcomes["B2"].kind is Kind.CONFIRMED
         assert Assignment.objects.get(booking_ref="B1").due_at is not None
+
+    def test_two_passes_at_once_try_a_booking_once(self, host: TheHost, tonight: datetime) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1")])
+        for ref in ("A", "B"):
+            host.book(ref, starts_at=tonight)
+        dispatch.take_in()
+        now = dispatch.database_now()
+        passes = [Coordinator(host).process_day("R1", tonight.date(), due_before=now) for _ in range(3)]
+        assert [len(each.handed_over["legacy"]) for each in passes] == [2, 2, 2]
+        for each in passes:
+            LegacyPlanner(host).process(each.handed_over["legacy"], trigger="cron", due_before=now)
+        assert set(Assignment.objects.values_list("attempts", flat=True)) == {1}
+
+    def test_a_hold_taken_between_its_transactions_is_kept(
+        self, host: TheHost, tonight: datetime, monkeypatch: Any
+    ) -> None:
+        from assignments import api
+
+        host.book("B1", starts_at=tonight, party=2)
+        confirm = LegacyPlanner._confirm
+
+        def hold_first(self: Any, *args: Any) -> Any:
+            api.hold(booking_ref="B1", table_refs=["T2"])
+            return confirm(self, *args)
+
+        monkeypatch.setattr(LegacyPlanner, "_confirm", hold_first)
+        outcome = run_all()["B1"]
+        monkeypatch.undo()
+        assert (outcome.kind, outcome.unexpected) == (Kind.NOOP, False)
+        assert list(Allocation.objects.values_list("kind", "table_ref")) == [("hold", "T2")]
+        assert run_all()["B1"].table_refs == ("T2",)
+
+    def test_a_naive_start_is_refused_at_once(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight.replace(tzinfo=None))
+        outcome = run_all()["B1"]
+        assert (outcome.kind, outcome.reason, outcome.unexpected) == (Kind.FAILED, "invalid_start", False)
+
+    def test_a_dry_run_agrees_with_the_run_for_who_holds(self, host: TheHost, tonight: datetime) -> None:
+        from assignments import api, preview
+
+        host.floors["R1"] = a_floor(tables=[a_table("T1")])
+        host.book("B1", starts_at=tonight, party=4)
+        api.hold(booking_ref="B1", table_refs=["T1"])
+        (day,) = preview.preview()
+        best = day.decisions["legacy"][0].best
+        assert best is not None
+        assert best.table_refs == run_all()["B1"].table_refs == ("T1",)
+
+    def test_a_batch_is_left_when_somebody_keeps_its_day_locked(
+        self, host: TheHost, tonight: datetime, settings: Any, monkeypatch: Any
+    ) -> None:
+        refs = ["B1", "B2", "B3"]
+        for ref in refs:
+            host.book(ref, starts_at=tonight)
+        dispatch.take_in()
+        asked: list[str] = []
+
+        def locked(self: Any, booking_ref: str, *args: Any) -> Any:
+            asked.append(booking_ref)
+            with connection.cursor() as cursor:
+                cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'locked' USING ERRCODE = '55P03'; END $$")
+
+        monkeypatch.setattr(LegacyPlanner, "_hold", locked)
+        (outcome,) = LegacyPlanner(host).process(refs, trigger="cron")
+        assert (outcome.booking_ref, outcome.reason) == ("B1", "lock_contention")
+        assert asked == ["B1", "B1"]
+
+    def test_a_stop_is_heard_between_a_few_bookings_of_a_batch(self, host: TheHost, tonight: datetime) -> None:
+        for number in range(25):
+            host.book(f"B{number:02}", starts_at=tonight + timedelta(minutes=number))
+        dispatch.take_in()
+        limits = dispatch.PassLimits(should_stop=lambda: Assignment.objects.exclude(state="created").exists())
+        (progress,) = dispatch.run_pass(limits)
+        assert len(progress.outcomes) == 10
+        assert dispatch.count_due() >= 15
 
     def test_it_tries_eleven_times_with_its_own_delays(self, host: TheHost, tonight: datetime) -> None:
         for number in range(4):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from assignments import api, dispatch, events, signals
+from assignments import api, dispatch, events, preview, signals
 from assignments.models import Assignment, State
 from assignments.outcome import Kind
 from assignments.planners import NOBODY, V3
@@ -107,6 +107,14 @@ class TestInFlight:
         planners = {ref: outcome.planner for ref, outcome in self.run().items()}
         new = models.Booking.objects.get(reference="new")
         assert planners == {waiting[0]: "legacy", str(new.pk): "v3"}
+
+    def test_a_dry_run_hands_nothing_back(self, crowded: models.Restaurant) -> None:
+        self.run()
+        set_mode("legacy")
+        Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        assert [list(day.decisions) for day in preview.preview()] == [["legacy"]]
+        events.flush(5)
+        assert "rollout.handed_back" not in {event.type for event in events.MemorySink.events}
 
     @pytest.mark.parametrize(("before", "after"), [("legacy", "active"), ("active", "legacy")])
     def test_a_flip_in_the_middle_of_a_pass_rules_the_very_next_decision(

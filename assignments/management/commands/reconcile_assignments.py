@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError
 
+from assignments import transactions
 from assignments.reconcile import reconcile
 
 
@@ -36,7 +37,9 @@ class Command(BaseCommand):
                 would_be = "would be: " if options["dry_run"] else ""
                 self.stdout.write(f"{found.booking_ref}: {found.problem} -> {would_be}{remedy}")
         except (OperationalError, InterfaceError) as error:
-            raise CommandError(f"The database is away: {error}", returncode=75) from error
+            if transactions.is_database_away(error):
+                raise CommandError(f"The database is away: {error}", returncode=75) from error
+            raise CommandError(f"The host raised {type(error).__name__}; see the log.", returncode=1) from error
         if not options["json"]:
             self.stdout.write(f"{count} discrepancies." if count else "Host and ledger agree.")
         if failed:

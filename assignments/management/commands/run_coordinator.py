@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assignments import background, conf, dispatch, preview
+from assignments import background, conf, dispatch, preview, transactions
 from assignments.host import configured
 from assignments.outcome import Kind, Outcome
 from assignments.planning.describe import describe
@@ -142,7 +142,11 @@ class Command(BaseCommand):
         except (SystemCheckError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
         except (OperationalError, InterfaceError) as error:
-            raise CommandError(f"The database is away: {error}", returncode=EXIT_DATABASE_AWAY) from error
+            if transactions.is_database_away(error):
+                raise CommandError(f"The database is away: {error}", returncode=EXIT_DATABASE_AWAY) from error
+            raise CommandError(
+                f"Unexpected {type(error).__name__}; see the log.", returncode=EXIT_UNEXPECTED
+            ) from error
 
     def _check_restaurant(self, restaurant_ref: str) -> None:
         try:
@@ -168,7 +172,10 @@ class Command(BaseCommand):
                     self._pass(options, should_stop=stop.is_set)
                 except (OperationalError, InterfaceError) as error:
                     # A worker outlives a database restart; a supervisor would only start it again.
-                    self.stderr.write(f"The database is away: {error}")
+                    is_away = transactions.is_database_away(error)
+                    self.stderr.write(
+                        f"The database is away: {error}" if is_away else f"Unexpected {type(error).__name__}."
+                    )
                     connection.close()
                 stop.wait(options["interval"])
         finally:
@@ -207,9 +214,12 @@ class Command(BaseCommand):
         """Request what is new. A host that raises costs its new bookings this pass; those known already are decided."""
         try:
             return dispatch.take_in(restaurant_ref)
-        except (OperationalError, InterfaceError, ImproperlyConfigured):
+        except ImproperlyConfigured:
             raise
-        except Exception as error:  # noqa: BLE001  (counted, and the run goes on; never the message, which may name a guest)
+        except Exception as error:
+            if transactions.is_database_away(error):
+                raise
+            # Counted, and the run goes on. Never the message, which may name a guest.
             tally.unexpected += 1
             self.stderr.write(f"The host raised {type(error).__name__} when asked for its waiting bookings.")
             return 0
