@@ -1,0 +1,108 @@
+"""What was measured: the inputs of gates and guardrails. Pure values; ``rollout.evidence`` takes them from the database."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+COVERAGE = ("peak evenings", "large parties", "joins", "edits", "cancellations")
+"""What must have been seen before V3 decides. A large party has six covers or more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Percentile:
+    """One percentile in milliseconds, with the order statistics that bound it; None: too few values to say."""
+
+    sample: int = 0
+    value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparisons:
+    """What shadow mode and replays compared in the window.
+
+    ``unexplained`` counts, by verdict, those that no valid explanation covers. ``expected`` is how many decisions of the
+    old planner should have been compared since the stage began, ``compared_live`` how many were. ``asked_twice`` and
+    ``repeated``: the old planner against itself. ``seated``: how many the old planner seated.
+    """
+
+    total: int = 0
+    waiting: int = 0
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    unexplained: Mapping[str, int] = field(default_factory=dict)
+    expected: int = 0
+    compared_live: int = 0
+    asked_twice: int = 0
+    repeated: int = 0
+    seated: int = 0
+    p95: Percentile = Percentile()
+    p99: Percentile = Percentile()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcomes:
+    """What became of the bookings that one planner decided in the window, by the last attempt at each.
+
+    ``infeasible``: no set of tables could seat them, ever or beside those who sit there. ``attempts`` and ``errors`` count
+    tries.
+    """
+
+    bookings: int = 0
+    confirmed: int = 0
+    review: int = 0
+    infeasible: int = 0
+    attempts: int = 0
+    errors: int = 0
+    p95: Percentile = Percentile()
+    p99: Percentile = Percentile()
+
+    @property
+    def feasible(self) -> int:
+        return self.bookings - self.infeasible
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seatings:
+    """V3's seatings of the window, checked against the floor by rules that V3 does not apply to itself.
+
+    ``unsafe``: too few seats, another zone, not joinable, or kept for a shorter time than guests sit and tables are cleared.
+    ``avoidable_joins``: joined tables where a free single table would have fitted as well.
+    """
+
+    checked: int = 0
+    unsafe: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    avoidable_joins: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Everything that gates and guardrails look at. ``reference`` is what the old planner seated, of how many, and where."""
+
+    environment: str
+    stage: str
+    now: datetime
+    stage_since: datetime
+    since: datetime
+    comparisons: Comparisons = Comparisons()
+    v3: Outcomes = Outcomes()
+    seatings: Seatings = Seatings()
+    reference_seated: int = 0
+    reference_bookings: int = 0
+    reference: str = ""
+    coverage: Mapping[str, int] = field(default_factory=dict)
+    explanations_valid: int = 0
+    explanations_expired: int = 0
+    overlaps: int = 0
+    lost: int = 0
+    drift: str = ""
+    """How the flags differ from what the stage asks for; empty when they do not."""
+
+    @property
+    def soaked_hours(self) -> float:
+        return (self.now - self.stage_since).total_seconds() / 3600
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)

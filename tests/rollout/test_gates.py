@@ -1,0 +1,165 @@
+"""Gates and guardrails: pure rules, one table each."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rollout import gates, guardrails
+from rollout.facts import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
+from rollout.gates import GATES, Status
+from rollout.ladder import DEFAULT, Stage
+
+NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
+NOTHING = Facts(environment="production", stage="shadow", now=NOW, stage_since=NOW, since=NOW - timedelta(days=28))
+
+
+def facts(**given: Any) -> Facts:
+    return replace(NOTHING, **given)
+
+
+def compared(**given: Any) -> Facts:
+    given = {"total": 3000, "verdicts": {}, "unexplained": given.get("verdicts", {}), **given}
+    return facts(comparisons=Comparisons(**given))
+
+
+def live(**given: Any) -> Facts:
+    given = {"bookings": 1000, "confirmed": 990, "attempts": 1000, **given}
+    return facts(v3=Outcomes(**given))
+
+
+def percentile(sample: int, value: float, lower: float | None, upper: float | None) -> Percentile:
+    return Percentile(sample=sample, value=value, lower=lower, upper=upper)
+
+
+@pytest.mark.parametrize("gate", sorted(set(GATES) - {"explanations"}))
+def test_without_data_no_gate_passes(gate: str) -> None:
+    result = GATES[gate](NOTHING, 0.5)
+    assert result.status is Status.HOLD
+    assert result.sample == 0
+
+
+CASES: list[tuple[str, Facts, float, Status]] = [
+    ("comparable", compared(total=2999), 3000, Status.HOLD),
+    ("comparable", compared(total=3000), 3000, Status.PASS),
+    ("unsafe", compared(), 0, Status.PASS),
+    ("unsafe", compared(verdicts={"unsafe": 1}), 0, Status.FAIL),
+    ("unsafe", compared(verdicts={"unsafe": 1}, unexplained={}), 0, Status.FAIL),
+    ("refused", compared(verdicts={"only_legacy_seats": 1}), 0, Status.FAIL),
+    ("refused", compared(verdicts={"only_legacy_seats": 1}, unexplained={}), 0, Status.PASS),
+    ("candidate_errors", compared(verdicts={"v3_error": 1}), 0, Status.FAIL),
+    ("parity", compared(verdicts={"better": 60, "worse": 40}), 0.5, Status.PASS),
+    ("parity", compared(verdicts={"better": 52, "worse": 48}), 0.5, Status.HOLD),
+    ("parity", compared(verdicts={"only_v3_seats": 40, "only_legacy_seats": 60}), 0.5, Status.FAIL),
+    ("parity", compared(verdicts={"same_tables": 3000}), 0.5, Status.PASS),
+    ("parity", compared(verdicts={"better": 60, "worse": 400}, unexplained={"better": 60}), 0.5, Status.PASS),
+    ("complete", compared(expected=100, compared_live=99), 0.99, Status.PASS),
+    ("complete", compared(expected=100, compared_live=90, waiting=10), 0.99, Status.HOLD),
+    ("complete", compared(expected=100, compared_live=90), 0.99, Status.FAIL),
+    ("coverage", facts(coverage=dict.fromkeys(COVERAGE, 20)), 20, Status.PASS),
+    ("coverage", facts(coverage=dict.fromkeys(COVERAGE[1:], 500)), 20, Status.HOLD),
+    ("noise", compared(asked_twice=3000, repeated=3000), 0.02, Status.PASS),
+    ("noise", compared(asked_twice=30, repeated=30), 0.02, Status.HOLD),
+    ("noise", compared(asked_twice=3000, repeated=2800), 0.02, Status.FAIL),
+    ("explanations", facts(explanations_valid=3), 0, Status.PASS),
+    ("explanations", facts(explanations_expired=1), 0, Status.FAIL),
+    ("candidate_p95_ms", compared(p95=percentile(87, 20.0, 10.0, 49.0)), 50, Status.PASS),
+    ("candidate_p95_ms", compared(p95=percentile(86, 20.0, 10.0, None)), 50, Status.HOLD),
+    ("candidate_p99_ms", compared(p99=percentile(900, 70.0, 51.0, 90.0)), 50, Status.FAIL),
+    ("decision_p95_ms", live(p95=percentile(900, 45.0, 40.0, 55.0)), 50, Status.HOLD),
+    ("decision_p99_ms", live(p99=percentile(900, 9.0, 8.0, 10.0)), 50, Status.PASS),
+    ("errors", live(errors=0), 0.005, Status.PASS),
+    ("errors", live(errors=5), 0.005, Status.HOLD),
+    ("errors", live(errors=12), 0.005, Status.FAIL),
+    ("errors", live(attempts=100, errors=0), 0.005, Status.HOLD),
+    ("confirmed", live(), 0.97, Status.PASS),
+    ("confirmed", live(confirmed=970), 0.97, Status.HOLD),
+    ("confirmed", live(confirmed=950), 0.97, Status.FAIL),
+    ("confirmed", live(confirmed=700, infeasible=300), 0.97, Status.PASS),
+    ("review", live(review=3), 0.01, Status.PASS),
+    ("review", live(review=10), 0.01, Status.HOLD),
+    ("review", live(review=20), 0.01, Status.FAIL),
+    (
+        "no_worse",
+        replace(live(), reference_seated=990, reference_bookings=1000),
+        0.02,
+        Status.PASS,
+    ),
+    ("no_worse", replace(live(), reference_seated=99, reference_bookings=100), 0.02, Status.HOLD),
+    ("no_worse", replace(live(confirmed=900), reference_seated=990, reference_bookings=1000), 0.02, Status.FAIL),
+]
+
+
+@pytest.mark.parametrize(("gate", "measured", "threshold", "status"), CASES)
+def test_each_gate(gate: str, measured: Facts, threshold: float, status: Status) -> None:
+    result = GATES[gate](measured, threshold)
+    assert result.status is status, result.detail
+    assert result.gate == gate
+
+
+def test_the_table_above_shows_every_gate_pass_and_not_pass() -> None:
+    seen: dict[str, set[Status]] = {}
+    for gate, _facts, _threshold, status in CASES:
+        # p95 and p99 are the same rule, for shadow and for live.
+        seen.setdefault("percentile" if gate.endswith("_ms") else gate, set()).add(status)
+    for gate in GATES:
+        statuses = seen["percentile" if gate.endswith("_ms") else gate]
+        assert Status.PASS in statuses, gate
+        assert statuses - {Status.PASS}, gate
+
+
+@pytest.mark.parametrize(
+    ("measured", "gate", "status"),
+    [
+        (facts(stage_since=NOW - timedelta(hours=23)), "soak", Status.HOLD),
+        (facts(stage_since=NOW - timedelta(hours=24)), "soak", Status.PASS),
+        (facts(overlaps=1), "integrity", Status.FAIL),
+        (facts(lost=1), "integrity", Status.FAIL),
+        (facts(), "integrity", Status.PASS),
+        (facts(drift="V3 is on"), "flags", Status.FAIL),
+        (facts(seatings=Seatings(checked=50)), "seatings", Status.PASS),
+        (facts(seatings=Seatings(checked=50, unsafe=1, reasons={"wrong_zone": 1})), "seatings", Status.FAIL),
+        (facts(), "seatings", Status.HOLD),
+    ],
+)
+def test_what_stands_before_every_step(measured: Facts, gate: str, status: Status) -> None:
+    stage = Stage(key="canary", v3=True, percent=10, soak_hours=24)
+    results = {result.gate: result for result in gates.evaluate(stage, measured)}
+    assert set(results) == {"soak", "integrity", "flags", "seatings"}
+    assert results[gate].status is status
+
+
+def test_a_stage_is_judged_by_its_own_gates() -> None:
+    shadow = DEFAULT["production"][1]
+    results = gates.evaluate(shadow, NOTHING)
+    assert [result.gate for result in results] == ["soak", "integrity", "flags", *shadow.gates]
+    assert all(result.threshold == shadow.gates[result.gate] for result in results[3:])
+
+
+@pytest.mark.parametrize(
+    ("measured", "rails"),
+    [
+        (NOTHING, {}),
+        (live(), {}),
+        (live(attempts=1, errors=1), {"errors": False}),
+        (live(attempts=50, errors=0), {}),
+        (live(attempts=50, errors=2), {}),
+        (live(attempts=50, errors=6), {"errors": False}),
+        (live(review=100), {"review": False}),
+        (facts(overlaps=1), {"overlaps": True}),
+        (facts(lost=1), {"lost": True}),
+        (facts(seatings=Seatings(checked=100, unsafe=1)), {"unsafe_seatings": True}),
+        (facts(seatings=Seatings(checked=100, avoidable_joins=10)), {}),
+        (facts(seatings=Seatings(checked=100, avoidable_joins=30)), {"avoidable_joins": False}),
+        (replace(live(confirmed=500), reference_seated=700, reference_bookings=1000), {"less_seated": False}),
+        (live(p95=percentile(200, 150.0, 120.0, 190.0)), {"decision_p95_ms": False}),
+        (live(p95=percentile(200, 150.0, 90.0, 190.0)), {}),
+    ],
+)
+def test_guardrails(measured: Facts, rails: Mapping[str, bool]) -> None:
+    found = guardrails.breaches(measured, guardrails.DEFAULT)
+    assert {breach.rail: breach.grave for breach in found} == rails
+    for breach in found:
+        assert breach.detail

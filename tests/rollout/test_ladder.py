@@ -1,0 +1,73 @@
+"""The ladder: defaults, order, and what the settings may say."""
+
+from typing import Any
+
+import pytest
+
+from rollout import gates, ladder
+
+
+def problems(stages: Any) -> str:
+    return "; ".join(ladder.problems({"dev": stages}, tuple(gates.GATES)))
+
+
+def test_the_default_ladders_are_well_formed() -> None:
+    for environment, stages in ladder.DEFAULT.items():
+        as_settings = [{each: getattr(stage, each) for each in stage.__slots__} for stage in stages]
+        assert ladder.problems({environment: as_settings}, tuple(gates.GATES)) == []
+
+
+def test_production_climbs_by_shadow_and_canaries() -> None:
+    production = ladder.ladder("production", {})
+    assert [(stage.key, stage.percent) for stage in production.stages] == [
+        ("off", 0),
+        ("shadow", 0),
+        ("canary-10", 10),
+        ("canary-50", 50),
+        ("full", 100),
+    ]
+    above = production.above("canary-10")
+    assert above is not None
+    assert above.key == "canary-50"
+    assert production.above("full") is None
+    assert [stage.key for stage in production.below("canary-10")] == ["shadow", "off"]
+
+
+def test_a_breach_leads_to_the_nearest_stage_in_which_v3_decides_for_nobody() -> None:
+    production = ladder.ladder("production", {})
+    assert production.refuge("full").key == "shadow"
+    assert production.refuge("shadow").key == "shadow"
+    assert ladder.ladder("dev", {}).refuge("full").key == "off"
+
+
+def test_an_unknown_stage_is_named_with_those_there_are() -> None:
+    with pytest.raises(LookupError, match=r"no stage 'canary-25'; it has off, full"):
+        ladder.ladder("dev", {}).stage("canary-25")
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        ([], "must be a list of stages"),
+        ([{"percent": 3}], "a stage is a dict with a key"),
+        ([{"key": "off"}, {"key": "off"}], "is there 2 times"),
+        ([{"key": "off", "soak": 3}], "no setting 'soak'"),
+        ([{"key": "on", "v3": True, "percent": 100}], "must have V3 and shadow off"),
+        ([{"key": "off"}, {"key": "x", "v3": True, "shadow": True, "percent": 5}], "V3 and shadow on"),
+        ([{"key": "off"}, {"key": "x", "v3": True}], "percent above 0"),
+        ([{"key": "off"}, {"key": "x", "percent": 101}], "from 0 to 100, not 101"),
+        ([{"key": "off", "soak_hours": -1}], "0 or more, not -1"),
+        ([{"key": "off", "gates": {"luck": 1}}], "names the gate 'luck'"),
+        ([{"key": "off", "gates": {"parity": "high"}}], "must be a number of 0 or more, not 'high'"),
+        (
+            [{"key": "off"}, {"key": "a", "v3": True, "percent": 50}, {"key": "b", "v3": True, "percent": 10}],
+            "fewer restaurants",
+        ),
+    ],
+)
+def test_a_wrong_ladder_is_named(stages: Any, problem: str) -> None:
+    assert problem in problems(stages)
+
+
+def test_an_unknown_environment_is_named() -> None:
+    assert "'prod'" in ladder.problems({"prod": [{"key": "off"}]}, ())[0]
