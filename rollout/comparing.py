@@ -28,6 +28,7 @@ from assignments.planning.floor import Floor
 from rollout import conf
 from rollout.frozen import thaw, thaw_decision, thaw_floor
 from rollout.models import Comparison
+from rollout.shadow import is_joined
 from rollout.verdict import Verdict, compare
 
 CHUNK = 50
@@ -138,25 +139,31 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
                     ]
                 )
                 for comparison in chunk:
-                    if comparison.floor_id not in floors:
-                        floors[comparison.floor_id] = thaw_floor(comparison.floor.content)
-                    _compare_one(comparison, floors[comparison.floor_id], candidate)
+                    _compare_one(comparison, floors, candidate)
                     verdicts[comparison.verdict] += 1
                 Comparison.objects.bulk_update(
                     chunk,
-                    ["candidate", "candidate_ms", "verdict", "error", "control_repeats", "compared_at"],
+                    ["candidate", "candidate_ms", "verdict", "error", "control_repeats", "joined", "compared_at"],
                 )
             if not chunk:
                 return
             yield verdicts
 
 
-def _compare_one(comparison: Comparison, floor: Floor, candidate: CandidateProcess) -> None:
-    snapshot = thaw(comparison.snapshot, floor)
-    control = thaw_decision(comparison.control)
+def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: CandidateProcess) -> None:
+    comparison.compared_at = Now()
+    try:
+        if comparison.floor_id not in floors:
+            floors[comparison.floor_id] = thaw_floor(comparison.floor.content)
+        floor = floors[comparison.floor_id]
+        snapshot = thaw(comparison.snapshot, floor)
+        control = thaw_decision(comparison.control)
+    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+        # Kept by another release, or by hand: it must not keep the others from being compared.
+        comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not readable: {type(error).__name__}"
+        return
     answer = candidate.ask({"snapshot": comparison.snapshot, "floor": comparison.floor.content})
     comparison.candidate_ms = answer.milliseconds
-    comparison.compared_at = Now()
     comparison.control_repeats = _repeats(comparison, floor, control)
     decision = None
     if not answer.error:
@@ -169,6 +176,7 @@ def _compare_one(comparison: Comparison, floor: Floor, candidate: CandidateProce
         return
     comparison.candidate = dict(answer.decision or {})
     comparison.verdict = compare(snapshot, control, decision)
+    comparison.joined = is_joined(control) or is_joined(decision)
 
 
 def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | None:

@@ -7,14 +7,17 @@ ROLLOUT = {
 }
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+from rollout import gates, guardrails, ladder
 
 NAME = "ROLLOUT"
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -46,6 +49,18 @@ class Settings:
     """Share (0..1) of the old planner's decisions that are kept for comparison, by a stable hash of the booking."""
     CANDIDATE_SECONDS: float = 5.0
     """How long the candidate may take for one decision before it counts as an error."""
+    LADDERS: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Ladders by environment, lowest stage first, in place of ``rollout.ladder.DEFAULT``."""
+    EVIDENCE_DAYS: int = 28
+    """Evidence older than this counts for no gate."""
+    GUARD: Mapping[str, float] = field(default_factory=dict)
+    """Guardrails, in place of ``rollout.guardrails.DEFAULT``."""
+    COOL_DOWN_HOURS: float = 24.0
+    """How long nobody may promote after the guard rolled back."""
+    FREEZE_DURING_SERVICE: bool = True
+    """In staging and production: no promotion while a restaurant with bookings that day is open."""
+    FREEZE_WINDOWS: Sequence[Sequence[str]] = ()
+    """Further times without promotion: pairs of ISO 8601 moments with offset, from and until."""
 
 
 def problems() -> list[str]:
@@ -70,11 +85,50 @@ def problems() -> list[str]:
     seconds = given.get("CANDIDATE_SECONDS", 5.0)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
         found.append(f"{NAME}['CANDIDATE_SECONDS'] must be a number above 0, not {seconds!r}")
+    found += ladder.problems(given.get("LADDERS", {}), tuple(gates.GATES))
+    found += _number_problems(given)
+    found += _freeze_problems(given.get("FREEZE_WINDOWS", ()))
     variables = given.get("ENVIRONMENT_VARIABLES", {})
     if not isinstance(variables, Mapping) or not all(isinstance(value, str) for value in variables.values()):
         found.append(f"{NAME}['ENVIRONMENT_VARIABLES'] must map names to texts, not {variables!r}")
     elif unknown := sorted(set(variables) - set(VARIABLES)):
         found.append(f"{NAME}['ENVIRONMENT_VARIABLES'] names {unknown}; known are {', '.join(VARIABLES)}")
+    return found
+
+
+def _number_problems(given: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name, minimum in (("EVIDENCE_DAYS", 1), ("COOL_DOWN_HOURS", 0)):
+        value = given.get(name, minimum)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < minimum:
+            found.append(f"{NAME}['{name}'] must be a number of {minimum} or more, not {value!r}")
+    if not isinstance(given.get("FREEZE_DURING_SERVICE", True), bool):
+        found.append(f"{NAME}['FREEZE_DURING_SERVICE'] must be True or False, not {given['FREEZE_DURING_SERVICE']!r}")
+    rails = given.get("GUARD", {})
+    if not isinstance(rails, Mapping):
+        return [*found, f"{NAME}['GUARD'] must map guardrails to numbers, not {rails!r}"]
+    for rail, value in rails.items():
+        if rail not in guardrails.DEFAULT:
+            found.append(f"{NAME}['GUARD'] names {rail!r}; known are {', '.join(guardrails.DEFAULT)}")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            found.append(f"{NAME}['GUARD']['{rail}'] must be a number of 0 or more, not {value!r}")
+    return found
+
+
+def _freeze_problems(windows: Any) -> list[str]:
+    if not isinstance(windows, list | tuple):
+        return [f"{NAME}['FREEZE_WINDOWS'] must be a list of pairs of moments, not {windows!r}"]
+    found = []
+    for window in windows:
+        try:
+            start, until = (datetime.fromisoformat(text) for text in window)
+            good = start.utcoffset() is not None and until.utcoffset() is not None and start < until
+        except (TypeError, ValueError):
+            good = False
+        if not good:
+            found.append(
+                f"{NAME}['FREEZE_WINDOWS']: {window!r} is no pair of ISO 8601 moments with offset, the earlier one first"
+            )
     return found
 
 
@@ -93,3 +147,8 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
 
 
 setting_changed.connect(_forget, dispatch_uid="rollout.conf")
+
+
+def current_ladder() -> ladder.Ladder:
+    """The ladder of this environment."""
+    return ladder.ladder(settings().ENVIRONMENT, settings().LADDERS)

@@ -3,6 +3,7 @@
 Precedence: ASSIGNMENT_PIPELINE_KILL (needs no database) > the switch's row > the environment variable > off.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -91,21 +92,30 @@ def is_killed() -> bool:
 def read() -> Flags:
     """The flags as they are this moment: one query that goes past waffle's cache, none at all when killed."""
     if is_killed():
-        raw = conf.settings().ENVIRONMENT_VARIABLES[conf.KILL_VARIABLE]
-        off = {"value": False, "source": Source.KILL, "raw": raw}
-        return Flags(
-            v3=FlagValue(switch=V3_SWITCH, variable=conf.V3_VARIABLE, **off),  # type: ignore[arg-type]
-            shadow=FlagValue(switch=SHADOW_SWITCH, variable=conf.SHADOW_VARIABLE, **off),  # type: ignore[arg-type]
-            killed=True,
-        )
+        return killed()
     rows = get_waffle_switch_model().objects.filter(name__in=[V3_SWITCH, SHADOW_SWITCH])
-    active = dict(rows.values_list("name", "active"))
+    return from_rows(dict(rows.values_list("name", "active")))
+
+
+def killed() -> Flags:
+    """The flags while the kill variable is set."""
+    raw = conf.settings().ENVIRONMENT_VARIABLES.get(conf.KILL_VARIABLE, "")
+    off = {"value": False, "source": Source.KILL, "raw": raw}
+    return Flags(
+        v3=FlagValue(switch=V3_SWITCH, variable=conf.V3_VARIABLE, **off),  # type: ignore[arg-type]
+        shadow=FlagValue(switch=SHADOW_SWITCH, variable=conf.SHADOW_VARIABLE, **off),  # type: ignore[arg-type]
+        killed=True,
+    )
+
+
+def from_rows(active: Mapping[str, bool]) -> Flags:
+    """The flags, given the switches' rows by name; the variables fill in for rows that are not there."""
     return Flags(
         v3=_value(V3_SWITCH, conf.V3_VARIABLE, active), shadow=_value(SHADOW_SWITCH, conf.SHADOW_VARIABLE, active)
     )
 
 
-def _value(switch: str, variable: str, active: dict[str, bool]) -> FlagValue:
+def _value(switch: str, variable: str, active: Mapping[str, bool]) -> FlagValue:
     if switch in active:
         return FlagValue(
             switch=switch, variable=variable, value=active[switch], source=Source.SWITCH, raw=str(active[switch])

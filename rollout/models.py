@@ -1,4 +1,4 @@
-"""What shadow mode keeps: the floors and snapshots that were decided on, both decisions, and the verdict."""
+"""What the rollout keeps: where it stands and how it came there, and what shadow mode saw and compared."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -34,6 +34,11 @@ class Comparison(models.Model):
     booking_ref = models.TextField()
     restaurant_ref = models.TextField()
     floor = models.ForeignKey(FloorRecord, on_delete=models.PROTECT, related_name="+")
+    party = models.IntegerField(default=0, help_text=_("Covers."))
+    starts_at = models.DateTimeField(null=True)
+    service_date = models.DateField(null=True, help_text=_("The local date on which the booking starts."))
+    peak = models.BooleanField(default=False, help_text=_("Half of the tables or more were taken at its start."))
+    joined = models.BooleanField(default=False, help_text=_("One of the planners chose joined tables."))
     snapshot = models.JSONField()
     snapshot_hash = models.TextField()
     control = models.JSONField()
@@ -54,7 +59,158 @@ class Comparison(models.Model):
             models.Index(fields=["id"], condition=models.Q(verdict=""), name="comparison_waiting"),
             models.Index(fields=["verdict", "recorded_at"], name="comparison_verdict"),
             models.Index(fields=["booking_ref"], name="comparison_booking"),
+            models.Index(fields=["recorded_at"], name="comparison_recorded"),
         ]
 
     def __str__(self) -> str:
         return f"{self.booking_ref}: {self.verdict or 'waiting'}"
+
+
+class ComparisonTally(models.Model):
+    """What remains of a restaurant's comparisons of one day once they are pruned. Milliseconds of planning alone."""
+
+    day = models.DateField(help_text=_("The day of recording, UTC."))
+    restaurant_ref = models.TextField()
+    verdict = models.TextField(choices=[(each.value, each.value) for each in Verdict])
+    comparisons = models.IntegerField()
+    candidate_ms_sum = models.FloatField(default=0)
+    candidate_ms_max = models.FloatField(default=0)
+
+    class Meta:
+        ordering = ["-day", "restaurant_ref", "verdict"]
+        verbose_name = _("comparison tally")
+        verbose_name_plural = _("comparison tallies")
+        constraints = [
+            models.UniqueConstraint(fields=["day", "restaurant_ref", "verdict"], name="comparisontally_one_a_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.restaurant_ref} {self.verdict}: {self.comparisons}"
+
+
+class Position(models.Model):
+    """Where an environment stands on its ladder. Only ``rollout.steering`` writes it, each time with a ``Change``.
+
+    ``percent`` is the share of restaurants that V3 may decide for, kept here so that routing needs no more than this row.
+    """
+
+    environment = models.TextField(primary_key=True)
+    stage = models.TextField()
+    percent = models.IntegerField()
+    since = models.DateTimeField()
+    held = models.BooleanField(default=False, help_text=_("Nobody may promote until it is released."))
+    cool_down_until = models.DateTimeField(null=True, blank=True, help_text=_("No promotion before, after a breach."))
+
+    class Meta:
+        verbose_name = _("position")
+        verbose_name_plural = _("positions")
+        permissions = [
+            ("promote", _("Can promote the rollout to the next stage")),
+            ("roll_back", _("Can roll the rollout back")),
+            ("hold", _("Can hold the rollout, and release it")),
+            ("pin", _("Can pin a restaurant to a planner")),
+            ("explain", _("Can explain a known difference between the planners")),
+            ("override_gates", _("Can promote although gates do not pass")),
+            ("toggle", _("Can toggle the rollout's switches")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.environment}: {self.stage}"
+
+
+class Pin(models.Model):
+    """A restaurant that goes to one planner whatever the percentage says. The flags and the kill variable still rule."""
+
+    class PlannerChoice(models.TextChoices):
+        V3 = "v3", _("V3")
+        LEGACY = "legacy", _("old planner")
+
+    restaurant_ref = models.TextField(primary_key=True)
+    planner = models.TextField(choices=PlannerChoice.choices)
+    actor = models.TextField()
+    reason = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["restaurant_ref"]
+        verbose_name = _("pin")
+        verbose_name_plural = _("pins")
+
+    def __str__(self) -> str:
+        return f"{self.restaurant_ref}: {self.planner}"
+
+
+class Explanation(models.Model):
+    """A known difference between the planners that somebody answers for, until ``expires_at``.
+
+    It covers comparisons of its verdict, of one restaurant or of all (empty), and of one reason for which the planner that
+    refuses does so, or of any (empty). Once expired it blocks promotion until it is renewed or withdrawn.
+    """
+
+    verdict = models.TextField(choices=[(each.value, each.value) for each in Verdict])
+    restaurant_ref = models.TextField(blank=True, default="")
+    refusal = models.TextField(blank=True, default="", help_text=_("The reason code of the refusal."))
+    owner = models.TextField(help_text=_("Who answers for it: a team or a user id."))
+    reason = models.TextField()
+    expires_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["expires_at"]
+        verbose_name = _("explanation")
+        verbose_name_plural = _("explanations")
+
+    def __str__(self) -> str:
+        return f"{self.verdict} until {self.expires_at:%Y-%m-%d}: {self.reason}"
+
+
+class Change(models.Model):
+    """One change of the rollout, for ever: who, what, why, and what was known then. A database trigger guards it."""
+
+    class Kind(models.TextChoices):
+        STAGE = "stage", _("stage")
+        SWITCH = "switch", _("switch")
+        HOLD = "hold", _("hold")
+        PIN = "pin", _("pin")
+        EXPLANATION = "explanation", _("explanation")
+
+    environment = models.TextField()
+    kind = models.TextField(choices=Kind.choices)
+    subject = models.TextField(help_text=_("The stage, switch, restaurant or explanation."))
+    before = models.TextField(blank=True, default="")
+    after = models.TextField(blank=True, default="")
+    actor = models.TextField(help_text=_("'user:<id>', 'command:<login>', 'guard', or 'unknown'."))
+    reason = models.TextField(blank=True, default="")
+    overridden = models.BooleanField(default=False, help_text=_("Promoted although gates did not pass."))
+    evidence = models.JSONField(default=dict, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("change")
+        verbose_name_plural = _("changes")
+        indexes = [models.Index(fields=["kind", "at"], name="change_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}: {self.before} -> {self.after}"
+
+
+class GuardRun(models.Model):
+    """One look of the guard at what V3 does: what it measured, and what it found wrong."""
+
+    environment = models.TextField()
+    stage = models.TextField()
+    measured = models.JSONField(default=dict)
+    breaches = models.JSONField(default=list)
+    rolled_back_to = models.TextField(blank=True, default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("guard run")
+        verbose_name_plural = _("guard runs")
+        indexes = [models.Index(fields=["at"], name="guardrun_at")]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.stage}: {len(self.breaches)} breaches"

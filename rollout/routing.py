@@ -5,24 +5,27 @@ from collections.abc import Mapping, Sequence
 from assignments import conf as assignments_conf
 from assignments.models import Assignment
 from assignments.planners import NOBODY, V3, Planner
-from rollout import conf, flags, shadow
+from rollout import conf, shadow, share
 from rollout.flags import Mode
 
 
 class RolloutRouter:
     """The router of a project that moves from the old planner to V3.
 
-    Legacy and shadow: the old planner decides everything; what V3 had claimed and not finished is handed back to it.
-    Active: V3 decides, but bookings that the old planner has claimed stay with it until they are done.
-    Without an old planner, V3 decides when active and nobody otherwise.
+    Where V3 decides for the restaurant, bookings that the old planner has claimed stay with it until they are done.
+    Where it does not (legacy, shadow, a restaurant outside of the stage's share or pinned), the old planner decides
+    everything; what V3 had claimed and not finished is handed back to it.
+    Without an old planner, V3 decides for every restaurant when active, and nobody otherwise.
     """
 
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
-        """The planner of each booking, by ref. One query: the flags' rows."""
-        mode = flags.read().mode
+        """The planner of each booking, by ref. One query: the rows of flags, stage and pin."""
+        restaurant_ref = assignments[0].restaurant_ref if assignments else ""
+        standing = share.read(restaurant_ref)
+        mode = standing.flags.mode
         shadow.is_on.set(mode is Mode.SHADOW)
         legacy = self._legacy_key()
-        if mode is Mode.ACTIVE:
+        if standing.v3_decides(restaurant_ref) or (mode is Mode.ACTIVE and not legacy):
             return {
                 assignment.booking_ref: legacy if legacy and assignment.planner == legacy else V3
                 for assignment in assignments

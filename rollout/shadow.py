@@ -9,10 +9,12 @@ import logging
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 
 from assignments.background import BackgroundWriter
+from assignments.intake import local_date
 from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
@@ -90,16 +92,42 @@ def _store(batch: Sequence[Kept]) -> None:
             [
                 Comparison(
                     booking_ref=kept.snapshot.request.booking_ref,
-                    restaurant_ref=kept.snapshot.floor.restaurant_ref,
-                    floor_id=kept.snapshot.floor.version,
-                    snapshot=freeze(kept.snapshot),
-                    snapshot_hash=kept.control.snapshot_hash,
-                    control=freeze_decision(kept.control),
+                    **about(kept.snapshot, kept.control),
                     control_ms=kept.decision_ms,
                 )
                 for kept in batch
             ]
         )
+
+
+def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
+    """The columns of a comparison that say what was decided on, and how."""
+    floor, request = snapshot.floor, snapshot.request
+    return {
+        "restaurant_ref": floor.restaurant_ref,
+        "floor_id": floor.version,
+        "party": request.party,
+        "starts_at": request.starts_at,
+        "service_date": local_date(request.starts_at, floor),
+        "peak": is_peak(snapshot),
+        "joined": is_joined(control),
+        "snapshot": freeze(snapshot),
+        "snapshot_hash": control.snapshot_hash,
+        "control": freeze_decision(control),
+    }
+
+
+def is_peak(snapshot: Snapshot) -> bool:
+    """Whether half of the tables or more were taken when the booking would start."""
+    start = snapshot.request.starts_at
+    taken = {each.table_ref for each in snapshot.occupied if each.blocked_from <= start < each.blocked_until}
+    tables = {table.ref for table in snapshot.floor.tables if table.active}
+    return bool(tables) and 2 * len(taken & tables) >= len(tables)
+
+
+def is_joined(decision: Decision) -> bool:
+    """Whether it joins tables."""
+    return decision.best is not None and len(decision.best.table_refs) > 1
 
 
 _writer = BackgroundWriter("rollout-shadow", _write, size=lambda: BUFFER_SIZE)
