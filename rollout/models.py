@@ -28,9 +28,14 @@ class Comparison(models.Model):
 
     Kept with the snapshot, so that any planner can be asked again. ``verdict`` is empty until V3 has been asked
     (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the old planner,
-    asked twice, gave the same tables.
+    asked twice, gave the same tables. ``origin``: decided for a guest in shadow mode, or replayed by a backtest.
     """
 
+    class Origin(models.TextChoices):
+        SHADOW = "shadow", _("shadow")
+        BACKTEST = "backtest", _("backtest")
+
+    origin = models.TextField(choices=Origin.choices, default=Origin.SHADOW)
     booking_ref = models.TextField()
     restaurant_ref = models.TextField()
     floor = models.ForeignKey(FloorRecord, on_delete=models.PROTECT, related_name="+")
@@ -71,6 +76,7 @@ class ComparisonTally(models.Model):
 
     day = models.DateField(help_text=_("The day of recording, UTC."))
     restaurant_ref = models.TextField()
+    origin = models.TextField(choices=Comparison.Origin.choices, default=Comparison.Origin.SHADOW)
     verdict = models.TextField(choices=[(each.value, each.value) for each in Verdict])
     comparisons = models.IntegerField()
     candidate_ms_sum = models.FloatField(default=0)
@@ -81,7 +87,9 @@ class ComparisonTally(models.Model):
         verbose_name = _("comparison tally")
         verbose_name_plural = _("comparison tallies")
         constraints = [
-            models.UniqueConstraint(fields=["day", "restaurant_ref", "verdict"], name="comparisontally_one_a_day"),
+            models.UniqueConstraint(
+                fields=["day", "restaurant_ref", "origin", "verdict"], name="comparisontally_one_a_day"
+            ),
         ]
 
     def __str__(self) -> str:

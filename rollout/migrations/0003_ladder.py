@@ -49,6 +49,10 @@ class Migration(migrations.Migration):
                 ("day", models.DateField(help_text="The day of recording, UTC.")),
                 ("restaurant_ref", models.TextField()),
                 (
+                    "origin",
+                    models.TextField(choices=[("shadow", "shadow"), ("backtest", "backtest")], default="shadow"),
+                ),
+                (
                     "verdict",
                     models.TextField(
                         choices=[
@@ -174,6 +178,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="comparison",
+            name="origin",
+            field=models.TextField(choices=[("shadow", "shadow"), ("backtest", "backtest")], default="shadow"),
+        ),
+        migrations.AddField(
+            model_name="comparison",
             name="party",
             field=models.IntegerField(default=0, help_text="Covers."),
         ),
@@ -203,7 +212,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="comparisontally",
             constraint=models.UniqueConstraint(
-                fields=("day", "restaurant_ref", "verdict"), name="comparisontally_one_a_day"
+                fields=("day", "restaurant_ref", "origin", "verdict"), name="comparisontally_one_a_day"
             ),
         ),
         migrations.AddIndex(
