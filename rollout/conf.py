@@ -152,3 +152,8 @@ setting_changed.connect(_forget, dispatch_uid="rollout.conf")
 def current_ladder() -> ladder.Ladder:
     """The ladder of this environment."""
     return ladder.ladder(settings().ENVIRONMENT, settings().LADDERS)
+
+
+def guard_rails() -> Mapping[str, float]:
+    """The guardrails, those that the settings do not name at their defaults."""
+    return {**guardrails.DEFAULT, **settings().GUARD}

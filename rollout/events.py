@@ -21,7 +21,30 @@ register(
         type="rollout.switch_changed",
         severity="warning",
         fields=("detail", "actor", "reason"),
-        meaning="Somebody changed a switch from the command line.",
+        meaning="Somebody changed a switch by hand.",
+        action="'rollout status' tells whether it still is what the stage asks for.",
+    ),
+    EventType(
+        source=SOURCE,
+        type="rollout.stage_changed",
+        severity="warning",
+        fields=("from_state", "to_state", "actor", "reason", "detail"),
+        meaning="The environment went to another stage of its ladder; detail names what was overridden, if anything.",
+    ),
+    EventType(
+        source=SOURCE,
+        type="rollout.steered",
+        severity="info",
+        fields=("detail", "actor", "reason"),
+        meaning="The rollout was held or released, a restaurant pinned or unpinned, a difference explained or withdrawn.",
+    ),
+    EventType(
+        source=SOURCE,
+        type="rollout.guard_breached",
+        severity="error",
+        fields=("from_state", "to_state", "detail"),
+        meaning="The guard found a guardrail breached, and rolled back unless both stages are the same.",
+        action="'rollout history' has what was measured. Nobody may promote until the cool-down is over.",
     ),
 )
 

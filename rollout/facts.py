@@ -24,8 +24,8 @@ class Comparisons:
     """What shadow mode and replays compared in the window.
 
     ``unexplained`` counts, by verdict, those that no valid explanation covers. ``expected`` is how many decisions of the
-    old planner should have been compared since the stage began, ``compared_live`` how many were. ``asked_twice`` and
-    ``repeated``: the old planner against itself. ``seated``: how many the old planner seated.
+    old planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many wait
+    for it. ``asked_twice`` and ``repeated``: the old planner against itself.
     """
 
     total: int = 0
@@ -36,7 +36,6 @@ class Comparisons:
     compared_live: int = 0
     asked_twice: int = 0
     repeated: int = 0
-    seated: int = 0
     p95: Percentile = Percentile()
     p99: Percentile = Percentile()
 
@@ -45,8 +44,8 @@ class Comparisons:
 class Outcomes:
     """What became of the bookings that one planner decided in the window, by the last attempt at each.
 
-    ``infeasible``: no set of tables could seat them, ever or beside those who sit there. ``attempts`` and ``errors`` count
-    tries.
+    ``infeasible``: no set of tables could seat them, ever or beside those who sit there; they count as neither confirmed nor
+    ``review``. ``attempts`` and ``errors`` count tries.
     """
 
     bookings: int = 0
@@ -68,13 +67,16 @@ class Seatings:
     """V3's seatings of the window, checked against the floor by rules that V3 does not apply to itself.
 
     ``unsafe``: too few seats, another zone, not joinable, or kept for a shorter time than guests sit and tables are cleared.
-    ``avoidable_joins``: joined tables where a free single table would have fitted as well.
+    ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
+    free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given.
     """
 
     checked: int = 0
     unsafe: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     avoidable_joins: int = 0
+    oversized: int = 0
+    untold: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,4 +107,6 @@ class Facts:
         return (self.now - self.stage_since).total_seconds() / 3600
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Everything, ready for JSON; moments in ISO 8601."""
+        moments = {name: getattr(self, name).isoformat() for name in ("now", "stage_since", "since")}
+        return {**asdict(self), **moments}

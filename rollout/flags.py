@@ -74,6 +74,10 @@ def as_boolean(text: str) -> bool | None:
     return False if cleaned in FALSE_TEXTS else None
 
 
+def as_text(value: bool) -> str:
+    return "on" if value else "off"
+
+
 def wrong_variables() -> list[str]:
     """A sentence for each environment variable whose text means neither true nor false."""
     return [

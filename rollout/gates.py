@@ -95,7 +95,8 @@ def _soak(facts: Facts, hours: float) -> GateResult:
 
 
 def _integrity(facts: Facts, threshold: float) -> GateResult:
-    found = facts.overlaps + facts.lost
+    untold = facts.seatings.untold
+    found = facts.overlaps + facts.lost + untold
     return _result(
         "integrity",
         facts,
@@ -104,7 +105,10 @@ def _integrity(facts: Facts, threshold: float) -> GateResult:
         sample=1,
         passes=found == 0,
         fails=found > 0,
-        detail=f"{facts.overlaps} overlapping seatings, {facts.lost} lost bookings",
+        detail=(
+            f"{facts.overlaps} overlapping seatings, {facts.lost} lost bookings, "
+            f"{untold} with tables of which the host knows nothing (manage.py reconcile_assignments)"
+        ),
     )
 
 

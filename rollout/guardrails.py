@@ -18,6 +18,8 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "errors": 0.02,
         "review": 0.05,
         "avoidable_joins": 0.1,
+        "oversized": 0.3,
+        "untold": 0.02,
         "less_seated": 0.1,
         "decision_p95_ms": 100,
     }
@@ -27,7 +29,7 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Breach:
-    """A rail that was breached. ``grave``: tables or bookings are at stake, so that everything of V3 goes off."""
+    """A rail that was breached. ``grave``: tables or bookings are at stake, so that one case is enough."""
 
     rail: str
     value: float
@@ -67,6 +69,8 @@ def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
             facts.seatings.checked,
             "seatings join tables without need",
         ),
+        ("oversized", facts.seatings.oversized, facts.seatings.checked, "seatings keep a larger table than was needed"),
+        ("untold", facts.seatings.untold, facts.seatings.checked, "bookings have tables, and the host still waits"),
     ):
         lower, _upper = share_bounds(count, sample)
         if sample and lower > rails[rail]:

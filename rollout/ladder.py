@@ -6,6 +6,11 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
+
+class UnknownStageError(LookupError):
+    """The ladder has no such stage."""
+
+
 NO_GATES: Mapping[str, float] = MappingProxyType({})
 
 
@@ -92,12 +97,12 @@ class Ladder:
     stages: tuple[Stage, ...]
 
     def stage(self, key: str) -> Stage:
-        """Raises LookupError that names the stages there are."""
+        """Raises UnknownStageError, which names the stages there are."""
         for stage in self.stages:
             if stage.key == key:
                 return stage
         known = ", ".join(stage.key for stage in self.stages)
-        raise LookupError(f"The ladder of {self.environment} has no stage {key!r}; it has {known}.")
+        raise UnknownStageError(f"The ladder of {self.environment} has no stage {key!r}; it has {known}.")
 
     def above(self, key: str) -> Stage | None:
         """The next stage, None at the top."""

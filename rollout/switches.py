@@ -1,11 +1,15 @@
-"""Changing a switch: never into a contradiction, and never without a trace."""
+"""Changing switches: never into a contradiction, and never without a trace."""
+
+from collections.abc import Mapping
 
 from django.db import transaction
+from django.utils import timezone
 from waffle import get_waffle_switch_model
 
 from assignments import events
-from rollout import flags
+from rollout import changes, flags
 from rollout.events import SOURCE
+from rollout.models import Change
 
 SWITCHES = {"v3": flags.V3_SWITCH, "shadow": flags.SHADOW_SWITCH}
 
@@ -27,27 +31,44 @@ def contradiction(name: str, active: bool) -> str:
 
 
 def set_switch(name: str, *, active: bool, actor: str, reason: str) -> flags.Flags:
-    """Set a switch's row, which is there from then on, and give the flags as they are now.
+    """Set one switch's row by hand, which is there from then on, and give the flags as they are now.
 
-    Raises ContradictionError, and ValueError without a reason.
+    The stage stays what it is: ``rollout status`` shows the difference, and the gate ``flags`` blocks promotion. Raises
+    ContradictionError, UnusableError without a reason, BusyError.
     """
-    if not reason.strip():
-        raise ValueError("A reason is required: it is what the next person will look for.")
-    with transaction.atomic():
+    with changes.changing(reason=reason):
         problem = contradiction(name, active)
         if problem:
             raise ContradictionError(problem)
-        switch, _created = get_waffle_switch_model().objects.select_for_update().get_or_create(name=name)
-        switch.active = active
-        switch.note = reason
-        switch.save()
+        before = get_waffle_switch_model().objects.filter(name=name).values_list("active", flat=True).first()
+        write({name: active}, note=reason)
+        changes.record(
+            kind=Change.Kind.SWITCH,
+            subject=name,
+            before="" if before is None else flags.as_text(before),
+            after=flags.as_text(active),
+            actor=actor,
+            reason=reason,
+        )
         events.emit(
             events.event(
                 SOURCE,
                 "rollout.switch_changed",
-                detail=f"{name} {'on' if active else 'off'}",
+                detail=f"{name} {flags.as_text(active)}",
                 actor=actor,
                 reason=reason[:200],
             )
         )
         return flags.read()
+
+
+def write(values: Mapping[str, bool], *, note: str) -> None:
+    """Set these switches' rows, in the transaction of ``changes.changing``: whoever reads sees all of them, or none.
+
+    Waffle's own ``save`` is passed by: what it does after the commit fails while the cache is down, and a rollback must not.
+    """
+    model = get_waffle_switch_model()
+    for name, active in values.items():
+        if not model.objects.filter(name=name).update(active=active, note=note, modified=timezone.now()):
+            model.objects.bulk_create([model(name=name, active=active, note=note)])
+        transaction.on_commit(model(name=name).flush, robust=True)

@@ -9,6 +9,9 @@ from django.core.management.base import OutputWrapper
 from django.core.management.color import Style
 from django.core.serializers.json import DjangoJSONEncoder
 
+from assignments import events
+from rollout.models import Position
+
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
 EXIT_BREACH = 3
@@ -36,10 +39,38 @@ class Action:
         """One JSON object on one line; moments in ISO 8601."""
         self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder))
 
+    def print_position(self, position: Position, options: dict[str, Any]) -> None:
+        """Where the rollout stands, after a change; events are stored by then."""
+        events.flush()
+        if options["json"]:
+            self.print_json(position_as_dict(position))
+            return
+        held = ", held" if position.held else ""
+        self.stdout.write(
+            f"{position.environment} is at {position.stage} since {position.since:%Y-%m-%d %H:%M} UTC: "
+            f"V3 decides for {position.percent} % of restaurants{held}."
+        )
+
 
 def actor() -> str:
     """Who runs this command, for the record: ``command:<login>``."""
     return f"command:{getpass.getuser()}"
+
+
+def add_reason(parser: ArgumentParser) -> None:
+    """``--reason``, for whatever changes something."""
+    parser.add_argument("--reason", required=True, help="Why; kept for ever with who and when.")
+
+
+def position_as_dict(position: Position) -> dict[str, Any]:
+    return {
+        "environment": position.environment,
+        "stage": position.stage,
+        "percent": position.percent,
+        "since": position.since,
+        "held": position.held,
+        "cool_down_until": position.cool_down_until,
+    }
 
 
 def positive(text: str) -> int:

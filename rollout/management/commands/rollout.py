@@ -7,12 +7,43 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError
 
-from rollout.actions import base, compare, status, switch
+from assignments import transactions
+from rollout import changes, ladder, steering
+from rollout.actions import (
+    base,
+    begin,
+    check,
+    compare,
+    explain,
+    guard,
+    history,
+    hold,
+    pin,
+    plan,
+    promote,
+    prune,
+    release,
+    rollback,
+    status,
+    switch,
+)
 
 ACTIONS: dict[str, type[base.Action]] = {
     "status": status.Action,
+    "begin": begin.Action,
+    "plan": plan.Action,
+    "check": check.Action,
+    "promote": promote.Action,
+    "rollback": rollback.Action,
+    "hold": hold.Action,
+    "release": release.Action,
+    "pin": pin.Action,
+    "explain": explain.Action,
     "set": switch.Action,
     "compare": compare.Action,
+    "guard": guard.Action,
+    "history": history.Action,
+    "prune": prune.Action,
 }
 
 
@@ -34,7 +65,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             ACTIONS[options["action"]](self.stdout, self.stderr, self.style).run(options)
-        except ImproperlyConfigured as error:
+        except (steering.RefusedError, changes.BusyError) as error:
+            raise CommandError(str(error), returncode=base.EXIT_REFUSED) from error
+        except (ImproperlyConfigured, ladder.UnknownStageError, changes.UnusableError) as error:
             raise CommandError(str(error), returncode=base.EXIT_USAGE) from error
         except (OperationalError, InterfaceError) as error:
+            if transactions.sqlstate(error) == transactions.QUERY_CANCELED:
+                raise CommandError(
+                    f"The database took too long to answer: {error}", returncode=base.EXIT_DATABASE_AWAY
+                ) from error
             raise CommandError(f"The database is away: {error}", returncode=base.EXIT_DATABASE_AWAY) from error

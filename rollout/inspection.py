@@ -1,0 +1,175 @@
+"""Judging V3's seatings and refusals by rules of its own. Pure, and written apart from V3's planning on purpose.
+
+Whoever shares V3's code shares V3's mistakes: nothing here calls ``assignments.planning``, which gives the values only.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from assignments.planning.floor import Floor, ServicePeriod, Table
+from assignments.planning.snapshot import PlanningRules
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Party:
+    """Who is to be seated. ``ends_at`` and ``zone_ref`` where the host knows them."""
+
+    covers: int
+    starts_at: datetime
+    ends_at: datetime | None = None
+    zone_ref: str | None = None
+
+
+def flaws(
+    floor: Floor, party: Party, table_refs: Collection[str], blocked_from: datetime, blocked_until: datetime
+) -> list[str]:
+    """What is wrong with a seating, as codes: each of them would be noticed by guests or staff. Empty: nothing."""
+    tables = {table.ref: table for table in floor.tables}
+    if not table_refs or not set(table_refs) <= tables.keys():
+        return ["unknown_table"]
+    chosen = [tables[ref] for ref in table_refs]
+    found = []
+    if _seats(floor, chosen) < party.covers:
+        found.append("too_few_seats")
+    if party.zone_ref is not None and any(table.zone_ref != party.zone_ref for table in chosen):
+        found.append("wrong_zone")
+    if len({table.zone_ref for table in chosen}) > 1:
+        found.append("zones_differ")
+    elif not _may_be_joined(floor, frozenset(table_refs)):
+        found.append("not_adjacent")
+    needed = window(floor, party)
+    if needed is None:
+        found.append("outside_service")
+    elif blocked_from > needed[0] or blocked_until < needed[1]:
+        found.append("kept_too_short")
+    return found
+
+
+def has_better_table(
+    floor: Floor, party: Party, table_refs: Collection[str], taken: Collection[str], rules: PlanningRules
+) -> bool:
+    """Whether a single table that was free would have done better: fewer spare seats, or as few and no join.
+
+    ``taken``: the tables that others had then, at any time of the window.
+    """
+    tables = {table.ref: table for table in floor.tables}
+    spare = _seats(floor, [tables[ref] for ref in table_refs]) - party.covers
+    free = [table for table in floor.tables if table.ref not in taken and table.ref not in table_refs]
+    # A table of the join itself was free as well: it would have done alone.
+    free += [tables[ref] for ref in table_refs if len(table_refs) > 1]
+    limit = spare if len(table_refs) > 1 else spare - 1
+    return any(_fits_alone(table, party, rules) and table.seats - party.covers <= limit for table in free)
+
+
+def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collection[str], rules: PlanningRules) -> bool:
+    """Whether some set of free tables could have seated the party: then refusing it was wrong."""
+    if not 1 <= party.covers <= rules.max_party or party.starts_at < decided_at:
+        return False
+    if party.starts_at - decided_at < timedelta(minutes=rules.min_lead_minutes) or window(floor, party) is None:
+        return False
+    free = {
+        table.ref: table
+        for table in floor.tables
+        if table.active and table.ref not in taken and party.zone_ref in {None, table.zone_ref}
+    }
+    if any(_fits_alone(table, party, rules) for table in free.values()):
+        return True
+    for join in floor.joins:
+        largest = join.seats if join.max_party is None else min(join.max_party, join.seats)
+        if (
+            join.table_refs <= free.keys()
+            and len(join.table_refs) <= rules.max_tables
+            and len({free[ref].zone_ref for ref in join.table_refs}) == 1
+            and join.min_party <= party.covers <= largest
+            and join.seats - party.covers <= rules.max_spare_seats
+        ):
+            return True
+    listed = {join.table_refs for join in floor.joins}
+    return any(
+        0 <= sum(free[ref].seats for ref in refs) - party.covers <= rules.max_spare_seats
+        for refs in _groups(floor, free, rules.max_tables)
+        if refs not in listed
+    )
+
+
+def window(floor: Floor, party: Party) -> tuple[datetime, datetime] | None:
+    """From when until when the party's tables have to be kept, buffers included; None when nothing is served then."""
+    start = party.starts_at.astimezone(UTC)
+    on_now, coming, over = [], [], []
+    tolerance = timedelta(minutes=floor.outside_service_minutes)
+    for period, opens, closes in _services_around(floor, start):
+        if opens <= start < closes:
+            on_now.append((opens, closes, period))
+        elif start < opens <= start + tolerance:
+            coming.append((opens, closes, period))
+        elif start - tolerance <= closes <= start:
+            over.append((closes, closes, period))
+    if on_now:
+        _opens, closes, period = max(on_now, key=lambda each: each[0])
+    elif coming:
+        _opens, closes, period = min(coming, key=lambda each: each[0])
+    elif over:
+        _opens, closes, period = max(over, key=lambda each: each[0])
+    else:
+        return None
+    minutes = next((turn.minutes for turn in period.turn_times if party.covers <= turn.max_party), None)
+    end = party.ends_at or start + timedelta(minutes=minutes or period.turn_times[-1].minutes)
+    if end <= start or (end > closes and not period.allow_overrun):
+        return None
+    return (
+        start - timedelta(minutes=period.buffer_before_minutes),
+        end + timedelta(minutes=period.buffer_after_minutes),
+    )
+
+
+def _services_around(floor: Floor, start: datetime) -> Iterator[tuple[ServicePeriod, datetime, datetime]]:
+    today = start.astimezone(floor.zone).date()
+    for day in (today - timedelta(days=1), today, today + timedelta(days=1)):
+        for period in floor.services:
+            if day.weekday() in period.weekdays:
+                last_day = day if period.ends > period.starts else day + timedelta(days=1)
+                opens = datetime.combine(day, period.starts, tzinfo=floor.zone)
+                closes = datetime.combine(last_day, period.ends, tzinfo=floor.zone)
+                yield period, opens.astimezone(UTC), closes.astimezone(UTC)
+
+
+def _seats(floor: Floor, tables: Collection[Table]) -> int:
+    refs = frozenset(table.ref for table in tables)
+    listed = [join.seats for join in floor.joins if join.table_refs == refs]
+    return listed[0] if listed else sum(table.seats for table in tables)
+
+
+def _fits_alone(table: Table, party: Party, rules: PlanningRules) -> bool:
+    largest = table.seats if table.max_party is None else min(table.max_party, table.seats)
+    return (
+        table.active
+        and party.zone_ref in {None, table.zone_ref}
+        and table.min_party <= party.covers <= largest
+        and table.seats - party.covers <= rules.max_spare_seats
+    )
+
+
+def _may_be_joined(floor: Floor, refs: frozenset[str]) -> bool:
+    if len(refs) == 1 or any(join.table_refs == refs for join in floor.joins):
+        return True
+    group, rest = {min(refs)}, set(refs) - {min(refs)}
+    while near := {ref for ref in rest if any(frozenset((ref, other)) in floor.adjacent for other in group)}:
+        group |= near
+        rest -= near
+    return not rest
+
+
+def _groups(floor: Floor, free: Collection[str], largest: int) -> Iterator[frozenset[str]]:
+    """The sets of 2 to ``largest`` free tables of one zone that stand next to each other, smallest first."""
+    zones = {table.ref: table.zone_ref for table in floor.tables}
+    beside: dict[str, set[str]] = {}
+    for pair in floor.adjacent:
+        one, other = pair
+        if one in free and other in free and zones[one] == zones[other]:
+            beside.setdefault(one, set()).add(other)
+            beside.setdefault(other, set()).add(one)
+    groups = {frozenset((ref,)) for ref in beside}
+    for _ in range(2, largest + 1):
+        groups = {group | {ref} for group in groups for member in group for ref in beside[member] if ref not in group}
+        yield from groups

@@ -1,0 +1,141 @@
+"""V3 made worse on purpose, in five ways: as candidates for shadow mode, and as planners that really decide.
+
+Each chooses among the sets of tables that are free in a way that V3 must never choose; everything else is V3's own.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from assignments.planning.admission import admit
+from assignments.planning.decision import Decision, Plan
+from assignments.planning.engine import plan, snapshot_hash
+from assignments.planning.floor import Floor
+from assignments.planning.occupancy import Occupancy
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.units import Unit, seatable_units
+from assignments.planning.window import SeatingWindow
+
+Candidate = Callable[[Snapshot], Decision]
+SLOW_MS = 150.0
+
+
+def prefers_joins(snapshot: Snapshot) -> Decision:
+    """Two joined fours before one eight: what the V3 that this one is modelled on did."""
+    return _chosen(snapshot, lambda units: max(units, key=lambda unit: (unit.table_count, -unit.seats)))
+
+
+def at_random(snapshot: Snapshot) -> Decision:
+    """Any tables that are free and large enough."""
+    source = random.Random(snapshot.request.booking_ref)
+    return _chosen(snapshot, source.choice)
+
+
+def ignores_zones(snapshot: Snapshot) -> Decision:
+    """Guests who insist on a zone sit anywhere."""
+    return plan(replace(snapshot, request=replace(snapshot.request, zone_ref=None)))
+
+
+def off_by_one_on_buffers(snapshot: Snapshot) -> Decision:
+    """Tables are free again a minute before they are cleared."""
+    decision = plan(snapshot)
+    if decision.window is None:
+        return decision
+    minute = timedelta(minutes=1)
+    return replace(decision, window=replace(decision.window, blocked_until=decision.window.blocked_until - minute))
+
+
+def slow(snapshot: Snapshot) -> Decision:
+    """Takes SLOW_MS longer by the process's clock, which is all that anybody measures: no machine is too fast for that."""
+    time.perf_counter = clock
+    clock.ahead += SLOW_MS / 1000
+    return plan(snapshot)
+
+
+class _Clock:
+    """The real one, plus what the slow planner has taken."""
+
+    def __init__(self) -> None:
+        self._real = time.perf_counter
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return self._real() + self.ahead
+
+
+clock = _Clock()
+
+
+def _chosen(snapshot: Snapshot, choose: Callable[[Sequence[Unit]], Unit]) -> Decision:
+    request, floor = snapshot.request, snapshot.floor
+    window = admit(floor, request, rules=snapshot.rules, now=snapshot.now)
+    refusal: Refusal | None = window if isinstance(window, Refusal) else None
+    units: list[Unit] = []
+    if isinstance(window, SeatingWindow):
+        free = Occupancy(floor, snapshot.occupied).free(window.blocked_from, window.blocked_until)
+        units = [
+            unit
+            for unit in seatable_units(floor)
+            if unit.mask & free == unit.mask
+            and request.zone_ref in {None, unit.zone_ref}
+            and unit.min_party <= request.party <= unit.max_party
+            and unit.seats - request.party <= snapshot.rules.max_spare_seats
+        ]
+        if not units:
+            refusal = Refusal(reason=Reason.NO_CAPACITY, detail="Everything that fits is taken.")
+    digest = snapshot_hash(snapshot)
+    if refusal is not None:
+        return Decision(booking_ref=request.booking_ref, snapshot_hash=digest, refusal=refusal)
+    assert isinstance(window, SeatingWindow)
+    unit = choose(units)
+    best = Plan(
+        table_refs=unit.table_refs,
+        seats=unit.seats,
+        spare_seats=unit.seats - request.party,
+        score=1.0,
+        breakdown={},
+        strategy="worse",
+        zone_ref=unit.zone_ref,
+    )
+    return Decision(booking_ref=request.booking_ref, snapshot_hash=digest, window=window, plans=(best,))
+
+
+def evening_planner(candidate: Candidate) -> type[Any]:
+    """A stand-in for ``EveningPlanner`` that decides as the candidate does, one booking after the other."""
+
+    class WorseEveningPlanner:
+        def __init__(
+            self,
+            *,
+            floor: Floor,
+            occupied: Sequence[Occupied],
+            rules: PlanningRules,
+            now: datetime,
+            success: Mapping[str, float],
+        ) -> None:
+            self.decisions: dict[str, Decision] = {}
+            self._snapshot = {"floor": floor, "rules": rules, "now": now, "success": success}
+            self._occupied = tuple(occupied)
+
+        def decide(self, request: SeatingRequest) -> Decision:
+            decision = candidate(Snapshot(request=request, occupied=self._occupied, **self._snapshot))  # type: ignore[arg-type]
+            self.decisions[request.booking_ref] = decision
+            if decision.best is not None and decision.window is not None:
+                window = decision.window
+                self._occupied += tuple(
+                    Occupied(
+                        table_ref=ref,
+                        blocked_from=window.blocked_from,
+                        blocked_until=window.blocked_until,
+                        booking_ref=request.booking_ref,
+                    )
+                    for ref in decision.best.table_refs
+                )
+            return decision
+
+    return WorseEveningPlanner
