@@ -14,6 +14,9 @@ from rollout.facts import COVERAGE, Facts, Percentile
 from rollout.ladder import Stage
 from rollout.verdict import Verdict
 
+NEGLIGIBLE = 0.01
+"""The share of all decisions in which V3 may be worse without anybody having to prove that it is better elsewhere."""
+
 
 class Status(StrEnum):
     PASS = "pass"  # noqa: S105  (no password)
@@ -177,21 +180,29 @@ def _counted(gate: str, verdict: Verdict, detail: str, *, explainable: bool) -> 
 
 
 def _parity(facts: Facts, threshold: float) -> GateResult:
-    """V3's share of the decisions in which one planner did better: a sign test, since most decisions are the same."""
+    """V3's share of the decisions in which one planner did better: a sign test, since most decisions are the same.
+
+    It also passes when V3 is surely worse in no more than NEGLIGIBLE of all decisions: of two planners that hardly ever
+    differ, too few differences would be seen to ever prove anything.
+    """
     unexplained = facts.comparisons.unexplained
     gained = unexplained.get(Verdict.BETTER, 0) + unexplained.get(Verdict.ONLY_V3_SEATS, 0)
     lost = unexplained.get(Verdict.WORSE, 0) + unexplained.get(Verdict.ONLY_LEGACY_SEATS, 0)
     lower, upper = share_bounds(gained, gained + lost)
-    same = facts.comparisons.total > 0 and gained + lost == 0
+    _lower, worse = share_bounds(lost, max(lost, facts.comparisons.total))
+    fails = gained + lost > 0 and upper < threshold
     return _result(
         "parity",
         facts,
         value=gained / (gained + lost) if gained + lost else None,
         threshold=threshold,
         sample=gained + lost,
-        passes=same or (gained + lost > 0 and lower >= threshold),
-        fails=gained + lost > 0 and upper < threshold,
-        detail=f"V3 did better {gained} times and worse {lost} times; bounds {lower:.3f} to {upper:.3f}",
+        passes=not fails and (lower >= threshold or worse <= NEGLIGIBLE),
+        fails=fails,
+        detail=(
+            f"V3 did better {gained} times and worse {lost} times; bounds {lower:.3f} to {upper:.3f}; "
+            f"worse in at most {worse:.2%} of all decisions"
+        ),
     )
 
 

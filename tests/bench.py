@@ -15,8 +15,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
 from waffle.models import Switch  # noqa: E402
 
 from assignments import api, conf, dispatch, events  # noqa: E402
@@ -25,7 +26,8 @@ from assignments.planning.evening import EveningPlanner, in_order  # noqa: E402
 from assignments.planning.request import SeatingRequest  # noqa: E402
 from example import demo, evening, models  # noqa: E402
 from example.host import ExampleHost  # noqa: E402
-from rollout import flags, switches  # noqa: E402
+from rollout import comparing, flags, shadow, steering, switches  # noqa: E402
+from rollout.models import Comparison  # noqa: E402
 
 
 def load(name: str, days: int = 30) -> models.Restaurant:
@@ -108,6 +110,32 @@ def shadow_on_and_off() -> None:
     print(f"                      shadow costs a factor of {p50:.2f} at p50, {p95:.2f} at p95")
 
 
+def gates_over(comparisons: int) -> None:
+    """What a promotion measures, over so many comparisons: real ones of an evening, copied."""
+    for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH):
+        switches.set_switch(name, active=False, actor="bench", reason="bench")
+    steering.begin(actor="bench", reason="bench")
+    steering.promote(from_stage="off", override=True, actor="bench", reason="bench")
+    restaurant = load("Gates", days=120)
+    dispatch.take_in(str(restaurant.pk))
+    list(dispatch.run_pass(dispatch.PassLimits(restaurant_ref=str(restaurant.pk))))
+    shadow.flush()
+    list(comparing.compare_waiting())
+    rows = list(Comparison.objects.filter(restaurant_ref=str(restaurant.pk)).values())
+    copies = (
+        Comparison(**{**row, "id": None, "recorded_at": datetime.now(UTC), "snapshot_hash": f"{row['id']}-{number}"})
+        for number in range(comparisons // len(rows) + 1)
+        for row in rows
+    )
+    Comparison.objects.bulk_create(copies, batch_size=1000)
+    started = time.perf_counter()
+    with CaptureQueriesContext(connection) as captured:
+        plan = steering.plan()
+    seconds = time.perf_counter() - started
+    total = plan.facts.comparisons.total
+    print(f"gates                 {total} comparisons measured in {seconds:.2f} s, {len(captured)} queries")
+
+
 def main() -> None:
     demo.use_database_of_its_own()
     planning_alone()
@@ -121,6 +149,8 @@ def main() -> None:
     events.emit_all = emit_all
     print(f"                      events cost a factor of {with_events / without:.2f} at the median")
     shadow_on_and_off()
+    with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
+        gates_over(10_000)
     events.flush(10)
 
 
