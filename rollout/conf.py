@@ -110,8 +110,10 @@ def _number_problems(given: Mapping[str, Any]) -> list[str]:
     for rail, value in rails.items():
         if rail not in guardrails.DEFAULT:
             found.append(f"{NAME}['GUARD'] names {rail!r}; known are {', '.join(guardrails.DEFAULT)}")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            found.append(f"{NAME}['GUARD']['{rail}'] must be a number of 0 or more, not {value!r}")
+            continue
+        minimum = 1 if rail == "window_minutes" else 0
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < minimum:
+            found.append(f"{NAME}['GUARD']['{rail}'] must be a number of {minimum} or more, not {value!r}")
     return found
 
 

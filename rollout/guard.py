@@ -21,7 +21,7 @@ ACTOR = "guard"
 class Look:
     """What one look of the guard found. ``facts`` is None where V3 decides for nobody: then there is nothing to guard.
 
-    ``rolled_back_to`` is empty without a breach, and where the rollback was refused: ``problem`` says why.
+    ``rolled_back_to`` is empty without a breach, and where there was no rollback all the same: ``problem`` says why.
     """
 
     stage: str = ""
@@ -47,8 +47,10 @@ def look() -> Look:
     Of several guards at once, one rolls back; what the others saw is kept too.
     """
     position = steering.current()
-    if position is None or flags.read().mode is not Mode.ACTIVE:
+    if flags.read().mode is not Mode.ACTIVE:
         return Look(stage=position.stage if position else "")
+    if position is None:
+        return Look(problem="V3 decides, and nobody guards it: the ladder has not begun (manage.py rollout begin).")
     rails = conf.guard_rails()
     facts = evidence.measure_live(position, minutes=rails["window_minutes"])
     found = guardrails.breaches(facts, rails)

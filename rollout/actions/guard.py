@@ -20,9 +20,9 @@ class Action(base.Action):
         events.flush()
         if options["json"]:
             self.print_json(look.as_dict())
-        elif look.facts is None:
+        elif look.facts is None and not look.problem:
             self.stdout.write("V3 decides for nobody: there is nothing to guard.")
-        elif not look.breaches:
+        elif look.facts is not None and not look.breaches:
             since = f"since {look.facts.since:%Y-%m-%d %H:%M} UTC"
             self.stdout.write(f"{look.stage}: {look.facts.v3.bookings} bookings of V3 {since}, nothing is breached.")
         for breach in look.breaches:
@@ -32,3 +32,5 @@ class Action(base.Action):
                 f"Rolled back to {look.rolled_back_to}." if look.rolled_back_to else f"Not rolled back: {look.problem}"
             )
             raise CommandError(what, returncode=base.EXIT_BREACH)
+        if look.problem:
+            raise CommandError(look.problem, returncode=base.EXIT_REFUSED)

@@ -89,10 +89,9 @@ class TestComparisons:
             compared(verdict, **same)
         assert measured().comparisons.verdicts == {"same_tables": 1}
 
-    def test_backtests_are_evidence_of_parity_but_shadow_alone_is_complete(self) -> None:
+    def test_backtests_are_evidence_too(self) -> None:
         compared("same_tables", 3, origin="backtest")
-        found = measured().comparisons
-        assert (found.total, found.compared_live, found.expected) == (3, 0, 0)
+        assert measured().comparisons.total == 3
 
     def test_percentiles_come_with_the_order_statistics_that_bound_them(self) -> None:
         for number in range(1, 1001):
@@ -212,6 +211,13 @@ class TestComplete:
         found = measured().comparisons
         assert (found.expected, found.compared_live, found.waiting) == (20, 15, 0)
         assert gates.GATES["complete"](measured(), 0.99).status is gates.Status.FAIL
+
+    def test_a_replay_does_not_stand_in_for_it(self) -> None:
+        self.decide()
+        list(comparing.compare_waiting())
+        Comparison.objects.update(origin="backtest")
+        found = measured().comparisons
+        assert (found.total, found.expected, found.compared_live) == (20, 20, 0)
 
     def test_of_a_sample_only_the_sample_is_expected(self, settings: Any) -> None:
         configure(settings, SHADOW_SAMPLE=0.4)

@@ -168,9 +168,12 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
     assert not GuardRun.objects.exists()
 
 
-def test_before_the_ladder_has_begun_there_is_nothing_to_guard() -> None:
-    switches.set_switch(flags.V3_SWITCH, active=True, **WHO)
+def test_a_v3_that_decides_before_the_ladder_has_begun_is_not_guarded_and_that_is_said() -> None:
     assert guard.look() == guard.Look()
+    switches.set_switch(flags.V3_SWITCH, active=True, **WHO)
+    with pytest.raises(CommandError, match="nobody guards it: the ladder has not begun") as refused:
+        call_command("rollout", "guard")
+    assert refused.value.returncode == 1
 
 
 def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsys: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout import gates, ladder
+from rollout import conf, gates, ladder
 
 
 def problems(stages: Any) -> str:
@@ -67,6 +67,28 @@ def test_an_unknown_stage_is_named_with_those_there_are() -> None:
 )
 def test_a_wrong_ladder_is_named(stages: Any, problem: str) -> None:
     assert problem in problems(stages)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"GUARD": {"luck": 1}}, "names 'luck'; known are window_minutes, errors"),
+        ({"GUARD": {"errors": -1}}, "must be a number of 0 or more, not -1"),
+        ({"GUARD": {"window_minutes": 0}}, "must be a number of 1 or more, not 0"),
+        ({"GUARD": 7}, "must map guardrails to numbers"),
+        ({"EVIDENCE_DAYS": 0}, "must be a number of 1 or more, not 0"),
+        ({"COOL_DOWN_HOURS": "long"}, "must be a number of 0 or more, not 'long'"),
+        ({"FREEZE_DURING_SERVICE": 1}, "must be True or False, not 1"),
+        ({"FREEZE_WINDOWS": [["2030-01-01", "2030-01-02"]]}, "no pair of ISO 8601 moments with offset"),
+        ({"FREEZE_WINDOWS": [["2030-01-02T00:00Z", "2030-01-01T00:00Z"]]}, "the earlier one first"),
+        ({"LADDERS": {"dev": []}}, "must be a list of stages"),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_named(settings: Any, given: dict[str, Any], problem: str) -> None:
+    settings.ROLLOUT = {**settings.ROLLOUT, **given}
+    (found,) = conf.problems()
+    assert problem in found
 
 
 def test_an_unknown_environment_is_named() -> None:

@@ -65,8 +65,8 @@ def test_the_database_is_the_same_with_and_without_shadow_but_for_the_comparison
     call_command("rollout", "compare")
     with_shadow = contents()
     assert Comparison.objects.count() == 20
-    _start_over()
     switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="test", reason="test")
+    _start_over()
     run()
     without_shadow = contents()
     assert without_shadow.keys() == with_shadow.keys()
