@@ -132,6 +132,7 @@ def _flags(facts: Facts, threshold: float) -> GateResult:
 def _seatings(facts: Facts, threshold: float) -> GateResult:
     seatings = facts.seatings
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
+    broken = f"{seatings.unsafe} of {seatings.checked} seatings break a rule of the floor"
     return _result(
         "seatings",
         facts,
@@ -140,7 +141,7 @@ def _seatings(facts: Facts, threshold: float) -> GateResult:
         sample=seatings.checked,
         passes=seatings.checked > 0 and seatings.unsafe <= threshold,
         fails=seatings.unsafe > threshold,
-        detail=f"seatings that break a rule of the floor{': ' + reasons if reasons else ''}",
+        detail=f"{broken}{': ' + reasons if reasons else ''}",
         live=True,
     )
 
