@@ -16,6 +16,7 @@ UNDEFINED_TABLE = "42P01"
 HOST_METHODS = (
     "bookings",
     "unassigned",
+    "history",
     "floor",
     "floor_fingerprint",
     "on_confirmed",

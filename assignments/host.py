@@ -88,6 +88,16 @@ class Host(Protocol):
         the booking ref ``after``."""
         ...
 
+    def history(
+        self, *, start: datetime, until: datetime, after: str | None, limit: int, restaurant_ref: str | None = None
+    ) -> Sequence[HostBooking]:
+        """At most ``limit`` bookings that start in ``[start, until)``, in a stable order, those behind the ref ``after``.
+
+        Everybody who wanted a table then: who waits, who is confirmed, who came, who did not show up. Cancelled bookings are
+        left out. For replaying past evenings (``manage.py rollout backtest``).
+        """
+        ...
+
     def floor(self, restaurant_ref: str) -> Floor:
         """The restaurant's floor. Raises InvalidFloorError, or LookupError for an unknown restaurant."""
         ...

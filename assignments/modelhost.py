@@ -13,7 +13,7 @@ What the host's tables do not say (zones, adjacency, joins, services, turn times
 edited in its admin.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from functools import cached_property, reduce
@@ -148,15 +148,15 @@ class ModelHost:
     def unassigned(
         self, *, after: str | None, limit: int, now: datetime, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
-        rows = self.bookings_table._default_manager.filter(self._is_waiting(), self._starts_after(now)).order_by("pk")
-        if after is not None:
-            rows = rows.filter(pk__gt=self._key(after))
-        if restaurant_ref is not None:
-            try:
-                rows = rows.filter(self._is_at(self.bookings_table, self.restaurant_field, restaurant_ref))
-            except LookupError:
-                return []
-        return list(self._read(rows[:limit]))
+        waiting = self.bookings_table._default_manager.filter(self._is_waiting(), self._starts_after(now))
+        return self._page(waiting, after=after, limit=limit, restaurant_ref=restaurant_ref)
+
+    def history(
+        self, *, start: datetime, until: datetime, after: str | None, limit: int, restaurant_ref: str | None = None
+    ) -> Sequence[HostBooking]:
+        """All that were not cancelled, by key. What has no start is in no history."""
+        then = self.bookings_table._default_manager.filter(~self._is_cancelled(), self._starts_within(start, until))
+        return self._page(then, after=after, limit=limit, restaurant_ref=restaurant_ref)
 
     def label(self, booking_ref: str) -> str:
         return f"{capfirst(self.bookings_table._meta.verbose_name)} {booking_ref}"
@@ -398,6 +398,9 @@ class ModelHost:
             return Q(**{self.confirmed_field: True})
         return Q()
 
+    def _is_cancelled(self) -> Q:
+        return Q(**{f"{self.status_field}__in": list(self.cancelled_statuses)}) if self.status_field else Q(pk__in=[])
+
     def _is_at(self, model: type[models.Model], field_name: str | None, restaurant_ref: str) -> Q:
         """The rows of one restaurant. Raises LookupError for a ref that cannot be one."""
         missing = LookupError(f"There is no restaurant {restaurant_ref!r}.")
@@ -418,30 +421,54 @@ class ModelHost:
             if not field.related_model._default_manager.filter(**{key.attname: key.to_python(restaurant_ref)}).exists():
                 raise LookupError(f"There is no restaurant {restaurant_ref!r}.")
 
+    def _page(
+        self, rows: QuerySet[Any], *, after: str | None, limit: int, restaurant_ref: str | None
+    ) -> Sequence[HostBooking]:
+        rows = rows.order_by("pk")
+        if after is not None:
+            rows = rows.filter(pk__gt=self._key(after))
+        if restaurant_ref is not None:
+            try:
+                rows = rows.filter(self._is_at(self.bookings_table, self.restaurant_field, restaurant_ref))
+            except LookupError:
+                return []
+        return list(self._read(rows[:limit]))
+
     def _starts_after(self, now: datetime) -> Q:
-        """By the clock on the restaurant's wall where that is what the project stores."""
         if self.start_field:
             return Q(**{f"{self.start_field}__gt": now})
+        return self._by_each_clock(lambda zone: self._on_the_wall(now, zone, "gt"))
+
+    def _starts_within(self, start: datetime, until: datetime) -> Q:
+        if self.start_field:
+            return Q(**{f"{self.start_field}__gte": start, f"{self.start_field}__lt": until})
+        return self._by_each_clock(
+            lambda zone: self._on_the_wall(start, zone, "gte") & self._on_the_wall(until, zone, "lt")
+        )
+
+    def _by_each_clock(self, condition: Callable[[str], Q]) -> Q:
+        """The condition by the clock on each restaurant's wall, where that is what the project stores."""
         zones = self._time_zones()
         if self.restaurant_field is None:
-            return self._later_on_the_wall(now, zones.get(self.venue_ref, self._default_timezone))
+            return condition(zones.get(self.venue_ref, self._default_timezone))
         here: dict[str, Q] = {}
         for restaurant_ref, zone in zones.items():
             with suppress(LookupError):  # Settings of a restaurant that cannot be.
                 here[zone] = here.get(zone, Q()) | self._is_at(
                     self.bookings_table, self.restaurant_field, restaurant_ref
                 )
-        later = reduce(or_, (where & self._later_on_the_wall(now, zone) for zone, where in here.items()), Q())
+        there = reduce(or_, (where & condition(zone) for zone, where in here.items()), Q())
         anywhere_else = ~reduce(or_, here.values(), Q()) if here else Q()
-        return later | (anywhere_else & self._later_on_the_wall(now, self._default_timezone))
+        return there | (anywhere_else & condition(self._default_timezone))
 
-    def _later_on_the_wall(self, now: datetime, zone: str) -> Q:
+    def _on_the_wall(self, moment: datetime, zone: str, comparison: str) -> Q:
+        """Date and time compared with ``moment`` by the clock of a time zone; ``comparison``: gt, gte or lt."""
         try:
-            local = now.astimezone(ZoneInfo(zone))
+            local = moment.astimezone(ZoneInfo(zone))
         except (KeyError, ValueError):  # Reported with each of its bookings.
-            local = now
-        return Q(**{f"{self.date_field}__gt": local.date()}) | Q(
-            **{f"{self.date_field}": local.date(), f"{self.time_field}__gt": local.time()}
+            local = moment
+        return Q(**{f"{self.date_field}__{comparison[:2]}": local.date()}) | Q(
+            **{f"{self.date_field}": local.date(), f"{self.time_field}__{comparison}": local.time()}
         )
 
     def _read(self, rows: QuerySet[Any]) -> Iterable[HostBooking]:

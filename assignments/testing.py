@@ -100,6 +100,19 @@ class MemoryHost:
         ]
         return waiting[:limit]
 
+    def history(
+        self, *, start: datetime, until: datetime, after: str | None, limit: int, restaurant_ref: str | None = None
+    ) -> Sequence[HostBooking]:
+        wanted = [
+            booking
+            for ref, booking in sorted(self.rows.items())
+            if booking.wants_table
+            and start <= booking.starts_at < until
+            and (after is None or ref > after)
+            and restaurant_ref in {None, booking.restaurant_ref}
+        ]
+        return wanted[:limit]
+
     def floor(self, restaurant_ref: str) -> Floor:
         floor = self.floors[restaurant_ref]
         if isinstance(floor, Exception):

@@ -18,6 +18,7 @@ from assignments.host import Host, Seating, is_cancelled
 from assignments.modelhost import ALL_DAY, ModelHost
 from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
 from assignments.planning.floor import InvalidFloorError
+from example import models as example
 from example.host import ExampleHost
 from tests.shapes.hosts import CardHost, NoteHost, StayHost, VisitHost
 from tests.shapes.models import Board, Card, House, Note, Stay, Visit
@@ -208,6 +209,97 @@ class TestUnassigned:
         Note.objects.create(start=TONIGHT, covers=2)
         for host in (VisitHost(), NoteHost(), ExampleHost()):
             assert not host.unassigned(after=None, limit=10, now=NOON, restaurant_ref=restaurant_ref)
+
+
+class TestHistory:
+    """What past evenings are replayed from."""
+
+    NIGHT = NOON + timedelta(days=1)
+
+    def history(self, host: ModelHost, **arguments: Any) -> list[str]:
+        arguments = {"start": NOON, "until": self.NIGHT, "after": None, "limit": 100, **arguments}
+        return [booking.ref for booking in host.history(**arguments)]
+
+    def test_it_holds_everybody_who_wanted_a_table_then_and_nobody_who_cancelled(self, house: House) -> None:
+        wanted = [visit(house, stage=stage) for stage in (STAGE.ASKED, STAGE.CONFIRMED, STAGE.ASKED_AGAIN)]
+        visit(house, stage=STAGE.CANCELLED)
+        assert self.history(VisitHost()) == [str(each.pk) for each in wanted]
+
+    def test_bookings_that_are_over_belong_to_it(self) -> None:
+        restaurant = example.Restaurant.objects.create(name="Anchor", slug="anchor")
+        refs = {
+            status: str(restaurant.bookings.create(reference=status, start=TONIGHT, party=2, status=status).pk)
+            for status in example.Booking.Status.values
+        }
+        assert set(self.history(ExampleHost())) == set(refs.values()) - {refs["cancelled"], refs["no_show"]}
+        waiting = ExampleHost().unassigned(after=None, limit=10, now=NOON)
+        assert [booking.ref for booking in waiting] == [refs["pending"]]
+
+    def test_a_project_without_a_status_gives_all(self, boards: list[Board]) -> None:
+        stays = {str(Stay.objects.create(start=TONIGHT, covers=2, accepted=accepted).pk) for accepted in (True, False)}
+        Stay.objects.create(start=None, covers=2)
+        note = Note.objects.create(start=TONIGHT, covers=2)
+        assert set(self.history(StayHost())) == stays
+        assert self.history(NoteHost()) == [str(note.pk)]
+
+    def test_it_begins_at_the_start_and_ends_before_the_end(self, boards: list[Board]) -> None:
+        moments = [NOON - timedelta(minutes=1), NOON, self.NIGHT - timedelta(minutes=1), self.NIGHT]
+        codes = [Card.objects.create(code=f"{at:%d%H%M}", start=at, covers=2, board=boards[0]).pk for at in moments]
+        assert self.history(CardHost()) == codes[1:3]
+
+    def test_each_restaurants_clock_says_what_is_in_it_and_days_in_turn_meet_every_booking_once(
+        self, house: House
+    ) -> None:
+        houses = [house, *(House.objects.create(name=name) for name in ("Auckland", "New York"))]
+        for each, zone in zip(houses[1:], ("Pacific/Auckland", "America/New_York"), strict=True):
+            VenueSettings.objects.create(restaurant_ref=str(each.pk), timezone=zone)
+        day = date(2030, 3, 30)  # Clocks change that night in Europe, and on other days elsewhere.
+        booked = {
+            str(visit(each, day=day + timedelta(days=offset), hour=time(hour)).pk)
+            for each in houses
+            for offset in range(3)
+            for hour in range(0, 24, 3)
+        }
+        start = datetime(2030, 3, 29, tzinfo=UTC)
+        found = [
+            (booking.ref, start + timedelta(days=number) <= booking.starts_at < start + timedelta(days=number + 1))
+            for number in range(5)
+            for booking in VisitHost().history(
+                start=start + timedelta(days=number), until=start + timedelta(days=number + 1), after=None, limit=100
+            )
+        ]
+        assert sorted(ref for ref, _inside in found) == sorted(booked)
+        assert all(inside for _ref, inside in found)
+
+    @pytest.mark.parametrize("keyed_by", ["number", "uuid", "text"])
+    def test_pages_meet_every_booking_once(self, boards: list[Board], keyed_by: str) -> None:
+        host: ModelHost
+        if keyed_by == "number":
+            host, refs = NoteHost(), {str(Note.objects.create(start=TONIGHT, covers=2).pk) for _ in range(7)}
+        elif keyed_by == "uuid":
+            host, refs = StayHost(), {str(Stay.objects.create(start=TONIGHT, covers=2).pk) for _ in range(7)}
+        else:
+            codes = ["b", "A", "10", "9", "ä", "Z", "a"]
+            host = CardHost()
+            refs = {Card.objects.create(code=code, start=TONIGHT, covers=2, board=boards[0]).pk for code in codes}
+        seen: list[str] = []
+        while page := self.history(host, after=seen[-1] if seen else None, limit=3):
+            assert len(page) <= 3
+            seen += page
+        assert len(seen) == 7
+        assert set(seen) == refs
+
+    def test_a_page_costs_one_query(self, django_assert_num_queries: Any) -> None:
+        for _ in range(20):
+            Note.objects.create(start=TONIGHT, covers=2)
+        with django_assert_num_queries(1):
+            assert len(self.history(NoteHost())) == 20
+
+    def test_one_restaurants_bookings_and_an_unknown_one_has_none(self, house: House) -> None:
+        mine, _other = visit(house), visit(House.objects.create(name="Bell"))
+        assert self.history(VisitHost(), restaurant_ref=str(house.pk)) == [str(mine.pk)]
+        for ref in ("no-such-restaurant", "", "4711"):
+            assert self.history(VisitHost(), restaurant_ref=ref) == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -55,7 +55,7 @@ class TestChecks:
             ({"HOST": HOST_PATH, "ROUTER": "nowhere.Router"}, "assignments.E002", "nowhere.Router"),
             ({"HOST": HOST_PATH, "EVENT_SINKS": ["nowhere.Sink"]}, "assignments.E002", "nowhere.Sink"),
             ({"HOST": f"{__name__}.Stubborn"}, "assignments.E002", "RuntimeError"),
-            ({"HOST": f"{__name__}.Halfway"}, "assignments.E003", "unassigned"),
+            ({"HOST": f"{__name__}.Halfway"}, "assignments.E003", "unassigned, history, floor"),
         ],
     )
     def test_each_wrong_setting_is_named(self, settings: Any, given: dict[str, Any], check: str, named: str) -> None:
