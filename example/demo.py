@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from assignments import dispatch, events
+from assignments.eveningfile import EveningFile
 from assignments.management.commands.run_coordinator import percentiles
 from assignments.models import Assignment, State
 from assignments.outcome import Kind, Outcome
@@ -82,7 +83,7 @@ def make_user() -> str:
     return password
 
 
-def run(source: evening.Evening) -> Demo:
+def run(source: EveningFile) -> Demo:
     """Both planners, each on a copy of the evening of its own."""
     runs, loaded = [], []
     for planner, v3 in (("legacy", False), ("v3", True)):
@@ -101,7 +102,7 @@ def run(source: evening.Evening) -> Demo:
     )
 
 
-def moved_to_coming_day(text: str, today: date) -> evening.Evening:
+def moved_to_coming_day(text: str, today: date) -> EveningFile:
     """The evening of a file, moved to the next such weekday: what is past cannot be planned."""
     source = evening.parse_json(text)
     days = [row.start.date() for row in source.bookings]

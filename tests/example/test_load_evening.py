@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from assignments import api, dispatch
+from assignments import api, dispatch, eveningfile
 from assignments.models import Allocation, Assignment
 from example import demo, evening, models
 from example.booking import cancel_booking
@@ -178,6 +178,26 @@ class TestJson:
         load(path, "--date", "2030-01-17")
         assert starts() == ["2030-01-17 00:30", "2030-01-17 21:30"]
 
+    def test_an_end_and_the_moment_of_booking_are_kept(self, tmp_path: Path) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["bookings"] = [
+            {"ref": "N1", "start": "20:00", "end": "2025-11-07T00:30", "party": 2, "requested_at": "2025-10-01T09:00"},
+            {"ref": "N2", "start": "21:30", "party": 2},
+        ]
+        path = a_file(tmp_path, json.dumps(data), "evening.json")
+        load(path, "--date", "2030-07-01")
+        first, second = models.Booking.objects.order_by("reference")
+        assert (first.start, first.end) == (
+            datetime(2030, 7, 1, 19, tzinfo=UTC),
+            datetime(2030, 7, 1, 23, 30, tzinfo=UTC),
+        )
+        assert first.created_at == datetime(2025, 10, 1, 8, tzinfo=UTC)
+        assert second.end is None
+        models.Booking.objects.filter(pk=second.pk).update(end=first.end)
+        load(path, "--date", "2030-07-01")
+        second.refresh_from_db()
+        assert second.end == first.end
+
     def test_a_services_turn_times_become_those_of_the_file(self, tmp_path: Path, capsys: Any) -> None:
         load(demo.REAL_EVENING)
         data = json.loads(demo.REAL_EVENING.read_text())
@@ -280,6 +300,10 @@ class TestCsv:
         assert models.Booking.objects.get().status == "cancelled"
         load(a_file(tmp_path, f"{self.HEADER}C1,bistro,2030-07-01T19:00,2,,\n"))
         assert models.Booking.objects.get().status == "cancelled"
+
+
+def test_the_project_knows_every_status_of_the_format() -> None:
+    assert set(models.Booking.Status.values) == set(eveningfile.STATUSES)
 
 
 def test_the_demo_moves_the_evening_to_the_next_such_weekday() -> None:

@@ -12,7 +12,9 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from example import demo, evening
+from assignments import eveningfile
+from assignments.eveningfile import UnusableFileError
+from example import demo
 
 
 class Command(BaseCommand):
@@ -34,10 +36,10 @@ class Command(BaseCommand):
             raise CommandError(f"The demo is for development; ENVIRONMENT is {settings.ENVIRONMENT}.", returncode=2)
         path: Path = options["file"]
         try:
-            source = demo.moved_to_coming_day(evening.decode(path.read_bytes()), timezone.localdate())
+            source = demo.moved_to_coming_day(eveningfile.decode(path.read_bytes()), timezone.localdate())
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
-        except evening.UnusableFileError as error:
+        except UnusableFileError as error:
             raise CommandError(f"{path} cannot be used. {error}", returncode=2) from error
         for row in source.bad_rows:
             self.stderr.write(f"left out: {row}")

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from assignments import eveningfile
+from assignments.eveningfile import UnusableFileError
 from example import evening
 
 
@@ -35,14 +37,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
-            text = evening.decode(path.read_bytes())
+            text = eveningfile.decode(path.read_bytes())
             parse = evening.parse_csv if path.suffix.lower() == ".csv" else evening.parse_json
             loaded = evening.store(
                 parse(text, on=options["date"]), restaurant_name=options["restaurant_name"], strict=options["strict"]
             )
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
-        except evening.UnusableFileError as error:
+        except UnusableFileError as error:
             raise CommandError(f"{path} cannot be used. {error}", returncode=2) from error
         if options["json"]:
             self.stdout.write(json.dumps(loaded.as_dict()))
