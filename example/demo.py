@@ -14,9 +14,9 @@ from django.db import connection, connections
 
 from assignments import dispatch, events
 from assignments.eveningfile import EveningFile
-from assignments.management.commands.run_coordinator import percentiles
 from assignments.models import Assignment, State
 from assignments.outcome import Kind, Outcome
+from assignments.percentiles import percentiles
 from example import evening, models
 from rollout import flags, switches
 

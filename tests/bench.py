@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext, override_settings  # noqa: 
 from waffle.models import Switch  # noqa: E402
 
 from assignments import api, conf, dispatch, events  # noqa: E402
-from assignments.management.commands.run_coordinator import percentiles  # noqa: E402
+from assignments.percentiles import percentiles  # noqa: E402
 from assignments.planning.evening import EveningPlanner, in_order  # noqa: E402
 from assignments.planning.request import SeatingRequest  # noqa: E402
 from example import demo, evening, models  # noqa: E402

@@ -3,7 +3,6 @@
 import json
 import logging
 import signal
-import statistics
 import threading
 import time
 from argparse import ArgumentParser, ArgumentTypeError
@@ -22,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from assignments import background, conf, dispatch, preview, transactions
 from assignments.host import configured
 from assignments.outcome import Kind, Outcome
+from assignments.percentiles import percentiles
 from assignments.planning.describe import describe
 from assignments.planning.floor import InvalidFloorError
 
@@ -93,14 +93,6 @@ class Tally:
     def __str__(self) -> str:
         counted = ", ".join(f"{self.kinds[kind]} {kind.value}" for kind in Kind if self.kinds[kind])
         return counted or "nothing was due"
-
-
-def percentiles(milliseconds: list[float]) -> dict[str, float]:
-    """p50, p95 and max of planning times, in milliseconds; zeros when there are none."""
-    if not milliseconds:
-        return {"p50": 0.0, "p95": 0.0, "max": 0.0}
-    cuts = statistics.quantiles(milliseconds, n=100, method="inclusive") if len(milliseconds) > 1 else milliseconds * 99
-    return {"p50": round(cuts[49], 3), "p95": round(cuts[94], 3), "max": round(max(milliseconds), 3)}
 
 
 class Command(BaseCommand):
