@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError
 
-from assignments import dispatch, intake
+from assignments import dispatch, intake, transactions
 from assignments.day import plan_requests
 from assignments.floors import floor_or_none, floor_or_problem
 from assignments.host import Host, configured
@@ -41,9 +41,7 @@ def preview(*, restaurant_ref: str | None = None, limit: int = 0) -> Iterator[Da
     (ReadOnlySqlTransaction, as InternalError), which is not swallowed.
     """
     host = configured()
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION READ ONLY")
+    with transactions.read_only():
         now = dispatch.database_now()
         for (ref, day), assignments in sorted(_waiting(host, now, restaurant_ref, limit).items()):
             yield _preview_day(host, ref, day, assignments, now)

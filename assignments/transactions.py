@@ -4,7 +4,8 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -125,6 +126,16 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
             repeated[sqlstate(error) or type(error).__name__] += 1
         time.sleep(random.uniform(0.005, 0.02) * (number + 1))
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def read_only() -> Iterator[None]:
+    """A transaction in which PostgreSQL refuses every write (ReadOnlySqlTransaction, as InternalError), whoever tries."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            cursor.execute("SELECT 1")  # From here on the transaction cannot be made writable.
+        yield
 
 
 def require_transaction() -> None:

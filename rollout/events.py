@@ -46,6 +46,13 @@ register(
         meaning="The guard found a guardrail breached, and rolled back unless both stages are the same.",
         action="'rollout history' has what was measured. Nobody may promote until the cool-down is over.",
     ),
+    EventType(
+        source=SOURCE,
+        type="rollout.backtest_fed",
+        severity="info",
+        fields=("bookings", "detail", "actor"),
+        meaning="Somebody fed the decisions of a backtest to the gates.",
+    ),
 )
 
 

@@ -9,7 +9,13 @@ import json
 import os
 import sys
 import time
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from assignments.planning.floor import Floor
+
+
+_floors: dict[str, "Floor"] = {}
 
 
 def main() -> None:
@@ -38,7 +44,11 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
     from rollout import conf
     from rollout.frozen import freeze_decision, thaw, thaw_floor
 
-    snapshot = thaw(question["snapshot"], thaw_floor(question["floor"]))
+    version = question["snapshot"]["floor"]
+    if version not in _floors:
+        _floors.clear()  # One restaurant's decisions come after each other.
+        _floors[version] = thaw_floor(question["floor"])
+    snapshot = thaw(question["snapshot"], _floors[version])
     said: dict[str, Any] = {"decision": None, "ms": 0.0, "error": ""}
     try:
         with transaction.atomic():

@@ -6,7 +6,7 @@ raises: the control's outcome stands already, and is not waited with. Asking V3 
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from assignments.background import BackgroundWriter
 from assignments.intake import local_date
 from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
 from rollout.frozen import freeze, freeze_decision, freeze_floor
@@ -77,17 +78,10 @@ def _write(batch: Sequence[Kept]) -> bool:
 
 
 def _store(batch: Sequence[Kept]) -> None:
-    floors = {kept.snapshot.floor.version: kept.snapshot.floor for kept in batch}
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
-        FloorRecord.objects.bulk_create(
-            [
-                FloorRecord(version=version, restaurant_ref=floor.restaurant_ref, content=freeze_floor(floor))
-                for version, floor in sorted(floors.items())
-            ],
-            ignore_conflicts=True,
-        )
+        keep_floors(kept.snapshot.floor for kept in batch)
         Comparison.objects.bulk_create(
             [
                 Comparison(
@@ -98,6 +92,18 @@ def _store(batch: Sequence[Kept]) -> None:
                 for kept in batch
             ]
         )
+
+
+def keep_floors(floors: Iterable[Floor]) -> None:
+    """Keep the floors that comparisons refer to, each version once. One query."""
+    by_version = {floor.version: floor for floor in floors}
+    FloorRecord.objects.bulk_create(
+        [
+            FloorRecord(version=version, restaurant_ref=floor.restaurant_ref, content=freeze_floor(floor))
+            for version, floor in sorted(by_version.items())
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:

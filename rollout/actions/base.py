@@ -3,6 +3,7 @@
 import getpass
 import json
 from argparse import ArgumentParser, ArgumentTypeError
+from datetime import date
 from typing import Any, ClassVar
 
 from django.core.management.base import OutputWrapper
@@ -10,6 +11,7 @@ from django.core.management.color import Style
 from django.core.serializers.json import DjangoJSONEncoder
 
 from assignments import events
+from assignments.eveningfile import YEARS
 from rollout.models import Position
 
 EXIT_REFUSED = 1
@@ -71,6 +73,17 @@ def position_as_dict(position: Position) -> dict[str, Any]:
         "held": position.held,
         "cool_down_until": position.cool_down_until,
     }
+
+
+def local_date(text: str) -> date:
+    """A date of the years that a booking may have, for argparse."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no date; write YYYY-MM-DD") from None
+    if day.year not in YEARS:
+        raise ArgumentTypeError(f"must be in the years {YEARS[0]} to {YEARS[-1]}, not {text}")
+    return day
 
 
 def positive(text: str) -> int:

@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from assignments import transactions
 from rollout import changes, ladder, steering
 from rollout.actions import (
+    backtest,
     base,
     begin,
     check,
@@ -44,6 +45,7 @@ ACTIONS: dict[str, type[base.Action]] = {
     "guard": guard.Action,
     "history": history.Action,
     "prune": prune.Action,
+    "backtest": backtest.Action,
 }
 
 
