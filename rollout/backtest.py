@@ -23,8 +23,6 @@ from rollout.models import Comparison
 from rollout.replay import Answer, Planner, Replay, Scoreboard, Step
 from rollout.shadow import STATEMENT_TIMEOUT_MS, about, is_joined, keep_floors
 
-ORIGIN = "backtest"
-
 
 class Backtest:
     """Replays evenings, each restaurant's in the order of their dates; ``scoreboard`` is of all so far.
@@ -96,7 +94,9 @@ def feed(steps: Sequence[tuple[Step, bool]]) -> None:
                 [str(STATEMENT_TIMEOUT_MS), f"rollout:backtest:{restaurant_ref}"],
             )
         keep_floors(step.snapshot.floor for step, _repeats in steps)
-        Comparison.objects.filter(origin=ORIGIN, restaurant_ref=restaurant_ref, booking_ref__in=refs).delete()
+        Comparison.objects.filter(
+            origin=Comparison.Origin.BACKTEST, restaurant_ref=restaurant_ref, booking_ref__in=refs
+        ).delete()
         Comparison.objects.bulk_create([_comparison(step, repeats) for step, repeats in steps])
 
 
@@ -114,7 +114,7 @@ def _comparison(step: Step, repeats: bool) -> Comparison:
         verdict=step.verdict,
         error=step.compared.error,
         compared_at=Now(),
-        origin=ORIGIN,
+        origin=Comparison.Origin.BACKTEST,
     )
     comparison.joined = is_joined(control) or (candidate is not None and is_joined(candidate))
     return comparison

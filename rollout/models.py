@@ -53,7 +53,6 @@ class Comparison(models.Model):
     candidate_ms = models.FloatField(null=True)
     verdict = models.TextField(blank=True, default="", choices=[(each.value, each.value) for each in Verdict])
     error = models.TextField(blank=True, default="", help_text=_("What went wrong with V3, by type; never a message."))
-    origin = models.TextField(default="shadow")
     recorded_at = models.DateTimeField(db_default=Now())
     compared_at = models.DateTimeField(null=True)
 

@@ -42,3 +42,11 @@ class ForgetfulHost(ExampleHost):
 
     def unassigned(self, **kwargs: Any) -> Sequence[HostBooking]:
         raise KeyError("Canary Guest <canary@example.test>")
+
+
+class WritingHistorian(ExampleHost):
+    """Writes where it is asked about the past."""
+
+    def history(self, **kwargs: Any) -> Sequence[HostBooking]:
+        Booking.objects.update(party=1)
+        return super().history(**kwargs)

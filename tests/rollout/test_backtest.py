@@ -1,0 +1,331 @@
+"""``manage.py rollout backtest``: what it prints, that it writes nothing, and what it feeds when asked to."""
+
+import io
+import json
+import threading
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
+
+from assignments import events
+from example import demo, evening, models
+from rollout import backtest, comparing
+from rollout.candidate import v3
+from rollout.evenings import evenings_of_file
+from rollout.models import Comparison, FloorRecord
+from rollout.replay import Answer, Replay
+from rollout.verdict import Verdict
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RANGE = ("--from", "2025-11-01", "--to", "2025-11-30")
+
+
+@pytest.fixture
+def restaurant(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> models.Restaurant:
+    """The real evening, on the day it was."""
+    monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
+    return evening.store(evening.parse_json(demo.REAL_EVENING.read_text())).restaurants[0]
+
+
+@pytest.fixture
+def few(restaurant: models.Restaurant) -> models.Restaurant:
+    """Twenty of its bookings."""
+    keep = restaurant.bookings.order_by("start")[40:60]
+    restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
+    return restaurant
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    out = io.StringIO()
+    call_command("rollout", "backtest", *arguments, "--json", stdout=out)
+    report: dict[str, Any] = json.loads(out.getvalue())
+    return report
+
+
+def text(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("rollout", "backtest", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def contents() -> dict[str, list[dict[str, Any]]]:
+    return {
+        model._meta.label: list(model._default_manager.order_by("pk").values())
+        for model in apps.get_models(include_auto_created=True)
+    }
+
+
+def use(settings: Any, **rollout: Any) -> None:
+    settings.ROLLOUT = {**settings.ROLLOUT, **rollout}
+
+
+class TestReport:
+    def test_json_is_one_object_with_both_planners_side_by_side(self, restaurant: models.Restaurant) -> None:
+        report = run(*RANGE)
+        assert (report["from"], report["to"]) == ("2025-11-01", "2025-11-30")
+        assert (report["restaurants"], report["evenings"], report["bookings"]) == (1, 1, 117)
+        assert (report["left_out"], report["fed"]) == ({}, None)
+        assert set(report["planners"]) == {"legacy", "v3"}
+        for planner in report["planners"].values():
+            assert planner["seated"] + sum(planner["refused"].values()) == 117
+            assert planner["seated"] > 60
+            assert planner["refused"]["service_overrun"] == 3
+            assert 0.8 < planner["seat_use"] <= 1
+            assert 0 < planner["joins"] < planner["seated"]
+            assert (planner["impossible"], planner["errors"], planner["refused_other_would_seat"]) == (0, {}, {})
+            assert set(planner["decision_ms"]) == {"p50", "p95", "max"}
+        assert set(report["verdicts"]) == {verdict.value for verdict in Verdict}
+        assert sum(report["verdicts"].values()) == 117
+        assert report["verdicts"]["unsafe"] == report["verdicts"]["v3_error"] == 0
+        assert report == {**run(*RANGE), "planners": report["planners"]}  # the same again, but for the timings
+
+    def test_a_file_is_replayed_without_any_booking_in_the_host(self, few: models.Restaurant) -> None:
+        models.Booking.objects.all().delete()
+        report = run("--file", str(demo.REAL_EVENING))
+        assert (report["from"], report["bookings"], report["covers"]) == ("2025-11-06", 117, 440)
+        assert report["planners"]["v3"]["seated"] >= report["planners"]["legacy"]["seated"] > 60
+        assert run("--file", str(demo.REAL_EVENING), "--from", "2025-11-07")["bookings"] == 0
+
+    def test_without_a_terminal_it_prints_a_line_for_each_evening_and_a_table(self, few: models.Restaurant) -> None:
+        said = text(*RANGE)
+        assert f"restaurant {few.pk} 2025-11-06: 20 bookings; the old planner seats" in said
+        assert "20 bookings (" in said
+        assert "on 1 evening of 1 restaurant." in said
+        for line in ("seated", "covers seated", "joined tables", "decision ms p50 / p95 / max", "same_tables"):
+            assert line in said
+        assert said.endswith("Nothing was written.\n")
+
+    def test_on_a_terminal_a_bar_takes_the_place_of_the_lines(self, few: models.Restaurant, capsys: Any) -> None:
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        out = Terminal()
+        call_command("rollout", "backtest", *RANGE, stdout=out, no_color=True)
+        assert "the old planner seats" not in out.getvalue()
+        assert "20 bookings (" in out.getvalue()
+
+    def test_a_range_without_bookings_says_so(self, few: models.Restaurant) -> None:
+        arguments = ("--from", "2024-01-01", "--to", "2024-01-02")
+        assert text(*arguments) == "There are no bookings from 2024-01-01 to 2024-01-02 to replay.\n"
+        one = (*arguments, "--restaurant", str(few.pk))
+        assert text(*one) == f"There are no bookings of restaurant {few.pk} from 2024-01-01 to 2024-01-02 to replay.\n"
+        assert run(*arguments)["bookings"] == 0
+
+    def test_only_one_restaurants(self, few: models.Restaurant) -> None:
+        other = evening.store(evening.parse_json(demo.REAL_EVENING.read_text()), restaurant_name="Other").restaurants[0]
+        assert run(*RANGE)["bookings"] == 137
+        assert run(*RANGE, "--restaurant", str(few.pk))["bookings"] == 20
+        assert run(*RANGE, "--restaurant", str(other.pk))["bookings"] == 117
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("arguments", "complaint"),
+        [
+            (("--from", "2025-11-08", "--to", "2025-11-07"), "--from 2025-11-08 is after --to 2025-11-07"),
+            (("--from", "2025-11-08"), "Give --from and --to, or --file"),
+            ((), "Give --from and --to, or --file"),
+            (("--from", "soon", "--to", "2025-11-07"), "'soon' is no date; write YYYY-MM-DD"),
+            (("--from", "2025-11-07", "--to", "9999-12-31"), "must be in the years 1970 to 2199"),
+            ((*RANGE, "--restaurant", "4711"), "There is no restaurant '4711'"),
+            ((*RANGE, "--restaurant", "anchor"), "There is no restaurant 'anchor'"),
+            (("--file", "nowhere.json"), r"nowhere.json cannot be read: No such file"),
+        ],
+    )
+    def test_bad_usage_is_named(
+        self, restaurant: models.Restaurant, arguments: tuple[str, ...], complaint: str
+    ) -> None:
+        with pytest.raises(CommandError, match=complaint) as refused:
+            run(*arguments)
+        assert refused.value.returncode in {1, 2}  # argparse itself exits with 2, but raises when called from Python
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [
+            (lambda data: data["bookings"][3].update(party="four"), r"bookings\[3\] \(B004\): party must be"),
+            (
+                lambda data: data["bookings"][3].update(zone="Cellar"),
+                r"bookings\[3\] \(B004\): there is no zone 'Cellar'",
+            ),
+            (lambda data: data["tables"][3].update(capacity=0), r"tables\[3\].capacity must be between 1"),
+            (lambda data: data.pop("services"), "services is missing"),
+        ],
+    )
+    def test_a_bad_file_is_refused_whole_with_the_place(
+        self, few: models.Restaurant, tmp_path: Path, change: Any, complaint: str
+    ) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        change(data)
+        path = tmp_path / "evening.json"
+        path.write_text(json.dumps(data))
+        with pytest.raises(CommandError, match=complaint) as refused:
+            run("--file", str(path), "--feed")
+        assert refused.value.returncode == 2
+        assert not Comparison.objects.exists()
+
+    def test_a_file_that_is_no_json_is_refused(self, few: models.Restaurant, tmp_path: Path) -> None:
+        path = tmp_path / "evening.json"
+        path.write_text("floor,booking")
+        with pytest.raises(CommandError, match=r"evening\.json cannot be used\. It is not JSON") as refused:
+            run("--file", str(path))
+        assert refused.value.returncode == 2
+
+    def test_without_an_old_planner_there_is_nothing_to_compare_with(
+        self, few: models.Restaurant, settings: Any
+    ) -> None:
+        use(settings, LEGACY_PLANNER="")
+        with pytest.raises(CommandError, match=r"no old planner.*LEGACY_PLANNER") as refused:
+            run(*RANGE)
+        assert refused.value.returncode == 2
+
+    def test_a_candidate_that_does_not_start_ends_it_at_once(self, few: models.Restaurant, settings: Any) -> None:
+        use(settings, CANDIDATE="tests.rollout.candidates.no_such_candidate")
+        with pytest.raises(CommandError, match=r"no_such_candidate.*did not start") as refused:
+            run(*RANGE)
+        assert refused.value.returncode == 2
+
+
+class TestItWritesNothing:
+    def test_every_table_is_as_it_was(self, restaurant: models.Restaurant) -> None:
+        before = contents()
+        run(*RANGE)
+        run("--file", str(demo.REAL_EVENING))
+        assert contents() == before
+
+    @pytest.mark.parametrize(
+        "name", ["updates", "inserts", "deletes", "holds", "calls_the_host", "makes_itself_writable", "commits_first"]
+    )
+    def test_a_candidate_that_tries_to_is_refused_by_the_database_and_counted(
+        self, few: models.Restaurant, settings: Any, name: str
+    ) -> None:
+        use(settings, CANDIDATE=f"tests.rollout.candidates.{name}")
+        few.bookings.exclude(pk__in=few.bookings.values("pk")[:2]).delete()
+        before = contents()
+        report = run(*RANGE)
+        assert contents() == before
+        assert report["verdicts"]["v3_error"] == 2
+        assert report["planners"]["v3"]["errors"] == {"InternalError": 2}
+        assert report["planners"]["legacy"]["seated"] > 0
+
+    def test_an_old_planner_that_tries_to_is_refused(self, few: models.Restaurant, settings: Any) -> None:
+        use(settings, LEGACY_PLANNER="tests.rollout.planners.Writing")
+        before = contents()
+        with pytest.raises(DatabaseError, match="read-only transaction"):
+            run(*RANGE, "--feed")
+        assert contents() == before
+
+    def test_a_host_that_tries_to_is_refused(self, few: models.Restaurant, settings: Any) -> None:
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": "tests.example.hosts.WritingHistorian"}
+        before = contents()
+        with pytest.raises(DatabaseError, match="read-only transaction"):
+            run(*RANGE)
+        assert contents() == before
+
+    def test_queries_do_not_grow_with_the_bookings(self, restaurant: models.Restaurant) -> None:
+        counts = []
+        run(*RANGE)  # Floors are read once a process.
+        for _ in range(2):
+            with CaptureQueriesContext(connection) as captured:
+                run(*RANGE)
+            counts.append(len(captured))
+            restaurant.bookings.exclude(pk__in=restaurant.bookings.values("pk")[:3]).delete()
+        assert counts[0] == counts[1]
+
+
+class TestFeeding:
+    def test_what_both_decided_on_the_old_planners_evening_is_kept_with_its_verdict(
+        self, few: models.Restaurant
+    ) -> None:
+        report = run(*RANGE, "--feed")
+        assert report["fed"] == 20
+        kept = Comparison.objects.all()
+        assert {each.booking_ref for each in kept} == {str(pk) for pk in few.bookings.values_list("pk", flat=True)}
+        for each in kept:
+            assert (each.origin, each.restaurant_ref, each.control_repeats) == ("backtest", str(few.pk), True)
+            assert each.candidate is not None
+            assert each.candidate["snapshot_hash"] == each.control["snapshot_hash"] == each.snapshot_hash
+            assert each.compared_at is not None
+            assert (each.service_date, each.party > 0) == (date(2025, 11, 6), True)
+        counts = {verdict.value: kept.filter(verdict=verdict).count() for verdict in Verdict}
+        assert counts == report["verdicts"]
+        assert any(each.joined for each in kept)
+        assert FloorRecord.objects.count() == 1
+        assert list(comparing.compare_waiting()) == []
+
+    def test_feeding_twice_counts_once_and_leaves_what_shadow_mode_kept(self, few: models.Restaurant) -> None:
+        run(*RANGE, "--feed")
+        shadowed = Comparison.objects.all()[0]
+        shadowed.pk, shadowed.origin = None, "shadow"
+        shadowed.save()
+        first = set(Comparison.objects.filter(origin="backtest").values_list("booking_ref", "verdict", "snapshot_hash"))
+        assert run(*RANGE, "--feed")["fed"] == 20
+        kept = Comparison.objects.filter(origin="backtest")
+        assert kept.count() == 20
+        assert set(kept.values_list("booking_ref", "verdict", "snapshot_hash")) == first
+        assert Comparison.objects.filter(origin="shadow").count() == 1
+
+    def test_feeding_the_same_bookings_at_the_same_time_counts_once(self, few: models.Restaurant) -> None:
+        (real,) = evenings_of_file(demo.REAL_EVENING.read_text())
+        planner = lambda snapshot: Answer(decision=v3(snapshot), milliseconds=1.0)  # noqa: E731
+        replay = Replay(real.floor, control=planner, candidate=planner)
+        steps = [(replay.decide(request), True) for request in real.requests[:30]]
+        barrier, failures = threading.Barrier(4), []
+
+        def feed() -> None:
+            try:
+                barrier.wait(10)
+                backtest.feed(steps)
+            except Exception as error:  # noqa: BLE001  (raised again below)
+                failures.append(error)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=feed) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert failures == []
+        assert Comparison.objects.count() == 30
+
+    def test_it_is_announced_with_who_and_how_many(self, few: models.Restaurant) -> None:
+        run(*RANGE, "--feed")
+        (event,) = [each for each in events.MemorySink.events if each.type == "rollout.backtest_fed"]
+        assert event.context["bookings"] == 20
+        assert event.context["actor"].startswith("command:")
+        assert text(*RANGE, "--feed").endswith("20 decisions kept as comparisons.\n")
+
+    def test_errors_of_v3_are_kept_and_what_the_old_planner_could_not_decide_is_not(
+        self, few: models.Restaurant, settings: Any
+    ) -> None:
+        use(settings, CANDIDATE="tests.rollout.candidates.raises", LEGACY_PLANNER="tests.rollout.planners.Raising")
+        report = run(*RANGE, "--feed")
+        twos = few.bookings.filter(party=2).count()
+        assert report["planners"]["legacy"]["errors"] == {"ZeroDivisionError": twos}
+        assert report["fed"] == 20 - twos
+        assert set(Comparison.objects.values_list("verdict", "error")) == {("v3_error", "ZeroDivisionError")}
+        assert "Canary" not in json.dumps(report)
+
+    def test_a_candidate_that_takes_taken_tables_is_found_out(
+        self, restaurant: models.Restaurant, settings: Any
+    ) -> None:
+        use(settings, CANDIDATE="tests.rollout.candidates.takes_a_taken_table")
+        report = run(*RANGE)
+        assert report["verdicts"]["unsafe"] > 5
+        assert report["planners"]["v3"]["impossible"] > 5
+
+
+def test_nobody_is_named(few: models.Restaurant) -> None:
+    few.bookings.update(guest_name="Canary Guest", guest_email="canary@example.test")
+    report = run(*RANGE, "--feed")
+    kept = json.dumps(list(Comparison.objects.values("snapshot", "control", "candidate")))
+    assert "anary" not in json.dumps(report) + kept
