@@ -179,6 +179,34 @@ def assign(
     return _in_transaction(work)
 
 
+def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
+    """The host has seated this booking by itself, before this app was installed: its tables are taken from now on.
+
+    Nothing is judged and the host is not told: it has decided. ``reconcile_assignments`` calls this for all of them. Raises
+    TableTakenError when somebody else has one of the tables then, BookingNotFoundError, TransitionRefusedError for a booking
+    that is decided here already.
+    """
+
+    def work() -> None:
+        host = configured()
+        booking = _booking(host, booking_ref)
+        intake.request([booking], now=dispatch.database_now(), host=host)
+        _host, assignment, now = _locked_assignment(booking_ref)
+        if assignment.is_terminal:
+            raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
+        settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
+        settlement.confirm(
+            assignment,
+            table_refs=table_refs,
+            window=standing.window_as_the_host_has_it(booking, floor_or_none(booking.restaurant_ref, host=host)),
+            strategy=MANUAL,
+            reason="confirmed_by_host",
+        )
+        settlement.write()
+
+    _in_transaction(work)
+
+
 def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
     """From now on only these tables will do for the booking; planned anew if it sits elsewhere.
 

@@ -17,6 +17,7 @@ HOST_METHODS = (
     "bookings",
     "unassigned",
     "history",
+    "tables_of",
     "floor",
     "floor_fingerprint",
     "on_confirmed",
@@ -114,7 +115,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E005: asked for bookings that do not exist, the host must answer with none. Run with --database default."""
+    """E005: asked for bookings that do not exist, the host must answer with none. W002. Run with --database default."""
     from assignments.transactions import sqlstate
 
     if not databases or "default" not in databases or conf.problems():
@@ -142,4 +143,27 @@ def check_host_answers(
                 id="assignments.E005",
             )
         ]
-    return []
+    return _tables_not_taken_over()
+
+
+def _tables_not_taken_over() -> list[checks.CheckMessage]:
+    """W002: bookings that the host has seated by itself have no tables here, so planners would give these away."""
+    from assignments import dispatch, reconcile
+    from assignments.transactions import sqlstate
+
+    try:
+        found = next(reconcile.seated_without_us(now=dispatch.database_now(), dry_run=True, restaurant_ref=None), None)
+    except ProgrammingError as error:
+        if sqlstate(error) == UNDEFINED_TABLE:
+            return []
+        raise
+    if found is None:
+        return []
+    return [
+        checks.Warning(
+            f"Booking {found.booking_ref} (and perhaps others) is seated by the host and unknown here: "
+            "its tables would be given to others.",
+            hint="Run manage.py reconcile_assignments before any planner.",
+            id="assignments.W002",
+        )
+    ]

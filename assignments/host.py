@@ -98,6 +98,13 @@ class Host(Protocol):
         """
         ...
 
+    def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """The tables that the project itself has stored for these bookings, by booking ref; those without are left out.
+
+        Asked once, for bookings that were confirmed before this app was installed. Empty for a project that stores none.
+        """
+        ...
+
     def floor(self, restaurant_ref: str) -> Floor:
         """The restaurant's floor. Raises InvalidFloorError, or LookupError for an unknown restaurant."""
         ...

@@ -158,6 +158,20 @@ class ModelHost:
         then = self.bookings_table._default_manager.filter(~self._is_cancelled(), self._starts_within(start, until))
         return self._page(then, after=after, limit=limit, restaurant_ref=restaurant_ref)
 
+    def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """From the foreign key (one table) or the many-to-many; nothing without ``tables_field``. One query."""
+        if not self.tables_field:
+            return {}
+        rows = (
+            self.bookings_table._default_manager.filter(pk__in=_keys(self.bookings_table, refs))
+            .filter(**{f"{self.tables_field}__isnull": False})
+            .order_by(self.tables_field)
+        )
+        tables: dict[str, list[str]] = {}
+        for booking, table in rows.values_list("pk", self.tables_field):
+            tables.setdefault(str(booking), []).append(str(table))
+        return {ref: tuple(each) for ref, each in tables.items()}
+
     def label(self, booking_ref: str) -> str:
         return f"{capfirst(self.bookings_table._meta.verbose_name)} {booking_ref}"
 

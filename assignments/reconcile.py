@@ -5,10 +5,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db.models import Q
 
 from assignments import api, conf, dispatch, intake, ledger, locks, standing, transactions
+from assignments.exceptions import TableTakenError
 from assignments.floors import floor_or_none
 from assignments.host import HostBooking, configured, is_cancelled
 from assignments.models import Allocation, Assignment, State
@@ -18,6 +20,8 @@ from assignments.planning.floor import Floor
 logger = logging.getLogger("assignments.reconcile")
 
 CHUNK = 500
+LONGEST_DINNER = timedelta(hours=12)
+FURTHEST = timedelta(days=730)
 RECENT = timedelta(days=7)
 """How long after its start a confirmed booking is still looked at: its host may have moved it to another day."""
 
@@ -46,6 +50,7 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     """
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
     now = dispatch.database_now()
+    yield from seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref)
     rows = Assignment.objects.filter(
         Q(starts_at__gt=now) | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
     ).order_by("pk")
@@ -204,6 +209,41 @@ def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepan
         if not dry_run:
             intake.request(bookings, now=now, host=host)
         yield from _compared([each for each in known.values() if each.starts_at <= now], now=now, dry_run=dry_run)
+
+
+def seated_without_us(*, now: datetime, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
+    """What the host has confirmed with tables, or seated, and was never requested here.
+
+    Unless ``dry_run`` the tables are taken over.
+    """
+    host, after = configured(), None
+    while True:
+        bookings = host.history(
+            start=now - LONGEST_DINNER, until=now + FURTHEST, after=after, limit=CHUNK, restaurant_ref=restaurant_ref
+        )
+        if not bookings:
+            return
+        after = bookings[-1].ref
+        seated = {
+            each.ref: each for each in bookings if each.is_confirmed or (each.keeps_tables and not each.wants_table)
+        }
+        known = Assignment.objects.filter(booking_ref__in=list(seated)).values_list("booking_ref", flat=True)
+        unknown = sorted(set(seated) - set(known))
+        for ref, table_refs in sorted(host.tables_of(unknown).items()):
+            discrepancy = Discrepancy(
+                booking_ref=ref, problem="seated by the host, unknown here", remedy="its tables are taken"
+            )
+            yield discrepancy if dry_run else _attempted(discrepancy, partial(_adopted, discrepancy, table_refs))
+
+
+def _adopted(discrepancy: Discrepancy, table_refs: Sequence[str]) -> Discrepancy:
+    try:
+        api.adopt(booking_ref=discrepancy.booking_ref, table_refs=table_refs)
+    except TableTakenError:
+        # Two bookings of the host's at one table: the next pass sends it to review.
+        api.request(booking_ref=discrepancy.booking_ref)
+        return replace(discrepancy, remedy="somebody else has its tables: staff are asked")
+    return discrepancy
 
 
 def _orphans(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:

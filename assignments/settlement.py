@@ -30,7 +30,7 @@ class Settlement:
     """The results of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``.
 
     ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then. ``floor``: where
-    its decisions were made, so that they can be kept in words.
+    its decisions were made, so that they can be kept in words. ``tells_host``: False where the host decided by itself.
     """
 
     host: Host
@@ -39,6 +39,7 @@ class Settlement:
     trigger: str
     now: datetime
     resumes: bool = False
+    tells_host: bool = True
     floor: Floor | None = None
     correlation_id: uuid.UUID = field(default_factory=uuid.uuid4)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -175,7 +176,7 @@ class Settlement:
         ledger.seat(self._placements)
         statemachine.store(self._changed, correlation_id=self.correlation_id)
         Attempt.objects.bulk_create(self._attempts, batch_size=500)
-        if self._seatings:
+        if self._seatings and self.tells_host:
             self.host.on_confirmed(self._seatings)
         if self._reviews:
             self._tell_of_reviews(host_may_fail=host_may_fail)

@@ -1,6 +1,7 @@
 """Whether the tables that a booking has are still right for it, after its host, its floor or its time has changed."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from assignments import intake
 from assignments.host import Host, HostBooking, Seating, lock_bookings
@@ -23,6 +24,8 @@ FACTS = frozenset(
     }
 )
 """What makes tables wrong. How many seats may stay empty is a preference of whoever plans: nobody is moved for it."""
+
+FALLBACK_MINUTES = 120
 
 
 def still_stands(
@@ -48,6 +51,21 @@ def still_stands(
     )
     refs = [row.table_ref for row in seatings]
     return not any(refusal.reason in FACTS for refusal in objections(floor, request, rules, refs))
+
+
+def window_as_the_host_has_it(booking: HostBooking, floor: Floor | None) -> SeatingWindow:
+    """When a booking sits that the host has seated by itself, also where no service would have seated it then.
+
+    Its end is the host's; else its turn time, or FALLBACK_MINUTES where nothing says.
+    """
+    start = intake.stored_start(booking)
+    if floor is not None:
+        window = seating_window(floor, starts_at=start, party=booking.party, ends_at=booking.ends_at)
+        if isinstance(window, SeatingWindow):
+            return window
+    turns = [service.turn_minutes(booking.party) for service in floor.services] if floor is not None else []
+    end = booking.ends_at or start + timedelta(minutes=max(turns, default=FALLBACK_MINUTES))
+    return SeatingWindow(starts_at=start, ends_at=end, blocked_from=start, blocked_until=end)
 
 
 def seatings_of(booking_ref: str) -> list[Allocation]:

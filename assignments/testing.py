@@ -113,6 +113,9 @@ class MemoryHost:
         ]
         return wanted[:limit]
 
+    def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        return {ref: self.seated[ref].table_refs for ref in refs if ref in self.seated}
+
     def floor(self, restaurant_ref: str) -> Floor:
         floor = self.floors[restaurant_ref]
         if isinstance(floor, Exception):

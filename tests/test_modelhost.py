@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core import checks
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.test import Client
@@ -16,8 +17,17 @@ from assignments import api
 from assignments.exceptions import InvalidBookingError
 from assignments.host import Host, Seating, is_cancelled
 from assignments.modelhost import ALL_DAY, ModelHost
-from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
+from assignments.models import (
+    AdjacentTables,
+    Allocation,
+    ListedJoin,
+    ServiceHours,
+    TableDetails,
+    TurnMinutes,
+    VenueSettings,
+)
 from assignments.planning.floor import InvalidFloorError
+from assignments.reconcile import reconcile
 from example import models as example
 from example.host import ExampleHost
 from tests.shapes.hosts import CardHost, NoteHost, StayHost, VisitHost
@@ -300,6 +310,38 @@ class TestHistory:
         assert self.history(VisitHost(), restaurant_ref=str(house.pk)) == [str(mine.pk)]
         for ref in ("no-such-restaurant", "", "4711"):
             assert self.history(VisitHost(), restaurant_ref=ref) == []
+
+
+class TestTablesOf:
+    """What the project had given away before this app came."""
+
+    def test_a_many_to_many_gives_all_and_a_foreign_key_one(self, house: House, boards: list[Board]) -> None:
+        joined, bare = visit(house), visit(house)
+        joined.boards.set(boards[:2])
+        stay = Stay.objects.create(start=TONIGHT, covers=2, board=boards[2])
+        refs = [str(joined.pk), str(bare.pk), "4711", "no-such-booking"]
+        assert VisitHost().tables_of(refs) == {str(joined.pk): (str(boards[0].pk), str(boards[1].pk))}
+        assert StayHost().tables_of([str(stay.pk)]) == {str(stay.pk): (str(boards[2].pk),)}
+
+    def test_a_project_that_stores_none_has_none(self, boards: list[Board]) -> None:
+        note = Note.objects.create(start=TONIGHT, covers=2)
+        assert NoteHost().tables_of([str(note.pk)]) == {}
+
+    def test_the_check_warns_of_them_until_they_are_taken_over(
+        self, settings: Any, house: House, boards: list[Board]
+    ) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost"}
+        old = visit(house, day=TONIGHT.date(), stage=STAGE.CONFIRMED)
+        old.boards.set(boards[:1])
+        Visit.objects.update(day=datetime.now(UTC).date() + timedelta(days=3))
+
+        def warned() -> list[str | None]:
+            return [each.id for each in checks.run_checks(databases=["default"]) if each.id == "assignments.W002"]
+
+        assert warned() == ["assignments.W002"]
+        assert [found.remedy for found in reconcile()] == ["its tables are taken"]
+        assert warned() == []
+        assert Allocation.objects.get().table_ref == str(boards[0].pk)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,9 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from assignments import api, outbox, signals, success
+from assignments.host import Seating
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State
+from assignments.outcome import Kind
 from assignments.reconcile import reconcile
 from tests.assignments.conftest import HOST_PATH, TheHost, run_all
 
@@ -55,7 +57,7 @@ class TestChecks:
             ({"HOST": HOST_PATH, "ROUTER": "nowhere.Router"}, "assignments.E002", "nowhere.Router"),
             ({"HOST": HOST_PATH, "EVENT_SINKS": ["nowhere.Sink"]}, "assignments.E002", "nowhere.Sink"),
             ({"HOST": f"{__name__}.Stubborn"}, "assignments.E002", "RuntimeError"),
-            ({"HOST": f"{__name__}.Halfway"}, "assignments.E003", "unassigned, history, floor"),
+            ({"HOST": f"{__name__}.Halfway"}, "assignments.E003", "unassigned, history, tables_of, floor"),
         ],
     )
     def test_each_wrong_setting_is_named(self, settings: Any, given: dict[str, Any], check: str, named: str) -> None:
@@ -258,6 +260,28 @@ class TestReconcile:
         host.edit("B1", **change)
         assert set(self.problems()) == {"B1"}
         assert not Allocation.objects.exists()
+
+    def test_tables_of_bookings_confirmed_before_the_app_came_are_taken_over(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        for ref in ("old", "older", "none"):
+            host.book(ref, starts_at=tonight, party=2, is_confirmed=True)
+        ends_at = tonight + timedelta(hours=2)
+        for ref in ("old", "older"):  # Two bookings at one table: the host never looked.
+            host.seated[ref] = Seating(booking_ref=ref, table_refs=("T4",), starts_at=tonight, ends_at=ends_at)
+        assert set(self.problems(dry_run=True)) == {"old", "older"}
+        assert not Allocation.objects.exists()
+        remedies = {found.booking_ref: found.remedy for found in reconcile()}
+        assert remedies == {
+            "old": "its tables are taken",
+            "older": "somebody else has its tables: staff are asked",
+        }
+        host.book("new", starts_at=tonight, party=2)
+        outcomes = run_all()
+        assert outcomes["new"].table_refs == ("T1",)
+        assert (outcomes["older"].kind, outcomes["older"].reason) == (Kind.MANUAL_REVIEW, "confirmed_by_host")
+        assert Assignment.objects.get(booking_ref="old").state == State.CONFIRMED
+        assert self.problems() == {}
 
     def test_guests_who_sit_already_keep_their_table(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight)

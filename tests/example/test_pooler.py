@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,17 +36,22 @@ def free_address() -> str:
 
 
 @pytest.fixture
-def pooler(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
+def folder() -> Iterator[Path]:
+    """A folder that everybody may read: started by root, PgBouncer runs as the server's user."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def pooler(transactional_db: Any, folder: Path) -> Iterator[str]:
     """A PgBouncer with three sessions for everybody; the URL of the test's database behind it."""
     pgbouncer = debian.program("pgbouncer", "pgbouncer")
     settings = connection.settings_dict
     directory, user, name = str(settings["HOST"]), str(settings["USER"]), str(settings["NAME"])
     address = free_address()
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:3]:
-        parent.chmod(0o755)
-    (tmp_path / "users.txt").write_text(f'"{user}" ""\n')
-    configuration = tmp_path / "pgbouncer.ini"
+    (folder / "users.txt").write_text(f'"{user}" ""\n')
+    configuration = folder / "pgbouncer.ini"
     configuration.write_text(
         f"""
         [databases]
@@ -55,7 +61,7 @@ def pooler(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
         listen_port = 6543
         unix_socket_dir =
         auth_type = trust
-        auth_file = {tmp_path}/users.txt
+        auth_file = {folder}/users.txt
         pool_mode = transaction
         default_pool_size = 3
         """.replace("        ", "")

@@ -15,8 +15,8 @@ from assignments.reconcile import reconcile
 class Command(BaseCommand):
     help = (
         "Compare assignments and ledger with the host's bookings, and mend what differs: bookings deleted, cancelled or "
-        "edited without a word, bookings never requested, tables taken for nobody. Exit codes: 0 done; 1 something could "
-        "not be mended (the rest was); 75 the database is away."
+        "edited without a word, bookings never requested, tables that the host gave away by itself, tables taken for "
+        "nobody. Exit codes: 0 done; 1 something could not be mended (the rest was); 75 the database is away."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
