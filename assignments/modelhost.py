@@ -19,7 +19,6 @@ from datetime import UTC, date, datetime, time
 from functools import cached_property, reduce
 from operator import or_
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.apps import apps
 from django.conf import settings as django_settings
@@ -34,7 +33,8 @@ from assignments.exceptions import InvalidBookingError
 from assignments.host import HostBooking, Message, Seating
 from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
 from assignments.planning.floor import EVERY_WEEKDAY, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
-from assignments.planning.window import local_to_aware
+from assignments.planning.timezone import time_zone
+from assignments.planning.window import FIRST_YEAR, LAST_YEAR, local_to_aware
 
 ALL_DAY = ServicePeriod(
     key="all_day",
@@ -478,8 +478,8 @@ class ModelHost:
     def _on_the_wall(self, moment: datetime, zone: str, comparison: str) -> Q:
         """Date and time compared with ``moment`` by the clock of a time zone; ``comparison``: gt, gte or lt."""
         try:
-            local = moment.astimezone(ZoneInfo(zone))
-        except (KeyError, ValueError):  # Reported with each of its bookings.
+            local = moment.astimezone(time_zone(zone))
+        except ValueError:  # Reported with each of its bookings.
             local = moment
         return Q(**{f"{self.date_field}__{comparison[:2]}": local.date()}) | Q(
             **{f"{self.date_field}": local.date(), f"{self.time_field}__{comparison}": local.time()}
@@ -540,9 +540,11 @@ class ModelHost:
         if day is None or clock is None:
             return _NEVER, "The booking has no start."
         local = datetime.combine(day, clock)
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+            return _NEVER, f"{local:%Y-%m-%d %H:%M} is no time for a dinner."
         try:
-            zone = ZoneInfo(timezone)
-        except (KeyError, ValueError):
+            zone = time_zone(timezone)
+        except ValueError:
             return local.replace(tzinfo=UTC), f"Its restaurant's time zone {timezone!r} does not exist."
         try:
             return local_to_aware(local, zone), None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo
-
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,11 +9,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from assignments.planning.timezone import time_zone
+
 
 def validate_timezone(name: str) -> None:
     try:
-        ZoneInfo(name)
-    except (KeyError, ValueError) as error:
+        time_zone(name)
+    except ValueError as error:
         raise ValidationError(_("%(name)s is no time zone."), params={"name": name}) from error
 
 

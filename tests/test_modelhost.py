@@ -131,6 +131,7 @@ class TestReading:
             ({"hour": None}, "no start"),
             ({"guests": None}, "The party is a NoneType, not a number of covers"),
             ({"house": None}, "no restaurant"),
+            ({"day": date(9999, 12, 31), "hour": time(23, 30)}, "9999-12-31 23:30 is no time for a dinner"),
         ],
     )
     def test_a_row_that_cannot_be_planned_says_why_and_spares_the_others(
@@ -142,13 +143,33 @@ class TestReading:
         assert read[str(good.pk)].problem is None
         assert problem in (read[str(bad.pk)].problem or "")
 
-    def test_a_time_zone_that_does_not_exist_spoils_only_its_own_restaurant(self, house: House) -> None:
+    @pytest.mark.parametrize(
+        ("zone", "day", "hour"),
+        [
+            ("America/New_York", date(9999, 12, 31), time(23, 30)),
+            ("Pacific/Auckland", date(1, 1, 1), time(0, 30)),
+            ("Europe", date(9999, 12, 31), time(23, 30)),
+        ],
+    )
+    def test_a_date_whose_moment_is_beyond_the_calendar_costs_only_its_booking(
+        self, house: House, zone: str, day: date, hour: time
+    ) -> None:
         elsewhere = House.objects.create(name="Bell")
-        VenueSettings.objects.create(restaurant_ref=str(elsewhere.pk), timezone="Europe/Atlantis")
+        VenueSettings.objects.create(restaurant_ref=str(elsewhere.pk), timezone=zone)
+        good, bad = visit(house), visit(elsewhere, day=day, hour=hour)
+        read = VisitHost().bookings([str(good.pk), str(bad.pk)])
+        assert read[str(good.pk)].problem is None
+        assert "is no time for a dinner" in (read[str(bad.pk)].problem or "")
+        assert str(good.pk) in [each.ref for each in VisitHost().unassigned(after=None, limit=10, now=NOON)]
+
+    @pytest.mark.parametrize("name", ["Europe/Atlantis", "Europe"])
+    def test_a_time_zone_that_does_not_exist_spoils_only_its_own_restaurant(self, house: House, name: str) -> None:
+        elsewhere = House.objects.create(name="Bell")
+        VenueSettings.objects.create(restaurant_ref=str(elsewhere.pk), timezone=name)
         good, bad = visit(house), visit(elsewhere)
         read = VisitHost().bookings([str(good.pk), str(bad.pk)])
         assert read[str(good.pk)].problem is None
-        assert "'Europe/Atlantis'" in (read[str(bad.pk)].problem or "")
+        assert f"'{name}'" in (read[str(bad.pk)].problem or "")
         waiting = VisitHost().unassigned(after=None, limit=10, now=NOON)
         assert [booking.ref for booking in waiting] == [str(good.pk), str(bad.pk)]
 
@@ -638,6 +659,7 @@ class TestStaff:
         ("row", "field"),
         [
             (VenueSettings(restaurant_ref="1", timezone="Europe/Atlantis"), "timezone"),
+            (VenueSettings(restaurant_ref="1", timezone="Europe"), "timezone"),
             (TableDetails(restaurant_ref="1", table_ref="1", min_party=4, max_party=2), "max_party"),
             (AdjacentTables(restaurant_ref="1", first_table_ref="1", second_table_ref="1"), "second_table_ref"),
             (ListedJoin(restaurant_ref="1", table_refs=["1", "1"], seats=4), "table_refs"),

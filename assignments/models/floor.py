@@ -4,7 +4,6 @@ Only ``ModelHost`` reads these. Refs are text, as everywhere; nothing points int
 """
 
 from collections.abc import Collection
-from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -12,11 +11,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from assignments.planning.timezone import time_zone
+
 
 def validate_timezone(name: str) -> None:
     try:
-        ZoneInfo(name)
-    except (KeyError, ValueError) as error:
+        time_zone(name)
+    except ValueError as error:
         raise ValidationError(_("%(name)s is no time zone."), params={"name": name}) from error
 
 

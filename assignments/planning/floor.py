@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from datetime import time
 from functools import cached_property
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
+
+from assignments.planning.timezone import time_zone
 
 EVERY_WEEKDAY = frozenset(range(7))
 
@@ -104,7 +106,7 @@ class Floor:
     @cached_property
     def zone(self) -> ZoneInfo:
         """The restaurant's time zone."""
-        return ZoneInfo(self.timezone)
+        return time_zone(self.timezone)
 
     @cached_property
     def table_by_ref(self) -> dict[str, Table]:
@@ -132,8 +134,8 @@ def adjacency(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
 
 def _problems(floor: Floor) -> Iterator[str]:
     try:
-        ZoneInfo(floor.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+        time_zone(floor.timezone)
+    except ValueError:
         yield f"unknown timezone {floor.timezone!r}"
     yield from _table_problems(floor.tables)
     refs = {table.ref for table in floor.tables}

@@ -35,11 +35,15 @@ class _Service:
 def local_to_aware(local: datetime, zone: ZoneInfo) -> datetime:
     """The UTC moment of a naive local wall time; of the two in the autumn hour, the first.
 
-    Raises ValueError for a wall time that the spring change skips, and for one that is aware already.
+    Raises ValueError for a wall time that the spring change skips, for one whose UTC moment lies beyond the calendar, and
+    for one that is aware already.
     """
     if local.tzinfo is not None:
         raise ValueError(f"{local.isoformat()} is aware already.")
-    moment = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    try:
+        moment = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{local:%Y-%m-%d %H:%M} in {zone.key} is beyond the end of the calendar.") from error
     if moment.astimezone(zone).replace(tzinfo=None) != local:
         raise ValueError(f"{local:%Y-%m-%d %H:%M} does not exist in {zone.key}: the clocks skip it.")
     return moment

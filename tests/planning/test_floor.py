@@ -30,6 +30,7 @@ NO_TURNS = ServicePeriod(key="brunch", starts=time(9), ends=time(12), turn_times
         (lambda: floor(A, services=(replace(DINNER, turn_times=(TurnTime(max_party=2, minutes=0),)),)), "a minute"),
         (lambda: floor(A, services=(replace(DINNER, turn_times=DINNER.turn_times[::-1]),)), "out of order"),
         (lambda: floor(A, timezone="Europe/Atlantis"), "unknown timezone 'Europe/Atlantis'"),
+        (lambda: floor(A, timezone="Europe"), "unknown timezone 'Europe'"),  # a folder of the database
     ],
 )
 def test_a_contradiction_is_named(build: Callable[[], Floor], message: str) -> None:

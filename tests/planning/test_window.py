@@ -170,6 +170,11 @@ def test_of_a_wall_time_that_comes_twice_the_first_is_meant(fold: int) -> None:
     assert local_to_aware(twice, LONDON) == datetime(2025, 10, 26, 0, 30, tzinfo=UTC)
 
 
+def test_a_wall_time_beyond_the_calendar_is_an_error_that_names_it() -> None:
+    with pytest.raises(ValueError, match=r"9999-12-31 23:30 in America/New_York is beyond"):
+        local_to_aware(datetime(9999, 12, 31, 23, 30), ZoneInfo("America/New_York"))  # noqa: DTZ001
+
+
 def test_an_aware_time_is_not_a_wall_time() -> None:
     with pytest.raises(ValueError, match="aware already"):
         local_to_aware(datetime(2025, 3, 30, 1, 30, tzinfo=UTC), LONDON)
