@@ -26,6 +26,7 @@ from django.core import checks
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connection, models
 from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.constants import LOOKUP_SEP
 from django.urls import NoReverseMatch, reverse
 from django.utils.text import capfirst
 
@@ -109,7 +110,7 @@ class ModelHost:
     """Nobody will come: the tables are free. In any other status (seated, completed) they are kept until their time is
     up."""
     confirmed_field: str | None = None
-    """A boolean, for models without a status."""
+    """A boolean, for models without a status; null waits, as false does."""
     tables_field: str | None = None
     """Where the chosen tables go: a foreign key (gets the first table of a join), or a many-to-many; None: nowhere."""
     table_model: str = ""
@@ -142,7 +143,7 @@ class ModelHost:
         # The project's own order may join other tables, and their rows must not be locked.
         rows = self.bookings_table._default_manager.filter(pk__in=_keys(self.bookings_table, refs)).order_by("pk")
         if lock:
-            rows = rows.select_for_update(skip_locked=True, no_key=True, of=("self",))
+            rows = rows.select_for_update(skip_locked=True, no_key=True, of=("self", *self._parents))
         return {booking.ref: booking for booking in self._read(rows)}
 
     def unassigned(
@@ -276,8 +277,10 @@ class ModelHost:
             self._is_waiting() | self._is_confirmed(), pk__in=_keys(self.bookings_table, booking_refs)
         )
         if self._tables_are_many:
-            booking = self.bookings_table._meta.get_field(self.tables_field or "").m2m_field_name()  # type: ignore[union-attr]
-            self._through.objects.filter(**{f"{booking}__in": released.order_by().values("pk")}).delete()
+            to_booking, _to_table = self._links
+            self._through._default_manager.filter(
+                **{f"{to_booking.name}__in": released.order_by().values("pk")}
+            ).delete()
         changes: dict[str, Any] = {}
         if self.status_field:
             # Of several waiting statuses, a booking that the project itself set back keeps its own.
@@ -299,11 +302,12 @@ class ModelHost:
     # Checking
 
     def check(self) -> list[checks.CheckMessage]:
-        """E006: a model or field that this host names does not exist. W001: no status is known as cancelled."""
+        """E006: a model or field that this host names does not exist, or will not do. W001: no status is known as
+        cancelled."""
         hint = f"Correct the attributes of {type(self).__module__}.{type(self).__qualname__}."
         found: list[checks.CheckMessage] = [
             checks.Error(problem, hint=hint, id="assignments.E006")
-            for problem in list(self._wrong_names()) or self._wrong_relation()
+            for problem in list(self._wrong_names()) or [*self._wrong_relation(), *self._wrong_restaurants()]
         ]
         if not found and self.status_field and not self._knows_cancelled(self.status_field):
             found.append(
@@ -341,10 +345,40 @@ class ModelHost:
             yield "start_field, or date_field and time_field, must say when a booking starts."
 
     def _wrong_relation(self) -> Iterable[str]:
-        if self.tables_field:
-            field = self.bookings_table._meta.get_field(self.tables_field)
-            if field.related_model is not self.tables_table:
-                yield f"tables_field is {self.tables_field!r}: {self.booking_model} has no {self.table_model} there."
+        if not self.tables_field:
+            return
+        named = f"tables_field is {self.tables_field!r}"
+        field: Any = self.bookings_table._meta.get_field(self.tables_field)
+        if field.related_model is not self.tables_table:
+            yield f"{named}: {self.booking_model} has no {self.table_model} there."
+        elif isinstance(field, models.ForeignObjectRel):
+            yield (
+                f"{named}: that is the other side of {field.related_model._meta.label}.{field.field.name}. Name a foreign "
+                f"key or a many-to-many of {self.booking_model} itself, or None and write the tables in on_confirmed."
+            )
+        elif self._tables_are_many and (needed := self._needed_besides_links()):
+            yield (
+                f"{named}: a row of {self._through._meta.label} needs {', '.join(needed)} too. Let it be null or give it a "
+                "db_default; or None for tables_field, and write the tables in on_confirmed."
+            )
+
+    def _needed_besides_links(self) -> list[str]:
+        """Columns of the many-to-many's rows that have to be filled; the database knows no default of Django's."""
+        return [
+            field.name
+            for field in self._through._meta.local_concrete_fields
+            if field not in self._links
+            and not (field.null or field.has_db_default() or field.generated or isinstance(field, models.AutoField))
+        ]
+
+    def _wrong_restaurants(self) -> Iterable[str]:
+        overrides_floor = type(self).floor is not ModelHost.floor  # It says itself whose tables they are.
+        if self.restaurant_field and not self.table_restaurant_field and not overrides_floor:
+            yield (
+                f"table_restaurant_field is None, but restaurant_field is {self.restaurant_field!r}: a booking could get "
+                f"another restaurant's table. Name the field of {self.table_model} that says whose table it is; for a "
+                "single venue, whose tables need no such field, leave restaurant_field None."
+            )
 
     # Details
 
@@ -358,21 +392,32 @@ class ModelHost:
     def _through(self) -> Any:
         return self.bookings_table._meta.get_field(self.tables_field or "").remote_field.through  # type: ignore[union-attr]
 
+    @cached_property
+    def _links(self) -> tuple[Any, Any]:
+        """The foreign keys of the many-to-many's rows: to the booking, and to the table."""
+        field: Any = self.bookings_table._meta.get_field(self.tables_field or "")
+        meta = self._through._meta
+        return meta.get_field(field.m2m_field_name()), meta.get_field(field.m2m_reverse_field_name())
+
     def _write_many(self, seatings: Sequence[Seating], keys: Mapping[str, Any]) -> None:
         """Exactly these tables for these bookings, in one query: rows that are right already are left alone."""
-        field = self.bookings_table._meta.get_field(self.tables_field or "")
         quote = connection.ops.quote_name
         table = quote(self._through._meta.db_table)
-        booking, chosen = quote(field.m2m_column_name()), quote(field.m2m_reverse_name())  # type: ignore[union-attr]
+        to_booking, to_table = self._links
+        booking, chosen = quote(to_booking.column), quote(to_table.column)
         pairs = [
-            (keys[seating.booking_ref], _key_of(self.tables_table, table_ref))
+            (
+                to_booking.get_db_prep_value(keys[seating.booking_ref], connection),
+                to_table.get_db_prep_value(_key_of(self.tables_table, table_ref), connection),
+            )
             for seating in seatings
             for table_ref in seating.table_refs
         ]
+        types = [f"{link.db_type(connection)}[]" for link in (to_booking, to_table)]
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                WITH wanted AS (SELECT * FROM unnest(%s, %s) AS wanted(booking, chosen)),
+                WITH wanted AS (SELECT * FROM unnest(%s::{types[0]}, %s::{types[1]}) AS wanted(booking, chosen)),
                      gone AS (DELETE FROM {table} AS stored
                                WHERE stored.{booking} IN (SELECT booking FROM wanted)
                                  AND (stored.{booking}, stored.{chosen}) NOT IN (SELECT booking, chosen FROM wanted))
@@ -400,9 +445,13 @@ class ModelHost:
 
     def _is_waiting(self) -> Q:
         if self.status_field:
-            return Q(**{f"{self.status_field}__in": list(self.waiting_statuses)})
+            none_yet = Q(**{f"{self.status_field}__isnull": True}) if None in self.waiting_statuses else Q()
+            return (
+                Q(**{f"{self.status_field}__in": [each for each in self.waiting_statuses if each is not None]})
+                | none_yet
+            )
         if self.confirmed_field:
-            return Q(**{self.confirmed_field: False})
+            return ~Q(**{self.confirmed_field: True})
         return Q()
 
     def _is_confirmed(self) -> Q:
@@ -500,8 +549,21 @@ class ModelHost:
         }
         columns = {key: self._column(name) for key, name in names.items() if name}
         zones = self._time_zones() if self.date_field else {}
-        for row in rows.values("pk", *columns.values()):
+        for row in rows.values("pk", *dict.fromkeys([*columns.values(), *self._parents.values()])):
             yield self._booking(str(row["pk"]), {key: row[column] for key, column in columns.items()}, zones)
+
+    @cached_property
+    def _parents(self) -> dict[str, str]:
+        """Of a booking model that inherits from another one's table: the link to each parent, and a column of it.
+
+        An edit of the booking may be one of a parent's row, and so may our own. Django locks those that it reads.
+        """
+        stored: Any = self.bookings_table._meta.concrete_model  # Of a proxy, what it stands for.
+        return {
+            LOOKUP_SEP.join(step.join_field.name for step in stored._meta.get_path_to_parent(parent)): column.attname
+            for parent in stored._meta.all_parents
+            for column in [field for field in parent._meta.local_concrete_fields if not field.primary_key][:1]
+        }
 
     def _booking(self, ref: str, row: Mapping[str, Any], zones: Mapping[str, str]) -> HostBooking:
         restaurant_ref = self.venue_ref

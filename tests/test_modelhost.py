@@ -30,8 +30,8 @@ from assignments.planning.floor import InvalidFloorError
 from assignments.reconcile import reconcile
 from example import models as example
 from example.host import ExampleHost
-from tests.shapes.hosts import CardHost, NoteHost, StayHost, VisitHost
-from tests.shapes.models import Board, Card, House, Note, Stay, Visit
+from tests.shapes.hosts import BanquetHost, CardHost, NoteHost, StayHost, TicketHost, VisitHost
+from tests.shapes.models import Banquet, Bench, Board, Card, House, Note, Stay, Stool, Ticket, Visit
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +63,9 @@ def visit(house: House | None, **values: Any) -> Visit:
     return Visit.objects.create(house=house, **{"day": TONIGHT.date(), "hour": time(19), "guests": 2, **values})
 
 
-@pytest.mark.parametrize("host", [VisitHost(), StayHost(), CardHost(), NoteHost(), ExampleHost()])
+@pytest.mark.parametrize(
+    "host", [VisitHost(), StayHost(), CardHost(), NoteHost(), TicketHost(), BanquetHost(), ExampleHost()]
+)
 def test_every_shape_is_a_host_and_names_only_fields_that_exist(host: ModelHost) -> None:
     assert isinstance(host, Host)
     assert host.check() == []
@@ -191,6 +193,19 @@ class TestUnassigned:
         visit(house, day=date(2030, 1, 16))
         found = VisitHost().unassigned(after=None, limit=10, now=NOON)
         assert [booking.ref for booking in found] == [str(each.pk) for each in waiting]
+
+    @pytest.mark.parametrize("accepted", [None, False])
+    def test_a_booking_that_nobody_has_looked_at_waits(self, boards: list[Board], accepted: bool | None) -> None:
+        stay = Stay.objects.create(start=TONIGHT, covers=2, accepted=accepted)
+        Stay.objects.create(start=TONIGHT, covers=2, accepted=True)
+        assert [each.ref for each in StayHost().unassigned(after=None, limit=10, now=NOON)] == [str(stay.pk)]
+        StayHost().on_confirmed([seating(stay, boards[0])])
+        assert Stay.objects.filter(accepted=True).count() == 2
+
+    def test_no_status_at_all_may_mean_that_it_waits(self) -> None:
+        for code, status in (("new", None), ("again", "asked"), ("done", "confirmed")):
+            Ticket.objects.create(code=code, start=TONIGHT, covers=2, status=status)
+        assert {each.ref for each in TicketHost().unassigned(after=None, limit=10, now=NOON)} == {"new", "again"}
 
     def test_each_restaurants_clock_says_what_is_later(self, house: House) -> None:
         auckland, new_york = (House.objects.create(name=name) for name in ("Auckland", "New York"))
@@ -398,6 +413,25 @@ class TestLocking:
             cursor.execute("SELECT id FROM shapes_house FOR UPDATE SKIP LOCKED")
             assert cursor.fetchall() == [(house.pk,)]
 
+    @pytest.mark.parametrize(
+        ("table", "key"),
+        [("record", "id"), ("reservation", "record_ptr_id"), ("banquet", "reservation_ptr_id")],
+    )
+    def test_of_a_booking_that_is_kept_in_several_tables_every_row_is_locked(
+        self, other: Any, table: str, key: str
+    ) -> None:
+        ref = str(Banquet.objects.create(start=TONIGHT, covers=2).pk)
+        proxied = type("FeastHost", (BanquetHost,), {"booking_model": "shapes.Feast"})()
+        lock = f"SELECT {key} FROM shapes_{table} FOR NO KEY UPDATE SKIP LOCKED"
+        other.set_autocommit(False)
+        with other.cursor() as cursor, transaction.atomic():
+            cursor.execute(lock)
+            assert BanquetHost().bookings([ref], lock=True) == proxied.bookings([ref], lock=True) == {}
+            other.rollback()
+            assert set(BanquetHost().bookings([ref], lock=True)) == {ref}
+            cursor.execute(lock)
+            assert cursor.fetchall() == []
+
 
 class TestConfirming:
     def test_many_to_many_gets_exactly_these_tables(self, house: House, boards: list[Board]) -> None:
@@ -422,6 +456,37 @@ class TestConfirming:
         CardHost().on_confirmed([seating(card, boards[1])])
         card.refresh_from_db()
         assert (card.status, card.board) == ("confirmed", boards[1])
+
+    @pytest.mark.parametrize(
+        ("base", "field"),
+        [
+            (StayHost, "benches"),
+            (StayHost, "stools"),
+            (TicketHost, "boards"),
+            (TicketHost, "benches"),
+            (TicketHost, "stools"),
+        ],
+    )
+    def test_many_to_many_between_keys_of_every_kind(
+        self, boards: list[Board], base: type[ModelHost], field: str
+    ) -> None:
+        tables: dict[str, list[Any]] = {
+            "boards": boards,
+            "benches": [Bench.objects.create(seats=4) for _ in range(3)],
+            "stools": [Stool.objects.create(code=f"s-{number}", seats=4) for number in range(3)],
+        }
+        chosen = tables[field]
+        booking = (
+            Stay.objects.create(start=TONIGHT, covers=2)
+            if base is StayHost
+            else Ticket.objects.create(code="c-1", start=TONIGHT, covers=2)
+        )
+        host = type("AnyHost", (base,), {"tables_field": field, "table_model": chosen[0]._meta.label})()
+        getattr(booking, field).set(chosen[:2])
+        host.on_confirmed([seating(booking, *chosen[1:])])
+        assert set(getattr(booking, field).all()) == set(chosen[1:])
+        host.on_released([str(booking.pk)])
+        assert not getattr(booking, field).exists()
 
     @pytest.mark.parametrize("bookings", [1, 40])
     def test_it_costs_two_queries_at_most_whatever_the_number(
@@ -647,6 +712,8 @@ class TestStaff:
             ({"date_field": None}, "start_field, or date_field and time_field"),
             ({"tables_field": "guests"}, "tables_field is 'guests'"),
             ({"tables_field": "house"}, "tables_field is 'house'"),
+            ({"tables_field": "kept"}, "'kept': that is the other side of shapes.Board.kept_for"),
+            ({"table_restaurant_field": None}, "table_restaurant_field is None, but restaurant_field is 'house'"),
         ],
     )
     def test_a_wrong_name_is_found_by_the_check(self, attributes: dict[str, Any], problem: str) -> None:
@@ -654,6 +721,16 @@ class TestStaff:
         assert [each.id for each in found] == ["assignments.E006"]
         assert problem in found[0].msg
         assert "WrongHost" in (found[0].hint or "")
+
+    def test_a_many_to_many_whose_rows_need_more_than_the_pair_is_found_by_the_check(self) -> None:
+        noted = type("NotedHost", (TicketHost,), {"tables_field": "noted_boards"})()
+        dated = type("DatedHost", (TicketHost,), {"tables_field": "dated_boards"})()
+        assert noted.check() == []
+        assert ["a row of shapes.DatedBoard needs since too" in each.msg for each in dated.check()] == [True]
+
+    def test_whose_tables_they_are_is_up_to_a_host_that_gives_floors_itself(self) -> None:
+        own = {"table_restaurant_field": None, "floor": lambda self, restaurant_ref: None}
+        assert type("OwnFloors", (VisitHost,), own)().check() == []
 
     @pytest.mark.parametrize(
         ("row", "field"),
@@ -677,20 +754,22 @@ class TestStaff:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("shape", ["Visit", "Stay", "Card", "Note"])
+@pytest.mark.parametrize("shape", ["Visit", "Stay", "Card", "Note", "Ticket", "Banquet"])
 def test_the_whole_way_in_each_shape(shape: str, house: House, boards: list[Board], settings: Any) -> None:
     made: Callable[[], Any] = {
         "Visit": lambda: visit(house),
         "Stay": lambda: Stay.objects.create(start=TONIGHT, covers=2),
         "Card": lambda: Card.objects.create(code="c-1", start=TONIGHT, covers=2, board=boards[2]),
         "Note": lambda: Note.objects.create(start=TONIGHT, covers=2),
+        "Ticket": lambda: Ticket.objects.create(code="c-1", start=TONIGHT, covers=2),
+        "Banquet": lambda: Banquet.objects.create(start=TONIGHT, covers=2),
     }[shape]
     settings.ASSIGNMENTS = {"HOST": f"tests.shapes.hosts.{shape}Host"}
     booking = made()
     ref = str(booking.pk)
     (table_ref,) = api.assign_now(booking_ref=ref).table_refs
     booking.refresh_from_db()
-    if shape == "Visit":
+    if shape in {"Visit", "Ticket"}:
         assert [str(board.pk) for board in booking.boards.all()] == [table_ref]
     elif shape != "Note":  # which stores no tables
         assert str(booking.board_id) == table_ref

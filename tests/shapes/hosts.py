@@ -50,3 +50,20 @@ class NoteHost(_BoardHost):
     booking_model = "shapes.Note"
     start_field = "start"
     party_field = "covers"
+
+
+class TicketHost(_BoardHost):
+    booking_model = "shapes.Ticket"
+    start_field = "start"
+    party_field = "covers"
+    status_field = "status"
+    waiting_statuses = (None, "asked")
+    tables_field = "boards"
+
+
+class BanquetHost(_BoardHost):
+    booking_model = "shapes.Banquet"
+    start_field = "start"
+    party_field = "covers"
+    status_field = "status"
+    tables_field = "board"

@@ -29,9 +29,34 @@ class Board(models.Model):
     smallest = models.IntegerField(null=True)
     largest = models.IntegerField(null=True)
     in_use = models.BooleanField(default=True)
+    kept_for: "models.ManyToManyField[Visit, Visit]" = models.ManyToManyField("Visit", related_name="kept")
 
     def __str__(self) -> str:
         return self.label
+
+
+class Stool(models.Model):
+    """A table whose key is a text."""
+
+    objects: ClassVar[models.Manager["Stool"]] = models.Manager()
+
+    code = models.CharField(max_length=20, primary_key=True)
+    seats = models.IntegerField()
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Bench(models.Model):
+    """A table whose key is a UUID."""
+
+    objects: ClassVar[models.Manager["Bench"]] = models.Manager()
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    seats = models.IntegerField()
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Visit(models.Model):
@@ -62,7 +87,8 @@ class Visit(models.Model):
 
 
 class Stay(models.Model):
-    """UUID keys, an aware start and an end, a boolean instead of a status, a table that may be missing."""
+    """UUID keys, an aware start and an end, a boolean instead of a status (null: not looked at yet), a table that may be
+    missing."""
 
     objects: ClassVar[models.Manager["Stay"]] = models.Manager()
 
@@ -70,8 +96,10 @@ class Stay(models.Model):
     start = models.DateTimeField(null=True)
     until = models.DateTimeField(null=True)
     covers = models.IntegerField()
-    accepted = models.BooleanField(default=False)
+    accepted = models.BooleanField(null=True)
     board = models.ForeignKey(Board, null=True, on_delete=models.PROTECT)
+    benches = models.ManyToManyField(Bench)
+    stools = models.ManyToManyField(Stool)
 
     class Meta:
         verbose_name = "VIP stay"
@@ -105,3 +133,78 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class Ticket(models.Model):
+    """Text keys, many-to-many tables, of which one keeps facts of its own about each pair."""
+
+    objects: ClassVar[models.Manager["Ticket"]] = models.Manager()
+
+    code = models.CharField(max_length=20, primary_key=True)
+    start = models.DateTimeField()
+    covers = models.IntegerField()
+    status = models.CharField(max_length=20, null=True)  # noqa: DJ001  (a host's model may)
+    boards = models.ManyToManyField(Board)
+    benches = models.ManyToManyField(Bench)
+    stools = models.ManyToManyField(Stool)
+    noted_boards = models.ManyToManyField(Board, through="NotedBoard", related_name="+")
+    dated_boards = models.ManyToManyField(Board, through="DatedBoard", related_name="+")
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class NotedBoard(models.Model):
+    """Which board a ticket has, and nothing else that must be said."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE)
+    board = models.ForeignKey(Board, on_delete=models.CASCADE)
+    note = models.CharField(max_length=20, db_default="")
+    noted_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.note
+
+
+class DatedBoard(models.Model):
+    """Which board a ticket has, and since when."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE)
+    board = models.ForeignKey(Board, on_delete=models.CASCADE)
+    since = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return str(self.since)
+
+
+class Record(models.Model):
+    """What inherits from it has its status in this table."""
+
+    objects: ClassVar[models.Manager["Record"]] = models.Manager()
+
+    status = models.CharField(max_length=20, default="pending")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Reservation(Record):
+    """And its table in this one."""
+
+    board = models.ForeignKey(Board, null=True, on_delete=models.PROTECT)
+
+
+class Banquet(Reservation):
+    """A booking that is kept in three tables."""
+
+    objects: ClassVar[models.Manager["Banquet"]] = models.Manager()
+
+    start = models.DateTimeField()
+    covers = models.IntegerField()
+
+
+class Feast(Banquet):
+    """The same under another name."""
+
+    class Meta:
+        proxy = True
