@@ -84,10 +84,3 @@ def local_date(text: str) -> date:
     if day.year not in YEARS:
         raise ArgumentTypeError(f"must be in the years {YEARS[0]} to {YEARS[-1]}, not {text}")
     return day
-
-
-def positive(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    if not text.isdigit() or not int(text):
-        raise ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
-    return int(text)

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from typing import Any
 
+from assignments.management import arguments
 from rollout import comparing
 from rollout.actions import base
 from rollout.verdict import Verdict
@@ -14,7 +15,7 @@ class Action(base.Action):
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("--limit", type=base.positive, default=0, help="Compare at most this many decisions.")
+        parser.add_argument("--limit", type=arguments.count, default=0, help="Compare at most this many decisions.")
 
     def run(self, options: dict[str, Any]) -> None:
         verdicts: Counter[str] = Counter()

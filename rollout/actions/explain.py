@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from assignments.management import arguments
 from rollout import steering
 from rollout.actions import base
 from rollout.models import Explanation
@@ -21,11 +22,11 @@ class Action(base.Action):
     def add_arguments(parser: ArgumentParser) -> None:
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--verdict", choices=[str(verdict) for verdict in steering.EXPLAINABLE])
-        what.add_argument("--withdraw", type=base.positive, metavar="ID", help="The explanation to withdraw.")
+        what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The explanation to withdraw.")
         parser.add_argument("--restaurant", default="", help="Its ref (default: all restaurants).")
         parser.add_argument("--refusal", default="", help="The reason code of the planner that refuses (default: any).")
         parser.add_argument("--owner", default="", help="Who answers for it: a team or a user id.")
-        parser.add_argument("--days", type=base.positive, default=14, help="Until it expires (default: 14).")
+        parser.add_argument("--days", type=arguments.count, default=14, help="Until it expires (default: 14).")
         parser.add_argument("--reason", default="", help="Why; required for a change.")
 
     def run(self, options: dict[str, Any]) -> None:

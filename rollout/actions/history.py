@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from assignments.management import arguments
 from rollout.actions import base
 from rollout.models import Change
 
@@ -12,7 +13,7 @@ class Action(base.Action):
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("--limit", type=base.positive, default=20, help="So many changes (default: 20).")
+        parser.add_argument("--limit", type=arguments.count, default=20, help="So many changes (default: 20).")
         parser.add_argument("--kind", choices=Change.Kind.values, help="Only changes of this kind.")
 
     def run(self, options: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from assignments.management import arguments
 from rollout import pruning
 from rollout.actions import base
 
@@ -18,7 +19,7 @@ class Action(base.Action):
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=base.positive, default=90, help="Keep so many days (default: 90).")
+        parser.add_argument("--days", type=arguments.count, default=90, help="Keep so many days (default: 90).")
         parser.add_argument("--dry-run", action="store_true", help="Only count.")
 
     def run(self, options: dict[str, Any]) -> None:

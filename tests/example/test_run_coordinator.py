@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from assignments import conf, dispatch
 from assignments.models import Allocation, Assignment, Attempt, Event, OutboxMessage, StateTransition
@@ -107,9 +107,14 @@ def test_a_host_that_cannot_say_what_waits_does_not_hold_up_what_is_known(restau
         ["--limit", "0"],
         ["--limit", "-3"],
         ["--limit", "many"],
+        ["--limit", "99999999999"],
         ["--max-seconds", "0"],
         ["--interval", "soon"],
+        ["--interval", "inf"],
+        ["--interval", "nan"],
+        ["--interval", "1e12"],
         ["--restaurant", "nowhere"],
+        ["--restaurant", ""],
         ["--watch", "--dry-run"],
         ["--no-such-option"],
     ],
@@ -119,6 +124,17 @@ def test_bad_usage_exits_with_two_and_names_the_value(restaurant: models.Restaur
     code, out, err = processes.run("run_coordinator", *arguments)
     assert (code, out) == (2, "")
     assert arguments[-1] in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["reconcile_assignments", "--restaurant", ""], ["deliver_outbox", "--limit", "-5"]],
+    ids=" ".join,
+)
+def test_the_other_commands_refuse_bad_usage_too(transactional_db: Any, arguments: list[str]) -> None:
+    code, out, err = processes.run(*arguments)
+    assert (code, out) == (2, "")
+    assert arguments[1] in err
 
 
 @pytest.mark.parametrize(
@@ -163,6 +179,20 @@ def test_a_database_that_is_away_exits_with_seventy_five() -> None:
     )
     assert done.returncode == 75, done.stderr
     assert "canary-password" not in done.stderr
+
+
+def test_a_database_that_was_not_migrated_exits_with_two_and_says_what_to_do(transactional_db: Any) -> None:
+    name = f"{connection.settings_dict['NAME']}_empty"
+    with connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}"')
+        try:
+            for command in ("run_coordinator", "reconcile_assignments", "deliver_outbox"):
+                code, _out, err = processes.run(command, DATABASE_NAME=name)
+                assert code == 2, err
+                assert "manage.py migrate" in err
+                assert "Traceback" not in err
+        finally:
+            cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def test_without_a_planner_on_duty_bookings_wait(restaurant: models.Restaurant, settings: Any, capsys: Any) -> None:

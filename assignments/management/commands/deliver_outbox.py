@@ -3,20 +3,23 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from assignments import outbox
+from assignments.management import arguments
+from assignments.management.base import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Hand the waiting outbox messages to the host, oldest first. Delivered at least once; a message that the host "
-        "refuses is tried again later. Exit codes: 0 done; 1 a message was refused."
+        "refuses is tried again later. Exit codes: 0 done; 1 a message was refused; 2 bad usage, or a database that was not "
+        "migrated; 75 the database is away."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--limit", type=int, default=1000, help="Deliver at most this many messages (default 1000)."
+            "--limit", type=arguments.count, default=1000, help="Deliver at most this many messages (default 1000)."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

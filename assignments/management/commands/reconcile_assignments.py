@@ -5,42 +5,38 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import InterfaceError, OperationalError
+from django.core.management.base import CommandError
 
-from assignments import transactions
+from assignments.management import arguments
+from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand
 from assignments.reconcile import reconcile
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Compare assignments and ledger with the host's bookings, and mend what differs: bookings deleted, cancelled or "
         "edited without a word, bookings never requested, tables that the host gave away by itself, tables taken for "
-        "nobody. Exit codes: 0 done; 1 something could not be mended (the rest was); 75 the database is away."
+        "nobody. Exit codes: 0 done; 1 something could not be mended (the rest was); 2 bad usage, or a database that was "
+        "not migrated; 75 the database is away."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Report only.")
-        parser.add_argument("--restaurant", help="Only this restaurant (its ref).")
+        parser.add_argument("--restaurant", type=arguments.restaurant_ref, help="Only this restaurant (its ref).")
         parser.add_argument("--json", action="store_true", help="One JSON object a discrepancy, a line each.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = failed = 0
-        try:
-            for found in reconcile(dry_run=options["dry_run"], restaurant_ref=options["restaurant"]):
-                count += 1
-                failed += bool(found.error)
-                if options["json"]:
-                    self.stdout.write(json.dumps(asdict(found)))
-                    continue
-                remedy = f"not mended ({found.error})" if found.error else found.remedy
-                would_be = "would be: " if options["dry_run"] else ""
-                self.stdout.write(f"{found.booking_ref}: {found.problem} -> {would_be}{remedy}")
-        except (OperationalError, InterfaceError) as error:
-            if transactions.is_database_away(error):
-                raise CommandError(f"The database is away: {error}", returncode=75) from error
-            raise CommandError(f"The host raised {type(error).__name__}; see the log.", returncode=1) from error
+        for found in reconcile(dry_run=options["dry_run"], restaurant_ref=options["restaurant"]):
+            count += 1
+            failed += bool(found.error)
+            if options["json"]:
+                self.stdout.write(json.dumps(asdict(found)))
+                continue
+            remedy = f"not mended ({found.error})" if found.error else found.remedy
+            would_be = "would be: " if options["dry_run"] else ""
+            self.stdout.write(f"{found.booking_ref}: {found.problem} -> {would_be}{remedy}")
         if not options["json"]:
             self.stdout.write(f"{count} discrepancies." if count else "Host and ledger agree.")
         if failed:
-            raise CommandError(f"{failed} could not be mended; see the log.", returncode=1)
+            raise CommandError(f"{failed} could not be mended; see the log.", returncode=EXIT_UNEXPECTED)

@@ -5,7 +5,7 @@ import logging
 import signal
 import threading
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,38 +13,21 @@ from types import FrameType
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, SystemCheckError
+from django.core.management.base import CommandError, SystemCheckError
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from assignments import background, conf, dispatch, preview, transactions
 from assignments.host import configured
+from assignments.management import arguments
+from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
 from assignments.outcome import Kind, Outcome
 from assignments.percentiles import percentiles
 from assignments.planning.describe import describe
 from assignments.planning.floor import InvalidFloorError
 
 logger = logging.getLogger("assignments.run_coordinator")
-
-EXIT_DONE = 0
-EXIT_UNEXPECTED = 1
-EXIT_USAGE = 2
-EXIT_DATABASE_AWAY = 75
-"""EX_TEMPFAIL of sysexits.h: try again later."""
-
-
-def _positive(number_type: Callable[[str], float]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = number_type(text)
-        except ValueError:
-            raise ArgumentTypeError(f"{text!r} is no number") from None
-        if not value > 0:
-            raise ArgumentTypeError(f"must be more than 0, not {text}")
-        return value
-
-    return parse
 
 
 class Tally:
@@ -95,12 +78,12 @@ class Tally:
         return counted or "nothing was due"
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Give the bookings that are due their tables: one pass and out (for cron), or --watch. Which planner decides "
         "is up to the router (see `manage.py rollout status` where rollout is installed). "
         "Exit codes: 0 done; 1 a booking met an unexpected error (the others were processed); "
-        "2 bad usage or configuration; 75 the database is away."
+        "2 bad usage or configuration, or a database that was not migrated; 75 the database is away."
     )
     # Checked in handle(), so that a wrong configuration exits with 2.
     requires_system_checks = []
@@ -108,12 +91,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--watch", action="store_true", help="Go on, pass after pass, until SIGTERM or Ctrl-C.")
         parser.add_argument(
-            "--interval", type=_positive(float), default=5.0, help="Seconds between passes of --watch (default 5)."
+            "--interval", type=arguments.seconds, default=5.0, help="Seconds between passes of --watch (default 5)."
         )
-        parser.add_argument("--limit", type=_positive(int), help="Process at most this many bookings (each pass).")
-        parser.add_argument("--restaurant", help="Only this restaurant (its ref: the host's primary key).")
+        parser.add_argument("--limit", type=arguments.count, help="Process at most this many bookings (each pass).")
         parser.add_argument(
-            "--max-seconds", type=_positive(float), help="Begin no further restaurant-day after this many seconds."
+            "--restaurant",
+            type=arguments.restaurant_ref,
+            help="Only this restaurant (its ref: the host's primary key).",
+        )
+        parser.add_argument(
+            "--max-seconds", type=arguments.seconds, help="Begin no further restaurant-day after this many seconds."
         )
         parser.add_argument("--dry-run", action="store_true", help="Plan and print; write nothing.")
         parser.add_argument("--json", action="store_true", help="One JSON object for each pass on standard output.")
@@ -133,12 +120,6 @@ class Command(BaseCommand):
                 raise CommandError("A booking met an unexpected error; see the log.", returncode=EXIT_UNEXPECTED)
         except (SystemCheckError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
-        except (OperationalError, InterfaceError) as error:
-            if transactions.is_database_away(error):
-                raise CommandError(f"The database is away: {error}", returncode=EXIT_DATABASE_AWAY) from error
-            raise CommandError(
-                f"Unexpected {type(error).__name__}; see the log.", returncode=EXIT_UNEXPECTED
-            ) from error
 
     def _check_restaurant(self, restaurant_ref: str) -> None:
         try:

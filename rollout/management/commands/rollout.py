@@ -4,10 +4,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import InterfaceError, OperationalError
 
 from assignments import transactions
+from assignments.management.base import DatabaseCommand
 from rollout import changes, ladder, steering
 from rollout.actions import (
     backtest,
@@ -49,7 +50,7 @@ ACTIONS: dict[str, type[base.Action]] = {
 }
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Which planner decides, and why. Exit codes: 0 done; 1 refused; 2 bad usage or configuration; "
         "3 the guard rolled back; 75 the database is away."

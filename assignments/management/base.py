@@ -1,0 +1,36 @@
+"""What this app's commands have in common."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError, ProgrammingError
+
+from assignments.checks import UNDEFINED_TABLE
+from assignments.transactions import is_database_away, sqlstate
+
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_DATABASE_AWAY = 75
+"""EX_TEMPFAIL of sysexits.h: try again later."""
+
+UNDEFINED_COLUMN = "42703"
+
+
+class DatabaseCommand(BaseCommand):
+    """A command that needs the app's tables: exits with 2 where they were not migrated, with 75 where nobody answers."""
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except ProgrammingError as error:
+            if sqlstate(error) not in {UNDEFINED_TABLE, UNDEFINED_COLUMN}:
+                raise
+            missing = error.__cause__.diag.message_primary  # type: ignore[union-attr]
+            raise CommandError(
+                f"The database is not up to date ({missing}): run `manage.py migrate` first.", returncode=EXIT_USAGE
+            ) from error
+        except (OperationalError, InterfaceError) as error:
+            if not is_database_away(error):
+                # The type only: a host's database may say a guest's name.
+                raise CommandError(f"Unexpected {type(error).__name__}.", returncode=EXIT_UNEXPECTED) from error
+            raise CommandError(f"The database is away: {error}", returncode=EXIT_DATABASE_AWAY) from error
