@@ -75,6 +75,8 @@ def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
     than V3 is not begun then, and not interrupted once it has begun. Raises
     BookingNotFoundError, and NestedTransactionError inside a transaction.
     """
+    if "\0" in booking_ref:  # No text of PostgreSQL's holds it, so looking for it would fail.
+        raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.")
     return dispatch.assign_one(booking_ref, trigger="inline", budget_seconds=budget_seconds)
 
 

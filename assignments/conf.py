@@ -3,6 +3,7 @@
 Read through ``conf.settings()``; the values are cached until Django's ``setting_changed`` fires.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -17,11 +18,18 @@ from assignments.planning.snapshot import DEFAULT_WEIGHTS, PlanningRules
 
 NAME = "ASSIGNMENTS"
 
+A_DAY = 24 * 60 * 60
+"""Seconds; nothing here may take longer. Dates and the database have an end, too."""
+A_YEAR_OF_MINUTES = 366 * 24 * 60
+LARGEST_WEIGHT = 1000
+
 
 def _at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], str | None]:
     def problem(value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "must be a number"
+        if isinstance(value, float) and not math.isfinite(value):
+            return "must be a finite number"
         if value < minimum or (maximum is not None and value > maximum):
             return f"must be {minimum} or more" if maximum is None else f"must be between {minimum} and {maximum}"
         return None
@@ -54,8 +62,8 @@ def _weights(value: Any) -> str | None:
     unknown = sorted(set(value) - set(DEFAULT_WEIGHTS))
     if unknown:
         return f"names unknown strategies {unknown}; known are {sorted(DEFAULT_WEIGHTS)}"
-    wrong = sorted(name for name, weight in value.items() if _at_least(0)(weight))
-    return f"must be 0 or more for {wrong}" if wrong else None
+    wrong = sorted(name for name, weight in value.items() if _at_least(0, LARGEST_WEIGHT)(weight))
+    return f"must be between 0 and {LARGEST_WEIGHT} for {wrong}" if wrong else None
 
 
 def _setting(default: Any, problem: Callable[[Any], str | None]) -> Any:
@@ -75,26 +83,26 @@ class Settings:
     BATCH_SIZE: int = _setting(200, _whole(1, 5000))
     """Bookings of one restaurant-day that one transaction decides."""
     MAX_ATTEMPTS: int = _setting(5, _whole(1, 100))
-    RETRY_BASE_SECONDS: float = _setting(1.0, _at_least(0))
-    RETRY_MAX_SECONDS: float = _setting(30.0, _at_least(0))
-    RETRY_JITTER_SECONDS: float = _setting(1.0, _at_least(0))
+    RETRY_BASE_SECONDS: float = _setting(1.0, _at_least(0, A_DAY))
+    RETRY_MAX_SECONDS: float = _setting(30.0, _at_least(0, A_DAY))
+    RETRY_JITTER_SECONDS: float = _setting(1.0, _at_least(0, A_DAY))
     TRANSACTION_RETRIES: int = _setting(3, _whole(0, 20))
     """How often a transaction that lost a race (deadlock, serialization, exclusion) is run again."""
-    LOCK_TIMEOUT_MS: int = _setting(2000, _whole(1))
-    STATEMENT_TIMEOUT_MS: int = _setting(10000, _whole(1))
-    HOLD_SECONDS: int = _setting(180, _whole(1))
+    LOCK_TIMEOUT_MS: int = _setting(2000, _whole(1, A_DAY * 1000))
+    STATEMENT_TIMEOUT_MS: int = _setting(10000, _whole(1, A_DAY * 1000))
+    HOLD_SECONDS: int = _setting(180, _whole(1, A_DAY))
     BREAKER_FAILURES: int = _setting(5, _whole(1))
-    BREAKER_OPEN_SECONDS: float = _setting(15.0, _at_least(0))
+    BREAKER_OPEN_SECONDS: float = _setting(15.0, _at_least(0, A_DAY))
     BREAKER_SUCCESSES: int = _setting(2, _whole(1))
     MAX_SPARE_SEATS: int = _setting(4, _whole(0))
     MAX_TABLES: int = _setting(3, _whole(1, 6))
     MAX_PARTY: int = _setting(1000, _whole(1))
-    MIN_LEAD_MINUTES: int = _setting(0, _whole(0))
+    MIN_LEAD_MINUTES: int = _setting(0, _whole(0, A_YEAR_OF_MINUTES))
     """A booking that starts sooner than this goes to review: the floor staff decide."""
     WEIGHTS: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS, metadata={"problem": _weights})
     EVENT_SINKS: tuple[str, ...] = _setting(("assignments.events.DatabaseSink",), _dotted_paths)
     EVENT_BUFFER_SIZE: int = _setting(10000, _whole(1))
-    EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0))
+    EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0, A_DAY))
     """How long a finishing command waits for its last events to be stored."""
 
     def rules(self) -> PlanningRules:

@@ -668,6 +668,8 @@ def _keys(model: type[models.Model], refs: Iterable[str]) -> list[Any]:
     """The primary keys that these refs can be; a malformed ref can be none."""
     keys = []
     for ref in refs:
+        if "\0" in ref:  # No text of PostgreSQL's holds it, so asking would fail.
+            continue
         try:
             keys.append(_key_of(model, ref))
         except (ValidationError, ValueError):

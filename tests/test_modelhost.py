@@ -110,7 +110,8 @@ class TestReading:
 
     @pytest.mark.parametrize("host", [VisitHost(), StayHost(), CardHost(), NoteHost(), ExampleHost()])
     @pytest.mark.parametrize(
-        "ref", ["4711", "abc", "", "not-a-uuid", "5e5f12be-6dd4-44c7-a1d9-db9a17e7a0d5", "9" * 40, "-1", "1.5", "²"]
+        "ref",
+        ["4711", "abc", "", "not-a-uuid", "5e5f12be-6dd4-44c7-a1d9-db9a17e7a0d5", "9" * 40, "-1", "1.5", "²", "\0"],
     )
     def test_unknown_and_malformed_refs_are_absent(self, host: ModelHost, ref: str) -> None:
         assert host.bookings([ref]) == {}
@@ -738,6 +739,9 @@ class TestStaff:
             (VenueSettings(restaurant_ref="1", timezone="Europe/Atlantis"), "timezone"),
             (VenueSettings(restaurant_ref="1", timezone="Europe"), "timezone"),
             (TableDetails(restaurant_ref="1", table_ref="1", min_party=4, max_party=2), "max_party"),
+            (TableDetails(restaurant_ref="1", table_ref="1", min_party=0), "min_party"),
+            (TableDetails(restaurant_ref="1", table_ref="1", max_party=0), "max_party"),
+            (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, min_party=0), "min_party"),
             (AdjacentTables(restaurant_ref="1", first_table_ref="1", second_table_ref="1"), "second_table_ref"),
             (ListedJoin(restaurant_ref="1", table_refs=["1", "1"], seats=4), "table_refs"),
             (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, min_party=6, max_party=5), "max_party"),

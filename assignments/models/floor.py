@@ -42,8 +42,8 @@ class TableDetails(models.Model):
     restaurant_ref = models.TextField()
     table_ref = models.TextField(unique=True)
     zone = models.TextField(blank=True, default="")
-    min_party = models.PositiveIntegerField(null=True, blank=True)
-    max_party = models.PositiveIntegerField(null=True, blank=True)
+    min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    max_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
 
     class Meta:
         ordering = ["restaurant_ref", "table_ref"]
@@ -105,7 +105,7 @@ class ListedJoin(models.Model):
     restaurant_ref = models.TextField()
     table_refs = ArrayField(models.TextField())
     seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    min_party = models.PositiveIntegerField(default=1)
+    min_party = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
     max_party = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:

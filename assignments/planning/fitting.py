@@ -1,7 +1,7 @@
 """Which tables could seat a party, whoever else is there: the rules that time does not change."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -58,7 +58,7 @@ def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refus
 
 
 def objections(
-    floor: Floor, request: SeatingRequest, rules: PlanningRules, table_refs: Collection[str]
+    floor: Floor, request: SeatingRequest, rules: PlanningRules, table_refs: Sequence[str]
 ) -> Iterator[Refusal]:
     """Every reason why exactly these tables could never seat the party; nothing when they could.
 
@@ -70,6 +70,8 @@ def objections(
     unknown = sorted(set(table_refs) - floor.table_by_ref.keys())
     for ref in unknown:
         yield Refusal(reason=Reason.UNKNOWN_TABLE, detail=f"Table {ref} is not on this restaurant's floor.")
+    for ref in sorted(ref for ref, count in Counter(table_refs).items() if count > 1):
+        yield Refusal(reason=Reason.TABLE_REPEATED, detail=f"Table {ref} is named more than once.")
     known = set(table_refs) - set(unknown)
     if known:
         yield from _objections_to(floor, request, rules, unit_of(floor, known))

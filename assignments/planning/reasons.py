@@ -29,6 +29,7 @@ class Reason(StrEnum):
     PINNED_TABLES_TAKEN = "pinned_tables_taken"
     # Why one set of tables lost (given with a refusal, never an outcome by itself).
     UNKNOWN_TABLE = "unknown_table"
+    TABLE_REPEATED = "table_repeated"
     TABLE_INACTIVE = "table_inactive"
     TOO_FEW_SEATS = "too_few_seats"
     TOO_MANY_SPARE_SEATS = "too_many_spare_seats"

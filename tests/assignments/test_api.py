@@ -168,6 +168,7 @@ class TestByHand:
             (3, ["T4"], {Reason.TOO_FEW_SEATS}),
             (2, ["T9"], {Reason.UNKNOWN_TABLE}),
             (2, [], {Reason.UNKNOWN_TABLE}),
+            (2, ["T1", "T1"], {Reason.TABLE_REPEATED}),
             (6, ["T1", "T3"], {Reason.NOT_ADJACENT}),
             (2, ["T1", "T2"], {Reason.TOO_MANY_SPARE_SEATS}),
             (2, ["T2"], {Reason.TABLE_TAKEN}),

@@ -331,9 +331,11 @@ class TestAssignNow:
         again = api.assign_now(booking_ref="B1")
         assert (again.kind, again.reason) == (Kind.NOOP, "terminal_state")
 
-    def test_an_unknown_booking_is_an_error_that_names_it(self, host: TheHost) -> None:
-        with pytest.raises(BookingNotFoundError, match="B404"):
-            api.assign_now(booking_ref="B404")
+    @pytest.mark.parametrize("ref", ["B404", "B\0", "x" * 20000], ids=["B404", "NUL", "long"])
+    def test_an_unknown_booking_is_an_error_that_names_it(self, host: TheHost, ref: str) -> None:
+        with pytest.raises(BookingNotFoundError) as unknown:
+            api.assign_now(booking_ref=ref)
+        assert repr(ref) in str(unknown.value)
 
     def test_past_its_budget_the_booking_stays_due(self, host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
         host.book("B1", starts_at=tonight)
