@@ -21,10 +21,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from assignments.planning.floor import Floor, InvalidFloorError, ServicePeriod, Table, TurnTime, adjacency
 from assignments.planning.request import SeatingRequest
+from assignments.planning.timezone import time_zone
 from assignments.planning.window import local_to_aware
 
 BOOKING_KEYS = ("ref", "start", "end", "party", "zone", "status", "requested_at")
@@ -172,7 +172,7 @@ class EveningFile:
 
 def as_aware(moment: datetime, timezone: str) -> datetime:
     """The moment as it is if aware, else read off the wall clock. Raises ValueError for a time that the clocks skip."""
-    return moment if moment.tzinfo else local_to_aware(moment, ZoneInfo(timezone))
+    return moment if moment.tzinfo else local_to_aware(moment, time_zone(timezone))
 
 
 def decode(raw: bytes) -> str:
@@ -207,9 +207,9 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
     day = _parsed(date.fromisoformat, written, "restaurant.date", "a date")
     zone = _get(restaurant, "timezone", str, "restaurant.")
     try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError) as error:
-        raise UnusableFileError(f"restaurant.timezone: {zone!r} is no time zone.") from error
+        time_zone(zone)
+    except ValueError as error:
+        raise UnusableFileError(f"restaurant.timezone: {error}.") from error
     tables = tuple(_table(row, f"tables[{index}]", lengths) for index, row in enumerate(_get(data, "tables", list)))
     services = tuple(
         _service(row, f"services[{index}]", lengths) for index, row in enumerate(_get(data, "services", list))
