@@ -14,3 +14,5 @@ if os.environ.get("TEST_HOST"):
     ASSIGNMENTS["HOST"] = os.environ["TEST_HOST"]
 if os.environ.get("TEST_CANDIDATE"):
     ROLLOUT["CANDIDATE"] = os.environ["TEST_CANDIDATE"]
+if os.environ.get("TEST_CACHE") == "down":
+    CACHES = {"default": {"BACKEND": "tests.example.caches.BrokenCache"}}
