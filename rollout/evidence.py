@@ -28,7 +28,7 @@ LARGE_PARTY = 6
 
 def measure(position: Position) -> Facts:
     """Everything that the gates of the position's stage ask for."""
-    with _one_moment() as now:
+    with one_moment() as now:
         window_start = max(now - timedelta(days=conf.settings().EVIDENCE_DAYS), _evidence_since(position))
         live_since = max(window_start, position.since)
         valid, expired = _explanations(now)
@@ -47,13 +47,13 @@ def measure(position: Position) -> Facts:
 
 def measure_live(position: Position, *, minutes: float) -> Facts:
     """What V3 did in the last minutes, since the stage began at the earliest: all that the guardrails ask for."""
-    with _one_moment() as now:
+    with one_moment() as now:
         since = max(now - timedelta(minutes=minutes), position.since)
         return _facts(position, now, since=since, live_since=since, earlier=None)
 
 
 @contextmanager
-def _one_moment() -> Iterator[datetime]:
+def one_moment() -> Iterator[datetime]:
     """Queries that all see the same moment, where nobody has a transaction open already; the database's time."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
@@ -143,8 +143,9 @@ def _comparisons(now: datetime, since: datetime, live_since: datetime) -> Compar
 
 
 # A replay that was run again counts once, as it was the last time.
-_LATEST = """
-SELECT DISTINCT ON (booking_ref, snapshot_hash) id, restaurant_ref, verdict, error, control_repeats, candidate_ms
+LATEST = """
+SELECT DISTINCT ON (booking_ref, snapshot_hash)
+       id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at
   FROM rollout_comparison
  WHERE recorded_at >= %(since)s AND verdict <> ''
  ORDER BY booking_ref, snapshot_hash, id DESC
@@ -154,7 +155,7 @@ _VERDICTS = f"""
 SELECT latest.verdict, count(*), count(*) FILTER (WHERE explanation.explained),
        count(latest.control_repeats), count(*) FILTER (WHERE latest.control_repeats),
        count(latest.candidate_ms) FILTER (WHERE latest.error = '')
-  FROM ({_LATEST}) AS latest
+  FROM ({LATEST}) AS latest
   LEFT JOIN LATERAL (
        SELECT true AS explained
          FROM rollout_explanation AS known
@@ -169,7 +170,7 @@ SELECT latest.verdict, count(*), count(*) FILTER (WHERE explanation.explained),
 
 _CANDIDATE_MS = f"""
 SELECT percentile_disc(%(fractions)s::float[]) WITHIN GROUP (ORDER BY candidate_ms)
-  FROM ({_LATEST}) AS latest
+  FROM ({LATEST}) AS latest
  WHERE error = '' AND candidate_ms IS NOT NULL
 """  # noqa: S608
 

@@ -25,6 +25,7 @@ from rollout.actions import (
     promote,
     prune,
     release,
+    report,
     rollback,
     status,
     switch,
@@ -45,6 +46,7 @@ ACTIONS: dict[str, type[base.Action]] = {
     "compare": compare.Action,
     "guard": guard.Action,
     "history": history.Action,
+    "report": report.Action,
     "prune": prune.Action,
     "backtest": backtest.Action,
 }

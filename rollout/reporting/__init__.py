@@ -1,0 +1,1 @@
+"""The evidence for a promotion review: one frozen ``Report``, and a pure renderer for each format."""

@@ -1,0 +1,310 @@
+"""Making a report: what a promotion looks at, and the rows behind it, all seen at one moment.
+
+A constant number of queries beside those of ``steering.plan``, and of each list only as much as people read.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from django.db.models import Count, Max
+from django.urls import NoReverseMatch, reverse
+
+from assignments.planners import V3
+from assignments.planning.describe import describe
+from assignments.planning.floor import Floor
+from rollout import conf, flags, steering
+from rollout.evidence import LATEST, drift_of, one_moment
+from rollout.frozen import thaw_decision, thaw_floor
+from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
+from rollout.queries import dicts, rows
+from rollout.reporting.report import (
+    ALIKE,
+    BETTER,
+    HARMFUL,
+    WORSE,
+    Changed,
+    Choice,
+    Day,
+    Difference,
+    Explained,
+    Flag,
+    GuardHistory,
+    GuardLook,
+    Next,
+    Obstacle,
+    Report,
+    Rung,
+    Slow,
+    VerdictCount,
+)
+from rollout.verdict import Verdict
+
+DAYS = 60
+SLOWEST = 10
+DIFFERENCES_EACH = 3
+"""So many of each verdict by which the planners differ."""
+DIFFERENT = (*HARMFUL, *WORSE, *BETTER)
+BREACHES = 20
+CHANGES = 30
+PINS = 50
+EXPLANATIONS = 50
+
+
+def build() -> Report:
+    """The report of this environment as it is now. Writes nothing. Raises NotBegunError, UnknownStageError."""
+    with one_moment() as now:
+        plan = steering.plan()
+        position, facts = plan.position, plan.facts
+        as_they_are = flags.read()
+        per_day = rows(_PER_DAY, since=facts.since)
+        return Report(
+            environment=position.environment,
+            stage=position.stage,
+            since=position.since,
+            percent=position.percent,
+            made_at=now,
+            held=position.held,
+            cool_down_until=position.cool_down_until,
+            mode=as_they_are.mode.value,
+            is_killed=as_they_are.killed,
+            drift=drift_of(position, as_they_are),
+            flags=_flags(as_they_are),
+            pins=dict(Pin.objects.values_list("restaurant_ref", "planner")[:PINS]),
+            ladder=_ladder(position),
+            gates=plan.gates,
+            facts=facts,
+            verdicts=_verdicts(per_day, facts.comparisons.unexplained),
+            days=_days(per_day),
+            explanations=_explanations(now),
+            slowest=_slowest(facts.since, max(facts.since, position.since)),
+            differences=_differences(facts.since),
+            guard=_guard(position),
+            changes=_changes(position),
+            next=_next(plan),
+        )
+
+
+def _flags(as_they_are: flags.Flags) -> tuple[Flag, ...]:
+    return tuple(
+        Flag(switch=each.switch, variable=each.variable, value=each.value, source=each.source.value, raw=each.raw)
+        for each in (as_they_are.v3, as_they_are.shadow)
+    )
+
+
+def _ladder(position: Position) -> tuple[Rung, ...]:
+    return tuple(
+        Rung(
+            key=stage.key,
+            v3=stage.v3,
+            shadow=stage.shadow,
+            percent=stage.percent,
+            soak_hours=stage.soak_hours,
+            is_current=stage.key == position.stage,
+        )
+        for stage in conf.current_ladder().stages
+    )
+
+
+def _verdicts(per_day: Sequence[Any], unexplained: Mapping[str, int]) -> tuple[VerdictCount, ...]:
+    counts = Counter[tuple[str, str]]()
+    for _day, origin, verdict, count in per_day:
+        counts[origin, verdict] += count
+    return tuple(
+        VerdictCount(
+            verdict=verdict.value,
+            shadow=counts[Comparison.Origin.SHADOW, verdict],
+            backtest=counts[Comparison.Origin.BACKTEST, verdict],
+            unexplained=unexplained.get(verdict, 0),
+        )
+        for verdict in Verdict
+    )
+
+
+def _days(per_day: Sequence[Any]) -> tuple[Day, ...]:
+    counts: dict[date, Counter[str]] = {}
+    kinds = {"alike": ALIKE, "better": BETTER, "worse": WORSE, "harmful": HARMFUL}
+    kind_of = {verdict.value: kind for kind, verdicts in kinds.items() for verdict in verdicts}
+    for day, _origin, verdict, count in per_day:
+        counts.setdefault(day, Counter())[kind_of[verdict]] += count
+    return tuple(Day(day=day, **counts[day]) for day in sorted(counts)[-DAYS:])
+
+
+def _explanations(now: datetime) -> tuple[Explained, ...]:
+    return tuple(
+        Explained(
+            id=each.pk,
+            verdict=each.verdict,
+            restaurant_ref=each.restaurant_ref,
+            refusal=each.refusal,
+            owner=each.owner,
+            reason=each.reason,
+            expires_at=each.expires_at,
+            is_expired=each.expires_at <= now,
+        )
+        for each in Explanation.objects.filter(withdrawn_at__isnull=True)[:EXPLANATIONS]
+    )
+
+
+def _slowest(since: datetime, live_since: datetime) -> tuple[Slow, ...]:
+    found = dicts(_SLOWEST, since=since, live_since=live_since, planner=V3, limit=SLOWEST)
+    return tuple(Slow(**row) for row in found)
+
+
+def _differences(since: datetime) -> tuple[Difference, ...]:
+    wanted = rows(_DIFFERENT, since=since, verdicts=[each.value for each in DIFFERENT], each=DIFFERENCES_EACH)
+    order = {pk: place for place, (pk,) in enumerate(wanted)}
+    floors: dict[str, Floor | None] = {}
+    comparisons = Comparison.objects.filter(pk__in=order).select_related("floor").defer("snapshot")
+    return tuple(_difference(each, floors) for each in sorted(comparisons, key=lambda each: order[each.pk]))
+
+
+def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Difference:
+    version = comparison.floor_id
+    if version not in floors:
+        try:
+            floors[version] = thaw_floor(comparison.floor.content)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            floors[version] = None  # Kept by another release: tables go by their refs.
+    return Difference(
+        comparison=comparison.pk,
+        booking_ref=comparison.booking_ref,
+        restaurant_ref=comparison.restaurant_ref,
+        party=comparison.party,
+        starts_at=comparison.starts_at,
+        verdict=comparison.verdict,
+        origin=comparison.origin,
+        legacy=_choice(comparison.control, floors[version]),
+        v3=_choice(comparison.candidate, floors[version])
+        if comparison.candidate
+        else Choice(why=f"No decision: {comparison.error or 'it was not kept'}."),
+        admin_path=_admin_path(comparison),
+    )
+
+
+def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
+    try:
+        decision = thaw_decision(frozen)
+        best = decision.best
+        if best is None:
+            return Choice(why=decision.refusal.detail if decision.refusal else "")
+        known = floor.table_by_ref if floor else {}
+        return Choice(
+            why=describe(decision, floor) if floor else "The floor that it was decided on cannot be read.",
+            tables=tuple(known[ref].name if ref in known else ref for ref in best.table_refs),
+            seats=int(best.seats),
+            spare_seats=int(best.spare_seats),
+            score=float(best.score),
+            breakdown={str(name): float(share) for name, share in best.breakdown.items()},
+        )
+    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+        return Choice(why=f"It cannot be read: {type(error).__name__}.")
+
+
+def _admin_path(comparison: Comparison) -> str:
+    try:
+        return reverse("admin:rollout_comparison_change", args=[comparison.pk])
+    except NoReverseMatch:
+        return ""
+
+
+def _guard(position: Position) -> GuardHistory:
+    runs = GuardRun.objects.filter(environment=position.environment)
+    looks = runs.filter(at__gte=position.since).aggregate(count=Count("pk"), last=Max("at"))
+    return GuardHistory(
+        looks=looks["count"],
+        last=looks["last"],
+        breached=tuple(
+            GuardLook(
+                at=run.at,
+                stage=run.stage,
+                breaches=tuple(f"{breach.get('rail')}: {breach.get('detail')}" for breach in run.breaches),
+                rolled_back_to=run.rolled_back_to,
+            )
+            for run in runs.exclude(breaches=[]).defer("measured")[:BREACHES]
+        ),
+    )
+
+
+def _changes(position: Position) -> tuple[Changed, ...]:
+    return tuple(
+        Changed(
+            at=each.at,
+            kind=each.kind,
+            subject=each.subject,
+            before=each.before,
+            after=each.after,
+            actor=each.actor,
+            reason=each.reason,
+            is_overridden=each.overridden,
+        )
+        for each in Change.objects.filter(environment=position.environment).defer("evidence")[:CHANGES]
+    )
+
+
+def _next(plan: steering.Plan) -> Next:
+    obstacles = tuple(
+        Obstacle(kind=each.kind, text=str(each), is_overridable=each.overridable) for each in plan.obstacles
+    )
+    if plan.target is None:
+        return Next(obstacles=obstacles)
+    return Next(
+        target=plan.target.key,
+        percent=plan.target.percent,
+        switches=plan.switches,
+        joining=plan.joining,
+        obstacles=obstacles,
+    )
+
+
+_PER_DAY = f"""
+SELECT (recorded_at AT TIME ZONE 'UTC')::date, origin, verdict, count(*)
+  FROM ({LATEST}) AS latest
+ GROUP BY 1, 2, 3
+"""  # noqa: S608  (text of our own)
+
+_SLOWEST = """
+SELECT * FROM (
+    (SELECT booking_ref, restaurant_ref, party, starts_at, candidate_ms AS milliseconds, origin AS "where",
+            verdict AS outcome
+       FROM rollout_comparison
+      WHERE recorded_at >= %(since)s AND verdict <> '' AND candidate_ms > 0
+      ORDER BY candidate_ms DESC, id LIMIT %(limit)s)
+     UNION ALL
+    (SELECT tried.booking_ref, assignment.restaurant_ref, assignment.party, assignment.starts_at, tried.decision_ms,
+            'live', concat_ws(': ', tried.outcome, nullif(tried.reason, ''))
+       FROM assignments_attempt AS tried
+       JOIN assignments_assignment AS assignment ON assignment.id = tried.assignment_id
+      WHERE tried.at >= %(live_since)s AND tried.planner = %(planner)s AND tried.decision_ms > 0
+      ORDER BY tried.decision_ms DESC, tried.id LIMIT %(limit)s)) AS slow
+ ORDER BY milliseconds DESC, booking_ref
+ LIMIT %(limit)s
+"""
+
+# How far apart: by seats kept empty, then by tables. What a planner said of itself is not trusted to be a number.
+_DIFFERENT = f"""
+SELECT id
+  FROM (SELECT latest.id, array_position(%(verdicts)s::text[], latest.verdict) AS place,
+               row_number() OVER (PARTITION BY latest.verdict
+                                      ORDER BY abs(seats.control - seats.candidate) DESC,
+                                               abs(tables.control - tables.candidate) DESC,
+                                               whole.party DESC, latest.id DESC) AS number
+          FROM ({LATEST}) AS latest
+          JOIN rollout_comparison AS whole ON whole.id = latest.id AND latest.verdict = ANY(%(verdicts)s)
+         CROSS JOIN LATERAL (
+               SELECT CASE jsonb_typeof(whole.control #> '{{plans,0,spare_seats}}')
+                      WHEN 'number' THEN (whole.control #>> '{{plans,0,spare_seats}}')::numeric ELSE 0 END AS control,
+                      CASE jsonb_typeof(whole.candidate #> '{{plans,0,spare_seats}}')
+                      WHEN 'number' THEN (whole.candidate #>> '{{plans,0,spare_seats}}')::numeric ELSE 0 END AS candidate
+               ) AS seats
+         CROSS JOIN LATERAL (
+               SELECT CASE jsonb_typeof(whole.control #> '{{plans,0,table_refs}}')
+                      WHEN 'array' THEN jsonb_array_length(whole.control #> '{{plans,0,table_refs}}')
+                      ELSE 0 END AS control,
+                      CASE jsonb_typeof(whole.candidate #> '{{plans,0,table_refs}}')
+                      WHEN 'array' THEN jsonb_array_length(whole.candidate #> '{{plans,0,table_refs}}')
+                      ELSE 0 END AS candidate) AS tables) AS ranked
+ WHERE number <= %(each)s
+ ORDER BY place, number
+"""  # noqa: S608
