@@ -195,6 +195,8 @@ def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
             tables=tuple(known[ref].name if ref in known else ref for ref in best.table_refs),
             seats=int(best.seats),
             spare_seats=int(best.spare_seats),
+            blocked_from=decision.window.blocked_from if decision.window else None,
+            blocked_until=decision.window.blocked_until if decision.window else None,
             score=float(best.score),
             breakdown={str(name): float(share) for name, share in best.breakdown.items()},
         )

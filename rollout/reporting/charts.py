@@ -42,7 +42,8 @@ def balances(chart: Balances, key: str) -> str:
     middle = TOP + HALF
     every = max(1, -(-len(chart.points) // LABELS))
     shapes = [
-        f'<text x="0" y="14">{_text(chart.above)}, at most {most}</text>',
+        f'<text x="0" y="14">{_text(chart.above)}</text>',
+        f'<text class="small" x="{WIDTH}" y="14" text-anchor="end">longest column: {most}</text>',
         f'<text x="0" y="{middle + HALF + 16}">{_text(chart.below)}</text>',
     ]
     for number, point in enumerate(chart.points):

@@ -1,6 +1,6 @@
 """A report in words: what stands in which section, the same for every format. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rollout.gates import GateResult, Status
 from rollout.reporting.blocks import (
@@ -23,7 +23,7 @@ from rollout.reporting.blocks import (
     Table,
     Tone,
 )
-from rollout.reporting.report import BETTER, HARMFUL, WORSE, Choice, Difference, Report
+from rollout.reporting.report import ALIKE, BETTER, HARMFUL, WORSE, Choice, Difference, Report
 from rollout.verdict import Verdict
 
 NAMED = 10
@@ -167,6 +167,9 @@ def _next(report: Report) -> list[Block]:
 
 
 def _gates(report: Report) -> list[Block]:
+    windows: dict[str, list[str]] = {}
+    for gate in report.gates:
+        windows.setdefault(gate.window, []).append(gate.gate)
     return [
         Table(
             caption=f"The gates of {report.stage}",
@@ -179,6 +182,7 @@ def _gates(report: Report) -> list[Block]:
             ],
             rows=[_gate(gate) for gate in report.gates],
         ),
+        Bullets(items=[f"{window}: {', '.join(gates)}" for window, gates in windows.items()]),
         Paragraph(
             text="Hold means that nothing can be said yet; only pass opens a gate. Bounds are one-sided, at 95 %: a share "
             "passes by its bound and not by its value."
@@ -188,7 +192,7 @@ def _gates(report: Report) -> list[Block]:
 
 def _gate(gate: GateResult) -> list[Cell]:
     return [
-        Noted(cell=Code(text=gate.gate), note=f"{gate.detail}; {gate.window}"),
+        Noted(cell=Code(text=gate.gate), note=gate.detail),
         Mark(text=gate.status.value, tone=STATUSES[gate.status]),
         NOTHING if gate.value is None else f"{gate.value:.4g}",
         f"{gate.threshold:.4g}",
@@ -257,16 +261,16 @@ def _comparisons(report: Report) -> list[Block]:
                         Noted(cell=Mark(text=each.verdict, tone=_tone(each.verdict)), note=_meaning(each.verdict)),
                         f"{each.shadow}",
                         f"{each.backtest}",
-                        f"{each.unexplained}",
+                        NOTHING if each.verdict in ALIKE else f"{each.unexplained}",
                     ]
                     for each in report.verdicts
                 ],
             ),
         ),
         Paragraph(
-            text=f"{_count(comparisons.waiting, 'decision')} waiting to be compared. Asked again, the old planner itself answered "
-            f"differently {noise} of {comparisons.asked_twice} times. V3 plans in {_ms(comparisons.p95.value)} at p95, "
-            f"{_ms(comparisons.p99.value)} at p99."
+            text=f"{_count(comparisons.waiting, 'decision')} waiting to be compared. Asked again, the old planner "
+            f"itself answered differently {noise} of {comparisons.asked_twice} times. V3 plans in "
+            f"{_ms(comparisons.p95.value)} at p95, {_ms(comparisons.p99.value)} at p99."
         ),
     ]
 
@@ -359,6 +363,7 @@ def _difference(difference: Difference, site: str) -> Card:
             rows=[
                 ["Tables", *(" + ".join(choice.tables) or "none" for choice in both)],
                 ["Seats", *(_seats(choice) for choice in both)],
+                ["Kept", *(_kept(choice) for choice in both)],
                 ["Score", *(_score(choice) for choice in both)],
                 ["Why", *(choice.why for choice in both)],
             ],
@@ -459,6 +464,13 @@ def _seats(choice: Choice) -> str:
     return f"{choice.seats}, of them {choice.spare_seats} spare" if choice.tables else NOTHING
 
 
+def _kept(choice: Choice) -> str:
+    if choice.blocked_from is None or choice.blocked_until is None:
+        return NOTHING
+    start, end = (moment.astimezone(UTC) for moment in (choice.blocked_from, choice.blocked_until))
+    return f"{start:%H:%M} to {end:%H:%M} UTC"
+
+
 def _score(choice: Choice) -> str:
     if choice.score is None:
         return NOTHING
@@ -487,4 +499,4 @@ def _count(number: int, noun: str) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

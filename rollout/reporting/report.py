@@ -100,12 +100,17 @@ class Slow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """What one planner chose. Without tables ``why`` is the refusal. Scores compare within one decision only."""
+    """What one planner chose. Without tables ``why`` is the refusal. Scores compare within one decision only.
+
+    ``blocked_from`` and ``blocked_until``: how long the tables are kept, buffers included.
+    """
 
     why: str
     tables: tuple[str, ...] = ()
     seats: int = 0
     spare_seats: int = 0
+    blocked_from: datetime | None = None
+    blocked_until: datetime | None = None
     score: float | None = None
     breakdown: Mapping[str, float] = field(default_factory=dict)
 

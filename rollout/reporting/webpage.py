@@ -39,7 +39,7 @@ main { max-width: 62rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; padding-top: .5rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 0 0 .5rem; }
-p, li, td, th, h1, h3, dd { overflow-wrap: anywhere; }
+p, li, h1, h3, dd { overflow-wrap: anywhere; }
 a { color: var(--link); }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; margin: 1rem 0; padding: 0; }
 code { font: .9em ui-monospace, monospace; }
@@ -50,10 +50,15 @@ code { font: .9em ui-monospace, monospace; }
 p.bad, p.open { font-weight: 600; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: .92rem; }
 caption { text-align: left; color: var(--soft); padding-bottom: .25rem; }
-th, td { text-align: left; vertical-align: top; padding: .4rem .5rem; border-bottom: 1px solid var(--line); }
-thead th { white-space: nowrap; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
-.note { display: block; color: var(--soft); font-size: .85rem; }
+th, td { text-align: left; vertical-align: top; padding: .4rem .5rem; border-top: 1px solid var(--line);
+  overflow-wrap: break-word; }
+thead th { border-top: 0; vertical-align: bottom; }
+tbody:last-child tr:last-child > * { border-bottom: 1px solid var(--line); }
+tbody th { font-weight: 600; }
+.more td { border-top: 0; padding-top: 0; overflow-wrap: anywhere; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, .short { white-space: nowrap; }
+.note { display: block; color: var(--soft); font-size: .85rem; font-weight: 400; }
 .mark { font-weight: 600; }
 .mark.good { color: var(--good); } .mark.bad { color: var(--bad); } .mark.open { color: var(--open); }
 .scroll { overflow-x: auto; }
@@ -68,21 +73,26 @@ svg .axis { stroke: var(--ink); stroke-width: 1; }
 svg rect.good { fill: var(--good); } svg rect.bad { fill: var(--bad); }
 svg rect.open { fill: var(--open); } svg rect.neutral { fill: var(--neutral); }
 article { border: 1px solid var(--line); border-radius: .4rem; padding: 1rem; margin: 1rem 0; }
-article table { margin-bottom: 0; }
+article table { margin-bottom: 0; table-layout: fixed; }
+article thead th:first-child { width: 4.5rem; }
 dl { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0; }
 dl div { display: flex; gap: .4rem; } dt { color: var(--soft); } dd { margin: 0; }
 footer { color: var(--soft); font-size: .85rem; margin-top: 2.5rem; }
 @media (max-width: 30rem) {
-  main { padding: .75rem; } th, td { padding: .35rem .3rem; } table { font-size: .85rem; } thead th { white-space: normal; }
+  main { padding: .75rem; } th, td { padding: .35rem .2rem; } table { font-size: .8rem; }
 }
 @media print {
   :root { --page: #fff; --ink: #000; --soft: #444; --line: #bbb; --sheet: #fff; --good: #1a7f37; --bad: #b3131f;
     --open: #7d5200; --neutral: #57708c; --link: #000; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; } nav { display: none; }
-  h2, h3 { break-after: avoid; } tr, article, svg { break-inside: avoid; } .scroll { overflow: visible; }
+  h2, h3, thead, tr:has(+ .more) { break-after: avoid; } tr, article, svg { break-inside: avoid; }
+  .scroll { overflow: visible; }
   svg rect { print-color-adjust: exact; }
 }
 """
+
+SHORT = 12
+"""Cells of so many characters stay on one line: dates, numbers with a unit."""
 
 _HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
@@ -148,11 +158,16 @@ def _table(table: Table) -> str:
 
 
 def _row(row: Sequence[Cell], numbers: Sequence[bool]) -> str:
+    """What is noted at a row's beginning goes below it, over the whole width: on a telephone it needs that."""
     first, *others = row
+    more = ""
+    if isinstance(first, Noted):
+        more = f'<tr class="more"><td colspan="{len(row)}"><span class="note">{_breakable(first.note)}</span></td></tr>'
+        first = first.cell
     cells = "".join(
         f"<td{_class(is_number)}>{_cell(cell)}</td>" for cell, is_number in zip(others, numbers[1:], strict=True)
     )
-    return f'<tr><th scope="row"{_class(numbers[0])}>{_cell(first)}</th>{cells}</tr>'
+    return f'<tr><th scope="row"{_class(numbers[0])}>{_cell(first)}</th>{cells}</tr>{more}'
 
 
 def _class(is_number: bool) -> str:
@@ -162,15 +177,20 @@ def _class(is_number: bool) -> str:
 def _cell(cell: Cell) -> str:
     match cell:
         case str():
-            return _text(cell)
+            return f'<span class="short">{_text(cell)}</span>' if len(cell) <= SHORT else _breakable(cell)
         case Code():
-            return f"<code>{_text(cell.text)}</code>"
+            return f"<code>{_breakable(cell.text)}</code>"
         case Mark():
             return f'<span class="mark {cell.tone}">{_text(cell.text)}</span>'
         case Link():
             return f'<a href="{_text(cell.url)}">{_text(cell.text)}</a>'
         case Noted():
-            return f'{_cell(cell.cell)}<span class="note">{_text(cell.note)}</span>'
+            return f'{_cell(cell.cell)}<span class="note">{_breakable(cell.note)}</span>'
+
+
+def _breakable(text: str) -> str:
+    """Long identifiers may go on in the next line, behind an underscore."""
+    return _text(text).replace("_", "_<wbr>")
 
 
 def _text(text: str) -> str:
