@@ -28,6 +28,7 @@ from example import demo, evening, models  # noqa: E402
 from example.host import ExampleHost  # noqa: E402
 from rollout import comparing, flags, shadow, steering, switches  # noqa: E402
 from rollout.models import Comparison  # noqa: E402
+from rollout.reporting import builder, jsontext, markdown, webpage  # noqa: E402
 
 
 def load(name: str, days: int = 30) -> models.Restaurant:
@@ -134,6 +135,21 @@ def gates_over(comparisons: int) -> None:
     seconds = time.perf_counter() - started
     total = plan.facts.comparisons.total
     print(f"gates                 {total} comparisons measured in {seconds:.2f} s, {len(captured)} queries")
+    report_over()
+
+
+def report_over() -> None:
+    """The report over what is there, and writing it in each format."""
+    started = time.perf_counter()
+    with CaptureQueriesContext(connection) as captured:
+        report = builder.build()
+    seconds = time.perf_counter() - started
+    total = report.facts.comparisons.total
+    print(f"report                {total} comparisons gathered in {seconds:.2f} s, {len(captured)} queries")
+    for name, render in {"md": markdown.render, "json": jsontext.render, "html": webpage.render}.items():
+        started = time.perf_counter()
+        text = render(report)
+        print(f"                      {name} of {len(text) // 1024} KiB in {time.perf_counter() - started:.3f} s")
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 2.5rem; }
     --open: #7d5200; --neutral: #57708c; --link: #000; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; } nav { display: none; }
   h2, h3, thead, tr:has(+ .more) { break-after: avoid; } tr, article, svg { break-inside: avoid; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; } .chart { display: block; } .chart > svg { max-width: 12cm; }
   svg rect { print-color-adjust: exact; }
 }
 """
