@@ -48,6 +48,7 @@ register(
         severity="warning",
         fields=("trigger", "reason"),
         meaning="The booking starts too soon for the old planner; staff have to decide.",
+        action="Work the review queue.",
     ),
     EventType(
         source=SOURCE,

@@ -30,6 +30,7 @@ register(
         severity="warning",
         fields=("from_state", "to_state", "actor", "reason", "detail"),
         meaning="The environment went to another stage of its ladder; detail names what was overridden, if anything.",
+        action="'rollout history' has who, why, and what was measured.",
     ),
     EventType(
         source=SOURCE,

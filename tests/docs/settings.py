@@ -1,13 +1,13 @@
 """The tests' settings as those of another environment, for documents that are about several.
 
-Only the rollout's own settings change: the database stays the test's, and so the check that forbids a local one there has
-to be silent.
+The database stays the test's, and so the check that forbids a local one there has to be silent. Events are stored.
 """
 
 import os
 
 from tests.settings import *  # noqa: F403
-from tests.settings import ROLLOUT
+from tests.settings import ASSIGNMENTS, ROLLOUT
 
+ASSIGNMENTS = {name: value for name, value in ASSIGNMENTS.items() if name != "EVENT_SINKS"}
 ROLLOUT = {**ROLLOUT, "ENVIRONMENT": os.environ["DOCUMENT_ENVIRONMENT"]}
 SILENCED_SYSTEM_CHECKS = ["rollout.E006"]
