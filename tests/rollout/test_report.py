@@ -438,6 +438,8 @@ def test_the_number_of_queries_does_not_grow_and_nothing_is_written() -> None:
         builder.build()
     for verdict in Verdict:
         compared(verdict, 300)
+        floor = FloorRecord.objects.create(version=verdict, restaurant_ref="R1", content={})
+        compared(verdict, 3, party=20, floor=floor)
     for number in range(40):
         GuardRun.objects.create(environment="dev", stage="shadow", breaches=[{"rail": "lost", "detail": f"{number}"}])
     with CaptureQueriesContext(connection) as many:
