@@ -281,10 +281,13 @@ def reference(now: datetime, since: datetime, earlier: datetime | None) -> tuple
     return seated, bookings, "the old planner before this stage" if bookings else ""
 
 
+# Who was refused on a full evening before, and is tried again, says nothing of how it seats those who come now.
 _OLD_PLANNER = """
 SELECT count(*) FILTER (WHERE outcome = 'confirmed'), count(*)
   FROM (SELECT DISTINCT ON (booking_ref) outcome
-          FROM assignments_attempt
+          FROM assignments_attempt AS tried
          WHERE planner <> ALL(%(others)s) AND at >= %(since)s AND at < %(until)s
+           AND NOT EXISTS (SELECT FROM assignments_attempt AS earlier
+                            WHERE earlier.booking_ref = tried.booking_ref AND earlier.at < %(since)s)
          ORDER BY booking_ref, id DESC) AS last
 """

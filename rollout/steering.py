@@ -121,7 +121,11 @@ def plan() -> Plan:
     results = gates.evaluate(stage, facts)
     obstacles = _standing(position, facts.now) + _frozen(facts.now)
     obstacles += [
-        Obstacle(kind="gate", detail=f"Gate {result.gate}: {result.status.value}.", remedy=f"{result.detail}.")
+        Obstacle(
+            kind="gate",
+            detail=f"Gate {result.gate}: {result.status.value},",
+            remedy=f"{_measured(result)}: {result.detail}.",
+        )
         for result in results
         if result.status is not Status.PASS
     ]
@@ -347,6 +351,12 @@ def _standing(position: Position, now: datetime) -> list[Obstacle]:
 
 def _frozen(now: datetime) -> list[Obstacle]:
     return [Obstacle(kind="freeze", detail=reason, remedy="Wait until it is over.") for reason in freeze.reasons(now)]
+
+
+def _measured(result: GateResult) -> str:
+    """The gate's number beside its threshold, for people."""
+    value = "nothing seen" if result.value is None else f"{result.value:g}"
+    return f"{value} against {result.threshold:g} (sample {result.sample})"
 
 
 def _joining(stage: Stage, target: Stage) -> tuple[str, ...]:

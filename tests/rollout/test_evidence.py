@@ -380,6 +380,17 @@ class TestReference:
             "the old planner at other restaurants in the same time",
         )
 
+    def test_who_was_refused_before_and_is_tried_again_says_nothing_of_who_comes_now(self) -> None:
+        self.decide(1, "shadow")
+        Attempt.objects.exclude(outcome="confirmed").update(at=datetime.now(UTC) - timedelta(hours=2))
+        Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
+        seated = Assignment.objects.filter(state="confirmed").count()
+        Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        list(dispatch.run_pass())
+        assert Attempt.objects.count() > 117
+        found = measured()
+        assert (found.reference_seated, found.reference_bookings) == (seated, seated)
+
     def test_where_v3_decides_everything_it_is_the_old_planner_before_the_stage(self) -> None:
         self.decide(1, "shadow")
         seated = Assignment.objects.filter(state="confirmed").count()
