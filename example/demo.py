@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,7 +18,8 @@ from assignments.eveningfile import EveningFile
 from assignments.models import Assignment, State
 from assignments.outcome import Kind, Outcome
 from assignments.percentiles import percentiles
-from example import evening, models
+from example import evening, models, takeover
+from example.takeover import Step
 from rollout import flags, switches
 
 REAL_EVENING = Path(__file__).parent / "data" / "demo_evening.json"
@@ -56,6 +58,7 @@ class Demo:
     runs: tuple[Run, ...]
     overlaps: int
     lost: int
+    steps: tuple[Step, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,22 +86,35 @@ def make_user() -> str:
     return password
 
 
-def run(source: EveningFile) -> Demo:
-    """Both planners, each on a copy of the evening of its own."""
+def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], None] = lambda text: None) -> Demo:
+    """Both planners, each on a copy of the evening of its own; then how V3 takes over. ``say`` hears of each step.
+
+    ``path`` is the file that ``source`` was read from; the evidence is written to ``report``.
+    """
+    can_take_over = bool(source.bookings)
+    steps: list[Step] = []
+    if can_take_over:
+        say("The old planner, alone and watched by V3 ...")
+        steps.append(takeover.watched(source))
     runs, loaded = [], []
     for planner, v3 in (("legacy", False), ("v3", True)):
         copy = replace(source, name=f"{source.name} ({planner})")
         restaurant = evening.store(copy).restaurants[0]
         loaded.append(restaurant)
         switches.set_switch(flags.V3_SWITCH, active=v3, actor="demo", reason=f"The demo's {planner} run")
+        say(f"{planner} seats the evening ...")
         runs.append(_run(planner, restaurant))
     events.flush(10)
+    for step in takeover.taken_over(source, path, report) if can_take_over else ():
+        steps.append(step)
+        say(f"{step.title} ...")
     return Demo(
         bookings=loaded[0].bookings.count(),
         tables=loaded[0].tables.count(),
         runs=tuple(runs),
         overlaps=count_overlaps(),
         lost=count_lost(),
+        steps=tuple(steps),
     )
 
 

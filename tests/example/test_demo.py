@@ -31,6 +31,18 @@ class TestDemo:
             assert set(run["decision_ms"]) == {"p50", "p95", "max"}
         assert v3["confirmed"] >= 70
         assert legacy["confirmed"] <= v3["confirmed"] <= demo.PROVEN_OPTIMUM
+        facts = {key: value for step in result["steps"] for key, value in step["facts"].items()}
+        assert facts["changed_by_shadow"] == []
+        assert sum(facts["verdicts"].values()) == 117
+        assert facts["verdicts"].get("unsafe", 0) == facts["verdicts"].get("v3_error", 0) == 0
+        assert any("Gate soak" in obstacle for obstacle in facts["obstacles"])
+        assert facts["backtest"]["bookings"] == 117
+        assert (facts["stage"], facts["breaches"]) == ("canary-10", [])
+        assert facts["live"]["confirmed"] >= 70
+        assert facts["breaches_after_regression"] == ["unsafe_seatings"]
+        assert facts["rolled_back_to"] == "shadow"
+        assert facts["finished_by_the_old_planner"] > 0
+        assert "<html" in Path(facts["report"]).read_text()
 
     def test_the_table_is_for_people_and_ends_with_the_way_in(self) -> None:
         code, out, err = processes.run("demo")

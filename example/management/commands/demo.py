@@ -47,7 +47,8 @@ class Command(BaseCommand):
         try:
             name = demo.use_database_of_its_own()
             password = demo.make_user()
-            result = demo.run(source)
+            report = settings.BASE_DIR / "rollout-report.html"
+            result = demo.run(source, path, report, say=self.stderr.write)
         except OperationalError as error:
             raise CommandError(f"The database is away: {error}", returncode=75) from error
         finally:
@@ -92,6 +93,10 @@ class Command(BaseCommand):
         console.print(
             f"Tables booked twice: {result.overlaps}. Bookings lost: {result.lost}. (Checked by independent SQL.)"
         )
+        for number, step in enumerate(result.steps, 1):
+            console.print(f"\n[bold]{number}. {step.title}[/bold]")
+            for line in step.lines:
+                console.print(f"   {line}")
         console.print(
             f"\nLook around: [bold]make serve[/bold], then http://127.0.0.1:8000/admin/ "
             f"as [bold]{demo.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."

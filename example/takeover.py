@@ -1,0 +1,216 @@
+"""How V3 takes over from the old planner, step by step, on copies of one evening: what the demo shows of the rollout.
+
+Each step really does what it tells of, through the functions that the commands and the admin call. The ladder is
+production's; what would take days of soaking is promoted by override, which is kept in the record as such.
+"""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from django.conf import settings
+from django.core.management import call_command
+from django.test.utils import override_settings
+
+from assignments import dispatch, events
+from assignments.eveningfile import EveningFile
+from assignments.outcome import Kind, Outcome
+from assignments.planning import admission
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Refusal
+from assignments.planning.window import SeatingWindow, seating_window
+from example import evening, models, twins
+from rollout import comparing, flags, guard, shadow, steering, switches
+from rollout.models import Pin
+
+ACTOR = "command:demo"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step: a heading, what came of it in sentences, and the same as values."""
+
+    title: str
+    lines: tuple[str, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def watched(source: EveningFile) -> Step:
+    """The old planner's evening twice, alone and with V3 in its shadow: the database must be the same afterwards.
+
+    For an empty database that nobody else uses: it starts over in between, and at the end.
+    """
+    restaurant = evening.store(replace(source, name=f"{source.name} (in shadow)")).restaurants[0]
+    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The old planner alone")
+    events.flush(10)
+    twins.start_over()
+    _pass(restaurant)
+    alone = twins.contents()
+    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor=ACTOR, reason="V3 watches")
+    events.flush(10)
+    twins.start_over()  # The switch's own record is no part of what is compared.
+    _pass(restaurant)
+    shadow.flush()
+    changed = twins.differences(alone, twins.contents())
+    verdicts = Counter[str]()
+    for so_far in comparing.compare_waiting():
+        verdicts = so_far
+    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The evening is over")
+    twins.start_over()
+    restaurant.bookings.all().delete()
+    same = "the same, row by row" if not changed else f"NOT the same: {', '.join(changed)}"
+    return Step(
+        title="The old planner decides, V3 watches",
+        lines=(
+            f"Every table of the database but the comparisons' is {same} as without shadow.",
+            f"{verdicts.total()} decisions compared: {_counted(verdicts)}.",
+        ),
+        facts={"changed_by_shadow": changed, "verdicts": dict(verdicts)},
+    )
+
+
+def taken_over(source: EveningFile, path: Path, report: Path) -> Iterator[Step]:
+    """From shadow to V3 and back: promote refused, backtest, promote, V3 live, a regression, the guard."""
+    with _production():
+        for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH):
+            switches.set_switch(name, active=name == flags.SHADOW_SWITCH, actor=ACTOR, reason="Begin in shadow")
+        steering.begin(actor=ACTOR, reason="V3 has watched an evening")
+        yield _refused()
+        yield _backtested(path)
+        yield _promoted()
+        yield _live(source)
+        yield _guarded(source)
+        yield _reported(report)
+
+
+def _refused() -> Step:
+    try:
+        steering.promote(from_stage="shadow", actor=ACTOR, reason="it looked fine")
+    except steering.PromotionRefusedError as error:
+        obstacles = [str(obstacle) for obstacle in error.obstacles]
+    else:
+        raise AssertionError("One evening of shadow is no evidence: the promotion must be refused.")
+    return Step(
+        title="Promote? Refused",
+        lines=(f"{len(obstacles)} reasons, among them:", *(f"- {each}" for each in obstacles[:4])),
+        facts={"obstacles": obstacles},
+    )
+
+
+def _backtested(path: Path) -> Step:
+    out = io.StringIO()
+    call_command("rollout", "backtest", "--file", str(path), "--feed", "--json", stdout=out, stderr=io.StringIO())
+    said = json.loads(out.getvalue())
+    planners = said["planners"]
+    return Step(
+        title="Backtest: the same evening, booking by booking as they came in",
+        lines=(
+            *(
+                f"{name}: {planners[key]['seated']} bookings, {planners[key]['covers']} covers."
+                for key, name in (("legacy", "Old planner"), ("v3", "V3"))
+            ),
+            f"{said['fed']} decisions are evidence for the gates from now on.",
+        ),
+        facts={"backtest": said},
+    )
+
+
+def _promoted() -> Step:
+    position = steering.promote(from_stage="shadow", actor=ACTOR, reason="a demo has no days to wait", override=True)
+    return Step(
+        title="Promote with an override",
+        lines=(
+            f"At {position.stage}: V3 decides for {position.percent} % of restaurants. What was overridden is on record.",
+        ),
+        facts={"stage": position.stage},
+    )
+
+
+def _live(source: EveningFile) -> Step:
+    restaurant = _pinned(source, "V3 live")
+    outcomes = _pass(restaurant)
+    seen = guard.look()
+    kinds = Counter(outcome.kind.value for outcome in outcomes if outcome.planner == "v3")
+    return Step(
+        title="V3 decides, the guard looks on",
+        lines=(
+            f"{kinds[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is pinned to it.",
+            f"The guard found {len(seen.breaches) or 'nothing'}{' breaches' if seen.breaches else ' wrong'}.",
+        ),
+        facts={"live": dict(kinds), "breaches": [breach.rail for breach in seen.breaches]},
+    )
+
+
+def _guarded(source: EveningFile) -> Step:
+    """A release with a bug that no double booking shows: the minutes in which tables are cleared are forgotten."""
+    steering.promote(from_stage="canary-10", actor=ACTOR, reason="a new release", override=True)
+    restaurant = _pinned(source, "a bad release")
+    with mock.patch.object(admission, "seating_window", _without_buffers):
+        _pass(restaurant)
+    seen = guard.look()
+    left = _pass(restaurant)
+    back_at = seen.rolled_back_to or "nothing: no guardrail was breached"
+    by_old = sum(1 for outcome in left if outcome.planner == "legacy")
+    return Step(
+        title="A bad release forgets the minutes in which tables are cleared; the guard rolls back by itself",
+        lines=(
+            *(f"- {breach.detail}" for breach in seen.breaches),
+            f"Back at {back_at}. The old planner went on with {by_old} bookings that waited.",
+        ),
+        facts={
+            "breaches_after_regression": [breach.rail for breach in seen.breaches],
+            "rolled_back_to": seen.rolled_back_to,
+            "finished_by_the_old_planner": by_old,
+        },
+    )
+
+
+def _reported(report: Path) -> Step:
+    call_command("rollout", "report", "--format", "html", "--output", str(report), stdout=io.StringIO())
+    return Step(title="The evidence, for a review", lines=(f"{report}",), facts={"report": str(report)})
+
+
+def _without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
+    window = seating_window(floor, **request)
+    if isinstance(window, Refusal):
+        return window
+    return replace(window, blocked_from=window.starts_at, blocked_until=window.ends_at)
+
+
+def _pinned(source: EveningFile, name: str) -> models.Restaurant:
+    restaurant = evening.store(replace(source, name=f"{source.name} ({name})")).restaurants[0]
+    steering.pin(
+        restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, actor=ACTOR, reason="The demo's restaurant"
+    )
+    return restaurant
+
+
+def _pass(restaurant: models.Restaurant) -> list[Outcome]:
+    """One pass over the restaurant's bookings, those included that are to be tried again later."""
+    from assignments.models import Assignment
+
+    ref = str(restaurant.pk)
+    dispatch.take_in(ref)
+    Assignment.objects.open().filter(restaurant_ref=ref).update(due_at=dispatch.database_now() - timedelta(seconds=1))
+    limits = dispatch.PassLimits(restaurant_ref=ref)
+    outcomes = [outcome for progress in dispatch.run_pass(limits) for outcome in progress.outcomes]
+    events.flush(10)
+    return outcomes
+
+
+def _counted(verdicts: Counter[str]) -> str:
+    return ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in verdicts.most_common())
+
+
+@contextmanager
+def _production() -> Iterator[None]:
+    """Production's ladder, for as long as this lasts; the demo's database is nobody's production."""
+    with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
+        yield
