@@ -26,9 +26,9 @@ LARGE_PARTY = 6
 """Covers from which a party counts as large."""
 
 
-def measure(position: Position) -> Facts:
+def measure(position: Position, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Facts:
     """Everything that the gates of the position's stage ask for."""
-    with one_moment() as now:
+    with one_moment(statement_timeout_ms) as now:
         window_start = max(now - timedelta(days=conf.settings().EVIDENCE_DAYS), _evidence_since(position))
         live_since = max(window_start, position.since)
         valid, expired = _explanations(now)
@@ -53,14 +53,14 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
 
 
 @contextmanager
-def one_moment() -> Iterator[datetime]:
+def one_moment(statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[datetime]:
     """Queries that all see the same moment, where nobody has a transaction open already; the database's time."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         with connection.cursor() as cursor:
             if is_outermost:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute("SELECT set_config('statement_timeout', %s, true), now()", [str(STATEMENT_TIMEOUT_MS)])
+            cursor.execute("SELECT set_config('statement_timeout', %s, true), now()", [str(statement_timeout_ms)])
             now = cursor.fetchone()[1]
         yield now
         # Nothing was written; this gives the caller's transaction its own timeout back.

@@ -111,7 +111,7 @@ class Position(models.Model):
 
     class Meta:
         verbose_name = _("position")
-        verbose_name_plural = _("positions")
+        verbose_name_plural = _("rollout")
         permissions = [
             ("promote", _("Can promote the rollout to the next stage")),
             ("roll_back", _("Can roll the rollout back")),

@@ -112,12 +112,12 @@ def begin(*, actor: str, reason: str) -> Position:
         return position
 
 
-def plan() -> Plan:
+def plan(*, statement_timeout_ms: int = evidence.STATEMENT_TIMEOUT_MS) -> Plan:
     """What the next promotion would do and what stands in its way. Measures; changes nothing. Raises NotBegunError."""
     position = _required(current())
     ladder = conf.current_ladder()
     stage, target = ladder.stage(position.stage), ladder.above(position.stage)
-    facts = evidence.measure(position)
+    facts = evidence.measure(position, statement_timeout_ms=statement_timeout_ms)
     results = gates.evaluate(stage, facts)
     obstacles = _standing(position, facts.now) + _frozen(facts.now)
     obstacles += [

@@ -23,7 +23,8 @@ def contradiction(name: str, active: bool) -> str:
     others = {flags.V3_SWITCH: flags.SHADOW_SWITCH, flags.SHADOW_SWITCH: flags.V3_SWITCH}
     if not active or name not in others:
         return ""
-    current = flags.read()
+    # Also while killed: what is set now is what holds once the kill variable is gone.
+    current = flags.as_set()
     other = current.shadow if name == flags.V3_SWITCH else current.v3
     if not other.value:
         return ""
@@ -42,23 +43,33 @@ def set_switch(name: str, *, active: bool, actor: str, reason: str) -> flags.Fla
             raise ContradictionError(problem)
         before = get_waffle_switch_model().objects.filter(name=name).values_list("active", flat=True).first()
         write({name: active}, note=reason)
-        changes.record(
-            kind=Change.Kind.SWITCH,
-            subject=name,
-            before="" if before is None else flags.as_text(before),
-            after=flags.as_text(active),
-            actor=actor,
-            reason=reason,
+        _record(
+            name, "" if before is None else flags.as_text(before), flags.as_text(active), actor=actor, reason=reason
         )
-        events.emit(
-            events.event(
-                SOURCE,
-                "rollout.switch_changed",
-                detail=f"{name} {flags.as_text(active)}",
-                actor=actor,
-                reason=reason[:200],
+        return flags.read()
+
+
+def unset_switch(name: str, *, actor: str, reason: str) -> flags.Flags:
+    """Remove one switch's row, so that its environment variable rules again, and give the flags as they are now.
+
+    Raises ContradictionError where the variable would contradict the other flag, UnusableError without a reason or a row,
+    BusyError.
+    """
+    with changes.changing(reason=reason):
+        rows = get_waffle_switch_model().objects.filter(name__in=SWITCHES.values())
+        active = dict(rows.values_list("name", "active"))
+        if name not in active:
+            raise changes.UnusableError(f"The switch {name} has no row.")
+        before = active.pop(name)
+        then = flags.from_rows(active)
+        if then.contradict:
+            raise ContradictionError(
+                f"Without its row, {then.v3.switch} would be on (by {then.v3.source}) and {then.shadow.switch} too "
+                f"(by {then.shadow.source}): turn the other one off before."
             )
-        )
+        rows.filter(name=name).delete()
+        _forget_cached(name)
+        _record(name, flags.as_text(before), "", actor=actor, reason=reason)
         return flags.read()
 
 
@@ -71,4 +82,16 @@ def write(values: Mapping[str, bool], *, note: str) -> None:
     for name, active in values.items():
         if not model.objects.filter(name=name).update(active=active, note=note, modified=timezone.now()):
             model.objects.bulk_create([model(name=name, active=active, note=note)])
-        transaction.on_commit(model(name=name).flush, robust=True)
+        _forget_cached(name)
+
+
+def _forget_cached(name: str) -> None:
+    transaction.on_commit(get_waffle_switch_model()(name=name).flush, robust=True)
+
+
+def _record(name: str, before: str, after: str, *, actor: str, reason: str) -> None:
+    changes.record(kind=Change.Kind.SWITCH, subject=name, before=before, after=after, actor=actor, reason=reason)
+    detail = f"{name} {after or 'without a row'}"
+    events.emit(
+        events.event(SOURCE, "rollout.switch_changed", detail=detail, actor=actor, reason=reason[:200]),
+    )

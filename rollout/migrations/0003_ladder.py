@@ -159,7 +159,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "position",
-                "verbose_name_plural": "positions",
+                "verbose_name_plural": "rollout",
                 "permissions": [
                     ("promote", "Can promote the rollout to the next stage"),
                     ("roll_back", "Can roll the rollout back"),

@@ -46,7 +46,13 @@ def test_it_holds_the_three_packages_whole_and_nothing_else(wheel: Path) -> None
     assert names == source_files()
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
-    assert "assignments/migrations/0001_initial.py" in names
+    for name in (
+        "assignments/migrations/0001_initial.py",
+        "rollout/templates/admin/rollout/page/page.html",
+        "rollout/templates/admin/rollout/switch/delete_confirmation.html",
+        "rollout/static/rollout/admin.css",
+    ):
+        assert name in names
 
 
 @pytest.fixture(scope="module")

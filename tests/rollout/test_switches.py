@@ -1,18 +1,16 @@
-"""Turning switches: from the command line and in the admin, never into a contradiction."""
+"""Turning switches: never into a contradiction, and never without a trace."""
 
 import json
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import Client
-from django.urls import reverse
-from waffle.models import AbstractBaseSwitch, Switch
+from waffle.models import Switch
 
 from assignments import events
-from rollout import flags, switches
+from rollout import changes, flags, switches
+from rollout.models import Change
 
-Both = tuple[AbstractBaseSwitch, AbstractBaseSwitch]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -59,49 +57,32 @@ class TestCommand:
         assert active() == {}
 
 
-class TestAdmin:
-    @pytest.fixture
-    def both(self) -> Both:
-        return (
-            Switch.objects.create(name=flags.V3_SWITCH, active=True),
-            Switch.objects.create(name=flags.SHADOW_SWITCH, active=False),
-        )
+class TestUnset:
+    def test_the_variable_rules_again_and_it_is_recorded(self, settings: Any) -> None:
+        settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"FEATURE_ASSIGNMENT_PIPELINE_V3": "true"}}
+        switches.set_switch(flags.V3_SWITCH, active=False, actor="test", reason="test")
+        now = switches.unset_switch(flags.V3_SWITCH, actor="user:1", reason="as it was")
+        assert (now.v3.value, now.v3.source) == (True, flags.Source.ENVIRONMENT)
+        change = Change.objects.all()[0]
+        assert (change.subject, change.before, change.after) == (flags.V3_SWITCH, "off", "")
+        assert (change.actor, change.reason) == ("user:1", "as it was")
 
-    def test_the_form_refuses_contradicting_flags(self, admin_client: Client, both: Both) -> None:
-        url = reverse("admin:waffle_switch_change", args=[both[1].pk])
-        values = {
-            "name": flags.SHADOW_SWITCH,
-            "active": "on",
-            "note": "",
-            "created_0": "2026-01-01",
-            "created_1": "12:00",
-            "modified_0": "2026-01-01",
-            "modified_1": "12:00",
-        }
-        answer = admin_client.post(url, values)
-        assert answer.status_code == 200
-        assert b"turn it off before" in answer.content
-        assert active()[flags.SHADOW_SWITCH] is False
-        del values["active"]
-        assert admin_client.post(url, values).status_code == 302
+    def test_a_variable_that_would_contradict_keeps_the_row(self, settings: Any) -> None:
+        variables = {"FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW": "true"}
+        settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": variables}
+        switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="test", reason="test")
+        switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+        with pytest.raises(switches.ContradictionError, match=r"shadow too \(by environment variable\)"):
+            switches.unset_switch(flags.SHADOW_SWITCH, actor="test", reason="test")
+        assert active() == {flags.SHADOW_SWITCH: False, flags.V3_SWITCH: True}
 
-    def test_the_action_refuses_the_second_of_two(self, admin_client: Client, both: Both) -> None:
-        Switch.objects.update(active=False)
-        answer = admin_client.post(
-            reverse("admin:waffle_switch_changelist"),
-            {
-                "action": "enable_switches_without_contradiction",
-                "_selected_action": [str(switch.pk) for switch in both],
-            },
-            follow=True,
-        )
-        assert b"turn it off before" in answer.content
-        assert active() == {flags.V3_SWITCH: True, flags.SHADOW_SWITCH: False}
+    def test_a_row_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(changes.UnusableError, match="assignment_pipeline_v3 has no row"):
+            switches.unset_switch(flags.V3_SWITCH, actor="test", reason="test")
 
-    def test_other_switches_are_nobodys_business(self, admin_client: Client, both: Both) -> None:
-        other = Switch.objects.create(name="new_menu", active=False)
-        admin_client.post(
-            reverse("admin:waffle_switch_changelist"),
-            {"action": "enable_switches_without_contradiction", "_selected_action": [str(other.pk)]},
-        )
-        assert active()["new_menu"] is True
+
+def test_what_is_set_while_killed_does_not_contradict_itself_either(settings: Any) -> None:
+    switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+    settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
+    with pytest.raises(switches.ContradictionError):
+        switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")

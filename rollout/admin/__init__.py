@@ -1,0 +1,23 @@
+"""The rollout in the admin: one page that steers it, waffle's switches under the same audit, and what was recorded."""
+
+from rollout.admin.page import RolloutAdmin
+from rollout.admin.records import (
+    ChangeAdmin,
+    ComparisonAdmin,
+    ComparisonTallyAdmin,
+    ExplanationAdmin,
+    GuardRunAdmin,
+    PinAdmin,
+)
+from rollout.admin.switches import SwitchAdmin
+
+__all__ = [
+    "ChangeAdmin",
+    "ComparisonAdmin",
+    "ComparisonTallyAdmin",
+    "ExplanationAdmin",
+    "GuardRunAdmin",
+    "PinAdmin",
+    "RolloutAdmin",
+    "SwitchAdmin",
+]

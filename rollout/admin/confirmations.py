@@ -1,0 +1,500 @@
+"""The confirmations behind the Rollout page's buttons: what would happen, why it is done, and then it is done.
+
+A GET shows, a POST does. Both ask for the permission. Whatever changed between the two is refused.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.generic import FormView
+
+from rollout import changes, flags, steering, switches
+from rollout.admin import overview
+from rollout.admin.actor import actor
+from rollout.admin.forms import ExplanationForm, PinForm, PromotionForm, ReasonForm, RollBackForm
+from rollout.ladder import UnknownStageError
+from rollout.models import Explanation, Pin, Position
+
+if TYPE_CHECKING:
+    _FormView = FormView[Any]
+else:
+    _FormView = FormView
+
+PAGE = "admin:rollout_position_changelist"
+
+
+class StaleError(Exception):
+    """What was confirmed is not what is there any more."""
+
+
+REFUSALS = (
+    steering.RefusedError,
+    switches.ContradictionError,
+    changes.UnusableError,
+    changes.BusyError,
+)
+
+
+class Confirmation(_FormView):
+    """One button's page. ``permission`` is one of those on ``Position``."""
+
+    permission: ClassVar[str]
+    title: Any
+    button: Any
+    is_grave = False
+    """Whether the button looks like those that delete."""
+    form_class: type[ReasonForm] = ReasonForm
+    template_name = "admin/rollout/page/confirm.html"
+    admin_site: Any = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.has_perm(f"rollout.{self.permission}"):
+            raise PermissionDenied
+        request.current_app = self.admin_site.name
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except (StaleError, steering.NotBegunError, UnknownStageError) as error:
+            return self.back_to_page(messages.ERROR, str(error))
+
+    def back_to_page(self, level: int, text: str) -> HttpResponse:
+        messages.add_message(self.request, level, text)
+        return HttpResponseRedirect(reverse(PAGE, current_app=self.admin_site.name))
+
+    def consequences(self) -> Sequence[str]:
+        """What it would do, a sentence each."""
+        return ()
+
+    def seen(self) -> str:
+        """What it depends on, as it is now: if that changes before the confirmation, look again."""
+        return ""
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        """Do it; what was done, in a sentence. Raises one of REFUSALS."""
+        raise NotImplementedError
+
+    def carry_out_as_seen(self, data: dict[str, Any], who: str) -> str:
+        """Under the rollout's lock, so that nothing comes between looking and doing."""
+        with changes.changing(reason=data["reason"]):
+            self.refuse_unless_as_seen(data)
+            return self.carry_out(data, who)
+
+    def refuse_unless_as_seen(self, data: dict[str, Any]) -> None:
+        if data["seen"] != self.seen():
+            raise StaleError(_("The rollout was changed meanwhile, and nothing was done: look at how it is now."))
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            done = self.carry_out_as_seen(form.cleaned_data, actor(self.request))
+        except steering.PromotionRefusedError as error:
+            form.add_error(None, _("The rollout is not promoted:"))
+            for obstacle in error.obstacles:
+                form.add_error(None, str(obstacle))
+        except REFUSALS as error:
+            form.add_error(None, str(error))
+        else:
+            return self.back_to_page(messages.SUCCESS, done)
+        return self.form_invalid(form)
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "seen": self.seen()}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            **{
+                **self.admin_site.each_context(self.request),
+                "title": self.title,
+                "button": self.button,
+                "is_grave": self.is_grave,
+                "consequences": self.consequences(),
+                "is_possible": True,
+                **kwargs,
+            }
+        )
+
+
+class StageConfirmation(Confirmation):
+    """What depends on where the rollout stands."""
+
+    @cached_property
+    def position(self) -> Position:
+        position = steering.current()
+        if position is None:
+            raise steering.NotBegunError
+        return position
+
+    def seen(self) -> str:
+        position = steering.current()
+        return f"{position.stage} {position.since.isoformat()} {position.held}" if position else ""
+
+
+class Begin(StageConfirmation):
+    permission = "promote"
+    title = gettext_lazy("Begin the ladder")
+    button = gettext_lazy("Begin")
+
+    def consequences(self) -> Sequence[str]:
+        return [
+            _("The stage that the flags amount to already is kept as the one where the rollout stands."),
+            _("Nothing else changes: no switch, and nobody's planner."),
+        ]
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        position = steering.begin(actor=who, reason=data["reason"])
+        return _("The ladder has begun at %(stage)s.") % {"stage": position.stage}
+
+
+class Promote(StageConfirmation):
+    permission = "promote"
+    form_class = PromotionForm
+    template_name = "admin/rollout/page/promote.html"
+    button = gettext_lazy("Promote")
+
+    @property
+    def title(self) -> str:
+        if self.plan.target is None:
+            return _("%(stage)s is the last stage") % {"stage": self.position.stage}
+        return _("Promote from %(stage)s to %(target)s") % {
+            "stage": self.position.stage,
+            "target": self.plan.target.key,
+        }
+
+    @cached_property
+    def plan(self) -> steering.Plan:
+        return steering.plan()
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except OperationalError as error:
+            problem = _("The gates could not be measured, so nothing is promoted: %(error)s") % {"error": error}
+            return self.back_to_page(messages.ERROR, problem)
+
+    @property
+    def may_override(self) -> bool:
+        """Whether there is something to lift, all of it can be lifted, and this user may."""
+        obstacles = self.plan.obstacles
+        can_be_lifted = bool(obstacles) and all(each.overridable for each in obstacles)
+        return can_be_lifted and self.request.user.has_perm("rollout.override_gates")
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        if self.request.method == "GET" and not self.may_override:
+            del form.fields["override"]
+        return form
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "lifts": self.lifts}
+
+    @property
+    def lifts(self) -> str:
+        return json.dumps([each.detail for each in self.plan.obstacles])
+
+    def carry_out_as_seen(self, data: dict[str, Any], who: str) -> str:
+        """Without the lock: ``steering.promote`` measures before it takes it, and looks again under it."""
+        self.refuse_unless_as_seen(data)
+        return self.carry_out(data, who)
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        if data["override"]:
+            self._check_override(data["lifts"])
+        position = steering.promote(
+            from_stage=data["seen"].split(" ")[0], actor=who, reason=data["reason"], override=data["override"]
+        )
+        return _("Promoted to %(stage)s: V3 decides for %(percent)s %% of restaurants.") % {
+            "stage": position.stage,
+            "percent": position.percent,
+        }
+
+    def _check_override(self, lifts: str) -> None:
+        """An override lifts what its user was shown and nothing that came up since."""
+        if not self.request.user.has_perm("rollout.override_gates"):
+            raise PermissionDenied
+        try:
+            shown = json.loads(lifts)
+        except ValueError:
+            shown = []
+        news = [each.detail for each in self.plan.obstacles if each.detail not in shown]
+        if news:
+            raise StaleError(
+                _("Not promoted: more stands in the way than the confirmation showed. %(news)s")
+                % {"news": " ".join(news)}
+            )
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Whoever is refused sees what is measured now, and has to tick the override again."""
+        self.__dict__.pop("plan", None)
+        form.show_again(lifts=self.lifts)
+        if not self.may_override:
+            del form.fields["override"]
+        return super().form_invalid(form)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        is_possible = self.plan.is_open or (self.plan.target is not None and self.may_override)
+        return super().get_context_data(
+            **{
+                "is_possible": is_possible,
+                "may_override": self.may_override,
+                **overview.plan_context(self.plan),
+                **kwargs,
+            }
+        )
+
+
+class RollBack(StageConfirmation):
+    permission = "roll_back"
+    title = gettext_lazy("Roll back")
+    button = gettext_lazy("Roll back")
+    is_grave = True
+    form_class = RollBackForm
+    template_name = "admin/rollout/page/roll_back.html"
+
+    @cached_property
+    def stages(self) -> Sequence[Any]:
+        return overview.lower_stages(self.position)
+
+    def get_initial(self) -> dict[str, Any]:
+        safe = next((stage.key for stage in self.stages if not stage.decides), None)
+        return {**super().get_initial(), "to": safe}
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "stages": self.stages}
+
+    def consequences(self) -> Sequence[str]:
+        if not self.stages:
+            return [_("%(stage)s is the lowest stage: there is nothing to roll back.") % {"stage": self.position.stage}]
+        return [
+            _("It takes effect at once, in every process. Nothing is measured, and no gate or hold stands in the way."),
+            _(
+                "What V3 has begun and not finished is handed to the old planner by the next pass; no booking is dropped."
+            ),
+        ]
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        position = steering.roll_back(to=data["to"], actor=who, reason=data["reason"])
+        return _("Rolled back to %(stage)s: V3 decides for %(percent)s %% of restaurants.") % {
+            "stage": position.stage,
+            "percent": position.percent,
+        }
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        rows = [overview.StageRow(stage=stage) for stage in self.stages]
+        return super().get_context_data(
+            **{"is_possible": bool(rows), "position": self.position, "stage_rows": rows, **kwargs}
+        )
+
+
+class Hold(StageConfirmation):
+    permission = "hold"
+    title = gettext_lazy("Hold the rollout")
+    button = gettext_lazy("Hold")
+
+    def consequences(self) -> Sequence[str]:
+        return [
+            _("Nobody may promote from %(stage)s, not even with an override, until it is released.")
+            % {"stage": self.position.stage},
+            _("Rolling back stays possible, for the guard too."),
+        ]
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        steering.hold(actor=who, reason=data["reason"])
+        return _("The rollout is held.")
+
+
+class Release(StageConfirmation):
+    permission = "hold"
+    title = gettext_lazy("Release the rollout")
+    button = gettext_lazy("Release")
+
+    def consequences(self) -> Sequence[str]:
+        return [_("From %(stage)s it may be promoted again, once its gates pass.") % {"stage": self.position.stage}]
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        steering.release(actor=who, reason=data["reason"])
+        return _("The rollout is released.")
+
+
+class Toggle(Confirmation):
+    """One switch, by hand. The URL says which, and to what."""
+
+    permission = "toggle"
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        if kwargs["name"] not in switches.SWITCHES or kwargs["value"] not in {"on", "off"}:
+            raise Http404(_("There is no such switch."))
+        self.switch = switches.SWITCHES[kwargs["name"]]
+        self.active = kwargs["value"] == "on"
+
+    @property
+    def title(self) -> str:
+        names = {"switch": self.switch}
+        return _("Turn %(switch)s on") % names if self.active else _("Turn %(switch)s off") % names
+
+    @property
+    def button(self) -> str:
+        return _("Turn on") if self.active else _("Turn off")
+
+    def seen(self) -> str:
+        as_set = flags.as_set()
+        return f"{as_set.v3.value} {as_set.v3.source} {as_set.shadow.value} {as_set.shadow.source}"
+
+    def consequences(self) -> Sequence[str]:
+        problem = switches.contradiction(self.switch, self.active)
+        if problem:
+            return [problem]
+        now = flags.read()
+        name = "v3" if self.switch == flags.V3_SWITCH else "shadow"
+        before = getattr(now, name)
+        found = [
+            _("%(switch)s: %(before)s (by %(source)s) → %(after)s.")
+            % {
+                "switch": self.switch,
+                "before": overview.on_off(before.value),
+                "source": overview.SOURCES[before.source],
+                "after": overview.on_off(self.active),
+            }
+        ]
+        if now.killed:
+            found.append(_("The kill variable is set: it has no effect before that is gone."))
+        else:
+            then = replace(now, **{name: replace(before, value=self.active)})
+            found.append(_("Mode: %(before)s → %(after)s.") % {"before": now.mode, "after": then.mode})
+        position = steering.current()
+        if position is not None:
+            found.append(
+                _("The stage stays %(stage)s. While the flags are not what it asks for, nothing can be promoted.")
+                % {"stage": position.stage}
+            )
+        return found
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        now = switches.set_switch(self.switch, active=self.active, actor=who, reason=data["reason"])
+        return _("The switch %(switch)s is turned %(value)s. The mode is %(mode)s.") % {
+            "switch": self.switch,
+            "value": overview.on_off(self.active),
+            "mode": now.mode,
+        }
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        is_possible = not switches.contradiction(self.switch, self.active)
+        return super().get_context_data(**{"is_possible": is_possible, **kwargs})
+
+
+class PinRestaurant(Confirmation):
+    permission = "pin"
+    title = gettext_lazy("Pin a restaurant")
+    button = gettext_lazy("Pin")
+    form_class = PinForm
+
+    def consequences(self) -> Sequence[str]:
+        return [
+            _("While V3 decides for anybody, the restaurant goes to this planner, whatever the percentage."),
+            _("Flags and the kill variable still rule. Bookings in flight stay with their planner."),
+        ]
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        planner = Pin.PlannerChoice(data["planner"])
+        pinned = steering.pin(restaurant_ref=data["restaurant_ref"], planner=planner, actor=who, reason=data["reason"])
+        return _("Restaurant %(restaurant)s is pinned to %(planner)s.") % {
+            "restaurant": pinned.restaurant_ref,
+            "planner": planner.label,
+        }
+
+
+class Unpin(Confirmation):
+    permission = "pin"
+    button = gettext_lazy("Unpin")
+
+    @property
+    def title(self) -> str:
+        return _("Unpin restaurant %(restaurant)s") % {"restaurant": self.kwargs["restaurant_ref"]}
+
+    @cached_property
+    def pin(self) -> Pin:
+        pin = Pin.objects.filter(restaurant_ref=self.kwargs["restaurant_ref"]).first()
+        if pin is None:
+            raise Http404(_("This restaurant is not pinned."))
+        return pin
+
+    def seen(self) -> str:
+        pin = Pin.objects.filter(restaurant_ref=self.kwargs["restaurant_ref"]).first()
+        return f"{pin.planner} {pin.at.isoformat()}" if pin else ""
+
+    def consequences(self) -> Sequence[str]:
+        return [
+            _("It is pinned to %(planner)s: %(reason)s")
+            % {"planner": self.pin.get_planner_display(), "reason": self.pin.reason},
+            _("From then on the stage's percentage decides again who plans there."),
+        ]
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        ref = self.kwargs["restaurant_ref"]
+        steering.unpin(restaurant_ref=ref, actor=who, reason=data["reason"])
+        return _("Restaurant %(restaurant)s is not pinned any more.") % {"restaurant": ref}
+
+
+class Explain(Confirmation):
+    permission = "explain"
+    title = gettext_lazy("Explain a difference between the planners")
+    button = gettext_lazy("Explain")
+    form_class = ExplanationForm
+
+    def consequences(self) -> Sequence[str]:
+        return [_("Differences that it covers count in no gate until it expires. Then they count again.")]
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        explanation = steering.explain(
+            verdict=data["verdict"],
+            restaurant_ref=data["restaurant_ref"],
+            refusal=data["refusal"],
+            owner=data["owner"],
+            # A moment earlier: the rollout's clock is the database's, and 90 days by this one may be more by that.
+            expires_at=timezone.now() + timedelta(days=data["days"], minutes=-1),
+            actor=who,
+            reason=data["reason"],
+        )
+        return _("Explained until %(moment)s UTC: %(verdict)s.") % {
+            "moment": f"{explanation.expires_at:%Y-%m-%d %H:%M}",
+            "verdict": explanation.verdict,
+        }
+
+
+class Withdraw(Confirmation):
+    permission = "explain"
+    title = gettext_lazy("Withdraw an explanation")
+    button = gettext_lazy("Withdraw")
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        explanation = Explanation.objects.filter(pk=self.kwargs["explanation_id"]).first()
+        if explanation is None:
+            raise Http404(_("There is no such explanation."))
+        return explanation
+
+    def consequences(self) -> Sequence[str]:
+        return [
+            _("%(verdict)s at %(where)s, by %(owner)s: %(reason)s")
+            % {
+                "verdict": self.explanation.verdict,
+                "where": self.explanation.restaurant_ref or _("all restaurants"),
+                "owner": self.explanation.owner,
+                "reason": self.explanation.reason,
+            },
+            _("What it covers counts in the gates again."),
+        ]
+
+    def carry_out(self, data: dict[str, Any], who: str) -> str:
+        steering.withdraw(explanation_id=self.kwargs["explanation_id"], actor=who, reason=data["reason"])
+        return _("The explanation is withdrawn.")

@@ -1,0 +1,96 @@
+"""What the confirmations ask for. Each asks why; what may be entered is judged by ``rollout.steering``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.utils.translation import gettext_lazy as _
+
+from assignments.planning.reasons import Reason
+from rollout import steering
+from rollout.ladder import Stage
+from rollout.models import Pin
+
+
+class ReasonForm(forms.Form):
+    """``seen``: what the page showed, so that a change meanwhile is noticed."""
+
+    required_css_class = "required"
+    field_order: Sequence[str] | None = None
+
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=2000,
+        widget=AdminTextareaWidget({"rows": 3}),
+        help_text=_("Kept for ever with who and when: it is what the next person will look for."),
+    )
+
+
+class PromotionForm(ReasonForm):
+    """``lifts``: the obstacles that were shown, as JSON; an override lifts no other."""
+
+    field_order = ("override", "reason")
+
+    lifts = forms.CharField(required=False, widget=forms.HiddenInput)
+    override = forms.BooleanField(
+        label=_("Override: go on although this stands in the way"),
+        required=False,
+        help_text=_("Kept for ever with what it lifts."),
+    )
+
+    def show_again(self, *, lifts: str) -> None:
+        """For whoever has to look again before sending it once more: other obstacles, and no tick."""
+        self.data = {**self.data.dict(), "lifts": lifts, "override": ""}  # type: ignore[attr-defined]
+
+
+class RollBackForm(ReasonForm):
+    field_order = ("to", "reason")
+
+    to = forms.ChoiceField(label=_("Back to"))
+
+    def __init__(self, *args: Any, stages: Sequence[Stage], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["to"].choices = [(stage.key, stage.key) for stage in stages]  # type: ignore[attr-defined]
+
+
+class PinForm(ReasonForm):
+    field_order = ("restaurant_ref", "planner", "reason")
+
+    restaurant_ref = forms.CharField(
+        label=_("Restaurant"),
+        widget=AdminTextInputWidget,
+        help_text=_("Its ref: the primary key in the booking project."),
+    )
+    planner = forms.ChoiceField(label=_("Planner"), choices=Pin.PlannerChoice.choices)
+
+
+class ExplanationForm(ReasonForm):
+    field_order = ("verdict", "restaurant_ref", "refusal", "owner", "days", "reason")
+
+    verdict = forms.ChoiceField(
+        label=_("Difference"), choices=[(str(each), str(each)) for each in steering.EXPLAINABLE]
+    )
+    restaurant_ref = forms.CharField(
+        label=_("Restaurant"),
+        required=False,
+        widget=AdminTextInputWidget,
+        help_text=_("Its ref; empty: all restaurants."),
+    )
+    refusal = forms.ChoiceField(
+        label=_("Reason of the refusal"),
+        required=False,
+        choices=[("", _("any")), *((str(each), str(each)) for each in Reason)],
+        help_text=_("Why the planner that refuses does so."),
+    )
+    owner = forms.CharField(
+        label=_("Owner"), widget=AdminTextInputWidget, help_text=_("Who answers for it: a team or a user id.")
+    )
+    days = forms.IntegerField(
+        label=_("Days"),
+        min_value=1,
+        max_value=steering.MAX_EXPLANATION_DAYS,
+        initial=14,
+        help_text=_("Until it expires. Once expired it blocks promotion until it is renewed or withdrawn."),
+    )

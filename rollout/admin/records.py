@@ -1,0 +1,108 @@
+"""What the rollout recorded, in the admin, read-only: changes, the guard's runs, comparisons, pins, explanations."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from assignments.admin.readonly import ReadOnlyAdmin
+from rollout.models import Change, Comparison, ComparisonTally, Explanation, GuardRun, Pin
+
+
+def as_block(value: Any) -> str:
+    """JSON, a line for each entry."""
+    return format_html('<pre class="rollout-json">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
+
+
+class RecordAdmin(ReadOnlyAdmin):
+    class Media:
+        css = {"all": ["rollout/admin.css"]}
+
+
+@admin.register(Change)
+class ChangeAdmin(RecordAdmin):
+    list_display = ["at", "kind", "subject", "before", "after", "actor", "reason", "overridden", "environment"]
+    list_filter = ["kind", "overridden", "environment", "at"]
+    search_fields = ["=subject", "=actor", "reason"]
+    readonly_fields = fields = (
+        "at",
+        "environment",
+        "kind",
+        "subject",
+        "before",
+        "after",
+        "actor",
+        "reason",
+        "overridden",
+        "what_was_known",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        """The list does not read the evidence, which is large; a change's own page does."""
+        return super().get_queryset(request).defer("evidence")
+
+    @admin.display(description=_("what was known then"))
+    def what_was_known(self, change: Model) -> str:
+        assert isinstance(change, Change)
+        return as_block(change.evidence)
+
+
+@admin.register(GuardRun)
+class GuardRunAdmin(RecordAdmin):
+    list_display = ["at", "stage", "found", "rolled_back_to", "environment"]
+    list_filter = ["stage", "rolled_back_to", "environment", "at"]
+    readonly_fields = fields = ("at", "environment", "stage", "rolled_back_to", "all_breaches", "all_measured")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return super().get_queryset(request).defer("measured")
+
+    @admin.display(description=_("breaches"))
+    def found(self, run: Model) -> str:
+        """The guardrails by name; a dash when nothing was wrong."""
+        assert isinstance(run, GuardRun)
+        return ", ".join(str(breach["rail"]) for breach in run.breaches) or "-"
+
+    @admin.display(description=_("breaches"))
+    def all_breaches(self, run: Model) -> str:
+        assert isinstance(run, GuardRun)
+        return as_block(run.breaches)
+
+    @admin.display(description=_("measured"))
+    def all_measured(self, run: Model) -> str:
+        assert isinstance(run, GuardRun)
+        return as_block(run.measured)
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(ReadOnlyAdmin):
+    list_display = ["booking_ref", "verdict", "error", "control_ms", "candidate_ms", "control_repeats", "recorded_at"]
+    list_filter = ["verdict", "origin", "error", "control_repeats", "recorded_at"]
+    search_fields = ["=booking_ref", "=restaurant_ref", "=snapshot_hash"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return super().get_queryset(request).defer("snapshot", "control", "candidate")
+
+
+@admin.register(ComparisonTally)
+class ComparisonTallyAdmin(ReadOnlyAdmin):
+    list_display = ["day", "restaurant_ref", "origin", "verdict", "comparisons", "candidate_ms_max"]
+    list_filter = ["verdict", "origin", "day"]
+    search_fields = ["=restaurant_ref"]
+
+
+@admin.register(Pin)
+class PinAdmin(ReadOnlyAdmin):
+    list_display = ["restaurant_ref", "planner", "actor", "reason", "at"]
+    list_filter = ["planner"]
+    search_fields = ["=restaurant_ref"]
+
+
+@admin.register(Explanation)
+class ExplanationAdmin(ReadOnlyAdmin):
+    list_display = ["verdict", "refusal", "restaurant_ref", "owner", "reason", "expires_at", "withdrawn_at"]
+    list_filter = ["verdict", ("withdrawn_at", admin.EmptyFieldListFilter), "expires_at"]
+    search_fields = ["=restaurant_ref", "owner", "reason"]
