@@ -188,7 +188,7 @@ class Change(models.Model):
     subject = models.TextField(help_text=_("The stage, switch, restaurant or explanation."))
     before = models.TextField(blank=True, default="")
     after = models.TextField(blank=True, default="")
-    actor = models.TextField(help_text=_("'user:<id>', 'command:<login>', 'guard', or 'unknown'."))
+    actor = models.TextField(help_text=_("'user:ID', 'command:LOGIN', 'guard', or 'unknown'."))
     reason = models.TextField(blank=True, default="")
     overridden = models.BooleanField(default=False, help_text=_("Promoted although gates did not pass."))
     evidence = models.JSONField(default=dict, blank=True)

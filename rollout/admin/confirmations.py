@@ -97,10 +97,8 @@ class Confirmation(_FormView):
     def form_valid(self, form: Any) -> HttpResponse:
         try:
             done = self.carry_out_as_seen(form.cleaned_data, actor(self.request))
-        except steering.PromotionRefusedError as error:
-            form.add_error(None, _("The rollout is not promoted:"))
-            for obstacle in error.obstacles:
-                form.add_error(None, str(obstacle))
+        except steering.PromotionRefusedError:
+            form.add_error(None, _("The rollout is not promoted: see what is in the way."))
         except REFUSALS as error:
             form.add_error(None, str(error))
         else:

@@ -101,6 +101,10 @@ class StageRow:
     def shadow(self) -> str:
         return on_off(self.stage.shadow)
 
+    @property
+    def soak_hours(self) -> str:
+        return f"{self.stage.soak_hours:g}"
+
 
 def overview() -> dict[str, Any]:
     """The page's context. Opens whatever happens to the measuring: from here somebody has to be able to roll back."""
@@ -182,7 +186,7 @@ def flag_rows(in_effect: Flags, as_set: Flags) -> list[FlagRow]:
                 flag=flag,
                 row=on_off(underneath.value) if underneath.source is Source.SWITCH else "",
                 variable_text=conf.settings().ENVIRONMENT_VARIABLES.get(flag.variable, ""),
-                objection=_("%(other)s is on: turn it off first.") % {"other": other.switch} if other.value else "",
+                objection=_("The other one is on: turn it off first.") if other.value else "",
             )
         )
     return rows
@@ -233,12 +237,12 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
     return problems
 
 
-def _verdicts(plan: Plan | None) -> list[tuple[str, int, int]]:
-    """Verdict, how many, and how many of them nobody has explained."""
+def _verdicts(plan: Plan | None) -> list[tuple[str, int, int | str]]:
+    """Verdict, how many, and how many of them nobody has explained, where that can be done."""
     if plan is None:
         return []
     found = plan.facts.comparisons
     return [
-        (verdict, count, found.unexplained.get(verdict, 0))
+        (verdict, count, found.unexplained.get(verdict, 0) if verdict in steering.EXPLAINABLE else "-")
         for verdict, count in sorted(found.verdicts.items(), key=lambda each: -each[1])
     ]

@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
                 ("subject", models.TextField(help_text="The stage, switch, restaurant or explanation.")),
                 ("before", models.TextField(blank=True, default="")),
                 ("after", models.TextField(blank=True, default="")),
-                ("actor", models.TextField(help_text="'user:<id>', 'command:<login>', 'guard', or 'unknown'.")),
+                ("actor", models.TextField(help_text="'user:ID', 'command:LOGIN', 'guard', or 'unknown'.")),
                 ("reason", models.TextField(blank=True, default="")),
                 ("overridden", models.BooleanField(default=False, help_text="Promoted although gates did not pass.")),
                 ("evidence", models.JSONField(blank=True, default=dict)),
