@@ -125,7 +125,7 @@ def overview() -> dict[str, Any]:
         "problems": _problems(position, in_effect, as_set),
         "flag_rows": flag_rows(in_effect, as_set),
         "max_parallel": assignments_conf.settings().MAX_PARALLEL,
-        "legacy_planner": conf.settings().LEGACY_PLANNER,
+        "old_planner": conf.settings().LEGACY_PLANNER,
         "cooling_down": bool(position and position.cool_down_until and timezone.now() < position.cool_down_until),
         "stage_rows": stage_rows(position),
         "lower_stages": lower_stages(position),

@@ -501,6 +501,17 @@ class TestPermissions:
         html = staff("view_position").get(reverse(PAGE)).content.decode()
         assert 'class="button"' not in re.sub(r"<header.*?</header>", "", html, flags=re.DOTALL)
 
+    def test_records_are_linked_for_whoever_may_read_them(self, everything: None, staff: Any, admin_user: Any) -> None:
+        record = re.compile(r'href="/admin/rollout/(?:comparison|change|guardrun)/')
+
+        def links(client: Client) -> int:
+            return len(record.findall(client.get(reverse(PAGE)).content.decode().partition("<main")[2]))
+
+        reader = Client()
+        reader.force_login(admin_user)
+        assert links(reader) > 0
+        assert links(staff("view_position")) == 0
+
     def test_staff_without_any_of_them_do_not_see_the_page(self, staff: Any) -> None:
         assert staff("view_pin").get(reverse(PAGE)).status_code == 403
 
