@@ -123,8 +123,8 @@ def plan(*, statement_timeout_ms: int = evidence.STATEMENT_TIMEOUT_MS) -> Plan:
     obstacles += [
         Obstacle(
             kind="gate",
-            detail=f"Gate {result.gate}: {result.status.value},",
-            remedy=f"{_measured(result)}: {result.detail}.",
+            detail=f"Gate {result.gate}: {result.status.value}.",
+            remedy=f"It says {_measured(result)}: {result.detail}.",
         )
         for result in results
         if result.status is not Status.PASS

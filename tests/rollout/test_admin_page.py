@@ -345,7 +345,7 @@ class TestRefused:
         text = text_of(client.get(reverse("admin:rollout_promote")))
         assert "It cannot be promoted now." in text
         answer = confirm(client, "promote")
-        for said in ("The rollout is not promoted", "Gate comparable: hold.", "Gate soak: hold. at shadow for 0.0 h"):
+        for said in ("The rollout is not promoted", "Gate comparable: hold.", "Gate soak: hold. It says 0 against 24"):
             assert said in text_of(answer)
         assert stage() == "shadow"
 
