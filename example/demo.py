@@ -1,4 +1,4 @@
-"""The demo: one evening, seated by the old planner and then, on a fresh copy, by V3; measured, checked, compared."""
+"""The demo: one evening, seated by the old planner, while there is one, and then, on a fresh copy, by V3; compared."""
 
 import secrets
 import time
@@ -20,7 +20,7 @@ from assignments.outcome import Kind, Outcome
 from assignments.percentiles import percentiles
 from example import evening, models, takeover
 from example.takeover import Step
-from rollout import flags, switches
+from rollout import conf, flags, switches
 
 REAL_EVENING = Path(__file__).parent / "data" / "demo_evening.json"
 USERNAME = "demo"
@@ -87,17 +87,18 @@ def make_user() -> str:
 
 
 def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], None] = lambda text: None) -> Demo:
-    """Both planners, each on a copy of the evening of its own; then how V3 takes over. ``say`` hears of each step.
+    """The planners that are installed, each on a copy of the evening of its own, V3 last; then how V3 takes over.
 
-    ``path`` is the file that ``source`` was read from; the evidence is written to ``report``.
+    ``say`` hears of each step. ``path`` is the file that ``source`` was read from; the evidence is written to ``report``.
     """
-    can_take_over = bool(source.bookings)
+    can_take_over = bool(source.bookings and conf.settings().LEGACY_PLANNER)
     steps: list[Step] = []
     if can_take_over:
         say("The old planner, alone and watched by V3 ...")
         steps.append(takeover.watched(source))
     runs, loaded = [], []
-    for planner, v3 in (("legacy", False), ("v3", True)):
+    old = [("legacy", False)] if conf.settings().LEGACY_PLANNER else []
+    for planner, v3 in [*old, ("v3", True)]:
         copy = replace(source, name=f"{source.name} ({planner})")
         restaurant = evening.store(copy).restaurants[0]
         loaded.append(restaurant)

@@ -2,7 +2,7 @@
 
 ROLLOUT = {
     "ENVIRONMENT": "production",
-    "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
+    "LEGACY_PLANNER": "dotted.path.of.the.OldPlanner",
     "ENVIRONMENT_VARIABLES": read_environment(os.environ),
 }
 """

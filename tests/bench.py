@@ -27,6 +27,7 @@ from assignments.planning.request import SeatingRequest  # noqa: E402
 from example import demo, evening, models  # noqa: E402
 from example.host import ExampleHost  # noqa: E402
 from rollout import comparing, flags, shadow, steering, switches  # noqa: E402
+from rollout import conf as rollout_conf  # noqa: E402
 from rollout.models import Comparison  # noqa: E402
 from rollout.reporting import builder, jsontext, markdown, webpage  # noqa: E402
 
@@ -155,8 +156,11 @@ def report_over() -> None:
 def main() -> None:
     demo.use_database_of_its_own()
     planning_alone()
-    legacy, v3 = whole_evening("legacy"), whole_evening("v3")
-    print(f"                      V3 takes {v3 / legacy:.2f} of the old planner's time")
+    is_old_planner_there = bool(rollout_conf.settings().LEGACY_PLANNER)
+    legacy = whole_evening("legacy") if is_old_planner_there else 0.0
+    v3 = whole_evening("v3")
+    if is_old_planner_there:
+        print(f"                      V3 takes {v3 / legacy:.2f} of the old planner's time")
     inline("warm-up")
     with_events = inline("with events")
     silenced: Callable[[object], None] = lambda records: None  # noqa: E731
@@ -164,9 +168,10 @@ def main() -> None:
     without = inline("without events")
     events.emit_all = emit_all
     print(f"                      events cost a factor of {with_events / without:.2f} at the median")
-    shadow_on_and_off()
-    with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
-        gates_over(10_000)
+    if is_old_planner_there:
+        shadow_on_and_off()
+        with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
+            gates_over(10_000)
     events.flush(10)
 
 

@@ -28,7 +28,7 @@ EXPECTED = (TablesRefusedError, TableTakenError, BookingBusyError, InvalidBookin
 """What the API may answer to somebody who comes too late. A deadlock is none of it."""
 
 
-@pytest.mark.parametrize("planner", ["v3", "legacy"])
+@pytest.mark.parametrize("planner", ["v3", pytest.param("legacy", marks=pytest.mark.legacy_planner)])
 def test_nobody_deadlocks_and_nothing_overlaps(transactional_db: Any, planner: str) -> None:
     restaurant = load(planner)
     few = [booking.pk for booking in restaurant.bookings.filter(start__hour__gte=18).order_by("start")[:12]]

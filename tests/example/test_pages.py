@@ -1,5 +1,6 @@
 """Every admin page of the apps opens, with data, in a number of queries that does not grow with it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,12 @@ from django.urls import reverse
 
 from assignments import dispatch
 from assignments.models import Assignment
+from assignments.planning import engine
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Snapshot
+from assignments.testing import a_floor, a_table
 from example import models
-from rollout import flags, shadow, switches
+from rollout import shadow
 from rollout.models import Comparison
 
 MODELS = [
@@ -22,11 +27,16 @@ MODELS = [
 
 @pytest.fixture
 def seated(restaurant: models.Restaurant) -> models.Restaurant:
-    """The real evening, decided by the old planner with V3 in its shadow."""
-    for name, active in ((flags.V3_SWITCH, False), (flags.SHADOW_SWITCH, True)):
-        switches.set_switch(name, active=active, actor="test", reason="test")
+    """The real evening, decided by V3, and as many comparisons as it has bookings."""
     dispatch.take_in()
     list(dispatch.run_pass())
+    seven = datetime(2030, 1, 14, 19, tzinfo=UTC)
+    floor = a_floor(tables=[a_table("T1")])
+    shadow.is_on.set(True)
+    for number in range(117):
+        request = SeatingRequest(booking_ref=f"B{number}", starts_at=seven, party=2)
+        snapshot = Snapshot(floor=floor, occupied=(), request=request, now=seven - timedelta(days=1))
+        shadow.record(snapshot, engine.plan(snapshot), decision_ms=1.0)
     assert shadow.flush()
     return restaurant
 
@@ -57,7 +67,7 @@ def test_a_booking_is_explained_and_cannot_be_changed(admin_client: Client, seat
     assignment = Assignment.objects.filter(state="confirmed")[0]
     url = reverse("admin:assignments_assignment_change", args=[assignment.pk])
     page = admin_client.get(url).content.decode()
-    assert "Attempt 1 by legacy: Table" in page
+    assert "Attempt 1 by v3: Table" in page
     assert "D1-T" in page or "D2-T" in page
     assert 'name="_save"' not in page
     assert admin_client.post(url, {"state": "failed"}).status_code == 403

@@ -137,6 +137,7 @@ def test_sigterm_ends_watching_within_ten_seconds_and_nothing_is_half_done(group
     assert_every_booking_was_decided_once()
 
 
+@pytest.mark.legacy_planner
 def test_a_flag_turned_in_another_process_rules_the_very_next_decision(group: list[models.Restaurant]) -> None:
     """Waffle's own cache in this process is warm and wrong throughout: routing goes past it."""
     import waffle

@@ -44,7 +44,9 @@ def test_json_is_one_object_with_the_whole_tally(restaurant: models.Restaurant, 
     assert json.loads(run("--json", capsys=capsys))["processed"] == 0
 
 
-@pytest.mark.parametrize("v3", [True, False], ids=["v3", "legacy"])
+@pytest.mark.parametrize(
+    "v3", [pytest.param(True, id="v3"), pytest.param(False, id="legacy", marks=pytest.mark.legacy_planner)]
+)
 def test_a_dry_run_shows_the_plan_and_changes_nothing(restaurant: models.Restaurant, capsys: Any, v3: bool) -> None:
     switches.set_switch(flags.V3_SWITCH, active=v3, actor="test", reason="test")
     before = contents()

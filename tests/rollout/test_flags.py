@@ -116,7 +116,7 @@ def test_a_wrong_flag_is_off_and_a_wrong_kill_kills(settings: Any) -> None:
         ({"LEGACY_PLANNER": 7}, "rollout.E002"),
         ({"ENVIRONMENT_VARIABLES": {"V3": "1"}}, "rollout.E002"),
         ({"ENVIRONMENT_VARIABLES": {V3: True}}, "rollout.E002"),
-        ({"LEGACY_PLANNER": "rollout.legacy.NoSuchPlanner"}, "rollout.E003"),
+        ({"LEGACY_PLANNER": "rollout.nowhere.NoSuchPlanner"}, "rollout.E003"),
         ({"ENVIRONMENT_VARIABLES": {V3: "1", SHADOW: "on"}}, "rollout.E004"),
     ],
 )

@@ -29,9 +29,9 @@ def set_mode(mode: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "legacy_installed", "routes"),
     [
-        ("legacy", True, ("legacy", "legacy", "legacy")),
-        ("shadow", True, ("legacy", "legacy", "legacy")),
-        ("active", True, (V3, V3, "legacy")),
+        pytest.param("legacy", True, ("legacy", "legacy", "legacy"), marks=pytest.mark.legacy_planner),
+        pytest.param("shadow", True, ("legacy", "legacy", "legacy"), marks=pytest.mark.legacy_planner),
+        pytest.param("active", True, (V3, V3, "legacy"), marks=pytest.mark.legacy_planner),
         ("legacy", False, (NOBODY, NOBODY, NOBODY)),
         ("shadow", False, (NOBODY, NOBODY, NOBODY)),
         ("active", False, (V3, V3, V3)),
@@ -58,6 +58,7 @@ def test_an_unknown_planner_is_named(settings: Any) -> None:
         RolloutRouter().planner("legacy")
 
 
+@pytest.mark.legacy_planner
 @pytest.mark.django_db(transaction=True)
 class TestInFlight:
     @pytest.fixture

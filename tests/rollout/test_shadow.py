@@ -12,11 +12,11 @@ from django.db import connection
 
 from assignments import dispatch, success
 from example import models, twins
-from rollout import comparing, conf, flags, shadow, switches
+from rollout import comparing, flags, shadow, switches
 from rollout.models import Comparison, FloorRecord
 from tests.example.conftest import load
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
 
 
 @pytest.fixture
@@ -177,31 +177,6 @@ def test_outside_shadow_mode_nothing_is_kept(evening: models.Restaurant, mode: s
     switches.set_switch(flags.V3_SWITCH, active=mode == "active", actor="test", reason="test")
     run()
     assert not Comparison.objects.exists()
-
-
-def test_a_larger_sample_keeps_the_smaller_one(settings: Any) -> None:
-    refs = [str(number) for number in range(1000)]
-    samples = []
-    for share in (0.0, 0.1, 0.5, 1.0):
-        settings.ROLLOUT = {**settings.ROLLOUT, "SHADOW_SAMPLE": share}
-        conf.settings.cache_clear()
-        samples.append({ref for ref in refs if shadow.is_sampled(ref)})
-    none, tenth, half, everything = samples
-    assert none == set()
-    assert everything == set(refs)
-    assert none < tenth < half < everything
-    assert 60 < len(tenth) < 140
-
-
-@pytest.mark.parametrize(
-    "given",
-    [{"SHADOW_SAMPLE": 1.1}, {"SHADOW_SAMPLE": True}, {"CANDIDATE": "v3"}, {"CANDIDATE_SECONDS": 0}],
-    ids=str,
-)
-def test_wrong_settings_are_named(settings: Any, given: dict[str, Any]) -> None:
-    settings.ROLLOUT = {**settings.ROLLOUT, **given}
-    assert len(conf.problems()) == 1
-    assert next(iter(given)) in conf.problems()[0]
 
 
 def test_v3_is_compared_with_the_rules_and_the_record_that_it_would_decide_with(
