@@ -1,6 +1,7 @@
 """The cron command: exit codes, dry run, output."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -41,6 +42,7 @@ def test_json_is_one_object_with_the_whole_tally(restaurant: models.Restaurant, 
     assert report["planners"] == {"v3": 117}
     assert report["reasons"] == {"manual_review:service_overrun": 3, "retry:no_capacity": 114 - confirmed}
     assert set(report["decision_ms"]) == {"p50", "p95", "max"}
+    Assignment.objects.open().update(due_at=datetime(2100, 1, 1, tzinfo=UTC))
     assert json.loads(run("--json", capsys=capsys))["processed"] == 0
 
 
