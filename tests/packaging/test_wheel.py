@@ -1,5 +1,6 @@
 """The wheel: what is in it, and that it works in projects that are shaped differently from the example."""
 
+import json
 import os
 import subprocess
 import sys
@@ -103,3 +104,29 @@ def test_it_confirms_a_booking_in_a_project_of_another_shape(
     )
     run(fresh_python, "manage.py", "makemigrations", "--check", "--dry-run", cwd=project, env=environ)
     assert run(fresh_python, "scenario.py", cwd=project, env=environ).endswith(f"confirmed by {planner}\n")
+
+
+@pytest.mark.legacy_planner
+def test_a_host_without_the_sources_sees_its_own_lines_and_how_to_get_the_import_graph(
+    fresh_python: Path, database: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        [fresh_python, "manage.py", "rollout", "removal", "--only", "scope", "--json"],
+        cwd=HOSTS / "bistro",
+        env={"PATH": os.environ["PATH"], **database},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    items = json.loads(done.stdout)["scope"]["items"]
+    package = next(item for item in items if item["kind"] == "package")
+    assert (package["action"], "site-packages" in package["path"]) == ("by_hand", True)
+    assert "table-assignments" in package["what"]
+    lines = (HOSTS / "bistro" / "settings.py").read_text().splitlines()
+    own = {item["line"]: item["action"] for item in items if item["path"] == "settings.py"}
+    assert {lines[number - 1].strip(): action for number, action in own.items()} == {
+        '"legacy_planner",': "delete_lines",
+        '"LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",': "delete_lines",
+    }
+    assert "pip install 'table-assignments[removal]'" in done.stderr

@@ -25,6 +25,7 @@ from rollout.actions import (
     promote,
     prune,
     release,
+    removal,
     report,
     rollback,
     status,
@@ -49,6 +50,7 @@ ACTIONS: dict[str, type[base.Action]] = {
     "report": report.Action,
     "prune": prune.Action,
     "backtest": backtest.Action,
+    "removal": removal.Action,
 }
 
 

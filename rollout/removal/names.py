@@ -1,0 +1,62 @@
+"""What the old planner is called, and how a text refers to it."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from rollout import conf
+
+PACKAGE = "legacy_planner"  # rollout-removal: ignore
+SEAM = "rollout.legacy"  # rollout-removal: ignore
+EVENTS = "auto_assign"  # rollout-removal: ignore
+RUNBOOK = "legacy-planner-removal"  # rollout-removal: ignore
+
+SETTING = "LEGACY_PLANNER"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The old planner's package, the dotted path in the settings and its module, and the source of its events.
+
+    ``package`` is also the name of the pytest marker, and of the folder of tests, that go with it.
+    """
+
+    package: str = PACKAGE
+    path: str = ""
+    events: str = EVENTS
+
+    @property
+    def seam(self) -> str:
+        """The module through which the rollout reaches it."""
+        return self.path.rpartition(".")[0] or SEAM
+
+    def refers(self, text: str) -> bool:
+        """Whether the whole text is a dotted reference to it."""
+        return any(text == name or text.startswith(f"{name}.") for name in (self.package, self.seam))
+
+    def is_event(self, text: str) -> bool:
+        """Whether the whole text names its events' source or one of their types."""
+        return text == self.events or text.startswith(f"{self.events}.")
+
+    @cached_property
+    def mention(self) -> re.Pattern[str]:
+        """Any of its names, anywhere in a line."""
+        seam = re.escape(self.seam).replace(r"\.", "[./]")
+        return re.compile(rf"\b(?:{re.escape(self.package)}|{seam}|{re.escape(self.events)}|{RUNBOOK})(?![\w-])")
+
+    @cached_property
+    def decided(self) -> re.Pattern[str]:
+        """A comparison with the key under which its decisions are kept."""
+        return re.compile(r"""\bplanner\b[^\n]{0,12}["']legacy["']""")
+
+    @cached_property
+    def quoted(self) -> re.Pattern[str]:
+        """A quoted text that begins with it: an element of an array, and the comma behind it."""
+        seam = re.escape(self.seam).replace(r"\.", "[./]")
+        name = rf"(?:tests[./])?(?:{re.escape(self.package)}|{seam})"
+        return re.compile(rf"""(["']){name}(?:[^\w"'][^"']*)?\1\s*,?\s*""")
+
+
+def current() -> Names:
+    """The names in this project."""
+    return Names(path=conf.settings().LEGACY_PLANNER)

@@ -1,0 +1,169 @@
+"""Whether an environment can do without the old planner. Pure rules over what was measured; only pass on all is ready."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from rollout.gates import GateResult, Status
+from rollout.removal.remaining import Remaining
+
+
+def evaluate(remaining: Remaining) -> tuple[GateResult, ...]:
+    """Every rule's result. Hold: it may still come true by waiting, or nothing was seen that could say."""
+    return tuple(rule(remaining) for rule in RULES)
+
+
+def is_ready(results: tuple[GateResult, ...]) -> bool:
+    return all(result.status is Status.PASS for result in results)
+
+
+def _result(
+    gate: str,
+    remaining: Remaining,
+    *,
+    value: float | None,
+    detail: str,
+    passes: bool,
+    fails: bool,
+    threshold: float = 0,
+    sample: int = 1,
+) -> GateResult:
+    status = Status.HOLD
+    if passes:
+        status = Status.PASS
+    elif fails:
+        status = Status.FAIL
+    return GateResult(
+        gate=gate,
+        status=status,
+        value=value,
+        threshold=threshold,
+        sample=sample,
+        window=f"{remaining.since:%Y-%m-%d %H:%M} to {remaining.now:%Y-%m-%d %H:%M} UTC",
+        detail=detail,
+    )
+
+
+def _stage(remaining: Remaining) -> GateResult:
+    """At the top of the ladder, and V3 decides for every restaurant there."""
+    begun = bool(remaining.stage)
+    at_top = remaining.stage == remaining.top and remaining.percent == 100
+    where = f"at {remaining.stage}, V3 decides for {remaining.percent} % of restaurants"
+    return _result(
+        "stage",
+        remaining,
+        value=remaining.percent if begun else None,
+        threshold=100,
+        passes=at_top,
+        fails=begun and not at_top,
+        detail=f"{where}; the top is {remaining.top}"
+        if begun
+        else f"nobody has begun the ladder; its top is {remaining.top}",
+    )
+
+
+def _soak(remaining: Remaining) -> GateResult:
+    asked = remaining.now - remaining.since
+    there = remaining.now - remaining.stage_since if remaining.stage_since else None
+    return _result(
+        "soak",
+        remaining,
+        value=round(there / timedelta(days=1), 2) if there is not None else None,
+        threshold=asked / timedelta(days=1),
+        passes=there is not None and there >= asked,
+        fails=False,
+        detail=f"{remaining.stage or 'no stage'} for {(there or timedelta()) / timedelta(days=1):.1f} of {asked.days} days",
+    )
+
+
+def _flags(remaining: Remaining) -> GateResult:
+    return _result(
+        "flags",
+        remaining,
+        value=int(bool(remaining.drift)),
+        passes=not remaining.drift and bool(remaining.stage),
+        fails=bool(remaining.drift),
+        detail=remaining.drift
+        or ("the flags are what the stage asks for" if remaining.stage else "no stage to hold the flags against"),
+    )
+
+
+def _old_decisions(remaining: Remaining) -> GateResult:
+    """None by the old planner. Where V3 decided nothing either, that says nothing: hold."""
+    old, last = remaining.old_decisions, remaining.last_old_decision
+    detail = f"{old} by the old planner, {remaining.v3_decisions} by V3"
+    return _result(
+        "old_decisions",
+        remaining,
+        value=old,
+        sample=old + remaining.v3_decisions,
+        passes=not old and remaining.v3_decisions > 0,
+        fails=old > 0,
+        detail=f"{detail}; the last {last:%Y-%m-%d %H:%M} UTC" if last else detail,
+    )
+
+
+def _in_flight(remaining: Remaining) -> GateResult:
+    found = remaining.in_flight + remaining.holds
+    return _result(
+        "in_flight",
+        remaining,
+        value=found,
+        passes=not found,
+        fails=found > 0,
+        detail=f"{remaining.in_flight} open bookings are the old planner's, {remaining.holds} tables are held by it",
+    )
+
+
+def _explanations(remaining: Remaining) -> GateResult:
+    """An open one holds: a difference that somebody still answers for cannot be looked into without the old planner."""
+    expired, still_open = remaining.explanations_expired, remaining.explanations_open
+    return _result(
+        "explanations",
+        remaining,
+        value=expired + still_open,
+        passes=not expired and not still_open,
+        fails=expired > 0,
+        detail=f"{expired} expired, {still_open} open",
+    )
+
+
+def _pins(remaining: Remaining) -> GateResult:
+    pinned = list(remaining.pins)
+    names = ", ".join(pinned[:5]) + (" and others" if len(pinned) > 5 else "")
+    return _result(
+        "pins",
+        remaining,
+        value=len(pinned),
+        passes=not pinned,
+        fails=bool(pinned),
+        detail=f"pinned to the old planner: {names}" if pinned else "no restaurant is pinned to the old planner",
+    )
+
+
+def _held(remaining: Remaining) -> GateResult:
+    cooling = remaining.cool_down_until is not None and remaining.cool_down_until > remaining.now
+    detail = "nobody holds the rollout"
+    if remaining.held:
+        detail = "the rollout is held"
+    elif cooling:
+        detail = f"cooling down until {remaining.cool_down_until:%Y-%m-%d %H:%M} UTC"
+    return _result(
+        "held",
+        remaining,
+        value=int(remaining.held or cooling),
+        passes=not remaining.held and not cooling,
+        fails=False,
+        detail=detail,
+    )
+
+
+RULES: tuple[Callable[[Remaining], GateResult], ...] = (
+    _stage,
+    _soak,
+    _flags,
+    _old_decisions,
+    _in_flight,
+    _explanations,
+    _pins,
+    _held,
+)

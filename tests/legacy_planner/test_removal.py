@@ -1,0 +1,177 @@
+"""The old planner can really be taken away: the list of ``manage.py rollout removal`` is carried out on a copy of the tree.
+
+The list is the only source: what it does not name stays, and the copy's own tests, lint and import contracts would fail.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from rollout.removal import names
+from rollout.removal.scope import Scope, find
+from rollout.removal.trace import MECHANICAL, Action, Kind, Risk
+from tests.example import processes
+
+PROJECT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+IMPORT_EVERYTHING = """
+import importlib, pkgutil, django
+django.setup()
+names = [
+    each.name
+    for package in ("assignments", "rollout", "example", "tests")
+    for each in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
+    if not each.name.endswith((".bench", ".judging")) and ".hosts." not in each.name
+]
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the tree, in which Python finds nothing of this checkout (an editable install would still offer it)."""
+    tree = tmp_path / "project"
+    ignored = shutil.ignore_patterns(".git", ".venv", ".postgres", "__pycache__", ".*_cache", "dist", "build")
+    shutil.copytree(PROJECT, tree, ignore=ignored)
+    (tree / "sitecustomize.py").write_text(
+        f"import sys\n\nsys.path[:] = [path for path in sys.path if path != {str(PROJECT)!r}]\n"
+    )
+    return tree
+
+
+@pytest.fixture
+def variables(copy: Path, transactional_db: None) -> dict[str, str]:
+    """The environment of the copy's processes: its own packages, and databases of its own on the tests' server."""
+    connection.ensure_connection()
+    settings = connection.settings_dict
+    kept = {name: value for name, value in processes.environment().items() if not name.startswith("PYTEST_")}
+    return {
+        **kept,
+        "PYTHONPATH": str(copy),
+        "DATABASE_URL": f"postgresql://{settings['USER']}@/postgres?host={settings['HOST']}",
+        "DATABASE_NAME": f"{settings['NAME']}_copy",
+        "TEST_DATABASE_NAME": f"{settings['NAME']}_copy",
+    }
+
+
+def run(copy: Path, variables: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(arguments, cwd=copy, env=variables, capture_output=True, text=True, timeout=840, check=False)
+    assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout[-6000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def scope(copy: Path, variables: dict[str, str]) -> list[dict[str, Any]]:
+    listed = run(copy, variables, sys.executable, "manage.py", "rollout", "removal", "--only", "scope", "--json")
+    items: list[dict[str, Any]] = json.loads(listed)["scope"]["items"]
+    return items
+
+
+def carry_out(items: list[dict[str, Any]], root: Path) -> None:
+    """What the list says, from the last line of a file to its first."""
+    for item in sorted(items, key=lambda each: (each["path"], -each["line"])):
+        place = root / item["path"]
+        if item["action"] == "delete_folder":
+            shutil.rmtree(place)
+        elif item["action"] == "delete_file":
+            place.unlink()
+        elif item["action"] in MECHANICAL:
+            lines = place.read_text().splitlines(keepends=True)
+            new = [f"{item['replacement']}\n"] if item["action"] == "replace_lines" else []
+            lines[item["line"] - 1 : item["end_line"]] = new
+            place.write_text("".join(lines))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.xdist_group("copy")
+def test_carried_out_from_its_list_the_removal_leaves_a_clean_tree_whose_tests_pass(
+    copy: Path, variables: dict[str, str]
+) -> None:
+    items = scope(copy, variables)
+    for_people = {item["path"] for item in items if item["action"] == "by_hand"}
+    assert {Path(path).suffix for path in for_people} <= {".md"}, "only sentences may be left to people in this project"
+    carry_out(items, copy)
+    # The list cuts; what a cut leaves unused, or wrapped too early, is work for ruff.
+    ruff = str(BIN / "ruff")
+    run(copy, variables, ruff, "check", "--quiet", "--fix", "--select", "F401,I001", ".")
+    run(copy, variables, ruff, "format", "--quiet", ".")
+    run(copy, variables, ruff, "check", "--extend-exclude", "sitecustomize.py", ".")
+    run(copy, variables, str(BIN / "lint-imports"), "--no-cache")
+    assert int(run(copy, variables, sys.executable, "-c", IMPORT_EVERYTHING)) > 150
+    for arguments in (["check"], ["makemigrations", "--check", "--dry-run"]):
+        run(copy, variables, sys.executable, "manage.py", *arguments, "--settings", "example.settings")
+    left = [item for item in scope(copy, variables) if item["action"] in MECHANICAL or item["kind"] == "package"]
+    assert left == []
+    pytest_arguments = [
+        "-W",
+        "ignore",
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "-p",
+        "no:cacheprovider",
+    ]
+    out = run(copy, variables, sys.executable, *pytest_arguments)
+    assert "skipped" not in out
+    passed = re.search(r"(\d+) passed", out)
+    assert passed is not None
+    assert int(passed.group(1)) > 900
+
+
+def scope_below(root: Path) -> Scope:
+    return find(root, names.current())
+
+
+def test_the_list_names_every_event_switch_and_number_of_the_old_planner() -> None:
+    found = scope_below(PROJECT).traces
+    lines = (PROJECT / "legacy_planner" / "events.py").read_text().splitlines()
+    events = [trace for trace in found if trace.kind is Kind.EVENT]
+    assert len(events) == 7
+    for trace in events:
+        assert trace.text in lines[trace.line - 1]
+    assert "auto_assign.succeeded decision_ms" in {trace.text for trace in found if trace.kind is Kind.METRIC}
+    assert {"assignment_pipeline_v3", "assignment_pipeline_v3_shadow"} <= {
+        trace.text for trace in found if trace.kind is Kind.SWITCH
+    }
+    assert [trace.text for trace in found if trace.kind is Kind.TABLE] == ["none"]
+
+
+def test_who_imports_it_directly_relatively_or_through_others_is_named(tmp_path: Path, monkeypatch: Any) -> None:
+    project = tmp_path / "venue_project"
+    project.mkdir()
+    (project / "__init__.py").touch()
+    (project / "picker.py").write_text("from legacy_planner import engine\n")
+    (project / "seam.py").write_text("import os\nfrom rollout.legacy import LegacyPlanner\n")
+    (project / "views.py").write_text("import os\n\nfrom . import picker\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = {trace.place: trace for trace in scope_below(tmp_path).traces}
+    direct, seam = found["venue_project/picker.py:1"], found["venue_project/seam.py:2"]
+    through = found["venue_project/views.py:3"]
+    assert (direct.kind, seam.kind, through.kind) == (Kind.IMPORT, Kind.IMPORT, Kind.DEPENDENT)
+    assert {trace.action for trace in (direct, seam, through)} == {Action.BY_HAND}
+    assert {trace.risk for trace in (direct, seam, through)} == {Risk.HIGH}
+    assert "venue_project.views -> venue_project.picker -> legacy_planner" in through.what
+
+
+def test_a_module_that_cannot_be_read_costs_the_graph_and_not_the_list(tmp_path: Path, monkeypatch: Any) -> None:
+    project = tmp_path / "broken_project"
+    project.mkdir()
+    (project / "__init__.py").write_text("def (\n")
+    (project / "picker.py").write_text("from legacy_planner import engine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = scope_below(tmp_path)
+    assert "broken_project" in found.missing
+    assert "broken_project/picker.py:1" in {trace.place for trace in found.traces}
