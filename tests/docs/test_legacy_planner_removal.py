@@ -1,0 +1,55 @@
+"""docs/legacy-planner-removal.md, step by step, in an environment in which V3 has decided everything for ten days."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from assignments import dispatch
+from assignments.models import Assignment, Attempt
+from example import models
+from rollout.models import Pin, Position
+from tests.docs.document import DOCS, run, steps
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
+
+DOCUMENT = DOCS / "legacy-planner-removal.md"
+
+
+@pytest.fixture
+def ended(restaurant: models.Restaurant) -> models.Restaurant:
+    """The real evening by V3, and the old planner's last decision, of eight days ago."""
+    now = timezone.now()
+    Position.objects.create(environment="dev", stage="full", percent=100, since=now - timedelta(days=10))
+    dispatch.take_in()
+    list(dispatch.run_pass())
+    old = Attempt.objects.all()[0]
+    old.pk, old.planner, old.number, old.at = None, "legacy", old.number + 1, now - timedelta(days=8)
+    old.save()
+    return restaurant
+
+
+def test_it_can_be_followed(ended: models.Restaurant) -> None:
+    found = steps(DOCUMENT)
+    assert [step.language for step in found].count("sql") == 8
+    assert [step.language for step in found].count("sh") == 8
+    said = {step.text: run(step) for step in found}
+    assert "rollout/legacy.py:" in said["python manage.py rollout removal --only scope"]
+    assert "fail" not in said["python manage.py rollout removal --only readiness --days 7"]
+
+
+def test_its_queries_find_what_is_left(ended: models.Restaurant) -> None:
+    Pin.objects.create(restaurant_ref="1", planner="legacy", actor="test", reason="test")
+    Assignment.objects.filter(pk=Assignment.objects.open()[0].pk).update(planner="legacy")
+    Attempt.objects.update(planner="legacy")
+    broken = []
+    for step in steps(DOCUMENT):
+        if step.language == "sql":
+            try:
+                run(step)
+            except AssertionError as error:
+                broken.append(str(error))
+    assert len(broken) == 3
+    readiness = next(step for step in steps(DOCUMENT) if "readiness" in step.text)
+    with pytest.raises(AssertionError, match="pins"):
+        run(readiness)
