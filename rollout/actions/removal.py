@@ -87,17 +87,16 @@ class Action(base.Action):
         self.stdout.write("")
         self.stdout.write(f"What goes with it, under {found.root}:")
         for kind, traces in groupby(found.traces, key=lambda trace: trace.kind):
-            risk, why = RISKS[kind]
-            self.stdout.write(f"\n{kind} (risk {risk}: {why})")
+            self.stdout.write(f"\n{kind}: {RISKS[kind][1]}")
             for trace in traces:
                 todo = trace.action.replace("_", " ")
-                self.stdout.write(f"  {todo:18} {trace.place}  {trace.text[:80]}".rstrip())
+                self.stdout.write(f"  {trace.risk:6} {todo:13} {trace.place}  {trace.text[:80]}".rstrip())
                 if trace.action is Todo.REPLACE_LINES:
                     self.stdout.write(
-                        "\n".join(f"{'':20} -> {line.strip()}" for line in trace.replacement.splitlines())
+                        "\n".join(f"{'':22} -> {line.strip()}" for line in trace.replacement.splitlines())
                     )
                 elif trace.what:
-                    self.stdout.write(f"{'':20} {trace.what}")
+                    self.stdout.write(f"{'':22} {trace.what}")
         self.stdout.write(
             f"\n{len(found.mechanical)} edits that --json describes for a program, {len(found.by_hand)} places for people."
         )
