@@ -134,6 +134,12 @@ def test_what_the_syntax_cannot_decide_is_left_to_people(text: str, kind: Kind) 
     assert found[0].what
 
 
+def test_rows_of_the_past_in_a_test_are_data() -> None:
+    text = 'rows = Attempt.objects.filter(planner="legacy")\n'
+    assert pythonfiles.traces("tests/test_x.py", text, NAMES, is_test=True) == []
+    assert len(pythonfiles.traces("booking/views.py", text, NAMES, is_test=False)) == 1
+
+
 def test_a_migration_that_depends_on_it_is_named() -> None:
     text = 'class Migration:\n    dependencies = [("legacy_planner", "0001_initial")]\n'
     found = pythonfiles.traces("booking/migrations/0007_x.py", text, NAMES, is_test=False)
