@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rollout.removal.names import Names
+from rollout.removal.names import SEAM, Names
 
 INSTALL = "pip install 'table-assignments[removal]'"
 
@@ -40,8 +40,8 @@ def importers(names: Names, root: Path) -> Importers:
         import grimp
     except ImportError:
         return Importers(missing=f"The import graph needs grimp: {INSTALL}. Without it, imports are read file by file.")
-    targets = [name for name in (names.package, names.seam.split(".")[0]) if find_spec(name) is not None]
-    packages = sorted({*targets, *_packages_under(root)})
+    ours = [name for name in (names.package, SEAM.split(".", maxsplit=1)[0]) if find_spec(name) is not None]
+    packages = sorted({*ours, *_packages_under(root)})
     if names.package not in packages:
         return Importers()
     try:

@@ -16,7 +16,7 @@ SETTING = "LEGACY_PLANNER"
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """The old planner's package, the dotted path in the settings and its module, and the source of its events.
+    """The old planner's package, the dotted path in the settings, and the source of its events.
 
     ``package`` is also the name of the pytest marker, and of the folder of tests, that go with it.
     """
@@ -27,8 +27,8 @@ class Names:
 
     @property
     def seam(self) -> str:
-        """The module through which the rollout reaches it."""
-        return self.path.rpartition(".")[0] or SEAM
+        """Through what the rollout reaches it: our module, or the class of the project's own that the settings name."""
+        return SEAM if not self.path or self.path.startswith(f"{SEAM}.") else self.path
 
     def refers(self, text: str) -> bool:
         """Whether the whole text is a dotted reference to it."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -61,6 +62,7 @@ def find(root: Path, names: Names) -> Scope:
     found = _package(root, package, names)
     graph = imports.importers(names, root)
     found += [trace for trace in _files(root, package, names) if trace not in found]
+    found += _own_seam(root, names)
     found += _from_graph(root, package, graph, found)
     found += _switches(root)
     found += _events(root, package)
@@ -80,6 +82,29 @@ def _package(root: Path, package: Path | None, names: Names) -> list[Trace]:
     distributions = ", ".join(sorted(set(packages_distributions().get(names.package, ())))) or "its distribution"
     what = f"Installed by {distributions}: it goes with the release that leaves it out, once nothing below names it."
     return [Trace(kind=Kind.PACKAGE, path=str(package), action=Action.BY_HAND, what=what)]
+
+
+def _own_seam(root: Path, names: Names) -> Iterator[Trace]:
+    """A planner of the project's own that the settings name in place of ours."""
+    if names.seam == SEAM:
+        return
+    module, _, name = names.path.rpartition(".")
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        return  # The check rollout.E003 names it.
+    if spec is not None and spec.origin:
+        file = Path(spec.origin)
+        line = _line_of(file, f"class {name}")
+        yield Trace(
+            kind=Kind.SEAM,
+            path=_relative(file, root),
+            line=line,
+            end_line=line,
+            text=names.path,
+            action=Action.BY_HAND,
+            what="Delete it once the settings name it no more, if nothing else uses it.",
+        )
 
 
 def _files(root: Path, package: Path | None, names: Names) -> Iterator[Trace]:
@@ -103,7 +128,7 @@ def _files(root: Path, package: Path | None, names: Names) -> Iterator[Trace]:
 def _in_file(path: str, text: str, names: Names) -> Sequence[Trace]:
     if PurePath(path).suffix != ".py":
         return textfiles.traces(path, text, names)
-    if ".".join(PurePath(path).with_suffix("").parts).endswith(names.seam):
+    if list(PurePath(path).with_suffix("").parts[-2:]) == SEAM.split("."):
         return [Trace(kind=Kind.SEAM, path=path, action=Action.DELETE_FILE)]
     try:
         return pythonfiles.traces(path, text, names, is_test=is_test(PurePath(path)))

@@ -290,6 +290,15 @@ def test_a_projects_own_files_are_read_and_nobody_elses(host_project: Path) -> N
     }
 
 
+def test_a_planner_of_the_projects_own_is_left_to_people(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "own_planners.py").write_text("import os\n\n\nclass Pen:\n    pass\n\n\nclass Old:\n    key = 'pen'\n")
+    (tmp_path / "settings.py").write_text('ROLLOUT = {"A": 1, "LEGACY_PLANNER": "own_planners.Old"}\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    found = scope.find(tmp_path, Names(path="own_planners.Old"))
+    places = {each.place: each.action for each in found.traces if not Path(each.path).is_absolute() and each.path}
+    assert places == {"own_planners.py:8": Action.BY_HAND, "settings.py:1": Action.REPLACE_LINES}
+
+
 def test_every_trace_says_what_may_go_wrong(host_project: Path) -> None:
     for item in scope.find(host_project, NAMES).as_dict()["items"]:
         assert item["risk"] in {"low", "medium", "high"}
