@@ -90,7 +90,7 @@ def manage(url: str, *arguments: str, **environment: str) -> str:
     return out
 
 
-@pytest.mark.parametrize("planner", ["v3", "legacy"])
+@pytest.mark.parametrize("planner", ["v3", pytest.param("legacy", marks=pytest.mark.legacy_planner)])
 def test_several_workers_seat_the_evening(pooler: str, planner: str) -> None:
     load(planner)
     workers = [processes.start("run_coordinator", "--json", DATABASE_URL=pooler) for _ in range(3)]
@@ -102,6 +102,7 @@ def test_several_workers_seat_the_evening(pooler: str, planner: str) -> None:
     assert demo.count_overlaps() == demo.count_lost() == 0
 
 
+@pytest.mark.legacy_planner
 def test_every_command_works_and_leaves_no_session_changed(pooler: str) -> None:
     restaurant = load("legacy")
     keep = restaurant.bookings.order_by("start")[40:50]

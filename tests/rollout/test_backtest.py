@@ -67,6 +67,7 @@ def use(settings: Any, **rollout: Any) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, **rollout}
 
 
+@pytest.mark.legacy_planner
 class TestReport:
     def test_json_is_one_object_with_both_planners_side_by_side(self, restaurant: models.Restaurant) -> None:
         report = run(*RANGE)
@@ -187,6 +188,7 @@ class TestRefusals:
             run(*RANGE)
         assert refused.value.returncode == 2
 
+    @pytest.mark.legacy_planner
     def test_a_candidate_that_does_not_start_ends_it_at_once(self, few: models.Restaurant, settings: Any) -> None:
         use(settings, CANDIDATE="tests.rollout.candidates.no_such_candidate")
         with pytest.raises(CommandError, match=r"no_such_candidate.*did not start") as refused:
@@ -194,6 +196,7 @@ class TestRefusals:
         assert refused.value.returncode == 2
 
 
+@pytest.mark.legacy_planner
 class TestItWritesNothing:
     def test_every_table_is_as_it_was(self, restaurant: models.Restaurant) -> None:
         before = contents()
@@ -241,6 +244,7 @@ class TestItWritesNothing:
         assert counts[0] == counts[1]
 
 
+@pytest.mark.legacy_planner
 class TestFeeding:
     def test_what_both_decided_on_the_old_planners_evening_is_kept_with_its_verdict(
         self, few: models.Restaurant
@@ -324,6 +328,7 @@ class TestFeeding:
         assert report["planners"]["v3"]["impossible"] > 5
 
 
+@pytest.mark.legacy_planner
 def test_nobody_is_named(few: models.Restaurant) -> None:
     few.bookings.update(guest_name="Canary Guest", guest_email="canary@example.test")
     report = run(*RANGE, "--feed")

@@ -44,6 +44,7 @@ def refused(*arguments: str) -> tuple[int, str]:
 
 
 class TestWalk:
+    @pytest.mark.legacy_planner
     def test_up_and_down_the_ladder(self, run: Any) -> None:
         assert run("begin", "--reason", "here we go", "--json")["stage"] == "off"
         assert "off -> shadow" in run("plan")
@@ -189,6 +190,7 @@ class TestCheck:
 
 
 class TestStatus:
+    @pytest.mark.legacy_planner
     def test_it_tells_stage_gates_pins_hold_cool_down_and_next_step(self, run: Any, settings: Any) -> None:
         restaurant = load("legacy")
         position = climb("some")

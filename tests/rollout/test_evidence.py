@@ -145,6 +145,7 @@ class TestComparisons:
         compared("same_tables", recorded_at=datetime.now(UTC) - timedelta(days=40))
         assert measured().comparisons.total == 0
 
+    @pytest.mark.legacy_planner
     def test_evidence_from_before_v3_began_again_is_about_another_v3(self) -> None:
         compared("unsafe")
         assert measured().comparisons.total == 1
@@ -152,6 +153,7 @@ class TestComparisons:
         climb("shadow")
         assert measured().comparisons.total == 0
 
+    @pytest.mark.legacy_planner
     def test_a_rollback_by_hand_keeps_the_evidence_and_one_by_the_guard_does_not(self) -> None:
         compared("same_tables", 3)
         position = climb("some")
@@ -161,6 +163,7 @@ class TestComparisons:
         steering.roll_back(seen=position, actor="guard", reason="errors")
         assert measured().comparisons.total == 0
 
+    @pytest.mark.legacy_planner
     def test_what_was_seen_is_counted_by_kind(self) -> None:
         compared("same_tables", 3, peak=True, service_date="2030-01-01")
         compared("same_tables", 2, peak=True, service_date="2030-01-02")
@@ -186,6 +189,7 @@ class TestComparisons:
         }
 
 
+@pytest.mark.legacy_planner
 class TestComplete:
     def decide(self, count: int = 20) -> None:
         restaurant = load("legacy")
@@ -363,6 +367,7 @@ class TestIntegrity:
         assert live().lost == 0
 
 
+@pytest.mark.legacy_planner
 class TestReference:
     def decide(self, restaurants: int, stage: str) -> None:
         for number in range(restaurants):

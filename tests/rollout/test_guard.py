@@ -95,6 +95,7 @@ BREACHES: dict[str, Callable[[], None]] = {
 """How each rail is breached. Overlaps, joins and large tables have tests of their own."""
 
 
+@pytest.mark.legacy_planner
 @pytest.mark.parametrize("rail", BREACHES)
 def test_a_breach_rolls_back_once_keeps_why_and_exits_with_3(
     evening: models.Restaurant, rail: str, capsys: Any
@@ -128,6 +129,7 @@ def test_a_breach_rolls_back_once_keeps_why_and_exits_with_3(
     assert Change.objects.filter(kind="stage").count() == stages
 
 
+@pytest.mark.legacy_planner
 @pytest.mark.parametrize("rail", ["lost", "unsafe_seatings"])
 def test_a_grave_breach_needs_no_sample(ladder: None, rail: str) -> None:
     restaurant = load("v3")
@@ -142,6 +144,7 @@ def test_a_grave_breach_needs_no_sample(ladder: None, rail: str) -> None:
     assert look.rolled_back_to == "shadow"
 
 
+@pytest.mark.legacy_planner
 def test_one_overlap_is_enough(evening: models.Restaurant, capsys: Any) -> None:
     """The constraint is taken away and put back: both are rolled back."""
     with transaction.atomic():
@@ -204,6 +207,7 @@ def test_limits_are_settings(evening: models.Restaurant, settings: Any) -> None:
     assert guard.look().breaches == ()
 
 
+@pytest.mark.legacy_planner
 def test_v3_turned_on_by_hand_below_its_stage_is_guarded_too(evening: models.Restaurant) -> None:
     """The stage says shadow; somebody turned V3 on for the restaurants that are pinned to it."""
     Position.objects.update(stage="shadow", percent=0)
@@ -226,6 +230,7 @@ def test_without_an_old_planner_it_says_so_and_leaves_v3_on(evening: models.Rest
     assert "rollout.guard_breached" in [each.type for each in events.MemorySink.events]
 
 
+@pytest.mark.legacy_planner
 def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkeypatch: Any) -> None:
     lose_tables()
     barrier, looks = threading.Barrier(2), []

@@ -190,6 +190,7 @@ class TestHoldFreezeAndCoolDown:
         assert steering.promote(from_stage="off", **WHO).stage == "shadow"
         assert list(Change.objects.filter(kind="hold").values_list("after", flat=True)) == ["released", "held"]
 
+    @pytest.mark.legacy_planner
     def test_after_the_guard_rolled_back_it_cools_down(self) -> None:
         position = climb("some")
         steering.roll_back(seen=position, cool_down_hours=24, actor="guard", reason="errors")
@@ -226,6 +227,7 @@ class TestHoldFreezeAndCoolDown:
         assert all(f"restaurant {restaurant.pk}" in reason for reason in reasons)
         assert freeze.reasons(moment + timedelta(days=1)) == [], "nobody is booked then"
 
+    @pytest.mark.legacy_planner
     def test_a_rollback_is_allowed_while_held_and_frozen(self, settings: Any) -> None:
         climb("full")
         steering.hold(**WHO)
@@ -237,11 +239,11 @@ class TestRollBack:
     @pytest.mark.parametrize(
         ("stage", "to", "reached"),
         [
-            ("full", "", "shadow"),
-            ("some", "", "shadow"),
-            ("shadow", "", "off"),
+            pytest.param("full", "", "shadow", marks=pytest.mark.legacy_planner),
+            pytest.param("some", "", "shadow", marks=pytest.mark.legacy_planner),
+            pytest.param("shadow", "", "off", marks=pytest.mark.legacy_planner),
             ("full", "some", "some"),
-            ("full", "off", "off"),
+            pytest.param("full", "off", "off", marks=pytest.mark.legacy_planner),
         ],
     )
     def test_it_goes_to_the_previous_safe_stage_or_a_named_one(self, stage: str, to: str, reached: str) -> None:
@@ -262,11 +264,13 @@ class TestRollBack:
         with pytest.raises(LookupError, match="no stage 'canary'; it has off, shadow, some, full"):
             steering.roll_back(to="canary", **WHO)
 
+    @pytest.mark.legacy_planner
     def test_from_a_stage_that_the_settings_no_longer_name(self) -> None:
         climb("full")
         Position.objects.update(stage="canary-25")
         assert steering.roll_back(**WHO).stage == "shadow"
 
+    @pytest.mark.legacy_planner
     def test_it_works_while_the_cache_is_down(self, monkeypatch: Any) -> None:
         climb("full")
 
@@ -284,6 +288,7 @@ class TestRollBack:
             steering.roll_back(**WHO)
         assert flags.read().mode is Mode.ACTIVE
 
+    @pytest.mark.legacy_planner
     def test_it_measures_nothing_and_asks_few_queries(
         self, django_assert_max_num_queries: Any, monkeypatch: Any
     ) -> None:
@@ -294,6 +299,7 @@ class TestRollBack:
 
 
 class TestSwitches:
+    @pytest.mark.legacy_planner
     def test_nobody_ever_reads_both_flags_on(self) -> None:
         """Whoever reads while the stage goes up and down sees one stage or the other."""
         climb("off")
@@ -380,6 +386,7 @@ class TestShare:
         assert 70 < len(tenth) < 130
         assert 450 < len(half) < 550
 
+    @pytest.mark.legacy_planner
     def test_pins_win_over_the_percentage_but_not_over_flags(self) -> None:
         refs = [str(load("v3", name=f"Restaurant {number}").pk) for number in range(2)]
         switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
@@ -437,6 +444,7 @@ class TestExplain:
         assert not Explanation.objects.exists()
 
 
+@pytest.mark.legacy_planner
 class TestInFlight:
     """Fourteen parties of four at once, and tables for thirteen: one of them waits for its next try."""
 
