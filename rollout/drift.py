@@ -1,5 +1,6 @@
 """Whether the flags are what the stage asks for. Pure."""
 
+from rollout.conf import KILL_VARIABLE
 from rollout.flags import Flags, as_text
 from rollout.ladder import Stage
 
@@ -8,7 +9,7 @@ def drift(stage: Stage, percent: int, flags: Flags) -> str:
     """How flags and stored percentage differ from the stage, in a sentence; empty when they do not."""
     found = []
     if flags.killed:
-        found.append(f"the kill variable overrules the stage ({flags.v3.raw!r})")
+        found.append(f"{KILL_VARIABLE} is set ({flags.v3.raw!r}) and overrules the stage")
     else:
         found += [
             f"{flag.switch} is {as_text(flag.value)} (by {flag.source}) and should be {as_text(wanted)}"

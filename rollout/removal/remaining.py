@@ -9,8 +9,7 @@ from django.db.models import Count, Max, Q
 from assignments import conf as assignments_conf
 from assignments.models import Allocation, Assignment, Attempt
 from assignments.planners import V3, Planner
-from rollout import conf, flags
-from rollout.ladder import Stage
+from rollout import conf, evidence, flags
 from rollout.models import Explanation, Pin, Position
 
 
@@ -47,7 +46,6 @@ def read(*, now: datetime, days: int) -> Remaining:
     settings, ladder = conf.settings(), conf.current_ladder()
     since, key, top = now - timedelta(days=days), old_planner_key(), ladder.stages[-1]
     position = Position.objects.filter(environment=settings.ENVIRONMENT).first()
-    stage = next((each for each in ladder.stages if position and each.key == position.stage), None)
     decisions = Attempt.objects.filter(at__gte=since).aggregate(
         old=Count("id", filter=Q(planner=key)),
         last=Max("at", filter=Q(planner=key)),
@@ -66,7 +64,7 @@ def read(*, now: datetime, days: int) -> Remaining:
         stage_since=position.since if position else None,
         held=position.held if position else False,
         cool_down_until=position.cool_down_until if position else None,
-        drift=drift(flags.read(), stage),
+        drift=_drift(position, flags.read()),
         old_decisions=decisions["old"],
         last_old_decision=decisions["last"],
         v3_decisions=decisions["v3"],
@@ -87,15 +85,8 @@ def old_planner_key() -> str:
     return planner.key
 
 
-def drift(current: flags.Flags, stage: Stage | None) -> str:
-    """How the flags differ from what the stage asks for, in a sentence; empty when they do not."""
-    if current.killed:
-        return f"{conf.KILL_VARIABLE} is set: the old planner decides everything."
-    if stage is None:
-        return ""
-    wrong = [
-        f"{flag.switch} is {'on' if flag.value else 'off'} (by {flag.source})"
-        for flag, asked in ((current.v3, stage.v3), (current.shadow, stage.shadow))
-        if flag.value is not asked
-    ]
-    return f"{' and '.join(wrong)}: {stage.key} asks for the opposite." if wrong else ""
+def _drift(position: Position | None, as_they_are: flags.Flags) -> str:
+    """Also where nobody has begun the ladder: killed, the old planner decides everything."""
+    if position is None:
+        return f"{conf.KILL_VARIABLE} is set" if as_they_are.killed else ""
+    return evidence.drift_of(position, as_they_are)

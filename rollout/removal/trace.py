@@ -52,7 +52,7 @@ class Risk(StrEnum):
 RISKS: dict[Kind, tuple[Risk, str]] = {
     Kind.PACKAGE: (
         Risk.MEDIUM,
-        "There is no way back without a deploy: a rollback or a kill then means that nobody decides.",
+        "There is no way back without a deploy: a rollback is refused then, and a kill means that nobody decides.",
     ),
     Kind.SEAM: (Risk.LOW, "Nothing imports it; settings that still name it are refused by the check rollout.E003."),
     Kind.IMPORT: (Risk.HIGH, "The module cannot be imported any more, and neither can what imports it."),
@@ -65,7 +65,10 @@ RISKS: dict[Kind, tuple[Risk, str]] = {
     Kind.SWITCH: (Risk.HIGH, "Without the old planner nobody decides while V3 is off, in shadow, or killed."),
     Kind.EVENT: (Risk.MEDIUM, "It is never written again: what counts it falls silent, alerts on silence go off."),
     Kind.METRIC: (Risk.MEDIUM, "It ends: a chart of it is flat, and a ratio with it divides by nothing."),
-    Kind.CRON: (Risk.MEDIUM, "There is nothing left to compare with, or to roll back to: a rollback decides nothing."),
+    Kind.CRON: (
+        Risk.MEDIUM,
+        "There is nothing left to compare with, or to roll back to: the guard exits with 3 and leaves V3 on.",
+    ),
     Kind.TABLE: (Risk.LOW, "History stays readable; nothing is dropped."),
     Kind.PACKAGING: (Risk.MEDIUM, "The build, or a tool's configuration, names a folder that is not there."),
     Kind.TEST: (Risk.LOW, "It tests what is gone."),

@@ -453,11 +453,16 @@ def test_what_the_database_says(ended: Position, settings: Any, django_assert_ma
     assert measure()["flags"] is Status.FAIL
 
 
+@pytest.mark.parametrize("is_begun", [True, False])
 @pytest.mark.django_db
-def test_the_kill_variable_is_named(ended: Position, settings: Any) -> None:
+def test_the_kill_variable_fails_it_and_is_named(ended: Position, settings: Any, is_begun: bool) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
+    if not is_begun:
+        ended.delete()
     results = readiness.evaluate(remaining.read(now=timezone.now(), days=7))
-    assert "ASSIGNMENT_PIPELINE_KILL is set" in next(each.detail for each in results if each.gate == "flags")
+    (found,) = [each for each in results if each.gate == "flags"]
+    assert found.status is Status.FAIL
+    assert "ASSIGNMENT_PIPELINE_KILL is set" in found.detail
 
 
 class TestCommand:
