@@ -8,7 +8,10 @@ from django.utils import timezone
 from assignments import dispatch
 from assignments.models import Assignment, Attempt
 from example import models
+from rollout import steering
+from rollout.gates import Status
 from rollout.models import Pin, Position
+from rollout.removal import readiness, remaining
 from tests.docs.document import DOCS, run, steps
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
@@ -32,10 +35,33 @@ def ended(restaurant: models.Restaurant) -> models.Restaurant:
 def test_it_can_be_followed(ended: models.Restaurant) -> None:
     found = steps(DOCUMENT)
     assert [step.language for step in found].count("sql") == 8
-    assert [step.language for step in found].count("sh") == 8
-    said = {step.text: run(step) for step in found}
+    assert [step.language for step in found].count("sh") == 16
+    said: dict[str, str] = {}
+    variables: dict[str, str] = {}
+    for step in found:
+        if not variables and "rollout plan" in step.text:
+            variables = put_in_the_way(ended)
+            assert measure() >= {"pins", "explanations", "held"}
+        said[step.text] = run(step, **variables)
+    assert measure() == set()
     assert "rollout/legacy.py:" in said["python manage.py rollout removal --only scope"]
     assert "fail" not in said["python manage.py rollout removal --only readiness --days 7"]
+
+
+def put_in_the_way(restaurant: models.Restaurant) -> dict[str, str]:
+    """A pin, an explanation and a hold; the variables under which the document speaks of them."""
+    ref, who = str(restaurant.pk), {"actor": "test", "reason": "test"}
+    steering.pin(restaurant_ref=ref, planner=Pin.PlannerChoice.LEGACY, **who)
+    expires_at = timezone.now() + timedelta(days=1)
+    explanation = steering.explain(verdict="worse", owner="floor team", expires_at=expires_at, **who)
+    steering.hold(**who)
+    return {"RESTAURANT": ref, "EXPLANATION": str(explanation.pk)}
+
+
+def measure() -> set[str]:
+    """What does not pass."""
+    results = readiness.evaluate(remaining.read(now=timezone.now(), days=7))
+    return {result.gate for result in results if result.status is not Status.PASS}
 
 
 def test_its_queries_find_what_is_left(ended: models.Restaurant) -> None:
