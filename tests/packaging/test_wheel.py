@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,22 @@ def test_it_confirms_a_booking_in_a_project_of_another_shape(
     )
     run(fresh_python, "manage.py", "makemigrations", "--check", "--dry-run", cwd=project, env=environ)
     assert run(fresh_python, "scenario.py", cwd=project, env=environ).endswith(f"confirmed by {planner}\n")
+
+
+@pytest.mark.legacy_planner
+def test_both_planners_replay_the_bookings_of_a_project_of_another_shape(
+    fresh_python: Path, database: dict[str, str]
+) -> None:
+    environ = {"PATH": os.environ["PATH"], **database, "EXPECTED_PLANNER": "legacy"}
+    project = HOSTS / "bistro"
+    run(fresh_python, "manage.py", "migrate", "--verbosity", "0", cwd=project, env=environ)
+    run(fresh_python, "scenario.py", cwd=project, env=environ)
+    today = datetime.now(UTC).date()
+    days = ["--from", str(today), "--to", str(today + timedelta(days=90))]
+    out = run(fresh_python, "manage.py", "rollout", "backtest", *days, "--json", cwd=project, env=environ)
+    replayed = json.loads(out)
+    seated = {planner: tally["seated"] for planner, tally in replayed["planners"].items()}
+    assert (replayed["bookings"], seated, replayed["verdicts"]["v3_error"]) == (1, {"legacy": 1, "v3": 1}, 0)
 
 
 @pytest.mark.legacy_planner

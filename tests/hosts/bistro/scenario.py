@@ -1,8 +1,6 @@
 """One booking in, one pass, one confirmed booking out, in the host's own tables."""
 
 import datetime
-import io
-import json
 import os
 
 import django
@@ -40,9 +38,4 @@ assert (visit.stage, visit.at.count()) == (0, 0)
 outcome = api.assign_now(booking_ref=str(visit.pk))
 visit.refresh_from_db()
 assert (visit.stage, visit.at.count(), outcome.planner) == (1, 1, os.environ["EXPECTED_PLANNER"]), outcome
-report = io.StringIO()
-call_command("rollout", "backtest", "--from", str(day), "--to", str(day), "--json", stdout=report)
-replayed = json.loads(report.getvalue())
-seated = {planner: tally["seated"] for planner, tally in replayed["planners"].items()}
-assert (replayed["bookings"], seated, replayed["verdicts"]["v3_error"]) == (1, {"legacy": 1, "v3": 1}, 0), replayed
 print("confirmed by", outcome.planner)
