@@ -36,6 +36,11 @@ for name in names:
 print(len(names))
 """
 
+LEFT_OUT = ("test_contention.py", "test_pooler.py", "test_processes.py")
+"""Not run in the copy: each starts many processes, which on a busy machine takes longer than all the others together, and
+proves what holds between processes. What of it needs the old planner is marked; the rest knows of none.
+"""
+
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
@@ -111,24 +116,13 @@ def test_carried_out_from_its_list_the_removal_leaves_a_clean_tree_whose_tests_p
         run(copy, variables, sys.executable, "manage.py", *arguments, "--settings", "example.settings")
     left = [item for item in scope(copy, variables) if item["action"] in MECHANICAL or item["kind"] == "package"]
     assert left == []
-    pytest_arguments = [
-        "-W",
-        "ignore",
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "2",
-        "--dist",
-        "loadgroup",
-        "-p",
-        "no:cacheprovider",
-    ]
-    out = run(copy, variables, sys.executable, *pytest_arguments)
+    arguments = ["-W", "ignore", "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider"]
+    arguments += [f"--ignore=tests/example/{name}" for name in LEFT_OUT]
+    out = run(copy, variables, sys.executable, *arguments)
     assert "skipped" not in out
     passed = re.search(r"(\d+) passed", out)
     assert passed is not None
-    assert int(passed.group(1)) > 900
+    assert int(passed.group(1)) > 1500
 
 
 def scope_below(root: Path) -> Scope:
