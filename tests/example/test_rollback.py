@@ -14,7 +14,7 @@ from rollout import steering
 from tests.example import processes
 from tests.example.conftest import load
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
 
 WORKERS = 4
 
