@@ -9,6 +9,7 @@ from django.conf import settings as django_settings
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from assignments.management import arguments
 from rollout.actions import base
 from rollout.gates import GateResult, Status
 from rollout.removal import names, readiness, remaining, scope
@@ -29,7 +30,7 @@ class Action(base.Action):
     def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument(
             "--days",
-            type=base.positive,
+            type=arguments.count,
             default=DAYS,
             help=f"How long V3 must have decided everything (default: {DAYS}).",
         )
