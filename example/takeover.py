@@ -22,6 +22,7 @@ from django.test.utils import override_settings
 from assignments import dispatch, events
 from assignments.eveningfile import EveningFile
 from assignments.outcome import Kind, Outcome
+from assignments.planners import V3
 from assignments.planning import admission
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
@@ -157,7 +158,7 @@ def _guarded(source: EveningFile) -> Step:
     seen = guard.look()
     left = _pass(restaurant)
     back_at = seen.rolled_back_to or "nothing: no guardrail was breached"
-    by_old = sum(1 for outcome in left if outcome.planner == "legacy")
+    by_old = sum(1 for outcome in left if outcome.planner not in {"", V3})
     return Step(
         title="A bad release forgets the minutes in which tables are cleared; the guard rolls back by itself",
         lines=(

@@ -6,7 +6,6 @@ import re
 from tests.docs.document import DOCS
 
 RUNBOOK = DOCS / "assignment-pipeline-rollout.md"
-SOURCES = ("assignment.state_machine", "assignment.coordinator", "assignment.rollout", "auto_assign")
 
 _BETWEEN = re.compile(r"(?<=<!-- events: begin -->\n).*?(?=<!-- events: end -->)", re.DOTALL)
 
@@ -21,7 +20,7 @@ def cheat_sheet() -> str:
     if conf.settings().LEGACY_PLANNER:
         import_string(conf.settings().LEGACY_PLANNER)  # Its events are in the catalogue once it is loaded.
     tables = []
-    for source in SOURCES:
+    for source in sorted({each.source for each in CATALOGUE.values()}):
         rows = [each for each in CATALOGUE.values() if each.source == source]
         lines = [f"| `{each.type}` | {each.severity} | {each.meaning} | {each.action or 'Nothing.'} |" for each in rows]
         if lines:

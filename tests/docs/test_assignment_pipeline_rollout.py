@@ -241,7 +241,8 @@ def test_every_block_belongs_to_a_section_that_is_followed() -> None:
 
 def test_the_cheat_sheet_holds_every_event() -> None:
     expected = cheatsheet.cheat_sheet()
-    assert all(f"### `{source}`" in expected for source in cheatsheet.SOURCES)
+    for source in ("assignment.state_machine", "assignment.coordinator", "assignment.rollout", "auto_assign"):
+        assert f"### `{source}`" in expected
     assert cheatsheet.written() == expected, "python -m tests.docs.cheatsheet writes it anew"
 
 
