@@ -9,5 +9,5 @@ from tests.settings import *  # noqa: F403
 from tests.settings import ASSIGNMENTS, ROLLOUT
 
 ASSIGNMENTS = {name: value for name, value in ASSIGNMENTS.items() if name != "EVENT_SINKS"}
-ROLLOUT = {**ROLLOUT, "ENVIRONMENT": os.environ["DOCUMENT_ENVIRONMENT"]}
+ROLLOUT = {**ROLLOUT, "ENVIRONMENT": os.environ.get("DOCUMENT_ENVIRONMENT", "dev")}
 SILENCED_SYSTEM_CHECKS = ["rollout.E006"]
