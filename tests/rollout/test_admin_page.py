@@ -141,6 +141,7 @@ class TestShown:
         assert f"hold shadow released → held admin (user:{admin_user.pk}) the chef is away" in text
         assert "held: nobody may promote" in text
 
+    @pytest.mark.legacy_planner
     def test_a_stage_that_the_settings_no_longer_name_can_still_be_left(
         self, admin_client: Client, settings: Any
     ) -> None:
@@ -153,6 +154,7 @@ class TestShown:
         confirm(admin_client, "roll_back")
         assert stage() == "shadow"
 
+    @pytest.mark.legacy_planner
     def test_it_opens_when_the_gates_cannot_be_measured(self, admin_client: Client, monkeypatch: Any) -> None:
         climb("some")
 
@@ -240,6 +242,7 @@ class TestSteering:
         text = text_of(admin_client.get(reverse("admin:rollout_promote")))
         assert f"1 restaurant with coming bookings joins: {restaurant.pk}" in text
 
+    @pytest.mark.legacy_planner
     def test_roll_back_goes_to_the_previous_safe_stage_or_to_a_chosen_one(self, admin_client: Client) -> None:
         climb("full")
         assert "Rolled back to shadow" in text_of(confirm(admin_client, "roll_back"))
@@ -262,6 +265,7 @@ class TestSteering:
         confirm(admin_client, "release")
         assert recorded() == ("hold", "off", "held", "released")
 
+    @pytest.mark.legacy_planner
     def test_pin_and_unpin(self, admin_client: Client) -> None:
         ref = str(load("legacy").pk)
         confirm(admin_client, "pin", restaurant_ref=ref, planner="legacy")
@@ -382,6 +386,7 @@ class TestRefused:
         assert "Only its release lifts that" in text_of(answer)
         assert stage() == "shadow"
 
+    @pytest.mark.legacy_planner
     @pytest.mark.parametrize("name", ["promote", "roll_back", "hold"])
     def test_a_confirmation_of_what_has_changed_meanwhile_is_refused(self, admin_client: Client, name: str) -> None:
         climb("some")
