@@ -66,7 +66,7 @@ def watched(source: EveningFile) -> Step:
     switches.set_switch(flags.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The evening is over")
     twins.start_over()
     restaurant.bookings.all().delete()
-    same = "the same, row by row" if not changed else f"NOT the same: {', '.join(changed)}"
+    same = "the same, row by row," if not changed else f"NOT the same: {', '.join(changed)}"
     return Step(
         title="The old planner decides, V3 watches",
         lines=(

@@ -83,8 +83,8 @@ def problems() -> list[str]:
     if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
         found.append(f"{NAME}['SHADOW_SAMPLE'] must be a number between 0 and 1, not {sample!r}")
     seconds = given.get("CANDIDATE_SECONDS", 5.0)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        found.append(f"{NAME}['CANDIDATE_SECONDS'] must be a number above 0, not {seconds!r}")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 3600:
+        found.append(f"{NAME}['CANDIDATE_SECONDS'] must be a number above 0 and at most 3600, not {seconds!r}")
     found += ladder.problems(given.get("LADDERS", {}), tuple(gates.GATES))
     found += _number_problems(given)
     found += _freeze_problems(given.get("FREEZE_WINDOWS", ()))
@@ -100,8 +100,8 @@ def _number_problems(given: Mapping[str, Any]) -> list[str]:
     found = []
     for name, minimum in (("EVIDENCE_DAYS", 1), ("COOL_DOWN_HOURS", 0)):
         value = given.get(name, minimum)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < minimum:
-            found.append(f"{NAME}['{name}'] must be a number of {minimum} or more, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= 10_000:
+            found.append(f"{NAME}['{name}'] must be a number from {minimum} to 10000, not {value!r}")
     if not isinstance(given.get("FREEZE_DURING_SERVICE", True), bool):
         found.append(f"{NAME}['FREEZE_DURING_SERVICE'] must be True or False, not {given['FREEZE_DURING_SERVICE']!r}")
     rails = given.get("GUARD", {})

@@ -124,7 +124,7 @@ def plan(*, statement_timeout_ms: int = evidence.STATEMENT_TIMEOUT_MS) -> Plan:
         Obstacle(
             kind="gate",
             detail=f"Gate {result.gate}: {result.status.value}.",
-            remedy=f"It says {_measured(result)}: {result.detail}.",
+            remedy=f"{_measured(result)}: {result.detail}.",
         )
         for result in results
         if result.status is not Status.PASS
@@ -355,8 +355,9 @@ def _frozen(now: datetime) -> list[Obstacle]:
 
 def _measured(result: GateResult) -> str:
     """The gate's number beside its threshold, for people."""
-    value = "nothing seen" if result.value is None else f"{result.value:g}"
-    return f"{value} against {result.threshold:g} (sample {result.sample})"
+    if result.value is None:
+        return "Nothing was seen"
+    return f"It says {result.value:g} against {result.threshold:g} (sample {result.sample})"
 
 
 def _joining(stage: Stage, target: Stage) -> tuple[str, ...]:

@@ -23,7 +23,13 @@ def test_a_larger_sample_keeps_the_smaller_one(settings: Any) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"SHADOW_SAMPLE": 1.1}, {"SHADOW_SAMPLE": True}, {"CANDIDATE": "v3"}, {"CANDIDATE_SECONDS": 0}],
+    [
+        {"SHADOW_SAMPLE": 1.1},
+        {"SHADOW_SAMPLE": True},
+        {"CANDIDATE": "v3"},
+        {"CANDIDATE_SECONDS": 0},
+        {"CANDIDATE_SECONDS": float("nan")},
+    ],
     ids=str,
 )
 def test_wrong_settings_are_named(settings: Any, given: dict[str, Any]) -> None:
