@@ -75,8 +75,6 @@ def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
     than V3 is not begun then, and not interrupted once it has begun. Raises
     BookingNotFoundError, and NestedTransactionError inside a transaction.
     """
-    if "\0" in booking_ref:  # No text of PostgreSQL's holds it, so looking for it would fail.
-        raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.")
     return dispatch.assign_one(booking_ref, trigger="inline", budget_seconds=budget_seconds)
 
 
@@ -88,7 +86,7 @@ def evaluate(*, booking_ref: str) -> Decision:
     host = configured()
     booking = _booking(host, booking_ref)
     now = dispatch.database_now()
-    assignment = Assignment.objects.filter(booking_ref=booking_ref).first()
+    assignment = Assignment.objects.of(booking_ref).first()
     if assignment is None:
         assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
     return engine.plan(snapshot_of(booking, assignment, host=host, now=now))
@@ -102,7 +100,7 @@ def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]
     host = configured()
     booking = _booking(host, booking_ref)
     now = dispatch.database_now()
-    assignment = Assignment.objects.filter(booking_ref=booking_ref).first()
+    assignment = Assignment.objects.of(booking_ref).first()
     if assignment is None:
         assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
     return engine.judge(snapshot_of(booking, assignment, host=host, now=now), tuple(table_refs))
@@ -273,7 +271,7 @@ def booking_changed(*, booking_ref: str) -> bool:
 
     def work() -> bool:
         host = configured()
-        if not Assignment.objects.filter(booking_ref=booking_ref).exists():
+        if not Assignment.objects.of(booking_ref).exists():
             booking = _booking(host, booking_ref, must_be_plannable=False)
             if booking.wants_table:
                 intake.request([booking], now=dispatch.database_now(), host=host)
@@ -381,7 +379,7 @@ def _booking(host: Host, booking_ref: str, *, must_be_plannable: bool = True) ->
 
 def _locked_assignment(booking_ref: str) -> tuple[Host, Assignment, datetime]:
     """Lock the restaurant-day, then the row: the order that everybody keeps."""
-    days = list(Assignment.objects.filter(booking_ref=booking_ref).values_list("restaurant_ref", "service_date"))
+    days = list(Assignment.objects.of(booking_ref).values_list("restaurant_ref", "service_date"))
     if not days:
         raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
     now = locks.lock_days(days)
@@ -389,7 +387,7 @@ def _locked_assignment(booking_ref: str) -> tuple[Host, Assignment, datetime]:
 
 
 def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
-    if not Assignment.objects.filter(booking_ref=booking_ref).exists():
+    if not Assignment.objects.of(booking_ref).exists():
         request(booking_ref=booking_ref)
     host, assignment, now = _locked_assignment(booking_ref)
     booking = lock_bookings(host, [booking_ref]).get(booking_ref)

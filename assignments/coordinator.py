@@ -154,9 +154,9 @@ class Coordinator:
         return DayResult(outcomes=(outcome,))
 
     def _decide_one(self, booking_ref: str, invocation: Invocation) -> DayResult:
-        assignment = Assignment.objects.filter(booking_ref=booking_ref).claim().first()
+        assignment = Assignment.objects.of(booking_ref).claim().first()
         if assignment is None:
-            if Assignment.objects.filter(booking_ref=booking_ref).exists():
+            if Assignment.objects.of(booking_ref).exists():
                 raise LockContentionError(f"Somebody else decides booking {booking_ref} right now.")
             raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref}.")
         if assignment.is_terminal:
@@ -244,7 +244,7 @@ class Coordinator:
             _log_unexpected(f"Booking {booking_ref} failed", error, invocation)
 
         def record() -> Outcome:
-            row = Assignment.objects.filter(booking_ref=booking_ref)
+            row = Assignment.objects.of(booking_ref)
             now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
             assignment = row.claim().first()
             if assignment is None or assignment.is_terminal or assignment.planner not in {"", V3}:

@@ -25,7 +25,7 @@ class Explanation:
 
 def explain(booking_ref: str) -> Explanation:
     """Raises AssignmentNotFoundError."""
-    assignment = Assignment.objects.filter(booking_ref=booking_ref).first()
+    assignment = Assignment.objects.of(booking_ref).first()
     if assignment is None:
         raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
     attempts = tuple(assignment.tries.order_by("id"))

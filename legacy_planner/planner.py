@@ -149,7 +149,7 @@ class LegacyPlanner:
         What belongs to nobody yet is this planner's if the router still says so: the flags may have changed since it was
         handed over.
         """
-        row = Assignment.objects.filter(booking_ref=booking_ref)
+        row = Assignment.objects.of(booking_ref)
         now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
         assignment = row.claim().first()
         if assignment is None:

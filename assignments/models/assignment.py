@@ -82,6 +82,10 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def of_day(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
         return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)
 
+    def of(self, booking_ref: str) -> AssignmentQuerySet:
+        """The booking's, which is one or none. PostgreSQL keeps no text with a NUL, so no booking is called that."""
+        return self.none() if "\0" in booking_ref else self.filter(booking_ref=booking_ref)
+
     def claim(self) -> AssignmentQuerySet:
         """Lock the rows until the transaction ends; those that somebody else works on are left out."""
         return self.select_for_update(skip_locked=True)

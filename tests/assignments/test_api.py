@@ -330,3 +330,22 @@ def test_release_and_reopen_start_over(seated: TheHost, tonight: datetime) -> No
     api.reopen(booking_ref="B2", actor="staff:7")
     assert Assignment.objects.get(booking_ref="B2").attempts == 0
     assert run_all()["B2"].kind is Kind.CONFIRMED
+
+
+@pytest.mark.parametrize("ref", ["B404", "B1\0"])
+def test_an_unknown_ref_is_named_whoever_is_asked(host: TheHost, ref: str) -> None:
+    for ask in (
+        lambda: api.assign_now(booking_ref=ref),
+        lambda: api.evaluate(booking_ref=ref),
+        lambda: api.hold(booking_ref=ref, table_refs=["T1"]),
+        lambda: api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:1"),
+        lambda: api.pin(booking_ref=ref, table_refs=["T1"], actor="staff:1"),
+        lambda: api.release(booking_ref=ref),
+        lambda: api.booking_changed(booking_ref=ref),
+        lambda: api.explain(booking_ref=ref),
+    ):
+        with pytest.raises((BookingNotFoundError, AssignmentNotFoundError)) as unknown:
+            ask()
+        assert repr(ref) in str(unknown.value)
+    api.booking_cancelled(booking_ref=ref)
+    assert not Assignment.objects.exists()
