@@ -39,7 +39,8 @@ def _mend_users() -> None:
     """The package's list of the server's users is half written when one of them is killed while it writes it."""
     users = PGDATA / ".handle_pids.json"
     alive = {int(text) for text in re.findall(r"\d+", users.read_text()) if Path("/proc", text).exists()}
-    users.write_text(json.dumps(sorted(alive)))
+    # This process too: the package does not list it again, and would stop the server under it.
+    users.write_text(json.dumps(sorted(alive | {os.getpid()})))
 
 
 def _ensure_database(uri: str, name: str) -> None:

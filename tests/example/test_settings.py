@@ -195,6 +195,10 @@ class TestEmbedded:
         code, out, err = run("-c", self.QUERY, **variables)
         assert (code, err) == (0, "")
         assert out.startswith("made on demand|")
+        (data / ".handle_pids.json").write_text("[1, 2]45]")  # as a killed process left it
+        code, out, _err = run("-c", self.QUERY, **variables)
+        assert code == 0
+        assert out.startswith("made on demand|")
 
     def test_it_migrates_and_every_system_check_passes(self, tmp_path: Path) -> None:
         variables = {"EMBEDDED_POSTGRES_DATA": str(tmp_path / "data")}
