@@ -14,6 +14,9 @@ from assignments.models.floor import (
     VenueSettings,
 )
 from assignments.models.outbox import OutboxMessage
+from assignments.models.pages import Health, ReviewItem, ServiceDay
+from assignments.models.run import Run
+from assignments.models.total import Folded, Total
 from assignments.models.transition import StateTransition
 
 __all__ = [
@@ -26,12 +29,18 @@ __all__ = [
     "Attempt",
     "Breaker",
     "Event",
+    "Folded",
+    "Health",
     "ListedJoin",
     "OutboxMessage",
+    "ReviewItem",
+    "Run",
+    "ServiceDay",
     "ServiceHours",
     "State",
     "StateTransition",
     "TableDetails",
+    "Total",
     "TurnMinutes",
     "VenueSettings",
 ]

@@ -36,6 +36,7 @@ class Attempt(models.Model):
         indexes = [
             models.Index(fields=["booking_ref", "at"], name="attempt_booking"),
             models.Index(fields=["at"], name="attempt_at"),
+            models.Index(fields=["correlation_id"], name="attempt_correlation"),
         ]
 
     def __str__(self) -> str:

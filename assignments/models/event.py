@@ -31,6 +31,8 @@ class Event(models.Model):
             models.Index(fields=["source", "type", "at"], name="event_type"),
             models.Index(fields=["booking_ref", "at"], name="event_booking"),
             models.Index(fields=["at"], name="event_at"),
+            models.Index(fields=["severity", "at"], name="event_severity"),
+            models.Index(fields=["correlation_id"], name="event_correlation"),
         ]
 
     def __str__(self) -> str:

@@ -21,6 +21,9 @@ class StateTransition(models.Model):
     actor = models.TextField(help_text=_("The planner, 'host', or 'staff:<user id>'."))
     reason = models.TextField(blank=True)
     detail = models.TextField(blank=True)
+    correlation_id = models.UUIDField(
+        null=True, help_text=_("What one invocation did: the same on its attempts, events and log lines.")
+    )
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -30,7 +33,10 @@ class StateTransition(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["assignment", "version"], name="statetransition_one_per_version"),
         ]
-        indexes = [models.Index(fields=["at"], name="statetransition_at")]
+        indexes = [
+            models.Index(fields=["at"], name="statetransition_at"),
+            models.Index(fields=["correlation_id"], name="statetransition_correlation"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.booking_ref} v{self.version}: {self.source} -> {self.target}"

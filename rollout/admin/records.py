@@ -15,12 +15,12 @@ from rollout.models import Change, Comparison, ComparisonTally, Explanation, Gua
 
 def as_block(value: Any) -> str:
     """JSON, a line for each entry."""
-    return format_html('<pre class="rollout-json">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
+    return format_html('<pre class="page-json">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
 
 
 class RecordAdmin(ReadOnlyAdmin):
     class Media:
-        css = {"all": ["rollout/admin.css"]}
+        css = {"all": ["assignments/pages.css"]}
 
 
 @admin.register(Change)

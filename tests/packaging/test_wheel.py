@@ -52,7 +52,7 @@ def test_it_holds_the_packages_whole_and_nothing_else(wheel: Path) -> None:
         "assignments/migrations/0001_initial.py",
         "rollout/templates/admin/rollout/page/page.html",
         "rollout/templates/admin/rollout/switch/delete_confirmation.html",
-        "rollout/static/rollout/admin.css",
+        "assignments/static/assignments/pages.css",
     ):
         assert name in names
 

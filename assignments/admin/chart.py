@@ -1,0 +1,55 @@
+"""A chart over time for the pages: what is drawn, and the same as a table for who does not see it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """One line: a value for each moment of the chart, None where there is none. ``colour``: a variable of pages.css."""
+
+    label: str
+    values: Sequence[float | None]
+    colour: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """Drawn by ``assignments/charts.js`` where ``admin/assignments/page/chart.html`` is included.
+
+    ``id`` is the element's, one for each chart of a page. ``x``: aware moments, ascending, all in one time zone.
+    """
+
+    id: str
+    caption: str
+    x: Sequence[datetime]
+    series: Sequence[Series]
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        for each in self.series:
+            if len(each.values) != len(self.x):
+                raise ValueError(
+                    f"Chart {self.id}: {each.label} has {len(each.values)} values for {len(self.x)} moments."
+                )
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the script reads; without colours of its own a series takes the next of the page's."""
+        return {
+            "x": [moment.timestamp() for moment in self.x],
+            "series": [
+                {"label": str(each.label), "values": list(each.values)}
+                | ({"colour": each.colour} if each.colour else {})
+                for each in self.series
+            ],
+            "timezone": str(self.x[0].tzinfo or "UTC") if self.x else "UTC",
+            "unit": str(self.unit),
+        }
+
+    @property
+    def rows(self) -> Iterator[tuple[datetime, list[float | None]]]:
+        for number, moment in enumerate(self.x):
+            yield moment, [each.values[number] for each in self.series]

@@ -1,0 +1,44 @@
+"""Pages of the admin that are no list of a table. A proxy gives each its place in the index, and its permissions."""
+
+from typing import ClassVar
+
+from django.utils.translation import gettext_lazy as _
+
+from assignments.models.allocation import Allocation
+from assignments.models.assignment import Assignment
+from assignments.models.run import Run
+
+
+class ReviewItem(Assignment):
+    """A booking on which staff have to decide."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("booking in review")
+        verbose_name_plural = _("review queue")
+        default_permissions: ClassVar[tuple[str, ...]] = ("view",)
+        permissions = [
+            ("assign", _("Can assign tables by hand, and undo it")),
+            ("retry", _("Can have a booking tried again")),
+            ("reject", _("Can reject a booking")),
+        ]
+
+
+class ServiceDay(Allocation):
+    """A restaurant's tables over one day."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("service day")
+        verbose_name_plural = _("service timeline")
+        default_permissions: ClassVar[tuple[str, ...]] = ("view",)
+
+
+class Health(Run):
+    """How the coordinator is doing."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("health")
+        verbose_name_plural = _("health")
+        default_permissions: ClassVar[tuple[str, ...]] = ("view",)

@@ -1,0 +1,70 @@
+/* Draws each <figure class="page-chart" data-chart="ID"> from the JSON in the element ID:
+   {x: [seconds since 1970], series: [{label, values, colour?}], timezone, unit}. The same numbers are in the table below it. */
+"use strict";
+
+(() => {
+  const HEIGHT = 240;
+  const COLOURS = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5", "--chart-6"];
+  const drawn = [];
+
+  const variable = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
+  function options(data, width) {
+    const quiet = variable("--body-quiet-color");
+    const line = variable("--hairline-color");
+    const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+    return {
+      width,
+      height: HEIGHT,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.timezone || "UTC"),
+      fmtDate: (template) => uPlot.fmtDate(template.replace("{h}", "{HH}").replace("{aa}", "")),
+      scales: { y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.1 : 1] } },
+      axes: [
+        { ...axis, values: [
+          [86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],
+          [3600, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1],
+          [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1],
+        ] },
+        axis,
+      ],
+      series: [
+        { label: data.x_label || "", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
+        ...data.series.map((series, number) => ({
+          label: series.label,
+          stroke: variable(series.colour || COLOURS[number % COLOURS.length]),
+          width: 2,
+          dash: [[], [8, 4], [2, 3]][number % 3],
+          spanGaps: false,
+          points: { show: data.x.length < 60, size: 6 },
+        })),
+      ],
+    };
+  }
+
+  function draw(figure) {
+    const data = JSON.parse(document.getElementById(figure.dataset.chart).textContent);
+    const place = figure.querySelector(".page-plot");
+    place.replaceChildren();
+    const plot = new uPlot(
+      options(data, Math.max(place.clientWidth, 200)),
+      [data.x, ...data.series.map((series) => series.values)],
+      place,
+    );
+    return { figure, place, plot };
+  }
+
+  function redraw() {
+    drawn.forEach((chart, number) => {
+      chart.plot.destroy();
+      drawn[number] = draw(chart.figure);
+    });
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll("figure[data-chart]").forEach((figure) => drawn.push(draw(figure)));
+    window.addEventListener("resize", () =>
+      drawn.forEach(({ place, plot }) => plot.setSize({ width: Math.max(place.clientWidth, 200), height: HEIGHT })));
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+    new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  });
+})();
