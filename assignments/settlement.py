@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from assignments import ledger, retry, statemachine
+from assignments import correlation, ledger, retry, statemachine
 from assignments.host import Host, Seating
 from assignments.models import Assignment, Attempt
 from assignments.outcome import Kind, Outcome
@@ -41,7 +41,7 @@ class Settlement:
     resumes: bool = False
     tells_host: bool = True
     floor: Floor | None = None
-    correlation_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
     outcomes: list[Outcome] = field(default_factory=list)
     _changed: list[Assignment] = field(default_factory=list)
     _placements: list[ledger.Placement] = field(default_factory=list)
