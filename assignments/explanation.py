@@ -37,42 +37,41 @@ def explain(booking_ref: str) -> Explanation:
         state=assignment.state,
         reason=assignment.reason,
         table_refs=table_refs,
-        text=" ".join(_sentences(assignment, table_refs, attempts[-1] if attempts else None)),
+        text=" ".join(_in_words(assignment, table_refs, attempts[-1] if attempts else None)),
         attempts=attempts,
         transitions=tuple(assignment.transitions.order_by("version")),
     )
 
 
-def _sentences(assignment: Assignment, table_refs: tuple[str, ...], last: Attempt | None) -> list[str]:
+def _in_words(assignment: Assignment, table_refs: tuple[str, ...], last: Attempt | None) -> Iterator[str]:
     words = wording.Words(floor_or_none(assignment.restaurant_ref))
-    sentences = [
-        _("%(booking)s (covers: %(party)s): %(state)s.")
-        % {
-            "booking": configured().label(assignment.booking_ref),
-            "party": assignment.party,
-            "state": wording.state(assignment.state),
-        }
-    ]
+    yield _("%(booking)s (covers: %(party)s): %(state)s.") % {
+        "booking": configured().label(assignment.booking_ref),
+        "party": assignment.party,
+        "state": wording.state(assignment.state),
+    }
     if table_refs:
-        sentences.append(_("It has %(tables)s.") % {"tables": words.tables(table_refs)})
+        yield _("It has %(tables)s.") % {"tables": words.tables(table_refs)}
+    yield from sentences(assignment, words, last)
+
+
+def sentences(assignment: Assignment, words: wording.Words, last: Attempt | None) -> list[str]:
+    """Why it stands where it stands: what the last attempt decided, why the other tables lost, when it is tried again."""
     if last is None:
-        return [*sentences, _("No planner has tried it yet.")]
-    sentences.append(
-        _("Attempt %(number)s by %(planner)s: %(why)s")
-        % {"number": last.number, "planner": wording.planner(last.planner), "why": words.attempt(last)}
-    )
-    sentences += _why_not_the_others(last)
+        said = [_("No planner has tried it yet.")]
+    else:
+        why = {"number": last.number, "planner": wording.planner(last.planner), "why": words.attempt(last)}
+        said = [_("Attempt %(number)s by %(planner)s: %(why)s") % why, *_why_not_the_others(last)]
     if assignment.due_at:
         local = assignment.due_at.astimezone(words.zone)
-        sentences.append(_("It is tried again at %(time)s.") % {"time": f"{local:%Y-%m-%d %H:%M:%S %Z}"})
-    return sentences
+        said.append(_("It is tried again at %(time)s.") % {"time": f"{local:%Y-%m-%d %H:%M:%S %Z}"})
+    return said
 
 
 def _why_not_the_others(last: Attempt) -> Iterator[str]:
     rejected = last.decision.get("rejected", {})
     if rejected:
-        counts = " ".join(f"{why} ({count})" for why, count in wording.lost(rejected))
         yield _("Of %(count)s sets of tables these lost: %(why)s") % {
             "count": last.decision["considered"],
-            "why": counts,
+            "why": " ".join(f"{why} ({count})" for why, count in wording.lost(rejected)),
         }
