@@ -46,9 +46,9 @@ class Booked:
 class ServiceDay:
     """``floor`` is None where there is no valid one, and ``problem`` says why; times are UTC's then.
 
-    ``booked``: by ref, of whoever is in the picture. ``unseated``: those of the day that are neither confirmed nor cancelled,
-    by start, at most LISTED; ``unseated_count``: how many there are. ``before`` and ``after``: the nearest days with
-    bookings, asked for when this one has none.
+    ``booked``: by ref, of whoever is in the picture. ``unseated``: those of the day that are neither confirmed nor
+    cancelled, by start, at most LISTED; ``unseated_count``: how many there are. ``before`` and ``after``: the nearest
+    days with bookings, asked for when this one has none.
     """
 
     restaurant_ref: str

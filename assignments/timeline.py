@@ -180,8 +180,10 @@ def lay_out(
     day: date,
     now: datetime | None = None,
     with_gaps: bool = True,
+    within: tuple[datetime, datetime] | None = None,
 ) -> Timeline:
-    """The picture of ``day``: every table of the floor, and whatever else is taken then.
+    """The picture of ``day``, or of the full hours around ``within`` alone: every table of the floor, and whatever else is
+    taken then.
 
     ``taken`` may hold more than the day; it needs what is taken up to ``LOOK_AHEAD`` behind it. Without a floor (it is
     invalid, say) the tables are those that are taken, and the clock is UTC.
@@ -190,7 +192,7 @@ def lay_out(
     span = day_span(floor, day)
     services = list(services_on(floor, day)) if floor else []
     zone = floor.zone if floor else UTC
-    starts_at, ends_at = _edges(span, services, everything, zone)
+    starts_at, ends_at = _rounded(*within, zone) if within else _edges(span, services, everything, zone)
     there: defaultdict[str, list[Taken]] = defaultdict(list)
     for each in everything:
         if each.blocked_from < ends_at and starts_at < each.blocked_until:
@@ -208,7 +210,7 @@ def lay_out(
 
     groups = [
         Group(zone_ref=zone_ref, rows=tuple(row(table.ref, table) for table in tables))
-        for zone_ref, tables in _by_zone(floor)
+        for zone_ref, tables in by_zone(floor)
     ]
     strays = sorted(there.keys() - (floor.table_by_ref.keys() if floor else set()), key=natural)
     if strays:
@@ -225,6 +227,7 @@ def lay_out(
                 span=_span(service.starts_at, service.ends_at, starts_at, ends_at),
             )
             for service in services
+            if service.starts_at < ends_at and starts_at < service.ends_at
         ),
         ticks=tuple(_ticks(starts_at, ends_at, zone)),
         now=(now - starts_at) / A_MINUTE if now is not None and starts_at <= now < ends_at else None,
@@ -234,6 +237,16 @@ def lay_out(
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A key that sorts T2 before T10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name) if part]
+
+
+def by_zone(floor: Floor | None) -> list[tuple[str | None, list[Table]]]:
+    """The tables of each zone by name; zones by name, those of no zone last."""
+    zones: defaultdict[str | None, list[Table]] = defaultdict(list)
+    for table in floor.tables if floor else ():
+        zones[table.zone_ref].append(table)
+    names = floor.zone_names if floor else {}
+    order = sorted(zones, key=lambda ref: (ref is None, natural(names.get(ref or "", ref or ""))))
+    return [(ref, sorted(zones[ref], key=lambda table: (natural(table.name), table.ref))) for ref in order]
 
 
 # The day
@@ -256,9 +269,14 @@ def _edges(span: _Interval, services: Sequence[Service], taken: Sequence[Taken],
     ends = [service.ends_at for service in services] + [each.blocked_until for each in coming]
     if not starts:
         return span
-    hours = list(_full_hours(min(starts) - MARGIN - AN_HOUR, max(ends) + AN_HOUR, zone))
-    start = max((hour for hour in hours if hour <= min(starts) - MARGIN), default=min(starts) - MARGIN)
-    return start, min((hour for hour in hours if hour >= max(ends)), default=max(ends))
+    return _rounded(min(starts) - MARGIN, max(ends), zone)
+
+
+def _rounded(start: datetime, until: datetime, zone: tzinfo) -> _Interval:
+    """The full hours around it, where the clock of ``zone`` has any."""
+    hours = list(_full_hours(start - AN_HOUR, until + AN_HOUR, zone))
+    first = max((hour for hour in hours if hour <= start), default=start)
+    return first, min((hour for hour in hours if hour >= until), default=until)
 
 
 def _full_hours(start: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
@@ -284,16 +302,6 @@ def _span(start: datetime, until: datetime, first: datetime, last: datetime) -> 
 
 
 # Rows
-
-
-def _by_zone(floor: Floor | None) -> list[tuple[str | None, list[Table]]]:
-    """The tables of each zone by name; zones by name, those of no zone last."""
-    zones: defaultdict[str | None, list[Table]] = defaultdict(list)
-    for table in floor.tables if floor else ():
-        zones[table.zone_ref].append(table)
-    names = floor.zone_names if floor else {}
-    order = sorted(zones, key=lambda ref: (ref is None, natural(names.get(ref or "", ref or ""))))
-    return [(ref, sorted(zones[ref], key=lambda table: (natural(table.name), table.ref))) for ref in order]
 
 
 def _joins(taken: Iterable[Taken]) -> dict[_Party, tuple[str, ...]]:

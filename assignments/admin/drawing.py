@@ -47,6 +47,7 @@ class Box:
     x: int
     y: int
     width: int
+    words_x: int
     is_repeated: bool
     """Its booking is in a row above already: the keyboard stops there only."""
 
@@ -110,7 +111,7 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawing:
-    """``timezone``: the name of the zone whose clock is shown."""
+    """``timezone``: the name of the zone whose clock is shown. ``scroll_to``: where to look first, now or at the first bar."""
 
     width: int
     timezone: str
@@ -118,6 +119,7 @@ class Drawing:
     bands: tuple[Mark, ...]
     hours: tuple[Mark, ...]
     now_x: int | None
+    scroll_to: int
     window: Mark | None
     taken: tuple[Listed, ...]
     free: tuple[Listed, ...]
@@ -160,6 +162,7 @@ def draw(timeline: Timeline, floor: Floor | None, captions: Captions, *, window:
             if tick.minute < timeline.minutes
         ),
         now_x=_pixels(timeline.now) if timeline.now is not None else None,
+        scroll_to=_pixels(_interest(timeline, window)),
         window=_mark(window, "") if window else None,
         taken=tuple(sorted(taken, key=lambda line: line.starts_at)),
         free=tuple(free),
@@ -187,6 +190,14 @@ def seats(count: int) -> str:
     return ngettext("%(count)s seat", "%(count)s seats", count) % {"count": count}
 
 
+def _interest(timeline: Timeline, window: Span | None) -> float:
+    if timeline.now is not None:
+        return timeline.now
+    if window is not None:
+        return window.start
+    return min((bar.blocked.start for row in timeline.rows for bar in row.bars), default=0)
+
+
 def _pixels(minutes: float) -> int:
     return round(minutes * PIXELS_A_MINUTE)
 
@@ -204,6 +215,7 @@ def _box(bar: Bar, caption: Caption, *, is_repeated: bool) -> Box:
         x=_pixels(sat.start),
         y=bar.lane * LANE + BAR_TOP,
         width=max(1, _pixels(sat.minutes)),
+        words_x=14 if bar.joined else 7,
         is_repeated=is_repeated,
     )
 

@@ -133,7 +133,7 @@ class Captions:
             parts.append(covers(booked.party))
         if bar.joined:
             tables = " + ".join(self._names.get(ref, ref) for ref in bar.joined)
-            first = f"{first} · {tables}"
+            first = f"{first} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
             parts.append(_("tables %(tables)s joined") % {"tables": tables})
         who, look, pattern = PLANNERS.get(taken.planner, OLD_PLANNER)
         if taken.kind == HOLD and taken.expires_at is not None:
