@@ -47,6 +47,16 @@ def floor_or_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[
         return None, f"The host has no floor for restaurant {restaurant_ref!r} ({type(error).__name__})."
 
 
+def floor_or_any_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[Floor | None, str]:
+    """The same, also where the host raises what it should not: by type, since its message may name a guest."""
+    try:
+        return floor_or_problem(restaurant_ref, host=host)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (one restaurant's trouble is no other's)
+        return None, f"The host raised {type(error).__name__} for its floor."
+
+
 def floor_or_none(restaurant_ref: str, *, host: Host | None = None) -> Floor | None:
     """The floor, or None where the host has none that is valid, or raises: one restaurant's trouble is no other's."""
     try:

@@ -173,6 +173,18 @@ class ModelHost:
             tables.setdefault(str(booking), []).append(str(table))
         return {ref: tuple(each) for ref, each in tables.items()}
 
+    def restaurant_names(self, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
+        """What the project's restaurants call themselves, in one query; none where they are but a text."""
+        field: Any = self.restaurant_field and self.bookings_table._meta.get_field(self.restaurant_field)
+        if not field or not field.related_model:
+            return {}
+        key, keys = field.target_field, []
+        for ref in restaurant_refs:
+            with suppress(ValidationError, ValueError):
+                keys.append(key.to_python(ref))
+        known = field.related_model._default_manager.filter(**{f"{key.attname}__in": keys})
+        return {str(getattr(restaurant, key.attname)): str(restaurant) for restaurant in known}
+
     def label(self, booking_ref: str) -> str:
         return f"{capfirst(self.bookings_table._meta.verbose_name)} {booking_ref}"
 

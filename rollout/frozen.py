@@ -101,6 +101,7 @@ def freeze_floor(floor: Floor) -> dict[str, Any]:
         "adjacent": sorted(sorted(pair) for pair in floor.adjacent),
         "joins": [[sorted(join.table_refs), join.seats, join.min_party, join.max_party] for join in floor.joins],
         "outside_service_minutes": floor.outside_service_minutes,
+        "zone_names": dict(floor.zone_names),
     }
 
 
@@ -142,6 +143,7 @@ def thaw_floor(frozen: Mapping[str, Any]) -> Floor:
             for refs, seats, min_party, max_party in frozen["joins"]
         ),
         outside_service_minutes=frozen["outside_service_minutes"],
+        zone_names=dict(frozen.get("zone_names") or {}),  # Earlier releases kept none.
     )
 
 

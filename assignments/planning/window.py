@@ -24,7 +24,7 @@ class SeatingWindow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Service:
+class Service:
     """A service period on one date, by the wall clock: 22:00 is 22:00, whatever the clocks did that day."""
 
     period: ServicePeriod
@@ -111,10 +111,10 @@ def seating_window(
     )
 
 
-def _service_at(floor: Floor, start: datetime) -> _Service | None:
+def _service_at(floor: Floor, start: datetime) -> Service | None:
     today = start.astimezone(floor.zone).date()
     # Yesterday's, since a service that runs past midnight started then.
-    nearby = [service for day in (-1, 0, 1) for service in _services_on(floor, today + timedelta(days=day))]
+    nearby = [service for day in (-1, 0, 1) for service in services_on(floor, today + timedelta(days=day))]
     on_now = [service for service in nearby if service.starts_at <= start < service.ends_at]
     if on_now:
         return max(on_now, key=lambda service: service.starts_at)
@@ -126,12 +126,13 @@ def _service_at(floor: Floor, start: datetime) -> _Service | None:
     return max(over, key=lambda service: service.ends_at) if over else None
 
 
-def _services_on(floor: Floor, day: date) -> Iterator[_Service]:
+def services_on(floor: Floor, day: date) -> Iterator[Service]:
+    """The services that start on the restaurant's date ``day``, in UTC."""
     for period in floor.services:
         if day.weekday() not in period.weekdays:
             continue
         last_day = day if period.ends > period.starts else day + timedelta(days=1)
-        yield _Service(
+        yield Service(
             period=period,
             starts_at=_wall_clock(day, period.starts, floor.zone),
             ends_at=_wall_clock(last_day, period.ends, floor.zone),
