@@ -14,9 +14,11 @@ class RolloutConfig(AppConfig):
 
     def ready(self) -> None:
         from assignments.signals import handed_back
-        from rollout import checks, events  # noqa: F401  (registers checks and event types)
+        from rollout import checks, events, metrics  # noqa: F401  (checks registers the system checks)
 
         handed_back.connect(events.announce_handed_back, dispatch_uid="rollout.events")
+
+        metrics.register()
 
         # Sent for each app that has models; the first one is enough to refuse.
         pre_migrate.connect(_refuse_local_database, dispatch_uid="rollout.remote")
