@@ -73,12 +73,11 @@ def test_folding_changes_no_counter(host: TheHost, tonight: datetime) -> None:
     assert before["assignment_transitions_total", ("assigned", "confirmed")] == 4
     assert before["assignment_runs_total", ("success",)] == 2
     assert before["assignment_events_dropped_total", ()] == 7
-    shift = timedelta(days=1)
     with connection.cursor() as cursor:  # a day later
         cursor.execute("ALTER TABLE assignments_statetransition DISABLE TRIGGER statetransition_append_only")
-        cursor.execute("UPDATE assignments_statetransition SET at = at - %s", [shift])
-        cursor.execute("UPDATE assignments_attempt SET at = at - %s", [shift])
-        cursor.execute("UPDATE assignments_assignment SET requested_at = requested_at - %s", [shift])
+        cursor.execute("UPDATE assignments_statetransition SET at = at - interval '1 day'")
+        cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
+        cursor.execute("UPDATE assignments_assignment SET requested_at = requested_at - interval '1 day'")
         cursor.execute("ALTER TABLE assignments_statetransition ENABLE TRIGGER statetransition_append_only")
     assert counted().keys() == before.keys()
     assert totals.fold()
