@@ -293,7 +293,7 @@ def counts() -> list[dict[str, Any]]:
             "meaning": MEANINGS[verdict],
             "count": min(found.get(str(verdict), 0), COUNTED),
             "is_more": found.get(str(verdict), 0) > COUNTED,
-            "status": STATUS.get(verdict, ""),  # type: ignore[call-overload]
+            "status": STATUS.get(verdict, "") if found.get(str(verdict)) else "",  # type: ignore[call-overload]
             "url": f"{url}?verdict__exact={str(verdict) or WAITING}",
         }
         for verdict, words in VERDICTS.items()
