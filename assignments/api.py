@@ -15,7 +15,18 @@ from typing import TypeVar
 
 from django.db import connection, transaction
 
-from assignments import conf, dispatch, explanation, intake, ledger, locks, standing, statemachine, transactions
+from assignments import (
+    conf,
+    correlation,
+    dispatch,
+    explanation,
+    intake,
+    ledger,
+    locks,
+    standing,
+    statemachine,
+    transactions,
+)
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingNotFoundError,
@@ -137,7 +148,7 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
             expires_at=now + timedelta(seconds=length),
         )
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def release_hold(*, token: uuid.UUID) -> bool:
@@ -176,7 +187,7 @@ def assign(
         settlement.write()
         return outcome
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
@@ -204,7 +215,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
         )
         settlement.write()
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
@@ -228,7 +239,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
         else:
             _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def unpin(*, booking_ref: str, actor: str) -> None:
@@ -243,7 +254,7 @@ def unpin(*, booking_ref: str, actor: str) -> None:
         else:
             _plan_anew(host, assignment, now=now, actor=actor, reason="unpinned")
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def release(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
@@ -253,7 +264,7 @@ def release(*, booking_ref: str, actor: str = "host", reason: str = "released") 
         host, assignment, now = _locked_assignment(booking_ref)
         return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def reopen(*, booking_ref: str, actor: str, reason: str = "retry") -> None:
@@ -290,7 +301,7 @@ def booking_changed(*, booking_ref: str) -> bool:
         _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
         return True
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def booking_cancelled(*, booking_ref: str) -> None:
@@ -303,7 +314,7 @@ def booking_cancelled(*, booking_ref: str) -> None:
             return
         _cancel(assignment, "booking_cancelled")
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def table_out_of_service(
@@ -358,14 +369,15 @@ def explain(*, booking_ref: str) -> Explanation:
     return explanation.explain(booking_ref)
 
 
-def _in_transaction(work: Callable[[], _T]) -> _T:
+def _in_transaction(work: Callable[[], _T], *, booking_ref: str = "") -> _T:
     """In the caller's transaction if there is one (which then decides about retries), else in one of our own."""
-    if connection.in_atomic_block:
+    with correlation.scope(booking_ref=booking_ref):
+        if not connection.in_atomic_block:
+            return transactions.run(work)
         with transaction.atomic():
             result = work()
             transactions.require_intact()
             return result
-    return transactions.run(work)
 
 
 def _booking(host: Host, booking_ref: str, *, must_be_plannable: bool = True) -> HostBooking:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 
 from django.db import DatabaseError
 
@@ -15,14 +16,14 @@ _READS = 3
 _floors: OrderedDict[tuple[str, str], Floor] = OrderedDict()
 
 
-def floor_of(restaurant_ref: str, *, host: Host | None = None) -> Floor:
-    """The restaurant's floor as it is now: one query when it is known already.
+def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str = "") -> Floor:
+    """The restaurant's floor as it is now: one query when it is known already, none where its ``fingerprint`` is given.
 
     A floor that somebody edits while it is read is read again, so that none is ever half old and half new. Raises
     InvalidFloorError, and LookupError for a restaurant that the host does not know.
     """
     host = host or configured()
-    fingerprint = host.floor_fingerprint(restaurant_ref)
+    fingerprint = fingerprint or host.floor_fingerprint(restaurant_ref)
     floor = _floors.get((restaurant_ref, fingerprint))
     if floor is not None:
         return floor
@@ -37,10 +38,12 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None) -> Floor:
     raise InvalidFloorError(f"The floor of restaurant {restaurant_ref!r} is being edited right now.")
 
 
-def floor_or_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[Floor | None, str]:
+def floor_or_problem(
+    restaurant_ref: str, *, host: Host | None = None, fingerprint: str = ""
+) -> tuple[Floor | None, str]:
     """The floor; or None, and a sentence that says why there is none. A host's own words are not repeated in it."""
     try:
-        return floor_of(restaurant_ref, host=host), ""
+        return floor_of(restaurant_ref, host=host, fingerprint=fingerprint), ""
     except InvalidFloorError as error:
         return None, str(error)
     except LookupError as error:
@@ -57,10 +60,23 @@ def floor_or_any_problem(restaurant_ref: str, *, host: Host | None = None) -> tu
         return None, f"The host raised {type(error).__name__} for its floor."
 
 
-def floor_or_none(restaurant_ref: str, *, host: Host | None = None) -> Floor | None:
+def floors_or_none(restaurant_refs: Collection[str]) -> dict[str, Floor | None]:
+    """The floors of several restaurants, None as in ``floor_or_none``. Where the host gives fingerprints many at once
+    (``ModelHost.floor_fingerprints``), one query for all that are known already."""
+    host = configured()
+    try:
+        fingerprints: Mapping[str, str] = getattr(host, "floor_fingerprints", lambda refs: {})(restaurant_refs)
+    except DatabaseError:
+        raise
+    except Exception:  # noqa: BLE001  (one restaurant's trouble: each is asked by itself, and that is logged)
+        fingerprints = {}
+    return {ref: floor_or_none(ref, host=host, fingerprint=fingerprints.get(ref, "")) for ref in restaurant_refs}
+
+
+def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint: str = "") -> Floor | None:
     """The floor, or None where the host has none that is valid, or raises: one restaurant's trouble is no other's."""
     try:
-        return floor_or_problem(restaurant_ref, host=host)[0]
+        return floor_or_problem(restaurant_ref, host=host, fingerprint=fingerprint)[0]
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (logged by type; whoever plans there meets it again, and reports it)

@@ -9,6 +9,7 @@ from assignments.admin.floor import (
     TableDetailsAdmin,
     VenueSettingsAdmin,
 )
+from assignments.admin.health import HealthAdmin
 from assignments.admin.records import AttemptAdmin, BreakerAdmin, EventAdmin, OutboxMessageAdmin, StateTransitionAdmin
 from assignments.admin.serviceday import ServiceDayAdmin
 
@@ -19,6 +20,7 @@ __all__ = [
     "AttemptAdmin",
     "BreakerAdmin",
     "EventAdmin",
+    "HealthAdmin",
     "ListedJoinAdmin",
     "OutboxMessageAdmin",
     "ServiceDayAdmin",

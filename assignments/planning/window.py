@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from assignments.planning.floor import Floor, ServicePeriod
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import Reason, Refusal, gettext_noop
 
 FIRST_YEAR, LAST_YEAR = 1900, 9000
 """Nearer to the ends of the calendar, adding minutes or an offset may leave it."""
@@ -61,33 +61,46 @@ def seating_window(
     """
     for moment in (starts_at, ends_at):
         if moment is not None and moment.tzinfo is None:
-            return Refusal(reason=Reason.INVALID_START, detail=f"The time {moment.isoformat()} has no time zone.")
+            return Refusal(
+                reason=Reason.INVALID_START,
+                text=gettext_noop("The time %(time)s has no time zone."),
+                values={"time": moment.isoformat()},
+            )
         if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
             return Refusal(
-                reason=Reason.INVALID_START, detail=f"The time {moment.isoformat()} is no time for a dinner."
+                reason=Reason.INVALID_START,
+                text=gettext_noop("The time %(time)s is no time for a dinner."),
+                values={"time": moment.isoformat()},
             )
     start = starts_at.astimezone(UTC)
     service = _service_at(floor, start)
     if service is None:
-        tolerance = floor.outside_service_minutes
         return Refusal(
             reason=Reason.OUTSIDE_SERVICE,
-            detail=f"Nothing is served at {_clock(start, floor)}, nor within {tolerance} minutes of it.",
+            text=gettext_noop("Nothing is served at %(start)s, nor within %(minutes)s minutes of it."),
+            values={"start": _clock(start, floor), "minutes": floor.outside_service_minutes},
         )
     period = service.period
     end = ends_at.astimezone(UTC) if ends_at else start + timedelta(minutes=period.turn_minutes(party))
     if end <= start:
         return Refusal(
             reason=Reason.INVALID_START,
-            detail=f"It ends at {_clock(end, floor)}, not after its start at {_clock(start, floor)}.",
+            text=gettext_noop("It ends at %(end)s, not after its start at %(start)s."),
+            values={"end": _clock(end, floor), "start": _clock(start, floor)},
         )
     if end > service.ends_at and not period.allow_overrun:
         return Refusal(
             reason=Reason.SERVICE_OVERRUN,
-            detail=(
-                f"A party of {party} that comes at {_clock(start, floor)} would sit until {_clock(end, floor)}; "
-                f"{period.key} ends at {_clock(service.ends_at, floor)}."
+            text=gettext_noop(
+                "A party of %(party)s that comes at %(start)s would sit until %(end)s; %(service)s ends at %(service_end)s."
             ),
+            values={
+                "party": party,
+                "start": _clock(start, floor),
+                "end": _clock(end, floor),
+                "service": period.key,
+                "service_end": _clock(service.ends_at, floor),
+            },
         )
     return SeatingWindow(
         starts_at=start,
