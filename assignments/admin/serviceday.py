@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta, tzinfo
+from datetime import UTC, date, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,7 +25,7 @@ from assignments.planners import V3
 from assignments.planning.window import FIRST_YEAR, LAST_YEAR
 from assignments.serviceday import LISTED, Booked, Venue, busiest, service_day, venues
 from assignments.serviceday import ServiceDay as Day
-from assignments.timeline import Bar, day_at
+from assignments.timeline import A_DAY, Bar, day_at
 
 HOLD, CLOSURE = Allocation.Kind.HOLD.value, Allocation.Kind.CLOSURE.value
 PLANNERS: Mapping[str, tuple[str | Promise, str, str]] = {
@@ -92,11 +92,12 @@ class ServiceDayAdmin(ReadOnlyAdmin):
             "day": shown.day,
             "shown": shown,
             "today_link": "" if shown.day == today else link(ref, today),
-            "previous_link": link(ref, shown.day - timedelta(days=1)),
-            "next_link": link(ref, shown.day + timedelta(days=1)),
+            "previous_link": link(ref, shown.day - A_DAY),
+            "next_link": link(ref, shown.day + A_DAY),
             "before_link": link(ref, shown.before) if shown.before else "",
             "after_link": link(ref, shown.after) if shown.after else "",
             "drawing": draw(shown.timeline, shown.floor, captions),
+            "services": [(band.key.replace("_", " "), band) for band in shown.timeline.bands],
             "seated": captions.seated,
             "covers": captions.covers,
             "waiting": [captions.waiting(booked) for booked in shown.unseated],
@@ -122,8 +123,12 @@ class Captions:
             "end": clock(taken.ends_at, self._zone),
         }
         if taken.kind == CLOSURE:
+            if taken.ends_at - taken.starts_at >= A_DAY:
+                until = taken.ends_at.astimezone(self._zone)
+                times = _("until %(until)s") % {"until": f"{until:%Y-%m-%d %H:%M}"}
+            title = _("closed, %(times)s") % {"times": times}
             return Caption(
-                look="timeline-closure", pattern="timeline-cross", first=_("closed"), second=times, title=_("closed")
+                look="timeline-closure", pattern="timeline-cross", first=_("closed"), second=times, title=title
             )
         booked = self._shown.booked.get(taken.booking_ref)
         label = self._label(taken.booking_ref)

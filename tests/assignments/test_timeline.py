@@ -166,7 +166,10 @@ class TestGaps:
 
     def test_nobody_can_come_to_what_is_over(self) -> None:
         assert self.gaps(taken("T1", at(19), at(21)), now=at(20)) == [(120, None), (120, 4)]
-        assert self.gaps(now=at(21, 30)) == [(360, 2)]
+
+    def test_a_gap_that_has_begun_is_counted_from_now(self) -> None:
+        assert self.gaps(now=at(21, 30)) == [(90, 2)]
+        assert self.gaps(now=at(16)) == [(360, 4)]
 
     def test_buffers_are_part_of_what_a_party_needs(self) -> None:
         floor = a_floor(tables=[a_table("T1")], services=[replace(DINNER, buffer_after_minutes=10)])

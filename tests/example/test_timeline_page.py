@@ -116,7 +116,7 @@ class TestShown:
         )
         api.assign(booking_ref=str(booking.pk), table_refs=[first], actor="user:1")
         html = page(admin_client, **query)
-        assert 'aria-label="closed"' in html
+        assert 'aria-label="closed, 12:30-13:30"' in html
         assert "planned: by hand" in html
         assert "held until" not in html
 
@@ -181,7 +181,7 @@ class TestShown:
         text = text_of(page(admin_client, restaurant=evening["restaurant"], day=asked))
         assert f"{asked} is no date that can be shown".lower() in text.lower()
 
-    @pytest.mark.parametrize("ref", ["no-such", "999999", "\0", "x' OR 1=1 --", "<script>alert(1)</script>"])
+    @pytest.mark.parametrize("ref", ["no-such", "999999", "9" * 30, "\0", "x' OR 1=1 --", "<script>alert(1)</script>"])
     def test_an_unknown_restaurant_is_no_error(self, admin_client: Client, evening: dict[str, str], ref: str) -> None:
         assert "<script>alert" not in page(admin_client, restaurant=ref)
 
