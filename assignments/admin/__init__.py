@@ -2,6 +2,7 @@
 
 from assignments.admin.allocation import AllocationAdmin
 from assignments.admin.assignment import AssignmentAdmin
+from assignments.admin.event import EventAdmin
 from assignments.admin.floor import (
     AdjacentTablesAdmin,
     ListedJoinAdmin,
@@ -9,7 +10,7 @@ from assignments.admin.floor import (
     TableDetailsAdmin,
     VenueSettingsAdmin,
 )
-from assignments.admin.records import AttemptAdmin, BreakerAdmin, EventAdmin, OutboxMessageAdmin, StateTransitionAdmin
+from assignments.admin.records import AttemptAdmin, BreakerAdmin, OutboxMessageAdmin, StateTransitionAdmin
 
 __all__ = [
     "AdjacentTablesAdmin",
