@@ -1,5 +1,6 @@
 """The rollout in the admin: one page that steers it, waffle's switches under the same audit, and what was recorded."""
 
+from rollout.admin import links  # noqa: F401  (registers its link)
 from rollout.admin.comparisons import ComparisonAdmin
 from rollout.admin.page import RolloutAdmin
 from rollout.admin.records import (
