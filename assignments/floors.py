@@ -1,6 +1,7 @@
 """Floors from the host, kept in this process until their fingerprint changes."""
 
 import logging
+import time
 from collections import OrderedDict
 
 from django.db import DatabaseError
@@ -12,7 +13,9 @@ logger = logging.getLogger("assignments.floors")
 
 _KEPT = 256
 _READS = 3
+SHOWN_SECONDS = 600.0
 _floors: OrderedDict[tuple[str, str], Floor] = OrderedDict()
+_shown: OrderedDict[str, tuple[float, Floor | None]] = OrderedDict()
 
 
 def floor_of(restaurant_ref: str, *, host: Host | None = None) -> Floor:
@@ -58,6 +61,23 @@ def floor_or_none(restaurant_ref: str, *, host: Host | None = None) -> Floor | N
         return None
 
 
+def floor_to_show(restaurant_ref: str, *, host: Host | None = None) -> Floor | None:
+    """The floor as it was at most ten minutes ago, or None: no query for one that this process has looked at since then.
+
+    For the names and the clock of a list with many restaurants; nothing may be decided by it.
+    """
+    now = time.monotonic()
+    seen = _shown.get(restaurant_ref)
+    if seen is not None and now - seen[0] < SHOWN_SECONDS:
+        return seen[1]
+    floor = floor_or_none(restaurant_ref, host=host)
+    _shown[restaurant_ref] = (now, floor)
+    while len(_shown) > _KEPT:
+        _shown.popitem(last=False)
+    return floor
+
+
 def forget() -> None:
     """Start afresh, for tests and for hosts that were swapped."""
     _floors.clear()
+    _shown.clear()

@@ -10,6 +10,7 @@ from assignments.admin.floor import (
     VenueSettingsAdmin,
 )
 from assignments.admin.records import AttemptAdmin, BreakerAdmin, EventAdmin, OutboxMessageAdmin, StateTransitionAdmin
+from assignments.admin.review import ReviewItemAdmin
 
 __all__ = [
     "AdjacentTablesAdmin",
@@ -20,6 +21,7 @@ __all__ = [
     "EventAdmin",
     "ListedJoinAdmin",
     "OutboxMessageAdmin",
+    "ReviewItemAdmin",
     "ServiceHoursAdmin",
     "StateTransitionAdmin",
     "TableDetailsAdmin",
