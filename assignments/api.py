@@ -178,8 +178,7 @@ def assign(
         raise ValueError(f"Nobody may pass over {sorted(set(despite) - PREFERENCES)}, only {sorted(PREFERENCES)}.")
 
     def work() -> Outcome:
-        host, assignment, booking, now = _locked(booking_ref)
-        _check_version(assignment, version)
+        host, assignment, booking, now = _locked(booking_ref, version=version)
         if hold_token is not None:
             _check_hold(hold_token, booking_ref, table_refs)
         window = _accepted_window(host, assignment, booking, table_refs, now, despite=despite)
@@ -476,10 +475,11 @@ def _locked_assignment(booking_ref: str) -> tuple[Host, Assignment, datetime]:
     return configured(), Assignment.objects.select_for_update().get(booking_ref=booking_ref), now
 
 
-def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
+def _locked(booking_ref: str, *, version: int | None = None) -> tuple[Host, Assignment, HostBooking, datetime]:
     if not Assignment.objects.of(booking_ref).exists():
         request(booking_ref=booking_ref)
     host, assignment, now = _locked_assignment(booking_ref)
+    _check_version(assignment, version)
     return host, assignment, _lock_plannable(host, booking_ref), now
 
 

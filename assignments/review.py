@@ -88,8 +88,8 @@ def restaurants(now: datetime) -> list[str]:
 
 def latest_transitions(assignments: Sequence[Assignment]) -> Mapping[int, StateTransition]:
     """How each of them came to stand where it stands, by key: when, by whom, and the detail of the reason. One query."""
-    rows = StateTransition.objects.filter(assignment__in=assignments).order_by("assignment", "-version")
-    return {row.assignment_id: row for row in rows.distinct("assignment")}
+    rows = StateTransition.objects.filter(assignment__in=assignments).order_by("assignment_id", "-version")
+    return {row.assignment_id: row for row in rows.distinct("assignment_id")}
 
 
 def changes_since(assignment: Assignment, version: int) -> list[StateTransition]:

@@ -97,7 +97,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         assignment = self._assignment(pk)
-        table_refs = list(dict.fromkeys(request.POST.getlist("tables")))
+        table_refs = list(dict.fromkeys(filter(None, request.POST.getlist("tables"))))
         despite = [Reason(each) for each in request.POST.getlist("despite") if each in PREFERENCES]
 
         def check() -> HttpResponse:

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest
-from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy
 
 from assignments import dispatch, review, wording
@@ -103,7 +102,11 @@ class Row:
     def zone(self) -> str:
         return words.zone(self.booking.zone_ref, self.floor) if self.booking else ""
 
-    @cached_property
+    @property
+    def is_rejected(self) -> bool:
+        return self.assignment.reason == review.REJECTED
+
+    @property
     def why(self) -> str:
         return wording.reason(self.assignment.reason, self.arrived.detail if self.arrived else "")
 
