@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint serve bench matrix clean help
+.PHONY: demo test lint serve bench matrix messages clean help
 
 help:  ## What there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,12 @@ matrix:  ## All tests on each Python that is on PATH, with the Django that goes 
 		$$python -m venv $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
 		$$venv/bin/python -m pytest -n 2 --dist loadgroup -q $(ARGS) || exit 1; \
+	done
+
+messages: $(STAMP)  ## Bring the translations up to date with the code; needs gettext.
+	@for package in assignments rollout; do \
+		(cd $$package && ../$(BIN)/python -m django makemessages --locale de --no-location --no-obsolete && \
+		../$(BIN)/python -m django compilemessages) || exit 1; \
 	done
 
 clean:  ## Forget the virtual environment, the embedded database, and every cache.

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from assignments import (
     conf,
+    correlation,
     dispatch,
     explanation,
     intake,
@@ -149,7 +150,7 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
             expires_at=now + timedelta(seconds=length),
         )
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def release_hold(*, token: uuid.UUID) -> bool:
@@ -195,7 +196,7 @@ def assign(
         settlement.write()
         return outcome
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
@@ -223,7 +224,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
         )
         settlement.write()
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
@@ -247,7 +248,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
         else:
             _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def unpin(*, booking_ref: str, actor: str) -> None:
@@ -262,7 +263,7 @@ def unpin(*, booking_ref: str, actor: str) -> None:
         else:
             _plan_anew(host, assignment, now=now, actor=actor, reason="unpinned")
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def release(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
@@ -272,7 +273,7 @@ def release(*, booking_ref: str, actor: str = "host", reason: str = "released") 
         host, assignment, now = _locked_assignment(booking_ref)
         return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> None:
@@ -286,7 +287,7 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
         _check_version(assignment, version)
         _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
@@ -315,7 +316,7 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
         assignment.fail(actor=actor, reason=review.REJECTED, detail=why)
         statemachine.store([assignment])
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review.Undoable:
@@ -347,7 +348,7 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review.
             host.on_review({booking_ref: undoable.reason})
         return undoable
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def booking_changed(*, booking_ref: str) -> bool:
@@ -379,7 +380,7 @@ def booking_changed(*, booking_ref: str) -> bool:
         _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
         return True
 
-    return _in_transaction(work)
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def booking_cancelled(*, booking_ref: str) -> None:
@@ -392,7 +393,7 @@ def booking_cancelled(*, booking_ref: str) -> None:
             return
         _cancel(assignment, "booking_cancelled")
 
-    _in_transaction(work)
+    _in_transaction(work, booking_ref=booking_ref)
 
 
 def table_out_of_service(
@@ -447,14 +448,15 @@ def explain(*, booking_ref: str) -> Explanation:
     return explanation.explain(booking_ref)
 
 
-def _in_transaction(work: Callable[[], _T]) -> _T:
+def _in_transaction(work: Callable[[], _T], *, booking_ref: str = "") -> _T:
     """In the caller's transaction if there is one (which then decides about retries), else in one of our own."""
-    if connection.in_atomic_block:
+    with correlation.scope(booking_ref=booking_ref):
+        if not connection.in_atomic_block:
+            return transactions.run(work)
         with transaction.atomic():
             result = work()
             transactions.require_intact()
             return result
-    return transactions.run(work)
 
 
 def _booking(host: Host, booking_ref: str, *, must_be_plannable: bool = True) -> HostBooking:

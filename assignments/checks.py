@@ -23,6 +23,7 @@ HOST_METHODS = (
     "on_confirmed",
     "on_review",
     "on_released",
+    "restaurant_names",
     "label",
     "admin_url",
     "deliver",

@@ -22,6 +22,8 @@ A_DAY = 24 * 60 * 60
 """Seconds; nothing here may take longer. Dates and the database have an end, too."""
 A_YEAR_OF_MINUTES = 366 * 24 * 60
 LARGEST_WEIGHT = 1000
+MOST_PERMITS = 20
+"""No restaurant has more, whatever ``MAX_PARALLEL`` is on the machine that looks."""
 
 
 def _at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], str | None]:
@@ -78,7 +80,7 @@ class Settings:
     """Dotted path of the host class (see ``assignments.host.Host``). Required."""
     ROUTER: str = _setting("assignments.planners.SoleRouter", _dotted_path)
     """Dotted path of the router, which says which planner decides a booking. Default: V3 decides all."""
-    MAX_PARALLEL: int = _setting(3, _whole(1, 20))
+    MAX_PARALLEL: int = _setting(3, _whole(1, MOST_PERMITS))
     """Restaurant-days of one restaurant that are planned at once, across all processes and machines."""
     BATCH_SIZE: int = _setting(200, _whole(1, 5000))
     """Bookings of one restaurant-day that one transaction decides."""
@@ -104,6 +106,8 @@ class Settings:
     EVENT_BUFFER_SIZE: int = _setting(10000, _whole(1))
     EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0, A_DAY))
     """How long a finishing command waits for its last events to be stored."""
+    CRON_SECONDS: int = _setting(180, _whole(1, A_DAY))
+    """When the last success of ``run_coordinator``, or the longest due booking, is older than this, something is wrong."""
 
     def rules(self) -> PlanningRules:
         """The part of the settings that planning needs, as a value."""

@@ -6,15 +6,15 @@ move the states, write history and attempts, tell the host. The row lock is the 
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 
-from django.db import transaction
 from django.db.models import Q
 
-from assignments import breaker, conf, events, locks, signals, statemachine, transactions
+from assignments import breaker, conf, correlation, events, locks, signals, statemachine, transactions
 from assignments.day import DayPlan
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -74,6 +74,21 @@ class Coordinator:
 
         A batch that fails is done again in halves, down to single bookings, so that one bad booking costs only itself.
         """
+        with correlation.scope():
+            return self._process_day(
+                restaurant_ref, service_date, due_before=due_before, trigger=trigger, limit=limit, after=after
+            )
+
+    def _process_day(
+        self,
+        restaurant_ref: str,
+        service_date: date,
+        *,
+        due_before: datetime,
+        trigger: str,
+        limit: int,
+        after: Place | None,
+    ) -> DayResult:
         limit = min(limit or conf.settings().BATCH_SIZE, conf.settings().BATCH_SIZE)
         due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("due_at", "id")
         if after is not None:
@@ -127,6 +142,10 @@ class Coordinator:
         Past ``budget_seconds`` the outcome is retry(time_budget_exceeded), and the booking is as it was: still due.
         Raises AssignmentNotFoundError when no assignment was requested for it.
         """
+        with correlation.scope(booking_ref=booking_ref):
+            return self._process(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
+
+    def _process(self, booking_ref: str, *, trigger: str, budget_seconds: float | None) -> DayResult:
         invocation = Invocation(
             trigger=trigger,
             deadline=None if budget_seconds is None else time.monotonic() + budget_seconds,
@@ -194,7 +213,8 @@ class Coordinator:
         routes = router().route(claimed) if claimed else {}
         invocation.check_budget()
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref] == V3]
-        handed_over = _handed_over([each for each in claimed if routes[each.booking_ref] != V3], routes)
+        theirs = [each for each in claimed if routes[each.booking_ref] != V3]
+        handed_over = _handed_over(theirs, routes, invocation.correlation_id)
         disabled = tuple(
             noop(assignment.booking_ref, Noop.PIPELINE_DISABLED, planner=V3)
             for assignment in claimed
@@ -304,7 +324,9 @@ def _place(assignment: Assignment) -> Place:
     return assignment.due_at, assignment.pk
 
 
-def _handed_over(assignments: Sequence[Assignment], routes: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+def _handed_over(
+    assignments: Sequence[Assignment], routes: Mapping[str, str], correlation_id: uuid.UUID
+) -> Mapping[str, Sequence[str]]:
     """The refs of these bookings by the planner that the router gives them to.
 
     What V3 had claimed belongs to nobody from now on: the other planner asks the router again when it begins a booking, and
@@ -321,10 +343,15 @@ def _handed_over(assignments: Sequence[Assignment], routes: Mapping[str, str]) -
             assignment.planner = ""
             assignment.touch()
             handed_back.setdefault(key, []).append(assignment.booking_ref)
-    statemachine.store(assignments)
+    statemachine.store(assignments, correlation_id=correlation_id)
     for key, booking_refs in handed_back.items():
-        announce = partial(signals.handed_back.send_robust, sender=Assignment, planner=key, booking_refs=booking_refs)
-        transaction.on_commit(announce, robust=True)
+        signals.send_on_commit(
+            signals.handed_back,
+            correlation_id=correlation_id,
+            sender=Assignment,
+            planner=key,
+            booking_refs=booking_refs,
+        )
     return by_planner
 
 

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from django.db import connection
 from django.db.models import Min
 
-from assignments import intake
+from assignments import correlation, intake
 from assignments.coordinator import Coordinator, DayResult
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError
 from assignments.host import configured
@@ -86,11 +86,17 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
             while True:
                 if is_over() or left == 0:
                     return
-                result = coordinator.process_day(
-                    restaurant_ref, service_date, due_before=due_before, trigger=trigger, limit=left or 0, after=after
-                )
-                handed_over = _handed_over(result, trigger, due_before=due_before, should_stop=is_over)
-                outcomes = (*result.outcomes, *handed_over)
+                with correlation.scope():
+                    result = coordinator.process_day(
+                        restaurant_ref,
+                        service_date,
+                        due_before=due_before,
+                        trigger=trigger,
+                        limit=left or 0,
+                        after=after,
+                    )
+                    handed_over = _handed_over(result, trigger, due_before=due_before, should_stop=is_over)
+                    outcomes = (*result.outcomes, *handed_over)
                 if left is not None:
                     left = max(0, left - sum(1 for outcome in outcomes if outcome.kind is not Kind.NOOP))
                 yield Progress(
@@ -111,6 +117,11 @@ def assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None =
 
     Raises BookingNotFoundError when neither the host nor this app knows the booking.
     """
+    with correlation.scope(booking_ref=booking_ref):
+        return _assign_one(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
+
+
+def _assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None) -> Outcome:
     coordinator = Coordinator()
     try:
         result = coordinator.process(booking_ref, trigger=trigger, budget_seconds=budget_seconds)

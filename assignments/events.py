@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from django.db import connection, transaction
 
-from assignments import conf
+from assignments import conf, correlation
 from assignments.background import BackgroundWriter
 from assignments.exceptions import AssignmentsError
 
@@ -118,7 +118,10 @@ def event(
     correlation_id: uuid.UUID | None = None,
     **context: Any,
 ) -> EventRecord:
-    """An event of a known type, its context filtered and bounded. Raises UnknownEventError."""
+    """An event of a known type, its context filtered and bounded, with the given id or that of what is going on.
+
+    Raises UnknownEventError.
+    """
     try:
         known = CATALOGUE[source, type]
     except KeyError:
@@ -129,7 +132,7 @@ def event(
         severity=known.severity,
         booking_ref=booking_ref,
         restaurant_ref=restaurant_ref,
-        correlation_id=correlation_id,
+        correlation_id=correlation_id or correlation.current_id(),
         context=_bounded(context),
     )
 

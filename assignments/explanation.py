@@ -1,18 +1,20 @@
 """Explaining a booking: where it stands and why, in words that staff understand and in full for developers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assignments import ledger
+from django.utils.translation import gettext as _
+
+from assignments import ledger, wording
 from assignments.exceptions import AssignmentNotFoundError
 from assignments.floors import floor_or_none
 from assignments.host import configured
-from assignments.models import Assignment, Attempt, State, StateTransition
+from assignments.models import Assignment, Attempt, StateTransition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
-    """``text``: a few sentences. ``attempts`` and ``transitions``: oldest first."""
+    """``text``: a few sentences, in the active language. ``attempts`` and ``transitions``: oldest first."""
 
     booking_ref: str
     state: str
@@ -35,38 +37,41 @@ def explain(booking_ref: str) -> Explanation:
         state=assignment.state,
         reason=assignment.reason,
         table_refs=table_refs,
-        text=" ".join(_sentences(assignment, table_refs, attempts[-1] if attempts else None)),
+        text=" ".join(_in_words(assignment, table_refs, attempts[-1] if attempts else None)),
         attempts=attempts,
         transitions=tuple(assignment.transitions.order_by("version")),
     )
 
 
-def _sentences(assignment: Assignment, table_refs: tuple[str, ...], last: Attempt | None) -> list[str]:
-    state = State(assignment.state)
-    named = _namer(assignment.restaurant_ref)
-    sentences = [f"{configured().label(assignment.booking_ref)} ({assignment.party} covers) is {state.label}."]
+def _in_words(assignment: Assignment, table_refs: tuple[str, ...], last: Attempt | None) -> Iterator[str]:
+    words = wording.Words(floor_or_none(assignment.restaurant_ref))
+    yield _("%(booking)s (covers: %(party)s): %(state)s.") % {
+        "booking": configured().label(assignment.booking_ref),
+        "party": assignment.party,
+        "state": wording.state(assignment.state),
+    }
     if table_refs:
-        sentences.append(f"It has {named(table_refs)}.")
+        yield _("It has %(tables)s.") % {"tables": words.tables(table_refs)}
+    yield from sentences(assignment, words, last)
+
+
+def sentences(assignment: Assignment, words: wording.Words, last: Attempt | None) -> list[str]:
+    """Why it stands where it stands: what the last attempt decided, why the other tables lost, when it is tried again."""
     if last is None:
-        sentences.append("No planner has tried it yet.")
-        return sentences
-    why = last.decision.get("why") or last.detail or last.reason or last.strategy
-    sentences.append(f"Attempt {last.number} by {last.planner}: {why}")
-    sentences += _why_not_the_others(last)
+        said = [_("No planner has tried it yet.")]
+    else:
+        why = {"number": last.number, "planner": wording.planner(last.planner), "why": words.attempt(last)}
+        said = [_("Attempt %(number)s by %(planner)s: %(why)s") % why, *_why_not_the_others(last)]
     if assignment.due_at:
-        sentences.append(f"It is tried again at {assignment.due_at:%Y-%m-%d %H:%M:%S %Z}.")
-    return sentences
-
-
-def _namer(restaurant_ref: str) -> Callable[[Sequence[str]], str]:
-    """Table refs as staff know them: by the names on the floor, where the host still has them."""
-    floor = floor_or_none(restaurant_ref)
-    names = {table.ref: table.name for table in floor.tables} if floor else {}
-    return lambda table_refs: " + ".join(names.get(ref, ref) for ref in table_refs)
+        local = assignment.due_at.astimezone(words.zone)
+        said.append(_("It is tried again at %(time)s.") % {"time": f"{local:%Y-%m-%d %H:%M:%S %Z}"})
+    return said
 
 
 def _why_not_the_others(last: Attempt) -> Iterator[str]:
     rejected = last.decision.get("rejected", {})
     if rejected:
-        counts = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(rejected.items()))
-        yield f"Of {last.decision['considered']} sets of tables these lost: {counts}."
+        yield _("Of %(count)s sets of tables these lost: %(why)s") % {
+            "count": last.decision["considered"],
+            "why": " ".join(f"{why} ({count})" for why, count in wording.lost(rejected)),
+        }

@@ -1,8 +1,8 @@
 """Floors from the host, kept in this process until their fingerprint changes."""
 
 import logging
-import time
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 
 from django.db import DatabaseError
 
@@ -13,19 +13,17 @@ logger = logging.getLogger("assignments.floors")
 
 _KEPT = 256
 _READS = 3
-SHOWN_SECONDS = 600.0
 _floors: OrderedDict[tuple[str, str], Floor] = OrderedDict()
-_shown: OrderedDict[str, tuple[float, Floor | None]] = OrderedDict()
 
 
-def floor_of(restaurant_ref: str, *, host: Host | None = None) -> Floor:
-    """The restaurant's floor as it is now: one query when it is known already.
+def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str = "") -> Floor:
+    """The restaurant's floor as it is now: one query when it is known already, none where its ``fingerprint`` is given.
 
     A floor that somebody edits while it is read is read again, so that none is ever half old and half new. Raises
     InvalidFloorError, and LookupError for a restaurant that the host does not know.
     """
     host = host or configured()
-    fingerprint = host.floor_fingerprint(restaurant_ref)
+    fingerprint = fingerprint or host.floor_fingerprint(restaurant_ref)
     floor = _floors.get((restaurant_ref, fingerprint))
     if floor is not None:
         return floor
@@ -40,20 +38,45 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None) -> Floor:
     raise InvalidFloorError(f"The floor of restaurant {restaurant_ref!r} is being edited right now.")
 
 
-def floor_or_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[Floor | None, str]:
+def floor_or_problem(
+    restaurant_ref: str, *, host: Host | None = None, fingerprint: str = ""
+) -> tuple[Floor | None, str]:
     """The floor; or None, and a sentence that says why there is none. A host's own words are not repeated in it."""
     try:
-        return floor_of(restaurant_ref, host=host), ""
+        return floor_of(restaurant_ref, host=host, fingerprint=fingerprint), ""
     except InvalidFloorError as error:
         return None, str(error)
     except LookupError as error:
         return None, f"The host has no floor for restaurant {restaurant_ref!r} ({type(error).__name__})."
 
 
-def floor_or_none(restaurant_ref: str, *, host: Host | None = None) -> Floor | None:
+def floor_or_any_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[Floor | None, str]:
+    """The same, also where the host raises what it should not: by type, since its message may name a guest."""
+    try:
+        return floor_or_problem(restaurant_ref, host=host)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (one restaurant's trouble is no other's)
+        return None, f"The host raised {type(error).__name__} for its floor."
+
+
+def floors_or_none(restaurant_refs: Collection[str]) -> dict[str, Floor | None]:
+    """The floors of several restaurants, None as in ``floor_or_none``. Where the host gives fingerprints many at once
+    (``ModelHost.floor_fingerprints``), one query for all that are known already."""
+    host = configured()
+    try:
+        fingerprints: Mapping[str, str] = getattr(host, "floor_fingerprints", lambda refs: {})(restaurant_refs)
+    except DatabaseError:
+        raise
+    except Exception:  # noqa: BLE001  (one restaurant's trouble: each is asked by itself, and that is logged)
+        fingerprints = {}
+    return {ref: floor_or_none(ref, host=host, fingerprint=fingerprints.get(ref, "")) for ref in restaurant_refs}
+
+
+def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint: str = "") -> Floor | None:
     """The floor, or None where the host has none that is valid, or raises: one restaurant's trouble is no other's."""
     try:
-        return floor_or_problem(restaurant_ref, host=host)[0]
+        return floor_or_problem(restaurant_ref, host=host, fingerprint=fingerprint)[0]
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (logged by type; whoever plans there meets it again, and reports it)
@@ -61,23 +84,6 @@ def floor_or_none(restaurant_ref: str, *, host: Host | None = None) -> Floor | N
         return None
 
 
-def floor_to_show(restaurant_ref: str, *, host: Host | None = None) -> Floor | None:
-    """The floor as it was at most ten minutes ago, or None: no query for one that this process has looked at since then.
-
-    For the names and the clock of a list with many restaurants; nothing may be decided by it.
-    """
-    now = time.monotonic()
-    seen = _shown.get(restaurant_ref)
-    if seen is not None and now - seen[0] < SHOWN_SECONDS:
-        return seen[1]
-    floor = floor_or_none(restaurant_ref, host=host)
-    _shown[restaurant_ref] = (now, floor)
-    while len(_shown) > _KEPT:
-        _shown.popitem(last=False)
-    return floor
-
-
 def forget() -> None:
     """Start afresh, for tests and for hosts that were swapped."""
     _floors.clear()
-    _shown.clear()

@@ -126,6 +126,10 @@ class Host(Protocol):
         tables. Must leave a booking that the host itself has cancelled as it is."""
         ...
 
+    def restaurant_names(self, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
+        """What staff call these restaurants, by ref; those without a name are left out."""
+        ...
+
     def label(self, booking_ref: str) -> str:
         """How staff recognise the booking, without personal data."""
         ...

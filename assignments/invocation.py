@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from assignments import correlation
 from assignments.events import COORDINATOR, EventRecord, event
 from assignments.exceptions import TimeBudgetExceededError
 from assignments.locks import Entry
@@ -30,7 +31,7 @@ class Invocation:
 
     trigger: str
     deadline: float | None = None
-    correlation_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
 
     def check_budget(self) -> None:
         """Raises TimeBudgetExceededError once the deadline has passed."""

@@ -15,13 +15,16 @@ from assignments import conf
 from assignments.breaker import CLOSED, Reading, name_for
 from assignments.exceptions import AssignmentNotFoundError
 
+PERMIT = "assignments:permit:"
+"""What the keys of all permits begin with; the restaurant's ref, a colon and the permit's number follow."""
+
 
 def _day_key(restaurant_ref: str, service_date: date) -> str:
     return f"assignments:day:{restaurant_ref}:{service_date.isoformat()}"
 
 
 def _permit_key(restaurant_ref: str) -> str:
-    return f"assignments:permit:{restaurant_ref}:"
+    return f"{PERMIT}{restaurant_ref}:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

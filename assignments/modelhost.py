@@ -13,7 +13,7 @@ What the host's tables do not say (zones, adjacency, joins, services, turn times
 edited in its admin.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from functools import cached_property, reduce
@@ -173,6 +173,18 @@ class ModelHost:
             tables.setdefault(str(booking), []).append(str(table))
         return {ref: tuple(each) for ref, each in tables.items()}
 
+    def restaurant_names(self, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
+        """What the project's restaurants call themselves, in one query; none where they are but a text."""
+        field: Any = self.restaurant_field and self.bookings_table._meta.get_field(self.restaurant_field)
+        if not field or not field.related_model:
+            return {}
+        key, keys = field.target_field, []
+        for ref in restaurant_refs:
+            with suppress(ValidationError, ValueError):
+                keys.append(key.to_python(ref))
+        known = field.related_model._default_manager.filter(**{f"{key.attname}__in": keys})
+        return {str(getattr(restaurant, key.attname)): str(restaurant) for restaurant in known}
+
     def label(self, booking_ref: str) -> str:
         return f"{capfirst(self.bookings_table._meta.verbose_name)} {booking_ref}"
 
@@ -232,15 +244,27 @@ class ModelHost:
 
     def floor_fingerprint(self, restaurant_ref: str) -> str:
         """A digest of the rows themselves, in one query: no version has to be kept up to date."""
-        parts: list[str] = []
+        return self._digests([restaurant_ref])[restaurant_ref]
+
+    def floor_fingerprints(self, restaurant_refs: Collection[str]) -> Mapping[str, str]:
+        """The same for several restaurants in one query; one each where a subclass has fingerprints of its own."""
+        if type(self).floor_fingerprint is not ModelHost.floor_fingerprint:
+            return {ref: self.floor_fingerprint(ref) for ref in restaurant_refs}
+        return self._digests(restaurant_refs) if restaurant_refs else {}
+
+    def _digests(self, restaurant_refs: Collection[str]) -> dict[str, str]:
+        digests: list[str] = []
         parameters: list[Any] = []
-        for queryset in self.floor_querysets(restaurant_ref):
-            sql, given = queryset.order_by().query.sql_with_params()
-            parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
-            parameters += given
+        for ref in restaurant_refs:
+            parts: list[str] = []
+            for queryset in self.floor_querysets(ref):
+                sql, given = queryset.order_by().query.sql_with_params()
+                parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
+                parameters += given
+            digests.append(f"md5(concat_ws('|', {', '.join(parts)}))")
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT md5(concat_ws('|', {', '.join(parts)}))", parameters)
-            return str(cursor.fetchone()[0])
+            cursor.execute(f"SELECT {', '.join(digests)}", parameters)
+            return dict(zip(restaurant_refs, cursor.fetchone(), strict=True))
 
     # Being told
 

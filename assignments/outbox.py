@@ -1,5 +1,6 @@
 """Delivering the transactional outbox to the host."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
-from assignments import dispatch, transactions
+from assignments import correlation, dispatch, transactions
 from assignments.host import Message, configured
 from assignments.models import OutboxMessage
 
@@ -57,7 +58,8 @@ def deliver(*, limit: int = 1000) -> Delivery:
 
 def _accepted(message: OutboxMessage) -> bool:
     try:
-        with transaction.atomic():  # A host that breaks its own query must not break the batch.
+        # A host that breaks its own query must not break the batch.
+        with correlation.scope(_correlation_id(message), booking_ref=message.booking_ref), transaction.atomic():
             configured().deliver(
                 Message(
                     id=message.pk,
@@ -76,3 +78,9 @@ def _accepted(message: OutboxMessage) -> bool:
         )
         return False
     return True
+
+
+def _correlation_id(message: OutboxMessage) -> uuid.UUID | None:
+    """Of what the message tells of; None for messages from before there were such ids."""
+    stored = message.payload.get("correlation_id")
+    return uuid.UUID(stored) if stored else None

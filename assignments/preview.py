@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db import DatabaseError
-
 from assignments import dispatch, intake, transactions
 from assignments.day import plan_requests
-from assignments.floors import floor_or_none, floor_or_problem
+from assignments.floors import floor_or_any_problem, floor_or_none
 from assignments.host import Host, configured
 from assignments.models import Assignment
 from assignments.planners import NOBODY, V3, Preview, router
@@ -86,12 +84,7 @@ def _preview_day(
         booking = bookings.get(assignment.booking_ref)
         if booking is not None and booking.wants_table and not booking.problem:
             requests.setdefault(routes[assignment.booking_ref], []).append(seating_request(booking, assignment))
-    try:
-        floor, problem = floor_or_problem(restaurant_ref, host=host)
-    except DatabaseError:
-        raise
-    except Exception as error:  # noqa: BLE001  (one restaurant's trouble; by type, a message may name a guest)
-        floor, problem = None, f"The host raised {type(error).__name__} for its floor."
+    floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     if floor is None:
         return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions={}, problem=problem)
     occupied = occupied_during([request for group in requests.values() for request in group], floor)

@@ -9,7 +9,7 @@ from functools import partial
 
 from django.db.models import Q
 
-from assignments import api, conf, dispatch, intake, ledger, locks, standing, transactions
+from assignments import api, conf, correlation, dispatch, intake, ledger, locks, standing, transactions
 from assignments.exceptions import TableTakenError
 from assignments.floors import floor_or_none
 from assignments.host import HostBooking, configured, is_cancelled
@@ -102,7 +102,8 @@ def _mended(discrepancy: Discrepancy, *, now: datetime) -> Discrepancy:
 
 def _attempted(discrepancy: Discrepancy, mend: Callable[[], Discrepancy]) -> Discrepancy:
     try:
-        return mend()
+        with correlation.scope(booking_ref=discrepancy.booking_ref):
+            return mend()
     except Exception as error:
         if transactions.is_database_away(error):
             raise

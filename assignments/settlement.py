@@ -13,13 +13,14 @@ from typing import Any
 
 from django.db import transaction
 
-from assignments import ledger, retry, statemachine
+from assignments import correlation, ledger, retry, statemachine
 from assignments.host import Host, Seating
 from assignments.models import Assignment, Attempt
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Refusal
 from assignments.planning.window import SeatingWindow
 
 logger = logging.getLogger("assignments.settlement")
@@ -41,7 +42,7 @@ class Settlement:
     resumes: bool = False
     tells_host: bool = True
     floor: Floor | None = None
-    correlation_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
     outcomes: list[Outcome] = field(default_factory=list)
     _changed: list[Assignment] = field(default_factory=list)
     _placements: list[ledger.Placement] = field(default_factory=list)
@@ -263,15 +264,27 @@ def as_json(decision: Decision, floor: Floor | None) -> dict[str, Any]:
         }
         if window
         else None,
-        "plans": [_plan_as_json(plan) for plan in decision.plans],
-        "refusal": {"reason": decision.refusal.reason, "detail": decision.refusal.detail} if decision.refusal else None,
+        "plans": [plan_as_json(plan) for plan in decision.plans],
+        "refusal": refusal_as_json(decision.refusal) if decision.refusal else None,
         "considered": decision.considered,
         "rejected": dict(decision.rejected),
         "moved_from": list(decision.moved_from),
     }
 
 
-def _plan_as_json(plan: Plan) -> dict[str, Any]:
+def refusal_as_json(refusal: Refusal) -> dict[str, Any]:
+    """What is kept of a refusal, and what ``wording.refusal`` reads."""
+    return {
+        "reason": refusal.reason,
+        "detail": refusal.detail,
+        "text": refusal.text,
+        "values": dict(refusal.values),
+        "because": [refusal_as_json(each) for each in refusal.because],
+    }
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """What is kept of a plan, and what ``wording.Words`` reads."""
     return {
         "table_refs": list(plan.table_refs),
         "seats": plan.seats,

@@ -6,11 +6,8 @@ transaction), and only a committed transition is announced: as an event, and as 
 
 import uuid
 from collections.abc import Sequence
-from functools import partial
 
-from django.db import transaction
-
-from assignments import events, signals
+from assignments import correlation, events, signals
 from assignments.models import OPEN_STATES, Assignment, OutboxMessage, State, StateTransition
 from assignments.transactions import require_transaction
 
@@ -21,13 +18,15 @@ def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None
     """Store what was changed in memory, in the caller's transaction; announce it on commit.
 
     One guarded UPDATE, one insert of history, one of outbox messages, for any number of assignments. Raises
-    StaleAssignmentError, and TransactionManagementError outside a transaction.
+    StaleAssignmentError, and TransactionManagementError outside a transaction. History, messages and events carry the given
+    id, else that of what is going on (``correlation``).
     """
     require_transaction()
+    correlation_id = correlation_id or correlation.id_or_new()
     changed = [assignment for assignment in assignments if assignment.is_changed]
     transitions = [row for assignment in changed for row in assignment.unsaved_transitions]
     moved = [(assignment, assignment.stored_state) for assignment in changed if assignment.unsaved_transitions]
-    Assignment.objects.persist(changed)
+    Assignment.objects.persist(changed, correlation_id=correlation_id)
     OutboxMessage.objects.bulk_create(
         [
             OutboxMessage(
@@ -38,6 +37,7 @@ def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None
                     "previous": previous,
                     "reason": assignment.reason,
                     "version": assignment.version,
+                    "correlation_id": str(correlation_id),
                 },
             )
             for assignment, previous in moved
@@ -48,16 +48,14 @@ def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None
     events.emit_all([_event(row, restaurants[row.assignment_id], correlation_id) for row in transitions])
     for assignment, previous in moved:
         if assignment.state != previous:
-            transaction.on_commit(
-                partial(
-                    signals.state_changed.send_robust,
-                    sender=Assignment,
-                    booking_ref=assignment.booking_ref,
-                    previous=previous,
-                    state=assignment.state,
-                    reason=assignment.reason,
-                ),
-                robust=True,
+            signals.send_on_commit(
+                signals.state_changed,
+                correlation_id=correlation_id,
+                sender=Assignment,
+                booking_ref=assignment.booking_ref,
+                previous=previous,
+                state=assignment.state,
+                reason=assignment.reason,
             )
 
 

@@ -144,6 +144,9 @@ class MemoryHost:
             if ref in self.rows:
                 self.edit(ref, is_confirmed=False)
 
+    def restaurant_names(self, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
+        return {ref: f"Restaurant {ref}" for ref in restaurant_refs if ref in self.floors}
+
     def label(self, booking_ref: str) -> str:
         return f"Booking {booking_ref}"
 

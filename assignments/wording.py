@@ -5,16 +5,18 @@ is made from them here, when it is read. What the booking project said in its ow
 wrong with a floor) stays as it was said. A code that nobody here knows is shown as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from assignments.models import State
+from assignments.models import Attempt, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
 from assignments.planners import V3
-from assignments.planning.reasons import Reason
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason, filled
 
 _REASONS: Mapping[str, Any] = {
     Reason.INVALID_PARTY: gettext_lazy("The party has no number of covers that can be seated."),
@@ -85,7 +87,55 @@ _OUTCOMES: Mapping[str, Any] = {
     Kind.FAILED: gettext_lazy("failed"),
 }
 
-_PLANNERS: Mapping[str, Any] = {V3: "V3", "manual": gettext_lazy("by hand")}
+_PLANNERS: dict[str, Any] = {V3: "V3", "manual": gettext_lazy("by hand")}
+
+_BECAUSE: dict[str, Any] = {
+    "optimal_fit": gettext_lazy("Preferred over %(tables)s because it wastes fewer seats and less time."),
+    "adjacency": gettext_lazy(
+        "Preferred over %(tables)s because it takes fewer tables, or tables that stand closer together."
+    ),
+    "zone_preference": gettext_lazy("Preferred over %(tables)s because its zone has more tables free."),
+    "load_balancing": gettext_lazy("Preferred over %(tables)s because it leaves the scarcer tables free."),
+    "historical_success": gettext_lazy("Preferred over %(tables)s because bookings there have gone better."),
+}
+
+_STRATEGIES: dict[str, Any] = {
+    "optimal_fit": gettext_lazy("optimal fit"),
+    "adjacency": gettext_lazy("adjacency"),
+    "zone_preference": gettext_lazy("zone preference"),
+    "load_balancing": gettext_lazy("load balancing"),
+    "historical_success": gettext_lazy("historical success"),
+    "manual": gettext_lazy("by hand"),
+}
+
+_TRIGGERS: Mapping[str, Any] = {
+    "cron": gettext_lazy("from cron"),
+    "inline": gettext_lazy("when it was booked"),
+    "staff": gettext_lazy("by staff"),
+    "adopt": gettext_lazy("taken over from the booking project"),
+}
+
+_TRANSITIONS: Mapping[str, Any] = {
+    "verify_capacity": gettext_lazy("verify capacity"),
+    "queue": gettext_lazy("queue"),
+    "begin": gettext_lazy("begin"),
+    "assign": gettext_lazy("assign"),
+    "confirm": gettext_lazy("confirm"),
+    "put_back": gettext_lazy("put back"),
+    "send_to_review": gettext_lazy("send to review"),
+    "fail": gettext_lazy("fail"),
+    "reopen": gettext_lazy("reopen"),
+    "cancel": gettext_lazy("cancel"),
+}
+
+
+def register(*, planners: Mapping[str, Any], strategies: Mapping[str, Any], because: Mapping[str, Any]) -> None:
+    """The words of another planner: its key, its strategies and parts of a score, and why one of them made it prefer its
+    choice (``%(tables)s`` is what it was preferred over). All lazily translated.
+    """
+    _PLANNERS.update(planners)
+    _STRATEGIES.update(strategies)
+    _BECAUSE.update(because)
 
 
 def reason(code: str, detail: str = "") -> str:
@@ -114,3 +164,119 @@ def outcome(kind: str) -> str:
 def planner(key: str) -> str:
     """Who planned."""
     return str(_PLANNERS.get(key, key))
+
+
+def strategy(name: str) -> str:
+    """A strategy, or a part of a score."""
+    return str(_STRATEGIES.get(name) or name.replace("_", " "))
+
+
+def trigger(name: str) -> str:
+    """What caused an attempt."""
+    return str(_TRIGGERS.get(name, name))
+
+
+def transition(name: str) -> str:
+    """What a transition does, as an order."""
+    return str(_TRANSITIONS.get(name) or name.replace("_", " "))
+
+
+def actor(who: str) -> str:
+    """On whose behalf: a planner, the booking project, or a user by number. Never a name."""
+    kind, _colon, number = who.partition(":")
+    if kind in {"staff", "user"} and number:
+        return _("user %(number)s") % {"number": number}
+    if who == "host":
+        return _("the booking project")
+    return planner(who)
+
+
+class Words:
+    """Words for decisions made on one floor: tables by their names there, moments by the clock there.
+
+    ``floor`` is None where the booking project no longer has it: tables are shown by their refs then, and times in UTC.
+    """
+
+    def __init__(self, floor: Floor | None) -> None:
+        self._names = {table.ref: table.name for table in floor.tables} if floor else {}
+        self.zone: tzinfo = floor.zone if floor else UTC
+
+    def tables(self, table_refs: Sequence[str]) -> str:
+        """Tables as staff know them."""
+        return " + ".join(self._names.get(ref, ref) for ref in table_refs)
+
+    def attempt(self, attempt: Attempt) -> str:
+        """What one attempt decided, and why."""
+        stored = attempt.decision or {}
+        if stored.get("plans") and stored.get("window"):
+            return " ".join(self._chosen(stored))
+        if stored.get("refusal"):
+            return refusal(stored["refusal"])
+        if attempt.table_refs:
+            return _("%(tables)s, chosen %(strategy)s.") % {
+                "tables": self.tables(attempt.table_refs),
+                "strategy": strategy(attempt.strategy),
+            }
+        return reason(attempt.reason, attempt.detail)
+
+    def _chosen(self, stored: Mapping[str, Any]) -> Iterator[str]:
+        best, window = stored["plans"][0], stored["window"]
+        covers = best["seats"] - best["spare_seats"]
+        values = {
+            "tables": self.tables(best["table_refs"]),
+            "party": ngettext("%(count)s cover", "%(count)s covers", covers) % {"count": covers},
+            "start": self._clock(window["starts_at"]),
+            "end": self._clock(window["ends_at"]),
+            "count": best["spare_seats"],
+        }
+        if not best["spare_seats"]:
+            yield _("%(tables)s for %(party)s from %(start)s to %(end)s: it fits exactly.") % values
+        else:
+            yield (
+                ngettext(
+                    "%(tables)s for %(party)s from %(start)s to %(end)s: %(count)s seat stays empty.",
+                    "%(tables)s for %(party)s from %(start)s to %(end)s: %(count)s seats stay empty.",
+                    best["spare_seats"],
+                )
+                % values
+            )
+        if stored.get("moved_from"):
+            moved_from = self.tables(stored["moved_from"])
+            yield _("It was moved from %(tables)s so that another party can sit too.") % {"tables": moved_from}
+        if len(stored["plans"]) > 1:
+            yield self.preferred(best, stored["plans"][1])
+
+    def preferred(self, best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+        """Why one stored plan comes before another."""
+        tables = {"tables": self.tables(second["table_refs"])}
+        leads = {name: share - second["breakdown"].get(name, 0.0) for name, share in best["breakdown"].items()}
+        name = max(leads, key=lambda name: leads[name], default="")
+        if not name or leads[name] <= 0:
+            return _("It is as good as %(tables)s, which comes later by name.") % tables
+        known = _BECAUSE.get(name)
+        if known is None:
+            return _("Preferred over %(tables)s because of this: %(what)s.") % {**tables, "what": strategy(name)}
+        return str(known) % tables
+
+    def _clock(self, moment: str) -> str:
+        return f"{datetime.fromisoformat(moment).astimezone(self.zone):%H:%M}"
+
+
+def refusal(stored: Mapping[str, Any]) -> str:
+    """A stored refusal: its sentence with its values, and the reasons behind it; the words of its code where that is all
+    that was kept.
+    """
+    text, values = stored.get("text", ""), stored.get("values", {})
+    if not text:
+        return reason(stored.get("reason", ""))
+    try:
+        sentence = filled(_(text), values)
+    except (KeyError, TypeError, ValueError):  # A translation that asks for other values must not cost the page.
+        sentence = filled(text, values)
+    return " ".join([sentence, *(refusal(each) for each in stored.get("because", ()))])
+
+
+def lost(rejected: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Why sets of tables lost, and how many did, the most frequent reason first."""
+    most_first = sorted(rejected.items(), key=lambda each: (-each[1], each[0]))
+    return [(reason(code), count) for code, count in most_first]

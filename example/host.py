@@ -29,6 +29,7 @@ class ExampleHost(ModelHost):
         key = int(restaurant_ref) if restaurant_ref.isdecimal() else 0
         return [
             models.Restaurant.objects.filter(pk=key),
+            models.Zone.objects.filter(restaurant=key),
             models.Table.objects.filter(restaurant=key),
             models.TableAdjacency.objects.filter(first__restaurant=key),
             models.TableJoin.tables.through.objects.filter(table__restaurant=key),
@@ -38,7 +39,7 @@ class ExampleHost(ModelHost):
         ]
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """This project keeps whole floors of its own. Six queries; raises LookupError for an unknown restaurant."""
+        """This project keeps whole floors of its own. Seven queries; raises LookupError for an unknown restaurant."""
         restaurant = models.Restaurant.objects.filter(pk=restaurant_ref).first() if restaurant_ref.isdecimal() else None
         if restaurant is None:
             raise LookupError(f"There is no restaurant {restaurant_ref!r}.")
@@ -75,6 +76,7 @@ class ExampleHost(ModelHost):
             ),
             adjacent=adjacency((str(one), str(other)) for one, other in pairs.values_list("first", "second")),
             joins=_joins(restaurant),
+            zone_names={str(key): name for key, name in restaurant.zones.values_list("pk", "name")},
         )
 
 

@@ -111,6 +111,7 @@ ROLLOUT: dict[str, Any] = {
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -138,7 +139,8 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
-LANGUAGE_CODE = "en-gb"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
@@ -153,12 +155,32 @@ if not IS_DEV:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
+LOG_FORMAT = os.environ.get("LOG_FORMAT") or ("text" if IS_DEV else "json")
+if LOG_FORMAT not in {"json", "text"}:
+    raise ImproperlyConfigured(f"LOG_FORMAT must be json or text, not {LOG_FORMAT!r}.")
+LOG_LEVEL = os.environ.get("LOG_LEVEL") or "INFO"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "filters": {"correlation": {"()": "assignments.jsonlogs.CorrelationFilter"}},
+    "formatters": {
+        "json": {"()": "assignments.jsonlogs.JsonFormatter"},
+        "text": {
+            "()": "assignments.jsonlogs.PlaceOnlyFormatter",
+            "format": "{levelname} {name}: {message} {booking_ref} {correlation_id}",
+            "style": "{",
+        },
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["correlation"]},
+    },
+    "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        "assignments": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
-        "rollout": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
+        "assignments": {"level": LOG_LEVEL},
+        "rollout": {"level": LOG_LEVEL},
+        # Instead of Django's own handlers: they write, and mail, what exceptions say.
+        "django": {"handlers": [], "level": "INFO"},
+        # Statements with their parameters, among them what guests have typed; Django writes them where DEBUG is on.
+        "django.db.backends": {"level": "WARNING"},
     },
 }

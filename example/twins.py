@@ -32,10 +32,10 @@ def contents() -> dict[str, list[dict[str, Any]]]:
 
 
 def _without_times(value: Any) -> Any:
-    """What an event's context says of milliseconds and seconds is the clock's."""
+    """What an event's context says of milliseconds and seconds is the clock's, and a message's correlation id is random."""
     if not isinstance(value, dict):
         return value
-    return {key: each for key, each in value.items() if not key.endswith(("_ms", "_seconds"))}
+    return {key: each for key, each in value.items() if key not in VOLATILE and not key.endswith(("_ms", "_seconds"))}
 
 
 def differences(one: dict[str, list[dict[str, Any]]], other: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -8,3 +8,6 @@ class LegacyPlannerConfig(AppConfig):
     name = "legacy_planner"
     label = "legacy_planner"
     verbose_name = _("Legacy planner")
+
+    def ready(self) -> None:
+        from legacy_planner import wording  # noqa: F401

@@ -6,7 +6,7 @@ from assignments.planning.admission import admit
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.engine import snapshot_hash
 from assignments.planning.occupancy import Occupancy
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import Reason, Refusal, gettext_noop
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import PlanningRules, Snapshot
 from assignments.planning.units import Unit, seatable_units
@@ -52,8 +52,9 @@ def plan(snapshot: Snapshot) -> Decision:
     rejected[Reason.TABLE_TAKEN] += len(fitting) - len(available)
     if not available:
         reason = Reason.PINNED_TABLES_TAKEN if request.pinned_table_refs else Reason.NO_CAPACITY
-        detail = f"Party of {request.party}: all {len(fitting)} sets of tables that fit are taken."
-        return refused(Refusal(reason=reason, detail=detail), len(units), rejected)
+        text = gettext_noop("Party of %(party)s: all %(count)s sets of tables that fit are taken.")
+        refusal = Refusal(reason=reason, text=text, values={"party": request.party, "count": len(fitting)})
+        return refused(refusal, len(units), rejected)
     ranked = sorted((_plan(snapshot, unit) for unit in available), key=lambda each: (-each.score, each.table_refs))
     return Decision(
         booking_ref=request.booking_ref,
@@ -81,17 +82,26 @@ def _misfit(unit: Unit, request: SeatingRequest) -> Reason | None:
 
 def _never(units: tuple[Unit, ...], request: SeatingRequest) -> Refusal:
     if not units:
-        return Refusal(reason=Reason.NO_TABLES, detail="The restaurant has no table in service.")
+        return Refusal(reason=Reason.NO_TABLES, text=gettext_noop("The restaurant has no table in service."))
     if request.pinned_table_refs:
         tables = " + ".join(sorted(request.pinned_table_refs))
-        return Refusal(reason=Reason.PINNED_TABLES_UNFIT, detail=f"Party of {request.party}: {tables} cannot seat it.")
+        return Refusal(
+            reason=Reason.PINNED_TABLES_UNFIT,
+            text=gettext_noop("Party of %(party)s: %(tables)s cannot seat it."),
+            values={"party": request.party, "tables": tables},
+        )
     largest = max(unit.seats for unit in units)
     if request.party > largest:
         return Refusal(
             reason=Reason.PARTY_TOO_LARGE,
-            detail=f"Party of {request.party}: the largest set of tables seats {largest}.",
+            text=gettext_noop("Party of %(party)s: the largest set of tables seats %(seats)s."),
+            values={"party": request.party, "seats": largest},
         )
-    return Refusal(reason=Reason.NO_FIT, detail=f"Party of {request.party}: no set of tables takes it.")
+    return Refusal(
+        reason=Reason.NO_FIT,
+        text=gettext_noop("Party of %(party)s: no set of tables takes it."),
+        values={"party": request.party},
+    )
 
 
 def _plan(snapshot: Snapshot, unit: Unit) -> Plan:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from assignments import conf, events, intake, ledger, locks, statemachine, transactions
+from assignments import conf, correlation, events, intake, ledger, locks, statemachine, transactions
 from assignments.day import CONFIRMED_BY_HOST, cancel_unwanted
 from assignments.exceptions import TableTakenError
 from assignments.floors import floor_or_none, floor_or_problem
@@ -77,6 +77,10 @@ class LegacyPlanner:
 
         Ends early when somebody else keeps their day locked: the others would wait as long, and stay due.
         """
+        with correlation.scope():
+            return self._process_all(booking_refs, trigger, due_before)
+
+    def _process_all(self, booking_refs: Sequence[str], trigger: str, due_before: datetime | None) -> Sequence[Outcome]:
         started = time.perf_counter()
         events.emit(events.event(SOURCE, "auto_assign.started", trigger=trigger, bookings=len(booking_refs)))
         outcomes = []
@@ -122,10 +126,11 @@ class LegacyPlanner:
 
     def _process(self, booking_ref: str, trigger: str, due_before: datetime | None = None) -> Outcome:
         judged: list[Judged] = []
-        outcome = self._attempt(booking_ref, trigger, judged, due_before)
-        if judged:
-            self.decided(judged[-1])  # The last one, if a lost race had it judged again.
-        return outcome
+        with correlation.scope(booking_ref=booking_ref):
+            outcome = self._attempt(booking_ref, trigger, judged, due_before)
+            if judged:
+                self.decided(judged[-1])  # The last one, if a lost race had it judged again.
+            return outcome
 
     def _attempt(self, booking_ref: str, trigger: str, judged: list[Judged], due_before: datetime | None) -> Outcome:
         try:

@@ -4,20 +4,26 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 
 from assignments import api
 from assignments import conf as assignments_conf
-from assignments.floors import floor_or_none
+from assignments.floors import floors_or_none
 from assignments.host import HostBooking, configured
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planners import V3
 from assignments.planning.floor import Floor
 from rollout import inspection
-from rollout.facts import Outcomes, Seatings
+from rollout.facts import Outcomes, Percentile, Seatings
 from rollout.frozen import thaw_floor
 from rollout.inspection import Party
 from rollout.models import FloorRecord
-from rollout.queries import dicts, percentiles, rows
+from rollout.queries import dicts, rows
 
 INSPECTED = 2000
 """So many of V3's latest decisions are judged one by one."""
@@ -31,8 +37,7 @@ ENOUGH_MEANWHILE = 30
 
 def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
     """The floors of these restaurants that are valid."""
-    found = {ref: floor_or_none(ref) for ref in refs}
-    return {ref: floor for ref, floor in found.items() if floor is not None}
+    return {ref: floor for ref, floor in floors_or_none(refs).items() if floor is not None}
 
 
 def restaurants(since: datetime) -> list[str]:
@@ -69,33 +74,40 @@ class _Taken:
     at: datetime
 
 
-def decisions(since: datetime) -> tuple[Outcomes, Seatings]:
-    """What became of V3's bookings, and how its seatings and refusals stand up to rules of their own."""
-    ((bookings, confirmed, review, refused, attempts, errors, timed),) = rows(
-        _OUTCOMES, planner=V3, since=since, unexpected=CoordinatorReason.UNEXPECTED_ERROR
-    )
-    p95, p99 = percentiles(_DECISION_MS, timed, planner=V3, since=since)
+def decisions(
+    since: datetime, counted: Mapping[str, int], percentiles: tuple[Percentile, Percentile]
+) -> tuple[Outcomes, Seatings]:
+    """What became of V3's bookings, and how its seatings and refusals stand up to rules of their own.
+
+    ``counted`` is the row of ``outcomes``; ``percentiles`` are those of V3's decisions.
+    """
+    bookings, confirmed, review = counted["bookings"], counted["confirmed"], counted["review"]
+    p95, p99 = percentiles
     if not bookings:
-        return Outcomes(attempts=attempts, errors=errors, p95=p95, p99=p99), Seatings()
-    refs = restaurants(since)
-    decided = [_Decided(**row) for row in dicts(_DECIDED, planner=V3, since=since, limit=INSPECTED, refs=refs)]
+        return Outcomes(attempts=counted["attempts"], errors=counted["errors"], p95=p95, p99=p99), Seatings()
+    decided = [
+        _Decided(**row) for row in dicts(_DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS)
+    ]
     host_bookings = configured().bookings([each.booking_ref for each in decided])
     floors = current_floors(sorted({each.restaurant_ref for each in decided}))
     seatings, hopeless = _Inspection(floors, host_bookings, _taken(decided)).of(decided)
     judged = Counter(each.outcome == Kind.MANUAL_REVIEW for each in decided if each.outcome != Kind.CONFIRMED)
     hopeless_review = _scaled(hopeless[Kind.MANUAL_REVIEW], judged[True], review)
-    hopeless_others = _scaled(hopeless.total() - hopeless[Kind.MANUAL_REVIEW], judged[False], refused - review)
-    outcomes = Outcomes(
-        bookings=bookings,
-        confirmed=confirmed,
-        review=review - hopeless_review,
-        infeasible=hopeless_review + hopeless_others,
-        attempts=attempts,
-        errors=errors,
-        p95=p95,
-        p99=p99,
+    others = bookings - confirmed - review
+    hopeless_others = _scaled(hopeless.total() - hopeless[Kind.MANUAL_REVIEW], judged[False], others)
+    return (
+        Outcomes(
+            bookings=bookings,
+            confirmed=confirmed,
+            review=review - hopeless_review,
+            infeasible=hopeless_review + hopeless_others,
+            attempts=counted["attempts"],
+            errors=counted["errors"],
+            p95=p95,
+            p99=p99,
+        ),
+        seatings,
     )
-    return outcomes, seatings
 
 
 def _scaled(found: int, judged: int, everything: int) -> int:
@@ -116,7 +128,6 @@ class _Inspection:
         self._bookings = bookings
         self._taken = taken
         self._rules = assignments_conf.settings().rules()
-        self._earlier: dict[str, Sequence[Floor]] = {}
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
         """The seatings judged, and how many refusals nobody can object to, by outcome.
@@ -174,13 +185,21 @@ class _Inspection:
         return found
 
     def _floors_of(self, floor: Floor, restaurant_ref: str) -> Iterator[Floor]:
-        """The floor as it is now, then as it was: one query, and only when something is wrong by the first."""
+        """The floor as it is now, then as it was."""
         yield floor
-        if restaurant_ref not in self._earlier:
-            records = FloorRecord.objects.filter(restaurant_ref=restaurant_ref).exclude(version=floor.version)
-            latest = records.order_by("-recorded_at")[:EARLIER_FLOORS]
-            self._earlier[restaurant_ref] = [thaw_floor(record.content) for record in latest]
-        yield from self._earlier[restaurant_ref]
+        yield from self._earlier.get(restaurant_ref, ())
+
+    @cached_property
+    def _earlier(self) -> Mapping[str, Sequence[Floor]]:
+        """The floors as they were, by restaurant: one query, and only when something is wrong by one of those of today."""
+        rank = Window(RowNumber(), partition_by=F("restaurant_ref"), order_by=F("recorded_at").desc())
+        records = FloorRecord.objects.filter(restaurant_ref__in=self._floors).exclude(
+            version__in=[floor.version for floor in self._floors.values()]
+        )
+        found: dict[str, list[Floor]] = {}
+        for record in records.annotate(rank=rank).filter(rank__lte=EARLIER_FLOORS).order_by("rank"):
+            found.setdefault(record.restaurant_ref, []).append(thaw_floor(record.content))
+        return found
 
 
 def _party(decided: _Decided, booking: HostBooking | None) -> Party | None:
@@ -213,35 +232,37 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_T
 
 
 # The guest who gives up before there is a table is nobody's failure.
-_LAST = """
+def _last(since: str) -> str:
+    return f"""
 WITH tried AS MATERIALIZED (
      SELECT id, booking_ref, outcome, reason, decision_ms, at, assignment_id
-       FROM assignments_attempt WHERE planner = %(planner)s AND at >= %(since)s),
-     last AS (
+       FROM assignments_attempt WHERE planner = %(planner)s AND at >= {since}),
+     last AS MATERIALIZED (
      SELECT latest.*, assignment.restaurant_ref, assignment.service_date, assignment.starts_at, assignment.party
        FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
        JOIN assignments_assignment AS assignment ON assignment.id = latest.assignment_id
       WHERE latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
-"""
+"""  # noqa: S608  (text of our own)
 
-_OUTCOMES = f"""{_LAST}
-SELECT count(*), count(*) FILTER (WHERE outcome = 'confirmed'), count(*) FILTER (WHERE outcome = 'manual_review'),
-       count(*) FILTER (WHERE outcome <> 'confirmed'),
-       (SELECT count(*) FROM tried), (SELECT count(*) FROM tried WHERE reason = %(unexpected)s),
-       (SELECT count(*) FROM tried WHERE decision_ms > 0)
+
+def outcomes(since: str) -> str:
+    """The query for what V3 decided since then (SQL); it takes PARAMETERS."""
+    return f"""{_last(since)}
+SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
+       count(*) FILTER (WHERE outcome = 'manual_review') AS review,
+       (SELECT count(*) FROM tried) AS attempts,
+       (SELECT count(*) FROM tried WHERE reason = %(unexpected)s) AS errors,
+       (SELECT count(*) FROM tried WHERE decision_ms > 0) AS timed
   FROM last
 """  # noqa: S608
 
-_DECISION_MS = """
-SELECT percentile_disc(%(fractions)s::float[]) WITHIN GROUP (ORDER BY decision_ms)
-  FROM assignments_attempt WHERE planner = %(planner)s AND at >= %(since)s AND decision_ms > 0
-"""
 
-_RESTAURANTS = f"""{_LAST}
-SELECT restaurant_ref FROM last GROUP BY restaurant_ref ORDER BY count(*) DESC, restaurant_ref LIMIT %(limit)s
-"""  # noqa: S608
+_BUSIEST = "SELECT restaurant_ref FROM last GROUP BY restaurant_ref ORDER BY count(*) DESC, restaurant_ref"
 
-_DECIDED = f"""{_LAST},
+_RESTAURANTS = f"""{_last("%(since)s")} {_BUSIEST} LIMIT %(limit)s"""
+
+_DECIDED = f"""{_last("%(since)s")},
+     busiest AS ({_BUSIEST} LIMIT %(restaurants)s),
      gone AS (
      SELECT assignment.restaurant_ref, assignment.service_date, max(left_since.at) AS at
        FROM assignments_statetransition AS left_since
@@ -251,7 +272,8 @@ _DECIDED = f"""{_LAST},
 SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.at, last.starts_at, last.party,
        ledger.tables, ledger.blocked_from, ledger.blocked_until,
        coalesce(gone.at >= last.at, false) AS is_unsure
-  FROM (SELECT * FROM last WHERE restaurant_ref = ANY(%(refs)s) ORDER BY id DESC LIMIT %(limit)s) AS last
+  FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM busiest)
+         ORDER BY id DESC LIMIT %(limit)s) AS last
   LEFT JOIN gone ON gone.restaurant_ref = last.restaurant_ref AND gone.service_date = last.service_date
  CROSS JOIN LATERAL (
        SELECT coalesce(array_agg(table_ref ORDER BY table_ref), '{{}}') AS tables,
@@ -270,24 +292,33 @@ SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken
 """
 
 
-def reference(now: datetime, since: datetime, earlier: datetime | None) -> tuple[int, int, str]:
-    """What the old planner seated, of how many: meanwhile elsewhere, or, if that is too little, since ``earlier``."""
-    ((seated, bookings),) = rows(_OLD_PLANNER, since=since, until=now, others=NOT_THE_OLD_PLANNER)
-    if bookings >= ENOUGH_MEANWHILE:
-        return seated, bookings, "the old planner at other restaurants in the same time"
-    if earlier is None or earlier >= since:
-        return 0, 0, ""
-    ((seated, bookings),) = rows(_OLD_PLANNER, since=earlier, until=since, others=NOT_THE_OLD_PLANNER)
-    return seated, bookings, "the old planner before this stage" if bookings else ""
+def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[int, int, str]:
+    """What the old planner seated, of how many, and where: meanwhile elsewhere, or, if that is too little, before.
+
+    Both are rows of ``old_planner``.
+    """
+    if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
+        return meanwhile["seated"], meanwhile["bookings"], "the old planner at other restaurants in the same time"
+    return before["seated"], before["bookings"], "the old planner before this stage" if before["bookings"] else ""
 
 
-# Who was refused on a full evening before, and is tried again, says nothing of how it seats those who come now.
-_OLD_PLANNER = """
-SELECT count(*) FILTER (WHERE outcome = 'confirmed'), count(*)
+def old_planner(since: str, until: str) -> str:
+    """The query for what the old planner seated in that time (SQL); it takes PARAMETERS.
+
+    Who was refused on a full evening before, and is tried again, says nothing of how it seats those who come now.
+    """
+    return f"""
+SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS bookings
   FROM (SELECT DISTINCT ON (booking_ref) outcome
           FROM assignments_attempt AS tried
-         WHERE planner <> ALL(%(others)s) AND at >= %(since)s AND at < %(until)s
+         WHERE planner <> ALL(%(others)s) AND at >= {since} AND at < {until}
            AND NOT EXISTS (SELECT FROM assignments_attempt AS earlier
-                            WHERE earlier.booking_ref = tried.booking_ref AND earlier.at < %(since)s)
+                            WHERE earlier.booking_ref = tried.booking_ref AND earlier.at < {since})
          ORDER BY booking_ref, id DESC) AS last
-"""
+"""  # noqa: S608  (text of our own)
+
+
+PARAMETERS: Mapping[str, Any] = MappingProxyType(
+    {"planner": V3, "others": NOT_THE_OLD_PLANNER, "unexpected": CoordinatorReason.UNEXPECTED_ERROR}
+)
+"""Of ``outcomes`` and ``old_planner``."""

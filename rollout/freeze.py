@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 
-from assignments.floors import floor_or_none
+from assignments.floors import floors_or_none
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
 from rollout import conf
@@ -13,8 +14,8 @@ NAMED = 5
 
 
 def reasons(now: datetime) -> list[str]:
-    """Why the rollout is frozen at ``now``, a sentence each; empty when it is not. One query, and two for each restaurant
-    that has bookings today, until NAMED open ones are found."""
+    """Why the rollout is frozen at ``now``, a sentence each; empty when it is not. Two queries, and those for floors that
+    this process does not know yet."""
     found = [
         f"The settings freeze the rollout from {start} until {until}."
         for start, until in conf.settings().FREEZE_WINDOWS
@@ -54,11 +55,8 @@ def _open_restaurants(now: datetime) -> list[str]:
     )
     for ref, day in days.order_by("restaurant_ref").values_list("restaurant_ref", "service_date").distinct():
         booked.setdefault(ref, set()).add(day)
-    found: list[str] = []
-    for ref, booked_days in booked.items():
-        floor = floor_or_none(ref)
-        if floor is not None and booked_days & set(service_days(floor, now)):
-            found.append(ref)
-            if len(found) == NAMED:
-                break
-    return found
+    floors = floors_or_none(booked)
+    open_refs = (
+        ref for ref, floor in floors.items() if floor is not None and booked[ref] & set(service_days(floor, now))
+    )
+    return list(islice(open_refs, NAMED))

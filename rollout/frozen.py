@@ -3,7 +3,7 @@
 The floor is kept apart, by its version: an evening's snapshots share it. ``thaw(freeze(s))`` has the same digest as ``s``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from typing import Any
 
@@ -101,6 +101,7 @@ def freeze_floor(floor: Floor) -> dict[str, Any]:
         "adjacent": sorted(sorted(pair) for pair in floor.adjacent),
         "joins": [[sorted(join.table_refs), join.seats, join.min_party, join.max_party] for join in floor.joins],
         "outside_service_minutes": floor.outside_service_minutes,
+        "zone_names": dict(floor.zone_names),
     }
 
 
@@ -142,6 +143,7 @@ def thaw_floor(frozen: Mapping[str, Any]) -> Floor:
             for refs, seats, min_party, max_party in frozen["joins"]
         ),
         outside_service_minutes=frozen["outside_service_minutes"],
+        zone_names=dict(frozen.get("zone_names") or {}),  # Earlier releases kept none.
     )
 
 
@@ -170,7 +172,7 @@ def freeze_decision(decision: Decision) -> dict[str, Any]:
             }
             for plan in decision.plans
         ],
-        "refusal": decision.refusal and [decision.refusal.reason.value, decision.refusal.detail],
+        "refusal": decision.refusal and _freeze_refusal(decision.refusal),
         "considered": decision.considered,
         "rejected": {str(reason): count for reason, count in decision.rejected.items()},
     }
@@ -192,7 +194,7 @@ def thaw_decision(frozen: Mapping[str, Any]) -> Decision:
             service_key=window[4],
         ),
         plans=tuple(Plan(**{**plan, "table_refs": tuple(plan["table_refs"])}) for plan in frozen["plans"]),
-        refusal=refusal and Refusal(reason=Reason(refusal[0]), detail=str(refusal[1])),
+        refusal=refusal and _thaw_refusal(refusal),
         considered=int(frozen["considered"]),
         rejected=dict(frozen["rejected"]),
     )
@@ -201,6 +203,28 @@ def thaw_decision(frozen: Mapping[str, Any]) -> Decision:
     if decision.plans and decision.window is None:
         raise ValueError("A decision with plans has a window.")
     return decision
+
+
+def _freeze_refusal(refusal: Refusal) -> list[Any]:
+    """Its reason and its sentence; then what the sentence was made from, so that it can be read in other languages too."""
+    because = [_freeze_refusal(each) for each in refusal.because]
+    return [refusal.reason.value, refusal.detail, refusal.text, dict(refusal.values), because]
+
+
+def _thaw_refusal(frozen: Sequence[Any]) -> Refusal:
+    reason, detail, *made_from = frozen
+    if not made_from:  # Kept before the parts were.
+        return Refusal(reason=Reason(reason), text=str(detail))
+    text, values, because = made_from
+    refusal = Refusal(
+        reason=Reason(reason),
+        text=str(text),
+        values=dict(values),
+        because=tuple(_thaw_refusal(each) for each in because),
+    )
+    if refusal.detail != detail:
+        raise ValueError(f"A refusal says {detail!r}, and is made from what says {refusal.detail!r}.")
+    return refusal
 
 
 def _text(moment: datetime | None) -> str | None:

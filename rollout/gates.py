@@ -379,3 +379,6 @@ GATES: Mapping[str, Callable[[Facts, float], GateResult]] = {
     "decision_p99_ms": _percentile("decision_p99_ms", lambda facts: facts.v3.p99, live=True),
 }
 """The gates that a stage may ask for, each with its threshold."""
+
+AT_LEAST = frozenset({"soak", "comparable", "parity", "complete", "coverage", "confirmed", "no_worse"})
+"""Gates whose value may not lie below the threshold; that of all others may not lie above it."""

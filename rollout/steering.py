@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
-
 from assignments import events
 from assignments.floors import floor_of
 from assignments.models import Assignment
@@ -114,10 +112,15 @@ def begin(*, actor: str, reason: str) -> Position:
 
 def plan(*, statement_timeout_ms: int = evidence.STATEMENT_TIMEOUT_MS) -> Plan:
     """What the next promotion would do and what stands in its way. Measures; changes nothing. Raises NotBegunError."""
-    position = _required(current())
+    position, as_they_are = _required(current()), flags.read()
+    facts = evidence.measure(position, as_they_are=as_they_are, statement_timeout_ms=statement_timeout_ms)
+    return plan_from(position, as_they_are, facts)
+
+
+def plan_from(position: Position, as_they_are: flags.Flags, facts: Facts) -> Plan:
+    """The same, of what was read and measured already. Raises UnknownStageError."""
     ladder = conf.current_ladder()
     stage, target = ladder.stage(position.stage), ladder.above(position.stage)
-    facts = evidence.measure(position, statement_timeout_ms=statement_timeout_ms)
     results = gates.evaluate(stage, facts)
     obstacles = _standing(position, facts.now) + _frozen(facts.now)
     obstacles += [
@@ -129,7 +132,6 @@ def plan(*, statement_timeout_ms: int = evidence.STATEMENT_TIMEOUT_MS) -> Plan:
         for result in results
         if result.status is not Status.PASS
     ]
-    as_they_are = flags.read()
     return Plan(
         position=position,
         target=target,
@@ -142,7 +144,7 @@ def plan(*, statement_timeout_ms: int = evidence.STATEMENT_TIMEOUT_MS) -> Plan:
         }
         if target
         else {},
-        joining=_joining(stage, target) if target else (),
+        joining=_joining(stage, target, facts.now) if target else (),
     )
 
 
@@ -360,17 +362,14 @@ def _measured(result: GateResult) -> str:
     return f"It says {result.value:g} against {result.threshold:g} (sample {result.sample})"
 
 
-def _joining(stage: Stage, target: Stage) -> tuple[str, ...]:
+def _joining(stage: Stage, target: Stage, now: datetime) -> tuple[str, ...]:
     """Restaurants with coming bookings for which V3 would newly decide."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now() - interval '1 day'")
-        (since,) = cursor.fetchone()
-    refs = Assignment.objects.filter(starts_at__gt=since).order_by("restaurant_ref")
-    pinned = set(Pin.objects.values_list("restaurant_ref", flat=True))
+    coming = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
+    refs = coming.exclude(restaurant_ref__in=Pin.objects.values("restaurant_ref"))
     return tuple(
         ref
         for ref in refs.values_list("restaurant_ref", flat=True).distinct()
-        if ref not in pinned and share.is_in_share(ref, target.percent) and not share.is_in_share(ref, stage.percent)
+        if share.is_in_share(ref, target.percent) and not share.is_in_share(ref, stage.percent)
     )
 
 

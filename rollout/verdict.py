@@ -1,5 +1,6 @@
 """Comparing two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from assignments.planning.decision import Decision, Plan
@@ -21,6 +22,16 @@ class Verdict(StrEnum):
     BOTH_REFUSE = "both_refuse"
     V3_ERROR = "v3_error"
     UNSAFE = "unsafe"
+
+
+class Danger(StrEnum):
+    """What makes a decision unsafe."""
+
+    ANOTHER_BOOKING = "another_booking"
+    WITHOUT_TIMES = "without_times"
+    TIME_REFUSED = "time_refused"
+    KEPT_TOO_SHORT = "kept_too_short"
+    TABLES_REFUSED = "tables_refused"
 
 
 def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdict:
@@ -55,15 +66,26 @@ def yardstick(snapshot: Snapshot, plan: Plan) -> tuple[int, int]:
 
 def is_unsafe(snapshot: Snapshot, candidate: Decision) -> bool:
     """Whether acting on the candidate's decision could seat two parties at one table, or a party where it must not be."""
+    return any(True for _ in dangers(snapshot, candidate))
+
+
+def dangers(snapshot: Snapshot, candidate: Decision) -> Iterator[tuple[Danger, Refusal | None]]:
+    """Everything that makes it unsafe, with the floor's own refusal where there is one; nothing when it is safe."""
     request, best = snapshot.request, candidate.best
     if candidate.booking_ref != request.booking_ref:
-        return True
+        yield Danger.ANOTHER_BOOKING, None
     if best is None:
-        return False
+        return
     needed = seating_window(snapshot.floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-    if candidate.window is None or isinstance(needed, Refusal) or not _covers(candidate.window, needed):
-        return True
-    return bool(judge(snapshot, best.table_refs))
+    if candidate.window is None:
+        yield Danger.WITHOUT_TIMES, None
+    if isinstance(needed, Refusal):
+        yield Danger.TIME_REFUSED, needed
+    elif candidate.window is not None and not _covers(candidate.window, needed):
+        yield Danger.KEPT_TOO_SHORT, None
+    for refusal in judge(snapshot, best.table_refs):
+        if refusal != needed:
+            yield Danger.TABLES_REFUSED, refusal
 
 
 def _covers(window: SeatingWindow, needed: SeatingWindow) -> bool:

@@ -9,8 +9,10 @@ from assignments.admin.floor import (
     TableDetailsAdmin,
     VenueSettingsAdmin,
 )
+from assignments.admin.health import HealthAdmin
 from assignments.admin.records import AttemptAdmin, BreakerAdmin, EventAdmin, OutboxMessageAdmin, StateTransitionAdmin
 from assignments.admin.review import ReviewItemAdmin
+from assignments.admin.serviceday import ServiceDayAdmin
 
 __all__ = [
     "AdjacentTablesAdmin",
@@ -19,9 +21,11 @@ __all__ = [
     "AttemptAdmin",
     "BreakerAdmin",
     "EventAdmin",
+    "HealthAdmin",
     "ListedJoinAdmin",
     "OutboxMessageAdmin",
     "ReviewItemAdmin",
+    "ServiceDayAdmin",
     "ServiceHoursAdmin",
     "StateTransitionAdmin",
     "TableDetailsAdmin",

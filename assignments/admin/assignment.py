@@ -1,70 +1,319 @@
-"""One booking's assignment in the admin: state, history, attempts, and the decision in words."""
+"""One booking in the admin: where it stands and why, the way it took, and everything that was recorded of it."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.utils.html import format_html
-from django.utils.translation import gettext_lazy as _
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from assignments import explanation
-from assignments.admin.readonly import ReadOnlyAdmin, ReadOnlyInline
+from assignments import explanation, journal, ledger, wording
+from assignments.admin import links, statechart
+from assignments.admin.links import Link
+from assignments.admin.paginator import UncountedPaginator
+from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.floors import floor_or_none
 from assignments.host import configured
-from assignments.models import Assignment, Attempt, StateTransition
+from assignments.models import Assignment, Attempt, Event, OutboxMessage, State, StateTransition
+
+logger = logging.getLogger("assignments.admin")
+
+SHOWN_STEPS = 30
+"""How many of the latest steps are told one by one; the drawing has more of them."""
 
 
-class TransitionInline(ReadOnlyInline):
-    model = StateTransition
-    readonly_fields = fields = ("version", "name", "source", "target", "actor", "reason", "detail", "at")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostView:
+    """The booking as its project calls it. ``url`` is "" where it has no page, or is gone."""
+
+    label: str
+    url: str
+    problem: str
 
 
-class AttemptInline(ReadOnlyInline):
-    model = Attempt
-    readonly_fields = fields = (
-        "number",
-        "planner",
-        "trigger",
-        "outcome",
-        "reason",
-        "strategy",
-        "table_refs",
-        "decision_ms",
-        "at",
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepView:
+    """One transition in words."""
+
+    number: int
+    at: datetime
+    what: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanView:
+    """One set of tables that a decision ranked. ``shares``: what each strategy gave to its score."""
+
+    tables: str
+    seats: int
+    spare_seats: int
+    score: float
+    shares: Sequence[float | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptView:
+    """One attempt in words. ``strategies`` are the titles of the plans' ``shares``; ``lost`` pairs a reason with a count."""
+
+    attempt: Attempt
+    what: str
+    why: str
+    strategies: Sequence[str]
+    plans: Sequence[PlanView]
+    considered: int
+    lost: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntryView:
+    """One line of the journal."""
+
+    at: datetime
+    kind: str
+    what: str
+    words: str
+    by: str
+    severity: str
+    correlation_id: str
+    url: str
 
 
 @admin.register(Assignment)
 class AssignmentAdmin(ReadOnlyAdmin):
-    list_display = ["booking_ref", "starts_at", "party", "state", "reason", "planner", "attempts", "due_at"]
+    list_display = ["booking_ref", "starts", "party", "state_label", "why", "planned_by", "attempts", "due_at"]
     list_filter = ["state", "planner", "service_date"]
     search_fields = ["=booking_ref", "=restaurant_ref"]
-    date_hierarchy = "service_date"
-    inlines = [TransitionInline, AttemptInline]
-    readonly_fields = fields = (
-        "booking",
-        "why",
-        "state",
-        "reason",
-        "planner",
-        "attempts",
-        "due_at",
-        "restaurant_ref",
-        "service_date",
-        "starts_at",
-        "party",
-        "pinned_table_refs",
-        "version",
-        "requested_at",
-        "updated_at",
-    )
+    search_help_text = gettext_lazy("A booking's or a restaurant's number, as the booking project knows it.")
+    ordering = ["-starts_at", "-id"]
+    paginator = UncountedPaginator
 
-    @admin.display(description=_("booking"))
-    def booking(self, assignment: Model) -> str:
-        """The host's name for the booking, linked to its page there."""
+    @admin.display(description=gettext_lazy("starts (UTC)"), ordering="starts_at")
+    def starts(self, assignment: Model) -> str:
         assert isinstance(assignment, Assignment)
-        host = configured()
-        label, url = host.label(assignment.booking_ref), host.admin_url(assignment.booking_ref)
-        return format_html('<a href="{}">{}</a>', url, label) if url else label
+        return f"{assignment.starts_at:%Y-%m-%d %H:%M}"
 
-    @admin.display(description=_("in words"))
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def state_label(self, assignment: Model) -> str:
+        assert isinstance(assignment, Assignment)
+        return wording.state(assignment.state)
+
+    @admin.display(description=gettext_lazy("reason"))
     def why(self, assignment: Model) -> str:
         assert isinstance(assignment, Assignment)
-        return explanation.explain(assignment.booking_ref).text
+        return wording.reason(assignment.reason)
+
+    @admin.display(description=gettext_lazy("planner"))
+    def planned_by(self, assignment: Model) -> str:
+        assert isinstance(assignment, Assignment)
+        return wording.planner(assignment.planner)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page of one booking, which shows and never changes."""
+        assignment = self.get_object(request, object_id)
+        if not self.has_view_permission(request, assignment) or request.method != "GET":
+            raise PermissionDenied
+        if not isinstance(assignment, Assignment):
+            raise Http404(_("There is no assignment %(id)s.") % {"id": object_id})
+        context = {
+            **self.admin_site.each_context(request),
+            **page_of(request, assignment, before=_moment(request.GET.get("before", ""))),
+            **(extra_context or {}),
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "admin/assignments/booking/page.html", context)
+
+
+def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | None = None) -> dict[str, Any]:
+    """What the page shows. ``before``: the journal's window ends there."""
+    floor = floor_or_none(assignment.restaurant_ref)
+    words = wording.Words(floor)
+    path = journal.path_of(assignment)
+    attempts, has_more_attempts = journal.attempts_of(assignment)
+    found = journal.journal_of(assignment.booking_ref, before=before)
+    host = _host_view(assignment.booking_ref)
+    return {
+        "title": host.label,
+        "assignment": assignment,
+        "host": host,
+        "zone": words.zone,
+        "has_floor": floor is not None,
+        "state": wording.state(assignment.state),
+        "status_class": _STATUS.get(State(assignment.state), "page-hold"),
+        "planner": wording.planner(assignment.planner),
+        "tables": words.tables(ledger.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())),
+        "pinned": words.tables(assignment.pinned_table_refs),
+        "sentences": explanation.sentences(assignment, words, attempts[0] if attempts else None),
+        "reason": wording.reason(assignment.reason),
+        "chart": statechart.draw(
+            assignment.state, [(number, step.source, step.target) for number, step in path.numbered]
+        ),
+        "steps": [_step(number, row) for number, row in path.numbered[-SHOWN_STEPS:]],
+        "skipped_steps": path.skipped + max(len(path.steps) - SHOWN_STEPS, 0),
+        "attempts": [_attempt(each, words) for each in attempts],
+        "has_more_attempts": has_more_attempts,
+        "entries": [_entry(request, entry) for entry in found.entries],
+        "earlier": found.earlier.isoformat() if found.earlier else "",
+        "is_latest": before is None,
+        "links": list(_links(request, assignment)),
+        "urls": {
+            "attempts": _if_permitted(request, "attempt", "assignments_attempt_changelist", q=assignment.booking_ref),
+            "events": _if_permitted(
+                request, "event", "assignments_event_changelist", booking_ref=assignment.booking_ref
+            ),
+            "history": _if_permitted(
+                request, "statetransition", "assignments_statetransition_changelist", q=assignment.booking_ref
+            ),
+        },
+    }
+
+
+_STATUS: Mapping[State, str] = {
+    State.CONFIRMED: "page-pass",
+    State.FAILED: "page-fail",
+    State.MANUAL_REVIEW: "page-fail",
+}
+
+
+def _host_view(booking_ref: str) -> HostView:
+    host = configured()
+    try:
+        is_known = booking_ref in host.bookings([booking_ref])
+        label, url = host.label(booking_ref), host.admin_url(booking_ref)
+    except Exception as error:  # noqa: BLE001  (what is recorded here can be read all the same; a message may name a guest)
+        logger.error("The host raised %s for the page of booking %s.", type(error).__name__, booking_ref)
+        problem = _("The booking project could not be asked about this booking.")
+        return HostView(label=_("Booking %(ref)s") % {"ref": booking_ref}, url="", problem=problem)
+    if not is_known:
+        problem = _("The booking project no longer knows this booking; what was recorded of it is kept here.")
+        return HostView(label=label, url="", problem=problem)
+    return HostView(label=label, url=url or "", problem="")
+
+
+def _links(request: HttpRequest, assignment: Assignment) -> Iterator[Link]:
+    day = assignment.service_date.isoformat()
+    evening = _if_permitted(
+        request, "serviceday", "assignments_serviceday_changelist", restaurant=assignment.restaurant_ref, date=day
+    )
+    if evening:
+        yield Link(url=evening, text=_("That evening's timeline"))
+    if assignment.state == State.MANUAL_REVIEW:
+        review = links.url("assignments_reviewitem_change", assignment.pk)
+        if review and request.user.has_perm("assignments.view_reviewitem"):
+            yield Link(url=review, text=_("Decide on it in the review queue"))
+    taken = _if_permitted(request, "allocation", "assignments_allocation_changelist", q=assignment.booking_ref)
+    if taken:
+        yield Link(url=taken, text=_("Its tables in the ledger"))
+    yield from links.links_of(request, assignment)
+
+
+def _if_permitted(request: HttpRequest, model: str, name: str, **query: str) -> str:
+    return links.url(name, **query) if request.user.has_perm(f"assignments.view_{model}") else ""
+
+
+def _step(number: int, row: StateTransition) -> StepView:
+    return StepView(
+        number=number,
+        at=row.at,
+        what=_("%(transition)s: from %(source)s to %(target)s")
+        % {
+            "transition": wording.transition(row.name),
+            "source": wording.state(row.source),
+            "target": wording.state(row.target),
+        },
+        reason=wording.reason(row.reason, row.detail),
+        by=wording.actor(row.actor),
+    )
+
+
+def _attempt(attempt: Attempt, words: wording.Words) -> AttemptView:
+    stored = attempt.decision or {}
+    plans = stored.get("plans") or []
+    names = list(dict.fromkeys(name for plan in plans for name in plan["breakdown"]))
+    return AttemptView(
+        attempt=attempt,
+        what=_attempt_in_words(attempt),
+        why=words.attempt(attempt),
+        strategies=[wording.strategy(name) for name in names],
+        plans=[
+            PlanView(
+                tables=words.tables(plan["table_refs"]),
+                seats=plan["seats"],
+                spare_seats=plan["spare_seats"],
+                score=plan["score"],
+                shares=[plan["breakdown"].get(name) for name in names],
+            )
+            for plan in plans
+        ],
+        considered=stored.get("considered", 0),
+        lost=wording.lost(stored.get("rejected") or {}),
+    )
+
+
+def _attempt_in_words(attempt: Attempt) -> str:
+    return _("Attempt %(number)s by %(planner)s, %(trigger)s: %(outcome)s") % {
+        "number": attempt.number,
+        "planner": wording.planner(attempt.planner),
+        "trigger": wording.trigger(attempt.trigger),
+        "outcome": wording.outcome(attempt.outcome),
+    }
+
+
+def _entry(request: HttpRequest, entry: journal.Entry) -> EntryView:
+    kind, what, words, by, severity, url = _said(request, entry.row)
+    return EntryView(
+        at=entry.at,
+        kind=kind,
+        what=what,
+        words=words,
+        by=by,
+        severity=severity,
+        correlation_id=entry.correlation_id,
+        url=url,
+    )
+
+
+def _said(request: HttpRequest, row: journal.Row) -> tuple[str, str, str, str, str, str]:
+    """Kind, what, words, by whom, severity, and the page of a record."""
+    if isinstance(row, StateTransition):
+        step = _step(row.version, row)
+        return _("state"), step.what, step.reason, step.by, "", ""
+    if isinstance(row, Attempt):
+        return _("attempt"), _attempt_in_words(row), wording.reason(row.reason, row.detail), "", "", ""
+    if isinstance(row, OutboxMessage):
+        return _("message"), row.topic, _delivery(row), "", "", ""
+    url = links.url("assignments_event_change", row.pk) if request.user.has_perm("assignments.view_event") else ""
+    words = wording.reason(str(row.context.get("reason") or ""))
+    severity = row.severity if row.severity != Event.Severity.INFO else ""
+    return _("event"), row.type, words, "", severity, url
+
+
+def _delivery(message: OutboxMessage) -> str:
+    if message.delivered_at is not None:
+        return _("Delivered.")
+    if message.last_error:
+        return _("Not delivered yet; refused %(count)s times, the last time with %(error)s.") % {
+            "count": message.attempts,
+            "error": message.last_error,
+        }
+    return _("Not delivered yet.")
+
+
+def _moment(text: str) -> datetime | None:
+    """What a link of this page has in its query; nonsense is no window."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None

@@ -39,6 +39,10 @@ class Migration(migrations.Migration):
                 ("succeeded_at", models.DateTimeField(blank=True, null=True)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
                 ("passes", models.IntegerField(default=0)),
+                (
+                    "failed_passes",
+                    models.IntegerField(default=0, help_text="Passes that met an unexpected error, or broke off."),
+                ),
                 ("taken_in", models.IntegerField(default=0, help_text="Bookings that were new.")),
                 ("outcomes", models.JSONField(default=dict)),
                 ("contended", models.IntegerField(default=0, help_text="Restaurant-days that somebody else was at.")),
@@ -128,6 +132,14 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["correlation_id"], name="event_correlation"),
         ),
         migrations.AddIndex(
+            model_name="event",
+            index=models.Index(fields=["stored_at"], name="event_stored"),
+        ),
+        migrations.AddIndex(
+            model_name="allocation",
+            index=models.Index(fields=["ends_at"], name="allocation_ends"),
+        ),
+        migrations.AddIndex(
             model_name="statetransition",
             index=models.Index(fields=["correlation_id"], name="statetransition_correlation"),
         ),
@@ -138,6 +150,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(fields=["succeeded_at"], name="run_succeeded"),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(fields=["ended_at"], name="run_ended"),
         ),
         migrations.CreateModel(
             name="Health",

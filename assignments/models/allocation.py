@@ -95,6 +95,7 @@ class Allocation(models.Model):
             models.Index(fields=["restaurant_ref", "starts_at"], name="allocation_evening"),
             GistIndex(TableKey(F("restaurant_ref")), F("blocked"), name="allocation_occupancy"),
             models.Index(fields=["expires_at"], condition=Q(kind="hold"), name="allocation_expiring"),
+            models.Index(fields=["ends_at"], name="allocation_ends"),
         ]
 
     def __str__(self) -> str:

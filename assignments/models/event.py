@@ -33,6 +33,7 @@ class Event(models.Model):
             models.Index(fields=["at"], name="event_at"),
             models.Index(fields=["severity", "at"], name="event_severity"),
             models.Index(fields=["correlation_id"], name="event_correlation"),
+            models.Index(fields=["stored_at"], name="event_stored"),
         ]
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ class Run(models.Model):
     succeeded_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     passes = models.IntegerField(default=0)
+    failed_passes = models.IntegerField(default=0, help_text=_("Passes that met an unexpected error, or broke off."))
     taken_in = models.IntegerField(default=0, help_text=_("Bookings that were new."))
     outcomes = models.JSONField(default=dict)
     contended = models.IntegerField(default=0, help_text=_("Restaurant-days that somebody else was at."))
@@ -36,6 +37,7 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["started_at"], name="run_started"),
             models.Index(fields=["succeeded_at"], name="run_succeeded"),
+            models.Index(fields=["ended_at"], name="run_ended"),
         ]
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import Reason, Refusal, gettext_noop
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.window import SeatingWindow, seating_window
@@ -25,24 +25,38 @@ def party_refusal(request: SeatingRequest, rules: PlanningRules) -> Refusal | No
     party = request.party
     if not isinstance(party, int) or party < 1:
         # What is no number may be a name.
-        found = party if isinstance(party, int) else f"a {type(party).__name__}"
-        detail = f"A party has at least one cover, as a whole number; this one has {found}."
-        return Refusal(reason=Reason.INVALID_PARTY, detail=detail)
+        return Refusal(
+            reason=Reason.INVALID_PARTY,
+            text=gettext_noop("A party has at least one cover, as a whole number; this one has %(found)s."),
+            values={"found": party if isinstance(party, int) else f"a {type(party).__name__}"},
+        )
     if party > rules.max_party:
-        detail = f"Party of {party}: parties of up to {rules.max_party} can be planned."
-        return Refusal(reason=Reason.PARTY_TOO_LARGE, detail=detail)
+        return Refusal(
+            reason=Reason.PARTY_TOO_LARGE,
+            text=gettext_noop("Party of %(party)s: parties of up to %(most)s can be planned."),
+            values={"party": party, "most": rules.max_party},
+        )
     return None
 
 
 def _start_refusal(request: SeatingRequest, rules: PlanningRules, now: datetime) -> Refusal | None:
     start = request.starts_at
     if start.tzinfo is None:
-        return Refusal(reason=Reason.INVALID_START, detail=f"The start {start.isoformat()} has no time zone.")
+        return Refusal(
+            reason=Reason.INVALID_START,
+            text=gettext_noop("The start %(start)s has no time zone."),
+            values={"start": start.isoformat()},
+        )
     if start < now:
-        detail = f"It should have started at {start.isoformat()}; now it is {now.isoformat()}."
-        return Refusal(reason=Reason.STARTS_IN_PAST, detail=detail)
+        return Refusal(
+            reason=Reason.STARTS_IN_PAST,
+            text=gettext_noop("It should have started at %(start)s; now it is %(now)s."),
+            values={"start": start.isoformat(), "now": now.isoformat()},
+        )
     if start - now < timedelta(minutes=rules.min_lead_minutes):
-        minutes = (start - now) // timedelta(minutes=1)
-        detail = f"It starts in {minutes} minutes; planning needs {rules.min_lead_minutes}."
-        return Refusal(reason=Reason.START_TOO_NEAR, detail=detail)
+        return Refusal(
+            reason=Reason.START_TOO_NEAR,
+            text=gettext_noop("It starts in %(minutes)s minutes; planning needs %(needed)s."),
+            values={"minutes": (start - now) // timedelta(minutes=1), "needed": rules.min_lead_minutes},
+        )
     return None

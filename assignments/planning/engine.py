@@ -7,8 +7,9 @@ from assignments.planning.decision import Decision
 from assignments.planning.digest import SnapshotDigest
 from assignments.planning.evening import EveningPlanner
 from assignments.planning.fitting import objections
-from assignments.planning.reasons import Reason, Refusal
-from assignments.planning.snapshot import Snapshot
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason, Refusal, gettext_noop
+from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.window import SeatingWindow, seating_window
 
 
@@ -51,19 +52,25 @@ def snapshot_hash(snapshot: Snapshot) -> str:
 
 
 def _taken(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> list[Refusal]:
-    zone, by_ref = snapshot.floor.zone, snapshot.floor.table_by_ref
+    by_ref = snapshot.floor.table_by_ref
     return [
-        Refusal(
-            reason=Reason.TABLE_TAKEN,
-            detail=(
-                f"Table {by_ref[taken.table_ref].name} is taken from {taken.blocked_from.astimezone(zone):%H:%M} "
-                f"to {taken.blocked_until.astimezone(zone):%H:%M}"
-                f"{f' by booking {taken.booking_ref}' if taken.booking_ref else ''}."
-            ),
-        )
+        _taken_by(taken, snapshot.floor)
         for taken in sorted(snapshot.occupied, key=lambda taken: (taken.table_ref, taken.blocked_from))
         if taken.table_ref in table_refs
         and taken.table_ref in by_ref
         and taken.blocked_from < window.blocked_until
         and window.blocked_from < taken.blocked_until
     ]
+
+
+def _taken_by(taken: Occupied, floor: Floor) -> Refusal:
+    values: dict[str, str | int] = {
+        "table": floor.table_by_ref[taken.table_ref].name,
+        "start": f"{taken.blocked_from.astimezone(floor.zone):%H:%M}",
+        "end": f"{taken.blocked_until.astimezone(floor.zone):%H:%M}",
+    }
+    if not taken.booking_ref:
+        text = gettext_noop("Table %(table)s is taken from %(start)s to %(end)s.")
+        return Refusal(reason=Reason.TABLE_TAKEN, text=text, values=values)
+    text = gettext_noop("Table %(table)s is taken from %(start)s to %(end)s by booking %(booking)s.")
+    return Refusal(reason=Reason.TABLE_TAKEN, text=text, values={**values, "booking": taken.booking_ref})

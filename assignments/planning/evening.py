@@ -14,7 +14,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.moves import Batch, Party, make_room
 from assignments.planning.occupancy import Block, Occupancy
 from assignments.planning.ranking import needed, rank
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import Reason, Refusal, gettext_noop
 from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
 from assignments.planning.snapshot import Occupied, PlanningRules
@@ -133,8 +133,11 @@ class EveningPlanner:
             return fit_of(self._floor, request, self._rules)
         unfit = list(objections(self._floor, request, self._rules, pinned))
         if unfit:
-            detail = "The pinned tables will not do. " + " ".join(refusal.detail for refusal in unfit)
-            return Refusal(reason=Reason.PINNED_TABLES_UNFIT, detail=detail)
+            return Refusal(
+                reason=Reason.PINNED_TABLES_UNFIT,
+                text=gettext_noop("The pinned tables will not do."),
+                because=tuple(unfit),
+            )
         return Fit(units=(unit_of(self._floor, pinned),), considered=1, rejected={})
 
     def _choose(self, guest: _Guest, fit: Fit, decision: Decision) -> Decision:
@@ -248,12 +251,22 @@ class EveningPlanner:
             free = self._occupancy.free(window.blocked_from, window.blocked_until)
             bits = table_bits(self._floor)
             names = [self._floor.table_by_ref[ref].name for ref in fit.units[0].table_refs if not bits[ref] & free]
-            detail = f"Pinned to {', '.join(fit.units[0].table_refs)} at {time}: {', '.join(names)} is taken."
-            return Refusal(reason=Reason.PINNED_TABLES_TAKEN, detail=detail)
-        count = len(fit.units)
-        what = "the only table or join that fits is" if count == 1 else f"all {count} tables and joins that fit are"
-        detail = f"Party of {request.party} at {time}: {what} taken."
-        return Refusal(reason=Reason.NO_CAPACITY, detail=detail)
+            return Refusal(
+                reason=Reason.PINNED_TABLES_TAKEN,
+                text=gettext_noop("Pinned to %(tables)s at %(time)s: %(taken)s is taken."),
+                values={"tables": ", ".join(fit.units[0].table_refs), "time": time, "taken": ", ".join(names)},
+            )
+        if len(fit.units) == 1:
+            return Refusal(
+                reason=Reason.NO_CAPACITY,
+                text=gettext_noop("Party of %(party)s at %(time)s: the only table or join that fits is taken."),
+                values={"party": request.party, "time": time},
+            )
+        return Refusal(
+            reason=Reason.NO_CAPACITY,
+            text=gettext_noop("Party of %(party)s at %(time)s: all %(count)s tables and joins that fit are taken."),
+            values={"party": request.party, "time": time, "count": len(fit.units)},
+        )
 
 
 def _tables_needed(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> int:

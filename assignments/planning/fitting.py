@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import Reason, Refusal, gettext_noop
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.units import Unit, is_connected, neighbours, seatable_units, table_bits, unit_of
@@ -35,26 +35,61 @@ def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refus
     party, zone = request.party, request.zone_ref
     everywhere = seatable_units(floor, rules.max_tables)
     if not everywhere:
-        return Refusal(reason=Reason.NO_TABLES, detail="The restaurant has no table in service.")
+        return Refusal(reason=Reason.NO_TABLES, text=gettext_noop("The restaurant has no table in service."))
     largest = max(everywhere, key=lambda unit: unit.seats)
     if party > largest.seats:
-        detail = f"Party of {party}: the largest {_kind(largest)} seats {largest.seats}."
-        return Refusal(reason=Reason.PARTY_TOO_LARGE, detail=detail)
+        return _larger_than(largest, Reason.PARTY_TOO_LARGE, party, None)
     units = [unit for unit in everywhere if zone is None or unit.zone_ref == zone]
-    where = f" in zone {zone}" if zone is not None else ""
     if not units:
-        return Refusal(reason=Reason.NO_FIT, detail=f"Party of {party}: there is no table in service{where}.")
+        return Refusal(
+            reason=Reason.NO_FIT,
+            text=gettext_noop("Party of %(party)s: there is no table in service in zone %(zone)s."),
+            values={"party": party, "zone": zone or ""},
+        )
     largest = max(units, key=lambda unit: unit.seats)
     if party > largest.seats:
-        detail = f"Party of {party}: the largest {_kind(largest)}{where} seats {largest.seats}."
-    else:
-        best = min((unit for unit in units if unit.seats >= party), key=lambda unit: (unit.seats, unit.table_count))
-        detail = (
-            f"Party of {party}: no table or join{where} takes it. The nearest, {_named(floor, best)}, "
-            f"seats {best.seats} and takes parties of {best.min_party} to {best.max_party}; "
-            f"{rules.max_spare_seats} seats may stay empty."
+        return _larger_than(largest, Reason.NO_FIT, party, zone)
+    best = min((unit for unit in units if unit.seats >= party), key=lambda unit: (unit.seats, unit.table_count))
+    values: dict[str, str | int] = {
+        "party": party,
+        "tables": _named(floor, best),
+        "seats": best.seats,
+        "least": best.min_party,
+        "most": best.max_party,
+        "spare": rules.max_spare_seats,
+    }
+    if zone is None:
+        text = gettext_noop(
+            "Party of %(party)s: no table or join takes it. The nearest, %(tables)s, seats %(seats)s and takes parties of "
+            "%(least)s to %(most)s; %(spare)s seats may stay empty."
         )
-    return Refusal(reason=Reason.NO_FIT, detail=detail)
+    else:
+        values["zone"] = zone
+        text = gettext_noop(
+            "Party of %(party)s: no table or join in zone %(zone)s takes it. The nearest, %(tables)s, seats %(seats)s and "
+            "takes parties of %(least)s to %(most)s; %(spare)s seats may stay empty."
+        )
+    return Refusal(reason=Reason.NO_FIT, text=text, values=values)
+
+
+def _larger_than(unit: Unit, reason: Reason, party: int, zone: str | None) -> Refusal:
+    """The party is larger than the largest unit, of the zone if one is given."""
+    values: dict[str, str | int] = {"party": party, "seats": unit.seats}
+    single = unit.table_count == 1
+    if zone is None:
+        text = (
+            gettext_noop("Party of %(party)s: the largest table seats %(seats)s.")
+            if single
+            else gettext_noop("Party of %(party)s: the largest join seats %(seats)s.")
+        )
+    else:
+        values["zone"] = zone
+        text = (
+            gettext_noop("Party of %(party)s: the largest table in zone %(zone)s seats %(seats)s.")
+            if single
+            else gettext_noop("Party of %(party)s: the largest join in zone %(zone)s seats %(seats)s.")
+        )
+    return Refusal(reason=reason, text=text, values=values)
 
 
 def objections(
@@ -65,13 +100,25 @@ def objections(
     More tables than the party needs are no objection: whoever picks tables by hand may have a reason.
     """
     if not table_refs:
-        yield Refusal(reason=Reason.UNKNOWN_TABLE, detail=f"No table is named for the party of {request.party}.")
+        yield Refusal(
+            reason=Reason.UNKNOWN_TABLE,
+            text=gettext_noop("No table is named for the party of %(party)s."),
+            values={"party": request.party},
+        )
         return
     unknown = sorted(set(table_refs) - floor.table_by_ref.keys())
     for ref in unknown:
-        yield Refusal(reason=Reason.UNKNOWN_TABLE, detail=f"Table {ref} is not on this restaurant's floor.")
+        yield Refusal(
+            reason=Reason.UNKNOWN_TABLE,
+            text=gettext_noop("Table %(table)s is not on this restaurant's floor."),
+            values={"table": ref},
+        )
     for ref in sorted(ref for ref, count in Counter(table_refs).items() if count > 1):
-        yield Refusal(reason=Reason.TABLE_REPEATED, detail=f"Table {ref} is named more than once.")
+        yield Refusal(
+            reason=Reason.TABLE_REPEATED,
+            text=gettext_noop("Table %(table)s is named more than once."),
+            values={"table": ref},
+        )
     known = set(table_refs) - set(unknown)
     if known:
         yield from _objections_to(floor, request, rules, unit_of(floor, known))
@@ -117,25 +164,41 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
     for ref in unit.table_refs:
         if not floor.table_by_ref[ref].active:
             yield Refusal(
-                reason=Reason.TABLE_INACTIVE, detail=f"Table {floor.table_by_ref[ref].name} is out of service."
+                reason=Reason.TABLE_INACTIVE,
+                text=gettext_noop("Table %(table)s is out of service."),
+                values={"table": floor.table_by_ref[ref].name},
             )
     if unit.seats < party:
-        yield Refusal(reason=Reason.TOO_FEW_SEATS, detail=f"{names} seats {unit.seats}, the party is {party}.")
+        yield Refusal(
+            reason=Reason.TOO_FEW_SEATS,
+            text=gettext_noop("%(tables)s seats %(seats)s, the party is %(party)s."),
+            values={"tables": names, "seats": unit.seats, "party": party},
+        )
     elif unit.seats - party > rules.max_spare_seats:
         yield Refusal(
             reason=Reason.TOO_MANY_SPARE_SEATS,
-            detail=f"{names} seats {unit.seats}: {unit.seats - party} more than the party of {party} needs, "
-            f"and {rules.max_spare_seats} are allowed.",
+            text=gettext_noop(
+                "%(tables)s seats %(seats)s: %(more)s more than the party of %(party)s needs, and %(spare)s are allowed."
+            ),
+            values={
+                "tables": names,
+                "seats": unit.seats,
+                "more": unit.seats - party,
+                "party": party,
+                "spare": rules.max_spare_seats,
+            },
         )
     if party < unit.min_party or unit.max_party < min(party, unit.seats):
         yield Refusal(
             reason=Reason.PARTY_OUTSIDE_TABLE_LIMITS,
-            detail=f"{names} takes parties of {unit.min_party} to {unit.max_party}, not of {party}.",
+            text=gettext_noop("%(tables)s takes parties of %(least)s to %(most)s, not of %(party)s."),
+            values={"tables": names, "least": unit.min_party, "most": unit.max_party, "party": party},
         )
     if unit.table_count > rules.max_tables:
         yield Refusal(
             reason=Reason.TOO_MANY_TABLES,
-            detail=f"{names} are {unit.table_count} tables; at most {rules.max_tables} may be joined.",
+            text=gettext_noop("%(tables)s are %(count)s tables; at most %(most)s may be joined."),
+            values={"tables": names, "count": unit.table_count, "most": rules.max_tables},
         )
     yield from _objections_to_place(floor, request, unit)
 
@@ -144,14 +207,23 @@ def _objections_to_place(floor: Floor, request: SeatingRequest, unit: Unit) -> I
     names = _named(floor, unit)
     zones = sorted({floor.table_by_ref[ref].zone_ref or "no zone" for ref in unit.table_refs})
     if len(zones) > 1:
-        yield Refusal(reason=Reason.ZONES_DIFFER, detail=f"{names} are in different zones: {', '.join(zones)}.")
+        yield Refusal(
+            reason=Reason.ZONES_DIFFER,
+            text=gettext_noop("%(tables)s are in different zones: %(zones)s."),
+            values={"tables": names, "zones": ", ".join(zones)},
+        )
     elif not _may_be_joined(floor, unit):
-        yield Refusal(reason=Reason.NOT_ADJACENT, detail=f"{names} do not stand next to each other.")
+        yield Refusal(
+            reason=Reason.NOT_ADJACENT,
+            text=gettext_noop("%(tables)s do not stand next to each other."),
+            values={"tables": names},
+        )
     strays = [ref for ref in unit.table_refs if floor.table_by_ref[ref].zone_ref != request.zone_ref]
     if request.zone_ref is not None and strays:
         yield Refusal(
             reason=Reason.WRONG_ZONE,
-            detail=f"The party is to sit in zone {request.zone_ref}; {', '.join(strays)} is not.",
+            text=gettext_noop("The party is to sit in zone %(zone)s; %(tables)s is not."),
+            values={"zone": request.zone_ref, "tables": ", ".join(strays)},
         )
 
 
@@ -162,10 +234,6 @@ def _may_be_joined(floor: Floor, unit: Unit) -> bool:
     # Tables out of service are objected to as such; here they stand next to nothing.
     bits = table_bits(floor)
     return all(bits[ref] in beside for ref in unit.table_refs) and is_connected(unit.mask, beside)
-
-
-def _kind(unit: Unit) -> str:
-    return "table" if unit.table_count == 1 else "join"
 
 
 def _named(floor: Floor, unit: Unit) -> str:

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from datetime import time
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -80,6 +80,8 @@ class Floor:
     ``adjacent`` holds unordered pairs of table refs; joins of 2..k tables are the connected sets of one zone.
     ``outside_service_minutes``: how long before a service starts (or after the last one ends) a booking still counts
     as that service's; further out nobody is there to serve it.
+    ``zone_names``: what staff call the zones, by ref, where that is not the ref. No planner reads them, and floors that
+    differ in nothing else are equal.
 
     Raises InvalidFloorError when it contradicts itself (unknown or repeated tables, no turn times, unknown timezone).
     """
@@ -91,6 +93,7 @@ class Floor:
     adjacent: frozenset[frozenset[str]] = frozenset()
     joins: tuple[Join, ...] = ()
     outside_service_minutes: int = 120
+    zone_names: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         problems = list(_problems(self))

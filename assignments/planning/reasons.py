@@ -5,7 +5,8 @@ Such a booking goes to manual review at once. A *soft* one may be cured (somebod
 the booking is tried again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -62,12 +63,28 @@ PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE
 """What planners keep to and staff may pass over: every guest still has a seat, in the right zone, and nobody else's."""
 
 
+def gettext_noop(message: str) -> str:
+    """Marks a sentence that readers get in their own language; here, where no language is known, it stays as it is."""
+    return message
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """One reason, and a sentence that names the values at fault (tables, party, minutes), for staff to read."""
+    """One reason, and a sentence that names the values at fault (tables, party, minutes), for staff to read.
+
+    ``text`` is the sentence in English with ``%(name)s`` for each of ``values``, so that it can be read in other languages
+    too (``assignments.wording``). ``because``: the reasons behind this one.
+    """
 
     reason: Reason
-    detail: str
+    text: str
+    values: Mapping[str, str | int] = field(default_factory=dict, hash=False)
+    because: tuple["Refusal", ...] = ()
+
+    @property
+    def detail(self) -> str:
+        """The whole sentence, in English."""
+        return " ".join([filled(self.text, self.values), *(refusal.detail for refusal in self.because)])
 
     @property
     def is_hard(self) -> bool:
@@ -76,3 +93,8 @@ class Refusal:
     @property
     def is_invalid(self) -> bool:
         return self.reason in INVALID_REASONS
+
+
+def filled(text: str, values: Mapping[str, str | int]) -> str:
+    """The sentence with its values. Raises KeyError, TypeError or ValueError for a sentence that asks for others."""
+    return text % values if values else text

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from assignments.planning.floor import Floor, ServicePeriod
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import Reason, Refusal, gettext_noop
 
 FIRST_YEAR, LAST_YEAR = 1900, 9000
 """Nearer to the ends of the calendar, adding minutes or an offset may leave it."""
@@ -24,7 +24,7 @@ class SeatingWindow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Service:
+class Service:
     """A service period on one date, by the wall clock: 22:00 is 22:00, whatever the clocks did that day."""
 
     period: ServicePeriod
@@ -61,33 +61,46 @@ def seating_window(
     """
     for moment in (starts_at, ends_at):
         if moment is not None and moment.tzinfo is None:
-            return Refusal(reason=Reason.INVALID_START, detail=f"The time {moment.isoformat()} has no time zone.")
+            return Refusal(
+                reason=Reason.INVALID_START,
+                text=gettext_noop("The time %(time)s has no time zone."),
+                values={"time": moment.isoformat()},
+            )
         if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
             return Refusal(
-                reason=Reason.INVALID_START, detail=f"The time {moment.isoformat()} is no time for a dinner."
+                reason=Reason.INVALID_START,
+                text=gettext_noop("The time %(time)s is no time for a dinner."),
+                values={"time": moment.isoformat()},
             )
     start = starts_at.astimezone(UTC)
     service = _service_at(floor, start)
     if service is None:
-        tolerance = floor.outside_service_minutes
         return Refusal(
             reason=Reason.OUTSIDE_SERVICE,
-            detail=f"Nothing is served at {_clock(start, floor)}, nor within {tolerance} minutes of it.",
+            text=gettext_noop("Nothing is served at %(start)s, nor within %(minutes)s minutes of it."),
+            values={"start": _clock(start, floor), "minutes": floor.outside_service_minutes},
         )
     period = service.period
     end = ends_at.astimezone(UTC) if ends_at else start + timedelta(minutes=period.turn_minutes(party))
     if end <= start:
         return Refusal(
             reason=Reason.INVALID_START,
-            detail=f"It ends at {_clock(end, floor)}, not after its start at {_clock(start, floor)}.",
+            text=gettext_noop("It ends at %(end)s, not after its start at %(start)s."),
+            values={"end": _clock(end, floor), "start": _clock(start, floor)},
         )
     if end > service.ends_at and not period.allow_overrun:
         return Refusal(
             reason=Reason.SERVICE_OVERRUN,
-            detail=(
-                f"A party of {party} that comes at {_clock(start, floor)} would sit until {_clock(end, floor)}; "
-                f"{period.key} ends at {_clock(service.ends_at, floor)}."
+            text=gettext_noop(
+                "A party of %(party)s that comes at %(start)s would sit until %(end)s; %(service)s ends at %(service_end)s."
             ),
+            values={
+                "party": party,
+                "start": _clock(start, floor),
+                "end": _clock(end, floor),
+                "service": period.key,
+                "service_end": _clock(service.ends_at, floor),
+            },
         )
     return SeatingWindow(
         starts_at=start,
@@ -98,10 +111,10 @@ def seating_window(
     )
 
 
-def _service_at(floor: Floor, start: datetime) -> _Service | None:
+def _service_at(floor: Floor, start: datetime) -> Service | None:
     today = start.astimezone(floor.zone).date()
     # Yesterday's, since a service that runs past midnight started then.
-    nearby = [service for day in (-1, 0, 1) for service in _services_on(floor, today + timedelta(days=day))]
+    nearby = [service for day in (-1, 0, 1) for service in services_on(floor, today + timedelta(days=day))]
     on_now = [service for service in nearby if service.starts_at <= start < service.ends_at]
     if on_now:
         return max(on_now, key=lambda service: service.starts_at)
@@ -113,12 +126,13 @@ def _service_at(floor: Floor, start: datetime) -> _Service | None:
     return max(over, key=lambda service: service.ends_at) if over else None
 
 
-def _services_on(floor: Floor, day: date) -> Iterator[_Service]:
+def services_on(floor: Floor, day: date) -> Iterator[Service]:
+    """The services that start on the restaurant's date ``day``, in UTC."""
     for period in floor.services:
         if day.weekday() not in period.weekdays:
             continue
         last_day = day if period.ends > period.starts else day + timedelta(days=1)
-        yield _Service(
+        yield Service(
             period=period,
             starts_at=_wall_clock(day, period.starts, floor.zone),
             ends_at=_wall_clock(last_day, period.ends, floor.zone),

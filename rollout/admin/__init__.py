@@ -1,9 +1,9 @@
 """The rollout in the admin: one page that steers it, waffle's switches under the same audit, and what was recorded."""
 
+from rollout.admin.comparisons import ComparisonAdmin
 from rollout.admin.page import RolloutAdmin
 from rollout.admin.records import (
     ChangeAdmin,
-    ComparisonAdmin,
     ComparisonTallyAdmin,
     ExplanationAdmin,
     GuardRunAdmin,

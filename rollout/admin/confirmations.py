@@ -5,7 +5,7 @@ A GET shows, a POST does. Both ask for the permission. Whatever changed between 
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
@@ -45,6 +46,16 @@ REFUSALS = (
     changes.UnusableError,
     changes.BusyError,
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WayBack:
+    """The confirmation that undoes what was done, and the permission that it asks for."""
+
+    name: str
+    permission: str
+    label: str
+    args: tuple[str, ...] = ()
 
 
 class Confirmation(_FormView):
@@ -102,8 +113,23 @@ class Confirmation(_FormView):
         except REFUSALS as error:
             form.add_error(None, str(error))
         else:
-            return self.back_to_page(messages.SUCCESS, done)
+            return self.back_to_page(messages.SUCCESS, self._with_way_back(done))
         return self.form_invalid(form)
+
+    def way_back(self) -> WayBack | None:
+        """What would undo it, once it is done."""
+        return None
+
+    def _with_way_back(self, done: str) -> str:
+        way_back = self.way_back()
+        if way_back is None or not self.request.user.has_perm(f"rollout.{way_back.permission}"):
+            return done
+        return format_html(
+            '{} <a href="{}">{}</a>',
+            done,
+            reverse(f"admin:rollout_{way_back.name}", args=way_back.args, current_app=self.admin_site.name),
+            way_back.label,
+        )
 
     def get_initial(self) -> dict[str, Any]:
         return {**super().get_initial(), "seen": self.seen()}
@@ -215,6 +241,9 @@ class Promote(StageConfirmation):
             "percent": position.percent,
         }
 
+    def way_back(self) -> WayBack:
+        return WayBack(name="roll_back", permission="roll_back", label=_("Roll back…"))
+
     def _check_override(self, lifts: str) -> None:
         """An override lifts what its user was shown and nothing that came up since."""
         if not self.request.user.has_perm("rollout.override_gates"):
@@ -286,6 +315,9 @@ class RollBack(StageConfirmation):
             "percent": position.percent,
         }
 
+    def way_back(self) -> WayBack:
+        return WayBack(name="promote", permission="promote", label=_("Promote again, once the gates pass…"))
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         rows = [overview.StageRow(stage=stage) for stage in self.stages]
         return super().get_context_data(
@@ -309,6 +341,9 @@ class Hold(StageConfirmation):
         steering.hold(actor=who, reason=data["reason"])
         return _("The rollout is held.")
 
+    def way_back(self) -> WayBack:
+        return WayBack(name="release", permission="hold", label=_("Release…"))
+
 
 class Release(StageConfirmation):
     permission = "hold"
@@ -321,6 +356,9 @@ class Release(StageConfirmation):
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         steering.release(actor=who, reason=data["reason"])
         return _("The rollout is released.")
+
+    def way_back(self) -> WayBack:
+        return WayBack(name="hold", permission="hold", label=_("Hold…"))
 
 
 class Toggle(Confirmation):
@@ -385,6 +423,11 @@ class Toggle(Confirmation):
             "mode": now.mode,
         }
 
+    def way_back(self) -> WayBack:
+        name, opposite = self.kwargs["name"], "off" if self.active else "on"
+        label = _("Turn it off again…") if self.active else _("Turn it on again…")
+        return WayBack(name="toggle", permission="toggle", label=label, args=(name, opposite))
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         is_possible = not switches.contradiction(self.switch, self.active)
         return super().get_context_data(**{"is_possible": is_possible, **kwargs})
@@ -409,6 +452,10 @@ class PinRestaurant(Confirmation):
             "restaurant": pinned.restaurant_ref,
             "planner": planner.label,
         }
+
+    def way_back(self) -> WayBack:
+        ref = self.get_form().data["restaurant_ref"]
+        return WayBack(name="unpin", permission="pin", label=_("Unpin…"), args=(ref,))
 
 
 class Unpin(Confirmation):
@@ -442,6 +489,9 @@ class Unpin(Confirmation):
         steering.unpin(restaurant_ref=ref, actor=who, reason=data["reason"])
         return _("Restaurant %(restaurant)s is not pinned any more.") % {"restaurant": ref}
 
+    def way_back(self) -> WayBack:
+        return WayBack(name="pin", permission="pin", label=_("Pin a restaurant…"))
+
 
 class Explain(Confirmation):
     permission = "explain"
@@ -453,7 +503,7 @@ class Explain(Confirmation):
         return [_("Differences that it covers count in no gate until it expires. Then they count again.")]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        explanation = steering.explain(
+        self.explanation = explanation = steering.explain(
             verdict=data["verdict"],
             restaurant_ref=data["restaurant_ref"],
             refusal=data["refusal"],
@@ -467,6 +517,10 @@ class Explain(Confirmation):
             "moment": f"{explanation.expires_at:%Y-%m-%d %H:%M}",
             "verdict": explanation.verdict,
         }
+
+    def way_back(self) -> WayBack:
+        label = _("Withdraw it…")
+        return WayBack(name="withdraw", permission="explain", label=label, args=(str(self.explanation.pk),))
 
 
 class Withdraw(Confirmation):
@@ -496,3 +550,6 @@ class Withdraw(Confirmation):
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         steering.withdraw(explanation_id=self.kwargs["explanation_id"], actor=who, reason=data["reason"])
         return _("The explanation is withdrawn.")
+
+    def way_back(self) -> WayBack:
+        return WayBack(name="explain", permission="explain", label=_("Explain a difference…"))

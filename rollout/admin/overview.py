@@ -8,15 +8,21 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
-from rollout import conf, evidence, flags, steering
+from assignments.admin.chart import Chart, Series
+from rollout import conf, evidence, flags, gates, steering, switches
 from rollout.admin.actor import names
+from rollout.course import Course, course
 from rollout.flags import Flags, FlagValue, Source
 from rollout.gates import GateResult, Status
 from rollout.ladder import Stage, UnknownStageError
 from rollout.models import Change, Explanation, GuardRun, Pin, Position
+from rollout.queries import lists
+from rollout.reporting.report import ALIKE, HARMFUL
 from rollout.steering import Plan
+from rollout.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +31,7 @@ PATIENCE_MS = 3000
 LISTED = 50
 """So many pins, explanations and restaurants are listed; the rest is counted."""
 CHANGES = 10
+METER_WIDTH = 120
 
 SOURCES = {
     Source.KILL: gettext_lazy("kill variable"),
@@ -32,6 +39,14 @@ SOURCES = {
     Source.ENVIRONMENT: gettext_lazy("environment variable"),
     Source.DEFAULT: gettext_lazy("default"),
 }
+KINDS = (
+    (gettext_lazy("the same, as good, or better"), (*ALIKE, Verdict.BETTER)),
+    (gettext_lazy("worse"), (Verdict.WORSE,)),
+    (gettext_lazy("only V3 seats"), (Verdict.ONLY_V3_SEATS,)),
+    (gettext_lazy("only the old planner seats"), (Verdict.ONLY_LEGACY_SEATS,)),
+    (gettext_lazy("unsafe, or an error"), HARMFUL),
+)
+"""The verdicts, as the chart tells them apart."""
 STATUSES = {Status.PASS: gettext_lazy("pass"), Status.FAIL: gettext_lazy("fail"), Status.HOLD: gettext_lazy("hold")}
 
 
@@ -67,8 +82,20 @@ class FlagRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Meter:
+    """A gate's value against its threshold, drawn on a line of METER_WIDTH: where it may lie, and where it does."""
+
+    allowed_from: float
+    allowed_width: float
+    threshold: float
+    value: float | None
+
+    width: int = METER_WIDTH
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GateRow:
-    """One gate, in words."""
+    """One gate, in words, and drawn."""
 
     result: GateResult
 
@@ -82,7 +109,39 @@ class GateRow:
 
     @property
     def threshold(self) -> str:
-        return f"{self.result.threshold:.4g}"
+        return f"{'≥' if self._is_minimum else '≤'} {self.result.threshold:.4g}"
+
+    @property
+    def in_words(self) -> str:
+        """What the meter shows, for whoever does not see it."""
+        values = {"value": self.value, "threshold": f"{self.result.threshold:.4g}"}
+        if self._is_minimum:
+            return _("%(value)s; at least %(threshold)s is asked for") % values
+        return _("%(value)s; at most %(threshold)s is allowed") % values
+
+    @property
+    def meter(self) -> Meter:
+        """From 0, or from what lies below it, to a little more than the larger of value and threshold."""
+        value, threshold = self.result.value, self.result.threshold
+        known = [0.0, threshold, *([] if value is None else [value])]
+        low, high = min(known), max(known)
+        margin = (high - low) * 0.15 or 1.0
+        low, high = (low - margin if low < 0 else low), high + margin
+
+        def place(at: float) -> float:
+            return round((at - low) / (high - low) * METER_WIDTH, 1)
+
+        at = place(threshold)
+        return Meter(
+            allowed_from=at if self._is_minimum else 0.0,
+            allowed_width=round(METER_WIDTH - at, 1) if self._is_minimum else max(at, 2.0),
+            threshold=at,
+            value=None if value is None else place(value),
+        )
+
+    @property
+    def _is_minimum(self) -> bool:
+        return self.result.gate in gates.AT_LEAST
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,13 +167,20 @@ class StageRow:
 
 def overview() -> dict[str, Any]:
     """The page's context. Opens whatever happens to the measuring: from here somebody has to be able to roll back."""
-    as_set = flags.as_set()
-    in_effect = flags.killed() if flags.is_killed() else as_set
-    position = steering.current()
-    plan, not_measured = measured(position)
-    pins, explanations = list(Pin.objects.all()[: LISTED + 1]), _explanations()
     environment = conf.settings().ENVIRONMENT
-    changes = list(Change.objects.filter(environment=environment).defer("evidence")[:CHANGES])
+    now = timezone.now()
+    positions, rows, pins, explanations, guard_runs, changes = lists(
+        Position.objects.filter(environment=environment),
+        get_waffle_switch_model().objects.filter(name__in=switches.SWITCHES.values()),
+        Pin.objects.all()[: LISTED + 1],
+        Explanation.objects.filter(withdrawn_at__isnull=True)[: LISTED + 1],
+        GuardRun.objects.filter(environment=environment).defer("measured")[:1],
+        Change.objects.filter(environment=environment).defer("evidence")[:CHANGES],
+    )
+    position: Position | None = next(iter(positions), None)
+    as_set = flags.from_rows({row.name: row.active for row in rows})
+    in_effect = flags.killed() if flags.is_killed() else as_set
+    measured = measure(position, in_effect)
     known = names([*(pin.actor for pin in pins), *(change.actor for change in changes)])
     return {
         "environment": environment,
@@ -126,35 +192,98 @@ def overview() -> dict[str, Any]:
         "flag_rows": flag_rows(in_effect, as_set),
         "max_parallel": assignments_conf.settings().MAX_PARALLEL,
         "old_planner": conf.settings().LEGACY_PLANNER,
-        "cooling_down": bool(position and position.cool_down_until and timezone.now() < position.cool_down_until),
+        "cooling_down": bool(position and position.cool_down_until and now < position.cool_down_until),
         "stage_rows": stage_rows(position),
         "lower_stages": lower_stages(position),
-        "not_measured": not_measured,
-        **(plan_context(plan) if plan else {}),
-        "verdicts": _verdicts(plan),
+        "not_measured": measured.problem,
+        **(plan_context(measured.plan) if measured.plan else {}),
+        "verdicts": _verdicts(measured.plan),
+        "charts": charts(measured.course) if measured.course else (),
         "pins": [(pin, who(pin.actor, known)) for pin in pins[:LISTED]],
         "has_more_pins": len(pins) > LISTED,
-        "explanations": explanations[:LISTED],
+        "explanations": [(each, each.expires_at <= now) for each in explanations[:LISTED]],
         "has_more_explanations": len(explanations) > LISTED,
-        "guard_run": GuardRun.objects.filter(environment=environment).defer("measured").first(),
+        "guard_run": next(iter(guard_runs), None),
         "changes": [(change, who(change.actor, known)) for change in changes],
     }
 
 
-def measured(position: Position | None) -> tuple[Plan | None, str]:
-    """The plan, or why there is none."""
-    if position is None:
-        return None, ""
+@dataclass(kw_only=True, slots=True)
+class Measured:
+    """What was measured; ``problem``: why there is no plan, although the ladder has begun."""
+
+    plan: Plan | None = None
+    course: Course | None = None
+    problem: str = ""
+
+
+def measure(position: Position | None, as_they_are: Flags) -> Measured:
+    """The plan and the course of things, as far as they can be measured in time."""
+    found = Measured()
+    facts = None
     try:
-        return steering.plan(statement_timeout_ms=PATIENCE_MS), ""
-    except UnknownStageError as error:
-        return None, str(error)
+        with evidence.one_moment(PATIENCE_MS) as now:
+            if position is not None:
+                facts = evidence.measure(position, as_they_are=as_they_are, now=now)
+            found.course = course(now)
     except Exception as error:  # noqa: BLE001  (shown and logged by type; the host has a part in it)
-        logger.error("The gates could not be measured for the Rollout page: %s", type(error).__name__)
-        return None, _(
+        logger.error("The Rollout page could not measure everything: %s", type(error).__name__)
+        found.problem = _(
             "The gates could not be measured (%(error)s). Rolling back needs no measurement. "
             "With more patience: manage.py rollout check."
         ) % {"error": type(error).__name__}
+    if position is not None and facts is not None:
+        try:
+            found.plan, found.problem = steering.plan_from(position, as_they_are, facts), ""
+        except UnknownStageError as error:
+            found.problem = str(error)
+    return found
+
+
+def charts(over_time: Course) -> Sequence[Chart]:
+    """What comparing came to, and what share each planner seated, over time."""
+    x = [moment.begins for moment in over_time.moments]
+    unit = _("% of comparisons")
+    found = []
+    if over_time.has_comparisons:
+        found.append(
+            Chart(
+                id="parity",
+                caption=_("Parity, for each hour (UTC)") if over_time.is_hourly else _("Parity, for each day (UTC)"),
+                unit=unit,
+                x=x,
+                series=[
+                    Series(
+                        label=str(label), values=[_percent(moment.verdicts, verdicts) for moment in over_time.moments]
+                    )
+                    for label, verdicts in KINDS
+                ],
+            )
+        )
+    if over_time.has_decisions:
+        found.append(
+            Chart(
+                id="seated",
+                caption=_("Seated at the end of the wait, for each hour (UTC)")
+                if over_time.is_hourly
+                else _("Seated at the end of the wait, for each day (UTC)"),
+                unit=_("% of bookings"),
+                x=x,
+                series=[
+                    Series(label=_("V3"), values=[_share(*moment.v3) for moment in over_time.moments]),
+                    Series(label=_("old planner"), values=[_share(*moment.old) for moment in over_time.moments]),
+                ],
+            )
+        )
+    return found
+
+
+def _percent(counts: Mapping[str, int], verdicts: Sequence[Verdict]) -> float | None:
+    return _share(sum(counts.get(verdict, 0) for verdict in verdicts), sum(counts.values()))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(100 * part / whole, 2) if whole else None
 
 
 def plan_context(plan: Plan) -> dict[str, Any]:
@@ -216,12 +345,6 @@ def lower_stages(position: Position | None) -> Sequence[Stage]:
 def who(actor: str, known: Mapping[str, str]) -> str:
     """The record's actor, and for a user the name of today."""
     return f"{known[actor]} ({actor})" if actor in known else actor
-
-
-def _explanations() -> list[tuple[Explanation, bool]]:
-    now = timezone.now()
-    known = Explanation.objects.filter(withdrawn_at__isnull=True)[: LISTED + 1]
-    return [(explanation, explanation.expires_at <= now) for explanation in known]
 
 
 def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> list[str]:

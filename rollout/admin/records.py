@@ -1,4 +1,4 @@
-"""What the rollout recorded, in the admin, read-only: changes, the guard's runs, comparisons, pins, explanations."""
+"""What the rollout recorded, in the admin, read-only: changes, the guard's runs, tallies, pins, explanations."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from assignments.admin.readonly import ReadOnlyAdmin
-from rollout.models import Change, Comparison, ComparisonTally, Explanation, GuardRun, Pin
+from rollout.models import Change, ComparisonTally, Explanation, GuardRun, Pin
 
 
 def as_block(value: Any) -> str:
@@ -75,16 +75,6 @@ class GuardRunAdmin(RecordAdmin):
     def all_measured(self, run: Model) -> str:
         assert isinstance(run, GuardRun)
         return as_block(run.measured)
-
-
-@admin.register(Comparison)
-class ComparisonAdmin(ReadOnlyAdmin):
-    list_display = ["booking_ref", "verdict", "error", "control_ms", "candidate_ms", "control_repeats", "recorded_at"]
-    list_filter = ["verdict", "origin", "error", "control_repeats", "recorded_at"]
-    search_fields = ["=booking_ref", "=restaurant_ref", "=snapshot_hash"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        return super().get_queryset(request).defer("snapshot", "control", "candidate")
 
 
 @admin.register(ComparisonTally)

@@ -67,7 +67,7 @@ def test_a_booking_is_explained_and_cannot_be_changed(admin_client: Client, seat
     assignment = Assignment.objects.filter(state="confirmed")[0]
     url = reverse("admin:assignments_assignment_change", args=[assignment.pk])
     page = admin_client.get(url).content.decode()
-    assert "Attempt 1 by v3: Table" in page
+    assert "Attempt 1 by V3: D" in page
     assert "D1-T" in page or "D2-T" in page
     assert 'name="_save"' not in page
     assert admin_client.post(url, {"state": "failed"}).status_code == 403

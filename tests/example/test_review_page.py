@@ -239,7 +239,8 @@ class TestItem:
         first, second = text.index("Table D1-T01"), text.index("Table D1-T04")
         assert first < second
         assert "Score" in text
-        assert "Fit:" in text
+        assert "optimal fit:" in text
+        assert "Preferred over D1-T04 because it wastes fewer seats and less time." in text
 
     def test_when_nothing_fits_it_says_who_sits_there(self, admin_client: Client, waiting: Assignment) -> None:
         for code in ("D1-T01", "D1-T04"):
@@ -249,7 +250,7 @@ class TestItem:
             api.assign(booking_ref=str(seated.pk), table_refs=[table(code)], actor="host")
         text = look(admin_client, waiting)
         assert "Nothing fits" in text
-        assert "4 would fit, but are taken." in text
+        assert "Somebody else has a table then. That ruled out 4." in text
         assert f"Booking {models.Booking.objects.get(reference='N-D1-T01').pk}" in text
 
     def test_no_name_of_a_guest_is_on_any_page(self, admin_client: Client, waiting: Assignment) -> None:

@@ -130,7 +130,7 @@ class TestShown:
         assert "From shadow to some : V3 decides for 40 % of restaurants." in text
         assert "assignment_pipeline_v3 : off → on" in text
         assert "Gate comparable: hold." in text
-        assert "comparable hold 7 3000" in text
+        assert "comparable hold 7 ≥ 3000 7" in text
         assert "worse 2 2" in text
         assert "same_tables 5" in text
 

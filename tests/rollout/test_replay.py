@@ -43,7 +43,7 @@ def decision(snapshot: Snapshot, tables: str) -> Decision:
     ours = engine.plan(snapshot)
     window = ours.window or engine.plan(Snapshot(floor=FLOOR, occupied=(), request=ask("x"), now=MONTH_BEFORE)).window
     if not tables:
-        refusal = Refusal(reason=Reason.NO_CAPACITY, detail="Everything is taken.")
+        refusal = Refusal(reason=Reason.NO_CAPACITY, text="Everything is taken.")
         return Decision(booking_ref=snapshot.request.booking_ref, snapshot_hash="", refusal=refusal)
     plan = Plan(
         table_refs=tuple(tables.split("+")), seats=99, spare_seats=99, score=0.0, breakdown={}, strategy="by hand"

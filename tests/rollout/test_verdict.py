@@ -55,7 +55,7 @@ def at(snap: Snapshot, *table_refs: str) -> Decision:
 
 
 def refused(snap: Snapshot) -> Decision:
-    refusal = Refusal(reason=Reason.NO_CAPACITY, detail="Everything is taken.")
+    refusal = Refusal(reason=Reason.NO_CAPACITY, text="Everything is taken.")
     return replace(engine.plan(snap), plans=(), refusal=refusal)
 
 

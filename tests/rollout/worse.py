@@ -87,7 +87,7 @@ def _chosen(snapshot: Snapshot, choose: Callable[[Sequence[Unit]], Unit]) -> Dec
             and unit.seats - request.party <= snapshot.rules.max_spare_seats
         ]
         if not units:
-            refusal = Refusal(reason=Reason.NO_CAPACITY, detail="Everything that fits is taken.")
+            refusal = Refusal(reason=Reason.NO_CAPACITY, text="Everything that fits is taken.")
     digest = snapshot_hash(snapshot)
     if refusal is not None:
         return Decision(booking_ref=request.booking_ref, snapshot_hash=digest, refusal=refusal)

@@ -2,24 +2,25 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from assignments import dispatch, ledger, review, wording
+from assignments import api, dispatch, ledger, review, wording
 from assignments.admin.actor import names
 from assignments.admin.review import words
 from assignments.admin.review.queue import restaurant_names
-from assignments.floors import floor_to_show
+from assignments.floors import floor_or_none
 from assignments.host import Host, HostBooking, configured
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.snapshot import Occupied
+from assignments.settlement import plan_as_json
 
 logger = logging.getLogger("assignments.review")
 
@@ -33,7 +34,7 @@ class OptionRow:
     seats: int
     spare_seats: int
     zone: str
-    strength: str = ""
+    why: str = ""
     score: str = ""
     shares: Sequence[tuple[str, str]] = ()
     despite: Sequence[tuple[str, str]] = ()
@@ -57,7 +58,7 @@ def context(
     """The page as things stand. ``chosen``: tables ticked by hand; ``refusals``: what was said against them, if asked."""
     host, now = configured(), dispatch.database_now()
     booking, problem = _booking(host, assignment.booking_ref)
-    floor = floor_to_show(assignment.restaurant_ref, host=host)
+    floor = floor_or_none(assignment.restaurant_ref, host=host)
     arrived = review.latest_transitions([assignment]).get(assignment.pk)
     undo = review.undoable(assignment)
     actors = names({arrived.actor} if arrived else set())
@@ -71,7 +72,7 @@ def context(
         "timezone": floor.timezone if floor else "UTC",
         "state": wording.state(assignment.state),
         "why": wording.reason(assignment.reason, "" if is_rejected or not arrived else arrived.detail),
-        "detail": arrived.detail if arrived else "",
+        "detail": arrived.detail if is_rejected and arrived else _detail(assignment, floor),
         "since": arrived.at if arrived else assignment.requested_at,
         "by": actors.get(arrived.actor, arrived.actor) if arrived else "",
         "zone_wish": words.zone(booking.zone_ref, floor) if booking else "",
@@ -88,6 +89,12 @@ def context(
     if is_waiting and not is_rejected and booking is not None:
         found |= _options(assignment, booking, host, now, chosen=chosen, refusals=refusals)
     return found
+
+
+def _detail(assignment: Assignment, floor: Floor | None) -> str:
+    """What the planner that sent it here said, with the values at fault; nothing where it was no planner."""
+    last = assignment.tries.exclude(planner=api.MANUAL).order_by("-id").first()
+    return wording.Words(floor).attempt(last) if last and last.reason == assignment.reason else ""
 
 
 def _booking(host: Host, booking_ref: str) -> tuple[HostBooking | None, str]:
@@ -121,20 +128,28 @@ def _options(
         return {"problem": options.problem}
     return {
         "options": options,
-        "fitting": [_option(option, floor) for option in options.fitting],
+        "fitting": _ranked(options.fitting, floor),
         "by_passing_over": [_option(option, floor) for option in options.by_passing_over],
         "refusal": wording.reason(options.refusal.reason) if options.refusal else "",
-        "refusal_detail": options.refusal.detail if options.refusal else "",
-        "lost": words.lost(options.rejected),
+        "refusal_detail": words.refusal(options.refusal) if options.refusal else "",
+        "lost": wording.lost(options.rejected),
         "other_zone": words.tables(options.other_zone.table_refs, floor) if options.other_zone else "",
         "other_times": [(hint.starts_at, words.tables(hint.table_refs, floor)) for hint in options.other_times],
         "places": _places(options.places, floor, host, chosen),
         "chosen": words.tables(chosen, floor) if chosen else "",
         "chosen_refs": chosen,
         "judged": refusals is not None,
-        "refusals": [refusal.detail for refusal in refusals or ()],
+        "refusals": [words.refusal(each) for each in refusals or ()],
         "despite": sorted(review.despite(refusals or ())),
     }
+
+
+def _ranked(options: Sequence[review.Option], floor: Floor) -> list[OptionRow]:
+    """Each with what sets it before the next one."""
+    rows, said = [_option(option, floor) for option in options], wording.Words(floor)
+    plans = [plan_as_json(option.plan) if option.plan else {} for option in options]
+    reasons = [said.preferred(plan, following) for plan, following in pairwise(plans)]
+    return [replace(row, why=why) for row, why in zip(rows, [*reasons, ""], strict=False)]
 
 
 def _option(option: review.Option, floor: Floor) -> OptionRow:
@@ -145,10 +160,9 @@ def _option(option: review.Option, floor: Floor) -> OptionRow:
         seats=option.seats,
         spare_seats=option.spare_seats,
         zone=words.zone(option.zone_ref, floor),
-        strength=words.strength(plan.strategy) if plan else "",
         score=f"{plan.score:.1f}" if plan else "",
         shares=words.shares(plan.breakdown) if plan else (),
-        despite=[(refusal.reason.value, refusal.detail) for refusal in option.despite],
+        despite=[(each.reason.value, words.refusal(each)) for each in option.despite],
     )
 
 

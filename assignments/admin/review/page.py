@@ -29,7 +29,7 @@ from assignments.exceptions import (
     TableTakenError,
     TransitionRefusedError,
 )
-from assignments.floors import floor_to_show
+from assignments.floors import floor_or_none
 from assignments.host import configured
 from assignments.models import Assignment, ReviewItem
 from assignments.planning.reasons import PREFERENCES, Reason
@@ -115,7 +115,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
                 )
             except TablesRefusedError as error:
                 return self._item(request, assignment, chosen=table_refs, refusals=error.refusals)
-            given = words.tables(table_refs, floor_to_show(assignment.restaurant_ref))
+            given = words.tables(table_refs, floor_or_none(assignment.restaurant_ref))
             return self._decided(
                 request, assignment, _("%(booking)s has %(tables)s.") % {"booking": _label(assignment), "tables": given}
             )
@@ -136,7 +136,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
             except NestedTransactionError:  # The project wraps requests in transactions.
                 said = _("%(booking)s will be tried again by the next run.") % {"booking": _label(assignment)}
             else:
-                said = words.tried_again(outcome, _label(assignment), floor_to_show(assignment.restaurant_ref))
+                said = words.tried_again(outcome, _label(assignment), floor_or_none(assignment.restaurant_ref))
             return self._to_list(request, said)
 
         return self._carry_out(request, assignment, work)
@@ -285,7 +285,7 @@ def _label(assignment: Assignment) -> str:
 
 
 def _zone(assignment: Assignment) -> tzinfo:
-    floor = floor_to_show(assignment.restaurant_ref)
+    floor = floor_or_none(assignment.restaurant_ref)
     return floor.zone if floor else UTC
 
 

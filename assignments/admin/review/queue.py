@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from assignments import dispatch, review, wording
 from assignments.admin.actor import names
 from assignments.admin.review import words
-from assignments.floors import floor_to_show
+from assignments.floors import floors_or_none
 from assignments.host import Host, HostBooking, configured
 from assignments.models import Assignment, StateTransition
 from assignments.planning.floor import Floor
@@ -121,15 +121,15 @@ class Row:
 
 def restaurant_names(host: Host, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
     """What staff call these restaurants; their refs where the booking project does not say."""
-    ask = getattr(host, "restaurant_names", None)
-    return {ref: ref for ref in restaurant_refs} | dict(ask(restaurant_refs) if ask else {})
+    return {ref: ref for ref in restaurant_refs} | dict(host.restaurant_names(restaurant_refs))
 
 
 def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
     """The rows of a page of the list, in a number of queries that does not depend on how many there are."""
     host = configured()
     bookings = host.bookings([each.booking_ref for each in assignments]) if assignments else {}
-    restaurants = restaurant_names(host, sorted({each.restaurant_ref for each in assignments}))
+    refs = sorted({each.restaurant_ref for each in assignments})
+    restaurants, floors = restaurant_names(host, refs), floors_or_none(refs) if refs else {}
     arrived = review.latest_transitions(assignments) if assignments else {}
     actors = names({each.actor for each in arrived.values()})
     return [
@@ -138,7 +138,7 @@ def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
             label=host.label(each.booking_ref),
             restaurant=restaurants[each.restaurant_ref],
             booking=bookings.get(each.booking_ref),
-            floor=floor_to_show(each.restaurant_ref, host=host),
+            floor=floors[each.restaurant_ref],
             arrived=arrived.get(each.pk),
             actors=actors,
             now=now,

@@ -1,52 +1,18 @@
-"""What the review queue says in words: why tables lost, why others are good, what happened meanwhile."""
+"""What the review queue says in words of its own: tables, what speaks against them, and what happened meanwhile."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from assignments import wording
-from assignments.host import Host
 from assignments.models import State, StateTransition
 from assignments.outcome import Kind, Noop, Outcome
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import Refusal
 from assignments.review import REJECTED, Undo
-
-_LOST: Mapping[str, Any] = {
-    Reason.TOO_FEW_SEATS: ngettext_lazy("%(count)s has too few seats.", "%(count)s have too few seats.", "count"),
-    Reason.TOO_MANY_SPARE_SEATS: ngettext_lazy(
-        "%(count)s would leave too many seats empty.", "%(count)s would leave too many seats empty.", "count"
-    ),
-    Reason.PARTY_OUTSIDE_TABLE_LIMITS: ngettext_lazy(
-        "%(count)s does not take parties of this size.", "%(count)s do not take parties of this size.", "count"
-    ),
-    Reason.WRONG_ZONE: ngettext_lazy(
-        "%(count)s is not in the zone that was asked for.", "%(count)s are not in the zone that was asked for.", "count"
-    ),
-    Reason.TABLE_TAKEN: ngettext_lazy(
-        "%(count)s would fit, but is taken.", "%(count)s would fit, but are taken.", "count"
-    ),
-    Reason.MORE_TABLES_THAN_NEEDED: ngettext_lazy(
-        "%(count)s is more tables than needed.", "%(count)s are more tables than needed.", "count"
-    ),
-}
-
-_STRENGTHS: Mapping[str, Any] = {
-    "optimal_fit": gettext_lazy("wastes few seats and little time"),
-    "adjacency": gettext_lazy("few tables, close together"),
-    "zone_preference": gettext_lazy("its zone has much room left"),
-    "load_balancing": gettext_lazy("leaves scarce tables free"),
-    "historical_success": gettext_lazy("bookings there have gone well"),
-}
-_LABELS: Mapping[str, Any] = {
-    "optimal_fit": gettext_lazy("Fit"),
-    "adjacency": gettext_lazy("Closeness"),
-    "zone_preference": gettext_lazy("Room in the zone"),
-    "load_balancing": gettext_lazy("Scarce tables kept"),
-    "historical_success": gettext_lazy("Past seatings"),
-}
+from assignments.settlement import refusal_as_json
 
 _MEANWHILE: Mapping[str, Any] = {
     REJECTED: gettext_lazy("Nothing was done: %(who)s has rejected the booking meanwhile, at %(when)s."),
@@ -61,43 +27,26 @@ _MEANWHILE: Mapping[str, Any] = {
 }
 
 
-def lost(rejected: Mapping[str, int]) -> list[str]:
-    """How many tables and joins lost for which reason, the most first; reasons unknown here as they are."""
-    most_first = sorted(rejected.items(), key=lambda each: (-each[1], each[0]))
-    return [
-        str(_LOST[reason] % {"count": count})
-        if reason in _LOST
-        else _("%(count)s: %(reason)s") % {"count": count, "reason": wording.reason(reason)}
-        for reason, count in most_first
-    ]
-
-
-def strength(strategy: str) -> str:
-    """What speaks for a plan most."""
-    return str(_STRENGTHS.get(strategy, strategy.replace("_", " ")))
+def refusal(given: Refusal) -> str:
+    """A reason against tables, with the values at fault."""
+    return wording.refusal(refusal_as_json(given))
 
 
 def shares(breakdown: Mapping[str, float]) -> list[tuple[str, str]]:
     """What a score is made of, the largest share first."""
     largest_first = sorted(breakdown.items(), key=lambda each: (-each[1], each[0]))
-    return [(str(_LABELS.get(name, name.replace("_", " "))), f"{share:.1f}") for name, share in largest_first]
-
-
-def refused(refusals: Sequence[Refusal], host: Host) -> list[str]:
-    """Every reason against tables; who has them by the host's label."""
-    return [refusal.detail for refusal in refusals]
+    return [(wording.strategy(name), f"{share:.1f}") for name, share in largest_first]
 
 
 def tables(table_refs: Sequence[str], floor: Floor | None) -> str:
     """Tables as staff know them."""
-    known = floor.table_by_ref if floor else {}
-    named = [known[ref].name if ref in known else ref for ref in table_refs]
-    return ngettext("table %(tables)s", "tables %(tables)s", len(named)) % {"tables": " + ".join(named)}
+    names = wording.Words(floor).tables(table_refs)
+    return ngettext("table %(tables)s", "tables %(tables)s", len(table_refs)) % {"tables": names}
 
 
 def zone(zone_ref: str | None, floor: Floor | None) -> str:
-    """A zone as staff know it, where the floor says."""
-    return getattr(floor, "zone_names", {}).get(zone_ref, zone_ref) or ""
+    """A zone as staff know it."""
+    return (floor.zone_names if floor else {}).get(zone_ref or "", zone_ref or "")
 
 
 def meanwhile(changes: Sequence[StateTransition], *, who: Mapping[str, str], when: str) -> str:

@@ -18,7 +18,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assignments import background, conf, dispatch, preview, transactions
+from assignments import background, conf, dispatch, preview, runs, transactions
 from assignments.host import configured
 from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
@@ -39,6 +39,7 @@ class Tally:
         self.reasons: Counter[str] = Counter()
         self.covers = 0
         self.unexpected = 0
+        self.last_error = ""
         self.contended_days = 0
         self.open_breakers = 0
         self.decision_ms: list[float] = []
@@ -56,9 +57,14 @@ class Tally:
             self.covers += outcome.party
         elif outcome.reason:
             self.reasons[f"{outcome.kind}:{outcome.reason}"] += 1
-        self.unexpected += outcome.unexpected
+        if outcome.unexpected:
+            self.add_unexpected(outcome.detail)
         if outcome.decision_ms:
             self.decision_ms.append(outcome.decision_ms)
+
+    def add_unexpected(self, error_type: str) -> None:
+        self.unexpected += 1
+        self.last_error = error_type
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -114,9 +120,7 @@ class Command(DatabaseCommand):
                 self._check_restaurant(options["restaurant"])
             if options["dry_run"]:
                 self._dry_run(options)
-            elif options["watch"]:
-                self._watch(options)
-            elif self._pass(options).unexpected:
+            elif self._work(options):
                 raise CommandError("A booking met an unexpected error; see the log.", returncode=EXIT_UNEXPECTED)
         except (SystemCheckError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
@@ -131,7 +135,19 @@ class Command(DatabaseCommand):
                 f"--restaurant: the host knows no restaurant {restaurant_ref!r}.", returncode=EXIT_USAGE
             ) from None
 
-    def _watch(self, options: dict[str, Any]) -> None:
+    def _work(self, options: dict[str, Any]) -> int:
+        """Decide for real, on record; how many unexpected errors the one pass met."""
+        recorder = runs.Recorder(watches=options["watch"])
+        recorder.begin()
+        try:
+            if options["watch"]:
+                self._watch(options, recorder)
+                return 0
+            return self._pass(options, recorder).unexpected
+        finally:
+            recorder.end()
+
+    def _watch(self, options: dict[str, Any], recorder: runs.Recorder) -> None:
         stop = threading.Event()
 
         def on_signal(number: int, frame: FrameType | None) -> None:
@@ -142,7 +158,7 @@ class Command(DatabaseCommand):
             while not stop.is_set():
                 try:
                     close_old_connections()
-                    self._pass(options, should_stop=stop.is_set)
+                    self._pass(options, recorder, should_stop=stop.is_set)
                 except (OperationalError, InterfaceError) as error:
                     # A worker outlives a database restart; a supervisor would only start it again.
                     is_away = transactions.is_database_away(error)
@@ -157,8 +173,33 @@ class Command(DatabaseCommand):
         if not options["json"]:
             self.stdout.write("Stopped; nothing is half done.")
 
-    def _pass(self, options: dict[str, Any], should_stop: Callable[[], bool] = lambda: False) -> Tally:
+    def _pass(
+        self, options: dict[str, Any], recorder: runs.Recorder, should_stop: Callable[[], bool] = lambda: False
+    ) -> Tally:
         started = time.monotonic()
+        try:
+            taken_in, tally = self._decide(options, should_stop)
+        except Exception as error:
+            recorder.broke_off(error, seconds=time.monotonic() - started)
+            raise
+        background.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
+        seconds = time.monotonic() - started
+        recorder.passed(
+            runs.Pass(
+                seconds=seconds,
+                taken_in=taken_in,
+                outcomes=tally.kinds,
+                contended=tally.contended_days,
+                breaker_open=tally.open_breakers,
+                unexpected=tally.unexpected,
+                error=tally.last_error,
+            )
+        )
+        self._report(options, tally, taken_in=taken_in, seconds=seconds)
+        return tally
+
+    def _decide(self, options: dict[str, Any], should_stop: Callable[[], bool]) -> tuple[int, Tally]:
+        """One pass; how many bookings were new, and what became of those that were due."""
         tally = Tally()
         taken_in = self._take_in(options["restaurant"], tally)
         limits = dispatch.PassLimits(
@@ -171,8 +212,9 @@ class Command(DatabaseCommand):
             for progress in dispatch.run_pass(limits):
                 tally.add(progress)
                 advance(progress)
-        background.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
-        seconds = time.monotonic() - started
+        return taken_in, tally
+
+    def _report(self, options: dict[str, Any], tally: Tally, *, taken_in: int, seconds: float) -> None:
         if options["json"]:
             self.stdout.write(json.dumps({"taken_in": taken_in, "seconds": round(seconds, 3), **tally.as_dict()}))
         elif not options["watch"] or tally.kinds or options["verbosity"] > 1:
@@ -181,7 +223,6 @@ class Command(DatabaseCommand):
                 self.stdout.write(f"  {count:5} {reason}")
         # Whoever reads a pipe must see a pass when it ends, not when --watch does.
         self.stdout.flush()
-        return tally
 
     def _take_in(self, restaurant_ref: str | None, tally: Tally) -> int:
         """Request what is new. A host that raises costs its new bookings this pass; those known already are decided."""
@@ -193,7 +234,7 @@ class Command(DatabaseCommand):
             if transactions.is_database_away(error):
                 raise
             # Counted, and the run goes on. Never the message, which may name a guest.
-            tally.unexpected += 1
+            tally.add_unexpected(type(error).__name__)
             self.stderr.write(f"The host raised {type(error).__name__} when asked for its waiting bookings.")
             return 0
 

@@ -1,0 +1,305 @@
+"""What needs attention on the Health page, in words, with what to do and where; and what other apps add to the page."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.core import checks
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from assignments import conf
+from assignments.condition import Condition
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attention:
+    """Something that is not as it should be. ``is_grave``: guests notice. ``url`` is empty where there is no page for it."""
+
+    what: str
+    remedy: str
+    url: str = ""
+    link: str = ""
+    is_grave: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """What another app adds to the page: facts as pairs of a term and a text, and what of them needs attention."""
+
+    key: str
+    title: str
+    facts: Sequence[tuple[str, str]]
+    attentions: Sequence[Attention] = ()
+    url: str = ""
+    link: str = ""
+
+
+_sections: dict[str, Callable[[], Section]] = {}
+
+
+def register(key: str, gather: Callable[[], Section]) -> None:
+    """Have this on the Health page. ``gather`` is asked each time, and may raise: that is said on the page."""
+    _sections[key] = gather
+
+
+def sections() -> dict[str, Callable[[], Section]]:
+    """What was registered, in its order."""
+    return dict(_sections)
+
+
+def page(name: str, query: str = "") -> str:
+    """The address of a page of the admin; empty where it is not."""
+    try:
+        return f"{reverse(f'admin:{name}')}{query}"
+    except NoReverseMatch:
+        return ""
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit of which there is at least two, or one of seconds."""
+    if seconds < 120:
+        return ngettext("%(count)s second", "%(count)s seconds", round(seconds)) % {"count": round(seconds)}
+    if seconds < 2 * 3600:
+        return _("%(count)s minutes") % {"count": int(seconds // 60)}
+    if seconds < 2 * 86400:
+        return _("%(count)s hours") % {"count": int(seconds // 3600)}
+    return _("%(count)s days") % {"count": int(seconds // 86400)}
+
+
+def attentions(condition: Condition) -> list[Attention]:
+    """Everything that needs attention, the grave first. No query."""
+    found = [
+        *_integrity(condition),
+        *_not_measured(condition),
+        *_runs(condition),
+        *_queue(condition),
+        *_breakers(condition),
+        *_outbox(condition),
+        *_workers(condition),
+        *_versions(condition),
+        *_findings(condition),
+        *_dropped(condition),
+    ]
+    return sorted(found, key=lambda each: not each.is_grave)
+
+
+def _integrity(condition: Condition) -> Iterator[Attention]:
+    integrity = condition.integrity
+    if integrity is None:
+        return
+    if integrity.overlaps:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s seating overlaps another one at its table.",
+                "%(count)s seatings overlap another one at their table.",
+                integrity.overlaps,
+            )
+            % {"count": integrity.overlaps},
+            remedy=_(
+                "The database's constraint forbids it: find out who took it away. Move one of the guests by hand now."
+            ),
+            url=page("assignments_allocation_changelist"),
+            link=_("The ledger"),
+        )
+    if integrity.lost:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s booking to come is confirmed and has no table.",
+                "%(count)s bookings to come are confirmed and have no table.",
+                integrity.lost,
+            )
+            % {"count": integrity.lost},
+            remedy=_("Run manage.py reconcile_assignments: it finds them, and gives them back to the planner."),
+            url=page("assignments_assignment_changelist", "?state__exact=confirmed"),
+            link=_("Confirmed bookings"),
+        )
+
+
+PARTS = {
+    "vitals": lambda: _("queue, outbox and last success"),
+    "backlog": lambda: _("bookings in review"),
+    "runs": lambda: _("runs and workers"),
+    "breakers": lambda: _("breakers"),
+    "hours": lambda: _("the last 24 hours"),
+    "integrity": lambda: _("overlaps and lost bookings"),
+    "pending": lambda: _("migrations"),
+}
+
+
+def _not_measured(condition: Condition) -> Iterator[Attention]:
+    if not condition.not_measured:
+        return
+    parts = ", ".join(
+        f"{PARTS[part]() if part in PARTS else part} ({error})" for part, error in condition.not_measured.items()
+    )
+    yield Attention(
+        is_grave="vitals" in condition.not_measured,
+        what=_("Not measured: %(parts)s.") % {"parts": parts},
+        remedy=_(
+            "The database did not answer in time, or lacks a migration. Look at it, and load this page again; the rest of "
+            "the page is right."
+        ),
+    )
+
+
+def _runs(condition: Condition) -> Iterator[Attention]:
+    vitals = condition.vitals
+    if vitals is None:
+        return
+    age, limit = vitals.last_success_age_seconds, conf.settings().CRON_SECONDS
+    if age is None:
+        yield Attention(
+            is_grave=True,
+            what=_("No run of run_coordinator has ever succeeded: bookings wait until one does."),
+            remedy=_("Put manage.py run_coordinator into cron, each minute, or have a worker run it with --watch."),
+        )
+    elif age > limit:
+        yield Attention(
+            is_grave=True,
+            what=_("The last successful run was %(age)s ago; more than %(limit)s is too long.")
+            % {"age": duration(age), "limit": duration(limit)},
+            remedy=_("Is cron alive, and the worker? Run manage.py run_coordinator by hand and read what it says."),
+        )
+    latest = next(iter(condition.runs or ()), None)
+    if latest is not None and latest.unexpected:
+        yield Attention(
+            what=ngettext(
+                "The latest run met %(count)s unexpected error (%(type)s).",
+                "The latest run met %(count)s unexpected errors (the last: %(type)s).",
+                latest.unexpected,
+            )
+            % {"count": latest.unexpected, "type": latest.error or _("no type")},
+            remedy=_(
+                "Its bookings are tried again, and go to staff after the last try. The events say which they are."
+            ),
+            url=page("assignments_event_changelist", "?severity__exact=error"),
+            link=_("Error events"),
+        )
+
+
+def _queue(condition: Condition) -> Iterator[Attention]:
+    vitals, limit = condition.vitals, conf.settings().CRON_SECONDS
+    if vitals is not None and vitals.oldest_due_age_seconds > limit:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s booking is due, the oldest for %(age)s.",
+                "%(count)s bookings are due, the oldest for %(age)s.",
+                vitals.due_bookings,
+            )
+            % {"count": vitals.due_bookings, "age": duration(vitals.oldest_due_age_seconds)},
+            remedy=_(
+                "Either nobody works (see the runs), or the restaurant's breaker is open, or a pass is too short for all."
+            ),
+            url=page("assignments_assignment_changelist", "?state__exact=assignment_pending"),
+            link=_("Waiting bookings"),
+        )
+
+
+def _breakers(condition: Condition) -> Iterator[Attention]:
+    for breaker in condition.breakers or ():
+        if breaker.opened_until is None:
+            continue
+        values = {"restaurant": breaker.restaurant_ref, "count": breaker.failures}
+        if breaker.is_open:
+            what = _(
+                "The breaker of restaurant %(restaurant)s is open after %(count)s failures: nothing is decided there."
+            )
+        else:
+            what = _(
+                "The breaker of restaurant %(restaurant)s is half open after %(count)s failures: the next booking there "
+                "decides whether it closes."
+            )
+        yield Attention(
+            is_grave=breaker.is_open,
+            what=what % values,
+            remedy=_(
+                "It tries again by itself. The error events say what fails: mostly the floor or the booking project."
+            ),
+            url=page("assignments_event_changelist", "?severity__exact=error"),
+            link=_("Error events"),
+        )
+
+
+def _outbox(condition: Condition) -> Iterator[Attention]:
+    vitals, limit = condition.vitals, conf.settings().CRON_SECONDS
+    if vitals is not None and vitals.outbox_oldest_age_seconds > limit:
+        yield Attention(
+            what=ngettext(
+                "%(count)s message waits to be delivered, the oldest for %(age)s.",
+                "%(count)s messages wait to be delivered, the oldest for %(age)s.",
+                vitals.outbox_waiting,
+            )
+            % {"count": vitals.outbox_waiting, "age": duration(vitals.outbox_oldest_age_seconds)},
+            remedy=_("Put manage.py deliver_outbox into cron; if it is there, a message's last error says what fails."),
+            url=page("assignments_outboxmessage_changelist", "?delivered_at__isempty=1"),
+            link=_("Waiting messages"),
+        )
+
+
+def _workers(condition: Condition) -> Iterator[Attention]:
+    silent = [worker for worker in condition.workers or () if not worker.is_alive]
+    if silent:
+        yield Attention(
+            what=ngettext(
+                "%(count)s watching worker went silent without saying that it stops: %(names)s.",
+                "%(count)s watching workers went silent without saying that they stop: %(names)s.",
+                len(silent),
+            )
+            % {"count": len(silent), "names": ", ".join(worker.run.worker for worker in silent)},
+            remedy=_("Was it killed, or does it hang? Its supervisor should have started another one."),
+        )
+    if len(condition.worker_versions) > 1:
+        yield Attention(
+            what=_("Several versions are at work at once: %(versions)s.")
+            % {"versions": ", ".join(condition.worker_versions)},
+            remedy=_("During a deployment that is as it should be; otherwise restart the workers of the old version."),
+        )
+
+
+def _versions(condition: Condition) -> Iterator[Attention]:
+    pending = condition.versions.pending
+    if pending:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s migration was not applied: %(names)s.",
+                "%(count)s migrations were not applied, the first of them %(names)s.",
+                len(pending),
+            )
+            % {"count": len(pending), "names": pending[0]},
+            remedy=_("Run manage.py migrate."),
+        )
+
+
+def _findings(condition: Condition) -> Iterator[Attention]:
+    errors = [each for each in condition.findings if each.level >= checks.ERROR]
+    if condition.findings:
+        count = len(condition.findings)
+        yield Attention(
+            is_grave=bool(errors),
+            what=ngettext(
+                "The configuration checks found %(count)s problem.",
+                "The configuration checks found %(count)s problems.",
+                count,
+            )
+            % {"count": count},
+            remedy=_("Each says below what would mend it."),
+            url="#checks",
+            link=_("Configuration checks"),
+        )
+
+
+def _dropped(condition: Condition) -> Iterator[Attention]:
+    dropped = condition.backlog.dropped_events if condition.backlog else 0
+    if dropped:
+        yield Attention(
+            what=ngettext(
+                "%(count)s event was lost in the last day.", "%(count)s events were lost in the last day.", dropped
+            )
+            % {"count": dropped},
+            remedy=_("No booking was: but what happened is known in part only. Was the database slow, or a sink?"),
+        )

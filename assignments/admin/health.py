@@ -1,0 +1,161 @@
+"""The Health page: whether all is well, in words at the top, and below it the facts."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.core import checks
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from assignments import condition, conf
+from assignments.admin import attention
+from assignments.admin.attention import Attention, Section, duration
+from assignments.admin.chart import Chart, Series
+from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.condition import Condition, Hour
+from assignments.models import Health, Run
+from assignments.outcome import Kind
+
+logger = logging.getLogger("assignments.admin.health")
+
+KINDS = {
+    Kind.CONFIRMED: gettext_lazy("confirmed"),
+    Kind.RETRY: gettext_lazy("tried again later"),
+    Kind.MANUAL_REVIEW: gettext_lazy("to review"),
+    Kind.FAILED: gettext_lazy("failed"),
+    Kind.NOOP: gettext_lazy("left alone"),
+}
+
+
+@admin.register(Health)
+class HealthAdmin(ReadOnlyAdmin):
+    """In place of a list of runs, of which most are alike."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = condition.look()
+        sections, failed = gathered()
+        attentions = attention.attentions(found) + failed
+        for section in sections:
+            attentions += section.attentions
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Health"),
+            "opts": self.opts,
+            "condition": found,
+            "verdict": verdict(attentions),
+            "attentions": sorted(attentions, key=lambda each: not each.is_grave),
+            "is_grave": any(each.is_grave for each in attentions),
+            "cron_limit": duration(conf.settings().CRON_SECONDS),
+            **facts(found),
+            "runs": [(run, outcomes_of(run)) for run in found.runs or ()],
+            "charts": charts(found.hours) if found.hours is not None else (),
+            "findings": [(each, LEVELS.get(each.level, "")) for each in found.findings],
+            "sections": sections,
+            "review_url": attention.page("assignments_reviewitem_changelist"),
+            "waiting_url": attention.page("assignments_assignment_changelist", "?state__exact=assignment_pending"),
+            "outbox_url": attention.page("assignments_outboxmessage_changelist", "?delivered_at__isempty=1"),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/assignments/page/health.html", context)
+
+
+LEVELS = {
+    checks.CRITICAL: gettext_lazy("critical"),
+    checks.ERROR: gettext_lazy("error"),
+    checks.WARNING: gettext_lazy("warning"),
+    checks.INFO: gettext_lazy("info"),
+    checks.DEBUG: gettext_lazy("debug"),
+}
+
+
+def verdict(attentions: Sequence[Attention]) -> str:
+    if not attentions:
+        return _("All is well.")
+    return ngettext("%(count)s thing needs attention.", "%(count)s things need attention.", len(attentions)) % {
+        "count": len(attentions)
+    }
+
+
+def gathered() -> tuple[list[Section], list[Attention]]:
+    """What other apps add; what raised is something to attend to."""
+    sections, failed = [], []
+    for key, gather in attention.sections().items():
+        try:
+            sections.append(gather())
+        except Exception as error:  # noqa: BLE001  (told by type: the page must open)
+            logger.error("The section %s of the Health page raised %s.", key, type(error).__name__)
+            failed.append(
+                Attention(
+                    what=_("Not measured: %(parts)s.") % {"parts": f"{key} ({type(error).__name__})"},
+                    remedy=_("The database did not answer in time, or the app has a bug: the log says more."),
+                    is_grave=isinstance(error, DatabaseError),
+                )
+            )
+    return sections, failed
+
+
+def facts(found: Condition) -> dict[str, str]:
+    """Durations in words; empty where nothing was measured."""
+    vitals, backlog = found.vitals, found.backlog
+    if vitals is None:
+        return {}
+    age = vitals.last_success_age_seconds
+    since = backlog.review_since if backlog else None
+    return {
+        "last_success_age": "" if age is None else duration(age),
+        "oldest_due_age": duration(vitals.oldest_due_age_seconds),
+        "oldest_message_age": duration(vitals.outbox_oldest_age_seconds),
+        "oldest_review_age": duration((vitals.now - since).total_seconds()) if since else "",
+    }
+
+
+def outcomes_of(run: Run) -> str:
+    """What came of a run, the kinds that occurred."""
+    known = [(str(KINDS[kind]), run.outcomes.get(kind.value, 0)) for kind in KINDS]
+    return ", ".join(f"{count} {name}" for name, count in known if count)
+
+
+def charts(hours: Sequence[Hour]) -> Sequence[Chart]:
+    """Of the last 24 hours."""
+    if not any((hour.confirmed, hour.retry, hour.manual_review, hour.failed) != (0, 0, 0, 0) for hour in hours):
+        return ()
+    x = [hour.begins for hour in hours]
+    return (
+        Chart(
+            id="outcomes",
+            caption=_("Outcomes of attempts, for each hour (UTC)"),
+            unit=_("attempts"),
+            x=x,
+            series=[
+                Series(label=_("confirmed"), values=[hour.confirmed for hour in hours]),
+                Series(label=_("tried again later"), values=[hour.retry for hour in hours]),
+                Series(label=_("to review"), values=[hour.manual_review for hour in hours]),
+                Series(label=_("failed"), values=[hour.failed for hour in hours]),
+            ],
+        ),
+        Chart(
+            id="waiting",
+            caption=_("From request to confirmation, by the hour of the confirmation (UTC)"),
+            unit=_("seconds"),
+            x=x,
+            series=[
+                Series(label=_("half of them within"), values=[hour.wait_seconds_p50 for hour in hours]),
+                Series(label=_("95 % of them within"), values=[hour.wait_seconds_p95 for hour in hours]),
+            ],
+        ),
+        Chart(
+            id="deciding",
+            caption=_("Planning alone: 95 % of decisions within, for each hour (UTC)"),
+            unit=_("milliseconds"),
+            x=x,
+            series=[Series(label=_("95 % within"), values=[hour.decision_ms_p95 for hour in hours])],
+        ),
+    )

@@ -1,0 +1,204 @@
+"""The service timeline: a restaurant's tables by time over one day, and who still waits for one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from assignments import api
+from assignments.admin.drawing import Caption, clock, draw, table_names
+from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.host import Host, configured
+from assignments.models import Allocation, ServiceDay, State
+from assignments.planners import V3
+from assignments.planning.window import FIRST_YEAR, LAST_YEAR
+from assignments.serviceday import LISTED, Booked, Venue, busiest, service_day, venues
+from assignments.serviceday import ServiceDay as Day
+from assignments.timeline import Bar, day_at
+
+HOLD, CLOSURE = Allocation.Kind.HOLD.value, Allocation.Kind.CLOSURE.value
+PLANNERS: Mapping[str, tuple[str | Promise, str, str]] = {
+    V3: (gettext_lazy("V3"), "timeline-v3", ""),
+    api.MANUAL: (gettext_lazy("by hand"), "timeline-hand", "timeline-dots"),
+}
+"""What each planner is called and looks like. Any other one is the planner that was there before V3."""
+OLD_PLANNER = (gettext_lazy("old planner"), "timeline-old", "timeline-stripes")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A booking of the day without tables."""
+
+    booked: Booked
+    label: str
+    state: str
+    reason: str
+    is_review: bool
+    url: str
+
+
+@admin.register(ServiceDay)
+class ServiceDayAdmin(ReadOnlyAdmin):
+    """In place of a list: the tables of one restaurant over one day."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Service timeline"),
+            "opts": self.opts,
+            **self._timeline(request),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/assignments/page/service_day.html", context)
+
+    def _timeline(self, request: HttpRequest) -> dict[str, Any]:
+        now = timezone.now()
+        asked = request.GET.get("day", "")
+        day = day_of(asked)
+        if asked and day is None:
+            text = _("%(asked)s is no date that can be shown; write it as 2026-12-31. This is today.")
+            messages.warning(request, text % {"asked": asked[:40]})
+        found = venues(now, day=day)
+        ref = request.GET.get("restaurant") or getattr(busiest(found), "ref", "")
+        if not ref or "\0" in ref:
+            return {"venues": found, "day": day}
+        shown = service_day(ref, day, now=now)
+        name = next((venue.name for venue in found if venue.ref == ref), "") or configured().restaurant_names(
+            [ref]
+        ).get(ref, "")
+        if all(venue.ref != ref for venue in found):
+            found = [Venue(ref=ref, bookings=0, name=name), *found]
+        may_open = request.user.has_perm("assignments.view_assignment")
+        captions = Captions(shown, configured(), may_open=may_open)
+        today = day_at(shown.floor, now)
+        return {
+            "venues": found[:LISTED],
+            "has_more_venues": len(found) > LISTED,
+            "venue_ref": ref,
+            "venue_name": name or ref,
+            "day": shown.day,
+            "shown": shown,
+            "today_link": "" if shown.day == today else link(ref, today),
+            "previous_link": link(ref, shown.day - timedelta(days=1)),
+            "next_link": link(ref, shown.day + timedelta(days=1)),
+            "before_link": link(ref, shown.before) if shown.before else "",
+            "after_link": link(ref, shown.after) if shown.after else "",
+            "drawing": draw(shown.timeline, shown.floor, captions),
+            "seated": captions.seated,
+            "covers": captions.covers,
+            "waiting": [captions.waiting(booked) for booked in shown.unseated],
+            "waiting_rest": shown.unseated_count - len(shown.unseated),
+        }
+
+
+class Captions:
+    """What each bar of a day says. Called with one, its caption."""
+
+    def __init__(self, shown: Day, host: Host, *, may_open: bool) -> None:
+        self._shown = shown
+        self._host = host
+        self._may_open = may_open
+        self._zone = shown.floor.zone if shown.floor else timezone.get_fixed_timezone(0)
+        self._names = table_names(shown.floor)
+        self._labels: dict[str, str] = {}
+
+    def __call__(self, bar: Bar) -> Caption:
+        taken = bar.taken
+        times = _("%(start)s-%(end)s") % {
+            "start": clock(taken.starts_at, self._zone),
+            "end": clock(taken.ends_at, self._zone),
+        }
+        if taken.kind == CLOSURE:
+            return Caption(
+                look="timeline-closure", pattern="timeline-cross", first=_("closed"), second=times, title=_("closed")
+            )
+        booked = self._shown.booked.get(taken.booking_ref)
+        label = self._label(taken.booking_ref)
+        first = f"{label} · {booked.party}" if booked else label
+        parts = [label]
+        if booked:
+            parts.append(covers(booked.party))
+        if bar.joined:
+            tables = " + ".join(self._names.get(ref, ref) for ref in bar.joined)
+            first = f"{first} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
+            parts.append(_("tables %(tables)s joined") % {"tables": tables})
+        who, look, pattern = PLANNERS.get(taken.planner, OLD_PLANNER)
+        if taken.kind == HOLD and taken.expires_at is not None:
+            until = _("held until %(until)s") % {"until": clock(taken.expires_at, self._zone)}
+            return Caption(
+                look="timeline-hold", first=first, second=until, title=", ".join([*parts, until]), url=self._url(booked)
+            )
+        parts += [_("seated"), _("planned: %(who)s") % {"who": who}]
+        return Caption(
+            look=look,
+            pattern=pattern,
+            first=first,
+            second=f"{times} · {who}",
+            title=", ".join(parts),
+            url=self._url(booked),
+        )
+
+    @property
+    def seated(self) -> int:
+        """Bookings with a table in the picture."""
+        return len(self._seated())
+
+    @property
+    def covers(self) -> int:
+        return sum(self._shown.booked[ref].party for ref in self._seated() if ref in self._shown.booked)
+
+    def waiting(self, booked: Booked) -> Waiting:
+        return Waiting(
+            booked=booked,
+            label=self._label(booked.booking_ref),
+            state=str(State(booked.state).label),
+            reason=booked.reason.replace("_", " "),
+            is_review=booked.state == State.MANUAL_REVIEW,
+            url=self._url(booked),
+        )
+
+    def _seated(self) -> set[str]:
+        seating = Allocation.Kind.SEATING.value
+        bars = [bar for row in self._shown.timeline.rows for bar in row.bars]
+        return {bar.taken.booking_ref for bar in bars if bar.taken.kind == seating}
+
+    def _label(self, booking_ref: str) -> str:
+        if booking_ref not in self._labels:
+            self._labels[booking_ref] = self._host.label(booking_ref)
+        return self._labels[booking_ref]
+
+    def _url(self, booked: Booked | None) -> str:
+        if booked is None or not self._may_open:
+            return ""
+        return reverse("admin:assignments_assignment_change", args=[booked.pk])
+
+
+def covers(party: int) -> str:
+    return ngettext("%(count)s cover", "%(count)s covers", party) % {"count": party}
+
+
+def day_of(text: str) -> date | None:
+    """The date that somebody wrote; None for what is none, or too far away to be shown."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if FIRST_YEAR < day.year < LAST_YEAR else None
+
+
+def link(restaurant_ref: str, day: date) -> str:
+    query = urlencode({"restaurant": restaurant_ref, "day": day.isoformat()})
+    return f"{reverse('admin:assignments_serviceday_changelist')}?{query}"

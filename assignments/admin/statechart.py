@@ -1,0 +1,195 @@
+"""The state machine as a drawing: where each state stands, and a curve for each transition that there is.
+
+What there is to draw is read from django-fsm, so that the drawing cannot differ from the machine. Units are those of the
+SVG's view box.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django_fsm import ANY_OTHER_STATE, ANY_STATE
+
+from assignments import wording
+from assignments.models import Assignment, State
+
+WIDTH, NODE_WIDTH, NODE_HEIGHT, ROW = 430, 156, 34, 74
+LEFT, RIGHT, TOP = 62, 264, 14
+SHOWN_NUMBERS = 2
+
+_MAIN = (
+    State.CREATED,
+    State.CAPACITY_VERIFIED,
+    State.ASSIGNMENT_PENDING,
+    State.ASSIGNMENT_IN_PROGRESS,
+    State.ASSIGNED,
+    State.CONFIRMED,
+)
+_ASIDE = {State.FAILED: 0.7, State.MANUAL_REVIEW: 2.5, State.CANCELLED: 4.6}
+"""Endings beside the main line, by the row at which they stand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """A state, its upper left corner, and how the booking stands to it."""
+
+    state: str
+    label: str
+    x: float
+    y: float
+    is_here: bool
+    is_visited: bool
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return self.x + NODE_WIDTH / 2, self.y + NODE_HEIGHT / 2
+
+    @property
+    def inner_x(self) -> float:
+        return self.x + 3
+
+    @property
+    def inner_y(self) -> float:
+        return self.y + 3
+
+    @property
+    def text_y(self) -> float:
+        return self.y + NODE_HEIGHT / 2 + 4.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edge:
+    """A transition between two states: its curve, and the numbers of the booking's steps along it."""
+
+    source: str
+    target: str
+    curve: str
+    is_taken: bool
+    numbers: str
+    label_x: float
+    label_y: float
+
+    @property
+    def label_width(self) -> float:
+        return 10 + 6.2 * len(self.numbers)
+
+    @property
+    def label_left(self) -> float:
+        return self.label_x - self.label_width / 2
+
+    @property
+    def label_top(self) -> float:
+        return self.label_y - 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateChart:
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    from_anywhere: tuple[str, ...]
+    """Labels of the states that every other state can turn into; drawn only where that was done."""
+
+    width: int = WIDTH
+    node_width: int = NODE_WIDTH
+    node_height: int = NODE_HEIGHT
+    inner_width: int = NODE_WIDTH - 6
+    inner_height: int = NODE_HEIGHT - 6
+    height: int = TOP * 2 + ROW * (len(_MAIN) - 1) + NODE_HEIGHT
+
+
+def transitions() -> tuple[set[tuple[str, str]], set[str]]:
+    """Pairs of states as django-fsm has them, and the states that every other state can turn into."""
+    pairs, from_anywhere = set(), set()
+    for each in Assignment._meta.get_field("state").get_all_transitions(Assignment):
+        if each.source in {ANY_STATE, ANY_OTHER_STATE}:
+            from_anywhere.add(str(each.target))
+        else:
+            pairs.add((str(each.source), str(each.target)))
+    return pairs, from_anywhere
+
+
+def draw(state: str, steps: Iterable[tuple[int, str, str]]) -> StateChart:
+    """The machine, with the steps (number, source, target) that a booking has taken, which is in ``state`` now."""
+    taken: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, source, target in steps:
+        taken[source, target].append(number)
+    visited = {state, *(each for pair in taken for each in pair)}
+    corners = _corners()
+    nodes = {
+        each: Node(
+            state=each,
+            label=wording.state(each),
+            x=x,
+            y=y,
+            is_here=each == state,
+            is_visited=each in visited,
+        )
+        for each, (x, y) in corners.items()
+    }
+    pairs, from_anywhere = transitions()
+    # What was taken is drawn last, on top of the others.
+    drawn = sorted(pairs | taken.keys(), key=lambda pair: (pair in taken, pair))
+    return StateChart(
+        nodes=tuple(nodes.values()),
+        edges=tuple(
+            _edge(nodes[source], nodes[target], taken.get((source, target), ()))
+            for source, target in drawn
+            if source in nodes and target in nodes
+        ),
+        from_anywhere=tuple(wording.state(each) for each in sorted(from_anywhere)),
+    )
+
+
+def _corners() -> Mapping[str, tuple[float, float]]:
+    corners: dict[str, tuple[float, float]] = {str(each): (LEFT, TOP + ROW * row) for row, each in enumerate(_MAIN)}
+    corners |= {str(each): (RIGHT, TOP + ROW * row) for each, row in _ASIDE.items()}
+    missing = [str(each) for each in State if str(each) not in corners]
+    assert not missing, f"The drawing has no place for {', '.join(missing)}."
+    return corners
+
+
+def _edge(source: Node, target: Node, numbers: Sequence[int]) -> Edge:
+    if source.x != target.x:
+        curve, label = _across(source, target)
+    elif 0 < target.y - source.y < 1.5 * ROW and source.x == LEFT:
+        (x, _y), below = source.middle, source.y + NODE_HEIGHT
+        curve, label = f"M{x:g} {below:g} L{x:g} {target.y - 6:g}", (x, (below + target.y) / 2 + 2)
+    else:
+        curve, label = _around(source, target)
+    return Edge(
+        source=source.state,
+        target=target.state,
+        curve=curve,
+        is_taken=bool(numbers),
+        numbers=_numbered(numbers),
+        label_x=label[0],
+        label_y=label[1],
+    )
+
+
+def _across(source: Node, target: Node) -> tuple[str, tuple[float, float]]:
+    """Between the columns. The way back is a little lower, so that both can be seen."""
+    goes_right = target.x > source.x
+    shift = -6 if goes_right else 6
+    start_x, end_x = (source.x + NODE_WIDTH, target.x - 6) if goes_right else (source.x, target.x + NODE_WIDTH + 6)
+    start_y, end_y = source.middle[1] + shift, target.middle[1] + shift
+    middle = (start_x + end_x) / 2
+    curve = f"M{start_x:g} {start_y:g} C{middle:g} {start_y:g} {middle:g} {end_y:g} {end_x:g} {end_y:g}"
+    return curve, (middle, (start_y + end_y) / 2 + 4)
+
+
+def _around(source: Node, target: Node) -> tuple[str, tuple[float, float]]:
+    """Within a column, past other states: a bow outside of it, the wider the further."""
+    rows = abs(target.y - source.y) / ROW
+    is_left = source.x == LEFT
+    edge = source.x if is_left else source.x + NODE_WIDTH
+    bow = edge - 16 - 13 * rows if is_left else edge + 16 + 13 * rows
+    tip = edge - 6 if is_left else edge + 6
+    start, end = source.middle[1], target.middle[1] + 4 * rows
+    curve = f"M{edge:g} {start:g} C{bow:g} {start:g} {bow:g} {end:g} {tip:g} {end:g}"
+    return curve, ((edge + 3 * bow) / 4 + 4, (start + end) / 2 + 4)
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:SHOWN_NUMBERS])
+    return f"{shown} … {numbers[-1]}" if len(numbers) > SHOWN_NUMBERS else shown

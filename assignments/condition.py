@@ -1,0 +1,315 @@
+"""Everything that the Health page tells, as values: what ``health`` gives, and what stands behind it.
+
+Each part is one query, limited in time: a page about a slow database must open. What could not be measured is named so.
+"""
+
+import logging
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import django
+from django.apps import apps
+from django.core import checks
+from django.core.checks.registry import registry
+from django.db import DatabaseError, connection, models, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from assignments import conf, health, runs
+from assignments.breaker import name_for
+from assignments.health import Vitals
+from assignments.models import Breaker, Run
+
+logger = logging.getLogger("assignments.condition")
+
+STATEMENT_TIMEOUT_MS = 2000
+LISTED = 20
+"""So many runs, workers and breakers are listed."""
+HOURS = 24
+SILENT_FOR = timedelta(days=7)
+"""A watching worker that gave no sign for longer is forgotten: it was killed, and its machine is gone."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """Bookings by what they wait for. ``later``: for their next try. ``review``: for staff, since ``review_since``."""
+
+    later: int
+    review: int
+    review_since: datetime | None
+    server_version: str
+    dropped_events: int
+    """Events that were lost by the runs of the last day."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """A process that watches. ``is_alive``: it gave a sign within ``CRON_SECONDS``."""
+
+    run: Run
+    seen_at: datetime
+    is_alive: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenBreaker:
+    """A restaurant whose breaker has counted failures. ``is_half_open``: the next booking there decides."""
+
+    restaurant_ref: str
+    failures: int
+    opened_until: datetime | None
+    is_open: bool
+
+    @property
+    def is_half_open(self) -> bool:
+        return self.opened_until is not None and not self.is_open
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hour:
+    """What was decided in one hour. Milliseconds are of planning alone, seconds from request to confirmation; None: nothing.
+
+    ``confirmed`` to ``failed`` count attempts.
+    """
+
+    begins: datetime
+    confirmed: int
+    retry: int
+    manual_review: int
+    failed: int
+    decision_ms_p95: float | None
+    wait_seconds_p50: float | None
+    wait_seconds_p95: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Integrity:
+    """What must never be: seatings that overlap, and confirmed bookings to come without tables."""
+
+    overlaps: int
+    lost: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Versions:
+    """Of what runs here. ``pending``: migrations that were not applied; None: not known."""
+
+    app: str
+    django: str
+    python: str
+    postgresql: str
+    pending: Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """What was found. A part that could not be measured is None, and in ``not_measured``, with the type of the error."""
+
+    vitals: Vitals | None
+    backlog: Backlog | None
+    runs: Sequence[Run] | None
+    workers: Sequence[Worker] | None
+    breakers: Sequence[OpenBreaker] | None
+    hours: Sequence[Hour] | None
+    integrity: Integrity | None
+    versions: Versions
+    findings: Sequence[checks.CheckMessage]
+    not_measured: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def worker_versions(self) -> Sequence[str]:
+        """The versions that are at work: of living workers, and of this process."""
+        alive = {worker.run.version for worker in self.workers or () if worker.is_alive}
+        return sorted({*alive, self.versions.app} - {""})
+
+
+def look() -> Condition:
+    """Look at everything. About ten queries."""
+    parts = _Parts()
+    found: dict[str, Any] = parts.measured(
+        vitals=health.vitals,
+        backlog=_backlog,
+        runs=_runs,
+        breakers=_breakers,
+        integrity=_integrity,
+        hours=_hours,
+        pending=_pending,
+    )
+    now = found["vitals"].now if found["vitals"] else None
+    pending, backlog, both = found.pop("pending"), found["backlog"], found.pop("runs")
+    return Condition(
+        **found,
+        runs=None if both is None else [run for run in both if run.is_latest][:LISTED],
+        workers=None if both is None or now is None else _workers(both, now),
+        versions=Versions(
+            app=runs.version(),
+            django=django.get_version(),
+            python=platform.python_version(),
+            postgresql=backlog.server_version if backlog else "",
+            pending=pending,
+        ),
+        findings=_findings(),
+        not_measured=parts.errors,
+    )
+
+
+class _Parts:
+    """Parts that are measured one after the other in one transaction; a new one after each that fails."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, str] = {}
+
+    def measured(self, **parts: Callable[[], Any]) -> dict[str, Any]:
+        found: dict[str, Any] = dict.fromkeys(parts)
+        waiting = list(parts)
+        while waiting:
+            try:
+                with transaction.atomic():
+                    with connection.cursor() as cursor:
+                        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
+                    while waiting:
+                        found[waiting[0]] = parts[waiting[0]]()
+                        waiting.pop(0)
+                    # Nothing was written; this gives a surrounding transaction its own timeout back.
+                    transaction.set_rollback(True)
+            except DatabaseError as error:
+                part = waiting.pop(0)
+                self.errors[part] = type(error).__name__
+                logger.error("The Health page could not measure %s: %s.", part, type(error).__name__)
+        return found
+
+
+def _rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _backlog() -> Backlog:
+    (row,) = _rows(_BACKLOG)
+    return Backlog(**row)
+
+
+_BACKLOG = """
+SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > now()) AS later,
+       review.bookings AS review, review.since AS review_since,
+       coalesce((SELECT sum(dropped_events) FROM assignments_run
+                  WHERE started_at > now() - interval '1 day'
+                     OR (ended_at IS NULL AND last_pass_at > now() - interval '1 day')), 0) AS dropped_events,
+       current_setting('server_version') AS server_version
+  FROM (SELECT count(*) AS bookings, min(updated_at) AS since
+          FROM assignments_assignment WHERE state = 'manual_review' AND starts_at > now()) AS review
+"""
+
+
+def _runs() -> list[Run]:
+    """The latest runs, and the workers that have not ended."""
+    latest = Run.objects.order_by("-id").values("pk")[:LISTED]
+    watching = models.Q(watches=True, ended_at__isnull=True, started_at__isnull=False)
+    found = Run.objects.annotate(is_latest=models.Case(models.When(pk__in=latest, then=True), default=False))
+    return list(found.filter(models.Q(is_latest=True) | watching).order_by("-id")[: 2 * LISTED + LISTED])
+
+
+def _workers(found: Sequence[Run], now: datetime) -> Sequence[Worker]:
+    alive_since = now - timedelta(seconds=conf.settings().CRON_SECONDS)
+    seen = [(run, run.last_pass_at or run.started_at) for run in found if run.watches and run.ended_at is None]
+    return [Worker(run=run, seen_at=at, is_alive=at > alive_since) for run, at in seen if at > now - SILENT_FOR][
+        :LISTED
+    ]
+
+
+def _breakers() -> Sequence[OpenBreaker]:
+    prefix = name_for("")
+    rows = Breaker.objects.filter(models.Q(failures__gt=0) | models.Q(opened_until__isnull=False))
+    now = models.functions.Now()
+    opened = models.Case(models.When(opened_until__gt=now, then=True), default=False)
+    return [
+        OpenBreaker(
+            restaurant_ref=row.name.removeprefix(prefix),
+            failures=row.failures,
+            opened_until=row.opened_until,
+            is_open=row.is_open,
+        )
+        for row in rows.annotate(is_open=opened).order_by("-is_open", "-opened_until", "name")[:LISTED]
+    ]
+
+
+def _hours() -> Sequence[Hour]:
+    return [Hour(**row) for row in _rows(_HOURS, hours=HOURS)]
+
+
+_HOURS = """
+WITH bounds AS (SELECT date_trunc('hour', now(), 'UTC') - (%(hours)s - 1) * interval '1 hour' AS since),
+     decided AS (
+     SELECT date_trunc('hour', at, 'UTC') AS begins,
+            count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
+            count(*) FILTER (WHERE outcome = 'retry') AS retry,
+            count(*) FILTER (WHERE outcome = 'manual_review') AS manual_review,
+            count(*) FILTER (WHERE outcome = 'failed') AS failed,
+            percentile_disc(0.95) WITHIN GROUP (ORDER BY decision_ms) FILTER (WHERE decision_ms > 0) AS decision_ms_p95
+       FROM assignments_attempt WHERE at >= (SELECT since FROM bounds) GROUP BY 1),
+     waited AS (
+     SELECT date_trunc('hour', tried.at, 'UTC') AS begins,
+            percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (
+                ORDER BY greatest(0, extract(epoch FROM tried.at - assignment.requested_at)::float)) AS seconds
+       FROM assignments_attempt AS tried
+       JOIN assignments_assignment AS assignment ON assignment.id = tried.assignment_id
+      WHERE tried.at >= (SELECT since FROM bounds) AND tried.outcome = 'confirmed' GROUP BY 1)
+SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) AS retry,
+       coalesce(manual_review, 0) AS manual_review, coalesce(failed, 0) AS failed, decision_ms_p95,
+       waited.seconds[1] AS wait_seconds_p50, waited.seconds[2] AS wait_seconds_p95
+  FROM bounds, generate_series(since, now(), interval '1 hour') AS hour
+  LEFT JOIN decided ON decided.begins = hour
+  LEFT JOIN waited ON waited.begins = hour
+ ORDER BY hour
+"""
+
+
+def _integrity() -> Integrity:
+    (row,) = _rows(_INTEGRITY)
+    return Integrity(**row)
+
+
+_INTEGRITY = """
+SELECT (SELECT count(*)
+          FROM (SELECT lower(blocked) < max(upper(blocked)) OVER (
+                           PARTITION BY table_ref ORDER BY lower(blocked), id
+                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_overlap
+                  FROM assignments_allocation WHERE ends_at > now() - interval '1 day') AS taken
+         WHERE is_overlap) AS overlaps,
+       (SELECT count(*)
+          FROM assignments_assignment AS assignment
+         WHERE assignment.state = 'confirmed' AND assignment.starts_at > now()
+           AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
+                            WHERE seated.booking_ref = assignment.booking_ref AND seated.kind = 'seating')) AS lost
+"""
+
+
+def _pending() -> Sequence[str]:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+
+
+def _findings() -> Sequence[checks.CheckMessage]:
+    """What this project's system checks say, of those that need no database, the gravest first.
+
+    A project's checks are those that are registered under the label of one of its apps. One that raises is a finding.
+    """
+    ours = {config.label for config in apps.get_app_configs() if not config.name.startswith("django.")}
+    found: list[checks.CheckMessage] = []
+    for check in registry.get_checks():
+        if not ours.intersection(check.tags):
+            continue
+        try:
+            found += check(app_configs=None, databases=None)
+        except Exception as error:  # noqa: BLE001  (told by type: the page must open)
+            name = f"{check.__module__}.{getattr(check, '__name__', check)}"
+            logger.error("The system check %s raised %s.", name, type(error).__name__)
+            found.append(checks.Error(f"The system check {name} raised {type(error).__name__}.", id="assignments.E000"))
+    return sorted((each for each in found if not each.is_silenced()), key=lambda each: (-each.level, each.id or ""))

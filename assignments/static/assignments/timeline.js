@@ -1,0 +1,12 @@
+"use strict";
+/* Scrolls each timeline to where something is going on. Without scripts it is scrolled by hand. */
+document.addEventListener("DOMContentLoaded", () => {
+  for (const scroll of document.querySelectorAll("[data-scroll-to]")) {
+    const wanted = Number(scroll.dataset.scrollTo);
+    const name = scroll.querySelector(".timeline-name");
+    const room = scroll.clientWidth - (name ? name.offsetWidth : 0);
+    if (wanted > room / 2) {
+      scroll.scrollLeft = wanted - room / 4;
+    }
+  }
+});

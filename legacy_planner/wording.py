@@ -1,0 +1,24 @@
+"""The old planner's words: its name, and the parts of its score."""
+
+from django.utils.translation import gettext_lazy as _
+
+from assignments import wording
+
+wording.register(
+    planners={"legacy": _("the old planner")},
+    strategies={
+        "penalty": _("lowest penalty"),
+        "spare_seats": _("spare seats"),
+        "extra_tables": _("extra tables"),
+        "fragmentation": _("fragmentation"),
+        "zone_spread": _("zone spread"),
+        "scarcity": _("scarcity"),
+    },
+    because={
+        "spare_seats": _("Preferred over %(tables)s because fewer seats stay empty."),
+        "extra_tables": _("Preferred over %(tables)s because it takes fewer tables."),
+        "fragmentation": _("Preferred over %(tables)s because its tables are of more equal size."),
+        "zone_spread": _("Preferred over %(tables)s because it takes tables of fewer zones."),
+        "scarcity": _("Preferred over %(tables)s because it leaves the scarcer tables free."),
+    },
+)

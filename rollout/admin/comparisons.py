@@ -1,0 +1,501 @@
+"""Comparisons in the admin: how often the planners agree, and one comparison on the floor and on the evening's timeline."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from assignments.admin import serviceday
+from assignments.admin.drawing import Caption, clock, draw, seats, table_names
+from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.host import configured
+from assignments.planning.decision import Decision, Plan
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Refusal
+from assignments.planning.timezone import time_zone
+from assignments.timeline import Bar, natural
+from rollout import compared, queries
+from rollout.admin.records import as_block
+from rollout.compared import BOTH, CANDIDATE, CONTROL, Compared, Seat
+from rollout.models import Comparison, Explanation, FloorRecord
+from rollout.verdict import Danger, Verdict
+
+WAITING = "waiting"
+COUNTED = 10_000
+"""So many of a class are counted; more are said to be more."""
+CHOICES = 50
+"""So many restaurants and errors are offered to filter by."""
+
+VERDICTS: Mapping[str, str | Promise] = {
+    Verdict.SAME_TABLES: gettext_lazy("same tables"),
+    Verdict.EQUIVALENT: gettext_lazy("other tables, equally good"),
+    Verdict.BETTER: gettext_lazy("V3 is better"),
+    Verdict.WORSE: gettext_lazy("V3 is worse"),
+    Verdict.ONLY_V3_SEATS: gettext_lazy("only V3 seats"),
+    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("only the old planner seats"),
+    Verdict.BOTH_REFUSE: gettext_lazy("both refuse"),
+    Verdict.V3_ERROR: gettext_lazy("V3 failed"),
+    Verdict.UNSAFE: gettext_lazy("V3 is unsafe"),
+    "": gettext_lazy("waiting"),
+}
+MEANINGS: Mapping[str, str | Promise] = {
+    Verdict.SAME_TABLES: gettext_lazy("Both planners chose the same tables."),
+    Verdict.EQUIVALENT: gettext_lazy("Other tables, with as many spare seats and as many tables."),
+    Verdict.BETTER: gettext_lazy("V3 wastes fewer seats, or as many with fewer tables."),
+    Verdict.WORSE: gettext_lazy("V3 wastes more seats, or as many with more tables."),
+    Verdict.ONLY_V3_SEATS: gettext_lazy("The old planner refused the party, V3 would have seated it."),
+    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("V3 would have refused a party that the old planner seated."),
+    Verdict.BOTH_REFUSE: gettext_lazy("Neither planner found tables."),
+    Verdict.V3_ERROR: gettext_lazy("V3 gave no answer that could be compared."),
+    Verdict.UNSAFE: gettext_lazy("V3's answer must not be carried out: it stops every promotion."),
+    "": gettext_lazy("The old planner has decided. V3 is asked when decisions are compared, from cron."),
+}
+STATUS = {
+    Verdict.SAME_TABLES: "page-pass",
+    Verdict.EQUIVALENT: "page-pass",
+    Verdict.BETTER: "page-pass",
+    Verdict.ONLY_V3_SEATS: "page-pass",
+    Verdict.WORSE: "page-hold",
+    Verdict.ONLY_LEGACY_SEATS: "page-fail",
+    Verdict.V3_ERROR: "page-fail",
+    Verdict.UNSAFE: "page-fail",
+}
+DANGERS: Mapping[Danger, str | Promise] = {
+    Danger.ANOTHER_BOOKING: gettext_lazy("It answers for another booking."),
+    Danger.WITHOUT_TIMES: gettext_lazy("It gives tables without saying for how long."),
+    Danger.TIME_REFUSED: gettext_lazy("It seats a party at a time that the floor's rules refuse."),
+    Danger.KEPT_TOO_SHORT: gettext_lazy("It keeps the tables for a shorter time than the party and its buffers need."),
+    Danger.TABLES_REFUSED: gettext_lazy("It gives tables that may not be given."),
+}
+PARTS: Mapping[str, str | Promise] = {
+    "floor": gettext_lazy("the floor"),
+    "snapshot": gettext_lazy("what was known then"),
+    "control": gettext_lazy("the old planner's decision"),
+    "candidate": gettext_lazy("V3's decision"),
+}
+LOOKS: Mapping[str, tuple[str, str, str | Promise]] = {
+    CONTROL: ("timeline-old timeline-pick", "timeline-stripes", gettext_lazy("old planner")),
+    CANDIDATE: ("timeline-v3 timeline-pick", "", gettext_lazy("V3")),
+    BOTH: ("timeline-both timeline-pick", "timeline-dots", gettext_lazy("both")),
+}
+
+
+class VerdictFilter(admin.SimpleListFilter):
+    title = gettext_lazy("verdict")
+    parameter_name = "verdict__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(verdict or WAITING, str(words)) for verdict, words in VERDICTS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
+        if self.value() is None:
+            return queryset
+        return queryset.filter(verdict="" if self.value() == WAITING else self.value())
+
+
+class RestaurantFilter(admin.SimpleListFilter):
+    """Those whose floors were kept: a floor has few versions, and they are found without reading comparisons."""
+
+    title = gettext_lazy("restaurant")
+    parameter_name = "restaurant"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        refs = FloorRecord.objects.order_by("restaurant_ref").values_list("restaurant_ref", flat=True).distinct()
+        known = list(refs[:CHOICES])
+        names = configured().restaurant_names(known) if known else {}
+        return [(ref, names.get(ref, ref)) for ref in known]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
+        return queryset if self.value() is None else queryset.filter(restaurant_ref=self.value())
+
+
+class ErrorFilter(admin.SimpleListFilter):
+    title = gettext_lazy("error")
+    parameter_name = "error"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        failed = Comparison.objects.filter(verdict=Verdict.V3_ERROR)
+        errors = failed.order_by("error").values_list("error", flat=True).distinct()[:CHOICES]
+        return [(error, error) for error in errors if error]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
+        return queryset if self.value() is None else queryset.filter(error=self.value())
+
+
+class ComparisonList(ChangeList):
+    """Its rows know the names of their tables and their clock: one query for all floors of a page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        floors = FloorRecord.objects.in_bulk({row.floor_id for row in rows})
+        names = {version: _names_in(record.content) for version, record in floors.items()}
+        zones = {version: _zone_in(record.content) for version, record in floors.items()}
+        for row in rows:
+            row.table_names, row.zone = names[row.floor_id], zones[row.floor_id]
+        self.result_list = rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanRow:
+    """One ranked plan. ``shares`` in the order of the table's columns."""
+
+    rank: int
+    tables: str
+    seats: int
+    spare_seats: int
+    score: float
+    shares: Sequence[float | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One planner's answer, in words."""
+
+    key: str
+    name: str
+    answer: str
+    refusal: Refusal | None
+    spare_seats: int | None
+    tables: int | None
+    milliseconds: float | None
+    columns: Sequence[str]
+    plans: Sequence[PlanRow]
+    lost: Sequence[tuple[str, int]]
+    considered: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """A table on the floor, in words."""
+
+    name: str
+    seats: str
+    look: str
+    status: str
+    beside: str
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(ReadOnlyAdmin):
+    list_display = [
+        "booking",
+        "in_words",
+        "covers",
+        "starts",
+        "by_the_old_planner",
+        "by_v3",
+        "milliseconds",
+        "kept",
+    ]
+    list_filter = [VerdictFilter, "origin", RestaurantFilter, ErrorFilter, "control_repeats", "recorded_at"]
+    search_fields = ["=booking_ref", "=restaurant_ref", "=snapshot_hash"]
+    date_hierarchy = "service_date"
+
+    class Media:
+        css = {"all": ["assignments/pages.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ComparisonList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        """Of the decisions the list reads the chosen tables only."""
+        light: QuerySet[Model] = super().get_queryset(request).defer("snapshot", "control", "candidate")
+        rows: QuerySet[Model] = light.annotate(
+            control_tables=F("control__plans__0__table_refs"),
+            candidate_tables=F("candidate__plans__0__table_refs"),
+        )
+        return rows
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(
+            request, {"title": _("Comparisons"), "counts": counts(), **(extra_context or {})}
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        comparison = self._whole(request, unquote(object_id))
+        if comparison is None:
+            raise Http404(_("There is no comparison %(number)s.") % {"number": object_id})
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Comparison %(number)s") % {"number": comparison.pk},
+            "opts": self.opts,
+            **page(comparison, may_open=request.user.has_perm("assignments.view_assignment")),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/rollout/comparison/page.html", context)
+
+    def _whole(self, request: HttpRequest, pk: str) -> Comparison | None:
+        whole = Comparison.objects.select_related("floor")
+        return whole.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 19 else None
+
+    @admin.display(description=gettext_lazy("booking"), ordering="booking_ref")
+    def booking(self, comparison: Any) -> str:
+        return configured().label(comparison.booking_ref)
+
+    @admin.display(description=gettext_lazy("verdict"), ordering="verdict")
+    def in_words(self, comparison: Any) -> str:
+        words = str(VERDICTS.get(comparison.verdict, comparison.verdict))
+        return f"{words}: {comparison.error}" if comparison.error else words
+
+    @admin.display(description=gettext_lazy("covers"), ordering="party")
+    def covers(self, comparison: Any) -> int:
+        return int(comparison.party)
+
+    @admin.display(description=gettext_lazy("starts (restaurant's time)"), ordering="starts_at")
+    def starts(self, comparison: Any) -> str:
+        if comparison.starts_at is None:
+            return "-"
+        return f"{comparison.starts_at.astimezone(comparison.zone):%Y-%m-%d %H:%M %Z}"
+
+    @admin.display(description=gettext_lazy("old planner"))
+    def by_the_old_planner(self, comparison: Any) -> str:
+        return _tables_in(comparison.control_tables, comparison.table_names)
+
+    @admin.display(description=gettext_lazy("V3"))
+    def by_v3(self, comparison: Any) -> str:
+        return _tables_in(comparison.candidate_tables, comparison.table_names)
+
+    @admin.display(description=gettext_lazy("ms, old planner / V3"))
+    def milliseconds(self, comparison: Any) -> str:
+        return f"{_ms(comparison.control_ms)} / {_ms(comparison.candidate_ms)}"
+
+    @admin.display(description=gettext_lazy("kept (UTC)"), ordering="recorded_at")
+    def kept(self, comparison: Any) -> str:
+        return f"{comparison.recorded_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def counts() -> list[dict[str, Any]]:
+    """How many comparisons there are of each class, up to COUNTED each. One query through an index."""
+    found = dict(queries.rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
+    url = reverse("admin:rollout_comparison_changelist")
+    return [
+        {
+            "words": words,
+            "meaning": MEANINGS[verdict],
+            "count": min(found.get(str(verdict), 0), COUNTED),
+            "is_more": found.get(str(verdict), 0) > COUNTED,
+            "status": STATUS.get(verdict, ""),  # type: ignore[call-overload]
+            "url": f"{url}?verdict__exact={str(verdict) or WAITING}",
+        }
+        for verdict, words in VERDICTS.items()
+    ]
+
+
+_COUNTS = """
+SELECT wanted.verdict, (SELECT count(*) FROM (SELECT FROM rollout_comparison AS comparison
+                                               WHERE comparison.verdict = wanted.verdict LIMIT %(limit)s) AS counted)
+  FROM unnest(%(verdicts)s::text[]) AS wanted(verdict)
+"""
+
+
+def page(comparison: Comparison, *, may_open: bool) -> dict[str, Any]:
+    """What one comparison's page shows."""
+    shown, around = compared.read(comparison), compared.around(comparison)
+    host, floor = configured(), shown.floor
+    names = host.restaurant_names([comparison.restaurant_ref])
+    label = host.label(comparison.booking_ref)
+    booking_url = ""
+    if around.assignment is not None and may_open:
+        booking_url = reverse("admin:assignments_assignment_change", args=[around.assignment])
+    drawing = None
+    if shown.picture is not None:
+        drawing = draw(shown.picture, floor, Captions(shown, label), window=shown.window)
+    day, is_hosts = comparison.service_date, around.assignment is not None
+    return {
+        "comparison": comparison,
+        "shown": shown,
+        "verdict": VERDICTS.get(comparison.verdict, comparison.verdict),
+        "meaning": MEANINGS.get(comparison.verdict, ""),
+        "status": STATUS.get(comparison.verdict, ""),  # type: ignore[call-overload]
+        "booking": label,
+        "booking_url": booking_url,
+        "restaurant": names.get(comparison.restaurant_ref, comparison.restaurant_ref),
+        "timezone": floor.timezone if floor else "UTC",
+        "day_url": serviceday.link(comparison.restaurant_ref, day) if day and is_hosts else "",
+        "sides": [
+            _side(CONTROL, _("Old planner"), shown, shown.control, comparison.control_ms),
+            _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
+        ],
+        "dangers": [(DANGERS[danger], refusal) for danger, refusal in shown.dangers],
+        "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
+        "zones": [(_zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in shown.zones],
+        "drawing": drawing,
+        "explanations": [(explanation, _standing(explanation)) for explanation in around.explanations],
+        "older": around.older,
+        "newer": around.newer,
+        "replay": _replay(comparison, is_hosts=is_hosts),
+        "raw": "" if shown.snapshot else as_block({"control": comparison.control, "candidate": comparison.candidate}),
+    }
+
+
+class Captions:
+    """What each bar of the evening says."""
+
+    def __init__(self, shown: Compared, label: str) -> None:
+        assert shown.floor is not None
+        self._zone = shown.floor.zone
+        self._names = table_names(shown.floor)
+        self._label = label
+
+    def __call__(self, bar: Bar) -> Caption:
+        taken = bar.taken
+        times = _("%(start)s-%(end)s") % {
+            "start": clock(taken.starts_at, self._zone),
+            "end": clock(taken.ends_at, self._zone),
+        }
+        if taken.kind not in LOOKS:
+            whose = configured().label(taken.booking_ref) if taken.booking_ref else _("closed")
+            title = _("%(whose)s, taken then") % {"whose": whose}
+            return Caption(look="timeline-taken", first=whose, second=times, title=title)
+        look, pattern, who = LOOKS[taken.kind]
+        tables = " + ".join(self._names.get(ref, ref) for ref in bar.joined or (taken.table_ref,))
+        title = _("%(booking)s, chosen by: %(who)s, %(tables)s") % {
+            "booking": self._label,
+            "who": who,
+            "tables": tables,
+        }
+        return Caption(look=look, pattern=pattern, first=str(who), second=f"{times} · {self._label}", title=title)
+
+
+def _side(key: str, name: str, shown: Compared, decision: Decision | None, milliseconds: float | None) -> Side:
+    names = table_names(shown.floor)
+    spare_seats, tables = shown.measures.get(key, (None, None))
+    plans = decision.plans if decision else ()
+    columns = list(dict.fromkeys(column for plan in plans for column in plan.breakdown))
+    if decision is None:
+        waits = key == CANDIDATE and not shown.comparison.verdict
+        answer = _("not asked yet") if waits else _("no answer that can be read")
+    elif decision.best is None:
+        answer = _("refuses")
+    else:
+        answer = _("seats at %(tables)s") % {"tables": _tables(decision.best, names)}
+    return Side(
+        key=key,
+        name=name,
+        answer=answer,
+        refusal=decision.refusal if decision else None,
+        spare_seats=spare_seats,
+        tables=tables,
+        milliseconds=milliseconds,
+        columns=[column.replace("_", " ") for column in columns],
+        plans=[
+            PlanRow(
+                rank=rank,
+                tables=_tables(plan, names),
+                seats=plan.seats,
+                spare_seats=plan.spare_seats,
+                score=plan.score,
+                shares=[plan.breakdown.get(column) for column in columns],
+            )
+            for rank, plan in enumerate(plans, 1)
+        ],
+        lost=[(reason.replace("_", " "), count) for reason, count in sorted(decision.rejected.items())]
+        if decision
+        else [],
+        considered=decision.considered if decision else 0,
+    )
+
+
+def _card(seat: Seat, shown: Compared) -> Card:
+    assert shown.floor is not None
+    zone = shown.floor.zone
+    taken = ", ".join(
+        _("taken %(start)s-%(end)s") % {"start": clock(each.blocked_from, zone), "end": clock(each.blocked_until, zone)}
+        for each in sorted(seat.taken, key=lambda each: each.blocked_from)
+    )
+    look, chosen = "", ""
+    if seat.by_control and seat.by_candidate:
+        look, chosen = "floor-both", _("chosen by both")
+    elif seat.by_control:
+        look, chosen = "floor-control", _("chosen by the old planner")
+    elif seat.by_candidate:
+        look, chosen = "floor-candidate", _("chosen by V3")
+    elif taken:
+        look = "floor-taken"
+    free = _("free") if seat.table.active else _("out of service")
+    return Card(
+        name=seat.table.name,
+        seats=seats(seat.table.seats),
+        look=look,
+        status="; ".join(filter(None, [chosen, taken])) or free,
+        beside=_beside(seat, shown.floor),
+    )
+
+
+def _beside(seat: Seat, floor: Floor) -> str:
+    if not seat.beside:
+        return ""
+    neighbours = {table.ref for table in floor.tables if table.zone_ref == seat.table.zone_ref} - {seat.table.ref}
+    if len(neighbours) > 1 and neighbours <= {table.ref for table in seat.beside}:
+        return _("beside every other table here")
+    names = sorted((table.name for table in seat.beside), key=natural)
+    return _("beside %(tables)s") % {"tables": ", ".join(names)}
+
+
+def _standing(explanation: Explanation) -> str:
+    if explanation.withdrawn_at is not None:
+        return _("withdrawn")
+    return _("expired") if explanation.expires_at <= timezone.now() else _("covers it")
+
+
+def _replay(comparison: Comparison, *, is_hosts: bool) -> str:
+    """How to have the whole evening decided again, by both. A booking that nobody asked a table for came from a file."""
+    if not is_hosts:
+        return "manage.py rollout backtest --file FILE"
+    if comparison.service_date is None:
+        return ""
+    restaurant, day = shlex.quote(comparison.restaurant_ref), comparison.service_date.isoformat()
+    return f"manage.py rollout backtest --restaurant {restaurant} --from {day} --to {day}"
+
+
+def _zone_name(zone_ref: str | None, floor: Floor | None) -> str:
+    if zone_ref is None:
+        return _("Tables of no zone")
+    return (floor.zone_names if floor else {}).get(zone_ref, zone_ref)
+
+
+def _tables(plan: Plan, names: Mapping[str, str]) -> str:
+    return " + ".join(names.get(ref, ref) for ref in plan.table_refs)
+
+
+def _names_in(content: Any) -> dict[str, str]:
+    """Table names by ref, of a stored floor that may be anything."""
+    tables = content.get("tables") if isinstance(content, dict) else None
+    return {str(table[0]): str(table[1]) for table in tables or () if isinstance(table, list) and len(table) > 1}
+
+
+def _zone_in(content: Any) -> tzinfo:
+    """Its time zone, or else UTC."""
+    name = content.get("timezone") if isinstance(content, dict) else None
+    try:
+        return time_zone(name if isinstance(name, str) else "UTC")
+    except ValueError:
+        return UTC
+
+
+def _tables_in(refs: Any, names: Mapping[str, str]) -> str:
+    """The tables of the best plan; a dash for none."""
+    return " + ".join(names.get(str(ref), str(ref)) for ref in refs) if isinstance(refs, list) and refs else "-"
+
+
+def _ms(milliseconds: float | None) -> str:
+    return "-" if milliseconds is None else f"{milliseconds:.2f}"

@@ -1,0 +1,110 @@
+"""What health endpoints and the Health page say of queue, runs, breakers and permits."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from assignments import api, health, locks
+from assignments.models import Assignment, Breaker, OutboxMessage, Run
+from tests.assignments.conftest import TheHost
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_an_empty_project_has_nothing_due_and_has_never_run(host: TheHost) -> None:
+    found = health.vitals()
+    assert (found.due_bookings, found.oldest_due_age_seconds, found.workers, found.permits_in_use) == (0, 0.0, 0, 0)
+    assert (found.outbox_waiting, found.outbox_oldest_age_seconds) == (0, 0.0)
+    assert found.last_success_at is None
+    assert found.last_success_age_seconds is None
+    assert found.cron_problem == "No run of run_coordinator has ever succeeded."
+
+
+def test_the_queue_is_as_old_as_what_is_due_longest(host: TheHost, tonight: datetime) -> None:
+    for ref in ("B1", "B2", "B3"):
+        host.book(ref, starts_at=tonight)
+        api.request(booking_ref=ref)
+    now = datetime.now(UTC)
+    Assignment.objects.filter(booking_ref="B1").update(due_at=now - timedelta(seconds=600))
+    Assignment.objects.filter(booking_ref="B3").update(due_at=now + timedelta(seconds=600))
+    found = health.vitals()
+    assert found.due_bookings == 2
+    assert found.oldest_due_age_seconds == pytest.approx(600, abs=30)
+
+
+def test_only_watching_workers_that_gave_a_sign_of_life_count(host: TheHost) -> None:
+    now = datetime.now(UTC)
+    Run.objects.create(worker="a:1", watches=True, last_pass_at=now)
+    Run.objects.create(worker="just-started:1", watches=True)
+    Run.objects.create(worker="cron:1")
+    Run.objects.create(worker="ended:1", watches=True, last_pass_at=now, ended_at=now)
+    Run.objects.create(worker="dead:1", watches=True, last_pass_at=now - timedelta(seconds=1000))
+    assert health.vitals().workers == 2
+
+
+@pytest.mark.parametrize(
+    ("success_age", "due_age", "problem"),
+    [
+        (10, 0, ""),
+        (1000, 0, "The last successful run was 1000 s ago; it may be 180 s."),
+        (10, 1000, "A booking is due for 1000 s; it may be 180 s."),
+    ],
+)
+def test_what_is_wrong_with_the_runs_is_a_sentence(success_age: int, due_age: int, problem: str) -> None:
+    now = datetime.now(UTC)
+    found = health.Vitals(
+        now=now,
+        last_success_at=now - timedelta(seconds=success_age),
+        due_bookings=1,
+        oldest_due_age_seconds=due_age,
+        workers=0,
+        breakers_open=0,
+        breakers_half_open=0,
+        outbox_waiting=0,
+        outbox_oldest_age_seconds=0,
+        permits_in_use=0,
+        permits_limit=3,
+    )
+    assert found.cron_problem == problem
+
+
+def test_breakers_are_open_or_half_open(host: TheHost) -> None:
+    now = datetime.now(UTC)
+    Breaker.objects.create(name="coordinator:R1", opened_until=now + timedelta(minutes=5))
+    Breaker.objects.create(name="coordinator:R2", opened_until=now - timedelta(minutes=5))
+    Breaker.objects.create(name="coordinator:R3", failures=2)
+    found = health.vitals()
+    assert (found.breakers_open, found.breakers_half_open) == (1, 1)
+
+
+def test_the_outbox_waits_for_as_long_as_its_oldest_message(host: TheHost) -> None:
+    now = datetime.now(UTC)
+    OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=now - timedelta(minutes=10))
+    OutboxMessage.objects.create(topic="t", booking_ref="B2")
+    OutboxMessage.objects.create(topic="t", booking_ref="B3", created_at=now - timedelta(days=1), delivered_at=now)
+    found = health.vitals()
+    assert found.outbox_waiting == 2
+    assert found.outbox_oldest_age_seconds == pytest.approx(600, abs=30)
+
+
+def test_permits_are_counted_while_they_are_held(host: TheHost, tonight: datetime, settings: Any) -> None:
+    host.book("B1", starts_at=tonight)
+    api.request(booking_ref="B1")
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "MAX_PARALLEL": 5}
+    day = tonight.date()
+    with transaction.atomic():
+        locks.try_enter("R1", day)
+        locks.try_enter("R1", day + timedelta(days=1))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(42)")  # somebody else's
+        found = health.vitals()
+    # A lock that its own session asks for again is granted again: this session is one planner, with one permit.
+    assert (found.permits_in_use, found.permits_limit) == (1, 5)
+    assert health.vitals().permits_in_use == 0
+
+
+def test_vitals_are_one_query(host: TheHost, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
+        health.vitals()

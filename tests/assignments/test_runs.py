@@ -1,0 +1,143 @@
+"""Runs on record: what cron and watching workers did, whatever befell them, and never in the way of a booking."""
+
+import logging
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, OperationalError, connection
+
+from assignments import dispatch, events, runs, transactions
+from assignments.models import Assignment, Run
+from tests.assignments.conftest import TheHost
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _waiting(host: TheHost, tonight: datetime) -> None:
+    for ref in ("B1", "B2"):
+        host.book(ref, starts_at=tonight)
+
+
+def test_a_pass_from_cron_is_one_row_with_what_it_did() -> None:
+    call_command("run_coordinator", "--json")
+    run = Run.objects.get()
+    assert (run.watches, run.passes, run.failed_passes, run.taken_in) == (False, 1, 0, 2)
+    assert run.outcomes == {"confirmed": 2}
+    assert run.succeeded_at is not None
+    assert run.succeeded_at == run.last_pass_at
+    assert run.ended_at is not None
+    assert run.started_at <= run.succeeded_at <= run.ended_at
+    assert (run.unexpected, run.error, run.dropped_events) == (0, "", 0)
+    assert run.seconds > 0
+    assert re.fullmatch(r".+:\d+", run.worker)
+    assert run.version == runs.version() == "0.1.0"
+
+
+def test_an_app_that_is_not_installed_has_no_version(monkeypatch: Any) -> None:
+    monkeypatch.setattr(runs, "DISTRIBUTION", "no-such-distribution")
+    assert runs.version() == ""
+
+
+def test_a_dry_run_leaves_no_record() -> None:
+    call_command("run_coordinator", "--dry-run")
+    assert not Run.objects.exists()
+
+
+def test_a_pass_with_an_unexpected_error_is_no_success_and_names_its_type(host: TheHost) -> None:
+    host.raises["on_confirmed"] = ZeroDivisionError("Canary Guest")
+    host.raises_for = {"B1"}
+    with pytest.raises(CommandError):
+        call_command("run_coordinator")
+    run = Run.objects.get()
+    assert (run.passes, run.failed_passes, run.unexpected, run.error) == (1, 1, 1, "ZeroDivisionError")
+    assert run.outcomes == {"confirmed": 1, "retry": 1}
+    assert run.succeeded_at is None
+    assert run.ended_at is not None
+
+
+def test_a_pass_that_breaks_off_is_on_record(monkeypatch: Any) -> None:
+    monkeypatch.setattr(dispatch, "run_pass", lambda limits: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        call_command("run_coordinator")
+    run = Run.objects.get()
+    assert (run.passes, run.failed_passes, run.error) == (1, 1, "ZeroDivisionError")
+    assert (run.succeeded_at, run.ended_at is None) == (None, False)
+
+
+def test_a_watching_worker_is_one_row_over_all_its_passes() -> None:
+    recorder = runs.Recorder(watches=True)
+    recorder.begin()
+    assert Run.objects.get().passes == 0
+    recorder.passed(runs.Pass(seconds=1.5, taken_in=3, outcomes={"confirmed": 2, "retry": 1}, contended=1))
+    recorder.passed(runs.Pass(seconds=0.5, outcomes={"confirmed": 1}, breaker_open=1, unexpected=1, error="KeyError"))
+    recorder.passed(runs.Pass(seconds=1.0))
+    run = Run.objects.get()
+    assert (run.watches, run.passes, run.failed_passes, run.taken_in, run.seconds) == (True, 3, 1, 3, 3.0)
+    assert run.outcomes == {"confirmed": 3, "retry": 1}
+    assert (run.contended, run.breaker_open, run.unexpected, run.error) == (1, 1, 1, "KeyError")
+    assert run.ended_at is None
+    recorder.end()
+    assert Run.objects.get().ended_at is not None
+
+
+def test_passes_while_the_database_was_away_are_recorded_by_the_one_that_finds_it_back(monkeypatch: Any) -> None:
+    recorder = runs.Recorder(watches=True)
+    recorder.begin()
+    with monkeypatch.context() as patched:
+        patched.setattr(transactions, "is_database_away", lambda error: True)
+        recorder.broke_off(OperationalError("gone"), seconds=1.0)
+        recorder.broke_off(OperationalError("gone"), seconds=1.0)
+    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(runs.Pass(seconds=1.0))
+    run = Run.objects.get()
+    assert (run.passes, run.failed_passes) == (4, 2)
+
+
+@pytest.fixture
+def unrecordable() -> Iterator[None]:
+    """A table of runs that cannot be written."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE assignments_run RENAME TO assignments_run_elsewhere")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE assignments_run_elsewhere RENAME TO assignments_run")
+
+
+def test_what_cannot_be_recorded_is_logged_by_type_and_the_bookings_get_their_tables(
+    unrecordable: None, caplog: Any
+) -> None:
+    with caplog.at_level(logging.ERROR, "assignments.runs"):
+        call_command("run_coordinator")
+    assert set(Assignment.objects.values_list("state", flat=True)) == {"confirmed"}
+    assert {record.getMessage() for record in caplog.records} == {"A run could not be recorded: ProgrammingError."}
+
+
+def test_lost_events_are_counted(monkeypatch: Any) -> None:
+    monkeypatch.setattr(
+        events, "counters", lambda: {"stored": 9, "dropped_overflow": 2, "dropped_failure": 3, "flush_ms": 7}
+    )
+    call_command("run_coordinator")
+    assert Run.objects.get().dropped_events == 5
+
+
+def test_recording_a_pass_costs_the_same_whatever_it_did(django_assert_num_queries: Any) -> None:
+    recorder = runs.Recorder(watches=False)
+    recorder.begin()
+    with django_assert_num_queries(4):  # BEGIN, timeouts, UPDATE, COMMIT
+        recorder.passed(runs.Pass(seconds=1.0, outcomes={"confirmed": 1000}))
+
+
+def test_an_error_while_recording_never_reaches_the_command(monkeypatch: Any) -> None:
+    def refuse(**values: Any) -> None:
+        raise DatabaseError
+
+    recorder = runs.Recorder(watches=False)
+    monkeypatch.setattr(recorder, "_update", refuse)
+    recorder.begin()
+    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.end()
