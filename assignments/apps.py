@@ -11,4 +11,8 @@ class AssignmentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from assignments import checks  # noqa: F401  (registers the system checks)
+        from assignments import checks, totals  # noqa: F401  (checks registers the system checks)
+        from assignments.metrics import collector, counters, gathered
+
+        totals.register(*counters.SOURCES)
+        collector.COLLECTOR.register("assignments", gathered.gather)

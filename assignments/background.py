@@ -21,11 +21,18 @@ class BackgroundWriter(Generic[_T]):
     """A bounded buffer and its one daemon thread, which starts with the first entry.
 
     ``write`` gets at most ``BULK`` entries at once; it raises, or gives False, for entries that are lost. ``size`` is asked
-    at each append.
+    at each append. ``lost`` hears of entries that are lost, by cause (``overflow``, ``failure``) and number.
     """
 
-    def __init__(self, name: str, write: Callable[[Sequence[_T]], bool], *, size: Callable[[], int]) -> None:
-        self._name, self._write, self._size = name, write, size
+    def __init__(
+        self,
+        name: str,
+        write: Callable[[Sequence[_T]], bool],
+        *,
+        size: Callable[[], int],
+        lost: Callable[[str, int], None] = lambda cause, entries: None,
+    ) -> None:
+        self._name, self._write, self._size, self._lost = name, write, size, lost
         self._reset()
         _writers.append(self)
         if hasattr(os, "register_at_fork"):
@@ -46,6 +53,7 @@ class BackgroundWriter(Generic[_T]):
             self._entries.extend(entries[:room])
             if room < len(entries):
                 self._counts["dropped_overflow"] += len(entries) - room
+                self._lost("overflow", len(entries) - room)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
@@ -83,6 +91,8 @@ class BackgroundWriter(Generic[_T]):
             with self._changed:
                 self._writing = 0
                 self._counts["stored" if is_written else "dropped_failure"] += len(batch)
+                if not is_written:
+                    self._lost("failure", len(batch))
                 self._counts["flush_ms"] += round((time.monotonic() - started) * 1000)
                 self._changed.notify_all()
 

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError
 from django.utils.module_loading import import_string
 
-from assignments import conf
+from assignments import conf, retention
 
 UNDEFINED_TABLE = "42P01"
 HOST_METHODS = (
@@ -92,6 +92,18 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
         ]
     own_check = getattr(instance, "check", None)
     return list(own_check()) if callable(own_check) else []
+
+
+@checks.register("assignments")
+def check_retention(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E007: records would be forgotten that somebody needs."""
+    if conf.problems():
+        return []
+    try:
+        retention.check()
+    except retention.StillNeededError as error:
+        return [checks.Error(str(error), hint="Keep them for longer.", id="assignments.E007")]
+    return []
 
 
 @checks.register("assignments")

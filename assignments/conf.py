@@ -22,6 +22,10 @@ A_DAY = 24 * 60 * 60
 """Seconds; nothing here may take longer. Dates and the database have an end, too."""
 A_YEAR_OF_MINUTES = 366 * 24 * 60
 LARGEST_WEIGHT = 1000
+LARGEST_DAYS = 10_000
+SHORTEST_TOKEN = 20
+EVIDENCE_DAYS = 90
+"""So far back planning looks at how seatings at a table have held (``assignments.success``)."""
 MOST_PERMITS = 20
 """No restaurant has more, whatever ``MAX_PARALLEL`` is on the machine that looks."""
 
@@ -48,6 +52,17 @@ def _whole(minimum: int, maximum: int | None = None) -> Callable[[Any], str | No
     return problem
 
 
+def _token(value: Any) -> str | None:
+    if (
+        isinstance(value, str)
+        and (not value or len(value) >= SHORTEST_TOKEN)
+        and value.isascii()
+        and value.isprintable()
+    ):
+        return None
+    return f"must be empty, or a text of {SHORTEST_TOKEN} ASCII characters or more"
+
+
 def _dotted_path(value: Any) -> str | None:
     return None if isinstance(value, str) and "." in value else "must be a dotted path such as 'project.module.Name'"
 
@@ -68,8 +83,8 @@ def _weights(value: Any) -> str | None:
     return f"must be between 0 and {LARGEST_WEIGHT} for {wrong}" if wrong else None
 
 
-def _setting(default: Any, problem: Callable[[Any], str | None]) -> Any:
-    return field(default=default, metadata={"problem": problem})
+def _setting(default: Any, problem: Callable[[Any], str | None], *, is_secret: bool = False) -> Any:
+    return field(default=default, metadata={"problem": problem, "is_secret": is_secret}, repr=not is_secret)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +116,29 @@ class Settings:
     MAX_PARTY: int = _setting(1000, _whole(1))
     MIN_LEAD_MINUTES: int = _setting(0, _whole(0, A_YEAR_OF_MINUTES))
     """A booking that starts sooner than this goes to review: the floor staff decide."""
-    WEIGHTS: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS, metadata={"problem": _weights})
+    WEIGHTS: Mapping[str, float] = field(
+        default_factory=lambda: DEFAULT_WEIGHTS, metadata={"problem": _weights, "is_secret": False}
+    )
     EVENT_SINKS: tuple[str, ...] = _setting(("assignments.events.DatabaseSink",), _dotted_paths)
     EVENT_BUFFER_SIZE: int = _setting(10000, _whole(1))
     EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0, A_DAY))
     """How long a finishing command waits for its last events to be stored."""
     CRON_SECONDS: int = _setting(180, _whole(1, A_DAY))
     """When the last success of ``run_coordinator``, or the longest due booking, is older than this, something is wrong."""
+
+    METRICS_TOKEN: str = _setting("", _token, is_secret=True)
+    """What Prometheus says in ``Authorization: Bearer`` to be given /metrics; empty: only users with the permission are."""
+    METRICS_TIMEOUT_MS: int = _setting(2000, _whole(1, 60_000))
+    """How long one query for metrics may take. A scrape makes a few, for each of the apps that have metrics."""
+    METRICS_CACHE_SECONDS: float = _setting(10.0, _at_least(0, 3600))
+    """How long a process keeps what it asked the database for."""
+    EVENT_DAYS: int = _setting(90, _whole(1, LARGEST_DAYS))
+    """``prune_assignments`` forgets events that are older; likewise below."""
+    ATTEMPT_DAYS: int = _setting(365, _whole(EVIDENCE_DAYS, LARGEST_DAYS))
+    """Attempts at bookings that are over for so long. Less than 90 days would take the tables' record from planning."""
+    RUN_DAYS: int = _setting(30, _whole(1, LARGEST_DAYS))
+    OUTBOX_DAYS: int = _setting(30, _whole(1, LARGEST_DAYS))
+    """Outbox messages that were delivered."""
 
     def rules(self) -> PlanningRules:
         """The part of the settings that planning needs, as a value."""
@@ -135,7 +166,7 @@ def problems() -> list[str]:
         value = given.get(name, getattr(defaults, name))
         problem = each.metadata["problem"](value)
         if problem and not (name == "HOST" and not value):
-            found.append(f"{NAME}[{name!r}] {problem}, not {value!r}")
+            found.append(f"{NAME}[{name!r}] {problem}" + ("" if each.metadata["is_secret"] else f", not {value!r}"))
     if not given.get("HOST"):
         found.append(
             f"{NAME}['HOST'] is required: the dotted path of your host class, such as 'booking.host.BookingHost'"

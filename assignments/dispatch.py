@@ -17,6 +17,7 @@ from assignments import correlation, intake
 from assignments.coordinator import Coordinator, DayResult
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError
 from assignments.host import configured
+from assignments.metrics import process
 from assignments.models import Assignment
 from assignments.outcome import Kind, Noop, Outcome, noop
 from assignments.planners import V3, router
@@ -97,6 +98,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                     )
                     handed_over = _handed_over(result, trigger, due_before=due_before, should_stop=is_over)
                     outcomes = (*result.outcomes, *handed_over)
+                process.observe_decisions(outcomes)
                 if left is not None:
                     left = max(0, left - sum(1 for outcome in outcomes if outcome.kind is not Kind.NOOP))
                 yield Progress(
@@ -132,6 +134,7 @@ def _assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None)
         intake.request([booking], now=database_now(), host=coordinator.host)
         result = coordinator.process(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
     outcomes = (*result.outcomes, *_handed_over(result, trigger))
+    process.observe_decisions(outcomes)
     return outcomes[0] if outcomes else noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3)
 
 

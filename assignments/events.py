@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from assignments import conf, correlation
 from assignments.background import BackgroundWriter
 from assignments.exceptions import AssignmentsError
+from assignments.metrics import process
 
 logger = logging.getLogger("assignments.events")
 
@@ -190,7 +191,12 @@ def _write(batch: Sequence[EventRecord]) -> bool:
 
 def new_buffer() -> BackgroundWriter[EventRecord]:
     """The buffer of a process; tests make others."""
-    return BackgroundWriter("assignments-events", _write, size=lambda: conf.settings().EVENT_BUFFER_SIZE)
+    return BackgroundWriter(
+        "assignments-events",
+        _write,
+        size=lambda: conf.settings().EVENT_BUFFER_SIZE,
+        lost=process.count_dropped_events,
+    )
 
 
 _buffer = new_buffer()

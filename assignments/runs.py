@@ -96,7 +96,7 @@ class Recorder:
         self._unrecorded_failures = 0
 
     def _update(self, **values: object) -> None:
-        Run.objects.filter(pk=self._run_id).update(**values)
+        Run.objects.filter(pk=self._run_id or 0).update(**values)
 
 
 def worker() -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from django.db import connection
 
-DAYS = 90
+from assignments import conf
+
 MIN_SEATINGS = 20
 """A table with fewer seatings than this has no record worth weighing: it stays neutral."""
 KEPT_SECONDS = 600.0
@@ -37,7 +38,7 @@ def success_of(restaurant_ref: str) -> Mapping[str, float]:
     if kept and now - kept[0] < KEPT_SECONDS:
         return kept[1]
     with connection.cursor() as cursor:
-        cursor.execute(_QUERY, [restaurant_ref, DAYS, MIN_SEATINGS])
+        cursor.execute(_QUERY, [restaurant_ref, conf.EVIDENCE_DAYS, MIN_SEATINGS])
         success = dict(cursor.fetchall())
     _kept[restaurant_ref] = (now, success)
     return success

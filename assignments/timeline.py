@@ -73,8 +73,11 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
-    """A table that nobody has, during service. ``largest_party``: who could still come and sit there alone, at most; None
-    when nobody could, by the turn times, or when it is over."""
+    """A table that nobody has, during service; one that has begun is counted from now.
+
+    ``largest_party``: who could still come and sit there alone, at most; None when nobody could, by the turn times, or when
+    it is over.
+    """
 
     starts_at: datetime
     ends_at: datetime
@@ -386,6 +389,8 @@ def _gaps(
             if start < service.ends_at and service.starts_at < until
         )
         for first, last in served:
+            if now is not None and first < now < last:
+                first = now  # noqa: PLW2901  (what of it is over helps nobody any more)
             if last - first < A_MINUTE:
                 continue
             yield Gap(

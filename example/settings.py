@@ -100,6 +100,7 @@ ASSIGNMENTS: dict[str, Any] = {
     "HOST": "example.host.ExampleHost",
     "ROUTER": "rollout.routing.RolloutRouter",
     "MAX_PARALLEL": _whole_number("FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL", 3),
+    "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
 }
 
 ROLLOUT: dict[str, Any] = {
@@ -149,6 +150,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if not IS_DEV:
     SECURE_SSL_REDIRECT = True
+    # Load balancers ask the server itself, without TLS.
+    SECURE_REDIRECT_EXEMPT = [r"^health/$", r"^health/cron/$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

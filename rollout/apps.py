@@ -13,10 +13,16 @@ class RolloutConfig(AppConfig):
     verbose_name = _("Rollout")
 
     def ready(self) -> None:
+        from assignments import retention
         from assignments.signals import handed_back
-        from rollout import checks, events  # noqa: F401  (registers checks and event types)
+        from rollout import checks, conf, events, metrics  # noqa: F401  (checks registers the system checks)
 
         handed_back.connect(events.announce_handed_back, dispatch_uid="rollout.events")
+
+        metrics.register()
+        retention.require_attempts(
+            f"{conf.NAME}['EVIDENCE_DAYS']", lambda: 0 if conf.problems() else conf.settings().EVIDENCE_DAYS
+        )
 
         # Sent for each app that has models; the first one is enough to refuse.
         pre_migrate.connect(_refuse_local_database, dispatch_uid="rollout.remote")

@@ -26,6 +26,10 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
 )
 """The rails where ROLLOUT["GUARD"] names no others. Of overlaps, lost bookings, unsafe seatings one is too many."""
 
+GRAVE = ("overlaps", "lost", "unsafe_seatings")
+RAILS = (*GRAVE, *(rail for rail in DEFAULT if rail != "window_minutes"))
+"""Every rail, the grave first."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Breach:

@@ -65,6 +65,7 @@ class Comparison(models.Model):
             models.Index(fields=["verdict", "recorded_at"], name="comparison_verdict"),
             models.Index(fields=["booking_ref"], name="comparison_booking"),
             models.Index(fields=["recorded_at"], name="comparison_recorded"),
+            models.Index(fields=["compared_at"], name="comparison_compared"),
         ]
 
     def __str__(self) -> str:

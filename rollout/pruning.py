@@ -1,11 +1,12 @@
-"""Forgetting old comparisons; how many there were of each kind is kept."""
+"""Forgetting old comparisons; how many there were of each kind is kept, and metrics go on counting them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from rollout import conf
+from assignments import totals
+from rollout import conf, metrics
 
 CHUNK = 5000
 
@@ -35,10 +36,11 @@ def count(days: int) -> Pruned:
 def prune(days: int) -> Iterator[Pruned]:
     """Forget what is older than ``days``, a chunk in each transaction; after each, what was forgotten so far.
 
-    Comparisons are counted into ``ComparisonTally`` by the statement that deletes them; those that still wait for V3 stay,
-    and so do the guard's runs that found a breach. Raises EvidenceNeededError.
+    Comparisons are added to the metrics' totals before, and counted into ``ComparisonTally`` by the statement that deletes
+    them; those that still wait for V3 stay, and so do the guard's runs that found a breach. Raises EvidenceNeededError.
     """
     _check(days)
+    totals.fold(metrics.COMPARISON.key)
     comparisons = 0
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -69,6 +71,8 @@ WITH deleted AS (
      DELETE FROM rollout_comparison
       WHERE id IN (SELECT id FROM rollout_comparison
                     WHERE recorded_at < now() - %(days)s * interval '1 day' AND verdict <> ''
+                      AND (compared_at IS NULL
+                           OR compared_at < (SELECT until FROM assignments_folded WHERE source = 'rollout.comparison'))
                     ORDER BY recorded_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
      RETURNING recorded_at, restaurant_ref, origin, verdict, candidate_ms),
      tallied AS (

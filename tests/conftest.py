@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from assignments import conf, events, floors, success
+from assignments.metrics.collector import COLLECTOR
 from rollout import shadow
 
 
@@ -18,5 +19,6 @@ def _fresh_process_state() -> Iterator[None]:
     success.forget()
     shadow.flush(5)
     shadow.is_on.set(False)
+    COLLECTOR.forget()
     conf.settings.cache_clear()
     conf.load.cache_clear()

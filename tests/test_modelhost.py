@@ -71,6 +71,15 @@ def test_every_shape_is_a_host_and_names_only_fields_that_exist(host: ModelHost)
     assert host.check() == []
 
 
+class TestNames:
+    def test_restaurants_are_called_what_the_project_calls_them(self, house: House) -> None:
+        refs = [str(house.pk), "0", "no-number"]
+        assert VisitHost().restaurant_names(refs) == {str(house.pk): str(house)}
+
+    def test_a_project_without_restaurants_of_its_own_has_no_names(self) -> None:
+        assert StayHost().restaurant_names(["venue"]) == {}
+
+
 class TestReading:
     def test_a_row_becomes_a_booking(self, boards: list[Board]) -> None:
         stay = Stay.objects.create(start=TONIGHT, until=TONIGHT + timedelta(hours=3), covers=5, accepted=True)

@@ -111,7 +111,7 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawing:
-    """``timezone``: the name of the zone whose clock is shown. ``scroll_to``: where to look first, now or at the first bar."""
+    """``timezone``: the name of the zone whose clock is shown. ``scroll_to``: where to look first."""
 
     width: int
     timezone: str

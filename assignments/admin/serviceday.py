@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,8 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -25,7 +25,7 @@ from assignments.planners import V3
 from assignments.planning.window import FIRST_YEAR, LAST_YEAR
 from assignments.serviceday import LISTED, Booked, Venue, busiest, service_day, venues
 from assignments.serviceday import ServiceDay as Day
-from assignments.timeline import Bar, day_at
+from assignments.timeline import A_DAY, Bar, day_at
 
 HOLD, CLOSURE = Allocation.Kind.HOLD.value, Allocation.Kind.CLOSURE.value
 PLANNERS: Mapping[str, tuple[str | Promise, str, str]] = {
@@ -65,17 +65,17 @@ class ServiceDayAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/assignments/page/service_day.html", context)
 
     def _timeline(self, request: HttpRequest) -> dict[str, Any]:
-        now = timezone.now()
+        moment = now()
         asked = request.GET.get("day", "")
         day = day_of(asked)
         if asked and day is None:
             text = _("%(asked)s is no date that can be shown; write it as 2026-12-31. This is today.")
             messages.warning(request, text % {"asked": asked[:40]})
-        found = venues(now, day=day)
+        found = venues(moment, day=day)
         ref = request.GET.get("restaurant") or getattr(busiest(found), "ref", "")
         if not ref or "\0" in ref:
             return {"venues": found, "day": day}
-        shown = service_day(ref, day, now=now)
+        shown = service_day(ref, day, now=moment)
         name = next((venue.name for venue in found if venue.ref == ref), "") or configured().restaurant_names(
             [ref]
         ).get(ref, "")
@@ -83,7 +83,7 @@ class ServiceDayAdmin(ReadOnlyAdmin):
             found = [Venue(ref=ref, bookings=0, name=name), *found]
         may_open = request.user.has_perm("assignments.view_assignment")
         captions = Captions(shown, configured(), may_open=may_open)
-        today = day_at(shown.floor, now)
+        today = day_at(shown.floor, moment)
         return {
             "venues": found[:LISTED],
             "has_more_venues": len(found) > LISTED,
@@ -92,11 +92,12 @@ class ServiceDayAdmin(ReadOnlyAdmin):
             "day": shown.day,
             "shown": shown,
             "today_link": "" if shown.day == today else link(ref, today),
-            "previous_link": link(ref, shown.day - timedelta(days=1)),
-            "next_link": link(ref, shown.day + timedelta(days=1)),
+            "previous_link": link(ref, shown.day - A_DAY),
+            "next_link": link(ref, shown.day + A_DAY),
             "before_link": link(ref, shown.before) if shown.before else "",
             "after_link": link(ref, shown.after) if shown.after else "",
             "drawing": draw(shown.timeline, shown.floor, captions),
+            "services": [(band.key.replace("_", " "), band) for band in shown.timeline.bands],
             "seated": captions.seated,
             "covers": captions.covers,
             "waiting": [captions.waiting(booked) for booked in shown.unseated],
@@ -111,7 +112,7 @@ class Captions:
         self._shown = shown
         self._host = host
         self._may_open = may_open
-        self._zone = shown.floor.zone if shown.floor else timezone.get_fixed_timezone(0)
+        self._zone: tzinfo = shown.floor.zone if shown.floor else UTC
         self._names = table_names(shown.floor)
         self._labels: dict[str, str] = {}
 
@@ -122,8 +123,12 @@ class Captions:
             "end": clock(taken.ends_at, self._zone),
         }
         if taken.kind == CLOSURE:
+            if taken.ends_at - taken.starts_at >= A_DAY:
+                until = taken.ends_at.astimezone(self._zone)
+                times = _("until %(until)s") % {"until": f"{until:%Y-%m-%d %H:%M}"}
+            title = _("closed, %(times)s") % {"times": times}
             return Caption(
-                look="timeline-closure", pattern="timeline-cross", first=_("closed"), second=times, title=_("closed")
+                look="timeline-closure", pattern="timeline-cross", first=_("closed"), second=times, title=title
             )
         booked = self._shown.booked.get(taken.booking_ref)
         label = self._label(taken.booking_ref)

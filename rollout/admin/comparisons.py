@@ -293,7 +293,7 @@ def counts() -> list[dict[str, Any]]:
             "meaning": MEANINGS[verdict],
             "count": min(found.get(str(verdict), 0), COUNTED),
             "is_more": found.get(str(verdict), 0) > COUNTED,
-            "status": STATUS.get(verdict, ""),  # type: ignore[call-overload]
+            "status": STATUS.get(verdict, "") if found.get(str(verdict)) else "",  # type: ignore[call-overload]
             "url": f"{url}?verdict__exact={str(verdict) or WAITING}",
         }
         for verdict, words in VERDICTS.items()
@@ -380,7 +380,7 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
     names = table_names(shown.floor)
     spare_seats, tables = shown.measures.get(key, (None, None))
     plans = decision.plans if decision else ()
-    columns = list(dict.fromkeys(column for plan in plans for column in plan.breakdown))
+    columns = _columns(plans)
     if decision is None:
         waits = key == CANDIDATE and not shown.comparison.verdict
         answer = _("not asked yet") if waits else _("no answer that can be read")
@@ -413,6 +413,12 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         else [],
         considered=decision.considered if decision else 0,
     )
+
+
+def _columns(plans: Sequence[Plan]) -> list[str]:
+    """The parts of the scores, what counts most for the best plan first: JSON keeps no order."""
+    names = {column for plan in plans for column in plan.breakdown}
+    return sorted(names, key=lambda name: (-abs(plans[0].breakdown.get(name, 0.0)), name))
 
 
 def _card(seat: Seat, shown: Compared) -> Card:

@@ -18,10 +18,12 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assignments import background, conf, dispatch, preview, runs, transactions
+from assignments import background, conf, dispatch, preview, runs, totals, transactions
 from assignments.host import configured
 from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
+from assignments.metrics import process
+from assignments.metrics.exporter import Exporter
 from assignments.outcome import Kind, Outcome
 from assignments.percentiles import percentiles
 from assignments.planning.describe import describe
@@ -94,6 +96,10 @@ class Command(DatabaseCommand):
     # Checked in handle(), so that a wrong configuration exits with 2.
     requires_system_checks = []
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._folder = totals.Folder()
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--watch", action="store_true", help="Go on, pass after pass, until SIGTERM or Ctrl-C.")
         parser.add_argument(
@@ -108,12 +114,22 @@ class Command(DatabaseCommand):
         parser.add_argument(
             "--max-seconds", type=arguments.seconds, help="Begin no further restaurant-day after this many seconds."
         )
+        parser.add_argument(
+            "--metrics-address",
+            type=arguments.address,
+            metavar="HOST:PORT",
+            help="With --watch: give Prometheus this worker's own metrics here, to whoever asks; port 0 is any free one.",
+        )
         parser.add_argument("--dry-run", action="store_true", help="Plan and print; write nothing.")
         parser.add_argument("--json", action="store_true", help="One JSON object for each pass on standard output.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["watch"] and options["dry_run"]:
             raise CommandError("--watch and --dry-run exclude each other.", returncode=EXIT_USAGE)
+        if options["metrics_address"] and not options["watch"]:
+            raise CommandError(
+                "--metrics-address goes with --watch: one pass is over before anybody asks.", returncode=EXIT_USAGE
+            )
         try:
             self.check()
             if options["restaurant"]:
@@ -141,11 +157,31 @@ class Command(DatabaseCommand):
         recorder.begin()
         try:
             if options["watch"]:
-                self._watch(options, recorder)
+                with self._exported(options):
+                    self._watch(options, recorder)
                 return 0
             return self._pass(options, recorder).unexpected
         finally:
             recorder.end()
+
+    @contextmanager
+    def _exported(self, options: dict[str, Any]) -> Iterator[None]:
+        if not options["metrics_address"]:
+            yield
+            return
+        try:
+            server = Exporter(*options["metrics_address"])
+        except OSError as error:
+            host, port = options["metrics_address"]
+            raise CommandError(
+                f"--metrics-address: nothing can listen at {host} port {port}: {error.strerror or error}.",
+                returncode=EXIT_USAGE,
+            ) from error
+        with server:
+            if not options["json"]:
+                self.stdout.write(f"Metrics of this worker: {server.url}")
+                self.stdout.flush()
+            yield
 
     def _watch(self, options: dict[str, Any], recorder: runs.Recorder) -> None:
         stop = threading.Event()
@@ -184,6 +220,7 @@ class Command(DatabaseCommand):
             raise
         background.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
         seconds = time.monotonic() - started
+        process.observe_pass(seconds)
         recorder.passed(
             runs.Pass(
                 seconds=seconds,
@@ -195,6 +232,7 @@ class Command(DatabaseCommand):
                 error=tally.last_error,
             )
         )
+        self._folder.fold_if_due()
         self._report(options, tally, taken_in=taken_in, seconds=seconds)
         return tally
 
