@@ -12,6 +12,7 @@ from assignments.admin.floor import (
 )
 from assignments.admin.health import HealthAdmin
 from assignments.admin.records import AttemptAdmin, BreakerAdmin, OutboxMessageAdmin, StateTransitionAdmin
+from assignments.admin.review import ReviewItemAdmin
 from assignments.admin.serviceday import ServiceDayAdmin
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "HealthAdmin",
     "ListedJoinAdmin",
     "OutboxMessageAdmin",
+    "ReviewItemAdmin",
     "ServiceDayAdmin",
     "ServiceHoursAdmin",
     "StateTransitionAdmin",
