@@ -87,10 +87,15 @@ class Prometheus:
 
     def wait_for(self, expression: str, *, seconds: float = 20) -> list[Sample]:
         """The samples, once there are any."""
-        return self._wait(lambda: self.query(expression), seconds, lambda: f"{expression} has no data; {self._targets()}")
+        return self._wait(
+            lambda: self.query(expression), seconds, lambda: f"{expression} has no data; {self._targets()}"
+        )
 
     def _targets(self) -> list[str]:
-        return [f"{each['scrapeUrl']} {each['health']} {each['lastError']}" for each in self._ask("targets")["activeTargets"]]
+        return [
+            f"{each['scrapeUrl']} {each['health']} {each['lastError']}"
+            for each in self._ask("targets")["activeTargets"]
+        ]
 
     def _ask(self, what: str, **parameters: str) -> Any:
         text = urllib.parse.urlencode(parameters)
@@ -193,6 +198,8 @@ def _write(folder: Path, targets: Sequence[Target], rules: Sequence[Path], facto
 def _scrape(number: int, target: Target) -> dict[str, Any]:
     return {
         "job_name": f"target-{number}",
-        "static_configs": [{"targets": [target.address], "labels": {"environment": target.environment, "job": target.job}}],
+        "static_configs": [
+            {"targets": [target.address], "labels": {"environment": target.environment, "job": target.job}}
+        ],
         **({"authorization": {"credentials": target.token}} if target.token else {}),
     }

@@ -37,10 +37,7 @@ def promtool(*arguments: str | Path) -> None:
 def cases() -> list[dict[str, Any]]:
     """Each thing that a promtool test says of an alert."""
     return [
-        case
-        for path in TESTS
-        for test in yaml.safe_load(path.read_text())["tests"]
-        for case in test["alert_rule_test"]
+        case for path in TESTS for test in yaml.safe_load(path.read_text())["tests"] for case in test["alert_rule_test"]
     ]
 
 
@@ -55,7 +52,9 @@ def test_a_minute_made_a_second_is_so_everywhere() -> None:
     text = "expr: time() - x > 2 * 60 and increase(y[15m]) > 1\n  for: 1h\n"
     assert scaled(text, 60) == "expr: time() - x > 2 * 60 / 60 and increase(y[15000ms]) > 1\n  for: 60000ms\n"
     for rule in alerts():
-        assert not re.search(r"(age_seconds|time\(\)).*[<>] \d+(?! \* 60\b)[.\d]*$", rule.expression, re.MULTILINE), rule
+        assert not re.search(r"(age_seconds|time\(\)).*[<>] \d+(?! \* 60\b)[.\d]*$", rule.expression, re.MULTILINE), (
+            rule
+        )
 
 
 def test_prometheus_takes_the_example_of_a_configuration() -> None:
@@ -72,12 +71,13 @@ def test_alerts_fire_when_they_must_and_else_stay_silent() -> None:
 
 def test_a_change_of_a_threshold_is_found_out(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
-    for path in RULES:
-        (tmp_path / path.name).write_text(path.read_text().replace("> 5 * 60", "> 50 * 60"))
-    for path in TESTS:
-        (tmp_path / "tests" / path.name).write_text(path.read_text())
+    rules_path, tests_path = tmp_path / RULES[0].name, tmp_path / "tests" / TESTS[0].name
+    rules_path.write_text(RULES[0].read_text().replace("> 5 * 60", "> 50 * 60"))
+    written = yaml.safe_load(TESTS[0].read_text())
+    written["tests"] = [test for test in written["tests"] if test["name"].startswith("AssignmentQueueTooOld")]
+    tests_path.write_text(yaml.safe_dump(written))
     with pytest.raises(AssertionError, match="AssignmentQueueTooOld"):
-        promtool("test", "rules", *sorted((tmp_path / "tests").iterdir()))
+        promtool("test", "rules", tests_path)
 
 
 def test_every_alert_is_tested_for_firing_and_for_staying_silent() -> None:
