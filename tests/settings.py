@@ -12,6 +12,10 @@ if os.environ.get("TEST_DATABASE_NAME"):
     DATABASES["default"]["TEST"] = {"NAME": os.environ["TEST_DATABASE_NAME"]}
 if os.environ.get("TEST_HOST"):
     ASSIGNMENTS["HOST"] = os.environ["TEST_HOST"]
+if os.environ.get("TEST_EVENTS") == "stored":
+    ASSIGNMENTS["EVENT_SINKS"] = ("assignments.events.DatabaseSink",)
+if os.environ.get("TEST_METRICS") == "fresh":
+    ASSIGNMENTS["METRICS_CACHE_SECONDS"] = 0
 if os.environ.get("TEST_CANDIDATE"):
     ROLLOUT["CANDIDATE"] = os.environ["TEST_CANDIDATE"]
 if os.environ.get("TEST_CACHE") == "down":
