@@ -12,6 +12,7 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
 from rollout.conf import read_environment
+from rollout.ladder import LIVE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -107,6 +108,29 @@ ROLLOUT: dict[str, Any] = {
     "ENVIRONMENT": ENVIRONMENT,
     "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
     "ENVIRONMENT_VARIABLES": read_environment(os.environ),
+    # Development climbs as production does, with thresholds that an afternoon can meet: the demo does it.
+    "LADDERS": {
+        "dev": [
+            {"key": "off"},
+            {
+                "key": "shadow",
+                "shadow": True,
+                "soak_hours": 1,
+                "gates": {
+                    "comparable": 100,
+                    "unsafe": 0,
+                    "candidate_errors": 0,
+                    "parity": 0.5,
+                    "candidate_p99_ms": 100,
+                    "complete": 0.99,
+                    "noise": 0.02,
+                    "explanations": 0,
+                },
+            },
+            {"key": "canary", "v3": True, "percent": 10, "soak_hours": 1, "gates": {**LIVE, "confirmed": 0.9}},
+            {"key": "full", "v3": True, "percent": 100, "soak_hours": 1, "gates": {**LIVE, "confirmed": 0.9}},
+        ]
+    },
 }
 
 MIDDLEWARE = [

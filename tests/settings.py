@@ -6,6 +6,7 @@ from example.settings import *  # noqa: F403
 from example.settings import ASSIGNMENTS, DATABASES, INSTALLED_APPS, ROLLOUT
 
 ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.MemorySink",)}
+ROLLOUT = {**ROLLOUT, "LADDERS": {}}  # The default ones; the demo's test takes the example's.
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if os.environ.get("TEST_DATABASE_NAME"):
