@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -14,8 +15,8 @@ from assignments.admin.attention import Attention, Section, duration, page
 from rollout import conf, evidence, flags
 from rollout.admin.wording import worded
 from rollout.flags import Flags, Mode
-from rollout.models import GuardRun, Position
-from rollout.queries import at_once, lists
+from rollout.models import Comparison, GuardRun, Position
+from rollout.queries import lists
 
 STATEMENT_TIMEOUT_MS = 2000
 LATE = timedelta(minutes=30)
@@ -28,21 +29,22 @@ MODES = {
 
 
 def section() -> Section:
-    """Two queries, limited in time."""
+    """One query, limited in time."""
     environment = conf.settings().ENVIRONMENT
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
-        positions, switches, runs = lists(
+        positions, switches, runs, waiting = lists(
             Position.objects.filter(environment=environment),
             get_waffle_switch_model().objects.filter(name__in=[flags.V3_SWITCH, flags.SHADOW_SWITCH]),
             GuardRun.objects.filter(environment=environment).defer("measured")[:1],
+            Comparison.objects.filter(verdict="").only("recorded_at").order_by("id")[:1],
         )
-        (waiting,) = at_once({"waiting": _WAITING})["waiting"]
         transaction.set_rollback(True)
     position, run = next(iter(positions), None), next(iter(runs), None)
     set_to = flags.killed() if flags.is_killed() else flags.from_rows({row.name: row.active for row in switches})
     drift = evidence.drift_of(position, set_to) if position else ""
+    waiting_since = waiting[0].recorded_at if waiting else None
     now = timezone.now()
     return Section(
         key="rollout",
@@ -50,23 +52,32 @@ def section() -> Section:
         facts=[
             (_("Mode"), MODES[set_to.mode]()),
             (_("Stage"), position.stage if position else _("not begun")),
-            (_("Last look of the guard"), _ago(now, run.at) if run else _("none yet")),
-            (_("Comparisons that wait"), str(waiting["comparisons"])),
+            (
+                _("Last look of the guard"),
+                _("%(duration)s ago") % {"duration": _since(now, run.at)} if run else _("none yet"),
+            ),
+            (
+                _("Comparisons waiting"),
+                _("the oldest for %(duration)s") % {"duration": _since(now, waiting_since)}
+                if waiting_since
+                else _("none"),
+            ),
         ],
-        attentions=list(_attentions(set_to, position, run, waiting_seconds=waiting["seconds"], drift=drift)),
+        attentions=list(_attentions(set_to, position, run, waiting_since=waiting_since, drift=drift)),
         url=page("rollout_position_changelist"),
         link=_("The Rollout page"),
     )
 
 
-def _ago(now: datetime, at: datetime) -> str:
-    return _("%(duration)s ago") % {"duration": duration(max(0.0, (now - at).total_seconds()))}
+def _since(now: datetime, at: datetime) -> str:
+    return duration(max(0.0, (now - at).total_seconds()))
 
 
 def _attentions(
-    set_to: Flags, position: Position | None, run: GuardRun | None, *, waiting_seconds: float, drift: str
+    set_to: Flags, position: Position | None, run: GuardRun | None, *, waiting_since: datetime | None, drift: str
 ) -> Iterator[Attention]:
-    there = {"url": page("rollout_position_changelist"), "link": _("The Rollout page")}
+    now = timezone.now()
+    there: dict[str, Any] = {"url": page("rollout_position_changelist"), "link": _("The Rollout page")}
     if set_to.killed:
         yield Attention(
             what=_("%(variable)s is set: the old planner decides everything.") % {"variable": conf.KILL_VARIABLE},
@@ -81,16 +92,17 @@ def _attentions(
         )
     if set_to.mode is Mode.ACTIVE and conf.settings().LEGACY_PLANNER:
         looked_at = run.at if run else position.since if position else None
-        if looked_at is None or timezone.now() - looked_at > LATE:
+        if looked_at is None or now - looked_at > LATE:
             yield Attention(
                 what=_("V3 decides, and the guard has not looked for %(duration)s.")
-                % {"duration": duration((timezone.now() - looked_at).total_seconds())}
+                % {"duration": _since(now, looked_at)}
                 if looked_at
                 else _("V3 decides, and nobody guards it: the ladder has not begun."),
                 remedy=_("Put manage.py rollout guard into cron, every five minutes."),  # rollout-removal: ignore
                 **there,
             )
-    if run is not None and run.breaches and position is not None and run.at > position.since - LATE:
+    cools = bool(position and position.cool_down_until and now < position.cool_down_until)
+    if run is not None and run.breaches and (cools or not run.rolled_back_to):
         yield Attention(
             what=ngettext(
                 "The guard's last look found %(count)s breach.",
@@ -105,17 +117,12 @@ def _attentions(
             is_grave=not run.rolled_back_to,
             **there,
         )
-    if waiting_seconds > LATE.total_seconds():
+    if waiting_since is not None and now - waiting_since > LATE:
         yield Attention(
-            what=_("Comparisons wait for %(duration)s to be made.") % {"duration": duration(waiting_seconds)},
+            what=_("Decisions wait for %(duration)s to be compared.") % {"duration": _since(now, waiting_since)},
             remedy=_("Put manage.py rollout compare into cron, every five minutes."),  # rollout-removal: ignore
             **there,
         )
 
-
-_WAITING = """
-SELECT count(*) AS comparisons, coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float AS seconds
-  FROM rollout_comparison WHERE verdict = ''
-"""
 
 attention.register("rollout", section)
