@@ -4,6 +4,7 @@ Rules and commands use it as the English text that it is. Pages say it again in 
 (``rollout.admin.wording``). Import ``phrase`` as ``_``, so that ``makemessages`` finds the texts.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -31,3 +32,9 @@ class Phrase(str):
 def phrase(template: str, /, **parameters: Any) -> Phrase:
     """The phrase; parameters may be phrases themselves."""
     return Phrase(template, parameters)
+
+
+def together(phrases: Sequence[Phrase], separator: str = " ") -> Phrase:
+    """Several as one; empty when there are none."""
+    places = {f"part{number}": each for number, each in enumerate(phrases)}
+    return Phrase(separator.join(f"%({place})s" for place in places), places)

@@ -1,6 +1,5 @@
 """What rules and refusals say, in the user's language."""
 
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -19,8 +18,3 @@ def worded(text: Any) -> Any:
     if isinstance(text, Exception):
         return str(worded(text.args[0])) if len(text.args) == 1 else str(text)
     return text
-
-
-def joined(texts: Iterable[Any]) -> str:
-    """Several, one after the other."""
-    return "; ".join(str(worded(each)) for each in texts)
