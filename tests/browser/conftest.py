@@ -7,15 +7,10 @@ import pytest
 from django.contrib.auth.models import Permission
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from assignments import dispatch, events
 from example import models
-from rollout import flags, steering, switches
-from rollout.models import Pin
 from tests.browser.browsing import FLAGS, PATIENCE_MS, visiting
 from tests.debian import program
-from tests.example.conftest import load
-from tests.rollout.test_evidence import compared
-from tests.rollout.test_steering import WHO, climb, configure
+from tests.showcase import decided, show
 
 
 @pytest.fixture(scope="package")
@@ -54,22 +49,11 @@ def staff(django_user_model: Any) -> Any:
 
 @pytest.fixture
 def evening(transactional_db: None, settings: Any) -> models.Restaurant:
-    """The real evening, decided by V3 (most are confirmed, some wait, a few are in review), its events stored."""
-    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.DatabaseSink",)}
-    restaurant = load()
-    dispatch.take_in()
-    list(dispatch.run_pass())
-    assert events.flush(10)
-    return restaurant
+    """The real evening, decided by V3."""
+    return decided(settings)
 
 
 @pytest.fixture
-def everything(evening: models.Restaurant, settings: Any) -> models.Restaurant:
-    """Something to show on every page: the evening, comparisons, a rollout under way with a pin and a record."""
-    configure(settings, gates={"comparable": 3000})
-    switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
-    climb("shadow")
-    steering.pin(restaurant_ref=str(evening.pk), planner=Pin.PlannerChoice.V3, **WHO)
-    compared("same_tables", 5)
-    compared("worse", 2)
-    return evening
+def everything(transactional_db: None, settings: Any) -> models.Restaurant:
+    """Something to show on every page."""
+    return show(settings)
