@@ -98,7 +98,7 @@ def _other(decision: Decision, agrees: str) -> Decision:
         first, second, *rest = decision.plans
         return replace(decision, plans=(second, first, *rest))
     if agrees == "refuses" and decision.plans:
-        return replace(decision, plans=(), refusal=Refusal(reason=Reason.NO_CAPACITY, detail="no table was free"))
+        return replace(decision, plans=(), refusal=Refusal(reason=Reason.NO_CAPACITY, text="No table was free."))
     return decision
 
 
