@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from django.db.models import Count, Min
+from django.db.models import Count, F, Min
 from django.urls import reverse
 
 from assignments.models import Allocation, Assignment, State
@@ -33,9 +33,13 @@ def _at(name: str) -> Callable[[], str]:
 
 
 def _timeline() -> str:
-    """The fullest evening."""
-    seatings = Allocation.objects.filter(kind=Allocation.Kind.SEATING).values("restaurant_ref")
-    fullest = seatings.annotate(many=Count("id"), first=Min("starts_at")).order_by("-many", "restaurant_ref")[0]
+    """The fullest evening, of those on which tables are kept for clearing them too."""
+    seatings = Allocation.objects.filter(kind=Allocation.Kind.SEATING, blocked__endswith__gt=F("ends_at"))
+    fullest = (
+        seatings.values("restaurant_ref")
+        .annotate(many=Count("id"), first=Min("starts_at"))
+        .order_by("-many", "restaurant_ref")[0]
+    )
     day = Assignment.objects.filter(restaurant_ref=fullest["restaurant_ref"], starts_at=fullest["first"])[
         0
     ].service_date
@@ -61,5 +65,6 @@ COMPARISONS = Page(key="comparisons", title="Comparisons", path=_at("rollout_com
 COMPARISON = Page(key="comparison", title="One comparison", path=_comparison)
 TIMELINE = Page(key="timeline", title="Service timeline", path=_timeline)
 BOOKING = Page(key="booking", title="One booking", path=_booking)
+HEALTH = Page(key="health", title="Health", path=_at("assignments_health_changelist"))
 
-PAGES = (TIMELINE, BOOKING, ROLLOUT, PROMOTE, COMPARISONS, COMPARISON)
+PAGES = (TIMELINE, BOOKING, HEALTH, ROLLOUT, PROMOTE, COMPARISONS, COMPARISON)

@@ -31,11 +31,12 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 
 from assignments.models import Run  # noqa: E402
 from example import demo  # noqa: E402
+from rollout import comparing  # noqa: E402
 from tests import debian, pages  # noqa: E402
 from tests.browser.browsing import FLAGS, PHONE, visiting  # noqa: E402
 
 FOLDER = settings.BASE_DIR / "docs" / "screenshots"
-WIDTH, HEIGHT = 1200, 900
+WIDTH, HEIGHT = 1200, 850
 LARGEST_KB = 150
 DARK, ON_A_PHONE = "rollout", "rollout"
 """The pages that are taken a second time."""
@@ -66,6 +67,7 @@ def prepare() -> Any:
     source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date())
     demo.run(source, demo.REAL_EVENING, settings.BASE_DIR / "rollout-report.html", say=print)
     call_command("run_coordinator")
+    list(comparing.compare_waiting())
     Run.objects.update(worker="worker-1:4711")  # Nobody's machine belongs into the documentation.
     return get_user_model().objects.get(username=demo.USERNAME)
 
