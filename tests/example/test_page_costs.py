@@ -27,7 +27,6 @@ def queries(client: Client, page: pages.Page) -> list[str]:
     return [query["sql"] for query in captured.captured_queries]
 
 
-@pytest.mark.xfail(reason="the Rollout page asks more")
 def test_each_page_costs_few_queries_and_no_more_for_ten_thousand_bookings(
     admin_client: Client, shown: models.Restaurant
 ) -> None:
