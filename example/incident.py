@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from unittest import mock
+from urllib.parse import urlencode
 
 from django.apps import apps
 from django.conf import settings
@@ -19,6 +20,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, models, transaction
 from django.test.utils import override_settings
+from django.urls import reverse
 
 from assignments import dispatch, events
 from assignments.eveningfile import EveningFile
@@ -45,7 +47,7 @@ class Incident(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """Where it shows: a page of the admin, what is read there, the metric and the alert that tell of it."""
+    """Where it shows: the path of a page, what is read there, the metric and the alert that tell of it."""
 
     page: str
     sees: str
@@ -119,17 +121,17 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
         ),
         look=(
             Look(
-                page="health",
+                page=_page("assignments_health"),
                 sees="one breaker open, runs with unexpected errors",
                 metric='assignment_breakers{state="open"}',
                 alert="AssignmentBreakerOpen",
             ),
             Look(
-                page="events",
+                page=_page("assignments_event", severity__exact="error"),
                 sees="coordinator.error and coordinator.circuit_open, each with its booking",
                 metric='assignment_events_total{severity="error"}',
             ),
-            Look(page="timeline", sees=f"{other.name}: an empty floor, and who waits"),
+            Look(page=_timeline(other), sees=f"{other.name}: an empty floor, and who waits"),
         ),
         do=(
             f"Mend the booking project: DROP FUNCTION {TRIGGER} CASCADE; in manage.py dbshell.",
@@ -156,24 +158,24 @@ def _stuck(restaurant: Restaurant, source: EveningFile) -> Report:
         ),
         look=(
             Look(
-                page="health",
+                page=_page("assignments_health"),
                 sees="no successful run for hours, and the age of the oldest booking that is due",
                 metric="assignment_last_success_timestamp_seconds",
                 alert="AssignmentNoSuccessfulRun",
             ),
             Look(
-                page="health",
+                page=_page("assignments_health"),
                 sees="the queue: how many are due",
                 metric="assignment_oldest_due_age_seconds",
                 alert="AssignmentQueueTooOld",
             ),
             Look(
-                page="rollout",
+                page=_page("rollout_position"),
                 sees="V3 is on, by its switch",
                 metric='rollout_flag{flag="v3"}',
                 alert="RolloutV3Silent",
             ),
-            Look(page="timeline", sees=f"{restaurant.name}: bookings that wait beside the evening"),
+            Look(page=_timeline(restaurant), sees=f"{restaurant.name}: bookings that wait beside the evening"),
         ),
         do=(
             "Run one pass by hand and see whether it works: manage.py run_coordinator.",
@@ -202,18 +204,18 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
         ),
         look=(
             Look(
-                page="rollout",
+                page=_page("rollout_position"),
                 sees="the guard's breach and rollback, the cool-down, the change with its reason",
                 metric="rollout_guard_breaches",
                 alert="RolloutGuardBreached",
             ),
             Look(
-                page="rollout",
+                page=_page("rollout_position"),
                 sees="the stage",
                 metric='rollout_rollbacks_total{by="guard"}',
             ),
-            Look(page="timeline", sees=f"{other.name}: parties back to back, without a gap"),
-            Look(page="events", sees="rollout.guard_breached"),
+            Look(page=_timeline(other), sees=f"{other.name}: parties back to back, without a gap"),
+            Look(page=_page("assignments_event", severity__exact="error"), sees="rollout.guard_breached"),
         ),
         do=(
             "Nothing in a hurry: the old planner decides again, and finishes what waits.",
@@ -228,6 +230,16 @@ _INCIDENTS: dict[Incident, Callable[[Restaurant, EveningFile], Report]] = {
     Incident.STUCK: _stuck,
     Incident.REGRESSION: _regression,
 }
+
+
+def _page(name: str, **query: str) -> str:
+    return f"{reverse(f'admin:{name}_changelist')}{'?' if query else ''}{urlencode(query)}"
+
+
+def _timeline(restaurant: Restaurant) -> str:
+    """The evening that is concerned."""
+    last = Assignment.objects.filter(restaurant_ref=str(restaurant.pk)).latest("service_date")
+    return _page("assignments_serviceday", restaurant=str(restaurant.pk), day=last.service_date.isoformat())
 
 
 def _bookings_come_in(restaurant: Restaurant, *, like: Restaurant) -> None:
