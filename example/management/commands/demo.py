@@ -18,6 +18,9 @@ from assignments.eveningfile import UnusableFileError
 from example import demo, incident
 from example.incident import Incident, Report
 
+WHERE = "http://127.0.0.1:8000"
+"""Where ``make serve`` listens."""
+
 
 class Command(BaseCommand):
     help = (
@@ -126,19 +129,20 @@ class Command(BaseCommand):
         console.print(f"\n[bold]{escape(report.title)}[/bold]")
         for line in report.happened:
             console.print(f"   {escape(line)}")
-        table = Table(title="Where it shows", title_justify="left")
-        for heading in ("Page", "What is seen there", "Metric", "Alert"):
-            table.add_column(heading, overflow="fold")
+        console.print("\nWhere it shows")
         for look in report.look:
-            table.add_row(*(escape(text) for text in (look.page, look.sees, look.metric, look.alert)))
-        console.print(table)
-        console.print("What to do")
+            console.print(f"   {WHERE}{escape(look.page)}", soft_wrap=True)
+            console.print(f"      {escape(look.sees)}")
+            told = [f"metric {look.metric}"] * bool(look.metric) + [f"alert {look.alert}"] * bool(look.alert)
+            if told:
+                console.print(f"      {escape(', '.join(told))}")
+        console.print("\nWhat to do")
         for number, step in enumerate(report.do, 1):
             console.print(f"   {number}. {escape(step)}")
         self._print_way_in(console, database, password)
 
     def _print_way_in(self, console: Console, database: str, password: str) -> None:
         console.print(
-            f"\nLook around: [bold]make serve[/bold], then http://127.0.0.1:8000/admin/ "
+            f"\nLook around: [bold]make serve[/bold], then {WHERE}/admin/ "
             f"as [bold]{demo.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."
         )
