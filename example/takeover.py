@@ -150,7 +150,7 @@ def _guarded(source: EveningFile) -> Step:
     """A release with a bug that no double booking shows: the minutes in which tables are cleared are forgotten."""
     steering.promote(from_stage="canary", actor=ACTOR, reason="a new release", override=True)
     restaurant = _pinned(source, "a bad release")
-    with mock.patch.object(admission, "seating_window", _without_buffers):
+    with mock.patch.object(admission, "seating_window", without_buffers):
         _pass(restaurant)
     seen = guard.look()
     left = _pass(restaurant)
@@ -175,7 +175,7 @@ def _reported(report: Path) -> Step:
     return Step(title="The evidence, for a review", lines=(f"{report}",), facts={"report": str(report)})
 
 
-def _without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
+def without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
     window = seating_window(floor, **request)
     if isinstance(window, Refusal):
         return window
