@@ -20,7 +20,6 @@ from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Refusal
 from assignments.planning.window import SeatingWindow
 
 logger = logging.getLogger("assignments.settlement")
@@ -265,20 +264,10 @@ def as_json(decision: Decision, floor: Floor | None) -> dict[str, Any]:
         if window
         else None,
         "plans": [_plan_as_json(plan) for plan in decision.plans],
-        "refusal": _refusal_as_json(decision.refusal) if decision.refusal else None,
+        "refusal": decision.refusal.as_dict() if decision.refusal else None,
         "considered": decision.considered,
         "rejected": dict(decision.rejected),
         "moved_from": list(decision.moved_from),
-    }
-
-
-def _refusal_as_json(refusal: Refusal) -> dict[str, Any]:
-    return {
-        "reason": refusal.reason,
-        "detail": refusal.detail,
-        "text": refusal.text,
-        "values": dict(refusal.values),
-        "because": [_refusal_as_json(each) for each in refusal.because],
     }
 
 

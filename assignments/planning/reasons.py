@@ -8,6 +8,7 @@ the booking is tried again.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Reason(StrEnum):
@@ -82,6 +83,16 @@ class Refusal:
     def detail(self) -> str:
         """The whole sentence, in English."""
         return " ".join([filled(self.text, self.values), *(refusal.detail for refusal in self.because)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """As attempts keep it, and ``assignments.wording.refusal`` reads it."""
+        return {
+            "reason": self.reason,
+            "detail": self.detail,
+            "text": self.text,
+            "values": dict(self.values),
+            "because": [refusal.as_dict() for refusal in self.because],
+        }
 
     @property
     def is_hard(self) -> bool:
