@@ -204,7 +204,7 @@ def _host_view(booking_ref: str) -> HostView:
 def _links(request: HttpRequest, assignment: Assignment) -> Iterator[Link]:
     day = assignment.service_date.isoformat()
     evening = _if_permitted(
-        request, "serviceday", "assignments_serviceday_changelist", restaurant=assignment.restaurant_ref, date=day
+        request, "serviceday", "assignments_serviceday_changelist", restaurant=assignment.restaurant_ref, day=day
     )
     if evening:
         yield Link(url=evening, text=_("That evening's timeline"))
