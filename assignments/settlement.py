@@ -20,6 +20,7 @@ from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Refusal
 from assignments.planning.window import SeatingWindow
 
 logger = logging.getLogger("assignments.settlement")
@@ -263,15 +264,27 @@ def as_json(decision: Decision, floor: Floor | None) -> dict[str, Any]:
         }
         if window
         else None,
-        "plans": [_plan_as_json(plan) for plan in decision.plans],
-        "refusal": decision.refusal.as_dict() if decision.refusal else None,
+        "plans": [plan_as_json(plan) for plan in decision.plans],
+        "refusal": refusal_as_json(decision.refusal) if decision.refusal else None,
         "considered": decision.considered,
         "rejected": dict(decision.rejected),
         "moved_from": list(decision.moved_from),
     }
 
 
-def _plan_as_json(plan: Plan) -> dict[str, Any]:
+def refusal_as_json(refusal: Refusal) -> dict[str, Any]:
+    """What is kept of a refusal, and what ``wording.refusal`` reads."""
+    return {
+        "reason": refusal.reason,
+        "detail": refusal.detail,
+        "text": refusal.text,
+        "values": dict(refusal.values),
+        "because": [refusal_as_json(each) for each in refusal.because],
+    }
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """What is kept of a plan, and what ``wording.Words`` reads."""
     return {
         "table_refs": list(plan.table_refs),
         "seats": plan.seats,

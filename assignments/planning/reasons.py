@@ -8,7 +8,6 @@ the booking is tried again.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 
 class Reason(StrEnum):
@@ -60,6 +59,9 @@ HARD_REASONS = frozenset(
 )
 """Waiting cannot help: to manual review at once."""
 
+PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE_LIMITS, Reason.TOO_MANY_TABLES})
+"""What planners keep to and staff may pass over: every guest still has a seat, in the right zone, and nobody else's."""
+
 
 def gettext_noop(message: str) -> str:
     """Marks a sentence that readers get in their own language; here, where no language is known, it stays as it is."""
@@ -83,16 +85,6 @@ class Refusal:
     def detail(self) -> str:
         """The whole sentence, in English."""
         return " ".join([filled(self.text, self.values), *(refusal.detail for refusal in self.because)])
-
-    def as_dict(self) -> dict[str, Any]:
-        """As attempts keep it, and ``assignments.wording.refusal`` reads it."""
-        return {
-            "reason": self.reason,
-            "detail": self.detail,
-            "text": self.text,
-            "values": dict(self.values),
-            "because": [refusal.as_dict() for refusal in self.because],
-        }
 
     @property
     def is_hard(self) -> bool:

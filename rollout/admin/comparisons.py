@@ -26,7 +26,9 @@ from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.host import configured
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Refusal
 from assignments.planning.timezone import time_zone
+from assignments.settlement import refusal_as_json
 from assignments.timeline import Bar, natural
 from rollout import compared, queries
 from rollout.admin.records import as_block
@@ -337,7 +339,7 @@ def page(comparison: Comparison, *, may_open: bool) -> dict[str, Any]:
             _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
         ],
         "dangers": [
-            (DANGERS[danger], wording.refusal(refusal.as_dict()) if refusal else "", refusal.reason if refusal else "")
+            (DANGERS[danger], _in_words(refusal) if refusal else "", refusal.reason if refusal else "")
             for danger, refusal in shown.dangers
         ],
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
@@ -396,7 +398,7 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         key=key,
         name=name,
         answer=answer,
-        refusal=wording.refusal(decision.refusal.as_dict()) if decision and decision.refusal else "",
+        refusal=_in_words(decision.refusal) if decision and decision.refusal else "",
         code=decision.refusal.reason if decision and decision.refusal else "",
         spare_seats=spare_seats,
         tables=tables,
@@ -416,6 +418,10 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         lost=wording.lost(decision.rejected) if decision else [],
         considered=decision.considered if decision else 0,
     )
+
+
+def _in_words(refusal: Refusal) -> str:
+    return wording.refusal(refusal_as_json(refusal))
 
 
 def _columns(plans: Sequence[Plan]) -> list[str]:
