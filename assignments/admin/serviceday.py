@@ -11,12 +11,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import Promise
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
-from assignments import api
+from assignments import api, wording
 from assignments.admin.drawing import Caption, clock, draw, table_names
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.host import Host, configured
@@ -28,12 +27,12 @@ from assignments.serviceday import ServiceDay as Day
 from assignments.timeline import A_DAY, Bar, day_at
 
 HOLD, CLOSURE = Allocation.Kind.HOLD.value, Allocation.Kind.CLOSURE.value
-PLANNERS: Mapping[str, tuple[str | Promise, str, str]] = {
-    V3: (gettext_lazy("V3"), "timeline-v3", ""),
-    api.MANUAL: (gettext_lazy("by hand"), "timeline-hand", "timeline-dots"),
+LOOKS: Mapping[str, tuple[str, str]] = {
+    V3: ("timeline-v3", ""),
+    api.MANUAL: ("timeline-hand", "timeline-dots"),
 }
-"""What each planner is called and looks like. Any other one is the planner that was there before V3."""
-OLD_PLANNER = (gettext_lazy("old planner"), "timeline-old", "timeline-stripes")
+"""Of seatings, by planner. Any other one is the planner that was there before V3."""
+OLD_PLANNER = ("timeline-old", "timeline-stripes")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,12 +139,13 @@ class Captions:
             tables = " + ".join(self._names.get(ref, ref) for ref in bar.joined)
             first = f"{first} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
             parts.append(_("tables %(tables)s joined") % {"tables": tables})
-        who, look, pattern = PLANNERS.get(taken.planner, OLD_PLANNER)
+        look, pattern = LOOKS.get(taken.planner, OLD_PLANNER)
         if taken.kind == HOLD and taken.expires_at is not None:
             held = _("held until %(until)s") % {"until": clock(taken.expires_at, self._zone)}
             return Caption(
                 look="timeline-hold", first=first, second=held, title=", ".join([*parts, held]), url=self._url(booked)
             )
+        who = wording.planner(taken.planner) if taken.planner in LOOKS else _("old planner")
         parts += [_("seated"), _("planned: %(who)s") % {"who": who}]
         return Caption(
             look=look,
@@ -169,8 +169,8 @@ class Captions:
         return Waiting(
             booked=booked,
             label=self._label(booked.booking_ref),
-            state=str(State(booked.state).label),
-            reason=booked.reason.replace("_", " "),
+            state=wording.state(booked.state),
+            reason=wording.reason(booked.reason),
             is_review=booked.state == State.MANUAL_REVIEW,
             url=self._url(booked),
         )

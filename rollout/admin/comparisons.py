@@ -19,6 +19,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from assignments import wording
 from assignments.admin import serviceday
 from assignments.admin.drawing import Caption, clock, draw, seats, table_names
 from assignments.admin.readonly import ReadOnlyAdmin
@@ -27,6 +28,7 @@ from assignments.planning.decision import Decision, Plan
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.timezone import time_zone
+from assignments.settlement import refusal_as_json
 from assignments.timeline import Bar, natural
 from rollout import compared, queries
 from rollout.admin.records import as_block
@@ -169,7 +171,8 @@ class Side:
     key: str
     name: str
     answer: str
-    refusal: Refusal | None
+    refusal: str
+    code: str
     spare_seats: int | None
     tables: int | None
     milliseconds: float | None
@@ -335,7 +338,10 @@ def page(comparison: Comparison, *, may_open: bool) -> dict[str, Any]:
             _side(CONTROL, _("Old planner"), shown, shown.control, comparison.control_ms),
             _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
         ],
-        "dangers": [(DANGERS[danger], refusal) for danger, refusal in shown.dangers],
+        "dangers": [
+            (DANGERS[danger], _in_words(refusal) if refusal else "", refusal.reason if refusal else "")
+            for danger, refusal in shown.dangers
+        ],
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
         "zones": [(_zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in shown.zones],
         "drawing": drawing,
@@ -392,11 +398,12 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         key=key,
         name=name,
         answer=answer,
-        refusal=decision.refusal if decision else None,
+        refusal=_in_words(decision.refusal) if decision and decision.refusal else "",
+        code=decision.refusal.reason if decision and decision.refusal else "",
         spare_seats=spare_seats,
         tables=tables,
         milliseconds=milliseconds,
-        columns=[column.replace("_", " ") for column in columns],
+        columns=[wording.strategy(column) for column in columns],
         plans=[
             PlanRow(
                 rank=rank,
@@ -408,11 +415,13 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
             )
             for rank, plan in enumerate(plans, 1)
         ],
-        lost=[(reason.replace("_", " "), count) for reason, count in sorted(decision.rejected.items())]
-        if decision
-        else [],
+        lost=wording.lost(decision.rejected) if decision else [],
         considered=decision.considered if decision else 0,
     )
+
+
+def _in_words(refusal: Refusal) -> str:
+    return wording.refusal(refusal_as_json(refusal))
 
 
 def _columns(plans: Sequence[Plan]) -> list[str]:

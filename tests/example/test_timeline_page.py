@@ -71,7 +71,7 @@ class TestShown:
         text = text_of(html)
         assert "76 bookings" in text
         assert "41" in re.findall(r'<a href="#waiting">(\d+)</a>', html)
-        assert text.count("manual review service overrun") == 3
+        assert text.count("manual review The party would sit past the end of the service.") == 3
         assert "planned: V3" in html
 
     def test_zones_tables_services_and_the_clock_are_named(

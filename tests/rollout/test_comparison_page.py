@@ -54,9 +54,8 @@ def chooses(*table_refs: str, party: int = 4, **more: Any) -> Decision:
     """A decision for these tables; for none, a refusal."""
     planned = engine.plan(a_snapshot(party=party))
     if not table_refs:
-        refusal = Refusal(
-            reason=Reason.NO_CAPACITY, text="Party of %(party)s: every set of tables is taken.", values={"party": party}
-        )
+        text = "Party of %(party)s: every set of tables is taken."
+        refusal = Refusal(reason=Reason.NO_CAPACITY, text=text, values={"party": party})
         return replace(planned, plans=(), refusal=refusal, rejected={"table_taken": 3}, considered=5)
     seats = sum(FLOOR.table_by_ref[ref].seats for ref in table_refs if ref in FLOOR.table_by_ref)
     plan = Plan(
@@ -106,7 +105,11 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses("T3"),
         chooses(),
         {},
-        ("only the old planner seats", "no_capacity", "Of 5 sets of tables these lost: 3 table taken."),
+        (
+            "only the old planner seats",
+            "no_capacity",
+            "Of 5 sets of tables these lost: 3: Somebody else has a table then.",
+        ),
     ),
     Verdict.BOTH_REFUSE: (chooses(), chooses(), {}, ("both refuse", "Neither planner found tables.")),
     Verdict.V3_ERROR: (
