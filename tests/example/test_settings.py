@@ -206,3 +206,26 @@ class TestEmbedded:
         assert (code, err) == (0, "")
         code, _out, err = run("manage.py", "check", "--database", "default", "--fail-level", "WARNING", **variables)
         assert code == 0, err
+
+
+class TestWhatMachinesAsk:
+    def test_the_token_of_metrics_comes_from_the_environment(self) -> None:
+        assert setting("ASSIGNMENTS['METRICS_TOKEN']", METRICS_TOKEN="t" * 20) == "t" * 20
+        assert setting("ASSIGNMENTS['METRICS_TOKEN']") == ""
+
+    def test_a_token_that_is_too_short_is_refused_and_not_told(self) -> None:
+        code, out, err = run("manage.py", "check", METRICS_TOKEN="hunter2")
+        assert code == 1
+        assert "METRICS_TOKEN'] must be empty, or a text of 20" in err
+        assert "hunter2" not in out + err
+
+    def test_health_is_asked_without_tls_and_metrics_are_not(self) -> None:
+        asked = (
+            "import django; django.setup(); from django.test import Client; "
+            "print([Client().get(path, headers={'host': 'booking.test'}).status_code"
+            " for path in ('/health/', '/health/cron/', '/metrics')])"
+        )
+        away = {"DATABASE_URL": "postgresql://planner@127.0.0.1:1/booking?sslmode=require"}
+        code, out, err = run("-c", asked, **{**DEPLOYED, **away})
+        assert code == 0, err
+        assert out.strip() == "[503, 503, 301]"
