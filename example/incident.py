@@ -207,7 +207,7 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
                 page=_page("rollout_position"),
                 sees="the guard's breach and rollback, the cool-down, the change with its reason",
                 metric="rollout_guard_breaches",
-                alert="RolloutGuardBreached",
+                alert="RolloutGuardRolledBack",
             ),
             Look(
                 page=_page("rollout_position"),

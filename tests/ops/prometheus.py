@@ -3,8 +3,8 @@
     with serving(target, factor=60) as prometheus:
         prometheus.wait_for_alert("AssignmentBreakerOpen")
 
-``factor`` makes time short: with 60, every window, every ``for`` and every age that an alert compares with is a second where the
-rules say a minute. So an alert can be watched firing. Prometheus scrapes and evaluates each second.
+``factor`` makes time short: with 60, every window, every ``for`` and every age that an alert compares with is a second where
+the rules say a minute. So an alert can be watched firing. Prometheus scrapes and evaluates each second.
 """
 
 import json
@@ -62,7 +62,7 @@ class Prometheus:
         self.url = url
 
     def query(self, expression: str) -> list[Sample]:
-        """What it is now. Raises AssertionError, with what Prometheus says, for an expression that it does not understand."""
+        """What it is now. Raises AssertionError, with what Prometheus says, for one that it does not understand."""
         data = self._ask("query", query=expression)
         if data["resultType"] == "scalar":
             return [Sample(labels={}, value=float(data["result"][1]))]
@@ -106,7 +106,7 @@ class Prometheus:
             raise AssertionError(f"{parameters}: {json.load(error)['error']}") from None
 
     @staticmethod
-    def _wait(found: Callable[[], T], seconds: float, complaint: Callable[[], str]) -> T:
+    def _wait(found: Callable[[], T | None], seconds: float, complaint: Callable[[], str]) -> T:
         deadline = time.monotonic() + seconds
         while not (result := found()):
             assert time.monotonic() < deadline, complaint()
@@ -133,7 +133,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(*targets: Target, rules: Sequence[Path] = (), factor: int = 1) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes the targets; stopped and forgotten at the end. ``rules``: all of ``ops/prometheus`` by default.
+    """A Prometheus that scrapes the targets; stopped and forgotten at the end. ``rules``: by default all of them.
 
     Skips the test where Debian's package ``prometheus`` is not installed.
     """
