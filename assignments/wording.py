@@ -191,6 +191,11 @@ def actor(who: str) -> str:
     return planner(who)
 
 
+def planners() -> list[tuple[str, str]]:
+    """The planners that are installed, by key, and their names."""
+    return [(key, str(name)) for key, name in _PLANNERS.items()]
+
+
 class Words:
     """Words for decisions made on one floor: tables by their names there, moments by the clock there.
 
