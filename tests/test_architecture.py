@@ -60,5 +60,6 @@ def test_every_published_name_is_importable() -> None:
     }
     assert {
         "request", "assign_now", "evaluate", "judge", "hold", "release_hold", "assign", "pin", "unpin", "release", "reopen",
+        "reject", "undo",
         "booking_changed", "booking_cancelled", "table_out_of_service", "table_in_service", "explain",
     } <= public  # fmt: skip
