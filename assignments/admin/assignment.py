@@ -83,6 +83,7 @@ class EntryView:
     words: str
     by: str
     severity: str
+    status_class: str
     correlation_id: str
     url: str
 
@@ -106,7 +107,6 @@ class AssignmentAdmin(ReadOnlyAdmin):
     list_display = ["booking_ref", "starts", "party", "state_label", "why", "planned_by", "due_at"]
     list_filter = ["state", PlannerFilter, "service_date"]
     search_fields = ["=booking_ref", "=restaurant_ref"]
-    search_help_text = gettext_lazy("A booking's or a restaurant's number, as the booking project knows it.")
     date_hierarchy = "service_date"
     ordering = ["-starts_at", "-id"]
 
@@ -199,6 +199,10 @@ _STATUS: Mapping[State, str] = {
 }
 
 
+_SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-hold", Event.Severity.ERROR: "page-fail"}
+"""What is told of an event's severity: nothing where it is no more than information."""
+
+
 def _host_view(booking_ref: str) -> HostView:
     host = configured()
     try:
@@ -284,21 +288,22 @@ def _attempt_in_words(attempt: Attempt) -> str:
 
 
 def _entry(request: HttpRequest, entry: journal.Entry) -> EntryView:
-    kind, what, words, by, severity, url = _said(request, entry.row)
+    kind, what, words, by, status_class, url = _said(request, entry.row)
     return EntryView(
         at=entry.at,
         kind=kind,
         what=what,
         words=words,
         by=by,
-        severity=severity,
+        severity=entry.row.get_severity_display() if status_class and isinstance(entry.row, Event) else "",
+        status_class=status_class,
         correlation_id=entry.correlation_id,
         url=url,
     )
 
 
 def _said(request: HttpRequest, row: journal.Row) -> tuple[str, str, str, str, str, str]:
-    """Kind, what, words, by whom, severity, and the page of a record."""
+    """Kind, what, words, by whom, how grave (a class of pages.css), and the page of a record."""
     if isinstance(row, StateTransition):
         step = _step(row.version, row)
         return _("state"), step.what, step.reason, step.by, "", ""
@@ -308,8 +313,7 @@ def _said(request: HttpRequest, row: journal.Row) -> tuple[str, str, str, str, s
         return _("message"), row.topic, _delivery(row), "", "", ""
     url = links.url("assignments_event_change", row.pk) if request.user.has_perm("assignments.view_event") else ""
     words = wording.reason(str(row.context.get("reason") or ""))
-    severity = row.severity if row.severity != Event.Severity.INFO else ""
-    return _("event"), row.type, words, "", severity, url
+    return _("event"), row.type, words, "", _SEVERITIES.get(row.severity, ""), url
 
 
 def _delivery(message: OutboxMessage) -> str:

@@ -91,7 +91,6 @@ class EventAdmin(ReadOnlyAdmin):
     list_display_links = ["event_type"]
     list_filter = [SinceFilter, "severity", SourceFilter, TypeFilter]
     search_fields = ["=booking_ref", "=correlation_id"]
-    search_help_text = gettext_lazy("A booking's number, as the booking project knows it, or a correlation id.")
     ordering = ["-at", "-id"]
 
     @admin.display(description=gettext_lazy("when (UTC)"), ordering="at")

@@ -1,7 +1,7 @@
 """Admin pages that show and never change."""
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
@@ -42,6 +42,9 @@ class ReadOnlyAdmin(ReadOnlyMixin, _ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     paginator = UncountedPaginator
+
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"all": ["assignments/pages.css"]}
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Model]", search_term: str

@@ -303,7 +303,7 @@ class TestLooking:
         explanation = api.explain(booking_ref="B1")
         assert (explanation.state, explanation.table_refs) == ("confirmed", ("T4",))
         assert "T4" in explanation.text
-        assert "2 seats" in explanation.text
+        assert "for 2 covers" in explanation.text
         assert [row.target for row in explanation.transitions][-1] == "confirmed"
 
     def test_explain_says_why_there_is_no_table(self, host: TheHost, tonight: datetime) -> None:

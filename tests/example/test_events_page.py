@@ -19,7 +19,7 @@ from assignments.models import Assignment, Event
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LIST = "admin:assignments_event_changelist"
-ONE, OTHER = uuid.uuid4(), uuid.uuid4()
+ONE, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 
 
 def an_event(**values: Any) -> Event:
