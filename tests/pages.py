@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, F, Min
 from django.urls import reverse
 
-from assignments.models import Allocation, Assignment, State
+from assignments.models import Allocation, Assignment, Event, State
 from assignments.planners import V3
 from rollout.models import Comparison
 from rollout.verdict import Verdict
@@ -47,6 +47,16 @@ def _timeline() -> str:
     return f"{reverse('admin:assignments_serviceday_changelist')}?{query}"
 
 
+def _review_item() -> str:
+    """One on which staff have to decide."""
+    waiting = Assignment.objects.filter(state=State.MANUAL_REVIEW).order_by("starts_at", "pk")[0]
+    return reverse("admin:assignments_reviewitem_change", args=[waiting.pk])
+
+
+def _event() -> str:
+    return reverse("admin:assignments_event_change", args=[Event.objects.order_by("pk")[0].pk])
+
+
 def _booking() -> str:
     """One that V3 has seated."""
     seated = Assignment.objects.filter(state=State.CONFIRMED, planner=V3).order_by("pk")[0]
@@ -66,5 +76,9 @@ COMPARISON = Page(key="comparison", title="One comparison", path=_comparison)
 TIMELINE = Page(key="timeline", title="Service timeline", path=_timeline)
 BOOKING = Page(key="booking", title="One booking", path=_booking)
 HEALTH = Page(key="health", title="Health", path=_at("assignments_health_changelist"))
+REVIEW = Page(key="review", title="Review queue", path=_at("assignments_reviewitem_changelist"))
+REVIEW_ITEM = Page(key="review-item", title="Deciding on one booking", path=_review_item)
+EVENTS = Page(key="events", title="Events", path=_at("assignments_event_changelist"))
+EVENT = Page(key="event", title="One event", path=_event)
 
-PAGES = (TIMELINE, BOOKING, HEALTH, ROLLOUT, PROMOTE, COMPARISONS, COMPARISON)
+PAGES = (TIMELINE, REVIEW, REVIEW_ITEM, BOOKING, HEALTH, EVENTS, EVENT, ROLLOUT, PROMOTE, COMPARISONS, COMPARISON)

@@ -20,7 +20,8 @@ def shown(transactional_db: Any, settings: Any) -> models.Restaurant:
 
 
 def queries(client: Client, page: pages.Page) -> list[str]:
-    """What opening the page asks, the session's and the user's included."""
+    """What opening the page asks, the session's and the user's included, once a process knows the restaurants' floors."""
+    client.get(page.path())
     with CaptureQueriesContext(connection) as captured:
         answer = client.get(page.path())
     assert answer.status_code == 200, f"{page}: {answer.status_code}"
