@@ -38,6 +38,9 @@ test: lint  ## Lint, and all tests on PostgreSQL.
 bench: $(STAMP)  ## Measure and print; fails on nothing.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+screenshots: $(STAMP)  ## Take the documentation's pictures anew, of every page; needs chromium.
+	@$(BIN)/python -m tests.screenshots $(ARGS)
+
 matrix:  ## All tests on each Python that is on PATH, with the Django that goes with it.
 	@for pair in 3.11:5.2 3.12:6.0 3.13:6.1 3.14:6.1; do \
 		python=python$${pair%%:*}; django=$${pair##*:}; venv=.venv-$${pair%%:*}; \

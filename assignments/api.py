@@ -8,7 +8,7 @@ of one (after commit): it runs its own, and runs it again when it lost a race.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TypeVar
@@ -23,6 +23,7 @@ from assignments import (
     intake,
     ledger,
     locks,
+    review,
     standing,
     statemachine,
     transactions,
@@ -30,6 +31,7 @@ from assignments import (
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingNotFoundError,
+    ChangedMeanwhileError,
     HoldExpiredError,
     InvalidBookingError,
     TablesRefusedError,
@@ -43,7 +45,7 @@ from assignments.outcome import Outcome
 from assignments.planning import engine
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Refusal
+from assignments.planning.reasons import PREFERENCES, Reason, Refusal
 from assignments.planning.window import SeatingWindow, seating_window
 from assignments.settlement import Settlement
 from assignments.snapshots import snapshot_of
@@ -163,21 +165,28 @@ def assign(
     actor: str,
     hold_token: uuid.UUID | None = None,
     reason: str = "by_hand",
+    version: int | None = None,
+    despite: Collection[Reason] = (),
 ) -> Outcome:
     """Give the booking these tables by hand, whatever it had before, and confirm it.
 
-    With ``hold_token`` the tables must be those of that hold. Raises TablesRefusedError with every reason (capacity,
-    overlap, adjacency, zone, ...), HoldExpiredError, TableTakenError, BookingNotFoundError, BookingBusyError.
+    With ``hold_token`` the tables must be those of that hold. With ``version`` nobody may have changed the assignment since
+    it was that. ``despite``: reasons against the tables that staff pass over; some of ``PREFERENCES``, kept in the history.
+    Raises TablesRefusedError with every reason (capacity, overlap, adjacency, zone, ...), HoldExpiredError, TableTakenError,
+    BookingNotFoundError, BookingBusyError, ChangedMeanwhileError.
     """
+    if not PREFERENCES.issuperset(despite):
+        raise ValueError(f"Nobody may pass over {sorted(set(despite) - PREFERENCES)}, only {sorted(PREFERENCES)}.")
 
     def work() -> Outcome:
-        host, assignment, booking, now = _locked(booking_ref)
+        host, assignment, booking, now = _locked(booking_ref, version=version)
         if hold_token is not None:
             _check_hold(hold_token, booking_ref, table_refs)
-        window = _accepted_window(host, assignment, booking, table_refs, now)
+        window = _accepted_window(host, assignment, booking, table_refs, now, despite=despite)
         had_tables = bool(ledger.release([booking_ref]))
         if assignment.is_terminal:
-            assignment.reopen(actor=actor, reason=reason)
+            passed_over = ", ".join(sorted(despite))
+            assignment.reopen(actor=actor, reason=reason, detail=f"Despite {passed_over}." if despite else "")
             assignment.due_at = now
         if had_tables or booking.is_confirmed:
             host.on_released([booking_ref])
@@ -267,9 +276,79 @@ def release(*, booking_ref: str, actor: str = "host", reason: str = "released") 
     return _in_transaction(work, booking_ref=booking_ref)
 
 
-def reopen(*, booking_ref: str, actor: str, reason: str = "retry") -> None:
-    """Have a booking that failed or waits in the review queue tried again, with all its attempts."""
-    release(booking_ref=booking_ref, actor=actor, reason=reason)
+def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> None:
+    """Have a booking that failed or waits in the review queue tried again, with all its attempts.
+
+    With ``version`` nobody may have changed the assignment since it was that: raises ChangedMeanwhileError.
+    """
+
+    def work() -> None:
+        host, assignment, now = _locked_assignment(booking_ref)
+        _check_version(assignment, version)
+        _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
+
+    _in_transaction(work, booking_ref=booking_ref)
+
+
+def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
+    """Staff turn a booking of the review queue, or one that failed, down: nobody plans it any more.
+
+    It ends as failed with the reason ``rejected_by_staff``; ``reason`` says why and is kept in the history for ever, so it
+    names no guest. The host hears of it by the outbox, and tells the guest. ``version`` as for ``reopen``. Raises ValueError
+    for a reason that is empty or too long, TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
+    """
+    why = reason.strip()
+    if not why or len(why) > review.LONGEST_REASON or "\0" in why:
+        raise ValueError(f"Say in 1 to {review.LONGEST_REASON} characters why booking {booking_ref} is rejected.")
+
+    def work() -> None:
+        _host, assignment, now = _locked_assignment(booking_ref)
+        _check_version(assignment, version)
+        if assignment.state not in review.WAITING_FOR_STAFF or assignment.reason == review.REJECTED:
+            raise TransitionRefusedError(
+                f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
+                "failed, can be rejected."
+            )
+        ledger.release([booking_ref])
+        owner, attempts = assignment.planner, assignment.attempts
+        assignment.reopen(actor=actor, reason=review.REJECTED)
+        assignment.planner, assignment.attempts, assignment.due_at = owner, attempts, now
+        assignment.fail(actor=actor, reason=review.REJECTED, detail=why)
+        statemachine.store([assignment])
+
+    _in_transaction(work, booking_ref=booking_ref)
+
+
+def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review.Undoable:
+    """Take back what staff decided last: tables that they gave to a booking of the review queue, or its rejection.
+
+    The booking waits again where it did, with its earlier reason, and its tables are free. Possible as long as nothing
+    else has happened to it; ``version`` as for ``reopen``. Raises TransitionRefusedError when there is nothing that could
+    be taken back, ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
+    """
+
+    def work() -> review.Undoable:
+        host, assignment, now = _locked_assignment(booking_ref)
+        _check_version(assignment, version)
+        undoable = review.undoable(assignment)
+        if undoable is None:
+            raise TransitionRefusedError(
+                f"Booking {booking_ref} is {assignment.state}: nothing can be taken back there."
+            )
+        if undoable.what is review.Undo.ASSIGNMENT:
+            _lock_plannable(host, booking_ref)
+            ledger.release([booking_ref])
+            host.on_released([booking_ref])
+        assignment.reopen(actor=actor, reason=undoable.what.value)
+        assignment.planner, assignment.attempts, assignment.due_at = undoable.planner, undoable.attempts, now
+        end = assignment.send_to_review if undoable.state == State.MANUAL_REVIEW else assignment.fail
+        end(actor=actor, reason=undoable.reason, detail=undoable.detail)
+        statemachine.store([assignment])
+        if undoable.state == State.MANUAL_REVIEW:
+            host.on_review({booking_ref: undoable.reason})
+        return undoable
+
+    return _in_transaction(work, booking_ref=booking_ref)
 
 
 def booking_changed(*, booking_ref: str) -> bool:
@@ -398,10 +477,15 @@ def _locked_assignment(booking_ref: str) -> tuple[Host, Assignment, datetime]:
     return configured(), Assignment.objects.select_for_update().get(booking_ref=booking_ref), now
 
 
-def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
+def _locked(booking_ref: str, *, version: int | None = None) -> tuple[Host, Assignment, HostBooking, datetime]:
     if not Assignment.objects.of(booking_ref).exists():
         request(booking_ref=booking_ref)
     host, assignment, now = _locked_assignment(booking_ref)
+    _check_version(assignment, version)
+    return host, assignment, _lock_plannable(host, booking_ref), now
+
+
+def _lock_plannable(host: Host, booking_ref: str) -> HostBooking:
     booking = lock_bookings(host, [booking_ref]).get(booking_ref)
     if booking is None:
         raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.")
@@ -409,7 +493,16 @@ def _locked(booking_ref: str) -> tuple[Host, Assignment, HostBooking, datetime]:
         raise InvalidBookingError(f"Booking {booking_ref}: {booking.problem}")
     if not booking.wants_table:
         raise InvalidBookingError(f"Booking {booking_ref} wants no table any more: it is cancelled or over.")
-    return host, assignment, booking, now
+    return booking
+
+
+def _check_version(assignment: Assignment, version: int | None) -> None:
+    if version is not None and version != assignment.version:
+        raise ChangedMeanwhileError(
+            f"Booking {assignment.booking_ref} was changed meanwhile: it is {assignment.state} now. Look again.",
+            booking_ref=assignment.booking_ref,
+            version=version,
+        )
 
 
 def _days_between(floor: Floor | None, starts_at: datetime, ends_at: datetime) -> list[date]:
@@ -424,10 +517,18 @@ def _days_between(floor: Floor | None, starts_at: datetime, ends_at: datetime) -
 
 
 def _accepted_window(
-    host: Host, assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], now: datetime
+    host: Host,
+    assignment: Assignment,
+    booking: HostBooking,
+    table_refs: Sequence[str],
+    now: datetime,
+    *,
+    despite: Collection[Reason] = (),
 ) -> SeatingWindow:
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     refusals = engine.judge(snapshot, tuple(table_refs))
+    if all(refusal.reason in despite for refusal in refusals):
+        refusals = ()
     window = seating_window(snapshot.floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
     if isinstance(window, Refusal):
         refusals = refusals or (window,)

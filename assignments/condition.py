@@ -20,6 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 from assignments import conf, health, runs
 from assignments.breaker import name_for
 from assignments.health import Vitals
+from assignments.integrity import LOST, OVERLAPS, STAY_HOURS
 from assignments.models import Breaker, Run
 
 logger = logging.getLogger("assignments.condition")
@@ -88,7 +89,7 @@ class Hour:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Integrity:
-    """What must never be: seatings that overlap, and confirmed bookings to come without tables."""
+    """What must never be: see ``assignments.integrity``."""
 
     overlaps: int
     lost: int
@@ -271,23 +272,8 @@ SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) A
 
 
 def _integrity() -> Integrity:
-    (row,) = _rows(_INTEGRITY)
+    (row,) = _rows(f"SELECT ({OVERLAPS}) AS overlaps, ({LOST}) AS lost", stay_hours=STAY_HOURS)
     return Integrity(**row)
-
-
-_INTEGRITY = """
-SELECT (SELECT count(*)
-          FROM (SELECT lower(blocked) < max(upper(blocked)) OVER (
-                           PARTITION BY table_ref ORDER BY lower(blocked), id
-                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_overlap
-                  FROM assignments_allocation WHERE ends_at > now() - interval '1 day') AS taken
-         WHERE is_overlap) AS overlaps,
-       (SELECT count(*)
-          FROM assignments_assignment AS assignment
-         WHERE assignment.state = 'confirmed' AND assignment.starts_at > now()
-           AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
-                            WHERE seated.booking_ref = assignment.booking_ref AND seated.kind = 'seating')) AS lost
-"""
 
 
 def _pending() -> Sequence[str]:

@@ -35,6 +35,10 @@ class StaleAssignmentError(AssignmentsError):
         )
 
 
+class ChangedMeanwhileError(AssignmentsError):
+    """Somebody changed the booking's assignment since it was looked at; look again, and decide anew."""
+
+
 class TransitionRefusedError(AssignmentsError):
     """The state machine has no such transition."""
 

@@ -64,7 +64,8 @@ def sentences(assignment: Assignment, words: wording.Words, last: Attempt | None
         said = [_("Attempt %(number)s by %(planner)s: %(why)s") % why, *_why_not_the_others(last)]
     if assignment.due_at:
         local = assignment.due_at.astimezone(words.zone)
-        said.append(_("It is tried again at %(time)s.") % {"time": f"{local:%Y-%m-%d %H:%M:%S %Z}"})
+        text = _("It is tried at %(time)s.") if last is None else _("It is tried again at %(time)s.")
+        said.append(text % {"time": f"{local:%Y-%m-%d %H:%M:%S %Z}"})
     return said
 
 

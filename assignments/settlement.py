@@ -264,25 +264,27 @@ def as_json(decision: Decision, floor: Floor | None) -> dict[str, Any]:
         }
         if window
         else None,
-        "plans": [_plan_as_json(plan) for plan in decision.plans],
-        "refusal": _refusal_as_json(decision.refusal) if decision.refusal else None,
+        "plans": [plan_as_json(plan) for plan in decision.plans],
+        "refusal": refusal_as_json(decision.refusal) if decision.refusal else None,
         "considered": decision.considered,
         "rejected": dict(decision.rejected),
         "moved_from": list(decision.moved_from),
     }
 
 
-def _refusal_as_json(refusal: Refusal) -> dict[str, Any]:
+def refusal_as_json(refusal: Refusal) -> dict[str, Any]:
+    """What is kept of a refusal, and what ``wording.refusal`` reads."""
     return {
         "reason": refusal.reason,
         "detail": refusal.detail,
         "text": refusal.text,
         "values": dict(refusal.values),
-        "because": [_refusal_as_json(each) for each in refusal.because],
+        "because": [refusal_as_json(each) for each in refusal.because],
     }
 
 
-def _plan_as_json(plan: Plan) -> dict[str, Any]:
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """What is kept of a plan, and what ``wording.Words`` reads."""
     return {
         "table_refs": list(plan.table_refs),
         "seats": plan.seats,

@@ -58,6 +58,7 @@ _REASONS: Mapping[str, Any] = {
     Noop.BOOKING_NOT_FOUND: gettext_lazy("The booking project no longer knows it."),
     Noop.TERMINAL_STATE: gettext_lazy("It was decided already."),
     "abandoned": gettext_lazy("A planner had left it unfinished."),
+    "assignment_undone": gettext_lazy("Staff took its tables back."),
     "booking_cancelled": gettext_lazy("The booking was cancelled."),
     "booking_changed": gettext_lazy("The booking was changed."),
     "by_hand": gettext_lazy("Staff chose its tables."),
@@ -65,6 +66,8 @@ _REASONS: Mapping[str, Any] = {
     "held": gettext_lazy("Somebody holds tables for it."),
     "no_table_wanted": gettext_lazy("It wants no table any more."),
     "pinned": gettext_lazy("It was pinned to tables."),
+    "rejected_by_staff": gettext_lazy("Staff rejected it."),
+    "rejection_undone": gettext_lazy("Staff took its rejection back."),
     "released": gettext_lazy("Its tables were freed."),
     "retry": gettext_lazy("Staff had it tried again."),
     "table_out_of_service": gettext_lazy("Its table was taken out of service."),
@@ -188,6 +191,11 @@ def actor(who: str) -> str:
     return planner(who)
 
 
+def planners() -> list[tuple[str, str]]:
+    """The planners that are installed, by key, and their names."""
+    return [(key, str(name)) for key, name in _PLANNERS.items()]
+
+
 class Words:
     """Words for decisions made on one floor: tables by their names there, moments by the clock there.
 
@@ -241,9 +249,10 @@ class Words:
             moved_from = self.tables(stored["moved_from"])
             yield _("It was moved from %(tables)s so that another party can sit too.") % {"tables": moved_from}
         if len(stored["plans"]) > 1:
-            yield self._preferred(best, stored["plans"][1])
+            yield self.preferred(best, stored["plans"][1])
 
-    def _preferred(self, best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    def preferred(self, best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+        """Why one stored plan comes before another."""
         tables = {"tables": self.tables(second["table_refs"])}
         leads = {name: share - second["breakdown"].get(name, 0.0) for name, share in best["breakdown"].items()}
         name = max(leads, key=lambda name: leads[name], default="")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from rollout.conf import read_environment
+from rollout.ladder import LIVE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -107,10 +109,34 @@ ROLLOUT: dict[str, Any] = {
     "ENVIRONMENT": ENVIRONMENT,
     "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
     "ENVIRONMENT_VARIABLES": read_environment(os.environ),
+    # Development climbs as production does, with thresholds that an afternoon can meet: the demo does it.
+    "LADDERS": {
+        "dev": [
+            {"key": "off"},
+            {
+                "key": "shadow",
+                "shadow": True,
+                "soak_hours": 1,
+                "gates": {
+                    "comparable": 100,
+                    "unsafe": 0,
+                    "candidate_errors": 0,
+                    "parity": 0.5,
+                    "candidate_p99_ms": 100,
+                    "complete": 0.99,
+                    "noise": 0.02,
+                    "explanations": 0,
+                },
+            },
+            {"key": "canary", "v3": True, "percent": 10, "soak_hours": 1, "gates": {**LIVE, "confirmed": 0.9}},
+            {"key": "full", "v3": True, "percent": 100, "soak_hours": 1, "gates": {**LIVE, "confirmed": 0.9}},
+        ]
+    },
 }
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -119,6 +145,18 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],  # the icons in the admin's style sheets
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+"""Nothing from elsewhere, and no script or style written into a page. The admin and every page of the apps keep to it."""
 
 ROOT_URLCONF = "example.urls"
 TEMPLATES = [

@@ -1,23 +1,21 @@
 """How V3 takes over from the old planner, step by step, on copies of one evening: what the demo shows of the rollout.
 
-Each step really does what it tells of, through the functions that the commands and the admin call. The ladder is
-production's; what would take days of soaking is promoted by override, which is kept in the record as such.
+Each step really does what it tells of, through the functions that the commands and the admin call, on development's ladder
+(``ROLLOUT["LADDERS"]`` in ``example.settings``): the Rollout page shows it afterwards. What would take hours of soaking is
+promoted by override, which is kept in the record as such.
 """
 
 import io
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from django.conf import settings
 from django.core.management import call_command
-from django.test.utils import override_settings
 
 from assignments import dispatch, events
 from assignments.eveningfile import EveningFile
@@ -79,16 +77,15 @@ def watched(source: EveningFile) -> Step:
 
 def taken_over(source: EveningFile, path: Path, report: Path) -> Iterator[Step]:
     """From shadow to V3 and back: promote refused, backtest, promote, V3 live, a regression, the guard."""
-    with _production():
-        for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH):
-            switches.set_switch(name, active=name == flags.SHADOW_SWITCH, actor=ACTOR, reason="Begin in shadow")
-        steering.begin(actor=ACTOR, reason="V3 has watched an evening")
-        yield _refused()
-        yield _backtested(path)
-        yield _promoted()
-        yield _live(source)
-        yield _guarded(source)
-        yield _reported(report)
+    for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH):
+        switches.set_switch(name, active=name == flags.SHADOW_SWITCH, actor=ACTOR, reason="Begin in shadow")
+    steering.begin(actor=ACTOR, reason="V3 has watched an evening")
+    yield _refused()
+    yield _backtested(path)
+    yield _promoted()
+    yield _live(source)
+    yield _guarded(source)
+    yield _reported(report)
 
 
 def _refused() -> Step:
@@ -151,9 +148,9 @@ def _live(source: EveningFile) -> Step:
 
 def _guarded(source: EveningFile) -> Step:
     """A release with a bug that no double booking shows: the minutes in which tables are cleared are forgotten."""
-    steering.promote(from_stage="canary-10", actor=ACTOR, reason="a new release", override=True)
+    steering.promote(from_stage="canary", actor=ACTOR, reason="a new release", override=True)
     restaurant = _pinned(source, "a bad release")
-    with mock.patch.object(admission, "seating_window", _without_buffers):
+    with mock.patch.object(admission, "seating_window", without_buffers):
         _pass(restaurant)
     seen = guard.look()
     left = _pass(restaurant)
@@ -178,7 +175,7 @@ def _reported(report: Path) -> Step:
     return Step(title="The evidence, for a review", lines=(f"{report}",), facts={"report": str(report)})
 
 
-def _without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
+def without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
     window = seating_window(floor, **request)
     if isinstance(window, Refusal):
         return window
@@ -208,10 +205,3 @@ def _pass(restaurant: models.Restaurant) -> list[Outcome]:
 
 def _counted(verdicts: Counter[str]) -> str:
     return ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in verdicts.most_common())
-
-
-@contextmanager
-def _production() -> Iterator[None]:
-    """Production's ladder, for as long as this lasts; the demo's database is nobody's production."""
-    with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
-        yield

@@ -10,4 +10,4 @@ class LegacyPlannerConfig(AppConfig):
     verbose_name = _("Legacy planner")
 
     def ready(self) -> None:
-        from legacy_planner import wording  # noqa: F401
+        from legacy_planner import events, wording  # noqa: F401  (registers event types, and words)

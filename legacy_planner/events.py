@@ -1,5 +1,7 @@
 """The old planner's events, source ``auto_assign``."""
 
+from django.utils.translation import gettext_noop as _
+
 from assignments.events import EventType, register
 
 SOURCE = "auto_assign"
@@ -10,51 +12,51 @@ register(
         type="auto_assign.started",
         severity="info",
         fields=("trigger", "bookings"),
-        meaning="The old planner begins with a number of bookings.",
+        meaning=_("The old planner begins with a number of bookings."),
     ),
     EventType(
         source=SOURCE,
         type="auto_assign.attempt",
         severity="info",
         fields=("trigger", "attempt", "reason", "detail", "delay_seconds", "decision_ms"),
-        meaning="It found no table this time; it tries again when the delay has passed.",
+        meaning=_("It found no table this time; it tries again when the delay has passed."),
     ),
     EventType(
         source=SOURCE,
         type="auto_assign.attempt_error",
         severity="error",
         fields=("trigger", "attempt", "error_type"),
-        meaning="Something unexpected was raised while it tried a booking.",
-        action="The log names the place.",
+        meaning=_("Something unexpected was raised while it tried a booking."),
+        action=_("The log names the place."),
     ),
     EventType(
         source=SOURCE,
         type="auto_assign.succeeded",
         severity="info",
         fields=("trigger", "attempt", "table_refs", "decision_ms", "party"),
-        meaning="The booking has its tables.",
+        meaning=_("The booking has its tables."),
     ),
     EventType(
         source=SOURCE,
         type="auto_assign.failed",
         severity="warning",
         fields=("trigger", "attempt", "reason", "detail", "decision_ms"),
-        meaning="It gave the booking up: staff have to decide, or the request is invalid.",
-        action="Work the review queue.",
+        meaning=_("It gave the booking up: staff have to decide, or the request is invalid."),
+        action=_("Work the review queue."),
     ),
     EventType(
         source=SOURCE,
         type="auto_assign.cutoff_skipped",
         severity="warning",
         fields=("trigger", "reason"),
-        meaning="The booking starts too soon for the old planner; staff have to decide.",
-        action="Work the review queue.",
+        meaning=_("The booking starts too soon for the old planner; staff have to decide."),
+        action=_("Work the review queue."),
     ),
     EventType(
         source=SOURCE,
         type="auto_assign.summary",
         severity="info",
         fields=("trigger", "bookings", "detail", "total_ms"),
-        meaning="What became of the bookings that it started with.",
+        meaning=_("What became of the bookings that it started with."),
     ),
 )

@@ -10,6 +10,7 @@ from django.db import OperationalError, connection, transaction
 from assignments import transactions
 from rollout import conf
 from rollout.models import Change
+from rollout.phrase import phrase as _
 
 LOCK_TIMEOUT_MS = 5000
 
@@ -25,7 +26,7 @@ class UnusableError(ValueError):
 def require_reason(reason: str) -> None:
     """Raises UnusableError for an empty one."""
     if not reason.strip():
-        raise UnusableError("A reason is required: it is what the next person will look for.")
+        raise UnusableError(_("A reason is required: it is what the next person will look for."))
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def changing(*, reason: str) -> Iterator[datetime]:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('rollout:changing', 0))")
         except OperationalError as error:
             if transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE:
-                raise BusyError((BusyError.__doc__ or "").strip()) from error
+                raise BusyError(_("Somebody else is changing the rollout right now; try again.")) from error
             raise
         # Not now(): that is when the transaction began, which may be before whoever had the lock had finished.
         cursor.execute("SELECT clock_timestamp()")

@@ -23,6 +23,7 @@ from rollout.facts import Outcomes, Percentile, Seatings
 from rollout.frozen import thaw_floor
 from rollout.inspection import Party
 from rollout.models import FloorRecord
+from rollout.phrase import phrase as _
 from rollout.queries import dicts, rows
 
 INSPECTED = 2000
@@ -217,7 +218,7 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_T
     """What is taken on and around the evenings of these decisions, by restaurant and date."""
     evenings = sorted({(each.restaurant_ref, each.service_date) for each in decided})
     taken: dict[tuple[str, date], list[_Taken]] = {}
-    for ref, day, *row in rows(_TAKEN, refs=[ref for ref, _ in evenings], days=[day for _, day in evenings]):
+    for ref, day, *row in rows(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
         table_ref, booking_ref, blocked_from, blocked_until, at = row
         taken.setdefault((ref, day), []).append(
             _Taken(
@@ -298,8 +299,8 @@ def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[
     Both are rows of ``old_planner``.
     """
     if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
-        return meanwhile["seated"], meanwhile["bookings"], "the old planner at other restaurants in the same time"
-    return before["seated"], before["bookings"], "the old planner before this stage" if before["bookings"] else ""
+        return meanwhile["seated"], meanwhile["bookings"], _("the old planner at other restaurants in the same time")
+    return before["seated"], before["bookings"], _("the old planner before this stage") if before["bookings"] else ""
 
 
 def old_planner(since: str, until: str) -> str:

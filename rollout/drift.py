@@ -3,19 +3,34 @@
 from rollout.conf import KILL_VARIABLE
 from rollout.flags import Flags, as_text
 from rollout.ladder import Stage
+from rollout.phrase import Phrase, together
+from rollout.phrase import phrase as _
 
 
-def drift(stage: Stage, percent: int, flags: Flags) -> str:
+def drift(stage: Stage, percent: int, flags: Flags) -> Phrase:
     """How flags and stored percentage differ from the stage, in a sentence; empty when they do not."""
     found = []
     if flags.killed:
-        found.append(f"{KILL_VARIABLE} is set ({flags.v3.raw!r}) and overrules the stage")
+        value = repr(flags.v3.raw)
+        found.append(_("%(variable)s is set (%(value)s) and overrules the stage", variable=KILL_VARIABLE, value=value))
     else:
         found += [
-            f"{flag.switch} is {as_text(flag.value)} (by {flag.source}) and should be {as_text(wanted)}"
+            _(
+                "%(switch)s is %(value)s (by %(source)s) and should be %(wanted)s",
+                switch=flag.switch,
+                value=as_text(flag.value),
+                source=flag.source,
+                wanted=as_text(wanted),
+            )
             for flag, wanted in ((flags.v3, stage.v3), (flags.shadow, stage.shadow))
             if flag.value != wanted
         ]
     if percent != stage.percent:
-        found.append(f"{percent} % of restaurants are in, and the settings say {stage.percent} %")
-    return "; ".join(found)
+        found.append(
+            _(
+                "%(percent)s %% of restaurants are in, and the settings say %(wanted)s %%",
+                percent=percent,
+                wanted=stage.percent,
+            )
+        )
+    return together(found, "; ")

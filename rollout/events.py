@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
 from assignments.events import EventType, emit, event, register
 
 SOURCE = "assignment.rollout"
@@ -13,46 +15,50 @@ register(
         type="rollout.handed_back",
         severity="warning",
         fields=("planner", "bookings"),
-        meaning="Open bookings that V3 had claimed go to the old planner, since V3 no longer decides.",
-        action="Expected after a rollback or a kill.",
+        meaning=_("Open bookings that V3 had claimed go to the old planner, since V3 no longer decides."),
+        action=_("Expected after a rollback or a kill."),
     ),
     EventType(
         source=SOURCE,
         type="rollout.switch_changed",
         severity="warning",
         fields=("detail", "actor", "reason"),
-        meaning="Somebody changed a switch by hand.",
-        action="'rollout status' tells whether it still is what the stage asks for.",
+        meaning=_("Somebody changed a switch by hand."),
+        action=_("'rollout status' tells whether it still is what the stage asks for."),
     ),
     EventType(
         source=SOURCE,
         type="rollout.stage_changed",
         severity="warning",
         fields=("from_state", "to_state", "actor", "reason", "detail"),
-        meaning="The environment went to another stage of its ladder; detail names what was overridden, if anything.",
-        action="'rollout history' has who, why, and what was measured.",
+        meaning=_(
+            "The environment went to another stage of its ladder; detail names what was overridden, if anything."
+        ),
+        action=_("'rollout history' has who, why, and what was measured."),
     ),
     EventType(
         source=SOURCE,
         type="rollout.steered",
         severity="info",
         fields=("detail", "actor", "reason"),
-        meaning="The rollout was held or released, a restaurant pinned or unpinned, a difference explained or withdrawn.",
+        meaning=_(
+            "The rollout was held or released, a restaurant pinned or unpinned, a difference explained or withdrawn."
+        ),
     ),
     EventType(
         source=SOURCE,
         type="rollout.guard_breached",
         severity="error",
         fields=("from_state", "to_state", "detail"),
-        meaning="The guard found a guardrail breached, and rolled back unless both stages are the same.",
-        action="'rollout history' has what was measured. Nobody may promote until the cool-down is over.",
+        meaning=_("The guard found a guardrail breached, and rolled back unless both stages are the same."),
+        action=_("'rollout history' has what was measured. Nobody may promote until the cool-down is over."),
     ),
     EventType(
         source=SOURCE,
         type="rollout.backtest_fed",
         severity="info",
         fields=("bookings", "detail", "actor"),
-        meaning="Somebody fed the decisions of a backtest to the gates.",
+        meaning=_("Somebody fed the decisions of a backtest to the gates."),
     ),
 )
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 from waffle import get_waffle_switch_model
 
 from rollout import conf
+from rollout.phrase import Phrase
+from rollout.phrase import phrase as _
 
 V3_SWITCH = "assignment_pipeline_v3"
 SHADOW_SWITCH = "assignment_pipeline_v3_shadow"
@@ -74,14 +76,18 @@ def as_boolean(text: str) -> bool | None:
     return False if cleaned in FALSE_TEXTS else None
 
 
-def as_text(value: bool) -> str:
-    return "on" if value else "off"
+def as_text(value: bool) -> Phrase:
+    return _("on") if value else _("off")
 
 
-def wrong_variables() -> list[str]:
+def wrong_variables() -> list[Phrase]:
     """A sentence for each environment variable whose text means neither true nor false."""
     return [
-        f"{name} must be one of true, false, 1, 0, yes, no, on, off, or empty, not {text!r}."
+        _(
+            "%(name)s must be one of true, false, 1, 0, yes, no, on, off, or empty, not %(text)s.",
+            name=name,
+            text=repr(text),
+        )
         for name, text in sorted(conf.settings().ENVIRONMENT_VARIABLES.items())
         if as_boolean(text) is None
     ]

@@ -8,16 +8,18 @@ from assignments.floors import floors_or_none
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
 from rollout import conf
+from rollout.phrase import Phrase
+from rollout.phrase import phrase as _
 
 NAMED = 5
 """So many open restaurants are named; one is enough to refuse."""
 
 
-def reasons(now: datetime) -> list[str]:
+def reasons(now: datetime) -> list[Phrase]:
     """Why the rollout is frozen at ``now``, a sentence each; empty when it is not. Two queries, and those for floors that
     this process does not know yet."""
     found = [
-        f"The settings freeze the rollout from {start} until {until}."
+        _("The settings freeze the rollout from %(start)s until %(until)s.", start=start, until=until)
         for start, until in conf.settings().FREEZE_WINDOWS
         if datetime.fromisoformat(start) <= now < datetime.fromisoformat(until)
     ]
@@ -25,9 +27,11 @@ def reasons(now: datetime) -> list[str]:
         return found
     open_refs = _open_restaurants(now)
     if open_refs:
+        refs = ", ".join(open_refs)
         found.append(
-            f"Service is on, with bookings, at restaurant {', '.join(open_refs)}"
-            + (" and perhaps others." if len(open_refs) == NAMED else ".")
+            _("Service is on, with bookings, at restaurant %(refs)s and perhaps others.", refs=refs)
+            if len(open_refs) == NAMED
+            else _("Service is on, with bookings, at restaurant %(refs)s.", refs=refs)
         )
     return found
 

@@ -12,6 +12,8 @@ from typing import Any
 from rollout.confidence import difference_bounds, share_bounds
 from rollout.facts import COVERAGE, Facts, Percentile
 from rollout.ladder import Stage
+from rollout.phrase import Phrase
+from rollout.phrase import phrase as _
 from rollout.verdict import Verdict
 
 NEGLIGIBLE = 0.01
@@ -26,7 +28,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateResult:
-    """What one gate says. ``value`` is None when nothing was seen; ``sample`` and ``window`` say on what it rests."""
+    """What one gate says. ``value`` is None when nothing was seen; ``sample`` and ``window`` say on what it rests.
+
+    ``window`` and ``detail`` are phrases, as far as they come from here: pages say them in the user's language.
+    """
 
     gate: str
     status: Status
@@ -77,7 +82,7 @@ def _result(
         value=value,
         threshold=threshold,
         sample=sample,
-        window=f"{since:%Y-%m-%d %H:%M} to {facts.now:%Y-%m-%d %H:%M} UTC",
+        window=_("%(since)s to %(until)s UTC", since=f"{since:%Y-%m-%d %H:%M}", until=f"{facts.now:%Y-%m-%d %H:%M}"),
         detail=detail,
     )
 
@@ -92,7 +97,12 @@ def _soak(facts: Facts, hours: float) -> GateResult:
         sample=1,
         passes=soaked >= hours,
         fails=False,
-        detail=f"at {facts.stage} for {soaked:.1f} h of {hours:g} h",
+        detail=_(
+            "at %(stage)s for %(soaked)s h of %(hours)s h",
+            stage=facts.stage,
+            soaked=f"{soaked:.1f}",
+            hours=f"{hours:g}",
+        ),
         live=True,
     )
 
@@ -108,9 +118,12 @@ def _integrity(facts: Facts, threshold: float) -> GateResult:
         sample=1,
         passes=found == 0,
         fails=found > 0,
-        detail=(
-            f"{facts.overlaps} overlapping seatings, {facts.lost} lost bookings, "
-            f"{untold} with tables of which the host knows nothing (manage.py reconcile_assignments)"
+        detail=_(
+            "%(overlaps)s overlapping seatings, %(lost)s lost bookings, "
+            "%(untold)s with tables of which the host knows nothing (manage.py reconcile_assignments)",
+            overlaps=facts.overlaps,
+            lost=facts.lost,
+            untold=untold,
         ),
     )
 
@@ -124,7 +137,7 @@ def _flags(facts: Facts, threshold: float) -> GateResult:
         sample=1,
         passes=not facts.drift,
         fails=bool(facts.drift),
-        detail=facts.drift or "the flags are what the stage asks for",
+        detail=facts.drift or _("the flags are what the stage asks for"),
         live=True,
     )
 
@@ -132,7 +145,11 @@ def _flags(facts: Facts, threshold: float) -> GateResult:
 def _seatings(facts: Facts, threshold: float) -> GateResult:
     seatings = facts.seatings
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
-    broken = f"{seatings.unsafe} of {seatings.checked} seatings break a rule of the floor"
+    counts = {"unsafe": seatings.unsafe, "checked": seatings.checked}
+    if reasons:
+        detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s", **counts, rules=reasons)
+    else:
+        detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor", **counts)
     return _result(
         "seatings",
         facts,
@@ -141,7 +158,7 @@ def _seatings(facts: Facts, threshold: float) -> GateResult:
         sample=seatings.checked,
         passes=seatings.checked > 0 and seatings.unsafe <= threshold,
         fails=seatings.unsafe > threshold,
-        detail=f"{broken}{': ' + reasons if reasons else ''}",
+        detail=detail,
         live=True,
     )
 
@@ -156,11 +173,11 @@ def _comparable(facts: Facts, threshold: float) -> GateResult:
         sample=total,
         passes=total >= threshold,
         fails=False,
-        detail="decisions on which both planners were asked, in shadow and in replays",
+        detail=_("decisions on which both planners were asked, in shadow and in replays"),
     )
 
 
-def _counted(gate: str, verdict: Verdict, detail: str, *, explainable: bool) -> Callable[[Facts, float], GateResult]:
+def _counted(gate: str, verdict: Verdict, what: Phrase, *, explainable: bool) -> Callable[[Facts, float], GateResult]:
     def rule(facts: Facts, threshold: float) -> GateResult:
         comparisons = facts.comparisons
         counts = comparisons.unexplained if explainable else comparisons.verdicts
@@ -174,7 +191,7 @@ def _counted(gate: str, verdict: Verdict, detail: str, *, explainable: bool) -> 
             sample=comparisons.total,
             passes=comparisons.total > 0 and found <= threshold,
             fails=found > threshold,
-            detail=detail + (f" ({covered} more are explained)" if covered else ""),
+            detail=_("%(what)s (%(count)s more are explained)", what=what, count=covered) if covered else what,
         )
 
     return rule
@@ -200,9 +217,14 @@ def _parity(facts: Facts, threshold: float) -> GateResult:
         sample=gained + lost,
         passes=not fails and (lower >= threshold or worse <= NEGLIGIBLE),
         fails=fails,
-        detail=(
-            f"V3 did better {gained} times and worse {lost} times; bounds {lower:.3f} to {upper:.3f}; "
-            f"worse in at most {worse:.2%} of all decisions"
+        detail=_(
+            "V3 did better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
+            "worse in at most %(worse)s of all decisions",
+            gained=gained,
+            lost=lost,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+            worse=f"{worse:.2%}",
         ),
     )
 
@@ -221,7 +243,12 @@ def _complete(facts: Facts, threshold: float) -> GateResult:
         # Some may still be waiting to be compared: only those cannot come any more have failed.
         fails=share is not None
         and (comparisons.compared_live + comparisons.waiting) / comparisons.expected < threshold,
-        detail=f"{comparisons.compared_live} of {comparisons.expected} decisions compared, {comparisons.waiting} waiting",
+        detail=_(
+            "%(compared)s of %(expected)s decisions compared, %(waiting)s waiting",
+            compared=comparisons.compared_live,
+            expected=comparisons.expected,
+            waiting=comparisons.waiting,
+        ),
         live=True,
     )
 
@@ -237,7 +264,11 @@ def _coverage(facts: Facts, threshold: float) -> GateResult:
         sample=sum(counts.values()),
         passes=least >= threshold,
         fails=False,
-        detail=", ".join(f"{name} {count}" for name, count in counts.items()),
+        detail=_(
+            "peak evenings %(peaks)s, large parties %(large)s, joins %(joins)s, edits %(edits)s, "
+            "cancellations %(cancellations)s",
+            **dict(zip(("peaks", "large", "joins", "edits", "cancellations"), counts.values(), strict=True)),
+        ),
     )
 
 
@@ -245,7 +276,8 @@ def _noise(facts: Facts, threshold: float) -> GateResult:
     """The old planner against itself: differences below this share mean nothing."""
     asked = facts.comparisons.asked_twice
     differed = asked - facts.comparisons.repeated
-    return _at_most("noise", facts, differed, asked, threshold, "the old planner answered differently when asked again")
+    what = _("the old planner answered differently when asked again")
+    return _at_most("noise", facts, differed, asked, threshold, what)
 
 
 def _explanations(facts: Facts, threshold: float) -> GateResult:
@@ -258,19 +290,20 @@ def _explanations(facts: Facts, threshold: float) -> GateResult:
         sample=facts.explanations_valid + expired,
         passes=expired <= threshold,
         fails=expired > threshold,
-        detail=f"{expired} expired, {facts.explanations_valid} valid",
+        detail=_("%(expired)s expired, %(valid)s valid", expired=expired, valid=facts.explanations_valid),
     )
 
 
 def _errors(facts: Facts, threshold: float) -> GateResult:
     v3 = facts.v3
-    return _at_most("errors", facts, v3.errors, v3.attempts, threshold, "attempts met an unexpected error", live=True)
+    what = _("attempts met an unexpected error")
+    return _at_most("errors", facts, v3.errors, v3.attempts, threshold, what, live=True)
 
 
 def _review(facts: Facts, threshold: float) -> GateResult:
     v3 = facts.v3
-    detail = "feasible bookings went to review"
-    return _at_most("review", facts, v3.review, v3.feasible, threshold, detail, live=True)
+    what = _("feasible bookings went to review")
+    return _at_most("review", facts, v3.review, v3.feasible, threshold, what, live=True)
 
 
 def _confirmed(facts: Facts, threshold: float) -> GateResult:
@@ -284,7 +317,13 @@ def _confirmed(facts: Facts, threshold: float) -> GateResult:
         sample=v3.feasible,
         passes=v3.feasible > 0 and lower >= threshold,
         fails=v3.feasible > 0 and upper < threshold,
-        detail=f"{v3.confirmed} of {v3.feasible} feasible bookings confirmed; bounds {lower:.3f} to {upper:.3f}",
+        detail=_(
+            "%(confirmed)s of %(feasible)s feasible bookings confirmed; bounds %(lower)s to %(upper)s",
+            confirmed=v3.confirmed,
+            feasible=v3.feasible,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+        ),
         live=True,
     )
 
@@ -303,16 +342,20 @@ def _no_worse(facts: Facts, margin: float) -> GateResult:
         sample=min(v3.bookings, facts.reference_bookings),
         passes=known and lower >= -margin,
         fails=known and upper < -margin,
-        detail=(
-            f"seated {v3.confirmed}/{v3.bookings} against {facts.reference_seated}/{facts.reference_bookings} "
-            f"({facts.reference or 'nothing to compare with'}); difference {lower:+.3f} to {upper:+.3f}"
+        detail=_(
+            "seated %(v3)s against %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
+            v3=f"{v3.confirmed}/{v3.bookings}",
+            old=f"{facts.reference_seated}/{facts.reference_bookings}",
+            reference=facts.reference or _("nothing to compare with"),
+            lower=f"{lower:+.3f}",
+            upper=f"{upper:+.3f}",
         ),
         live=True,
     )
 
 
 def _at_most(
-    gate: str, facts: Facts, count: int, sample: int, threshold: float, detail: str, *, live: bool = False
+    gate: str, facts: Facts, count: int, sample: int, threshold: float, what: Phrase, *, live: bool = False
 ) -> GateResult:
     """A share that must lie below the threshold: by its upper bound to pass, by its lower bound to fail."""
     lower, upper = share_bounds(count, sample)
@@ -324,7 +367,14 @@ def _at_most(
         sample=sample,
         passes=sample > 0 and upper <= threshold,
         fails=sample > 0 and lower > threshold,
-        detail=f"{count} of {sample} {detail}; bounds {lower:.4f} to {upper:.4f}",
+        detail=_(
+            "%(count)s of %(sample)s %(what)s; bounds %(lower)s to %(upper)s",
+            count=count,
+            sample=sample,
+            what=what,
+            lower=f"{lower:.4f}",
+            upper=f"{upper:.4f}",
+        ),
         live=live,
     )
 
@@ -342,7 +392,7 @@ def _percentile(gate: str, take: Callable[[Facts], Percentile], *, live: bool) -
             sample=measured.sample,
             passes=measured.upper is not None and measured.upper <= threshold,
             fails=measured.lower is not None and measured.lower > threshold,
-            detail=f"milliseconds of planning alone; bounds {lower} to {upper}",
+            detail=_("milliseconds of planning alone; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
             live=live,
         )
 
@@ -359,11 +409,11 @@ ALWAYS: Mapping[str, Callable[[Facts, float], GateResult]] = {
 
 GATES: Mapping[str, Callable[[Facts, float], GateResult]] = {
     "comparable": _comparable,
-    "unsafe": _counted("unsafe", Verdict.UNSAFE, "decisions of V3 that must not be carried out", explainable=False),
+    "unsafe": _counted("unsafe", Verdict.UNSAFE, _("decisions of V3 that must not be carried out"), explainable=False),
     "refused": _counted(
-        "refused", Verdict.ONLY_LEGACY_SEATS, "bookings that V3 refuses and the old planner seats", explainable=True
+        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that V3 refuses and the old planner seats"), explainable=True
     ),
-    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, "errors of V3", explainable=False),
+    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("errors of V3"), explainable=False),
     "parity": _parity,
     "candidate_p95_ms": _percentile("candidate_p95_ms", lambda facts: facts.comparisons.p95, live=False),
     "candidate_p99_ms": _percentile("candidate_p99_ms", lambda facts: facts.comparisons.p99, live=False),

@@ -6,6 +6,8 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
+from rollout.phrase import phrase as _
+
 
 class UnknownStageError(LookupError):
     """The ladder has no such stage."""
@@ -102,7 +104,14 @@ class Ladder:
             if stage.key == key:
                 return stage
         known = ", ".join(stage.key for stage in self.stages)
-        raise UnknownStageError(f"The ladder of {self.environment} has no stage {key!r}; it has {known}.")
+        raise UnknownStageError(
+            _(
+                "The ladder of %(environment)s has no stage %(stage)s; it has %(known)s.",
+                environment=self.environment,
+                stage=repr(key),
+                known=known,
+            )
+        )
 
     def above(self, key: str) -> Stage | None:
         """The next stage, None at the top."""

@@ -24,6 +24,8 @@ from rollout.facts import Facts
 from rollout.gates import GateResult, Status
 from rollout.ladder import Stage
 from rollout.models import Change, Explanation, GuardRun, Pin, Position
+from rollout.phrase import Phrase, together
+from rollout.phrase import phrase as _
 from rollout.verdict import Verdict
 
 EXPLAINABLE = (Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS, Verdict.ONLY_V3_SEATS)
@@ -40,7 +42,12 @@ class NotBegunError(RefusedError):
 
     def __init__(self) -> None:
         environment = conf.settings().ENVIRONMENT
-        super().__init__(f"The rollout of {environment} has not begun its ladder: manage.py rollout begin --reason ...")
+        super().__init__(
+            _(
+                "The rollout of %(environment)s has not begun its ladder: manage.py rollout begin --reason ...",
+                environment=environment,
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,12 +55,17 @@ class Obstacle:
     """What stands in the way of a promotion: ``kind`` is ``hold``, ``cool_down``, ``freeze`` or ``gate``."""
 
     kind: str
-    detail: str
-    remedy: str
+    detail: Phrase
+    remedy: Phrase
     overridable: bool = True
 
     def __str__(self) -> str:
-        return f"{self.detail} {self.remedy}".strip()
+        return str(self.in_words)
+
+    @property
+    def in_words(self) -> Phrase:
+        """What it is, and what would help."""
+        return together([self.detail, self.remedy] if self.remedy else [self.detail])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +106,9 @@ def begin(*, actor: str, reason: str) -> Position:
     """
     with changes.changing(reason=reason) as now:
         if current() is not None:
-            raise RefusedError(f"The rollout of {conf.settings().ENVIRONMENT} has begun already.")
+            raise RefusedError(
+                _("The rollout of %(environment)s has begun already.", environment=conf.settings().ENVIRONMENT)
+            )
         as_they_are = flags.read()
         # While there is no position, V3's switch alone means all restaurants.
         wanted = (as_they_are.v3.value, as_they_are.shadow.value, 100 if as_they_are.v3.value else 0)
@@ -102,8 +116,11 @@ def begin(*, actor: str, reason: str) -> Position:
         stage = next((each for each in stages if (each.v3, each.shadow, each.percent) == wanted), None)
         if stage is None:
             raise RefusedError(
-                f"No stage of the ladder is like the flags are now (mode {as_they_are.mode}): turn them off first, "
-                "manage.py rollout set."
+                _(
+                    "No stage of the ladder is like the flags are now (mode %(mode)s): turn them off first, "
+                    "manage.py rollout set.",
+                    mode=as_they_are.mode,
+                )
             )
         position = Position(environment=conf.settings().ENVIRONMENT)
         _move(position, stage, now=now, actor=actor, reason=reason)
@@ -126,8 +143,8 @@ def plan_from(position: Position, as_they_are: flags.Flags, facts: Facts) -> Pla
     obstacles += [
         Obstacle(
             kind="gate",
-            detail=f"Gate {result.gate}: {result.status.value}.",
-            remedy=f"{_measured(result)}: {result.detail}.",
+            detail=_("Gate %(gate)s: %(status)s.", gate=result.gate, status=result.status),
+            remedy=_("%(measured)s: %(detail)s.", measured=_measured(result), detail=result.detail),
         )
         for result in results
         if result.status is not Status.PASS
@@ -160,13 +177,18 @@ def promote(*, from_stage: str, actor: str, reason: str, override: bool = False)
     _check_stage(seen.position, from_stage)
     if seen.target is None:
         raise RefusedError(
-            f"{from_stage} is the last stage. What remains is to remove the old planner: see the runbook."
+            _(
+                "%(stage)s is the last stage. What remains is to remove the old planner: see the runbook.",
+                stage=from_stage,
+            )
         )
     with changes.changing(reason=reason) as now:
         position = _required(current())
         _check_stage(position, from_stage)
         if position.since != seen.position.since:
-            raise RefusedError(f"The rollout was changed and changed back to {from_stage} meanwhile; look again.")
+            raise RefusedError(
+                _("The rollout was changed and changed back to %(stage)s meanwhile; look again.", stage=from_stage)
+            )
         standing = _standing(position, now)
         obstacles = standing + [each for each in seen.obstacles if each.kind in {"freeze", "gate"}]
         if any(not (override and each.overridable) for each in obstacles):
@@ -208,12 +230,15 @@ def roll_back(
     with changes.changing(reason=reason) as now:
         position = _required(current())
         if seen is not None and (position.stage, position.since) != (seen.stage, seen.since):
-            raise RefusedError(f"The rollout has moved to {position.stage} meanwhile; look again.")
+            raise RefusedError(_("The rollout has moved to %(stage)s meanwhile; look again.", stage=position.stage))
         stage = _lower_stage(position, to, is_guard=seen is not None)
         if not stage.decides and not conf.settings().LEGACY_PLANNER:
             raise RefusedError(
-                f"No old planner is installed: at {stage.key} nobody would decide, and every booking would wait. "
-                "To stop V3 all the same, use manage.py rollout set v3 off."
+                _(
+                    "No old planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
+                    "To stop V3 all the same, use manage.py rollout set v3 off.",
+                    stage=stage.key,
+                )
             )
         if cool_down_hours:
             position.cool_down_until = now + timedelta(hours=cool_down_hours)
@@ -238,9 +263,9 @@ def pin(*, restaurant_ref: str, planner: Pin.PlannerChoice, actor: str, reason: 
     """
     with changes.changing(reason=reason) as now:
         if not _is_known(restaurant_ref):
-            raise RefusedError(f"The host knows no restaurant {restaurant_ref!r}.")
+            raise RefusedError(_("The host knows no restaurant %(restaurant)s.", restaurant=repr(restaurant_ref)))
         if planner == Pin.PlannerChoice.LEGACY and not conf.settings().LEGACY_PLANNER:
-            raise RefusedError("No old planner is installed: nobody would decide for the restaurant.")
+            raise RefusedError(_("No old planner is installed: nobody would decide for the restaurant."))
         before = Pin.objects.filter(restaurant_ref=restaurant_ref).first()
         pinned = Pin(restaurant_ref=restaurant_ref, planner=planner, actor=actor, reason=reason, at=now)
         pinned.save(force_insert=before is None, force_update=before is not None)
@@ -253,7 +278,7 @@ def unpin(*, restaurant_ref: str, actor: str, reason: str) -> None:
     with changes.changing(reason=reason):
         pinned = Pin.objects.filter(restaurant_ref=restaurant_ref).first()
         if pinned is None:
-            raise RefusedError(f"Restaurant {restaurant_ref!r} is not pinned.")
+            raise RefusedError(_("Restaurant %(restaurant)s is not pinned.", restaurant=repr(restaurant_ref)))
         pinned.delete()
         _record_pin(restaurant_ref, pinned.planner, "", actor=actor, reason=reason)
 
@@ -274,15 +299,27 @@ def explain(
     more than MAX_EXPLANATION_DAYS away.
     """
     if verdict not in EXPLAINABLE:
-        raise changes.UnusableError(f"{verdict!r} cannot be explained; {', '.join(EXPLAINABLE)} can.")
+        raise changes.UnusableError(
+            _(
+                "%(verdict)s cannot be explained; %(known)s can.",
+                verdict=repr(verdict),
+                known=", ".join(EXPLAINABLE),
+            )
+        )
     if refusal and refusal not in set(Reason):
-        raise changes.UnusableError(f"{refusal!r} is no reason code; known are {', '.join(Reason)}.")
+        raise changes.UnusableError(
+            _("%(refusal)s is no reason code; known are %(known)s.", refusal=repr(refusal), known=", ".join(Reason))
+        )
     if not owner.strip():
-        raise changes.UnusableError("An explanation needs an owner: whoever answers for it.")
+        raise changes.UnusableError(_("An explanation needs an owner: whoever answers for it."))
     with changes.changing(reason=reason) as now:
         if not now < expires_at <= now + timedelta(days=MAX_EXPLANATION_DAYS):
             raise changes.UnusableError(
-                f"An explanation expires within {MAX_EXPLANATION_DAYS} days from now, not at {expires_at.isoformat()}."
+                _(
+                    "An explanation expires within %(days)s days from now, not at %(moment)s.",
+                    days=MAX_EXPLANATION_DAYS,
+                    moment=expires_at.isoformat(),
+                )
             )
         explanation = Explanation.objects.create(
             verdict=verdict,
@@ -303,7 +340,7 @@ def withdraw(*, explanation_id: int, actor: str, reason: str) -> Explanation:
     with changes.changing(reason=reason) as now:
         explanation = Explanation.objects.filter(pk=explanation_id, withdrawn_at__isnull=True).first()
         if explanation is None:
-            raise RefusedError(f"There is no explanation {explanation_id} that is not withdrawn.")
+            raise RefusedError(_("There is no explanation %(id)s that is not withdrawn.", id=explanation_id))
         explanation.withdrawn_at = now
         explanation.save(update_fields=["withdrawn_at"])
         _record(
@@ -325,7 +362,13 @@ def _required(position: Position | None) -> Position:
 
 def _check_stage(position: Position, expected: str) -> None:
     if position.stage != expected:
-        raise RefusedError(f"The rollout is at {position.stage} and not at {expected} any more; look again.")
+        raise RefusedError(
+            _(
+                "The rollout is at %(stage)s and not at %(expected)s any more; look again.",
+                stage=position.stage,
+                expected=expected,
+            )
+        )
 
 
 def _standing(position: Position, now: datetime) -> list[Obstacle]:
@@ -335,8 +378,8 @@ def _standing(position: Position, now: datetime) -> list[Obstacle]:
         found.append(
             Obstacle(
                 kind="hold",
-                detail="It is held.",
-                remedy="Only its release lifts that: manage.py rollout release.",
+                detail=_("It is held."),
+                remedy=_("Only its release lifts that: manage.py rollout release."),
                 overridable=False,
             )
         )
@@ -344,22 +387,32 @@ def _standing(position: Position, now: datetime) -> list[Obstacle]:
         found.append(
             Obstacle(
                 kind="cool_down",
-                detail=f"The guard rolled back; it cools down until {position.cool_down_until:%Y-%m-%d %H:%M} UTC.",
-                remedy="See manage.py rollout history for what it measured.",
+                detail=_(
+                    "The guard rolled back; it cools down until %(until)s UTC.",
+                    until=f"{position.cool_down_until:%Y-%m-%d %H:%M}",
+                ),
+                remedy=_("See manage.py rollout history for what it measured."),
             )
         )
     return found
 
 
 def _frozen(now: datetime) -> list[Obstacle]:
-    return [Obstacle(kind="freeze", detail=reason, remedy="Wait until it is over.") for reason in freeze.reasons(now)]
+    return [
+        Obstacle(kind="freeze", detail=reason, remedy=_("Wait until it is over.")) for reason in freeze.reasons(now)
+    ]
 
 
-def _measured(result: GateResult) -> str:
+def _measured(result: GateResult) -> Phrase:
     """The gate's number beside its threshold, for people."""
     if result.value is None:
-        return "Nothing was seen"
-    return f"It says {result.value:g} against {result.threshold:g} (sample {result.sample})"
+        return _("Nothing was seen")
+    return _(
+        "It says %(value)s against %(threshold)s (sample %(sample)s)",
+        value=f"{result.value:g}",
+        threshold=f"{result.threshold:g}",
+        sample=result.sample,
+    )
 
 
 def _joining(stage: Stage, target: Stage, now: datetime) -> tuple[str, ...]:
@@ -381,13 +434,13 @@ def _lower_stage(position: Position, to: str, *, is_guard: bool) -> Stage:
     if to:
         stage = ladder.stage(to)
         if stage not in lower:
-            raise RefusedError(f"{to} is not below {position.stage}: a rollback goes down.")
+            raise RefusedError(_("%(to)s is not below %(stage)s: a rollback goes down.", to=to, stage=position.stage))
         return stage
     if is_guard and position.stage in known:
         return ladder.refuge(position.stage)
     stage_or_none = next((each for each in lower if not each.decides), None)
     if stage_or_none is None:
-        raise RefusedError(f"{position.stage} is the lowest stage: there is nothing to roll back.")
+        raise RefusedError(_("%(stage)s is the lowest stage: there is nothing to roll back.", stage=position.stage))
     return stage_or_none
 
 
@@ -440,7 +493,7 @@ def _set_held(held: bool, *, actor: str, reason: str) -> Position:
     with changes.changing(reason=reason):
         position = _required(current())
         if position.held == held:
-            raise RefusedError("It is held already." if held else "It is not held.")
+            raise RefusedError(_("It is held already.") if held else _("It is not held."))
         position.held = held
         position.save(update_fields=["held"])
         texts = {True: "held", False: "released"}

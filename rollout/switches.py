@@ -10,6 +10,8 @@ from assignments import events
 from rollout import changes, flags
 from rollout.events import SOURCE
 from rollout.models import Change
+from rollout.phrase import Phrase
+from rollout.phrase import phrase as _
 
 SWITCHES = {"v3": flags.V3_SWITCH, "shadow": flags.SHADOW_SWITCH}
 
@@ -18,17 +20,22 @@ class ContradictionError(ValueError):
     """Both flags would be on."""
 
 
-def contradiction(name: str, active: bool) -> str:
-    """What speaks against setting the switch so, in a sentence; empty when nothing does."""
+def contradiction(name: str, active: bool) -> Phrase | None:
+    """What speaks against setting the switch so, in a sentence; None when nothing does."""
     others = {flags.V3_SWITCH: flags.SHADOW_SWITCH, flags.SHADOW_SWITCH: flags.V3_SWITCH}
     if not active or name not in others:
-        return ""
+        return None
     # Also while killed: what is set now is what holds once the kill variable is gone.
     current = flags.as_set()
     other = current.shadow if name == flags.V3_SWITCH else current.v3
     if not other.value:
-        return ""
-    return f"{other.switch} is on (by {other.source}): turn it off before {name} goes on."
+        return None
+    return _(
+        "%(other)s is on (by %(source)s): turn it off before %(switch)s goes on.",
+        other=other.switch,
+        source=other.source,
+        switch=name,
+    )
 
 
 def set_switch(name: str, *, active: bool, actor: str, reason: str) -> flags.Flags:
@@ -59,13 +66,19 @@ def unset_switch(name: str, *, actor: str, reason: str) -> flags.Flags:
         rows = get_waffle_switch_model().objects.filter(name__in=SWITCHES.values())
         active = dict(rows.values_list("name", "active"))
         if name not in active:
-            raise changes.UnusableError(f"The switch {name} has no row.")
+            raise changes.UnusableError(_("The switch %(switch)s has no row.", switch=name))
         before = active.pop(name)
         then = flags.from_rows(active)
         if then.contradict:
             raise ContradictionError(
-                f"Without its row, {then.v3.switch} would be on (by {then.v3.source}) and {then.shadow.switch} too "
-                f"(by {then.shadow.source}): turn the other one off before."
+                _(
+                    "Without its row, %(v3)s would be on (by %(v3_source)s) and %(shadow)s too (by %(shadow_source)s): "
+                    "turn the other one off before.",
+                    v3=then.v3.switch,
+                    v3_source=then.v3.source,
+                    shadow=then.shadow.switch,
+                    shadow_source=then.shadow.source,
+                )
             )
         rows.filter(name=name).delete()
         _forget_cached(name)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import django
 
@@ -16,7 +17,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import connection, reset_queries  # noqa: E402
+from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
 from waffle.models import Switch  # noqa: E402
 
@@ -30,6 +33,9 @@ from rollout import comparing, flags, shadow, steering, switches  # noqa: E402
 from rollout import conf as rollout_conf  # noqa: E402
 from rollout.models import Comparison  # noqa: E402
 from rollout.reporting import builder, jsontext, markdown, webpage  # noqa: E402
+from tests import crowd  # noqa: E402
+from tests.pages import PAGES, Page  # noqa: E402
+from tests.showcase import show  # noqa: E402
 
 
 def load(name: str, days: int = 30) -> models.Restaurant:
@@ -156,6 +162,41 @@ def report_over() -> None:
         print(f"                      {name} of {len(text) // 1024} KiB in {time.perf_counter() - started:.3f} s")
 
 
+def pages_at_two_sizes() -> None:
+    """Each page of staff and operators over one evening, and over ten thousand bookings; the server's part alone."""
+    restaurant = show(_Overriding())
+    client = Client(headers={"host": "localhost"})
+    client.force_login(get_user_model().objects.create_superuser("bench"))
+    small = {page: _median_ms(client, page) for page in PAGES}
+    started = time.perf_counter()
+    crowd.grow(restaurant)
+    print(f"crowd                 {models.Booking.objects.count()} bookings in {time.perf_counter() - started:.1f} s")
+    for page in PAGES:
+        big = _median_ms(client, page)
+        print(f"page {page.key:16} ms {small[page]:.0f}, with the crowd {big:.0f}: a factor of {big / small[page]:.2f}")
+
+
+class _Overriding:
+    """The settings; what is set on it is overridden until the end of the process."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(settings, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        override_settings(**{name: value}).enable()
+
+
+def _median_ms(client: Client, page: Page) -> float:
+    milliseconds = []
+    for _ in range(6):
+        started = time.perf_counter()
+        answer = client.get(page.path())
+        milliseconds.append((time.perf_counter() - started) * 1000)
+        if answer.status_code != 200:
+            raise RuntimeError(f"{page.path()} answered with {answer.status_code}.")
+    return statistics.median(milliseconds[1:])  # The first one fills caches.
+
+
 def main() -> None:
     demo.use_database_of_its_own()
     planning_alone()
@@ -175,6 +216,8 @@ def main() -> None:
         shadow_on_and_off()
         with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
             gates_over(10_000)
+    demo.use_database_of_its_own()
+    pages_at_two_sizes()
     events.flush(10)
 
 

@@ -2,6 +2,7 @@
 
 from assignments.admin.allocation import AllocationAdmin
 from assignments.admin.assignment import AssignmentAdmin
+from assignments.admin.event import EventAdmin
 from assignments.admin.floor import (
     AdjacentTablesAdmin,
     ListedJoinAdmin,
@@ -10,7 +11,8 @@ from assignments.admin.floor import (
     VenueSettingsAdmin,
 )
 from assignments.admin.health import HealthAdmin
-from assignments.admin.records import AttemptAdmin, BreakerAdmin, EventAdmin, OutboxMessageAdmin, StateTransitionAdmin
+from assignments.admin.records import AttemptAdmin, BreakerAdmin, OutboxMessageAdmin, StateTransitionAdmin
+from assignments.admin.review import ReviewItemAdmin
 from assignments.admin.serviceday import ServiceDayAdmin
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "HealthAdmin",
     "ListedJoinAdmin",
     "OutboxMessageAdmin",
+    "ReviewItemAdmin",
     "ServiceDayAdmin",
     "ServiceHoursAdmin",
     "StateTransitionAdmin",

@@ -107,8 +107,8 @@ def _integrity(condition: Condition) -> Iterator[Attention]:
         yield Attention(
             is_grave=True,
             what=ngettext(
-                "%(count)s booking to come is confirmed and has no table.",
-                "%(count)s bookings to come are confirmed and have no table.",
+                "%(count)s booking is lost: confirmed without a table, or waiting and never looked at.",
+                "%(count)s bookings are lost: confirmed without a table, or waiting and never looked at.",
                 integrity.lost,
             )
             % {"count": integrity.lost},

@@ -1,18 +1,16 @@
 """What was recorded, in the admin: transitions, attempts, events, outbox, breakers."""
 
 from django.contrib import admin
-from django.db.models import Model
-from django.utils.translation import gettext_lazy as _
 
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.models import Attempt, Breaker, Event, OutboxMessage, StateTransition
+from assignments.models import Attempt, Breaker, OutboxMessage, StateTransition
 
 
 @admin.register(StateTransition)
 class StateTransitionAdmin(ReadOnlyAdmin):
     list_display = ["booking_ref", "version", "name", "source", "target", "actor", "reason", "at"]
     list_filter = ["name", "actor", "at"]
-    search_fields = ["=booking_ref"]
+    search_fields = ["=booking_ref", "=correlation_id"]
     ordering = ["-id"]
 
 
@@ -32,19 +30,6 @@ class AttemptAdmin(ReadOnlyAdmin):
     list_filter = ["planner", "outcome", "trigger", "reason", "at"]
     search_fields = ["=booking_ref", "=correlation_id"]
     ordering = ["-id"]
-
-
-@admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
-    list_display = ["at", "source", "type", "severity", "booking_ref", "why"]
-    list_filter = ["source", "severity", "type", "at"]
-    search_fields = ["=booking_ref", "=correlation_id"]
-
-    @admin.display(description=_("why"))
-    def why(self, event: Model) -> str:
-        """What fits into a row; the whole context is on the event's own page."""
-        assert isinstance(event, Event)
-        return str(event.context.get("reason") or event.context.get("to_state") or "")
 
 
 @admin.register(OutboxMessage)

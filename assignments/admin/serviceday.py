@@ -142,9 +142,9 @@ class Captions:
             parts.append(_("tables %(tables)s joined") % {"tables": tables})
         who, look, pattern = PLANNERS.get(taken.planner, OLD_PLANNER)
         if taken.kind == HOLD and taken.expires_at is not None:
-            until = _("held until %(until)s") % {"until": clock(taken.expires_at, self._zone)}
+            held = _("held until %(until)s") % {"until": clock(taken.expires_at, self._zone)}
             return Caption(
-                look="timeline-hold", first=first, second=until, title=", ".join([*parts, until]), url=self._url(booked)
+                look="timeline-hold", first=first, second=held, title=", ".join([*parts, held]), url=self._url(booked)
             )
         parts += [_("seated"), _("planned: %(who)s") % {"who": who}]
         return Caption(

@@ -7,11 +7,9 @@ from django.db import connection
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from assignments import health, totals
+from assignments.integrity import LOST, OVERLAPS, STAY_HOURS
 from assignments.metrics import counters, labels
 from assignments.models import State
-
-STAY_HOURS = 3
-"""A confirmed booking without tables has no end on record: its guests are taken to stay for so long."""
 
 Counts = Mapping[tuple[str, tuple[str, ...]], float]
 
@@ -166,25 +164,10 @@ def _standing() -> Iterator[Metric]:
     )
 
 
-# Overlaps and lost bookings: from the rows alone, without what forbids them.
-_STANDING = """
+_STANDING = f"""
 SELECT ARRAY(SELECT (SELECT count(*) FROM assignments_assignment AS assignment
                       WHERE assignment.state = known.state AND starts_at > now())
                FROM unnest(%(states)s::text[]) WITH ORDINALITY AS known(state, place) ORDER BY place),
-       (SELECT count(*)
-          FROM (SELECT lower(blocked) < max(upper(blocked)) OVER (
-                           PARTITION BY table_ref ORDER BY lower(blocked), id
-                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_overlap
-                  FROM assignments_allocation
-                 WHERE ends_at > now() AND (expires_at IS NULL OR expires_at > now())) AS taken
-         WHERE is_overlap),
-       (SELECT count(*)
-          FROM assignments_assignment AS assignment
-         WHERE state = 'confirmed' AND starts_at > now() - %(stay_hours)s * interval '1 hour'
-           AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
-                            WHERE seated.booking_ref = assignment.booking_ref AND seated.kind = 'seating'))
-     + (SELECT count(*)
-          FROM assignments_assignment
-         WHERE state NOT IN ('confirmed', 'failed', 'manual_review', 'cancelled') AND due_at IS NULL
-           AND starts_at > now() - %(stay_hours)s * interval '1 hour')
-"""
+       ({OVERLAPS}),
+       ({LOST})
+"""  # noqa: S608  (our own SQL)

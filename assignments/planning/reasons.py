@@ -59,6 +59,9 @@ HARD_REASONS = frozenset(
 )
 """Waiting cannot help: to manual review at once."""
 
+PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE_LIMITS, Reason.TOO_MANY_TABLES})
+"""What planners keep to and staff may pass over: every guest still has a seat, in the right zone, and nobody else's."""
+
 
 def gettext_noop(message: str) -> str:
     """Marks a sentence that readers get in their own language; here, where no language is known, it stays as it is."""

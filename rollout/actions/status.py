@@ -16,7 +16,7 @@ class Action(base.Action):
     def run(self, options: dict[str, Any]) -> None:
         current = flags.read()
         settings = conf.settings()
-        problems = flags.wrong_variables()
+        problems: list[str] = [*flags.wrong_variables()]
         if current.contradict:
             problems.append(f"{current.v3.switch} and {current.shadow.switch} are both on; shadow wins.")
         # Killed, it has to work without a database.

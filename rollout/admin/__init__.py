@@ -1,5 +1,9 @@
 """The rollout in the admin: one page that steers it, waffle's switches under the same audit, and what was recorded."""
 
+from rollout.admin import (
+    health,
+    links,  # noqa: F401  (registers its link)
+)
 from rollout.admin.comparisons import ComparisonAdmin
 from rollout.admin.page import RolloutAdmin
 from rollout.admin.records import (
@@ -20,4 +24,5 @@ __all__ = [
     "PinAdmin",
     "RolloutAdmin",
     "SwitchAdmin",
+    "health",
 ]

@@ -25,6 +25,7 @@ from rollout import changes, flags, steering, switches
 from rollout.admin import overview
 from rollout.admin.actor import actor
 from rollout.admin.forms import ExplanationForm, PinForm, PromotionForm, ReasonForm, RollBackForm
+from rollout.admin.wording import worded
 from rollout.ladder import UnknownStageError
 from rollout.models import Explanation, Pin, Position
 
@@ -77,7 +78,7 @@ class Confirmation(_FormView):
         try:
             return super().dispatch(request, *args, **kwargs)
         except (StaleError, steering.NotBegunError, UnknownStageError) as error:
-            return self.back_to_page(messages.ERROR, str(error))
+            return self.back_to_page(messages.ERROR, worded(error))
 
     def back_to_page(self, level: int, text: str) -> HttpResponse:
         messages.add_message(self.request, level, text)
@@ -111,7 +112,7 @@ class Confirmation(_FormView):
         except steering.PromotionRefusedError:
             form.add_error(None, _("The rollout is not promoted: see what is in the way."))
         except REFUSALS as error:
-            form.add_error(None, str(error))
+            form.add_error(None, worded(error))
         else:
             return self.back_to_page(messages.SUCCESS, self._with_way_back(done))
         return self.form_invalid(form)
@@ -252,7 +253,7 @@ class Promote(StageConfirmation):
             shown = json.loads(lifts)
         except ValueError:
             shown = []
-        news = [each.detail for each in self.plan.obstacles if each.detail not in shown]
+        news = [worded(each.detail) for each in self.plan.obstacles if each.detail not in shown]
         if news:
             raise StaleError(
                 _("Not promoted: more stands in the way than the confirmation showed. %(news)s")
@@ -389,7 +390,7 @@ class Toggle(Confirmation):
     def consequences(self) -> Sequence[str]:
         problem = switches.contradiction(self.switch, self.active)
         if problem:
-            return [problem]
+            return [worded(problem)]
         now = flags.read()
         name = "v3" if self.switch == flags.V3_SWITCH else "shadow"
         before = getattr(now, name)

@@ -14,6 +14,7 @@ from assignments import conf as assignments_conf
 from assignments.admin.chart import Chart, Series
 from rollout import conf, evidence, flags, gates, steering, switches
 from rollout.admin.actor import names
+from rollout.admin.wording import worded
 from rollout.course import Course, course
 from rollout.flags import Flags, FlagValue, Source
 from rollout.gates import GateResult, Status
@@ -110,6 +111,14 @@ class GateRow:
     @property
     def threshold(self) -> str:
         return f"{'≥' if self._is_minimum else '≤'} {self.result.threshold:.4g}"
+
+    @property
+    def detail(self) -> str:
+        return str(worded(self.result.detail))
+
+    @property
+    def window(self) -> str:
+        return str(worded(self.result.window))
 
     @property
     def in_words(self) -> str:
@@ -236,7 +245,7 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
         try:
             found.plan, found.problem = steering.plan_from(position, as_they_are, facts), ""
         except UnknownStageError as error:
-            found.problem = str(error)
+            found.problem = worded(error)
     return found
 
 
@@ -291,6 +300,7 @@ def plan_context(plan: Plan) -> dict[str, Any]:
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
         "plan": plan,
+        "obstacles": [(worded(each.in_words), each.overridable) for each in plan.obstacles],
         "gate_rows": [GateRow(result=result) for result in plan.gates],
         "gates_summary": ngettext(
             "%(passing)s of %(count)s gate passes", "%(passing)s of %(count)s gates pass", len(plan.gates)
@@ -348,7 +358,7 @@ def who(actor: str, known: Mapping[str, str]) -> str:
 
 
 def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> list[str]:
-    problems = flags.wrong_variables()
+    problems: list[str] = [worded(each) for each in flags.wrong_variables()]
     if as_set.contradict:
         problems.append(
             _("%(v3)s and %(shadow)s are both on, which contradicts itself: the mode is shadow until one is off.")
@@ -356,7 +366,7 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
         )
     drift = evidence.drift_of(position, in_effect) if position else ""
     if drift:
-        problems.append(_("The flags are not what the stage asks for: %(drift)s.") % {"drift": drift})
+        problems.append(_("The flags are not what the stage asks for: %(drift)s.") % {"drift": worded(drift)})
     return problems
 
 

@@ -15,6 +15,7 @@ from waffle import get_waffle_switch_model
 
 from rollout import switches
 from rollout.admin.actor import actor
+from rollout.admin.wording import worded
 from rollout.changes import BusyError, UnusableError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class SwitchForm(_SwitchForm):
             self.add_error("reason", _("A reason is required: it is what the next person will look for."))
         problem = switches.contradiction(name, bool(cleaned.get("active")))
         if problem:
-            self.add_error("active", problem)
+            self.add_error("active", worded(problem))
         return cleaned
 
 
@@ -78,7 +79,7 @@ def _apply(model_admin: Any, request: HttpRequest, queryset: Any, waffles_own: A
         except REFUSALS as error:
             model_admin.message_user(
                 request,
-                _("The switch %(switch)s is not changed: %(error)s") % {"switch": switch.name, "error": error},
+                _("The switch %(switch)s is not changed: %(error)s") % {"switch": switch.name, "error": worded(error)},
                 level=messages.ERROR,
             )
 
@@ -145,7 +146,7 @@ class SwitchAdmin(waffle_admin.SwitchAdmin):
             super().delete_model(request, obj)
 
     def _refused(self, request: HttpRequest, error: Exception) -> HttpResponse:
-        self.message_user(request, str(error), level=messages.ERROR)
+        self.message_user(request, worded(error), level=messages.ERROR)
         return HttpResponseRedirect(request.path)
 
 

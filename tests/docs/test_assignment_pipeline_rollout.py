@@ -20,8 +20,8 @@ from assignments.models import Assignment, Attempt, Breaker, Event
 from example import models
 from rollout import gates, guardrails, ladder
 from rollout.models import Change, Comparison, GuardRun, Position
-from tests.docs import cheatsheet
-from tests.docs.cheatsheet import RUNBOOK
+from tests.docs import catalogue
+from tests.docs.catalogue import RUNBOOK
 from tests.docs.document import Step, run, steps
 from tests.example.conftest import load
 
@@ -240,10 +240,10 @@ def test_every_block_belongs_to_a_section_that_is_followed() -> None:
 
 
 def test_the_cheat_sheet_holds_every_event() -> None:
-    expected = cheatsheet.cheat_sheet()
+    expected = catalogue.cheat_sheet()
     for source in ("assignment.state_machine", "assignment.coordinator", "assignment.rollout", "auto_assign"):
         assert f"### `{source}`" in expected
-    assert cheatsheet.written() == expected, "python -m tests.docs.cheatsheet writes it anew"
+    assert catalogue.written() == expected, "python -m tests.docs.catalogue writes it anew"
 
 
 def test_the_stages_are_those_of_the_code() -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 from django.db import connection
 
@@ -23,14 +24,14 @@ def environment(**extra: str) -> dict[str, str]:
     }
 
 
-def start(*arguments: str, **extra: str) -> subprocess.Popen[str]:
-    """``manage.py`` with these arguments, in a process of its own."""
+def start(*arguments: str, into: IO[str] | None = None, **extra: str) -> subprocess.Popen[str]:
+    """``manage.py`` with these arguments, in a process of its own. What it prints goes ``into`` a file, or pipes."""
     return subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=PROJECT,
         env=environment(**extra),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=into or subprocess.PIPE,
+        stderr=into or subprocess.PIPE,
         text=True,
     )
 

@@ -9,6 +9,9 @@ from django.db import connection
 from example import demo
 from tests.example import processes
 
+EXAMPLE = {"DJANGO_SETTINGS_MODULE": "example.settings"}
+"""As anybody runs it, with the example's ladder."""
+
 
 @pytest.fixture
 def _drop_its_database(transactional_db: None) -> object:
@@ -20,7 +23,7 @@ def _drop_its_database(transactional_db: None) -> object:
 @pytest.mark.usefixtures("_drop_its_database")
 class TestDemo:
     def test_the_real_evening_keeps_its_promises(self) -> None:
-        code, out, err = processes.run("demo", "--json")
+        code, out, err = processes.run("demo", "--json", **EXAMPLE)
         assert code == 0, err
         result = json.loads(out)
         assert (result["bookings"], result["tables"], result["overlaps"], result["lost"]) == (117, 16, 0, 0)
@@ -33,7 +36,7 @@ class TestDemo:
 
     @pytest.mark.legacy_planner
     def test_the_old_planner_goes_first_and_v3_seats_no_fewer_and_takes_over_step_by_step(self) -> None:
-        code, out, err = processes.run("demo", "--json")
+        code, out, err = processes.run("demo", "--json", **EXAMPLE)
         assert code == 0, err
         result = json.loads(out)
         legacy, v3 = result["runs"]
@@ -45,15 +48,22 @@ class TestDemo:
         assert facts["verdicts"].get("unsafe", 0) == facts["verdicts"].get("v3_error", 0) == 0
         assert any("Gate soak" in obstacle for obstacle in facts["obstacles"])
         assert facts["backtest"]["bookings"] == 117
-        assert (facts["stage"], facts["breaches"]) == ("canary-10", [])
+        assert (facts["stage"], facts["breaches"]) == ("canary", [])
         assert facts["live"]["confirmed"] >= 70
         assert facts["breaches_after_regression"] == ["unsafe_seatings"]
         assert facts["rolled_back_to"] == "shadow"
         assert facts["finished_by_the_old_planner"] > 0
         assert "<html" in Path(facts["report"]).read_text()
+        # What it did is what development's Rollout page shows afterwards.
+        database = f"{connection.settings_dict['NAME']}_demo"
+        code, out, err = processes.run("rollout", "status", "--json", DATABASE_NAME=database, **EXAMPLE)
+        assert code == 0, err
+        position = json.loads(out)["position"]
+        assert (position["environment"], position["stage"]) == ("dev", "shadow")
+        assert position["cool_down_until"]
 
     def test_the_table_is_for_people_and_ends_with_the_way_in(self) -> None:
-        code, out, err = processes.run("demo")
+        code, out, err = processes.run("demo", **EXAMPLE)
         assert code == 0, err
         assert "Proven optimum" in out
         assert "Tables booked twice: 0. Bookings lost: 0." in out
@@ -66,7 +76,7 @@ class TestDemo:
         data["bookings"] = data["bookings"][:5]
         path = tmp_path / "evening.json"
         path.write_text(json.dumps(data))
-        code, out, err = processes.run("demo", "--file", str(path))
+        code, out, err = processes.run("demo", "--file", str(path), **EXAMPLE)
         assert code == 0, err
         assert "5 bookings" in out
         assert "Proven optimum" not in out
@@ -76,7 +86,7 @@ class TestDemo:
         data["bookings"] = []
         path = tmp_path / "evening.json"
         path.write_text(json.dumps(data))
-        code, out, err = processes.run("demo", "--json", "--file", str(path))
+        code, out, err = processes.run("demo", "--json", "--file", str(path), **EXAMPLE)
         assert code == 0, err
         assert json.loads(out)["bookings"] == 0
 

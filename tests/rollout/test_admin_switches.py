@@ -89,9 +89,9 @@ class TestForm:
     ) -> None:
         real, asked = switches.contradiction, []
 
-        def nothing_yet(name: str, active: bool) -> str:
+        def nothing_yet(name: str, active: bool) -> str | None:
             asked.append(name)
-            return "" if len(asked) == 1 else real(name, active)
+            return None if len(asked) == 1 else real(name, active)
 
         monkeypatch.setattr(switches, "contradiction", nothing_yet)
         answer = admin_client.post(change_url(both[1]), {"active": "on", "reason": "x"}, follow=True)

@@ -54,7 +54,9 @@ def chooses(*table_refs: str, party: int = 4, **more: Any) -> Decision:
     """A decision for these tables; for none, a refusal."""
     planned = engine.plan(a_snapshot(party=party))
     if not table_refs:
-        refusal = Refusal(reason=Reason.NO_CAPACITY, detail=f"Party of {party}: every set of tables is taken.")
+        refusal = Refusal(
+            reason=Reason.NO_CAPACITY, text="Party of %(party)s: every set of tables is taken.", values={"party": party}
+        )
         return replace(planned, plans=(), refusal=refusal, rejected={"table_taken": 3}, considered=5)
     seats = sum(FLOOR.table_by_ref[ref].seats for ref in table_refs if ref in FLOOR.table_by_ref)
     plan = Plan(

@@ -10,24 +10,40 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.utils import timezone
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from assignments import eveningfile
 from assignments.eveningfile import UnusableFileError
-from example import demo
+from example import demo, incident
+from example.incident import Incident, Report
+
+WHERE = "http://127.0.0.1:8000"
+"""Where ``make serve`` listens."""
 
 
 class Command(BaseCommand):
     help = (
         "Seat an evening with the old planner and, on a fresh copy, with V3, in a database of its own (named like the "
-        "configured one with _demo behind; made anew each time), and print the two side by side. "
-        "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file cannot be used."
+        "configured one with _demo behind; made anew each time), and print the two side by side. With --incident "
+        "break something there instead, and say where it shows and what to do. "
+        "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file cannot be used; "
+        "75 the database is away."
     )
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--file", type=Path, default=demo.REAL_EVENING, help="An evening in the same format (default: a real one)."
+        )
+        parser.add_argument(
+            "--incident",
+            choices=[str(each) for each in Incident],
+            help=(
+                "breaker: one restaurant's confirmations raise errors until its circuit breaker opens; "
+                "stuck: cron has died, and bookings wait; "
+                "regression: a bad release of V3, which the guard rolls back. Two hours before, all was well."
+            ),
         )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
@@ -41,12 +57,18 @@ class Command(BaseCommand):
             raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
         except UnusableFileError as error:
             raise CommandError(f"{path} cannot be used. {error}", returncode=2) from error
+        if options["incident"] and not source.bookings:
+            raise CommandError(f"{path} has no bookings, so there is nothing that could go wrong.", returncode=2)
         for row in source.bad_rows:
             self.stderr.write(f"left out: {row}")
         self.stderr.write(f"{len(source.bookings)} bookings and {len(source.tables)} tables of {source.name}.")
         try:
             name = demo.use_database_of_its_own()
             password = demo.make_user()
+            if options["incident"]:
+                seeded = incident.seed(Incident(options["incident"]), source)
+                self._incident(seeded, options, database=name, password=password)
+                return
             report = settings.BASE_DIR / "rollout-report.html"
             result = demo.run(source, path, report, say=self.stderr.write)
         except OperationalError as error:
@@ -97,7 +119,30 @@ class Command(BaseCommand):
             console.print(f"\n[bold]{number}. {step.title}[/bold]")
             for line in step.lines:
                 console.print(f"   {line}")
+        self._print_way_in(console, database, password)
+
+    def _incident(self, report: Report, options: dict[str, Any], *, database: str, password: str) -> None:
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_dict()))
+            return
+        console = Console(width=None if self.stdout.isatty() else 110)
+        console.print(f"\n[bold]{escape(report.title)}[/bold]")
+        for line in report.happened:
+            console.print(f"   {escape(line)}")
+        console.print("\nWhere it shows")
+        for look in report.look:
+            console.print(f"   {WHERE}{escape(look.page)}", soft_wrap=True)
+            console.print(f"      {escape(look.sees)}")
+            told = [f"metric {look.metric}"] * bool(look.metric) + [f"alert {look.alert}"] * bool(look.alert)
+            if told:
+                console.print(f"      {escape(', '.join(told))}")
+        console.print("\nWhat to do")
+        for number, step in enumerate(report.do, 1):
+            console.print(f"   {number}. {escape(step)}")
+        self._print_way_in(console, database, password)
+
+    def _print_way_in(self, console: Console, database: str, password: str) -> None:
         console.print(
-            f"\nLook around: [bold]make serve[/bold], then http://127.0.0.1:8000/admin/ "
+            f"\nLook around: [bold]make serve[/bold], then {WHERE}/admin/ "
             f"as [bold]{demo.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."
         )

@@ -1,0 +1,207 @@
+"""Events in the admin: filtered by index and never counted in full, since there may be millions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext
+
+from assignments import wording
+from assignments.admin import links
+from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.events import ALLOWED_CONTEXT, CATALOGUE
+from assignments.models import Assignment, Event
+
+_SINCE: Mapping[str, tuple[Any, timedelta]] = {
+    "hour": (gettext_lazy("the last hour"), timedelta(hours=1)),
+    "day": (gettext_lazy("the last 24 hours"), timedelta(days=1)),
+    "week": (gettext_lazy("the last 7 days"), timedelta(days=7)),
+    "month": (gettext_lazy("the last 30 days"), timedelta(days=30)),
+}
+
+
+class SourceFilter(admin.SimpleListFilter):
+    """By source. The choices are the catalogue's: asking the table for them would read all of it."""
+
+    title = gettext_lazy("source")
+    parameter_name = "source"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(each, each) for each in sorted({source for source, _type in CATALOGUE})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
+        value = self.value()
+        return queryset if value is None else queryset.filter(source=value)
+
+
+class TypeFilter(admin.SimpleListFilter):
+    """By type; those of the chosen source, if one is chosen. The source goes with it, for the index."""
+
+    title = gettext_lazy("type")
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        source = request.GET.get("source")
+        return [(each.type, each.type) for each in CATALOGUE.values() if source in {None, each.source}]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
+        value = self.value()
+        if value is None:
+            return queryset
+        sources = [each.source for each in CATALOGUE.values() if each.type == value]
+        return queryset.filter(type=value, source__in=sources) if sources else queryset.filter(type=value)
+
+
+class SinceFilter(admin.SimpleListFilter):
+    """By how long ago it happened."""
+
+    title = gettext_lazy("when")
+    parameter_name = "since"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(key, name) for key, (name, _length) in _SINCE.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
+        chosen = _SINCE.get(self.value() or "")
+        return queryset if chosen is None else queryset.filter(at__gte=timezone.now() - chosen[1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldView:
+    """One value of an event's context, and what it means."""
+
+    name: str
+    value: str
+    meaning: str
+    unit: str
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ["moment", "event_type", "level", "booking", "why", "invocation"]
+    list_display_links = ["event_type"]
+    list_filter = [SinceFilter, "severity", SourceFilter, TypeFilter]
+    search_fields = ["=booking_ref", "=correlation_id"]
+    search_help_text = gettext_lazy("A booking's number, as the booking project knows it, or a correlation id.")
+    ordering = ["-at", "-id"]
+
+    @admin.display(description=gettext_lazy("when (UTC)"), ordering="at")
+    def moment(self, event: Model) -> str:
+        assert isinstance(event, Event)
+        return f"{event.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description=gettext_lazy("event"))
+    def event_type(self, event: Model) -> str:
+        assert isinstance(event, Event)
+        return event.type
+
+    @admin.display(description=gettext_lazy("severity"), ordering="severity")
+    def level(self, event: Model) -> str:
+        assert isinstance(event, Event)
+        return event.get_severity_display()
+
+    @admin.display(description=gettext_lazy("booking"))
+    def booking(self, event: Model) -> str:
+        """Linked to everything else about the booking."""
+        assert isinstance(event, Event)
+        return _filtered("booking_ref", event.booking_ref, event.booking_ref)
+
+    @admin.display(description=gettext_lazy("why"))
+    def why(self, event: Model) -> str:
+        """What fits into a row; the whole context is on the event's own page."""
+        assert isinstance(event, Event)
+        if reason := event.context.get("reason"):
+            return wording.reason(str(reason))
+        return wording.state(str(event.context.get("to_state") or ""))
+
+    @admin.display(description=gettext_lazy("invocation"))
+    def invocation(self, event: Model) -> str:
+        """Linked to everything else that the same invocation did."""
+        assert isinstance(event, Event)
+        known = str(event.correlation_id or "")
+        return _filtered("correlation_id", known, known[:8])
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page of one event, which shows and never changes."""
+        event = self.get_object(request, object_id)
+        if not self.has_view_permission(request, event) or request.method != "GET":
+            raise PermissionDenied
+        if not isinstance(event, Event):
+            raise Http404(_("There is no event %(id)s; it may have been pruned.") % {"id": object_id})
+        context = {
+            **self.admin_site.each_context(request),
+            **page_of(request, event),
+            **(extra_context or {}),
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "admin/assignments/event/page.html", context)
+
+
+def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
+    """What the page shows. One query, for the booking's page."""
+    known = CATALOGUE.get((event.source, event.type))
+    assignment = Assignment.objects.of(event.booking_ref).only("pk").first() if event.booking_ref else None
+    may_see_booking = assignment is not None and request.user.has_perm("assignments.view_assignment")
+    recorded = [name for name in (known.fields if known else ()) if name in event.context]
+    names = [*recorded, *sorted(event.context.keys() - set(recorded))]
+    reason = event.context.get("reason")
+    return {
+        "title": event.type,
+        "event": event,
+        "severity": event.get_severity_display(),
+        "status_class": {"error": "page-fail", "warning": "page-hold"}.get(event.severity, ""),
+        "meaning": _(known.meaning) if known else "",
+        "action": _(known.action) if known and known.action else "",
+        "is_known": known is not None,
+        "reason": wording.reason(str(reason)) if reason else "",
+        "fields": [_field(name, event.context[name]) for name in names],
+        "booking_url": links.url("assignments_assignment_change", assignment.pk)
+        if assignment is not None and may_see_booking
+        else "",
+        "related": _related(request, event),
+    }
+
+
+def _related(request: HttpRequest, event: Event) -> list[links.Link]:
+    """Everything else that the same invocation left, as far as the user may see it."""
+    if event.correlation_id is None:
+        return []
+    known = str(event.correlation_id)
+    places = (
+        ("event", {"correlation_id": known}, _("Events of the same invocation")),
+        ("attempt", {"q": known}, _("Attempts of the same invocation")),
+        ("statetransition", {"q": known}, _("History of the same invocation")),
+    )
+    return [
+        links.Link(url=links.url(f"assignments_{model}_changelist", **query), text=text)
+        for model, query, text in places
+        if request.user.has_perm(f"assignments.view_{model}")
+    ]
+
+
+def _field(name: str, value: object) -> FieldView:
+    known = ALLOWED_CONTEXT.get(name)
+    text = ", ".join(str(each) for each in value) if isinstance(value, list) else str(value)
+    return FieldView(
+        name=name,
+        value=text,
+        meaning=_(known.meaning) if known else pgettext("an event's value", "Not in the catalogue any more."),
+        unit=_(known.unit) if known and known.unit else "",
+    )
+
+
+def _filtered(name: str, value: str, text: str) -> str:
+    if not value:
+        return ""
+    return format_html('<a href="{}">{}</a>', links.url("assignments_event_changelist", **{name: value}), text)

@@ -1,0 +1,193 @@
+"""What the page of one booking in the review queue shows."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import groupby, pairwise
+from typing import Any
+
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+
+from assignments import api, dispatch, ledger, review, wording
+from assignments.admin.actor import names
+from assignments.admin.review import words
+from assignments.admin.review.queue import restaurant_names
+from assignments.floors import floor_or_none
+from assignments.host import Host, HostBooking, configured
+from assignments.models import Assignment, State
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Refusal
+from assignments.planning.snapshot import Occupied
+from assignments.settlement import plan_as_json
+
+logger = logging.getLogger("assignments.review")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptionRow:
+    """Tables that can be assigned with one click. ``despite``: what is passed over for it, by reason and in words."""
+
+    tables: str
+    table_refs: tuple[str, ...]
+    seats: int
+    spare_seats: int
+    zone: str
+    why: str = ""
+    score: str = ""
+    shares: Sequence[tuple[str, str]] = ()
+    despite: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaceRow:
+    """One table to choose by hand; ``taken``: by whom, from when, until when."""
+
+    ref: str
+    name: str
+    seats: int
+    is_active: bool
+    is_chosen: bool
+    taken: Sequence[tuple[str, datetime, datetime]]
+
+
+def context(
+    assignment: Assignment, *, chosen: Sequence[str] = (), refusals: Sequence[Refusal] | None = None
+) -> dict[str, Any]:
+    """The page as things stand. ``chosen``: tables ticked by hand; ``refusals``: what was said against them, if asked."""
+    host, now = configured(), dispatch.database_now()
+    booking, problem = _booking(host, assignment.booking_ref)
+    floor = floor_or_none(assignment.restaurant_ref, host=host)
+    arrived = review.latest_transitions([assignment]).get(assignment.pk)
+    undo = review.undoable(assignment)
+    actors = names({arrived.actor} if arrived else set())
+    is_waiting = assignment.state in review.WAITING_FOR_STAFF
+    is_rejected = assignment.reason == review.REJECTED
+    found: dict[str, Any] = {
+        "assignment": assignment,
+        "label": host.label(assignment.booking_ref),
+        "host_url": host.admin_url(assignment.booking_ref),
+        "restaurant": restaurant_names(host, [assignment.restaurant_ref])[assignment.restaurant_ref],
+        "timezone": floor.timezone if floor else "UTC",
+        "state": wording.state(assignment.state),
+        "why": wording.reason(assignment.reason, "" if is_rejected or not arrived else arrived.detail),
+        "detail": arrived.detail if is_rejected and arrived else _detail(assignment, floor),
+        "since": arrived.at if arrived else assignment.requested_at,
+        "by": actors.get(arrived.actor, arrived.actor) if arrived else "",
+        "zone_wish": words.zone(booking.zone_ref, floor) if booking else "",
+        "pinned": words.tables(assignment.pinned_table_refs, floor) if assignment.pinned_table_refs else "",
+        "is_late": assignment.starts_at < now,
+        "is_waiting": is_waiting,
+        "is_rejected": is_rejected,
+        "undo": undo,
+        "problem": problem,
+    }
+    if assignment.state == State.CONFIRMED:
+        seated = ledger.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())
+        found["seated"] = words.tables(seated, floor) if seated else ""
+    if is_waiting and not is_rejected and booking is not None:
+        found |= _options(assignment, booking, host, now, chosen=chosen, refusals=refusals)
+    return found
+
+
+def _detail(assignment: Assignment, floor: Floor | None) -> str:
+    """What the planner that sent it here said, with the values at fault; nothing where it was no planner."""
+    last = assignment.tries.exclude(planner=api.MANUAL).order_by("-id").first()
+    return wording.Words(floor).attempt(last) if last and last.reason == assignment.reason else ""
+
+
+def _booking(host: Host, booking_ref: str) -> tuple[HostBooking | None, str]:
+    """The host's booking; or None, and why no tables can be given to it."""
+    booking = host.bookings([booking_ref]).get(booking_ref)
+    if booking is None:
+        return None, _("The booking project no longer knows this booking: no tables can be given to it.")
+    if not booking.wants_table:
+        return None, _("The booking wants no table any more: it is cancelled or over.")
+    return booking, ""
+
+
+def _options(
+    assignment: Assignment,
+    booking: HostBooking,
+    host: Host,
+    now: datetime,
+    *,
+    chosen: Sequence[str],
+    refusals: Sequence[Refusal] | None,
+) -> dict[str, Any]:
+    try:
+        options = review.options(booking, assignment, host=host, now=now)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (by type: a host's message may name a guest; retry and reject remain)
+        logger.error("Options for booking %s: %s was raised.", assignment.booking_ref, type(error).__name__)
+        return {"problem": _("What would fit could not be worked out (%(error)s).") % {"error": type(error).__name__}}
+    floor = options.floor
+    if floor is None:
+        return {"problem": options.problem}
+    return {
+        "options": options,
+        "fitting": _ranked(options.fitting, floor),
+        "by_passing_over": [_option(option, floor) for option in options.by_passing_over],
+        "refusal": wording.reason(options.refusal.reason) if options.refusal else "",
+        "refusal_detail": words.refusal(options.refusal) if options.refusal else "",
+        "lost": wording.lost(options.rejected),
+        "other_zone": words.tables(options.other_zone.table_refs, floor) if options.other_zone else "",
+        "other_times": [(hint.starts_at, words.tables(hint.table_refs, floor)) for hint in options.other_times],
+        "places": _places(options.places, floor, host, chosen),
+        "chosen": words.tables(chosen, floor) if chosen else "",
+        "chosen_refs": chosen,
+        "judged": refusals is not None,
+        "refusals": [words.refusal(each) for each in refusals or ()],
+        "despite": sorted(review.despite(refusals or ())),
+    }
+
+
+def _ranked(options: Sequence[review.Option], floor: Floor) -> list[OptionRow]:
+    """Each with what sets it before the next one."""
+    rows, said = [_option(option, floor) for option in options], wording.Words(floor)
+    plans = [plan_as_json(option.plan) if option.plan else {} for option in options]
+    reasons = [said.preferred(plan, following) for plan, following in pairwise(plans)]
+    return [replace(row, why=why) for row, why in zip(rows, [*reasons, ""], strict=False)]
+
+
+def _option(option: review.Option, floor: Floor) -> OptionRow:
+    plan = option.plan
+    return OptionRow(
+        tables=words.tables(option.table_refs, floor),
+        table_refs=option.table_refs,
+        seats=option.seats,
+        spare_seats=option.spare_seats,
+        zone=words.zone(option.zone_ref, floor),
+        score=f"{plan.score:.1f}" if plan else "",
+        shares=words.shares(plan.breakdown) if plan else (),
+        despite=[(each.reason.value, words.refusal(each)) for each in option.despite],
+    )
+
+
+def _places(
+    places: Sequence[review.Place], floor: Floor, host: Host, chosen: Sequence[str]
+) -> list[tuple[str, list[PlaceRow]]]:
+    """The floor's tables by zone."""
+    labels = {
+        taken.booking_ref: host.label(taken.booking_ref) for each in places for taken in each.taken if taken.booking_ref
+    }
+    return [
+        (words.zone(zone_ref, floor), [_place(each, labels, chosen) for each in of_zone])
+        for zone_ref, of_zone in groupby(places, key=lambda each: each.table.zone_ref)
+    ]
+
+
+def _place(place: review.Place, labels: Mapping[str, str], chosen: Sequence[str]) -> PlaceRow:
+    def who(taken: Occupied) -> str:
+        return labels[taken.booking_ref] if taken.booking_ref else _("nobody: it is closed")
+
+    return PlaceRow(
+        ref=place.table.ref,
+        name=place.table.name,
+        seats=place.table.seats,
+        is_active=place.table.active,
+        is_chosen=place.table.ref in chosen,
+        taken=[(who(taken), taken.blocked_from, taken.blocked_until) for taken in place.taken],
+    )

@@ -1,0 +1,295 @@
+"""The review queue's pages and buttons: look at it, decide, take back. What is done is done by ``assignments.api``."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+
+from assignments import api, review, transactions
+from assignments.admin.actor import actor, names
+from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.review import item, queue, words
+from assignments.exceptions import (
+    AssignmentNotFoundError,
+    BookingBusyError,
+    BookingNotFoundError,
+    ChangedMeanwhileError,
+    InvalidBookingError,
+    LockContentionError,
+    NestedTransactionError,
+    StaleAssignmentError,
+    TablesRefusedError,
+    TableTakenError,
+    TransitionRefusedError,
+)
+from assignments.floors import floor_or_none
+from assignments.host import configured
+from assignments.models import Assignment, ReviewItem
+from assignments.planning.reasons import PREFERENCES, Reason
+
+logger = logging.getLogger("assignments.review")
+
+ACTIONS = ("assign", "retry", "reject")
+"""The permissions, one for each kind of button. Whoever may do something may take it back."""
+LIST = "admin:assignments_reviewitem_changelist"
+ITEM = "admin:assignments_reviewitem_change"
+TRY_SECONDS = 3.0
+"""How long somebody who has a booking tried again waits for the answer; later it is the next run's."""
+
+BUSY = (BookingBusyError, LockContentionError, StaleAssignmentError, TableTakenError)
+GONE = (AssignmentNotFoundError, BookingNotFoundError, InvalidBookingError)
+
+
+@admin.register(ReviewItem)
+class ReviewItemAdmin(ReadOnlyAdmin):
+    """In place of a list and a form: the queue, and for one booking what would fit."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may decide has to see what."""
+        return super().has_view_permission(request, obj) or any(self._may(request).values())
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Review queue"),
+            "opts": self.opts,
+            **queue.page_context(request),
+            "done": self._done(request),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/assignments/page/review.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":  # Deciding has addresses of its own.
+            raise PermissionDenied
+        return self._item(request, self._assignment(object_id), **(extra_context or {}))
+
+    def get_urls(self) -> list[URLPattern]:
+        def button(name: str, view: Callable[..., HttpResponse]) -> URLPattern:
+            return path(f"<int:pk>/{name}/", self.admin_site.admin_view(view), name=f"assignments_reviewitem_{name}")
+
+        return [
+            button("assign", self.assign),
+            button("retry", self.retry),
+            button("reject", self.reject),
+            button("undo", self.undo),
+            *super().get_urls(),
+        ]
+
+    # The buttons
+
+    def assign(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The tables of an option, or those that were ticked; or only what speaks against those."""
+        self._require(request, "assign")
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        assignment = self._assignment(pk)
+        table_refs = list(dict.fromkeys(filter(None, request.POST.getlist("tables"))))
+        despite = [Reason(each) for each in request.POST.getlist("despite") if each in PREFERENCES]
+
+        def check() -> HttpResponse:
+            refusals = api.judge(booking_ref=assignment.booking_ref, table_refs=table_refs)
+            return self._item(request, assignment, chosen=table_refs, refusals=refusals)
+
+        def work() -> HttpResponse:
+            try:
+                api.assign(
+                    booking_ref=assignment.booking_ref,
+                    table_refs=table_refs,
+                    actor=actor(request),
+                    version=_version(request),
+                    despite=despite,
+                )
+            except TablesRefusedError as error:
+                return self._item(request, assignment, chosen=table_refs, refusals=error.refusals)
+            given = words.tables(table_refs, floor_or_none(assignment.restaurant_ref))
+            return self._decided(
+                request, assignment, _("%(booking)s has %(tables)s.") % {"booking": _label(assignment), "tables": given}
+            )
+
+        return self._carry_out(request, assignment, check if "check" in request.POST else work)
+
+    def retry(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Have it tried again, at once where that can be."""
+        self._require(request, "retry")
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        assignment = self._assignment(pk)
+
+        def work() -> HttpResponse:
+            api.reopen(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
+            try:
+                outcome = api.assign_now(booking_ref=assignment.booking_ref, budget_seconds=TRY_SECONDS)
+            except NestedTransactionError:  # The project wraps requests in transactions.
+                said = _("%(booking)s will be tried again by the next run.") % {"booking": _label(assignment)}
+            else:
+                said = words.tried_again(outcome, _label(assignment), floor_or_none(assignment.restaurant_ref))
+            return self._to_list(request, said)
+
+        return self._carry_out(request, assignment, work)
+
+    def reject(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Turn it down, with a reason."""
+        self._require(request, "reject")
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        assignment = self._assignment(pk)
+        reason = request.POST.get("reason", "")
+
+        def work() -> HttpResponse:
+            try:
+                api.reject(
+                    booking_ref=assignment.booking_ref,
+                    actor=actor(request),
+                    reason=reason,
+                    version=_version(request),
+                )
+            except ValueError:
+                problem = _("Say why, in at most %(count)s characters.") % {"count": review.LONGEST_REASON}
+                return self._item(request, assignment, reject_problem=problem, reject_reason=reason)
+            return self._decided(request, assignment, _("%(booking)s is rejected.") % {"booking": _label(assignment)})
+
+        return self._carry_out(request, assignment, work)
+
+    def undo(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take back what was decided last."""
+        if not any(self._may(request)[each] for each in ("assign", "reject")):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        assignment = self._assignment(pk)
+        undoable = review.undoable(assignment)
+        if undoable is not None:
+            self._require(request, _needed_for(undoable))
+
+        def work() -> HttpResponse:
+            api.undo(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
+            said = _("Taken back: %(booking)s is in the queue again.") % {"booking": _label(assignment)}
+            messages.success(request, said)
+            return HttpResponseRedirect(self._item_url(request, assignment))
+
+        return self._carry_out(request, assignment, work)
+
+    # What they have in common
+
+    def _carry_out(
+        self, request: HttpRequest, assignment: Assignment, work: Callable[[], HttpResponse]
+    ) -> HttpResponse:
+        """Do it; or say why nothing was done, and show how things are now."""
+        try:
+            return work()
+        except ChangedMeanwhileError:
+            said = self._meanwhile(assignment, _version(request))
+        except TransitionRefusedError:
+            said = self._meanwhile(assignment, assignment.version)
+        except BUSY:
+            said = _("Nothing was done: a planner or somebody else is at this booking right now. Try again.")
+        except GONE:
+            said = _("Nothing was done: the booking was cancelled, is over, or was changed in the booking project.")
+        except Exception as error:
+            if transactions.is_database_away(error):
+                raise
+            if transactions.is_lost_race(error):
+                said = _("Nothing was done: a planner or somebody else is at this evening right now. Try again.")
+            else:  # The host's most likely, by type: its message may name a guest.
+                logger.error("Booking %s: the host raised %s.", assignment.booking_ref, type(error).__name__)
+                said = _("Nothing was done: the booking project refused it (%(error)s).") % {
+                    "error": type(error).__name__
+                }
+        messages.error(request, said)
+        return HttpResponseRedirect(self._item_url(request, assignment))
+
+    def _meanwhile(self, assignment: Assignment, version: int) -> str:
+        changes = review.changes_since(assignment, version)
+        when = changes[-1].at.astimezone(_zone(assignment)) if changes else None
+        return words.meanwhile(
+            changes,
+            who=names({each.actor for each in changes}),
+            when=f"{when:%H:%M} ({when.tzinfo})" if when else "",
+        )
+
+    def _item(self, request: HttpRequest, assignment: Assignment, **values: Any) -> HttpResponse:
+        asked = {name: values.pop(name) for name in ("chosen", "refusals") if name in values}
+        assignment.refresh_from_db()
+        found = item.context(assignment, **asked)
+        may = self._may(request)
+        undo = found["undo"]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": found["label"],
+            "opts": self.opts,
+            "may": may,
+            **found,
+            "may_undo": undo is not None and may[_needed_for(undo)],
+            "longest_reason": review.LONGEST_REASON,
+            "kept": queue.kept(request),
+            **values,
+        }
+        return TemplateResponse(request, "admin/assignments/page/review_item.html", context)
+
+    def _done(self, request: HttpRequest) -> dict[str, Any] | None:
+        """What was decided a moment ago, and may be taken back."""
+        key = request.GET.get("done", "")
+        assignment = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
+        undoable = review.undoable(assignment) if assignment else None
+        if assignment is None or undoable is None or not self._may(request)[_needed_for(undoable)]:
+            return None
+        return {"assignment": assignment, "label": _label(assignment), "undo": undoable}
+
+    def _decided(self, request: HttpRequest, assignment: Assignment, said: str) -> HttpResponse:
+        return self._to_list(request, said, done=str(assignment.pk))
+
+    def _to_list(self, request: HttpRequest, said: str, **values: str) -> HttpResponse:
+        messages.success(request, said)
+        return HttpResponseRedirect(reverse(LIST, current_app=self.admin_site.name) + queue.kept(request, **values))
+
+    def _item_url(self, request: HttpRequest, assignment: Assignment) -> str:
+        return reverse(ITEM, args=[assignment.pk], current_app=self.admin_site.name) + queue.kept(request)
+
+    @staticmethod
+    def _assignment(pk: int | str) -> Assignment:
+        key = str(pk)
+        found = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
+        if found is None:
+            raise Http404(_("There is no such booking."))
+        return found
+
+    def _require(self, request: HttpRequest, permission: str) -> None:
+        if not self._may(request)[permission]:
+            raise PermissionDenied
+
+    @staticmethod
+    def _may(request: HttpRequest) -> dict[str, bool]:
+        return {each: request.user.has_perm(f"assignments.{each}") for each in ACTIONS}
+
+
+def _needed_for(undoable: review.Undoable) -> str:
+    return "assign" if undoable.what is review.Undo.ASSIGNMENT else "reject"
+
+
+def _label(assignment: Assignment) -> str:
+    return configured().label(assignment.booking_ref)
+
+
+def _zone(assignment: Assignment) -> tzinfo:
+    floor = floor_or_none(assignment.restaurant_ref)
+    return floor.zone if floor else UTC
+
+
+def _version(request: HttpRequest) -> int:
+    """The version that the form showed; one that no booking has, where it is missing."""
+    text = request.POST.get("version", "")
+    return int(text) if text.isdecimal() and len(text) < 10 else -1

@@ -1,0 +1,171 @@
+"""What the list of the review queue shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
+
+from assignments import dispatch, review, wording
+from assignments.admin.actor import names
+from assignments.admin.review import words
+from assignments.floors import floors_or_none
+from assignments.host import Host, HostBooking, configured
+from assignments.models import Assignment, StateTransition
+from assignments.planning.floor import Floor
+from assignments.review import Section
+
+PER_PAGE = 50
+KEPT = ("show", "restaurant", "date", "page")
+"""What of the list's address goes with whoever opens a booking, and comes back."""
+
+SECTIONS: Mapping[Section, Any] = {
+    Section.REVIEW: gettext_lazy("Waiting for you"),
+    Section.FAILED: gettext_lazy("Failed"),
+    Section.REJECTED: gettext_lazy("Rejected"),
+    Section.PAST: gettext_lazy("Past"),
+}
+EMPTY: Mapping[Section, Any] = {
+    Section.REVIEW: gettext_lazy(
+        "Nobody waits for a decision. A booking comes here when no planner could seat it, soonest first."
+    ),
+    Section.FAILED: gettext_lazy(
+        "Nothing has failed. A booking comes here when it cannot be planned as it is: without covers, or without a time."
+    ),
+    Section.REJECTED: gettext_lazy(
+        "No coming booking was rejected. Those that staff reject are here until they are past."
+    ),
+    Section.PAST: gettext_lazy("No booking went by undecided. Here is what nobody decided before its time was over."),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filter:
+    """Which part of the queue is looked at."""
+
+    section: Section = Section.REVIEW
+    restaurant_ref: str = ""
+    service_date: date | None = None
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Filter":
+        """What the address asks for; what it should not, is left out."""
+        show, restaurant, day = (request.GET.get(name, "") for name in ("show", "restaurant", "date"))
+        try:
+            service_date = date.fromisoformat(day)
+        except ValueError:
+            service_date = None
+        return cls(
+            section=Section(show) if show in list(Section) else Section.REVIEW,
+            restaurant_ref="" if "\0" in restaurant else restaurant,
+            service_date=service_date,
+        )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {"restaurant_ref": self.restaurant_ref, "service_date": self.service_date}
+
+
+def kept(request: HttpRequest, **changes: str) -> str:
+    """The part of the address that says which list somebody came from, with these changes: ``?...``, or nothing."""
+    values = {name: request.GET.get(name, "") for name in KEPT} | changes
+    query = urlencode({name: value for name, value in values.items() if value})
+    return f"?{query}" if query else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One booking of the list. ``arrived``: the transition that brought it where it is."""
+
+    assignment: Assignment
+    label: str
+    restaurant: str
+    booking: HostBooking | None
+    floor: Floor | None
+    arrived: StateTransition | None
+    actors: Mapping[str, str]
+    now: datetime
+
+    @property
+    def timezone(self) -> str:
+        return self.floor.timezone if self.floor else "UTC"
+
+    @property
+    def is_late(self) -> bool:
+        return self.assignment.starts_at < self.now
+
+    @property
+    def zone(self) -> str:
+        return words.zone(self.booking.zone_ref, self.floor) if self.booking else ""
+
+    @property
+    def is_rejected(self) -> bool:
+        return self.assignment.reason == review.REJECTED
+
+    @property
+    def why(self) -> str:
+        return wording.reason(self.assignment.reason, self.arrived.detail if self.arrived else "")
+
+    @property
+    def since(self) -> datetime:
+        return self.arrived.at if self.arrived else self.assignment.requested_at
+
+    @property
+    def by(self) -> str:
+        return self.actors.get(self.arrived.actor, self.arrived.actor) if self.arrived else ""
+
+
+def restaurant_names(host: Host, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
+    """What staff call these restaurants; their refs where the booking project does not say."""
+    return {ref: ref for ref in restaurant_refs} | dict(host.restaurant_names(restaurant_refs))
+
+
+def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
+    """The rows of a page of the list, in a number of queries that does not depend on how many there are."""
+    host = configured()
+    bookings = host.bookings([each.booking_ref for each in assignments]) if assignments else {}
+    refs = sorted({each.restaurant_ref for each in assignments})
+    restaurants, floors = restaurant_names(host, refs), floors_or_none(refs) if refs else {}
+    arrived = review.latest_transitions(assignments) if assignments else {}
+    actors = names({each.actor for each in arrived.values()})
+    return [
+        Row(
+            assignment=each,
+            label=host.label(each.booking_ref),
+            restaurant=restaurants[each.restaurant_ref],
+            booking=bookings.get(each.booking_ref),
+            floor=floors[each.restaurant_ref],
+            arrived=arrived.get(each.pk),
+            actors=actors,
+            now=now,
+        )
+        for each in assignments
+    ]
+
+
+def page_context(request: HttpRequest) -> dict[str, Any]:
+    """The list, as the address asks for it."""
+    wanted, now = Filter.of(request), dispatch.database_now()
+    counts = review.counts(now=now, **wanted.values)
+    page = Paginator(review.queue(wanted.section, now=now, **wanted.values), PER_PAGE).get_page(request.GET.get("page"))
+    refs = review.restaurants(now)
+    return {
+        "wanted": wanted,
+        "tabs": [
+            (SECTIONS[each], counts[each], kept(request, show=each, page=""), each is wanted.section)
+            for each in Section
+        ],
+        "page": page,
+        "rows": rows(list(page.object_list), now=now),
+        "empty": EMPTY[wanted.section],
+        "is_narrowed": bool(wanted.restaurant_ref or wanted.service_date),
+        "restaurants": sorted(restaurant_names(configured(), refs).items(), key=lambda each: (each[1], each[0])),
+        "earlier": kept(request, page=str(page.previous_page_number())) if page.has_previous() else "",
+        "later": kept(request, page=str(page.next_page_number())) if page.has_next() else "",
+        "everything": kept(request, restaurant="", date="", page=""),
+        "kept": kept(request),
+    }

@@ -1,0 +1,290 @@
+"""Something goes wrong on purpose: an incident in the demo's database, to practise on and to see the alerts fire.
+
+Each begins with a good evening, as it was two hours ago, and then really breaks something: nothing that the pages or the
+metrics show is made up, and it stays broken until somebody mends it.
+"""
+
+import io
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from unittest import mock
+from urllib.parse import urlencode
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection, models, transaction
+from django.test.utils import override_settings
+from django.urls import reverse
+
+from assignments import dispatch, events
+from assignments.eveningfile import EveningFile
+from assignments.models import Assignment, Breaker
+from assignments.planning import admission
+from example import evening
+from example.booking import make_booking
+from example.models import Restaurant
+from example.takeover import without_buffers
+from rollout import guard, steering
+
+ACTOR = "command:demo"
+AGO = timedelta(hours=2)
+"""How long ago the evening was planned on which all was well."""
+LATE = 20
+"""Bookings that come in afterwards."""
+
+
+class Incident(StrEnum):
+    BREAKER = "breaker"
+    STUCK = "stuck"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """Where it shows: the path of a page, what is read there, the metric and the alert that tell of it."""
+
+    page: str
+    sees: str
+    metric: str = ""
+    alert: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What happened, where to look, and what to do about it, the first thing first."""
+
+    incident: Incident
+    title: str
+    happened: tuple[str, ...]
+    look: tuple[Look, ...]
+    do: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def seed(incident: Incident, source: EveningFile) -> Report:
+    """Break it. For the demo's database, which nobody else uses."""
+    restaurant = _a_good_evening(source)
+    _move_back(AGO)
+    return _INCIDENTS[incident](restaurant, source)
+
+
+def _a_good_evening(source: EveningFile) -> Restaurant:
+    """V3 decides everywhere, and has seated an evening."""
+    restaurant = evening.store(source).restaurants[0]
+    position = steering.current() or steering.begin(actor=ACTOR, reason="The demo's ladder")
+    while steering.plan().target is not None:
+        position = steering.promote(
+            from_stage=position.stage, actor=ACTOR, reason="A demo has no days to wait", override=True
+        )
+    _run_coordinator()
+    assert guard.look().breaches == ()
+    return restaurant
+
+
+def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
+    """A release of the booking project has left a trigger behind that refuses each confirmation of one restaurant."""
+    other = evening.store(replace(source, name="Corner House", bookings=())).restaurants[0]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            CREATE FUNCTION {TRIGGER}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                RAISE EXCEPTION 'loyalty points cannot be booked';
+            END $$;
+            CREATE TRIGGER {TRIGGER} BEFORE UPDATE ON example_booking FOR EACH ROW
+                WHEN (NEW.restaurant_id = {int(other.pk)} AND NEW.status = 'confirmed') EXECUTE FUNCTION {TRIGGER}();
+            """
+        )
+    _bookings_come_in(other, like=restaurant)
+    # Open for as long as somebody may want to look; with the coordinator in cron it would open again and again.
+    with override_settings(ASSIGNMENTS={**settings.ASSIGNMENTS, "BREAKER_OPEN_SECONDS": 3600.0}):
+        _run_coordinator()
+        while not Breaker.objects.filter(opened_until__isnull=False).exists():
+            _try_again_now(other)
+            _run_coordinator()
+    events.flush(10)
+    waiting = Assignment.objects.open().filter(restaurant_ref=str(other.pk)).count()
+    return Report(
+        incident=Incident.BREAKER,
+        title=f"Nothing can be confirmed at {other.name}, and its circuit breaker is open",
+        happened=(
+            f"{LATE} bookings came in for {other.name}. The booking project raised an error at each confirmation.",
+            f"Nothing was half done: {waiting} bookings wait, none holds a table. {restaurant.name} is not concerned.",
+        ),
+        look=(
+            Look(
+                page=_page("assignments_health"),
+                sees="one breaker open, runs with unexpected errors",
+                metric='assignment_breakers{state="open"}',
+                alert="AssignmentBreakerOpen",
+            ),
+            Look(
+                page=_page("assignments_event", severity__exact="error"),
+                sees="coordinator.error and coordinator.circuit_open, each with its booking",
+                metric='assignment_events_total{severity="error"}',
+            ),
+            Look(page=_timeline(other), sees=f"{other.name}: an empty floor, and who waits"),
+        ),
+        do=(
+            f"Mend the booking project: DROP FUNCTION {TRIGGER} CASCADE; in manage.py dbshell.",
+            "Close the breaker by a success: it lets one booking through when its time is over (manage.py run_coordinator).",
+            "Until then: rollout rollback does not help, since the old planner would meet the same error.",
+        ),
+    )
+
+
+TRIGGER = "example_loyalty_points"
+
+
+def _stuck(restaurant: Restaurant, source: EveningFile) -> Report:
+    """Cron has died an hour and a half ago; V3's flag is on, and bookings come in."""
+    _bookings_come_in(restaurant, like=restaurant)
+    _move_back(timedelta(minutes=90))
+    due = dispatch.count_due()
+    return Report(
+        incident=Incident.STUCK,
+        title="Bookings come in and nobody decides them: cron has died",
+        happened=(
+            "The last successful run was three and a half hours ago. V3's flag is on, so nobody else decides either.",
+            f"{due} bookings are due, and have been for an hour and a half or longer.",
+        ),
+        look=(
+            Look(
+                page=_page("assignments_health"),
+                sees="no successful run for hours, and the age of the oldest booking that is due",
+                metric="assignment_last_success_timestamp_seconds",
+                alert="AssignmentNoSuccessfulRun",
+            ),
+            Look(
+                page=_page("assignments_health"),
+                sees="the queue: how many are due",
+                metric="assignment_oldest_due_age_seconds",
+                alert="AssignmentQueueTooOld",
+            ),
+            Look(
+                page=_page("rollout_position"),
+                sees="V3 is on, by its switch",
+                metric='rollout_flag{flag="v3"}',
+                alert="RolloutV3Silent",
+            ),
+            Look(page=_timeline(restaurant), sees=f"{restaurant.name}: bookings that wait beside the evening"),
+        ),
+        do=(
+            "Run one pass by hand and see whether it works: manage.py run_coordinator.",
+            "Then mend cron; `manage.py run_coordinator --watch` under a supervisor bridges the time.",
+        ),
+    )
+
+
+def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
+    """A release with a bug that no double booking shows: the minutes in which tables are cleared are forgotten."""
+    stage = steering.current()
+    with mock.patch.object(admission, "seating_window", without_buffers):
+        other = evening.store(replace(source, name="Corner House")).restaurants[0]
+        _run_coordinator()
+    seen = guard.look()
+    events.flush(10)
+    seated = Assignment.objects.filter(restaurant_ref=str(other.pk), state="confirmed").count()
+    return Report(
+        incident=Incident.REGRESSION,
+        title="A bad release of V3 gives tables away too early, and the guard has rolled it back",
+        happened=(
+            f"At {stage.stage if stage else '-'}, a release forgot the minutes in which tables are cleared: "
+            f"{seated} seatings at {other.name} break a rule of the floor. No table is booked twice.",
+            *(breach.detail for breach in seen.breaches),
+            f"The guard rolled back to {seen.rolled_back_to or 'nothing'}; nobody may promote before the cool-down ends.",
+        ),
+        look=(
+            Look(
+                page=_page("rollout_position"),
+                sees="the guard's breach and rollback, the cool-down, the change with its reason",
+                metric="rollout_guard_breaches",
+                alert="RolloutGuardBreached",
+            ),
+            Look(
+                page=_page("rollout_position"),
+                sees="the stage",
+                metric='rollout_rollbacks_total{by="guard"}',
+            ),
+            Look(page=_timeline(other), sees=f"{other.name}: parties back to back, without a gap"),
+            Look(page=_page("assignments_event", severity__exact="error"), sees="rollout.guard_breached"),
+        ),
+        do=(
+            "Nothing in a hurry: the old planner decides again, and finishes what waits.",
+            f"Look at the seatings of {other.name}: V3 has given tables away too early, and staff know best what to move.",
+            "Roll the release back; promote again only after a new time in shadow (manage.py rollout plan).",
+        ),
+    )
+
+
+_INCIDENTS: dict[Incident, Callable[[Restaurant, EveningFile], Report]] = {
+    Incident.BREAKER: _breaker,
+    Incident.STUCK: _stuck,
+    Incident.REGRESSION: _regression,
+}
+
+
+def _page(name: str, **query: str) -> str:
+    return f"{reverse(f'admin:{name}_changelist')}{'?' if query else ''}{urlencode(query)}"
+
+
+def _timeline(restaurant: Restaurant) -> str:
+    """The evening that is concerned."""
+    last = Assignment.objects.filter(restaurant_ref=str(restaurant.pk)).latest("service_date")
+    return _page("assignments_serviceday", restaurant=str(restaurant.pk), day=last.service_date.isoformat())
+
+
+def _bookings_come_in(restaurant: Restaurant, *, like: Restaurant) -> None:
+    """As the first ones of that restaurant's evening, a day later: each could be seated."""
+    for booking in like.bookings.order_by("start", "pk")[:LATE]:
+        make_booking(
+            restaurant=restaurant,
+            reference=f"{booking.reference}-late",
+            start=booking.start + timedelta(days=1),
+            party=booking.party,
+        )
+
+
+def _run_coordinator() -> None:
+    """As cron runs it, an unexpected error included: it has reported it, and cron runs it again."""
+    with suppress(CommandError):
+        call_command("run_coordinator", stdout=io.StringIO(), stderr=io.StringIO())
+
+
+def _try_again_now(restaurant: Restaurant) -> None:
+    open_ones = Assignment.objects.open().filter(restaurant_ref=str(restaurant.pk))
+    open_ones.update(due_at=dispatch.database_now() - timedelta(seconds=1))
+
+
+APPEND_ONLY = ("assignments_statetransition", "rollout_change")
+PLANNED = frozenset({"starts_at", "ends_at"})
+"""When guests sit: that does not move with what was recorded about it."""
+
+
+def _move_back(by: timedelta) -> None:
+    """Everything that is on record happened so much earlier. Only the demo's own database lets its history be moved."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in APPEND_ONLY:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        for model in apps.get_models():
+            moments = [
+                connection.ops.quote_name(str(field.column))
+                for field in model._meta.concrete_fields
+                if isinstance(field, models.DateTimeField) and field.name not in PLANNED
+            ]
+            if model._meta.app_label in {"assignments", "rollout"} and moments and not model._meta.proxy:
+                moved = ", ".join(f"{moment} = {moment} - make_interval(secs => %s)" for moment in moments)
+                cursor.execute(f"UPDATE {model._meta.db_table} SET {moved}", [by.total_seconds()] * len(moments))  # noqa: S608
+        cursor.execute(
+            "UPDATE example_booking SET created_at = created_at - make_interval(secs => %s)", [by.total_seconds()]
+        )
+        for table in APPEND_ONLY:
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")

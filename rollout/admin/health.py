@@ -1,0 +1,128 @@
+"""What the rollout adds to the Health page: whether V3 decides or is watched, and whether that is looked after."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from waffle import get_waffle_switch_model
+
+from assignments.admin import attention
+from assignments.admin.attention import Attention, Section, duration, page
+from rollout import conf, evidence, flags
+from rollout.admin.wording import worded
+from rollout.flags import Flags, Mode
+from rollout.models import Comparison, GuardRun, Position
+from rollout.queries import lists
+
+STATEMENT_TIMEOUT_MS = 2000
+LATE = timedelta(minutes=30)
+"""The guard, and comparing, are run from cron every five minutes."""
+MODES = {
+    Mode.LEGACY: lambda: _("the old planner decides"),
+    Mode.SHADOW: lambda: _("the old planner decides, V3 watches"),
+    Mode.ACTIVE: lambda: _("V3 decides"),
+}
+
+
+def section() -> Section:
+    """One query, limited in time."""
+    environment = conf.settings().ENVIRONMENT
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
+        positions, switches, runs, waiting = lists(
+            Position.objects.filter(environment=environment),
+            get_waffle_switch_model().objects.filter(name__in=[flags.V3_SWITCH, flags.SHADOW_SWITCH]),
+            GuardRun.objects.filter(environment=environment).defer("measured")[:1],
+            Comparison.objects.filter(verdict="").only("recorded_at").order_by("id")[:1],
+        )
+        transaction.set_rollback(True)
+    position, run = next(iter(positions), None), next(iter(runs), None)
+    set_to = flags.killed() if flags.is_killed() else flags.from_rows({row.name: row.active for row in switches})
+    drift = evidence.drift_of(position, set_to) if position else ""
+    waiting_since = waiting[0].recorded_at if waiting else None
+    now = timezone.now()
+    return Section(
+        key="rollout",
+        title=_("Rollout"),
+        facts=[
+            (_("Mode"), MODES[set_to.mode]()),
+            (_("Stage"), position.stage if position else _("not begun")),
+            (
+                _("Last look of the guard"),
+                _("%(duration)s ago") % {"duration": _since(now, run.at)} if run else _("none yet"),
+            ),
+            (
+                _("Comparisons waiting"),
+                _("the oldest for %(duration)s") % {"duration": _since(now, waiting_since)}
+                if waiting_since
+                else _("none"),
+            ),
+        ],
+        attentions=list(_attentions(set_to, position, run, waiting_since=waiting_since, drift=drift)),
+        url=page("rollout_position_changelist"),
+        link=_("The Rollout page"),
+    )
+
+
+def _since(now: datetime, at: datetime) -> str:
+    return duration(max(0.0, (now - at).total_seconds()))
+
+
+def _attentions(
+    set_to: Flags, position: Position | None, run: GuardRun | None, *, waiting_since: datetime | None, drift: str
+) -> Iterator[Attention]:
+    now = timezone.now()
+    there: dict[str, Any] = {"url": page("rollout_position_changelist"), "link": _("The Rollout page")}
+    if set_to.killed:
+        yield Attention(
+            what=_("%(variable)s is set: the old planner decides everything.") % {"variable": conf.KILL_VARIABLE},
+            remedy=_("Take it out of the environment, and restart, once what it was set for is over."),
+            **there,
+        )
+    elif drift:
+        yield Attention(
+            what=_("The flags are not what the stage asks for: %(drift)s.") % {"drift": worded(drift)},
+            remedy=_("Set the switch back, or go to the stage that is meant: nothing can be promoted before."),
+            **there,
+        )
+    if set_to.mode is Mode.ACTIVE and conf.settings().LEGACY_PLANNER:
+        looked_at = run.at if run else position.since if position else None
+        if looked_at is None or now - looked_at > LATE:
+            yield Attention(
+                what=_("V3 decides, and the guard has not looked for %(duration)s.")
+                % {"duration": _since(now, looked_at)}
+                if looked_at
+                else _("V3 decides, and nobody guards it: the ladder has not begun."),
+                remedy=_("Put manage.py rollout guard into cron, every five minutes."),  # rollout-removal: ignore
+                **there,
+            )
+    cools = bool(position and position.cool_down_until and now < position.cool_down_until)
+    if run is not None and run.breaches and (cools or not run.rolled_back_to):
+        yield Attention(
+            what=ngettext(
+                "The guard's last look found %(count)s breach.",
+                "The guard's last look found %(count)s breaches.",
+                len(run.breaches),
+            )
+            % {"count": len(run.breaches)},
+            remedy=_("It has rolled back to %(stage)s. Find out why before anybody promotes again.")
+            % {"stage": run.rolled_back_to}
+            if run.rolled_back_to
+            else _("It could not roll back: do it by hand, or turn V3 off."),
+            is_grave=not run.rolled_back_to,
+            **there,
+        )
+    if waiting_since is not None and now - waiting_since > LATE:
+        yield Attention(
+            what=_("Decisions wait for %(duration)s to be compared.") % {"duration": _since(now, waiting_since)},
+            remedy=_("Put manage.py rollout compare into cron, every five minutes."),  # rollout-removal: ignore
+            **there,
+        )
+
+
+attention.register("rollout", section)

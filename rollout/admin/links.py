@@ -1,0 +1,18 @@
+"""From a booking's page to what comparing the planners said of it."""
+
+from collections.abc import Iterator
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from assignments.admin import links
+from assignments.models import Assignment
+
+
+@links.register
+def comparisons(request: HttpRequest, assignment: Assignment) -> Iterator[links.Link]:
+    """For who may see comparisons."""
+    if request.user.has_perm("rollout.view_comparison"):
+        url = links.url("rollout_comparison_changelist", q=assignment.booking_ref)
+        if url:
+            yield links.Link(url=url, text=_("Comparisons of the planners"))

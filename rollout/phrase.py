@@ -1,0 +1,40 @@
+"""A text that can be said in another language later: English, and how it was made. Pure.
+
+Rules and commands use it as the English text that it is. Pages say it again in the user's language
+(``rollout.admin.wording``). Import ``phrase`` as ``_``, so that ``makemessages`` finds the texts.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class Phrase(str):
+    """The text, filled in. ``template`` has the places for ``parameters`` as ``%(name)s``."""
+
+    __slots__ = ("parameters", "template")
+
+    template: str
+    parameters: dict[str, Any]
+
+    def __new__(cls, template: str, parameters: dict[str, Any] | None = None) -> "Phrase":
+        text = super().__new__(cls, template % parameters if parameters else template)
+        text.template, text.parameters = template, parameters or {}
+        return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is one too."""
+        return Phrase, (self.template, self.parameters)
+
+    def __deepcopy__(self, memo: Any) -> "Phrase":
+        return self
+
+
+def phrase(template: str, /, **parameters: Any) -> Phrase:
+    """The phrase; parameters may be phrases themselves."""
+    return Phrase(template, parameters)
+
+
+def together(phrases: Sequence[Phrase], separator: str = " ") -> Phrase:
+    """Several as one; empty when there are none."""
+    places = {f"part{number}": each for number, each in enumerate(phrases)}
+    return Phrase(separator.join(f"%({place})s" for place in places), places)

@@ -1,0 +1,108 @@
+"""A browser that watches itself: what nobody looks at in a browser test, and every user suffers from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, Response, Route
+
+FLAGS = (
+    "--no-sandbox",  # as root, in a container
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 10_000
+"""How long an action or an expectation waits for the page before it fails."""
+DESKTOP = (1200, 900)
+PHONE = (390, 844)
+"""Width and height in CSS pixels."""
+
+VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) => console.error(
+  `policy violated: ${event.violatedDirective} by ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`
+));
+"""
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """What went wrong in one visit, in the order in which it did. ``expected``: statuses that the test is about."""
+
+    origin: str
+    expected: frozenset[int] = frozenset()
+    problems: list[str] = field(default_factory=list)
+
+    def over(self, context: BrowserContext) -> None:
+        context.add_init_script(VIOLATIONS)
+        context.route("**/*", self._let_nothing_leave)
+        context.on("console", self._console)
+        context.on("weberror", lambda error: self.problems.append(f"JavaScript: {error.error}"))
+        context.on("response", self._response)
+        context.on("requestfailed", self._failed)
+        context.on("dialog", self._dialog)
+
+    def _let_nothing_leave(self, route: Route) -> None:
+        if route.request.url.startswith((f"{self.origin}/", "data:")):
+            route.continue_()
+        else:
+            self.problems.append(f"asked elsewhere: {route.request.url}")
+            route.abort()
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # What failed to load is said by its response, with the status.
+        if message.type in {"error", "warning"} and not message.text.startswith("Failed to load resource"):
+            self.problems.append(f"console {message.type}: {message.text}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400 and response.status not in self.expected:
+            self.problems.append(f"{response.status} from {response.url}")
+
+    def _failed(self, request: Request) -> None:
+        # A navigation aborts what is still loading; what was not let out is said already.
+        if request.failure not in {"net::ERR_ABORTED", "net::ERR_FAILED"}:
+            self.problems.append(f"{request.failure} from {request.url}")
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.problems.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+
+@contextmanager
+def visiting(
+    browser: Browser, origin: str, user: Any = None, *, expected: frozenset[int] = frozenset(), **options: Any
+) -> Iterator[Page]:
+    """A page of ``user``, signed in, or of nobody; fails at the end on whatever went wrong unasked.
+
+    ``options`` are those of a browser context: ``viewport``, ``color_scheme``, ``bypass_csp``.
+    """
+    width, height = DESKTOP
+    context = browser.new_context(
+        **{
+            "base_url": origin,
+            "locale": "en-GB",
+            "timezone_id": "America/New_York",  # nobody's: a page that shows the browser's time is wrong
+            "reduced_motion": "reduce",
+            "viewport": {"width": width, "height": height},
+            **options,
+        }
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    watch = Watch(origin=origin, expected=expected)
+    watch.over(context)
+    if user is not None:
+        client = Client()
+        client.force_login(user)
+        name = settings.SESSION_COOKIE_NAME
+        context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": origin}])
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+    assert not watch.problems, "\n".join(watch.problems)

@@ -1,0 +1,61 @@
+"""What holds on each page: usable with a screen reader, in light and in dark, and on a phone."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests import pages
+from tests.browser.browsing import PHONE, visiting
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
+
+GRAVE = {"serious", "critical"}
+OPTIONS = {"resultTypes": ["violations"], "preload": False}
+"""Without preloading: axe-core would ask for style sheets itself, by addresses that are not the page's."""
+
+
+def findings(page: Page, *, colours_only: bool = False) -> list[str]:
+    """What axe-core finds serious or critical on the page, with the places."""
+    only = {"runOnly": {"type": "tag", "values": ["cat.color"]}} if colours_only else {}
+    return [
+        f"{each['impact']} {each['id']}: {each['help']} at {[node['target'] for node in each['nodes']]}"
+        for each in Axe().run(page, options={**OPTIONS, **only}).response["violations"]
+        if each["impact"] in GRAVE
+    ]
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.usefixtures("everything")
+def test_nothing_on_it_keeps_anybody_out(
+    browser: Browser, live_server: Any, admin_user: Any, color_scheme: str
+) -> None:
+    found = []
+    # axe-core is a script of ours, not the page's: here, and only here, the policy is off.
+    with visiting(browser, live_server.url, admin_user, color_scheme=color_scheme, bypass_csp=True) as page:
+        for each in pages.PAGES:
+            page.goto(each.path())
+            # The dark page differs from the light one in nothing else.
+            found += [f"{each}: {finding}" for finding in findings(page, colours_only=color_scheme == "dark")]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.usefixtures("everything")
+def test_a_phone_scrolls_it_in_one_direction_only(browser: Browser, live_server: Any, admin_user: Any) -> None:
+    width, height = PHONE
+    viewport = {"width": width, "height": height}
+    too_wide = []
+    with visiting(browser, live_server.url, admin_user, viewport=viewport, is_mobile=True, has_touch=True) as page:
+        for each in pages.PAGES:
+            page.goto(each.path())
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            if needed > width:
+                too_wide.append(f"{each} needs {needed} px: {page.evaluate(WIDEST)}")
+    assert not too_wide, "\n".join(too_wide)
+
+
+WIDEST = """() => [...document.querySelectorAll("body *")]
+  .filter((each) => each.getBoundingClientRect().right > innerWidth && !each.closest(".page-scroll"))
+  .slice(0, 5).map((each) => `${each.tagName}.${each.className}`).join(", ")"""
+"""What sticks out, for whoever has to mend it."""

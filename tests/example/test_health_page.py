@@ -1,0 +1,282 @@
+"""The Health page: what it says of a good day, of nothing at all, and of everything that can go wrong."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core import checks
+from django.core.checks.registry import registry
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from assignments import condition, dispatch, health
+from assignments.admin import attention
+from assignments.models import Allocation, Assignment, Attempt, Breaker, Event, OutboxMessage, Run
+from example import models
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAGE = "admin:assignments_health_changelist"
+
+
+def shown(client: Client) -> str:
+    answer = client.get(reverse(PAGE))
+    assert answer.status_code == 200
+    text = answer.content.decode().partition("<main")[2]
+    return " ".join(
+        unescape(re.sub(r"<[^>]+>", " ", re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL))).split()
+    )
+
+
+def a_run(**values: Any) -> Run:
+    now = timezone.now()
+    defaults = {"worker": "cron-1:4711", "version": "", "last_pass_at": now, "succeeded_at": now, "passes": 1}
+    return Run.objects.create(**{**defaults, **values})
+
+
+def ago(**duration: float) -> Any:
+    return timezone.now() - timedelta(**duration)
+
+
+class TestVerdict:
+    def test_a_good_day_is_well(self, admin_client: Client) -> None:
+        a_run(outcomes={"confirmed": 20, "manual_review": 1}, ended_at=timezone.now())
+        text = shown(admin_client)
+        assert "All is well." in text
+        assert "What to attend to" not in text
+        assert "20 confirmed, 1 to review" in text
+
+    def test_where_nothing_ever_ran_it_says_how_runs_come_about(self, admin_client: Client) -> None:
+        text = shown(admin_client)
+        assert "1 thing needs attention." in text
+        assert "No run of run_coordinator has ever succeeded" in text
+        assert "* * * * * cd /srv/booking && python manage.py run_coordinator" in text
+        assert "Nothing was decided." in text
+        assert "All closed." in text
+
+    def test_a_run_of_the_command_makes_it_well(self, admin_client: Client, restaurant: models.Restaurant) -> None:
+        from django.core.management import call_command
+
+        call_command("run_coordinator", verbosity=0)
+        text = shown(admin_client)
+        assert "No run of run_coordinator has ever succeeded" not in text
+        assert "76 confirmed" in text
+        assert "Outcomes of attempts, for each hour (UTC)" in text
+
+    def test_a_last_success_that_is_too_old_is_grave(self, admin_client: Client, settings: Any) -> None:
+        a_run(succeeded_at=ago(minutes=40), ended_at=ago(minutes=40))
+        assert "now The last successful run was 40 minutes ago; more than 3 minutes is too long." in shown(admin_client)
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "CRON_SECONDS": 3600}
+        assert "All is well." in shown(admin_client)
+
+    def test_a_stuck_queue_says_how_many_and_how_long(
+        self, admin_client: Client, restaurant: models.Restaurant
+    ) -> None:
+        a_run()
+        dispatch.take_in()
+        assert "are due, the oldest" not in shown(admin_client)
+        Assignment.objects.update(due_at=ago(hours=3))
+        assert "117 bookings are due, the oldest for 3 hours." in shown(admin_client)
+
+    def test_an_open_breaker_and_a_half_open_one_are_told_apart(self, admin_client: Client) -> None:
+        a_run()
+        Breaker.objects.create(name="coordinator:7", failures=5, opened_until=timezone.now() + timedelta(hours=1))
+        Breaker.objects.create(name="coordinator:9", failures=6, opened_until=ago(seconds=1))
+        Breaker.objects.create(name="coordinator:11", failures=1)
+        text = shown(admin_client)
+        assert "2 things need attention." in text
+        assert "now The breaker of restaurant 7 is open after 5 failures" in text
+        assert "soon The breaker of restaurant 9 is half open after 6 failures" in text
+        assert "11 closed 1" in text
+
+    def test_messages_that_nobody_delivers(self, admin_client: Client) -> None:
+        a_run()
+        OutboxMessage.objects.create(
+            topic="booking.assignment_state.confirmed", booking_ref="1", created_at=ago(days=3)
+        )
+        assert "1 message waits to be delivered, the oldest for 3 days." in shown(admin_client)
+
+    def test_errors_of_the_latest_run_and_lost_events(self, admin_client: Client) -> None:
+        a_run(unexpected=3, error="InvalidFloorError", dropped_events=12)
+        text = shown(admin_client)
+        assert "The latest run met 3 unexpected errors (the last: InvalidFloorError)." in text
+        assert "12 events were lost in the last day." in text
+
+    def test_a_silent_worker_and_two_versions_at_once(self, admin_client: Client) -> None:
+        a_run(watches=True, worker="web-1:1", version="0.9.0")
+        a_run(watches=True, worker="web-2:1", version="0.9.1")
+        a_run(watches=True, worker="web-3:1", last_pass_at=ago(hours=1))
+        a_run(watches=True, worker="web-4:1", last_pass_at=ago(hours=1), ended_at=ago(hours=1))
+        text = shown(admin_client)
+        assert "1 watching worker went silent without saying that it stops: web-3:1." in text
+        assert re.search(r"Several versions are at work at once: [^:]*0\.9\.0, 0\.9\.1", text)
+        assert "web-1:1 alive" in text
+
+    def test_a_booking_without_its_table_is_lost(self, admin_client: Client, restaurant: models.Restaurant) -> None:
+        a_run()
+        dispatch.take_in()
+        list(dispatch.run_pass())
+        taken = Allocation.objects.all()[0]
+        Allocation.objects.filter(booking_ref=taken.booking_ref).delete()
+        assert "now 1 booking is lost: confirmed without a table, or waiting and never looked at." in shown(
+            admin_client
+        )
+
+    def test_a_migration_that_was_not_applied(self, admin_client: Client) -> None:
+        a_run()
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM django_migrations WHERE app = 'assignments' AND name LIKE '0005%'")
+        try:
+            assert "1 migration was not applied: assignments.0005_observability." in shown(admin_client)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO django_migrations (app, name, applied) "
+                    "VALUES ('assignments', '0005_observability', now())"
+                )
+
+
+class TestConfigurationChecks:
+    def test_each_finding_has_its_id_level_and_hint(self, admin_client: Client, settings: Any) -> None:
+        a_run()
+        variables = {"FEATURE_ASSIGNMENT_PIPELINE_V3": "perhaps"}
+        settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": variables}
+        text = shown(admin_client)
+        assert "The configuration checks found 1 problem." in text
+        assert "rollout.E001 error FEATURE_ASSIGNMENT_PIPELINE_V3 must be one of" in text
+        assert "Until it is mended" in text
+
+    def test_one_that_raises_is_a_finding_and_the_page_opens(self, admin_client: Client, monkeypatch: Any) -> None:
+        a_run()
+
+        def check_broken(**kwargs: Any) -> list[checks.CheckMessage]:
+            raise RuntimeError("a guest's name")
+
+        check_broken.tags = ("assignments",)  # type: ignore[attr-defined]
+        monkeypatch.setattr(registry, "registered_checks", {*registry.registered_checks, check_broken})
+        text = shown(admin_client)
+        assert "check_broken raised RuntimeError." in text
+        assert "a guest's name" not in text
+
+    def test_those_of_django_itself_are_not_run_again(self, monkeypatch: Any, admin_client: Client) -> None:
+        a_run()
+
+        def check_models(**kwargs: Any) -> list[checks.CheckMessage]:
+            raise AssertionError
+
+        check_models.tags = ("models", "admin")  # type: ignore[attr-defined]
+        monkeypatch.setattr(registry, "registered_checks", {*registry.registered_checks, check_models})
+        assert "All is well." in shown(admin_client)
+
+
+class TestSlowDatabase:
+    def test_what_is_too_slow_is_named_and_the_rest_is_shown(self, admin_client: Client, monkeypatch: Any) -> None:
+        a_run(outcomes={"confirmed": 20})
+
+        def slow() -> Any:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(10)")
+
+        monkeypatch.setattr(condition, "STATEMENT_TIMEOUT_MS", 50)
+        monkeypatch.setattr(condition, "_hours", slow)
+        text = shown(admin_client)
+        assert "soon Not measured: the last 24 hours (OperationalError)." in text
+        assert "20 confirmed" in text
+        assert "Overlapping seatings 0" in text
+
+    def test_without_the_queue_it_still_opens(self, admin_client: Client, monkeypatch: Any) -> None:
+        def away() -> Any:
+            raise OperationalError
+
+        monkeypatch.setattr(health, "vitals", away)
+        text = shown(admin_client)
+        assert "now Not measured: queue, outbox and last success (OperationalError)." in text
+        assert "Configuration checks" in text
+
+    def test_the_timeout_is_gone_afterwards(self, admin_client: Client) -> None:
+        shown(admin_client)
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone()[0] == "0"
+
+
+class TestSections:
+    @pytest.fixture(autouse=True)
+    def _registry(self, monkeypatch: Any) -> None:
+        monkeypatch.setattr(attention, "_sections", {})
+
+    def test_another_app_adds_facts_and_what_needs_attention(self, admin_client: Client) -> None:
+        a_run()
+        grave = attention.Attention(what="The oven is cold.", remedy="Light it.", is_grave=True)
+        section = attention.Section(key="kitchen", title="Kitchen", facts=[("Oven", "cold")], attentions=[grave])
+        attention.register("kitchen", lambda: section)
+        text = shown(admin_client)
+        assert "1 thing needs attention." in text
+        assert "now The oven is cold. Light it." in text
+        assert "Kitchen Oven cold" in text
+
+    def test_one_that_raises_is_named(self, admin_client: Client) -> None:
+        a_run()
+
+        def broken() -> attention.Section:
+            raise RuntimeError("a guest's name")
+
+        attention.register("kitchen", broken)
+        text = shown(admin_client)
+        assert "Not measured: kitchen (RuntimeError)." in text
+        assert "a guest's name" not in text
+
+
+def test_it_costs_few_queries_whatever_the_number_of_bookings_and_events(
+    client: Client, django_user_model: Any, restaurant: models.Restaurant
+) -> None:
+    staff = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename="view_health"))
+    client.force_login(staff)
+    a_run()
+    dispatch.take_in()
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            shown(client)
+        return len(captured)
+
+    queries()
+    few = queries()
+    list(dispatch.run_pass())
+    now = timezone.now()
+    Event.objects.bulk_create(Event(source="s", type="t", severity="info", at=now) for _ in range(1000))
+    tried = list(Attempt.objects.all())
+    for each in tried:
+        each.pk = None
+    Attempt.objects.bulk_create(tried * 5)
+    for number in range(30):
+        a_run(watches=True, worker=f"web-{number}:1")
+        Breaker.objects.create(name=f"coordinator:R{number}", failures=1)
+    assert queries() == few < 20
+
+
+def test_without_the_permission_there_is_no_page(client: Client, django_user_model: Any) -> None:
+    staff = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+    client.force_login(staff)
+    assert client.get(reverse(PAGE)).status_code == 403
+    staff.user_permissions.set(Permission.objects.filter(codename="view_health"))
+    assert client.get(reverse(PAGE)).status_code == 200
+
+
+def test_nothing_on_it_breaks_a_strict_content_security_policy(
+    admin_client: Client, restaurant: models.Restaurant
+) -> None:
+    dispatch.take_in()
+    list(dispatch.run_pass())
+    html = admin_client.get(reverse(PAGE)).content.decode()
+    assert " style=" not in html
+    assert "<style" not in html
+    assert not re.search(r"\son[a-z]+=", html)
+    assert not re.search(r"<script(?![^>]*(\ssrc=|application/json))", html)

@@ -1,0 +1,5 @@
+"""The real evening, for what needs data."""
+
+from tests.example.conftest import restaurant
+
+__all__ = ["restaurant"]

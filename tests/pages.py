@@ -1,0 +1,70 @@
+"""The pages that staff and operators use: what the tests of all pages, the costs and the pictures go through.
+
+A page that is new is added here, and is then looked at by all of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.db.models import Count, F, Min
+from django.urls import reverse
+
+from assignments.models import Allocation, Assignment, State
+from assignments.planners import V3
+from rollout.models import Comparison
+from rollout.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """``key``: what its picture is called. ``path``: where it is, given what is in the database."""
+
+    key: str
+    title: str
+    path: Callable[[], str]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+def _at(name: str) -> Callable[[], str]:
+    return lambda: reverse(f"admin:{name}")
+
+
+def _timeline() -> str:
+    """The fullest evening, of those on which tables are kept for clearing them too."""
+    seatings = Allocation.objects.filter(kind=Allocation.Kind.SEATING, blocked__endswith__gt=F("ends_at"))
+    fullest = (
+        seatings.values("restaurant_ref")
+        .annotate(many=Count("id"), first=Min("starts_at"))
+        .order_by("-many", "restaurant_ref")[0]
+    )
+    day = Assignment.objects.filter(restaurant_ref=fullest["restaurant_ref"], starts_at=fullest["first"])[
+        0
+    ].service_date
+    query = urlencode({"restaurant": fullest["restaurant_ref"], "day": day.isoformat()})
+    return f"{reverse('admin:assignments_serviceday_changelist')}?{query}"
+
+
+def _booking() -> str:
+    """One that V3 has seated."""
+    seated = Assignment.objects.filter(state=State.CONFIRMED, planner=V3).order_by("pk")[0]
+    return reverse("admin:assignments_assignment_change", args=[seated.pk])
+
+
+def _comparison() -> str:
+    """One on which the planners differ."""
+    differs = Comparison.objects.exclude(verdict__in=["", Verdict.SAME_TABLES, Verdict.BOTH_REFUSE]).order_by("pk")[0]
+    return reverse("admin:rollout_comparison_change", args=[differs.pk])
+
+
+ROLLOUT = Page(key="rollout", title="Rollout", path=_at("rollout_position_changelist"))
+PROMOTE = Page(key="promote", title="Promoting, with what stands in the way", path=_at("rollout_promote"))
+COMPARISONS = Page(key="comparisons", title="Comparisons", path=_at("rollout_comparison_changelist"))
+COMPARISON = Page(key="comparison", title="One comparison", path=_comparison)
+TIMELINE = Page(key="timeline", title="Service timeline", path=_timeline)
+BOOKING = Page(key="booking", title="One booking", path=_booking)
+HEALTH = Page(key="health", title="Health", path=_at("assignments_health_changelist"))
+
+PAGES = (TIMELINE, BOOKING, HEALTH, ROLLOUT, PROMOTE, COMPARISONS, COMPARISON)

@@ -1,0 +1,113 @@
+"""``make screenshots``: the pictures of the documentation, taken anew of every page with the demo's data.
+
+On a database of its own, named like the configured one with ``_demo`` behind. Needs Debian's Chromium. Dates and times
+differ from run to run, since the demo's evening is always a coming one.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example.settings")
+os.environ.setdefault("DATABASE_NAME", "booking_pictures")
+os.environ["DEBUG"] = "false"
+# Playwright's synchronous calls run an event loop underneath, for which Django would refuse to ask the database.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.test.testcases import LiveServerThread  # noqa: E402
+from django.test.utils import override_settings  # noqa: E402
+from playwright.sync_api import sync_playwright  # noqa: E402
+
+from assignments.models import Run  # noqa: E402
+from example import demo  # noqa: E402
+from rollout import comparing  # noqa: E402
+from tests import debian, pages  # noqa: E402
+from tests.browser.browsing import FLAGS, PHONE, visiting  # noqa: E402
+
+FOLDER = settings.BASE_DIR / "docs" / "screenshots"
+WIDTH, HEIGHT = 1200, 850
+LARGEST_KB = 150
+DARK, ON_A_PHONE = "rollout", "rollout"
+"""The pages that are taken a second time."""
+
+CLOSED_SIDEBAR = 'localStorage.setItem("django.admin.navSidebarIsOpen", "false")'
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """Where the example is served, as production's ladder has it."""
+    with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
+        thread = LiveServerThread("localhost", StaticFilesHandler)
+        thread.daemon = True
+        thread.start()
+        thread.is_ready.wait()
+        if thread.error:
+            raise thread.error
+        try:
+            yield f"http://localhost:{thread.port}"
+        finally:
+            thread.terminate()
+
+
+def prepare() -> Any:
+    """The demo's data, and a run of the coordinator; who looks at it."""
+    demo.use_database_of_its_own()
+    demo.make_user()
+    source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date())
+    demo.run(source, demo.REAL_EVENING, settings.BASE_DIR / "rollout-report.html", say=print)
+    call_command("run_coordinator")
+    list(comparing.compare_waiting())
+    Run.objects.update(worker="worker-1:4711")  # Nobody's machine belongs into the documentation.
+    return get_user_model().objects.get(username=demo.USERNAME)
+
+
+def take(path: str, name: str, browser: Any, origin: str, user: Any, **options: Any) -> Path:
+    """One picture, in ``docs/screenshots``."""
+    viewport = {"width": WIDTH, "height": HEIGHT}
+    with visiting(browser, origin, user, **{"viewport": viewport, **options}) as page:
+        page.add_init_script(CLOSED_SIDEBAR)
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        file = FOLDER / f"{name}.png"
+        page.screenshot(path=file)
+    return file
+
+
+def main() -> int:
+    executable = debian.path("chromium")
+    if executable is None:
+        print("chromium is not installed: apt-get install chromium", file=sys.stderr)
+        return 2
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    user = prepare()
+    taken = []
+    width, height = PHONE
+    with serving() as origin, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        for page in pages.PAGES:
+            taken.append(take(page.path(), page.key, browser, origin, user))
+            if page.key == DARK:
+                taken.append(take(page.path(), f"{page.key}-dark", browser, origin, user, color_scheme="dark"))
+            if page.key == ON_A_PHONE:
+                viewport = {"width": width, "height": height}
+                phone = take(page.path(), f"{page.key}-phone", browser, origin, user, viewport=viewport, is_mobile=True)
+                taken.append(phone)
+        browser.close()
+    for file in taken:
+        print(f"{file.relative_to(settings.BASE_DIR)}: {file.stat().st_size // 1024} KB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
