@@ -76,12 +76,14 @@ class Prometheus:
         """The names of the alerts that fire."""
         return {each["labels"]["alertname"] for each in self.alerts() if each["state"] == "firing"}
 
-    def wait_for_alert(self, name: str, *, seconds: float = 30) -> dict[str, Any]:
-        """The alert, once it fires. Raises AssertionError, which tells the others, when it does not in time."""
+    def wait_for_alert(self, name: str, *, environment: str = "", seconds: float = 30) -> dict[str, Any]:
+        """The alert, once it fires, of this environment or of any. Raises AssertionError, which tells the others, when it
+        does not in time."""
 
         def found() -> dict[str, Any] | None:
             firing = (each for each in self.alerts() if each["state"] == "firing")
-            return next((each for each in firing if each["labels"]["alertname"] == name), None)
+            named = (each for each in firing if each["labels"]["alertname"] == name)
+            return next((each for each in named if environment in {"", each["labels"].get("environment")}), None)
 
         return self._wait(found, seconds, lambda: f"{name} does not fire; {self.alerts()} do")
 
