@@ -52,7 +52,7 @@ matrix:  ## All tests on each Python that is on PATH, with the Django that goes 
 	done
 
 messages: $(STAMP)  ## Bring the translations up to date with the code; needs gettext.
-	@for package in assignments rollout; do \
+	@for package in $$(dirname */apps.py | grep -v example); do \
 		(cd $$package && ../$(BIN)/python -m django makemessages --locale de --no-location --no-obsolete && \
 		../$(BIN)/python -m django compilemessages) || exit 1; \
 	done

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from rollout.verdict import Verdict
 
@@ -180,7 +181,7 @@ class Change(models.Model):
     class Kind(models.TextChoices):
         STAGE = "stage", _("stage")
         SWITCH = "switch", _("switch")
-        HOLD = "hold", _("hold")
+        HOLD = "hold", pgettext_lazy("change", "hold")
         PIN = "pin", _("pin")
         EXPLANATION = "explanation", _("explanation")
 

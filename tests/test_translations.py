@@ -14,7 +14,7 @@ from django.urls import reverse
 from tests.debian import program
 
 PROJECT = Path(__file__).resolve().parent.parent
-PACKAGES = ("assignments", "rollout")
+PACKAGES = sorted(path.parent.name for path in PROJECT.glob("*/apps.py") if path.parent.name != "example")
 LANGUAGE = "de"
 
 _PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|</?\w+>")

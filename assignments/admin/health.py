@@ -148,14 +148,14 @@ def charts(hours: Sequence[Hour]) -> Sequence[Chart]:
             x=x,
             series=[
                 Series(label=_("half of them within"), values=[hour.wait_seconds_p50 for hour in hours]),
-                Series(label=_("95 % of them within"), values=[hour.wait_seconds_p95 for hour in hours]),
+                Series(label=_("95 percent of them within"), values=[hour.wait_seconds_p95 for hour in hours]),
             ],
         ),
         Chart(
             id="deciding",
-            caption=_("Planning alone: 95 % of decisions within, for each hour (UTC)"),
+            caption=_("Planning alone: 95 percent of decisions within, for each hour (UTC)"),
             unit=_("milliseconds"),
             x=x,
-            series=[Series(label=_("95 % within"), values=[hour.decision_ms_p95 for hour in hours])],
+            series=[Series(label=_("95 percent within"), values=[hour.decision_ms_p95 for hour in hours])],
         ),
     )

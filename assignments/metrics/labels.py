@@ -11,12 +11,17 @@ OTHER = "other"
 STAFF = "manual"
 """The planner of tables that staff assigned by hand, or that the host gave by itself."""
 
-_WAITING = (Reason.NO_CAPACITY, CoordinatorReason.INVALID_FLOOR, CoordinatorReason.UNEXPECTED_ERROR)
+_WAITING = (
+    Reason.NO_CAPACITY,
+    Reason.PINNED_TABLES_TAKEN,
+    CoordinatorReason.INVALID_FLOOR,
+    CoordinatorReason.UNEXPECTED_ERROR,
+)
 V3_REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         Kind.CONFIRMED: frozenset({""}),
         Kind.RETRY: frozenset({*_WAITING, CoordinatorReason.TABLE_TAKEN, CoordinatorReason.BOOKING_BUSY}),
-        Kind.MANUAL_REVIEW: frozenset({*_WAITING, *HARD_REASONS}),
+        Kind.MANUAL_REVIEW: frozenset({*_WAITING, *HARD_REASONS, Reason.PINNED_TABLES_TAKEN}),
         Kind.FAILED: frozenset({*INVALID_REASONS, CoordinatorReason.INVALID_BOOKING}),
     }
 )

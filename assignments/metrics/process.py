@@ -10,7 +10,7 @@ from prometheus_client import Counter, Histogram
 
 from assignments.outcome import Outcome
 
-DECISION_BUCKETS = (0.01, 0.05, 0.1, 0.5)
+DECISION_BUCKETS = (0.01, 0.1, 0.5)
 PASS_BUCKETS = (1.0, 10.0, 60.0)
 
 DECISION_SECONDS = Histogram(

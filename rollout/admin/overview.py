@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
@@ -48,7 +48,11 @@ KINDS = (
     (gettext_lazy("unsafe, or an error"), HARMFUL),
 )
 """The verdicts, as the chart tells them apart."""
-STATUSES = {Status.PASS: gettext_lazy("pass"), Status.FAIL: gettext_lazy("fail"), Status.HOLD: gettext_lazy("hold")}
+STATUSES = {
+    Status.PASS: gettext_lazy("pass"),
+    Status.FAIL: gettext_lazy("fail"),
+    Status.HOLD: pgettext_lazy("gate", "hold"),
+}
 
 
 def on_off(value: bool) -> str:
@@ -252,7 +256,7 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
 def charts(over_time: Course) -> Sequence[Chart]:
     """What comparing came to, and what share each planner seated, over time."""
     x = [moment.begins for moment in over_time.moments]
-    unit = _("% of comparisons")
+    unit = _("percent of comparisons")
     found = []
     if over_time.has_comparisons:
         found.append(
@@ -276,7 +280,7 @@ def charts(over_time: Course) -> Sequence[Chart]:
                 caption=_("Seated at the end of the wait, for each hour (UTC)")
                 if over_time.is_hourly
                 else _("Seated at the end of the wait, for each day (UTC)"),
-                unit=_("% of bookings"),
+                unit=_("percent of bookings"),
                 x=x,
                 series=[
                     Series(label=_("V3"), values=[_share(*moment.v3) for moment in over_time.moments]),
