@@ -18,9 +18,10 @@
       height: HEIGHT,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.timezone || "UTC"),
       fmtDate: (template) => uPlot.fmtDate(template.replace("{h}", "{HH}").replace("{aa}", "")),
-      scales: { y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.1 : 1] } },
+      // A single moment has an hour around it, and not the years that a range of nothing would be widened to.
+      scales: { x: { range: (plot, first, last) => (first < last ? [first, last] : [first - 1800, last + 1800]) }, y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, values: [
+        { ...axis, space: 90, values: [
           [86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],
           [3600, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1],
           [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1],
