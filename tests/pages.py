@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from assignments.models import Allocation, Assignment, Event, State
 from assignments.planners import V3
+from assignments.planning.reasons import Reason
 from rollout.models import Comparison
 from rollout.verdict import Verdict
 
@@ -37,7 +38,7 @@ def _timeline() -> str:
     seatings = Allocation.objects.filter(kind=Allocation.Kind.SEATING, blocked__endswith__gt=F("ends_at"))
     fullest = (
         seatings.values("restaurant_ref")
-        .annotate(many=Count("id"), first=Min("starts_at"))
+        .annotate(many=Count("booking_ref", distinct=True), first=Min("starts_at"))
         .order_by("-many", "restaurant_ref")[0]
     )
     day = Assignment.objects.filter(restaurant_ref=fullest["restaurant_ref"], starts_at=fullest["first"])[
@@ -48,13 +49,17 @@ def _timeline() -> str:
 
 
 def _review_item() -> str:
-    """One on which staff have to decide."""
-    waiting = Assignment.objects.filter(state=State.MANUAL_REVIEW).order_by("starts_at", "pk")[0]
+    """One on which staff have to decide: the first for which there may be room by now."""
+    waiting = Assignment.objects.filter(state=State.MANUAL_REVIEW, reason=Reason.NO_CAPACITY).order_by(
+        "starts_at", "pk"
+    )[0]
     return reverse("admin:assignments_reviewitem_change", args=[waiting.pk])
 
 
 def _event() -> str:
-    return reverse("admin:assignments_event_change", args=[Event.objects.order_by("pk")[0].pk])
+    """One that tells of a decision."""
+    told = Event.objects.filter(type="coordinator.confirmed").order_by("pk")[0]
+    return reverse("admin:assignments_event_change", args=[told.pk])
 
 
 def _booking() -> str:

@@ -26,19 +26,20 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.test.testcases import LiveServerThread  # noqa: E402
-from django.test.utils import override_settings  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
+from assignments import events  # noqa: E402
 from assignments.models import Run  # noqa: E402
-from example import demo  # noqa: E402
+from example import demo, models  # noqa: E402
 from rollout import comparing  # noqa: E402
 from tests import debian, pages  # noqa: E402
 from tests.browser.browsing import FLAGS, PHONE, visiting  # noqa: E402
+from tests.showcase import ask_staff  # noqa: E402
 
 FOLDER = settings.BASE_DIR / "docs" / "screenshots"
-WIDTH, HEIGHT = 1200, 850
+WIDTH, HEIGHT = 1200, 800
 LARGEST_KB = 150
-DARK, ON_A_PHONE = "rollout", "rollout"
+DARK, ON_A_PHONE = "rollout", "review-item"
 """The pages that are taken a second time."""
 
 CLOSED_SIDEBAR = 'localStorage.setItem("django.admin.navSidebarIsOpen", "false")'
@@ -46,18 +47,17 @@ CLOSED_SIDEBAR = 'localStorage.setItem("django.admin.navSidebarIsOpen", "false")
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Where the example is served, as production's ladder has it."""
-    with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
-        thread = LiveServerThread("localhost", StaticFilesHandler)
-        thread.daemon = True
-        thread.start()
-        thread.is_ready.wait()
-        if thread.error:
-            raise thread.error
-        try:
-            yield f"http://localhost:{thread.port}"
-        finally:
-            thread.terminate()
+    """Where the example is served."""
+    thread = LiveServerThread("localhost", StaticFilesHandler)
+    thread.daemon = True
+    thread.start()
+    thread.is_ready.wait()
+    if thread.error:
+        raise thread.error
+    try:
+        yield f"http://localhost:{thread.port}"
+    finally:
+        thread.terminate()
 
 
 def prepare() -> Any:
@@ -68,6 +68,8 @@ def prepare() -> Any:
     demo.run(source, demo.REAL_EVENING, settings.BASE_DIR / "rollout-report.html", say=print)
     call_command("run_coordinator")
     list(comparing.compare_waiting())
+    ask_staff(models.Restaurant.objects.get(name__endswith="(v3)"))
+    events.flush(10)
     Run.objects.update(worker="worker-1:4711")  # Nobody's machine belongs into the documentation.
     return get_user_model().objects.get(username=demo.USERNAME)
 
@@ -94,7 +96,8 @@ def main() -> int:
     taken = []
     width, height = PHONE
     with serving() as origin, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        # The language of what Chromium itself draws, such as a field for a date.
+        browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, "--lang=en-GB"])
         for page in pages.PAGES:
             taken.append(take(page.path(), page.key, browser, origin, user))
             if page.key == DARK:

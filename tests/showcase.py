@@ -1,9 +1,15 @@
 """Something to show on every page: for the tests that open all of them."""
 
+from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
+
 from assignments import dispatch, events
+from assignments.models import Assignment, State
+from assignments.planning.reasons import Reason
 from example import models
+from example.booking import cancel_booking
 from rollout import flags, steering, switches
 from rollout.models import Pin
 from tests import crowd
@@ -21,6 +27,19 @@ def decided(settings: Any) -> models.Restaurant:
     return restaurant
 
 
+def ask_staff(restaurant: models.Restaurant) -> None:
+    """Some of those that wait go to review; then parties cancel, so that for the first of them there is room."""
+    with transaction.atomic():
+        waiting = Assignment.objects.open().filter(restaurant_ref=str(restaurant.pk), state=State.ASSIGNMENT_PENDING)
+        sent = list(waiting.order_by("starts_at", "pk")[:6])
+        for assignment in sent:
+            assignment.send_to_review(actor=assignment.planner, reason=Reason.NO_CAPACITY)
+        Assignment.objects.persist(sent)
+    around = (sent[0].starts_at - timedelta(minutes=100), sent[0].starts_at + timedelta(minutes=100))
+    for booking in restaurant.bookings.filter(status="confirmed", start__range=around).order_by("-party", "pk")[:12]:
+        cancel_booking(booking)
+
+
 def show(settings: Any) -> models.Restaurant:
     """That evening, comparisons of all kinds, and a rollout under way with a pin and a record."""
     restaurant = decided(settings)
@@ -29,5 +48,6 @@ def show(settings: Any) -> models.Restaurant:
     climb("shadow")
     steering.pin(restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, **WHO)
     crowd.compare_evening(restaurant)
+    ask_staff(restaurant)
     assert events.flush(10)
     return restaurant
