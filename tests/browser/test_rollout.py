@@ -92,7 +92,7 @@ def test_promoting_takes_an_override_where_a_gate_holds_and_a_rollback_takes_it_
     change = page.get_by_role("row", name="the chef said so")
     expect(change).to_contain_text("overridden")
     assert (stage(), flags.read().mode) == ("some", Mode.ACTIVE)
-    page.get_by_role("link", name="Roll back…").click()
+    page.locator("#content").get_by_role("link", name="Roll back…").click()
     page.get_by_label("Reason").fill("the floor staff complain")
     page.get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("row", name="the floor staff complain")).to_be_visible()
