@@ -40,13 +40,17 @@ class Pass:
 
 
 class Recorder:
-    """The record of this process: ``begin``, ``passed`` or ``broke_off`` for each pass, ``end``. Never raises."""
+    """The record of this process: ``begin``, ``passed`` or ``broke_off`` for each pass, ``end``. Never raises.
+
+    A process may do so more than once; what it lost of its events is counted by the record in whose time it did.
+    """
 
     def __init__(self, *, watches: bool) -> None:
         self._watches = watches
         self._run_id: int | None = None
         self._outcomes: Counter[str] = Counter()
         self._unrecorded_failures = 0
+        self._lost_before = dropped_events()
 
     def begin(self) -> None:
         """The process has started."""
@@ -88,7 +92,7 @@ class Recorder:
             contended=F("contended") + done.contended,
             breaker_open=F("breaker_open") + done.breaker_open,
             unexpected=F("unexpected") + done.unexpected,
-            dropped_events=dropped_events(),
+            dropped_events=dropped_events() - self._lost_before,
             seconds=F("seconds") + done.seconds,
             **({"error": done.error} if done.error else {}),
             **({} if is_failure else {"succeeded_at": Now()}),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.utils import translation
 
 from assignments import conf, events, floors, success
 from assignments.metrics.collector import COLLECTOR
@@ -11,7 +12,7 @@ from rollout import shadow
 
 @pytest.fixture(autouse=True)
 def _fresh_process_state() -> Iterator[None]:
-    """What a process remembers (floors, settings, events) is forgotten between tests."""
+    """What a process remembers (floors, settings, events, the language) is forgotten between tests."""
     yield
     events.flush(timeout_seconds=5)
     events.MemorySink.events.clear()
@@ -22,3 +23,4 @@ def _fresh_process_state() -> Iterator[None]:
     COLLECTOR.forget()
     conf.settings.cache_clear()
     conf.load.cache_clear()
+    translation.deactivate()

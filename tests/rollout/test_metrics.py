@@ -19,7 +19,6 @@ from tests.rollout.test_evidence import compared
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOW = datetime.now(UTC)
 Series = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -47,7 +46,9 @@ def stages(series: Series) -> dict[str, float]:
 
 
 def standing(stage: str, percent: int = 0, *, held: bool = False) -> Position:
-    return Position.objects.create(environment="production", stage=stage, percent=percent, since=NOW, held=held)
+    return Position.objects.create(
+        environment="production", stage=stage, percent=percent, since=datetime.now(UTC), held=held
+    )
 
 
 def test_before_the_ladder_begins_it_stands_nowhere() -> None:
@@ -61,7 +62,7 @@ def test_before_the_ladder_begins_it_stands_nowhere() -> None:
 
 def test_the_stage_is_the_one_with_a_one() -> None:
     standing("canary-10", 10, held=True)
-    Position.objects.create(environment="staging", stage="full", percent=100, since=NOW)
+    Position.objects.create(environment="staging", stage="full", percent=100, since=datetime.now(UTC))
     found = scraped()
     assert stages(found) == {"off": 0, "shadow": 0, "canary-10": 1, "canary-50": 0, "full": 0}
     assert value(found, "rollout_percent") == 10
@@ -85,11 +86,12 @@ def test_flags_are_what_they_come_to(settings: Any) -> None:
 
 
 def test_comparisons_are_counted_by_verdict_and_never_fewer_when_they_are_pruned() -> None:
-    old = NOW - timedelta(days=100)
+    now = datetime.now(UTC)
+    old = now - timedelta(days=100)
     compared("same_tables", 3, recorded_at=old, compared_at=old)
     compared("worse", 2, recorded_at=old, compared_at=old)
-    compared("same_tables", 1, recorded_at=NOW, compared_at=NOW)
-    compared("", 4, recorded_at=NOW - timedelta(seconds=600))
+    compared("same_tables", 1, recorded_at=now, compared_at=now)
+    compared("", 4, recorded_at=now - timedelta(seconds=600))
     for _ in range(2):
         found = scraped()
         assert value(found, "rollout_comparisons_total", verdict="same_tables") == 4
@@ -97,13 +99,14 @@ def test_comparisons_are_counted_by_verdict_and_never_fewer_when_they_are_pruned
         assert value(found, "rollout_comparisons_total", verdict="unsafe") == 0
         assert value(found, "rollout_comparisons_waiting") == 4
         assert value(found, "rollout_comparisons_oldest_waiting_age_seconds") == pytest.approx(600, abs=60)
-        assert value(found, "rollout_last_comparison_timestamp_seconds") == pytest.approx(NOW.timestamp(), abs=1)
+        assert value(found, "rollout_last_comparison_timestamp_seconds") == pytest.approx(now.timestamp(), abs=1)
         call_command("rollout", "prune")
         assert Comparison.objects.exclude(verdict="").count() == 1
 
 
 def test_comparisons_that_are_not_in_the_totals_are_not_pruned(monkeypatch: Any) -> None:
-    old = NOW - timedelta(days=100)
+    now = datetime.now(UTC)
+    old = now - timedelta(days=100)
     compared("same_tables", 3, recorded_at=old, compared_at=old)
     monkeypatch.setattr(totals, "fold", lambda *keys: False)
     call_command("rollout", "prune")
@@ -111,6 +114,7 @@ def test_comparisons_that_are_not_in_the_totals_are_not_pruned(monkeypatch: Any)
 
 
 def test_breaches_are_those_of_the_last_look_within_an_hour() -> None:
+    now = datetime.now(UTC)
     GuardRun.objects.create(environment="production", stage="full", breaches=[{"rail": "review"}])
     GuardRun.objects.create(environment="staging", stage="full", breaches=[{"rail": "errors"}])
     GuardRun.objects.create(environment="production", stage="full", breaches=[{"rail": "lost"}, {"rail": "bygone"}])
@@ -118,8 +122,8 @@ def test_breaches_are_those_of_the_last_look_within_an_hour() -> None:
     rails = {dict(values)["rail"]: each for (name, values), each in found.items() if name == "rollout_guard_breaches"}
     assert {rail for rail, each in rails.items() if each} == {"lost"}
     assert len(rails) == 10
-    assert value(found, "rollout_guard_last_run_timestamp_seconds") == pytest.approx(NOW.timestamp(), abs=300)
-    GuardRun.objects.update(at=NOW - timedelta(hours=2))
+    assert value(found, "rollout_guard_last_run_timestamp_seconds") == pytest.approx(now.timestamp(), abs=300)
+    GuardRun.objects.update(at=now - timedelta(hours=2))
     assert value(scraped(), "rollout_guard_breaches", rail="lost") == 0
 
 
@@ -161,7 +165,7 @@ def test_the_old_planner_has_its_own_series() -> None:
 def test_the_number_of_queries_does_not_grow() -> None:
     counts = []
     for number in (5, 50):
-        compared("same_tables", number, compared_at=NOW)
+        compared("same_tables", number, compared_at=datetime.now(UTC))
         compared("", number)
         collector.COLLECTOR.forget()
         with CaptureQueriesContext(connection) as captured:
