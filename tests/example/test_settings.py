@@ -187,11 +187,14 @@ class TestEmbedded:
         data = tmp_path / ("a-long-name-" * 8) / "data"
         data.parent.mkdir()
         variables = {"EMBEDDED_POSTGRES_DATA": str(data), "DATABASE_NAME": "made on demand"}
-        processes = [start("-c", self.QUERY, **variables) for _ in range(3)]
+        for name in "abc":
+            (tmp_path / name).mkdir()
+        processes = [start("-c", self.QUERY, **variables, TMPDIR=str(tmp_path / name)) for name in "abc"]
         answers = [(*process.communicate(timeout=120), process.returncode) for process in processes]
         assert [(err, code) for _out, err, code in answers] == [("", 0)] * 3
         assert {out.split("|")[0] for out, _err, _code in answers} == {"made on demand"}
         assert not (data / "postmaster.pid").exists()
+        assert data.with_name("data.lock").exists(), "processes with temporary folders of their own share no lock"
         code, out, err = run("-c", self.QUERY, **variables)
         assert (code, err) == (0, "")
         assert out.startswith("made on demand|")
