@@ -418,6 +418,7 @@ class TestSteering:
         assert recorded() == ("explanation", str(explanation.pk), "worse", "withdrawn")
         assert "Nothing is explained." in page(admin_client)
 
+    @pytest.mark.legacy_planner
     def test_each_change_offers_its_way_back(self, admin_client: Client) -> None:
         ref = str(load("v3").pk)
         switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
