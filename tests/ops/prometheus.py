@@ -76,7 +76,7 @@ class Prometheus:
         """The names of the alerts that fire."""
         return {each["labels"]["alertname"] for each in self.alerts() if each["state"] == "firing"}
 
-    def wait_for_alert(self, name: str, *, environment: str = "", seconds: float = 30) -> dict[str, Any]:
+    def wait_for_alert(self, name: str, *, environment: str = "", seconds: float = 90) -> dict[str, Any]:
         """The alert, once it fires, of this environment or of any. Raises AssertionError, which tells the others, when it
         does not in time."""
 
@@ -87,7 +87,7 @@ class Prometheus:
 
         return self._wait(found, seconds, lambda: f"{name} does not fire; {self.alerts()} do")
 
-    def wait_for(self, expression: str, *, seconds: float = 20) -> list[Sample]:
+    def wait_for(self, expression: str, *, seconds: float = 60) -> list[Sample]:
         """The samples, once there are any."""
         return self._wait(
             lambda: self.query(expression), seconds, lambda: f"{expression} has no data; {self._targets()}"
