@@ -1,13 +1,52 @@
 """Fixtures for all tests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
+from unittest import mock
 
 import pytest
+from django.core.management.commands import flush
+from django.db.backends.postgresql.operations import DatabaseOperations
 from django.utils import translation
 
 from assignments import conf, events, floors, success
 from assignments.metrics.collector import COLLECTOR
 from rollout import shadow
+
+LARGE_BYTES = 1_000_000
+KEPT = frozenset({"auth_permission", "django_content_type"})
+"""Made of the models by each flush, and the same each time."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_emptied_and_not_made_anew() -> Iterator[None]:
+    """After a test that commits, few tables hold anything, and that is little: to delete it is quicker than to truncate.
+
+    Not by way of the triggers, which keep the history.
+    """
+    with (
+        mock.patch.object(DatabaseOperations, "sql_flush", _deletion),
+        mock.patch.object(flush, "emit_post_migrate_signal"),
+    ):
+        yield
+
+
+def _deletion(self: DatabaseOperations, style: Any, tables: Sequence[str], **options: Any) -> list[str]:
+    names = ", ".join(f"'{name}'" for name in tables if name not in KEPT)
+    return [
+        f"""
+        DO $$ DECLARE name text; BEGIN
+            SET LOCAL session_replication_role = replica;
+            FOREACH name IN ARRAY ARRAY[{names}]::text[] LOOP
+                IF pg_relation_size(name::regclass) > {LARGE_BYTES} THEN
+                    EXECUTE format('TRUNCATE %I CASCADE', name);
+                ELSIF pg_relation_size(name::regclass) > 0 THEN
+                    EXECUTE format('DELETE FROM %I', name);
+                END IF;
+            END LOOP;
+        END $$
+        """
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -199,7 +199,7 @@ class TestShown:
         client = staff("view_position", "promote", "roll_back")
         climb(stage)
         # Where V3 decides for some, it does for this one: a key decides about the others.
-        steering.pin(restaurant_ref=str(load("v3", name="One").pk), planner="v3", **WHO)
+        steering.pin(restaurant_ref=str(load("v3", name="One").pk), planner=Pin.PlannerChoice.V3, **WHO)
         dispatch.take_in()
         list(dispatch.run_pass())
 
