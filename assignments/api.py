@@ -279,12 +279,17 @@ def release(*, booking_ref: str, actor: str = "host", reason: str = "released") 
 def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> None:
     """Have a booking that failed or waits in the review queue tried again, with all its attempts.
 
-    With ``version`` nobody may have changed the assignment since it was that: raises ChangedMeanwhileError.
+    With ``version`` nobody may have changed the assignment since it was that: raises ChangedMeanwhileError. Raises
+    TransitionRefusedError for a booking in any other state: ``release`` frees the tables of one that has some.
     """
 
     def work() -> None:
         host, assignment, now = _locked_assignment(booking_ref)
         _check_version(assignment, version)
+        if assignment.state not in review.WAITING_FOR_STAFF:
+            raise TransitionRefusedError(
+                f"Booking {booking_ref} is {assignment.state}: only one that waits for staff, or failed, is tried again."
+            )
         _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
 
     _in_transaction(work, booking_ref=booking_ref)

@@ -1,6 +1,5 @@
 """One booking in the admin: where it stands and why, the way it took, and everything that was recorded of it."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,25 +16,14 @@ from django.utils.translation import gettext_lazy
 
 from assignments import explanation, journal, ledger, wording
 from assignments.admin import links, statechart
+from assignments.admin.hostview import host_view
 from assignments.admin.links import Link
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.floors import floor_or_none
-from assignments.host import configured
 from assignments.models import Assignment, Attempt, Event, OutboxMessage, State, StateTransition
-
-logger = logging.getLogger("assignments.admin")
 
 SHOWN_STEPS = 30
 """How many of the latest steps are told one by one; the drawing has more of them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostView:
-    """The booking as its project calls it. ``url`` is "" where it has no page, or is gone."""
-
-    label: str
-    url: str
-    problem: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +92,7 @@ class PlannerFilter(admin.SimpleListFilter):
 
 @admin.register(Assignment)
 class AssignmentAdmin(ReadOnlyAdmin):
-    list_display = ["booking_ref", "starts", "party", "state_label", "why", "planned_by", "due_at"]
+    list_display = ["booking_ref", "starts", "party", "state_label", "why", "planned_by", "due"]
     list_filter = ["state", PlannerFilter, "service_date"]
     search_fields = ["=booking_ref", "=restaurant_ref"]
     date_hierarchy = "service_date"
@@ -114,6 +102,11 @@ class AssignmentAdmin(ReadOnlyAdmin):
     def starts(self, assignment: Model) -> str:
         assert isinstance(assignment, Assignment)
         return f"{assignment.starts_at:%Y-%m-%d %H:%M}"
+
+    @admin.display(description=gettext_lazy("tried next (UTC)"), ordering="due_at", empty_value="-")
+    def due(self, assignment: Model) -> str | None:
+        assert isinstance(assignment, Assignment)
+        return f"{assignment.due_at:%Y-%m-%d %H:%M:%S}" if assignment.due_at else None
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_label(self, assignment: Model) -> str:
@@ -155,7 +148,7 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
     path = journal.path_of(assignment)
     attempts, has_more_attempts = journal.attempts_of(assignment)
     found = journal.journal_of(assignment.booking_ref, before=before)
-    host = _host_view(assignment.booking_ref)
+    host = host_view(assignment.booking_ref)
     return {
         "title": host.label,
         "assignment": assignment,
@@ -201,21 +194,6 @@ _STATUS: Mapping[State, str] = {
 
 _SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-hold", Event.Severity.ERROR: "page-fail"}
 """What is told of an event's severity: nothing where it is no more than information."""
-
-
-def _host_view(booking_ref: str) -> HostView:
-    host = configured()
-    try:
-        is_known = booking_ref in host.bookings([booking_ref])
-        label, url = host.label(booking_ref), host.admin_url(booking_ref)
-    except Exception as error:  # noqa: BLE001  (what is recorded here can be read all the same; a message may name a guest)
-        logger.error("The host raised %s for the page of booking %s.", type(error).__name__, booking_ref)
-        problem = _("The booking project could not be asked about this booking.")
-        return HostView(label=_("Booking %(ref)s") % {"ref": booking_ref}, url="", problem=problem)
-    if not is_known:
-        problem = _("The booking project no longer knows this booking; what was recorded of it is kept here.")
-        return HostView(label=label, url="", problem=problem)
-    return HostView(label=label, url=url or "", problem="")
 
 
 def _links(request: HttpRequest, assignment: Assignment) -> Iterator[Link]:

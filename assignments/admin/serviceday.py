@@ -17,8 +17,8 @@ from django.utils.translation import ngettext
 
 from assignments import api, wording
 from assignments.admin.drawing import Caption, clock, draw, table_names
+from assignments.admin.hostview import label_of, restaurant_names
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.host import Host, configured
 from assignments.models import Allocation, ServiceDay, State
 from assignments.planners import V3
 from assignments.planning.window import FIRST_YEAR, LAST_YEAR
@@ -75,13 +75,11 @@ class ServiceDayAdmin(ReadOnlyAdmin):
         if not ref or "\0" in ref:
             return {"venues": found, "day": day}
         shown = service_day(ref, day, now=moment)
-        name = next((venue.name for venue in found if venue.ref == ref), "") or configured().restaurant_names(
-            [ref]
-        ).get(ref, "")
+        name = next((venue.name for venue in found if venue.ref == ref), "") or restaurant_names([ref])[ref]
         if all(venue.ref != ref for venue in found):
             found = [Venue(ref=ref, bookings=0, name=name), *found]
         may_open = request.user.has_perm("assignments.view_assignment")
-        captions = Captions(shown, configured(), may_open=may_open)
+        captions = Captions(shown, may_open=may_open)
         today = day_at(shown.floor, moment)
         return {
             "venues": found[:LISTED],
@@ -107,9 +105,8 @@ class ServiceDayAdmin(ReadOnlyAdmin):
 class Captions:
     """What each bar of a day says. Called with one, its caption."""
 
-    def __init__(self, shown: Day, host: Host, *, may_open: bool) -> None:
+    def __init__(self, shown: Day, *, may_open: bool) -> None:
         self._shown = shown
-        self._host = host
         self._may_open = may_open
         self._zone: tzinfo = shown.floor.zone if shown.floor else UTC
         self._names = table_names(shown.floor)
@@ -182,7 +179,7 @@ class Captions:
 
     def _label(self, booking_ref: str) -> str:
         if booking_ref not in self._labels:
-            self._labels[booking_ref] = self._host.label(booking_ref)
+            self._labels[booking_ref] = label_of(booking_ref)
         return self._labels[booking_ref]
 
     def _url(self, booked: Booked | None) -> str:

@@ -330,6 +330,9 @@ def test_release_and_reopen_start_over(seated: TheHost, tonight: datetime) -> No
     api.reopen(booking_ref="B2", actor="staff:7")
     assert Assignment.objects.get(booking_ref="B2").attempts == 0
     assert run_all()["B2"].kind is Kind.CONFIRMED
+    with pytest.raises(TransitionRefusedError, match="B2 is confirmed"):
+        api.reopen(booking_ref="B2", actor="staff:7")
+    assert Assignment.objects.get(booking_ref="B2").state == "confirmed"
 
 
 @pytest.mark.parametrize("ref", ["B404", "B1\0"])

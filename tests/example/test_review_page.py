@@ -544,6 +544,32 @@ class TestTwoPeople:
         assert "Canary" not in text
         assert (now(waiting).version, tables_of(waiting)) == (waiting.version, [])
 
+    def test_a_host_that_cannot_name_the_booking_hides_nothing_that_was_done(
+        self, admin_client: Client, waiting: Assignment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: Any) -> None:
+            raise RuntimeError("Canary")
+
+        for name in ("label", "admin_url", "restaurant_names"):
+            monkeypatch.setattr(f"example.host.ExampleHost.{name}", fail)
+        assert f"Booking {waiting.booking_ref}" in look(admin_client, waiting)
+        text = text_of(pressed(admin_client, waiting, "assign"))
+        assert f"Booking {waiting.booking_ref} has " in text
+        assert "Nothing was done" not in text
+        assert "Canary" not in text
+        assert tables_of(waiting)
+
+    @pytest.mark.parametrize("button", ["assign", "retry"])
+    def test_guests_who_have_their_tables_are_not_moved_from_here(
+        self, admin_client: Client, waiting: Assignment, button: str
+    ) -> None:
+        pressed(admin_client, waiting, "assign")
+        confirmed, tables = now(waiting), tables_of(waiting)
+        assert confirmed.state == State.CONFIRMED
+        text = text_of(pressed(admin_client, confirmed, button))
+        assert "Nothing was done" in text
+        assert (now(waiting).version, tables_of(waiting)) == (confirmed.version, tables)
+
 
 class TestPermissions:
     def test_who_may_only_look_has_no_button(self, staff: Any, waiting: Assignment) -> None:

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from assignments import api, dispatch, ledger, review, wording
 from assignments.admin.actor import names
+from assignments.admin.hostview import host_view, label_of, restaurant_names
 from assignments.admin.review import words
-from assignments.admin.review.queue import restaurant_names
 from assignments.floors import floor_or_none
 from assignments.host import Host, HostBooking, configured
 from assignments.models import Assignment, State
@@ -57,7 +57,10 @@ def context(
 ) -> dict[str, Any]:
     """The page as things stand. ``chosen``: tables ticked by hand; ``refusals``: what was said against them, if asked."""
     host, now = configured(), dispatch.database_now()
-    booking, problem = _booking(host, assignment.booking_ref)
+    seen = host_view(assignment.booking_ref)
+    booking, problem = seen.booking, seen.problem
+    if booking is not None and not booking.wants_table:
+        booking, problem = None, _("The booking wants no table any more: it is cancelled or over.")
     floor = floor_or_none(assignment.restaurant_ref, host=host)
     arrived = review.latest_transitions([assignment]).get(assignment.pk)
     undo = review.undoable(assignment)
@@ -66,9 +69,9 @@ def context(
     is_rejected = assignment.reason == review.REJECTED
     found: dict[str, Any] = {
         "assignment": assignment,
-        "label": host.label(assignment.booking_ref),
-        "host_url": host.admin_url(assignment.booking_ref),
-        "restaurant": restaurant_names(host, [assignment.restaurant_ref])[assignment.restaurant_ref],
+        "label": seen.label,
+        "host_url": seen.url,
+        "restaurant": restaurant_names([assignment.restaurant_ref])[assignment.restaurant_ref],
         "timezone": floor.timezone if floor else "UTC",
         "state": wording.state(assignment.state),
         "why": wording.reason(assignment.reason, "" if is_rejected or not arrived else arrived.detail),
@@ -95,16 +98,6 @@ def _detail(assignment: Assignment, floor: Floor | None) -> str:
     """What the planner that sent it here said, with the values at fault; nothing where it was no planner."""
     last = assignment.tries.exclude(planner=api.MANUAL).order_by("-id").first()
     return wording.Words(floor).attempt(last) if last and last.reason == assignment.reason else ""
-
-
-def _booking(host: Host, booking_ref: str) -> tuple[HostBooking | None, str]:
-    """The host's booking; or None, and why no tables can be given to it."""
-    booking = host.bookings([booking_ref]).get(booking_ref)
-    if booking is None:
-        return None, _("The booking project no longer knows this booking: no tables can be given to it.")
-    if not booking.wants_table:
-        return None, _("The booking wants no table any more: it is cancelled or over.")
-    return booking, ""
 
 
 def _options(
@@ -135,7 +128,7 @@ def _options(
         "lost": wording.lost(options.rejected),
         "other_zone": words.tables(options.other_zone.table_refs, floor) if options.other_zone else "",
         "other_times": [(hint.starts_at, words.tables(hint.table_refs, floor)) for hint in options.other_times],
-        "places": _places(options.places, floor, host, chosen),
+        "places": _places(options.places, floor, chosen),
         "chosen": words.tables(chosen, floor) if chosen else "",
         "chosen_refs": chosen,
         "judged": refusals is not None,
@@ -166,12 +159,10 @@ def _option(option: review.Option, floor: Floor) -> OptionRow:
     )
 
 
-def _places(
-    places: Sequence[review.Place], floor: Floor, host: Host, chosen: Sequence[str]
-) -> list[tuple[str, list[PlaceRow]]]:
+def _places(places: Sequence[review.Place], floor: Floor, chosen: Sequence[str]) -> list[tuple[str, list[PlaceRow]]]:
     """The floor's tables by zone."""
     labels = {
-        taken.booking_ref: host.label(taken.booking_ref) for each in places for taken in each.taken if taken.booking_ref
+        taken.booking_ref: label_of(taken.booking_ref) for each in places for taken in each.taken if taken.booking_ref
     }
     return [
         (words.zone(zone_ref, floor), [_place(each, labels, chosen) for each in of_zone])

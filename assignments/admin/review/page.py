@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from assignments import api, review, transactions
 from assignments.admin.actor import actor, names
+from assignments.admin.hostview import label_of
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.review import item, queue, words
 from assignments.exceptions import (
@@ -30,7 +31,6 @@ from assignments.exceptions import (
     TransitionRefusedError,
 )
 from assignments.floors import floor_or_none
-from assignments.host import configured
 from assignments.models import Assignment, ReviewItem
 from assignments.planning.reasons import PREFERENCES, Reason
 
@@ -100,11 +100,12 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         table_refs = list(dict.fromkeys(filter(None, request.POST.getlist("tables"))))
         despite = [Reason(each) for each in request.POST.getlist("despite") if each in PREFERENCES]
 
-        def check() -> HttpResponse:
+        def check() -> Callable[[], HttpResponse]:
             refusals = api.judge(booking_ref=assignment.booking_ref, table_refs=table_refs)
-            return self._item(request, assignment, chosen=table_refs, refusals=refusals)
+            return lambda: self._item(request, assignment, chosen=table_refs, refusals=refusals)
 
-        def work() -> HttpResponse:
+        def work() -> Callable[[], HttpResponse]:
+            _must_wait(assignment, _version(request))
             try:
                 api.assign(
                     booking_ref=assignment.booking_ref,
@@ -114,11 +115,14 @@ class ReviewItemAdmin(ReadOnlyAdmin):
                     despite=despite,
                 )
             except TablesRefusedError as error:
-                return self._item(request, assignment, chosen=table_refs, refusals=error.refusals)
+                refusals = error.refusals
+                return lambda: self._item(request, assignment, chosen=table_refs, refusals=refusals)
+            return done
+
+        def done() -> HttpResponse:
             given = words.tables(table_refs, floor_or_none(assignment.restaurant_ref))
-            return self._decided(
-                request, assignment, _("%(booking)s has %(tables)s.") % {"booking": _label(assignment), "tables": given}
-            )
+            said = _("%(booking)s has %(tables)s.") % {"booking": label_of(assignment.booking_ref), "tables": given}
+            return self._decided(request, assignment, said)
 
         return self._carry_out(request, assignment, check if "check" in request.POST else work)
 
@@ -129,15 +133,9 @@ class ReviewItemAdmin(ReadOnlyAdmin):
             return HttpResponseNotAllowed(["POST"])
         assignment = self._assignment(pk)
 
-        def work() -> HttpResponse:
+        def work() -> Callable[[], HttpResponse]:
             api.reopen(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
-            try:
-                outcome = api.assign_now(booking_ref=assignment.booking_ref, budget_seconds=TRY_SECONDS)
-            except NestedTransactionError:  # The project wraps requests in transactions.
-                said = _("%(booking)s will be tried again by the next run.") % {"booking": _label(assignment)}
-            else:
-                said = words.tried_again(outcome, _label(assignment), floor_or_none(assignment.restaurant_ref))
-            return self._to_list(request, said)
+            return lambda: self._to_list(request, _tried_again(assignment))
 
         return self._carry_out(request, assignment, work)
 
@@ -149,7 +147,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         assignment = self._assignment(pk)
         reason = request.POST.get("reason", "")
 
-        def work() -> HttpResponse:
+        def work() -> Callable[[], HttpResponse]:
             try:
                 api.reject(
                     booking_ref=assignment.booking_ref,
@@ -159,8 +157,10 @@ class ReviewItemAdmin(ReadOnlyAdmin):
                 )
             except ValueError:
                 problem = _("Say why, in at most %(count)s characters.") % {"count": review.LONGEST_REASON}
-                return self._item(request, assignment, reject_problem=problem, reject_reason=reason)
-            return self._decided(request, assignment, _("%(booking)s is rejected.") % {"booking": _label(assignment)})
+                return lambda: self._item(request, assignment, reject_problem=problem, reject_reason=reason)
+            return lambda: self._decided(
+                request, assignment, _("%(booking)s is rejected.") % {"booking": label_of(assignment.booking_ref)}
+            )
 
         return self._carry_out(request, assignment, work)
 
@@ -175,9 +175,12 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         if undoable is not None:
             self._require(request, _needed_for(undoable))
 
-        def work() -> HttpResponse:
+        def work() -> Callable[[], HttpResponse]:
             api.undo(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
-            said = _("Taken back: %(booking)s is in the queue again.") % {"booking": _label(assignment)}
+            return done
+
+        def done() -> HttpResponse:
+            said = _("Taken back: %(booking)s is in the queue again.") % {"booking": label_of(assignment.booking_ref)}
             messages.success(request, said)
             return HttpResponseRedirect(self._item_url(request, assignment))
 
@@ -186,11 +189,11 @@ class ReviewItemAdmin(ReadOnlyAdmin):
     # What they have in common
 
     def _carry_out(
-        self, request: HttpRequest, assignment: Assignment, work: Callable[[], HttpResponse]
+        self, request: HttpRequest, assignment: Assignment, work: Callable[[], Callable[[], HttpResponse]]
     ) -> HttpResponse:
-        """Do it; or say why nothing was done, and show how things are now."""
+        """Do it, and then answer as it says; or say why nothing was done, and show how things are now."""
         try:
-            return work()
+            answer = work()
         except ChangedMeanwhileError:
             said = self._meanwhile(assignment, _version(request))
         except TransitionRefusedError:
@@ -209,6 +212,8 @@ class ReviewItemAdmin(ReadOnlyAdmin):
                 said = _("Nothing was done: the booking project refused it (%(error)s).") % {
                     "error": type(error).__name__
                 }
+        else:
+            return answer()
         messages.error(request, said)
         return HttpResponseRedirect(self._item_url(request, assignment))
 
@@ -247,7 +252,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         undoable = review.undoable(assignment) if assignment else None
         if assignment is None or undoable is None or not self._may(request)[_needed_for(undoable)]:
             return None
-        return {"assignment": assignment, "label": _label(assignment), "undo": undoable}
+        return {"assignment": assignment, "label": label_of(assignment.booking_ref), "undo": undoable}
 
     def _decided(self, request: HttpRequest, assignment: Assignment, said: str) -> HttpResponse:
         return self._to_list(request, said, done=str(assignment.pk))
@@ -280,8 +285,31 @@ def _needed_for(undoable: review.Undoable) -> str:
     return "assign" if undoable.what is review.Undo.ASSIGNMENT else "reject"
 
 
-def _label(assignment: Assignment) -> str:
-    return configured().label(assignment.booking_ref)
+def _must_wait(assignment: Assignment, version: int) -> None:
+    """Only what waits for staff is decided here; ``api.assign`` itself moves guests who have tables, too.
+
+    As it was read, at the version of the form; whatever has happened since is noticed by that.
+    """
+    if assignment.version == version and assignment.state not in review.WAITING_FOR_STAFF:
+        raise TransitionRefusedError(
+            f"Booking {assignment.booking_ref} is {assignment.state}: it does not wait for staff."
+        )
+
+
+def _tried_again(assignment: Assignment) -> str:
+    """Try it at once, and say what came of it. It is due by now: the next run tries it, whatever happens here."""
+    label = label_of(assignment.booking_ref)
+    try:
+        outcome = api.assign_now(booking_ref=assignment.booking_ref, budget_seconds=TRY_SECONDS)
+    except NestedTransactionError:  # The project wraps requests in transactions.
+        pass
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        logger.error("Booking %s, tried again: %s was raised.", assignment.booking_ref, type(error).__name__)
+    else:
+        return words.tried_again(outcome, label, floor_or_none(assignment.restaurant_ref))
+    return _("%(booking)s will be tried again by the next run.") % {"booking": label}
 
 
 def _zone(assignment: Assignment) -> tzinfo:

@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy
 
 from assignments import dispatch, review, wording
 from assignments.admin.actor import names
+from assignments.admin.hostview import label_of, restaurant_names
 from assignments.admin.review import words
 from assignments.floors import floors_or_none
-from assignments.host import Host, HostBooking, configured
+from assignments.host import HostBooking, configured
 from assignments.models import Assignment, StateTransition
 from assignments.planning.floor import Floor
 from assignments.review import Section
@@ -119,23 +120,17 @@ class Row:
         return self.actors.get(self.arrived.actor, self.arrived.actor) if self.arrived else ""
 
 
-def restaurant_names(host: Host, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
-    """What staff call these restaurants; their refs where the booking project does not say."""
-    return {ref: ref for ref in restaurant_refs} | dict(host.restaurant_names(restaurant_refs))
-
-
 def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
     """The rows of a page of the list, in a number of queries that does not depend on how many there are."""
-    host = configured()
-    bookings = host.bookings([each.booking_ref for each in assignments]) if assignments else {}
+    bookings = configured().bookings([each.booking_ref for each in assignments]) if assignments else {}
     refs = sorted({each.restaurant_ref for each in assignments})
-    restaurants, floors = restaurant_names(host, refs), floors_or_none(refs) if refs else {}
+    restaurants, floors = restaurant_names(refs), floors_or_none(refs) if refs else {}
     arrived = review.latest_transitions(assignments) if assignments else {}
     actors = names({each.actor for each in arrived.values()})
     return [
         Row(
             assignment=each,
-            label=host.label(each.booking_ref),
+            label=label_of(each.booking_ref),
             restaurant=restaurants[each.restaurant_ref],
             booking=bookings.get(each.booking_ref),
             floor=floors[each.restaurant_ref],
@@ -163,7 +158,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
         "rows": rows(list(page.object_list), now=now),
         "empty": EMPTY[wanted.section],
         "is_narrowed": bool(wanted.restaurant_ref or wanted.service_date),
-        "restaurants": sorted(restaurant_names(configured(), refs).items(), key=lambda each: (each[1], each[0])),
+        "restaurants": sorted(restaurant_names(refs).items(), key=lambda each: (each[1], each[0])),
         "earlier": kept(request, page=str(page.previous_page_number())) if page.has_previous() else "",
         "later": kept(request, page=str(page.next_page_number())) if page.has_next() else "",
         "everything": kept(request, restaurant="", date="", page=""),
