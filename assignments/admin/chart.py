@@ -8,18 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
-    """One line: a value for each moment of the chart, None where there is none. ``colour``: a variable of pages.css."""
+    """One line: a value for each moment of the chart, None where there is none."""
 
     label: str
     values: Sequence[float | None]
-    colour: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chart:
     """Drawn by ``assignments/charts.js`` where ``admin/assignments/page/chart.html`` is included.
 
-    ``id`` is the element's, one for each chart of a page. ``x``: aware moments, ascending, all in one time zone.
+    ``id`` is the element's, one for each chart of a page. ``x``: aware moments, ascending; shown in UTC.
     """
 
     id: str
@@ -37,16 +36,10 @@ class Chart:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the script reads; without colours of its own a series takes the next of the page's."""
+        """What the script reads."""
         return {
             "x": [moment.timestamp() for moment in self.x],
-            "series": [
-                {"label": str(each.label), "values": list(each.values)}
-                | ({"colour": each.colour} if each.colour else {})
-                for each in self.series
-            ],
-            "timezone": str(self.x[0].tzinfo or "UTC") if self.x else "UTC",
-            "unit": str(self.unit),
+            "series": [{"label": str(each.label), "values": list(each.values)} for each in self.series],
         }
 
     @property

@@ -1,5 +1,5 @@
 /* Draws each <figure class="page-chart" data-chart="ID"> from the JSON in the element ID:
-   {x: [seconds since 1970], series: [{label, values, colour?}], timezone, unit}. The same numbers are in the table below it. */
+   {x: [seconds since 1970], series: [{label, values}]}. The same numbers are in the table below it. */
 "use strict";
 
 (() => {
@@ -16,7 +16,7 @@
     return {
       width,
       height: HEIGHT,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.timezone || "UTC"),
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       fmtDate: (template) => uPlot.fmtDate(template.replace("{h}", "{HH}").replace("{aa}", "")),
       // A single moment has an hour around it, and not the years that a range of nothing would be widened to.
       scales: { x: { range: (plot, first, last) => (first < last ? [first, last] : [first - 1800, last + 1800]) }, y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.1 : 1] } },
@@ -29,10 +29,10 @@
         axis,
       ],
       series: [
-        { label: data.x_label || "", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
+        { label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
         ...data.series.map((series, number) => ({
           label: series.label,
-          stroke: variable(series.colour || COLOURS[number % COLOURS.length]),
+          stroke: variable(COLOURS[number % COLOURS.length]),
           width: 2,
           dash: [[], [8, 4], [2, 3]][number % 3],
           spanGaps: false,
