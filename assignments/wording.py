@@ -191,6 +191,21 @@ def actor(who: str) -> str:
     return planner(who)
 
 
+def outcomes() -> list[tuple[str, str]]:
+    """What an attempt may come to: a booking that nobody had to decide is none."""
+    return [(kind, str(name)) for kind, name in _OUTCOMES.items() if kind != Kind.NOOP]
+
+
+def triggers() -> list[tuple[str, str]]:
+    """What causes attempts."""
+    return [(name, str(words)) for name, words in _TRIGGERS.items()]
+
+
+def transitions() -> list[tuple[str, str]]:
+    """The transitions by name, and what they do."""
+    return [(name, str(words)) for name, words in _TRANSITIONS.items()]
+
+
 def planners() -> list[tuple[str, str]]:
     """The planners that are installed, by key, and their names."""
     return [(key, str(name)) for key, name in _PLANNERS.items()]

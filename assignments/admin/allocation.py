@@ -1,7 +1,10 @@
 """The ledger in the admin."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
+from assignments import wording
+from assignments.admin.filters import known
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.models import Allocation
 
@@ -18,6 +21,6 @@ class AllocationAdmin(ReadOnlyAdmin):
         "restaurant_ref",
         "expires_at",
     ]
-    list_filter = ["kind", "planner", "starts_at"]
+    list_filter = ["kind", known("planner", _("planner"), wording.planners), "starts_at"]
     search_fields = ["=booking_ref", "=table_ref", "=restaurant_ref"]
     date_hierarchy = "starts_at"

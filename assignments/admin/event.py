@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy, pgettext
 
 from assignments import wording
 from assignments.admin import links
+from assignments.admin.filters import known
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.events import ALLOWED_CONTEXT, CATALOGUE
 from assignments.models import Assignment, Event
@@ -29,18 +30,8 @@ _SINCE: Mapping[str, tuple[Any, timedelta]] = {
 }
 
 
-class SourceFilter(admin.SimpleListFilter):
-    """By source. The choices are the catalogue's: asking the table for them would read all of it."""
-
-    title = gettext_lazy("source")
-    parameter_name = "source"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(each, each) for each in sorted({source for source, _type in CATALOGUE})]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
-        value = self.value()
-        return queryset if value is None else queryset.filter(source=value)
+def _sources() -> list[tuple[str, str]]:
+    return [(each, each) for each in sorted({source for source, _type in CATALOGUE})]
 
 
 class TypeFilter(admin.SimpleListFilter):
@@ -89,7 +80,7 @@ class FieldView:
 class EventAdmin(ReadOnlyAdmin):
     list_display = ["moment", "event_type", "level", "booking", "why", "invocation"]
     list_display_links = ["event_type"]
-    list_filter = [SinceFilter, "severity", SourceFilter, TypeFilter]
+    list_filter = [SinceFilter, "severity", known("source", gettext_lazy("source"), _sources), TypeFilter]
     search_fields = ["=booking_ref", "=correlation_id"]
     ordering = ["-at", "-id"]
 

@@ -13,29 +13,17 @@ if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
 
     _ModelAdmin = admin.ModelAdmin[Model]
-    _TabularInline = admin.TabularInline[Model, Model]
 else:
     # Django's admin classes cannot be subscripted at run time.
     _ModelAdmin = admin.ModelAdmin
-    _TabularInline = admin.TabularInline
 
 
-class ReadOnlyMixin:
-    """No adding, changing or deleting, whatever permissions somebody has."""
+class ReadOnlyAdmin(_ModelAdmin):
+    """A list and a page of a model, read-only, whatever permissions somebody has.
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class ReadOnlyAdmin(ReadOnlyMixin, _ModelAdmin):
-    """A list and a page of a model, read-only. Tables may be large: nothing is counted in full, and what is searched for is
-    looked up by index, as it is written: ``search_fields`` name columns, ``correlation_id`` is searched where it is one.
+    Tables may be large: nothing is counted in full, and what is searched for is looked up by index, as it is written.
+    ``search_fields`` name columns (``=booking_ref``); ``correlation_id`` is searched where it is one. Columns without ``=``
+    are searched for words in them, which only small tables bear.
     """
 
     show_full_result_count = False
@@ -46,6 +34,15 @@ class ReadOnlyAdmin(ReadOnlyMixin, _ModelAdmin):
     class Media:
         css: ClassVar[dict[str, list[str]]] = {"all": ["assignments/pages.css"]}
 
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Model]", search_term: str
     ) -> "tuple[QuerySet[Model], bool]":
@@ -55,18 +52,13 @@ class ReadOnlyAdmin(ReadOnlyMixin, _ModelAdmin):
             return queryset, False
         wanted = Q()
         for name in self.get_search_fields(request):
-            column = str(name).lstrip("=^@")
-            if column != "correlation_id":
-                wanted |= Q(**{column: term})
-            elif (known := _uuid(term)) is not None:
-                wanted |= Q(correlation_id=known)
+            column = str(name).lstrip("=")
+            if column == "correlation_id":
+                known = _uuid(term)
+                wanted |= Q(correlation_id=known) if known else Q(pk__in=())
+            else:
+                wanted |= Q(**{column if column != name else f"{column}__icontains": term})
         return queryset.filter(wanted), False
-
-
-class ReadOnlyInline(ReadOnlyMixin, _TabularInline):
-    extra = 0
-    can_delete = False
-    show_change_link = False
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -1,15 +1,19 @@
 """What was recorded, in the admin: transitions, attempts, events, outbox, breakers."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
+from assignments import wording
+from assignments.admin.filters import known
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.models import Attempt, Breaker, OutboxMessage, StateTransition
+from assignments.models import Attempt, Breaker, OutboxMessage, State, StateTransition
+from assignments.statemachine import OUTBOX_TOPIC
 
 
 @admin.register(StateTransition)
 class StateTransitionAdmin(ReadOnlyAdmin):
     list_display = ["booking_ref", "version", "name", "source", "target", "actor", "reason", "at"]
-    list_filter = ["name", "actor", "at"]
+    list_filter = [known("name", _("transition"), wording.transitions), "at"]
     search_fields = ["=booking_ref", "=correlation_id"]
     ordering = ["-id"]
 
@@ -27,7 +31,12 @@ class AttemptAdmin(ReadOnlyAdmin):
         "decision_ms",
         "at",
     ]
-    list_filter = ["planner", "outcome", "trigger", "reason", "at"]
+    list_filter = [
+        known("planner", _("planner"), wording.planners),
+        known("outcome", _("outcome"), wording.outcomes),
+        known("trigger", _("trigger"), wording.triggers),
+        "at",
+    ]
     search_fields = ["=booking_ref", "=correlation_id"]
     ordering = ["-id"]
 
@@ -35,7 +44,10 @@ class AttemptAdmin(ReadOnlyAdmin):
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
     list_display = ["id", "topic", "booking_ref", "created_at", "delivered_at", "attempts", "last_error"]
-    list_filter = ["topic", ("delivered_at", admin.EmptyFieldListFilter)]
+    list_filter = [
+        known("topic", _("topic"), lambda: [(f"{OUTBOX_TOPIC}{state}", state.label) for state in State]),
+        ("delivered_at", admin.EmptyFieldListFilter),
+    ]
     search_fields = ["=booking_ref"]
     ordering = ["-id"]
 

@@ -209,9 +209,6 @@ class ComparisonAdmin(ReadOnlyAdmin):
     search_fields = ["=booking_ref", "=restaurant_ref", "=snapshot_hash"]
     date_hierarchy = "service_date"
 
-    class Media:
-        css = {"all": ["assignments/pages.css"]}
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ComparisonList
 
@@ -225,8 +222,11 @@ class ComparisonAdmin(ReadOnlyAdmin):
         return rows
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        classes = counts()
+        is_empty = not any(each["count"] for each in classes)
         return super().changelist_view(
-            request, {"title": _("Comparisons"), "counts": counts(), **(extra_context or {})}
+            request,
+            {"title": _("Comparisons"), "counts": classes, "is_empty": is_empty, **(extra_context or {})},
         )
 
     def change_view(

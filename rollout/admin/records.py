@@ -18,13 +18,8 @@ def as_block(value: Any) -> str:
     return format_html('<pre class="page-json">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
 
 
-class RecordAdmin(ReadOnlyAdmin):
-    class Media:
-        css = {"all": ["assignments/pages.css"]}
-
-
 @admin.register(Change)
-class ChangeAdmin(RecordAdmin):
+class ChangeAdmin(ReadOnlyAdmin):
     list_display = ["at", "kind", "subject", "before", "after", "actor", "reason", "overridden", "environment"]
     list_filter = ["kind", "overridden", "environment", "at"]
     search_fields = ["=subject", "=actor", "reason"]
@@ -52,7 +47,7 @@ class ChangeAdmin(RecordAdmin):
 
 
 @admin.register(GuardRun)
-class GuardRunAdmin(RecordAdmin):
+class GuardRunAdmin(ReadOnlyAdmin):
     list_display = ["at", "stage", "found", "rolled_back_to", "environment"]
     list_filter = ["stage", "rolled_back_to", "environment", "at"]
     readonly_fields = fields = ("at", "environment", "stage", "rolled_back_to", "all_breaches", "all_measured")

@@ -238,9 +238,25 @@ def soon() -> datetime:
     return datetime.now(UTC) + timedelta(days=1)
 
 
+def test_the_record_is_searched_for_words_and_for_who(admin_client: Client) -> None:
+    climb("shadow")
+    steering.hold(actor="user:1", reason="the chef is away")
+    url = reverse("admin:rollout_change_changelist")
+    for term, found in (("chef", 1), ("user:1", 3), ("user", 0), ("sous-chef", 0)):
+        assert len(admin_client.get(url, {"q": term}).context["cl"].result_list) == found, term
+
+
 class TestDrawn:
     def charts(self, client: Client) -> dict[str, Any]:
         return {chart.id: chart for chart in client.get(reverse(PAGE)).context["charts"]}
+
+    def test_its_table_says_the_hours_of_utc_wherever_the_server_stands(
+        self, admin_client: Client, settings: Any
+    ) -> None:
+        settings.TIME_ZONE = "Asia/Kolkata"
+        compared("same_tables", 6)
+        moment = self.charts(admin_client)["parity"].x[0]
+        assert f" {moment:%Y-%m-%d %H:%M} " in page(admin_client)
 
     def test_parity_is_drawn_day_by_day_pruned_ones_included(self, admin_client: Client) -> None:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

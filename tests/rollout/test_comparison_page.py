@@ -346,6 +346,10 @@ class TestList:
     def test_an_empty_list_says_where_comparisons_come_from(self, admin_client: Client) -> None:
         assert "Nothing to see yet." in text_of(admin_client.get(reverse(LIST)))
 
+    def test_a_filter_that_finds_nothing_is_no_empty_list(self, admin_client: Client) -> None:
+        kept(chooses("T3"), chooses("T3"))
+        assert "Nothing to see yet." not in text_of(admin_client.get(f"{reverse(LIST)}?restaurant=R2"))
+
 
 class TestAllowed:
     def test_without_the_permission_there_is_no_page(self, client: Client, django_user_model: Any) -> None:
