@@ -206,10 +206,6 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["recorded_at"], name="comparison_recorded"),
         ),
         migrations.AddIndex(
-            model_name="comparison",
-            index=models.Index(fields=["compared_at"], name="comparison_compared"),
-        ),
-        migrations.AddIndex(
             model_name="change",
             index=models.Index(fields=["kind", "at"], name="change_kind"),
         ),
