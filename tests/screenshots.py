@@ -83,6 +83,10 @@ def take(path: str, name: str, browser: Any, origin: str, user: Any, **options: 
         page.wait_for_load_state("networkidle")
         file = FOLDER / f"{name}.png"
         page.screenshot(path=file)
+        if file.stat().st_size > LARGEST_KB * 1024:
+            raise SystemExit(
+                f"{file} has {file.stat().st_size // 1024} kB; pictures of the documentation have at most {LARGEST_KB}."
+            )
     return file
 
 

@@ -27,8 +27,9 @@ from rollout.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_MS = 3000
-"""How long one statement of the measuring may take here: the page is needed most when the database is slow."""
+PATIENCE_MS = 8000
+"""How long the measuring may take here, nearly all of which is one statement: the page is needed most when the database is
+slow."""
 LISTED = 50
 """So many pins, explanations and restaurants are listed; the rest is counted."""
 CHANGES = 10
