@@ -129,6 +129,10 @@ _TRANSITIONS: Mapping[str, Any] = {
 }
 
 
+USERS = frozenset({"staff", "user"})
+"""What an actor begins with who is a user: in the history of bookings, and in the records of other apps."""
+
+
 def register(*, planners: Mapping[str, Any], strategies: Mapping[str, Any], because: Mapping[str, Any]) -> None:
     """The words of another planner: its key, its strategies and parts of a score, and why one of them made it prefer its
     choice (``%(tables)s`` is what it was preferred over). All lazily translated.
@@ -184,7 +188,7 @@ def transition(name: str) -> str:
 def actor(who: str) -> str:
     """On whose behalf: a planner, the booking project, or a user by number. Never a name."""
     kind, _colon, number = who.partition(":")
-    if kind in {"staff", "user"} and number:
+    if kind in USERS and number:
         return _("user %(number)s") % {"number": number}
     if who == "host":
         return _("the booking project")

@@ -1,15 +1,14 @@
 """Who does it: a user of the admin, as history names them, and what they are called today."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 
 from assignments import wording
-
-STAFF = "staff:"
+from assignments.review import STAFF
 
 
 def actor(request: HttpRequest) -> str:
@@ -18,17 +17,14 @@ def actor(request: HttpRequest) -> str:
 
 
 def names(actors: Iterable[str]) -> Mapping[str, str]:
-    """What these actors are called now: users by their name, if they are still there. At most one query."""
-    known = {each: wording.planner(each) for each in actors}
-    if "host" in known:
-        known["host"] = _("the booking project")
+    """What each of these actors is called now: users by their name, if they are still there. At most one query."""
+    known = {each: wording.actor(each) for each in actors}
     model = get_user_model()
     keys = {}
     for each in known:
-        if each.startswith(STAFF):
-            try:
-                keys[model._meta.pk.to_python(each.removeprefix(STAFF))] = each
-            except ValidationError:
-                continue
-    users = model._default_manager.filter(pk__in=keys) if keys else ()
-    return known | {keys[user.pk]: user.get_username() for user in users}
+        kind, _colon, key = each.partition(":")
+        if kind in wording.USERS:
+            with suppress(ValidationError):
+                keys[each] = model._meta.pk.to_python(key)
+    users = model._default_manager.in_bulk(set(keys.values()))
+    return known | {each: users[key].get_username() for each, key in keys.items() if key in users}

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from assignments import explanation, journal, ledger, wording
 from assignments.admin import links, statechart
+from assignments.admin.actor import names
 from assignments.admin.hostview import host_view
 from assignments.admin.links import Link
 from assignments.admin.readonly import ReadOnlyAdmin
@@ -149,6 +150,9 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
     attempts, has_more_attempts = journal.attempts_of(assignment)
     found = journal.journal_of(assignment.booking_ref, before=before)
     host = host_view(assignment.booking_ref)
+    steps = path.numbered[-SHOWN_STEPS:]
+    rows = [row for _number, row in steps] + [each.row for each in found.entries]
+    who = names({row.actor for row in rows if isinstance(row, StateTransition)})
     return {
         "title": host.label,
         "assignment": assignment,
@@ -165,11 +169,11 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
         "chart": statechart.draw(
             assignment.state, [(number, step.source, step.target) for number, step in path.numbered]
         ),
-        "steps": [_step(number, row) for number, row in path.numbered[-SHOWN_STEPS:]],
+        "steps": [_step(number, row, who) for number, row in steps],
         "skipped_steps": path.skipped + max(len(path.steps) - SHOWN_STEPS, 0),
         "attempts": [_attempt(each, words) for each in attempts],
         "has_more_attempts": has_more_attempts,
-        "entries": [_entry(request, entry) for entry in found.entries],
+        "entries": [_entry(request, entry, who) for entry in found.entries],
         "earlier": found.earlier.isoformat() if found.earlier else "",
         "is_latest": before is None,
         "links": list(_links(request, assignment)),
@@ -217,7 +221,7 @@ def _if_permitted(request: HttpRequest, model: str, name: str, **query: str) -> 
     return links.url(name, **query) if request.user.has_perm(f"assignments.view_{model}") else ""
 
 
-def _step(number: int, row: StateTransition) -> StepView:
+def _step(number: int, row: StateTransition, who: Mapping[str, str]) -> StepView:
     return StepView(
         number=number,
         at=row.at,
@@ -228,7 +232,7 @@ def _step(number: int, row: StateTransition) -> StepView:
             "target": wording.state(row.target),
         },
         reason=wording.reason(row.reason, row.detail),
-        by=wording.actor(row.actor),
+        by=who[row.actor],
     )
 
 
@@ -265,8 +269,8 @@ def _attempt_in_words(attempt: Attempt) -> str:
     }
 
 
-def _entry(request: HttpRequest, entry: journal.Entry) -> EntryView:
-    kind, what, words, by, status_class, url = _said(request, entry.row)
+def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str]) -> EntryView:
+    kind, what, words, by, status_class, url = _said(request, entry.row, who)
     return EntryView(
         at=entry.at,
         kind=kind,
@@ -280,10 +284,10 @@ def _entry(request: HttpRequest, entry: journal.Entry) -> EntryView:
     )
 
 
-def _said(request: HttpRequest, row: journal.Row) -> tuple[str, str, str, str, str, str]:
+def _said(request: HttpRequest, row: journal.Row, who: Mapping[str, str]) -> tuple[str, str, str, str, str, str]:
     """Kind, what, words, by whom, how grave (a class of pages.css), and the page of a record."""
     if isinstance(row, StateTransition):
-        step = _step(row.version, row)
+        step = _step(row.version, row, who)
         return _("state"), step.what, step.reason, step.by, "", ""
     if isinstance(row, Attempt):
         return _("attempt"), _attempt_in_words(row), wording.reason(row.reason, row.detail), "", "", ""

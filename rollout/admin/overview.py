@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
+from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
 from rollout import conf, evidence, flags, gates, steering, switches
-from rollout.admin.actor import names
 from rollout.admin.wording import worded
 from rollout.course import Course, course
 from rollout.flags import Flags, FlagValue, Source
@@ -358,8 +358,8 @@ def lower_stages(position: Position | None) -> Sequence[Stage]:
 
 
 def who(actor: str, known: Mapping[str, str]) -> str:
-    """The record's actor, and for a user the name of today."""
-    return f"{known[actor]} ({actor})" if actor in known else actor
+    """What the record's actor is called today, and how the record names it, where that is not the same."""
+    return actor if known[actor] == actor else f"{known[actor]} ({actor})"
 
 
 def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> list[str]:

@@ -123,6 +123,23 @@ def test_the_way_it_took_is_drawn_and_told(admin_client: Client, seated: Assignm
     assert "confirm: from assigned to confirmed" in text_of(steps.group())
 
 
+@pytest.mark.parametrize("prefix", ["staff", "user"])
+def test_who_took_a_step_has_the_name_of_today_and_a_number_once_gone(
+    admin_client: Client, seated: Assignment, django_user_model: Any, prefix: str
+) -> None:
+    jonas = django_user_model.objects.create_user("jonas")
+    api.release(booking_ref=seated.booking_ref, actor=f"{prefix}:{jonas.pk}")
+    assert text_of(html_of(admin_client, seated)).count("jonas") == 2, "of the steps, and in the journal"
+    number = jonas.pk
+    jonas.delete()
+    assert text_of(html_of(admin_client, seated)).count(f"user {number}") == 2
+
+
+def test_an_actor_that_is_no_users_key_is_shown_as_a_number(admin_client: Client, seated: Assignment) -> None:
+    api.release(booking_ref=seated.booking_ref, actor="staff:seven")
+    assert "(user seven)" in text_of(html_of(admin_client, seated))
+
+
 def test_the_decision_is_told_with_its_plans_and_why_the_others_lost(admin_client: Client, seated: Assignment) -> None:
     decision = Attempt.objects.get().decision
     text = text_of(html_of(admin_client, seated))
@@ -287,6 +304,7 @@ def queries(client: Client, url: str, **query: str) -> int:
 
 def test_it_opens_in_few_queries_however_much_there_is(admin_client: Client, seated: Assignment) -> None:
     queries(admin_client, url_of(seated))
+    api.release(booking_ref=seated.booking_ref, actor="staff:1")
     few = queries(admin_client, url_of(seated))
     many(seated, attempts=200, of_events=1000)
     assert few < 20

@@ -135,6 +135,16 @@ class TestList:
         assert f"Booking {waiting.booking_ref}" not in look(admin_client)
         assert "The kitchen closes early." in look(admin_client, query="?show=rejected")
 
+    def test_who_rejected_it_has_the_name_of_today_and_a_number_once_gone(
+        self, admin_client: Client, waiting: Assignment, django_user_model: Any
+    ) -> None:
+        jonas = django_user_model.objects.create_user("jonas")
+        api.reject(booking_ref=waiting.booking_ref, actor=f"staff:{jonas.pk}", reason="The kitchen closes early.")
+        assert "by jonas" in look(admin_client, query="?show=rejected")
+        number = jonas.pk
+        jonas.delete()
+        assert f"by user {number}" in look(admin_client, query="?show=rejected")
+
     def test_what_is_past_is_apart(self, admin_client: Client, waiting: Assignment) -> None:
         Assignment.objects.filter(pk=waiting.pk).update(starts_at=datetime.now(UTC) - timedelta(hours=4))
         assert f"Booking {waiting.booking_ref}" not in look(admin_client)

@@ -141,6 +141,14 @@ class TestShown:
         assert f"hold shadow released → held admin (user:{admin_user.pk}) the chef is away" in text
         assert "held: nobody may promote" in text
 
+    def test_who_is_no_user_is_named_once(self, admin_client: Client) -> None:
+        climb("shadow")
+        steering.hold(actor="user:on-call", reason="the chef is away")
+        steering.release(actor="on-call", reason="the chef is back")
+        text = page(admin_client)
+        assert "user on-call (user:on-call) the chef is away" in text
+        assert "released on-call the chef is back" in text
+
     @pytest.mark.legacy_planner
     def test_a_stage_that_the_settings_no_longer_name_can_still_be_left(
         self, admin_client: Client, settings: Any

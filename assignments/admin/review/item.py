@@ -77,7 +77,7 @@ def context(
         "why": wording.reason(assignment.reason, "" if is_rejected or not arrived else arrived.detail),
         "detail": arrived.detail if is_rejected and arrived else _detail(assignment, floor),
         "since": arrived.at if arrived else assignment.requested_at,
-        "by": actors.get(arrived.actor, arrived.actor) if arrived else "",
+        "by": actors[arrived.actor] if arrived else "",
         "zone_wish": words.zone(booking.zone_ref, floor) if booking else "",
         "pinned": words.tables(assignment.pinned_table_refs, floor) if assignment.pinned_table_refs else "",
         "is_late": assignment.starts_at < now,

@@ -117,7 +117,7 @@ class Row:
 
     @property
     def by(self) -> str:
-        return self.actors.get(self.arrived.actor, self.arrived.actor) if self.arrived else ""
+        return self.actors[self.arrived.actor] if self.arrived else ""
 
 
 def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:

@@ -58,7 +58,7 @@ def meanwhile(changes: Sequence[StateTransition], *, who: Mapping[str, str], whe
     sentence = _MEANWHILE.get(undone) or _MEANWHILE.get(last.reason) or _MEANWHILE.get(last.target)
     if sentence is None:
         sentence = _("Nothing was done: the booking was changed meanwhile, at %(when)s, by %(who)s.")
-    return str(sentence) % {"who": who.get(last.actor, last.actor), "when": when}
+    return str(sentence) % {"who": who[last.actor], "when": when}
 
 
 def tried_again(outcome: Outcome, label: str, floor: Floor | None) -> str:
