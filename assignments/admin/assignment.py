@@ -21,7 +21,17 @@ from assignments.admin.hostview import host_view
 from assignments.admin.links import Link
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.floors import floor_or_none
-from assignments.models import Assignment, Attempt, Event, OutboxMessage, State, StateTransition
+from assignments.models import (
+    Allocation,
+    Assignment,
+    Attempt,
+    Event,
+    OutboxMessage,
+    ReviewItem,
+    ServiceDay,
+    State,
+    StateTransition,
+)
 
 SHOWN_STEPS = 30
 """How many of the latest steps are told one by one; the drawing has more of them."""
@@ -178,13 +188,9 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
         "is_latest": before is None,
         "links": list(_links(request, assignment)),
         "urls": {
-            "attempts": _if_permitted(request, "attempt", "assignments_attempt_changelist", q=assignment.booking_ref),
-            "events": _if_permitted(
-                request, "event", "assignments_event_changelist", booking_ref=assignment.booking_ref
-            ),
-            "history": _if_permitted(
-                request, "statetransition", "assignments_statetransition_changelist", q=assignment.booking_ref
-            ),
+            "attempts": links.permitted(request, Attempt, q=assignment.booking_ref),
+            "events": links.permitted(request, Event, booking_ref=assignment.booking_ref),
+            "history": links.permitted(request, StateTransition, q=assignment.booking_ref),
         },
     }
 
@@ -202,23 +208,17 @@ _SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-hold", Event.Sev
 
 def _links(request: HttpRequest, assignment: Assignment) -> Iterator[Link]:
     day = assignment.service_date.isoformat()
-    evening = _if_permitted(
-        request, "serviceday", "assignments_serviceday_changelist", restaurant=assignment.restaurant_ref, day=day
-    )
+    evening = links.permitted(request, ServiceDay, restaurant=assignment.restaurant_ref, day=day)
     if evening:
         yield Link(url=evening, text=_("That evening's timeline"))
     if assignment.state == State.MANUAL_REVIEW:
-        review = links.url("assignments_reviewitem_change", assignment.pk)
-        if review and request.user.has_perm("assignments.view_reviewitem"):
+        review = links.permitted(request, ReviewItem, assignment.pk)
+        if review:
             yield Link(url=review, text=_("Decide on it in the review queue"))
-    taken = _if_permitted(request, "allocation", "assignments_allocation_changelist", q=assignment.booking_ref)
+    taken = links.permitted(request, Allocation, q=assignment.booking_ref)
     if taken:
         yield Link(url=taken, text=_("Its tables in the ledger"))
     yield from links.links_of(request, assignment)
-
-
-def _if_permitted(request: HttpRequest, model: str, name: str, **query: str) -> str:
-    return links.url(name, **query) if request.user.has_perm(f"assignments.view_{model}") else ""
 
 
 def _step(number: int, row: StateTransition, who: Mapping[str, str]) -> StepView:
@@ -293,7 +293,7 @@ def _said(request: HttpRequest, row: journal.Row, who: Mapping[str, str]) -> tup
         return _("attempt"), _attempt_in_words(row), wording.reason(row.reason, row.detail), "", "", ""
     if isinstance(row, OutboxMessage):
         return _("message"), row.topic, _delivery(row), "", "", ""
-    url = links.url("assignments_event_change", row.pk) if request.user.has_perm("assignments.view_event") else ""
+    url = links.permitted(request, Event, row.pk)
     words = wording.reason(str(row.context.get("reason") or ""))
     return _("event"), row.type, words, "", _SEVERITIES.get(row.severity, ""), url
 

@@ -4,17 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.core import checks
-from django.urls import NoReverseMatch, reverse
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from assignments import conf
+from assignments.admin import links
 from assignments.condition import Condition
+from assignments.models import Allocation, Assignment, Event, OutboxMessage, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attention:
-    """Something that is not as it should be. ``is_grave``: guests notice. ``url`` is empty where there is no page for it."""
+    """Something that is not as it should be. ``is_grave``: guests notice. ``url`` is empty where there is no page for it, or
+    the user may not see it.
+    """
 
     what: str
     remedy: str
@@ -35,25 +39,19 @@ class Section:
     link: str = ""
 
 
-_sections: dict[str, Callable[[], Section]] = {}
+Gather = Callable[[HttpRequest], Section]
+
+_sections: dict[str, Gather] = {}
 
 
-def register(key: str, gather: Callable[[], Section]) -> None:
+def register(key: str, gather: Gather) -> None:
     """Have this on the Health page. ``gather`` is asked each time, and may raise: that is said on the page."""
     _sections[key] = gather
 
 
-def sections() -> dict[str, Callable[[], Section]]:
+def sections() -> dict[str, Gather]:
     """What was registered, in its order."""
     return dict(_sections)
-
-
-def page(name: str, query: str = "") -> str:
-    """The address of a page of the admin; empty where it is not."""
-    try:
-        return f"{reverse(f'admin:{name}')}{query}"
-    except NoReverseMatch:
-        return ""
 
 
 def duration(seconds: float) -> str:
@@ -67,15 +65,15 @@ def duration(seconds: float) -> str:
     return _("%(count)s days") % {"count": int(seconds // 86400)}
 
 
-def attentions(condition: Condition) -> list[Attention]:
-    """Everything that needs attention, the grave first. No query."""
+def attentions(request: HttpRequest, condition: Condition) -> list[Attention]:
+    """Everything that needs attention, the grave first. No query but for the user's permissions."""
     found = [
-        *_integrity(condition),
+        *_integrity(request, condition),
         *_not_measured(condition),
-        *_runs(condition),
-        *_queue(condition),
-        *_breakers(condition),
-        *_outbox(condition),
+        *_runs(request, condition),
+        *_queue(request, condition),
+        *_breakers(request, condition),
+        *_outbox(request, condition),
         *_workers(condition),
         *_versions(condition),
         *_findings(condition),
@@ -84,7 +82,7 @@ def attentions(condition: Condition) -> list[Attention]:
     return sorted(found, key=lambda each: not each.is_grave)
 
 
-def _integrity(condition: Condition) -> Iterator[Attention]:
+def _integrity(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
     integrity = condition.integrity
     if integrity is None:
         return
@@ -100,7 +98,7 @@ def _integrity(condition: Condition) -> Iterator[Attention]:
             remedy=_(
                 "The database's constraint forbids it: find out who took it away. Move one of the guests by hand now."
             ),
-            url=page("assignments_allocation_changelist"),
+            url=links.permitted(request, Allocation),
             link=_("The ledger"),
         )
     if integrity.lost:
@@ -113,7 +111,7 @@ def _integrity(condition: Condition) -> Iterator[Attention]:
             )
             % {"count": integrity.lost},
             remedy=_("Run manage.py reconcile_assignments: it finds them, and gives them back to the planner."),
-            url=page("assignments_assignment_changelist", "?state__exact=confirmed"),
+            url=links.permitted(request, Assignment, state__exact=State.CONFIRMED),
             link=_("Confirmed bookings"),
         )
 
@@ -145,7 +143,7 @@ def _not_measured(condition: Condition) -> Iterator[Attention]:
     )
 
 
-def _runs(condition: Condition) -> Iterator[Attention]:
+def _runs(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
     vitals = condition.vitals
     if vitals is None:
         return
@@ -175,12 +173,12 @@ def _runs(condition: Condition) -> Iterator[Attention]:
             remedy=_(
                 "Its bookings are tried again, and go to staff after the last try. The events say which they are."
             ),
-            url=page("assignments_event_changelist", "?severity__exact=error"),
+            url=links.permitted(request, Event, severity__exact=Event.Severity.ERROR),
             link=_("Error events"),
         )
 
 
-def _queue(condition: Condition) -> Iterator[Attention]:
+def _queue(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
     vitals, limit = condition.vitals, conf.settings().CRON_SECONDS
     if vitals is not None and vitals.oldest_due_age_seconds > limit:
         yield Attention(
@@ -194,12 +192,12 @@ def _queue(condition: Condition) -> Iterator[Attention]:
             remedy=_(
                 "Either nobody works (see the runs), or the restaurant's breaker is open, or a pass is too short for all."
             ),
-            url=page("assignments_assignment_changelist", "?state__exact=assignment_pending"),
+            url=links.permitted(request, Assignment, state__exact=State.ASSIGNMENT_PENDING),
             link=_("Waiting bookings"),
         )
 
 
-def _breakers(condition: Condition) -> Iterator[Attention]:
+def _breakers(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
     for breaker in condition.breakers or ():
         if breaker.opened_until is None:
             continue
@@ -219,12 +217,12 @@ def _breakers(condition: Condition) -> Iterator[Attention]:
             remedy=_(
                 "It tries again by itself. The error events say what fails: mostly the floor or the booking project."
             ),
-            url=page("assignments_event_changelist", "?severity__exact=error"),
+            url=links.permitted(request, Event, severity__exact=Event.Severity.ERROR),
             link=_("Error events"),
         )
 
 
-def _outbox(condition: Condition) -> Iterator[Attention]:
+def _outbox(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
     vitals, limit = condition.vitals, conf.settings().CRON_SECONDS
     if vitals is not None and vitals.outbox_oldest_age_seconds > limit:
         yield Attention(
@@ -235,7 +233,7 @@ def _outbox(condition: Condition) -> Iterator[Attention]:
             )
             % {"count": vitals.outbox_waiting, "age": duration(vitals.outbox_oldest_age_seconds)},
             remedy=_("Put manage.py deliver_outbox into cron; if it is there, a message's last error says what fails."),
-            url=page("assignments_outboxmessage_changelist", "?delivered_at__isempty=1"),
+            url=links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
             link=_("Waiting messages"),
         )
 

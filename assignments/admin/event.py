@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -20,7 +21,7 @@ from assignments.admin import links
 from assignments.admin.filters import known
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.events import ALLOWED_CONTEXT, CATALOGUE
-from assignments.models import Assignment, Event
+from assignments.models import Assignment, Attempt, Event, StateTransition
 
 _SINCE: Mapping[str, tuple[Any, timedelta]] = {
     "hour": (gettext_lazy("the last hour"), timedelta(hours=1)),
@@ -142,7 +143,6 @@ def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
     """What the page shows. One query, for the booking's page."""
     known = CATALOGUE.get((event.source, event.type))
     assignment = Assignment.objects.of(event.booking_ref).only("pk").first() if event.booking_ref else None
-    may_see_booking = assignment is not None and request.user.has_perm("assignments.view_assignment")
     recorded = [name for name in (known.fields if known else ()) if name in event.context]
     names = [*recorded, *sorted(event.context.keys() - set(recorded))]
     reason = event.context.get("reason")
@@ -156,9 +156,7 @@ def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
         "is_known": known is not None,
         "reason": wording.reason(str(reason)) if reason else "",
         "fields": [_field(name, event.context[name]) for name in names],
-        "booking_url": links.url("assignments_assignment_change", assignment.pk)
-        if assignment is not None and may_see_booking
-        else "",
+        "booking_url": links.permitted(request, Assignment, assignment.pk) if assignment is not None else "",
         "related": _related(request, event),
     }
 
@@ -169,15 +167,11 @@ def _related(request: HttpRequest, event: Event) -> list[links.Link]:
         return []
     known = str(event.correlation_id)
     places = (
-        ("event", {"correlation_id": known}, _("Events of the same invocation")),
-        ("attempt", {"q": known}, _("Attempts of the same invocation")),
-        ("statetransition", {"q": known}, _("History of the same invocation")),
+        (links.permitted(request, Event, correlation_id=known), _("Events of the same invocation")),
+        (links.permitted(request, Attempt, q=known), _("Attempts of the same invocation")),
+        (links.permitted(request, StateTransition, q=known), _("History of the same invocation")),
     )
-    return [
-        links.Link(url=links.url(f"assignments_{model}_changelist", **query), text=text)
-        for model, query, text in places
-        if request.user.has_perm(f"assignments.view_{model}")
-    ]
+    return [links.Link(url=url, text=text) for url, text in places if url]
 
 
 def _field(name: str, value: object) -> FieldView:
@@ -194,4 +188,4 @@ def _field(name: str, value: object) -> FieldView:
 def _filtered(name: str, value: str, text: str) -> str:
     if not value:
         return ""
-    return format_html('<a href="{}">{}</a>', links.url("assignments_event_changelist", **{name: value}), text)
+    return format_html('<a href="?{}">{}</a>', urlencode({name: value}), text)

@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from assignments import condition, conf
-from assignments.admin import attention
+from assignments.admin import attention, links
 from assignments.admin.attention import Attention, Section, duration
 from assignments.admin.chart import Chart, Series
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.condition import Condition, Hour
-from assignments.models import Health, Run
+from assignments.models import Assignment, Health, OutboxMessage, ReviewItem, Run, State
 from assignments.outcome import Kind
 
 logger = logging.getLogger("assignments.admin.health")
@@ -41,8 +41,8 @@ class HealthAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         found = condition.look()
-        sections, failed = gathered()
-        attentions = attention.attentions(found) + failed
+        sections, failed = gathered(request)
+        attentions = attention.attentions(request, found) + failed
         for section in sections:
             attentions += section.attentions
         context = {
@@ -59,9 +59,9 @@ class HealthAdmin(ReadOnlyAdmin):
             "charts": charts(found.hours) if found.hours is not None else (),
             "findings": [(each, LEVELS.get(each.level, "")) for each in found.findings],
             "sections": sections,
-            "review_url": attention.page("assignments_reviewitem_changelist"),
-            "waiting_url": attention.page("assignments_assignment_changelist", "?state__exact=assignment_pending"),
-            "outbox_url": attention.page("assignments_outboxmessage_changelist", "?delivered_at__isempty=1"),
+            "review_url": links.permitted(request, ReviewItem),
+            "waiting_url": links.permitted(request, Assignment, state__exact=State.ASSIGNMENT_PENDING),
+            "outbox_url": links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/assignments/page/health.html", context)
@@ -84,12 +84,12 @@ def verdict(attentions: Sequence[Attention]) -> str:
     }
 
 
-def gathered() -> tuple[list[Section], list[Attention]]:
+def gathered(request: HttpRequest) -> tuple[list[Section], list[Attention]]:
     """What other apps add; what raised is something to attend to."""
     sections, failed = [], []
     for key, gather in attention.sections().items():
         try:
-            sections.append(gather())
+            sections.append(gather(request))
         except Exception as error:  # noqa: BLE001  (told by type: the page must open)
             logger.error("The section %s of the Health page raised %s.", key, type(error).__name__)
             failed.append(

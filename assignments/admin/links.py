@@ -1,9 +1,12 @@
-"""Where a booking can be looked at elsewhere in the admin. Other apps add their own places."""
+"""Where things can be looked at elsewhere in the admin, by whoever may. Other apps add their own places for a booking."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from django.contrib import admin
+from django.contrib.admin.exceptions import NotRegistered
+from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
@@ -34,10 +37,13 @@ def links_of(request: HttpRequest, assignment: Assignment) -> list[Link]:
     return [link for provider in _providers for link in provider(request, assignment)]
 
 
-def url(name: str, *args: object, **query: str) -> str:
-    """The admin page of this name with this query; "" where the project's admin has no such page."""
+def permitted(request: HttpRequest, model: type[Model], *key: object, **query: str) -> str:
+    """The model's page in the admin, or that of one row, with this query; "" where there is none, or not for this user."""
+    page = "change" if key else "changelist"
     try:
-        found = reverse(f"admin:{name}", args=args)
-    except NoReverseMatch:
+        if not admin.site.get_model_admin(model).has_view_permission(request):
+            return ""
+        found = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=key)
+    except (NotRegistered, NoReverseMatch):
         return ""
     return f"{found}?{urlencode(query)}" if query else found

@@ -1,17 +1,18 @@
 """What the rollout adds to the Health page: whether V3 decides or is watched, and whether that is looked after."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from waffle import get_waffle_switch_model
 
-from assignments.admin import attention
-from assignments.admin.attention import Attention, Section, duration, page
+from assignments.admin import attention, links
+from assignments.admin.attention import Attention, Section, duration
 from rollout import conf, evidence, flags
 from rollout.admin.wording import worded
 from rollout.flags import Flags, Mode
@@ -28,7 +29,7 @@ MODES = {
 }
 
 
-def section() -> Section:
+def section(request: HttpRequest) -> Section:
     """One query, limited in time."""
     environment = conf.settings().ENVIRONMENT
     with transaction.atomic():
@@ -46,6 +47,7 @@ def section() -> Section:
     drift = evidence.drift_of(position, set_to) if position else ""
     waiting_since = waiting[0].recorded_at if waiting else None
     now = timezone.now()
+    there = {"url": links.permitted(request, Position), "link": _("The Rollout page")}
     return Section(
         key="rollout",
         title=_("Rollout"),
@@ -63,9 +65,8 @@ def section() -> Section:
                 else _("none"),
             ),
         ],
-        attentions=list(_attentions(set_to, position, run, waiting_since=waiting_since, drift=drift)),
-        url=page("rollout_position_changelist"),
-        link=_("The Rollout page"),
+        attentions=list(_attentions(set_to, position, run, there, waiting_since=waiting_since, drift=drift)),
+        **there,
     )
 
 
@@ -74,10 +75,15 @@ def _since(now: datetime, at: datetime) -> str:
 
 
 def _attentions(
-    set_to: Flags, position: Position | None, run: GuardRun | None, *, waiting_since: datetime | None, drift: str
+    set_to: Flags,
+    position: Position | None,
+    run: GuardRun | None,
+    there: Mapping[str, Any],
+    *,
+    waiting_since: datetime | None,
+    drift: str,
 ) -> Iterator[Attention]:
     now = timezone.now()
-    there: dict[str, Any] = {"url": page("rollout_position_changelist"), "link": _("The Rollout page")}
     if set_to.killed:
         yield Attention(
             what=_("%(variable)s is set: the old planner decides everything.") % {"variable": conf.KILL_VARIABLE},

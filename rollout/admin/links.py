@@ -7,12 +7,12 @@ from django.utils.translation import gettext as _
 
 from assignments.admin import links
 from assignments.models import Assignment
+from rollout.models import Comparison
 
 
 @links.register
 def comparisons(request: HttpRequest, assignment: Assignment) -> Iterator[links.Link]:
     """For who may see comparisons."""
-    if request.user.has_perm("rollout.view_comparison"):
-        url = links.url("rollout_comparison_changelist", q=assignment.booking_ref)
-        if url:
-            yield links.Link(url=url, text=_("Comparisons of the planners"))
+    url = links.permitted(request, Comparison, q=assignment.booking_ref)
+    if url:
+        yield links.Link(url=url, text=_("Comparisons of the planners"))

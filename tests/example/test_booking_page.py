@@ -188,6 +188,24 @@ def test_links_lead_to_where_the_user_may_go(client: Client, seated: Assignment,
     assert f"{reverse('admin:assignments_event_changelist')}?booking_ref={seated.booking_ref}" in html
 
 
+@pytest.mark.parametrize("permission", ["view_reviewitem", "assign", "retry", "reject"])
+def test_whoever_may_see_the_review_queue_is_led_there(
+    client: Client, transactional_db: Any, django_user_model: Any, permission: str
+) -> None:
+    booking = load().bookings.get(reference="B001")
+    models.Booking.objects.filter(pk=booking.pk).update(party=40)
+    api.assign_now(booking_ref=str(booking.pk))
+    waiting = Assignment.objects.get(state=State.MANUAL_REVIEW)
+    user = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="view_assignment"))
+    client.force_login(user)
+    review = reverse("admin:assignments_reviewitem_change", args=[waiting.pk])
+    assert review not in html_of(client, waiting)
+    user.user_permissions.add(Permission.objects.get(codename=permission))
+    assert review in html_of(client, waiting)
+    assert client.get(review).status_code == 200
+
+
 def test_without_the_permission_there_is_no_page_and_nobody_can_post(
     client: Client, admin_client: Client, seated: Assignment, django_user_model: Any
 ) -> None:

@@ -10,12 +10,13 @@ from django.contrib.auth.models import Permission
 from django.core import checks
 from django.core.checks.registry import registry
 from django.db import OperationalError, connection
+from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from assignments import condition, dispatch, health
+from assignments import api, condition, dispatch, health
 from assignments.admin import attention
 from assignments.models import Allocation, Assignment, Attempt, Breaker, Event, OutboxMessage, Run
 from example import models
@@ -215,7 +216,7 @@ class TestSections:
         a_run()
         grave = attention.Attention(what="The oven is cold.", remedy="Light it.", is_grave=True)
         section = attention.Section(key="kitchen", title="Kitchen", facts=[("Oven", "cold")], attentions=[grave])
-        attention.register("kitchen", lambda: section)
+        attention.register("kitchen", lambda request: section)
         text = shown(admin_client)
         assert "1 thing needs attention." in text
         assert "now The oven is cold. Light it." in text
@@ -224,7 +225,7 @@ class TestSections:
     def test_one_that_raises_is_named(self, admin_client: Client) -> None:
         a_run()
 
-        def broken() -> attention.Section:
+        def broken(request: HttpRequest) -> attention.Section:
             raise RuntimeError("a guest's name")
 
         attention.register("kitchen", broken)
@@ -268,6 +269,36 @@ def test_without_the_permission_there_is_no_page(client: Client, django_user_mod
     assert client.get(reverse(PAGE)).status_code == 403
     staff.user_permissions.set(Permission.objects.filter(codename="view_health"))
     assert client.get(reverse(PAGE)).status_code == 200
+
+
+def test_it_links_to_what_the_user_may_see(
+    client: Client, django_user_model: Any, restaurant: models.Restaurant
+) -> None:
+    """Errors, a message and bookings that wait too long, and somebody in review."""
+    a_run(unexpected=3, error="InvalidFloorError")
+    OutboxMessage.objects.create(topic="booking.assignment_state.confirmed", booking_ref="1", created_at=ago(days=3))
+    in_review = restaurant.bookings.get(reference="B001")
+    models.Booking.objects.filter(pk=in_review.pk).update(party=40)
+    api.assign_now(booking_ref=str(in_review.pk))
+    dispatch.take_in()
+    Assignment.objects.filter(state="assignment_pending").update(due_at=ago(hours=3))
+    staff = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+    client.force_login(staff)
+
+    def links(*permissions: str) -> set[str]:
+        staff.user_permissions.set(Permission.objects.filter(codename__in=["view_health", *permissions]))
+        html = client.get(reverse(PAGE)).content.decode().partition("<main")[2]
+        return {each.partition("?")[0] for each in re.findall(r'<a href="(/admin/[^"]*)"', html)} - {"/admin/"}
+
+    def pages(*names: str) -> set[str]:
+        return {reverse(f"admin:{name}_changelist") for name in names}
+
+    assert links() == set()
+    everywhere = ("assignments_event", "assignments_assignment", "assignments_outboxmessage", "assignments_reviewitem")
+    assert links("view_event", "view_assignment", "view_outboxmessage", "view_reviewitem", "view_position") == pages(
+        *everywhere, "rollout_position"
+    )
+    assert links("retry", "pin") == pages("assignments_reviewitem", "rollout_position"), "whoever may act may look"
 
 
 def test_nothing_on_it_breaks_a_strict_content_security_policy(

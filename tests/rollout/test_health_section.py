@@ -4,11 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from assignments.admin.attention import Section
 from rollout import flags, guard, switches
-from rollout.admin.health import section
+from rollout.admin import health
 from rollout.models import GuardRun, Position
 from tests.rollout.test_evidence import compared
 from tests.rollout.test_steering import WHO, climb, configure
@@ -19,6 +22,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def ladder(settings: Any) -> None:
     configure(settings)
+
+
+def section() -> Section:
+    """As somebody sees it who may see everything."""
+    request = RequestFactory().get("/")
+    request.user = User(is_superuser=True)
+    return health.section(request)
 
 
 def attended() -> list[str]:
