@@ -19,6 +19,7 @@ from assignments.admin import links, statechart
 from assignments.admin.actor import names
 from assignments.admin.hostview import host_view
 from assignments.admin.links import Link
+from assignments.admin.plans import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.floors import floor_or_none
 from assignments.models import (
@@ -49,25 +50,13 @@ class StepView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlanView:
-    """One set of tables that a decision ranked. ``shares``: what each strategy gave to its score."""
-
-    tables: str
-    seats: int
-    spare_seats: int
-    score: float
-    shares: Sequence[float | None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptView:
-    """One attempt in words. ``strategies`` are the titles of the plans' ``shares``; ``lost`` pairs a reason with a count."""
+    """One attempt in words. ``lost`` pairs a reason with a count."""
 
     attempt: Attempt
     what: str
     why: str
-    strategies: Sequence[str]
-    plans: Sequence[PlanView]
+    plans: Ranking
     considered: int
     lost: Sequence[tuple[str, int]]
 
@@ -238,23 +227,11 @@ def _step(number: int, row: StateTransition, who: Mapping[str, str]) -> StepView
 
 def _attempt(attempt: Attempt, words: wording.Words) -> AttemptView:
     stored = attempt.decision or {}
-    plans = stored.get("plans") or []
-    names = list(dict.fromkeys(name for plan in plans for name in plan["breakdown"]))
     return AttemptView(
         attempt=attempt,
         what=_attempt_in_words(attempt),
         why=words.attempt(attempt),
-        strategies=[wording.strategy(name) for name in names],
-        plans=[
-            PlanView(
-                tables=words.tables(plan["table_refs"]),
-                seats=plan["seats"],
-                spare_seats=plan["spare_seats"],
-                score=plan["score"],
-                shares=[plan["breakdown"].get(name) for name in names],
-            )
-            for plan in plans
-        ],
+        plans=ranking(stored.get("plans") or (), words),
         considered=stored.get("considered", 0),
         lost=wording.lost(stored.get("rejected") or {}),
     )

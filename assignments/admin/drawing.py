@@ -1,12 +1,13 @@
 """A timeline in pixels, for ``admin/assignments/page/timeline.html``, and the same as a list for who does not see it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from assignments import wording
 from assignments.planning.floor import Floor
 from assignments.timeline import Bar, Gap, Group, Row, Span, Timeline
 
@@ -128,25 +129,25 @@ class Drawing:
 def draw(timeline: Timeline, floor: Floor | None, captions: Captions, *, window: Span | None = None) -> Drawing:
     """``window``: a time to be seen in every row."""
     timezone = floor.timezone if floor else "UTC"
-    names = table_names(floor)
+    said = wording.Words(floor)
     seen: set[tuple[str, str, datetime]] = set()
     zones, taken, free = [], [], []
     for group in timeline.groups:
         rows = []
         for row in group.rows:
-            name = names.get(row.table_ref, row.table_ref)
+            name = said.tables([row.table_ref])
             boxes = []
             for bar in row.bars:
                 caption = captions(bar)
                 party = (bar.taken.booking_ref, bar.taken.kind, bar.taken.starts_at)
                 boxes.append(_box(bar, caption, is_repeated=bool(bar.joined) and party in seen))
                 if not (bar.joined and party in seen):
-                    taken.append(_listed(bar, caption, names))
+                    taken.append(_listed(bar, caption, said))
                 seen.add(party)
             spaces = [_space(gap) for gap in row.gaps]
             free += [_listed_gap(gap, name) for gap in row.gaps]
             rows.append(_row(row, name, tuple(boxes), tuple(spaces)))
-        zones.append(Zone(name=zone_name(group, floor), rows=tuple(rows)))
+        zones.append(Zone(name=_group_name(group, floor), rows=tuple(rows)))
     return Drawing(
         width=_pixels(timeline.minutes),
         timezone=timezone,
@@ -169,17 +170,10 @@ def draw(timeline: Timeline, floor: Floor | None, captions: Captions, *, window:
     )
 
 
-def table_names(floor: Floor | None) -> Mapping[str, str]:
-    """What staff call the tables, by ref."""
-    return {table.ref: table.name for table in floor.tables} if floor else {}
-
-
-def zone_name(group: Group, floor: Floor | None) -> str:
-    if not group.is_known:
-        return _("Tables that are not on the floor") if floor else _("Tables")
-    if group.zone_ref is None:
+def zone_name(zone_ref: str | None, floor: Floor | None) -> str:
+    if zone_ref is None:
         return _("Tables of no zone")
-    return (floor.zone_names if floor else {}).get(group.zone_ref, group.zone_ref)
+    return (floor.zone_names if floor else {}).get(zone_ref, zone_ref)
 
 
 def clock(moment: datetime, zone: tzinfo) -> str:
@@ -188,6 +182,12 @@ def clock(moment: datetime, zone: tzinfo) -> str:
 
 def seats(count: int) -> str:
     return ngettext("%(count)s seat", "%(count)s seats", count) % {"count": count}
+
+
+def _group_name(group: Group, floor: Floor | None) -> str:
+    if group.is_known:
+        return zone_name(group.zone_ref, floor)
+    return _("Tables that are not on the floor") if floor else _("Tables")
 
 
 def _interest(timeline: Timeline, window: Span | None) -> float:
@@ -265,11 +265,11 @@ def _row(row: Row, name: str, boxes: tuple[Box, ...], spaces: tuple[Space, ...])
     )
 
 
-def _listed(bar: Bar, caption: Caption, names: Mapping[str, str]) -> Listed:
+def _listed(bar: Bar, caption: Caption, said: wording.Words) -> Listed:
     return Listed(
         starts_at=bar.taken.starts_at,
         ends_at=bar.taken.ends_at,
-        tables=" + ".join(names.get(ref, ref) for ref in bar.joined or (bar.taken.table_ref,)),
+        tables=said.tables(bar.joined or (bar.taken.table_ref,)),
         words=caption.title,
         url=caption.url,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, tzinfo
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from assignments import api, wording
-from assignments.admin.drawing import Caption, clock, draw, table_names
+from assignments.admin.drawing import Caption, clock, draw
 from assignments.admin.hostview import label_of, restaurant_names
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.models import Allocation, ServiceDay, State
@@ -108,8 +108,8 @@ class Captions:
     def __init__(self, shown: Day, *, may_open: bool) -> None:
         self._shown = shown
         self._may_open = may_open
-        self._zone: tzinfo = shown.floor.zone if shown.floor else UTC
-        self._names = table_names(shown.floor)
+        self._words = wording.Words(shown.floor)
+        self._zone = self._words.zone
         self._labels: dict[str, str] = {}
 
     def __call__(self, bar: Bar) -> Caption:
@@ -133,7 +133,7 @@ class Captions:
         if booked:
             parts.append(covers(booked.party))
         if bar.joined:
-            tables = " + ".join(self._names.get(ref, ref) for ref in bar.joined)
+            tables = self._words.tables(bar.joined)
             first = f"{first} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
             parts.append(_("tables %(tables)s joined") % {"tables": tables})
         look, pattern = LOOKS.get(taken.planner, OLD_PLANNER)

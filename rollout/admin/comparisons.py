@@ -21,14 +21,15 @@ from django.utils.translation import gettext_lazy
 
 from assignments import wording
 from assignments.admin import serviceday
-from assignments.admin.drawing import Caption, clock, draw, seats, table_names
+from assignments.admin.drawing import Caption, clock, draw, seats, zone_name
+from assignments.admin.plans import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.host import configured
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.timezone import time_zone
-from assignments.settlement import refusal_as_json
+from assignments.settlement import plan_as_json, refusal_as_json
 from assignments.timeline import Bar, natural
 from rollout import compared, queries
 from rollout.admin.records import as_block
@@ -153,18 +154,6 @@ class ComparisonList(ChangeList):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlanRow:
-    """One ranked plan. ``shares`` in the order of the table's columns."""
-
-    rank: int
-    tables: str
-    seats: int
-    spare_seats: int
-    score: float
-    shares: Sequence[float | None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
     """One planner's answer, in words."""
 
@@ -176,8 +165,7 @@ class Side:
     spare_seats: int | None
     tables: int | None
     milliseconds: float | None
-    columns: Sequence[str]
-    plans: Sequence[PlanRow]
+    plans: Ranking
     lost: Sequence[tuple[str, int]]
     considered: int
 
@@ -343,7 +331,7 @@ def page(comparison: Comparison, *, may_open: bool) -> dict[str, Any]:
             for danger, refusal in shown.dangers
         ],
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
-        "zones": [(_zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in shown.zones],
+        "zones": [(zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in shown.zones],
         "drawing": drawing,
         "explanations": [(explanation, _standing(explanation)) for explanation in around.explanations],
         "older": around.older,
@@ -359,7 +347,7 @@ class Captions:
     def __init__(self, shown: Compared, label: str) -> None:
         assert shown.floor is not None
         self._zone = shown.floor.zone
-        self._names = table_names(shown.floor)
+        self._words = wording.Words(shown.floor)
         self._label = label
 
     def __call__(self, bar: Bar) -> Caption:
@@ -373,7 +361,7 @@ class Captions:
             title = _("%(whose)s, taken then") % {"whose": whose}
             return Caption(look="timeline-taken", first=whose, second=times, title=title)
         look, pattern, who = LOOKS[taken.kind]
-        tables = " + ".join(self._names.get(ref, ref) for ref in bar.joined or (taken.table_ref,))
+        tables = self._words.tables(bar.joined or (taken.table_ref,))
         title = _("%(booking)s, chosen by: %(who)s, %(tables)s") % {
             "booking": self._label,
             "who": who,
@@ -383,17 +371,15 @@ class Captions:
 
 
 def _side(key: str, name: str, shown: Compared, decision: Decision | None, milliseconds: float | None) -> Side:
-    names = table_names(shown.floor)
+    words = wording.Words(shown.floor)
     spare_seats, tables = shown.measures.get(key, (None, None))
-    plans = decision.plans if decision else ()
-    columns = _columns(plans)
     if decision is None:
         waits = key == CANDIDATE and not shown.comparison.verdict
         answer = _("not asked yet") if waits else _("no answer that can be read")
     elif decision.best is None:
         answer = _("refuses")
     else:
-        answer = _("seats at %(tables)s") % {"tables": _tables(decision.best, names)}
+        answer = _("seats at %(tables)s") % {"tables": words.tables(decision.best.table_refs)}
     return Side(
         key=key,
         name=name,
@@ -403,18 +389,7 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         spare_seats=spare_seats,
         tables=tables,
         milliseconds=milliseconds,
-        columns=[wording.strategy(column) for column in columns],
-        plans=[
-            PlanRow(
-                rank=rank,
-                tables=_tables(plan, names),
-                seats=plan.seats,
-                spare_seats=plan.spare_seats,
-                score=plan.score,
-                shares=[plan.breakdown.get(column) for column in columns],
-            )
-            for rank, plan in enumerate(plans, 1)
-        ],
+        plans=ranking([plan_as_json(plan) for plan in decision.plans] if decision else (), words),
         lost=wording.lost(decision.rejected) if decision else [],
         considered=decision.considered if decision else 0,
     )
@@ -422,12 +397,6 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
 
 def _in_words(refusal: Refusal) -> str:
     return wording.refusal(refusal_as_json(refusal))
-
-
-def _columns(plans: Sequence[Plan]) -> list[str]:
-    """The parts of the scores, what counts most for the best plan first: JSON keeps no order."""
-    names = {column for plan in plans for column in plan.breakdown}
-    return sorted(names, key=lambda name: (-abs(plans[0].breakdown.get(name, 0.0)), name))
 
 
 def _card(seat: Seat, shown: Compared) -> Card:
@@ -480,16 +449,6 @@ def _replay(comparison: Comparison, *, is_hosts: bool) -> str:
         return ""
     restaurant, day = shlex.quote(comparison.restaurant_ref), comparison.service_date.isoformat()
     return f"manage.py rollout backtest --restaurant {restaurant} --from {day} --to {day}"
-
-
-def _zone_name(zone_ref: str | None, floor: Floor | None) -> str:
-    if zone_ref is None:
-        return _("Tables of no zone")
-    return (floor.zone_names if floor else {}).get(zone_ref, zone_ref)
-
-
-def _tables(plan: Plan, names: Mapping[str, str]) -> str:
-    return " + ".join(names.get(ref, ref) for ref in plan.table_refs)
 
 
 def _names_in(content: Any) -> dict[str, str]:

@@ -145,7 +145,10 @@ def test_the_decision_is_told_with_its_plans_and_why_the_others_lost(admin_clien
     text = text_of(html_of(admin_client, seated))
     assert "Attempt 1 by V3, when it was booked: confirmed" in text
     assert re.search(r"D\d-T\d+ for 3 covers from \d\d:\d\d to \d\d:\d\d: 1 seat stays empty\.", text)
-    assert f"{decision['plans'][0]['score']:.3f}" in text
+    assert f"{decision['plans'][0]['score']:.2f}" in text
+    parts = decision["plans"][0]["breakdown"]
+    titles = [wording.strategy(name) for name in sorted(parts, key=lambda name: (-abs(parts[name]), name))]
+    assert f"Rank Tables Seats Spare seats Score {' '.join(titles)} 1 " in text, "what counts most comes first"
     assert f"Of {decision['considered']} sets of tables:" in text
     for reason, count in decision["rejected"].items():
         assert f"{wording.reason(reason)} That ruled out {count}." in text
