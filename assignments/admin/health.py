@@ -6,10 +6,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.core import checks
-from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -17,7 +15,7 @@ from assignments import condition, conf
 from assignments.admin import attention, links
 from assignments.admin.attention import Attention, Section, duration
 from assignments.admin.chart import Chart, Series
-from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.page import PageAdmin
 from assignments.condition import Condition, Hour
 from assignments.models import Assignment, Health, OutboxMessage, ReviewItem, Run, State
 from assignments.outcome import Kind
@@ -34,21 +32,19 @@ KINDS = {
 
 
 @admin.register(Health)
-class HealthAdmin(ReadOnlyAdmin):
+class HealthAdmin(PageAdmin):
     """In place of a list of runs, of which most are alike."""
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    template = "admin/assignments/page/health.html"
+    title = gettext_lazy("Health")
+
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
         found = condition.look()
         sections, failed = gathered(request)
         attentions = attention.attentions(request, found) + failed
         for section in sections:
             attentions += section.attentions
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Health"),
-            "opts": self.opts,
+        return {
             "condition": found,
             "verdict": verdict(attentions),
             "attentions": sorted(attentions, key=lambda each: not each.is_grave),
@@ -62,9 +58,7 @@ class HealthAdmin(ReadOnlyAdmin):
             "review_url": links.permitted(request, ReviewItem),
             "waiting_url": links.permitted(request, Assignment, state__exact=State.ASSIGNMENT_PENDING),
             "outbox_url": links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
-            **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/assignments/page/health.html", context)
 
 
 LEVELS = {

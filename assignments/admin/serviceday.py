@@ -7,18 +7,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from assignments import api, wording
 from assignments.admin.drawing import Caption, clock, draw
 from assignments.admin.hostview import label_of, restaurant_names
-from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.page import PageAdmin
 from assignments.models import Allocation, ServiceDay, State
 from assignments.planners import V3
 from assignments.planning.window import FIRST_YEAR, LAST_YEAR
@@ -48,22 +46,13 @@ class Waiting:
 
 
 @admin.register(ServiceDay)
-class ServiceDayAdmin(ReadOnlyAdmin):
+class ServiceDayAdmin(PageAdmin):
     """In place of a list: the tables of one restaurant over one day."""
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Service timeline"),
-            "opts": self.opts,
-            **self._timeline(request),
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/assignments/page/service_day.html", context)
+    template = "admin/assignments/page/service_day.html"
+    title = gettext_lazy("Service timeline")
 
-    def _timeline(self, request: HttpRequest) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
         moment = now()
         asked = request.GET.get("day", "")
         day = day_of(asked)

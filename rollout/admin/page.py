@@ -3,41 +3,26 @@
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.page import PageAdmin
 from rollout.admin import confirmations
 from rollout.admin.overview import overview
 from rollout.models import Position
 
-STEERING = ("promote", "roll_back", "hold", "pin", "explain", "override_gates", "toggle")
-"""The permissions on ``Position``, one for each kind of button."""
-
 
 @admin.register(Position)
-class RolloutAdmin(ReadOnlyAdmin):
+class RolloutAdmin(PageAdmin):
     """In place of a list of positions, of which an environment has one."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may steer has to see what."""
-        return super().has_view_permission(request, obj) or any(self._may(request).values())
+    template = "admin/rollout/page/page.html"
+    title = _("Rollout")
+    buttons = ("promote", "roll_back", "hold", "pin", "explain", "override_gates", "toggle")
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Rollout"),
-            "opts": self.opts,
-            "may": self._may(request),
-            **overview(),
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/rollout/page/page.html", context)
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
+        return overview()
 
     def get_urls(self) -> list[URLPattern]:
         def confirm(route: str, confirmation: type[confirmations.Confirmation], name: str) -> URLPattern:
@@ -57,7 +42,3 @@ class RolloutAdmin(ReadOnlyAdmin):
             confirm("withdraw/<int:explanation_id>/", confirmations.Withdraw, "withdraw"),
             *super().get_urls(),
         ]
-
-    @staticmethod
-    def _may(request: HttpRequest) -> dict[str, bool]:
-        return {each: request.user.has_perm(f"rollout.{each}") for each in STEERING}

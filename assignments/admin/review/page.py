@@ -11,11 +11,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from assignments import api, review, transactions
 from assignments.admin.actor import actor, names
 from assignments.admin.hostview import label_of
-from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.page import PageAdmin
 from assignments.admin.review import item, queue, words
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -36,8 +37,6 @@ from assignments.planning.reasons import PREFERENCES, Reason
 
 logger = logging.getLogger("assignments.review")
 
-ACTIONS = ("assign", "retry", "reject")
-"""The permissions, one for each kind of button. Whoever may do something may take it back."""
 LIST = "admin:assignments_reviewitem_changelist"
 ITEM = "admin:assignments_reviewitem_change"
 TRY_SECONDS = 3.0
@@ -48,25 +47,16 @@ GONE = (AssignmentNotFoundError, BookingNotFoundError, InvalidBookingError)
 
 
 @admin.register(ReviewItem)
-class ReviewItemAdmin(ReadOnlyAdmin):
+class ReviewItemAdmin(PageAdmin):
     """In place of a list and a form: the queue, and for one booking what would fit."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may decide has to see what."""
-        return super().has_view_permission(request, obj) or any(self._may(request).values())
+    template = "admin/assignments/page/review.html"
+    title = gettext_lazy("Review queue")
+    buttons = ("assign", "retry", "reject")
+    """Whoever may do something may take it back."""
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Review queue"),
-            "opts": self.opts,
-            **queue.page_context(request),
-            "done": self._done(request),
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/assignments/page/review.html", context)
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**queue.page_context(request), "done": self._done(request)}
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -166,7 +156,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
 
     def undo(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take back what was decided last."""
-        if not any(self._may(request)[each] for each in ("assign", "reject")):
+        if not any(self.may(request)[each] for each in ("assign", "reject")):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
@@ -230,7 +220,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         asked = {name: values.pop(name) for name in ("chosen", "refusals") if name in values}
         assignment.refresh_from_db()
         found = item.context(assignment, **asked)
-        may = self._may(request)
+        may = self.may(request)
         undo = found["undo"]
         context = {
             **self.admin_site.each_context(request),
@@ -250,7 +240,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         key = request.GET.get("done", "")
         assignment = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
         undoable = review.undoable(assignment) if assignment else None
-        if assignment is None or undoable is None or not self._may(request)[_needed_for(undoable)]:
+        if assignment is None or undoable is None or not self.may(request)[_needed_for(undoable)]:
             return None
         return {"assignment": assignment, "label": label_of(assignment.booking_ref), "undo": undoable}
 
@@ -273,12 +263,8 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         return found
 
     def _require(self, request: HttpRequest, permission: str) -> None:
-        if not self._may(request)[permission]:
+        if not self.may(request)[permission]:
             raise PermissionDenied
-
-    @staticmethod
-    def _may(request: HttpRequest) -> dict[str, bool]:
-        return {each: request.user.has_perm(f"assignments.{each}") for each in ACTIONS}
 
 
 def _needed_for(undoable: review.Undoable) -> str:

@@ -1,0 +1,45 @@
+"""Admin pages in place of a model's list: what they show is theirs, who may see it is the same everywhere."""
+
+from typing import Any, ClassVar
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.functional import Promise
+
+from assignments.admin.readonly import ReadOnlyAdmin
+
+
+class PageAdmin(ReadOnlyAdmin):
+    """``template`` is rendered with ``title``, ``may`` and ``page_context``.
+
+    ``buttons``: the permissions of the model's app, one for each kind of button.
+    """
+
+    template: ClassVar[str]
+    title: ClassVar[str | Promise]
+    buttons: ClassVar[tuple[str, ...]] = ()
+
+    def page_context(self, request: HttpRequest) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may press a button has to see what."""
+        return super().has_view_permission(request, obj) or any(self.may(request).values())
+
+    def may(self, request: HttpRequest) -> dict[str, bool]:
+        """Which of the buttons the user may press."""
+        return {each: request.user.has_perm(f"{self.opts.app_label}.{each}") for each in self.buttons}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": self.title,
+            "opts": self.opts,
+            "may": self.may(request),
+            **self.page_context(request),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, self.template, context)
