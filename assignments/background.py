@@ -21,7 +21,8 @@ class BackgroundWriter(Generic[_T]):
     """A bounded buffer and its one daemon thread, which starts with the first entry.
 
     ``write`` gets at most ``BULK`` entries at once; it raises, or gives False, for entries that are lost. ``size`` is asked
-    at each append. ``lost`` hears of entries that are lost, by cause (``overflow``, ``failure``) and number.
+    at each append. ``lost`` hears of entries that are lost, by cause (``overflow``, ``failure``) and number,
+    outside the lock, and must not raise.
     """
 
     def __init__(
@@ -51,13 +52,15 @@ class BackgroundWriter(Generic[_T]):
         with self._changed:
             room = max(self._size() - len(self._entries), 0)
             self._entries.extend(entries[:room])
-            if room < len(entries):
-                self._counts["dropped_overflow"] += len(entries) - room
-                self._lost("overflow", len(entries) - room)
+            dropped = max(len(entries) - room, 0)
+            if dropped:
+                self._counts["dropped_overflow"] += dropped
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
             self._changed.notify_all()
+        if dropped:
+            self._lost("overflow", dropped)
 
     def count(self, name: str, by: int = 1) -> None:
         """Count something else beside what the writer counts itself."""
@@ -88,11 +91,11 @@ class BackgroundWriter(Generic[_T]):
                 is_written = self._write(batch)
             except Exception:  # noqa: BLE001  (the thread must outlive whatever a writer does; the loss is counted)
                 is_written = False
+            if not is_written:
+                self._lost("failure", len(batch))
             with self._changed:
                 self._writing = 0
                 self._counts["stored" if is_written else "dropped_failure"] += len(batch)
-                if not is_written:
-                    self._lost("failure", len(batch))
                 self._counts["flush_ms"] += round((time.monotonic() - started) * 1000)
                 self._changed.notify_all()
 

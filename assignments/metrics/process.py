@@ -1,14 +1,19 @@
 """What a long-running process measures itself: workers and web servers. In prometheus_client's default registry.
 
 With ``PROMETHEUS_MULTIPROC_DIR`` in the environment, prometheus_client adds up the processes of one server. Observing
-happens after the transaction that decided, and costs microseconds.
+happens after the transaction that decided, costs microseconds, and never raises: what goes wrong (a full disk, say, under
+that directory) is logged by type.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
 from assignments.outcome import Outcome
+
+logger = logging.getLogger("assignments.metrics")
 
 DECISION_BUCKETS = (0.01, 0.1, 0.5)
 PASS_BUCKETS = (1.0, 10.0, 60.0)
@@ -31,6 +36,15 @@ for _cause in ("overflow", "failure"):
     EVENTS_DROPPED.labels(_cause)
 
 
+@contextmanager
+def _tolerated() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  (whatever it is: what is measured has been done)
+        logger.error("A metric of this process could not be kept: %s.", type(error).__name__)
+
+
+@_tolerated()
 def observe_decisions(outcomes: Sequence[Outcome]) -> None:
     """Once the transaction that decided them is over."""
     from assignments.metrics import labels  # knows the models; whoever emits events need not
@@ -40,11 +54,13 @@ def observe_decisions(outcomes: Sequence[Outcome]) -> None:
             DECISION_SECONDS.labels(outcome.planner).observe(outcome.decision_ms / 1000)
 
 
+@_tolerated()
 def observe_pass(seconds: float) -> None:
     """Once a pass is over. Wall time."""
     PASS_SECONDS.observe(seconds)
 
 
+@_tolerated()
 def count_dropped_events(cause: str, events: int) -> None:
     """``cause``: overflow or failure."""
     EVENTS_DROPPED.labels(cause).inc(events)

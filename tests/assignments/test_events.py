@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from assignments import conf, events
+from assignments.metrics import process
 
 
 class HangingSink:
@@ -57,6 +59,27 @@ def test_a_hanging_sink_holds_up_nobody_and_a_full_buffer_counts_what_it_drops(s
     assert len(buffer) == 10
     assert events.counters()["dropped_overflow"] == 15
     assert events.flush(timeout_seconds=0.01) is False
+
+
+def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does (the metrics may write files) is done outside the lock that every decision needs."""
+    heard: list[tuple[str, int]] = []
+    elsewhere = ThreadPoolExecutor()
+
+    def lost(cause: str, count: int) -> None:
+        elsewhere.submit(fresh.counters).result(timeout=5)
+        heard.append((cause, count))
+
+    monkeypatch.setattr(process, "count_dropped_events", lost)
+    fresh = events.new_buffer()
+    monkeypatch.setattr(events, "_buffer", fresh)
+    configure(settings, f"{__name__}.FailingSink", size=1)
+    events.emit_now(an_event())
+    assert events.flush(60)
+    assert heard == [("failure", 1)]
+    fresh.append([an_event(), an_event(), an_event()])
+    assert ("overflow", 2) in heard
+    assert events.flush(60)
 
 
 def test_a_context_keeps_allowed_keys_only(settings: Any, buffer: Any) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import connection, transaction
@@ -441,3 +442,17 @@ class TestProcess:
         list(dispatch.run_pass())
         assert [outcome.kind for outcome in seen] == ["retry"]
         assert not connection.in_atomic_block
+
+    def test_what_cannot_be_measured_is_logged_by_type_and_the_decision_stands(
+        self, host: TheHost, tonight: datetime, monkeypatch: Any, caplog: Any
+    ) -> None:
+        broken = mock.Mock()
+        broken.labels.side_effect = broken.observe.side_effect = OSError("No space left for Canary Guest")
+        for name in ("DECISION_SECONDS", "PASS_SECONDS", "EVENTS_DROPPED"):
+            monkeypatch.setattr(process, name, broken)
+        host.book("B1", starts_at=tonight)
+        assert api.assign_now(booking_ref="B1").kind == "confirmed"
+        process.observe_pass(1.0)
+        process.count_dropped_events("overflow", 1)
+        said = [record.getMessage() for record in caplog.records if record.name == "assignments.metrics"]
+        assert said == ["A metric of this process could not be kept: OSError."] * 3
