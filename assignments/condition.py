@@ -29,8 +29,6 @@ STATEMENT_TIMEOUT_MS = 2000
 LISTED = 20
 """So many runs, workers and breakers are listed."""
 HOURS = 24
-SILENT_FOR = timedelta(days=7)
-"""A watching worker that gave no sign for longer is forgotten: it was killed, and its machine is gone."""
 
 _T = TypeVar("_T")
 
@@ -219,9 +217,8 @@ def _runs() -> list[Run]:
 def _workers(found: Sequence[Run], now: datetime) -> Sequence[Worker]:
     alive_since = now - timedelta(seconds=conf.settings().CRON_SECONDS)
     seen = [(run, run.last_pass_at or run.started_at) for run in found if run.watches and run.ended_at is None]
-    return [Worker(run=run, seen_at=at, is_alive=at > alive_since) for run, at in seen if at > now - SILENT_FOR][
-        :LISTED
-    ]
+    given_up = now - runs.GIVEN_UP_AFTER
+    return [Worker(run=run, seen_at=at, is_alive=at > alive_since) for run, at in seen if at > given_up][:LISTED]
 
 
 def _breakers() -> Sequence[OpenBreaker]:

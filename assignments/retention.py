@@ -9,11 +9,9 @@ from dataclasses import asdict, dataclass, replace
 
 from django.db import connection, transaction
 
-from assignments import conf, totals
+from assignments import conf, runs, totals
 
 CHUNK = 5000
-GIVEN_UP_DAYS = 2
-"""A run without a sign of life for so long has died without saying so: no interval and no pass lasts longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +70,7 @@ def prune() -> Iterator[Pruned]:
     totals.fold()
     pruned = Pruned()
     with connection.cursor() as cursor:
-        cursor.execute(_GIVE_UP, {"days": GIVEN_UP_DAYS})
+        cursor.execute(_GIVE_UP, {"seconds": runs.GIVEN_UP_AFTER.total_seconds()})
     for name, old in _OLD.items():
         deleted = CHUNK
         while deleted == CHUNK:
@@ -161,5 +159,5 @@ _IS_COUNTED = "{moment} < (SELECT until FROM assignments_folded WHERE source = '
 
 _GIVE_UP = """
 UPDATE assignments_run SET ended_at = statement_timestamp()
- WHERE ended_at IS NULL AND coalesce(last_pass_at, started_at) < now() - %(days)s * interval '1 day'
+ WHERE ended_at IS NULL AND coalesce(last_pass_at, started_at) < now() - %(seconds)s * interval '1 second'
 """

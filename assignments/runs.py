@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from importlib import metadata
 
@@ -24,6 +25,8 @@ logger = logging.getLogger("assignments.runs")
 DISTRIBUTION = "table-assignments"
 LOCK_TIMEOUT_MS = 1000
 STATEMENT_TIMEOUT_MS = 5000
+GIVEN_UP_AFTER = timedelta(days=2)
+"""A run without a sign of life for so long has died without saying so: no interval and no pass lasts longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,15 +45,16 @@ class Pass:
 class Recorder:
     """The record of this process: ``begin``, ``passed`` or ``broke_off`` for each pass, ``end``. Never raises.
 
-    A process may do so more than once; what it lost of its events is counted by the record in whose time it did.
+    A process may do so more than once; what it lost of its events is counted by the record in whose time it did. A pass
+    whose row is not there (its beginning was not stored) or was given up begins a new one.
     """
 
     def __init__(self, *, watches: bool) -> None:
         self._watches = watches
-        self._run_id: int | None = None
+        self._run_id = 0
         self._outcomes: Counter[str] = Counter()
         self._unrecorded_failures = 0
-        self._lost_before = dropped_events()
+        self._lost = self._lost_before = dropped_events()
 
     def begin(self) -> None:
         """The process has started."""
@@ -58,7 +62,6 @@ class Recorder:
 
     def passed(self, done: Pass) -> None:
         """A pass came to its end. It succeeded if nothing unexpected was met."""
-        self._outcomes.update(done.outcomes)
         _tolerated(partial(self._add, done, is_failure=bool(done.unexpected)))
 
     def broke_off(self, error: Exception, *, seconds: float) -> None:
@@ -71,36 +74,41 @@ class Recorder:
 
     def end(self) -> None:
         """The process stops, as it should."""
-        if self._run_id is not None:
-            _tolerated(partial(self._update, ended_at=Now()))
+        _tolerated(partial(self._update, ended_at=Now()))
 
     def _begin(self) -> None:
         run = Run(worker=worker(), version=version(), watches=self._watches)
         run.save(force_insert=True)
-        self._run_id = run.pk
+        self._run_id, self._outcomes, self._lost_before = run.pk, Counter(), self._lost
 
     def _add(self, done: Pass, *, is_failure: bool) -> None:
-        if self._run_id is None:  # The database was away when it began.
+        lost = dropped_events()
+        if not self._is_added(done, is_failure=is_failure, lost=lost):
             self._begin()
+            self._is_added(done, is_failure=is_failure, lost=lost)
+        self._outcomes.update(done.outcomes)
+        self._unrecorded_failures, self._lost = 0, lost
+
+    def _is_added(self, done: Pass, *, is_failure: bool, lost: int) -> bool:
         earlier = self._unrecorded_failures
-        self._update(
+        return self._update(
             last_pass_at=Now(),
             passes=F("passes") + 1 + earlier,
             failed_passes=F("failed_passes") + int(is_failure) + earlier,
             taken_in=F("taken_in") + done.taken_in,
-            outcomes=dict(sorted(self._outcomes.items())),
+            outcomes=dict(sorted((self._outcomes + Counter(done.outcomes)).items())),
             contended=F("contended") + done.contended,
             breaker_open=F("breaker_open") + done.breaker_open,
             unexpected=F("unexpected") + done.unexpected,
-            dropped_events=dropped_events() - self._lost_before,
+            dropped_events=lost - self._lost_before,
             seconds=F("seconds") + done.seconds,
             **({"error": done.error} if done.error else {}),
             **({} if is_failure else {"succeeded_at": Now()}),
         )
-        self._unrecorded_failures = 0
 
-    def _update(self, **values: object) -> None:
-        Run.objects.filter(pk=self._run_id or 0).update(**values)
+    def _update(self, **values: object) -> bool:
+        """Whether the row was there, and open."""
+        return bool(Run.objects.filter(pk=self._run_id, ended_at__isnull=True).update(**values))
 
 
 def worker() -> str:
@@ -122,7 +130,7 @@ def dropped_events() -> int:
     return counts.get("dropped_overflow", 0) + counts.get("dropped_failure", 0)
 
 
-def _tolerated(record: Callable[[], None]) -> None:
+def _tolerated(record: Callable[[], object]) -> None:
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:

@@ -3,14 +3,17 @@
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.models.functions import Now
+from django.db.transaction import Atomic
 
-from assignments import dispatch, events, runs, transactions
+from assignments import dispatch, events, retention, runs, transactions
 from assignments.models import Assignment, Run
 from tests.assignments.conftest import TheHost
 
@@ -96,6 +99,45 @@ def test_passes_while_the_database_was_away_are_recorded_by_the_one_that_finds_i
     recorder.passed(runs.Pass(seconds=1.0))
     run = Run.objects.get()
     assert (run.passes, run.failed_passes) == (4, 2)
+
+
+def test_a_worker_that_was_given_up_and_works_on_begins_a_new_row(monkeypatch: Any) -> None:
+    lost = {"dropped_failure": 0}
+    monkeypatch.setattr(events, "counters", lambda: lost)
+    recorder = runs.Recorder(watches=True)
+    recorder.begin()
+    lost["dropped_failure"] = 3
+    recorder.passed(runs.Pass(seconds=1.0, outcomes={"confirmed": 2}))
+    Run.objects.update(last_pass_at=Now() - runs.GIVEN_UP_AFTER)
+    list(retention.prune())
+    before = Run.objects.values().get()
+    assert before["ended_at"] is not None
+    lost["dropped_failure"] = 4
+    recorder.passed(runs.Pass(seconds=1.0, outcomes={"retry": 1}))
+    recorder.passed(runs.Pass(seconds=1.0, outcomes={"retry": 1}))
+    assert Run.objects.values().get(pk=before["id"]) == before, "it may be in the totals already"
+    run = Run.objects.get(ended_at=None)
+    assert (run.watches, run.passes, run.outcomes, run.dropped_events) == (True, 2, {"retry": 2}, 1)
+
+
+def test_a_beginning_that_was_not_stored_loses_no_pass(monkeypatch: Any) -> None:
+    recorder = runs.Recorder(watches=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(transaction, "atomic", _never_committed)
+        recorder.begin()
+    assert not Run.objects.exists()
+    recorder.passed(runs.Pass(seconds=1.0, outcomes={"confirmed": 2}))
+    recorder.passed(runs.Pass(seconds=1.0))
+    run = Run.objects.get()
+    assert (run.passes, run.outcomes) == (2, {"confirmed": 2})
+
+
+@contextmanager
+def _never_committed() -> Iterator[None]:
+    """The connection goes away at the last moment."""
+    with Atomic(using=None, savepoint=True, durable=False):
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture
