@@ -89,36 +89,38 @@ def read(*keys: str) -> list[Counted]:
         return [Counted(name=name, labels=tuple(labels), value=value) for name, labels, value in cursor.fetchall()]
 
 
-def fold(*keys: str) -> bool:
-    """Add to the totals what has grown old, of these sources or of all; whether nothing is left to add.
+def fold(*keys: str, steps: int = STEPS_AT_ONCE) -> bool:
+    """Add to the totals what has grown old, of these sources or of all, at most so many steps of each; whether nothing is
+    left to add.
 
     Of several processes at once, one does it for a source, and the others leave it to that one.
     """
-    left = [key for key in keys or tuple(_sources) if not _fold_source(_sources[key])]
+    left = [key for key in keys or tuple(_sources) if not _fold_source(_sources[key], steps)]
     return not left
 
 
 class Folder:
-    """Folds now and then, for a process that calls it after each pass. What goes wrong is logged by type: the totals are
-    late then, and no bookings."""
+    """Folds now and then, for a process that calls it after each pass: one step of each source, since bookings wait
+    meanwhile. What goes wrong is logged by type: the totals are late then, and no bookings."""
 
     def __init__(self) -> None:
         self._next = 0.0
 
     def fold_if_due(self) -> None:
-        """Fold, unless this process has done so in the last ``FOLD_EVERY_SECONDS``."""
+        """Fold, unless this process did so in the last ``FOLD_EVERY_SECONDS`` and left nothing."""
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + FOLD_EVERY_SECONDS
         try:
-            fold()
+            if not fold(steps=1):
+                self._next = now
         except Exception as error:  # noqa: BLE001  (the rows are still there: they are added the next time)
             logger.error("Totals could not be brought up to date: %s.", type(error).__name__)
 
 
-def _fold_source(source: Source) -> bool:
-    return any(_fold_step(source) for _ in range(STEPS_AT_ONCE))
+def _fold_source(source: Source, steps: int) -> bool:
+    return any(_fold_step(source) for _ in range(steps))
 
 
 def _fold_step(source: Source) -> bool:

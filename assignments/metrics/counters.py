@@ -108,13 +108,13 @@ SELECT 'assignment_transitions_total' AS name,
           FROM assignments_statetransition AS moved WHERE {{rows}} GROUP BY source, target) AS moved
   LEFT JOIN unnest(%(transition_0)s::text[], %(transition_1)s::text[]) AS known(source, target) USING (source, target)
 UNION ALL
-SELECT 'assignment_wait_seconds_bucket',
-       ARRAY[(%(wait_le)s::text[])[1 + (SELECT count(*) FROM unnest(%(wait_buckets)s::float[]) AS bound
-                                         WHERE bound < seconds)]],
-       count(*)
-  FROM ({_WAITED}) AS waited GROUP BY 2
-UNION ALL
-SELECT 'assignment_wait_seconds_sum', ARRAY[]::text[], coalesce(sum(seconds), 0) FROM ({_WAITED}) AS waited
+SELECT counted.name, counted.labels, counted.value
+  FROM (SELECT (%(wait_le)s::text[])[1 + (SELECT count(*) FROM unnest(%(wait_buckets)s::float[]) AS bound
+                                           WHERE bound < waited.seconds)] AS le,
+               count(*)::float AS times, sum(waited.seconds) AS seconds
+          FROM ({_WAITED}) AS waited GROUP BY 1) AS waited
+ CROSS JOIN LATERAL (VALUES ('assignment_wait_seconds_bucket', ARRAY[le], times),
+                            ('assignment_wait_seconds_sum', ARRAY[]::text[], seconds)) AS counted(name, labels, value)
 """  # noqa: S608
 
 _EVENTS = """

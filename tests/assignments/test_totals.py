@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from assignments import totals
 from assignments.metrics import counters
@@ -119,15 +120,30 @@ def test_a_step_is_bounded_and_rows_of_one_moment_stay_together(
 
 def test_what_one_go_leaves_the_next_adds(tried: Callable[..., Any], monkeypatch: Any) -> None:
     monkeypatch.setattr(totals, "STEP_ROWS", 1)
-    monkeypatch.setattr(totals, "STEPS_AT_ONCE", 2)
     for number in range(6):
         tried(at=LONG_AGO + timedelta(seconds=number))
-    assert not totals.fold(counters.ATTEMPT.key)
+    assert not totals.fold(counters.ATTEMPT.key, steps=2)
     assert 0 < Total.objects.get(name="assignment_outcomes_total").value < 6
     assert confirmed() == 6
-    while not totals.fold(counters.ATTEMPT.key):
+    while not totals.fold(counters.ATTEMPT.key, steps=2):
         assert confirmed() == 6
     assert Total.objects.get(name="assignment_outcomes_total").value == 6
+
+
+def test_a_backlog_is_added_a_step_after_each_pass_so_that_no_booking_waits_for_it(
+    tried: Callable[..., Any], monkeypatch: Any, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(totals, "STEP_ROWS", 1)
+    for number in range(3):
+        tried(at=LONG_AGO + timedelta(seconds=number))
+    folder = totals.Folder()
+    added = []
+    for _ in range(3):
+        folder.fold_if_due()
+        added.append(Total.objects.filter(name="assignment_outcomes_total").aggregate(sum=Sum("value"))["sum"])
+    assert added == [1, 2, 3]
+    with django_assert_num_queries(0):  # nothing is left: not for a minute
+        folder.fold_if_due()
 
 
 def in_a_thread(work: Callable[[], Any]) -> Any:
@@ -238,7 +254,7 @@ def test_a_bucket_holds_what_is_at_most_its_bound(tried: Callable[..., Any]) -> 
 def test_whoever_folds_now_and_then_is_never_stopped_by_it(monkeypatch: Any, caplog: Any) -> None:
     calls = []
 
-    def fold() -> bool:
+    def fold(*, steps: int) -> bool:
         calls.append(1)
         raise ZeroDivisionError("Canary Guest")
 
