@@ -17,7 +17,7 @@ from django.core.checks.registry import registry
 from django.db import DatabaseError, connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from assignments import conf, health, runs
+from assignments import conf, health, runs, transactions
 from assignments.breaker import name_for
 from assignments.health import Vitals
 from assignments.integrity import LOST, OVERLAPS, STAY_HOURS
@@ -168,8 +168,7 @@ class _Parts:
         while waiting:
             try:
                 with transaction.atomic():
-                    with connection.cursor() as cursor:
-                        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
+                    transactions.limit_statements(STATEMENT_TIMEOUT_MS)
                     while waiting:
                         found[waiting[0]] = parts[waiting[0]]()
                         waiting.pop(0)

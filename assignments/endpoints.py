@@ -14,12 +14,13 @@ from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 from prometheus_client import generate_latest
 
-from assignments import conf
+from assignments import conf, transactions
 from assignments.health import vitals
 from assignments.metrics.collector import REGISTRY
 
 logger = logging.getLogger("assignments.endpoints")
 
+STATEMENT_TIMEOUT_MS = 2000
 PERMISSION = "assignments.view_health"
 
 
@@ -62,12 +63,15 @@ def health(request: HttpRequest) -> JsonResponse:
 @never_cache
 @transaction.non_atomic_requests
 def cron_health(request: HttpRequest) -> JsonResponse:
-    """For cron monitors: 200 while runs of run_coordinator succeed and keep up, 503 and why when they do not. One query.
+    """For cron monitors: 200 while runs of run_coordinator succeed and keep up, 503 and why when they do not. One query,
+    limited in time.
 
     Too late is what is older than CRON_SECONDS.
     """
     try:
-        found = vitals()
+        with transaction.atomic():
+            transactions.limit_statements(STATEMENT_TIMEOUT_MS)
+            found = vitals()
     except (DatabaseError, InterfaceError) as error:
         return _unavailable(error)
     age = found.last_success_age_seconds

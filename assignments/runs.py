@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial
 from importlib import metadata
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -133,11 +133,7 @@ def dropped_events() -> int:
 def _tolerated(record: Callable[[], object]) -> None:
     try:
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
-                    [str(LOCK_TIMEOUT_MS), str(STATEMENT_TIMEOUT_MS)],
-                )
+            transactions.limit_statements(STATEMENT_TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS)
             record()
     except Exception as error:  # noqa: BLE001  (whatever it is: the bookings are decided, and the next pass records again)
         logger.error("A run could not be recorded: %s.", type(error).__name__)

@@ -14,6 +14,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from assignments import transactions
+
 logger = logging.getLogger("assignments.totals")
 
 LAG_SECONDS = 300
@@ -126,10 +128,7 @@ def _fold_source(source: Source, steps: int) -> bool:
 def _fold_step(source: Source) -> bool:
     """Add the next rows, at most about ``STEP_ROWS``; whether none are left, or somebody else is at it."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
-            [str(LOCK_TIMEOUT_MS), str(STATEMENT_TIMEOUT_MS)],
-        )
+        transactions.limit_statements(STATEMENT_TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS)
         cursor.execute(_HORIZON, {"lag": LAG_SECONDS})
         horizon: datetime = cursor.fetchone()[0]
         cursor.execute(

@@ -138,6 +138,17 @@ def read_only() -> Iterator[None]:
         yield
 
 
+def limit_statements(milliseconds: int, *, lock_timeout_ms: int | None = None) -> None:
+    """Have each further statement of the caller's transaction cancelled that takes longer, or waits for a lock longer than
+    ``lock_timeout_ms``. Rolling back to a savepoint from before gives the limits from before back."""
+    require_transaction()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)",
+            [str(milliseconds), str(milliseconds if lock_timeout_ms is None else lock_timeout_ms)],
+        )
+
+
 def require_transaction() -> None:
     """Raise unless the caller has a transaction open: what follows must commit together with the caller's change."""
     if not connection.in_atomic_block:

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from assignments import conf
+from assignments import conf, transactions
 
 logger = logging.getLogger("assignments.metrics")
 
@@ -98,15 +98,11 @@ REGISTRY.register(COLLECTOR)
 @contextmanager
 def _one_moment(statement_timeout_ms: int) -> Iterator[None]:
     """Queries that see one moment and cannot write, each limited in time."""
-    is_outermost = not connection.in_atomic_block
+    isolation = "" if connection.in_atomic_block else "ISOLATION LEVEL REPEATABLE READ, "
     with transaction.atomic():
         with connection.cursor() as cursor:
-            isolation = "ISOLATION LEVEL REPEATABLE READ, " if is_outermost else ""
             cursor.execute(f"SET TRANSACTION {isolation}READ ONLY")
-            cursor.execute(
-                "SELECT set_config('statement_timeout', %(limit)s, true), set_config('lock_timeout', %(limit)s, true)",
-                {"limit": str(statement_timeout_ms)},
-            )
+        transactions.limit_statements(statement_timeout_ms)
         yield
         # Nothing was written; this gives a caller's transaction its own settings back.
         transaction.set_rollback(True)

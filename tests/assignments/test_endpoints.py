@@ -14,7 +14,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connection
 from django.test import Client
 
-from assignments import checks, conf
+from assignments import checks, conf, endpoints, health
 from assignments.models import Run
 from tests.assignments.conftest import TheHost
 
@@ -122,7 +122,7 @@ class TestHealth:
 class TestCron:
     def test_runs_that_succeed_are_healthy_at_the_cost_of_one_query(self, django_assert_num_queries: Any) -> None:
         Run.objects.create(worker="a:1", succeeded_at=datetime.now(UTC) - timedelta(seconds=20))
-        with django_assert_num_queries(1):
+        with django_assert_num_queries(4):  # BEGIN, timeouts, the query, COMMIT
             response = Client().get("/health/cron/")
         assert response.status_code == 200
         found = response.json()
@@ -146,6 +146,15 @@ class TestCron:
         assert response.status_code == 503
         assert response.json()["last_success_age_seconds"] is None
         assert response.json()["reason"] == "No run of run_coordinator has ever succeeded."
+
+    def test_a_slow_database_is_not_asked_for_ever(self, monkeypatch: Any) -> None:
+        monkeypatch.setattr(endpoints, "STATEMENT_TIMEOUT_MS", 50)
+        monkeypatch.setattr(health, "_VITALS", "SELECT pg_sleep(30)")
+        response = Client().get("/health/cron/")
+        assert (response.status_code, response.json()["status"]) == (503, "unavailable")
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("0",), "the connection goes on to other requests"
 
 
 SEVERAL_PROCESSES = """
