@@ -21,7 +21,9 @@ from assignments import conf, health, runs, transactions
 from assignments.breaker import name_for
 from assignments.health import Vitals
 from assignments.integrity import LOST, OVERLAPS, STAY_HOURS
+from assignments.metrics.counters import WAITED
 from assignments.models import Breaker, Run
+from assignments.outcome import CoordinatorReason
 
 logger = logging.getLogger("assignments.condition")
 
@@ -70,7 +72,8 @@ class OpenBreaker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hour:
-    """What was decided in one hour. Milliseconds are of planning alone, seconds from request to confirmation; None: nothing.
+    """What was decided in one hour. Milliseconds are of planning alone, seconds from the request of a booking until it had
+    tables for the first time; None: nothing.
 
     ``confirmed`` to ``failed`` count attempts.
     """
@@ -237,10 +240,10 @@ def _breakers() -> Sequence[OpenBreaker]:
 
 
 def _hours() -> Sequence[Hour]:
-    return [Hour(**row) for row in _rows(_HOURS, hours=HOURS)]
+    return [Hour(**row) for row in _rows(_HOURS, hours=HOURS, confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST)]
 
 
-_HOURS = """
+_HOURS = f"""
 WITH bounds AS (SELECT date_trunc('hour', now(), 'UTC') - (%(hours)s - 1) * interval '1 hour' AS since),
      decided AS (
      SELECT date_trunc('hour', at, 'UTC') AS begins,
@@ -251,12 +254,9 @@ WITH bounds AS (SELECT date_trunc('hour', now(), 'UTC') - (%(hours)s - 1) * inte
             percentile_disc(0.95) WITHIN GROUP (ORDER BY decision_ms) FILTER (WHERE decision_ms > 0) AS decision_ms_p95
        FROM assignments_attempt WHERE at >= (SELECT since FROM bounds) GROUP BY 1),
      waited AS (
-     SELECT date_trunc('hour', tried.at, 'UTC') AS begins,
-            percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (
-                ORDER BY greatest(0, extract(epoch FROM tried.at - assignment.requested_at)::float)) AS seconds
-       FROM assignments_attempt AS tried
-       JOIN assignments_assignment AS assignment ON assignment.id = tried.assignment_id
-      WHERE tried.at >= (SELECT since FROM bounds) AND tried.outcome = 'confirmed' GROUP BY 1)
+     SELECT date_trunc('hour', at, 'UTC') AS begins,
+            percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY seconds) AS seconds
+       FROM ({WAITED.format(rows="moved.at >= (SELECT since FROM bounds)")}) AS waited GROUP BY 1)
 SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) AS retry,
        coalesce(manual_review, 0) AS manual_review, coalesce(failed, 0) AS failed, decision_ms_p95,
        waited.seconds[1] AS wait_seconds_p50, waited.seconds[2] AS wait_seconds_p95
@@ -264,7 +264,7 @@ SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) A
   LEFT JOIN decided ON decided.begins = hour
   LEFT JOIN waited ON waited.begins = hour
  ORDER BY hour
-"""
+"""  # noqa: S608
 
 
 def _integrity() -> Integrity:

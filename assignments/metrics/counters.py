@@ -87,9 +87,8 @@ SELECT 'assignment_decision_seconds_sum', ARRAY[planner], sum(decision_ms) / 100
   FROM assignments_attempt WHERE {rows} AND decision_ms > 0 AND planner = ANY(%(planners)s) GROUP BY planner
 """
 
-# A booking waits until it has tables for the first time; what happens to it afterwards is another story.
-_WAITED = """
-SELECT greatest(extract(epoch FROM moved.at - assignment.requested_at), 0)::float AS seconds
+WAITED = """
+SELECT moved.at, greatest(extract(epoch FROM moved.at - assignment.requested_at), 0)::float AS seconds
           FROM assignments_statetransition AS moved
           JOIN assignments_assignment AS assignment ON assignment.id = moved.assignment_id
          WHERE {rows} AND moved.target = 'confirmed' AND moved.reason <> %(confirmed_by_host)s
@@ -97,6 +96,8 @@ SELECT greatest(extract(epoch FROM moved.at - assignment.requested_at), 0)::floa
                             WHERE earlier.assignment_id = moved.assignment_id AND earlier.version < moved.version
                               AND earlier.target = 'confirmed')
 """
+"""A booking waits until it has tables for the first time; what happens to it afterwards is another story. ``{rows}`` says
+which transitions, ``moved``, are looked at; ``confirmed_by_host`` is the reason of those for which nobody waited."""
 
 _TRANSITIONS = f"""
 SELECT 'assignment_transitions_total' AS name,
@@ -112,7 +113,7 @@ SELECT counted.name, counted.labels, counted.value
   FROM (SELECT (%(wait_le)s::text[])[1 + (SELECT count(*) FROM unnest(%(wait_buckets)s::float[]) AS bound
                                            WHERE bound < waited.seconds)] AS le,
                count(*)::float AS times, sum(waited.seconds) AS seconds
-          FROM ({_WAITED}) AS waited GROUP BY 1) AS waited
+          FROM ({WAITED}) AS waited GROUP BY 1) AS waited
  CROSS JOIN LATERAL (VALUES ('assignment_wait_seconds_bucket', ARRAY[le], times),
                             ('assignment_wait_seconds_sum', ARRAY[]::text[], seconds)) AS counted(name, labels, value)
 """  # noqa: S608

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from assignments import api, health, locks
+from assignments import api, condition, health, locks
 from assignments.models import Assignment, Breaker, OutboxMessage, Run
 from tests.assignments.conftest import TheHost
 
@@ -103,6 +103,36 @@ def test_permits_are_counted_while_they_are_held(host: TheHost, tonight: datetim
     # A lock that its own session asks for again is granted again: this session is one planner, with one permit.
     assert (found.permits_in_use, found.permits_limit) == (1, 5)
     assert health.vitals().permits_in_use == 0
+
+
+def test_a_booking_waits_until_it_has_tables_for_the_first_time(host: TheHost, tonight: datetime) -> None:
+    def waits() -> list[float]:
+        hours = condition.look().hours
+        assert hours is not None
+        return [hour.wait_seconds_p95 for hour in hours if hour.wait_seconds_p95 is not None]
+
+    host.book("planned anew", starts_at=tonight)
+    api.assign_now(booking_ref="planned anew")
+    _three_weeks_pass()
+    api.release(booking_ref="planned anew")
+    assert api.assign_now(booking_ref="planned anew").kind == "confirmed"
+    host.book("adopted", starts_at=tonight, is_confirmed=True)
+    api.adopt(booking_ref="adopted", table_refs=["T3"])
+    Assignment.objects.update(requested_at=datetime.now(UTC) - timedelta(weeks=3))
+    assert waits() == []
+    host.book("new", starts_at=tonight)
+    api.request(booking_ref="new")
+    Assignment.objects.filter(booking_ref="new").update(requested_at=datetime.now(UTC) - timedelta(hours=1))
+    api.assign_now(booking_ref="new")
+    assert waits() == [pytest.approx(3600, abs=60)]
+
+
+def _three_weeks_pass() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE assignments_statetransition DISABLE TRIGGER statetransition_append_only")
+        for table, moment in [("statetransition", "at"), ("attempt", "at"), ("assignment", "requested_at")]:
+            cursor.execute(f"UPDATE assignments_{table} SET {moment} = {moment} - interval '3 weeks'")
+        cursor.execute("ALTER TABLE assignments_statetransition ENABLE TRIGGER statetransition_append_only")
 
 
 def test_vitals_are_one_query(host: TheHost, django_assert_num_queries: Any) -> None:
