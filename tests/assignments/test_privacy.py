@@ -17,6 +17,7 @@ from django.urls import reverse
 from assignments import api, background, conf, dispatch, events
 from assignments.exceptions import TablesRefusedError
 from assignments.jsonlogs import CorrelationFilter, JsonFormatter, PlaceOnlyFormatter
+from assignments.metrics.collector import COLLECTOR, REGISTRY
 from assignments.models import Assignment, Attempt, Event, OutboxMessage
 from assignments.signals import handed_back, state_changed
 from example import models
@@ -194,15 +195,18 @@ def found_in(text: str) -> list[str]:
 
 
 def assert_clean(logged: Everything, capsys: Any) -> None:
+    COLLECTOR.forget()
+    from_database = prometheus_client.generate_latest(REGISTRY).decode()
     out = capsys.readouterr()
     text = {
         "stored": stored(),
         "printed": out.out + out.err,
-        "metrics": prometheus_client.generate_latest().decode(),
+        "metrics": prometheus_client.generate_latest().decode() + from_database,
         **{f"logged as {name}": kept.getvalue() for name, kept in logged.texts.items()},
     }
     assert {place: found for place, each in text.items() if (found := found_in(each))} == {}
     # It was not for want of anything to find.
+    assert 'assignment_collector_up{collector="assignments"} 1.0' in from_database
     everything = text["logged as json"]
     for trace in ("CanaryError", "A receiver of a signal raised", "Event sink", "state_machine.transition"):
         assert trace in everything, trace
