@@ -11,7 +11,7 @@ from django.db import transaction
 from assignments import checks, retention, totals
 from assignments.metrics import counters
 from assignments.models import Assignment, Attempt, Event, OutboxMessage, Run, State, StateTransition
-from tests.assignments.conftest import TheHost
+from tests.assignments.conftest import TheHost, rewritten_history
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,6 +103,8 @@ def test_what_is_old_goes_and_what_is_needed_stays(capsys: Any) -> None:
 
 
 def test_history_is_never_pruned(capsys: Any) -> None:
+    with rewritten_history() as cursor:
+        cursor.execute("UPDATE assignments_statetransition SET at = %s", [days_ago(10_000)])
     before = list(StateTransition.objects.values_list("pk", flat=True))
     assert before
     prune(capsys=capsys)
