@@ -185,14 +185,20 @@ def assign(
         window = _accepted_window(host, assignment, booking, table_refs, now, despite=despite)
         had_tables = bool(ledger.release([booking_ref]))
         if assignment.is_terminal:
-            passed_over = ", ".join(sorted(despite))
-            assignment.reopen(actor=actor, reason=reason, detail=f"Despite {passed_over}." if despite else "")
+            assignment.reopen(actor=actor, reason=reason)
             assignment.due_at = now
         if had_tables or booking.is_confirmed:
             host.on_released([booking_ref])
         intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
         settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
-        outcome = settlement.confirm(assignment, table_refs=table_refs, window=window, strategy=MANUAL, reason=reason)
+        outcome = settlement.confirm(
+            assignment,
+            table_refs=table_refs,
+            window=window,
+            strategy=MANUAL,
+            reason=reason,
+            detail=f"Despite {', '.join(sorted(despite))}." if despite else "",
+        )
         settlement.write()
         return outcome
 

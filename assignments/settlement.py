@@ -61,11 +61,12 @@ class Settlement:
         decision_ms: float = 0.0,
         already_seated: bool = False,
         reason: str = "",
+        detail: str = "",
     ) -> Outcome:
-        """The booking gets these tables. ``already_seated``: its hold has become the seating."""
+        """The booking gets these tables. ``already_seated``: its hold is the seating now. ``detail``: for the history."""
         self._begin(assignment)
         assignment.assign(actor=self.actor, reason=reason)
-        assignment.confirm(actor=self.actor, reason=reason)
+        assignment.confirm(actor=self.actor, reason=reason, detail=detail)
         tables = tuple(sorted(table_refs))
         if not already_seated:
             self._placements.append(

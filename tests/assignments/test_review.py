@@ -183,8 +183,18 @@ class TestOptions:
             api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF)
         api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, despite=[Reason.TOO_MANY_SPARE_SEATS])
         assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["BIG"])
-        reopened = StateTransition.objects.get(booking_ref="B1", name="reopen")
-        assert reopened.detail == "Despite too_many_spare_seats."
+        confirmed = StateTransition.objects.get(booking_ref="B1", name="confirm")
+        assert confirmed.detail == "Despite too_many_spare_seats."
+
+    def test_what_is_passed_over_for_a_booking_that_still_waits_is_kept_in_the_history_too(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("BIG", seats=10)])
+        host.book("B1", starts_at=tonight)
+        api.request(booking_ref="B1")
+        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, despite=[Reason.TOO_MANY_SPARE_SEATS])
+        confirmed = StateTransition.objects.get(booking_ref="B1", name="confirm")
+        assert confirmed.detail == "Despite too_many_spare_seats."
 
     def test_what_must_not_be_passed_over_is_not(self, full: TheHost) -> None:
         assert self.options(full, "B1").by_passing_over == ()

@@ -381,7 +381,7 @@ class TestAssign:
         assert now(waiting).state == State.MANUAL_REVIEW
         press(admin_client, waiting, "assign", tables=table("D1-T04"), despite="too_many_spare_seats")
         assert tables_of(waiting) == ["D1-T04"]
-        assert waiting.transitions.get(name="reopen").detail == "Despite too_many_spare_seats."
+        assert waiting.transitions.get(name="confirm").detail == "Despite too_many_spare_seats."
 
     def test_nobody_can_pass_over_what_must_not_be(self, admin_client: Client, waiting: Assignment) -> None:
         answer = press(admin_client, waiting, "assign", tables=table("D1-T02"), despite=["table_taken", "nonsense"])
