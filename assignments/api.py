@@ -23,6 +23,7 @@ from assignments import (
     intake,
     ledger,
     locks,
+    planners,
     review,
     standing,
     statemachine,
@@ -52,8 +53,7 @@ from assignments.snapshots import snapshot_of
 
 _T = TypeVar("_T")
 
-MANUAL = "manual"
-"""The planner of bookings that staff assigned by hand."""
+MANUAL = planners.MANUAL
 
 TABLE_OUT_OF_SERVICE = "table_out_of_service"
 

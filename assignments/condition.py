@@ -213,7 +213,7 @@ def _runs() -> list[Run]:
     latest = Run.objects.order_by("-id").values("pk")[:LISTED]
     watching = models.Q(watches=True, ended_at__isnull=True, started_at__isnull=False)
     found = Run.objects.annotate(is_latest=models.Case(models.When(pk__in=latest, then=True), default=False))
-    return list(found.filter(models.Q(is_latest=True) | watching).order_by("-id")[: 2 * LISTED + LISTED])
+    return list(found.filter(models.Q(is_latest=True) | watching).order_by("-id")[: 3 * LISTED])
 
 
 def _workers(found: Sequence[Run], now: datetime) -> Sequence[Worker]:

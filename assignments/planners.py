@@ -18,6 +18,8 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
 
 V3 = "v3"
+MANUAL = "manual"
+"""The planner of tables that staff assigned by hand, or that the host gave by itself."""
 NOBODY = ""
 """The router's answer when no planner may decide: the booking waits, and the outcome is noop(pipeline_disabled)."""
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from assignments.models import Attempt, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
-from assignments.planners import V3
+from assignments.planners import MANUAL, V3
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, filled
 
@@ -87,7 +87,7 @@ _OUTCOMES: Mapping[str, Any] = {
     Kind.FAILED: gettext_lazy("failed"),
 }
 
-_PLANNERS: dict[str, Any] = {V3: "V3", "manual": gettext_lazy("by hand")}
+_PLANNERS: dict[str, Any] = {V3: "V3", MANUAL: gettext_lazy("by hand")}
 
 _BECAUSE: dict[str, Any] = {
     "optimal_fit": gettext_lazy("Preferred over %(tables)s because it wastes fewer seats and less time."),
@@ -105,7 +105,7 @@ _STRATEGIES: dict[str, Any] = {
     "zone_preference": gettext_lazy("zone preference"),
     "load_balancing": gettext_lazy("load balancing"),
     "historical_success": gettext_lazy("historical success"),
-    "manual": gettext_lazy("by hand"),
+    MANUAL: gettext_lazy("by hand"),
 }
 
 _TRIGGERS: Mapping[str, Any] = {

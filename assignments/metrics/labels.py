@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from assignments.outcome import CoordinatorReason, Kind
-from assignments.planners import V3
+from assignments.planners import MANUAL, V3
 from assignments.planning.reasons import HARD_REASONS, INVALID_REASONS, Reason
 
 OTHER = "other"
-STAFF = "manual"
-"""The planner of tables that staff assigned by hand, or that the host gave by itself."""
 
 _WAITING = (
     Reason.NO_CAPACITY,
@@ -36,7 +34,7 @@ REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """The reasons that any other planner's outcomes are counted by."""
 
-STAFF_REASONS: Mapping[str, frozenset[str]] = MappingProxyType({Kind.CONFIRMED: frozenset({""})})
+MANUAL_REASONS: Mapping[str, frozenset[str]] = MappingProxyType({Kind.CONFIRMED: frozenset({""})})
 
 _planners = {V3: V3_REASONS}
 
@@ -51,16 +49,11 @@ def planners() -> list[str]:
     return list(_planners)
 
 
-def planner(key: str) -> str:
-    """The label of a planner."""
-    return key if key in _planners else OTHER
-
-
 def outcomes() -> list[tuple[str, str, str]]:
     """Every planner, outcome and reason that are counted as such."""
     return [
         (key, kind, reason)
-        for key, reasons_by_kind in {**_planners, STAFF: STAFF_REASONS}.items()
+        for key, reasons_by_kind in {**_planners, MANUAL: MANUAL_REASONS}.items()
         for kind, reasons in reasons_by_kind.items()
         for reason in sorted(reasons)
     ]
