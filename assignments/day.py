@@ -34,7 +34,6 @@ class DayPlan:
 
     def settle(self, claimed: Sequence[Assignment]) -> None:
         floor, problem = floor_or_problem(self.restaurant_ref, host=self.host)
-        self.settlement.floor = floor
         plannable = self._plannable(claimed, floor)
         if floor is None:
             for assignment, _booking in plannable:

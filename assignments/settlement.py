@@ -18,8 +18,6 @@ from assignments.host import Host, Seating
 from assignments.models import Assignment, Attempt
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision, Plan
-from assignments.planning.describe import describe
-from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.window import SeatingWindow
 
@@ -30,8 +28,8 @@ logger = logging.getLogger("assignments.settlement")
 class Settlement:
     """The results of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``.
 
-    ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then. ``floor``: where
-    its decisions were made, so that they can be kept in words. ``tells_host``: False where the host decided by itself.
+    ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then.
+    ``tells_host``: False where the host decided by itself.
     """
 
     host: Host
@@ -41,7 +39,6 @@ class Settlement:
     now: datetime
     resumes: bool = False
     tells_host: bool = True
-    floor: Floor | None = None
     correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
     outcomes: list[Outcome] = field(default_factory=list)
     _changed: list[Assignment] = field(default_factory=list)
@@ -242,7 +239,7 @@ class Settlement:
                 detail=outcome.detail,
                 strategy=outcome.strategy,
                 table_refs=list(outcome.table_refs),
-                decision=as_json(decision, self.floor) if decision else {},
+                decision=as_json(decision) if decision else {},
                 snapshot_hash=decision.snapshot_hash if decision else "",
                 decision_ms=outcome.decision_ms,
                 correlation_id=self.correlation_id,
@@ -251,11 +248,10 @@ class Settlement:
         return outcome
 
 
-def as_json(decision: Decision, floor: Floor | None) -> dict[str, Any]:
-    """What is kept of a decision: enough to explain it later; in words too, where the floor is known."""
+def as_json(decision: Decision) -> dict[str, Any]:
+    """What is kept of a decision: enough to explain it later; ``wording.Words`` puts it into words when it is read."""
     window = decision.window
     return {
-        "why": describe(decision, floor) if floor else "",
         "window": {
             "starts_at": window.starts_at.isoformat(),
             "ends_at": window.ends_at.isoformat(),
@@ -277,7 +273,6 @@ def refusal_as_json(refusal: Refusal) -> dict[str, Any]:
     """What is kept of a refusal, and what ``wording.refusal`` reads."""
     return {
         "reason": refusal.reason,
-        "detail": refusal.detail,
         "text": refusal.text,
         "values": dict(refusal.values),
         "because": [refusal_as_json(each) for each in refusal.because],

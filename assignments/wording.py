@@ -287,12 +287,12 @@ class Words:
 
 
 def refusal(stored: Mapping[str, Any]) -> str:
-    """A stored refusal: its sentence with its values, and the reasons behind it; the words of its code where that is all
-    that was kept.
+    """A stored refusal: its sentence with its values, and the reasons behind it. Of older ones the sentence was kept as it
+    was, in English (``detail``); of some the code alone.
     """
     text, values = stored.get("text", ""), stored.get("values", {})
     if not text:
-        return reason(stored.get("reason", ""))
+        return stored.get("detail") or reason(stored.get("reason", ""))
     try:
         sentence = filled(_(text), values)
     except (KeyError, TypeError, ValueError):  # A translation that asks for other values must not cost the page.

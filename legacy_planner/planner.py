@@ -48,7 +48,6 @@ class _Held:
     token: uuid.UUID
     version: int
     booking: HostBooking
-    floor: Floor
     decision: Decision
     decision_ms: float
 
@@ -188,7 +187,6 @@ class LegacyPlanner:
         if floor is None:
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return self._written(settlement, outcome)
-        settlement.floor = floor
         judged.append(self._judge(assignment, booking, floor, settlement))
         decision, milliseconds = judged[-1].decision, judged[-1].decision_ms
         if decision.best is None or decision.window is None:
@@ -214,7 +212,6 @@ class LegacyPlanner:
             token=token,
             version=assignment.version,
             booking=booking,
-            floor=floor,
             decision=decision,
             decision_ms=milliseconds,
         )
@@ -230,7 +227,6 @@ class LegacyPlanner:
             return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="changed meanwhile")
         assert held.decision.window is not None
         settlement = self._settlement(now, trigger, resumes=True)
-        settlement.floor = held.floor
         booking = lock_bookings(self.host, [booking_ref]).get(booking_ref)
         if booking is None or not booking.wants_table:
             ledger.release([booking_ref])

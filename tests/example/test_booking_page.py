@@ -412,24 +412,27 @@ class TestWords:
     def test_a_refusal_is_worded_from_its_values_and_in_the_readers_language(self, monkeypatch: Any) -> None:
         refusal = {
             "reason": "party_too_large",
-            "detail": "Party of 40: the largest join seats 12.",
             "text": "Party of %(party)s: the largest join seats %(seats)s.",
             "values": {"party": 40, "seats": 12},
         }
-        assert wording.refusal(refusal) == refusal["detail"]
+        assert wording.refusal(refusal) == "Party of 40: the largest join seats 12."
         monkeypatch.setattr(wording, "_", lambda text: text.replace("the largest join seats", "größter Verbund:"))
         assert wording.refusal(refusal) == "Party of 40: größter Verbund: 12."
         monkeypatch.setattr(wording, "_", lambda text: "%(nothing)s")
-        assert wording.refusal(refusal) == refusal["detail"], "a translation that asks for other values costs nothing"
+        said = wording.refusal(refusal)
+        assert said == "Party of 40: the largest join seats 12.", (
+            "a translation that asks for other values costs nothing"
+        )
+
+    def test_an_older_refusal_says_what_was_kept_of_it(self) -> None:
+        sentence = "Party of 40: the largest join seats 12."
+        assert wording.refusal({"reason": "party_too_large", "detail": sentence}) == sentence
+        assert wording.refusal({"reason": "party_too_large"}) == wording.reason("party_too_large")
 
     def test_the_reasons_behind_a_refusal_are_worded_too(self) -> None:
         inner = {"reason": "table_inactive", "text": "Table %(table)s is out of service.", "values": {"table": "T1"}}
         refusal = {"reason": "pinned_tables_unfit", "text": "The pinned tables will not do.", "because": [inner]}
         assert wording.refusal(refusal) == "The pinned tables will not do. Table T1 is out of service."
-
-    def test_what_was_kept_without_its_values_is_worded_by_its_code(self) -> None:
-        old = {"reason": "no_capacity", "detail": "Party of 2 at 19:00-21:00: all 3 tables are taken."}
-        assert wording.refusal(old) == "Everything that fits the party is taken."
 
     def test_what_nobody_here_knows_is_shown_as_it_is(self) -> None:
         assert wording.reason("guest_asked_for_the_window") == "guest asked for the window"
