@@ -36,9 +36,10 @@ def host(settings: Any) -> TheHost:
 
 @pytest.fixture
 def tonight() -> datetime:
-    """19:00 in London on a coming winter day."""
-    day = datetime.now(UTC) + timedelta(days=400)
-    return day.replace(month=1, day=14, hour=19, minute=0, second=0, microsecond=0)
+    """19:00 in London on the next 14th of January that is a day away or more, and so within 366 days."""
+    now = datetime.now(UTC)
+    this_year = now.replace(month=1, day=14, hour=19, minute=0, second=0, microsecond=0)
+    return this_year if this_year > now + timedelta(days=1) else this_year.replace(year=now.year + 1)
 
 
 @contextmanager
