@@ -29,7 +29,7 @@ from assignments.planning import admission
 from example import evening
 from example.booking import make_booking
 from example.models import Restaurant
-from example.takeover import without_buffers
+from example.takeover import make_due, without_buffers
 from rollout import guard, steering
 
 ACTOR = "command:demo"
@@ -108,7 +108,7 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
     with override_settings(ASSIGNMENTS={**settings.ASSIGNMENTS, "BREAKER_OPEN_SECONDS": 3600.0}):
         _run_coordinator()
         while not Breaker.objects.filter(opened_until__isnull=False).exists():
-            _try_again_now(other)
+            make_due(other)
             _run_coordinator()
     events.flush(10)
     waiting = Assignment.objects.open().filter(restaurant_ref=str(other.pk)).count()
@@ -172,7 +172,7 @@ def _stuck(restaurant: Restaurant, source: EveningFile) -> Report:
             Look(
                 page=_page("rollout_position"),
                 sees="V3 is on, by its switch",
-                metric='rollout_flag{flag="v3"}',
+                metric="rollout_v3_oldest_due_age_seconds",
                 alert="RolloutV3Silent",
             ),
             Look(page=_timeline(restaurant), sees=f"{restaurant.name}: bookings that wait beside the evening"),
@@ -257,11 +257,6 @@ def _run_coordinator() -> None:
     """As cron runs it, an unexpected error included: it has reported it, and cron runs it again."""
     with suppress(CommandError):
         call_command("run_coordinator", stdout=io.StringIO(), stderr=io.StringIO())
-
-
-def _try_again_now(restaurant: Restaurant) -> None:
-    open_ones = Assignment.objects.open().filter(restaurant_ref=str(restaurant.pk))
-    open_ones.update(due_at=dispatch.database_now() - timedelta(seconds=1))
 
 
 APPEND_ONLY = ("assignments_statetransition", "rollout_change")

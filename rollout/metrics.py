@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from assignments import totals
 from assignments.metrics import labels
 from assignments.metrics.collector import COLLECTOR
-from rollout import conf, flags, guardrails
+from rollout import conf, flags, guardrails, routing, share
 from rollout.models import Change, Pin
 from rollout.verdict import Verdict
 
@@ -42,7 +42,7 @@ def register() -> None:
 
 
 def gather() -> Iterator[Metric]:
-    """Every metric family, in the transaction of the collector. Five queries, whatever the number of comparisons."""
+    """Every metric family, in the transaction of the collector. Six queries, whatever the number of comparisons."""
     compared = CounterMetricFamily(
         COMPARISONS, "Decisions of the old planner that V3 was asked about, by verdict.", labels=["verdict"]
     )
@@ -50,7 +50,8 @@ def gather() -> Iterator[Metric]:
     for verdict, value in sorted({**dict.fromkeys([str(each) for each in Verdict], 0.0), **found}.items()):
         compared.add_metric([verdict], value)
     yield compared
-    yield from _flags(flags.read())
+    as_they_are = flags.read()
+    yield from _flags(as_they_are)
     with connection.cursor() as cursor:
         cursor.execute(
             _STANDING,
@@ -64,6 +65,11 @@ def gather() -> Iterator[Metric]:
     standing = dict(zip(names, row, strict=True))
     yield from _position(standing)
     yield from _comparing(standing)
+    yield GaugeMetricFamily(
+        "rollout_v3_oldest_due_age_seconds",
+        "Seconds that the longest waiting booking of those that are V3's to decide has been due.",
+        value=_v3_oldest_due_age(as_they_are, standing),
+    )
     with connection.cursor() as cursor:
         cursor.execute(_CHANGES, {"environment": conf.settings().ENVIRONMENT, "kind": Change.Kind.STAGE})
         yield _rollbacks(cursor.fetchall())
@@ -129,6 +135,26 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
     yield breaches
 
 
+def _v3_oldest_due_age(as_they_are: flags.Flags, standing: Mapping[str, Any]) -> float:
+    """Zero where V3 decides for nobody, or nothing waits for it. The rule of who decides is the router's own."""
+    if as_they_are.mode is not flags.Mode.ACTIVE:
+        return 0.0
+    legacy = routing.legacy_key()
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"legacy": legacy})
+        waiting = cursor.fetchall()
+    return max(
+        (
+            age
+            for restaurant_ref, pin, age in waiting
+            if routing.is_for_v3(
+                share.Standing(flags=as_they_are, percent=standing["percent"], pin=pin), restaurant_ref, legacy
+            )
+        ),
+        default=0.0,
+    )
+
+
 def _rollbacks(changes: Sequence[tuple[bool, str, str, int]]) -> Metric:
     places = {stage.key: place for place, stage in enumerate(conf.current_ladder().stages)}
     counts = {"guard": 0, "person": 0}
@@ -162,6 +188,15 @@ SELECT (SELECT stage FROM position) AS stage,
        ARRAY(SELECT breach ->> 'rail' FROM looked, jsonb_array_elements(looked.breaches) AS breach
               WHERE looked.at > now() - interval '1 hour') AS breached
   FROM waiting
+"""
+
+# What the old planner has claimed stays with it.
+_DUE = """
+SELECT due.restaurant_ref, coalesce(pin.planner, '') AS pin, extract(epoch FROM now() - due.oldest)::float AS age
+  FROM (SELECT restaurant_ref, min(due_at) AS oldest
+          FROM assignments_assignment WHERE due_at <= now() AND (planner = '' OR planner <> %(legacy)s)
+         GROUP BY restaurant_ref) AS due
+  LEFT JOIN rollout_pin AS pin USING (restaurant_ref)
 """
 
 _CHANGES = """

@@ -24,8 +24,8 @@ class RolloutRouter:
         standing = share.read(restaurant_ref)
         mode = standing.flags.mode
         shadow.is_on.set(mode is Mode.SHADOW)
-        legacy = self._legacy_key()
-        if standing.v3_decides(restaurant_ref) or (mode is Mode.ACTIVE and not legacy):
+        legacy = legacy_key()
+        if is_for_v3(standing, restaurant_ref, legacy):
             return {
                 assignment.booking_ref: legacy if legacy and assignment.planner == legacy else V3
                 for assignment in assignments
@@ -41,9 +41,16 @@ class RolloutRouter:
                 return planner
         raise LookupError(f"There is no planner {key!r}: ROLLOUT['LEGACY_PLANNER'] is {path!r}.")
 
-    def _legacy_key(self) -> str:
-        path = conf.settings().LEGACY_PLANNER
-        if not path:
-            return ""
-        planner: Planner = assignments_conf.load(path)
-        return planner.key
+
+def is_for_v3(standing: share.Standing, restaurant_ref: str, legacy: str) -> bool:
+    """Whether V3 decides what the old planner has not claimed there. ``legacy``: its key; empty: it is gone."""
+    return standing.v3_decides(restaurant_ref) or (standing.flags.mode is Mode.ACTIVE and not legacy)
+
+
+def legacy_key() -> str:
+    """The old planner's key; empty where none is installed."""
+    path = conf.settings().LEGACY_PLANNER
+    if not path:
+        return ""
+    planner: Planner = assignments_conf.load(path)
+    return planner.key

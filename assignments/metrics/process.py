@@ -21,7 +21,6 @@ PASS_BUCKETS = (1.0, 10.0, 60.0)
 DECISION_SECONDS = Histogram(
     "assignment_process_decision_seconds",
     "Seconds of planning alone that one decision of this process took.",
-    ["planner"],
     buckets=DECISION_BUCKETS,
 )
 PASS_SECONDS = Histogram(
@@ -47,11 +46,9 @@ def _tolerated() -> Iterator[None]:
 @_tolerated()
 def observe_decisions(outcomes: Sequence[Outcome]) -> None:
     """Once the transaction that decided them is over."""
-    from assignments.metrics import labels  # knows the models; whoever emits events need not
-
     for outcome in outcomes:
-        if outcome.decision_ms and outcome.planner in labels.planners():
-            DECISION_SECONDS.labels(outcome.planner).observe(outcome.decision_ms / 1000)
+        if outcome.decision_ms:
+            DECISION_SECONDS.observe(outcome.decision_ms / 1000)
 
 
 @_tolerated()

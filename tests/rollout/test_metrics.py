@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from assignments import checks, totals
 from assignments.metrics import collector
-from rollout import flags, steering, switches
-from rollout.models import Change, Comparison, GuardRun, Position
+from assignments.models import Assignment
+from rollout import flags, share, steering, switches
+from rollout.models import Change, Comparison, GuardRun, Pin, Position
 from tests.rollout.test_evidence import compared
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -160,6 +161,60 @@ def test_the_old_planner_has_its_own_series() -> None:
     found = scraped()
     assert value(found, "assignment_outcomes_total", planner="legacy", outcome="confirmed", reason="") == 0
     assert value(found, "assignment_decision_seconds_count", planner="legacy") == 0
+
+
+def waiting(restaurant_ref: str, minutes: int, planner: str = "") -> None:
+    now = datetime.now(UTC)
+    Assignment.objects.bulk_create(
+        [
+            Assignment(
+                booking_ref=f"{restaurant_ref}:{minutes}:{planner}",
+                restaurant_ref=restaurant_ref,
+                service_date=now.date(),
+                starts_at=now + timedelta(hours=3),
+                party=2,
+                planner=planner,
+                due_at=now - timedelta(minutes=minutes),
+                requested_at=now,
+            )
+        ]
+    )
+
+
+def v3_waits() -> float:
+    return value(scraped(), "rollout_v3_oldest_due_age_seconds") / 60
+
+
+@pytest.mark.legacy_planner
+def test_only_what_v3_would_decide_waits_for_v3() -> None:
+    inside = next(ref for ref in map(str, range(1000)) if share.is_in_share(ref, 10))
+    outside = next(ref for ref in map(str, range(1000)) if not share.is_in_share(ref, 10))
+    waiting(outside, 50)
+    waiting(inside, 40, planner="legacy")
+    waiting(inside, 30)
+    waiting(inside, 20)
+    assert v3_waits() == 0
+    switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+    assert v3_waits() == pytest.approx(50, abs=1)
+    position = standing("canary-10", 10)
+    assert v3_waits() == pytest.approx(30, abs=1)
+    Pin.objects.create(restaurant_ref=outside, planner="v3")
+    assert v3_waits() == pytest.approx(50, abs=1)
+    Pin.objects.create(restaurant_ref=inside, planner="legacy")
+    Pin.objects.filter(restaurant_ref=outside).delete()
+    assert v3_waits() == 0
+    position.delete()
+    switches.set_switch(flags.V3_SWITCH, active=False, actor="test", reason="test")
+    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")
+    assert v3_waits() == 0
+
+
+def test_without_an_old_planner_all_that_is_due_waits_for_v3(settings: Any) -> None:
+    settings.ROLLOUT = {**settings.ROLLOUT, "LEGACY_PLANNER": ""}
+    switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+    standing("off", 0)
+    waiting("R1", 30, planner="legacy")
+    assert v3_waits() == pytest.approx(30, abs=1)
 
 
 def test_the_number_of_queries_does_not_grow() -> None:
