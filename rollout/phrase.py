@@ -28,6 +28,26 @@ class Phrase(str):
     def __deepcopy__(self, memo: Any) -> "Phrase":
         return self
 
+    def to_json(self) -> dict[str, Any]:
+        """How it was made, as values that JSON has. Parameters are phrases, texts or numbers."""
+        return {
+            "template": self.template,
+            "parameters": {
+                name: value.to_json() if isinstance(value, Phrase) else value for name, value in self.parameters.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> "Phrase":
+        """The phrase of which ``to_json`` told. Raises KeyError for what is none."""
+        return cls(
+            kept["template"],
+            {
+                name: cls.from_json(value) if isinstance(value, dict) else value
+                for name, value in kept["parameters"].items()
+            },
+        )
+
 
 def phrase(template: str, /, **parameters: Any) -> Phrase:
     """The phrase; parameters may be phrases themselves."""

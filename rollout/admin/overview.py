@@ -13,7 +13,7 @@ from waffle import get_waffle_switch_model
 from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
-from rollout import conf, evidence, flags, gates, steering, switches
+from rollout import conf, evidence, flags, gates, guardrails, steering, switches
 from rollout.admin.wording import worded
 from rollout.course import Course, course
 from rollout.flags import Flags, FlagValue, Source
@@ -195,6 +195,7 @@ def overview() -> dict[str, Any]:
     as_set = flags.from_rows({row.name: row.active for row in rows})
     in_effect = flags.killed() if flags.is_killed() else as_set
     measured = measure(position, in_effect)
+    guard_run: GuardRun | None = next(iter(guard_runs), None)
     known = names([*(pin.actor for pin in pins), *(change.actor for change in changes)])
     return {
         "environment": environment,
@@ -217,7 +218,10 @@ def overview() -> dict[str, Any]:
         "has_more_pins": len(pins) > LISTED,
         "explanations": [(each, each.expires_at <= now) for each in explanations[:LISTED]],
         "has_more_explanations": len(explanations) > LISTED,
-        "guard_run": next(iter(guard_runs), None),
+        "guard_run": guard_run,
+        "breaches": [(breach["rail"], worded(guardrails.said(breach))) for breach in guard_run.breaches]
+        if guard_run
+        else [],
         "changes": [(change, who(change.actor, known)) for change in changes],
     }
 

@@ -6,10 +6,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from assignments.admin.readonly import ReadOnlyAdmin
+from rollout import guardrails
+from rollout.admin.wording import worded
 from rollout.models import Change, ComparisonTally, Explanation, GuardRun, Pin
 
 
@@ -64,7 +66,10 @@ class GuardRunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("breaches"))
     def all_breaches(self, run: Model) -> str:
         assert isinstance(run, GuardRun)
-        return as_block(run.breaches)
+        if not run.breaches:
+            return "-"
+        words = ((breach["rail"], worded(guardrails.said(breach))) for breach in run.breaches)
+        return format_html("<ul>{}</ul>", format_html_join("", "<li><code>{}</code>: {}</li>", words))
 
     @admin.display(description=_("measured"))
     def all_measured(self, run: Model) -> str:

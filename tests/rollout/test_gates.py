@@ -1,5 +1,6 @@
 """Gates and guardrails: pure rules, one table each."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from rollout import gates, guardrails
 from rollout.facts import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
 from rollout.gates import GATES, Status
 from rollout.ladder import DEFAULT, Stage
+from rollout.phrase import Phrase
 
 NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
 NOTHING = Facts(environment="production", stage="shadow", now=NOW, stage_since=NOW, since=NOW - timedelta(days=28))
@@ -166,4 +168,21 @@ def test_guardrails(measured: Facts, rails: Mapping[str, bool]) -> None:
     found = guardrails.breaches(measured, guardrails.DEFAULT)
     assert {breach.rail: breach.grave for breach in found} == rails
     for breach in found:
-        assert breach.detail
+        kept = json.loads(json.dumps(breach.as_dict()))
+        assert kept["rail"] == breach.rail
+        again = guardrails.said(kept)
+        assert isinstance(again, Phrase)
+        assert (again, again.to_json()) == (breach.detail, breach.detail.to_json())
+        assert kept["detail"] == breach.detail
+
+
+def test_a_breach_says_how_many_of_how_many() -> None:
+    (breach,) = guardrails.breaches(live(attempts=50, errors=6), guardrails.DEFAULT)
+    assert breach.detail == "6 of 50 attempts met an unexpected error: surely more than 2.0%"
+
+
+def test_a_breach_that_was_kept_as_english_alone_says_that() -> None:
+    assert (
+        guardrails.said({"rail": "errors", "detail": "6 of 50 attempts met an error"})
+        == "6 of 50 attempts met an error"
+    )
