@@ -19,7 +19,8 @@ from django.core.management import call_command
 
 from assignments import dispatch, events
 from assignments.eveningfile import EveningFile
-from assignments.outcome import Kind, Outcome
+from assignments.models import Assignment
+from assignments.outcome import Kind
 from assignments.planners import V3
 from assignments.planning import admission
 from assignments.planning.floor import Floor
@@ -133,16 +134,16 @@ def _promoted() -> Step:
 
 def _live(source: EveningFile) -> Step:
     restaurant = _pinned(source, "V3 live")
-    outcomes = _pass(restaurant)
+    said = _run_coordinator(restaurant)
     seen = guard.look()
-    kinds = Counter(outcome.kind.value for outcome in outcomes if outcome.planner == "v3")
+    kinds = {kind.value: said[kind] for kind in Kind if said[kind]}
     return Step(
         title="V3 decides, the guard looks on",
         lines=(
-            f"{kinds[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is pinned to it.",
+            f"{said[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is pinned to it.",
             f"The guard found {len(seen.breaches) or 'nothing'}{' breaches' if seen.breaches else ' wrong'}.",
         ),
-        facts={"live": dict(kinds), "breaches": [breach.rail for breach in seen.breaches]},
+        facts={"live": kinds, "breaches": [breach.rail for breach in seen.breaches]},
     )
 
 
@@ -151,11 +152,11 @@ def _guarded(source: EveningFile) -> Step:
     steering.promote(from_stage="canary", actor=ACTOR, reason="a new release", override=True)
     restaurant = _pinned(source, "a bad release")
     with mock.patch.object(admission, "seating_window", without_buffers):
-        _pass(restaurant)
+        _run_coordinator(restaurant)
     seen = guard.look()
-    left = _pass(restaurant)
+    left = _run_coordinator(restaurant)
     back_at = seen.rolled_back_to or "nothing: no guardrail was breached"
-    by_old = sum(1 for outcome in left if outcome.planner not in {"", V3})
+    by_old = sum(count for planner, count in left["planners"].items() if planner not in {"", V3})
     return Step(
         title="A bad release forgets the minutes in which tables are cleared; the guard rolls back by itself",
         lines=(
@@ -190,17 +191,28 @@ def _pinned(source: EveningFile, name: str) -> models.Restaurant:
     return restaurant
 
 
-def _pass(restaurant: models.Restaurant) -> list[Outcome]:
-    """One pass over the restaurant's bookings, those included that are to be tried again later."""
-    from assignments.models import Assignment
-
+def _pass(restaurant: models.Restaurant) -> None:
+    """One pass over the restaurant's bookings, off the record: what is compared afterwards tells of bookings alone."""
     ref = str(restaurant.pk)
     dispatch.take_in(ref)
-    Assignment.objects.open().filter(restaurant_ref=ref).update(due_at=dispatch.database_now() - timedelta(seconds=1))
-    limits = dispatch.PassLimits(restaurant_ref=ref)
-    outcomes = [outcome for progress in dispatch.run_pass(limits) for outcome in progress.outcomes]
+    for _progress in dispatch.run_pass(dispatch.PassLimits(restaurant_ref=ref)):
+        pass
     events.flush(10)
-    return outcomes
+
+
+def _run_coordinator(restaurant: models.Restaurant) -> dict[str, Any]:
+    """As cron does, for this restaurant, bookings included that are to be tried again later; what it said."""
+    make_due(restaurant)
+    out = io.StringIO()
+    call_command("run_coordinator", "--restaurant", str(restaurant.pk), "--json", stdout=out)
+    said: dict[str, Any] = json.loads(out.getvalue())
+    return said
+
+
+def make_due(restaurant: models.Restaurant) -> None:
+    """What waits at the restaurant is to be tried now."""
+    waiting = Assignment.objects.open().filter(restaurant_ref=str(restaurant.pk))
+    waiting.update(due_at=dispatch.database_now() - timedelta(seconds=1))
 
 
 def _counted(verdicts: Counter[str]) -> str:
