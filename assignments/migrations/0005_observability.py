@@ -120,30 +120,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
-            model_name="attempt",
-            index=models.Index(fields=["correlation_id"], name="attempt_correlation"),
-        ),
-        migrations.AddIndex(
-            model_name="event",
-            index=models.Index(fields=["severity", "at"], name="event_severity"),
-        ),
-        migrations.AddIndex(
-            model_name="event",
-            index=models.Index(fields=["correlation_id"], name="event_correlation"),
-        ),
-        migrations.AddIndex(
-            model_name="event",
-            index=models.Index(fields=["stored_at"], name="event_stored"),
-        ),
-        migrations.AddIndex(
-            model_name="allocation",
-            index=models.Index(fields=["ends_at"], name="allocation_ends"),
-        ),
-        migrations.AddIndex(
-            model_name="statetransition",
-            index=models.Index(fields=["correlation_id"], name="statetransition_correlation"),
-        ),
-        migrations.AddIndex(
             model_name="run",
             index=models.Index(fields=["started_at"], name="run_started"),
         ),
