@@ -2,15 +2,43 @@
 
 Closed -> open after ``BREAKER_FAILURES`` failures in a row, for ``BREAKER_OPEN_SECONDS``; then half open: the next
 success counts, ``BREAKER_SUCCESSES`` of them close it, one failure opens it again.
+
+Whether anything is ever tried again is not up to the breaker: where V3 no longer decides, or nobody books, it would stay
+half open for ever. So whoever looks calls it *quiet* after a while (``STATE``), and ``assignments.retention`` forgets it.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from django.db import transaction
 
 from assignments import conf
 from assignments.models import Breaker
+
+QUIET_AFTER = timedelta(hours=1)
+"""Half open for so long, a breaker is quiet: each failure opens it anew, so none has happened since."""
+FORGOTTEN_AFTER = timedelta(days=1)
+"""Nothing having happened for so long, a breaker is forgotten, and counts failures from the first again."""
+
+
+class State(StrEnum):
+    """What a breaker is for whoever looks. To the coordinator quiet is half open: the next failure opens it again."""
+
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    QUIET = "quiet"
+    CLOSED = "closed"
+
+
+STATE = f"""
+CASE WHEN opened_until IS NULL THEN '{State.CLOSED}'
+     WHEN opened_until > now() THEN '{State.OPEN}'
+     WHEN opened_until > now() - interval '{QUIET_AFTER.total_seconds():.0f} seconds' THEN '{State.HALF_OPEN}'
+     ELSE '{State.QUIET}' END
+"""
+"""SQL that gives the ``State`` of a row of ``assignments_breaker``, by the database's clock. The one definition: metrics,
+the alert and the Health page go by it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,11 +18,11 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from assignments import conf, health, runs, transactions
-from assignments.breaker import name_for
+from assignments.breaker import STATE, State, name_for
 from assignments.health import Vitals
 from assignments.integrity import LOST, OVERLAPS, STAY_HOURS
 from assignments.metrics.counters import WAITED
-from assignments.models import Breaker, Run
+from assignments.models import Run
 from assignments.outcome import CoordinatorReason
 
 logger = logging.getLogger("assignments.condition")
@@ -58,16 +58,26 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenBreaker:
-    """A restaurant whose breaker has counted failures. ``is_half_open``: the next booking there decides."""
+    """A restaurant whose breaker has counted failures. ``is_half_open``: the next booking there decides. ``is_quiet``: so it
+    would, and none has come for long.
+    """
 
     restaurant_ref: str
     failures: int
     opened_until: datetime | None
-    is_open: bool
+    state: State
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is State.OPEN
 
     @property
     def is_half_open(self) -> bool:
-        return self.opened_until is not None and not self.is_open
+        return self.state is State.HALF_OPEN
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.state is State.QUIET
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,18 +235,22 @@ def _workers(found: Sequence[Run], now: datetime) -> Sequence[Worker]:
 
 def _breakers() -> Sequence[OpenBreaker]:
     prefix = name_for("")
-    rows = Breaker.objects.filter(models.Q(failures__gt=0) | models.Q(opened_until__isnull=False))
-    now = models.functions.Now()
-    opened = models.Case(models.When(opened_until__gt=now, then=True), default=False)
     return [
         OpenBreaker(
-            restaurant_ref=row.name.removeprefix(prefix),
-            failures=row.failures,
-            opened_until=row.opened_until,
-            is_open=row.is_open,
+            restaurant_ref=row["name"].removeprefix(prefix),
+            failures=row["failures"],
+            opened_until=row["opened_until"],
+            state=State(row["state"]),
         )
-        for row in rows.annotate(is_open=opened).order_by("-is_open", "-opened_until", "name")[:LISTED]
+        for row in _rows(_BREAKERS, listed=LISTED)
     ]
+
+
+_BREAKERS = f"""
+SELECT name, failures, opened_until, {STATE} AS state
+  FROM assignments_breaker WHERE failures > 0 OR opened_until IS NOT NULL
+ ORDER BY opened_until DESC NULLS LAST, name LIMIT %(listed)s
+"""  # noqa: S608  (our own SQL)
 
 
 def _hours() -> Sequence[Hour]:

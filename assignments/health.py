@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db import connection
 
 from assignments import conf
+from assignments.breaker import STATE, State
 from assignments.locks import PERMIT
 
 OUTBOX_COUNTED = 10_000
@@ -19,7 +20,7 @@ class Vitals:
     ``last_success_at``: when a pass of ``run_coordinator`` last ended without an unexpected error; None: never.
     ``oldest_due_age_seconds``: how long the booking that is due longest should have been looked at. ``workers``: watching
     ones that gave a sign of life within ``CRON_SECONDS``. ``permits_in_use``: of the restaurant that has most of its
-    permits taken; ``permits_limit`` is each restaurant's.
+    permits taken; ``permits_limit`` is each restaurant's. Breakers that are quiet (``assignments.breaker``) do not count.
     """
 
     now: datetime
@@ -74,14 +75,14 @@ def vitals() -> Vitals:
 
 
 # A 64-bit advisory key is in pg_locks as two halves. Every permit's restaurant has an open booking: it is being decided.
-_VITALS = """
+_VITALS = f"""
 WITH due AS (
      SELECT count(*) AS bookings, min(due_at) AS oldest
        FROM assignments_assignment WHERE due_at <= now()),
      breaker AS (
-     SELECT count(*) FILTER (WHERE opened_until > now()) AS open,
-            count(*) FILTER (WHERE opened_until <= now()) AS half_open
-       FROM assignments_breaker WHERE opened_until IS NOT NULL),
+     SELECT count(*) FILTER (WHERE state = '{State.OPEN}') AS open,
+            count(*) FILTER (WHERE state = '{State.HALF_OPEN}') AS half_open
+       FROM (SELECT {STATE} AS state FROM assignments_breaker WHERE opened_until IS NOT NULL) AS breaker),
      outbox AS (
      SELECT count(*) AS waiting, min(created_at) AS oldest
        FROM (SELECT created_at FROM assignments_outboxmessage
@@ -113,4 +114,4 @@ SELECT clock_timestamp() AS now,
        coalesce(greatest(extract(epoch FROM now() - outbox.oldest), 0), 0)::float AS outbox_oldest_age_seconds,
        coalesce((SELECT max(taken) FROM permits), 0) AS permits_in_use
   FROM due, breaker, outbox
-"""
+"""  # noqa: S608  (our own SQL)

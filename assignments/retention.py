@@ -1,4 +1,5 @@
-"""How long records are kept: old events, attempts, runs and delivered outbox messages are forgotten, a chunk at a time.
+"""How long records are kept: old events, attempts, runs, delivered outbox messages and breakers at which nothing happens any
+more are forgotten, a chunk at a time.
 
 What was counted of them stays in the totals: nothing is deleted that was not added to them. Transitions are history, and
 never forgotten.
@@ -6,10 +7,11 @@ never forgotten.
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 
 from django.db import connection, transaction
 
-from assignments import conf, runs, totals
+from assignments import breaker, conf, runs, totals
 
 CHUNK = 5000
 
@@ -22,6 +24,7 @@ class Pruned:
     attempts: int = 0
     runs: int = 0
     outbox_messages: int = 0
+    breakers: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -85,12 +88,15 @@ def prune() -> Iterator[Pruned]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Old:
-    """Rows of a table that are old enough. ``source``: the totals' source that must have added them up before."""
+    """Rows of a table that are old enough. ``source``: the totals' source that must have added them up before. ``key``: the
+    primary key's column.
+    """
 
     table: str
     moment: str
     condition: str
     source: str = ""
+    key: str = "id"
 
     @property
     def count(self) -> str:
@@ -100,19 +106,21 @@ class _Old:
     def delete(self) -> str:
         return _DELETE.format(
             table=self.table,
+            key=self.key,
             moment=self.moment,
             condition=self.condition,
             is_counted=_IS_COUNTED.format(moment=self.moment, source=self.source) if self.source else "TRUE",
         )
 
 
-def _days() -> dict[str, int]:
+def _days() -> dict[str, float]:
     settings = conf.settings()
     return {
         "event_days": settings.EVENT_DAYS,
         "attempt_days": settings.ATTEMPT_DAYS,
         "run_days": settings.RUN_DAYS,
         "outbox_days": settings.OUTBOX_DAYS,
+        "breaker_days": breaker.FORGOTTEN_AFTER / timedelta(days=1),
     }
 
 
@@ -147,11 +155,20 @@ _OLD = {
         moment="id",
         condition="delivered_at < now() - %(outbox_days)s * interval '1 day'",
     ),
+    "breakers": _Old(
+        table="assignments_breaker",
+        key="name",
+        moment="updated_at",
+        # A success moves only the one, and a breaker may stay open for longer than a day.
+        condition="""
+            updated_at < now() - %(breaker_days)s * interval '1 day'
+            AND coalesce(opened_until < now() - %(breaker_days)s * interval '1 day', TRUE)""",
+    ),
 }
 
 _DELETE = """
 DELETE FROM {table}
- WHERE id IN (SELECT id FROM {table} WHERE {condition} AND {is_counted}
+ WHERE {key} IN (SELECT {key} FROM {table} WHERE {condition} AND {is_counted}
                ORDER BY {moment} LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 """
 

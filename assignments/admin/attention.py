@@ -199,7 +199,7 @@ def _queue(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
 
 def _breakers(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
     for breaker in condition.breakers or ():
-        if breaker.opened_until is None:
+        if not (breaker.is_open or breaker.is_half_open):
             continue
         values = {"restaurant": breaker.restaurant_ref, "count": breaker.failures}
         if breaker.is_open:

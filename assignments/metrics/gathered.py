@@ -135,7 +135,9 @@ def _vitals(vitals: health.Vitals) -> Iterator[Metric]:
     ):
         yield GaugeMetricFamily(name, documentation, value=value)
     breakers = GaugeMetricFamily(
-        "assignment_breakers", "Restaurants whose circuit breaker is open, or half open.", labels=["state"]
+        "assignment_breakers",
+        "Restaurants whose circuit breaker is open, or half open for less than an hour.",
+        labels=["state"],
     )
     breakers.add_metric(["open"], vitals.breakers_open)
     breakers.add_metric(["half_open"], vitals.breakers_half_open)

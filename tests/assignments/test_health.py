@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 
 from assignments import api, condition, health, locks
 from assignments.models import Assignment, Breaker, OutboxMessage, Run
-from tests.assignments.conftest import TheHost, rewritten_history
+from tests.assignments.conftest import TheHost, rewritten_history, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,6 +78,49 @@ def test_breakers_are_open_or_half_open(host: TheHost) -> None:
     Breaker.objects.create(name="coordinator:R3", failures=2)
     found = health.vitals()
     assert (found.breakers_open, found.breakers_half_open) == (1, 1)
+
+
+def test_a_breaker_at_which_nothing_is_tried_any_more_counts_for_an_hour(host: TheHost) -> None:
+    """A rollback, a pin or a restaurant that has closed leaves it half open for ever, and nobody can close it."""
+
+    def seen() -> tuple[int, list[str]]:
+        return health.vitals().breakers_half_open, [each.state for each in condition.look().breakers or ()]
+
+    now = datetime.now(UTC)
+    Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=now - timedelta(minutes=59))
+    assert seen() == (1, ["half_open"])
+    Breaker.objects.update(opened_until=now - timedelta(minutes=61))
+    assert seen() == (0, ["quiet"])
+
+
+def test_a_quiet_breaker_is_opened_again_by_the_next_failure(host: TheHost, tonight: datetime) -> None:
+    Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=datetime.now(UTC) - timedelta(hours=23))
+    host.book("B1", starts_at=tonight)
+    host.raises["on_confirmed"] = RuntimeError("down")
+    run_all()
+    assert health.vitals().breakers_open == 1
+
+
+def test_failures_that_go_on_keep_a_breaker_counted(host: TheHost, tonight: datetime) -> None:
+    Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=datetime.now(UTC) - timedelta(minutes=59))
+    host.book("B1", starts_at=tonight)
+    host.raises["on_confirmed"] = RuntimeError("down")
+    run_all()
+    Breaker.objects.update(opened_until=F("opened_until") - timedelta(minutes=59))
+    found = health.vitals()
+    assert (found.breakers_open, found.breakers_half_open) == (0, 1), "it half-opened 59 minutes ago, not two hours"
+
+
+def test_closed_breakers_do_not_crowd_out_those_that_are_not(host: TheHost) -> None:
+    now = datetime.now(UTC)
+    Breaker.objects.bulk_create(
+        Breaker(name=f"coordinator:A{number}", failures=1) for number in range(condition.LISTED)
+    )
+    Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=now - timedelta(minutes=5))
+    Breaker.objects.create(name="coordinator:R2", failures=5, opened_until=now + timedelta(minutes=5))
+    breakers = condition.look().breakers or ()
+    assert [each.restaurant_ref for each in breakers][:3] == ["R2", "R1", "A0"]
+    assert len(breakers) == condition.LISTED
 
 
 def test_the_outbox_waits_for_as_long_as_its_oldest_message(host: TheHost) -> None:

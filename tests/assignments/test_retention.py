@@ -10,7 +10,7 @@ from django.db import transaction
 
 from assignments import checks, retention, totals
 from assignments.metrics import counters
-from assignments.models import Assignment, Attempt, Event, OutboxMessage, Run, State, StateTransition
+from assignments.models import Assignment, Attempt, Breaker, Event, OutboxMessage, Run, State, StateTransition
 from tests.assignments.conftest import TheHost, rewritten_history
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,6 +81,17 @@ def records(host: TheHost) -> None:
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60), delivered_at=days_ago(50))
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60), delivered_at=days_ago(10))
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60))
+    a_breaker("half open for ever", opened_until=days_ago(2), updated_at=days_ago(2))
+    a_breaker("closed again", failures=0, updated_at=days_ago(2))
+    a_breaker("failed today", updated_at=days_ago(0.9))
+    a_breaker("half open today", opened_until=days_ago(0.9), updated_at=days_ago(2))
+    a_breaker("open", opened_until=days_ago(-1), updated_at=days_ago(2))
+    a_breaker("one success today", opened_until=days_ago(2), updated_at=days_ago(0.9))
+
+
+def a_breaker(name: str, *, updated_at: datetime, failures: int = 5, opened_until: datetime | None = None) -> None:
+    Breaker.objects.create(name=name, failures=failures, opened_until=opened_until)
+    Breaker.objects.filter(name=name).update(updated_at=updated_at)
 
 
 def prune(*arguments: str, capsys: Any) -> Any:
@@ -88,7 +99,8 @@ def prune(*arguments: str, capsys: Any) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-EXPECTED = {"events": 2, "attempts": 3, "runs": 2, "outbox_messages": 1}
+EXPECTED = {"events": 2, "attempts": 3, "runs": 2, "outbox_messages": 1, "breakers": 2}
+NOTHING = dict.fromkeys(EXPECTED, 0)
 
 
 def test_what_is_old_goes_and_what_is_needed_stays(capsys: Any) -> None:
@@ -99,7 +111,9 @@ def test_what_is_old_goes_and_what_is_needed_stays(capsys: Any) -> None:
     assert OutboxMessage.objects.count() == 2
     attempts = sorted(Attempt.objects.values_list("booking_ref", flat=True))
     assert attempts == ["coming", "over", "waiting"], "of bookings that are not over, and recent ones"
-    assert prune(capsys=capsys) == {"events": 0, "attempts": 0, "runs": 0, "outbox_messages": 0, "dry_run": False}
+    breakers = set(Breaker.objects.values_list("name", flat=True))
+    assert breakers == {"failed today", "half open today", "open", "one success today"}
+    assert prune(capsys=capsys) == {**NOTHING, "dry_run": False}
 
 
 def test_history_is_never_pruned(capsys: Any) -> None:
@@ -120,7 +134,7 @@ def test_pruning_changes_no_counter(capsys: Any) -> None:
 
 def test_nothing_goes_that_is_not_in_the_totals(capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(totals, "fold", lambda *keys: False)
-    assert prune(capsys=capsys) == {"events": 0, "attempts": 0, "runs": 0, "outbox_messages": 1, "dry_run": False}
+    assert prune(capsys=capsys) == {**NOTHING, "outbox_messages": 1, "breakers": 2, "dry_run": False}
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 100])
@@ -134,7 +148,7 @@ def test_in_chunks_the_same_goes(chunk: int, monkeypatch: Any) -> None:
 def test_a_dry_run_only_counts(capsys: Any) -> None:
     assert prune("--dry-run", capsys=capsys) == {**EXPECTED, "dry_run": True}
     call_command("prune_assignments", "--dry-run")
-    assert "Would forget 2 events, 3 attempts, 2 runs and 1 outbox messages." in capsys.readouterr().out
+    assert "Would forget 2 events, 3 attempts, 2 runs, 1 outbox messages and 2 breakers." in capsys.readouterr().out
     assert Event.objects.count() == 4
     assert Run.objects.count() == 4
 

@@ -207,7 +207,7 @@ def test_production_up_and_down_again_and_what_helps_when_something_is_wrong(
     GuardRun.objects.create(
         environment="production", stage="full", breaches=[{"rail": "lost", "detail": "1 lost"}], rolled_back_to="shadow"
     )
-    Breaker.objects.create(name="coordinator:1", failures=5, opened_until=Now() + timedelta(minutes=1))
+    Breaker.objects.create(name="coordinator:1", failures=5, opened_until=Now() - timedelta(minutes=1))  # half open
     for kind, context in {
         "lock_contention": {"service_date": "2030-01-01", "detail": "day"},
         "error": {"error_type": "KeyError"},

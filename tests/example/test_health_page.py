@@ -97,6 +97,13 @@ class TestVerdict:
         assert "soon The breaker of restaurant 9 is half open after 6 failures" in text
         assert "11 closed 1" in text
 
+    def test_a_breaker_at_which_nothing_is_tried_any_more_leaves_it_well(self, admin_client: Client) -> None:
+        a_run()
+        Breaker.objects.create(name="coordinator:9", failures=5, opened_until=ago(hours=2))
+        text = shown(admin_client)
+        assert "All is well." in text
+        assert "9 quiet: half open, and nothing was tried for an hour 5" in text
+
     def test_messages_that_nobody_delivers(self, admin_client: Client) -> None:
         a_run()
         OutboxMessage.objects.create(

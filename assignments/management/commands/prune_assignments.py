@@ -1,4 +1,4 @@
-"""``manage.py prune_assignments``: forget old events, attempts, runs and delivered outbox messages."""
+"""``manage.py prune_assignments``: forget old events, attempts, runs, delivered outbox messages and breakers at rest."""
 
 import json
 from argparse import ArgumentParser
@@ -14,7 +14,8 @@ from assignments.management.base import EXIT_USAGE, DatabaseCommand
 class Command(DatabaseCommand):
     help = (
         "Forget what is older than ASSIGNMENTS says: events (EVENT_DAYS), attempts at past bookings (ATTEMPT_DAYS), "
-        "runs of run_coordinator (RUN_DAYS), delivered outbox messages (OUTBOX_DAYS). Metrics go on counting them; the "
+        "runs of run_coordinator (RUN_DAYS), delivered outbox messages (OUTBOX_DAYS); and "
+        "circuit breakers at which nothing has happened for a day. Metrics go on counting them; the "
         "history of states is kept for ever. Once a day from cron. Exit codes: 0 done; 2 bad usage or configuration, or a "
         "database that was not migrated; 75 the database is away."
     )
@@ -38,6 +39,6 @@ class Command(DatabaseCommand):
             return
         verb = "Would forget" if options["dry_run"] else "Forgot"
         self.stdout.write(
-            f"{verb} {pruned.events} events, {pruned.attempts} attempts, {pruned.runs} runs and "
-            f"{pruned.outbox_messages} outbox messages."
+            f"{verb} {pruned.events} events, {pruned.attempts} attempts, {pruned.runs} runs, "
+            f"{pruned.outbox_messages} outbox messages and {pruned.breakers} breakers."
         )
