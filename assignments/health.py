@@ -17,7 +17,8 @@ OUTBOX_COUNTED = 10_000
 class Vitals:
     """One moment, in the database's time. Ages are seconds; 0 where nothing waits.
 
-    ``last_success_at``: when a pass of ``run_coordinator`` last ended without an unexpected error; None: never.
+    ``last_success_at``: when a pass of ``run_coordinator`` last decided what was due, single errors or not
+    (``assignments.runs.Pass.has_succeeded``); None: never.
     ``oldest_due_age_seconds``: how long the booking that is due longest should have been looked at. ``workers``: watching
     ones that gave a sign of life within ``CRON_SECONDS``. ``permits_in_use``: of the restaurant that has most of its
     permits taken; ``permits_limit`` is each restaurant's. Breakers that are quiet (``assignments.breaker``) do not count.

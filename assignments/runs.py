@@ -31,15 +31,30 @@ GIVEN_UP_AFTER = timedelta(days=2)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pass:
-    """What one pass did. ``outcomes`` by kind; ``error``: the type of the last unexpected one. ``seconds``: wall time."""
+    """What one pass did that came to its end. ``host_raised``: when asked who waits. ``outcomes`` by kind; ``decided``: how
+    many of them were a planner's, and neither an unexpected error nor left alone. ``error``: the type of the last unexpected
+    one. ``seconds``: wall time.
+    """
 
     seconds: float
     taken_in: int = 0
+    host_raised: bool = False
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    decided: int = 0
     contended: int = 0
     breaker_open: int = 0
     unexpected: int = 0
     error: str = ""
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether bookings are being decided: the one rule for what health endpoints, metrics and alerts call a success.
+
+        A booking that meets an error, or a restaurant at which all do, takes nothing from the others: error events, the
+        breaker and ``failed_passes`` tell of it, and nobody is to be told that cron is dead. But where the host cannot
+        say who waits nobody new is decided, and where errors are all that comes of a pass nobody is.
+        """
+        return not self.host_raised and (not self.unexpected or self.decided > 0)
 
 
 class Recorder:
@@ -61,8 +76,8 @@ class Recorder:
         _tolerated(self._begin)
 
     def passed(self, done: Pass) -> None:
-        """A pass came to its end. It succeeded if nothing unexpected was met."""
-        _tolerated(partial(self._add, done, is_failure=bool(done.unexpected)))
+        """A pass came to its end."""
+        _tolerated(partial(self._add, done, is_success=done.has_succeeded))
 
     def broke_off(self, error: Exception, *, seconds: float) -> None:
         """A pass raised. If that was because the database is away, the next pass that finds it back records this one too."""
@@ -70,7 +85,7 @@ class Recorder:
             self._unrecorded_failures += 1
             return
         done = Pass(seconds=seconds, unexpected=1, error=type(error).__name__)
-        _tolerated(partial(self._add, done, is_failure=True))
+        _tolerated(partial(self._add, done, is_success=False))
 
     def end(self) -> None:
         """The process stops, as it should."""
@@ -81,20 +96,20 @@ class Recorder:
         run.save(force_insert=True)
         self._run_id, self._outcomes, self._lost_before = run.pk, Counter(), self._lost
 
-    def _add(self, done: Pass, *, is_failure: bool) -> None:
+    def _add(self, done: Pass, *, is_success: bool) -> None:
         lost = dropped_events()
-        if not self._is_added(done, is_failure=is_failure, lost=lost):
+        if not self._is_added(done, is_success=is_success, lost=lost):
             self._begin()
-            self._is_added(done, is_failure=is_failure, lost=lost)
+            self._is_added(done, is_success=is_success, lost=lost)
         self._outcomes.update(done.outcomes)
         self._unrecorded_failures, self._lost = 0, lost
 
-    def _is_added(self, done: Pass, *, is_failure: bool, lost: int) -> bool:
+    def _is_added(self, done: Pass, *, is_success: bool, lost: int) -> bool:
         earlier = self._unrecorded_failures
         return self._update(
             last_pass_at=Now(),
             passes=F("passes") + 1 + earlier,
-            failed_passes=F("failed_passes") + int(is_failure) + earlier,
+            failed_passes=F("failed_passes") + int(bool(done.unexpected)) + earlier,
             taken_in=F("taken_in") + done.taken_in,
             outcomes=dict(sorted((self._outcomes + Counter(done.outcomes)).items())),
             contended=F("contended") + done.contended,
@@ -103,7 +118,7 @@ class Recorder:
             dropped_events=lost - self._lost_before,
             seconds=F("seconds") + done.seconds,
             **({"error": done.error} if done.error else {}),
-            **({} if is_failure else {"succeeded_at": Now()}),
+            **({"succeeded_at": Now()} if is_success else {}),
         )
 
     def _update(self, **values: object) -> bool:

@@ -59,7 +59,7 @@ def gather() -> Iterator[Metric]:
     yield _counter(
         counts,
         counters.RUNS,
-        "Passes of run_coordinator; error: it met an unexpected error, or broke off.",
+        "Passes of run_coordinator; error: it met an unexpected error, be it at one booking, or broke off.",
         ["result"],
         [("success",), ("error",)],
     )
@@ -124,7 +124,8 @@ def _vitals(vitals: health.Vitals) -> Iterator[Metric]:
         ),
         (
             "assignment_last_success_timestamp_seconds",
-            "When a pass of run_coordinator last ended without an unexpected error; 0: never.",
+            "When a pass of run_coordinator last took in what was new and came to its end, and not all that came of it were "
+            "unexpected errors; 0: never.",
             last_success,
         ),
         (

@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy as _
 class Run(models.Model):
     """One process of ``run_coordinator``: one pass from cron, or pass after pass with ``--watch``.
 
-    ``worker`` is ``host:pid``. ``succeeded_at``: when a pass last ended without an unexpected error; a watching worker is
-    alive as long as ``last_pass_at`` moves. ``outcomes`` counts by kind, over all passes. Seconds are wall time.
+    ``worker`` is ``host:pid``. ``succeeded_at``: when a pass last decided what was due, single errors or not
+    (``assignments.runs.Pass.has_succeeded``); ``failed_passes`` counts those with an error, too. A watching worker is alive
+    as long as ``last_pass_at`` moves. ``outcomes`` counts by kind, over all passes. Seconds are wall time.
     """
 
     worker = models.TextField()

@@ -13,8 +13,10 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.db.transaction import Atomic
 
-from assignments import dispatch, events, retention, runs, transactions
+from assignments import api, dispatch, events, health, retention, runs, transactions
 from assignments.models import Assignment, Run
+from assignments.outcome import Kind, Noop, Outcome, noop
+from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,7 +53,7 @@ def test_a_dry_run_leaves_no_record() -> None:
     assert not Run.objects.exists()
 
 
-def test_a_pass_with_an_unexpected_error_is_no_success_and_names_its_type(host: TheHost) -> None:
+def test_one_bookings_error_is_counted_and_the_pass_succeeds_with_the_others(host: TheHost) -> None:
     host.raises["on_confirmed"] = ZeroDivisionError("Canary Guest")
     host.raises_for = {"B1"}
     with pytest.raises(CommandError):
@@ -59,8 +61,64 @@ def test_a_pass_with_an_unexpected_error_is_no_success_and_names_its_type(host: 
     run = Run.objects.get()
     assert (run.passes, run.failed_passes, run.unexpected, run.error) == (1, 1, 1, "ZeroDivisionError")
     assert run.outcomes == {"confirmed": 1, "retry": 1}
-    assert run.succeeded_at is None
+    assert run.succeeded_at == run.last_pass_at
     assert run.ended_at is not None
+
+
+def test_one_restaurant_at_which_every_confirmation_raises_does_not_make_cron_look_dead(
+    host: TheHost, tonight: datetime
+) -> None:
+    host.floors["R2"] = a_floor("R2", tables=[a_table("T9")])
+    host.book("B9", starts_at=tonight, restaurant_ref="R2")
+    host.raises["on_confirmed"] = ZeroDivisionError("Canary Guest")
+    host.raises_for = {"B1", "B2"}
+    with pytest.raises(CommandError):
+        call_command("run_coordinator")
+    assert Run.objects.get().unexpected == 2
+    assert health.vitals().cron_problem == ""
+
+
+def test_a_pass_of_which_nothing_but_unexpected_errors_came_is_no_success(host: TheHost) -> None:
+    host.raises["on_confirmed"] = ZeroDivisionError("Canary Guest")
+    with pytest.raises(CommandError):
+        call_command("run_coordinator")
+    run = Run.objects.get()
+    assert (run.outcomes, run.failed_passes, run.succeeded_at) == ({"retry": 2}, 1, None)
+
+
+def test_bookings_that_nobody_tried_beside_errors_do_not_count_as_decided(monkeypatch: Any, tonight: datetime) -> None:
+    outcomes = (
+        Outcome(booking_ref="B1", kind=Kind.RETRY, reason="unexpected_error", detail="KeyError", unexpected=True),
+        Outcome(booking_ref="B2", kind=Kind.RETRY, reason="circuit_open"),
+        noop("B3", Noop.LOCK_CONTENTION),
+    )
+    progress = dispatch.Progress(restaurant_ref="R1", service_date=tonight.date(), outcomes=outcomes)
+    monkeypatch.setattr(dispatch, "run_pass", lambda limits: [progress])
+    with pytest.raises(CommandError):
+        call_command("run_coordinator")
+    run = Run.objects.get()
+    assert (run.outcomes, run.succeeded_at) == ({"noop": 1, "retry": 2}, None)
+
+
+def test_a_host_that_cannot_say_who_waits_makes_no_success_though_others_are_decided(
+    host: TheHost, monkeypatch: Any
+) -> None:
+    for ref in ("B1", "B2"):
+        api.request(booking_ref=ref)
+    monkeypatch.setattr(host, "unassigned", lambda **given: 1 / 0)
+    with pytest.raises(CommandError):
+        call_command("run_coordinator")
+    run = Run.objects.get()
+    assert (run.outcomes, run.failed_passes, run.error) == ({"confirmed": 2}, 1, "ZeroDivisionError")
+    assert run.succeeded_at is None
+
+
+def test_a_pass_in_which_nothing_is_due_succeeds(host: TheHost) -> None:
+    host.rows.clear()
+    call_command("run_coordinator")
+    run = Run.objects.get()
+    assert run.outcomes == {}
+    assert run.succeeded_at == run.last_pass_at
 
 
 def test_a_pass_that_breaks_off_is_on_record(monkeypatch: Any) -> None:

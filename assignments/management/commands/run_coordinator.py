@@ -24,7 +24,7 @@ from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
 from assignments.metrics import process
 from assignments.metrics.exporter import Exporter
-from assignments.outcome import Kind, Outcome
+from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.percentiles import percentiles
 from assignments.planning.describe import describe
 from assignments.planning.floor import InvalidFloorError
@@ -40,6 +40,8 @@ class Tally:
         self.planners: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.covers = 0
+        self.host_raised = False
+        self.decided = 0
         self.unexpected = 0
         self.last_error = ""
         self.contended_days = 0
@@ -61,6 +63,8 @@ class Tally:
             self.reasons[f"{outcome.kind}:{outcome.reason}"] += 1
         if outcome.unexpected:
             self.add_unexpected(outcome.detail)
+        elif outcome.kind is not Kind.NOOP and outcome.reason != CoordinatorReason.CIRCUIT_OPEN:
+            self.decided += 1
         if outcome.decision_ms:
             self.decision_ms.append(outcome.decision_ms)
 
@@ -225,7 +229,9 @@ class Command(DatabaseCommand):
             runs.Pass(
                 seconds=seconds,
                 taken_in=taken_in,
+                host_raised=tally.host_raised,
                 outcomes=tally.kinds,
+                decided=tally.decided,
                 contended=tally.contended_days,
                 breaker_open=tally.open_breakers,
                 unexpected=tally.unexpected,
@@ -272,6 +278,7 @@ class Command(DatabaseCommand):
             if transactions.is_database_away(error):
                 raise
             # Counted, and the run goes on. Never the message, which may name a guest.
+            tally.host_raised = True
             tally.add_unexpected(type(error).__name__)
             self.stderr.write(f"The host raised {type(error).__name__} when asked for its waiting bookings.")
             return 0
