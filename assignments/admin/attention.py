@@ -137,8 +137,8 @@ def _not_measured(condition: Condition) -> Iterator[Attention]:
         is_grave="vitals" in condition.not_measured,
         what=_("Not measured: %(parts)s.") % {"parts": parts},
         remedy=_(
-            "The database did not answer in time, or lacks a migration. Look at it, and load this page again; the rest of "
-            "the page is right."
+            "The database did not answer in time, or lacks a migration; for anything else the log says more. Look at it, "
+            "and load this page again; the rest of the page is right."
         ),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core import checks
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -90,7 +90,7 @@ def gathered(request: HttpRequest) -> tuple[list[Section], list[Attention]]:
                 Attention(
                     what=_("Not measured: %(parts)s.") % {"parts": f"{key} ({type(error).__name__})"},
                     remedy=_("The database did not answer in time, or the app has a bug: the log says more."),
-                    is_grave=isinstance(error, DatabaseError),
+                    is_grave=isinstance(error, Error),
                 )
             )
     return sections, failed

@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core import checks
 from django.core.checks.registry import registry
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
+from django.db.migrations.exceptions import NodeNotFoundError
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest
 from django.test import Client
@@ -203,6 +204,27 @@ class TestSlowDatabase:
         text = shown(admin_client)
         assert "now Not measured: queue, outbox and last success (OperationalError)." in text
         assert "Configuration checks" in text
+
+    @pytest.mark.parametrize(
+        "error", [InterfaceError("a guest's name"), NodeNotFoundError("a guest's name", ("a", "b"))]
+    )
+    @pytest.mark.parametrize("part", ["_backlog", "_pending"])
+    def test_whatever_a_part_meets_the_others_are_shown(
+        self, admin_client: Client, monkeypatch: Any, caplog: Any, part: str, error: Exception
+    ) -> None:
+        a_run(outcomes={"confirmed": 20})
+
+        def broken() -> Any:
+            raise error
+
+        monkeypatch.setattr(condition, part, broken)
+        text = shown(admin_client)
+        named = {"_backlog": "bookings in review", "_pending": "migrations"}[part]
+        assert f"soon Not measured: {named} ({type(error).__name__})." in text
+        assert "20 confirmed" in text
+        assert "Overlapping seatings 0" in text
+        assert f"could not measure {part.strip('_')}: {type(error).__name__}." in caplog.text
+        assert "a guest's name" not in text + caplog.text
 
     def test_the_timeout_is_gone_afterwards(self, admin_client: Client) -> None:
         shown(admin_client)
