@@ -29,7 +29,7 @@ logger = logging.getLogger("assignments.condition")
 
 STATEMENT_TIMEOUT_MS = 2000
 LISTED = 20
-"""So many runs, workers and breakers are listed."""
+"""So many runs, living workers, silent ones, and breakers are listed."""
 HOURS = 24
 
 _T = TypeVar("_T")
@@ -151,12 +151,12 @@ def look() -> Condition:
         hours=_hours,
         pending=_pending,
     )
-    now = found["vitals"].now if found["vitals"] else None
     pending, backlog, both = found.pop("pending"), found["backlog"], found.pop("runs")
+    latest, workers = (None, None) if both is None else both
     return Condition(
         **found,
-        runs=None if both is None else [run for run in both if run.is_latest][:LISTED],
-        workers=None if both is None or now is None else _workers(both, now),
+        runs=latest,
+        workers=workers,
         versions=Versions(
             app=runs.version(),
             django=django.get_version(),
@@ -218,19 +218,28 @@ SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > now()) AS lat
 """
 
 
-def _runs() -> list[Run]:
-    """The latest runs, and the workers that have not ended."""
-    latest = Run.objects.order_by("-id").values("pk")[:LISTED]
-    watching = models.Q(watches=True, ended_at__isnull=True, started_at__isnull=False)
-    found = Run.objects.annotate(is_latest=models.Case(models.When(pk__in=latest, then=True), default=False))
-    return list(found.filter(models.Q(is_latest=True) | watching).order_by("-id")[: 3 * LISTED])
+def _runs() -> tuple[Sequence[Run], Sequence[Worker]]:
+    """The latest runs, the latest first; and the workers that have not ended, those that live first.
 
-
-def _workers(found: Sequence[Run], now: datetime) -> Sequence[Worker]:
+    Each kind is selected by itself, so that none crowds out another: however many have died, the living are there.
+    """
+    now = models.functions.Now()
+    seen = Run.objects.annotate(seen_at=models.functions.Coalesce("last_pass_at", "started_at")).order_by(
+        "-seen_at", "-id"
+    )
+    watching = seen.filter(watches=True, ended_at__isnull=True)
     alive_since = now - timedelta(seconds=conf.settings().CRON_SECONDS)
-    seen = [(run, run.last_pass_at or run.started_at) for run in found if run.watches and run.ended_at is None]
-    given_up = now - runs.GIVEN_UP_AFTER
-    return [Worker(run=run, seen_at=at, is_alive=at > alive_since) for run, at in seen if at > given_up][:LISTED]
+    kinds = {
+        "latest": seen.order_by("-id"),
+        "alive": watching.filter(seen_at__gt=alive_since),
+        "silent": watching.filter(seen_at__lte=alive_since, seen_at__gt=now - runs.GIVEN_UP_AFTER),
+    }
+    latest, *others = [found.annotate(kind=models.Value(kind))[:LISTED] for kind, found in kinds.items()]
+    found = sorted(latest.union(*others, all=True), key=lambda run: -run.pk)
+    workers = [
+        Worker(run=run, seen_at=run.seen_at, is_alive=run.kind == "alive") for run in found if run.kind != "latest"
+    ]
+    return [run for run in found if run.kind == "latest"], sorted(workers, key=lambda worker: not worker.is_alive)
 
 
 def _breakers() -> Sequence[OpenBreaker]:

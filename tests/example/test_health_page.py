@@ -128,6 +128,28 @@ class TestVerdict:
         assert re.search(r"Several versions are at work at once: [^:]*0\.9\.0, 0\.9\.1", text)
         assert "web-1:1 alive" in text
 
+    def test_a_living_worker_is_seen_behind_any_number_of_dead_ones(self, admin_client: Client) -> None:
+        """A worker that dies again and again leaves a row each time; the one that works may be older."""
+        a_run(watches=True, worker="alive:1", version="0.9.0", started_at=ago(days=1))
+        for number in range(4 * condition.LISTED):
+            a_run(watches=True, worker=f"dead-{number}:1", last_pass_at=ago(hours=1))
+        a_run(worker="cron:1", ended_at=timezone.now())
+        found = condition.look()
+        assert [each.run.worker for each in found.workers or () if each.is_alive] == ["alive:1"]
+        assert len(found.workers or ()) == 1 + condition.LISTED, "and of the dead ones, the last"
+        assert "0.9.0" in found.worker_versions
+        assert [run.worker for run in found.runs or ()][:2] == ["cron:1", f"dead-{4 * condition.LISTED - 1}:1"]
+        text = shown(admin_client)
+        assert "alive:1 alive" in text
+        assert "20 watching workers went silent" in text
+
+    def test_workers_that_were_given_up_or_have_not_passed_yet(self, admin_client: Client) -> None:
+        a_run(watches=True, worker="forgotten:1", last_pass_at=ago(days=3))
+        a_run(watches=True, worker="just-started:1", last_pass_at=None)
+        assert [(each.run.worker, each.is_alive) for each in condition.look().workers or ()] == [
+            ("just-started:1", True)
+        ]
+
     def test_a_booking_without_its_table_is_lost(self, admin_client: Client, restaurant: models.Restaurant) -> None:
         a_run()
         dispatch.take_in()
