@@ -31,6 +31,8 @@ STATEMENT_TIMEOUT_MS = 2000
 LISTED = 20
 """So many runs, living workers, silent ones, and breakers are listed."""
 HOURS = 24
+RECENT = timedelta(days=1)
+"""Errors and losses are told for so long: a worker counts those of all its life, which may be weeks."""
 
 _T = TypeVar("_T")
 
@@ -44,7 +46,9 @@ class Backlog:
     review_since: datetime | None
     server_version: str
     dropped_events: int
-    """Events that were lost by the runs of the last day."""
+    """Events that were lost by the runs that lost some within ``RECENT``, each counted from its beginning."""
+    dropped_at: datetime | None
+    """When they last lost some; None: nothing was lost within ``RECENT``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,19 +206,19 @@ def _rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
 
 
 def _backlog() -> Backlog:
-    (row,) = _rows(_BACKLOG)
+    (row,) = _rows(_BACKLOG, recent=RECENT)
     return Backlog(**row)
 
 
 _BACKLOG = """
 SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > now()) AS later,
        review.bookings AS review, review.since AS review_since,
-       coalesce((SELECT sum(dropped_events) FROM assignments_run
-                  WHERE started_at > now() - interval '1 day'
-                     OR (ended_at IS NULL AND last_pass_at > now() - interval '1 day')), 0) AS dropped_events,
+       coalesce(lossy.events, 0) AS dropped_events, lossy.at AS dropped_at,
        current_setting('server_version') AS server_version
   FROM (SELECT count(*) AS bookings, min(updated_at) AS since
-          FROM assignments_assignment WHERE state = 'manual_review' AND starts_at > now()) AS review
+          FROM assignments_assignment WHERE state = 'manual_review' AND starts_at > now()) AS review,
+       (SELECT sum(dropped_events) AS events, max(dropped_at) AS at
+          FROM assignments_run WHERE dropped_at > now() - %(recent)s) AS lossy
 """
 
 

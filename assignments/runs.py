@@ -118,6 +118,8 @@ class Recorder:
             dropped_events=lost - self._lost_before,
             seconds=F("seconds") + done.seconds,
             **({"error": done.error} if done.error else {}),
+            **({"failed_at": Now()} if done.unexpected else {}),
+            **({"dropped_at": Now()} if lost > self._lost else {}),
             **({"succeeded_at": Now()} if is_success else {}),
         )
 

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from assignments import conf
 from assignments.admin import links
-from assignments.condition import Condition
+from assignments.condition import RECENT, Condition
 from assignments.models import Allocation, Assignment, Event, OutboxMessage, State
 
 
@@ -162,14 +162,15 @@ def _runs(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
             remedy=_("Is cron alive, and the worker? Run manage.py run_coordinator by hand and read what it says."),
         )
     latest = next(iter(condition.runs or ()), None)
-    if latest is not None and latest.unexpected:
+    if latest is not None and latest.failed_at is not None and vitals.now - latest.failed_at < RECENT:
+        since = max(0.0, (vitals.now - latest.failed_at).total_seconds())
         yield Attention(
             what=ngettext(
-                "The latest run met %(count)s unexpected error (%(type)s).",
-                "The latest run met %(count)s unexpected errors (the last: %(type)s).",
+                "The latest run has met %(count)s unexpected error: %(type)s, %(age)s ago.",
+                "The latest run has met %(count)s unexpected errors since it began; the last was %(type)s, %(age)s ago.",
                 latest.unexpected,
             )
-            % {"count": latest.unexpected, "type": latest.error or _("no type")},
+            % {"count": latest.unexpected, "type": latest.error or _("no type"), "age": duration(since)},
             remedy=_(
                 "Its bookings are tried again, and go to staff after the last try. The events say which they are."
             ),
@@ -292,12 +293,15 @@ def _findings(condition: Condition) -> Iterator[Attention]:
 
 
 def _dropped(condition: Condition) -> Iterator[Attention]:
-    dropped = condition.backlog.dropped_events if condition.backlog else 0
-    if dropped:
+    backlog, vitals = condition.backlog, condition.vitals
+    if backlog is not None and backlog.dropped_at is not None and vitals is not None:
+        age = duration(max(0.0, (vitals.now - backlog.dropped_at).total_seconds()))
         yield Attention(
             what=ngettext(
-                "%(count)s event was lost in the last day.", "%(count)s events were lost in the last day.", dropped
+                "%(count)s event was lost, %(age)s ago.",
+                "Events were lost, the last %(age)s ago: %(count)s since the runs began that lost them.",
+                backlog.dropped_events,
             )
-            % {"count": dropped},
+            % {"count": backlog.dropped_events, "age": age},
             remedy=_("No booking was: but what happened is known in part only. Was the database slow, or a sink?"),
         )

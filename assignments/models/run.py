@@ -10,7 +10,8 @@ class Run(models.Model):
 
     ``worker`` is ``host:pid``. ``succeeded_at``: when a pass last decided what was due, single errors or not
     (``assignments.runs.Pass.has_succeeded``); ``failed_passes`` counts those with an error, too. A watching worker is alive
-    as long as ``last_pass_at`` moves. ``outcomes`` counts by kind, over all passes. Seconds are wall time.
+    as long as ``last_pass_at`` moves. ``outcomes`` counts by kind. All counts are over all passes, which may be those of
+    weeks: ``failed_at`` and ``dropped_at`` say when errors and losses were last added. Seconds are wall time.
     """
 
     worker = models.TextField()
@@ -27,7 +28,9 @@ class Run(models.Model):
     contended = models.IntegerField(default=0, help_text=_("Restaurant-days that somebody else was at."))
     breaker_open = models.IntegerField(default=0, help_text=_("Restaurant-days left alone after repeated errors."))
     unexpected = models.IntegerField(default=0, help_text=_("Unexpected errors."))
+    failed_at = models.DateTimeField(null=True, blank=True, help_text=_("When it last met an unexpected error."))
     dropped_events = models.IntegerField(default=0)
+    dropped_at = models.DateTimeField(null=True, blank=True, help_text=_("When it last found that events were lost."))
     seconds = models.FloatField(default=0)
     error = models.TextField(blank=True, default="", help_text=_("The last error, by type; never a message."))
 

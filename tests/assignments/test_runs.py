@@ -228,6 +228,29 @@ def test_lost_events_are_counted(monkeypatch: Any) -> None:
     assert Run.objects.get().dropped_events == 5
 
 
+def test_when_errors_and_losses_were_last_added_is_on_record(monkeypatch: Any) -> None:
+    def moments() -> tuple[Any, Any, Any]:
+        run = Run.objects.get()
+        return run.failed_at, run.dropped_at, run.last_pass_at
+
+    lost = {"dropped_overflow": 5}
+    monkeypatch.setattr(events, "counters", lambda: lost)
+    recorder = runs.Recorder(watches=True)
+    recorder.begin()
+    recorder.passed(runs.Pass(seconds=1.0))
+    assert moments()[:2] == (None, None), "what was lost before it began is not its own"
+    lost["dropped_overflow"] = 6
+    recorder.passed(runs.Pass(seconds=1.0))
+    failed_at, dropped_at, at = moments()
+    assert (failed_at, dropped_at) == (None, at)
+    recorder.passed(runs.Pass(seconds=1.0, unexpected=1, error="KeyError"))
+    failed_at, still_dropped_at, at = moments()
+    assert (failed_at, still_dropped_at) == (at, dropped_at)
+    recorder.passed(runs.Pass(seconds=1.0))
+    assert moments()[:2] == (failed_at, dropped_at)
+    assert moments()[2] > at
+
+
 def test_recording_a_pass_costs_the_same_whatever_it_did(django_assert_num_queries: Any) -> None:
     recorder = runs.Recorder(watches=False)
     recorder.begin()

@@ -113,10 +113,40 @@ class TestVerdict:
         assert "1 message waits to be delivered, the oldest for 3 days." in shown(admin_client)
 
     def test_errors_of_the_latest_run_and_lost_events(self, admin_client: Client) -> None:
-        a_run(unexpected=3, error="InvalidFloorError", dropped_events=12)
+        a_run(
+            unexpected=3,
+            error="InvalidFloorError",
+            failed_at=ago(minutes=5, seconds=1),
+            dropped_events=12,
+            dropped_at=ago(hours=3, seconds=1),
+        )
         text = shown(admin_client)
-        assert "The latest run met 3 unexpected errors (the last: InvalidFloorError)." in text
-        assert "12 events were lost in the last day." in text
+        assert (
+            "The latest run has met 3 unexpected errors since it began; the last was InvalidFloorError, 5 minutes ago."
+        ) in text
+        assert "Events were lost, the last 3 hours ago: 12 since the runs began that lost them." in text
+        assert "Events lost in the last day some; 12 since the runs began that lost them" in text
+
+    def test_a_single_error_and_a_single_lost_event(self, admin_client: Client) -> None:
+        a_run(unexpected=1, error="KeyError", failed_at=ago(seconds=200), dropped_events=1, dropped_at=ago(seconds=200))
+        text = shown(admin_client)
+        assert "The latest run has met 1 unexpected error: KeyError, 3 minutes ago." in text
+        assert "1 event was lost, 3 minutes ago." in text
+
+    def test_a_worker_that_met_errors_and_lost_events_days_ago_is_well(self, admin_client: Client) -> None:
+        """It counts them for as long as it lives."""
+        a_run(
+            watches=True,
+            started_at=ago(days=20),
+            unexpected=3,
+            error="InvalidFloorError",
+            failed_at=ago(hours=25),
+            dropped_events=12,
+            dropped_at=ago(hours=25),
+        )
+        text = shown(admin_client)
+        assert "All is well." in text
+        assert "Events lost in the last day 0" in text
 
     def test_a_silent_worker_and_two_versions_at_once(self, admin_client: Client) -> None:
         a_run(watches=True, worker="web-1:1", version="0.9.0")
@@ -323,7 +353,7 @@ def test_it_links_to_what_the_user_may_see(
     client: Client, django_user_model: Any, restaurant: models.Restaurant
 ) -> None:
     """Errors, a message and bookings that wait too long, and somebody in review."""
-    a_run(unexpected=3, error="InvalidFloorError")
+    a_run(unexpected=3, error="InvalidFloorError", failed_at=timezone.now())
     OutboxMessage.objects.create(topic="booking.assignment_state.confirmed", booking_ref="1", created_at=ago(days=3))
     in_review = restaurant.bookings.get(reference="B001")
     models.Booking.objects.filter(pk=in_review.pk).update(party=40)
