@@ -32,7 +32,9 @@ class Source:
 
     ``moment``: an indexed column, set to the time of the statement that writes it; afterwards the row changes no more.
     ``counted``: SQL that gives ``name``, ``labels`` and ``value`` of the rows for which its ``{rows}`` holds, with the
-    ``parameters``. ``pending``: SQL that holds for rows which have no moment yet, and are counted as they are.
+    ``parameters``. A value is a whole number or a sum of ``numeric`` with at most nine places, and no float: floats come to
+    less now and then when they are added in another order, as folding does. ``pending``: SQL that holds for rows which have
+    no moment yet, and are counted as they are.
     """
 
     key: str
@@ -82,7 +84,7 @@ def read(*keys: str) -> list[Counted]:
                 rows = f"{source.moment} >= %(until_{len(live)})s{pending}"
             live.append(source.counted.format(rows=f"({rows})"))
         cursor.execute(
-            "SELECT name, labels, sum(value) FROM ("  # noqa: S608  (our own SQL)
+            "SELECT name, labels, sum(value)::float FROM ("  # noqa: S608  (our own SQL)
             "SELECT name, labels, value FROM assignments_total WHERE name = ANY(%(names)s) UNION ALL "
             + " UNION ALL ".join(live)
             + ") AS counted GROUP BY name, labels",

@@ -19,7 +19,7 @@ WAITING_COUNTED = 10_000
 
 _COMPARED = """
 SELECT 'rollout_comparisons_total' AS name,
-       ARRAY[CASE WHEN verdict = ANY(%(verdicts)s) THEN verdict ELSE 'other' END] AS labels, count(*)::float AS value
+       ARRAY[CASE WHEN verdict = ANY(%(verdicts)s) THEN verdict ELSE 'other' END] AS labels, count(*) AS value
   FROM rollout_comparison WHERE {rows} AND verdict <> '' GROUP BY 2
 """
 

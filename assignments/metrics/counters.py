@@ -71,7 +71,7 @@ SELECT 'assignment_outcomes_total' AS name,
             WHEN tried.outcome <> ALL(%(kinds)s) THEN ARRAY['other', 'other', 'other']
             WHEN tried.planner = ANY(%(planners)s) THEN ARRAY[tried.planner, tried.outcome, 'other']
             ELSE ARRAY['other', tried.outcome, 'other'] END AS labels,
-       tried.times::float AS value
+       tried.times AS value
   FROM (SELECT planner, outcome, reason, count(*) AS times
           FROM assignments_attempt WHERE {rows} GROUP BY planner, outcome, reason) AS tried
   LEFT JOIN unnest(%(outcome_0)s::text[], %(outcome_1)s::text[], %(outcome_2)s::text[]) AS known(planner, outcome, reason)
@@ -83,7 +83,7 @@ SELECT 'assignment_decision_seconds_bucket',
        count(*)
   FROM assignments_attempt WHERE {rows} AND decision_ms > 0 AND planner = ANY(%(planners)s) GROUP BY 2
 UNION ALL
-SELECT 'assignment_decision_seconds_sum', ARRAY[planner], sum(decision_ms) / 1000
+SELECT 'assignment_decision_seconds_sum', ARRAY[planner], sum(round((decision_ms / 1000)::numeric, 9))
   FROM assignments_attempt WHERE {rows} AND decision_ms > 0 AND planner = ANY(%(planners)s) GROUP BY planner
 """
 
@@ -104,7 +104,7 @@ SELECT 'assignment_transitions_total' AS name,
        CASE WHEN known.source IS NOT NULL THEN ARRAY[moved.source, moved.target]
             WHEN moved.target = 'cancelled' THEN ARRAY['other', 'cancelled']
             ELSE ARRAY['other', 'other'] END AS labels,
-       moved.times::float AS value
+       moved.times AS value
   FROM (SELECT source, target, count(*) AS times
           FROM assignments_statetransition AS moved WHERE {{rows}} GROUP BY source, target) AS moved
   LEFT JOIN unnest(%(transition_0)s::text[], %(transition_1)s::text[]) AS known(source, target) USING (source, target)
@@ -112,7 +112,7 @@ UNION ALL
 SELECT counted.name, counted.labels, counted.value
   FROM (SELECT (%(wait_le)s::text[])[1 + (SELECT count(*) FROM unnest(%(wait_buckets)s::float[]) AS bound
                                            WHERE bound < waited.seconds)] AS le,
-               count(*)::float AS times, sum(waited.seconds) AS seconds
+               count(*) AS times, sum(round(waited.seconds::numeric, 9)) AS seconds
           FROM ({WAITED}) AS waited GROUP BY 1) AS waited
  CROSS JOIN LATERAL (VALUES ('assignment_wait_seconds_bucket', ARRAY[le], times),
                             ('assignment_wait_seconds_sum', ARRAY[]::text[], seconds)) AS counted(name, labels, value)
@@ -122,7 +122,7 @@ _EVENTS = """
 SELECT 'assignment_events_total' AS name,
        CASE WHEN known.type IS NULL THEN ARRAY['other', 'other', 'other']
             ELSE ARRAY[happened.source, happened.type, known.severity] END AS labels,
-       happened.times::float AS value
+       happened.times AS value
   FROM (SELECT source, type, count(*) AS times FROM assignments_event WHERE {rows} GROUP BY source, type) AS happened
   LEFT JOIN unnest(%(event_0)s::text[], %(event_1)s::text[], %(event_2)s::text[]) AS known(source, type, severity)
  USING (source, type)
@@ -130,8 +130,8 @@ SELECT 'assignment_events_total' AS name,
 
 _RUNS = """
 SELECT counted.name, counted.labels, counted.value
-  FROM (SELECT coalesce(sum(passes - failed_passes), 0)::float AS succeeded,
-               coalesce(sum(failed_passes), 0)::float AS failed, coalesce(sum(dropped_events), 0)::float AS dropped
+  FROM (SELECT coalesce(sum(passes - failed_passes), 0) AS succeeded,
+               coalesce(sum(failed_passes), 0) AS failed, coalesce(sum(dropped_events), 0) AS dropped
           FROM assignments_run WHERE {rows}) AS run
  CROSS JOIN LATERAL (VALUES ('assignment_runs_total', ARRAY['success'], succeeded),
                             ('assignment_runs_total', ARRAY['error'], failed),

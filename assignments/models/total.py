@@ -8,12 +8,13 @@ from django.utils.translation import gettext_lazy as _
 class Total(models.Model):
     """How often something happened since this app was installed. Only ``assignments.totals`` writes it.
 
-    ``name`` is a metric's, ``labels`` its labels' values in the metric's order. ``value`` only ever grows.
+    ``name`` is a metric's, ``labels`` its labels' values in the metric's order. ``value`` only ever grows, and is
+    exact: seconds are kept to the nanosecond.
     """
 
     name = models.TextField()
     labels = ArrayField(models.TextField(), default=list)
-    value = models.FloatField(default=0)
+    value = models.DecimalField(max_digits=30, decimal_places=9, default=0)
 
     class Meta:
         ordering = ["name", "labels"]
@@ -22,7 +23,7 @@ class Total(models.Model):
         constraints = [models.UniqueConstraint(fields=["name", "labels"], name="total_one_per_labels")]
 
     def __str__(self) -> str:
-        return f"{self.name}{self.labels}: {self.value:g}"
+        return f"{self.name}{self.labels}: {float(self.value):g}"
 
 
 class Folded(models.Model):

@@ -238,6 +238,63 @@ def test_what_the_host_had_confirmed_by_itself_waited_for_nobody(assignment: Ass
     assert ("assignment_wait_seconds_sum", ()) not in counted()
 
 
+@pytest.fixture
+def waited(assignment: Assignment) -> Callable[..., None]:
+    """Bookings that had tables for the first time after so many seconds, each a second later than the one before."""
+
+    def create(*seconds: float) -> None:
+        for number, each in enumerate(seconds):
+            at = LONG_AGO + timedelta(seconds=number)
+            other = Assignment.objects.create(
+                booking_ref=f"W{number}",
+                restaurant_ref="R1",
+                service_date=LONG_AGO.date(),
+                starts_at=LONG_AGO,
+                party=2,
+                requested_at=at - timedelta(seconds=each),
+                due_at=LONG_AGO,
+            )
+            StateTransition.objects.create(
+                assignment=other,
+                booking_ref=other.booking_ref,
+                version=1,
+                name="confirm",
+                source="assigned",
+                target="confirmed",
+                actor="v3",
+                at=at,
+            )
+
+    return create
+
+
+@pytest.mark.parametrize("what", ["decision", "wait"])
+def test_folding_takes_nothing_off_a_sum_of_seconds_not_even_the_last_digit(
+    tried: Callable[..., Any], waited: Callable[..., None], what: str, monkeypatch: Any
+) -> None:
+    """Prometheus takes the least decrease of a counter for a new beginning, and adds all of it again."""
+    monkeypatch.setattr(totals, "STEP_ROWS", 1)
+    odd = [1000 / 3 + number * 7.1 / 11 for number in range(40)]
+    if what == "decision":
+        for number, milliseconds in enumerate(odd):
+            tried(at=LONG_AGO + timedelta(seconds=number), decision_ms=milliseconds)
+        labels: tuple[str, ...] = ("v3",)
+    else:
+        waited(*(each / 10 for each in odd))
+        labels = ()
+
+    def read() -> float:
+        return counted()[f"assignment_{what}_seconds_sum", labels]
+
+    seen = [read()]
+    source = {"decision": counters.ATTEMPT, "wait": counters.TRANSITION}[what]
+    while not totals.fold(source.key, steps=1):
+        seen.append(read())
+    assert len(seen) > 30
+    assert seen == [seen[0]] * len(seen)
+    assert seen[0] == pytest.approx(sum(odd) / {"decision": 1000, "wait": 10}[what])
+
+
 def test_a_bucket_holds_what_is_at_most_its_bound(tried: Callable[..., Any]) -> None:
     tried(decision_ms=50.0)
     tried(decision_ms=50.1)
