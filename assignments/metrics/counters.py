@@ -8,7 +8,7 @@ from assignments.events import CATALOGUE
 from assignments.metrics import labels
 from assignments.metrics.labels import OTHER
 from assignments.models import Assignment, State
-from assignments.outcome import CoordinatorReason, Kind
+from assignments.outcome import CoordinatorReason
 
 OUTCOMES = "assignment_outcomes_total"
 TRANSITIONS = "assignment_transitions_total"
@@ -49,7 +49,6 @@ def _columns(prefix: str, rows: Sequence[Sequence[str]]) -> Mapping[str, list[st
 def _attempt_parameters() -> Mapping[str, Any]:
     return {
         **_columns("outcome", labels.outcomes()),
-        "kinds": list(Kind),
         "planners": labels.planners(),
         "decision_buckets": list(DECISION_BUCKETS),
         "decision_le": le(DECISION_BUCKETS),
@@ -67,15 +66,16 @@ def _transition_parameters() -> Mapping[str, Any]:
 
 _ATTEMPTS = """
 SELECT 'assignment_outcomes_total' AS name,
-       CASE WHEN known.planner IS NOT NULL THEN ARRAY[tried.planner, tried.outcome, tried.reason]
-            WHEN tried.outcome <> ALL(%(kinds)s) THEN ARRAY['other', 'other', 'other']
-            WHEN tried.planner = ANY(%(planners)s) THEN ARRAY[tried.planner, tried.outcome, 'other']
-            ELSE ARRAY['other', tried.outcome, 'other'] END AS labels,
+       (SELECT ARRAY[known.planner, known.outcome, known.reason]
+          FROM unnest(%(outcome_0)s::text[], %(outcome_1)s::text[], %(outcome_2)s::text[])
+               AS known(planner, outcome, reason)
+         WHERE known.planner IN (tried.planner, 'other') AND known.outcome IN (tried.outcome, 'other')
+           AND known.reason IN (tried.reason, 'other')
+         ORDER BY known.planner = tried.planner DESC, known.outcome = tried.outcome DESC, known.reason = tried.reason DESC
+         LIMIT 1) AS labels,
        tried.times AS value
   FROM (SELECT planner, outcome, reason, count(*) AS times
           FROM assignments_attempt WHERE {rows} GROUP BY planner, outcome, reason) AS tried
-  LEFT JOIN unnest(%(outcome_0)s::text[], %(outcome_1)s::text[], %(outcome_2)s::text[]) AS known(planner, outcome, reason)
- USING (planner, outcome, reason)
 UNION ALL
 SELECT 'assignment_decision_seconds_bucket',
        ARRAY[planner, (%(decision_le)s::text[])[1 + (SELECT count(*) FROM unnest(%(decision_buckets)s::float[]) AS bound

@@ -5,21 +5,24 @@ from types import MappingProxyType
 
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planners import MANUAL, V3
-from assignments.planning.reasons import HARD_REASONS, INVALID_REASONS, Reason
+from assignments.planning.reasons import HARD_REASONS, INVALID_REASONS, SOFT_REASONS, Reason
 
 OTHER = "other"
 
-_WAITING = (
-    Reason.NO_CAPACITY,
-    Reason.PINNED_TABLES_TAKEN,
-    CoordinatorReason.INVALID_FLOOR,
-    CoordinatorReason.UNEXPECTED_ERROR,
+# What is tried again ends in review after the last try.
+_TRIED_AGAIN = frozenset(
+    {
+        *SOFT_REASONS,
+        CoordinatorReason.INVALID_FLOOR,
+        CoordinatorReason.TABLE_TAKEN,
+        CoordinatorReason.UNEXPECTED_ERROR,
+    }
 )
 V3_REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         Kind.CONFIRMED: frozenset({""}),
-        Kind.RETRY: frozenset({*_WAITING, CoordinatorReason.TABLE_TAKEN, CoordinatorReason.BOOKING_BUSY}),
-        Kind.MANUAL_REVIEW: frozenset({*_WAITING, *HARD_REASONS, Reason.PINNED_TABLES_TAKEN}),
+        Kind.RETRY: _TRIED_AGAIN,
+        Kind.MANUAL_REVIEW: frozenset({*_TRIED_AGAIN, *HARD_REASONS, CoordinatorReason.CONFIRMED_BY_HOST}),
         Kind.FAILED: frozenset({*INVALID_REASONS, CoordinatorReason.INVALID_BOOKING}),
     }
 )
@@ -34,7 +37,10 @@ REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """The reasons that any other planner's outcomes are counted by."""
 
-MANUAL_REASONS: Mapping[str, frozenset[str]] = MappingProxyType({Kind.CONFIRMED: frozenset({""})})
+MANUAL_REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {Kind.CONFIRMED: frozenset({"by_hand", CoordinatorReason.CONFIRMED_BY_HOST})}
+)
+"""What staff, or the host before this app was installed, have decided by themselves. Staff's own words are ``other``."""
 
 _planners = {V3: V3_REASONS}
 
@@ -50,10 +56,12 @@ def planners() -> list[str]:
 
 
 def outcomes() -> list[tuple[str, str, str]]:
-    """Every planner, outcome and reason that are counted as such."""
-    return [
+    """Every planner, outcome and reason that an attempt may be counted as. There is no other such series."""
+    by_planner = {**_planners, MANUAL: MANUAL_REASONS, OTHER: dict.fromkeys(V3_REASONS, frozenset[str]())}
+    known = [
         (key, kind, reason)
-        for key, reasons_by_kind in {**_planners, MANUAL: MANUAL_REASONS}.items()
+        for key, reasons_by_kind in by_planner.items()
         for kind, reasons in reasons_by_kind.items()
-        for reason in sorted(reasons)
+        for reason in sorted({*reasons, OTHER})
     ]
+    return [*known, (OTHER, OTHER, OTHER)]

@@ -60,6 +60,32 @@ def test_what_was_decided_is_counted_before_and_after_folding(host: TheHost, ton
         totals.fold()
 
 
+def test_what_the_host_had_confirmed_by_itself_is_counted_by_that_reason(host: TheHost, tonight: datetime) -> None:
+    host.book("B1", starts_at=tonight)
+    api.request(booking_ref="B1")
+    host.book("B1", starts_at=tonight, is_confirmed=True)
+    api.assign_now(booking_ref="B1")
+    counted = {"planner": "v3", "outcome": "manual_review", "reason": "confirmed_by_host"}
+    assert value(scraped(), "assignment_outcomes_total", **counted) == 1
+
+
+def test_what_staff_and_the_host_decide_is_counted_as_theirs(host: TheHost, tonight: datetime) -> None:
+    for ref, number in (("B1", 1), ("B2", 2), ("B3", 3)):
+        host.book(ref, starts_at=tonight + timedelta(days=number))
+    api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+    api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1", reason="the guest is a friend")
+    api.adopt(booking_ref="B3", table_refs=["T1"])
+    found = {
+        label_values: times
+        for (name, label_values), times in scraped().items()
+        if name == "assignment_outcomes_total" and times
+    }
+    assert found == {
+        frozenset({"planner": "manual", "outcome": "confirmed", "reason": reason}.items()): 1
+        for reason in ("by_hand", "other", "confirmed_by_host")
+    }
+
+
 def test_cancelled_bookings_count_wherever_they_were(host: TheHost, tonight: datetime) -> None:
     for ref in ("B1", "B2"):
         host.book(ref, starts_at=tonight)
@@ -157,6 +183,7 @@ def hostile(cursor: Any) -> None:
 
 def test_there_are_less_than_200_series_whatever_is_in_the_tables(host: TheHost, settings: Any) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT": "production"}  # the longest ladder
+    before = scraped()
     with connection.cursor() as cursor:
         hostile(cursor)
     for planner in ("v3", "legacy", "odd", ""):
@@ -170,6 +197,7 @@ def test_there_are_less_than_200_series_whatever_is_in_the_tables(host: TheHost,
     folded = scraped()
     assert value(folded, "assignment_collector_up", collector="assignments") == 1
     assert folded.keys() == first.keys()
+    assert outcomes_of(folded) == outcomes_of(before), "a series that begins above 0 hides what it begins with"
     from_processes = {
         (name, label_values)
         for name, label_values in scraped(collector_of_processes())
@@ -184,6 +212,10 @@ def test_there_are_less_than_200_series_whatever_is_in_the_tables(host: TheHost,
     assert not names & {"restaurant", "restaurant_ref", "booking", "booking_ref", "worker", "table"}
     assert value(folded, "assignment_outcomes_total", planner="other", outcome="other", reason="other") > 1000
     assert value(folded, "assignment_events_total", source="other", type="other", severity="other") == 1000
+
+
+def outcomes_of(series: Series) -> set[frozenset[tuple[str, str]]]:
+    return {label_values for name, label_values in series if name == "assignment_outcomes_total"}
 
 
 def collector_of_processes() -> Any:
