@@ -157,6 +157,20 @@ class TestCron:
             assert cursor.fetchone() == ("0",), "the connection goes on to other requests"
 
 
+@pytest.mark.parametrize(("path", "answer"), [("/health/", 200), ("/health/cron/", 503), ("/metrics", 401)])
+def test_whoever_asks_by_a_name_that_is_not_listed_is_refused_by_django(path: str, answer: int, settings: Any) -> None:
+    """As docs/observability.md says beside the endpoints, and docs/alerts.md where nobody is scraped."""
+    settings.ALLOWED_HOSTS = ["web-1.booking.example"]
+
+    def asked_by(name: str) -> int:
+        return Client().get(path, headers={"Host": name}).status_code
+
+    assert [asked_by(name) for name in ("10.0.0.7", "10.0.0.7:443", "web-2.booking.example")] == [400, 400, 400]
+    assert asked_by("web-1.booking.example") == asked_by("web-1.booking.example:443") == answer
+    settings.ALLOWED_HOSTS = ["web-1.booking.example", "10.0.0.7"]
+    assert asked_by("10.0.0.7") == answer
+
+
 SEVERAL_PROCESSES = """
 import django; django.setup()
 from assignments.metrics import process
