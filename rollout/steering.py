@@ -165,15 +165,18 @@ def plan_from(position: Position, as_they_are: flags.Flags, facts: Facts) -> Pla
     )
 
 
-def promote(*, from_stage: str, actor: str, reason: str, override: bool = False) -> Position:
+def promote(
+    *, from_stage: str, actor: str, reason: str, override: bool = False, measured: Plan | None = None
+) -> Position:
     """Go to the next stage. ``from_stage`` is the stage that the caller saw: of two promotions at once, one is refused.
+    ``measured``: the plan, where the caller has just made it.
 
     Raises PromotionRefusedError with everything that stands in the way. ``override`` lifts gates, freezes and the cool-down,
     and is kept for ever with what it lifted; a hold is only lifted by ``release``. Raises NotBegunError, and RefusedError at
     the top.
     """
     changes.require_reason(reason)
-    seen = plan()  # Before the lock: whoever has to roll back must not wait for measurements.
+    seen = measured or plan()  # Before the lock: whoever has to roll back must not wait for measurements.
     _check_stage(seen.position, from_stage)
     if seen.target is None:
         raise RefusedError(

@@ -4,6 +4,7 @@ A GET shows, a POST does. Both ask for the permission. Whatever changed between 
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
+from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -34,11 +35,17 @@ if TYPE_CHECKING:
 else:
     _FormView = FormView
 
+logger = logging.getLogger(__name__)
+
 PAGE = "admin:rollout_position_changelist"
 
 
 class StaleError(Exception):
     """What was confirmed is not what is there any more."""
+
+
+class NotMeasuredError(Exception):
+    """The gates could not be measured; the message is the type of what was raised."""
 
 
 REFUSALS = (
@@ -197,14 +204,33 @@ class Promote(StageConfirmation):
 
     @cached_property
     def plan(self) -> steering.Plan:
-        return steering.plan()
+        """Raises NotMeasuredError for whatever the measuring meets: the host has a part in it."""
+        try:
+            return steering.plan(statement_timeout_ms=overview.PATIENCE_MS)
+        except (steering.NotBegunError, UnknownStageError):
+            raise
+        except Exception as error:
+            raise NotMeasuredError(type(error).__name__) from error
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """What went wrong is told by its type only: what a driver or a host says names servers, users or guests."""
         try:
             return super().dispatch(request, *args, **kwargs)
-        except OperationalError as error:
-            problem = _("The gates could not be measured, so nothing is promoted: %(error)s") % {"error": error}
-            return self.back_to_page(messages.ERROR, problem)
+        except (NotMeasuredError, DatabaseError, InterfaceError) as error:
+            kind = str(error) if isinstance(error, NotMeasuredError) else type(error).__name__
+            logger.error("A promotion was broken off in the admin: %s", kind)
+            if request.method == "POST" and not isinstance(error, NotMeasuredError):
+                # It may have been at COMMIT, and then nobody here can tell on which side of it.
+                problem = _(
+                    "The database failed meanwhile (%(error)s), and whether the rollout was promoted is not known: "
+                    "look at where it stands."
+                )
+            else:
+                problem = _(
+                    "The gates could not be measured (%(error)s), so nothing is promoted. "
+                    "With more patience: manage.py rollout promote."
+                )
+            return self.back_to_page(messages.ERROR, problem % {"error": kind})
 
     @property
     def may_override(self) -> bool:
@@ -227,7 +253,7 @@ class Promote(StageConfirmation):
         return json.dumps([each.detail for each in self.plan.obstacles])
 
     def carry_out_as_seen(self, data: dict[str, Any], who: str) -> str:
-        """Without the lock: ``steering.promote`` measures before it takes it, and looks again under it."""
+        """Without the lock: it is measured before that is taken, and ``steering.promote`` looks again under it."""
         self.refuse_unless_as_seen(data)
         return self.carry_out(data, who)
 
@@ -235,7 +261,11 @@ class Promote(StageConfirmation):
         if data["override"]:
             self._check_override(data["lifts"])
         position = steering.promote(
-            from_stage=data["seen"].split(" ")[0], actor=who, reason=data["reason"], override=data["override"]
+            from_stage=data["seen"].split(" ")[0],
+            actor=who,
+            reason=data["reason"],
+            override=data["override"],
+            measured=self.plan,
         )
         return _("Promoted to %(stage)s: V3 decides for %(percent)s %% of restaurants.") % {
             "stage": position.stage,

@@ -16,9 +16,11 @@ from django.urls import resolve, reverse
 from waffle.models import Switch
 
 from assignments import dispatch
-from rollout import changes, flags, steering, switches
+from rollout import changes, evidence, flags, steering, switches
+from rollout.admin import overview
 from rollout.flags import Mode
 from rollout.models import Change, ComparisonTally, Explanation, Pin, Position
+from tests.docs.document import DOCS
 from tests.example.conftest import load
 from tests.rollout.test_evidence import compared
 from tests.rollout.test_steering import WHO, climb, configure, last_change
@@ -68,6 +70,15 @@ def confirm(client: Client, name: str, *args: Any, **values: Any) -> Any:
     form = shown.context["form"]
     hidden = {field.name: field.value() or "" for field in form if field.name in {"seen", "lifts", "to"}}
     return client.post(url, {**hidden, "reason": REASON, **values}, follow=True)
+
+
+SECRET = 'connection to server at "db.secret", port 5432 failed: FATAL: password of user "booking"'
+
+
+def promotion(client: Client) -> dict[str, str]:
+    """What the confirmation of a promotion sends, as it is shown."""
+    form = client.get(reverse("admin:rollout_promote")).context["form"]
+    return {"seen": form["seen"].value(), "lifts": form["lifts"].value(), "reason": REASON}
 
 
 def stage() -> str:
@@ -173,8 +184,6 @@ class TestShown:
         text = page(admin_client)
         assert "The gates could not be measured (OperationalError)" in text
         assert "Roll back…" in text
-        answer = admin_client.get(reverse("admin:rollout_promote"), follow=True)
-        assert "nothing is promoted" in text_of(answer)
         confirm(admin_client, "roll_back")
         assert stage() == "shadow"
 
@@ -394,6 +403,65 @@ class TestSteering:
         climb("off")
         text = text_of(admin_client.get(reverse("admin:rollout_promote")))
         assert f"1 restaurant with coming bookings joins: {restaurant.pk}" in text
+
+    @pytest.mark.parametrize("error", [OperationalError, LookupError], ids=["database", "host"])
+    def test_gates_that_cannot_be_measured_promote_nothing_and_say_the_errors_type_alone(
+        self, admin_client: Client, monkeypatch: Any, error: type[Exception]
+    ) -> None:
+        climb("off")
+        sent = promotion(admin_client)
+
+        def fail(*args: Any, **kwargs: Any) -> None:
+            raise error(SECRET)
+
+        monkeypatch.setattr("rollout.evidence.measure", fail)
+        url = reverse("admin:rollout_promote")
+        for answer in (admin_client.get(url, follow=True), admin_client.post(url, sent, follow=True)):
+            text = text_of(answer)
+            assert f"The gates could not be measured ({error.__name__}), so nothing is promoted." in text
+            assert "db.secret" not in text
+            assert answer.redirect_chain == [(reverse(PAGE), 302)]
+        assert stage() == "off"
+
+    def test_a_connection_lost_at_commit_leaves_it_open_whether_it_was_promoted(
+        self, admin_client: Client, monkeypatch: Any
+    ) -> None:
+        climb("off")
+        sent = promotion(admin_client)
+        promote = steering.promote
+
+        def lost(**more: Any) -> None:
+            promote(**more)
+            raise OperationalError(SECRET)
+
+        monkeypatch.setattr(steering, "promote", lost)
+        answer = admin_client.post(reverse("admin:rollout_promote"), sent, follow=True)
+        text = text_of(answer)
+        assert "(OperationalError), and whether the rollout was promoted is not known" in text
+        assert "nothing is promoted" not in text
+        assert "db.secret" not in text
+        assert stage() == "shadow"
+
+    def test_measuring_for_a_promotion_has_the_pages_patience_which_the_document_says(
+        self, admin_client: Client, monkeypatch: Any
+    ) -> None:
+        climb("off")
+        seen = []
+        one_moment = evidence.one_moment
+
+        def watched(statement_timeout_ms: int = evidence.STATEMENT_TIMEOUT_MS) -> Any:
+            seen.append(statement_timeout_ms)
+            return one_moment(statement_timeout_ms)
+
+        monkeypatch.setattr(evidence, "one_moment", watched)
+        page(admin_client)
+        confirm(admin_client, "promote")
+        assert stage() == "shadow"
+        assert len(seen) >= 3
+        assert set(seen) == {overview.PATIENCE_MS}
+        text = " ".join((DOCS / "pages.md").read_text().split())
+        assert f"measured in time ({overview.PATIENCE_MS // 1000} seconds a statement)" in text
+        assert f"`manage.py rollout promote` waits for {evidence.STATEMENT_TIMEOUT_MS // 1000} seconds" in text
 
     @pytest.mark.legacy_planner
     def test_roll_back_goes_to_the_previous_safe_stage_or_to_a_chosen_one(self, admin_client: Client) -> None:
