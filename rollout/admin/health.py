@@ -123,7 +123,8 @@ def _attentions(
             is_grave=not run.rolled_back_to,
             **there,
         )
-    if waiting_since is not None and now - waiting_since > LATE:
+    # Those that are left over from shadow wait for nobody.
+    if set_to.mode is Mode.SHADOW and waiting_since is not None and now - waiting_since > LATE:
         yield Attention(
             what=_("Decisions wait for %(duration)s to be compared.") % {"duration": _since(now, waiting_since)},
             remedy=_("Put manage.py rollout compare into cron, every five minutes."),  # rollout-removal: ignore

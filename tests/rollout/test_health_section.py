@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from assignments.admin.attention import Section
-from rollout import flags, guard, switches
+from rollout import flags, guard, steering, switches
 from rollout.admin import health
 from rollout.models import GuardRun, Position
 from tests.rollout.test_evidence import compared
@@ -57,6 +57,21 @@ def test_decisions_that_wait_too_long() -> None:
     assert attended() == []
     compared("", 3, recorded_at=hours_ago(5))
     assert attended() == ["Decisions wait for 5 hours to be compared."]
+
+
+@pytest.mark.legacy_planner
+@pytest.mark.parametrize("stage", ["off", "full"])
+def test_what_shadow_has_left_over_is_late_for_nobody(stage: str) -> None:
+    climb("shadow")
+    compared("", 3, recorded_at=hours_ago(5))
+    assert attended() == ["Decisions wait for 5 hours to be compared."]
+    if stage == "off":
+        steering.roll_back(to="off", **WHO)
+    else:
+        climb("full")
+    found = section()
+    assert found.attentions == []
+    assert dict(found.facts)["Comparisons waiting"] == "the oldest for 5 hours"
 
 
 @pytest.mark.legacy_planner
