@@ -232,7 +232,7 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_T
     return taken
 
 
-# The guest who gives up before there is a table is nobody's failure.
+# The guest who gives up before there is a table is nobody's failure; what the host had confirmed by itself nobody decided.
 def _last(since: str) -> str:
     return f"""
 WITH tried AS MATERIALIZED (
@@ -242,7 +242,8 @@ WITH tried AS MATERIALIZED (
      SELECT latest.*, assignment.restaurant_ref, assignment.service_date, assignment.starts_at, assignment.party
        FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
        JOIN assignments_assignment AS assignment ON assignment.id = latest.assignment_id
-      WHERE latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
+      WHERE (latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
+        AND latest.reason <> '{CoordinatorReason.CONFIRMED_BY_HOST}')
 """  # noqa: S608  (text of our own)
 
 
@@ -313,6 +314,7 @@ SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS book
   FROM (SELECT DISTINCT ON (booking_ref) outcome
           FROM assignments_attempt AS tried
          WHERE planner <> ALL(%(others)s) AND at >= {since} AND at < {until}
+           AND reason <> '{CoordinatorReason.CONFIRMED_BY_HOST}'
            AND NOT EXISTS (SELECT FROM assignments_attempt AS earlier
                             WHERE earlier.booking_ref = tried.booking_ref AND earlier.at < {since})
          ORDER BY booking_ref, id DESC) AS last

@@ -280,6 +280,15 @@ class TestV3:
         api.booking_cancelled(booking_ref=waiting.booking_ref)
         assert (live().v3.bookings, live().v3.confirmed) == (before.bookings - 1, before.confirmed)
 
+    def test_what_the_host_had_confirmed_by_itself_is_nobodys_failure(self, evening: models.Restaurant) -> None:
+        Allocation.objects.all().delete()  # there would be tables for it
+        before = live().v3
+        waiting = Assignment.objects.filter(state="assignment_pending")[0]
+        models.Booking.objects.filter(pk=waiting.booking_ref).update(status="confirmed")
+        assert api.assign_now(booking_ref=waiting.booking_ref).reason == "confirmed_by_host"
+        now = live().v3
+        assert (now.bookings, now.review, now.feasible) == (before.bookings - 1, before.review, before.feasible - 1)
+
     def test_errors_and_reviews_are_counted(self, evening: models.Restaurant) -> None:
         Attempt.objects.filter(pk__in=Attempt.objects.filter(outcome="retry").values("pk")[:3]).update(
             reason="unexpected_error"
@@ -395,6 +404,13 @@ class TestReference:
         assert Attempt.objects.count() > 117
         found = measured()
         assert (found.reference_seated, found.reference_bookings) == (seated, seated)
+
+    def test_what_the_host_had_confirmed_by_itself_says_nothing_of_how_it_seats(self) -> None:
+        self.decide(1, "shadow")
+        Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
+        refused = Attempt.objects.exclude(outcome="confirmed")[:3]
+        Attempt.objects.filter(pk__in=refused.values("pk")).update(outcome="manual_review", reason="confirmed_by_host")
+        assert measured().reference_bookings == 117 - 3
 
     def test_where_v3_decides_everything_it_is_the_old_planner_before_the_stage(self) -> None:
         self.decide(1, "shadow")
