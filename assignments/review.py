@@ -22,6 +22,7 @@ from assignments.planning.reasons import PREFERENCES, Reason, Refusal
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.units import Unit, seatable_units
 from assignments.planning.window import SeatingWindow
+from assignments.serviceday import of_evening
 from assignments.snapshots import snapshot_of
 
 REJECTED = "rejected_by_staff"
@@ -63,16 +64,22 @@ class Section(StrEnum):
 
 
 def queue(
-    section: Section, *, now: datetime, restaurant_ref: str = "", service_date: date | None = None
+    section: Section, *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
 ) -> AssignmentQuerySet:
-    """The section's bookings, soonest first; past ones, the latest first."""
-    found = _narrowed(restaurant_ref, service_date).filter(section.condition(now))
+    """The section's bookings, soonest first; past ones, the latest first.
+
+    With the restaurant's ``floor``, ``day`` is its evening, to which whoever comes after midnight belongs too; else it is
+    the date on which a booking starts.
+    """
+    found = _narrowed(restaurant_ref, day, floor).filter(section.condition(now))
     return found.order_by("-starts_at", "-id") if section is Section.PAST else found.order_by("starts_at", "id")
 
 
-def counts(*, now: datetime, restaurant_ref: str = "", service_date: date | None = None) -> Mapping[Section, int]:
+def counts(
+    *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
+) -> Mapping[Section, int]:
     """How many bookings each section has. One query."""
-    waiting = _narrowed(restaurant_ref, service_date).filter(state__in=sorted(WAITING_FOR_STAFF))
+    waiting = _narrowed(restaurant_ref, day, floor).filter(state__in=sorted(WAITING_FOR_STAFF))
     numbers = waiting.aggregate(**{section.value: Count("id", filter=section.condition(now)) for section in Section})
     return {section: numbers[section.value] for section in Section}
 
@@ -97,11 +104,13 @@ def changes_since(assignment: Assignment, version: int) -> list[StateTransition]
     return list(assignment.transitions.filter(version__gt=version).order_by("version"))
 
 
-def _narrowed(restaurant_ref: str, service_date: date | None) -> AssignmentQuerySet:
+def _narrowed(restaurant_ref: str, day: date | None, floor: Floor | None) -> AssignmentQuerySet:
+    if restaurant_ref and day and floor:
+        return of_evening(floor, restaurant_ref, day)
     wanted = Assignment.objects.all()
     if restaurant_ref:
         wanted = wanted.filter(restaurant_ref=restaurant_ref)
-    return wanted.filter(service_date=service_date) if service_date else wanted
+    return wanted.filter(service_date=day) if day else wanted
 
 
 # Taking back

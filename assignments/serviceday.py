@@ -8,7 +8,7 @@ from django.db import connection
 
 from assignments import timeline
 from assignments.floors import floor_or_any_problem
-from assignments.host import Host, configured
+from assignments.host import Host
 from assignments.models import Allocation, Assignment, State
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.planning.floor import Floor
@@ -22,11 +22,10 @@ AROUND = timedelta(hours=12)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Venue:
-    """A restaurant to choose. ``bookings``: on the day that was asked about, or within twelve hours of now."""
+    """A restaurant to choose. ``bookings``: on the date that was asked about, or within twelve hours of now."""
 
     ref: str
     bookings: int
-    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +46,8 @@ class ServiceDay:
     """``floor`` is None where there is no valid one, and ``problem`` says why; times are UTC's then.
 
     ``booked``: by ref, of whoever is in the picture. ``unseated``: those of the day that are neither confirmed nor
-    cancelled, by start, at most LISTED; ``unseated_count``: how many there are. ``before`` and ``after``: the nearest
+    cancelled, by start, at most LISTED; ``unseated_count``: how many there are. ``bookings``: how many come on the day,
+    seated or not. ``before`` and ``after``: the nearest
     days with bookings, asked for when this one has none.
     """
 
@@ -60,6 +60,7 @@ class ServiceDay:
     booked: Mapping[str, Booked]
     unseated: Sequence[Booked]
     unseated_count: int
+    bookings: int
     before: date | None = None
     after: date | None = None
 
@@ -68,9 +69,11 @@ class ServiceDay:
         return not self.unseated and not any(row.bars for row in self.timeline.rows)
 
 
-def venues(now: datetime, *, day: date | None = None, host: Host | None = None) -> list[Venue]:
-    """At most LISTED restaurants with bookings lately or to come, by name. Two queries, whatever the number of bookings:
-    the host is not asked for a list of its restaurants, since it need not have one."""
+def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
+    """At most LISTED restaurants with bookings lately or to come, and one more where there are more; most bookings first.
+
+    One query, whatever the number of bookings. The host is not asked for its restaurants: it need not have a list of them.
+    """
     first, last = (day, day) if day else ((now - AROUND).date() - timedelta(days=1), (now + AROUND).date())
     with connection.cursor() as cursor:
         cursor.execute(
@@ -85,10 +88,7 @@ def venues(now: datetime, *, day: date | None = None, host: Host | None = None) 
                 "limit": LISTED + 1,
             },
         )
-        rows = cursor.fetchall()
-    names = (host or configured()).restaurant_names([ref for ref, _bookings in rows]) if rows else {}
-    found = [Venue(ref=ref, bookings=bookings, name=names.get(ref, "")) for ref, bookings in rows]
-    return sorted(found, key=lambda venue: timeline.natural((venue.name or venue.ref).casefold()))
+        return [Venue(ref=ref, bookings=bookings) for ref, bookings in cursor.fetchall()]
 
 
 # From one restaurant to the next through the index, never through all rows.
@@ -124,15 +124,20 @@ SELECT recent.ref, booked.bookings
 """
 
 
-def busiest(found: Sequence[Venue]) -> Venue | None:
-    """The one with the most bookings; the first, where nobody has any."""
-    return max(found, key=lambda venue: venue.bookings, default=None)
+def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> AssignmentQuerySet:
+    """The bookings that come on ``day`` as the timeline shows it: whoever comes after midnight, while the night's service
+    goes on, has the next date, but belongs to the evening before."""
+    start, until = timeline.day_span(floor, day)
+    dates = (day - timedelta(days=1), day + timedelta(days=1))  # For the index. The moments decide.
+    return Assignment.objects.filter(
+        restaurant_ref=restaurant_ref, service_date__range=dates, starts_at__gte=start, starts_at__lt=until
+    )
 
 
 def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None) -> ServiceDay:
     """What is known of the restaurant's day; ``day`` None is the one that is on at ``now``.
 
-    Four queries and the floor's, whatever the number of bookings; two more for a day that has none.
+    Five queries and the floor's, whatever the number of bookings; two more for a day that has none.
     """
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     day = day or timeline.day_at(floor, now)
@@ -140,17 +145,11 @@ def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: H
     taken = _taken(restaurant_ref, start, until + timeline.LOOK_AHEAD, now)
     picture = timeline.lay_out(floor, taken, day=day, now=now)
     shown = {bar.taken.booking_ref for row in picture.rows for bar in row.bars} - {""}
-    of_day = Assignment.objects.filter(
-        # A night goes on after midnight, and the date of who comes then is the next one.
-        restaurant_ref=restaurant_ref,
-        service_date__range=(day - timedelta(days=1), day + timedelta(days=1)),
-        starts_at__gte=start,
-        starts_at__lt=until,
-    )
+    of_day = of_evening(floor, restaurant_ref, day)
     unseated = of_day.exclude(state__in=[State.CONFIRMED, State.CANCELLED])
     listed = _booked(unseated.order_by("starts_at", "id")[: LISTED + 1])
     is_empty = not shown and not listed
-    before, after = _nearest(restaurant_ref, day) if is_empty else (None, None)
+    before, after = _nearest(floor, restaurant_ref, day) if is_empty else (None, None)
     return ServiceDay(
         restaurant_ref=restaurant_ref,
         day=day,
@@ -161,6 +160,7 @@ def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: H
         booked={each.booking_ref: each for each in _booked(Assignment.objects.filter(booking_ref__in=sorted(shown)))},
         unseated=listed[:LISTED],
         unseated_count=unseated.count() if len(listed) > LISTED else len(listed),
+        bookings=of_day.exclude(state=State.CANCELLED).count(),
         before=before,
         after=after,
     )
@@ -189,11 +189,15 @@ def _booked(assignments: AssignmentQuerySet) -> list[Booked]:
     return [Booked(**columns) for columns in assignments.values(*(column.name for column in fields(Booked)))]
 
 
-def _nearest(restaurant_ref: str, day: date) -> tuple[date | None, date | None]:
-    days = (
-        Assignment.objects.filter(restaurant_ref=restaurant_ref)
-        .exclude(state=State.CANCELLED)
-        .values_list("service_date", flat=True)
+def _nearest(floor: Floor | None, restaurant_ref: str, day: date) -> tuple[date | None, date | None]:
+    """The evenings before and after ``day`` on which somebody comes. The dates are for the index; the moments decide."""
+    start, until = timeline.day_span(floor, day)
+    coming = Assignment.objects.filter(restaurant_ref=restaurant_ref).exclude(state=State.CANCELLED)
+    earlier = coming.filter(service_date__lte=day + timedelta(days=1), starts_at__lt=start)
+    later = coming.filter(service_date__gte=day - timedelta(days=1), starts_at__gte=until)
+    last = earlier.order_by("-service_date", "-starts_at").values_list("starts_at", flat=True).first()
+    following = later.order_by("service_date", "starts_at").values_list("starts_at", flat=True).first()
+    return (
+        timeline.day_at(floor, last) if last else None,
+        timeline.day_at(floor, following) if following else None,
     )
-    before = days.filter(service_date__lt=day).order_by("-service_date").first()
-    return before, days.filter(service_date__gt=day).order_by("service_date").first()

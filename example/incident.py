@@ -24,8 +24,10 @@ from django.urls import reverse
 
 from assignments import dispatch, events
 from assignments.eveningfile import EveningFile
+from assignments.floors import floor_or_none
 from assignments.models import Assignment, Breaker
 from assignments.planning import admission
+from assignments.timeline import day_at
 from example import evening
 from example.booking import make_booking
 from example.models import Restaurant
@@ -238,8 +240,10 @@ def _page(name: str, **query: str) -> str:
 
 def _timeline(restaurant: Restaurant) -> str:
     """The evening that is concerned."""
-    last = Assignment.objects.filter(restaurant_ref=str(restaurant.pk)).latest("service_date")
-    return _page("assignments_serviceday", restaurant=str(restaurant.pk), day=last.service_date.isoformat())
+    ref = str(restaurant.pk)
+    last = Assignment.objects.filter(restaurant_ref=ref).latest("starts_at")
+    day = day_at(floor_or_none(ref), last.starts_at)
+    return _page("assignments_serviceday", restaurant=ref, day=day.isoformat())
 
 
 def _bookings_come_in(restaurant: Restaurant, *, like: Restaurant) -> None:

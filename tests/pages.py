@@ -10,9 +10,11 @@ from urllib.parse import urlencode
 from django.db.models import Count, F, Min
 from django.urls import reverse
 
+from assignments.floors import floor_or_none
 from assignments.models import Allocation, Assignment, Event, State
 from assignments.planners import V3
 from assignments.planning.reasons import Reason
+from assignments.timeline import day_at
 from rollout.models import Comparison
 from rollout.verdict import Verdict
 
@@ -41,9 +43,7 @@ def _timeline() -> str:
         .annotate(many=Count("booking_ref", distinct=True), first=Min("starts_at"))
         .order_by("-many", "restaurant_ref")[0]
     )
-    day = Assignment.objects.filter(restaurant_ref=fullest["restaurant_ref"], starts_at=fullest["first"])[
-        0
-    ].service_date
+    day = day_at(floor_or_none(fullest["restaurant_ref"]), fullest["first"])
     query = urlencode({"restaurant": fullest["restaurant_ref"], "day": day.isoformat()})
     return f"{reverse('admin:assignments_serviceday_changelist')}?{query}"
 

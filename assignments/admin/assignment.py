@@ -29,10 +29,10 @@ from assignments.models import (
     Event,
     OutboxMessage,
     ReviewItem,
-    ServiceDay,
     State,
     StateTransition,
 )
+from assignments.planning.floor import Floor
 
 SHOWN_STEPS = 30
 """How many of the latest steps are told one by one; the drawing has more of them."""
@@ -175,7 +175,7 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
         "entries": [_entry(request, entry, who) for entry in found.entries],
         "earlier": found.earlier.isoformat() if found.earlier else "",
         "is_latest": before is None,
-        "links": list(_links(request, assignment)),
+        "links": list(_links(request, assignment, floor)),
         "urls": {
             "attempts": links.permitted(request, Attempt, q=assignment.booking_ref),
             "events": links.permitted(request, Event, booking_ref=assignment.booking_ref),
@@ -195,9 +195,8 @@ _SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-hold", Event.Sev
 """What is told of an event's severity: nothing where it is no more than information."""
 
 
-def _links(request: HttpRequest, assignment: Assignment) -> Iterator[Link]:
-    day = assignment.service_date.isoformat()
-    evening = links.permitted(request, ServiceDay, restaurant=assignment.restaurant_ref, day=day)
+def _links(request: HttpRequest, assignment: Assignment, floor: Floor | None) -> Iterator[Link]:
+    evening = links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor)
     if evening:
         yield Link(url=evening, text=_("That evening's timeline"))
     if assignment.state == State.MANUAL_REVIEW:

@@ -38,6 +38,19 @@ def host_view(booking_ref: str) -> HostView:
     return HostView(label=label, url=url or "", booking=booking)
 
 
+def bookings_of(booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
+    """These bookings by ref; none where the host cannot tell. For none it is not asked. Raises DatabaseError only."""
+    if not booking_refs:
+        return {}
+    try:
+        return configured().bookings(booking_refs)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (what is recorded here can be read all the same)
+        logger.error("The host raised %s for the bookings of a page.", type(error).__name__)
+        return {}
+
+
 def label_of(booking_ref: str) -> str:
     """How staff recognise the booking, or its number where the host cannot tell. Never raises."""
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -10,7 +11,9 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from assignments.models import Assignment
+from assignments.models import Assignment, ServiceDay
+from assignments.planning.floor import Floor
+from assignments.timeline import day_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,3 +50,12 @@ def permitted(request: HttpRequest, model: type[Model], *key: object, **query: s
     except (NotRegistered, NoReverseMatch):
         return ""
     return f"{found}?{urlencode(query)}" if query else found
+
+
+def evening(request: HttpRequest, restaurant_ref: str, starts_at: datetime, floor: Floor | None) -> str:
+    """The service timeline of the evening to which a booking of that start belongs, by the floor as it is now.
+
+    After midnight, while the night's service goes on, that is the day before. "" where the user may not see it.
+    """
+    day = day_at(floor, starts_at)
+    return permitted(request, ServiceDay, restaurant=restaurant_ref, day=day.isoformat())

@@ -1,7 +1,7 @@
 """The service timeline: a restaurant's tables by time over one day, and who still waits for one."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
@@ -20,9 +20,9 @@ from assignments.admin.page import PageAdmin
 from assignments.models import Allocation, ServiceDay, State
 from assignments.planners import V3
 from assignments.planning.window import FIRST_YEAR, LAST_YEAR
-from assignments.serviceday import LISTED, Booked, Venue, busiest, service_day, venues
+from assignments.serviceday import LISTED, Booked, Venue, service_day, venues
 from assignments.serviceday import ServiceDay as Day
-from assignments.timeline import A_DAY, Bar, day_at
+from assignments.timeline import A_DAY, Bar, day_at, natural
 
 HOLD, CLOSURE = Allocation.Kind.HOLD.value, Allocation.Kind.CLOSURE.value
 LOOKS: Mapping[str, tuple[str, str]] = {
@@ -45,6 +45,15 @@ class Waiting:
     url: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A restaurant to choose, by what staff call it."""
+
+    ref: str
+    name: str
+    bookings: int
+
+
 @admin.register(ServiceDay)
 class ServiceDayAdmin(PageAdmin):
     """In place of a list: the tables of one restaurant over one day."""
@@ -60,21 +69,24 @@ class ServiceDayAdmin(PageAdmin):
             text = _("%(asked)s is no date that can be shown; write it as 2026-12-31. This is today.")
             messages.warning(request, text % {"asked": asked[:40]})
         found = venues(moment, day=day)
-        ref = request.GET.get("restaurant") or getattr(busiest(found), "ref", "")
+        ref = request.GET.get("restaurant") or (found[0].ref if found else "")
         if not ref or "\0" in ref:
-            return {"venues": found, "day": day}
+            return {"venues": _choices(found), "day": day}
         shown = service_day(ref, day, now=moment)
-        name = next((venue.name for venue in found if venue.ref == ref), "") or restaurant_names([ref])[ref]
         if all(venue.ref != ref for venue in found):
-            found = [Venue(ref=ref, bookings=0, name=name), *found]
+            found = [Venue(ref=ref, bookings=shown.bookings), *found]
+        elif day:
+            found = [replace(venue, bookings=shown.bookings) if venue.ref == ref else venue for venue in found]
+        choices = _choices(found)
         may_open = request.user.has_perm("assignments.view_assignment")
         captions = Captions(shown, may_open=may_open)
         today = day_at(shown.floor, moment)
         return {
-            "venues": found[:LISTED],
+            "venues": choices[:LISTED],
             "has_more_venues": len(found) > LISTED,
+            "counts_by_date": day is not None and any(venue.bookings for venue in found if venue.ref != ref),
             "venue_ref": ref,
-            "venue_name": name or ref,
+            "venue_name": next(choice.name for choice in choices if choice.ref == ref),
             "day": shown.day,
             "shown": shown,
             "today_link": "" if shown.day == today else link(ref, today),
@@ -89,6 +101,13 @@ class ServiceDayAdmin(PageAdmin):
             "waiting": [captions.waiting(booked) for booked in shown.unseated],
             "waiting_rest": shown.unseated_count - len(shown.unseated),
         }
+
+
+def _choices(found: Sequence[Venue]) -> list[Choice]:
+    """By name. The host is asked once, and not at all where there is nothing to name."""
+    names = restaurant_names([venue.ref for venue in found]) if found else {}
+    choices = [Choice(ref=venue.ref, name=names[venue.ref], bookings=venue.bookings) for venue in found]
+    return sorted(choices, key=lambda choice: natural(choice.name.casefold()))
 
 
 class Captions:

@@ -20,11 +20,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from assignments import wording
-from assignments.admin import serviceday
+from assignments.admin import links
 from assignments.admin.drawing import Caption, clock, draw, seats, zone_name
+from assignments.admin.hostview import label_of, restaurant_names
 from assignments.admin.plans import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.host import configured
+from assignments.floors import floor_or_none
+from assignments.models import Assignment
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
@@ -119,8 +121,8 @@ class RestaurantFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         refs = FloorRecord.objects.order_by("restaurant_ref").values_list("restaurant_ref", flat=True).distinct()
         known = list(refs[:CHOICES])
-        names = configured().restaurant_names(known) if known else {}
-        return [(ref, names.get(ref, ref)) for ref in known]
+        names = restaurant_names(known) if known else {}
+        return [(ref, names[ref]) for ref in known]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
         return queryset if self.value() is None else queryset.filter(restaurant_ref=self.value())
@@ -229,7 +231,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
             **self.admin_site.each_context(request),
             "title": _("Comparison %(number)s") % {"number": comparison.pk},
             "opts": self.opts,
-            **page(comparison, may_open=request.user.has_perm("assignments.view_assignment")),
+            **page(request, comparison),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/rollout/comparison/page.html", context)
@@ -240,7 +242,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("booking"), ordering="booking_ref")
     def booking(self, comparison: Any) -> str:
-        return configured().label(comparison.booking_ref)
+        return label_of(comparison.booking_ref)
 
     @admin.display(description=gettext_lazy("verdict"), ordering="verdict")
     def in_words(self, comparison: Any) -> str:
@@ -298,19 +300,14 @@ SELECT wanted.verdict, (SELECT count(*) FROM (SELECT FROM rollout_comparison AS 
 """
 
 
-def page(comparison: Comparison, *, may_open: bool) -> dict[str, Any]:
+def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
     """What one comparison's page shows."""
     shown, around = compared.read(comparison), compared.around(comparison)
-    host, floor = configured(), shown.floor
-    names = host.restaurant_names([comparison.restaurant_ref])
-    label = host.label(comparison.booking_ref)
-    booking_url = ""
-    if around.assignment is not None and may_open:
-        booking_url = reverse("admin:assignments_assignment_change", args=[around.assignment])
+    floor, label = shown.floor, label_of(comparison.booking_ref)
+    is_hosts = around.assignment is not None
     drawing = None
     if shown.picture is not None:
         drawing = draw(shown.picture, floor, Captions(shown, label), window=shown.window)
-    day, is_hosts = comparison.service_date, around.assignment is not None
     return {
         "comparison": comparison,
         "shown": shown,
@@ -318,10 +315,10 @@ def page(comparison: Comparison, *, may_open: bool) -> dict[str, Any]:
         "meaning": MEANINGS.get(comparison.verdict, ""),
         "status": STATUS.get(comparison.verdict, ""),  # type: ignore[call-overload]
         "booking": label,
-        "booking_url": booking_url,
-        "restaurant": names.get(comparison.restaurant_ref, comparison.restaurant_ref),
+        "booking_url": links.permitted(request, Assignment, around.assignment) if is_hosts else "",
+        "restaurant": restaurant_names([comparison.restaurant_ref])[comparison.restaurant_ref],
         "timezone": floor.timezone if floor else "UTC",
-        "day_url": serviceday.link(comparison.restaurant_ref, day) if day and is_hosts else "",
+        "day_url": _evening(request, comparison) if is_hosts else "",
         "sides": [
             _side(CONTROL, _("Old planner"), shown, shown.control, comparison.control_ms),
             _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
@@ -341,6 +338,14 @@ def page(comparison: Comparison, *, may_open: bool) -> dict[str, Any]:
     }
 
 
+def _evening(request: HttpRequest, comparison: Comparison) -> str:
+    """The timeline of the comparison's evening, by the floor as it is now, as the timeline draws it."""
+    if comparison.starts_at is None:
+        return ""
+    ref = comparison.restaurant_ref
+    return links.evening(request, ref, comparison.starts_at, floor_or_none(ref))
+
+
 class Captions:
     """What each bar of the evening says."""
 
@@ -357,7 +362,7 @@ class Captions:
             "end": clock(taken.ends_at, self._zone),
         }
         if taken.kind not in LOOKS:
-            whose = configured().label(taken.booking_ref) if taken.booking_ref else _("closed")
+            whose = label_of(taken.booking_ref) if taken.booking_ref else _("closed")
             title = _("%(whose)s, taken then") % {"whose": whose}
             return Caption(look="timeline-taken", first=whose, second=times, title=title)
         look, pattern, who = LOOKS[taken.kind]

@@ -119,8 +119,8 @@ class TestQueue:
             return [each.booking_ref for each in review.queue(Section.REVIEW, now=now, **wanted)]
 
         assert refs(restaurant_ref="R2") == ["B2"]
-        assert refs(service_date=tonight.date()) == ["B1"]
-        assert refs(restaurant_ref="R2", service_date=tonight.date()) == []
+        assert refs(day=tonight.date()) == ["B1"]
+        assert refs(restaurant_ref="R2", day=tonight.date()) == []
         assert review.restaurants(now) == ["R1", "R2"]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from html import unescape
 from typing import Any
 
@@ -20,7 +20,7 @@ from assignments.planning.decision import Decision, Plan
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
-from assignments.testing import a_floor, a_service, a_table
+from assignments.testing import MemoryHost, a_floor, a_service, a_table
 from rollout import compared, shadow
 from rollout.admin import comparisons
 from rollout.frozen import freeze_decision
@@ -43,6 +43,13 @@ OCCUPIED = (
     Occupied(table_ref="T2", blocked_from=SEVEN - timedelta(hours=1), blocked_until=SEVEN, booking_ref="B0"),
     Occupied(table_ref="T1", blocked_from=SEVEN, blocked_until=SEVEN + timedelta(hours=2), booking_ref="B9"),
 )
+
+
+class LateHost(MemoryHost):
+    """The floor serves until two."""
+
+    def __init__(self) -> None:
+        super().__init__(floors=[replace(FLOOR, services=(a_service(starts=time(19), ends=time(2)),))])
 
 
 def a_snapshot(*, party: int = 4, ref: str = "B1") -> Snapshot:
@@ -285,6 +292,23 @@ class TestOne:
         request = {**comparison.snapshot["request"], "starts_at": "2030-01-15T00:30:00+00:00"}
         Comparison.objects.update(snapshot={**comparison.snapshot, "request": request})
         assert "when the party would sit" in page(admin_client, comparison)
+
+    def test_after_midnight_it_leads_to_the_evening_before(self, admin_client: Client, settings: Any) -> None:
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": "tests.rollout.test_comparison_page.LateHost"}
+        half_past_midnight = SEVEN + timedelta(hours=5, minutes=30)
+        comparison = kept(chooses("T3"), chooses("T3"))
+        Comparison.objects.update(starts_at=half_past_midnight, service_date=half_past_midnight.date())
+        Assignment.objects.create(
+            booking_ref="B1",
+            restaurant_ref="R1",
+            service_date=half_past_midnight.date(),
+            starts_at=half_past_midnight,
+            party=4,
+            requested_at=SEVEN,
+            due_at=SEVEN,
+        )
+        html = admin_client.get(reverse("admin:rollout_comparison_change", args=[comparison.pk])).content.decode()
+        assert "/serviceday/?restaurant=R1&amp;day=2030-01-14" in html
 
     def test_one_that_is_not_there_is_not_found(self, admin_client: Client) -> None:
         for pk in ("999999", "nonsense", "9" * 40):

@@ -8,9 +8,11 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from django.db import DatabaseError
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from assignments import api, dispatch, ledger, review, wording
+from assignments.admin import links
 from assignments.admin.actor import names
 from assignments.admin.hostview import host_view, label_of, restaurant_names
 from assignments.admin.review import words
@@ -53,7 +55,11 @@ class PlaceRow:
 
 
 def context(
-    assignment: Assignment, *, chosen: Sequence[str] = (), refusals: Sequence[Refusal] | None = None
+    request: HttpRequest,
+    assignment: Assignment,
+    *,
+    chosen: Sequence[str] = (),
+    refusals: Sequence[Refusal] | None = None,
 ) -> dict[str, Any]:
     """The page as things stand. ``chosen``: tables ticked by hand; ``refusals``: what was said against them, if asked."""
     host, now = configured(), dispatch.database_now()
@@ -71,6 +77,7 @@ def context(
         "assignment": assignment,
         "label": seen.label,
         "host_url": seen.url,
+        "evening_url": links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor),
         "restaurant": restaurant_names([assignment.restaurant_ref])[assignment.restaurant_ref],
         "timezone": floor.timezone if floor else "UTC",
         "state": wording.state(assignment.state),

@@ -219,7 +219,7 @@ class ReviewItemAdmin(PageAdmin):
     def _item(self, request: HttpRequest, assignment: Assignment, **values: Any) -> HttpResponse:
         asked = {name: values.pop(name) for name in ("chosen", "refusals") if name in values}
         assignment.refresh_from_db()
-        found = item.context(assignment, **asked)
+        found = item.context(request, assignment, **asked)
         may = self.may(request)
         undo = found["undo"]
         context = {

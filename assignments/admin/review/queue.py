@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,10 +13,11 @@ from django.utils.translation import gettext_lazy
 
 from assignments import dispatch, review, wording
 from assignments.admin.actor import names
-from assignments.admin.hostview import label_of, restaurant_names
+from assignments.admin.hostview import bookings_of, label_of, restaurant_names
 from assignments.admin.review import words
-from assignments.floors import floors_or_none
-from assignments.host import HostBooking, configured
+from assignments.admin.serviceday import day_of
+from assignments.floors import floor_or_none, floors_or_none
+from assignments.host import HostBooking
 from assignments.models import Assignment, StateTransition
 from assignments.planning.floor import Floor
 from assignments.review import Section
@@ -44,31 +46,32 @@ EMPTY: Mapping[Section, Any] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Filter:
     """Which part of the queue is looked at."""
 
     section: Section = Section.REVIEW
     restaurant_ref: str = ""
-    service_date: date | None = None
+    day: date | None = None
 
     @classmethod
     def of(cls, request: HttpRequest) -> "Filter":
         """What the address asks for; what it should not, is left out."""
         show, restaurant, day = (request.GET.get(name, "") for name in ("show", "restaurant", "date"))
-        try:
-            service_date = date.fromisoformat(day)
-        except ValueError:
-            service_date = None
         return cls(
             section=Section(show) if show in list(Section) else Section.REVIEW,
             restaurant_ref="" if "\0" in restaurant else restaurant,
-            service_date=service_date,
+            day=day_of(day),
         )
 
     @property
     def values(self) -> dict[str, Any]:
-        return {"restaurant_ref": self.restaurant_ref, "service_date": self.service_date}
+        return {"restaurant_ref": self.restaurant_ref, "day": self.day, "floor": self.floor}
+
+    @cached_property
+    def floor(self) -> Floor | None:
+        """The restaurant's, where a day of it is asked for: by it, a night belongs to its evening."""
+        return floor_or_none(self.restaurant_ref) if self.restaurant_ref and self.day else None
 
 
 def kept(request: HttpRequest, **changes: str) -> str:
@@ -122,7 +125,7 @@ class Row:
 
 def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
     """The rows of a page of the list, in a number of queries that does not depend on how many there are."""
-    bookings = configured().bookings([each.booking_ref for each in assignments]) if assignments else {}
+    bookings = bookings_of([each.booking_ref for each in assignments])
     refs = sorted({each.restaurant_ref for each in assignments})
     restaurants, floors = restaurant_names(refs), floors_or_none(refs) if refs else {}
     arrived = review.latest_transitions(assignments) if assignments else {}
@@ -157,7 +160,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
         "page": page,
         "rows": rows(list(page.object_list), now=now),
         "empty": EMPTY[wanted.section],
-        "is_narrowed": bool(wanted.restaurant_ref or wanted.service_date),
+        "is_narrowed": bool(wanted.restaurant_ref or wanted.day),
         "restaurants": sorted(restaurant_names(refs).items(), key=lambda each: (each[1], each[0])),
         "earlier": kept(request, page=str(page.previous_page_number())) if page.has_previous() else "",
         "later": kept(request, page=str(page.next_page_number())) if page.has_next() else "",
