@@ -37,6 +37,8 @@ NOT_RESTORABLE = frozenset({CoordinatorReason.CONFIRMED_BY_HOST, "table_out_of_s
 """Reasons for a review of bookings that the host shows as confirmed: what tables it had stored for them is not known here,
 so giving them others cannot be taken back, only changed again."""
 
+MOST_COUNTED = 1000
+"""So many bookings of the past are counted; more are said to be more."""
 MOST_OPTIONS = 6
 MOST_JUDGED = 60
 """Sets of tables that are looked at one by one when nothing fits by the rules: the smallest first."""
@@ -78,19 +80,23 @@ def queue(
 def counts(
     *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
 ) -> Mapping[Section, int]:
-    """How many bookings each section has. One query."""
-    waiting = _narrowed(restaurant_ref, day, floor).filter(state__in=sorted(WAITING_FOR_STAFF))
-    numbers = waiting.aggregate(**{section.value: Count("id", filter=section.condition(now)) for section in Section})
-    return {section: numbers[section.value] for section in Section}
+    """How many bookings each section has; of ``PAST``, which only grows, no more than MOST_COUNTED + 1 are counted.
+
+    Two queries. What is over is read for ``PAST`` alone: bookings that failed, or were rejected, are kept for years.
+    """
+    wanted = _narrowed(restaurant_ref, day, floor)
+    waiting = wanted.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
+    ahead = [section for section in Section if section is not Section.PAST]
+    numbers = waiting.aggregate(**{section.value: Count("id", filter=section.condition(now)) for section in ahead})
+    past = wanted.filter(Section.PAST.condition(now)).order_by().values("pk")[: MOST_COUNTED + 1].count()
+    return {section: past if section is Section.PAST else numbers[section.value] for section in Section}
 
 
 def restaurants(now: datetime) -> list[str]:
-    """Refs of the restaurants that have anything in the queue."""
-    waiting = Q()
-    for section in Section:
-        waiting |= section.condition(now)
-    refs = Assignment.objects.filter(waiting).order_by("restaurant_ref").values_list("restaurant_ref", flat=True)
-    return list(refs.distinct())
+    """Refs of the restaurants that have anything in the queue; of ``PAST``, in its latest MOST_COUNTED. Two queries."""
+    ahead = Assignment.objects.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
+    past = queue(Section.PAST, now=now).values_list("restaurant_ref", flat=True)[:MOST_COUNTED]
+    return sorted({*ahead.order_by().values_list("restaurant_ref", flat=True).distinct(), *past})
 
 
 def latest_transitions(assignments: Sequence[Assignment]) -> Mapping[int, StateTransition]:

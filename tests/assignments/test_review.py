@@ -23,6 +23,7 @@ from assignments.planning.reasons import Reason
 from assignments.review import Section
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, run_all
+from tests.reading import reading
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,6 +123,43 @@ class TestQueue:
         assert refs(day=tonight.date()) == ["B1"]
         assert refs(restaurant_ref="R2", day=tonight.date()) == []
         assert review.restaurants(now) == ["R1", "R2"]
+
+    def test_what_is_over_is_read_for_the_past_alone_and_no_further_than_it_is_counted(
+        self, host: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        host.book("ahead", starts_at=tonight, party=40)
+        host.book("mad", starts_at=tonight, party=0)
+        to_review()
+        over("failed", 3000)
+        over("manual_review", 300, restaurant_ref="R9")
+        monkeypatch.setattr(review, "MOST_COUNTED", 100)
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE assignments_assignment")
+        now = dispatch.database_now()
+        with reading() as scans:
+            counts = review.counts(now=now)
+            restaurants = review.restaurants(now)
+        assert counts == {Section.REVIEW: 1, Section.FAILED: 1, Section.REJECTED: 0, Section.PAST: 101}
+        assert restaurants == ["R1", "R9"]
+        assert scans
+        assert max(scan.rows for scan in scans) <= 101, scans
+
+
+def over(state: str, count: int, *, restaurant_ref: str = "R1") -> None:
+    """So many bookings of past days that ended so."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")  # Their history is of no interest here.
+        cursor.execute(
+            """
+            INSERT INTO assignments_assignment (booking_ref, restaurant_ref, service_date, starts_at, party, state, version,
+                   planner, attempts, reason, pinned_table_refs, requested_at, updated_at)
+            SELECT %(state)s || n, %(ref)s, at::date, at, 2, %(state)s, 1, 'v3', 1, 'no_fit', '{}', at, at
+              FROM (SELECT n, now() - interval '1 day' - n * interval '10 minutes' AS at
+                      FROM generate_series(1, %(count)s) AS n) AS past
+            """,
+            {"state": state, "ref": restaurant_ref, "count": count},
+        )
+        cursor.execute("SET session_replication_role = DEFAULT")
 
 
 class TestOptions:

@@ -150,6 +150,14 @@ class TestList:
         assert f"Booking {waiting.booking_ref}" not in look(admin_client)
         assert f"Booking {waiting.booking_ref}" in look(admin_client, query="?show=past")
 
+    def test_counting_the_past_ends(
+        self, admin_client: Client, waiting: Assignment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Assignment.objects.filter(pk=waiting.pk).update(starts_at=datetime.now(UTC) - timedelta(hours=4))
+        assert "Past 1 " in look(admin_client)
+        monkeypatch.setattr(review, "MOST_COUNTED", 0)
+        assert "Past 0+ " in look(admin_client)
+
     def test_guests_at_the_door_are_marked_and_first(self, admin_client: Client, waiting: Assignment) -> None:
         Assignment.objects.filter(pk=waiting.pk).update(starts_at=datetime.now(UTC) - timedelta(minutes=5))
         assert "late" in look(admin_client)

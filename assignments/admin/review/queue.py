@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from assignments import dispatch, review, wording
 from assignments.admin.actor import names
 from assignments.admin.hostview import bookings_of, label_of, restaurant_names
+from assignments.admin.paginator import UncountedPaginator
 from assignments.admin.review import words
 from assignments.admin.serviceday import day_of
 from assignments.floors import floor_or_none, floors_or_none
@@ -145,16 +145,22 @@ def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
     ]
 
 
+def _at_most(count: int) -> str:
+    return f"{review.MOST_COUNTED}+" if count > review.MOST_COUNTED else str(count)
+
+
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """The list, as the address asks for it."""
     wanted, now = Filter.of(request), dispatch.database_now()
     counts = review.counts(now=now, **wanted.values)
-    page = Paginator(review.queue(wanted.section, now=now, **wanted.values), PER_PAGE).get_page(request.GET.get("page"))
+    page = UncountedPaginator(review.queue(wanted.section, now=now, **wanted.values), PER_PAGE).get_page(
+        request.GET.get("page")
+    )
     refs = review.restaurants(now)
     return {
         "wanted": wanted,
         "tabs": [
-            (SECTIONS[each], counts[each], kept(request, show=each, page=""), each is wanted.section)
+            (SECTIONS[each], _at_most(counts[each]), kept(request, show=each, page=""), each is wanted.section)
             for each in Section
         ],
         "page": page,
