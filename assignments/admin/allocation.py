@@ -1,26 +1,63 @@
 """The ledger in the admin."""
 
+from datetime import UTC
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from assignments import wording
-from assignments.admin.filters import known
+from assignments.admin.bounded import BoundedList
+from assignments.admin.filters import known, since
+from assignments.admin.moments import local, recorded
 from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.floors import floors_or_none
 from assignments.models import Allocation
+
+
+class AllocationList(BoundedList):
+    """Its rows know the clock of their restaurant: UTC's, where the floor cannot be had. One query for many."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        floors = floors_or_none(sorted({row.restaurant_ref for row in rows})) if rows else {}
+        for row in rows:
+            floor = floors[row.restaurant_ref]
+            row.zone = floor.zone if floor else UTC
+        self.result_list = rows
 
 
 @admin.register(Allocation)
 class AllocationAdmin(ReadOnlyAdmin):
     list_display = [
         "table_ref",
-        "starts_at",
-        "ends_at",
+        "starts",
+        "ends",
         "kind",
         "booking_ref",
         "planner",
         "restaurant_ref",
-        "expires_at",
+        recorded("expires_at", _("expires (UTC)")),
     ]
-    list_filter = ["kind", known("planner", _("planner"), wording.planners), "starts_at"]
+    list_filter = [
+        "kind",
+        known("planner", _("planner"), wording.planners),
+        since("starts_at", _("starts"), coming=True),
+    ]
     search_fields = ["=booking_ref", "=table_ref", "=restaurant_ref"]
-    date_hierarchy = "starts_at"
+    ordering = ["-id"]
+    indexed = frozenset({"booking_ref", "ends_at", "restaurant_ref"})
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return AllocationList
+
+    @admin.display(description=_("starts (restaurant's time)"), ordering="starts_at")
+    def starts(self, allocation: Any) -> str:
+        return local(allocation.starts_at, allocation.zone)
+
+    @admin.display(description=_("ends (restaurant's time)"), ordering="ends_at")
+    def ends(self, allocation: Any) -> str:
+        return local(allocation.ends_at, allocation.zone)

@@ -17,8 +17,10 @@ from django.utils.translation import gettext_lazy
 from assignments import explanation, journal, ledger, wording
 from assignments.admin import links, statechart
 from assignments.admin.actor import names
+from assignments.admin.filters import since
 from assignments.admin.hostview import host_view
 from assignments.admin.links import Link
+from assignments.admin.moments import recorded
 from assignments.admin.plans import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.floors import floor_or_none
@@ -92,21 +94,19 @@ class PlannerFilter(admin.SimpleListFilter):
 
 @admin.register(Assignment)
 class AssignmentAdmin(ReadOnlyAdmin):
-    list_display = ["booking_ref", "starts", "party", "state_label", "why", "planned_by", "due"]
-    list_filter = ["state", PlannerFilter, "service_date"]
+    list_display = [
+        "booking_ref",
+        recorded("starts_at", gettext_lazy("starts (UTC)")),
+        "party",
+        "state_label",
+        "why",
+        "planned_by",
+        recorded("due_at", gettext_lazy("tried next (UTC)"), seconds=True),
+    ]
+    list_filter = ["state", PlannerFilter, since("starts_at", gettext_lazy("starts"), coming=True)]
     search_fields = ["=booking_ref", "=restaurant_ref"]
-    date_hierarchy = "service_date"
-    ordering = ["-starts_at", "-id"]
-
-    @admin.display(description=gettext_lazy("starts (UTC)"), ordering="starts_at")
-    def starts(self, assignment: Model) -> str:
-        assert isinstance(assignment, Assignment)
-        return f"{assignment.starts_at:%Y-%m-%d %H:%M}"
-
-    @admin.display(description=gettext_lazy("tried next (UTC)"), ordering="due_at", empty_value="-")
-    def due(self, assignment: Model) -> str | None:
-        assert isinstance(assignment, Assignment)
-        return f"{assignment.due_at:%Y-%m-%d %H:%M:%S}" if assignment.due_at else None
+    ordering = ["-id"]
+    indexed = frozenset({"booking_ref", "restaurant_ref", "state"})
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_label(self, assignment: Model) -> str:

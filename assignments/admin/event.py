@@ -1,8 +1,6 @@
 """Events in the admin: filtered by index and never counted in full, since there may be millions."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,24 +9,17 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from assignments import wording
 from assignments.admin import links
-from assignments.admin.filters import known
+from assignments.admin.filters import known, since
+from assignments.admin.moments import recorded
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.events import ALLOWED_CONTEXT, CATALOGUE
 from assignments.models import Assignment, Attempt, Event, StateTransition
-
-_SINCE: Mapping[str, tuple[Any, timedelta]] = {
-    "hour": (gettext_lazy("the last hour"), timedelta(hours=1)),
-    "day": (gettext_lazy("the last 24 hours"), timedelta(days=1)),
-    "week": (gettext_lazy("the last 7 days"), timedelta(days=7)),
-    "month": (gettext_lazy("the last 30 days"), timedelta(days=30)),
-}
 
 
 def _sources() -> list[tuple[str, str]]:
@@ -53,20 +44,6 @@ class TypeFilter(admin.SimpleListFilter):
         return queryset.filter(type=value, source__in=sources) if sources else queryset.filter(type=value)
 
 
-class SinceFilter(admin.SimpleListFilter):
-    """By how long ago it happened."""
-
-    title = gettext_lazy("when")
-    parameter_name = "since"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(key, name) for key, (name, _length) in _SINCE.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
-        chosen = _SINCE.get(self.value() or "")
-        return queryset if chosen is None else queryset.filter(at__gte=timezone.now() - chosen[1])
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldView:
     """One value of an event's context, and what it means."""
@@ -79,16 +56,24 @@ class FieldView:
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    list_display = ["moment", "event_type", "level", "booking", "why", "invocation"]
+    list_display = [
+        recorded("at", gettext_lazy("when (UTC)"), seconds=True),
+        "event_type",
+        "level",
+        "booking",
+        "why",
+        "invocation",
+    ]
     list_display_links = ["event_type"]
-    list_filter = [SinceFilter, "severity", known("source", gettext_lazy("source"), _sources), TypeFilter]
+    list_filter = [
+        since("at", gettext_lazy("when")),
+        "severity",
+        known("source", gettext_lazy("source"), _sources),
+        TypeFilter,
+    ]
     search_fields = ["=booking_ref", "=correlation_id"]
     ordering = ["-at", "-id"]
-
-    @admin.display(description=gettext_lazy("when (UTC)"), ordering="at")
-    def moment(self, event: Model) -> str:
-        assert isinstance(event, Event)
-        return f"{event.at:%Y-%m-%d %H:%M:%S}"
+    indexed = frozenset({"at", "booking_ref", "correlation_id", "severity", "since", "source", "type"})
 
     @admin.display(description=gettext_lazy("event"))
     def event_type(self, event: Model) -> str:

@@ -1,11 +1,26 @@
 """Filters of the lists whose choices are known: asking a large table for them would read all of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+_SINCE: Mapping[str, tuple[Any, timedelta]] = {
+    "hour": (_("the last hour"), timedelta(hours=1)),
+    "day": (_("the last 24 hours"), timedelta(days=1)),
+    "week": (_("the last 7 days"), timedelta(days=7)),
+    "month": (_("the last 30 days"), timedelta(days=30)),
+}
+_COMING: Mapping[str, tuple[Any, timedelta]] = {
+    "next-day": (_("the next 24 hours"), timedelta(days=1)),
+    "next-week": (_("the next 7 days"), timedelta(days=7)),
+    "next-month": (_("the next 30 days"), timedelta(days=30)),
+}
 
 
 def known(column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any]]]) -> type[admin.SimpleListFilter]:
@@ -21,3 +36,24 @@ def known(column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any
 
     KnownFilter.title, KnownFilter.parameter_name = title, column
     return KnownFilter
+
+
+def since(column: str, title: Any, *, coming: bool = False) -> type[admin.SimpleListFilter]:
+    """A filter of a moment by how long ago it was; with ``coming``, of one that may lie ahead, also by how soon it is."""
+    ahead = _COMING if coming else {}
+
+    class SinceFilter(admin.SimpleListFilter):
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+            return [(key, name) for key, (name, _length) in {**ahead, **_SINCE}.items()]
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
+            now, value = timezone.now(), self.value() or ""
+            if value in ahead:
+                return queryset.filter(**{f"{column}__range": (now, now + ahead[value][1])})
+            if value not in _SINCE:
+                return queryset
+            first = now - _SINCE[value][1]
+            return queryset.filter(**{f"{column}__range": (first, now)} if coming else {f"{column}__gte": first})
+
+    SinceFilter.title, SinceFilter.parameter_name = title, "since"
+    return SinceFilter

@@ -4,9 +4,11 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q
 from django.http import HttpRequest
 
+from assignments.admin import bounded
 from assignments.admin.paginator import UncountedPaginator
 
 if TYPE_CHECKING:
@@ -21,10 +23,13 @@ else:
 class ReadOnlyAdmin(_ModelAdmin):
     """A list and a page of a model, read-only, whatever permissions somebody has.
 
-    Tables may be large: nothing is counted in full, and what is searched for is looked up by index, as it is written.
-    ``search_fields`` name columns (``=booking_ref``); ``correlation_id`` is searched where it is one. Columns without ``=``
-    are searched for words in them, which only small tables bear.
+    Tables may be large: nothing is counted in full, and what is searched for is looked up as it is written. ``indexed``: the
+    columns, and parameters of filters, that an index serves; by any other one only the latest rows are looked through, and
+    ``ordering`` is by one of them, or by the key. ``search_fields`` name columns (``=booking_ref``); ``correlation_id`` is
+    searched where it is one. Columns without ``=`` are searched for words in them.
     """
+
+    indexed: ClassVar[frozenset[str]] = frozenset()
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -50,15 +55,21 @@ class ReadOnlyAdmin(_ModelAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        wanted = Q()
+        found, others = Q(pk__in=()), Q(pk__in=())
         for name in self.get_search_fields(request):
             column = str(name).lstrip("=")
             if column == "correlation_id":
                 known = _uuid(term)
-                wanted |= Q(correlation_id=known) if known else Q(pk__in=())
+                found |= Q(correlation_id=known) if known else Q(pk__in=())
+            elif column in self.indexed:
+                found |= Q(**{column: term})
             else:
-                wanted |= Q(**{column if column != name else f"{column}__icontains": term})
-        return queryset.filter(wanted), False
+                others |= Q(**{column if column != name else f"{column}__icontains": term})
+        first = bounded.latest(self.model) if others else None
+        return queryset.filter(found | (others if first is None else others & Q(pk__gt=first))), False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return bounded.BoundedList
 
 
 def _uuid(text: str) -> uuid.UUID | None:

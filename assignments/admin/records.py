@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from assignments import wording
-from assignments.admin.filters import known
+from assignments.admin.filters import known, since
+from assignments.admin.moments import recorded
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.models import Attempt, Breaker, OutboxMessage, State, StateTransition
 from assignments.statemachine import OUTBOX_TOPIC
@@ -12,10 +13,20 @@ from assignments.statemachine import OUTBOX_TOPIC
 
 @admin.register(StateTransition)
 class StateTransitionAdmin(ReadOnlyAdmin):
-    list_display = ["booking_ref", "version", "name", "source", "target", "actor", "reason", "at"]
-    list_filter = [known("name", _("transition"), wording.transitions), "at"]
+    list_display = [
+        "booking_ref",
+        "version",
+        "name",
+        "source",
+        "target",
+        "actor",
+        "reason",
+        recorded("at", _("when (UTC)"), seconds=True),
+    ]
+    list_filter = [known("name", _("transition"), wording.transitions), since("at", _("when"))]
     search_fields = ["=booking_ref", "=correlation_id"]
-    ordering = ["-id"]
+    ordering = ["-at", "-id"]
+    indexed = frozenset({"at", "booking_ref", "since"})
 
 
 @admin.register(Attempt)
@@ -29,29 +40,45 @@ class AttemptAdmin(ReadOnlyAdmin):
         "strategy",
         "table_refs",
         "decision_ms",
-        "at",
+        recorded("at", _("when (UTC)"), seconds=True),
     ]
     list_filter = [
         known("planner", _("planner"), wording.planners),
         known("outcome", _("outcome"), wording.outcomes),
         known("trigger", _("trigger"), wording.triggers),
-        "at",
+        since("at", _("when")),
     ]
     search_fields = ["=booking_ref", "=correlation_id"]
-    ordering = ["-id"]
+    ordering = ["-at", "-id"]
+    indexed = frozenset({"at", "booking_ref", "since"})
 
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
-    list_display = ["id", "topic", "booking_ref", "created_at", "delivered_at", "attempts", "last_error"]
+    list_display = [
+        "id",
+        "topic",
+        "booking_ref",
+        recorded("created_at", _("created (UTC)")),
+        recorded("delivered_at", _("delivered (UTC)")),
+        "attempts",
+        "last_error",
+    ]
     list_filter = [
         known("topic", _("topic"), lambda: [(f"{OUTBOX_TOPIC}{state}", state.label) for state in State]),
         ("delivered_at", admin.EmptyFieldListFilter),
     ]
     search_fields = ["=booking_ref"]
     ordering = ["-id"]
+    indexed = frozenset({"booking_ref"})
 
 
 @admin.register(Breaker)
 class BreakerAdmin(ReadOnlyAdmin):
-    list_display = ["name", "failures", "successes", "opened_until", "updated_at"]
+    list_display = [
+        "name",
+        "failures",
+        "successes",
+        recorded("opened_until", _("open until (UTC)")),
+        recorded("updated_at", _("changed (UTC)")),
+    ]

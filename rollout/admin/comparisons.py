@@ -21,8 +21,11 @@ from django.utils.translation import gettext_lazy
 
 from assignments import wording
 from assignments.admin import links
+from assignments.admin.bounded import BoundedList
 from assignments.admin.drawing import Caption, clock, draw, seats, zone_name
+from assignments.admin.filters import since
 from assignments.admin.hostview import label_of, restaurant_names
+from assignments.admin.moments import local, recorded
 from assignments.admin.plans import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.floors import floor_or_none
@@ -44,6 +47,8 @@ COUNTED = 10_000
 """So many of a class are counted; more are said to be more."""
 CHOICES = 50
 """So many restaurants and errors are offered to filter by."""
+LATEST_ERRORS = 1000
+"""So many failures are looked through for errors to offer."""
 
 VERDICTS: Mapping[str, str | Promise] = {
     Verdict.SAME_TABLES: gettext_lazy("same tables"),
@@ -129,19 +134,21 @@ class RestaurantFilter(admin.SimpleListFilter):
 
 
 class ErrorFilter(admin.SimpleListFilter):
+    """Those of the latest failures, which the index of verdicts knows."""
+
     title = gettext_lazy("error")
     parameter_name = "error"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        failed = Comparison.objects.filter(verdict=Verdict.V3_ERROR)
-        errors = failed.order_by("error").values_list("error", flat=True).distinct()[:CHOICES]
-        return [(error, error) for error in errors if error]
+        failed = Comparison.objects.filter(verdict=Verdict.V3_ERROR).order_by("-recorded_at")
+        errors = set(failed.values_list("error", flat=True)[:LATEST_ERRORS])
+        return [(error, error) for error in sorted(errors - {""})[:CHOICES]]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
         return queryset if self.value() is None else queryset.filter(error=self.value())
 
 
-class ComparisonList(ChangeList):
+class ComparisonList(BoundedList):
     """Its rows know the names of their tables and their clock: one query for all floors of a page."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -193,11 +200,19 @@ class ComparisonAdmin(ReadOnlyAdmin):
         "by_the_old_planner",
         "by_v3",
         "milliseconds",
-        "kept",
+        recorded("recorded_at", gettext_lazy("kept (UTC)")),
     ]
-    list_filter = [VerdictFilter, "origin", RestaurantFilter, ErrorFilter, "control_repeats", "recorded_at"]
+    list_filter = [
+        VerdictFilter,
+        "origin",
+        RestaurantFilter,
+        ErrorFilter,
+        "control_repeats",
+        since("recorded_at", gettext_lazy("kept")),
+    ]
     search_fields = ["=booking_ref", "=restaurant_ref", "=snapshot_hash"]
-    date_hierarchy = "service_date"
+    ordering = ["-recorded_at", "-id"]
+    indexed = frozenset({"booking_ref", "recorded_at", "since", "verdict"})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ComparisonList
@@ -257,7 +272,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
     def starts(self, comparison: Any) -> str:
         if comparison.starts_at is None:
             return "-"
-        return f"{comparison.starts_at.astimezone(comparison.zone):%Y-%m-%d %H:%M %Z}"
+        return local(comparison.starts_at, comparison.zone)
 
     @admin.display(description=gettext_lazy("old planner"))
     def by_the_old_planner(self, comparison: Any) -> str:
@@ -270,10 +285,6 @@ class ComparisonAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("ms, old planner / V3"))
     def milliseconds(self, comparison: Any) -> str:
         return f"{_ms(comparison.control_ms)} / {_ms(comparison.candidate_ms)}"
-
-    @admin.display(description=gettext_lazy("kept (UTC)"), ordering="recorded_at")
-    def kept(self, comparison: Any) -> str:
-        return f"{comparison.recorded_at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def counts() -> list[dict[str, Any]]:

@@ -9,8 +9,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin.filters import known, since
+from assignments.admin.moments import recorded
 from assignments.admin.readonly import ReadOnlyAdmin
-from rollout import guardrails
+from rollout import conf, guardrails
 from rollout.admin.wording import worded
 from rollout.models import Change, ComparisonTally, Explanation, GuardRun, Pin
 
@@ -20,11 +22,33 @@ def as_block(value: Any) -> str:
     return format_html('<pre class="page-json">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def stages() -> list[tuple[str, str]]:
+    """The rungs of this environment's ladder."""
+    return [(stage.key, stage.key) for stage in conf.current_ladder().stages]
+
+
+def environments() -> list[tuple[str, str]]:
+    """Those that there are."""
+    return [(each, each) for each in conf.ENVIRONMENTS]
+
+
 @admin.register(Change)
 class ChangeAdmin(ReadOnlyAdmin):
-    list_display = ["at", "kind", "subject", "before", "after", "actor", "reason", "overridden", "environment"]
-    list_filter = ["kind", "overridden", "environment", "at"]
+    list_display = [
+        recorded("at", _("when (UTC)")),
+        "kind",
+        "subject",
+        "before",
+        "after",
+        "actor",
+        "reason",
+        "overridden",
+        "environment",
+    ]
+    list_filter = ["kind", "overridden", known("environment", _("environment"), environments), since("at", _("when"))]
     search_fields = ["=subject", "=actor", "reason"]
+    ordering = ["-id"]
+    indexed = frozenset({"kind"})
     readonly_fields = fields = (
         "at",
         "environment",
@@ -50,8 +74,15 @@ class ChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(GuardRun)
 class GuardRunAdmin(ReadOnlyAdmin):
-    list_display = ["at", "stage", "found", "rolled_back_to", "environment"]
-    list_filter = ["stage", "rolled_back_to", "environment", "at"]
+    list_display = [recorded("at", _("when (UTC)")), "stage", "found", "rolled_back_to", "environment"]
+    list_filter = [
+        known("stage", _("stage"), stages),
+        known("rolled_back_to", _("rolled back to"), stages),
+        known("environment", _("environment"), environments),
+        since("at", _("when")),
+    ]
+    ordering = ["-at", "-id"]
+    indexed = frozenset({"at", "since"})
     readonly_fields = fields = ("at", "environment", "stage", "rolled_back_to", "all_breaches", "all_measured")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
@@ -86,13 +117,21 @@ class ComparisonTallyAdmin(ReadOnlyAdmin):
 
 @admin.register(Pin)
 class PinAdmin(ReadOnlyAdmin):
-    list_display = ["restaurant_ref", "planner", "actor", "reason", "at"]
+    list_display = ["restaurant_ref", "planner", "actor", "reason", recorded("at", _("when (UTC)"))]
     list_filter = ["planner"]
     search_fields = ["=restaurant_ref"]
 
 
 @admin.register(Explanation)
 class ExplanationAdmin(ReadOnlyAdmin):
-    list_display = ["verdict", "refusal", "restaurant_ref", "owner", "reason", "expires_at", "withdrawn_at"]
+    list_display = [
+        "verdict",
+        "refusal",
+        "restaurant_ref",
+        "owner",
+        "reason",
+        recorded("expires_at", _("expires (UTC)")),
+        recorded("withdrawn_at", _("withdrawn (UTC)")),
+    ]
     list_filter = ["verdict", ("withdrawn_at", admin.EmptyFieldListFilter), "expires_at"]
     search_fields = ["=restaurant_ref", "owner", "reason"]

@@ -1,0 +1,83 @@
+"""Moments in the lists of records: never the server's time, and each by a clock that is named."""
+
+from datetime import UTC
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db.models import DateTimeField
+from django.test import Client
+from django.urls import reverse
+from django.utils.html import strip_tags
+
+from assignments import dispatch, floors
+from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.models import Allocation, Attempt, Breaker, StateTransition
+from example import models
+from example.host import ExampleHost
+
+
+@pytest.fixture
+def decided(restaurant: models.Restaurant, settings: Any) -> models.Restaurant:
+    """The real evening, seated, on a server whose own time is nobody's here."""
+    settings.TIME_ZONE = "Asia/Tokyo"
+    dispatch.take_in()
+    list(dispatch.run_pass())
+    return restaurant
+
+
+def listed(client: Client, model: Any, **query: str) -> str:
+    answer = client.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"), query)
+    assert answer.status_code == 200
+    return " ".join(unescape(strip_tags(answer.content.decode())).split())
+
+
+def test_no_list_shows_a_moment_as_the_server_has_it() -> None:
+    raw = [
+        f"{model.__name__}.{name}"
+        for model, site in admin.site._registry.items()
+        if isinstance(site, ReadOnlyAdmin)
+        for name in site.list_display
+        if isinstance(name, str) and name in {field.name for field in model._meta.fields}
+        if isinstance(model._meta.get_field(name), DateTimeField)
+    ]
+    assert raw == []
+
+
+@pytest.mark.parametrize("model", [Attempt, StateTransition])
+def test_what_was_recorded_is_told_in_utc(admin_client: Client, decided: models.Restaurant, model: Any) -> None:
+    row = model.objects.order_by("-at", "-id")[0]
+    text = listed(admin_client, model, q=row.booking_ref)
+    assert "When (UTC)" in text
+    assert f"{row.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" in text
+
+
+def test_a_moment_that_is_not_there_is_a_dash(admin_client: Client, db: None) -> None:
+    Breaker.objects.create(name="R1")
+    assert "Open until (UTC)" in listed(admin_client, Breaker)
+    assert "R100-20" in listed(admin_client, Breaker)
+
+
+def test_the_ledger_tells_when_guests_sit_by_the_restaurants_clock(
+    admin_client: Client, decided: models.Restaurant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.Restaurant.objects.update(timezone="Asia/Kathmandu")
+    row = Allocation.objects.order_by("pk")[0]
+    there = row.starts_at.astimezone(floors.floor_of(row.restaurant_ref).zone)
+    assert f"{there:%Y-%m-%d %H:%M} +0545" in listed(admin_client, Allocation, q=row.booking_ref)
+
+    def raises(*_args: Any, **_named: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(ExampleHost, "floor", raises)
+    floors.forget()
+    assert f"{row.starts_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" in listed(admin_client, Allocation, q=row.booking_ref)
+
+
+def test_lists_can_be_sorted_by_their_moments(admin_client: Client, decided: models.Restaurant) -> None:
+    url = reverse("admin:assignments_allocation_changelist")
+    column = admin_client.get(url).context["cl"].list_display.index("starts")
+    found = admin_client.get(url, {"o": str(column)}).context["cl"].result_list
+    assert [row.starts_at for row in found] == sorted(row.starts_at for row in found)
+    assert found[0].starts_at == Allocation.objects.order_by("starts_at")[0].starts_at
