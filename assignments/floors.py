@@ -5,11 +5,17 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 
 from django.db import DatabaseError
+from django.utils.translation import gettext_noop
 
 from assignments.host import Host, configured
 from assignments.planning.floor import Floor, InvalidFloorError
 
 logger = logging.getLogger("assignments.floors")
+
+NO_FLOOR = gettext_noop("The host has no floor for restaurant %(restaurant)s (%(error)s).")
+RAISED = gettext_noop("The host raised %(error)s for its floor.")
+BEING_EDITED = gettext_noop("The floor of restaurant %(restaurant)s is being edited right now.")
+"""What is said here in English, and stored so. ``wording.said`` says it again in the reader's language."""
 
 _KEPT = 256
 _READS = 3
@@ -35,7 +41,7 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str 
             while len(_floors) > _KEPT:
                 _floors.popitem(last=False)
             return floor
-    raise InvalidFloorError(f"The floor of restaurant {restaurant_ref!r} is being edited right now.")
+    raise InvalidFloorError(BEING_EDITED % {"restaurant": repr(restaurant_ref)})
 
 
 def floor_or_problem(
@@ -47,7 +53,7 @@ def floor_or_problem(
     except InvalidFloorError as error:
         return None, str(error)
     except LookupError as error:
-        return None, f"The host has no floor for restaurant {restaurant_ref!r} ({type(error).__name__})."
+        return None, no_floor(restaurant_ref, error)
 
 
 def floor_or_any_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[Floor | None, str]:
@@ -57,7 +63,12 @@ def floor_or_any_problem(restaurant_ref: str, *, host: Host | None = None) -> tu
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (one restaurant's trouble is no other's)
-        return None, f"The host raised {type(error).__name__} for its floor."
+        return None, RAISED % {"error": type(error).__name__}
+
+
+def no_floor(restaurant_ref: str, error: LookupError) -> str:
+    """A sentence that says that the host knows no such restaurant, without the host's own words."""
+    return NO_FLOOR % {"restaurant": repr(restaurant_ref), "error": type(error).__name__}
 
 
 def floors_or_none(restaurant_refs: Collection[str]) -> dict[str, Floor | None]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from django.db.models import Count, Q
 
+from assignments.floors import no_floor
 from assignments.host import Host, HostBooking
 from assignments.models import Assignment, Attempt, State, StateTransition
 from assignments.models.assignment import AssignmentQuerySet
@@ -260,8 +261,7 @@ def options(booking: HostBooking, assignment: Assignment, *, host: Host, now: da
     except InvalidFloorError as error:
         return Options(problem=str(error))
     except LookupError as error:
-        problem = f"The host has no floor for restaurant {booking.restaurant_ref!r} ({type(error).__name__})."
-        return Options(problem=problem)
+        return Options(problem=no_floor(booking.restaurant_ref, error))
     return options_in(_as_staff_see_it(snapshot))
 
 

@@ -2,9 +2,11 @@
 
 Codes, and the English sentences that planners leave in ``detail``, are for ever and the same for everybody; what staff read
 is made from them here, when it is read. What the booking project said in its own words (why a request is malformed, what is
-wrong with a floor) stays as it was said. A code that nobody here knows is shown as it is.
+wrong with a floor) stays as it was said; what we say where it says nothing is said again. A code that nobody here knows is
+shown as it is.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from assignments import floors
 from assignments.models import Attempt, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
 from assignments.planners import MANUAL, V3
@@ -78,6 +81,12 @@ _SAID_ELSEWHERE = frozenset(
     {CoordinatorReason.INVALID_BOOKING, CoordinatorReason.INVALID_FLOOR, CoordinatorReason.UNEXPECTED_ERROR}
 )
 """Reasons whose detail is not ours to word: the booking project's own sentence, or the type of an error."""
+
+_OWN_SENTENCES = [
+    (re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(text))), text)
+    for text in (floors.NO_FLOOR, floors.RAISED, floors.BEING_EDITED)
+]
+"""What we say where the booking project says nothing, and what it looks like once it is filled in."""
 
 _OUTCOMES: Mapping[str, Any] = {
     Kind.CONFIRMED: gettext_lazy("confirmed"),
@@ -152,7 +161,15 @@ def reason(code: str, detail: str = "") -> str:
         return " ".join(part for part in (code.replace("_", " "), detail) if part)
     if not detail or code not in _SAID_ELSEWHERE:
         return str(known)
-    return _("%(sentence)s It says: %(detail)s") % {"sentence": known, "detail": detail}
+    return _("%(sentence)s It says: %(detail)s") % {"sentence": known, "detail": said(detail)}
+
+
+def said(sentence: str) -> str:
+    """A sentence that was made, or stored, in English: ours in the reader's language, the booking project's as it is."""
+    for pattern, text in _OWN_SENTENCES:
+        if found := pattern.fullmatch(sentence):
+            return filled(_(text), found.groupdict())
+    return sentence
 
 
 def state(value: str) -> str:

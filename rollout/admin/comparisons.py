@@ -38,6 +38,7 @@ from assignments.settlement import plan_as_json, refusal_as_json
 from assignments.timeline import Bar, natural
 from rollout import compared, queries
 from rollout.admin.records import as_block
+from rollout.admin.wording import VERDICTS
 from rollout.compared import BOTH, CANDIDATE, CONTROL, Compared, Seat
 from rollout.models import Comparison, Explanation, FloorRecord
 from rollout.verdict import Danger, Verdict
@@ -50,18 +51,6 @@ CHOICES = 50
 LATEST_ERRORS = 1000
 """So many failures are looked through for errors to offer."""
 
-VERDICTS: Mapping[str, str | Promise] = {
-    Verdict.SAME_TABLES: gettext_lazy("same tables"),
-    Verdict.EQUIVALENT: gettext_lazy("other tables, equally good"),
-    Verdict.BETTER: gettext_lazy("V3 is better"),
-    Verdict.WORSE: gettext_lazy("V3 is worse"),
-    Verdict.ONLY_V3_SEATS: gettext_lazy("only V3 seats"),
-    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("only the old planner seats"),
-    Verdict.BOTH_REFUSE: gettext_lazy("both refuse"),
-    Verdict.V3_ERROR: gettext_lazy("V3 failed"),
-    Verdict.UNSAFE: gettext_lazy("V3 is unsafe"),
-    "": gettext_lazy("waiting"),
-}
 MEANINGS: Mapping[str, str | Promise] = {
     Verdict.SAME_TABLES: gettext_lazy("Both planners chose the same tables."),
     Verdict.EQUIVALENT: gettext_lazy("Other tables, with as many spare seats and as many tables."),

@@ -26,7 +26,7 @@ from rollout import changes, flags, steering, switches
 from rollout.admin import overview
 from rollout.admin.actor import actor
 from rollout.admin.forms import ExplanationForm, PinForm, PromotionForm, ReasonForm, RollBackForm
-from rollout.admin.wording import worded
+from rollout.admin.wording import mode, verdict, worded
 from rollout.ladder import UnknownStageError
 from rollout.models import Explanation, Pin, Position
 
@@ -437,7 +437,7 @@ class Toggle(Confirmation):
             found.append(_("The kill variable is set: it has no effect before that is gone."))
         else:
             then = replace(now, **{name: replace(before, value=self.active)})
-            found.append(_("Mode: %(before)s → %(after)s.") % {"before": now.mode, "after": then.mode})
+            found.append(_("Mode: %(before)s → %(after)s.") % {"before": mode(now.mode), "after": mode(then.mode)})
         position = steering.current()
         if position is not None:
             found.append(
@@ -448,10 +448,10 @@ class Toggle(Confirmation):
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         now = switches.set_switch(self.switch, active=self.active, actor=who, reason=data["reason"])
-        return _("The switch %(switch)s is turned %(value)s. The mode is %(mode)s.") % {
+        return _("The switch %(switch)s is turned %(value)s. The mode is now: %(mode)s.") % {
             "switch": self.switch,
             "value": overview.on_off(self.active),
-            "mode": now.mode,
+            "mode": mode(now.mode),
         }
 
     def way_back(self) -> WayBack:
@@ -546,7 +546,7 @@ class Explain(Confirmation):
         )
         return _("Explained until %(moment)s UTC: %(verdict)s.") % {
             "moment": f"{explanation.expires_at:%Y-%m-%d %H:%M}",
-            "verdict": explanation.verdict,
+            "verdict": verdict(explanation.verdict),
         }
 
     def way_back(self) -> WayBack:
@@ -570,7 +570,7 @@ class Withdraw(Confirmation):
         return [
             _("%(verdict)s at %(where)s, by %(owner)s: %(reason)s")
             % {
-                "verdict": self.explanation.verdict,
+                "verdict": verdict(self.explanation.verdict),
                 "where": self.explanation.restaurant_ref or _("all restaurants"),
                 "owner": self.explanation.owner,
                 "reason": self.explanation.reason,

@@ -5,10 +5,13 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from assignments.planning.reasons import Reason
+from assignments.wording import reason
 from rollout import steering
+from rollout.admin import wording
 from rollout.ladder import Stage
 from rollout.models import Pin
 
@@ -66,12 +69,19 @@ class PinForm(ReasonForm):
     planner = forms.ChoiceField(label=_("Planner"), choices=Pin.PlannerChoice.choices)
 
 
+def _differences() -> list[tuple[str, str]]:
+    """In words, and by the code that commands and the record have."""
+    return [(each.value, f"{wording.verdict(each)} ({each})") for each in steering.EXPLAINABLE]
+
+
+def _refusals() -> list[tuple[str, str]]:
+    return [("", gettext("any")), *((each.value, f"{reason(each)} ({each})") for each in Reason)]
+
+
 class ExplanationForm(ReasonForm):
     field_order = ("verdict", "restaurant_ref", "refusal", "owner", "days", "reason")
 
-    verdict = forms.ChoiceField(
-        label=_("Difference"), choices=[(str(each), str(each)) for each in steering.EXPLAINABLE]
-    )
+    verdict = forms.ChoiceField(label=_("Difference"), choices=_differences)
     restaurant_ref = forms.CharField(
         label=_("Restaurant"),
         required=False,
@@ -81,7 +91,7 @@ class ExplanationForm(ReasonForm):
     refusal = forms.ChoiceField(
         label=_("Reason of the refusal"),
         required=False,
-        choices=[("", _("any")), *((str(each), str(each)) for each in Reason)],
+        choices=_refusals,
         help_text=_("Why the planner that refuses does so."),
     )
     owner = forms.CharField(

@@ -14,7 +14,7 @@ from waffle import get_waffle_switch_model
 from assignments.admin import attention, links
 from assignments.admin.attention import Attention, Section, duration
 from rollout import conf, evidence, flags
-from rollout.admin.wording import worded
+from rollout.admin.wording import mode, worded
 from rollout.flags import Flags, Mode
 from rollout.models import Comparison, GuardRun, Position
 from rollout.queries import lists
@@ -22,11 +22,6 @@ from rollout.queries import lists
 STATEMENT_TIMEOUT_MS = 2000
 LATE = timedelta(minutes=30)
 """The guard, and comparing, are run from cron every five minutes."""
-MODES = {
-    Mode.LEGACY: lambda: _("the old planner decides"),
-    Mode.SHADOW: lambda: _("the old planner decides, V3 watches"),
-    Mode.ACTIVE: lambda: _("V3 decides"),
-}
 
 
 def section(request: HttpRequest) -> Section:
@@ -52,7 +47,7 @@ def section(request: HttpRequest) -> Section:
         key="rollout",
         title=_("Rollout"),
         facts=[
-            (_("Mode"), MODES[set_to.mode]()),
+            (_("Mode"), mode(set_to.mode)),
             (_("Stage"), position.stage if position else _("not begun")),
             (
                 _("Last look of the guard"),

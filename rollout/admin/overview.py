@@ -14,6 +14,7 @@ from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
 from rollout import conf, evidence, flags, gates, guardrails, steering, switches
+from rollout.admin import wording
 from rollout.admin.wording import worded
 from rollout.course import Course, course
 from rollout.flags import Flags, FlagValue, Source
@@ -201,6 +202,7 @@ def overview() -> dict[str, Any]:
         "environment": environment,
         "position": position,
         "mode": in_effect.mode,
+        "mode_in_words": wording.mode(in_effect.mode),
         "killed": in_effect.killed,
         "kill_variable": conf.KILL_VARIABLE,
         "problems": _problems(position, in_effect, as_set),
@@ -216,7 +218,9 @@ def overview() -> dict[str, Any]:
         "charts": charts(measured.course) if measured.course else (),
         "pins": [(pin, who(pin.actor, known)) for pin in pins[:LISTED]],
         "has_more_pins": len(pins) > LISTED,
-        "explanations": [(each, each.expires_at <= now) for each in explanations[:LISTED]],
+        "explanations": [
+            (each, wording.verdict(each.verdict), each.expires_at <= now) for each in explanations[:LISTED]
+        ],
         "has_more_explanations": len(explanations) > LISTED,
         "guard_run": guard_run,
         "breaches": [(breach["rail"], worded(guardrails.said(breach))) for breach in guard_run.breaches]
@@ -379,12 +383,17 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
     return problems
 
 
-def _verdicts(plan: Plan | None) -> list[tuple[str, int, int | str]]:
-    """Verdict, how many, and how many of them nobody has explained, where that can be done."""
+def _verdicts(plan: Plan | None) -> list[tuple[str, str, int, int | str]]:
+    """Verdict, in words, how many, and how many of them nobody has explained, where that can be done."""
     if plan is None:
         return []
     found = plan.facts.comparisons
     return [
-        (verdict, count, found.unexplained.get(verdict, 0) if verdict in steering.EXPLAINABLE else "-")
+        (
+            verdict,
+            wording.verdict(verdict),
+            count,
+            found.unexplained.get(verdict, 0) if verdict in steering.EXPLAINABLE else "-",
+        )
         for verdict, count in sorted(found.verdicts.items(), key=lambda each: -each[1])
     ]

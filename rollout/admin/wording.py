@@ -1,11 +1,33 @@
-"""What rules and refusals say, in the user's language."""
+"""What rules and refusals say, and what codes mean, in the user's language."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
 
+from rollout.flags import Mode
 from rollout.phrase import Phrase
+from rollout.verdict import Verdict
+
+VERDICTS: Mapping[str, str | Promise] = {
+    Verdict.SAME_TABLES: gettext_lazy("same tables"),
+    Verdict.EQUIVALENT: gettext_lazy("other tables, equally good"),
+    Verdict.BETTER: gettext_lazy("V3 is better"),
+    Verdict.WORSE: gettext_lazy("V3 is worse"),
+    Verdict.ONLY_V3_SEATS: gettext_lazy("only V3 seats"),
+    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("only the old planner seats"),
+    Verdict.BOTH_REFUSE: gettext_lazy("both refuse"),
+    Verdict.V3_ERROR: gettext_lazy("V3 failed"),
+    Verdict.UNSAFE: gettext_lazy("V3 is unsafe"),
+    "": gettext_lazy("waiting"),
+}
+MODES: Mapping[str, str | Promise] = {
+    Mode.LEGACY: gettext_lazy("the old planner decides"),
+    Mode.SHADOW: gettext_lazy("the old planner decides, V3 watches"),
+    Mode.ACTIVE: gettext_lazy("V3 decides"),
+}
 
 
 def worded(text: Any) -> Any:
@@ -18,3 +40,13 @@ def worded(text: Any) -> Any:
     if isinstance(text, Exception):
         return str(worded(text.args[0])) if len(text.args) == 1 else str(text)
     return text
+
+
+def verdict(code: str) -> str:
+    """How the planners compare; the code, where nobody here knows it."""
+    return str(VERDICTS.get(code, code))
+
+
+def mode(code: str) -> str:
+    """Who decides, and who watches."""
+    return str(MODES.get(code, code))

@@ -185,6 +185,24 @@ class TestShown:
     def test_an_unknown_restaurant_is_no_error(self, admin_client: Client, evening: dict[str, str], ref: str) -> None:
         assert "<script>alert" not in page(admin_client, restaurant=ref)
 
+    def test_why_there_is_no_floor_is_said_in_the_readers_language(
+        self, admin_client: Client, evening: dict[str, str], monkeypatch: Any
+    ) -> None:
+        def in_german(ref: str) -> str:
+            floors.forget()
+            answer = admin_client.get(reverse(URL), {"restaurant": ref}, headers={"accept-language": "de"})
+            return text_of(answer.content.decode())
+
+        assert "Das Buchungsprojekt hat keinen Tischplan für das Restaurant '999999' (LookupError)." in in_german(
+            "999999"
+        )
+
+        def raises(self: ExampleHost, restaurant_ref: str) -> Any:
+            raise RuntimeError
+
+        monkeypatch.setattr(ExampleHost, "floor", raises)
+        assert "an einem Fehler gescheitert (RuntimeError)." in in_german(evening["restaurant"])
+
     def test_guests_are_nowhere_on_it(self, admin_client: Client, restaurant: models.Restaurant) -> None:
         restaurant.bookings.update(guest_name="Canary Guest", guest_email="canary@example.test")
         dispatch.take_in()

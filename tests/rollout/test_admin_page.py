@@ -123,7 +123,7 @@ class TestShown:
         assert (
             "assignment_pipeline_v3_shadow on environment variable no row FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW=yes"
         ) in text
-        assert "Mode shadow" in text
+        assert "Mode the old planner decides, V3 watches shadow" in text
 
     def test_it_shows_that_everything_is_killed(self, admin_client: Client, settings: Any) -> None:
         climb("full")
@@ -501,6 +501,20 @@ class TestSteering:
         assert "The host knows no restaurant '999999'." in text_of(answer)
         assert not Pin.objects.exists()
 
+    def test_what_is_explained_is_said_in_words_and_in_the_readers_language(self, admin_client: Client) -> None:
+        german = {"accept-language": "de"}
+        form = text_of(admin_client.get(reverse("admin:rollout_explain"), headers=german))
+        assert "V3 ist schlechter (worse)" in form
+        assert "Alles, was für die Gesellschaft passt, ist vergeben. (no_capacity)" in form
+        explanation = steering.explain(
+            verdict="worse", refusal="no_capacity", owner="us", expires_at=soon(), restaurant_ref="", **WHO
+        )
+        on_page = text_of(admin_client.get(reverse(PAGE), headers=german))
+        assert "V3 ist schlechter worse ( no_capacity )" in on_page
+        asked = text_of(admin_client.get(reverse("admin:rollout_withdraw", args=[explanation.pk]), headers=german))
+        assert "V3 ist schlechter" in asked
+        assert "Betriebsart der alte Planer entscheidet" in on_page
+
     def test_explain_and_withdraw(self, admin_client: Client) -> None:
         confirm(admin_client, "explain", verdict="worse", owner="floor team", days="90", refusal="", restaurant_ref="")
         explanation = Explanation.objects.get()
@@ -547,9 +561,9 @@ class TestSteering:
     def test_toggle(self, admin_client: Client) -> None:
         text = text_of(admin_client.get(reverse("admin:rollout_toggle", args=["shadow", "on"])))
         assert "assignment_pipeline_v3_shadow: off (by default) → on." in text
-        assert "Mode: legacy → shadow." in text
+        assert "Mode: the old planner decides → the old planner decides, V3 watches." in text
         answer = confirm(admin_client, "toggle", "shadow", "on")
-        assert "The mode is shadow." in text_of(answer)
+        assert "The mode is now: the old planner decides, V3 watches." in text_of(answer)
         assert recorded() == ("switch", flags.SHADOW_SWITCH, "", "on")
         confirm(admin_client, "toggle", "shadow", "off")
         assert recorded() == ("switch", flags.SHADOW_SWITCH, "on", "off")

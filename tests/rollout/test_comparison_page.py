@@ -23,6 +23,7 @@ from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.testing import MemoryHost, a_floor, a_service, a_table
 from rollout import compared, shadow
 from rollout.admin import comparisons
+from rollout.admin.wording import VERDICTS
 from rollout.frozen import freeze_decision
 from rollout.models import Comparison, Explanation, FloorRecord
 from rollout.verdict import Danger, Verdict, compare, dangers
@@ -329,8 +330,8 @@ class TestList:
         kept(chooses("T3"), chooses("T3"))
         kept(chooses("T3"), None, verdict="")
         counted = {row["words"]: row["count"] for row in comparisons.counts()}
-        assert counted[comparisons.VERDICTS[Verdict.SAME_TABLES]] == 2
-        assert counted[comparisons.VERDICTS[""]] == 1
+        assert counted[VERDICTS[Verdict.SAME_TABLES]] == 2
+        assert counted[VERDICTS[""]] == 1
         text = text_of(admin_client.get(reverse(LIST)))
         assert "2 same tables" in text
         for row, listed in ((comparisons.counts()[0], 2), (comparisons.counts()[-1], 1)):

@@ -125,7 +125,7 @@ def _options(
         return {"problem": _("What would fit could not be worked out (%(error)s).") % {"error": type(error).__name__}}
     floor = options.floor
     if floor is None:
-        return {"problem": options.problem}
+        return {"problem": wording.said(options.problem)}
     return {
         "options": options,
         "fitting": _ranked(options.fitting, floor),
