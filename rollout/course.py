@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from assignments.outcome import CoordinatorReason
 from assignments.planners import V3
 from rollout.decided import NOT_THE_OLD_PLANNER
 from rollout.evidence import latest
@@ -54,6 +55,7 @@ def course(now: datetime) -> Course:
         lately=now - timedelta(hours=HOURS),
         others=NOT_THE_OLD_PLANNER,
         planner=V3,
+        confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST,
     )
     verdicts: dict[str, Counter[str]] = {}
     for row in found["verdicts"]:
@@ -97,6 +99,7 @@ SELECT day::timestamp AT TIME ZONE 'UTC', verdict, sum(comparisons)
  GROUP BY 1, 2
 """  # noqa: S608  (text of our own)
 
+# What the host had confirmed by itself nobody decided.
 _DECIDED = """
 SELECT date_trunc((SELECT unit FROM scale), at, 'UTC') AS begins,
        count(*) FILTER (WHERE planner = %(planner)s AND outcome = 'confirmed') AS v3_confirmed,
@@ -105,5 +108,6 @@ SELECT date_trunc((SELECT unit FROM scale), at, 'UTC') AS begins,
        count(*) FILTER (WHERE planner <> ALL(%(others)s)) AS old_ended
   FROM assignments_attempt
  WHERE at >= %(since)s AND outcome IN ('confirmed', 'manual_review', 'failed')
+   AND reason <> %(confirmed_by_host)s
  GROUP BY 1
 """

@@ -16,6 +16,7 @@ from django.urls import resolve, reverse
 from waffle.models import Switch
 
 from assignments import dispatch
+from assignments.models import Attempt
 from rollout import changes, evidence, flags, steering, switches
 from rollout.admin import overview
 from rollout.flags import Mode
@@ -314,6 +315,10 @@ class TestDrawn:
         assert seated["old planner"] == [None]
         # 76 of the 79 whose wait is over; those that are tried again have not waited to the end.
         assert seated["V3"] == [round(100 * 76 / 79, 2)]
+        # What the host had confirmed by itself, V3 only hands to staff.
+        Attempt.objects.filter(outcome="manual_review").update(reason="confirmed_by_host")
+        seated = {series.label: list(series.values) for series in self.charts(admin_client)["seated"].series}
+        assert seated["V3"] == [100]
 
     def test_a_gate_is_drawn_and_said(self, admin_client: Client, settings: Any) -> None:
         configure(settings, gates={"comparable": 10, "unsafe": 0})
