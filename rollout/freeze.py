@@ -1,8 +1,10 @@
 """When nobody may promote: during service, and in the windows that the settings name."""
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
+
+from django.db.models import Max, Min
 
 from assignments.floors import floors_or_none
 from assignments.models import Assignment, State
@@ -11,6 +13,7 @@ from rollout import conf
 from rollout.phrase import Phrase
 from rollout.phrase import phrase as _
 
+A_DAY = timedelta(days=1)
 NAMED = 5
 """So many open restaurants are named; one is enough to refuse."""
 
@@ -36,31 +39,41 @@ def reasons(now: datetime) -> list[Phrase]:
     return found
 
 
-def service_days(floor: Floor, now: datetime) -> Collection[date]:
-    """The dates whose service is on at ``now``: yesterday's too, where one runs past midnight."""
+def services_on(floor: Floor, now: datetime) -> Sequence[tuple[date, datetime, datetime]]:
+    """Date, start and end of each service that is on at ``now``: yesterday's too, where one runs past midnight."""
     today = now.astimezone(floor.zone).date()
-    found = set()
-    for day in (today - timedelta(days=1), today):
+    found = []
+    for day in (today - A_DAY, today):
         for period in floor.services:
             if day.weekday() not in period.weekdays:
                 continue
-            last_day = day if period.ends > period.starts else day + timedelta(days=1)
+            last_day = day if period.ends > period.starts else day + A_DAY
             starts = datetime.combine(day, period.starts, tzinfo=floor.zone).astimezone(UTC)
             ends = datetime.combine(last_day, period.ends, tzinfo=floor.zone).astimezone(UTC)
             if starts <= now < ends:
-                found.add(day)
+                found.append((day, starts, ends))
     return found
 
 
 def _open_restaurants(now: datetime) -> list[str]:
-    booked: dict[str, set[date]] = {}
+    booked: dict[str, dict[date, tuple[datetime, datetime]]] = {}
     days = Assignment.objects.exclude(state__in=[State.CANCELLED, State.FAILED]).filter(
-        service_date__range=(now.date() - timedelta(days=2), now.date() + timedelta(days=1))
+        service_date__range=(now.date() - 2 * A_DAY, now.date() + 2 * A_DAY)
     )
-    for ref, day in days.order_by("restaurant_ref").values_list("restaurant_ref", "service_date").distinct():
-        booked.setdefault(ref, set()).add(day)
+    by_date = days.order_by("restaurant_ref").values_list("restaurant_ref", "service_date")
+    for ref, day, first, last in by_date.annotate(Min("starts_at"), Max("starts_at")):
+        booked.setdefault(ref, {})[day] = first, last
     floors = floors_or_none(booked)
-    open_refs = (
-        ref for ref, floor in floors.items() if floor is not None and booked[ref] & set(service_days(floor, now))
-    )
+    open_refs = (ref for ref, floor in floors.items() if floor is not None and _is_open(floor, booked[ref], now))
     return list(islice(open_refs, NAMED))
+
+
+def _is_open(floor: Floor, booked: Mapping[date, tuple[datetime, datetime]], now: datetime) -> bool:
+    """Whether a service is on to which somebody comes: on its date, or after midnight, which is the next one's.
+
+    ``booked``: when the first and the last booking of each date starts.
+    """
+    return any(
+        (day in booked and booked[day][1] >= starts) or (day + A_DAY in booked and booked[day + A_DAY][0] < ends)
+        for day, starts, ends in services_on(floor, now)
+    )

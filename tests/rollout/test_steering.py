@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -226,6 +226,28 @@ class TestHoldFreezeAndCoolDown:
         assert bool(reasons) is frozen
         assert all(f"restaurant {restaurant.pk}" in reason for reason in reasons)
         assert freeze.reasons(moment + timedelta(days=1)) == [], "nobody is booked then"
+
+    @pytest.mark.parametrize(
+        ("clock", "days", "frozen"),
+        [("18:59", -1, False), ("19:00", -1, True), ("00:30", 0, True), ("02:00", 0, False), ("19:30", 0, False)],
+    )
+    def test_who_comes_after_midnight_belongs_to_the_service_of_the_evening_before(
+        self, settings: Any, clock: str, days: int, frozen: bool
+    ) -> None:
+        settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT": "staging"}
+        restaurant = load("v3")
+        restaurant.services.all().delete()
+        models.ServicePeriod.objects.create(restaurant=restaurant, key="night", start="19:00", end="02:00")
+        models.TurnTime.objects.create(service=restaurant.services.get(), max_party=10, minutes=60)
+        only = restaurant.bookings.all()[0]
+        restaurant.bookings.exclude(pk=only.pk).delete()
+        zone = ZoneInfo(restaurant.timezone)
+        day = only.start.astimezone(zone).date()
+        only.start = datetime.combine(day, time(0, 30), tzinfo=zone)
+        only.save()
+        dispatch.take_in()
+        moment = datetime.combine(day + timedelta(days=days), time.fromisoformat(clock), tzinfo=zone)
+        assert bool(freeze.reasons(moment.astimezone(UTC))) is frozen
 
     @pytest.mark.legacy_planner
     def test_a_rollback_is_allowed_while_held_and_frozen(self, settings: Any) -> None:
