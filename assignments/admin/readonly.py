@@ -1,18 +1,22 @@
 """Admin pages that show and never change."""
 
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from assignments.admin import bounded
 from assignments.admin.paginator import UncountedPaginator
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
+    from django.template.response import TemplateResponse
 
     _ModelAdmin = admin.ModelAdmin[Model]
 else:
@@ -47,6 +51,15 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """The page of one row. Its moments are UTC's, and it says so: a server's own time is nobody's here."""
+        context["subtitle"] = _("%(row)s (times are UTC)") % {"row": context["original"]}
+        response = super().render_change_form(request, context, *args, **kwargs)
+        with timezone.override(UTC):
+            return cast("TemplateResponse", response).render()
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Model]", search_term: str

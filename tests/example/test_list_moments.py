@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import DateTimeField
 from django.test import Client
 from django.urls import reverse
+from django.utils import dateformat, formats
 from django.utils.html import strip_tags
 
 from assignments import dispatch, floors
@@ -51,6 +52,16 @@ def test_what_was_recorded_is_told_in_utc(admin_client: Client, decided: models.
     text = listed(admin_client, model, q=row.booking_ref)
     assert "When (UTC)" in text
     assert f"{row.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" in text
+
+
+@pytest.mark.parametrize("model", [Attempt, StateTransition, Allocation])
+def test_the_page_of_one_row_tells_moments_in_utc(admin_client: Client, decided: models.Restaurant, model: Any) -> None:
+    row = model.objects.order_by("-pk")[0]
+    answer = admin_client.get(reverse(f"admin:assignments_{model._meta.model_name}_change", args=[row.pk]))
+    text = " ".join(unescape(strip_tags(answer.content.decode())).split())
+    assert f"{row} (times are UTC)" in text
+    at = getattr(row, "at", None) or row.starts_at
+    assert dateformat.format(at.astimezone(UTC), formats.get_format("DATETIME_FORMAT")) in text
 
 
 def test_a_moment_that_is_not_there_is_a_dash(admin_client: Client, db: None) -> None:
