@@ -40,6 +40,7 @@ LEFT_OUT = (
     "tests/browser",
     "tests/example/test_contention.py",
     "tests/example/test_incidents.py",
+    "tests/example/test_list_costs.py",
     "tests/example/test_page_costs.py",
     "tests/example/test_pooler.py",
     "tests/example/test_processes.py",
