@@ -19,6 +19,7 @@ from assignments.admin.hostview import label_of, restaurant_names
 from assignments.admin.page import PageAdmin
 from assignments.models import Allocation, ServiceDay, State
 from assignments.planners import V3
+from assignments.planning.floor import Floor
 from assignments.planning.window import FIRST_YEAR, LAST_YEAR
 from assignments.serviceday import LISTED, Booked, Venue, service_day, venues
 from assignments.serviceday import ServiceDay as Day
@@ -84,7 +85,9 @@ class ServiceDayAdmin(PageAdmin):
         return {
             "venues": choices[:LISTED],
             "has_more_venues": len(found) > LISTED,
-            "counts_by_date": day is not None and any(venue.bookings for venue in found if venue.ref != ref),
+            "counts_by_date": day is not None
+            and _serves_past_midnight(shown.floor)
+            and any(venue.bookings for venue in found if venue.ref != ref),
             "venue_ref": ref,
             "venue_name": next(choice.name for choice in choices if choice.ref == ref),
             "day": shown.day,
@@ -102,6 +105,11 @@ class ServiceDayAdmin(PageAdmin):
             "waiting": [captions.waiting(booked) for booked in shown.unseated],
             "waiting_rest": shown.unseated_count - len(shown.unseated),
         }
+
+
+def _serves_past_midnight(floor: Floor | None) -> bool:
+    """Whether a date and its evening differ there: where they never do, nobody need be told of it."""
+    return floor is not None and any(period.ends <= period.starts for period in floor.services)
 
 
 def _choices(found: Sequence[Venue]) -> list[Choice]:

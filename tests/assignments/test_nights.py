@@ -123,3 +123,18 @@ def test_the_repeated_hour_belongs_to_one_evening_whole(host: TheHost) -> None:
     found = review.queue(Section.REVIEW, now=now, restaurant_ref="R1", day=day - A_DAY, floor=floor)
     assert [each.booking_ref for each in found] == ["B0", "B1"]
     assert not review.queue(Section.REVIEW, now=now, restaurant_ref="R1", day=day, floor=floor)
+
+
+def test_where_nobody_serves_past_midnight_nothing_is_said_of_it(
+    admin_client: Client, host: TheHost, night: datetime
+) -> None:
+    host.floors["R2"] = a_floor(
+        tables=[a_table("T1")], services=[a_service(key="dinner", starts=time(18), ends=time(23))], restaurant_ref="R2"
+    )
+    dinner = datetime.combine(night.astimezone(LONDON).date(), time(19), tzinfo=LONDON).astimezone(UTC)
+    host.book("B2", starts_at=dinner, party=2, restaurant_ref="R2")
+    run_all()
+    day = f"{dinner.astimezone(LONDON).date()}"
+    said = "whoever comes after midnight counts on the next one"
+    assert said in html_of(admin_client, TIMELINE, restaurant="R1", day=day)
+    assert said not in html_of(admin_client, TIMELINE, restaurant="R2", day=day)
