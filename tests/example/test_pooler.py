@@ -37,7 +37,7 @@ def free_address() -> str:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that everybody may read: started by root, PgBouncer runs as the server's user."""
+    """A folder that everybody may read: started by root, PgBouncer runs as another user."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -48,14 +48,14 @@ def pooler(transactional_db: Any, folder: Path) -> Iterator[str]:
     """A PgBouncer with three sessions for everybody; the URL of the test's database behind it."""
     pgbouncer = debian.program("pgbouncer", "pgbouncer")
     settings = connection.settings_dict
-    directory, user, name = str(settings["HOST"]), str(settings["USER"]), str(settings["NAME"])
+    host, user, name = str(settings["HOST"]), str(settings["USER"]), str(settings["NAME"])
     address = free_address()
-    (folder / "users.txt").write_text(f'"{user}" ""\n')
+    (folder / "users.txt").write_text(f'"{user}" "{settings["PASSWORD"]}"\n')
     configuration = folder / "pgbouncer.ini"
     configuration.write_text(
         f"""
         [databases]
-        {name} = host={directory} dbname={name}
+        {name} = host={host} port={settings["PORT"] or 5432} dbname={name}
         [pgbouncer]
         listen_addr = {address}
         listen_port = 6543
@@ -66,7 +66,9 @@ def pooler(transactional_db: Any, folder: Path) -> Iterator[str]:
         default_pool_size = 3
         """.replace("        ", "")
     )
-    as_user = ["-u", Path(directory).owner()] if os.getuid() == 0 else []
+    # A folder is where a server on this machine has its socket, for its own user; any other one is reached by its name.
+    server_user = Path(host).owner() if Path(host).is_dir() else "nobody"
+    as_user = ["-u", server_user] if os.getuid() == 0 else []
     url = f"postgresql://{user}@{address}:6543/{name}"
     process = subprocess.Popen([pgbouncer, *as_user, str(configuration)], stderr=subprocess.PIPE, text=True)
     try:
