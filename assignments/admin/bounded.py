@@ -10,7 +10,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 LOOKED_THROUGH = 100_000
-"""So many of the latest rows are gone through for what no index finds: a fraction of a second."""
+"""So many of the latest rows are gone through for what no index finds."""
 
 
 def latest(model: type[Model]) -> Any:
