@@ -20,7 +20,9 @@ from assignments.models import Attempt
 from rollout import changes, evidence, flags, steering, switches
 from rollout.admin import overview
 from rollout.flags import Mode
-from rollout.models import Change, ComparisonTally, Explanation, Pin, Position
+from rollout.guardrails import Breach
+from rollout.models import Change, ComparisonTally, Explanation, GuardRun, Pin, Position
+from rollout.phrase import phrase as _
 from tests.docs.document import DOCS
 from tests.example.conftest import load
 from tests.rollout.test_evidence import compared
@@ -319,6 +321,16 @@ class TestDrawn:
         Attempt.objects.filter(outcome="manual_review").update(reason="confirmed_by_host")
         seated = {series.label: list(series.values) for series in self.charts(admin_client)["seated"].series}
         assert seated["V3"] == [100]
+
+    def test_what_the_guard_found_is_said_in_the_users_language(self, admin_client: Client) -> None:
+        found = Breach(
+            rail="overlaps", value=2, limit=0, sample=1, detail=_("overlapping pairs of seatings: %(count)s", count=2)
+        )
+        run = GuardRun.objects.create(environment="dev", stage="full", breaches=[found.as_dict()])
+        for url in (reverse(PAGE), reverse("admin:rollout_guardrun_change", args=[run.pk])):
+            assert "overlapping pairs of seatings: 2" in admin_client.get(url).content.decode()
+            german = admin_client.get(url, headers={"Accept-Language": "de"}).content.decode()
+            assert "Paare von Belegungen, die sich überschneiden: 2" in german
 
     def test_a_gate_is_drawn_and_said(self, admin_client: Client, settings: Any) -> None:
         configure(settings, gates={"comparable": 10, "unsafe": 0})
