@@ -86,6 +86,17 @@ class Confirmation(_FormView):
             return super().dispatch(request, *args, **kwargs)
         except (StaleError, steering.NotBegunError, UnknownStageError) as error:
             return self.back_to_page(messages.ERROR, worded(error))
+        except (DatabaseError, InterfaceError) as error:
+            # By its type only: what a driver says names servers and users.
+            logger.error("%s was broken off in the admin: %s", type(self).__name__, type(error).__name__)
+            if request.method == "POST":
+                # It may have been at COMMIT, and then nobody here can tell on which side of it.
+                problem = _(
+                    "The database failed meanwhile (%(error)s), and whether it was done is not known: look below."
+                )
+            else:
+                problem = _("The database failed (%(error)s), and nothing was done.")
+            return self.back_to_page(messages.ERROR, problem % {"error": type(error).__name__})
 
     def back_to_page(self, level: int, text: str) -> HttpResponse:
         messages.add_message(self.request, level, text)
@@ -213,24 +224,15 @@ class Promote(StageConfirmation):
             raise NotMeasuredError(type(error).__name__) from error
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """What went wrong is told by its type only: what a driver or a host says names servers, users or guests."""
         try:
             return super().dispatch(request, *args, **kwargs)
-        except (NotMeasuredError, DatabaseError, InterfaceError) as error:
-            kind = str(error) if isinstance(error, NotMeasuredError) else type(error).__name__
-            logger.error("A promotion was broken off in the admin: %s", kind)
-            if request.method == "POST" and not isinstance(error, NotMeasuredError):
-                # It may have been at COMMIT, and then nobody here can tell on which side of it.
-                problem = _(
-                    "The database failed meanwhile (%(error)s), and whether the rollout was promoted is not known: "
-                    "look at where it stands."
-                )
-            else:
-                problem = _(
-                    "The gates could not be measured (%(error)s), so nothing is promoted. "
-                    "With more patience: manage.py rollout promote."
-                )
-            return self.back_to_page(messages.ERROR, problem % {"error": kind})
+        except NotMeasuredError as error:
+            logger.error("The gates could not be measured in the admin: %s", error)
+            problem = _(
+                "The gates could not be measured (%(error)s), so nothing is promoted. "
+                "With more patience: manage.py rollout promote."
+            )
+            return self.back_to_page(messages.ERROR, problem % {"error": error})
 
     @property
     def may_override(self) -> bool:

@@ -454,10 +454,28 @@ class TestSteering:
         monkeypatch.setattr(steering, "promote", lost)
         answer = admin_client.post(reverse("admin:rollout_promote"), sent, follow=True)
         text = text_of(answer)
-        assert "(OperationalError), and whether the rollout was promoted is not known" in text
+        assert "(OperationalError), and whether it was done is not known" in text
         assert "nothing is promoted" not in text
         assert "db.secret" not in text
         assert stage() == "shadow"
+
+    @pytest.mark.legacy_planner
+    def test_a_database_that_fails_under_a_rollback_is_told_by_its_type(
+        self, admin_client: Client, monkeypatch: Any
+    ) -> None:
+        climb("full")
+        url = reverse("admin:rollout_roll_back")
+        form = admin_client.get(url).context["form"]
+        sent = {**form.initial, "to": "shadow", "reason": "errors", "confirm": "on"}
+
+        def fail(**more: Any) -> None:
+            raise OperationalError(SECRET)
+
+        monkeypatch.setattr(steering, "roll_back", fail)
+        text = text_of(admin_client.post(url, sent, follow=True))
+        assert "The database failed meanwhile (OperationalError), and whether it was done is not known" in text
+        assert "db.secret" not in text
+        assert stage() == "full"
 
     def test_measuring_for_a_promotion_has_the_pages_patience_which_the_document_says(
         self, admin_client: Client, monkeypatch: Any
