@@ -78,7 +78,7 @@ def request(*, booking_ref: str) -> None:
     """
     host = configured()
     with transaction.atomic():
-        intake.request([_booking(host, booking_ref)], now=dispatch.database_now(), host=host)
+        intake.request([_booking(host, booking_ref)], now=transactions.database_now(), host=host)
 
 
 def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
@@ -98,7 +98,7 @@ def evaluate(*, booking_ref: str) -> Decision:
     """
     host = configured()
     booking = _booking(host, booking_ref)
-    now = dispatch.database_now()
+    now = transactions.database_now()
     assignment = Assignment.objects.of(booking_ref).first()
     if assignment is None:
         assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
@@ -112,7 +112,7 @@ def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]
     """
     host = configured()
     booking = _booking(host, booking_ref)
-    now = dispatch.database_now()
+    now = transactions.database_now()
     assignment = Assignment.objects.of(booking_ref).first()
     if assignment is None:
         assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
@@ -216,7 +216,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     def work() -> None:
         host = configured()
         booking = _booking(host, booking_ref)
-        intake.request([booking], now=dispatch.database_now(), host=host)
+        intake.request([booking], now=transactions.database_now(), host=host)
         _host, assignment, now = _locked_assignment(booking_ref)
         if assignment.is_terminal:
             raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
@@ -375,7 +375,7 @@ def booking_changed(*, booking_ref: str) -> bool:
         if not Assignment.objects.of(booking_ref).exists():
             booking = _booking(host, booking_ref, must_be_plannable=False)
             if booking.wants_table:
-                intake.request([booking], now=dispatch.database_now(), host=host)
+                intake.request([booking], now=transactions.database_now(), host=host)
             return booking.wants_table
         _host, assignment, now = _locked_assignment(booking_ref)
         booking = _booking(host, booking_ref, must_be_plannable=False)
@@ -557,7 +557,7 @@ def _refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusa
 
 def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -> None:
     held = Allocation.objects.filter(
-        token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=dispatch.database_now()
+        token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=transactions.database_now()
     ).values_list("table_ref", flat=True)
     if sorted(held) != sorted(table_refs):
         raise HoldExpiredError(

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError
 from django.utils.module_loading import import_string
 
-from assignments import conf, retention
+from assignments import conf, retention, transactions
 
 UNDEFINED_TABLE = "42P01"
 HOST_METHODS = (
@@ -161,11 +161,13 @@ def check_host_answers(
 
 def _tables_not_taken_over() -> list[checks.CheckMessage]:
     """W002: bookings that the host has seated by itself have no tables here, so planners would give these away."""
-    from assignments import dispatch, reconcile
+    from assignments import reconcile
     from assignments.transactions import sqlstate
 
     try:
-        found = next(reconcile.seated_without_us(now=dispatch.database_now(), dry_run=True, restaurant_ref=None), None)
+        found = next(
+            reconcile.seated_without_us(now=transactions.database_now(), dry_run=True, restaurant_ref=None), None
+        )
     except ProgrammingError as error:
         if sqlstate(error) == UNDEFINED_TABLE:
             return []

@@ -345,7 +345,7 @@ def _handed_over(
             handed_back.setdefault(key, []).append(assignment.booking_ref)
     statemachine.store(assignments, correlation_id=correlation_id)
     for key, booking_refs in handed_back.items():
-        signals.send_on_commit(
+        statemachine.send_on_commit(
             signals.handed_back,
             correlation_id=correlation_id,
             sender=Assignment,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from django.db import connection
 from django.db.models import Min
 
 from assignments import correlation, intake
@@ -21,6 +20,7 @@ from assignments.metrics import process
 from assignments.models import Assignment
 from assignments.outcome import Kind, Noop, Outcome, noop
 from assignments.planners import V3, router
+from assignments.transactions import database_now
 
 DAYS_AT_ONCE = 50
 HANDED_OVER_AT_ONCE = 10
@@ -45,13 +45,6 @@ class Progress:
     outcomes: tuple[Outcome, ...]
     contended: bool = False
     circuit_open: bool = False
-
-
-def database_now() -> datetime:
-    """The database's clock: it decides what is due."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]  # type: ignore[no-any-return]
 
 
 def take_in(restaurant_ref: str | None = None) -> int:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
-from assignments import correlation, dispatch, transactions
+from assignments import correlation, transactions
 from assignments.host import Message, configured
 from assignments.models import OutboxMessage
 
@@ -37,7 +37,7 @@ def deliver(*, limit: int = 1000) -> Delivery:
         booking_ref=OuterRef("booking_ref"), delivered_at__isnull=True, id__lt=OuterRef("id")
     )
     delivered = refused = 0
-    due_before = dispatch.database_now()
+    due_before = transactions.database_now()
     while delivered + refused < limit:
         with transaction.atomic():
             batch = list(

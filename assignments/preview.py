@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from assignments import dispatch, intake, transactions
+from assignments import intake, transactions
 from assignments.day import plan_requests
 from assignments.floors import floor_or_any_problem, floor_or_none
 from assignments.host import Host, configured
@@ -40,7 +40,7 @@ def preview(*, restaurant_ref: str | None = None, limit: int = 0) -> Iterator[Da
     """
     host = configured()
     with transactions.read_only():
-        now = dispatch.database_now()
+        now = transactions.database_now()
         for (ref, day), assignments in sorted(_waiting(host, now, restaurant_ref, limit).items()):
             yield _preview_day(host, ref, day, assignments, now)
 

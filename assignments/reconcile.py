@@ -9,7 +9,7 @@ from functools import partial
 
 from django.db.models import Q
 
-from assignments import api, conf, correlation, dispatch, intake, ledger, locks, standing, transactions
+from assignments import api, conf, correlation, intake, ledger, locks, standing, transactions
 from assignments.exceptions import TableTakenError
 from assignments.floors import floor_or_none
 from assignments.host import HostBooking, configured, is_cancelled
@@ -49,7 +49,7 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     in a transaction of its own, in which it is looked at again; one that cannot be mended does not keep the others from it.
     """
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
-    now = dispatch.database_now()
+    now = transactions.database_now()
     yield from seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref)
     rows = Assignment.objects.filter(
         Q(starts_at__gt=now) | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
@@ -196,7 +196,7 @@ def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:
 def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
     """What waits in the host and was never requested here, or is known here by a start that has passed."""
     host = configured()
-    now = dispatch.database_now()
+    now = transactions.database_now()
     for bookings in intake.chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref):
         known = {
             assignment.booking_ref: assignment

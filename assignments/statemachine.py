@@ -6,6 +6,10 @@ transaction), and only a committed transition is announced: as an event, and as 
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import Signal
 
 from assignments import correlation, events, signals
 from assignments.models import OPEN_STATES, Assignment, OutboxMessage, State, StateTransition
@@ -48,7 +52,7 @@ def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None
     events.emit_all([_event(row, restaurants[row.assignment_id], correlation_id) for row in transitions])
     for assignment, previous in moved:
         if assignment.state != previous:
-            signals.send_on_commit(
+            send_on_commit(
                 signals.state_changed,
                 correlation_id=correlation_id,
                 sender=Assignment,
@@ -57,6 +61,18 @@ def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None
                 state=assignment.state,
                 reason=assignment.reason,
             )
+
+
+def send_on_commit(signal: Signal, *, correlation_id: uuid.UUID, booking_ref: str = "", **kwargs: Any) -> None:
+    """Send it once the current transaction has committed; what its receivers do and log belongs to this id."""
+    if booking_ref:
+        kwargs["booking_ref"] = booking_ref
+
+    def send() -> None:
+        with correlation.scope(correlation_id, booking_ref=booking_ref):
+            signal.send_robust(**kwargs)
+
+    transaction.on_commit(send, robust=True)
 
 
 def start(assignment: Assignment, *, actor: str) -> None:

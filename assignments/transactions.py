@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -38,6 +39,13 @@ RETRYABLE = frozenset({DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
 
 repeated: Counter[str] = Counter()
 """How often a transaction of this process was run again, by SQLSTATE."""
+
+
+def database_now() -> datetime:
+    """The database's clock: it decides what is due."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -17,7 +17,7 @@ from unittest import mock
 
 from django.core.management import call_command
 
-from assignments import dispatch, events
+from assignments import dispatch, events, transactions
 from assignments.eveningfile import EveningFile
 from assignments.models import Assignment
 from assignments.outcome import Kind
@@ -212,7 +212,7 @@ def _run_coordinator(restaurant: models.Restaurant) -> dict[str, Any]:
 def make_due(restaurant: models.Restaurant) -> None:
     """What waits at the restaurant is to be tried now."""
     waiting = Assignment.objects.open().filter(restaurant_ref=str(restaurant.pk))
-    waiting.update(due_at=dispatch.database_now() - timedelta(seconds=1))
+    waiting.update(due_at=transactions.database_now() - timedelta(seconds=1))
 
 
 def _counted(verdicts: Counter[str]) -> str:

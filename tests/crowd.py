@@ -13,7 +13,6 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Model
 
-from assignments.dispatch import database_now
 from assignments.host import configured
 from assignments.models import Allocation, Assignment, Attempt, Event, StateTransition
 from assignments.planning import engine
@@ -21,6 +20,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.transactions import database_now
 from example import models
 from rollout import shadow
 from rollout.frozen import freeze_decision

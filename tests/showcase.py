@@ -1,5 +1,6 @@
 """Something to show on every page: for the tests that open all of them."""
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -34,7 +35,7 @@ def ask_staff(restaurant: models.Restaurant) -> None:
         sent = list(waiting.order_by("starts_at", "pk")[:6])
         for assignment in sent:
             assignment.send_to_review(actor=assignment.planner, reason=Reason.NO_CAPACITY)
-        Assignment.objects.persist(sent)
+        Assignment.objects.persist(sent, correlation_id=uuid.uuid4())
     around = (sent[0].starts_at - timedelta(minutes=100), sent[0].starts_at + timedelta(minutes=100))
     for booking in restaurant.bookings.filter(status="confirmed", start__range=around).order_by("-party", "pk")[:12]:
         cancel_booking(booking)

@@ -194,5 +194,5 @@ def test_history_that_is_stored_without_an_invocation_has_an_id_too(host: TheHos
     assignment = Assignment.objects.get()
     assignment.verify_capacity(actor="test")
     with transaction.atomic():
-        Assignment.objects.persist([assignment])
+        Assignment.objects.persist([assignment], correlation_id=uuid.uuid4())
     assert StateTransition.objects.get().correlation_id is not None

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from assignments import dispatch, review, serviceday
+from assignments import review, serviceday, transactions
 from assignments.models import Assignment
 from assignments.review import Section
 from assignments.testing import a_floor, a_service, a_table
@@ -86,7 +86,7 @@ def test_it_counts_on_its_evening_and_on_no_other(admin_client: Client, host: Th
 
 
 def test_the_nearest_evening_with_bookings_is_its_own(host: TheHost, night: datetime) -> None:
-    evening, now = evening_of(night), dispatch.database_now()
+    evening, now = evening_of(night), transactions.database_now()
     for away in (1, 2, 3):
         earlier = serviceday.service_day("R1", evening - away * A_DAY, now=now)
         assert (earlier.before, earlier.after) == (None, evening)
@@ -119,7 +119,7 @@ def test_the_repeated_hour_belongs_to_one_evening_whole(host: TheHost) -> None:
         start = datetime.combine(day, time(1, 30, fold=fold), tzinfo=LONDON).astimezone(UTC)
         host.book(f"B{fold}", starts_at=start, party=40)
     run_all()
-    now = dispatch.database_now()
+    now = transactions.database_now()
     found = review.queue(Section.REVIEW, now=now, restaurant_ref="R1", day=day - A_DAY, floor=floor)
     assert [each.booking_ref for each in found] == ["B0", "B1"]
     assert not review.queue(Section.REVIEW, now=now, restaurant_ref="R1", day=day, floor=floor)

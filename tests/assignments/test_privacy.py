@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from assignments import api, background, conf, dispatch, events
+from assignments import api, background, conf, dispatch, events, transactions
 from assignments.exceptions import TablesRefusedError
 from assignments.jsonlogs import CorrelationFilter, JsonFormatter, PlaceOnlyFormatter
 from assignments.metrics.collector import COLLECTOR, REGISTRY
@@ -145,7 +145,7 @@ def work(restaurant: models.Restaurant) -> None:
     dispatch.take_in()
     for _ in range(2):
         list(dispatch.run_pass())
-        Assignment.objects.open().update(due_at=dispatch.database_now())
+        Assignment.objects.open().update(due_at=transactions.database_now())
     host: CanaryHost = conf.load(conf.settings().HOST)
     refs = [str(pk) for pk in models.Booking.objects.order_by("pk").values_list("pk", flat=True)]
     host.fails = False

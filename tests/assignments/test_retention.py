@@ -1,6 +1,7 @@
 """Retention: what is old goes in chunks, nothing goes that is still needed or not counted, and history stays."""
 
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,7 +37,7 @@ def an_assignment(ref: str, *, state: str, starts_at: datetime) -> Assignment:
     if state == State.CANCELLED:
         assignment.cancel(actor="host")
         with transaction.atomic():
-            Assignment.objects.persist([assignment])
+            Assignment.objects.persist([assignment], correlation_id=uuid.uuid4())
     return assignment
 
 

@@ -91,7 +91,7 @@ class TestQueue:
         host.book("mad", starts_at=tonight, party=0)
         host.book("fine", starts_at=tonight, party=2)
         to_review()
-        now = dispatch.database_now()
+        now = transactions.database_now()
         assert [each.booking_ref for each in review.queue(Section.REVIEW, now=now)] == ["soon", "late"]
         assert [each.booking_ref for each in review.queue(Section.FAILED, now=now)] == ["mad"]
         assert review.counts(now=now) == {
@@ -114,7 +114,7 @@ class TestQueue:
         host.book("B1", starts_at=tonight, party=40)
         host.book("B2", starts_at=tonight + timedelta(days=1), party=40, restaurant_ref="R2")
         to_review()
-        now = dispatch.database_now()
+        now = transactions.database_now()
 
         def refs(**wanted: Any) -> list[str]:
             return [each.booking_ref for each in review.queue(Section.REVIEW, now=now, **wanted)]
@@ -135,7 +135,7 @@ class TestQueue:
         monkeypatch.setattr(review, "MOST_COUNTED", 100)
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE assignments_assignment")
-        now = dispatch.database_now()
+        now = transactions.database_now()
         with reading() as scans:
             counts = review.counts(now=now)
             restaurants = review.restaurants(now)
@@ -164,7 +164,7 @@ def over(state: str, count: int, *, restaurant_ref: str = "R1") -> None:
 
 class TestOptions:
     def options(self, host: TheHost, ref: str) -> review.Options:
-        return review.options(host.rows[ref], of(ref), host=host, now=dispatch.database_now())
+        return review.options(host.rows[ref], of(ref), host=host, now=transactions.database_now())
 
     def test_what_fits_is_ranked_and_every_one_of_it_is_accepted(self, waiting: TheHost) -> None:
         cancelled(waiting, "S3")
@@ -383,7 +383,7 @@ class TestReject:
         assert (last.actor, last.reason, last.detail) == (STAFF, review.REJECTED, "The kitchen closes early.")
         assert told("B1")[-1] == "failed"
         assert run_all() == {}
-        now = dispatch.database_now()
+        now = transactions.database_now()
         assert [each.booking_ref for each in review.queue(Section.REJECTED, now=now)] == ["B1"]
         assert not review.queue(Section.FAILED, now=now).exists()
 
@@ -540,6 +540,6 @@ def test_a_booking_whose_start_is_no_time_has_no_options(host: TheHost, tonight:
     booking = HostBooking(ref="B1", restaurant_ref="R1", starts_at=datetime(2030, 1, 1, 19), party=2)  # noqa: DTZ001
     host.book("B1", starts_at=tonight, party=40)
     to_review()
-    found = review.options(booking, of("B1"), host=host, now=dispatch.database_now())
+    found = review.options(booking, of("B1"), host=host, now=transactions.database_now())
     assert found.refusal is not None
     assert (found.refusal.reason, found.places) == (Reason.INVALID_START, ())

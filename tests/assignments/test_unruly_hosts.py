@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from assignments import api, conf, dispatch, floors, outbox
+from assignments import api, conf, dispatch, floors, outbox, transactions
 from assignments.coordinator import Coordinator
 from assignments.exceptions import BrokenTransactionError
 from assignments.host import Seating
@@ -267,7 +267,7 @@ def test_cancelled_and_moved_bookings_cost_no_query_each(host: TheHost, tonight:
             change: dict[str, Any] = {"wants_table": False} if "cancelled" in ref else {"restaurant_ref": "R2"}
             host.edit(ref, **change)
         with CaptureQueriesContext(connection) as captured:
-            now = dispatch.database_now()
+            now = transactions.database_now()
             Coordinator(host).process_day("R1", (tonight + timedelta(days=day)).date(), due_before=now)
         counts.append(len(captured))
     assert counts[1] == counts[2], counts

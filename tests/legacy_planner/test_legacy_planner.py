@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from assignments import conf, dispatch, events
+from assignments import conf, dispatch, events, transactions
 from assignments.coordinator import Coordinator
 from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
 from assignments.outcome import Kind
@@ -303,7 +303,7 @@ class TestLoop:
         for ref in ("A", "B"):
             host.book(ref, starts_at=tonight)
         dispatch.take_in()
-        now = dispatch.database_now()
+        now = transactions.database_now()
         passes = [Coordinator(host).process_day("R1", tonight.date(), due_before=now) for _ in range(3)]
         assert [len(each.handed_over["legacy"]) for each in passes] == [2, 2, 2]
         for each in passes:

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from assignments import api, dispatch, ledger, review, wording
+from assignments import api, ledger, review, transactions, wording
 from assignments.admin import links
 from assignments.admin.actor import names
 from assignments.admin.hostview import host_view, label_of, restaurant_names
@@ -62,7 +62,7 @@ def context(
     refusals: Sequence[Refusal] | None = None,
 ) -> dict[str, Any]:
     """The page as things stand. ``chosen``: tables ticked by hand; ``refusals``: what was said against them, if asked."""
-    host, now = configured(), dispatch.database_now()
+    host, now = configured(), transactions.database_now()
     seen = host_view(assignment.booking_ref)
     booking, problem = seen.booking, seen.problem
     if booking is not None and not booking.wants_table:

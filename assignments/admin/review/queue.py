@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from assignments import dispatch, review, wording
+from assignments import review, transactions, wording
 from assignments.admin.actor import names
 from assignments.admin.hostview import bookings_of, label_of, restaurant_names
 from assignments.admin.paginator import UncountedPaginator
@@ -151,7 +151,7 @@ def _at_most(count: int) -> str:
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """The list, as the address asks for it."""
-    wanted, now = Filter.of(request), dispatch.database_now()
+    wanted, now = Filter.of(request), transactions.database_now()
     counts = review.counts(now=now, **wanted.values)
     page = UncountedPaginator(review.queue(wanted.section, now=now, **wanted.values), PER_PAGE).get_page(
         request.GET.get("page")
