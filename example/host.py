@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from assignments.modelhost import ModelHost
+from assignments.integration.model_host import ModelHost
 from assignments.planning.floor import EVERY_WEEKDAY, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 from example import models
 

@@ -13,7 +13,7 @@ class RolloutConfig(AppConfig):
     verbose_name = _("Rollout")
 
     def ready(self) -> None:
-        from assignments import retention
+        from assignments.maintenance import retention
         from assignments.signals import handed_back
         from rollout import checks, conf, events, metrics  # noqa: F401  (checks registers the system checks)
 

@@ -10,7 +10,8 @@ from django.db import connection
 from django.utils.module_loading import import_string
 from waffle import get_waffle_switch_model
 
-from rollout import conf, flags, remote
+from rollout import conf, remote
+from rollout.flags import resolution
 
 
 @checks.register("rollout")
@@ -28,7 +29,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             hint="Until it is mended, a wrong kill variable counts as set and a wrong flag as off.",
             id="rollout.E001",
         )
-        for problem in flags.wrong_variables()
+        for problem in resolution.wrong_variables()
     ]
     path = conf.settings().LEGACY_PLANNER
     if path:
@@ -51,7 +52,7 @@ def check_variables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     if conf.problems():
         return []
     texts = conf.settings().ENVIRONMENT_VARIABLES
-    if all(flags.as_boolean(texts.get(name, "")) for name in (conf.V3_VARIABLE, conf.SHADOW_VARIABLE)):
+    if all(resolution.as_boolean(texts.get(name, "")) for name in (conf.V3_VARIABLE, conf.SHADOW_VARIABLE)):
         return [
             checks.Error(
                 f"{conf.V3_VARIABLE} and {conf.SHADOW_VARIABLE} are both on: V3 cannot decide and only watch.",
@@ -80,7 +81,7 @@ def check_switches(
         return []
     if get_waffle_switch_model()._meta.db_table not in connection.introspection.table_names():
         return []  # Before the first migrate there are no switches.
-    current = flags.read()
+    current = resolution.read()
     if not current.contradict:
         return []
     sources = f"{current.v3.switch} ({current.v3.source}), {current.shadow.switch} ({current.shadow.source})"

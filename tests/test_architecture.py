@@ -23,7 +23,7 @@ def test_nothing_but_the_seam_and_the_settings_names_the_old_planners_package() 
     named = mentions(r"\blegacy_planner\b(?!\")", "assignments", "rollout", "example")
     assert named == {"rollout/legacy.py"}
     quoted = mentions(r"\"legacy_planner\"", "assignments", "rollout", "example")
-    assert quoted == {"example/settings.py", "rollout/removal/names.py"}
+    assert quoted == {"example/settings.py", "rollout/removal/patterns.py"}
 
 
 @pytest.mark.legacy_planner

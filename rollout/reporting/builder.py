@@ -11,14 +11,16 @@ from typing import Any
 from django.db.models import Count, Max
 from django.urls import NoReverseMatch, reverse
 
-from assignments.planners import V3
+from assignments.integration.planners import V3
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
-from rollout import conf, flags, steering
-from rollout.evidence import LATEST, drift_of, one_moment
-from rollout.frozen import thaw_decision, thaw_floor
+from rollout import conf
+from rollout.control import steering
+from rollout.evidence.measuring import LATEST, drift_of, one_moment
+from rollout.evidence.sql import dicts, rows
+from rollout.flags import resolution
 from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
-from rollout.queries import dicts, rows
+from rollout.policy.verdict import Verdict
 from rollout.reporting.report import (
     ALIKE,
     BETTER,
@@ -39,7 +41,7 @@ from rollout.reporting.report import (
     Slow,
     VerdictCount,
 )
-from rollout.verdict import Verdict
+from rollout.shadow.serialization import thaw_decision, thaw_floor
 
 DAYS = 60
 SLOWEST = 10
@@ -57,7 +59,7 @@ def build() -> Report:
     with one_moment() as now:
         plan = steering.plan()
         position, facts = plan.position, plan.facts
-        as_they_are = flags.read()
+        as_they_are = resolution.read()
         per_day = rows(_PER_DAY, since=facts.since)
         return Report(
             environment=position.environment,
@@ -86,7 +88,7 @@ def build() -> Report:
         )
 
 
-def _flags(as_they_are: flags.Flags) -> tuple[Flag, ...]:
+def _flags(as_they_are: resolution.Flags) -> tuple[Flag, ...]:
     return tuple(
         Flag(switch=each.switch, variable=each.variable, value=each.value, source=each.source.value, raw=each.raw)
         for each in (as_they_are.v3, as_they_are.shadow)

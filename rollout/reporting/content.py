@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from rollout.gates import GateResult, Status
+from rollout.policy.gates import GateResult, Status
+from rollout.policy.verdict import Verdict
 from rollout.reporting.blocks import (
     Balance,
     Balances,
@@ -24,7 +25,6 @@ from rollout.reporting.blocks import (
     Tone,
 )
 from rollout.reporting.report import ALIKE, BETTER, HARMFUL, WORSE, Choice, Difference, Report
-from rollout.verdict import Verdict
 
 NAMED = 10
 NOTHING = "-"

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from rollout.facts import Facts
-from rollout.gates import GateResult
-from rollout.verdict import Verdict
+from rollout.policy.gates import GateResult
+from rollout.policy.measurements import Facts
+from rollout.policy.verdict import Verdict
 
 ALIKE = (Verdict.SAME_TABLES, Verdict.EQUIVALENT, Verdict.BOTH_REFUSE)
 BETTER = (Verdict.BETTER, Verdict.ONLY_V3_SEATS)

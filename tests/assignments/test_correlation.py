@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from assignments import api, correlation, dispatch, events, outbox, reconcile
-from assignments.jsonlogs import CorrelationFilter
+from assignments import api
+from assignments.coordination import dispatch
+from assignments.maintenance import outbox, reconcile
 from assignments.models import Assignment, Attempt, OutboxMessage, StateTransition
 from assignments.signals import state_changed
+from assignments.telemetry import correlation, events
+from assignments.telemetry.log_formatters import CorrelationFilter
 from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)

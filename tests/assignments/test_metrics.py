@@ -13,9 +13,11 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from assignments import api, dispatch, totals
-from assignments.metrics import collector, counters, gathered, labels, process
+from assignments import api
+from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Run
+from assignments.telemetry import counter_store
+from assignments.telemetry.metrics import collector, counters, labels, process, samples
 from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,7 +59,7 @@ def test_what_was_decided_is_counted_before_and_after_folding(host: TheHost, ton
         assert value(found, "assignment_collector_up", collector="assignments") == 1
         with connection.cursor() as cursor:
             cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
-        totals.fold()
+        counter_store.fold()
 
 
 def test_what_the_host_had_confirmed_by_itself_is_counted_by_that_reason(host: TheHost, tonight: datetime) -> None:
@@ -193,7 +195,7 @@ def test_there_are_less_than_200_series_whatever_is_in_the_tables(host: TheHost,
     with connection.cursor() as cursor:
         cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
         cursor.execute("UPDATE assignments_event SET stored_at = stored_at - interval '1 day'")
-    totals.fold()
+    counter_store.fold()
     folded = scraped()
     assert value(folded, "assignment_collector_up", collector="assignments") == 1
     assert folded.keys() == first.keys()
@@ -323,7 +325,7 @@ class TestFailure:
         settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "METRICS_TIMEOUT_MS": 50}
         before = scraped()
         assert value(before, "assignment_due_bookings") == 0
-        monkeypatch.setattr(gathered, "_STANDING", "SELECT pg_sleep(30)")
+        monkeypatch.setattr(samples, "_STANDING", "SELECT pg_sleep(30)")
         with caplog.at_level(logging.WARNING, "assignments.metrics"):
             found = scraped()
         assert value(found, "assignment_collector_up", collector="assignments") == 0
@@ -393,7 +395,7 @@ class TestCost:
             cursor.execute(
                 "VACUUM ANALYZE"
             )  # What other tests deleted is still in the indexes, and would be counted here.
-            totals.fold()
+            counter_store.fold()
             plans: list[str] = []
 
             def explained(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from assignments.metrics import collector, process
 from assignments.outcome import Kind, Outcome
+from assignments.telemetry.metrics import collector, process
 from tests.docs.document import DOCS
 
 OURS = ("assignment_", "rollout_")
