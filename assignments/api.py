@@ -5,6 +5,8 @@ transaction when there is one, so that the host's change and ours commit togethe
 of one (after commit): it runs its own, and runs it again when it lost a race.
 
 ``actor`` says on whose behalf: ``"host"`` (default), or ``"staff:<user id>"``. Never a name.
+
+Long because it is the one page of what a project may call; each function is short.
 """
 
 import uuid

@@ -1,6 +1,8 @@
 """A restaurant's tables over one day, laid out for a picture: rows, lanes, gaps, in minutes from its left edge. Pure.
 
 Minutes are elapsed minutes, also in a night in which the clocks change; what stands above them is the wall clock.
+
+Long because one layout has many parts: lanes, bars, joins, buffers, axis.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""Comparisons in the admin: how often the planners agree, and one comparison on the floor and on the evening's timeline."""
+"""Comparisons in the admin: how often the planners agree, and one comparison on the floor and on the evening's timeline.
+
+Long because one page draws a whole comparison: floor, timeline and scores of both planners.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from assignments import conf
-from assignments.telemetry import events
-from assignments.telemetry.metrics import process
+from assignments.telemetry import events, process_metrics
 
 
 class HangingSink:
@@ -71,7 +70,7 @@ def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch
         elsewhere.submit(fresh.counters).result(timeout=5)
         heard.append((cause, count))
 
-    monkeypatch.setattr(process, "count_dropped_events", lost)
+    monkeypatch.setattr(process_metrics, "count_dropped_events", lost)
     fresh = events.new_buffer()
     monkeypatch.setattr(events, "_buffer", fresh)
     configure(settings, f"{__name__}.FailingSink", size=1)

@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from assignments import api
 from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Run
-from assignments.telemetry import counter_store
-from assignments.telemetry.metrics import collector, counters, labels, process, samples
+from assignments.telemetry import counter_store, process_metrics
+from assignments.telemetry.metrics import collector, counters, labels, samples
 from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,8 +189,8 @@ def test_there_are_less_than_200_series_whatever_is_in_the_tables(host: TheHost,
     with connection.cursor() as cursor:
         hostile(cursor)
     for planner in ("v3", "legacy", "odd", ""):
-        process.observe_decisions([_outcome(planner)])
-    process.observe_pass(1.0)
+        process_metrics.observe_decisions([_outcome(planner)])
+    process_metrics.observe_pass(1.0)
     first = scraped()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
@@ -469,7 +469,7 @@ class TestProcess:
         self, host: TheHost, tonight: datetime, monkeypatch: Any
     ) -> None:
         seen: list[Any] = []
-        monkeypatch.setattr(process, "observe_decisions", seen.extend)
+        monkeypatch.setattr(process_metrics, "observe_decisions", seen.extend)
         host.book("B1", starts_at=tonight)
         host.raises["on_confirmed"] = ValueError("no")
         dispatch.take_in()
@@ -483,10 +483,10 @@ class TestProcess:
         broken = mock.Mock()
         broken.labels.side_effect = broken.observe.side_effect = OSError("No space left for Canary Guest")
         for name in ("DECISION_SECONDS", "PASS_SECONDS", "EVENTS_DROPPED"):
-            monkeypatch.setattr(process, name, broken)
+            monkeypatch.setattr(process_metrics, name, broken)
         host.book("B1", starts_at=tonight)
         assert api.assign_now(booking_ref="B1").kind == "confirmed"
-        process.observe_pass(1.0)
-        process.count_dropped_events("overflow", 1)
+        process_metrics.observe_pass(1.0)
+        process_metrics.count_dropped_events("overflow", 1)
         said = [record.getMessage() for record in caplog.records if record.name == "assignments.metrics"]
         assert said == ["A metric of this process could not be kept: OSError."] * 3
