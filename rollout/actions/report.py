@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from rollout.actions import base
 from rollout.reporting import builder, jsontext, markdown, webpage
-from rollout.reporting.report import Report
+from rollout.reporting.values import Report
 
 FORMATS: Mapping[str, Callable[..., str]] = {
     "md": markdown.render,

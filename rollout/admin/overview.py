@@ -22,7 +22,7 @@ from rollout.gates import GateResult, Status
 from rollout.ladder import Stage, UnknownStageError
 from rollout.models import Change, Explanation, GuardRun, Pin, Position
 from rollout.queries import lists
-from rollout.reporting.report import ALIKE, HARMFUL
+from rollout.reporting.values import ALIKE, HARMFUL
 from rollout.steering import Plan
 from rollout.verdict import Verdict
 

@@ -19,7 +19,7 @@ from rollout.evidence import LATEST, drift_of, one_moment
 from rollout.frozen import thaw_decision, thaw_floor
 from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
 from rollout.queries import dicts, rows
-from rollout.reporting.report import (
+from rollout.reporting.values import (
     ALIKE,
     BETTER,
     HARMFUL,

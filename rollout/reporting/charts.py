@@ -6,7 +6,7 @@ Drawn for a width of 360 units, so that on a telephone a unit is a pixel and the
 from html import escape
 
 from rollout.reporting.blocks import Balances, Bars
-from rollout.reporting.visible import visible
+from rollout.reporting.sanitize import visible
 
 WIDTH = 360
 ROW = 34

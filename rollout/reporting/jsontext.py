@@ -4,7 +4,7 @@ import json
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from rollout.reporting.report import Report
+from rollout.reporting.values import Report
 
 
 def render(report: Report, *, site: str = "") -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from math import ceil
 
-from rollout.reporting import content
+from rollout.reporting import sections
 from rollout.reporting.blocks import (
     Balances,
     Bars,
@@ -21,8 +21,8 @@ from rollout.reporting.blocks import (
     Table,
     Tone,
 )
-from rollout.reporting.report import Report
-from rollout.reporting.visible import visible
+from rollout.reporting.sanitize import visible
+from rollout.reporting.values import Report
 
 BAR = 20
 """Characters of the longest text bar."""
@@ -33,8 +33,8 @@ _TONES = {Tone.NEUTRAL: "", Tone.GOOD: "", Tone.BAD: "**", Tone.OPEN: "*"}
 
 
 def render(report: Report, *, site: str = "") -> str:
-    """The whole document. ``site``: see ``content.document``."""
-    document = content.document(report, site=site)
+    """The whole document. ``site``: see ``sections.document``."""
+    document = sections.document(report, site=site)
     parts = [f"# {escape(document.title)}", f"**{escape(document.summary.text)}**"]
     for section in document.sections:
         parts.append(f"## {escape(section.title)}")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from html import escape
 
-from rollout.reporting import charts, content
+from rollout.reporting import charts, sections
 from rollout.reporting.blocks import (
     Balances,
     Bars,
@@ -25,8 +25,8 @@ from rollout.reporting.blocks import (
     Section,
     Table,
 )
-from rollout.reporting.report import Report
-from rollout.reporting.visible import visible
+from rollout.reporting.sanitize import visible
+from rollout.reporting.values import Report
 
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --sheet: #f6f8fa;
@@ -99,13 +99,13 @@ POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form
 
 
 def render(report: Report, *, site: str = "") -> str:
-    """The whole page. ``site``: see ``content.document``."""
-    document = content.document(report, site=site)
+    """The whole page. ``site``: see ``sections.document``."""
+    document = sections.document(report, site=site)
     links = "".join(
         f'<li><a href="#section-{number}">{_text(section.title)}</a></li>'
         for number, section in enumerate(document.sections)
     )
-    sections = "\n".join(_section(section, f"section-{number}") for number, section in enumerate(document.sections))
+    bodies = "\n".join(_section(section, f"section-{number}") for number, section in enumerate(document.sections))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
@@ -113,7 +113,7 @@ def render(report: Report, *, site: str = "") -> str:
         '<meta name="referrer" content="no-referrer">\n<meta name="robots" content="noindex">\n'
         f"<title>{_text(document.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f'<h1>{_text(document.title)}</h1>\n<p class="summary {document.summary.tone}">{_text(document.summary.text)}</p>\n'
-        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n{sections}\n'
+        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n{bodies}\n'
         "<footer>References only: nothing here names a guest. Milliseconds are of planning alone.</footer>\n"
         "</main>\n</body>\n</html>\n"
     )

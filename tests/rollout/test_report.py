@@ -23,7 +23,7 @@ from example import models
 from rollout import comparing, flags, shadow, steering, switches
 from rollout.models import Change, Comparison, FloorRecord, GuardRun, Pin, Position
 from rollout.reporting import builder, jsontext, markdown, webpage
-from rollout.reporting.report import Report
+from rollout.reporting.values import Report
 from rollout.verdict import Verdict
 from tests.example.conftest import load
 from tests.rollout.test_evidence import compared

@@ -23,7 +23,7 @@ from rollout.reporting.blocks import (
     Table,
     Tone,
 )
-from rollout.reporting.report import ALIKE, BETTER, HARMFUL, WORSE, Choice, Difference, Report
+from rollout.reporting.values import ALIKE, BETTER, HARMFUL, WORSE, Choice, Difference, Report
 from rollout.verdict import Verdict
 
 NAMED = 10
