@@ -1,6 +1,6 @@
-"""What a report says, as frozen values: no database, no format. ``rollout.reporting.builder`` makes one.
+"""The values of a report. ``rollout.reporting.builder`` gathers them; a renderer needs no database.
 
-Refs only, never a guest's data. Texts that people wrote (reasons, owners) and names of tables are as they were stored:
+References only, never a guest's data. Texts that people wrote (reasons, owners) and names of tables are as they were stored:
 renderers escape them. Moments are aware; milliseconds are of planning alone.
 """
 
@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from rollout.facts import Facts
-from rollout.gates import GateResult
+from rollout.flags import Flags
+from rollout.ladder import Stage
+from rollout.models import Change, Explanation, GuardRun
+from rollout.steering import Plan
 from rollout.verdict import Verdict
 
 ALIKE = (Verdict.SAME_TABLES, Verdict.EQUIVALENT, Verdict.BOTH_REFUSE)
@@ -20,31 +22,8 @@ HARMFUL = (Verdict.UNSAFE, Verdict.V3_ERROR)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Flag:
-    """One flag, and what said so. ``raw`` is what the source held, as text."""
-
-    switch: str
-    variable: str
-    value: bool
-    source: str
-    raw: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rung:
-    """A stage of the ladder; ``is_current``: the environment stands there."""
-
-    key: str
-    v3: bool
-    shadow: bool
-    percent: int
-    soak_hours: float
-    is_current: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class VerdictCount:
-    """How often a verdict was given: in shadow mode, in replays, and how many no explanation covers."""
+    """How often a verdict was given: in shadow mode, in backtests, and how many no waiver covers."""
 
     verdict: str
     shadow: int
@@ -69,20 +48,6 @@ class Day:
     @property
     def count(self) -> int:
         return self.alike + self.better + self.worse + self.harmful
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Explained:
-    """A difference that somebody answers for. ``refusal`` and ``restaurant_ref`` are empty where any is meant."""
-
-    id: int
-    verdict: str
-    restaurant_ref: str
-    refusal: str
-    owner: str
-    reason: str
-    expires_at: datetime
-    is_expired: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +82,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One decision in which the planners differ most of their verdict. ``admin_path`` is empty where the admin is not."""
+    """One of the decisions that differ most within their verdict. ``admin_path`` is empty where there is no admin."""
 
     comparison: int
     booking_ref: str
@@ -132,91 +97,93 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GuardLook:
-    """A run of the guard that found breaches, in words."""
-
-    at: datetime
-    stage: str
-    breaches: tuple[str, ...]
-    rolled_back_to: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class GuardHistory:
-    """How often the guard has looked at this stage, when last, and all that it found wrong lately, the latest first."""
+    """How often the guard has run at this stage, when last, and its latest runs that found breaches, newest first."""
 
     looks: int
     last: datetime | None
-    breached: Sequence[GuardLook]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Changed:
-    """One change of the rollout."""
-
-    at: datetime
-    kind: str
-    subject: str
-    before: str
-    after: str
-    actor: str
-    reason: str
-    is_overridden: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Obstacle:
-    """What stands in the way of a promotion, with what helps."""
-
-    kind: str
-    text: str
-    is_overridable: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Next:
-    """What a promotion would do. ``target`` is empty at the top. ``switches``: before and after, by name."""
-
-    target: str = ""
-    percent: int = 0
-    switches: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
-    joining: Sequence[str] = ()
-    obstacles: Sequence[Obstacle] = ()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a promotion would go through."""
-        return bool(self.target) and not self.obstacles
+    breached: Sequence[GuardRun]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """Everything that whoever decides on a promotion should see. ``drift`` is empty when the flags are as they should be."""
+    """Everything that whoever decides on a promotion should see. ``waivers`` are those that were not withdrawn."""
 
-    environment: str
-    stage: str
-    since: datetime
-    percent: int
     made_at: datetime
-    held: bool
-    cool_down_until: datetime | None
-    mode: str
-    is_killed: bool
-    drift: str
-    flags: Sequence[Flag]
+    plan: Plan
+    flags: Flags
+    ladder: Sequence[Stage]
     pins: Mapping[str, str]
-    ladder: Sequence[Rung]
-    gates: Sequence[GateResult]
-    facts: Facts
     verdicts: Sequence[VerdictCount]
     days: Sequence[Day]
-    explanations: Sequence[Explained]
+    waivers: Sequence[Explanation]
     slowest: Sequence[Slow]
     differences: Sequence[Difference]
     guard: GuardHistory
-    changes: Sequence[Changed]
-    next: Next
+    changes: Sequence[Change]
+
+    @property
+    def environment(self) -> str:
+        return self.plan.position.environment
+
+    @property
+    def stage(self) -> str:
+        return self.plan.position.stage
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values; moments stay moments."""
-        return {**asdict(self), "next": {**asdict(self.next), "is_open": self.next.is_open}}
+        """Everything as plain values; moments stay moments. The keys are a public format: never rename one."""
+        plan = self.plan
+        return {
+            **_picked(plan.position, "environment stage since percent"),
+            "made_at": self.made_at,
+            **_picked(plan.position, "held cool_down_until"),
+            "mode": self.flags.mode.value,
+            "is_killed": self.flags.killed,
+            "drift": plan.facts.drift,
+            "flags": [asdict(each) for each in (self.flags.v3, self.flags.shadow)],
+            "pins": dict(self.pins),
+            "ladder": [
+                {**_picked(each, "key v3 shadow percent soak_hours"), "is_current": each.key == self.stage}
+                for each in self.ladder
+            ],
+            "gates": [each.as_dict() for each in plan.gates],
+            "facts": asdict(plan.facts),
+            "verdicts": [asdict(each) for each in self.verdicts],
+            "days": [asdict(each) for each in self.days],
+            "explanations": [
+                {
+                    **_picked(each, "id verdict restaurant_ref refusal owner reason expires_at"),
+                    "is_expired": each.expires_at <= self.made_at,
+                }
+                for each in self.waivers
+            ],
+            "slowest": [asdict(each) for each in self.slowest],
+            "differences": [asdict(each) for each in self.differences],
+            "guard": {
+                **_picked(self.guard, "looks last"),
+                "breached": [
+                    {
+                        **_picked(run, "at stage rolled_back_to"),
+                        "breaches": [f"{breach.get('rail')}: {breach.get('detail')}" for breach in run.breaches],
+                    }
+                    for run in self.guard.breached
+                ],
+            },
+            "changes": [
+                {**_picked(each, "at kind subject before after actor reason"), "is_overridden": each.overridden}
+                for each in self.changes
+            ],
+            "next": {
+                "target": plan.target.key if plan.target else "",
+                "percent": plan.target.percent if plan.target else 0,
+                **_picked(plan, "switches joining is_open"),
+                "obstacles": [
+                    {"kind": each.kind, "text": str(each), "is_overridable": each.overridable}
+                    for each in plan.obstacles
+                ],
+            },
+        }
+
+
+def _picked(source: object, names: str) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in names.split()}
