@@ -67,7 +67,7 @@ JSON_KEYS: dict[str, set[str] | None] = {
 }
 """What people may parse: the names in each object, or in each of a list. None: a plain value."""
 SECTIONS = [
-    *("Status", "Next step", "Gates", "V3 in production use", "Comparison of both planners", "Comparisons by day"),
+    *("Status", "Next step", "Gates", "V3's live decisions", "Comparison of both planners", "Comparisons by day"),
     *("Waivers", "Largest differences", "Slowest V3 decisions", "Guard", "Change log"),
 ]
 
