@@ -22,11 +22,12 @@ demo: $(STAMP)  ## Seat a real evening with the old planner and with V3, and com
 serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/
 	@export DATABASE_NAME=$${DATABASE_NAME:-booking_demo}; $(BIN)/python manage.py migrate --verbosity 0 && $(BIN)/python manage.py runserver --noreload $(ARGS)
 
-lint: $(STAMP)  ## Format, lint, types, import contracts, migrations, deployment checks.
+lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations, deployment checks.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.structure
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	ENVIRONMENT=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 		ALLOWED_HOSTS=booking.test \

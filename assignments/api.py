@@ -5,6 +5,8 @@ transaction when there is one, so that the host's change and ours commit togethe
 of one (after commit): it runs its own, and runs it again when it lost a race.
 
 ``actor`` says on whose behalf: ``"host"`` (default), or ``"staff:<user id>"``. Never a name.
+
+Long because it is the one page of what a project may call; each function is short.
 """
 
 import uuid
@@ -15,20 +17,10 @@ from typing import TypeVar
 
 from django.db import connection, transaction
 
-from assignments import (
-    conf,
-    correlation,
-    dispatch,
-    explanation,
-    intake,
-    ledger,
-    locks,
-    planners,
-    review,
-    standing,
-    statemachine,
-    transactions,
-)
+from assignments import conf
+from assignments.concurrency import locks, transactions
+from assignments.coordination import dispatch
+from assignments.coordination.snapshots import snapshot_of
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingNotFoundError,
@@ -38,18 +30,21 @@ from assignments.exceptions import (
     TablesRefusedError,
     TransitionRefusedError,
 )
-from assignments.explanation import Explanation
-from assignments.floors import floor_or_none
-from assignments.host import Host, HostBooking, configured, is_cancelled, lock_bookings
+from assignments.integration import planners
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host, HostBooking, configured, is_cancelled, lock_bookings
+from assignments.lifecycle import intake, ledger, seating_validity, transitions
+from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Outcome
 from assignments.planning import engine
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import PREFERENCES, Reason, Refusal
-from assignments.planning.window import SeatingWindow, seating_window
-from assignments.settlement import Settlement
-from assignments.snapshots import snapshot_of
+from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.staff import explanation, review_queue
+from assignments.staff.explanation import Explanation
+from assignments.telemetry import correlation
 
 _T = TypeVar("_T")
 
@@ -78,7 +73,7 @@ def request(*, booking_ref: str) -> None:
     """
     host = configured()
     with transaction.atomic():
-        intake.request([_booking(host, booking_ref)], now=dispatch.database_now(), host=host)
+        intake.request([_booking(host, booking_ref)], now=transactions.database_now(), host=host)
 
 
 def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
@@ -98,7 +93,7 @@ def evaluate(*, booking_ref: str) -> Decision:
     """
     host = configured()
     booking = _booking(host, booking_ref)
-    now = dispatch.database_now()
+    now = transactions.database_now()
     assignment = Assignment.objects.of(booking_ref).first()
     if assignment is None:
         assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
@@ -112,7 +107,7 @@ def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]
     """
     host = configured()
     booking = _booking(host, booking_ref)
-    now = dispatch.database_now()
+    now = transactions.database_now()
     assignment = Assignment.objects.of(booking_ref).first()
     if assignment is None:
         assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
@@ -141,7 +136,7 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
             # A planner is between its two transactions: it finds that the booking has changed, and tries again later.
             assignment.put_back(actor="host", reason="held")
             assignment.due_at = now
-            statemachine.store([assignment])
+            transitions.store([assignment])
         token = ledger.hold(_placement(booking, table_refs, window, MANUAL), seconds=length, now=now)
         return Hold(
             token=token,
@@ -216,7 +211,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     def work() -> None:
         host = configured()
         booking = _booking(host, booking_ref)
-        intake.request([booking], now=dispatch.database_now(), host=host)
+        intake.request([booking], now=transactions.database_now(), host=host)
         _host, assignment, now = _locked_assignment(booking_ref)
         if assignment.is_terminal:
             raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
@@ -224,7 +219,9 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
         settlement.confirm(
             assignment,
             table_refs=table_refs,
-            window=standing.window_as_the_host_has_it(booking, floor_or_none(booking.restaurant_ref, host=host)),
+            window=seating_validity.window_as_the_host_has_it(
+                booking, floor_or_none(booking.restaurant_ref, host=host)
+            ),
             strategy=MANUAL,
             reason="confirmed_by_host",
         )
@@ -250,7 +247,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
         seated = ledger.tables_of([booking_ref]).get(booking_ref, ())
         if assignment.is_terminal and tuple(sorted(table_refs)) == seated:
             assignment.touch()
-            statemachine.store([assignment])
+            transitions.store([assignment])
         else:
             _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
 
@@ -265,7 +262,7 @@ def unpin(*, booking_ref: str, actor: str) -> None:
         assignment.pinned_table_refs = []
         if assignment.state == State.CONFIRMED:
             assignment.touch()
-            statemachine.store([assignment])
+            transitions.store([assignment])
         else:
             _plan_anew(host, assignment, now=now, actor=actor, reason="unpinned")
 
@@ -292,7 +289,7 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
     def work() -> None:
         host, assignment, now = _locked_assignment(booking_ref)
         _check_version(assignment, version)
-        if assignment.state not in review.WAITING_FOR_STAFF:
+        if assignment.state not in review_queue.WAITING_FOR_STAFF:
             raise TransitionRefusedError(
                 f"Booking {booking_ref} is {assignment.state}: only one that waits for staff, or failed, is tried again."
             )
@@ -309,28 +306,28 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
     for a reason that is empty or too long, TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
     """
     why = reason.strip()
-    if not why or len(why) > review.LONGEST_REASON or "\0" in why:
-        raise ValueError(f"Say in 1 to {review.LONGEST_REASON} characters why booking {booking_ref} is rejected.")
+    if not why or len(why) > review_queue.LONGEST_REASON or "\0" in why:
+        raise ValueError(f"Say in 1 to {review_queue.LONGEST_REASON} characters why booking {booking_ref} is rejected.")
 
     def work() -> None:
         _host, assignment, now = _locked_assignment(booking_ref)
         _check_version(assignment, version)
-        if assignment.state not in review.WAITING_FOR_STAFF or assignment.reason == review.REJECTED:
+        if assignment.state not in review_queue.WAITING_FOR_STAFF or assignment.reason == review_queue.REJECTED:
             raise TransitionRefusedError(
                 f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
                 "failed, can be rejected."
             )
         ledger.release([booking_ref])
         owner, attempts = assignment.planner, assignment.attempts
-        assignment.reopen(actor=actor, reason=review.REJECTED)
+        assignment.reopen(actor=actor, reason=review_queue.REJECTED)
         assignment.planner, assignment.attempts, assignment.due_at = owner, attempts, now
-        assignment.fail(actor=actor, reason=review.REJECTED, detail=why)
-        statemachine.store([assignment])
+        assignment.fail(actor=actor, reason=review_queue.REJECTED, detail=why)
+        transitions.store([assignment])
 
     _in_transaction(work, booking_ref=booking_ref)
 
 
-def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review.Undoable:
+def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review_queue.Undoable:
     """Take back what staff decided last: tables that they gave to a booking of the review queue, or its rejection.
 
     The booking waits again where it did, with its earlier reason, and its tables are free. Possible as long as nothing
@@ -338,15 +335,15 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review.
     be taken back, ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
     """
 
-    def work() -> review.Undoable:
+    def work() -> review_queue.Undoable:
         host, assignment, now = _locked_assignment(booking_ref)
         _check_version(assignment, version)
-        undoable = review.undoable(assignment)
+        undoable = review_queue.undoable(assignment)
         if undoable is None:
             raise TransitionRefusedError(
                 f"Booking {booking_ref} is {assignment.state}: nothing can be taken back there."
             )
-        if undoable.what is review.Undo.ASSIGNMENT:
+        if undoable.what is review_queue.Undo.ASSIGNMENT:
             _lock_plannable(host, booking_ref)
             ledger.release([booking_ref])
             host.on_released([booking_ref])
@@ -354,7 +351,7 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review.
         assignment.planner, assignment.attempts, assignment.due_at = undoable.planner, undoable.attempts, now
         end = assignment.send_to_review if undoable.state == State.MANUAL_REVIEW else assignment.fail
         end(actor=actor, reason=undoable.reason, detail=undoable.detail)
-        statemachine.store([assignment])
+        transitions.store([assignment])
         if undoable.state == State.MANUAL_REVIEW:
             host.on_review({booking_ref: undoable.reason})
         return undoable
@@ -375,7 +372,7 @@ def booking_changed(*, booking_ref: str) -> bool:
         if not Assignment.objects.of(booking_ref).exists():
             booking = _booking(host, booking_ref, must_be_plannable=False)
             if booking.wants_table:
-                intake.request([booking], now=dispatch.database_now(), host=host)
+                intake.request([booking], now=transactions.database_now(), host=host)
             return booking.wants_table
         _host, assignment, now = _locked_assignment(booking_ref)
         booking = _booking(host, booking_ref, must_be_plannable=False)
@@ -557,7 +554,7 @@ def _refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusa
 
 def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -> None:
     held = Allocation.objects.filter(
-        token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=dispatch.database_now()
+        token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=transactions.database_now()
     ).values_list("table_ref", flat=True)
     if sorted(held) != sorted(table_refs):
         raise HoldExpiredError(
@@ -579,10 +576,10 @@ def _placement(
 
 def _keeps_tables(host: Host, assignment: Assignment, booking: HostBooking, floor: Floor | None, now: datetime) -> bool:
     """Whether a confirmed booking keeps its tables after an edit: they still stand, or its guests sit there already."""
-    seatings = standing.seatings_of(booking.ref)
-    if standing.still_stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
+    seatings = seating_validity.seatings_of(booking.ref)
+    if seating_validity.still_stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
         if host.tracks_confirmation and not booking.is_confirmed:
-            standing.confirm_again(host, booking.ref, seatings)
+            seating_validity.confirm_again(host, booking.ref, seatings)
         return True
     if not seatings or seatings[0].starts_at > now or intake.stored_start(booking) > now:
         return False
@@ -592,7 +589,7 @@ def _keeps_tables(host: Host, assignment: Assignment, booking: HostBooking, floo
             ledger.stay_until(seatings, window)
     intake.take_over_facts(assignment, booking, floor=floor)
     assignment.touch()
-    statemachine.store([assignment])
+    transitions.store([assignment])
     return True
 
 
@@ -609,7 +606,7 @@ def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str,
         assignment.touch()
     assignment.attempts = 0
     assignment.due_at = now
-    statemachine.store([assignment])
+    transitions.store([assignment])
     if was_told:
         lock_bookings(host, [assignment.booking_ref])
         host.on_released([assignment.booking_ref])
@@ -623,7 +620,7 @@ def _ask_staff_to_move(host: Host, assignment: Assignment, *, actor: str) -> Non
     assignment.send_to_review(
         actor=actor, reason=TABLE_OUT_OF_SERVICE, detail="Its guests sat there when the table was taken out of service."
     )
-    statemachine.store([assignment])
+    transitions.store([assignment])
     host.on_review({assignment.booking_ref: TABLE_OUT_OF_SERVICE})
 
 
@@ -631,4 +628,4 @@ def _cancel(assignment: Assignment, reason: str) -> None:
     ledger.release([assignment.booking_ref])
     if assignment.state != State.CANCELLED:
         assignment.cancel(actor="host", reason=reason)
-        statemachine.store([assignment])
+        transitions.store([assignment])

@@ -11,8 +11,9 @@ class AssignmentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from assignments import checks, totals  # noqa: F401  (checks registers the system checks)
-        from assignments.metrics import collector, counters, gathered
+        from assignments import checks  # noqa: F401  (registers the system checks)
+        from assignments.telemetry import counter_store
+        from assignments.telemetry.metrics import collector, counters, samples
 
-        totals.register(*counters.SOURCES)
-        collector.COLLECTOR.register("assignments", gathered.gather)
+        counter_store.register(*counters.SOURCES)
+        collector.COLLECTOR.register("assignments", samples.gather)

@@ -10,7 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError
 from django.utils.module_loading import import_string
 
-from assignments import conf, retention
+from assignments import conf
+from assignments.concurrency import transactions
+from assignments.maintenance import retention
 
 UNDEFINED_TABLE = "42P01"
 HOST_METHODS = (
@@ -74,7 +76,7 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
         return [
             checks.Error(
                 f"{path} ({conf.NAME}[{name!r}]) lacks {', '.join(missing)}.",
-                hint="Implement them, or inherit from assignments.modelhost.ModelHost.",
+                hint="Implement them, or inherit from assignments.integration.model_host.ModelHost.",
                 id="assignments.E003",
             )
         ]
@@ -129,7 +131,7 @@ def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
     """E005: asked for bookings that do not exist, the host must answer with none. W002. Run with --database default."""
-    from assignments.transactions import sqlstate
+    from assignments.concurrency.transactions import sqlstate
 
     if not databases or "default" not in databases or conf.problems():
         return []
@@ -161,11 +163,13 @@ def check_host_answers(
 
 def _tables_not_taken_over() -> list[checks.CheckMessage]:
     """W002: bookings that the host has seated by itself have no tables here, so planners would give these away."""
-    from assignments import dispatch, reconcile
-    from assignments.transactions import sqlstate
+    from assignments.concurrency.transactions import sqlstate
+    from assignments.maintenance import reconcile
 
     try:
-        found = next(reconcile.seated_without_us(now=dispatch.database_now(), dry_run=True, restaurant_ref=None), None)
+        found = next(
+            reconcile.seated_without_us(now=transactions.database_now(), dry_run=True, restaurant_ref=None), None
+        )
     except ProgrammingError as error:
         if sqlstate(error) == UNDEFINED_TABLE:
             return []

@@ -25,7 +25,7 @@ LARGEST_WEIGHT = 1000
 LARGEST_DAYS = 10_000
 SHORTEST_TOKEN = 20
 EVIDENCE_DAYS = 90
-"""So far back planning looks at how seatings at a table have held (``assignments.success``)."""
+"""So far back planning looks at how seatings at a table have held (``assignments.coordination.table_record``)."""
 MOST_PERMITS = 20
 """No restaurant has more, whatever ``MAX_PARALLEL`` is on the machine that looks."""
 
@@ -92,8 +92,8 @@ class Settings:
     """All settings, with their defaults. Durations say their unit in their name."""
 
     HOST: str = _setting("", _dotted_path)
-    """Dotted path of the host class (see ``assignments.host.Host``). Required."""
-    ROUTER: str = _setting("assignments.planners.SoleRouter", _dotted_path)
+    """Dotted path of the host class (see ``assignments.integration.host.Host``). Required."""
+    ROUTER: str = _setting("assignments.integration.planners.SoleRouter", _dotted_path)
     """Dotted path of the router, which says which planner decides a booking. Default: V3 decides all."""
     MAX_PARALLEL: int = _setting(3, _whole(1, MOST_PERMITS))
     """Restaurant-days of one restaurant that are planned at once, across all processes and machines."""
@@ -119,7 +119,7 @@ class Settings:
     WEIGHTS: Mapping[str, float] = field(
         default_factory=lambda: DEFAULT_WEIGHTS, metadata={"problem": _weights, "is_secret": False}
     )
-    EVENT_SINKS: tuple[str, ...] = _setting(("assignments.events.DatabaseSink",), _dotted_paths)
+    EVENT_SINKS: tuple[str, ...] = _setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
     EVENT_BUFFER_SIZE: int = _setting(10000, _whole(1))
     EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0, A_DAY))
     """How long a finishing command waits for its last events to be stored."""

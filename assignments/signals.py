@@ -1,13 +1,9 @@
 """Signals for the host. Sent after the commit, robustly: a failing receiver is logged by type and changes nothing."""
 
 import logging
-import uuid
 from typing import Any
 
-from django.db import transaction
 from django.dispatch import Signal
-
-from assignments import correlation
 
 logger = logging.getLogger("assignments.signals")
 
@@ -25,15 +21,3 @@ state_changed = QuietSignal()
 
 handed_back = QuietSignal()
 """``planner`` (a key) and ``booking_refs``: open bookings that V3 had claimed go to this planner, as the router says."""
-
-
-def send_on_commit(signal: Signal, *, correlation_id: uuid.UUID, booking_ref: str = "", **kwargs: Any) -> None:
-    """Send it once the current transaction has committed; what its receivers do and log belongs to this id."""
-    if booking_ref:
-        kwargs["booking_ref"] = booking_ref
-
-    def send() -> None:
-        with correlation.scope(correlation_id, booking_ref=booking_ref):
-            signal.send_robust(**kwargs)
-
-    transaction.on_commit(send, robust=True)

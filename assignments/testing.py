@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, time
 from typing import Any
 
-from assignments.host import HostBooking, Message, Seating
+from assignments.integration.host import HostBooking, Message, Seating
 from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 
 
@@ -52,7 +52,7 @@ def a_floor(
 
 
 class MemoryHost:
-    """Implements ``assignments.host.Host`` in memory, and records what it was told.
+    """Implements ``assignments.integration.host.Host`` in memory, and records what it was told.
 
     ``locked`` refs behave as rows that somebody else is editing. ``raises`` maps a method's name to an exception that it
     raises for the booking refs in ``raises_for`` (or always, when that is empty).

@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from assignments import endpoints
+from assignments.telemetry import views
 
 app_name = "assignments"
 urlpatterns = [
-    path("metrics", endpoints.metrics, name="metrics"),
-    path("health/", endpoints.health, name="health"),
-    path("health/cron/", endpoints.cron_health, name="cron_health"),
+    path("metrics", views.metrics, name="metrics"),
+    path("health/", views.health, name="health"),
+    path("health/cron/", views.cron_health, name="cron_health"),
 ]

@@ -13,14 +13,17 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection, connections
 
-from assignments import dispatch, events
-from assignments.eveningfile import EveningFile
+from assignments.coordination import dispatch
+from assignments.integration.evening_file import EveningFile
 from assignments.models import Assignment, State
 from assignments.outcome import Kind, Outcome
-from assignments.percentiles import percentiles
+from assignments.telemetry import events
+from assignments.telemetry.percentiles import percentiles
 from example import evening, models, takeover
 from example.takeover import Step
-from rollout import conf, flags, switches
+from rollout import conf
+from rollout.control import switches
+from rollout.flags import resolution
 
 REAL_EVENING = Path(__file__).parent / "data" / "demo_evening.json"
 USERNAME = "demo"
@@ -102,7 +105,7 @@ def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], N
         copy = replace(source, name=f"{source.name} ({planner})")
         restaurant = evening.store(copy).restaurants[0]
         loaded.append(restaurant)
-        switches.set_switch(flags.V3_SWITCH, active=v3, actor="demo", reason=f"The demo's {planner} run")
+        switches.set_switch(resolution.V3_SWITCH, active=v3, actor="demo", reason=f"The demo's {planner} run")
         say(f"{planner} seats the evening ...")
         runs.append(_run(planner, restaurant))
     events.flush(10)

@@ -1,5 +1,4 @@
-"""Evenings into the database: a restaurant's floor, services and bookings (JSON, see ``assignments.eveningfile``), or
-bookings alone (CSV).
+"""Evenings into the database: a restaurant's floor, services and bookings (JSON), or bookings alone (CSV).
 
 ``parse_json`` and ``parse_csv`` turn text into frozen values and say what is wrong with each row; ``store`` puts them
 into the database, all or nothing, and changes nothing the second time.
@@ -19,8 +18,8 @@ from django.db.models import Model
 from django.utils import timezone
 from django.utils.text import slugify
 
-from assignments import eveningfile
-from assignments.eveningfile import BadRow, BookingRow, EveningFile, UnusableFileError, as_aware
+from assignments.integration import evening_file
+from assignments.integration.evening_file import BadRow, BookingRow, EveningFile, UnusableFileError, as_aware
 from example import models
 from example.booking import save_booking
 
@@ -62,7 +61,7 @@ class Loaded:
 
 def parse_json(text: str, *, on: date | None = None) -> EveningFile:
     """The evening in a JSON file, moved to the day ``on`` if given. Raises UnusableFileError; bad bookings are listed."""
-    return eveningfile.parse(text, on=on, longest=LONGEST)
+    return evening_file.parse(text, on=on, longest=LONGEST)
 
 
 def parse_csv(text: str, *, on: date | None = None) -> EveningFile:
@@ -76,12 +75,12 @@ def parse_csv(text: str, *, on: date | None = None) -> EveningFile:
 
 def _read_csv(reader: "csv.DictReader[str]", on: date | None) -> EveningFile:
     columns = reader.fieldnames or []
-    eveningfile.refuse_repeated("columns", columns)
+    evening_file.refuse_repeated("columns", columns)
     if unknown := [column for column in columns if column not in CSV_COLUMNS]:
         raise UnusableFileError(f"Unknown columns {', '.join(map(repr, unknown))}; known are {', '.join(CSV_COLUMNS)}.")
     if missing := [column for column in ("ref", "restaurant", "start", "party") if column not in columns]:
         raise UnusableFileError(f"The columns {', '.join(missing)} are missing from the first line.")
-    bookings, bad_rows = eveningfile.split(_csv_booking(row, f"line {reader.line_num}", on) for row in reader)
+    bookings, bad_rows = evening_file.split(_csv_booking(row, f"line {reader.line_num}", on) for row in reader)
     return EveningFile(bookings=bookings, bad_rows=bad_rows)
 
 
@@ -116,14 +115,14 @@ def _csv_booking(row: Mapping[str, Any], place: str, on: date | None) -> Booking
         return BadRow(place=place, reason="restaurant is missing")
     if not re.fullmatch("-?[0-9]{1,9}", party):
         return BadRow(place=place, reason=f"party must be a whole number, not {party[:40]!r}")
-    return eveningfile.booking_row({**values, "party": int(party)}, place, on, on, LONGEST)
+    return evening_file.booking_row({**values, "party": int(party)}, place, on, on, LONGEST)
 
 
 def _store_restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models.Restaurant:
     slug = slugify(name)
     if not slug:
         raise UnusableFileError(f"The restaurant's name {name!r} has no letter or digit that a slug can be made of.")
-    if problem := eveningfile.text_problem(name, LONGEST["name"]) or eveningfile.text_problem(slug, LONGEST["slug"]):
+    if problem := evening_file.text_problem(name, LONGEST["name"]) or evening_file.text_problem(slug, LONGEST["slug"]):
         raise UnusableFileError(f"The restaurant's name {problem}.")
     restaurant: models.Restaurant
     restaurant, what = _upsert(models.Restaurant, {"slug": slug}, {"name": name, "timezone": evening.timezone})

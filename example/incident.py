@@ -22,17 +22,18 @@ from django.db import connection, models, transaction
 from django.test.utils import override_settings
 from django.urls import reverse
 
-from assignments import dispatch, events
-from assignments.eveningfile import EveningFile
-from assignments.floors import floor_or_none
+from assignments.coordination import dispatch
+from assignments.integration.evening_file import EveningFile
+from assignments.integration.floor_cache import floor_or_none
 from assignments.models import Assignment, Breaker
 from assignments.planning import admission
-from assignments.timeline import day_at
+from assignments.staff.timeline import day_at
+from assignments.telemetry import events
 from example import evening
 from example.booking import make_booking
 from example.models import Restaurant
 from example.takeover import make_due, without_buffers
-from rollout import guard, steering
+from rollout.control import guard, steering
 
 ACTOR = "command:demo"
 AGO = timedelta(hours=2)

@@ -13,7 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from rollout.conf import read_environment
-from rollout.ladder import LIVE
+from rollout.policy.ladder import LIVE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -202,11 +202,11 @@ LOG_LEVEL = os.environ.get("LOG_LEVEL") or "INFO"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"correlation": {"()": "assignments.jsonlogs.CorrelationFilter"}},
+    "filters": {"correlation": {"()": "assignments.telemetry.log_formatters.CorrelationFilter"}},
     "formatters": {
-        "json": {"()": "assignments.jsonlogs.JsonFormatter"},
+        "json": {"()": "assignments.telemetry.log_formatters.JsonFormatter"},
         "text": {
-            "()": "assignments.jsonlogs.PlaceOnlyFormatter",
+            "()": "assignments.telemetry.log_formatters.PlaceOnlyFormatter",
             "format": "{levelname} {name}: {message} {booking_ref} {correlation_id}",
             "style": "{",
         },

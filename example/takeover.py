@@ -17,18 +17,22 @@ from unittest import mock
 
 from django.core.management import call_command
 
-from assignments import dispatch, events
-from assignments.eveningfile import EveningFile
+from assignments.concurrency import transactions
+from assignments.coordination import dispatch
+from assignments.floor import Floor
+from assignments.integration.evening_file import EveningFile
+from assignments.integration.planners import V3
 from assignments.models import Assignment
 from assignments.outcome import Kind
-from assignments.planners import V3
 from assignments.planning import admission
-from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
-from assignments.planning.window import SeatingWindow, seating_window
+from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.telemetry import events
 from example import evening, models, twins
-from rollout import comparing, flags, guard, shadow, steering, switches
+from rollout.control import guard, steering, switches
+from rollout.flags import resolution
 from rollout.models import Pin
+from rollout.shadow import comparator, recorder
 
 ACTOR = "command:demo"
 
@@ -48,21 +52,21 @@ def watched(source: EveningFile) -> Step:
     For an empty database that nobody else uses: it starts over in between, and at the end.
     """
     restaurant = evening.store(replace(source, name=f"{source.name} (in shadow)")).restaurants[0]
-    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The old planner alone")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The old planner alone")
     events.flush(10)
     twins.start_over()
     _pass(restaurant)
     alone = twins.contents()
-    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor=ACTOR, reason="V3 watches")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor=ACTOR, reason="V3 watches")
     events.flush(10)
     twins.start_over()  # The switch's own record is no part of what is compared.
     _pass(restaurant)
-    shadow.flush()
+    recorder.flush()
     changed = twins.differences(alone, twins.contents())
     verdicts = Counter[str]()
-    for so_far in comparing.compare_waiting():
+    for so_far in comparator.compare_waiting():
         verdicts = so_far
-    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The evening is over")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The evening is over")
     twins.start_over()
     restaurant.bookings.all().delete()
     same = "the same, row by row," if not changed else f"NOT the same: {', '.join(changed)}"
@@ -78,8 +82,8 @@ def watched(source: EveningFile) -> Step:
 
 def taken_over(source: EveningFile, path: Path, report: Path) -> Iterator[Step]:
     """From shadow to V3 and back: promote refused, backtest, promote, V3 live, a regression, the guard."""
-    for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH):
-        switches.set_switch(name, active=name == flags.SHADOW_SWITCH, actor=ACTOR, reason="Begin in shadow")
+    for name in (resolution.V3_SWITCH, resolution.SHADOW_SWITCH):
+        switches.set_switch(name, active=name == resolution.SHADOW_SWITCH, actor=ACTOR, reason="Begin in shadow")
     steering.begin(actor=ACTOR, reason="V3 has watched an evening")
     yield _refused()
     yield _backtested(path)
@@ -212,7 +216,7 @@ def _run_coordinator(restaurant: models.Restaurant) -> dict[str, Any]:
 def make_due(restaurant: models.Restaurant) -> None:
     """What waits at the restaurant is to be tried now."""
     waiting = Assignment.objects.open().filter(restaurant_ref=str(restaurant.pk))
-    waiting.update(due_at=dispatch.database_now() - timedelta(seconds=1))
+    waiting.update(due_at=transactions.database_now() - timedelta(seconds=1))
 
 
 def _counted(verdicts: Counter[str]) -> str:

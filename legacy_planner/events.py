@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_noop as _
 
-from assignments.events import EventType, register
+from assignments.telemetry.events import EventType, register
 
 SOURCE = "auto_assign"
 

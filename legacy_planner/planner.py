@@ -12,22 +12,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from assignments import conf, correlation, events, intake, ledger, locks, statemachine, transactions
-from assignments.day import CONFIRMED_BY_HOST, cancel_unwanted
+from assignments import conf
+from assignments.concurrency import locks, transactions
+from assignments.coordination.day_planner import CONFIRMED_BY_HOST, cancel_unwanted
+from assignments.coordination.snapshots import held_tables, occupied_during, seating_request
+from assignments.coordination.table_record import success_of
 from assignments.exceptions import TableTakenError
-from assignments.floors import floor_or_none, floor_or_problem
-from assignments.host import Host, HostBooking, configured, lock_bookings
+from assignments.integration.floor_cache import floor_or_none, floor_or_problem
+from assignments.integration.host import Host, HostBooking, configured, lock_bookings
+from assignments.integration.planners import Preview, router
+from assignments.lifecycle import intake, ledger, transitions
+from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment, State
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
-from assignments.planners import Preview, router
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
-from assignments.settlement import Settlement
-from assignments.snapshots import held_tables, occupied_during, seating_request
-from assignments.success import success_of
+from assignments.telemetry import correlation, events
 from legacy_planner import engine
 from legacy_planner.events import SOURCE
 
@@ -62,7 +65,7 @@ class Judged:
 
 
 class LegacyPlanner:
-    """Implements ``assignments.planners.Planner``."""
+    """Implements ``assignments.integration.planners.Planner``."""
 
     key = KEY
 
@@ -205,9 +208,9 @@ class LegacyPlanner:
         )
         assignment.attempts += 1
         assignment.planner = KEY
-        statemachine.start(assignment, actor=KEY)
+        transitions.start(assignment, actor=KEY)
         assignment.due_at = now + timedelta(seconds=HOLD_SECONDS)
-        statemachine.store([assignment], correlation_id=settlement.correlation_id)
+        transitions.store([assignment], correlation_id=settlement.correlation_id)
         return _Held(
             token=token,
             version=assignment.version,

@@ -2,9 +2,9 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from assignments import wording
+from assignments.staff import labels
 
-wording.register(
+labels.register(
     planners={"legacy": _("the old planner")},
     strategies={
         "penalty": _("lowest penalty"),

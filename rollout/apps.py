@@ -13,7 +13,7 @@ class RolloutConfig(AppConfig):
     verbose_name = _("Rollout")
 
     def ready(self) -> None:
-        from assignments import retention
+        from assignments.maintenance import retention
         from assignments.signals import handed_back
         from rollout import checks, conf, events, metrics  # noqa: F401  (checks registers the system checks)
 
@@ -33,8 +33,8 @@ def _refuse_local_database(using: str, **kwargs: Any) -> None:
     from django.conf import settings
     from django.core.management import CommandError
 
-    from rollout import conf, remote
+    from rollout import checks, conf
 
-    problem = remote.objection(settings.DATABASES[using], conf.settings().ENVIRONMENT)
+    problem = checks.objection_to_database(settings.DATABASES[using], conf.settings().ENVIRONMENT)
     if problem:
         raise CommandError(problem, returncode=2)

@@ -17,7 +17,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from rollout import gates, guardrails, ladder
+from rollout.policy import gates, guardrails, ladder
 
 NAME = "ROLLOUT"
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -43,18 +43,18 @@ class Settings:
     """Dotted path of the old planner; empty once it is gone."""
     ENVIRONMENT_VARIABLES: Mapping[str, str] = field(default_factory=dict)
     """Raw texts, as ``read_environment`` gives them."""
-    CANDIDATE: str = "rollout.candidate.v3"
+    CANDIDATE: str = "rollout.shadow.candidate.v3"
     """Dotted path of the function that shadow mode compares with: a snapshot in, a decision out."""
     SHADOW_SAMPLE: float = 1.0
     """Share (0..1) of the old planner's decisions that are kept for comparison, by a stable hash of the booking."""
     CANDIDATE_SECONDS: float = 5.0
     """How long the candidate may take for one decision before it counts as an error."""
     LADDERS: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """Ladders by environment, lowest stage first, in place of ``rollout.ladder.DEFAULT``."""
+    """Ladders by environment, lowest stage first, in place of ``rollout.policy.ladder.DEFAULT``."""
     EVIDENCE_DAYS: int = 28
     """Evidence older than this counts for no gate."""
     GUARD: Mapping[str, float] = field(default_factory=dict)
-    """Guardrails, in place of ``rollout.guardrails.DEFAULT``."""
+    """Guardrails, in place of ``rollout.policy.guardrails.DEFAULT``."""
     COOL_DOWN_HOURS: float = 24.0
     """How long nobody may promote after the guard rolled back."""
     FREEZE_DURING_SERVICE: bool = True

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext_noop as _
 
-from assignments.events import EventType, emit, event, register
+from assignments.telemetry.events import EventType, emit, event, register
 
 SOURCE = "assignment.rollout"
 

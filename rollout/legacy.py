@@ -8,14 +8,14 @@ from assignments.planning.snapshot import Snapshot
 from legacy_planner import engine
 from legacy_planner.planner import Judged
 from legacy_planner.planner import LegacyPlanner as OldPlanner
-from rollout import shadow
+from rollout.shadow import recorder
 
 
 class LegacyPlanner(OldPlanner):
     """The old planner, watched: in shadow mode each of its decisions is kept for V3 to be compared with."""
 
     def decided(self, judged: Judged) -> None:
-        shadow.record(judged.snapshot, judged.decision, decision_ms=judged.decision_ms)
+        recorder.record(judged.snapshot, judged.decision, decision_ms=judged.decision_ms)
 
     @staticmethod
     def judge(snapshot: Snapshot) -> Decision:

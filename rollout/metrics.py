@@ -6,12 +6,14 @@ from typing import Any
 from django.db import connection
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from assignments import totals
-from assignments.metrics import labels
-from assignments.metrics.collector import COLLECTOR
-from rollout import conf, flags, guardrails, routing, share
+from assignments.telemetry import counter_store
+from assignments.telemetry.metrics import labels
+from assignments.telemetry.metrics.collector import COLLECTOR
+from rollout import conf, routing
+from rollout.flags import bucketing, resolution
 from rollout.models import Change, Pin
-from rollout.verdict import Verdict
+from rollout.policy import guardrails
+from rollout.policy.verdict import Verdict
 
 COMPARISONS = "rollout_comparisons_total"
 WAITING_COUNTED = 10_000
@@ -23,7 +25,7 @@ SELECT 'rollout_comparisons_total' AS name,
   FROM rollout_comparison WHERE {rows} AND verdict <> '' GROUP BY 2
 """
 
-COMPARISON = totals.Source(
+COMPARISON = counter_store.Source(
     key="rollout.comparison",
     names=(COMPARISONS,),
     table="rollout_comparison",
@@ -35,7 +37,7 @@ COMPARISON = totals.Source(
 
 def register() -> None:
     """Have these metrics gathered at each scrape, and the old planner's outcomes counted under its own key."""
-    totals.register(COMPARISON)
+    counter_store.register(COMPARISON)
     if not conf.problems() and conf.settings().LEGACY_PLANNER:  # wrong settings are for the checks to report
         labels.register_planner(Pin.PlannerChoice.LEGACY)
     COLLECTOR.register("rollout", gather)
@@ -46,11 +48,11 @@ def gather() -> Iterator[Metric]:
     compared = CounterMetricFamily(
         COMPARISONS, "Decisions of the old planner that V3 was asked about, by verdict.", labels=["verdict"]
     )
-    found = {each.labels[0]: each.value for each in totals.read(COMPARISON.key)}
+    found = {each.labels[0]: each.value for each in counter_store.read(COMPARISON.key)}
     for verdict, value in sorted({**dict.fromkeys([str(each) for each in Verdict], 0.0), **found}.items()):
         compared.add_metric([verdict], value)
     yield compared
-    as_they_are = flags.read()
+    as_they_are = resolution.read()
     yield from _flags(as_they_are)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -75,7 +77,7 @@ def gather() -> Iterator[Metric]:
         yield _rollbacks(cursor.fetchall())
 
 
-def _flags(as_they_are: flags.Flags) -> Iterator[Metric]:
+def _flags(as_they_are: resolution.Flags) -> Iterator[Metric]:
     flag = GaugeMetricFamily("rollout_flag", "1 while the flag is on, wherever it is set.", labels=["flag"])
     flag.add_metric(["v3"], as_they_are.v3.value)
     flag.add_metric(["shadow"], as_they_are.shadow.value)
@@ -135,9 +137,9 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
     yield breaches
 
 
-def _v3_oldest_due_age(as_they_are: flags.Flags, standing: Mapping[str, Any]) -> float:
+def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any]) -> float:
     """Zero where V3 decides for nobody, or nothing waits for it. The rule of who decides is the router's own."""
-    if as_they_are.mode is not flags.Mode.ACTIVE:
+    if as_they_are.mode is not resolution.Mode.ACTIVE:
         return 0.0
     legacy = routing.legacy_key()
     with connection.cursor() as cursor:
@@ -148,7 +150,7 @@ def _v3_oldest_due_age(as_they_are: flags.Flags, standing: Mapping[str, Any]) ->
             age
             for restaurant_ref, pin, age in waiting
             if routing.is_for_v3(
-                share.Standing(flags=as_they_are, percent=standing["percent"], pin=pin), restaurant_ref, legacy
+                bucketing.Standing(flags=as_they_are, percent=standing["percent"], pin=pin), restaurant_ref, legacy
             )
         ),
         default=0.0,

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from rollout.verdict import Verdict
+from rollout.policy.verdict import Verdict
 
 
 class FloorRecord(models.Model):
@@ -99,7 +99,7 @@ class ComparisonTally(models.Model):
 
 
 class Position(models.Model):
-    """Where an environment stands on its ladder. Only ``rollout.steering`` writes it, each time with a ``Change``.
+    """Where an environment stands on its ladder. Only ``rollout.control.steering`` writes it, each time with a ``Change``.
 
     ``percent`` is the share of restaurants that V3 may decide for, kept here so that routing needs no more than this row.
     """

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from assignments import conf as assignments_conf
+from assignments.integration.planners import NOBODY, V3, Planner
 from assignments.models import Assignment
-from assignments.planners import NOBODY, V3, Planner
-from rollout import conf, shadow, share
-from rollout.flags import Mode
+from rollout import conf
+from rollout.flags import bucketing
+from rollout.flags.resolution import Mode
+from rollout.shadow import recorder
 
 
 class RolloutRouter:
@@ -21,9 +23,9 @@ class RolloutRouter:
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
         """The planner of each booking, by ref. One query: the rows of flags, stage and pin."""
         restaurant_ref = assignments[0].restaurant_ref if assignments else ""
-        standing = share.read(restaurant_ref)
+        standing = bucketing.read(restaurant_ref)
         mode = standing.flags.mode
-        shadow.is_on.set(mode is Mode.SHADOW)
+        recorder.is_on.set(mode is Mode.SHADOW)
         legacy = legacy_key()
         if is_for_v3(standing, restaurant_ref, legacy):
             return {
@@ -42,7 +44,7 @@ class RolloutRouter:
         raise LookupError(f"There is no planner {key!r}: ROLLOUT['LEGACY_PLANNER'] is {path!r}.")
 
 
-def is_for_v3(standing: share.Standing, restaurant_ref: str, legacy: str) -> bool:
+def is_for_v3(standing: bucketing.Standing, restaurant_ref: str, legacy: str) -> bool:
     """Whether V3 decides what the old planner has not claimed there. ``legacy``: its key; empty: it is gone."""
     return standing.v3_decides(restaurant_ref) or (standing.flags.mode is Mode.ACTIVE and not legacy)
 

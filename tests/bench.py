@@ -23,17 +23,21 @@ from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
 from waffle.models import Switch  # noqa: E402
 
-from assignments import api, conf, dispatch, events  # noqa: E402
-from assignments.percentiles import percentiles  # noqa: E402
-from assignments.planning.evening import EveningPlanner, in_order  # noqa: E402
+from assignments import api, conf  # noqa: E402
+from assignments.coordination import dispatch  # noqa: E402
+from assignments.planning.batch_planner import EveningPlanner, in_order  # noqa: E402
 from assignments.planning.request import SeatingRequest  # noqa: E402
+from assignments.telemetry import events  # noqa: E402
+from assignments.telemetry.percentiles import percentiles  # noqa: E402
 from example import demo, evening, models  # noqa: E402
 from example.host import ExampleHost  # noqa: E402
-from rollout import comparing, flags, shadow, steering, switches  # noqa: E402
 from rollout import conf as rollout_conf  # noqa: E402
+from rollout.control import steering, switches  # noqa: E402
+from rollout.flags import resolution  # noqa: E402
 from rollout.models import Comparison  # noqa: E402
 from rollout.reporting import builder  # noqa: E402
 from rollout.reporting.render import FORMATS  # noqa: E402
+from rollout.shadow import comparator, recorder  # noqa: E402
 from tests import crowd  # noqa: E402
 from tests.pages import PAGES, Page  # noqa: E402
 from tests.showcase import show  # noqa: E402
@@ -69,7 +73,7 @@ def planning_alone() -> None:
 def whole_evening(planner: str) -> float:
     """One pass over the real evening, database and host included."""
     restaurant = load(f"Evening {planner}")
-    switches.set_switch(flags.V3_SWITCH, active=planner == "v3", actor="bench", reason="bench")
+    switches.set_switch(resolution.V3_SWITCH, active=planner == "v3", actor="bench", reason="bench")
     started = time.perf_counter()
     dispatch.take_in(str(restaurant.pk))
     limits = dispatch.PassLimits(restaurant_ref=str(restaurant.pk))
@@ -87,7 +91,7 @@ def whole_evening(planner: str) -> float:
 def inline(label: str) -> float:
     """``assign_now`` for the bookings of an evening, one by one; the median in milliseconds."""
     restaurant = load(f"Inline {label}", days=60)
-    switches.set_switch(flags.V3_SWITCH, active=True, actor="bench", reason="bench")
+    switches.set_switch(resolution.V3_SWITCH, active=True, actor="bench", reason="bench")
     dispatch.take_in(str(restaurant.pk))
     milliseconds = []
     for pk in restaurant.bookings.order_by("start").values_list("pk", flat=True):
@@ -103,16 +107,16 @@ def shadow_on_and_off() -> None:
     milliseconds: dict[bool, list[float]] = {True: [], False: []}
     for round_number in range(3):
         restaurant = load(f"Shadow {round_number}", days=90)
-        switches.set_switch(flags.V3_SWITCH, active=False, actor="bench", reason="bench")
-        switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
+        switches.set_switch(resolution.V3_SWITCH, active=False, actor="bench", reason="bench")
+        switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
         dispatch.take_in(str(restaurant.pk))
         for number, pk in enumerate(restaurant.bookings.order_by("start").values_list("pk", flat=True)):
             is_on = (number + round_number) % 2 == 0
-            Switch.objects.update_or_create(name=flags.SHADOW_SWITCH, defaults={"active": is_on})
+            Switch.objects.update_or_create(name=resolution.SHADOW_SWITCH, defaults={"active": is_on})
             started = time.perf_counter()
             api.assign_now(booking_ref=str(pk))
             milliseconds[is_on].append((time.perf_counter() - started) * 1000)
-    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
     on, off = percentiles(milliseconds[True]), percentiles(milliseconds[False])
     print(f"old planner, shadow off  ms {off}")
     print(f"old planner, shadow on   ms {on}")
@@ -122,15 +126,15 @@ def shadow_on_and_off() -> None:
 
 def gates_over(comparisons: int) -> None:
     """What a promotion measures, over so many comparisons: real ones of an evening, copied."""
-    for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH):
+    for name in (resolution.V3_SWITCH, resolution.SHADOW_SWITCH):
         switches.set_switch(name, active=False, actor="bench", reason="bench")
     steering.begin(actor="bench", reason="bench")
     steering.promote(from_stage="off", override=True, actor="bench", reason="bench")
     restaurant = load("Gates", days=120)
     dispatch.take_in(str(restaurant.pk))
     list(dispatch.run_pass(dispatch.PassLimits(restaurant_ref=str(restaurant.pk))))
-    shadow.flush()
-    list(comparing.compare_waiting())
+    recorder.flush()
+    list(comparator.compare_waiting())
     rows = list(Comparison.objects.filter(restaurant_ref=str(restaurant.pk)).values())
     copies = (
         Comparison(**{**row, "id": None, "recorded_at": datetime.now(UTC), "snapshot_hash": f"{row['id']}-{number}"})

@@ -9,9 +9,12 @@ from django.core.management.commands import flush
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.utils import translation
 
-from assignments import conf, events, floors, success
-from assignments.metrics.collector import COLLECTOR
-from rollout import shadow
+from assignments import conf
+from assignments.coordination import table_record
+from assignments.integration import floor_cache
+from assignments.telemetry import events
+from assignments.telemetry.metrics.collector import COLLECTOR
+from rollout.shadow import recorder
 
 LARGE_BYTES = 1_000_000
 KEPT = frozenset({"auth_permission", "django_content_type"})
@@ -55,10 +58,10 @@ def _fresh_process_state() -> Iterator[None]:
     yield
     events.flush(timeout_seconds=5)
     events.MemorySink.events.clear()
-    floors.forget()
-    success.forget()
-    shadow.flush(5)
-    shadow.is_on.set(False)
+    floor_cache.forget()
+    table_record.forget()
+    recorder.flush(5)
+    recorder.is_on.set(False)
     COLLECTOR.forget()
     conf.settings.cache_clear()
     conf.load.cache_clear()

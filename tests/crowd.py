@@ -13,8 +13,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Model
 
-from assignments.dispatch import database_now
-from assignments.host import configured
+from assignments.concurrency.transactions import database_now
+from assignments.integration.host import configured
 from assignments.models import Allocation, Assignment, Attempt, Event, StateTransition
 from assignments.planning import engine
 from assignments.planning.decision import Decision
@@ -22,10 +22,10 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
 from example import models
-from rollout import shadow
-from rollout.frozen import freeze_decision
 from rollout.models import Comparison
-from rollout.verdict import compare
+from rollout.policy.verdict import compare
+from rollout.shadow import recorder
+from rollout.shadow.serialization import freeze_decision
 
 COPIED_RESTAURANTS = 4
 A_DAY = 24 * 60 * 60
@@ -59,7 +59,7 @@ def compare_evening(restaurant: models.Restaurant, *, of: int = 40) -> None:
     # Half of the seatings: on a full evening there would be no second choice.
     taken = list(Allocation.objects.filter(restaurant_ref=ref, kind=Allocation.Kind.SEATING).order_by("pk"))[::2]
     now = database_now()
-    shadow.keep_floors([floor])
+    recorder.keep_floors([floor])
     rows = []
     for (booking_ref, booking), agrees in zip(
         sorted(host.bookings(refs).items()), cycle(["yes", "second", "refuses", "yes"])
@@ -81,7 +81,7 @@ def compare_evening(restaurant: models.Restaurant, *, of: int = 40) -> None:
         rows.append(
             Comparison(
                 booking_ref=booking_ref,
-                **shadow.about(snapshot, control),
+                **recorder.about(snapshot, control),
                 control_ms=0.6,
                 control_repeats=True,
                 candidate=freeze_decision(candidate),

@@ -10,13 +10,13 @@ from urllib.parse import urlencode
 from django.db.models import Count, F, Min
 from django.urls import reverse
 
-from assignments.floors import floor_or_none
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.planners import V3
 from assignments.models import Allocation, Assignment, Event, State
-from assignments.planners import V3
 from assignments.planning.reasons import Reason
-from assignments.timeline import day_at
+from assignments.staff.timeline import day_at
 from rollout.models import Comparison
-from rollout.verdict import Verdict
+from rollout.policy.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,10 +28,10 @@ from django.core.management import call_command  # noqa: E402
 from django.test.testcases import LiveServerThread  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-from assignments import events  # noqa: E402
 from assignments.models import Run  # noqa: E402
+from assignments.telemetry import events  # noqa: E402
 from example import demo, models  # noqa: E402
-from rollout import comparing  # noqa: E402
+from rollout.shadow import comparator  # noqa: E402
 from tests import debian, pages  # noqa: E402
 from tests.browser.browsing import FLAGS, PHONE, visiting  # noqa: E402
 from tests.showcase import ask_staff  # noqa: E402
@@ -67,7 +67,7 @@ def prepare() -> Any:
     source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date())
     demo.run(source, demo.REAL_EVENING, settings.BASE_DIR / "rollout-report.html", say=print)
     call_command("run_coordinator")
-    list(comparing.compare_waiting())
+    list(comparator.compare_waiting())
     ask_staff(models.Restaurant.objects.get(name__endswith="(v3)"))
     events.flush(10)
     Run.objects.update(worker="worker-1:4711")  # Nobody's machine belongs into the documentation.

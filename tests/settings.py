@@ -5,7 +5,7 @@ import os
 from example.settings import *  # noqa: F403
 from example.settings import ASSIGNMENTS, DATABASES, INSTALLED_APPS, ROLLOUT
 
-ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.MemorySink",)}
+ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",)}
 ROLLOUT = {**ROLLOUT, "LADDERS": {}}  # The default ones; the demo's test takes the example's.
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -14,7 +14,7 @@ if os.environ.get("TEST_DATABASE_NAME"):
 if os.environ.get("TEST_HOST"):
     ASSIGNMENTS["HOST"] = os.environ["TEST_HOST"]
 if os.environ.get("TEST_EVENTS") == "stored":
-    ASSIGNMENTS["EVENT_SINKS"] = ("assignments.events.DatabaseSink",)
+    ASSIGNMENTS["EVENT_SINKS"] = ("assignments.telemetry.events.DatabaseSink",)
 if os.environ.get("TEST_METRICS") == "fresh":
     ASSIGNMENTS["METRICS_CACHE_SECONDS"] = 0
 if os.environ.get("TEST_CANDIDATE"):

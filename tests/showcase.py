@@ -1,16 +1,19 @@
 """Something to show on every page: for the tests that open all of them."""
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 
-from assignments import dispatch, events
+from assignments.coordination import dispatch
 from assignments.models import Assignment, State
 from assignments.planning.reasons import Reason
+from assignments.telemetry import events
 from example import models
 from example.booking import cancel_booking
-from rollout import flags, steering, switches
+from rollout.control import steering, switches
+from rollout.flags import resolution
 from rollout.models import Pin
 from tests import crowd
 from tests.example.conftest import load
@@ -19,7 +22,7 @@ from tests.rollout.test_steering import WHO, climb, configure
 
 def decided(settings: Any) -> models.Restaurant:
     """The real evening, decided by V3: most bookings are confirmed, some wait, a few are in review; its events stored."""
-    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.DatabaseSink",)}
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
     restaurant = load()
     dispatch.take_in()
     list(dispatch.run_pass())
@@ -34,7 +37,7 @@ def ask_staff(restaurant: models.Restaurant) -> None:
         sent = list(waiting.order_by("starts_at", "pk")[:6])
         for assignment in sent:
             assignment.send_to_review(actor=assignment.planner, reason=Reason.NO_CAPACITY)
-        Assignment.objects.persist(sent)
+        Assignment.objects.persist(sent, correlation_id=uuid.uuid4())
     around = (sent[0].starts_at - timedelta(minutes=100), sent[0].starts_at + timedelta(minutes=100))
     for booking in restaurant.bookings.filter(status="confirmed", start__range=around).order_by("-party", "pk")[:12]:
         cancel_booking(booking)
@@ -44,7 +47,7 @@ def show(settings: Any) -> models.Restaurant:
     """That evening, comparisons of all kinds, and a rollout under way with a pin and a record."""
     restaurant = decided(settings)
     configure(settings, gates={"comparable": 3000})
-    switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
+    switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
     climb("shadow")
     steering.pin(restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, **WHO)
     crowd.compare_evening(restaurant)

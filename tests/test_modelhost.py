@@ -15,8 +15,9 @@ from django.urls import reverse
 
 from assignments import api
 from assignments.exceptions import InvalidBookingError
-from assignments.host import Host, Seating, is_cancelled
-from assignments.modelhost import ALL_DAY, ModelHost
+from assignments.integration.host import Host, Seating, is_cancelled
+from assignments.integration.model_host import ALL_DAY, ModelHost
+from assignments.maintenance.reconcile import reconcile
 from assignments.models import (
     AdjacentTables,
     Allocation,
@@ -27,7 +28,6 @@ from assignments.models import (
     VenueSettings,
 )
 from assignments.planning.floor import InvalidFloorError
-from assignments.reconcile import reconcile
 from example import models as example
 from example.host import ExampleHost
 from tests.shapes.hosts import BanquetHost, CardHost, NoteHost, StayHost, TicketHost, VisitHost

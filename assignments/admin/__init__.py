@@ -11,9 +11,9 @@ from assignments.admin.floor import (
     VenueSettingsAdmin,
 )
 from assignments.admin.health import HealthAdmin
-from assignments.admin.records import AttemptAdmin, BreakerAdmin, OutboxMessageAdmin, StateTransitionAdmin
+from assignments.admin.log_admins import AttemptAdmin, BreakerAdmin, OutboxMessageAdmin, StateTransitionAdmin
 from assignments.admin.review import ReviewItemAdmin
-from assignments.admin.serviceday import ServiceDayAdmin
+from assignments.admin.service_day import ServiceDayAdmin
 
 __all__ = [
     "AdjacentTablesAdmin",

@@ -7,8 +7,8 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from assignments import wording
-from assignments.review import STAFF
+from assignments.staff import labels
+from assignments.staff.review_queue import STAFF
 
 
 def actor(request: HttpRequest) -> str:
@@ -18,12 +18,12 @@ def actor(request: HttpRequest) -> str:
 
 def names(actors: Iterable[str]) -> Mapping[str, str]:
     """What each of these actors is called now: users by their name, if they are still there. At most one query."""
-    known = {each: wording.actor(each) for each in actors}
+    known = {each: labels.actor(each) for each in actors}
     model = get_user_model()
     keys = {}
     for each in known:
         kind, _colon, key = each.partition(":")
-        if kind in wording.USERS:
+        if kind in labels.USERS:
             with suppress(ValidationError):
                 keys[each] = model._meta.pk.to_python(key)
     users = model._default_manager.in_bulk(set(keys.values()))

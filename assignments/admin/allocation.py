@@ -8,13 +8,13 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from assignments import wording
-from assignments.admin.bounded import BoundedList
+from assignments.admin.bounded_changelist import BoundedList
+from assignments.admin.datetime_columns import local, recorded
 from assignments.admin.filters import known, since
-from assignments.admin.moments import local, recorded
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.floors import floors_or_none
+from assignments.integration.floor_cache import floors_or_none
 from assignments.models import Allocation
+from assignments.staff import labels
 
 
 class AllocationList(BoundedList):
@@ -44,7 +44,7 @@ class AllocationAdmin(ReadOnlyAdmin):
     ]
     list_filter = [
         "kind",
-        known("planner", _("planner"), wording.planners),
+        known("planner", _("planner"), labels.planners),
         since("starts_at", _("starts"), coming=True),
     ]
     search_fields = ["=booking_ref", "=table_ref", "=restaurant_ref"]

@@ -14,16 +14,16 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from assignments import explanation, journal, ledger, wording
 from assignments.admin import links, statechart
 from assignments.admin.actor import names
+from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import since
-from assignments.admin.hostview import host_view
+from assignments.admin.host_lookup import host_view
 from assignments.admin.links import Link
-from assignments.admin.moments import recorded
-from assignments.admin.plans import Ranking, ranking
+from assignments.admin.plan_table import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.floors import floor_or_none
+from assignments.integration.floor_cache import floor_or_none
+from assignments.lifecycle import ledger
 from assignments.models import (
     Allocation,
     Assignment,
@@ -35,6 +35,7 @@ from assignments.models import (
     StateTransition,
 )
 from assignments.planning.floor import Floor
+from assignments.staff import explanation, journal, labels
 
 SHOWN_STEPS = 30
 """How many of the latest steps are told one by one; the drawing has more of them."""
@@ -85,7 +86,7 @@ class PlannerFilter(admin.SimpleListFilter):
     parameter_name = "planner"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*wording.planners(), ("nobody", _("nobody yet"))]
+        return [*labels.planners(), ("nobody", _("nobody yet"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
         value = self.value()
@@ -111,17 +112,17 @@ class AssignmentAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_label(self, assignment: Model) -> str:
         assert isinstance(assignment, Assignment)
-        return wording.state(assignment.state)
+        return labels.state(assignment.state)
 
     @admin.display(description=gettext_lazy("reason"))
     def why(self, assignment: Model) -> str:
         assert isinstance(assignment, Assignment)
-        return wording.reason(assignment.reason)
+        return labels.reason(assignment.reason)
 
     @admin.display(description=gettext_lazy("planner"))
     def planned_by(self, assignment: Model) -> str:
         assert isinstance(assignment, Assignment)
-        return wording.planner(assignment.planner)
+        return labels.planner(assignment.planner)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -144,7 +145,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
 def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | None = None) -> dict[str, Any]:
     """What the page shows. ``before``: the journal's window ends there."""
     floor = floor_or_none(assignment.restaurant_ref)
-    words = wording.Words(floor)
+    words = labels.Words(floor)
     path = journal.path_of(assignment)
     attempts, has_more_attempts = journal.attempts_of(assignment)
     found = journal.journal_of(assignment.booking_ref, before=before)
@@ -158,13 +159,13 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
         "host": host,
         "zone": words.zone,
         "has_floor": floor is not None,
-        "state": wording.state(assignment.state),
+        "state": labels.state(assignment.state),
         "status_class": _STATUS.get(State(assignment.state), "page-hold"),
-        "planner": wording.planner(assignment.planner),
+        "planner": labels.planner(assignment.planner),
         "tables": words.tables(ledger.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())),
         "pinned": words.tables(assignment.pinned_table_refs),
         "sentences": explanation.sentences(assignment, words, attempts[0] if attempts else None),
-        "reason": wording.reason(assignment.reason),
+        "reason": labels.reason(assignment.reason),
         "chart": statechart.draw(
             assignment.state, [(number, step.source, step.target) for number, step in path.numbered]
         ),
@@ -215,16 +216,16 @@ def _step(number: int, row: StateTransition, who: Mapping[str, str]) -> StepView
         at=row.at,
         what=_("%(transition)s: from %(source)s to %(target)s")
         % {
-            "transition": wording.transition(row.name),
-            "source": wording.state(row.source),
-            "target": wording.state(row.target),
+            "transition": labels.transition(row.name),
+            "source": labels.state(row.source),
+            "target": labels.state(row.target),
         },
-        reason=wording.reason(row.reason, row.detail),
+        reason=labels.reason(row.reason, row.detail),
         by=who[row.actor],
     )
 
 
-def _attempt(attempt: Attempt, words: wording.Words) -> AttemptView:
+def _attempt(attempt: Attempt, words: labels.Words) -> AttemptView:
     stored = attempt.decision or {}
     return AttemptView(
         attempt=attempt,
@@ -232,16 +233,16 @@ def _attempt(attempt: Attempt, words: wording.Words) -> AttemptView:
         why=words.attempt(attempt),
         plans=ranking(stored.get("plans") or (), words),
         considered=stored.get("considered", 0),
-        lost=wording.lost(stored.get("rejected") or {}),
+        lost=labels.lost(stored.get("rejected") or {}),
     )
 
 
 def _attempt_in_words(attempt: Attempt) -> str:
     return _("Attempt %(number)s by %(planner)s, %(trigger)s: %(outcome)s") % {
         "number": attempt.number,
-        "planner": wording.planner(attempt.planner),
-        "trigger": wording.trigger(attempt.trigger),
-        "outcome": wording.outcome(attempt.outcome),
+        "planner": labels.planner(attempt.planner),
+        "trigger": labels.trigger(attempt.trigger),
+        "outcome": labels.outcome(attempt.outcome),
     }
 
 
@@ -266,11 +267,11 @@ def _said(request: HttpRequest, row: journal.Row, who: Mapping[str, str]) -> tup
         step = _step(row.version, row, who)
         return _("state"), step.what, step.reason, step.by, "", ""
     if isinstance(row, Attempt):
-        return _("attempt"), _attempt_in_words(row), wording.reason(row.reason, row.detail), "", "", ""
+        return _("attempt"), _attempt_in_words(row), labels.reason(row.reason, row.detail), "", "", ""
     if isinstance(row, OutboxMessage):
         return _("message"), row.topic, _delivery(row), "", "", ""
     url = links.permitted(request, Event, row.pk)
-    words = wording.reason(str(row.context.get("reason") or ""))
+    words = labels.reason(str(row.context.get("reason") or ""))
     return _("event"), row.type, words, "", _SEVERITIES.get(row.severity, ""), url
 
 

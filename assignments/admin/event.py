@@ -13,13 +13,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
-from assignments import wording
 from assignments.admin import links
+from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
-from assignments.admin.moments import recorded
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.events import ALLOWED_CONTEXT, CATALOGUE
 from assignments.models import Assignment, Attempt, Event, StateTransition
+from assignments.staff import labels
+from assignments.telemetry.events import ALLOWED_CONTEXT, CATALOGUE
 
 
 def _sources() -> list[tuple[str, str]]:
@@ -96,8 +96,8 @@ class EventAdmin(ReadOnlyAdmin):
         """What fits into a row; the whole context is on the event's own page."""
         assert isinstance(event, Event)
         if reason := event.context.get("reason"):
-            return wording.reason(str(reason))
-        return wording.state(str(event.context.get("to_state") or ""))
+            return labels.reason(str(reason))
+        return labels.state(str(event.context.get("to_state") or ""))
 
     @admin.display(description=gettext_lazy("invocation"))
     def invocation(self, event: Model) -> str:
@@ -139,7 +139,7 @@ def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
         "meaning": _(known.meaning) if known else "",
         "action": _(known.action) if known and known.action else "",
         "is_known": known is not None,
-        "reason": wording.reason(str(reason)) if reason else "",
+        "reason": labels.reason(str(reason)) if reason else "",
         "fields": [_field(name, event.context[name]) for name in names],
         "booking_url": links.permitted(request, Assignment, assignment.pk) if assignment is not None else "",
         "related": _related(request, event),

@@ -11,14 +11,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from assignments import condition, conf
-from assignments.admin import attention, links
-from assignments.admin.attention import Attention, Section, duration
+from assignments import conf
+from assignments.admin import health_findings, links
 from assignments.admin.chart import Chart, Series
+from assignments.admin.health_findings import Attention, Section, duration
 from assignments.admin.page import PageAdmin
-from assignments.condition import Condition, Hour
 from assignments.models import Assignment, Health, OutboxMessage, ReviewItem, Run, State
 from assignments.outcome import Kind
+from assignments.telemetry import diagnostics
+from assignments.telemetry.diagnostics import Condition, Hour
 
 logger = logging.getLogger("assignments.admin.health")
 
@@ -39,9 +40,9 @@ class HealthAdmin(PageAdmin):
     title = gettext_lazy("Health")
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        found = condition.look()
+        found = diagnostics.look()
         sections, failed = gathered(request)
-        attentions = attention.attentions(request, found) + failed
+        attentions = health_findings.attentions(request, found) + failed
         for section in sections:
             attentions += section.attentions
         return {
@@ -81,7 +82,7 @@ def verdict(attentions: Sequence[Attention]) -> str:
 def gathered(request: HttpRequest) -> tuple[list[Section], list[Attention]]:
     """What other apps add; what raised is something to attend to."""
     sections, failed = [], []
-    for key, gather in attention.sections().items():
+    for key, gather in health_findings.sections().items():
         try:
             sections.append(gather(request))
         except Exception as error:  # noqa: BLE001  (told by type: the page must open)

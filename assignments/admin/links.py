@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 
 from assignments.models import Assignment, ServiceDay
 from assignments.planning.floor import Floor
-from assignments.timeline import day_at
+from assignments.staff.timeline import day_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from assignments.admin import bounded
+from assignments.admin import bounded_changelist
 from assignments.admin.paginator import UncountedPaginator
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ class ReadOnlyAdmin(_ModelAdmin):
                 found |= Q(**{column: term})
             else:
                 others |= Q(**{column if column != name else f"{column}__icontains": term})
-        first = bounded.latest(self.model) if others else None
+        first = bounded_changelist.latest(self.model) if others else None
         return queryset.filter(found | (others if first is None else others & Q(pk__gt=first))), False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return bounded.BoundedList
+        return bounded_changelist.BoundedList
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from django_fsm import ANY_OTHER_STATE, ANY_STATE
 
-from assignments import wording
 from assignments.models import Assignment, State
+from assignments.staff import labels
 
 WIDTH, NODE_WIDTH, NODE_HEIGHT, ROW = 430, 156, 34, 74
 LEFT, RIGHT, TOP = 62, 264, 14
@@ -118,7 +118,7 @@ def draw(state: str, steps: Iterable[tuple[int, str, str]]) -> StateChart:
     nodes = {
         each: Node(
             state=each,
-            label=wording.state(each),
+            label=labels.state(each),
             x=x,
             y=y,
             is_here=each == state,
@@ -136,7 +136,7 @@ def draw(state: str, steps: Iterable[tuple[int, str, str]]) -> StateChart:
             for source, target in drawn
             if source in nodes and target in nodes
         ),
-        from_anywhere=tuple(wording.state(each) for each in sorted(from_anywhere)),
+        from_anywhere=tuple(labels.state(each) for each in sorted(from_anywhere)),
     )
 
 

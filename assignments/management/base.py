@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
 from assignments.checks import UNDEFINED_TABLE
-from assignments.transactions import is_database_away, sqlstate
+from assignments.concurrency.transactions import is_database_away, sqlstate
 
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2

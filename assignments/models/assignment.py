@@ -12,7 +12,6 @@ from django.db import connections, models
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, FSMModelMixin, TransitionNotAllowed, transition
 
-from assignments import correlation
 from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
 from assignments.models.transition import StateTransition
 
@@ -92,9 +91,9 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         """Lock the rows until the transaction ends; those that somebody else works on are left out."""
         return self.select_for_update(skip_locked=True)
 
-    def persist(self, assignments: Iterable[Assignment], *, correlation_id: uuid.UUID | None = None) -> None:
-        """Store the transitions that were made in memory: one guarded UPDATE, one bulk insert of history, which carries the
-        given id, else that of what is going on.
+    def persist(self, assignments: Iterable[Assignment], *, correlation_id: uuid.UUID) -> None:
+        """Store the transitions that were made in memory: one guarded UPDATE, one bulk insert of history, which carries
+        ``correlation_id``.
 
         Must run inside a transaction. Raises StaleAssignmentError when any row has changed since it was read; nothing
         may be committed then. Instances are clean afterwards.
@@ -127,7 +126,6 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         if stale:
             raise StaleAssignmentError(stale)
         transitions = [row for assignment in changed for row in assignment.unsaved_transitions]
-        correlation_id = correlation_id or correlation.id_or_new()
         for row in transitions:
             row.correlation_id = correlation_id
         StateTransition.objects.bulk_create(transitions, batch_size=1000)

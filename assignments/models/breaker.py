@@ -8,7 +8,7 @@ class Breaker(models.Model):
     """One circuit breaker. A row exists only once something has failed.
 
     Closed: ``opened_until`` is empty. Open: until then nothing is tried. Half open: that moment has passed, and
-    ``successes`` counts towards closing it; quiet, when it passed long ago (``assignments.breaker.STATE``).
+    ``successes`` counts towards closing it; quiet, when it passed long ago (``concurrency.circuit_breaker.STATE``).
     """
 
     name = models.TextField(primary_key=True)

@@ -9,7 +9,7 @@ class Run(models.Model):
     """One process of ``run_coordinator``: one pass from cron, or pass after pass with ``--watch``.
 
     ``worker`` is ``host:pid``. ``succeeded_at``: when a pass last decided what was due, single errors or not
-    (``assignments.runs.Pass.has_succeeded``); ``failed_passes`` counts those with an error, too. A watching worker is alive
+    (``telemetry.run_log.Pass.has_succeeded``); ``failed_passes`` counts those with an error, too. A watching worker is alive
     as long as ``last_pass_at`` moves. ``outcomes`` counts by kind. All counts are over all passes, which may be those of
     weeks: ``failed_at`` and ``dropped_at`` say when errors and losses were last added. Seconds are wall time.
     """

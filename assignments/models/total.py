@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Total(models.Model):
-    """How often something happened since this app was installed. Only ``assignments.totals`` writes it.
+    """How often something happened since this app was installed. Only ``assignments.telemetry.counter_store`` writes it.
 
     ``name`` is a metric's, ``labels`` its labels' values in the metric's order. ``value`` only ever grows, and is
     exact: seconds are kept to the nanosecond.

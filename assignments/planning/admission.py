@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal, gettext_noop
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import PlanningRules
-from assignments.planning.window import SeatingWindow, seating_window
 
 
 def admit(floor: Floor, request: SeatingRequest, *, rules: PlanningRules, now: datetime) -> SeatingWindow | Refusal:

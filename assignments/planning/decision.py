@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from assignments.planning.reasons import Refusal
-from assignments.planning.window import SeatingWindow
+from assignments.planning.seating_window import SeatingWindow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

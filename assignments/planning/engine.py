@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from assignments.planning.admission import party_refusal
+from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.decision import Decision
-from assignments.planning.digest import SnapshotDigest
-from assignments.planning.evening import EveningPlanner
-from assignments.planning.fitting import objections
+from assignments.planning.feasibility import objections
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal, gettext_noop
+from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
-from assignments.planning.window import SeatingWindow, seating_window
+from assignments.planning.snapshot_hash import SnapshotDigest
 
 
 def plan(snapshot: Snapshot) -> Decision:

@@ -75,7 +75,7 @@ class Refusal:
     """One reason, and a sentence that names the values at fault (tables, party, minutes), for staff to read.
 
     ``text`` is the sentence in English with ``%(name)s`` for each of ``values``, so that it can be read in other languages
-    too (``assignments.wording``). ``because``: the reasons behind this one.
+    too (``assignments.staff.labels``). ``because``: the reasons behind this one.
     """
 
     reason: Reason

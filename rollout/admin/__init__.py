@@ -5,14 +5,8 @@ from rollout.admin import (
     links,  # noqa: F401  (registers its link)
 )
 from rollout.admin.comparisons import ComparisonAdmin
+from rollout.admin.log_admins import ChangeAdmin, ComparisonTallyAdmin, ExplanationAdmin, GuardRunAdmin, PinAdmin
 from rollout.admin.page import RolloutAdmin
-from rollout.admin.records import (
-    ChangeAdmin,
-    ComparisonTallyAdmin,
-    ExplanationAdmin,
-    GuardRunAdmin,
-    PinAdmin,
-)
 from rollout.admin.switches import SwitchAdmin
 
 __all__ = [

@@ -1,4 +1,7 @@
-"""Comparisons in the admin: how often the planners agree, and one comparison on the floor and on the evening's timeline."""
+"""Comparisons in the admin: how often the planners agree, and one comparison on the floor and on the evening's timeline.
+
+Long because one page draws a whole comparison: floor, timeline and scores of both planners.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,29 +22,30 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from assignments import wording
 from assignments.admin import links
-from assignments.admin.bounded import BoundedList
-from assignments.admin.drawing import Caption, clock, draw, seats, zone_name
+from assignments.admin.bounded_changelist import BoundedList
+from assignments.admin.datetime_columns import local, recorded
 from assignments.admin.filters import since
-from assignments.admin.hostview import label_of, restaurant_names
-from assignments.admin.moments import local, recorded
-from assignments.admin.plans import Ranking, ranking
+from assignments.admin.host_lookup import label_of, restaurant_names
+from assignments.admin.plan_table import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.floors import floor_or_none
+from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
+from assignments.integration.floor_cache import floor_or_none
+from assignments.lifecycle.settlement import plan_as_json, refusal_as_json
 from assignments.models import Assignment
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.timezone import time_zone
-from assignments.settlement import plan_as_json, refusal_as_json
-from assignments.timeline import Bar, natural
-from rollout import compared, queries
-from rollout.admin.records import as_block
-from rollout.admin.wording import VERDICTS
-from rollout.compared import BOTH, CANDIDATE, CONTROL, Compared, Seat
+from assignments.staff import labels
+from assignments.staff.timeline import Bar, natural
+from rollout.admin.labels import VERDICTS
+from rollout.admin.log_admins import as_block
+from rollout.evidence import sql
 from rollout.models import Comparison, Explanation, FloorRecord
-from rollout.verdict import Danger, Verdict
+from rollout.policy.verdict import Danger, Verdict
+from rollout.shadow import comparison_detail
+from rollout.shadow.comparison_detail import BOTH, CANDIDATE, CONTROL, Compared, Seat
 
 WAITING = "waiting"
 COUNTED = 10_000
@@ -278,7 +282,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
 
 def counts() -> list[dict[str, Any]]:
     """How many comparisons there are of each class, up to COUNTED each. One query through an index."""
-    found = dict(queries.rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
+    found = dict(sql.rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
     url = reverse("admin:rollout_comparison_changelist")
     return [
         {
@@ -302,7 +306,7 @@ SELECT wanted.verdict, (SELECT count(*) FROM (SELECT FROM rollout_comparison AS 
 
 def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
     """What one comparison's page shows."""
-    shown, around = compared.read(comparison), compared.around(comparison)
+    shown, around = comparison_detail.read(comparison), comparison_detail.around(comparison)
     floor, label = shown.floor, label_of(comparison.booking_ref)
     is_hosts = around.assignment is not None
     drawing = None
@@ -352,7 +356,7 @@ class Captions:
     def __init__(self, shown: Compared, label: str) -> None:
         assert shown.floor is not None
         self._zone = shown.floor.zone
-        self._words = wording.Words(shown.floor)
+        self._words = labels.Words(shown.floor)
         self._label = label
 
     def __call__(self, bar: Bar) -> Caption:
@@ -376,7 +380,7 @@ class Captions:
 
 
 def _side(key: str, name: str, shown: Compared, decision: Decision | None, milliseconds: float | None) -> Side:
-    words = wording.Words(shown.floor)
+    words = labels.Words(shown.floor)
     spare_seats, tables = shown.measures.get(key, (None, None))
     if decision is None:
         waits = key == CANDIDATE and not shown.comparison.verdict
@@ -395,13 +399,13 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         tables=tables,
         milliseconds=milliseconds,
         plans=ranking([plan_as_json(plan) for plan in decision.plans] if decision else (), words),
-        lost=wording.lost(decision.rejected) if decision else [],
+        lost=labels.lost(decision.rejected) if decision else [],
         considered=decision.considered if decision else 0,
     )
 
 
 def _in_words(refusal: Refusal) -> str:
-    return wording.refusal(refusal_as_json(refusal))
+    return labels.refusal(refusal_as_json(refusal))
 
 
 def _card(seat: Seat, shown: Compared) -> Card:

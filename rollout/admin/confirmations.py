@@ -1,6 +1,8 @@
 """The confirmations behind the Rollout page's buttons: what would happen, why it is done, and then it is done.
 
 A GET shows, a POST does. Both ask for the permission. Whatever changed between the two is refused.
+
+Long because each button has its confirmation here, all on one base.
 """
 
 import json
@@ -22,13 +24,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
-from rollout import changes, flags, steering, switches
 from rollout.admin import overview
 from rollout.admin.actor import actor
 from rollout.admin.forms import ExplanationForm, PinForm, PromotionForm, ReasonForm, RollBackForm
-from rollout.admin.wording import mode, verdict, worded
-from rollout.ladder import UnknownStageError
+from rollout.admin.labels import mode, verdict, worded
+from rollout.control import change_log, steering, switches
+from rollout.flags import resolution
 from rollout.models import Explanation, Pin, Position
+from rollout.policy.ladder import UnknownStageError
 
 if TYPE_CHECKING:
     _FormView = FormView[Any]
@@ -51,8 +54,8 @@ class NotMeasuredError(Exception):
 REFUSALS = (
     steering.RefusedError,
     switches.ContradictionError,
-    changes.UnusableError,
-    changes.BusyError,
+    change_log.UnusableError,
+    change_log.BusyError,
 )
 
 
@@ -116,7 +119,7 @@ class Confirmation(_FormView):
 
     def carry_out_as_seen(self, data: dict[str, Any], who: str) -> str:
         """Under the rollout's lock, so that nothing comes between looking and doing."""
-        with changes.changing(reason=data["reason"]):
+        with change_log.changing(reason=data["reason"]):
             self.refuse_unless_as_seen(data)
             return self.carry_out(data, who)
 
@@ -416,15 +419,15 @@ class Toggle(Confirmation):
         return _("Turn on") if self.active else _("Turn off")
 
     def seen(self) -> str:
-        as_set = flags.as_set()
+        as_set = resolution.as_set()
         return f"{as_set.v3.value} {as_set.v3.source} {as_set.shadow.value} {as_set.shadow.source}"
 
     def consequences(self) -> Sequence[str]:
         problem = switches.contradiction(self.switch, self.active)
         if problem:
             return [worded(problem)]
-        now = flags.read()
-        name = "v3" if self.switch == flags.V3_SWITCH else "shadow"
+        now = resolution.read()
+        name = "v3" if self.switch == resolution.V3_SWITCH else "shadow"
         before = getattr(now, name)
         found = [
             _("%(switch)s: %(before)s (by %(source)s) → %(after)s.")

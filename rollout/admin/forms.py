@@ -1,4 +1,4 @@
-"""What the confirmations ask for. Each asks why; what may be entered is judged by ``rollout.steering``."""
+"""What the confirmations ask for. Each asks why; what may be entered is judged by ``rollout.control.steering``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from assignments.planning.reasons import Reason
-from assignments.wording import reason
-from rollout import steering
-from rollout.admin import wording
-from rollout.ladder import Stage
+from assignments.staff.labels import reason
+from rollout.admin import labels
+from rollout.control import steering
 from rollout.models import Pin
+from rollout.policy.ladder import Stage
 
 
 class ReasonForm(forms.Form):
@@ -71,7 +71,7 @@ class PinForm(ReasonForm):
 
 def _differences() -> list[tuple[str, str]]:
     """In words, and by the code that commands and the record have."""
-    return [(each.value, f"{wording.verdict(each)} ({each})") for each in steering.EXPLAINABLE]
+    return [(each.value, f"{labels.verdict(each)} ({each})") for each in steering.EXPLAINABLE]
 
 
 def _refusals() -> list[tuple[str, str]]:

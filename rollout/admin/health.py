@@ -11,13 +11,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from waffle import get_waffle_switch_model
 
-from assignments.admin import attention, links
-from assignments.admin.attention import Attention, Section, duration
-from rollout import conf, evidence, flags
-from rollout.admin.wording import mode, worded
-from rollout.flags import Flags, Mode
+from assignments.admin import health_findings, links
+from assignments.admin.health_findings import Attention, Section, duration
+from rollout import conf
+from rollout.admin.labels import mode, worded
+from rollout.evidence import measuring
+from rollout.evidence.sql import lists
+from rollout.flags import resolution
+from rollout.flags.resolution import Flags, Mode
 from rollout.models import Comparison, GuardRun, Position
-from rollout.queries import lists
 
 STATEMENT_TIMEOUT_MS = 2000
 LATE = timedelta(minutes=30)
@@ -32,14 +34,18 @@ def section(request: HttpRequest) -> Section:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
         positions, switches, runs, waiting = lists(
             Position.objects.filter(environment=environment),
-            get_waffle_switch_model().objects.filter(name__in=[flags.V3_SWITCH, flags.SHADOW_SWITCH]),
+            get_waffle_switch_model().objects.filter(name__in=[resolution.V3_SWITCH, resolution.SHADOW_SWITCH]),
             GuardRun.objects.filter(environment=environment).defer("measured")[:1],
             Comparison.objects.filter(verdict="").only("recorded_at").order_by("id")[:1],
         )
         transaction.set_rollback(True)
     position, run = next(iter(positions), None), next(iter(runs), None)
-    set_to = flags.killed() if flags.is_killed() else flags.from_rows({row.name: row.active for row in switches})
-    drift = evidence.drift_of(position, set_to) if position else ""
+    set_to = (
+        resolution.killed()
+        if resolution.is_killed()
+        else resolution.from_rows({row.name: row.active for row in switches})
+    )
+    drift = measuring.drift_of(position, set_to) if position else ""
     waiting_since = waiting[0].recorded_at if waiting else None
     now = timezone.now()
     there = {"url": links.permitted(request, Position), "link": _("The Rollout page")}
@@ -127,4 +133,4 @@ def _attentions(
         )
 
 
-attention.register("rollout", section)
+health_findings.register("rollout", section)

@@ -13,18 +13,22 @@ from waffle import get_waffle_switch_model
 from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
-from rollout import conf, evidence, flags, gates, guardrails, steering, switches
-from rollout.admin import wording
-from rollout.admin.wording import worded
-from rollout.course import Course, course
-from rollout.flags import Flags, FlagValue, Source
-from rollout.gates import GateResult, Status
-from rollout.ladder import Stage, UnknownStageError
+from rollout import conf
+from rollout.admin import labels
+from rollout.admin.labels import worded
+from rollout.control import steering, switches
+from rollout.control.steering import Plan
+from rollout.evidence import measuring
+from rollout.evidence.sql import lists
+from rollout.evidence.trend import Course, course
+from rollout.flags import resolution
+from rollout.flags.resolution import Flags, FlagValue, Source
 from rollout.models import Change, Explanation, GuardRun, Pin, Position
-from rollout.queries import lists
+from rollout.policy import gates, guardrails
+from rollout.policy.gates import GateResult, Status
+from rollout.policy.ladder import Stage, UnknownStageError
+from rollout.policy.verdict import Verdict
 from rollout.reporting.values import ALIKE, HARMFUL
-from rollout.steering import Plan
-from rollout.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -193,8 +197,8 @@ def overview() -> dict[str, Any]:
         Change.objects.filter(environment=environment).defer("evidence")[:CHANGES],
     )
     position: Position | None = next(iter(positions), None)
-    as_set = flags.from_rows({row.name: row.active for row in rows})
-    in_effect = flags.killed() if flags.is_killed() else as_set
+    as_set = resolution.from_rows({row.name: row.active for row in rows})
+    in_effect = resolution.killed() if resolution.is_killed() else as_set
     measured = measure(position, in_effect)
     guard_run: GuardRun | None = next(iter(guard_runs), None)
     known = names([*(pin.actor for pin in pins), *(change.actor for change in changes)])
@@ -202,7 +206,7 @@ def overview() -> dict[str, Any]:
         "environment": environment,
         "position": position,
         "mode": in_effect.mode,
-        "mode_in_words": wording.mode(in_effect.mode),
+        "mode_in_words": labels.mode(in_effect.mode),
         "killed": in_effect.killed,
         "kill_variable": conf.KILL_VARIABLE,
         "problems": _problems(position, in_effect, as_set),
@@ -219,7 +223,7 @@ def overview() -> dict[str, Any]:
         "pins": [(pin, who(pin.actor, known)) for pin in pins[:LISTED]],
         "has_more_pins": len(pins) > LISTED,
         "explanations": [
-            (each, wording.verdict(each.verdict), each.expires_at <= now) for each in explanations[:LISTED]
+            (each, labels.verdict(each.verdict), each.expires_at <= now) for each in explanations[:LISTED]
         ],
         "has_more_explanations": len(explanations) > LISTED,
         "guard_run": guard_run,
@@ -244,9 +248,9 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
     found = Measured()
     facts = None
     try:
-        with evidence.one_moment(PATIENCE_MS) as now:
+        with measuring.one_moment(PATIENCE_MS) as now:
             if position is not None:
-                facts = evidence.measure(position, as_they_are=as_they_are, now=now)
+                facts = measuring.measure(position, as_they_are=as_they_are, now=now)
             found.course = course(now)
     except Exception as error:  # noqa: BLE001  (shown and logged by type; the host has a part in it)
         logger.error("The Rollout page could not measure everything: %s", type(error).__name__)
@@ -371,13 +375,13 @@ def who(actor: str, known: Mapping[str, str]) -> str:
 
 
 def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> list[str]:
-    problems: list[str] = [worded(each) for each in flags.wrong_variables()]
+    problems: list[str] = [worded(each) for each in resolution.wrong_variables()]
     if as_set.contradict:
         problems.append(
             _("%(v3)s and %(shadow)s are both on, which contradicts itself: the mode is shadow until one is off.")
             % {"v3": as_set.v3.switch, "shadow": as_set.shadow.switch}
         )
-    drift = evidence.drift_of(position, in_effect) if position else ""
+    drift = measuring.drift_of(position, in_effect) if position else ""
     if drift:
         problems.append(_("The flags are not what the stage asks for: %(drift)s.") % {"drift": worded(drift)})
     return problems
@@ -391,7 +395,7 @@ def _verdicts(plan: Plan | None) -> list[tuple[str, str, int, int | str]]:
     return [
         (
             verdict,
-            wording.verdict(verdict),
+            labels.verdict(verdict),
             count,
             found.unexplained.get(verdict, 0) if verdict in steering.EXPLAINABLE else "-",
         )

@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from waffle import admin as waffle_admin
 from waffle import get_waffle_switch_model
 
-from rollout import switches
 from rollout.admin.actor import actor
-from rollout.admin.wording import worded
-from rollout.changes import BusyError, UnusableError
+from rollout.admin.labels import worded
+from rollout.control import switches
+from rollout.control.change_log import BusyError, UnusableError
 
 if TYPE_CHECKING:
     from waffle.models import Switch

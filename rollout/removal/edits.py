@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollout.removal.trace import Action, Kind, Trace
+from rollout.removal.finding import Action, Kind, Trace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rollout.removal.names import SEAM, Names
+from rollout.removal.patterns import SEAM, Names
 
 INSTALL = "pip install 'table-assignments[removal]'"
 

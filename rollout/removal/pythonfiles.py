@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from rollout.removal import edits
 from rollout.removal.edits import Cut
-from rollout.removal.names import SETTING, Names
-from rollout.removal.trace import Action, Kind, Trace
+from rollout.removal.finding import Action, Kind, Trace
+from rollout.removal.patterns import SETTING, Names
 
 IGNORE = re.compile(r"rollout-removal: ignore(-file)?")
 """Behind a line: it is no trace, whatever it says. With ``-file``: no line of the file is."""

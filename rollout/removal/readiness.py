@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from rollout.gates import GateResult, Status
-from rollout.removal.remaining import Remaining
+from rollout.policy.gates import GateResult, Status
+from rollout.removal.usage import Remaining
 
 
 def evaluate(remaining: Remaining) -> tuple[GateResult, ...]:

@@ -14,10 +14,10 @@ from typing import Any
 
 from django.apps import apps
 
-from rollout import flags
+from rollout.flags import resolution
 from rollout.removal import imports, pythonfiles, textfiles
-from rollout.removal.names import SEAM, Names
-from rollout.removal.trace import MECHANICAL, Action, Kind, Trace
+from rollout.removal.finding import MECHANICAL, Action, Kind, Trace
+from rollout.removal.patterns import SEAM, Names
 
 MAX_BYTES = 500_000
 HIDDEN_FOLDERS = frozenset({".github", ".gitlab", ".circleci", ".ci"})
@@ -163,10 +163,10 @@ def _from_graph(root: Path, package: Path | None, graph: imports.Importers, foun
 
 
 def _switches(root: Path) -> Iterator[Trace]:
-    place = Path(flags.__file__)
+    place = Path(resolution.__file__)
     for switch, what in (
-        (flags.V3_SWITCH, "The row stays, and stays on, until the rollout itself is taken out."),
-        (flags.SHADOW_SWITCH, "The row stays off: there is nobody left to watch."),
+        (resolution.V3_SWITCH, "The row stays, and stays on, until the rollout itself is taken out."),
+        (resolution.SHADOW_SWITCH, "The row stays off: there is nobody left to watch."),
     ):
         line = _line_of(place, f'"{switch}"')
         yield Trace(

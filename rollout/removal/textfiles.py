@@ -10,9 +10,9 @@ from pathlib import PurePath
 
 from rollout import conf
 from rollout.removal import edits
-from rollout.removal.names import RUNBOOK, SETTING, Names
+from rollout.removal.finding import Action, Kind, Trace
+from rollout.removal.patterns import RUNBOOK, SETTING, Names
 from rollout.removal.pythonfiles import IGNORE
-from rollout.removal.trace import Action, Kind, Trace
 
 DOCUMENTS = frozenset({".md", ".rst", ".txt", ".adoc"})
 

@@ -11,14 +11,16 @@ from typing import Any
 from django.db.models import Count, Max
 from django.urls import NoReverseMatch, reverse
 
-from assignments.planners import V3
+from assignments.integration.planners import V3
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
-from rollout import conf, flags, steering
-from rollout.evidence import LATEST, one_moment
-from rollout.frozen import thaw_decision, thaw_floor
+from rollout import conf
+from rollout.control import steering
+from rollout.evidence.measuring import LATEST, one_moment
+from rollout.evidence.sql import dicts, rows
+from rollout.flags import resolution
 from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
-from rollout.queries import dicts, rows
+from rollout.policy.verdict import Verdict
 from rollout.reporting.values import (
     ALIKE,
     BETTER,
@@ -32,7 +34,7 @@ from rollout.reporting.values import (
     Slow,
     VerdictCount,
 )
-from rollout.verdict import Verdict
+from rollout.shadow.serialization import thaw_decision, thaw_floor
 
 DAYS = 60
 SLOWEST = 10
@@ -55,7 +57,7 @@ def build() -> Report:
         return Report(
             made_at=now,
             plan=plan,
-            flags=flags.read(),
+            flags=resolution.read(),
             ladder=conf.current_ladder().stages,
             pins=dict(Pin.objects.values_list("restaurant_ref", "planner")[:PINS]),
             verdicts=_verdicts(per_day, facts.comparisons.unexplained),

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from rollout.gates import AT_LEAST, Status
+from rollout.policy.gates import AT_LEAST, Status
+from rollout.policy.verdict import Verdict
 from rollout.reporting.values import BETTER, HARMFUL, WORSE, Report
-from rollout.verdict import Verdict
 
 NAMED = 10
 """Maximum restaurants that are named of those that a promotion brings to V3."""

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from rollout.flags import Flags
-from rollout.ladder import Stage
+from rollout.control.steering import Plan
+from rollout.flags.resolution import Flags
 from rollout.models import Change, Explanation, GuardRun
-from rollout.steering import Plan
-from rollout.verdict import Verdict
+from rollout.policy.ladder import Stage
+from rollout.policy.verdict import Verdict
 
 ALIKE = (Verdict.SAME_TABLES, Verdict.EQUIVALENT, Verdict.BOTH_REFUSE)
 BETTER = (Verdict.BETTER, Verdict.ONLY_V3_SEATS)

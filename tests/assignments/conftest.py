@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from assignments import conf, dispatch
+from assignments import conf
+from assignments.coordination import dispatch
 from assignments.testing import MemoryHost, a_floor, a_table
 
 HOST_PATH = "tests.assignments.conftest.TheHost"
@@ -27,8 +28,8 @@ class TheHost(MemoryHost):
 def host(settings: Any) -> TheHost:
     settings.ASSIGNMENTS = {
         "HOST": HOST_PATH,
-        "ROUTER": "assignments.planners.SoleRouter",
-        "EVENT_SINKS": ("assignments.events.MemorySink",),
+        "ROUTER": "assignments.integration.planners.SoleRouter",
+        "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",),
     }
     loaded: TheHost = conf.load(HOST_PATH)
     return loaded

@@ -8,11 +8,13 @@ from django.core import checks
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from assignments import api, outbox, signals, success
-from assignments.host import Seating
+from assignments import api, signals
+from assignments.coordination import table_record
+from assignments.integration.host import Seating
+from assignments.maintenance import outbox
+from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State
 from assignments.outcome import Kind
-from assignments.reconcile import reconcile
 from tests.assignments.conftest import HOST_PATH, TheHost, run_all
 
 
@@ -315,33 +317,33 @@ class TestSuccess:
     def test_a_table_from_which_guests_are_moved_away_counts_less(
         self, host: TheHost, tonight: datetime, monkeypatch: Any
     ) -> None:
-        monkeypatch.setattr(success, "MIN_SEATINGS", 2)
+        monkeypatch.setattr(table_record, "MIN_SEATINGS", 2)
         for number in range(4):
             host.book(f"B{number}", starts_at=tonight + timedelta(days=number))
         run_all()
-        success.forget()
-        assert success.success_of("R1") == {"T4": 1.0}
+        table_record.forget()
+        assert table_record.success_of("R1") == {"T4": 1.0}
         api.assign(booking_ref="B0", table_refs=["T1"], actor="staff:7")
         api.booking_cancelled(booking_ref="B1")
-        success.forget()
-        assert success.success_of("R1") == {"T4": pytest.approx(2 / 3)}
+        table_record.forget()
+        assert table_record.success_of("R1") == {"T4": pytest.approx(2 / 3)}
 
     def test_too_few_seatings_are_no_record_and_the_answer_is_kept(
         self, host: TheHost, tonight: datetime, django_assert_num_queries: Any
     ) -> None:
         host.book("B1", starts_at=tonight)
         run_all()
-        success.forget()
+        table_record.forget()
         with django_assert_num_queries(1):
-            assert success.success_of("R1") == {}
-            assert success.success_of("R1") == {}
+            assert table_record.success_of("R1") == {}
+            assert table_record.success_of("R1") == {}
 
     def test_it_reaches_the_decision(self, host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
         from assignments.testing import a_floor, a_table
 
         host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
         host.book("B1", starts_at=tonight, party=4)
-        monkeypatch.setitem(success._kept, "R1", (float("inf"), {"T1": 0.0, "T2": 1.0}))
+        monkeypatch.setitem(table_record._kept, "R1", (float("inf"), {"T1": 0.0, "T2": 1.0}))
         assert run_all()["B1"].table_refs == ("T2",)
         breakdown = Attempt.objects.get().decision["plans"][0]["breakdown"]
         assert breakdown["historical_success"] > 0

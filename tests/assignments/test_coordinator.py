@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from assignments import api, conf, dispatch, events, floors, success
-from assignments.coordinator import Coordinator
+from assignments import api, conf
+from assignments.coordination import dispatch, table_record
+from assignments.coordination.coordinator import Coordinator
 from assignments.exceptions import BookingNotFoundError, NestedTransactionError
+from assignments.integration import floor_cache
 from assignments.models import Allocation, Assignment, Attempt, Breaker, Event, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.floor import InvalidFloorError
+from assignments.telemetry import events
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, run_all
 
@@ -296,7 +299,7 @@ def test_every_invocation_has_one_start_and_one_terminal_event(host: TheHost, to
 def test_a_restaurant_day_that_somebody_plans_is_not_waited_for(host: TheHost, tonight: datetime) -> None:
     import threading
 
-    from assignments import locks
+    from assignments.concurrency import locks
 
     host.book("B1", starts_at=tonight)
     dispatch.take_in()
@@ -379,7 +382,7 @@ class TestQueries:
         from django.test.utils import CaptureQueriesContext
 
         host.floors["R1"] = a_floor(tables=[a_table(f"T{number:02}") for number in range(60)])
-        success.success_of("R1")  # one more query, every ten minutes
+        table_record.success_of("R1")  # one more query, every ten minutes
         counts = []
         for day, bookings in enumerate((5, 50)):
             for number in range(bookings):
@@ -441,7 +444,7 @@ def test_a_broken_event_sink_changes_no_decision(
         assert not Event.objects.exists()
     finally:
         test_events.HangingSink.release.set()
-        floors.forget()
+        floor_cache.forget()
 
 
 def test_the_coordinator_takes_a_host_of_its_own(host: TheHost, tonight: datetime) -> None:

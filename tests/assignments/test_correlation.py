@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from assignments import api, correlation, dispatch, events, outbox, reconcile
-from assignments.jsonlogs import CorrelationFilter
+from assignments import api
+from assignments.coordination import dispatch
+from assignments.maintenance import outbox, reconcile
 from assignments.models import Assignment, Attempt, OutboxMessage, StateTransition
 from assignments.signals import state_changed
+from assignments.telemetry import correlation, events
+from assignments.telemetry.log_formatters import CorrelationFilter
 from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -194,5 +197,5 @@ def test_history_that_is_stored_without_an_invocation_has_an_id_too(host: TheHos
     assignment = Assignment.objects.get()
     assignment.verify_capacity(actor="test")
     with transaction.atomic():
-        Assignment.objects.persist([assignment])
+        Assignment.objects.persist([assignment], correlation_id=uuid.uuid4())
     assert StateTransition.objects.get().correlation_id is not None

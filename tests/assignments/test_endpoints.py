@@ -14,8 +14,9 @@ from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connection
 from django.test import Client
 
-from assignments import checks, conf, endpoints, health
+from assignments import checks, conf
 from assignments.models import Run
+from assignments.telemetry import health, views
 from tests.assignments.conftest import TheHost
 
 TOKEN = "a-token-of-the-tests"
@@ -148,7 +149,7 @@ class TestCron:
         assert response.json()["reason"] == "No run of run_coordinator has ever succeeded."
 
     def test_a_slow_database_is_not_asked_for_ever(self, monkeypatch: Any) -> None:
-        monkeypatch.setattr(endpoints, "STATEMENT_TIMEOUT_MS", 50)
+        monkeypatch.setattr(views, "STATEMENT_TIMEOUT_MS", 50)
         monkeypatch.setattr(health, "_VITALS", "SELECT pg_sleep(30)")
         response = Client().get("/health/cron/")
         assert (response.status_code, response.json()["status"]) == (503, "unavailable")
@@ -173,7 +174,7 @@ def test_whoever_asks_by_a_name_that_is_not_listed_is_refused_by_django(path: st
 
 SEVERAL_PROCESSES = """
 import django; django.setup()
-from assignments.metrics import process
+from assignments.telemetry.metrics import process
 process.observe_pass(2.0)
 process.count_dropped_events("overflow", 3)
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assignments.eveningfile import UnusableFileError, decode, parse
+from assignments.integration.evening_file import UnusableFileError, decode, parse
 from assignments.planning import engine
 from assignments.planning.snapshot import Snapshot
 from tests.planning.restaurant import real_day

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from assignments import conf, events
-from assignments.metrics import process
+from assignments import conf
+from assignments.telemetry import events, process_metrics
 
 
 class HangingSink:
@@ -70,7 +70,7 @@ def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch
         elsewhere.submit(fresh.counters).result(timeout=5)
         heard.append((cause, count))
 
-    monkeypatch.setattr(process, "count_dropped_events", lost)
+    monkeypatch.setattr(process_metrics, "count_dropped_events", lost)
     fresh = events.new_buffer()
     monkeypatch.setattr(events, "_buffer", fresh)
     configure(settings, f"{__name__}.FailingSink", size=1)
@@ -83,14 +83,14 @@ def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch
 
 
 def test_a_context_keeps_allowed_keys_only(settings: Any, buffer: Any) -> None:
-    configure(settings, "assignments.events.MemorySink")
+    configure(settings, "assignments.telemetry.events.MemorySink")
     record = an_event(reason="no_capacity", guest_name="Canary Guest", email="canary@example.test", phone="+44 1")
     assert record.context == {"reason": "no_capacity"}
     assert events.counters()["dropped_context_keys"] == 3
 
 
 def test_a_context_is_bounded_and_keeps_its_small_values(settings: Any, buffer: Any) -> None:
-    configure(settings, "assignments.events.MemorySink")
+    configure(settings, "assignments.telemetry.events.MemorySink")
     record = an_event(reason="no_capacity", detail="x" * 10_000)
     assert record.context == {"reason": "no_capacity"}
 
@@ -111,7 +111,7 @@ def test_every_catalogued_event_says_what_it_means_and_names_allowed_fields() ->
 def test_the_database_sink_stores_events(settings: Any, buffer: Any) -> None:
     from assignments.models import Event
 
-    configure(settings, "assignments.events.DatabaseSink")
+    configure(settings, "assignments.telemetry.events.DatabaseSink")
     conf.load.cache_clear()
     events.emit(an_event(7, reason="terminal_state"))
     assert events.flush(10)

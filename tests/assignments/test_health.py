@@ -7,8 +7,10 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from assignments import api, condition, health, locks
+from assignments import api
+from assignments.concurrency import locks
 from assignments.models import Assignment, Breaker, OutboxMessage, Run
+from assignments.telemetry import diagnostics, health
 from tests.assignments.conftest import TheHost, rewritten_history, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,7 +86,7 @@ def test_a_breaker_at_which_nothing_is_tried_any_more_counts_for_an_hour(host: T
     """A rollback, a pin or a restaurant that has closed leaves it half open for ever, and nobody can close it."""
 
     def seen() -> tuple[int, list[str]]:
-        return health.vitals().breakers_half_open, [each.state for each in condition.look().breakers or ()]
+        return health.vitals().breakers_half_open, [each.state for each in diagnostics.look().breakers or ()]
 
     now = datetime.now(UTC)
     Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=now - timedelta(minutes=59))
@@ -114,13 +116,13 @@ def test_failures_that_go_on_keep_a_breaker_counted(host: TheHost, tonight: date
 def test_closed_breakers_do_not_crowd_out_those_that_are_not(host: TheHost) -> None:
     now = datetime.now(UTC)
     Breaker.objects.bulk_create(
-        Breaker(name=f"coordinator:A{number}", failures=1) for number in range(condition.LISTED)
+        Breaker(name=f"coordinator:A{number}", failures=1) for number in range(diagnostics.LISTED)
     )
     Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=now - timedelta(minutes=5))
     Breaker.objects.create(name="coordinator:R2", failures=5, opened_until=now + timedelta(minutes=5))
-    breakers = condition.look().breakers or ()
+    breakers = diagnostics.look().breakers or ()
     assert [each.restaurant_ref for each in breakers][:3] == ["R2", "R1", "A0"]
-    assert len(breakers) == condition.LISTED
+    assert len(breakers) == diagnostics.LISTED
 
 
 def test_the_outbox_waits_for_as_long_as_its_oldest_message(host: TheHost) -> None:
@@ -151,7 +153,7 @@ def test_permits_are_counted_while_they_are_held(host: TheHost, tonight: datetim
 
 def test_a_booking_waits_until_it_has_tables_for_the_first_time(host: TheHost, tonight: datetime) -> None:
     def waits() -> list[float]:
-        hours = condition.look().hours
+        hours = diagnostics.look().hours
         assert hours is not None
         return [hour.wait_seconds_p95 for hour in hours if hour.wait_seconds_p95 is not None]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from assignments import correlation
-from assignments.jsonlogs import CorrelationFilter, JsonFormatter, PlaceOnlyFormatter
+from assignments.telemetry import correlation
+from assignments.telemetry.log_formatters import CorrelationFilter, JsonFormatter, PlaceOnlyFormatter
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from assignments import ledger, locks, transactions
+from assignments.concurrency import locks, transactions
 from assignments.exceptions import HoldExpiredError, TableTakenError
+from assignments.lifecycle import ledger
 from assignments.models import Allocation
-from assignments.planning.window import SeatingWindow
+from assignments.planning.seating_window import SeatingWindow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

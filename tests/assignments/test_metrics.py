@@ -13,9 +13,11 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from assignments import api, dispatch, totals
-from assignments.metrics import collector, counters, gathered, labels, process
+from assignments import api
+from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Run
+from assignments.telemetry import counter_store, process_metrics
+from assignments.telemetry.metrics import collector, counters, labels, samples
 from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,7 +59,7 @@ def test_what_was_decided_is_counted_before_and_after_folding(host: TheHost, ton
         assert value(found, "assignment_collector_up", collector="assignments") == 1
         with connection.cursor() as cursor:
             cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
-        totals.fold()
+        counter_store.fold()
 
 
 def test_what_the_host_had_confirmed_by_itself_is_counted_by_that_reason(host: TheHost, tonight: datetime) -> None:
@@ -187,13 +189,13 @@ def test_there_are_less_than_200_series_whatever_is_in_the_tables(host: TheHost,
     with connection.cursor() as cursor:
         hostile(cursor)
     for planner in ("v3", "legacy", "odd", ""):
-        process.observe_decisions([_outcome(planner)])
-    process.observe_pass(1.0)
+        process_metrics.observe_decisions([_outcome(planner)])
+    process_metrics.observe_pass(1.0)
     first = scraped()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
         cursor.execute("UPDATE assignments_event SET stored_at = stored_at - interval '1 day'")
-    totals.fold()
+    counter_store.fold()
     folded = scraped()
     assert value(folded, "assignment_collector_up", collector="assignments") == 1
     assert folded.keys() == first.keys()
@@ -323,7 +325,7 @@ class TestFailure:
         settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "METRICS_TIMEOUT_MS": 50}
         before = scraped()
         assert value(before, "assignment_due_bookings") == 0
-        monkeypatch.setattr(gathered, "_STANDING", "SELECT pg_sleep(30)")
+        monkeypatch.setattr(samples, "_STANDING", "SELECT pg_sleep(30)")
         with caplog.at_level(logging.WARNING, "assignments.metrics"):
             found = scraped()
         assert value(found, "assignment_collector_up", collector="assignments") == 0
@@ -393,7 +395,7 @@ class TestCost:
             cursor.execute(
                 "VACUUM ANALYZE"
             )  # What other tests deleted is still in the indexes, and would be counted here.
-            totals.fold()
+            counter_store.fold()
             plans: list[str] = []
 
             def explained(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -467,7 +469,7 @@ class TestProcess:
         self, host: TheHost, tonight: datetime, monkeypatch: Any
     ) -> None:
         seen: list[Any] = []
-        monkeypatch.setattr(process, "observe_decisions", seen.extend)
+        monkeypatch.setattr(process_metrics, "observe_decisions", seen.extend)
         host.book("B1", starts_at=tonight)
         host.raises["on_confirmed"] = ValueError("no")
         dispatch.take_in()
@@ -481,10 +483,10 @@ class TestProcess:
         broken = mock.Mock()
         broken.labels.side_effect = broken.observe.side_effect = OSError("No space left for Canary Guest")
         for name in ("DECISION_SECONDS", "PASS_SECONDS", "EVENTS_DROPPED"):
-            monkeypatch.setattr(process, name, broken)
+            monkeypatch.setattr(process_metrics, name, broken)
         host.book("B1", starts_at=tonight)
         assert api.assign_now(booking_ref="B1").kind == "confirmed"
-        process.observe_pass(1.0)
-        process.count_dropped_events("overflow", 1)
+        process_metrics.observe_pass(1.0)
+        process_metrics.count_dropped_events("overflow", 1)
         said = [record.getMessage() for record in caplog.records if record.name == "assignments.metrics"]
         assert said == ["A metric of this process could not be kept: OSError."] * 3

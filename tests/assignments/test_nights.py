@@ -11,11 +11,12 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from assignments import dispatch, review, serviceday
+from assignments.concurrency import transactions
 from assignments.models import Assignment
-from assignments.review import Section
+from assignments.staff import review_queue, service_day
+from assignments.staff.review_queue import Section
+from assignments.staff.timeline import A_DAY
 from assignments.testing import a_floor, a_service, a_table
-from assignments.timeline import A_DAY
 from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,11 +87,11 @@ def test_it_counts_on_its_evening_and_on_no_other(admin_client: Client, host: Th
 
 
 def test_the_nearest_evening_with_bookings_is_its_own(host: TheHost, night: datetime) -> None:
-    evening, now = evening_of(night), dispatch.database_now()
+    evening, now = evening_of(night), transactions.database_now()
     for away in (1, 2, 3):
-        earlier = serviceday.service_day("R1", evening - away * A_DAY, now=now)
+        earlier = service_day.service_day("R1", evening - away * A_DAY, now=now)
         assert (earlier.before, earlier.after) == (None, evening)
-        later = serviceday.service_day("R1", evening + away * A_DAY, now=now)
+        later = service_day.service_day("R1", evening + away * A_DAY, now=now)
         assert (later.before, later.after) == (evening, None)
 
 
@@ -119,10 +120,10 @@ def test_the_repeated_hour_belongs_to_one_evening_whole(host: TheHost) -> None:
         start = datetime.combine(day, time(1, 30, fold=fold), tzinfo=LONDON).astimezone(UTC)
         host.book(f"B{fold}", starts_at=start, party=40)
     run_all()
-    now = dispatch.database_now()
-    found = review.queue(Section.REVIEW, now=now, restaurant_ref="R1", day=day - A_DAY, floor=floor)
+    now = transactions.database_now()
+    found = review_queue.queue(Section.REVIEW, now=now, restaurant_ref="R1", day=day - A_DAY, floor=floor)
     assert [each.booking_ref for each in found] == ["B0", "B1"]
-    assert not review.queue(Section.REVIEW, now=now, restaurant_ref="R1", day=day, floor=floor)
+    assert not review_queue.queue(Section.REVIEW, now=now, restaurant_ref="R1", day=day, floor=floor)
 
 
 def test_where_nobody_serves_past_midnight_nothing_is_said_of_it(

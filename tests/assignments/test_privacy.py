@@ -14,16 +14,21 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from assignments import api, background, conf, dispatch, events
+from assignments import api, conf
+from assignments.concurrency import transactions
+from assignments.coordination import dispatch
 from assignments.exceptions import TablesRefusedError
-from assignments.jsonlogs import CorrelationFilter, JsonFormatter, PlaceOnlyFormatter
-from assignments.metrics.collector import COLLECTOR, REGISTRY
 from assignments.models import Assignment, Attempt, Event, OutboxMessage
 from assignments.signals import handed_back, state_changed
+from assignments.telemetry import background_writer, events
+from assignments.telemetry.log_formatters import CorrelationFilter, JsonFormatter, PlaceOnlyFormatter
+from assignments.telemetry.metrics.collector import COLLECTOR, REGISTRY
 from example import models
 from example.host import ExampleHost
-from rollout import flags, shadow, switches
+from rollout.control import switches
+from rollout.flags import resolution
 from rollout.models import Comparison
+from rollout.shadow import recorder
 from tests.example.conftest import load
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -114,8 +119,8 @@ def evening(settings: Any, monkeypatch: Any, transactional_db: Any) -> Iterator[
         **settings.ASSIGNMENTS,
         "HOST": f"{__name__}.CanaryHost",
         "EVENT_SINKS": (
-            "assignments.events.DatabaseSink",
-            "assignments.events.LoggingSink",
+            "assignments.telemetry.events.DatabaseSink",
+            "assignments.telemetry.events.LoggingSink",
             f"{__name__}.CanarySink",
         ),
     }
@@ -145,7 +150,7 @@ def work(restaurant: models.Restaurant) -> None:
     dispatch.take_in()
     for _ in range(2):
         list(dispatch.run_pass())
-        Assignment.objects.open().update(due_at=dispatch.database_now())
+        Assignment.objects.open().update(due_at=transactions.database_now())
     host: CanaryHost = conf.load(conf.settings().HOST)
     refs = [str(pk) for pk in models.Booking.objects.order_by("pk").values_list("pk", flat=True)]
     host.fails = False
@@ -173,7 +178,7 @@ def work(restaurant: models.Restaurant) -> None:
     }
     events.emit_now(events.event(events.COORDINATOR, "coordinator.noop", booking_ref=refs[0], **malicious))
     events.flush(10)
-    background.flush_all(10)
+    background_writer.flush_all(10)
 
 
 def stored() -> str:
@@ -226,12 +231,12 @@ def test_v3_keeps_none_of_it(evening: models.Restaurant, logged: Everything, cap
 def test_the_old_planner_keeps_none_of_it(
     evening: models.Restaurant, logged: Everything, capsys: Any, in_shadow: bool
 ) -> None:
-    switches.set_switch(flags.V3_SWITCH, active=False, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")
     if in_shadow:
-        switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")
+        switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
     work(evening)
     if in_shadow:
-        assert shadow.flush()
+        assert recorder.flush()
         run("rollout", "compare")
         assert Comparison.objects.exclude(verdict="").exists()
     assert_clean(logged, capsys)

@@ -1,6 +1,7 @@
 """Retention: what is old goes in chunks, nothing goes that is still needed or not counted, and history stays."""
 
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from assignments import checks, retention, totals
-from assignments.metrics import counters
+from assignments import checks
+from assignments.maintenance import retention
 from assignments.models import Assignment, Attempt, Breaker, Event, OutboxMessage, Run, State, StateTransition
+from assignments.telemetry import counter_store
+from assignments.telemetry.metrics import counters
 from tests.assignments.conftest import TheHost, rewritten_history
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,7 +39,7 @@ def an_assignment(ref: str, *, state: str, starts_at: datetime) -> Assignment:
     if state == State.CANCELLED:
         assignment.cancel(actor="host")
         with transaction.atomic():
-            Assignment.objects.persist([assignment])
+            Assignment.objects.persist([assignment], correlation_id=uuid.uuid4())
     return assignment
 
 
@@ -127,13 +130,13 @@ def test_history_is_never_pruned(capsys: Any) -> None:
 
 def test_pruning_changes_no_counter(capsys: Any) -> None:
     keys = [source.key for source in counters.SOURCES]
-    before = {(each.name, each.labels): each.value for each in totals.read(*keys) if each.value}
+    before = {(each.name, each.labels): each.value for each in counter_store.read(*keys) if each.value}
     prune(capsys=capsys)
-    assert {(each.name, each.labels): each.value for each in totals.read(*keys) if each.value} == before
+    assert {(each.name, each.labels): each.value for each in counter_store.read(*keys) if each.value} == before
 
 
 def test_nothing_goes_that_is_not_in_the_totals(capsys: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(totals, "fold", lambda *keys: False)
+    monkeypatch.setattr(counter_store, "fold", lambda *keys: False)
     assert prune(capsys=capsys) == {**NOTHING, "outbox_messages": 1, "breakers": 2, "dry_run": False}
 
 

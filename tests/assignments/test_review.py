@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from assignments import api, dispatch, locks, review, transactions
+from assignments import api
+from assignments.concurrency import locks, transactions
+from assignments.coordination import dispatch
 from assignments.exceptions import (
     BookingBusyError,
     ChangedMeanwhileError,
@@ -16,11 +18,12 @@ from assignments.exceptions import (
     TablesRefusedError,
     TransitionRefusedError,
 )
-from assignments.host import HostBooking
+from assignments.integration.host import HostBooking
 from assignments.models import Allocation, Assignment, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.reasons import Reason
-from assignments.review import Section
+from assignments.staff import review_queue
+from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, run_all
 from tests.reading import reading
@@ -91,10 +94,10 @@ class TestQueue:
         host.book("mad", starts_at=tonight, party=0)
         host.book("fine", starts_at=tonight, party=2)
         to_review()
-        now = dispatch.database_now()
-        assert [each.booking_ref for each in review.queue(Section.REVIEW, now=now)] == ["soon", "late"]
-        assert [each.booking_ref for each in review.queue(Section.FAILED, now=now)] == ["mad"]
-        assert review.counts(now=now) == {
+        now = transactions.database_now()
+        assert [each.booking_ref for each in review_queue.queue(Section.REVIEW, now=now)] == ["soon", "late"]
+        assert [each.booking_ref for each in review_queue.queue(Section.FAILED, now=now)] == ["mad"]
+        assert review_queue.counts(now=now) == {
             Section.REVIEW: 2,
             Section.FAILED: 1,
             Section.REJECTED: 0,
@@ -104,25 +107,25 @@ class TestQueue:
     def test_guests_at_the_door_are_not_past_yet(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight, party=40)
         to_review()
-        assert review.queue(Section.REVIEW, now=tonight + review.LATE).exists()
-        later = tonight + review.LATE + timedelta(seconds=1)
-        assert not review.queue(Section.REVIEW, now=later).exists()
-        assert review.queue(Section.PAST, now=later).exists()
+        assert review_queue.queue(Section.REVIEW, now=tonight + review_queue.LATE).exists()
+        later = tonight + review_queue.LATE + timedelta(seconds=1)
+        assert not review_queue.queue(Section.REVIEW, now=later).exists()
+        assert review_queue.queue(Section.PAST, now=later).exists()
 
     def test_it_can_be_narrowed_to_a_restaurant_and_a_day(self, host: TheHost, tonight: datetime) -> None:
         host.floors["R2"] = a_floor("R2", tables=[a_table("X1")])
         host.book("B1", starts_at=tonight, party=40)
         host.book("B2", starts_at=tonight + timedelta(days=1), party=40, restaurant_ref="R2")
         to_review()
-        now = dispatch.database_now()
+        now = transactions.database_now()
 
         def refs(**wanted: Any) -> list[str]:
-            return [each.booking_ref for each in review.queue(Section.REVIEW, now=now, **wanted)]
+            return [each.booking_ref for each in review_queue.queue(Section.REVIEW, now=now, **wanted)]
 
         assert refs(restaurant_ref="R2") == ["B2"]
         assert refs(day=tonight.date()) == ["B1"]
         assert refs(restaurant_ref="R2", day=tonight.date()) == []
-        assert review.restaurants(now) == ["R1", "R2"]
+        assert review_queue.restaurants(now) == ["R1", "R2"]
 
     def test_what_is_over_is_read_for_the_past_alone_and_no_further_than_it_is_counted(
         self, host: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
@@ -132,13 +135,13 @@ class TestQueue:
         to_review()
         over("failed", 3000)
         over("manual_review", 300, restaurant_ref="R9")
-        monkeypatch.setattr(review, "MOST_COUNTED", 100)
+        monkeypatch.setattr(review_queue, "MOST_COUNTED", 100)
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE assignments_assignment")
-        now = dispatch.database_now()
+        now = transactions.database_now()
         with reading() as scans:
-            counts = review.counts(now=now)
-            restaurants = review.restaurants(now)
+            counts = review_queue.counts(now=now)
+            restaurants = review_queue.restaurants(now)
         assert counts == {Section.REVIEW: 1, Section.FAILED: 1, Section.REJECTED: 0, Section.PAST: 101}
         assert restaurants == ["R1", "R9"]
         assert scans
@@ -163,8 +166,8 @@ def over(state: str, count: int, *, restaurant_ref: str = "R1") -> None:
 
 
 class TestOptions:
-    def options(self, host: TheHost, ref: str) -> review.Options:
-        return review.options(host.rows[ref], of(ref), host=host, now=dispatch.database_now())
+    def options(self, host: TheHost, ref: str) -> review_queue.Options:
+        return review_queue.options(host.rows[ref], of(ref), host=host, now=transactions.database_now())
 
     def test_what_fits_is_ranked_and_every_one_of_it_is_accepted(self, waiting: TheHost) -> None:
         cancelled(waiting, "S3")
@@ -204,7 +207,7 @@ class TestOptions:
         to_review()
         assert state_of("B1") == (State.MANUAL_REVIEW, "start_too_near")
         assert self.options(host, "B1").fitting[0].table_refs == ("T4",)
-        late = review.options(host.rows["B1"], of("B1"), host=host, now=tonight + timedelta(hours=1))
+        late = review_queue.options(host.rows["B1"], of("B1"), host=host, now=tonight + timedelta(hours=1))
         assert late.fitting[0].table_refs == ("T4",)
 
     def test_a_rule_that_may_be_passed_over_is_named_and_passed_over(self, host: TheHost, tonight: datetime) -> None:
@@ -212,7 +215,9 @@ class TestOptions:
         host.book("B1", starts_at=tonight, party=3)
         to_review()
         found = self.options(host, "B1")
-        assert {option.table_refs[0]: set(review.despite(option.despite)) for option in found.by_passing_over} == {
+        assert {
+            option.table_refs[0]: set(review_queue.despite(option.despite)) for option in found.by_passing_over
+        } == {
             "BAR": {Reason.PARTY_OUTSIDE_TABLE_LIMITS},
             "BIG": {Reason.TOO_MANY_SPARE_SEATS},
         }
@@ -331,7 +336,7 @@ class TestUndo:
         api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
         happens(waiting)
         before = of("B1").version
-        assert review.undoable(of("B1")) is None
+        assert review_queue.undoable(of("B1")) is None
         with pytest.raises(TransitionRefusedError, match="B1"):
             api.undo(booking_ref="B1", actor=STAFF)
         assert of("B1").version == before
@@ -344,7 +349,7 @@ class TestUndo:
 
     def test_tables_that_staff_gave_to_who_had_others_cannot_be_taken_back(self, waiting: TheHost) -> None:
         api.assign(booking_ref="S3", table_refs=["T1"], actor=STAFF)
-        assert review.undoable(of("S3")) is None
+        assert review_queue.undoable(of("S3")) is None
 
     def test_guests_who_sit_stay(self, waiting: TheHost) -> None:
         api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
@@ -378,14 +383,14 @@ class TestReject:
     def test_it_ends_the_booking_with_the_reason_in_its_history(self, waiting: TheHost) -> None:
         version = of("B1").version
         api.reject(booking_ref="B1", actor=STAFF, reason="  The kitchen closes early. ", version=version)
-        assert state_of("B1") == (State.FAILED, review.REJECTED)
+        assert state_of("B1") == (State.FAILED, review_queue.REJECTED)
         last = StateTransition.objects.filter(booking_ref="B1").order_by("-version")[0]
-        assert (last.actor, last.reason, last.detail) == (STAFF, review.REJECTED, "The kitchen closes early.")
+        assert (last.actor, last.reason, last.detail) == (STAFF, review_queue.REJECTED, "The kitchen closes early.")
         assert told("B1")[-1] == "failed"
         assert run_all() == {}
-        now = dispatch.database_now()
-        assert [each.booking_ref for each in review.queue(Section.REJECTED, now=now)] == ["B1"]
-        assert not review.queue(Section.FAILED, now=now).exists()
+        now = transactions.database_now()
+        assert [each.booking_ref for each in review_queue.queue(Section.REJECTED, now=now)] == ["B1"]
+        assert not review_queue.queue(Section.FAILED, now=now).exists()
 
     def test_a_hold_of_it_ends_with_it(self, waiting: TheHost) -> None:
         api.hold(booking_ref="B1", table_refs=["T1"])
@@ -400,7 +405,7 @@ class TestReject:
         assert of("B1").attempts == attempts
         assert waiting.reviews["B1"] == "no_capacity"
 
-    @pytest.mark.parametrize("reason", ["", "  \n", "x" * (review.LONGEST_REASON + 1), "a\0b"])
+    @pytest.mark.parametrize("reason", ["", "  \n", "x" * (review_queue.LONGEST_REASON + 1), "a\0b"])
     def test_it_needs_a_reason(self, waiting: TheHost, reason: str) -> None:
         with pytest.raises(ValueError, match="B1"):
             api.reject(booking_ref="B1", actor=STAFF, reason=reason)
@@ -435,7 +440,7 @@ def test_who_decides_on_what_has_changed_since_is_refused(waiting: TheHost, deci
     with pytest.raises(ChangedMeanwhileError, match="B1"):
         DECISIONS[decision](stale)
     assert (of("B1").version, tables_of("B1")) == before
-    (*_, last) = review.changes_since(of("B1"), stale)
+    (*_, last) = review_queue.changes_since(of("B1"), stale)
     assert (last.actor, last.target) == ("staff:8", State.CONFIRMED)
 
 
@@ -467,7 +472,7 @@ def test_of_two_who_decide_at_once_exactly_one_does(waiting: TheHost, other: str
         version = of("B1").version
         raised = at_once(lambda: DECISIONS["assign"](version), lambda: DECISIONS[other](version))  # noqa: B023
         assert sorted(type(error).__name__ for error in raised) == ["ChangedMeanwhileError", "NoneType"]
-        if state_of("B1")[0] in review.WAITING_FOR_STAFF or state_of("B1")[0] == State.CONFIRMED:
+        if state_of("B1")[0] in review_queue.WAITING_FOR_STAFF or state_of("B1")[0] == State.CONFIRMED:
             api.undo(booking_ref="B1", actor=STAFF)
         else:
             full_again(waiting)
@@ -540,6 +545,6 @@ def test_a_booking_whose_start_is_no_time_has_no_options(host: TheHost, tonight:
     booking = HostBooking(ref="B1", restaurant_ref="R1", starts_at=datetime(2030, 1, 1, 19), party=2)  # noqa: DTZ001
     host.book("B1", starts_at=tonight, party=40)
     to_review()
-    found = review.options(booking, of("B1"), host=host, now=dispatch.database_now())
+    found = review_queue.options(booking, of("B1"), host=host, now=transactions.database_now())
     assert found.refusal is not None
     assert (found.refusal.reason, found.places) == (Reason.INVALID_START, ())

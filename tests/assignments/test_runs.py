@@ -13,9 +13,13 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.db.transaction import Atomic
 
-from assignments import api, dispatch, events, health, retention, runs, transactions
+from assignments import api
+from assignments.concurrency import transactions
+from assignments.coordination import dispatch
+from assignments.maintenance import retention
 from assignments.models import Assignment, Run
 from assignments.outcome import Kind, Noop, Outcome, noop
+from assignments.telemetry import events, health, run_log
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost
 
@@ -40,12 +44,12 @@ def test_a_pass_from_cron_is_one_row_with_what_it_did() -> None:
     assert (run.unexpected, run.error, run.dropped_events) == (0, "", 0)
     assert run.seconds > 0
     assert re.fullmatch(r".+:\d+", run.worker)
-    assert run.version == runs.version() == "0.1.0"
+    assert run.version == run_log.version() == "0.1.0"
 
 
 def test_an_app_that_is_not_installed_has_no_version(monkeypatch: Any) -> None:
-    monkeypatch.setattr(runs, "DISTRIBUTION", "no-such-distribution")
-    assert runs.version() == ""
+    monkeypatch.setattr(run_log, "DISTRIBUTION", "no-such-distribution")
+    assert run_log.version() == ""
 
 
 def test_a_dry_run_leaves_no_record() -> None:
@@ -131,12 +135,14 @@ def test_a_pass_that_breaks_off_is_on_record(monkeypatch: Any) -> None:
 
 
 def test_a_watching_worker_is_one_row_over_all_its_passes() -> None:
-    recorder = runs.Recorder(watches=True)
+    recorder = run_log.Recorder(watches=True)
     recorder.begin()
     assert Run.objects.get().passes == 0
-    recorder.passed(runs.Pass(seconds=1.5, taken_in=3, outcomes={"confirmed": 2, "retry": 1}, contended=1))
-    recorder.passed(runs.Pass(seconds=0.5, outcomes={"confirmed": 1}, breaker_open=1, unexpected=1, error="KeyError"))
-    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.5, taken_in=3, outcomes={"confirmed": 2, "retry": 1}, contended=1))
+    recorder.passed(
+        run_log.Pass(seconds=0.5, outcomes={"confirmed": 1}, breaker_open=1, unexpected=1, error="KeyError")
+    )
+    recorder.passed(run_log.Pass(seconds=1.0))
     run = Run.objects.get()
     assert (run.watches, run.passes, run.failed_passes, run.taken_in, run.seconds) == (True, 3, 1, 3, 3.0)
     assert run.outcomes == {"confirmed": 3, "retry": 1}
@@ -147,14 +153,14 @@ def test_a_watching_worker_is_one_row_over_all_its_passes() -> None:
 
 
 def test_passes_while_the_database_was_away_are_recorded_by_the_one_that_finds_it_back(monkeypatch: Any) -> None:
-    recorder = runs.Recorder(watches=True)
+    recorder = run_log.Recorder(watches=True)
     recorder.begin()
     with monkeypatch.context() as patched:
         patched.setattr(transactions, "is_database_away", lambda error: True)
         recorder.broke_off(OperationalError("gone"), seconds=1.0)
         recorder.broke_off(OperationalError("gone"), seconds=1.0)
-    recorder.passed(runs.Pass(seconds=1.0))
-    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.0))
     run = Run.objects.get()
     assert (run.passes, run.failed_passes) == (4, 2)
 
@@ -162,30 +168,30 @@ def test_passes_while_the_database_was_away_are_recorded_by_the_one_that_finds_i
 def test_a_worker_that_was_given_up_and_works_on_begins_a_new_row(monkeypatch: Any) -> None:
     lost = {"dropped_failure": 0}
     monkeypatch.setattr(events, "counters", lambda: lost)
-    recorder = runs.Recorder(watches=True)
+    recorder = run_log.Recorder(watches=True)
     recorder.begin()
     lost["dropped_failure"] = 3
-    recorder.passed(runs.Pass(seconds=1.0, outcomes={"confirmed": 2}))
-    Run.objects.update(last_pass_at=Now() - runs.GIVEN_UP_AFTER)
+    recorder.passed(run_log.Pass(seconds=1.0, outcomes={"confirmed": 2}))
+    Run.objects.update(last_pass_at=Now() - run_log.GIVEN_UP_AFTER)
     list(retention.prune())
     before = Run.objects.values().get()
     assert before["ended_at"] is not None
     lost["dropped_failure"] = 4
-    recorder.passed(runs.Pass(seconds=1.0, outcomes={"retry": 1}))
-    recorder.passed(runs.Pass(seconds=1.0, outcomes={"retry": 1}))
+    recorder.passed(run_log.Pass(seconds=1.0, outcomes={"retry": 1}))
+    recorder.passed(run_log.Pass(seconds=1.0, outcomes={"retry": 1}))
     assert Run.objects.values().get(pk=before["id"]) == before, "it may be in the totals already"
     run = Run.objects.get(ended_at=None)
     assert (run.watches, run.passes, run.outcomes, run.dropped_events) == (True, 2, {"retry": 2}, 1)
 
 
 def test_a_beginning_that_was_not_stored_loses_no_pass(monkeypatch: Any) -> None:
-    recorder = runs.Recorder(watches=True)
+    recorder = run_log.Recorder(watches=True)
     with monkeypatch.context() as patched:
         patched.setattr(transaction, "atomic", _never_committed)
         recorder.begin()
     assert not Run.objects.exists()
-    recorder.passed(runs.Pass(seconds=1.0, outcomes={"confirmed": 2}))
-    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.0, outcomes={"confirmed": 2}))
+    recorder.passed(run_log.Pass(seconds=1.0))
     run = Run.objects.get()
     assert (run.passes, run.outcomes) == (2, {"confirmed": 2})
 
@@ -221,10 +227,10 @@ def test_what_cannot_be_recorded_is_logged_by_type_and_the_bookings_get_their_ta
 def test_lost_events_are_counted(monkeypatch: Any) -> None:
     lost = {"stored": 9, "dropped_overflow": 2, "dropped_failure": 3, "flush_ms": 7}
     monkeypatch.setattr(events, "counters", lambda: lost)
-    recorder = runs.Recorder(watches=False)
+    recorder = run_log.Recorder(watches=False)
     recorder.begin()
     lost.update(stored=90, dropped_overflow=3, dropped_failure=7)
-    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.0))
     assert Run.objects.get().dropped_events == 5
 
 
@@ -235,35 +241,35 @@ def test_when_errors_and_losses_were_last_added_is_on_record(monkeypatch: Any) -
 
     lost = {"dropped_overflow": 5}
     monkeypatch.setattr(events, "counters", lambda: lost)
-    recorder = runs.Recorder(watches=True)
+    recorder = run_log.Recorder(watches=True)
     recorder.begin()
-    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.0))
     assert moments()[:2] == (None, None), "what was lost before it began is not its own"
     lost["dropped_overflow"] = 6
-    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.0))
     failed_at, dropped_at, at = moments()
     assert (failed_at, dropped_at) == (None, at)
-    recorder.passed(runs.Pass(seconds=1.0, unexpected=1, error="KeyError"))
+    recorder.passed(run_log.Pass(seconds=1.0, unexpected=1, error="KeyError"))
     failed_at, still_dropped_at, at = moments()
     assert (failed_at, still_dropped_at) == (at, dropped_at)
-    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.0))
     assert moments()[:2] == (failed_at, dropped_at)
     assert moments()[2] > at
 
 
 def test_recording_a_pass_costs_the_same_whatever_it_did(django_assert_num_queries: Any) -> None:
-    recorder = runs.Recorder(watches=False)
+    recorder = run_log.Recorder(watches=False)
     recorder.begin()
     with django_assert_num_queries(4):  # BEGIN, timeouts, UPDATE, COMMIT
-        recorder.passed(runs.Pass(seconds=1.0, outcomes={"confirmed": 1000}))
+        recorder.passed(run_log.Pass(seconds=1.0, outcomes={"confirmed": 1000}))
 
 
 def test_an_error_while_recording_never_reaches_the_command(monkeypatch: Any) -> None:
     def refuse(**values: Any) -> None:
         raise DatabaseError
 
-    recorder = runs.Recorder(watches=False)
+    recorder = run_log.Recorder(watches=False)
     monkeypatch.setattr(recorder, "_update", refuse)
     recorder.begin()
-    recorder.passed(runs.Pass(seconds=1.0))
+    recorder.passed(run_log.Pass(seconds=1.0))
     recorder.end()

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from assignments import events, statemachine
 from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
+from assignments.lifecycle import transitions
 from assignments.models import OPEN_STATES, TERMINAL_STATES, Assignment, OutboxMessage, State, StateTransition
+from assignments.telemetry import events
 
 NOW = datetime(2030, 1, 14, 19, tzinfo=UTC)
 
@@ -65,7 +66,7 @@ def stored(ref: str = "B1", state: State = State.CREATED) -> Assignment:
     for method in WAY_TO[state]:
         getattr(assignment, method)(actor="test")
     with transaction.atomic():
-        statemachine.store([assignment])
+        transitions.store([assignment])
     return Assignment.objects.get(pk=assignment.pk)
 
 
@@ -124,7 +125,7 @@ class TestStoring:
             assignment.assign(actor="test")
             assignment.confirm(actor="test")
         with transaction.atomic(), django_assert_num_queries(3):  # type: ignore[operator]
-            statemachine.store(assignments)
+            transitions.store(assignments)
         assert Assignment.objects.filter(state=State.CONFIRMED).count() == 20
 
     def test_of_two_writers_one_loses_and_leaves_no_trace(self) -> None:
@@ -132,10 +133,10 @@ class TestStoring:
         second = Assignment.objects.get(pk=first.pk)
         first.begin(actor="first")
         with transaction.atomic():
-            statemachine.store([first])
+            transitions.store([first])
         second.send_to_review(actor="second")
         with pytest.raises(StaleAssignmentError, match="B1"), transaction.atomic():
-            statemachine.store([second])
+            transitions.store([second])
         assert Assignment.objects.get().state == State.ASSIGNMENT_IN_PROGRESS
         assert not StateTransition.objects.filter(actor="second").exists()
 
@@ -167,7 +168,7 @@ class TestStoring:
         OutboxMessage.objects.all().delete()
         assignment.begin(actor="test")
         with pytest.raises(RuntimeError), transaction.atomic():
-            statemachine.store([assignment])
+            transitions.store([assignment])
             raise RuntimeError("rolled back")
         events.flush(5)
         assert events.MemorySink.events == []
@@ -176,7 +177,7 @@ class TestStoring:
         again = Assignment.objects.get()
         again.begin(actor="test")
         with transaction.atomic():
-            statemachine.store([again])
+            transitions.store([again])
             assert events.MemorySink.events == []
         events.flush(5)
         assert [(event.source, event.context["to_state"]) for event in events.MemorySink.events] == [
@@ -188,4 +189,4 @@ class TestStoring:
         assignment = stored()
         assignment.verify_capacity(actor="test")
         with pytest.raises(transaction.TransactionManagementError):
-            statemachine.store([assignment])
+            transitions.store([assignment])

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from assignments import timeline
 from assignments.planning import engine
 from assignments.planning.floor import Floor, TurnTime
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.staff import timeline
+from assignments.staff.timeline import Bar, Row, Span, Taken, Timeline, day_at, day_span, lay_out
 from assignments.testing import a_floor, a_service, a_table
-from assignments.timeline import Bar, Row, Span, Taken, Timeline, day_at, day_span, lay_out
 
 DAY = date(2030, 1, 14)
 TURNS = (TurnTime(max_party=2, minutes=90), TurnTime(max_party=4, minutes=120))

@@ -10,14 +10,18 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from assignments import api, conf, dispatch, floors, outbox
-from assignments.coordinator import Coordinator
+from assignments import api, conf
+from assignments.concurrency import transactions
+from assignments.coordination import dispatch
+from assignments.coordination.coordinator import Coordinator
 from assignments.exceptions import BrokenTransactionError
-from assignments.host import Seating
+from assignments.integration import floor_cache
+from assignments.integration.host import Seating
+from assignments.maintenance import outbox
+from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.floor import InvalidFloorError
-from assignments.reconcile import reconcile
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, run_all
 from tests.assignments.test_coordinator import emitted, make_due
@@ -256,7 +260,7 @@ def test_a_limit_is_not_used_up_by_a_booking_that_somebody_edits(host: TheHost, 
 
 def test_cancelled_and_moved_bookings_cost_no_query_each(host: TheHost, tonight: datetime) -> None:
     host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
-    floors.floor_of("R2")
+    floor_cache.floor_of("R2")
     counts = []
     for day, number in enumerate((2, 2, 30)):
         for each in range(number):
@@ -267,7 +271,7 @@ def test_cancelled_and_moved_bookings_cost_no_query_each(host: TheHost, tonight:
             change: dict[str, Any] = {"wants_table": False} if "cancelled" in ref else {"restaurant_ref": "R2"}
             host.edit(ref, **change)
         with CaptureQueriesContext(connection) as captured:
-            now = dispatch.database_now()
+            now = transactions.database_now()
             Coordinator(host).process_day("R1", (tonight + timedelta(days=day)).date(), due_before=now)
         counts.append(len(captured))
     assert counts[1] == counts[2], counts
@@ -282,9 +286,9 @@ class TestHolds:
         before = list(Allocation.objects.values())
         assert api.evaluate(booking_ref="B2").plans[0].table_refs == ("T4",)
         assert api.judge(booking_ref="B2", table_refs=["T4"]) == ()
-        from assignments import preview
+        from assignments.coordination import dry_run
 
-        ((day),) = preview.preview()
+        ((day),) = dry_run.preview()
         assert len(day.decisions["v3"]) == 2
         assert list(Allocation.objects.values()) == before
         assert run_all()["B2"].kind is Kind.CONFIRMED, "who takes tables removes it"
@@ -432,7 +436,7 @@ class TestClosures:
     def test_each_of_the_restaurants_days_is_locked_also_last_nights(
         self, host: TheHost, tonight: datetime, monkeypatch: Any
     ) -> None:
-        from assignments import locks
+        from assignments.concurrency import locks
 
         locked: list[Any] = []
         lock_days = locks.lock_days
@@ -460,13 +464,13 @@ class TestFloors:
             return read
 
         monkeypatch.setattr(host, "floor", read_and_edit)
-        assert floors.floor_of("R1") == after
+        assert floor_cache.floor_of("R1") == after
 
     def test_a_floor_that_is_never_at_rest_is_named(self, host: TheHost, monkeypatch: Any) -> None:
         number = iter(range(100))
         monkeypatch.setattr(host, "floor_fingerprint", lambda restaurant_ref: str(next(number)))
         with pytest.raises(InvalidFloorError, match="R1"):
-            floors.floor_of("R1")
+            floor_cache.floor_of("R1")
 
 
 @pytest.mark.parametrize(
@@ -507,7 +511,7 @@ class TestFailuresThatCannotBeStored:
     def test_a_failure_that_cannot_be_stored_leaves_the_booking_due(
         self, host: TheHost, tonight: datetime, monkeypatch: Any
     ) -> None:
-        from assignments.settlement import Settlement
+        from assignments.lifecycle.settlement import Settlement
 
         def fail(self: Any, **kwargs: Any) -> None:
             raise ZeroDivisionError

@@ -4,7 +4,8 @@ import pytest
 from django.core.management import call_command
 from playwright.sync_api import Page, expect
 
-from assignments import breaker, conf, dispatch
+from assignments import conf
+from assignments.concurrency import circuit_breaker, transactions
 from example import models
 from tests import pages
 
@@ -16,7 +17,7 @@ def test_a_run_and_an_open_breaker_are_seen(page: Page, evening: models.Restaura
     page.goto(pages.HEALTH.path())
     expect(page.get_by_role("region", name="Latest runs").locator("tbody tr")).to_have_count(1)
     for _failure in range(conf.settings().BREAKER_FAILURES):
-        breaker.record_failure(str(evening.pk), dispatch.database_now())
+        circuit_breaker.record_failure(str(evening.pk), transactions.database_now())
     page.reload()
     breakers = page.get_by_role("region", name="Breakers")
     expect(breakers.get_by_role("row", name=str(evening.pk))).to_contain_text("open")

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from rollout import flags, steering, switches
-from rollout.flags import Mode
+from rollout.control import steering, switches
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode
 from tests.browser.browsing import visiting
 from tests.rollout.test_steering import WHO, climb, configure, last_change
 
@@ -50,7 +51,7 @@ def test_a_switch_is_turned_with_a_reason_and_the_reason_is_on_the_page(page: Pa
     page.get_by_label("Reason").fill("V3 is to watch this Friday")
     page.get_by_role("button", name="Turn on").click()
     expect(page.get_by_role("row", name="V3 is to watch this Friday")).to_be_visible()
-    assert flags.read().mode is Mode.SHADOW
+    assert resolution.read().mode is Mode.SHADOW
     assert (last_change().actor, last_change().reason) == (f"user:{admin_user.pk}", "V3 is to watch this Friday")
 
 
@@ -58,23 +59,23 @@ def test_contradictory_flags_are_offered_nowhere_and_refused_where_somebody_was_
     page.goto(PAGE)
     page.get_by_role("link", name="Turn on… assignment_pipeline_v3", exact=True).click()
     page.get_by_label("Reason").fill("it looked fine")
-    switches.set_switch(flags.SHADOW_SWITCH, active=True, **WHO)
+    switches.set_switch(resolution.SHADOW_SWITCH, active=True, **WHO)
     page.get_by_role("button", name="Turn on").click()
     expect(page.get_by_text("was changed meanwhile")).to_be_visible()
     expect(page.get_by_text("The other one is on: turn it off first.")).to_be_visible()
     expect(page.get_by_role("link", name="Turn on… assignment_pipeline_v3", exact=True)).to_have_count(0)
-    assert flags.read().mode is Mode.SHADOW
+    assert resolution.read().mode is Mode.SHADOW
 
 
 def test_waffles_own_page_refuses_contradictory_flags_too(page: Page) -> None:
-    switches.set_switch(flags.SHADOW_SWITCH, active=True, **WHO)
+    switches.set_switch(resolution.SHADOW_SWITCH, active=True, **WHO)
     page.goto("/admin/waffle/switch/add/")
-    page.get_by_label("Name").fill(flags.V3_SWITCH)
+    page.get_by_label("Name").fill(resolution.V3_SWITCH)
     page.get_by_label("Active").check()
     page.get_by_label("Reason").fill("both, to be sure")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Please correct the error below")).to_be_visible()
-    assert flags.read().mode is Mode.SHADOW
+    assert resolution.read().mode is Mode.SHADOW
 
 
 @pytest.mark.legacy_planner
@@ -91,12 +92,12 @@ def test_promoting_takes_an_override_where_a_gate_holds_and_a_rollback_takes_it_
     page.get_by_role("button", name="Promote").click()
     change = page.get_by_role("row", name="the chef said so")
     expect(change).to_contain_text("overridden")
-    assert (stage(), flags.read().mode) == ("some", Mode.ACTIVE)
+    assert (stage(), resolution.read().mode) == ("some", Mode.ACTIVE)
     page.locator("#content").get_by_role("link", name="Roll back…").click()
     page.get_by_label("Reason").fill("the floor staff complain")
     page.get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("row", name="the floor staff complain")).to_be_visible()
-    assert (stage(), flags.read().mode) == ("shadow", Mode.SHADOW)
+    assert (stage(), resolution.read().mode) == ("shadow", Mode.SHADOW)
 
 
 def test_who_may_only_look_sees_no_button_and_is_refused_behind_each(

@@ -15,11 +15,13 @@ from django.db import connection
 from django.db.models.functions import Now
 from waffle.models import Switch
 
-from assignments import api, background, dispatch
+from assignments import api
+from assignments.coordination import dispatch
 from assignments.models import Assignment, Attempt, Breaker, Event
+from assignments.telemetry import background_writer
 from example import models
-from rollout import gates, guardrails, ladder
 from rollout.models import Change, Comparison, GuardRun, Position
+from rollout.policy import gates, guardrails, ladder
 from tests.docs import catalogue
 from tests.docs.catalogue import RUNBOOK
 from tests.docs.document import Step, run, steps
@@ -126,7 +128,7 @@ def weeks_of_shadow() -> None:
             booking.status = "pending"
             booking.save()
             api.booking_changed(booking_ref=str(booking.pk))
-    background.flush_all(5)
+    background_writer.flush_all(5)
     time_passes(30)()
 
 

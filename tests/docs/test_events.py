@@ -2,7 +2,7 @@
 
 import pytest
 
-from assignments.events import ALLOWED_CONTEXT, CATALOGUE
+from assignments.telemetry.events import ALLOWED_CONTEXT, CATALOGUE
 from tests.docs import catalogue
 
 

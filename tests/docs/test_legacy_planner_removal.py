@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from assignments import dispatch
+from assignments.coordination import dispatch
 from assignments.models import Assignment, Attempt
 from example import models
-from rollout import steering
-from rollout.gates import Status
+from rollout.control import steering
 from rollout.models import Pin, Position
-from rollout.removal import readiness, remaining
+from rollout.policy.gates import Status
+from rollout.removal import readiness, usage
 from tests.docs.document import DOCS, run, steps
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
@@ -60,7 +60,7 @@ def put_in_the_way(restaurant: models.Restaurant) -> dict[str, str]:
 
 def measure() -> set[str]:
     """What does not pass."""
-    results = readiness.evaluate(remaining.read(now=timezone.now(), days=7))
+    results = readiness.evaluate(usage.read(now=timezone.now(), days=7))
     return {result.gate for result in results if result.status is not Status.PASS}
 
 

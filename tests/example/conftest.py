@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from example import demo, evening, models
-from rollout import flags, switches
+from rollout.control import switches
+from rollout.flags import resolution
 
 
 def load(planner: str = "v3", name: str = "") -> models.Restaurant:
@@ -14,7 +15,7 @@ def load(planner: str = "v3", name: str = "") -> models.Restaurant:
     text = demo.REAL_EVENING.read_text()
     source = demo.moved_to_coming_day(text, datetime.now(UTC).date() + timedelta(days=30))
     restaurant = evening.store(source, restaurant_name=name).restaurants[0]
-    switches.set_switch(flags.V3_SWITCH, active=planner == "v3", actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=planner == "v3", actor="test", reason="test")
     return restaurant
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import connection
 
-from assignments.host import HostBooking, Seating
+from assignments.integration.host import HostBooking, Seating
 from example.host import ExampleHost
 from example.models import Booking
 

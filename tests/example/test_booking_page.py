@@ -16,11 +16,13 @@ from django.urls import reverse
 from django.utils import translation
 from django_fsm import ANY_OTHER_STATE
 
-from assignments import api, conf, events, wording
+from assignments import api, conf
 from assignments.admin import statechart
 from assignments.exceptions import TransitionRefusedError
 from assignments.models import Assignment, Attempt, Event, OutboxMessage, State, StateTransition
 from assignments.planning.reasons import Reason
+from assignments.staff import labels
+from assignments.telemetry import events
 from example import models
 from example.host import ExampleHost
 from tests.example.conftest import load
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def stored(settings: Any) -> None:
-    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.DatabaseSink",)}
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
 
 
 @pytest.fixture
@@ -147,11 +149,11 @@ def test_the_decision_is_told_with_its_plans_and_why_the_others_lost(admin_clien
     assert re.search(r"D\d-T\d+ for 3 covers from \d\d:\d\d to \d\d:\d\d: 1 seat stays empty\.", text)
     assert f"{decision['plans'][0]['score']:.2f}" in text
     parts = decision["plans"][0]["breakdown"]
-    titles = [wording.strategy(name) for name in sorted(parts, key=lambda name: (-abs(parts[name]), name))]
+    titles = [labels.strategy(name) for name in sorted(parts, key=lambda name: (-abs(parts[name]), name))]
     assert f"Rank Tables Seats Spare seats Score {' '.join(titles)} 1 " in text, "what counts most comes first"
     assert f"Of {decision['considered']} sets of tables:" in text
     for reason, count in decision["rejected"].items():
-        assert f"{wording.reason(reason)} That ruled out {count}." in text
+        assert f"{labels.reason(reason)} That ruled out {count}." in text
 
 
 def test_times_are_the_restaurants_and_say_so(admin_client: Client, seated: Assignment) -> None:
@@ -405,7 +407,7 @@ class TestList:
 
 class TestWords:
     def test_every_reason_that_a_planner_gives_has_words_of_its_own(self) -> None:
-        said = [wording.reason(reason) for reason in Reason]
+        said = [labels.reason(reason) for reason in Reason]
         assert len(set(said)) == len(Reason)
         assert all(sentence.endswith(".") for sentence in said)
 
@@ -415,31 +417,31 @@ class TestWords:
             "text": "Party of %(party)s: the largest join seats %(seats)s.",
             "values": {"party": 40, "seats": 12},
         }
-        assert wording.refusal(refusal) == "Party of 40: the largest join seats 12."
-        monkeypatch.setattr(wording, "_", lambda text: text.replace("the largest join seats", "größter Verbund:"))
-        assert wording.refusal(refusal) == "Party of 40: größter Verbund: 12."
-        monkeypatch.setattr(wording, "_", lambda text: "%(nothing)s")
-        said = wording.refusal(refusal)
+        assert labels.refusal(refusal) == "Party of 40: the largest join seats 12."
+        monkeypatch.setattr(labels, "_", lambda text: text.replace("the largest join seats", "größter Verbund:"))
+        assert labels.refusal(refusal) == "Party of 40: größter Verbund: 12."
+        monkeypatch.setattr(labels, "_", lambda text: "%(nothing)s")
+        said = labels.refusal(refusal)
         assert said == "Party of 40: the largest join seats 12.", (
             "a translation that asks for other values costs nothing"
         )
 
     def test_an_older_refusal_says_what_was_kept_of_it(self) -> None:
         sentence = "Party of 40: the largest join seats 12."
-        assert wording.refusal({"reason": "party_too_large", "detail": sentence}) == sentence
-        assert wording.refusal({"reason": "party_too_large"}) == wording.reason("party_too_large")
+        assert labels.refusal({"reason": "party_too_large", "detail": sentence}) == sentence
+        assert labels.refusal({"reason": "party_too_large"}) == labels.reason("party_too_large")
 
     def test_the_reasons_behind_a_refusal_are_worded_too(self) -> None:
         inner = {"reason": "table_inactive", "text": "Table %(table)s is out of service.", "values": {"table": "T1"}}
         refusal = {"reason": "pinned_tables_unfit", "text": "The pinned tables will not do.", "because": [inner]}
-        assert wording.refusal(refusal) == "The pinned tables will not do. Table T1 is out of service."
+        assert labels.refusal(refusal) == "The pinned tables will not do. Table T1 is out of service."
 
     def test_what_nobody_here_knows_is_shown_as_it_is(self) -> None:
-        assert wording.reason("guest_asked_for_the_window") == "guest asked for the window"
-        assert wording.reason("") == ""
-        assert wording.state("unheard_of") == "unheard_of"
-        assert wording.actor("staff:7") == "user 7"
+        assert labels.reason("guest_asked_for_the_window") == "guest asked for the window"
+        assert labels.reason("") == ""
+        assert labels.state("unheard_of") == "unheard_of"
+        assert labels.actor("staff:7") == "user 7"
 
     def test_states_are_lazily_translated(self) -> None:
         with translation.override("de"):
-            assert wording.state("confirmed") == str(State.CONFIRMED.label)
+            assert labels.state("confirmed") == str(State.CONFIRMED.label)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from assignments import api, dispatch
+from assignments import api
+from assignments.coordination import dispatch
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingBusyError,

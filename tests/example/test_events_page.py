@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from assignments.events import CATALOGUE
 from assignments.models import Assignment, Event
+from assignments.telemetry.events import CATALOGUE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

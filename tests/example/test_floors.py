@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from assignments import floors
-from assignments.host import configured
+from assignments.integration import floor_cache
+from assignments.integration.host import configured
 from example import models
 from example.host import ExampleHost
 from tests.example.conftest import load
@@ -21,17 +21,17 @@ def refs() -> list[str]:
 
 
 def test_those_that_are_known_cost_one_query_together(refs: list[str]) -> None:
-    floors.floors_or_none(refs)
+    floor_cache.floors_or_none(refs)
     with CaptureQueriesContext(connection) as captured:
-        found = floors.floors_or_none([*refs, "999999"])
+        found = floor_cache.floors_or_none([*refs, "999999"])
     assert [ref for ref, floor in found.items() if floor] == refs
     assert len([query for query in captured if "string_agg" in query["sql"]]) <= 2  # One, and the unknown one's again.
 
 
 def test_one_that_was_edited_is_read_again(refs: list[str]) -> None:
-    before = floors.floors_or_none(refs)
+    before = floor_cache.floors_or_none(refs)
     models.Table.objects.filter(restaurant=int(refs[1])).update(seats=9)
-    after = floors.floors_or_none(refs)
+    after = floor_cache.floors_or_none(refs)
     assert [before[ref] == after[ref] for ref in refs] == [True, False, True]
 
 
@@ -48,4 +48,4 @@ def test_a_host_that_raises_for_all_is_asked_for_each(refs: list[str], monkeypat
         raise RuntimeError
 
     monkeypatch.setattr(configured(), "floor_fingerprints", broken, raising=False)
-    assert all(floors.floors_or_none(refs).values())
+    assert all(floor_cache.floors_or_none(refs).values())

@@ -18,9 +18,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from assignments import api, condition, dispatch, health
-from assignments.admin import attention
+from assignments import api
+from assignments.admin import health_findings
+from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Attempt, Breaker, Event, OutboxMessage, Run
+from assignments.telemetry import diagnostics, health
 from example import models
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,14 +163,14 @@ class TestVerdict:
     def test_a_living_worker_is_seen_behind_any_number_of_dead_ones(self, admin_client: Client) -> None:
         """A worker that dies again and again leaves a row each time; the one that works may be older."""
         a_run(watches=True, worker="alive:1", version="0.9.0", started_at=ago(days=1))
-        for number in range(4 * condition.LISTED):
+        for number in range(4 * diagnostics.LISTED):
             a_run(watches=True, worker=f"dead-{number}:1", last_pass_at=ago(hours=1))
         a_run(worker="cron:1", ended_at=timezone.now())
-        found = condition.look()
+        found = diagnostics.look()
         assert [each.run.worker for each in found.workers or () if each.is_alive] == ["alive:1"]
-        assert len(found.workers or ()) == 1 + condition.LISTED, "and of the dead ones, the last"
+        assert len(found.workers or ()) == 1 + diagnostics.LISTED, "and of the dead ones, the last"
         assert "0.9.0" in found.worker_versions
-        assert [run.worker for run in found.runs or ()][:2] == ["cron:1", f"dead-{4 * condition.LISTED - 1}:1"]
+        assert [run.worker for run in found.runs or ()][:2] == ["cron:1", f"dead-{4 * diagnostics.LISTED - 1}:1"]
         text = shown(admin_client)
         assert "alive:1 alive" in text
         assert "20 watching workers went silent" in text
@@ -176,7 +178,7 @@ class TestVerdict:
     def test_workers_that_were_given_up_or_have_not_passed_yet(self, admin_client: Client) -> None:
         a_run(watches=True, worker="forgotten:1", last_pass_at=ago(days=3))
         a_run(watches=True, worker="just-started:1", last_pass_at=None)
-        assert [(each.run.worker, each.is_alive) for each in condition.look().workers or ()] == [
+        assert [(each.run.worker, each.is_alive) for each in diagnostics.look().workers or ()] == [
             ("just-started:1", True)
         ]
 
@@ -241,8 +243,8 @@ class TestSlowDatabase:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_sleep(10)")
 
-        monkeypatch.setattr(condition, "STATEMENT_TIMEOUT_MS", 50)
-        monkeypatch.setattr(condition, "_hours", slow)
+        monkeypatch.setattr(diagnostics, "STATEMENT_TIMEOUT_MS", 50)
+        monkeypatch.setattr(diagnostics, "_hours", slow)
         text = shown(admin_client)
         assert "soon Not measured: the last 24 hours (OperationalError)." in text
         assert "20 confirmed" in text
@@ -269,7 +271,7 @@ class TestSlowDatabase:
         def broken() -> Any:
             raise error
 
-        monkeypatch.setattr(condition, part, broken)
+        monkeypatch.setattr(diagnostics, part, broken)
         text = shown(admin_client)
         named = {"_backlog": "bookings in review", "_pending": "migrations"}[part]
         assert f"soon Not measured: {named} ({type(error).__name__})." in text
@@ -288,13 +290,13 @@ class TestSlowDatabase:
 class TestSections:
     @pytest.fixture(autouse=True)
     def _registry(self, monkeypatch: Any) -> None:
-        monkeypatch.setattr(attention, "_sections", {})
+        monkeypatch.setattr(health_findings, "_sections", {})
 
     def test_another_app_adds_facts_and_what_needs_attention(self, admin_client: Client) -> None:
         a_run()
-        grave = attention.Attention(what="The oven is cold.", remedy="Light it.", is_grave=True)
-        section = attention.Section(key="kitchen", title="Kitchen", facts=[("Oven", "cold")], attentions=[grave])
-        attention.register("kitchen", lambda request: section)
+        grave = health_findings.Attention(what="The oven is cold.", remedy="Light it.", is_grave=True)
+        section = health_findings.Section(key="kitchen", title="Kitchen", facts=[("Oven", "cold")], attentions=[grave])
+        health_findings.register("kitchen", lambda request: section)
         text = shown(admin_client)
         assert "1 thing needs attention." in text
         assert "now The oven is cold. Light it." in text
@@ -303,10 +305,10 @@ class TestSections:
     def test_one_that_raises_is_named(self, admin_client: Client) -> None:
         a_run()
 
-        def broken(request: HttpRequest) -> attention.Section:
+        def broken(request: HttpRequest) -> health_findings.Section:
             raise RuntimeError("a guest's name")
 
-        attention.register("kitchen", broken)
+        health_findings.register("kitchen", broken)
         text = shown(admin_client)
         assert "Not measured: kitchen (RuntimeError)." in text
         assert "a guest's name" not in text

@@ -44,7 +44,7 @@ SEEN = {
 
 @pytest.fixture
 def seeded(settings: Any, request: Any) -> Iterator[Report]:
-    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.events.DatabaseSink",)}
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
     source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date())
     yield incident.seed(request.param, source)
     with connection.cursor() as cursor:

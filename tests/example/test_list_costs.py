@@ -13,10 +13,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from assignments import dispatch
-from assignments.admin import bounded, paginator
+from assignments.admin import bounded_changelist, paginator
 from assignments.admin.page import PageAdmin
 from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Attempt, Event, StateTransition
 from example import models
 from rollout.admin import comparisons
@@ -45,7 +45,7 @@ def grown(transactional_db: Any, settings: Any, monkeypatch: pytest.MonkeyPatch)
     )
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
-    monkeypatch.setattr(bounded, "LOOKED_THROUGH", LATEST)
+    monkeypatch.setattr(bounded_changelist, "LOOKED_THROUGH", LATEST)
     monkeypatch.setattr(paginator, "MOST_PAGES", LATEST // 50)
     monkeypatch.setattr(comparisons, "COUNTED", LATEST // 10)
     monkeypatch.setattr(comparisons, "LATEST_ERRORS", LATEST)
@@ -93,7 +93,7 @@ def test_what_no_index_finds_is_found_among_the_latest_and_the_page_says_so(
     GuardRun.objects.create(environment="dev", stage="full", rolled_back_to="off")
     GuardRun.objects.bulk_create(GuardRun(environment="dev", stage="full") for _each in range(LATEST))
     for looked_through, found in ((LATEST, 0), (LATEST + 1, 1)):
-        monkeypatch.setattr(bounded, "LOOKED_THROUGH", looked_through)
+        monkeypatch.setattr(bounded_changelist, "LOOKED_THROUGH", looked_through)
         answer = admin_client.get(url_of(GuardRun), {"rolled_back_to": "off"})
         assert answer.context["cl"].result_count == found
         says_so = f"Only the latest {looked_through} entries are looked through for this." in answer.content.decode()
@@ -104,7 +104,7 @@ def test_what_an_index_finds_is_found_however_old_it_is(
     admin_client: Client, restaurant: models.Restaurant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dispatch.take_in()
-    monkeypatch.setattr(bounded, "LOOKED_THROUGH", 10)
+    monkeypatch.setattr(bounded_changelist, "LOOKED_THROUGH", 10)
     oldest = Assignment.objects.order_by("pk")[0]
     answer = admin_client.get(url_of(Assignment), {"q": oldest.booking_ref, "planner": "nobody"})
     assert [row.pk for row in answer.context["cl"].result_list] == [oldest.pk]

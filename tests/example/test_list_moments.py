@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.utils import dateformat, formats
 from django.utils.html import strip_tags
 
-from assignments import dispatch, floors
 from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.coordination import dispatch
+from assignments.integration import floor_cache
 from assignments.models import Allocation, Attempt, Breaker, StateTransition
 from example import models
 from example.host import ExampleHost
@@ -75,14 +76,14 @@ def test_the_ledger_tells_when_guests_sit_by_the_restaurants_clock(
 ) -> None:
     models.Restaurant.objects.update(timezone="Asia/Kathmandu")
     row = Allocation.objects.order_by("pk")[0]
-    there = row.starts_at.astimezone(floors.floor_of(row.restaurant_ref).zone)
+    there = row.starts_at.astimezone(floor_cache.floor_of(row.restaurant_ref).zone)
     assert f"{there:%Y-%m-%d %H:%M} +0545" in listed(admin_client, Allocation, q=row.booking_ref)
 
     def raises(*_args: Any, **_named: Any) -> Any:
         raise RuntimeError
 
     monkeypatch.setattr(ExampleHost, "floor", raises)
-    floors.forget()
+    floor_cache.forget()
     assert f"{row.starts_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" in listed(admin_client, Allocation, q=row.booking_ref)
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from assignments import api, dispatch, eveningfile
+from assignments import api
+from assignments.coordination import dispatch
+from assignments.integration import evening_file
 from assignments.models import Allocation, Assignment
 from example import demo, evening, models
 from example.booking import cancel_booking
@@ -303,7 +305,7 @@ class TestCsv:
 
 
 def test_the_project_knows_every_status_of_the_format() -> None:
-    assert set(models.Booking.Status.values) == set(eveningfile.STATUSES)
+    assert set(models.Booking.Status.values) == set(evening_file.STATUSES)
 
 
 def test_the_demo_moves_the_evening_to_the_next_such_weekday() -> None:

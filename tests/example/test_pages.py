@@ -10,15 +10,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from assignments import dispatch
+from assignments.coordination import dispatch
 from assignments.models import Assignment
 from assignments.planning import engine
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from assignments.testing import a_floor, a_table
 from example import models
-from rollout import shadow
 from rollout.models import Comparison
+from rollout.shadow import recorder
 
 MODELS = [
     model for model in admin.site._registry if model._meta.app_label in {"assignments", "rollout", "example", "waffle"}
@@ -32,12 +32,12 @@ def seated(restaurant: models.Restaurant) -> models.Restaurant:
     list(dispatch.run_pass())
     seven = datetime(2030, 1, 14, 19, tzinfo=UTC)
     floor = a_floor(tables=[a_table("T1")])
-    shadow.is_on.set(True)
+    recorder.is_on.set(True)
     for number in range(117):
         request = SeatingRequest(booking_ref=f"B{number}", starts_at=seven, party=2)
         snapshot = Snapshot(floor=floor, occupied=(), request=request, now=seven - timedelta(days=1))
-        shadow.record(snapshot, engine.plan(snapshot), decision_ms=1.0)
-    assert shadow.flush()
+        recorder.record(snapshot, engine.plan(snapshot), decision_ms=1.0)
+    assert recorder.flush()
     return restaurant
 
 

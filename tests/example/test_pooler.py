@@ -17,7 +17,8 @@ from django.db import connection
 
 from assignments.models import Allocation, Assignment
 from example import demo, models
-from rollout import flags, switches
+from rollout.control import switches
+from rollout.flags import resolution
 from rollout.models import Comparison
 from tests import debian
 from tests.example import processes
@@ -109,7 +110,7 @@ def test_every_command_works_and_leaves_no_session_changed(pooler: str) -> None:
     restaurant = load("legacy")
     keep = restaurant.bookings.order_by("start")[40:50]
     restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
-    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
     assert "fits" in manage(pooler, "run_coordinator", "--dry-run")
     assert not Allocation.objects.exists()
     manage(pooler, "run_coordinator")

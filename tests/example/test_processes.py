@@ -14,7 +14,8 @@ from django.db import connection
 
 from assignments.models import Assignment, Attempt, State, StateTransition
 from example import demo, evening, models
-from rollout import flags, switches
+from rollout.control import switches
+from rollout.flags import resolution
 from tests.example import processes
 from tests.example.conftest import load
 
@@ -27,7 +28,7 @@ def group(transactional_db: Any) -> list[models.Restaurant]:
     """Twenty restaurants with a hundred bookings each, all pending, and V3 on."""
     source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date() + timedelta(days=30))
     source = replace(source, bookings=source.bookings[:BOOKINGS])
-    switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
     return [
         evening.store(source, restaurant_name=f"Restaurant {number:02}").restaurants[0] for number in range(RESTAURANTS)
     ]
@@ -148,7 +149,7 @@ def test_a_flag_turned_in_another_process_rules_the_very_next_decision(group: li
     bookings = list(group[0].bookings.order_by("start")[:4])
     planners = []
     for booking, value in zip(bookings, ["on", "off", "on", "off"], strict=True):
-        waffle.switch_is_active(flags.V3_SWITCH)
+        waffle.switch_is_active(resolution.V3_SWITCH)
         code, _out, err = processes.run("rollout", "set", "v3", value, "--reason", "test")
         assert code == 0, err
         planners.append(api.assign_now(booking_ref=str(booking.pk)).planner)

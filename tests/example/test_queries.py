@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from assignments import api, dispatch, success
+from assignments import api
+from assignments.coordination import dispatch, table_record
 from assignments.outcome import Kind
 from example import models
 from example.booking import make_booking
@@ -27,7 +28,7 @@ def test_a_batch_costs_the_same_whatever_the_number_of_bookings(restaurant: mode
     surplus = restaurant.bookings.order_by("start")[bookings:]
     models.Booking.objects.filter(pk__in=[booking.pk for booking in surplus]).delete()
     dispatch.take_in()
-    success.success_of(str(restaurant.pk))  # one more query, every ten minutes
+    table_record.success_of(str(restaurant.pk))  # one more query, every ten minutes
     with CaptureQueriesContext(connection) as captured:
         outcomes = [outcome for progress in dispatch.run_pass() for outcome in progress.outcomes]
     assert len(outcomes) == bookings

@@ -8,7 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from assignments import floors
+from assignments.integration import floor_cache
 from example import models
 from example.host import ExampleHost
 from rollout.models import Comparison
@@ -31,7 +31,7 @@ def shown(transactional_db: Any, settings: Any, monkeypatch: pytest.MonkeyPatch)
 
     for name in ASKED:
         monkeypatch.setattr(ExampleHost, name, raises)
-    floors.forget()
+    floor_cache.forget()
     return restaurant
 
 

@@ -13,9 +13,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from assignments import api, dispatch, floors, locks, review, transactions
+from assignments import api
 from assignments.admin.review import queue
+from assignments.concurrency import locks, transactions
+from assignments.coordination import dispatch
+from assignments.integration import floor_cache
 from assignments.models import Allocation, Assignment, ReviewItem, State, StateTransition
+from assignments.staff import review_queue
 from example import models
 from example.booking import cancel_booking, make_booking, save_booking
 from tests.example.conftest import load
@@ -117,7 +121,7 @@ class TestList:
     def test_it_says_who_when_how_many_and_why(self, admin_client: Client, waiting: Assignment) -> None:
         text = look(admin_client)
         assert f"Booking {waiting.booking_ref}" in text
-        local = waiting.starts_at.astimezone(floors.floor_of(waiting.restaurant_ref).zone)
+        local = waiting.starts_at.astimezone(floor_cache.floor_of(waiting.restaurant_ref).zone)
         assert f"{local:%H:%M}" in text
         assert "Europe/London" in text
         assert WHY in text
@@ -155,7 +159,7 @@ class TestList:
     ) -> None:
         Assignment.objects.filter(pk=waiting.pk).update(starts_at=datetime.now(UTC) - timedelta(hours=4))
         assert "Past 1 " in look(admin_client)
-        monkeypatch.setattr(review, "MOST_COUNTED", 0)
+        monkeypatch.setattr(review_queue, "MOST_COUNTED", 0)
         assert "Past 0+ " in look(admin_client)
 
     def test_guests_at_the_door_are_marked_and_first(self, admin_client: Client, waiting: Assignment) -> None:
@@ -303,7 +307,7 @@ class TestItem:
         def broken(*args: Any, **kwargs: Any) -> Any:
             raise RuntimeError("Canary")
 
-        monkeypatch.setattr("assignments.review.snapshot_of", broken)
+        monkeypatch.setattr("assignments.staff.review_queue.snapshot_of", broken)
         text = look(admin_client, waiting)
         assert "could not be worked out (RuntimeError)" in text
         assert "Canary" not in text
@@ -427,7 +431,7 @@ class TestRetryAndReject:
     ) -> None:
         answer = press(admin_client, waiting, "reject", reason="The kitchen closes early.")
         assert "is rejected" in text_of(answer)
-        assert (now(waiting).state, now(waiting).reason) == (State.FAILED, review.REJECTED)
+        assert (now(waiting).state, now(waiting).reason) == (State.FAILED, review_queue.REJECTED)
         assert "The kitchen closes early." in look(admin_client, waiting)
         press(admin_client, now(waiting), "undo")
         assert (now(waiting).state, now(waiting).reason) == (State.MANUAL_REVIEW, "no_capacity")

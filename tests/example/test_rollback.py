@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from assignments.models import Assignment, Attempt
 from example import demo, models
-from rollout import steering
+from rollout.control import steering
 from tests.example import processes
 from tests.example.conftest import load
 

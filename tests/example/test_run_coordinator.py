@@ -8,10 +8,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 
-from assignments import conf, dispatch
+from assignments import conf
+from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Attempt, Event, OutboxMessage, StateTransition
 from example import models
-from rollout import flags, switches
+from rollout.control import switches
+from rollout.flags import resolution
 from tests.example import processes
 
 EVERYTHING = (models.Booking, models.Table, Assignment, Attempt, Allocation, StateTransition, OutboxMessage, Event)
@@ -50,7 +52,7 @@ def test_json_is_one_object_with_the_whole_tally(restaurant: models.Restaurant, 
     "v3", [pytest.param(True, id="v3"), pytest.param(False, id="legacy", marks=pytest.mark.legacy_planner)]
 )
 def test_a_dry_run_shows_the_plan_and_changes_nothing(restaurant: models.Restaurant, capsys: Any, v3: bool) -> None:
-    switches.set_switch(flags.V3_SWITCH, active=v3, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=v3, actor="test", reason="test")
     before = contents()
     plan = json.loads(run("--dry-run", "--json", capsys=capsys))
     assert contents() == before
@@ -202,7 +204,7 @@ def test_a_database_that_was_not_migrated_exits_with_two_and_says_what_to_do(tra
 
 
 def test_without_a_planner_on_duty_bookings_wait(restaurant: models.Restaurant, settings: Any, capsys: Any) -> None:
-    switches.set_switch(flags.V3_SWITCH, active=False, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")
     settings.ROLLOUT = {**settings.ROLLOUT, "LEGACY_PLANNER": ""}
     report = json.loads(run("--json", capsys=capsys))
     assert (report["noop"], report["confirmed"]) == (117, 0)

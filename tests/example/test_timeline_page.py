@@ -14,11 +14,13 @@ from django.urls import reverse
 from django.utils import timezone
 from psycopg.types.range import TimestamptzRange
 
-from assignments import api, dispatch, floors
-from assignments.admin import serviceday
+from assignments import api
+from assignments.admin import service_day
+from assignments.coordination import dispatch
+from assignments.integration import floor_cache
 from assignments.models import Allocation, Assignment
 from assignments.planning.floor import InvalidFloorError
-from assignments.serviceday import LISTED
+from assignments.staff.service_day import LISTED
 from example import models
 from example.host import ExampleHost
 from tests.example.conftest import load
@@ -103,7 +105,7 @@ class TestShown:
         query = {"restaurant": str(restaurant.pk), "day": booking.start.date().isoformat()}
         first, second = (str(table.pk) for table in restaurant.tables.filter(seats=2).order_by("code")[:2])
         hold = api.hold(booking_ref=str(booking.pk), table_refs=[first])
-        until = timezone.localtime(hold.expires_at, floors.floor_of(str(restaurant.pk)).zone)
+        until = timezone.localtime(hold.expires_at, floor_cache.floor_of(str(restaurant.pk)).zone)
         html = page(admin_client, **query)
         assert f"held until {until:%H:%M}" in html
         Allocation.objects.create(
@@ -151,7 +153,7 @@ class TestShown:
         other = load(name="Quiet House")
         other.bookings.all().delete()
         tonight = datetime.combine(date.fromisoformat(evening["day"]), datetime.min.time(), tzinfo=UTC).replace(hour=17)
-        monkeypatch.setattr(serviceday, "now", lambda: tonight)
+        monkeypatch.setattr(service_day, "now", lambda: tonight)
         html = page(admin_client)
         assert f'<option value="{evening["restaurant"]}" selected>' in html
         assert f'value="{evening["day"]}"' in html
@@ -171,7 +173,7 @@ class TestShown:
             raise InvalidFloorError("table 'T1' has 0 seats")
 
         monkeypatch.setattr(ExampleHost, "floor", floor)
-        floors.forget()
+        floor_cache.forget()
         text = text_of(page(admin_client, **evening))
         assert "table 'T1' has 0 seats Only what is taken can be shown, and in UTC." in text
         assert "76 bookings" in text
@@ -189,7 +191,7 @@ class TestShown:
         self, admin_client: Client, evening: dict[str, str], monkeypatch: Any
     ) -> None:
         def in_german(ref: str) -> str:
-            floors.forget()
+            floor_cache.forget()
             answer = admin_client.get(reverse(URL), {"restaurant": ref}, headers={"accept-language": "de"})
             return text_of(answer.content.decode())
 
@@ -262,12 +264,12 @@ class TestCost:
                 page(admin_client, **query)
             return len(captured)
 
-        floors.forget()
+        floor_cache.forget()
         few, few_by_default = queries(**evening), queries()
         many(10_000)
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
-        floors.forget()
+        floor_cache.forget()
         assert queries(**evening) == few < 20
         assert queries() <= few_by_default
         assert few_by_default < 20

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from assignments import api, conf, events
+from assignments import api, conf
 from assignments.models import Assignment, Attempt, OutboxMessage, StateTransition
+from assignments.telemetry import events
 from legacy_planner.planner import LegacyPlanner
 from tests.assignments.conftest import HOST_PATH, TheHost, run_all, tonight
 
@@ -31,7 +32,7 @@ def host(settings: Any) -> TheHost:
     settings.ASSIGNMENTS = {
         "HOST": HOST_PATH,
         "ROUTER": f"{__name__}.LegacyRouter",
-        "EVENT_SINKS": ("assignments.events.MemorySink",),
+        "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",),
     }
     loaded: TheHost = conf.load(HOST_PATH)
     return loaded

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from assignments import conf, dispatch, events
-from assignments.coordinator import Coordinator
+from assignments import conf
+from assignments.concurrency import transactions
+from assignments.coordination import dispatch
+from assignments.coordination.coordinator import Coordinator
 from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.units import unit_of
+from assignments.telemetry import events
 from assignments.testing import a_floor, a_table
 from legacy_planner import engine
 from legacy_planner.planner import DELAYS_SECONDS, MAX_ATTEMPTS, LegacyPlanner
@@ -124,7 +127,7 @@ def host(settings: Any) -> TheHost:
     settings.ASSIGNMENTS = {
         "HOST": HOST_PATH,
         "ROUTER": "rollout.routing.RolloutRouter",
-        "EVENT_SINKS": ("assignments.events.MemorySink",),
+        "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",),
     }
     loaded: TheHost = conf.load(HOST_PATH)
     return loaded
@@ -196,7 +199,7 @@ class TestLoop:
         confirm = LegacyPlanner._confirm
 
         def process_then_edit(self: Any, booking_ref: str, trigger: str, due_before: Any) -> Any:
-            from assignments import transactions
+            from assignments.concurrency import transactions
 
             held = transactions.run(lambda: self._hold(booking_ref, trigger, []))
             host.edit("B1", party=4)
@@ -281,7 +284,7 @@ class TestLoop:
     def test_a_failure_that_cannot_be_stored_leaves_the_booking_due_and_the_pass_goes_on(
         self, host: TheHost, tonight: datetime, monkeypatch: Any
     ) -> None:
-        from assignments.settlement import Settlement
+        from assignments.lifecycle.settlement import Settlement
 
         write = Settlement.write
 
@@ -303,7 +306,7 @@ class TestLoop:
         for ref in ("A", "B"):
             host.book(ref, starts_at=tonight)
         dispatch.take_in()
-        now = dispatch.database_now()
+        now = transactions.database_now()
         passes = [Coordinator(host).process_day("R1", tonight.date(), due_before=now) for _ in range(3)]
         assert [len(each.handed_over["legacy"]) for each in passes] == [2, 2, 2]
         for each in passes:
@@ -335,12 +338,13 @@ class TestLoop:
         assert (outcome.kind, outcome.reason, outcome.unexpected) == (Kind.FAILED, "invalid_start", False)
 
     def test_a_dry_run_agrees_with_the_run_for_who_holds(self, host: TheHost, tonight: datetime) -> None:
-        from assignments import api, preview
+        from assignments import api
+        from assignments.coordination import dry_run
 
         host.floors["R1"] = a_floor(tables=[a_table("T1")])
         host.book("B1", starts_at=tonight, party=4)
         api.hold(booking_ref="B1", table_refs=["T1"])
-        (day,) = preview.preview()
+        (day,) = dry_run.preview()
         best = day.decisions["legacy"][0].best
         assert best is not None
         assert best.table_refs == run_all()["B1"].table_refs == ("T1",)

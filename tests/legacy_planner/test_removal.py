@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from rollout.removal import names
+from rollout.removal import patterns
+from rollout.removal.finding import MECHANICAL, Action, Kind, Risk
 from rollout.removal.scope import Scope, find
-from rollout.removal.trace import MECHANICAL, Action, Kind, Risk
 from tests.example import processes
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -149,7 +149,7 @@ def test_carried_out_from_its_list_the_removal_leaves_a_clean_tree_whose_tests_p
 
 
 def scope_below(root: Path) -> Scope:
-    return find(root, names.current())
+    return find(root, patterns.current())
 
 
 def test_the_list_names_every_event_switch_and_number_of_the_old_planner() -> None:

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from django.utils import timezone
 
-from assignments.metrics.labels import V3_REASONS
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.reasons import HARD_REASONS, INVALID_REASONS, Reason
+from assignments.telemetry.metrics.labels import V3_REASONS
 from example.models import Booking, Restaurant
 from rollout.models import Position
 from tests.debian import program

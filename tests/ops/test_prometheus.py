@@ -7,7 +7,8 @@ from django.db.models.functions import Now
 
 from assignments.models import Breaker
 from example.models import Booking, Restaurant
-from rollout import flags, switches
+from rollout.control import switches
+from rollout.flags import resolution
 from tests.example import processes
 from tests.ops import dashboards, expressions, prometheus, website
 from tests.ops.rules import rules
@@ -21,7 +22,7 @@ BOOKINGS = 20
 def decided(restaurant: Restaurant) -> Restaurant:
     """Some bookings of the real evening, decided by the old planner with V3 in its shadow."""
     Booking.objects.filter(pk__in=list(Booking.objects.order_by("pk").values_list("pk", flat=True)[BOOKINGS:])).delete()
-    for switch, active in ((flags.V3_SWITCH, False), (flags.SHADOW_SWITCH, True)):
+    for switch, active in ((resolution.V3_SWITCH, False), (resolution.SHADOW_SWITCH, True)):
         switches.set_switch(switch, active=active, actor="test", reason="test")
     for command in (("run_coordinator",), ("rollout", "compare")):
         code, _out, error = processes.run(*command, TEST_EVENTS="stored")

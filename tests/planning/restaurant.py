@@ -7,8 +7,8 @@ from pathlib import Path
 
 from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import local_to_aware
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
-from assignments.planning.window import local_to_aware
 
 MORNING = datetime(2025, 11, 6, 8, 0, tzinfo=UTC)
 TURNS = (TurnTime(max_party=2, minutes=60), TurnTime(max_party=4, minutes=75), TurnTime(max_party=8, minutes=90))

@@ -1,8 +1,8 @@
 """Decisions in the words of the staff."""
 
+from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.describe import describe
 from assignments.planning.engine import plan
-from assignments.planning.evening import EveningPlanner
 from tests.planning.restaurant import MORNING, ask, floor, snapshot, table, taken
 
 HALL = floor(table("T2", 2), table("T4", 4), table("T6", 6), adjacent=[("T2", "T4")])

@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
+from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.engine import plan
-from assignments.planning.evening import EveningPlanner, in_order
 from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest

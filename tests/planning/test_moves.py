@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from assignments.planning import moves
-from assignments.planning.crowding import is_overcrowded, size_classes
-from assignments.planning.moves import Batch, Party, make_room
+from assignments.planning import reseating
+from assignments.planning.capacity_bound import is_overcrowded, size_classes
 from assignments.planning.occupancy import Block
+from assignments.planning.reseating import Batch, Party, make_room
 from assignments.planning.units import Unit, seatable_units, table_bits
 from tests.planning.restaurant import floor, table
 
@@ -70,9 +70,9 @@ def test_a_search_gives_up_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) 
     batch = seated((party("b1", "A2 B2"), "A2"))
     newcomer = party("new", "A2")
     batch.meet(newcomer)
-    monkeypatch.setattr(moves, "MAX_STEPS", 1)
+    monkeypatch.setattr(reseating, "MAX_STEPS", 1)
     assert make_room(newcomer) is None
-    monkeypatch.setattr(moves, "MAX_STEPS", 2)
+    monkeypatch.setattr(reseating, "MAX_STEPS", 2)
     assert make_room(newcomer) is not None
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from assignments.planning.floor import ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
-from assignments.planning.window import SeatingWindow, local_to_aware, seating_window
+from assignments.planning.seating_window import SeatingWindow, local_to_aware, seating_window
 from tests.planning.restaurant import DINNER, LUNCH, TURNS, at, floor
 
 LONDON = ZoneInfo("Europe/London")

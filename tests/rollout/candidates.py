@@ -10,14 +10,15 @@ import psycopg
 from django.core.mail import send_mail
 from django.db import connection, transaction
 
-from assignments import api, ledger
-from assignments.host import Seating, configured
+from assignments import api
+from assignments.integration.host import Seating, configured
+from assignments.lifecycle import ledger
 from assignments.models import Assignment, StateTransition
 from assignments.planning.decision import Decision
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Snapshot
-from assignments.planning.window import SeatingWindow
 from example.models import Booking, Restaurant
-from rollout.candidate import v3
+from rollout.shadow.candidate import v3
 
 NOW = datetime(2031, 1, 1, 19, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot
 from example.models import Booking
-from rollout.candidate import v3
+from rollout.shadow.candidate import v3
 
 
 class Writing:

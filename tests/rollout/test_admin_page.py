@@ -15,14 +15,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 from waffle.models import Switch
 
-from assignments import dispatch
+from assignments.coordination import dispatch
 from assignments.models import Attempt
-from rollout import changes, evidence, flags, steering, switches
 from rollout.admin import overview
-from rollout.flags import Mode
-from rollout.guardrails import Breach
+from rollout.control import change_log, steering, switches
+from rollout.evidence import measuring
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode
 from rollout.models import Change, ComparisonTally, Explanation, GuardRun, Pin, Position
-from rollout.phrase import phrase as _
+from rollout.policy.guardrails import Breach
+from rollout.policy.message import phrase as _
 from tests.docs.document import DOCS
 from tests.example.conftest import load
 from tests.rollout.test_evidence import compared
@@ -120,7 +122,7 @@ class TestShown:
     def test_it_shows_the_source_of_each_flag(self, admin_client: Client, settings: Any) -> None:
         variables = {"FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW": "yes"}
         settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": variables}
-        switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         text = page(admin_client)
         assert "assignment_pipeline_v3 off switch off FEATURE_ASSIGNMENT_PIPELINE_V3 not set" in text
         assert (
@@ -183,7 +185,7 @@ class TestShown:
         def fail(*args: Any, **kwargs: Any) -> None:
             raise OperationalError("canceling statement due to statement timeout")
 
-        monkeypatch.setattr("rollout.evidence.measure", fail)
+        monkeypatch.setattr("rollout.evidence.measuring.measure", fail)
         text = page(admin_client)
         assert "The gates could not be measured (OperationalError)" in text
         assert "Roll back…" in text
@@ -362,13 +364,13 @@ class TestInAnotherLanguage:
     @pytest.fixture(autouse=True)
     def _catalogue(self, monkeypatch: Any) -> None:
         """A language in which each template says that it was translated, and keeps its places."""
-        monkeypatch.setattr("rollout.admin.wording.gettext", lambda text: f"«{text}»")
+        monkeypatch.setattr("rollout.admin.labels.gettext", lambda text: f"«{text}»")
 
     def test_gates_obstacles_and_drift_are_said_in_it(self, admin_client: Client, settings: Any) -> None:
         configure(settings, gates={"comparable": 10})
         climb("shadow")
         steering.hold(**WHO)
-        switches.set_switch(flags.SHADOW_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         text = page(admin_client)
         for said in (
             "«decisions on which both planners were asked, in shadow and in replays»",
@@ -408,7 +410,7 @@ class TestSteering:
         assert "Override" not in text
         answer = confirm(admin_client, "promote")
         assert "Promoted to shadow" in text_of(answer)
-        assert (stage(), flags.read().mode) == ("shadow", Mode.SHADOW)
+        assert (stage(), resolution.read().mode) == ("shadow", Mode.SHADOW)
         assert recorded() == ("stage", "shadow", "off", "shadow")
         assert (last_change().actor, last_change().overridden) == (f"user:{admin_user.pk}", False)
 
@@ -431,7 +433,7 @@ class TestSteering:
         def fail(*args: Any, **kwargs: Any) -> None:
             raise error(SECRET)
 
-        monkeypatch.setattr("rollout.evidence.measure", fail)
+        monkeypatch.setattr("rollout.evidence.measuring.measure", fail)
         url = reverse("admin:rollout_promote")
         for answer in (admin_client.get(url, follow=True), admin_client.post(url, sent, follow=True)):
             text = text_of(answer)
@@ -482,13 +484,13 @@ class TestSteering:
     ) -> None:
         climb("off")
         seen = []
-        one_moment = evidence.one_moment
+        one_moment = measuring.one_moment
 
-        def watched(statement_timeout_ms: int = evidence.STATEMENT_TIMEOUT_MS) -> Any:
+        def watched(statement_timeout_ms: int = measuring.STATEMENT_TIMEOUT_MS) -> Any:
             seen.append(statement_timeout_ms)
             return one_moment(statement_timeout_ms)
 
-        monkeypatch.setattr(evidence, "one_moment", watched)
+        monkeypatch.setattr(measuring, "one_moment", watched)
         page(admin_client)
         confirm(admin_client, "promote")
         assert stage() == "shadow"
@@ -496,7 +498,7 @@ class TestSteering:
         assert set(seen) == {overview.PATIENCE_MS}
         text = " ".join((DOCS / "pages.md").read_text().split())
         assert f"measured in time ({overview.PATIENCE_MS // 1000} seconds a statement)" in text
-        assert f"`manage.py rollout promote` waits for {evidence.STATEMENT_TIMEOUT_MS // 1000} seconds" in text
+        assert f"`manage.py rollout promote` waits for {measuring.STATEMENT_TIMEOUT_MS // 1000} seconds" in text
 
     @pytest.mark.legacy_planner
     def test_roll_back_goes_to_the_previous_safe_stage_or_to_a_chosen_one(self, admin_client: Client) -> None:
@@ -563,7 +565,7 @@ class TestSteering:
     @pytest.mark.legacy_planner
     def test_each_change_offers_its_way_back(self, admin_client: Client) -> None:
         ref = str(load("v3").pk)
-        switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         climb("off")
         assert way_back(confirm(admin_client, "promote")) == [("Roll back…", "rollout_roll_back", ())]
         assert way_back(confirm(admin_client, "roll_back")) == [
@@ -599,9 +601,9 @@ class TestSteering:
         assert "Mode: the old planner decides → the old planner decides, V3 watches." in text
         answer = confirm(admin_client, "toggle", "shadow", "on")
         assert "The mode is now: the old planner decides, V3 watches." in text_of(answer)
-        assert recorded() == ("switch", flags.SHADOW_SWITCH, "", "on")
+        assert recorded() == ("switch", resolution.SHADOW_SWITCH, "", "on")
         confirm(admin_client, "toggle", "shadow", "off")
-        assert recorded() == ("switch", flags.SHADOW_SWITCH, "on", "off")
+        assert recorded() == ("switch", resolution.SHADOW_SWITCH, "on", "off")
 
     @pytest.mark.parametrize("url", ["switches/v9/on/", "switches/v3/perhaps/", "unpin/7/", "withdraw/7/"])
     def test_what_is_not_there_cannot_be_confirmed(self, admin_client: Client, url: str) -> None:
@@ -624,7 +626,7 @@ class TestRefused:
         assert (stage(), Change.objects.count()) == ("some", before)
 
     def test_a_contradiction_has_no_button_and_is_refused(self, admin_client: Client) -> None:
-        switches.set_switch(flags.V3_SWITCH, active=True, **WHO)
+        switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
         html = admin_client.get(reverse(PAGE)).content.decode()
         url = reverse("admin:rollout_toggle", args=["shadow", "on"])
         assert url not in html
@@ -632,13 +634,13 @@ class TestRefused:
         seen = admin_client.get(url).context["form"]["seen"].value()
         answer = admin_client.post(url, {"reason": REASON, "seen": seen})
         assert "turn it off before" in text_of(answer)
-        assert not Switch.objects.filter(name=flags.SHADOW_SWITCH).exists()
+        assert not Switch.objects.filter(name=resolution.SHADOW_SWITCH).exists()
 
     def test_also_while_killed_a_contradiction_is_refused(self, admin_client: Client, settings: Any) -> None:
-        switches.set_switch(flags.V3_SWITCH, active=True, **WHO)
+        switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
         settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
         confirm(admin_client, "toggle", "shadow", "on")
-        assert not Switch.objects.filter(name=flags.SHADOW_SWITCH).exists()
+        assert not Switch.objects.filter(name=resolution.SHADOW_SWITCH).exists()
 
     def test_a_closed_gate_is_refused_with_every_reason(self, staff: Any, settings: Any) -> None:
         climb("shadow")
@@ -700,16 +702,16 @@ class TestRefused:
     def test_a_switch_that_was_turned_meanwhile_is_refused(self, admin_client: Client) -> None:
         url = reverse("admin:rollout_toggle", args=["v3", "on"])
         seen = admin_client.get(url).context["form"]["seen"].value()
-        switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         answer = admin_client.post(url, {"seen": seen, "reason": REASON}, follow=True)
         assert "changed meanwhile" in text_of(answer)
-        assert flags.read().v3.value is False
+        assert resolution.read().v3.value is False
 
     def test_somebody_else_being_at_it_is_said(self, admin_client: Client, monkeypatch: Any) -> None:
         climb("some")
 
         def busy(*args: Any, **kwargs: Any) -> None:
-            raise changes.BusyError("Somebody else is at it.")
+            raise change_log.BusyError("Somebody else is at it.")
 
         monkeypatch.setattr(steering, "roll_back", busy)
         assert "Somebody else is at it." in text_of(confirm(admin_client, "roll_back"))
@@ -756,9 +758,9 @@ class TestPermissions:
     def everything(self) -> None:
         """A page on which each button has something to do."""
         climb("some")
-        switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
-        Switch.objects.filter(name=flags.V3_SWITCH).update(active=False)
-        Switch.objects.filter(name=flags.SHADOW_SWITCH).delete()
+        switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
+        Switch.objects.filter(name=resolution.V3_SWITCH).update(active=False)
+        Switch.objects.filter(name=resolution.SHADOW_SWITCH).delete()
         Pin.objects.create(restaurant_ref="7", planner="v3", actor="user:1", reason="x")
         Explanation.objects.create(pk=1, verdict="worse", owner="us", reason="x", expires_at=soon())
 
@@ -767,7 +769,7 @@ class TestPermissions:
         self, everything: None, staff: Any, name: str, args: tuple[Any, ...], permission: str
     ) -> None:
         if name == "toggle" and args == ("v3", "off"):
-            Switch.objects.filter(name=flags.V3_SWITCH).update(active=True)
+            Switch.objects.filter(name=resolution.V3_SWITCH).update(active=True)
         others = {"view_position", "promote", "roll_back", "hold", "pin", "explain", "toggle", "override_gates"}
         client = staff(*others - {permission})
         url = reverse(f"admin:rollout_{name}", args=args)
@@ -783,7 +785,7 @@ class TestPermissions:
         self, everything: None, staff: Any, name: str, args: tuple[Any, ...], permission: str
     ) -> None:
         if name == "toggle" and args == ("v3", "off"):
-            Switch.objects.filter(name=flags.V3_SWITCH).update(active=True)
+            Switch.objects.filter(name=resolution.V3_SWITCH).update(active=True)
         client = staff(permission)
         url = reverse(f"admin:rollout_{name}", args=args)
         assert f'href="{url}"' in client.get(reverse(PAGE)).content.decode()

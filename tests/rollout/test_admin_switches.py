@@ -8,7 +8,8 @@ from django.test import Client
 from django.urls import reverse
 from waffle.models import AbstractBaseSwitch, Switch
 
-from rollout import changes, flags, switches
+from rollout.control import change_log, switches
+from rollout.flags import resolution
 from rollout.models import Change
 
 Both = tuple[AbstractBaseSwitch, AbstractBaseSwitch]
@@ -21,8 +22,8 @@ ROLLOUTS_OWN = ("enable_switches", "disable_switches", "delete_individually")
 @pytest.fixture
 def both() -> Both:
     return (
-        Switch.objects.create(name=flags.V3_SWITCH, active=True),
-        Switch.objects.create(name=flags.SHADOW_SWITCH, active=False),
+        Switch.objects.create(name=resolution.V3_SWITCH, active=True),
+        Switch.objects.create(name=resolution.SHADOW_SWITCH, active=False),
     )
 
 
@@ -62,27 +63,27 @@ class TestForm:
     def test_saving_is_recorded_with_who_and_why(self, admin_client: Client, admin_user: Any, both: Both) -> None:
         answer = admin_client.post(change_url(both[0]), {"reason": "too many in review"})
         assert answer.status_code == 302
-        assert recorded() == [(flags.V3_SWITCH, "on", "off", f"user:{admin_user.pk}", "too many in review")]
-        switch = Switch.objects.get(name=flags.V3_SWITCH)
+        assert recorded() == [(resolution.V3_SWITCH, "on", "off", f"user:{admin_user.pk}", "too many in review")]
+        switch = Switch.objects.get(name=resolution.V3_SWITCH)
         assert (switch.active, switch.note) == (False, "too many in review")
 
     def test_adding_is_recorded(self, admin_client: Client, admin_user: Any) -> None:
-        sent = values(flags.SHADOW_SWITCH, active="on", reason="to look")
+        sent = values(resolution.SHADOW_SWITCH, active="on", reason="to look")
         answer = admin_client.post(reverse("admin:waffle_switch_add"), sent)
         assert answer.status_code == 302
-        assert recorded() == [(flags.SHADOW_SWITCH, "", "on", f"user:{admin_user.pk}", "to look")]
-        assert active() == {flags.SHADOW_SWITCH: True}
+        assert recorded() == [(resolution.SHADOW_SWITCH, "", "on", f"user:{admin_user.pk}", "to look")]
+        assert active() == {resolution.SHADOW_SWITCH: True}
 
     @pytest.mark.parametrize("reason", ["", "  "])
     def test_it_asks_a_reason(self, admin_client: Client, both: Both, reason: str) -> None:
         answer = admin_client.post(change_url(both[0]), {"reason": reason})
         assert "A reason is required" in answer.content.decode()
-        assert (active()[flags.V3_SWITCH], recorded()) == (True, [])
+        assert (active()[resolution.V3_SWITCH], recorded()) == (True, [])
 
     def test_contradicting_flags_are_refused(self, admin_client: Client, both: Both) -> None:
         answer = admin_client.post(change_url(both[1]), {"active": "on", "reason": "x"})
         assert "turn it off before" in answer.content.decode()
-        assert (active()[flags.SHADOW_SWITCH], recorded()) == (False, [])
+        assert (active()[resolution.SHADOW_SWITCH], recorded()) == (False, [])
 
     def test_a_contradiction_that_came_up_meanwhile_is_refused_under_the_lock(
         self, admin_client: Client, both: Both, monkeypatch: Any
@@ -96,21 +97,21 @@ class TestForm:
         monkeypatch.setattr(switches, "contradiction", nothing_yet)
         answer = admin_client.post(change_url(both[1]), {"active": "on", "reason": "x"}, follow=True)
         assert "turn it off before" in answer.content.decode()
-        assert (active()[flags.SHADOW_SWITCH], recorded()) == (False, [])
+        assert (active()[resolution.SHADOW_SWITCH], recorded()) == (False, [])
 
     def test_no_other_switch_is_renamed_to_one_of_ours(self, admin_client: Client) -> None:
         other = Switch.objects.create(name="new_menu", active=True)
-        answer = admin_client.post(change_url(other), values(flags.V3_SWITCH, active="on", reason="x"))
+        answer = admin_client.post(change_url(other), values(resolution.V3_SWITCH, active="on", reason="x"))
         assert "another one cannot be renamed to it" in answer.content.decode()
         assert active() == {"new_menu": True}
 
     def test_ours_keep_their_names(self, admin_client: Client, both: Both) -> None:
         admin_client.post(change_url(both[0]), values("something_else", active="on", reason="x"))
-        assert set(active()) == {flags.V3_SWITCH, flags.SHADOW_SWITCH}
+        assert set(active()) == {resolution.V3_SWITCH, resolution.SHADOW_SWITCH}
 
     def test_somebody_else_being_at_it_is_said(self, admin_client: Client, both: Both, monkeypatch: Any) -> None:
         def busy(*args: Any, **kwargs: Any) -> None:
-            raise changes.BusyError("Somebody else is at it.")
+            raise change_log.BusyError("Somebody else is at it.")
 
         monkeypatch.setattr(switches, "set_switch", busy)
         answer = admin_client.post(change_url(both[0]), {"reason": "x"}, follow=True)
@@ -121,18 +122,18 @@ class TestActions:
     def test_the_second_of_two_is_refused(self, admin_client: Client, admin_user: Any, both: Both) -> None:
         Switch.objects.update(active=False)
         assert "turn it off before" in act(admin_client, "enable_switches", *both, reason="go")
-        assert active() == {flags.V3_SWITCH: True, flags.SHADOW_SWITCH: False}
-        assert recorded() == [(flags.V3_SWITCH, "off", "on", f"user:{admin_user.pk}", "go")]
+        assert active() == {resolution.V3_SWITCH: True, resolution.SHADOW_SWITCH: False}
+        assert recorded() == [(resolution.V3_SWITCH, "off", "on", f"user:{admin_user.pk}", "go")]
 
     def test_disabling_is_recorded(self, admin_client: Client, admin_user: Any, both: Both) -> None:
         act(admin_client, "disable_switches", both[0], reason="stop")
-        assert active()[flags.V3_SWITCH] is False
-        assert recorded() == [(flags.V3_SWITCH, "on", "off", f"user:{admin_user.pk}", "stop")]
+        assert active()[resolution.V3_SWITCH] is False
+        assert recorded() == [(resolution.V3_SWITCH, "on", "off", f"user:{admin_user.pk}", "stop")]
 
     def test_deleting_is_recorded(self, admin_client: Client, admin_user: Any, both: Both) -> None:
         act(admin_client, "delete_individually", both[0], reason="the variable rules")
-        assert active() == {flags.SHADOW_SWITCH: False}
-        assert recorded() == [(flags.V3_SWITCH, "on", "", f"user:{admin_user.pk}", "the variable rules")]
+        assert active() == {resolution.SHADOW_SWITCH: False}
+        assert recorded() == [(resolution.V3_SWITCH, "on", "", f"user:{admin_user.pk}", "the variable rules")]
 
     @pytest.mark.parametrize("action", ROLLOUTS_OWN)
     def test_without_a_reason_nothing_happens(self, admin_client: Client, both: Both, action: str) -> None:
@@ -163,8 +164,8 @@ class TestDeletePage:
         assert "A reason is required" in answer.content.decode()
         assert (len(active()), recorded()) == (2, [])
         assert admin_client.post(self.url(both[0]), {"post": "yes", "reason": "done"}).status_code == 302
-        assert active() == {flags.SHADOW_SWITCH: False}
-        assert recorded() == [(flags.V3_SWITCH, "on", "", f"user:{admin_user.pk}", "done")]
+        assert active() == {resolution.SHADOW_SWITCH: False}
+        assert recorded() == [(resolution.V3_SWITCH, "on", "", f"user:{admin_user.pk}", "done")]
 
     def test_another_switch_is_deleted_as_ever(self, admin_client: Client) -> None:
         other = Switch.objects.create(name="new_menu", active=False)
@@ -183,10 +184,10 @@ class TestPermission:
         assert staff.post(change_url(both[0]), {"reason": "x"}).status_code == 403
         delete = reverse("admin:waffle_switch_delete", args=[both[0].pk])
         assert staff.post(delete, {"post": "yes", "reason": "x"}).status_code == 403
-        assert (active()[flags.V3_SWITCH], recorded()) == (True, [])
+        assert (active()[resolution.V3_SWITCH], recorded()) == (True, [])
 
     def test_ours_cannot_be_added(self, staff: Client) -> None:
-        sent = values(flags.V3_SWITCH, active="on", reason="x")
+        sent = values(resolution.V3_SWITCH, active="on", reason="x")
         assert staff.post(reverse("admin:waffle_switch_add"), sent).status_code == 403
         assert active() == {}
 
@@ -195,7 +196,7 @@ class TestPermission:
         other = Switch.objects.create(name="new_menu", active=action == "disable_switches")
         before = active()
         text = act(staff, action, *both, other, reason="x")
-        assert f"The switch {flags.V3_SWITCH} is not changed: that needs the permission" in text
+        assert f"The switch {resolution.V3_SWITCH} is not changed: that needs the permission" in text
         assert {name: value for name, value in active().items() if name != "new_menu"} == {
             name: value for name, value in before.items() if name != "new_menu"
         }

@@ -13,14 +13,15 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
-from assignments import events
+from assignments.telemetry import events
 from example import demo, evening, models
-from rollout import backtest, comparing
-from rollout.candidate import v3
-from rollout.evenings import evenings_of_file
+from rollout.backtest import backtest
+from rollout.backtest.history import evenings_of_file
+from rollout.backtest.replay import Answer, Replay
 from rollout.models import Comparison, FloorRecord
-from rollout.replay import Answer, Replay
-from rollout.verdict import Verdict
+from rollout.policy.verdict import Verdict
+from rollout.shadow import comparator
+from rollout.shadow.candidate import v3
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -263,7 +264,7 @@ class TestFeeding:
         assert counts == report["verdicts"]
         assert any(each.joined for each in kept)
         assert FloorRecord.objects.count() == 1
-        assert list(comparing.compare_waiting()) == []
+        assert list(comparator.compare_waiting()) == []
 
     def test_feeding_twice_counts_once_and_leaves_what_shadow_mode_kept(self, few: models.Restaurant) -> None:
         run(*RANGE, "--feed")

@@ -8,9 +8,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from assignments import events
-from rollout import changes, flags, steering, switches
-from rollout.flags import Mode
+from assignments.telemetry import events
+from rollout.control import change_log, steering, switches
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode
 from rollout.models import Change, Explanation, Pin, Position
 from tests.example.conftest import load
 from tests.rollout.test_steering import WHO, climb, configure
@@ -109,7 +110,7 @@ class TestRefusals:
         climb("shadow")
 
         def busy(*args: Any, **kwargs: Any) -> None:
-            raise changes.BusyError("Somebody else is at it.")
+            raise change_log.BusyError("Somebody else is at it.")
 
         monkeypatch.setattr(steering, "hold", busy)
         assert refused("hold", "--reason", "x") == (1, "Somebody else is at it.")
@@ -136,21 +137,21 @@ class TestPlan:
             True,
         )
         assert plan["switches"] == {
-            flags.V3_SWITCH: {"before": False, "after": True},
-            flags.SHADOW_SWITCH: {"before": True, "after": False},
+            resolution.V3_SWITCH: {"before": False, "after": True},
+            resolution.SHADOW_SWITCH: {"before": True, "after": False},
         }
         steering.promote(from_stage="shadow", **WHO)
         joins_later = not plan["joining"]
         assert run("plan", "--json")["joining"] == ([str(restaurant.pk)] if joins_later else [])
         text = run("plan")
-        assert f"{flags.V3_SWITCH:30} stays on" in text
+        assert f"{resolution.V3_SWITCH:30} stays on" in text
         assert "V3 would decide for 100 % of restaurants" in text
 
     def test_it_changes_nothing(self, run: Any) -> None:
         climb("shadow")
-        before = (Change.objects.count(), flags.read(), list(Position.objects.values()))
+        before = (Change.objects.count(), resolution.read(), list(Position.objects.values()))
         run("plan")
-        assert (Change.objects.count(), flags.read(), list(Position.objects.values())) == before
+        assert (Change.objects.count(), resolution.read(), list(Position.objects.values())) == before
 
     def test_what_is_in_the_way_is_said_with_what_helps(self, run: Any) -> None:
         climb("shadow")
@@ -219,9 +220,9 @@ class TestStatus:
 
     def test_a_switch_that_is_not_what_the_stage_asks_for_is_a_problem(self, run: Any) -> None:
         climb("shadow")
-        switches.set_switch(flags.SHADOW_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         (problem,) = run("status", "--json")["problems"]
-        assert f"{flags.SHADOW_SWITCH} is off (by switch) and should be on" in problem
+        assert f"{resolution.SHADOW_SWITCH} is off (by switch) and should be on" in problem
         assert "Problem: The flags are not what the stage asks for" in run("status")
 
     def test_a_stage_that_the_settings_no_longer_name_is_a_problem(self, run: Any) -> None:
@@ -298,4 +299,4 @@ def test_hold_and_release(run: Any) -> None:
     assert run("hold", "--reason", "x", "--json")["held"] is True
     assert refused("hold", "--reason", "x") == (1, "It is held already.")
     assert run("release", "--reason", "x", "--json")["held"] is False
-    assert flags.read().mode is Mode.LEGACY
+    assert resolution.read().mode is Mode.LEGACY

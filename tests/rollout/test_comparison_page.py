@@ -21,12 +21,12 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.testing import MemoryHost, a_floor, a_service, a_table
-from rollout import compared, shadow
 from rollout.admin import comparisons
-from rollout.admin.wording import VERDICTS
-from rollout.frozen import freeze_decision
+from rollout.admin.labels import VERDICTS
 from rollout.models import Comparison, Explanation, FloorRecord
-from rollout.verdict import Danger, Verdict, compare, dangers
+from rollout.policy.verdict import Danger, Verdict, compare, dangers
+from rollout.shadow import comparison_detail, recorder
+from rollout.shadow.serialization import freeze_decision
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,13 +80,13 @@ def chooses(*table_refs: str, party: int = 4, **more: Any) -> Decision:
 def kept(control: Decision, candidate: Decision | None, *, party: int = 4, **more: Any) -> Comparison:
     """As shadow mode and comparing would have kept it."""
     snapshot = a_snapshot(party=party)
-    shadow.keep_floors([FLOOR])
+    recorder.keep_floors([FLOOR])
     found: dict[str, Any] = {"control_ms": 1.5, "control_repeats": True, "compared_at": timezone.now()}
     if candidate is not None:
         found["verdict"] = compare(snapshot, control, candidate)
         found["candidate"] = freeze_decision(candidate)
         found["candidate_ms"] = 2.25
-    return Comparison.objects.create(booking_ref="B1", **shadow.about(snapshot, control), **{**found, **more})
+    return Comparison.objects.create(booking_ref="B1", **recorder.about(snapshot, control), **{**found, **more})
 
 
 def text_of(answer: Any) -> str:
@@ -206,13 +206,13 @@ class TestOne:
             kept(chooses("T3"), chooses("T3")),
         )
         Comparison.objects.update(recorded_at=SEVEN)  # Kept in one batch.
-        assert [compared.around(each).older for each in self.again(first, second, third, other)] == [
+        assert [comparison_detail.around(each).older for each in self.again(first, second, third, other)] == [
             None,
             first.pk,
             second.pk,
             None,
         ]
-        assert [compared.around(each).newer for each in self.again(first, second, third, other)] == [
+        assert [comparison_detail.around(each).newer for each in self.again(first, second, third, other)] == [
             second.pk,
             third.pk,
             None,

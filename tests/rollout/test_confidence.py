@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rollout.confidence import difference_bounds, quantile_ranks, share_bounds
+from rollout.policy.confidence import difference_bounds, quantile_ranks, share_bounds
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from assignments.eveningfile import UnusableFileError
+from assignments.integration.evening_file import UnusableFileError
 from assignments.models import Assignment
 from assignments.planning.floor import InvalidFloorError
 from assignments.testing import MemoryHost, a_floor, a_service, a_table
-from rollout import evenings
-from rollout.backtest import Backtest
-from rollout.candidate import v3
-from rollout.evenings import Evening, PastEvenings, evenings_of_file
-from rollout.replay import Answer, Scoreboard
+from rollout.backtest import history
+from rollout.backtest.backtest import Backtest
+from rollout.backtest.history import Evening, PastEvenings, evenings_of_file
+from rollout.backtest.replay import Answer, Scoreboard
+from rollout.shadow.candidate import v3
 from tests.assignments.test_eveningfile import an_evening
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ def test_an_evening_is_the_restaurants_own_day(host: MemoryHost) -> None:
 def test_a_restaurants_evenings_come_in_order_and_none_is_left_in_pieces(
     host: MemoryHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evenings, "CHUNK", 2)
+    monkeypatch.setattr(history, "CHUNK", 2)
     for offset in range(3):
         for hour in range(24):
             start = datetime(2025, 7, 1, hour, tzinfo=UTC) + timedelta(days=offset)

@@ -9,14 +9,19 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from psycopg.types.range import TimestamptzRange
 
-from assignments import api, dispatch
+from assignments import api
+from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Attempt
 from example import models
-from rollout import comparing, decided, evidence, flags, gates, shadow, steering, switches
-from rollout.facts import Facts
-from rollout.frozen import freeze_floor
+from rollout.control import steering, switches
+from rollout.evidence import live_decisions, measuring
+from rollout.flags import resolution
 from rollout.models import Comparison, FloorRecord, Position
-from rollout.verdict import Verdict
+from rollout.policy import gates
+from rollout.policy.measurements import Facts
+from rollout.policy.verdict import Verdict
+from rollout.shadow import comparator, recorder
+from rollout.shadow.serialization import freeze_floor
 from tests.example.conftest import load
 from tests.rollout.test_steering import WHO, climb, configure
 
@@ -59,13 +64,13 @@ def compared(verdict: str, count: int = 1, **more: Any) -> Sequence[Comparison]:
 def measured() -> Facts:
     position = steering.current()
     assert position is not None
-    return evidence.measure(position)
+    return measuring.measure(position)
 
 
 def live(minutes: float = 60) -> Facts:
     position = steering.current()
     assert position is not None
-    return evidence.measure_live(position, minutes=minutes)
+    return measuring.measure_live(position, minutes=minutes)
 
 
 class TestComparisons:
@@ -198,19 +203,19 @@ class TestComplete:
         climb("shadow")
         dispatch.take_in()
         list(dispatch.run_pass())
-        assert shadow.flush()
+        assert recorder.flush()
 
     def test_every_decision_is_compared(self) -> None:
         self.decide()
         before = measured().comparisons
         assert (before.expected, before.compared_live, before.waiting) == (20, 0, 20)
-        list(comparing.compare_waiting(limit=12))
+        list(comparator.compare_waiting(limit=12))
         after = measured().comparisons
         assert (after.expected, after.compared_live, after.waiting) == (20, 12, 8)
 
     def test_a_lost_comparison_is_missed(self) -> None:
         self.decide()
-        list(comparing.compare_waiting())
+        list(comparator.compare_waiting())
         Comparison.objects.filter(pk__in=Comparison.objects.values("pk")[:5]).delete()
         found = measured().comparisons
         assert (found.expected, found.compared_live, found.waiting) == (20, 15, 0)
@@ -218,7 +223,7 @@ class TestComplete:
 
     def test_a_replay_does_not_stand_in_for_it(self) -> None:
         self.decide()
-        list(comparing.compare_waiting())
+        list(comparator.compare_waiting())
         Comparison.objects.update(origin="backtest")
         found = measured().comparisons
         assert (found.total, found.expected, found.compared_live) == (20, 20, 0)
@@ -227,7 +232,7 @@ class TestComplete:
         configure(settings, SHADOW_SAMPLE=0.4)
         self.decide()
         refs = Assignment.objects.values_list("booking_ref", flat=True)
-        sampled = sum(shadow.is_sampled(ref) for ref in refs)
+        sampled = sum(recorder.is_sampled(ref) for ref in refs)
         assert 0 < sampled < 20
         found = measured().comparisons
         assert (found.expected, found.waiting) == (sampled, sampled)
@@ -309,7 +314,7 @@ class TestV3:
         assert (found.unsafe, found.reasons) == (1, {"kept_too_short": 1})
 
     def test_a_floor_that_was_edited_since_makes_nothing_unsafe(self, evening: models.Restaurant) -> None:
-        floor = decided.current_floors([str(evening.pk)])[str(evening.pk)]
+        floor = live_decisions.current_floors([str(evening.pk)])[str(evening.pk)]
         FloorRecord.objects.create(version=floor.version, restaurant_ref=str(evening.pk), content=freeze_floor(floor))
         models.ServicePeriod.objects.update(buffer_after_minutes=60)
         assert live().seatings.unsafe == 0
@@ -330,7 +335,7 @@ class TestV3:
     def test_more_decisions_than_are_judged_are_taken_to_be_like_those(
         self, evening: models.Restaurant, monkeypatch: Any
     ) -> None:
-        monkeypatch.setattr(decided, "INSPECTED", 60)
+        monkeypatch.setattr(live_decisions, "INSPECTED", 60)
         v3 = live().v3
         assert v3.infeasible == v3.bookings - v3.confirmed
         assert live().seatings.checked < v3.confirmed
@@ -358,7 +363,7 @@ class TestIntegrity:
                 cursor.execute("ALTER TABLE assignments_allocation DROP CONSTRAINT allocation_no_overlap")
             row.pk, row.booking_ref = None, "somebody else"
             row.save()
-            assert evidence.measure_live(position, minutes=60).overlaps == 1
+            assert measuring.measure_live(position, minutes=60).overlaps == 1
             transaction.set_rollback(True)
 
     def test_confirmed_without_tables_is_lost(self, evening: models.Restaurant) -> None:
@@ -471,5 +476,5 @@ def test_facts_are_ready_for_json() -> None:
     facts = json.loads(json.dumps(measured().as_dict()))
     assert facts["comparisons"]["verdicts"]["unsafe"] == 1
     assert facts["stage"] == "shadow"
-    switches.set_switch(flags.SHADOW_SWITCH, active=False, **WHO)
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
     assert "should be on" in measured().as_dict()["drift"]

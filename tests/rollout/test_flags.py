@@ -7,8 +7,9 @@ import pytest
 from django.core import checks
 from waffle.models import Switch
 
-from rollout import conf, flags
-from rollout.flags import Mode, Source
+from rollout import conf
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode, Source
 
 KILL, V3, SHADOW = conf.KILL_VARIABLE, conf.V3_VARIABLE, conf.SHADOW_VARIABLE
 
@@ -30,8 +31,8 @@ class TestPrecedence:
     ) -> None:
         configure(settings, **({} if variable is None else {V3: variable}))
         if row is not None:
-            turn(flags.V3_SWITCH, row)
-        value = flags.read().v3
+            turn(resolution.V3_SWITCH, row)
+        value = resolution.read().v3
         if row is not None:
             assert (value.value, value.source) == (row, Source.SWITCH)
         elif variable is not None:
@@ -51,41 +52,41 @@ class TestPrecedence:
     @pytest.mark.parametrize("by", ["switch", "variable"])
     def test_what_the_flags_mean_together(self, settings: Any, v3: bool, shadow: bool, mode: Mode, by: str) -> None:
         if by == "switch":
-            turn(flags.V3_SWITCH, v3)
-            turn(flags.SHADOW_SWITCH, shadow)
+            turn(resolution.V3_SWITCH, v3)
+            turn(resolution.SHADOW_SWITCH, shadow)
         else:
             configure(settings, **{V3: str(v3), SHADOW: str(shadow)})
-        current = flags.read()
+        current = resolution.read()
         assert (current.mode, current.contradict) == (mode, v3 and shadow)
 
     @pytest.mark.parametrize("text", ["1", "true", "YES", "on", "perhaps"])
     def test_the_kill_variable_overrules_everything_without_a_query(
         self, settings: Any, text: str, django_assert_num_queries: Any
     ) -> None:
-        turn(flags.V3_SWITCH, True)
+        turn(resolution.V3_SWITCH, True)
         configure(settings, **{KILL: text, V3: "true"})
         with django_assert_num_queries(0):
-            current = flags.read()
+            current = resolution.read()
         assert (current.mode, current.killed, current.v3.source) == (Mode.LEGACY, True, Source.KILL)
 
     def test_one_query_reads_both_flags(self, settings: Any, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(1):
-            flags.read()
+            resolution.read()
 
     def test_waffles_cache_is_passed_by(self, settings: Any) -> None:
         import waffle
 
-        turn(flags.V3_SWITCH, False)
-        assert waffle.switch_is_active(flags.V3_SWITCH) is False
-        Switch.objects.filter(name=flags.V3_SWITCH).update(active=True)  # another process; no cache is told
-        assert waffle.switch_is_active(flags.V3_SWITCH) is False
-        assert flags.read().mode is Mode.ACTIVE
+        turn(resolution.V3_SWITCH, False)
+        assert waffle.switch_is_active(resolution.V3_SWITCH) is False
+        Switch.objects.filter(name=resolution.V3_SWITCH).update(active=True)  # another process; no cache is told
+        assert waffle.switch_is_active(resolution.V3_SWITCH) is False
+        assert resolution.read().mode is Mode.ACTIVE
 
 
 def test_the_kill_variable_works_while_the_database_is_away(settings: Any) -> None:
     """No database fixture: a query would raise."""
     configure(settings, **{KILL: "1"})
-    assert flags.read().mode is Mode.LEGACY
+    assert resolution.read().mode is Mode.LEGACY
 
 
 @pytest.mark.parametrize("text", ["maybe", "2", "tru", "o n"])
@@ -103,9 +104,9 @@ def test_a_wrong_value_is_named_by_the_check(settings: Any, variable: str, text:
 @pytest.mark.django_db
 def test_a_wrong_flag_is_off_and_a_wrong_kill_kills(settings: Any) -> None:
     configure(settings, **{V3: "maybe"})
-    assert flags.read().mode is Mode.LEGACY
+    assert resolution.read().mode is Mode.LEGACY
     configure(settings, **{V3: "true", KILL: "maybe"})
-    assert flags.read().killed
+    assert resolution.read().killed
 
 
 @pytest.mark.parametrize(
@@ -129,11 +130,11 @@ def test_each_wrong_setting_has_a_check(settings: Any, given: dict[str, Any], ch
 
 @pytest.mark.django_db
 def test_contradicting_switches_are_named_by_the_database_check() -> None:
-    turn(flags.V3_SWITCH, True)
-    turn(flags.SHADOW_SWITCH, True)
+    turn(resolution.V3_SWITCH, True)
+    turn(resolution.SHADOW_SWITCH, True)
     found = checks.run_checks(tags=[checks.Tags.database], databases=["default"])
     assert "rollout.E005" in [each.id for each in found]
-    Switch.objects.filter(name=flags.SHADOW_SWITCH).update(active=False)
+    Switch.objects.filter(name=resolution.SHADOW_SWITCH).update(active=False)
     assert "rollout.E005" not in [
         each.id for each in checks.run_checks(tags=[checks.Tags.database], databases=["default"])
     ]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rollout import gates, guardrails
-from rollout.facts import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
-from rollout.gates import GATES, Status
-from rollout.ladder import DEFAULT, Stage
-from rollout.phrase import Phrase
+from rollout.policy import gates, guardrails
+from rollout.policy.gates import GATES, Status
+from rollout.policy.ladder import DEFAULT, Stage
+from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
+from rollout.policy.message import Phrase
 
 NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
 NOTHING = Facts(environment="production", stage="shadow", now=NOW, stage_since=NOW, since=NOW - timedelta(days=28))

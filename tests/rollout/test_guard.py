@@ -11,11 +11,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from psycopg.types.range import TimestamptzRange
 
-from assignments import dispatch, events
+from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Attempt
+from assignments.telemetry import events
 from example import models
-from rollout import evidence, flags, guard, steering, switches
-from rollout.flags import Mode
+from rollout.control import guard, steering, switches
+from rollout.evidence import measuring
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode
 from rollout.models import Change, FloorRecord, GuardRun, Position
 from tests.example.conftest import load
 from tests.rollout.test_steering import WHO, climb, configure
@@ -75,7 +78,7 @@ def tell_nobody() -> None:
 
 def seat_fewer_than_the_old_planner() -> None:
     other = load("legacy", name="Elsewhere")
-    switches.set_switch(flags.V3_SWITCH, active=True, **WHO)
+    switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     steering.pin(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
     dispatch.take_in()
     list(dispatch.run_pass())
@@ -107,7 +110,7 @@ def test_a_breach_rolls_back_once_keeps_why_and_exits_with_3(
     assert breached.value.returncode == 3
     look = json.loads(capsys.readouterr().out)
     assert rail in [breach["rail"] for breach in look["breaches"]]
-    assert flags.read().mode is Mode.SHADOW
+    assert resolution.read().mode is Mode.SHADOW
 
     change = Change.objects.filter(kind="stage")[0]
     assert (change.before, change.after, change.actor) == ("full", "shadow", "guard")
@@ -173,7 +176,7 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
 
 def test_a_v3_that_decides_before_the_ladder_has_begun_is_not_guarded_and_that_is_said() -> None:
     assert guard.look() == guard.Look()
-    switches.set_switch(flags.V3_SWITCH, active=True, **WHO)
+    switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     with pytest.raises(CommandError, match="nobody guards it: the ladder has not begun") as refused:
         call_command("rollout", "guard")
     assert refused.value.returncode == 1
@@ -184,7 +187,7 @@ def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsy
     assert "full: 117 bookings of V3" in capsys.readouterr().out
     run = GuardRun.objects.get()
     assert (run.breaches, run.rolled_back_to, run.measured["v3"]["bookings"]) == ([], "", 117)
-    assert flags.read().mode is Mode.ACTIVE
+    assert resolution.read().mode is Mode.ACTIVE
     assert FloorRecord.objects.get().restaurant_ref == str(evening.pk), "its seatings are judged by the floor they knew"
 
 
@@ -214,7 +217,7 @@ def test_v3_turned_on_by_hand_below_its_stage_is_guarded_too(evening: models.Res
     lose_tables()
     look = guard.look()
     assert (look.stage, look.rolled_back_to) == ("shadow", "shadow")
-    assert flags.read().mode is Mode.SHADOW
+    assert resolution.read().mode is Mode.SHADOW
 
 
 def test_without_an_old_planner_it_says_so_and_leaves_v3_on(evening: models.Restaurant, settings: Any) -> None:
@@ -224,7 +227,7 @@ def test_without_an_old_planner_it_says_so_and_leaves_v3_on(evening: models.Rest
     with pytest.raises(CommandError, match="Not rolled back: No old planner is installed") as breached:
         call_command("rollout", "guard")
     assert breached.value.returncode == 3
-    assert flags.read().mode is Mode.ACTIVE
+    assert resolution.read().mode is Mode.ACTIVE
     assert GuardRun.objects.all()[0].rolled_back_to == ""
     events.flush(5)
     assert "rollout.guard_breached" in [each.type for each in events.MemorySink.events]
@@ -234,14 +237,14 @@ def test_without_an_old_planner_it_says_so_and_leaves_v3_on(evening: models.Rest
 def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkeypatch: Any) -> None:
     lose_tables()
     barrier, looks = threading.Barrier(2), []
-    measure = evidence.measure_live
+    measure = measuring.measure_live
 
     def measure_together(position: Position, *, minutes: float) -> Any:
         facts = measure(position, minutes=minutes)
         barrier.wait(30)
         return facts
 
-    monkeypatch.setattr(evidence, "measure_live", measure_together)
+    monkeypatch.setattr(measuring, "measure_live", measure_together)
 
     def look() -> None:
         try:

@@ -9,9 +9,10 @@ from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from assignments.admin.attention import Section
-from rollout import flags, guard, steering, switches
+from assignments.admin.health_findings import Section
 from rollout.admin import health
+from rollout.control import guard, steering, switches
+from rollout.flags import resolution
 from rollout.models import GuardRun, Position
 from tests.rollout.test_evidence import compared
 from tests.rollout.test_steering import WHO, climb, configure
@@ -86,7 +87,7 @@ def test_v3_decides_and_nobody_looks() -> None:
 
 @pytest.mark.legacy_planner
 def test_v3_decides_without_a_ladder() -> None:
-    switches.set_switch(flags.V3_SWITCH, active=True, **WHO)
+    switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     assert attended() == ["V3 decides, and nobody guards it: the ladder has not begun."]
 
 
@@ -106,7 +107,7 @@ def test_a_breach_is_told_until_the_cool_down_is_over_and_is_grave_without_a_rol
 
 def test_flags_that_left_their_stage_and_the_kill_variable(settings: Any) -> None:
     climb("shadow")
-    switches.set_switch(flags.SHADOW_SWITCH, active=False, **WHO)
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
     (said,) = attended()
     assert said.startswith("The flags are not what the stage asks for: assignment_pipeline_v3_shadow is off")
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}

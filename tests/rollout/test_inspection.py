@@ -9,9 +9,9 @@ import pytest
 from assignments.planning.engine import plan
 from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
+from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, PlanningRules
-from assignments.planning.window import SeatingWindow, seating_window
-from rollout.inspection import Party, could_seat, flaws, has_better_table, window
+from rollout.policy.seating_audit import Party, could_seat, flaws, has_better_table, window
 from tests.planning.restaurant import MORNING, ask, at, floor, real_day, snapshot, table
 
 RULES = PlanningRules()

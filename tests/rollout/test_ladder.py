@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rollout import conf, gates, ladder
+from rollout import conf
+from rollout.policy import gates, ladder
 
 
 def problems(stages: Any) -> str:

@@ -11,10 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from assignments import checks, totals
-from assignments.metrics import collector
+from assignments import checks
 from assignments.models import Assignment
-from rollout import flags, share, steering, switches
+from assignments.telemetry import counter_store
+from assignments.telemetry.metrics import collector
+from rollout.control import steering, switches
+from rollout.flags import bucketing, resolution
 from rollout.models import Change, Comparison, GuardRun, Pin, Position
 from tests.rollout.test_evidence import compared
 
@@ -76,7 +78,7 @@ def test_a_stage_that_the_settings_no_longer_know_is_another_one() -> None:
 
 
 def test_flags_are_what_they_come_to(settings: Any) -> None:
-    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
     found = scraped()
     assert value(found, "rollout_flag", flag="shadow") == 1
     assert value(found, "rollout_flag", flag="v3") == 0
@@ -109,7 +111,7 @@ def test_comparisons_that_are_not_in_the_totals_are_not_pruned(monkeypatch: Any)
     now = datetime.now(UTC)
     old = now - timedelta(days=100)
     compared("same_tables", 3, recorded_at=old, compared_at=old)
-    monkeypatch.setattr(totals, "fold", lambda *keys: False)
+    monkeypatch.setattr(counter_store, "fold", lambda *keys: False)
     call_command("rollout", "prune")
     assert Comparison.objects.count() == 3
 
@@ -150,7 +152,7 @@ def test_rollbacks_are_steps_down_the_ladder_by_guard_or_person() -> None:
 @pytest.mark.legacy_planner
 def test_a_real_rollback_is_counted() -> None:
     steering.begin(actor="test", reason="test")
-    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
     Position.objects.update(stage="shadow")
     steering.roll_back(actor="user:1", reason="test", to="off")
     assert value(scraped(), "rollout_rollbacks_total", by="person") == 1
@@ -187,14 +189,14 @@ def v3_waits() -> float:
 
 @pytest.mark.legacy_planner
 def test_only_what_v3_would_decide_waits_for_v3() -> None:
-    inside = next(ref for ref in map(str, range(1000)) if share.is_in_share(ref, 10))
-    outside = next(ref for ref in map(str, range(1000)) if not share.is_in_share(ref, 10))
+    inside = next(ref for ref in map(str, range(1000)) if bucketing.is_in_share(ref, 10))
+    outside = next(ref for ref in map(str, range(1000)) if not bucketing.is_in_share(ref, 10))
     waiting(outside, 50)
     waiting(inside, 40, planner="legacy")
     waiting(inside, 30)
     waiting(inside, 20)
     assert v3_waits() == 0
-    switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
     assert v3_waits() == pytest.approx(50, abs=1)
     position = standing("canary-10", 10)
     assert v3_waits() == pytest.approx(30, abs=1)
@@ -204,14 +206,14 @@ def test_only_what_v3_would_decide_waits_for_v3() -> None:
     Pin.objects.filter(restaurant_ref=outside).delete()
     assert v3_waits() == 0
     position.delete()
-    switches.set_switch(flags.V3_SWITCH, active=False, actor="test", reason="test")
-    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
     assert v3_waits() == 0
 
 
 def test_without_an_old_planner_all_that_is_due_waits_for_v3(settings: Any) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, "LEGACY_PLANNER": ""}
-    switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
     standing("off", 0)
     waiting("R1", 30, planner="legacy")
     assert v3_waits() == pytest.approx(30, abs=1)

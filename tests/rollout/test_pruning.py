@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from rollout import pruning
+from rollout.maintenance import retention
 from rollout.models import Comparison, ComparisonTally, FloorRecord, GuardRun
 from tests.rollout.test_evidence import compared
 
@@ -64,17 +64,17 @@ def test_what_is_old_goes_and_its_numbers_stay(capsys: Any) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 3, 8, 100])
 def test_in_chunks_nothing_is_counted_twice(chunk: int, monkeypatch: Any) -> None:
-    monkeypatch.setattr(pruning, "CHUNK", chunk)
-    assert list(pruning.prune(90))[-1].comparisons == 8
+    monkeypatch.setattr(retention, "CHUNK", chunk)
+    assert list(retention.prune(90))[-1].comparisons == 8
     assert tallies() == EXPECTED
-    list(pruning.prune(90))
+    list(retention.prune(90))
     assert tallies() == EXPECTED
 
 
 def test_a_later_run_adds_to_the_tally_of_the_same_day() -> None:
-    list(pruning.prune(90))
+    list(retention.prune(90))
     compared("same_tables", 2, recorded_at=OLD, candidate_ms=7.0)
-    list(pruning.prune(90))
+    list(retention.prune(90))
     assert (OLD.date(), "R1", "shadow", "same_tables", 5, 20.0, 7.0) in tallies()
 
 

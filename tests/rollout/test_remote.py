@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from django.core import checks
+from django.core.checks import run_checks
 
-from rollout import remote
+from rollout import checks
 from tests.example import processes
 
 GOOD = {"ENGINE": "django.db.backends.postgresql", "HOST": "db.example.test", "OPTIONS": {"sslmode": "require"}}
@@ -28,17 +28,17 @@ GOOD = {"ENGINE": "django.db.backends.postgresql", "HOST": "db.example.test", "O
 def test_a_local_embedded_or_tls_less_database_is_refused(
     environment: str, changes: dict[str, Any], named: str
 ) -> None:
-    assert named in remote.objection({**GOOD, **changes}, environment)
+    assert named in checks.objection_to_database({**GOOD, **changes}, environment)
 
 
 def test_the_remote_one_is_accepted_and_development_may_use_any() -> None:
-    assert remote.objection(GOOD, "production") == ""
-    assert remote.objection({"ENGINE": "example.embedded"}, "dev") == ""
+    assert checks.objection_to_database(GOOD, "production") == ""
+    assert checks.objection_to_database({"ENGINE": "example.embedded"}, "dev") == ""
 
 
 def test_the_check_says_so(settings: Any) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT": "production"}
-    found = checks.run_checks(tags=["rollout"])
+    found = run_checks(tags=["rollout"])
     assert [each.id for each in found] == ["rollout.E006"]
 
 

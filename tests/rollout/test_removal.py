@@ -16,13 +16,14 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from assignments.models import Allocation, Assignment, Attempt
-from rollout import flags, switches
-from rollout.gates import Status
+from rollout.control import switches
+from rollout.flags import resolution
 from rollout.models import Explanation, Pin, Position
-from rollout.removal import edits, imports, pythonfiles, readiness, remaining, scope, textfiles
-from rollout.removal.names import Names
-from rollout.removal.remaining import Remaining
-from rollout.removal.trace import MECHANICAL, Action, Kind, Risk, Trace
+from rollout.policy.gates import Status
+from rollout.removal import edits, imports, pythonfiles, readiness, scope, textfiles, usage
+from rollout.removal.finding import MECHANICAL, Action, Kind, Risk, Trace
+from rollout.removal.patterns import Names
+from rollout.removal.usage import Remaining
 
 NAMES = Names(path="rollout.legacy.LegacyPlanner")
 
@@ -401,7 +402,7 @@ def decided(assignment: Assignment, planner: str, days_ago: float) -> None:
 @pytest.fixture
 def ended(db: Any) -> Position:
     """V3 has decided everything for ten days; the old planner's last decision is eight days old."""
-    switches.set_switch(flags.V3_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
     position = Position.objects.create(
         environment="dev", stage="full", percent=100, since=timezone.now() - timedelta(days=10)
     )
@@ -412,7 +413,7 @@ def ended(db: Any) -> Position:
 
 
 def measure(days: int = 7) -> dict[str, Status]:
-    results = readiness.evaluate(remaining.read(now=timezone.now(), days=days))
+    results = readiness.evaluate(usage.read(now=timezone.now(), days=days))
     return {result.gate: result.status for result in results}
 
 
@@ -449,7 +450,7 @@ def test_what_the_database_says(ended: Position, settings: Any, django_assert_ma
     assert measure()["pins"] is Status.FAIL
     Position.objects.update(held=True)
     assert measure()["held"] is Status.HOLD
-    switches.set_switch(flags.V3_SWITCH, active=False, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")
     assert measure()["flags"] is Status.FAIL
 
 
@@ -459,7 +460,7 @@ def test_the_kill_variable_fails_it_and_is_named(ended: Position, settings: Any,
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
     if not is_begun:
         ended.delete()
-    results = readiness.evaluate(remaining.read(now=timezone.now(), days=7))
+    results = readiness.evaluate(usage.read(now=timezone.now(), days=7))
     (found,) = [each for each in results if each.gate == "flags"]
     assert found.status is Status.FAIL
     assert "ASSIGNMENT_PIPELINE_KILL is set" in found.detail

@@ -12,7 +12,7 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from assignments.testing import a_floor, a_service, a_table
-from rollout.replay import Answer, Planner, Replay, Scoreboard, Step, in_booking_order, made_at
+from rollout.backtest.replay import Answer, Planner, Replay, Scoreboard, Step, in_booking_order, made_at
 from tests.planning.restaurant import real_day
 
 SEVEN = datetime(2030, 1, 14, 19, tzinfo=UTC)

@@ -20,14 +20,16 @@ from django.utils import translation
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from assignments import dispatch
+from assignments.coordination import dispatch
 from example import models
-from rollout import comparing, flags, shadow, steering, switches
+from rollout.control import steering, switches
+from rollout.flags import resolution
 from rollout.models import Change, Comparison, FloorRecord, GuardRun, Pin, Position
+from rollout.policy.verdict import Verdict
 from rollout.reporting import builder, render, sections
 from rollout.reporting.render import FORMATS, as_html, as_json, as_markdown
 from rollout.reporting.values import Report
-from rollout.verdict import Verdict
+from rollout.shadow import comparator, recorder
 from tests.example.conftest import load
 from tests.rollout.test_evidence import compared
 from tests.rollout.test_steering import WHO, climb, configure
@@ -88,8 +90,8 @@ def shadowed(environment: None) -> models.Restaurant:
     climb("shadow")
     dispatch.take_in()
     list(dispatch.run_pass())
-    assert shadow.flush()
-    list(comparing.compare_waiting())
+    assert recorder.flush()
+    list(comparator.compare_waiting())
     return restaurant
 
 
@@ -206,8 +208,8 @@ class TestContents:
         found = report.as_dict()
         assert [found[name] for name in ("environment", "stage", "percent", "mode")] == ["dev", "shadow", 0, "shadow"]
         assert [(flag["switch"], flag["value"], flag["source"]) for flag in found["flags"]] == [
-            (flags.V3_SWITCH, False, "switch"),
-            (flags.SHADOW_SWITCH, True, "switch"),
+            (resolution.V3_SWITCH, False, "switch"),
+            (resolution.SHADOW_SWITCH, True, "switch"),
         ]
         assert [rung["key"] for rung in found["ladder"] if rung["is_current"]] == ["shadow"]
         assert found["pins"] == {str(restaurant.pk): "v3"}
@@ -219,7 +221,7 @@ class TestContents:
         }
         coming = found["next"]
         assert (coming["target"], coming["percent"], coming["is_open"]) == ("some", 40, False)
-        assert coming["switches"] == {flags.V3_SWITCH: (False, True), flags.SHADOW_SWITCH: (True, False)}
+        assert coming["switches"] == {resolution.V3_SWITCH: (False, True), resolution.SHADOW_SWITCH: (True, False)}
         assert [(each["kind"], each["is_overridable"]) for each in coming["obstacles"]] == [
             ("hold", False),
             ("gate", True),
@@ -239,7 +241,7 @@ class TestContents:
 
     def test_flags_that_left_their_stage_are_named(self) -> None:
         climb("shadow")
-        switches.set_switch(flags.SHADOW_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         assert "should be on" in as_markdown(built())
 
     def test_verdicts_are_counted_as_the_gates_count_them(self) -> None:

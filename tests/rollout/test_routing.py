@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
-from assignments import api, dispatch, events, preview, signals
+from assignments import api, signals
+from assignments.coordination import dispatch, dry_run
+from assignments.integration.planners import NOBODY, V3
 from assignments.models import Assignment, State
 from assignments.outcome import Kind
-from assignments.planners import NOBODY, V3
+from assignments.telemetry import events
 from example import models
-from rollout import flags, switches
+from rollout.control import switches
+from rollout.flags import resolution
 from rollout.routing import RolloutRouter
 from tests.example.conftest import load
 
@@ -18,10 +21,10 @@ OWNERS = ("", V3, "legacy")
 
 
 def set_mode(mode: str) -> None:
-    for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH):
+    for name in (resolution.V3_SWITCH, resolution.SHADOW_SWITCH):
         switches.set_switch(name, active=False, actor="test", reason="test")
     if mode != "legacy":
-        name = flags.V3_SWITCH if mode == "active" else flags.SHADOW_SWITCH
+        name = resolution.V3_SWITCH if mode == "active" else resolution.SHADOW_SWITCH
         switches.set_switch(name, active=True, actor="test", reason="test")
 
 
@@ -113,7 +116,7 @@ class TestInFlight:
         self.run()
         set_mode("legacy")
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
-        assert [list(day.decisions) for day in preview.preview()] == [["legacy"]]
+        assert [list(day.decisions) for day in dry_run.preview()] == [["legacy"]]
         events.flush(5)
         assert "rollout.handed_back" not in {event.type for event in events.MemorySink.events}
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rollout import conf, shadow
+from rollout import conf
+from rollout.shadow import recorder
 
 
 def test_a_larger_sample_keeps_the_smaller_one(settings: Any) -> None:
@@ -13,7 +14,7 @@ def test_a_larger_sample_keeps_the_smaller_one(settings: Any) -> None:
     for share in (0.0, 0.1, 0.5, 1.0):
         settings.ROLLOUT = {**settings.ROLLOUT, "SHADOW_SAMPLE": share}
         conf.settings.cache_clear()
-        samples.append({ref for ref in refs if shadow.is_sampled(ref)})
+        samples.append({ref for ref in refs if recorder.is_sampled(ref)})
     none, tenth, half, everything = samples
     assert none == set()
     assert everything == set(refs)

@@ -10,10 +10,12 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from assignments import dispatch, success
+from assignments.coordination import dispatch, table_record
 from example import models, twins
-from rollout import comparing, flags, shadow, switches
+from rollout.control import switches
+from rollout.flags import resolution
 from rollout.models import Comparison, FloorRecord
+from rollout.shadow import comparator, recorder
 from tests.example.conftest import load
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
@@ -28,14 +30,14 @@ def evening(transactional_db: Any, monkeypatch: Any) -> models.Restaurant:
     keep = restaurant.bookings.order_by("start")[40:60]
     restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
     models.Booking.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    switches.set_switch(flags.SHADOW_SWITCH, active=True, actor="test", reason="test")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
     return restaurant
 
 
 def run() -> None:
     dispatch.take_in()
     assert sum(len(progress.outcomes) for progress in dispatch.run_pass()) == 20
-    assert shadow.flush()
+    assert recorder.flush()
 
 
 def verdicts() -> Counter[str]:
@@ -50,7 +52,7 @@ def test_the_database_is_the_same_with_and_without_shadow_but_for_the_comparison
     call_command("rollout", "compare")
     with_shadow = twins.contents()
     assert Comparison.objects.count() == 20
-    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="test", reason="test")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="test", reason="test")
     twins.start_over()
     run()
     assert twins.differences(with_shadow, twins.contents()) == []
@@ -111,7 +113,7 @@ def test_a_candidate_that_misbehaves_is_an_error_and_changes_nothing(
         "CANDIDATE": f"tests.rollout.candidates.{name}",
         "CANDIDATE_SECONDS": 1.0 if name == "hangs" else 5.0,
     }
-    list(comparing.compare_waiting(limit=2))
+    list(comparator.compare_waiting(limit=2))
     assert twins.contents() == before
     done = Comparison.objects.exclude(verdict="")
     assert [(each.verdict, each.error) for each in done] == [("v3_error", error)] * 2
@@ -124,7 +126,7 @@ def test_a_candidate_that_tries_what_leads_nowhere_is_compared_all_the_same(
     run()
     before = twins.contents()
     settings.ROLLOUT = {**settings.ROLLOUT, "CANDIDATE": f"tests.rollout.candidates.{name}"}
-    list(comparing.compare_waiting(limit=2))
+    list(comparator.compare_waiting(limit=2))
     assert twins.contents() == before
     assert verdicts()["v3_error"] == 0
     with connection.cursor() as cursor:  # the lock ended with the candidate's process
@@ -135,7 +137,7 @@ def test_a_candidate_that_tries_what_leads_nowhere_is_compared_all_the_same(
 def test_a_candidate_that_takes_taken_tables_is_found_out(evening: models.Restaurant, settings: Any) -> None:
     run()
     settings.ROLLOUT = {**settings.ROLLOUT, "CANDIDATE": "tests.rollout.candidates.takes_a_taken_table"}
-    list(comparing.compare_waiting())
+    list(comparator.compare_waiting())
     assert verdicts()["unsafe"] > 5
 
 
@@ -145,11 +147,11 @@ def test_recording_that_fails_costs_a_comparison_and_nothing_else(
     def fail(*args: Any) -> None:
         raise RuntimeError("Canary Guest")
 
-    monkeypatch.setattr(shadow, "_store", fail)
-    before = shadow.counters().get("dropped_failure", 0)
+    monkeypatch.setattr(recorder, "_store", fail)
+    before = recorder.counters().get("dropped_failure", 0)
     run()
     assert models.Booking.objects.filter(status="confirmed").count() > 10
-    assert (shadow.counters()["dropped_failure"] - before, Comparison.objects.count()) == (20, 0)
+    assert (recorder.counters()["dropped_failure"] - before, Comparison.objects.count()) == (20, 0)
     assert "Canary" not in caplog.text
 
 
@@ -159,22 +161,22 @@ def test_a_database_that_hangs_for_comparisons_holds_up_nobody(evening: models.R
     def hang(batch: Any) -> None:
         release.wait(30)
 
-    monkeypatch.setattr(shadow, "_store", hang)
-    monkeypatch.setattr(shadow, "BUFFER_SIZE", 3)
-    before = shadow.counters().get("dropped_overflow", 0)
+    monkeypatch.setattr(recorder, "_store", hang)
+    monkeypatch.setattr(recorder, "BUFFER_SIZE", 3)
+    before = recorder.counters().get("dropped_overflow", 0)
     try:
         dispatch.take_in()
         assert sum(len(progress.outcomes) for progress in dispatch.run_pass()) == 20
-        assert shadow.flush(0.01) is False
-        assert shadow.counters()["dropped_overflow"] > before
+        assert recorder.flush(0.01) is False
+        assert recorder.counters()["dropped_overflow"] > before
     finally:
         release.set()
 
 
 @pytest.mark.parametrize("mode", ["legacy", "active"])
 def test_outside_shadow_mode_nothing_is_kept(evening: models.Restaurant, mode: str) -> None:
-    switches.set_switch(flags.SHADOW_SWITCH, active=False, actor="test", reason="test")
-    switches.set_switch(flags.V3_SWITCH, active=mode == "active", actor="test", reason="test")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=mode == "active", actor="test", reason="test")
     run()
     assert not Comparison.objects.exists()
 
@@ -184,7 +186,7 @@ def test_v3_is_compared_with_the_rules_and_the_record_that_it_would_decide_with(
 ) -> None:
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "MAX_SPARE_SEATS": 2, "WEIGHTS": {"optimal_fit": 9}}
     table = str(evening.tables.order_by("pk").values_list("pk", flat=True)[0])
-    monkeypatch.setitem(success._kept, str(evening.pk), (float("inf"), {table: 0.5}))
+    monkeypatch.setitem(table_record._kept, str(evening.pk), (float("inf"), {table: 0.5}))
     run()
     for comparison in Comparison.objects.all():
         assert comparison.snapshot["rules"]["max_spare_seats"] == 2

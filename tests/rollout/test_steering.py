@@ -12,14 +12,18 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 from waffle.models import Switch
 
-from assignments import api, dispatch, events
+from assignments import api
+from assignments.coordination import dispatch
 from assignments.models import Assignment, State
 from assignments.outcome import Kind
+from assignments.telemetry import events
 from example import demo, models
-from rollout import changes, evidence, flags, freeze, share, steering, switches
-from rollout.flags import Mode
+from rollout.control import change_freeze, change_log, steering, switches
+from rollout.control.steering import PromotionRefusedError, RefusedError
+from rollout.evidence import measuring
+from rollout.flags import bucketing, resolution
+from rollout.flags.resolution import Mode
 from rollout.models import Change, Explanation, Pin, Position
-from rollout.steering import PromotionRefusedError, RefusedError
 from tests.example.conftest import load
 
 WHO: dict[str, Any] = {"actor": "user:1", "reason": "because"}
@@ -62,16 +66,16 @@ def last_change() -> Change:
 class TestBegin:
     @pytest.mark.parametrize(("v3", "shadow", "stage"), [(0, 0, "off"), (0, 1, "shadow"), (1, 0, "full")])
     def test_it_begins_where_the_flags_are_and_changes_nothing(self, v3: int, shadow: int, stage: str) -> None:
-        Switch.objects.create(name=flags.V3_SWITCH, active=bool(v3))
-        Switch.objects.create(name=flags.SHADOW_SWITCH, active=bool(shadow))
-        mode = flags.read().mode
+        Switch.objects.create(name=resolution.V3_SWITCH, active=bool(v3))
+        Switch.objects.create(name=resolution.SHADOW_SWITCH, active=bool(shadow))
+        mode = resolution.read().mode
         position = steering.begin(**WHO)
-        assert (position.stage, flags.read().mode) == (stage, mode)
+        assert (position.stage, resolution.read().mode) == (stage, mode)
         assert (last_change().before, last_change().after, last_change().actor) == ("", stage, "user:1")
 
     def test_flags_that_are_no_stage_are_refused(self) -> None:
-        Switch.objects.create(name=flags.V3_SWITCH, active=True)
-        Switch.objects.create(name=flags.SHADOW_SWITCH, active=True)
+        Switch.objects.create(name=resolution.V3_SWITCH, active=True)
+        Switch.objects.create(name=resolution.SHADOW_SWITCH, active=True)
         with pytest.raises(RefusedError, match="No stage of the ladder is like the flags"):
             steering.begin(**WHO)
 
@@ -92,9 +96,9 @@ class TestBegin:
 
 class TestPromote:
     def test_the_flags_follow_the_stage(self) -> None:
-        modes = [flags.read().mode for stage in ("off", "shadow", "some", "full") if climb(stage)]
+        modes = [resolution.read().mode for stage in ("off", "shadow", "some", "full") if climb(stage)]
         assert modes == [Mode.LEGACY, Mode.SHADOW, Mode.ACTIVE, Mode.ACTIVE]
-        assert [share.read("x").percent, share.read("x").stage] == [100, "full"]
+        assert [bucketing.read("x").percent, bucketing.read("x").stage] == [100, "full"]
 
     def test_it_is_refused_with_every_gate_that_does_not_pass(self, settings: Any) -> None:
         climb("shadow")
@@ -106,7 +110,7 @@ class TestPromote:
             assert named in str(refused.value)
         position = steering.current()
         assert position is not None
-        assert (position.stage, flags.read().mode) == ("shadow", Mode.SHADOW)
+        assert (position.stage, resolution.read().mode) == ("shadow", Mode.SHADOW)
 
     def test_an_override_is_recorded_for_ever_with_what_it_lifted(self, settings: Any) -> None:
         climb("shadow")
@@ -137,7 +141,7 @@ class TestPromote:
     def test_a_reason_is_required(self, reason: str) -> None:
         climb("off")
         before = Change.objects.count()
-        with pytest.raises(changes.UnusableError, match="A reason is required"):
+        with pytest.raises(change_log.UnusableError, match="A reason is required"):
             steering.promote(from_stage="off", actor="user:1", reason=reason)
         assert Change.objects.count() == before
 
@@ -148,7 +152,7 @@ class TestPromote:
 
     def test_flags_set_by_hand_block_it_and_are_named(self) -> None:
         climb("shadow")
-        switches.set_switch(flags.SHADOW_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         with pytest.raises(
             PromotionRefusedError, match=r"assignment_pipeline_v3_shadow is off \(by switch\) and should"
         ):
@@ -222,10 +226,10 @@ class TestHoldFreezeAndCoolDown:
         day = Assignment.objects.all()[0].service_date
         zone = ZoneInfo(restaurant.timezone)
         moment = datetime.combine(day, datetime.strptime(clock, "%H:%M").time(), tzinfo=zone)  # noqa: DTZ007
-        reasons = freeze.reasons(moment.astimezone(UTC))
+        reasons = change_freeze.reasons(moment.astimezone(UTC))
         assert bool(reasons) is frozen
         assert all(f"restaurant {restaurant.pk}" in reason for reason in reasons)
-        assert freeze.reasons(moment + timedelta(days=1)) == [], "nobody is booked then"
+        assert change_freeze.reasons(moment + timedelta(days=1)) == [], "nobody is booked then"
 
     @pytest.mark.parametrize(
         ("clock", "days", "frozen"),
@@ -247,7 +251,7 @@ class TestHoldFreezeAndCoolDown:
         only.save()
         dispatch.take_in()
         moment = datetime.combine(day + timedelta(days=days), time.fromisoformat(clock), tzinfo=zone)
-        assert bool(freeze.reasons(moment.astimezone(UTC))) is frozen
+        assert bool(change_freeze.reasons(moment.astimezone(UTC))) is frozen
 
     @pytest.mark.legacy_planner
     def test_a_rollback_is_allowed_while_held_and_frozen(self, settings: Any) -> None:
@@ -273,7 +277,7 @@ class TestRollBack:
         position = steering.roll_back(to=to, **WHO)
         assert (position.stage, last_change().before, last_change().after) == (reached, stage, reached)
         wanted = {"off": Mode.LEGACY, "shadow": Mode.SHADOW, "some": Mode.ACTIVE}[reached]
-        assert flags.read().mode is wanted
+        assert resolution.read().mode is wanted
 
     @pytest.mark.parametrize(("stage", "to"), [("off", ""), ("shadow", "full"), ("shadow", "shadow")])
     def test_it_goes_down_only(self, stage: str, to: str) -> None:
@@ -301,21 +305,21 @@ class TestRollBack:
 
         monkeypatch.setattr(type(cache._connections["default"]), "delete_many", down)  # type: ignore[attr-defined]
         steering.roll_back(**WHO)
-        assert flags.read().mode is Mode.SHADOW
+        assert resolution.read().mode is Mode.SHADOW
 
     def test_without_an_old_planner_nobody_is_left_to_decide_so_it_is_refused(self, settings: Any) -> None:
         climb("full")
         configure(settings, LEGACY_PLANNER="")
         with pytest.raises(RefusedError, match="nobody would decide"):
             steering.roll_back(**WHO)
-        assert flags.read().mode is Mode.ACTIVE
+        assert resolution.read().mode is Mode.ACTIVE
 
     @pytest.mark.legacy_planner
     def test_it_measures_nothing_and_asks_few_queries(
         self, django_assert_max_num_queries: Any, monkeypatch: Any
     ) -> None:
         climb("full")
-        monkeypatch.delattr(evidence, "measure")
+        monkeypatch.delattr(measuring, "measure")
         with django_assert_max_num_queries(20):
             steering.roll_back(**WHO)
 
@@ -330,7 +334,7 @@ class TestSwitches:
 
         def read() -> None:
             while not done.is_set():
-                current = flags.read()
+                current = resolution.read()
                 seen.add((current.v3.value, current.shadow.value))
             connection.close()
 
@@ -359,7 +363,7 @@ class TestSwitches:
         monkeypatch.setattr(Switch.objects, "filter", filter_and_look)
         steering.promote(from_stage="shadow", **WHO)
         assert seen
-        assert all(not (each[flags.V3_SWITCH] and each[flags.SHADOW_SWITCH]) for each in seen)
+        assert all(not (each[resolution.V3_SWITCH] and each[resolution.SHADOW_SWITCH]) for each in seen)
 
     def test_two_who_turn_on_contradicting_switches_at_once_do_not_both_succeed(self) -> None:
         barrier, outcomes = threading.Barrier(2), []
@@ -374,7 +378,9 @@ class TestSwitches:
             finally:
                 connection.close()
 
-        threads = [threading.Thread(target=turn_on, args=[name]) for name in (flags.V3_SWITCH, flags.SHADOW_SWITCH)]
+        threads = [
+            threading.Thread(target=turn_on, args=[name]) for name in (resolution.V3_SWITCH, resolution.SHADOW_SWITCH)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -382,26 +388,26 @@ class TestSwitches:
         assert sorted(outcomes) == ["on", "refused"]
 
     def test_a_switch_set_by_hand_leaves_a_change(self) -> None:
-        switches.set_switch(flags.V3_SWITCH, active=True, actor="user:3", reason="trying it")
-        switches.set_switch(flags.V3_SWITCH, active=False, actor="user:3", reason="tried it")
+        switches.set_switch(resolution.V3_SWITCH, active=True, actor="user:3", reason="trying it")
+        switches.set_switch(resolution.V3_SWITCH, active=False, actor="user:3", reason="tried it")
         assert list(
             Change.objects.filter(kind="switch").values_list("subject", "before", "after", "actor", "reason")
         ) == [
-            (flags.V3_SWITCH, "on", "off", "user:3", "tried it"),
-            (flags.V3_SWITCH, "", "on", "user:3", "trying it"),
+            (resolution.V3_SWITCH, "on", "off", "user:3", "tried it"),
+            (resolution.V3_SWITCH, "", "on", "user:3", "trying it"),
         ]
 
     def test_a_switch_cannot_take_v3_further_than_the_stage(self) -> None:
         climb("shadow")
-        switches.set_switch(flags.SHADOW_SWITCH, active=False, **WHO)
-        switches.set_switch(flags.V3_SWITCH, active=True, **WHO)
-        assert not any(share.read(str(ref)).v3_decides(str(ref)) for ref in range(100))
+        switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
+        assert not any(bucketing.read(str(ref)).v3_decides(str(ref)) for ref in range(100))
 
 
 class TestShare:
     def test_raising_the_percentage_keeps_who_was_in(self) -> None:
         refs = [str(number) for number in range(1000)]
-        shares = [{ref for ref in refs if share.is_in_share(ref, percent)} for percent in (0, 10, 50, 100)]
+        shares = [{ref for ref in refs if bucketing.is_in_share(ref, percent)} for percent in (0, 10, 50, 100)]
         none, tenth, half, everybody = shares
         assert none == set()
         assert tenth < half < everybody == set(refs)
@@ -411,16 +417,16 @@ class TestShare:
     @pytest.mark.legacy_planner
     def test_pins_win_over_the_percentage_but_not_over_flags(self) -> None:
         refs = [str(load("v3", name=f"Restaurant {number}").pk) for number in range(2)]
-        switches.set_switch(flags.V3_SWITCH, active=False, **WHO)
+        switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         climb("some")
         for ref, planner in zip(refs, Pin.PlannerChoice, strict=True):
             steering.pin(restaurant_ref=ref, planner=planner, **WHO)
-        assert [share.read(ref).v3_decides(ref) for ref in refs] == [True, False]
+        assert [bucketing.read(ref).v3_decides(ref) for ref in refs] == [True, False]
         steering.roll_back(**WHO)
-        assert [share.read(ref).v3_decides(ref) for ref in refs] == [False, False]
+        assert [bucketing.read(ref).v3_decides(ref) for ref in refs] == [False, False]
         climb("full")
         steering.unpin(restaurant_ref=refs[1], **WHO)
-        assert share.read(refs[1]).v3_decides(refs[1]) is True
+        assert bucketing.read(refs[1]).v3_decides(refs[1]) is True
         assert list(Change.objects.filter(kind="pin").values_list("subject", "before", "after")) == [
             (refs[1], "legacy", ""),
             (refs[1], "", "legacy"),
@@ -461,7 +467,7 @@ class TestExplain:
     )
     def test_what_cannot_be_kept_is_named(self, changed: dict[str, Any], named: str) -> None:
         soon = datetime.now(UTC) + timedelta(days=3)
-        with pytest.raises(changes.UnusableError, match=named):
+        with pytest.raises(change_log.UnusableError, match=named):
             steering.explain(**{**self.GOOD, "expires_at": soon, **changed})
         assert not Explanation.objects.exists()
 
@@ -551,11 +557,11 @@ def test_every_change_is_announced() -> None:
 
 
 def test_whoever_comes_while_another_steers_waits_and_is_told(monkeypatch: Any) -> None:
-    monkeypatch.setattr(changes, "LOCK_TIMEOUT_MS", 50)
+    monkeypatch.setattr(change_log, "LOCK_TIMEOUT_MS", 50)
     entered, leave = threading.Event(), threading.Event()
 
     def steer_slowly() -> None:
-        with changes.changing(reason="slowly"):
+        with change_log.changing(reason="slowly"):
             entered.set()
             leave.wait(30)
         connection.close()
@@ -564,7 +570,7 @@ def test_whoever_comes_while_another_steers_waits_and_is_told(monkeypatch: Any) 
     thread.start()
     try:
         assert entered.wait(10)
-        with pytest.raises(changes.BusyError, match="try again"):
+        with pytest.raises(change_log.BusyError, match="try again"):
             steering.begin(**WHO)
     finally:
         leave.set()

@@ -14,8 +14,8 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.testing import a_floor, a_service, a_table
-from rollout.frozen import freeze, freeze_decision, freeze_floor, thaw, thaw_decision, thaw_floor
-from rollout.verdict import Verdict, compare, yardstick
+from rollout.policy.verdict import Verdict, compare, yardstick
+from rollout.shadow.serialization import freeze, freeze_decision, freeze_floor, thaw, thaw_decision, thaw_floor
 
 SEVEN = datetime(2030, 1, 14, 19, tzinfo=UTC)
 FLOOR = a_floor(

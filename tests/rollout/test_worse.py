@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from assignments import day, dispatch, success
+from assignments.coordination import day_planner, dispatch, table_record
 from example import models
-from rollout import comparing, flags, guard, shadow, steering
-from rollout.flags import Mode
-from rollout.gates import GateResult, Status
-from rollout.ladder import PARITY
-from rollout.steering import PromotionRefusedError
+from rollout.control import guard, steering
+from rollout.control.steering import PromotionRefusedError
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode
+from rollout.policy.gates import GateResult, Status
+from rollout.policy.ladder import PARITY
+from rollout.shadow import comparator, recorder
 from tests.example.conftest import load
 from tests.rollout import worse
 from tests.rollout.test_steering import WHO, climb, configure
@@ -54,8 +56,8 @@ def shadowed(settings: Any, candidate: str) -> dict[str, GateResult]:
     configure(settings, gates=dict(PARITY), CANDIDATE=candidate)
     dispatch.take_in()
     list(dispatch.run_pass())
-    assert shadow.flush()
-    list(comparing.compare_waiting())
+    assert recorder.flush()
+    list(comparator.compare_waiting())
     return {result.gate: result for result in steering.plan().gates}
 
 
@@ -75,28 +77,28 @@ def test_a_gate_catches_it_before_promotion(evening: models.Restaurant, settings
     assert results[gate].status is Status.FAIL, results[gate].detail
     with pytest.raises(PromotionRefusedError, match=f"Gate {gate}: fail"):
         steering.promote(from_stage="shadow", **WHO)
-    assert flags.read().mode is Mode.SHADOW
+    assert resolution.read().mode is Mode.SHADOW
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_guard_catches_it_after(evening: models.Restaurant, monkeypatch: Any, way: str) -> None:
     """That a breach rolls back, whatever rail it is, is tested with the guard: it takes somebody who would go on."""
     _gate, rail = WAYS[way]
-    monkeypatch.setattr(day, "EveningPlanner", worse.evening_planner(getattr(worse, way)))
+    monkeypatch.setattr(day_planner, "EveningPlanner", worse.evening_planner(getattr(worse, way)))
     assert rail in [breach.rail for breach in lived().breaches]
 
 
 @pytest.mark.legacy_planner
 def test_what_the_guard_caught_does_not_decide_the_next_booking(evening: models.Restaurant, monkeypatch: Any) -> None:
-    monkeypatch.setattr(day, "EveningPlanner", worse.evening_planner(worse.ignores_zones))
+    monkeypatch.setattr(day_planner, "EveningPlanner", worse.evening_planner(worse.ignores_zones))
     assert lived().rolled_back_to == "shadow"
-    assert flags.read().mode is Mode.SHADOW
+    assert resolution.read().mode is Mode.SHADOW
 
 
 @pytest.mark.legacy_planner
 def test_v3_as_it_is_fails_no_gate_and_breaches_no_guardrail(evening: models.Restaurant, settings: Any) -> None:
     """Those that hold want more than one evening."""
-    results = shadowed(settings, "rollout.candidate.v3")
+    results = shadowed(settings, "rollout.shadow.candidate.v3")
     assert [result for result in results.values() if result.status is Status.FAIL] == []
     dispatch_again(evening)
     assert lived().breaches == ()
@@ -108,4 +110,4 @@ def dispatch_again(restaurant: models.Restaurant) -> None:
         cursor.execute("TRUNCATE assignments_assignment, assignments_allocation CASCADE")
     models.Booking.tables.through.objects.all().delete()
     restaurant.bookings.update(status="pending")
-    success.forget()
+    table_record.forget()

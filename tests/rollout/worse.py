@@ -17,9 +17,9 @@ from assignments.planning.floor import Floor
 from assignments.planning.occupancy import Occupancy
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.units import Unit, seatable_units
-from assignments.planning.window import SeatingWindow
 
 Candidate = Callable[[Snapshot], Decision]
 SLOW_MS = 150.0

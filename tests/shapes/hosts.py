@@ -1,6 +1,6 @@
 """Their hosts, from field names alone."""
 
-from assignments.modelhost import ModelHost
+from assignments.host import ModelHost
 
 
 class _BoardHost(ModelHost):

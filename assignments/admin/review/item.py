@@ -11,18 +11,21 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from assignments import api, dispatch, ledger, review, wording
+from assignments import api
 from assignments.admin import links
 from assignments.admin.actor import names
-from assignments.admin.hostview import host_view, label_of, restaurant_names
-from assignments.admin.review import words
-from assignments.floors import floor_or_none
-from assignments.host import Host, HostBooking, configured
+from assignments.admin.host_lookup import host_view, label_of, restaurant_names
+from assignments.admin.review import sentences
+from assignments.concurrency import transactions
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host, HostBooking, configured
+from assignments.lifecycle import ledger
+from assignments.lifecycle.settlement import plan_as_json
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.snapshot import Occupied
-from assignments.settlement import plan_as_json
+from assignments.staff import labels, review_queue
 
 logger = logging.getLogger("assignments.review")
 
@@ -62,17 +65,17 @@ def context(
     refusals: Sequence[Refusal] | None = None,
 ) -> dict[str, Any]:
     """The page as things stand. ``chosen``: tables ticked by hand; ``refusals``: what was said against them, if asked."""
-    host, now = configured(), dispatch.database_now()
+    host, now = configured(), transactions.database_now()
     seen = host_view(assignment.booking_ref)
     booking, problem = seen.booking, seen.problem
     if booking is not None and not booking.wants_table:
         booking, problem = None, _("The booking wants no table any more: it is cancelled or over.")
     floor = floor_or_none(assignment.restaurant_ref, host=host)
-    arrived = review.latest_transitions([assignment]).get(assignment.pk)
-    undo = review.undoable(assignment)
+    arrived = review_queue.latest_transitions([assignment]).get(assignment.pk)
+    undo = review_queue.undoable(assignment)
     actors = names({arrived.actor} if arrived else set())
-    is_waiting = assignment.state in review.WAITING_FOR_STAFF
-    is_rejected = assignment.reason == review.REJECTED
+    is_waiting = assignment.state in review_queue.WAITING_FOR_STAFF
+    is_rejected = assignment.reason == review_queue.REJECTED
     found: dict[str, Any] = {
         "assignment": assignment,
         "label": seen.label,
@@ -80,13 +83,13 @@ def context(
         "evening_url": links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor),
         "restaurant": restaurant_names([assignment.restaurant_ref])[assignment.restaurant_ref],
         "timezone": floor.timezone if floor else "UTC",
-        "state": wording.state(assignment.state),
-        "why": wording.reason(assignment.reason, "" if is_rejected or not arrived else arrived.detail),
+        "state": labels.state(assignment.state),
+        "why": labels.reason(assignment.reason, "" if is_rejected or not arrived else arrived.detail),
         "detail": arrived.detail if is_rejected and arrived else _detail(assignment, floor),
         "since": arrived.at if arrived else assignment.requested_at,
         "by": actors[arrived.actor] if arrived else "",
-        "zone_wish": words.zone(booking.zone_ref, floor) if booking else "",
-        "pinned": words.tables(assignment.pinned_table_refs, floor) if assignment.pinned_table_refs else "",
+        "zone_wish": sentences.zone(booking.zone_ref, floor) if booking else "",
+        "pinned": sentences.tables(assignment.pinned_table_refs, floor) if assignment.pinned_table_refs else "",
         "is_late": assignment.starts_at < now,
         "is_waiting": is_waiting,
         "is_rejected": is_rejected,
@@ -95,7 +98,7 @@ def context(
     }
     if assignment.state == State.CONFIRMED:
         seated = ledger.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())
-        found["seated"] = words.tables(seated, floor) if seated else ""
+        found["seated"] = sentences.tables(seated, floor) if seated else ""
     if is_waiting and not is_rejected and booking is not None:
         found |= _options(assignment, booking, host, now, chosen=chosen, refusals=refusals)
     return found
@@ -104,7 +107,7 @@ def context(
 def _detail(assignment: Assignment, floor: Floor | None) -> str:
     """What the planner that sent it here said, with the values at fault; nothing where it was no planner."""
     last = assignment.tries.exclude(planner=api.MANUAL).order_by("-id").first()
-    return wording.Words(floor).attempt(last) if last and last.reason == assignment.reason else ""
+    return labels.Words(floor).attempt(last) if last and last.reason == assignment.reason else ""
 
 
 def _options(
@@ -117,7 +120,7 @@ def _options(
     refusals: Sequence[Refusal] | None,
 ) -> dict[str, Any]:
     try:
-        options = review.options(booking, assignment, host=host, now=now)
+        options = review_queue.options(booking, assignment, host=host, now=now)
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name a guest; retry and reject remain)
@@ -125,61 +128,63 @@ def _options(
         return {"problem": _("What would fit could not be worked out (%(error)s).") % {"error": type(error).__name__}}
     floor = options.floor
     if floor is None:
-        return {"problem": wording.said(options.problem)}
+        return {"problem": labels.said(options.problem)}
     return {
         "options": options,
         "fitting": _ranked(options.fitting, floor),
         "by_passing_over": [_option(option, floor) for option in options.by_passing_over],
-        "refusal": wording.reason(options.refusal.reason) if options.refusal else "",
-        "refusal_detail": words.refusal(options.refusal) if options.refusal else "",
-        "lost": wording.lost(options.rejected),
-        "other_zone": words.tables(options.other_zone.table_refs, floor) if options.other_zone else "",
-        "other_times": [(hint.starts_at, words.tables(hint.table_refs, floor)) for hint in options.other_times],
+        "refusal": labels.reason(options.refusal.reason) if options.refusal else "",
+        "refusal_detail": sentences.refusal(options.refusal) if options.refusal else "",
+        "lost": labels.lost(options.rejected),
+        "other_zone": sentences.tables(options.other_zone.table_refs, floor) if options.other_zone else "",
+        "other_times": [(hint.starts_at, sentences.tables(hint.table_refs, floor)) for hint in options.other_times],
         "places": _places(options.places, floor, chosen),
-        "chosen": words.tables(chosen, floor) if chosen else "",
+        "chosen": sentences.tables(chosen, floor) if chosen else "",
         "chosen_refs": chosen,
         "judged": refusals is not None,
-        "refusals": [words.refusal(each) for each in refusals or ()],
-        "despite": sorted(review.despite(refusals or ())),
+        "refusals": [sentences.refusal(each) for each in refusals or ()],
+        "despite": sorted(review_queue.despite(refusals or ())),
     }
 
 
-def _ranked(options: Sequence[review.Option], floor: Floor) -> list[OptionRow]:
+def _ranked(options: Sequence[review_queue.Option], floor: Floor) -> list[OptionRow]:
     """Each with what sets it before the next one."""
-    rows, said = [_option(option, floor) for option in options], wording.Words(floor)
+    rows, said = [_option(option, floor) for option in options], labels.Words(floor)
     plans = [plan_as_json(option.plan) if option.plan else {} for option in options]
     reasons = [said.preferred(plan, following) for plan, following in pairwise(plans)]
     return [replace(row, why=why) for row, why in zip(rows, [*reasons, ""], strict=False)]
 
 
-def _option(option: review.Option, floor: Floor) -> OptionRow:
+def _option(option: review_queue.Option, floor: Floor) -> OptionRow:
     plan = option.plan
     return OptionRow(
-        tables=words.tables(option.table_refs, floor),
+        tables=sentences.tables(option.table_refs, floor),
         table_refs=option.table_refs,
         seats=option.seats,
         spare_seats=option.spare_seats,
-        zone=words.zone(option.zone_ref, floor),
+        zone=sentences.zone(option.zone_ref, floor),
         score=f"{plan.score:.1f}" if plan else "",
-        shares=words.shares(plan.breakdown) if plan else (),
-        despite=[(each.reason.value, words.refusal(each)) for each in option.despite],
+        shares=sentences.shares(plan.breakdown) if plan else (),
+        despite=[(each.reason.value, sentences.refusal(each)) for each in option.despite],
     )
 
 
-def _places(places: Sequence[review.Place], floor: Floor, chosen: Sequence[str]) -> list[tuple[str, list[PlaceRow]]]:
+def _places(
+    places: Sequence[review_queue.Place], floor: Floor, chosen: Sequence[str]
+) -> list[tuple[str, list[PlaceRow]]]:
     """The floor's tables by zone."""
-    labels = {
+    booking_labels = {
         taken.booking_ref: label_of(taken.booking_ref) for each in places for taken in each.taken if taken.booking_ref
     }
     return [
-        (words.zone(zone_ref, floor), [_place(each, labels, chosen) for each in of_zone])
+        (sentences.zone(zone_ref, floor), [_place(each, booking_labels, chosen) for each in of_zone])
         for zone_ref, of_zone in groupby(places, key=lambda each: each.table.zone_ref)
     ]
 
 
-def _place(place: review.Place, labels: Mapping[str, str], chosen: Sequence[str]) -> PlaceRow:
+def _place(place: review_queue.Place, booking_labels: Mapping[str, str], chosen: Sequence[str]) -> PlaceRow:
     def who(taken: Occupied) -> str:
-        return labels[taken.booking_ref] if taken.booking_ref else _("nobody: it is closed")
+        return booking_labels[taken.booking_ref] if taken.booking_ref else _("nobody: it is closed")
 
     return PlaceRow(
         ref=place.table.ref,

@@ -13,11 +13,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from assignments import api, review, transactions
+from assignments import api
 from assignments.admin.actor import actor, names
-from assignments.admin.hostview import label_of
+from assignments.admin.host_lookup import label_of
 from assignments.admin.page import PageAdmin
-from assignments.admin.review import item, queue, words
+from assignments.admin.review import item, queue, sentences
+from assignments.concurrency import transactions
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingBusyError,
@@ -31,9 +32,10 @@ from assignments.exceptions import (
     TableTakenError,
     TransitionRefusedError,
 )
-from assignments.floors import floor_or_none
+from assignments.integration.floor_cache import floor_or_none
 from assignments.models import Assignment, ReviewItem
 from assignments.planning.reasons import PREFERENCES, Reason
+from assignments.staff import review_queue
 
 logger = logging.getLogger("assignments.review")
 
@@ -110,7 +112,7 @@ class ReviewItemAdmin(PageAdmin):
             return done
 
         def done() -> HttpResponse:
-            given = words.tables(table_refs, floor_or_none(assignment.restaurant_ref))
+            given = sentences.tables(table_refs, floor_or_none(assignment.restaurant_ref))
             said = _("%(booking)s has %(tables)s.") % {"booking": label_of(assignment.booking_ref), "tables": given}
             return self._decided(request, assignment, said)
 
@@ -146,7 +148,7 @@ class ReviewItemAdmin(PageAdmin):
                     version=_version(request),
                 )
             except ValueError:
-                problem = _("Say why, in at most %(count)s characters.") % {"count": review.LONGEST_REASON}
+                problem = _("Say why, in at most %(count)s characters.") % {"count": review_queue.LONGEST_REASON}
                 return lambda: self._item(request, assignment, reject_problem=problem, reject_reason=reason)
             return lambda: self._decided(
                 request, assignment, _("%(booking)s is rejected.") % {"booking": label_of(assignment.booking_ref)}
@@ -161,7 +163,7 @@ class ReviewItemAdmin(PageAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         assignment = self._assignment(pk)
-        undoable = review.undoable(assignment)
+        undoable = review_queue.undoable(assignment)
         if undoable is not None:
             self._require(request, _needed_for(undoable))
 
@@ -208,9 +210,9 @@ class ReviewItemAdmin(PageAdmin):
         return HttpResponseRedirect(self._item_url(request, assignment))
 
     def _meanwhile(self, assignment: Assignment, version: int) -> str:
-        changes = review.changes_since(assignment, version)
+        changes = review_queue.changes_since(assignment, version)
         when = changes[-1].at.astimezone(_zone(assignment)) if changes else None
-        return words.meanwhile(
+        return sentences.meanwhile(
             changes,
             who=names({each.actor for each in changes}),
             when=f"{when:%H:%M} ({when.tzinfo})" if when else "",
@@ -229,7 +231,7 @@ class ReviewItemAdmin(PageAdmin):
             "may": may,
             **found,
             "may_undo": undo is not None and may[_needed_for(undo)],
-            "longest_reason": review.LONGEST_REASON,
+            "longest_reason": review_queue.LONGEST_REASON,
             "kept": queue.kept(request),
             **values,
         }
@@ -239,7 +241,7 @@ class ReviewItemAdmin(PageAdmin):
         """What was decided a moment ago, and may be taken back."""
         key = request.GET.get("done", "")
         assignment = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
-        undoable = review.undoable(assignment) if assignment else None
+        undoable = review_queue.undoable(assignment) if assignment else None
         if assignment is None or undoable is None or not self.may(request)[_needed_for(undoable)]:
             return None
         return {"assignment": assignment, "label": label_of(assignment.booking_ref), "undo": undoable}
@@ -267,8 +269,8 @@ class ReviewItemAdmin(PageAdmin):
             raise PermissionDenied
 
 
-def _needed_for(undoable: review.Undoable) -> str:
-    return "assign" if undoable.what is review.Undo.ASSIGNMENT else "reject"
+def _needed_for(undoable: review_queue.Undoable) -> str:
+    return "assign" if undoable.what is review_queue.Undo.ASSIGNMENT else "reject"
 
 
 def _must_wait(assignment: Assignment, version: int) -> None:
@@ -276,7 +278,7 @@ def _must_wait(assignment: Assignment, version: int) -> None:
 
     As it was read, at the version of the form; whatever has happened since is noticed by that.
     """
-    if assignment.version == version and assignment.state not in review.WAITING_FOR_STAFF:
+    if assignment.version == version and assignment.state not in review_queue.WAITING_FOR_STAFF:
         raise TransitionRefusedError(
             f"Booking {assignment.booking_ref} is {assignment.state}: it does not wait for staff."
         )
@@ -294,7 +296,7 @@ def _tried_again(assignment: Assignment) -> str:
             raise
         logger.error("Booking %s, tried again: %s was raised.", assignment.booking_ref, type(error).__name__)
     else:
-        return words.tried_again(outcome, label, floor_or_none(assignment.restaurant_ref))
+        return sentences.tried_again(outcome, label, floor_or_none(assignment.restaurant_ref))
     return _("%(booking)s will be tried again by the next run.") % {"booking": label}
 
 

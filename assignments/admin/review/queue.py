@@ -10,17 +10,18 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from assignments import dispatch, review, wording
 from assignments.admin.actor import names
-from assignments.admin.hostview import bookings_of, label_of, restaurant_names
+from assignments.admin.host_lookup import bookings_of, label_of, restaurant_names
 from assignments.admin.paginator import UncountedPaginator
-from assignments.admin.review import words
-from assignments.admin.serviceday import day_of
-from assignments.floors import floor_or_none, floors_or_none
-from assignments.host import HostBooking
+from assignments.admin.review import sentences
+from assignments.admin.service_day import day_of
+from assignments.concurrency import transactions
+from assignments.integration.floor_cache import floor_or_none, floors_or_none
+from assignments.integration.host import HostBooking
 from assignments.models import Assignment, StateTransition
 from assignments.planning.floor import Floor
-from assignments.review import Section
+from assignments.staff import labels, review_queue
+from assignments.staff.review_queue import Section
 
 PER_PAGE = 50
 KEPT = ("show", "restaurant", "date", "page")
@@ -104,15 +105,15 @@ class Row:
 
     @property
     def zone(self) -> str:
-        return words.zone(self.booking.zone_ref, self.floor) if self.booking else ""
+        return sentences.zone(self.booking.zone_ref, self.floor) if self.booking else ""
 
     @property
     def is_rejected(self) -> bool:
-        return self.assignment.reason == review.REJECTED
+        return self.assignment.reason == review_queue.REJECTED
 
     @property
     def why(self) -> str:
-        return wording.reason(self.assignment.reason, self.arrived.detail if self.arrived else "")
+        return labels.reason(self.assignment.reason, self.arrived.detail if self.arrived else "")
 
     @property
     def since(self) -> datetime:
@@ -128,7 +129,7 @@ def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
     bookings = bookings_of([each.booking_ref for each in assignments])
     refs = sorted({each.restaurant_ref for each in assignments})
     restaurants, floors = restaurant_names(refs), floors_or_none(refs) if refs else {}
-    arrived = review.latest_transitions(assignments) if assignments else {}
+    arrived = review_queue.latest_transitions(assignments) if assignments else {}
     actors = names({each.actor for each in arrived.values()})
     return [
         Row(
@@ -146,17 +147,17 @@ def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
 
 
 def _at_most(count: int) -> str:
-    return f"{review.MOST_COUNTED}+" if count > review.MOST_COUNTED else str(count)
+    return f"{review_queue.MOST_COUNTED}+" if count > review_queue.MOST_COUNTED else str(count)
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """The list, as the address asks for it."""
-    wanted, now = Filter.of(request), dispatch.database_now()
-    counts = review.counts(now=now, **wanted.values)
-    page = UncountedPaginator(review.queue(wanted.section, now=now, **wanted.values), PER_PAGE).get_page(
+    wanted, now = Filter.of(request), transactions.database_now()
+    counts = review_queue.counts(now=now, **wanted.values)
+    page = UncountedPaginator(review_queue.queue(wanted.section, now=now, **wanted.values), PER_PAGE).get_page(
         request.GET.get("page")
     )
-    refs = review.restaurants(now)
+    refs = review_queue.restaurants(now)
     return {
         "wanted": wanted,
         "tabs": [

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from assignments import outbox
+from assignments.maintenance import outbox
 from assignments.management import arguments
 from assignments.management.base import DatabaseCommand
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from assignments import retention
+from assignments.maintenance import retention
 from assignments.management.base import EXIT_USAGE, DatabaseCommand
 
 

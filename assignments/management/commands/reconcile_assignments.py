@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from assignments.maintenance.reconcile import reconcile
 from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand
-from assignments.reconcile import reconcile
 
 
 class Command(DatabaseCommand):

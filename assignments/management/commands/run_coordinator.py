@@ -18,16 +18,18 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assignments import background, conf, dispatch, preview, runs, totals, transactions
-from assignments.host import configured
+from assignments import conf
+from assignments.concurrency import transactions
+from assignments.coordination import dispatch, dry_run
+from assignments.integration.host import configured
 from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
-from assignments.metrics import process
-from assignments.metrics.exporter import Exporter
 from assignments.outcome import CoordinatorReason, Kind, Outcome
-from assignments.percentiles import percentiles
 from assignments.planning.describe import describe
 from assignments.planning.floor import InvalidFloorError
+from assignments.telemetry import background_writer, counter_store, process_metrics, run_log
+from assignments.telemetry.metrics.exporter import Exporter
+from assignments.telemetry.percentiles import percentiles
 
 logger = logging.getLogger("assignments.run_coordinator")
 
@@ -102,7 +104,7 @@ class Command(DatabaseCommand):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._folder = totals.Folder()
+        self._folder = counter_store.Folder()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--watch", action="store_true", help="Go on, pass after pass, until SIGTERM or Ctrl-C.")
@@ -157,7 +159,7 @@ class Command(DatabaseCommand):
 
     def _work(self, options: dict[str, Any]) -> int:
         """Decide for real, on record; how many unexpected errors the one pass met."""
-        recorder = runs.Recorder(watches=options["watch"])
+        recorder = run_log.Recorder(watches=options["watch"])
         recorder.begin()
         try:
             if options["watch"]:
@@ -187,7 +189,7 @@ class Command(DatabaseCommand):
                 self.stdout.flush()
             yield
 
-    def _watch(self, options: dict[str, Any], recorder: runs.Recorder) -> None:
+    def _watch(self, options: dict[str, Any], recorder: run_log.Recorder) -> None:
         stop = threading.Event()
 
         def on_signal(number: int, frame: FrameType | None) -> None:
@@ -214,7 +216,7 @@ class Command(DatabaseCommand):
             self.stdout.write("Stopped; nothing is half done.")
 
     def _pass(
-        self, options: dict[str, Any], recorder: runs.Recorder, should_stop: Callable[[], bool] = lambda: False
+        self, options: dict[str, Any], recorder: run_log.Recorder, should_stop: Callable[[], bool] = lambda: False
     ) -> Tally:
         started = time.monotonic()
         try:
@@ -222,11 +224,11 @@ class Command(DatabaseCommand):
         except Exception as error:
             recorder.broke_off(error, seconds=time.monotonic() - started)
             raise
-        background.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
+        background_writer.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
         seconds = time.monotonic() - started
-        process.observe_pass(seconds)
+        process_metrics.observe_pass(seconds)
         recorder.passed(
-            runs.Pass(
+            run_log.Pass(
                 seconds=seconds,
                 taken_in=taken_in,
                 host_raised=tally.host_raised,
@@ -310,7 +312,7 @@ class Command(DatabaseCommand):
 
     def _dry_run(self, options: dict[str, Any]) -> None:
         days = []
-        for day in preview.preview(restaurant_ref=options["restaurant"], limit=int(options["limit"] or 0)):
+        for day in dry_run.preview(restaurant_ref=options["restaurant"], limit=int(options["limit"] or 0)):
             rows = [
                 {
                     "booking": decision.booking_ref,

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from assignments import eveningfile
-from assignments.eveningfile import UnusableFileError
+from assignments.integration import evening_file
+from assignments.integration.evening_file import UnusableFileError
 from example import demo, incident
 from example.incident import Incident, Report
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError(f"The demo is for development; ENVIRONMENT is {settings.ENVIRONMENT}.", returncode=2)
         path: Path = options["file"]
         try:
-            source = demo.moved_to_coming_day(eveningfile.decode(path.read_bytes()), timezone.localdate())
+            source = demo.moved_to_coming_day(evening_file.decode(path.read_bytes()), timezone.localdate())
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
         except UnusableFileError as error:

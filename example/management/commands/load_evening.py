@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from assignments import eveningfile
-from assignments.eveningfile import UnusableFileError
+from assignments.integration import evening_file
+from assignments.integration.evening_file import UnusableFileError
 from example import evening
 
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
-            text = eveningfile.decode(path.read_bytes())
+            text = evening_file.decode(path.read_bytes())
             parse = evening.parse_csv if path.suffix.lower() == ".csv" else evening.parse_json
             loaded = evening.store(
                 parse(text, on=options["date"]), restaurant_name=options["restaurant_name"], strict=options["strict"]

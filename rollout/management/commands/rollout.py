@@ -1,4 +1,4 @@
-"""``manage.py rollout``: look at the rollout, and steer it. What each action does is in ``rollout.actions``."""
+"""``manage.py rollout``: look at the rollout, and steer it. What each action does is in ``rollout.cli``."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -7,10 +7,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.db import InterfaceError, OperationalError
 
-from assignments import transactions
+from assignments.concurrency import transactions
 from assignments.management.base import DatabaseCommand
-from rollout import changes, ladder, steering
-from rollout.actions import (
+from rollout.cli import (
     backtest,
     base,
     begin,
@@ -31,6 +30,8 @@ from rollout.actions import (
     status,
     switch,
 )
+from rollout.control import change_log, steering
+from rollout.policy import ladder
 
 ACTIONS: dict[str, type[base.Action]] = {
     "status": status.Action,
@@ -72,9 +73,9 @@ class Command(DatabaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             ACTIONS[options["action"]](self.stdout, self.stderr, self.style).run(options)
-        except (steering.RefusedError, changes.BusyError) as error:
+        except (steering.RefusedError, change_log.BusyError) as error:
             raise CommandError(str(error), returncode=base.EXIT_REFUSED) from error
-        except (ImproperlyConfigured, ladder.UnknownStageError, changes.UnusableError) as error:
+        except (ImproperlyConfigured, ladder.UnknownStageError, change_log.UnusableError) as error:
             raise CommandError(str(error), returncode=base.EXIT_USAGE) from error
         except (OperationalError, InterfaceError) as error:
             if transactions.sqlstate(error) == transactions.QUERY_CANCELED:

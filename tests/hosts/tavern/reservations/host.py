@@ -1,4 +1,4 @@
-from assignments.modelhost import ModelHost
+from assignments.host import ModelHost
 
 
 class TavernHost(ModelHost):

@@ -1,0 +1,307 @@
+"""What needs attention on the Health page, in words, with what to do and where; and what other apps add to the page."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.core import checks
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from assignments import conf
+from assignments.admin import links
+from assignments.models import Allocation, Assignment, Event, OutboxMessage, State
+from assignments.telemetry.diagnostics import RECENT, Condition
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attention:
+    """Something that is not as it should be. ``is_grave``: guests notice. ``url`` is empty where there is no page for it, or
+    the user may not see it.
+    """
+
+    what: str
+    remedy: str
+    url: str = ""
+    link: str = ""
+    is_grave: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """What another app adds to the page: facts as pairs of a term and a text, and what of them needs attention."""
+
+    key: str
+    title: str
+    facts: Sequence[tuple[str, str]]
+    attentions: Sequence[Attention] = ()
+    url: str = ""
+    link: str = ""
+
+
+Gather = Callable[[HttpRequest], Section]
+
+_sections: dict[str, Gather] = {}
+
+
+def register(key: str, gather: Gather) -> None:
+    """Have this on the Health page. ``gather`` is asked each time, and may raise: that is said on the page."""
+    _sections[key] = gather
+
+
+def sections() -> dict[str, Gather]:
+    """What was registered, in its order."""
+    return dict(_sections)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit of which there is at least two, or one of seconds."""
+    if seconds < 120:
+        return ngettext("%(count)s second", "%(count)s seconds", round(seconds)) % {"count": round(seconds)}
+    if seconds < 2 * 3600:
+        return _("%(count)s minutes") % {"count": int(seconds // 60)}
+    if seconds < 2 * 86400:
+        return _("%(count)s hours") % {"count": int(seconds // 3600)}
+    return _("%(count)s days") % {"count": int(seconds // 86400)}
+
+
+def attentions(request: HttpRequest, condition: Condition) -> list[Attention]:
+    """Everything that needs attention, the grave first. No query but for the user's permissions."""
+    found = [
+        *_integrity(request, condition),
+        *_not_measured(condition),
+        *_runs(request, condition),
+        *_queue(request, condition),
+        *_breakers(request, condition),
+        *_outbox(request, condition),
+        *_workers(condition),
+        *_versions(condition),
+        *_findings(condition),
+        *_dropped(condition),
+    ]
+    return sorted(found, key=lambda each: not each.is_grave)
+
+
+def _integrity(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
+    integrity = condition.integrity
+    if integrity is None:
+        return
+    if integrity.overlaps:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s seating overlaps another one at its table.",
+                "%(count)s seatings overlap another one at their table.",
+                integrity.overlaps,
+            )
+            % {"count": integrity.overlaps},
+            remedy=_(
+                "The database's constraint forbids it: find out who took it away. Move one of the guests by hand now."
+            ),
+            url=links.permitted(request, Allocation),
+            link=_("The ledger"),
+        )
+    if integrity.lost:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s booking is lost: confirmed without a table, or waiting and never looked at.",
+                "%(count)s bookings are lost: confirmed without a table, or waiting and never looked at.",
+                integrity.lost,
+            )
+            % {"count": integrity.lost},
+            remedy=_("Run manage.py reconcile_assignments: it finds them, and gives them back to the planner."),
+            url=links.permitted(request, Assignment, state__exact=State.CONFIRMED),
+            link=_("Confirmed bookings"),
+        )
+
+
+PARTS = {
+    "vitals": lambda: _("queue, outbox and last success"),
+    "backlog": lambda: _("bookings in review"),
+    "runs": lambda: _("runs and workers"),
+    "breakers": lambda: _("breakers"),
+    "hours": lambda: _("the last 24 hours"),
+    "integrity": lambda: _("overlaps and lost bookings"),
+    "pending": lambda: _("migrations"),
+}
+
+
+def _not_measured(condition: Condition) -> Iterator[Attention]:
+    if not condition.not_measured:
+        return
+    parts = ", ".join(
+        f"{PARTS[part]() if part in PARTS else part} ({error})" for part, error in condition.not_measured.items()
+    )
+    yield Attention(
+        is_grave="vitals" in condition.not_measured,
+        what=_("Not measured: %(parts)s.") % {"parts": parts},
+        remedy=_(
+            "The database did not answer in time, or lacks a migration; for anything else the log says more. Look at it, "
+            "and load this page again; the rest of the page is right."
+        ),
+    )
+
+
+def _runs(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
+    vitals = condition.vitals
+    if vitals is None:
+        return
+    age, limit = vitals.last_success_age_seconds, conf.settings().CRON_SECONDS
+    if age is None:
+        yield Attention(
+            is_grave=True,
+            what=_("No run of run_coordinator has ever succeeded: bookings wait until one does."),
+            remedy=_("Put manage.py run_coordinator into cron, each minute, or have a worker run it with --watch."),
+        )
+    elif age > limit:
+        yield Attention(
+            is_grave=True,
+            what=_("The last successful run was %(age)s ago; more than %(limit)s is too long.")
+            % {"age": duration(age), "limit": duration(limit)},
+            remedy=_("Is cron alive, and the worker? Run manage.py run_coordinator by hand and read what it says."),
+        )
+    latest = next(iter(condition.runs or ()), None)
+    if latest is not None and latest.failed_at is not None and vitals.now - latest.failed_at < RECENT:
+        since = max(0.0, (vitals.now - latest.failed_at).total_seconds())
+        yield Attention(
+            what=ngettext(
+                "The latest run has met %(count)s unexpected error: %(type)s, %(age)s ago.",
+                "The latest run has met %(count)s unexpected errors since it began; the last was %(type)s, %(age)s ago.",
+                latest.unexpected,
+            )
+            % {"count": latest.unexpected, "type": latest.error or _("no type"), "age": duration(since)},
+            remedy=_(
+                "Its bookings are tried again, and go to staff after the last try. The events say which they are."
+            ),
+            url=links.permitted(request, Event, severity__exact=Event.Severity.ERROR),
+            link=_("Error events"),
+        )
+
+
+def _queue(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
+    vitals, limit = condition.vitals, conf.settings().CRON_SECONDS
+    if vitals is not None and vitals.oldest_due_age_seconds > limit:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s booking is due, the oldest for %(age)s.",
+                "%(count)s bookings are due, the oldest for %(age)s.",
+                vitals.due_bookings,
+            )
+            % {"count": vitals.due_bookings, "age": duration(vitals.oldest_due_age_seconds)},
+            remedy=_(
+                "Either nobody works (see the runs), or the restaurant's breaker is open, or a pass is too short for all."
+            ),
+            url=links.permitted(request, Assignment, state__exact=State.ASSIGNMENT_PENDING),
+            link=_("Waiting bookings"),
+        )
+
+
+def _breakers(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
+    for breaker in condition.breakers or ():
+        if not (breaker.is_open or breaker.is_half_open):
+            continue
+        values = {"restaurant": breaker.restaurant_ref, "count": breaker.failures}
+        if breaker.is_open:
+            what = _(
+                "The breaker of restaurant %(restaurant)s is open after %(count)s failures: nothing is decided there."
+            )
+        else:
+            what = _(
+                "The breaker of restaurant %(restaurant)s is half open after %(count)s failures: the next booking there "
+                "decides whether it closes."
+            )
+        yield Attention(
+            is_grave=breaker.is_open,
+            what=what % values,
+            remedy=_(
+                "It tries again by itself. The error events say what fails: mostly the floor or the booking project."
+            ),
+            url=links.permitted(request, Event, severity__exact=Event.Severity.ERROR),
+            link=_("Error events"),
+        )
+
+
+def _outbox(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
+    vitals, limit = condition.vitals, conf.settings().CRON_SECONDS
+    if vitals is not None and vitals.outbox_oldest_age_seconds > limit:
+        yield Attention(
+            what=ngettext(
+                "%(count)s message waits to be delivered, the oldest for %(age)s.",
+                "%(count)s messages wait to be delivered, the oldest for %(age)s.",
+                vitals.outbox_waiting,
+            )
+            % {"count": vitals.outbox_waiting, "age": duration(vitals.outbox_oldest_age_seconds)},
+            remedy=_("Put manage.py deliver_outbox into cron; if it is there, a message's last error says what fails."),
+            url=links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
+            link=_("Waiting messages"),
+        )
+
+
+def _workers(condition: Condition) -> Iterator[Attention]:
+    silent = [worker for worker in condition.workers or () if not worker.is_alive]
+    if silent:
+        yield Attention(
+            what=ngettext(
+                "%(count)s watching worker went silent without saying that it stops: %(names)s.",
+                "%(count)s watching workers went silent without saying that they stop: %(names)s.",
+                len(silent),
+            )
+            % {"count": len(silent), "names": ", ".join(worker.run.worker for worker in silent)},
+            remedy=_("Was it killed, or does it hang? Its supervisor should have started another one."),
+        )
+    if len(condition.worker_versions) > 1:
+        yield Attention(
+            what=_("Several versions are at work at once: %(versions)s.")
+            % {"versions": ", ".join(condition.worker_versions)},
+            remedy=_("During a deployment that is as it should be; otherwise restart the workers of the old version."),
+        )
+
+
+def _versions(condition: Condition) -> Iterator[Attention]:
+    pending = condition.versions.pending
+    if pending:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s migration was not applied: %(names)s.",
+                "%(count)s migrations were not applied, the first of them %(names)s.",
+                len(pending),
+            )
+            % {"count": len(pending), "names": pending[0]},
+            remedy=_("Run manage.py migrate."),
+        )
+
+
+def _findings(condition: Condition) -> Iterator[Attention]:
+    errors = [each for each in condition.findings if each.level >= checks.ERROR]
+    if condition.findings:
+        count = len(condition.findings)
+        yield Attention(
+            is_grave=bool(errors),
+            what=ngettext(
+                "The configuration checks found %(count)s problem.",
+                "The configuration checks found %(count)s problems.",
+                count,
+            )
+            % {"count": count},
+            remedy=_("Each says below what would mend it."),
+            url="#checks",
+            link=_("Configuration checks"),
+        )
+
+
+def _dropped(condition: Condition) -> Iterator[Attention]:
+    backlog, vitals = condition.backlog, condition.vitals
+    if backlog is not None and backlog.dropped_at is not None and vitals is not None:
+        age = duration(max(0.0, (vitals.now - backlog.dropped_at).total_seconds()))
+        yield Attention(
+            what=ngettext(
+                "%(count)s event was lost, %(age)s ago.",
+                "Events were lost, the last %(age)s ago: %(count)s since the runs began that lost them.",
+                backlog.dropped_events,
+            )
+            % {"count": backlog.dropped_events, "age": age},
+            remedy=_("No booking was: but what happened is known in part only. Was the database slow, or a sink?"),
+        )

@@ -1,0 +1,1 @@
+"""Transactions that are retried, advisory locks, circuit breakers."""

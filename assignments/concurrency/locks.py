@@ -1,0 +1,99 @@
+"""The locks that keep planners out of each other's way. All of them end with the transaction.
+
+Transaction-level advisory locks only: session locks break behind a transaction pooler. Order, for whoever takes several:
+restaurant-days sorted, then assignment rows. The coordinator only *tries* locks; staff and host calls wait for them,
+at most ``LOCK_TIMEOUT_MS``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db import connection
+
+from assignments import conf
+from assignments.concurrency.circuit_breaker import CLOSED, Reading, name_for
+from assignments.exceptions import AssignmentNotFoundError
+
+PERMIT = "assignments:permit:"
+"""What the keys of all permits begin with; the restaurant's ref, a colon and the permit's number follow."""
+
+
+def _day_key(restaurant_ref: str, service_date: date) -> str:
+    return f"assignments:day:{restaurant_ref}:{service_date.isoformat()}"
+
+
+def _permit_key(restaurant_ref: str) -> str:
+    return f"{PERMIT}{restaurant_ref}:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What ``try_enter`` found. ``now`` is the database's time; ``slot`` the permit's number, from 1."""
+
+    now: datetime
+    day_locked: bool
+    slot: int | None
+    breaker: Reading = CLOSED
+
+    @property
+    def granted(self) -> bool:
+        return self.day_locked and self.slot is not None
+
+
+def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: int | None = None) -> Entry:
+    """Try, without waiting, to get a restaurant-day and one of the restaurant's permits.
+
+    The same query sets the transaction's timeouts and reads the restaurant's breaker: it opens every decision.
+    """
+    settings = conf.settings()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT set_config('lock_timeout', %s, true),
+                   set_config('statement_timeout', %s, true),
+                   now(),
+                   pg_try_advisory_xact_lock(hashtextextended(%s, 0)),
+                   (SELECT slot FROM generate_series(1, %s) AS slot
+                     WHERE pg_try_advisory_xact_lock(hashtextextended(%s || slot, 0)) LIMIT 1),
+                   breaker.failures, breaker.successes, breaker.opened_until
+              FROM (VALUES (1)) AS one_row
+              LEFT JOIN assignments_breaker AS breaker ON breaker.name = %s
+            """,
+            [
+                str(settings.LOCK_TIMEOUT_MS),
+                str(statement_timeout_ms or settings.STATEMENT_TIMEOUT_MS),
+                _day_key(restaurant_ref, service_date),
+                settings.MAX_PARALLEL,
+                _permit_key(restaurant_ref),
+                name_for(restaurant_ref),
+            ],
+        )
+        _lock, _statement, now, day_locked, slot, failures, successes, opened_until = cursor.fetchone()
+    breaker = CLOSED
+    if failures is not None:
+        breaker = Reading(failures=failures, successes=successes, opened_until=opened_until)
+    return Entry(now=now, day_locked=day_locked, slot=slot, breaker=breaker)
+
+
+def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
+    """Wait for these restaurant-days, in sorted order, and give the database's time.
+
+    Before any assignment row is locked: that is everybody's order. ``LOCK_TIMEOUT_MS`` then holds for the rest of the
+    transaction, the caller's own statements included.
+
+    Raises AssignmentNotFoundError for no days at all, and OperationalError (SQLSTATE 55P03) after ``LOCK_TIMEOUT_MS``;
+    ``transactions.run`` runs that again.
+    """
+    keys = [_day_key(ref, day) for ref, day in sorted(set(days))]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)), clock_timestamp()"
+            "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
+            [keys],
+        )
+        rows = cursor.fetchall()
+    if not rows:
+        raise AssignmentNotFoundError
+    return rows[-1][1]  # type: ignore[no-any-return]

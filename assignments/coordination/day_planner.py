@@ -1,0 +1,163 @@
+"""Planning the claimed bookings of one restaurant-day, and settling each."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+
+from assignments import conf
+from assignments.coordination.snapshots import held_tables, occupied_during, seating_request
+from assignments.coordination.table_record import success_of
+from assignments.integration.floor_cache import floor_or_none, floor_or_problem
+from assignments.integration.host import Host, HostBooking, is_cancelled
+from assignments.integration.planners import V3
+from assignments.lifecycle import intake, ledger
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Assignment
+from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
+from assignments.planning.batch_planner import EveningPlanner, in_order
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied
+
+CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
+
+
+class DayPlan:
+    """Plans the claimed bookings of one restaurant-day and settles each."""
+
+    def __init__(self, host: Host, settlement: Settlement, restaurant_ref: str, service_date: date) -> None:
+        self.host = host
+        self.settlement = settlement
+        self.restaurant_ref = restaurant_ref
+        self.service_date = service_date
+
+    def settle(self, claimed: Sequence[Assignment]) -> None:
+        floor, problem = floor_or_problem(self.restaurant_ref, host=self.host)
+        plannable = self._plannable(claimed, floor)
+        if floor is None:
+            for assignment, _booking in plannable:
+                self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
+            return
+        requests = [seating_request(booking, assignment) for assignment, booking in plannable]
+        occupied = occupied_during(requests, floor, remove_expired=True)
+        decisions, milliseconds = plan_requests(
+            requests,
+            floor=floor,
+            occupied=occupied,
+            now=self.settlement.now,
+            success=success_of(self.restaurant_ref),
+        )
+        holding = {taken.booking_ref for taken in occupied}
+        ledger.release([ref for ref, decision in decisions.items() if decision.best is not None and ref in holding])
+        for assignment, _booking in plannable:
+            ref = assignment.booking_ref
+            self._settle(assignment, decisions[ref], milliseconds[ref])
+
+    def _plannable(self, claimed: Sequence[Assignment], floor: Floor | None) -> list[tuple[Assignment, HostBooking]]:
+        """The bookings to plan; those that are gone, cancelled, busy, moved or malformed are settled here."""
+        refs = [assignment.booking_ref for assignment in claimed]
+        bookings = self.host.bookings(refs, lock=True)
+        absent = [ref for ref in refs if ref not in bookings]
+        busy = self.host.bookings(absent) if absent else {}
+        plannable, unwanted = [], []
+        floors = {self.restaurant_ref: floor}
+        for assignment in claimed:
+            booking = bookings.get(assignment.booking_ref)
+            if booking is None and assignment.booking_ref in busy:
+                self.settlement.outcomes.append(
+                    noop(assignment.booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail="booking_busy")
+                )
+            elif booking is None or not booking.wants_table:
+                self.settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=V3))
+                unwanted.append(assignment.booking_ref)
+            elif booking.problem:
+                self.settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
+            elif booking.is_confirmed:
+                self.settlement.send_to_review(
+                    assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=CONFIRMED_BY_HOST
+                )
+            else:
+                if booking.restaurant_ref not in floors:
+                    floors[booking.restaurant_ref] = floor_or_none(booking.restaurant_ref, host=self.host)
+                if intake.take_over_facts(assignment, booking, floor=floors[booking.restaurant_ref]):
+                    self._moved(assignment)
+                else:
+                    plannable.append((assignment, booking))
+        ledger.release(unwanted)
+        return plannable
+
+    def _moved(self, assignment: Assignment) -> None:
+        """The host moved the booking to another day or restaurant without saying so: that day's batch decides it."""
+        assignment.touch()
+        self.settlement.store_only(
+            assignment,
+            Outcome(
+                booking_ref=assignment.booking_ref, kind=Kind.RETRY, planner=V3, reason=CoordinatorReason.BOOKING_MOVED
+            ),
+        )
+
+    def _settle(self, assignment: Assignment, decision: Decision, milliseconds: float) -> None:
+        if decision.best is not None and decision.window is not None:
+            self.settlement.confirm(
+                assignment,
+                table_refs=decision.best.table_refs,
+                window=decision.window,
+                strategy=decision.best.strategy,
+                decision=decision,
+                decision_ms=milliseconds,
+            )
+            return
+        refusal = decision.refusal
+        assert refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
+        if refusal.is_invalid:
+            settle = self.settlement.fail
+        elif refusal.is_hard:
+            settle = self.settlement.send_to_review
+        else:
+            settle = self.settlement.try_again
+        settle(assignment, reason=refusal.reason, detail=refusal.detail, decision=decision, decision_ms=milliseconds)
+
+
+def cancel_unwanted(assignment: Assignment, booking: HostBooking | None, *, planner: str) -> Outcome:
+    """Cancel, in memory, an open assignment whose booking is gone, cancelled, or seated without us.
+
+    The caller frees what it held.
+    """
+    reason = "booking_cancelled" if is_cancelled(booking) else "no_table_wanted"
+    if booking is None:
+        reason = Noop.BOOKING_NOT_FOUND
+    assignment.cancel(actor="host", reason=reason)
+    kind = Noop.BOOKING_NOT_FOUND if booking is None else Noop.TERMINAL_STATE
+    return noop(assignment.booking_ref, kind, planner=planner, detail=reason)
+
+
+def plan_requests(
+    requests: Sequence[SeatingRequest],
+    *,
+    floor: Floor,
+    occupied: tuple[Occupied, ...],
+    now: datetime,
+    success: Mapping[str, float],
+) -> tuple[Mapping[str, Decision], Mapping[str, float]]:
+    """Decide requests of one restaurant-day together: decisions and planning milliseconds, by booking ref.
+
+    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them.
+    """
+    rules = conf.settings().rules()
+    held = held_tables(requests, occupied, floor=floor, now=now)
+    others = [taken for taken in occupied if taken.booking_ref not in held]
+    evening = EveningPlanner(floor=floor, occupied=others, rules=rules, now=now, success=success)
+    milliseconds = {}
+    waiting = in_order((request for request in requests if request.booking_ref not in held), floor=floor, rules=rules)
+    promised = [
+        replace(request, pinned_table_refs=held[request.booking_ref])
+        for request in requests
+        if request.booking_ref in held
+    ]
+    for request in [*promised, *waiting]:
+        started = time.perf_counter()
+        evening.decide(request)
+        milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000
+    return evening.decisions, milliseconds

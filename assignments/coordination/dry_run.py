@@ -1,0 +1,108 @@
+"""Planning that writes nothing: what a pass would decide now, under a transaction that PostgreSQL keeps read-only."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from assignments.concurrency import transactions
+from assignments.coordination.day_planner import plan_requests
+from assignments.coordination.snapshots import occupied_during, seating_request
+from assignments.coordination.table_record import success_of
+from assignments.integration.floor_cache import floor_or_any_problem, floor_or_none
+from assignments.integration.host import Host, configured
+from assignments.integration.planners import NOBODY, V3, Preview, router
+from assignments.lifecycle import intake
+from assignments.models import Assignment
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DayPreview:
+    """What each planner would decide for one restaurant-day.
+
+    ``floor`` is None, and ``problem`` says why, where the day cannot be planned at all.
+    """
+
+    restaurant_ref: str
+    service_date: date
+    decisions: Mapping[str, Sequence[Decision]]
+    floor: Floor | None = None
+    problem: str = ""
+
+
+def preview(*, restaurant_ref: str | None = None, limit: int = 0) -> Iterator[DayPreview]:
+    """Plan everything that waits, without writing.
+
+    The transaction is READ ONLY: a host or planner that tries to write gets PostgreSQL's refusal
+    (ReadOnlySqlTransaction, as InternalError), which is not swallowed.
+    """
+    host = configured()
+    with transactions.read_only():
+        now = transactions.database_now()
+        for (ref, day), assignments in sorted(_waiting(host, now, restaurant_ref, limit).items()):
+            yield _preview_day(host, ref, day, assignments, now)
+
+
+def _waiting(
+    host: Host, now: datetime, restaurant_ref: str | None, limit: int
+) -> Mapping[tuple[str, date], list[Assignment]]:
+    """Due assignments, and those that the next pass would request, by restaurant-day."""
+    due = Assignment.objects.due(now).order_by("due_at", "id")
+    if restaurant_ref:
+        due = due.filter(restaurant_ref=restaurant_ref)
+    waiting = list(due[:limit] if limit else due)
+    floors: dict[str, Floor | None] = {}
+    for bookings in intake.chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref):
+        if limit and len(waiting) >= limit:
+            break
+        known = set(
+            Assignment.objects.filter(booking_ref__in=[booking.ref for booking in bookings]).values_list(
+                "booking_ref", flat=True
+            )
+        )
+        for booking in bookings:
+            if booking.ref in known:
+                continue
+            if booking.restaurant_ref not in floors:
+                floors[booking.restaurant_ref] = floor_or_none(booking.restaurant_ref, host=host)
+            waiting.append(intake.unsaved(booking, floor=floors[booking.restaurant_ref], now=now))
+    by_day: dict[tuple[str, date], list[Assignment]] = {}
+    for assignment in waiting[: limit or None]:
+        by_day.setdefault((assignment.restaurant_ref, assignment.service_date), []).append(assignment)
+    return by_day
+
+
+def _preview_day(
+    host: Host, restaurant_ref: str, service_date: date, assignments: Sequence[Assignment], now: datetime
+) -> DayPreview:
+    routes = router().route(assignments)
+    bookings = host.bookings([assignment.booking_ref for assignment in assignments])
+    requests: dict[str, list[SeatingRequest]] = {}
+    for assignment in assignments:
+        booking = bookings.get(assignment.booking_ref)
+        if booking is not None and booking.wants_table and not booking.problem:
+            requests.setdefault(routes[assignment.booking_ref], []).append(seating_request(booking, assignment))
+    floor, problem = floor_or_any_problem(restaurant_ref, host=host)
+    if floor is None:
+        return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions={}, problem=problem)
+    occupied = occupied_during([request for group in requests.values() for request in group], floor)
+    decisions = {
+        planner: _decisions(planner, floor, occupied, group, now)
+        for planner, group in requests.items()
+        if planner != NOBODY
+    }
+    return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions=decisions, floor=floor)
+
+
+def _decisions(
+    planner: str, floor: Floor, occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest], now: datetime
+) -> Sequence[Decision]:
+    if planner == V3:
+        decisions, _milliseconds = plan_requests(
+            requests, floor=floor, occupied=occupied, now=now, success=success_of(floor.restaurant_ref)
+        )
+        return list(decisions.values())
+    return router().planner(planner).preview(Preview(floor=floor, occupied=occupied, requests=tuple(requests), now=now))

@@ -1,0 +1,106 @@
+"""Building the frozen values that planning judges, from the host's bookings and the ledger."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from assignments import conf
+from assignments.coordination.table_record import success_of
+from assignments.integration.floor_cache import floor_of
+from assignments.integration.host import Host, HostBooking
+from assignments.lifecycle import ledger
+from assignments.models import Assignment
+from assignments.planning.admission import admit, party_refusal
+from assignments.planning.engine import judge
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.scoring import IDLE_HORIZON_SECONDS
+from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.snapshot import Occupied, Snapshot
+
+
+def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
+    """The booking as planning sees it."""
+    return SeatingRequest(
+        booking_ref=booking.ref,
+        starts_at=booking.starts_at,
+        party=booking.party,
+        ends_at=booking.ends_at,
+        zone_ref=booking.zone_ref,
+        requested_at=assignment.requested_at,
+        pinned_table_refs=tuple(assignment.pinned_table_refs),
+    )
+
+
+def occupied_during(
+    requests: Iterable[SeatingRequest], floor: Floor, *, remove_expired: bool = False
+) -> tuple[Occupied, ...]:
+    """What is taken while any of these requests would sit, and around it as far as scoring looks, by themselves too.
+
+    One query; none where none could sit.
+
+    ``remove_expired``: see ``ledger.occupied``.
+    """
+    windows, rules = [], conf.settings().rules()
+    for request in requests:
+        if party_refusal(request, rules):
+            continue
+        window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+        if isinstance(window, SeatingWindow):
+            windows.append(window)
+    if not windows:
+        return ()
+    horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)
+    start = min(window.blocked_from for window in windows) - horizon
+    until = max(window.blocked_until for window in windows) + horizon
+    return ledger.occupied(floor.restaurant_ref, start, until, remove_expired=remove_expired)
+
+
+def held_tables(
+    requests: Iterable[SeatingRequest], occupied: Iterable[Occupied], *, floor: Floor, now: datetime
+) -> Mapping[str, tuple[str, ...]]:
+    """The tables that these bookings hold themselves, by booking ref, where they would still do for them.
+
+    A hold that would not (the party has grown, other tables are pinned) counts as taken by somebody else until it expires.
+    """
+    taken = tuple(occupied)
+    rules = conf.settings().rules()
+    own: dict[str, list[Occupied]] = {}
+    for each in taken:
+        if each.booking_ref:
+            own.setdefault(each.booking_ref, []).append(each)
+    held = {}
+    for request in requests:
+        refs = tuple(sorted(each.table_ref for each in own.get(request.booking_ref, ())))
+        if not refs or request.pinned_table_refs not in {(), refs}:
+            continue
+        others = tuple(each for each in taken if each.booking_ref != request.booking_ref)
+        snapshot = Snapshot(floor=floor, occupied=others, request=request, now=now, rules=rules)
+        if isinstance(admit(floor, request, rules=rules, now=now), SeatingWindow) and not judge(snapshot, refs):
+            held[request.booking_ref] = refs
+    return held
+
+
+def snapshot_of(
+    booking: HostBooking,
+    assignment: Assignment,
+    *,
+    host: Host,
+    now: datetime,
+    with_occupancy: bool = True,
+    remove_expired: bool = False,
+) -> Snapshot:
+    """Everything that a decision on this booking depends on; what it holds itself counts as free.
+
+    ``remove_expired``: see ``ledger.occupied``. Raises InvalidFloorError, or LookupError for an unknown restaurant.
+    """
+    floor = floor_of(booking.restaurant_ref, host=host)
+    request = seating_request(booking, assignment)
+    occupied = occupied_during([request], floor, remove_expired=remove_expired) if with_occupancy else ()
+    return Snapshot(
+        floor=floor,
+        occupied=tuple(taken for taken in occupied if taken.booking_ref != booking.ref),
+        request=request,
+        now=now,
+        rules=conf.settings().rules(),
+        success=success_of(booking.restaurant_ref),
+    )

@@ -1,0 +1,292 @@
+"""Settling: what one transaction decided about its bookings, collected and then written together.
+
+A planner says what becomes of each booking; ``write`` then takes the tables, stores transitions and attempts, and
+tells the host, each in bulk. All of it commits, or none.
+"""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from assignments.integration.host import Host, Seating
+from assignments.lifecycle import ledger, retry_policy, transitions
+from assignments.models import Assignment, Attempt
+from assignments.outcome import Kind, Outcome
+from assignments.planning.decision import Decision, Plan
+from assignments.planning.reasons import Refusal
+from assignments.planning.seating_window import SeatingWindow
+from assignments.telemetry import correlation
+
+logger = logging.getLogger("assignments.settlement")
+
+
+@dataclass(kw_only=True)
+class Settlement:
+    """The results of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``.
+
+    ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then.
+    ``tells_host``: False where the host decided by itself.
+    """
+
+    host: Host
+    planner: str
+    actor: str
+    trigger: str
+    now: datetime
+    resumes: bool = False
+    tells_host: bool = True
+    correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
+    outcomes: list[Outcome] = field(default_factory=list)
+    _changed: list[Assignment] = field(default_factory=list)
+    _placements: list[ledger.Placement] = field(default_factory=list)
+    _seatings: list[Seating] = field(default_factory=list)
+    _reviews: dict[str, str] = field(default_factory=dict)
+    _attempts: list[Attempt] = field(default_factory=list)
+
+    def confirm(
+        self,
+        assignment: Assignment,
+        *,
+        table_refs: Sequence[str],
+        window: SeatingWindow,
+        strategy: str,
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+        already_seated: bool = False,
+        reason: str = "",
+        detail: str = "",
+    ) -> Outcome:
+        """The booking gets these tables. ``already_seated``: its hold is the seating now. ``detail``: for the history."""
+        self._begin(assignment)
+        assignment.assign(actor=self.actor, reason=reason)
+        assignment.confirm(actor=self.actor, reason=reason, detail=detail)
+        tables = tuple(sorted(table_refs))
+        if not already_seated:
+            self._placements.append(
+                ledger.Placement(
+                    restaurant_ref=assignment.restaurant_ref,
+                    booking_ref=assignment.booking_ref,
+                    table_refs=tables,
+                    window=window,
+                    planner=self.planner,
+                )
+            )
+        self._seatings.append(
+            Seating(
+                booking_ref=assignment.booking_ref,
+                table_refs=tables,
+                starts_at=window.starts_at,
+                ends_at=window.ends_at,
+            )
+        )
+        return self._settle(
+            assignment,
+            Kind.CONFIRMED,
+            decision,
+            reason=reason,
+            strategy=strategy,
+            table_refs=tables,
+            decision_ms=decision_ms,
+        )
+
+    def try_again(
+        self,
+        assignment: Assignment,
+        *,
+        reason: str,
+        detail: str = "",
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+        delay_seconds: float | None = None,
+        unexpected: bool = False,
+        last_try: bool | None = None,
+    ) -> Outcome:
+        """No table this time: a retry with a due date, or manual review when this was the last try.
+
+        The delay and the number of tries are V3's unless given.
+        """
+        self._begin(assignment)
+        exhausted = retry_policy.is_exhausted(assignment.attempts) if last_try is None else last_try
+        if exhausted:
+            return self._to_review(assignment, reason, detail, decision, decision_ms, unexpected=unexpected)
+        delay = delay_seconds
+        if delay is None:
+            delay = retry_policy.delay_seconds(assignment.booking_ref, assignment.attempts)
+        assignment.put_back(actor=self.actor, reason=reason, detail=detail)
+        assignment.due_at = self.now + timedelta(seconds=delay)
+        return self._settle(
+            assignment,
+            Kind.RETRY,
+            decision,
+            reason=reason,
+            detail=detail,
+            delay_seconds=delay,
+            decision_ms=decision_ms,
+            unexpected=unexpected,
+        )
+
+    def send_to_review(
+        self,
+        assignment: Assignment,
+        *,
+        reason: str,
+        detail: str = "",
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+    ) -> Outcome:
+        """Staff have to decide."""
+        self._begin(assignment)
+        return self._to_review(assignment, reason, detail, decision, decision_ms)
+
+    def fail(
+        self,
+        assignment: Assignment,
+        *,
+        reason: str,
+        detail: str = "",
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+    ) -> Outcome:
+        """The request cannot be planned as it is."""
+        assignment.attempts += 1
+        assignment.planner = self.planner
+        assignment.fail(actor=self.actor, reason=reason, detail=detail)
+        return self._settle(assignment, Kind.FAILED, decision, reason=reason, detail=detail, decision_ms=decision_ms)
+
+    def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
+        """Something else happened to it (cancelled, handed over): store that along with the rest."""
+        self._changed.append(assignment)
+        self.outcomes.append(outcome)
+        return outcome
+
+    def write(self, *, host_may_fail: bool = False) -> None:
+        """Write everything, in the caller's transaction.
+
+        ``host_may_fail``: a host that raises when it hears of a review is passed over, and hears of it by the outbox alone.
+        Review is where a booking ends when all else has failed, so nothing may keep it from there.
+
+        Raises TableTakenError or StaleAssignmentError when somebody was faster, and whatever the host raises; nothing
+        may be committed then.
+        """
+        ledger.seat(self._placements)
+        transitions.store(self._changed, correlation_id=self.correlation_id)
+        Attempt.objects.bulk_create(self._attempts, batch_size=500)
+        if self._seatings and self.tells_host:
+            self.host.on_confirmed(self._seatings)
+        if self._reviews:
+            self._tell_of_reviews(host_may_fail=host_may_fail)
+
+    def _tell_of_reviews(self, *, host_may_fail: bool) -> None:
+        if not host_may_fail:
+            self.host.on_review(self._reviews)
+            return
+        try:
+            with transaction.atomic():
+                self.host.on_review(self._reviews)
+        except Exception as error:  # noqa: BLE001  (logged by type; a host's message may name a guest)
+            refs = ", ".join(sorted(self._reviews))
+            logger.error("The host raised %s when told of the review of booking %s.", type(error).__name__, refs)
+
+    def _begin(self, assignment: Assignment) -> None:
+        if self.resumes:
+            return
+        assignment.attempts += 1
+        assignment.planner = self.planner
+        transitions.start(assignment, actor=self.actor)
+
+    def _to_review(
+        self,
+        assignment: Assignment,
+        reason: str,
+        detail: str,
+        decision: Decision | None,
+        decision_ms: float,
+        *,
+        unexpected: bool = False,
+    ) -> Outcome:
+        assignment.send_to_review(actor=self.actor, reason=reason, detail=detail)
+        self._reviews[assignment.booking_ref] = reason
+        return self._settle(
+            assignment,
+            Kind.MANUAL_REVIEW,
+            decision,
+            reason=reason,
+            detail=detail,
+            decision_ms=decision_ms,
+            unexpected=unexpected,
+        )
+
+    def _settle(self, assignment: Assignment, kind: Kind, decision: Decision | None, **facts: Any) -> Outcome:
+        """Keep the outcome, the changed assignment and the attempt for ``write``."""
+        outcome = Outcome(
+            booking_ref=assignment.booking_ref, kind=kind, planner=self.planner, party=assignment.party, **facts
+        )
+        self._changed.append(assignment)
+        self.outcomes.append(outcome)
+        self._attempts.append(
+            Attempt(
+                assignment_id=assignment.pk,
+                booking_ref=assignment.booking_ref,
+                number=assignment.attempts,
+                planner=self.planner,
+                trigger=self.trigger,
+                outcome=outcome.kind,
+                reason=outcome.reason,
+                detail=outcome.detail,
+                strategy=outcome.strategy,
+                table_refs=list(outcome.table_refs),
+                decision=as_json(decision) if decision else {},
+                snapshot_hash=decision.snapshot_hash if decision else "",
+                decision_ms=outcome.decision_ms,
+                correlation_id=self.correlation_id,
+            )
+        )
+        return outcome
+
+
+def as_json(decision: Decision) -> dict[str, Any]:
+    """What is kept of a decision: enough to explain it later; ``wording.Words`` puts it into words when it is read."""
+    window = decision.window
+    return {
+        "window": {
+            "starts_at": window.starts_at.isoformat(),
+            "ends_at": window.ends_at.isoformat(),
+            "blocked_from": window.blocked_from.isoformat(),
+            "blocked_until": window.blocked_until.isoformat(),
+            "service": window.service_key,
+        }
+        if window
+        else None,
+        "plans": [plan_as_json(plan) for plan in decision.plans],
+        "refusal": refusal_as_json(decision.refusal) if decision.refusal else None,
+        "considered": decision.considered,
+        "rejected": dict(decision.rejected),
+        "moved_from": list(decision.moved_from),
+    }
+
+
+def refusal_as_json(refusal: Refusal) -> dict[str, Any]:
+    """What is kept of a refusal, and what ``wording.refusal`` reads."""
+    return {
+        "reason": refusal.reason,
+        "text": refusal.text,
+        "values": dict(refusal.values),
+        "because": [refusal_as_json(each) for each in refusal.because],
+    }
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """What is kept of a plan, and what ``wording.Words`` reads."""
+    return {
+        "table_refs": list(plan.table_refs),
+        "seats": plan.seats,
+        "spare_seats": plan.spare_seats,
+        "score": round(plan.score, 4),
+        "breakdown": {name: round(value, 4) for name, value in plan.breakdown.items()},
+        "strategy": plan.strategy,
+    }

@@ -1,0 +1,110 @@
+"""Storing transitions, and announcing them once they are stored.
+
+django-fsm changes memory only. Here memory becomes rows (guarded by version, with history and outbox in the same
+transaction), and only a committed transition is announced: as an event, and as a signal.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import Signal
+
+from assignments import signals
+from assignments.concurrency.transactions import require_transaction
+from assignments.models import OPEN_STATES, Assignment, OutboxMessage, State, StateTransition
+from assignments.telemetry import correlation, events
+
+OUTBOX_TOPIC = "booking.assignment_state."
+
+
+def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None = None) -> None:
+    """Store what was changed in memory, in the caller's transaction; announce it on commit.
+
+    One guarded UPDATE, one insert of history, one of outbox messages, for any number of assignments. Raises
+    StaleAssignmentError, and TransactionManagementError outside a transaction. History, messages and events carry the given
+    id, else that of what is going on (``correlation``).
+    """
+    require_transaction()
+    correlation_id = correlation_id or correlation.id_or_new()
+    changed = [assignment for assignment in assignments if assignment.is_changed]
+    transitions = [row for assignment in changed for row in assignment.unsaved_transitions]
+    moved = [(assignment, assignment.stored_state) for assignment in changed if assignment.unsaved_transitions]
+    Assignment.objects.persist(changed, correlation_id=correlation_id)
+    OutboxMessage.objects.bulk_create(
+        [
+            OutboxMessage(
+                topic=f"{OUTBOX_TOPIC}{assignment.state}",
+                booking_ref=assignment.booking_ref,
+                payload={
+                    "state": assignment.state,
+                    "previous": previous,
+                    "reason": assignment.reason,
+                    "version": assignment.version,
+                    "correlation_id": str(correlation_id),
+                },
+            )
+            for assignment, previous in moved
+            if assignment.state != previous
+        ]
+    )
+    restaurants = {assignment.pk: assignment.restaurant_ref for assignment in changed}
+    events.emit_all([_event(row, restaurants[row.assignment_id], correlation_id) for row in transitions])
+    for assignment, previous in moved:
+        if assignment.state != previous:
+            send_on_commit(
+                signals.state_changed,
+                correlation_id=correlation_id,
+                sender=Assignment,
+                booking_ref=assignment.booking_ref,
+                previous=previous,
+                state=assignment.state,
+                reason=assignment.reason,
+            )
+
+
+def send_on_commit(signal: Signal, *, correlation_id: uuid.UUID, booking_ref: str = "", **kwargs: Any) -> None:
+    """Send it once the current transaction has committed; what its receivers do and log belongs to this id."""
+    if booking_ref:
+        kwargs["booking_ref"] = booking_ref
+
+    def send() -> None:
+        with correlation.scope(correlation_id, booking_ref=booking_ref):
+            signal.send_robust(**kwargs)
+
+    transaction.on_commit(send, robust=True)
+
+
+def start(assignment: Assignment, *, actor: str) -> None:
+    """Bring an open assignment to ``assignment_in_progress``, through every state on the way."""
+    if assignment.state == State.CREATED:
+        assignment.verify_capacity(actor=actor)
+    if assignment.state == State.CAPACITY_VERIFIED:
+        assignment.queue(actor=actor)
+    if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
+        # Left behind by a planner that died between its transactions.
+        assignment.put_back(actor=actor, reason="abandoned")
+    assignment.begin(actor=actor)
+
+
+def is_open(assignment: Assignment) -> bool:
+    """Whether a planner still has to decide it."""
+    return assignment.state in OPEN_STATES
+
+
+def _event(row: StateTransition, restaurant_ref: str, correlation_id: uuid.UUID | None) -> events.EventRecord:
+    return events.event(
+        events.STATE_MACHINE,
+        "state_machine.transition",
+        booking_ref=row.booking_ref,
+        restaurant_ref=restaurant_ref,
+        correlation_id=correlation_id,
+        transition=row.name,
+        from_state=row.source,
+        to_state=row.target,
+        version=row.version,
+        actor=row.actor,
+        planner=row.planner or None,
+        reason=row.reason or None,
+    )

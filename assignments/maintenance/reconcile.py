@@ -1,0 +1,263 @@
+"""Reconciling: refs are text without foreign keys, so what the host did behind our back is found and mended here."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db.models import Q
+
+from assignments import api, conf
+from assignments.concurrency import locks, transactions
+from assignments.exceptions import TableTakenError
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import HostBooking, configured, is_cancelled
+from assignments.lifecycle import intake, ledger, seating_validity
+from assignments.models import Allocation, Assignment, State
+from assignments.outcome import CoordinatorReason
+from assignments.planning.floor import Floor
+from assignments.telemetry import correlation
+
+logger = logging.getLogger("assignments.reconcile")
+
+CHUNK = 500
+LONGEST_DINNER = timedelta(hours=12)
+FURTHEST = timedelta(days=730)
+RECENT = timedelta(days=7)
+"""How long after its start a confirmed booking is still looked at: its host may have moved it to another day."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Discrepancy:
+    """Something that host and ledger disagree about, and what mends it. ``error``: the type of what kept it from that."""
+
+    booking_ref: str
+    problem: str
+    remedy: str
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Finding:
+    discrepancy: Discrepancy
+    mend: Callable[[], object]
+
+
+def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> Iterator[Discrepancy]:
+    """Compare every coming booking with its assignment, ``CHUNK`` at a time, and mend what differs unless ``dry_run``.
+
+    What has started is history: a dinner that is over wants no table any more, and that is no discrepancy. Each is mended
+    in a transaction of its own, in which it is looked at again; one that cannot be mended does not keep the others from it.
+    """
+    yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
+    now = transactions.database_now()
+    yield from seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref)
+    rows = Assignment.objects.filter(
+        Q(starts_at__gt=now) | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
+    ).order_by("pk")
+    if restaurant_ref:
+        rows = rows.filter(restaurant_ref=restaurant_ref)
+    after = 0
+    while chunk := list(rows.filter(pk__gt=after)[:CHUNK]):
+        after = chunk[-1].pk
+        yield from _compared(chunk, now=now, dry_run=dry_run)
+    yield from _orphans(dry_run=dry_run, restaurant_ref=restaurant_ref)
+
+
+def _compared(assignments: Sequence[Assignment], *, now: datetime, dry_run: bool) -> Iterator[Discrepancy]:
+    for found in _findings(assignments, now=now):
+        yield found.discrepancy if dry_run else _mended(found.discrepancy, now=now)
+
+
+def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_Finding]:
+    """What is wrong with these. Three queries, and one for each restaurant among them."""
+    refs = [assignment.booking_ref for assignment in assignments]
+    bookings = configured().bookings(refs)
+    seatings: dict[str, list[Allocation]] = defaultdict(list)
+    for row in Allocation.objects.filter(booking_ref__in=refs, kind=Allocation.Kind.SEATING).order_by("table_ref"):
+        seatings[row.booking_ref].append(row)
+    floors = {ref: floor_or_none(ref) for ref in {booking.restaurant_ref for booking in bookings.values()}}
+    for assignment in assignments:
+        booking = bookings.get(assignment.booking_ref)
+        floor = floors[booking.restaurant_ref] if booking else None
+        found = _difference(assignment, booking, seatings[assignment.booking_ref], floor, now=now)
+        if found is not None:
+            yield found
+
+
+def _mended(discrepancy: Discrepancy, *, now: datetime) -> Discrepancy:
+    """Mend it if it is still there once the booking is locked: staff and planners have gone on meanwhile."""
+    ref = discrepancy.booking_ref
+
+    def work() -> Discrepancy:
+        row = Assignment.objects.filter(booking_ref=ref)
+        locks.lock_days(row.values_list("restaurant_ref", "service_date"))
+        found = next(_findings([row.select_for_update().get()], now=now), None)
+        if found is None:
+            return replace(discrepancy, remedy="nothing: somebody has mended it meanwhile")
+        found.mend()
+        return found.discrepancy
+
+    return _attempted(discrepancy, lambda: transactions.run(work))
+
+
+def _attempted(discrepancy: Discrepancy, mend: Callable[[], Discrepancy]) -> Discrepancy:
+    try:
+        with correlation.scope(booking_ref=discrepancy.booking_ref):
+            return mend()
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        # The type only: a host's message may name a guest.
+        logger.error("Booking %s could not be mended: %s.", discrepancy.booking_ref, type(error).__name__)
+        return replace(discrepancy, error=type(error).__name__)
+
+
+def _difference(
+    assignment: Assignment,
+    booking: HostBooking | None,
+    seatings: Sequence[Allocation],
+    floor: Floor | None,
+    *,
+    now: datetime,
+) -> _Finding | None:
+    """What is wrong with one assignment, and what mends it; None when nothing is."""
+    state = assignment.state
+    comes_later = booking is not None and intake.stored_start(booking) > now
+    if assignment.starts_at <= now and state != State.FAILED and not comes_later:
+        return None  # History.
+    if booking is None or not booking.wants_table:
+        return _unwanted(assignment, booking, has_tables=bool(seatings))
+    if state == State.CONFIRMED:
+        return _wrong_with_confirmed(assignment, booking, seatings, floor)
+    problem = ""
+    if state == State.CANCELLED:
+        problem = "cancelled here, wanted by the host"
+    elif state in {State.FAILED, State.MANUAL_REVIEW} and _has_changed(assignment, booking):
+        problem = "time, party or restaurant changed since it was decided"
+    elif state == State.FAILED and assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem:
+        problem = "failed as malformed, mended since"
+    return _plan_anew(assignment, problem) if problem else None
+
+
+def _wrong_with_confirmed(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], floor: Floor | None
+) -> _Finding | None:
+    ref = assignment.booking_ref
+    if not seatings:
+        return _finding(
+            ref,
+            "confirmed without tables",
+            "planned anew",
+            lambda: api.release(booking_ref=ref, actor="reconcile", reason="confirmed_without_tables"),
+        )
+    if floor is None:
+        return None  # Nobody can say.
+    if not seating_validity.still_stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
+        return _plan_anew(assignment, "changed since it was confirmed: its tables are not right any more")
+    if configured().tracks_confirmation and not booking.is_confirmed:
+        return _finding(
+            ref,
+            "confirmed here, waiting in the host",
+            "the host is told again",
+            lambda: seating_validity.confirm_again(configured(), ref, seatings),
+        )
+    return None
+
+
+def _finding(booking_ref: str, problem: str, remedy: str, mend: Callable[[], object]) -> _Finding:
+    return _Finding(discrepancy=Discrepancy(booking_ref=booking_ref, problem=problem, remedy=remedy), mend=mend)
+
+
+def _plan_anew(assignment: Assignment, problem: str) -> _Finding:
+    ref = assignment.booking_ref
+    return _finding(ref, problem, "planned anew", lambda: api.booking_changed(booking_ref=ref))
+
+
+def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables: bool) -> _Finding | None:
+    """The host wants no table for it any more."""
+    ref, state = assignment.booking_ref, assignment.state
+    if state == State.CANCELLED:
+        if not has_tables:
+            return None
+        return _finding(ref, "cancelled, but it has tables", "its tables are free", lambda: ledger.release([ref]))
+    if is_cancelled(booking):
+        problem = "the host no longer knows the booking" if booking is None else "the host has cancelled it"
+        return _finding(ref, problem, "cancelled, its tables are free", lambda: api.booking_cancelled(booking_ref=ref))
+    if state == State.CONFIRMED:
+        return None
+    return _finding(ref, "seated without this app", "cancelled here", lambda: api.booking_changed(booking_ref=ref))
+
+
+def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:
+    facts = (assignment.starts_at, assignment.party, assignment.restaurant_ref)
+    return facts != (intake.stored_start(booking), intake.stored_party(booking), booking.restaurant_ref)
+
+
+def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
+    """What waits in the host and was never requested here, or is known here by a start that has passed."""
+    host = configured()
+    now = transactions.database_now()
+    for bookings in intake.chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref):
+        known = {
+            assignment.booking_ref: assignment
+            for assignment in Assignment.objects.filter(booking_ref__in=[booking.ref for booking in bookings])
+        }
+        for booking in bookings:
+            if booking.ref not in known:
+                yield Discrepancy(
+                    booking_ref=booking.ref, problem="waits in the host, unknown here", remedy="requested"
+                )
+        if not dry_run:
+            intake.request(bookings, now=now, host=host)
+        yield from _compared([each for each in known.values() if each.starts_at <= now], now=now, dry_run=dry_run)
+
+
+def seated_without_us(*, now: datetime, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
+    """What the host has confirmed with tables, or seated, and was never requested here.
+
+    Unless ``dry_run`` the tables are taken over.
+    """
+    host, after = configured(), None
+    while True:
+        bookings = host.history(
+            start=now - LONGEST_DINNER, until=now + FURTHEST, after=after, limit=CHUNK, restaurant_ref=restaurant_ref
+        )
+        if not bookings:
+            return
+        after = bookings[-1].ref
+        seated = {
+            each.ref: each for each in bookings if each.is_confirmed or (each.keeps_tables and not each.wants_table)
+        }
+        known = Assignment.objects.filter(booking_ref__in=list(seated)).values_list("booking_ref", flat=True)
+        unknown = sorted(set(seated) - set(known))
+        for ref, table_refs in sorted(host.tables_of(unknown).items()):
+            discrepancy = Discrepancy(
+                booking_ref=ref, problem="seated by the host, unknown here", remedy="its tables are taken"
+            )
+            yield discrepancy if dry_run else _attempted(discrepancy, partial(_adopted, discrepancy, table_refs))
+
+
+def _adopted(discrepancy: Discrepancy, table_refs: Sequence[str]) -> Discrepancy:
+    try:
+        api.adopt(booking_ref=discrepancy.booking_ref, table_refs=table_refs)
+    except TableTakenError:
+        # Two bookings of the host's at one table: the next pass sends it to review.
+        api.request(booking_ref=discrepancy.booking_ref)
+        return replace(discrepancy, remedy="somebody else has its tables: staff are asked")
+    return discrepancy
+
+
+def _orphans(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
+    """Tables taken for bookings that never had an assignment."""
+    rows = Allocation.objects.exclude(booking_ref="").exclude(
+        booking_ref__in=Assignment.objects.values_list("booking_ref", flat=True)
+    )
+    if restaurant_ref:
+        rows = rows.filter(restaurant_ref=restaurant_ref)
+    for ref in rows.order_by("booking_ref").values_list("booking_ref", flat=True).distinct():
+        yield Discrepancy(booking_ref=ref, problem="has tables, but no assignment", remedy="its tables are free")
+        if not dry_run:
+            ledger.release([ref])

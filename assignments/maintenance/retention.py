@@ -1,0 +1,182 @@
+"""How long records are kept: old events, attempts, runs, delivered outbox messages and breakers at which nothing happens any
+more are forgotten, a chunk at a time.
+
+What was counted of them stays in the totals: nothing is deleted that was not added to them. Transitions are history, and
+never forgotten.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+
+from django.db import connection, transaction
+
+from assignments import conf
+from assignments.concurrency import circuit_breaker
+from assignments.telemetry import counter_store, run_log
+
+CHUNK = 5000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pruned:
+    """What was forgotten so far, or would be."""
+
+    events: int = 0
+    attempts: int = 0
+    runs: int = 0
+    outbox_messages: int = 0
+    breakers: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+    @property
+    def total(self) -> int:
+        return sum(asdict(self).values())
+
+
+class StillNeededError(ValueError):
+    """What would be pruned is still needed by somebody."""
+
+
+_needs: dict[str, Callable[[], float]] = {}
+
+
+def require_attempts(name: str, days: Callable[[], float]) -> None:
+    """Have attempts kept for so many days at least. ``name`` says in a refusal who needs them. In an app's ``ready``."""
+    _needs[name] = days
+
+
+def check() -> None:
+    """Raises StillNeededError where ATTEMPT_DAYS is less than somebody needs."""
+    kept = conf.settings().ATTEMPT_DAYS
+    for name, days in _needs.items():
+        if kept < days():
+            raise StillNeededError(
+                f"{conf.NAME}['ATTEMPT_DAYS'] is {kept}, but {name} needs attempts of the last {days():g} days."
+            )
+
+
+def count() -> Pruned:
+    """What ``prune`` would forget. Raises StillNeededError."""
+    check()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT " + ", ".join(old.count for old in _OLD.values()), _days())
+        return Pruned(**dict(zip(_OLD, cursor.fetchone(), strict=True)))
+
+
+def prune() -> Iterator[Pruned]:
+    """Forget what is old enough, a chunk in each transaction; after each, what was forgotten so far.
+
+    Brings the totals up to date first. Several at once share the work. Raises StillNeededError.
+    """
+    check()
+    counter_store.fold()
+    pruned = Pruned()
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_UP, {"seconds": run_log.GIVEN_UP_AFTER.total_seconds()})
+    for name, old in _OLD.items():
+        deleted = CHUNK
+        while deleted == CHUNK:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(old.delete, {**_days(), "limit": CHUNK})
+                deleted = cursor.rowcount
+            pruned = replace(pruned, **{name: getattr(pruned, name) + deleted})
+            if deleted:
+                yield pruned
+    yield pruned
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Old:
+    """Rows of a table that are old enough. ``source``: the totals' source that must have added them up before. ``key``: the
+    primary key's column.
+    """
+
+    table: str
+    moment: str
+    condition: str
+    source: str = ""
+    key: str = "id"
+
+    @property
+    def count(self) -> str:
+        return f"(SELECT count(*) FROM {self.table} WHERE {self.condition})"  # noqa: S608
+
+    @property
+    def delete(self) -> str:
+        return _DELETE.format(
+            table=self.table,
+            key=self.key,
+            moment=self.moment,
+            condition=self.condition,
+            is_counted=_IS_COUNTED.format(moment=self.moment, source=self.source) if self.source else "TRUE",
+        )
+
+
+def _days() -> dict[str, float]:
+    settings = conf.settings()
+    return {
+        "event_days": settings.EVENT_DAYS,
+        "attempt_days": settings.ATTEMPT_DAYS,
+        "run_days": settings.RUN_DAYS,
+        "outbox_days": settings.OUTBOX_DAYS,
+        "breaker_days": circuit_breaker.FORGOTTEN_AFTER / timedelta(days=1),
+    }
+
+
+_OLD = {
+    "events": _Old(
+        table="assignments_event",
+        moment="stored_at",
+        condition="stored_at < now() - %(event_days)s * interval '1 day'",
+        source="assignments.event",
+    ),
+    "attempts": _Old(
+        table="assignments_attempt",
+        moment="at",
+        condition="""
+            at < now() - %(attempt_days)s * interval '1 day'
+            AND EXISTS (SELECT FROM assignments_assignment AS assignment
+                         WHERE assignment.id = assignment_id AND assignment.due_at IS NULL
+                           AND assignment.starts_at < now() - %(attempt_days)s * interval '1 day')""",
+        source="assignments.attempt",
+    ),
+    "runs": _Old(
+        table="assignments_run",
+        moment="ended_at",
+        # The last success is kept: health endpoints and alerts ask for its age.
+        condition="""
+            ended_at < now() - %(run_days)s * interval '1 day'
+            AND succeeded_at IS DISTINCT FROM (SELECT max(succeeded_at) FROM assignments_run)""",
+        source="assignments.run",
+    ),
+    "outbox_messages": _Old(
+        table="assignments_outboxmessage",
+        moment="id",
+        condition="delivered_at < now() - %(outbox_days)s * interval '1 day'",
+    ),
+    "breakers": _Old(
+        table="assignments_breaker",
+        key="name",
+        moment="updated_at",
+        # A success moves only the one, and a breaker may stay open for longer than a day.
+        condition="""
+            updated_at < now() - %(breaker_days)s * interval '1 day'
+            AND coalesce(opened_until < now() - %(breaker_days)s * interval '1 day', TRUE)""",
+    ),
+}
+
+_DELETE = """
+DELETE FROM {table}
+ WHERE {key} IN (SELECT {key} FROM {table} WHERE {condition} AND {is_counted}
+               ORDER BY {moment} LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+"""
+
+_IS_COUNTED = "{moment} < (SELECT until FROM assignments_folded WHERE source = '{source}')"
+
+_GIVE_UP = """
+UPDATE assignments_run SET ended_at = statement_timestamp()
+ WHERE ended_at IS NULL AND coalesce(last_pass_at, started_at) < now() - %(seconds)s * interval '1 second'
+"""

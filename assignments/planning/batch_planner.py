@@ -1,0 +1,281 @@
+"""Planning all bookings of one restaurant-day that wait at the same time."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from assignments.planning.admission import admit, party_refusal
+from assignments.planning.capacity_bound import is_overcrowded, size_classes
+from assignments.planning.decision import Decision, Plan
+from assignments.planning.feasibility import Fit, fit_of, misfit, objections
+from assignments.planning.floor import Floor
+from assignments.planning.occupancy import Block, Occupancy
+from assignments.planning.ranking import needed, rank
+from assignments.planning.reasons import Reason, Refusal, gettext_noop
+from assignments.planning.request import SeatingRequest
+from assignments.planning.reseating import Batch, Party, make_room
+from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
+from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.snapshot import Occupied, PlanningRules
+from assignments.planning.snapshot_hash import SnapshotDigest
+from assignments.planning.units import Unit, table_bits, unit_of
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def in_order(requests: Iterable[SeatingRequest], *, floor: Floor, rules: PlanningRules) -> list[SeatingRequest]:
+    """The requests in the order in which they are to be decided.
+
+    Who asked first is first; nobody who asked later goes before. Requests without ``requested_at`` come last, all at
+    the same time. Among those that asked at the same time nobody has a claim before the others: tables that staff
+    pinned go first, since nothing else will do for those parties; then the parties that need the fewest tables,
+    because a party at two joined tables takes the place of two others. What is left goes by start, then by ref.
+    """
+
+    def key(request: SeatingRequest) -> tuple[datetime, int, datetime, str]:
+        tables = _tables_needed(floor, request, rules)
+        return (_aware(request.requested_at or _LAST), tables, _aware(request.starts_at), request.booking_ref)
+
+    return sorted(requests, key=key)
+
+
+@dataclass(eq=False, slots=True)
+class _Guest:
+    """A request that could be seated, and what it takes of the occupancy while it is."""
+
+    request: SeatingRequest
+    window: SeatingWindow
+    party: Party
+    first_unit: Unit | None = None
+    block: Block | None = None
+
+    def taken(self, unit: Unit) -> Iterator[Occupied]:
+        """What it takes of the occupancy at ``unit``."""
+        for ref in unit.table_refs:
+            yield Occupied(
+                table_ref=ref,
+                blocked_from=self.window.blocked_from,
+                blocked_until=self.window.blocked_until,
+                booking_ref=self.request.booking_ref,
+            )
+
+
+class EveningPlanner:
+    """Decides the requests of one restaurant-day, one after the other, each against what those before it were given.
+
+    A request gets the best tables that are free. When there are none, parties *of this batch* that were decided
+    before it may change tables (never lose them) if that frees tables for it; pinned parties and everything in
+    ``occupied`` stay where they are. ``decisions`` are final when the last request has been decided.
+
+    ``occupied`` must leave out what the requests themselves have. ``now`` is aware; ``success`` see Snapshot.
+    Raises ValueError for unknown or negative weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        floor: Floor,
+        occupied: Iterable[Occupied],
+        rules: PlanningRules | None = None,
+        now: datetime,
+        success: Mapping[str, float] | None = None,
+    ) -> None:
+        self._floor = floor
+        self._rules = rules or PlanningRules()
+        self._now = now
+        self._success = success or {}
+        check_weights(self._rules.weights)
+        given = tuple(occupied)
+        self._given = Occupancy(floor, given)
+        self._occupancy = Occupancy(floor, given)
+        self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success)
+        self._batch = Batch()
+        self._guests: dict[Party, _Guest] = {}
+        self._decisions: dict[str, Decision] = {}
+
+    @property
+    def decisions(self) -> Mapping[str, Decision]:
+        """The decision on each booking so far, by ref, in the order in which they were asked for."""
+        return dict(self._decisions)
+
+    def decide(self, request: SeatingRequest) -> Decision:
+        """Decide one more request, and take the tables it gets. Raises ValueError for a booking decided already."""
+        if request.booking_ref in self._decisions:
+            raise ValueError(f"Booking {request.booking_ref} has been decided in this batch already.")
+        decision = self._decide(
+            request, Decision(booking_ref=request.booking_ref, snapshot_hash=self._digest.of(request))
+        )
+        self._decisions[request.booking_ref] = decision
+        return decision
+
+    def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal):
+            return replace(decision, refusal=window)
+        decision = replace(decision, window=window)
+        fit = self._fit(request)
+        if isinstance(fit, Refusal):
+            return replace(decision, refusal=fit)
+        if not fit.units:
+            return replace(
+                decision,
+                refusal=misfit(self._floor, request, self._rules),
+                considered=fit.considered,
+                rejected=fit.rejected,
+            )
+        return self._choose(self._guest(request, window, fit), fit, decision)
+
+    def _fit(self, request: SeatingRequest) -> Fit | Refusal:
+        """The units that could seat the party, or why the tables pinned for it never could."""
+        pinned = request.pinned_table_refs
+        if not pinned:
+            return fit_of(self._floor, request, self._rules)
+        unfit = list(objections(self._floor, request, self._rules, pinned))
+        if unfit:
+            return Refusal(
+                reason=Reason.PINNED_TABLES_UNFIT,
+                text=gettext_noop("The pinned tables will not do."),
+                because=tuple(unfit),
+            )
+        return Fit(units=(unit_of(self._floor, pinned),), considered=1, rejected={})
+
+    def _choose(self, guest: _Guest, fit: Fit, decision: Decision) -> Decision:
+        self._batch.meet(guest.party)
+        ranked, rejected = self._ranked(guest, fit)
+        if ranked:
+            self._seat(guest, ranked[0][0])
+            plans = tuple(plan for _unit, plan in ranked)
+        else:
+            plans = self._with_moves(guest)
+        refusal = None if plans else self._no_capacity(guest, fit)
+        return replace(decision, plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected)
+
+    def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit) -> _Guest:
+        free = self._given.free(window.blocked_from, window.blocked_until)
+        party = Party(
+            request.booking_ref,
+            start=window.blocked_from.timestamp(),
+            until=window.blocked_until.timestamp(),
+            options=[unit for unit in fit.units if unit.mask & free == unit.mask],
+        )
+        return _Guest(request=request, window=window, party=party)
+
+    def _ranked(self, guest: _Guest, fit: Fit) -> tuple[list[tuple[Unit, Plan]], Mapping[str, int]]:
+        """The best units that are free now, and how many lost for which reason."""
+        circumstances, free = self._circumstances(guest)
+        vacant = [unit for unit in guest.party.options if unit.mask & free == unit.mask]
+        worthwhile = needed(vacant)
+        lost = Counter(fit.rejected)
+        lost[str(Reason.TABLE_TAKEN)] += len(fit.units) - len(vacant)
+        lost[str(Reason.MORE_TABLES_THAN_NEEDED)] += len(vacant) - len(worthwhile)
+        return rank(worthwhile, circumstances, self._rules), {reason: count for reason, count in lost.items() if count}
+
+    def _circumstances(self, guest: _Guest) -> tuple[Circumstances, int]:
+        """What scoring has to know, and the mask of the tables that are free for the guest."""
+        start, until = guest.window.blocked_from, guest.window.blocked_until
+        free = self._occupancy.free(start, until)
+        circumstances = circumstances_of(
+            self._floor,
+            party=guest.request.party,
+            max_spare_seats=self._rules.max_spare_seats,
+            free=free,
+            idle_seconds=self._occupancy.idle_seconds(start, until, IDLE_HORIZON_SECONDS),
+            success=self._success,
+        )
+        return circumstances, free
+
+    def _seat(self, guest: _Guest, unit: Unit) -> None:
+        """Seat a newcomer for good: from now on it may change tables, but not lose them."""
+        self._guests[guest.party] = guest
+        guest.first_unit = unit
+        self._batch.seat(guest.party, unit)
+        self._take(guest, unit)
+
+    def _with_moves(self, guest: _Guest) -> tuple[Plan, ...]:
+        """Seat a newcomer by moving others of the batch; its plan, or nothing when that does not help either."""
+        newcomer = guest.party
+        if not newcomer.options:
+            return ()
+        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
+        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
+            return ()
+        room = make_room(newcomer)
+        if room is None:
+            return ()
+        moved = [self._guests[party] for party in room if party is not newcomer]
+        for other in moved:
+            self._release(other)
+        for other in moved:
+            self._take(other, room[other.party])
+        self._seat(guest, room[newcomer])
+        for other in moved:
+            self._decisions[other.request.booking_ref] = self._decision_on_moved(other)
+        return (self._plan_at_its_place(guest),)
+
+    def _decision_on_moved(self, guest: _Guest) -> Decision:
+        ref = guest.request.booking_ref
+        first, unit = guest.first_unit, guest.party.unit
+        moved_from = first.table_refs if first is not None and first != unit else ()
+        return replace(self._decisions[ref], plans=(self._plan_at_its_place(guest),), moved_from=moved_from)
+
+    def _plan_at_its_place(self, guest: _Guest) -> Plan:
+        """The plan for where the guest sits, scored as things are now. Only one: the other tables are not free."""
+        unit = self._release(guest)
+        circumstances, _free = self._circumstances(guest)
+        self._take(guest, unit)
+        ((_unit, plan),) = rank([unit], circumstances, self._rules)
+        return plan
+
+    def _take(self, guest: _Guest, unit: Unit) -> None:
+        window, ref = guest.window, guest.request.booking_ref
+        guest.party.unit = unit
+        guest.block = self._occupancy.add(unit.mask, window.blocked_from, window.blocked_until, ref)
+        for taken in guest.taken(unit):
+            self._digest.add(taken)
+
+    def _release(self, guest: _Guest) -> Unit:
+        """Free the guest's tables, which are the answer, until ``_take`` gives it some again."""
+        unit, block = guest.party.unit, guest.block
+        assert unit is not None, f"{guest.request.booking_ref} has no tables to free"
+        assert block is not None, f"{guest.request.booking_ref} takes nothing of the occupancy"
+        self._occupancy.remove(block)
+        for taken in guest.taken(unit):
+            self._digest.remove(taken)
+        return unit
+
+    def _no_capacity(self, guest: _Guest, fit: Fit) -> Refusal:
+        request, window, zone = guest.request, guest.window, self._floor.zone
+        time = f"{window.starts_at.astimezone(zone):%H:%M}-{window.ends_at.astimezone(zone):%H:%M}"
+        if request.pinned_table_refs:
+            free = self._occupancy.free(window.blocked_from, window.blocked_until)
+            bits = table_bits(self._floor)
+            names = [self._floor.table_by_ref[ref].name for ref in fit.units[0].table_refs if not bits[ref] & free]
+            return Refusal(
+                reason=Reason.PINNED_TABLES_TAKEN,
+                text=gettext_noop("Pinned to %(tables)s at %(time)s: %(taken)s is taken."),
+                values={"tables": ", ".join(fit.units[0].table_refs), "time": time, "taken": ", ".join(names)},
+            )
+        if len(fit.units) == 1:
+            return Refusal(
+                reason=Reason.NO_CAPACITY,
+                text=gettext_noop("Party of %(party)s at %(time)s: the only table or join that fits is taken."),
+                values={"party": request.party, "time": time},
+            )
+        return Refusal(
+            reason=Reason.NO_CAPACITY,
+            text=gettext_noop("Party of %(party)s at %(time)s: all %(count)s tables and joins that fit are taken."),
+            values={"party": request.party, "time": time, "count": len(fit.units)},
+        )
+
+
+def _tables_needed(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> int:
+    """How many tables the party takes at least; 0 where that does not matter (pinned, or never to be seated)."""
+    if request.pinned_table_refs or party_refusal(request, rules) is not None:
+        return 0
+    return min((unit.table_count for unit in fit_of(floor, request, rules).units), default=0)
+
+
+def _aware(moment: datetime) -> datetime:
+    # A naive start is refused when it is decided; until then it only has to be sortable.
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,46 @@
+"""A quick proof that no moves can help: at some moment there are more parties than tables that could take them."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from assignments.planning.floor import Floor
+from assignments.planning.occupancy import Block
+from assignments.planning.reseating import Party
+from assignments.planning.units import size_masks, table_bits
+
+
+@lru_cache(maxsize=64)
+def size_classes(floor: Floor) -> tuple[int, ...]:
+    """For each table size of the floor, the mask of the active tables that are at least as large."""
+    seats = {bit: floor.table_by_ref[ref].seats for ref, bit in table_bits(floor).items()}
+    sizes = {seats[mask & -mask]: mask for mask in size_masks(floor)}
+    return tuple(sum(mask for size, mask in sizes.items() if size >= least) for least in sorted(sizes))
+
+
+def is_overcrowded(newcomer: Party, fixed: Sequence[Block], classes: Sequence[int]) -> bool:
+    """Whether at some moment of the newcomer's stay everybody cannot sit, wherever they are moved.
+
+    ``fixed`` are the tables taken from outside the batch. Counted, for each class of tables: how many of them the
+    parties that are there need at the very least, against how many there are. False proves nothing.
+    """
+    # Crowds only grow when somebody comes, so no other moment has to be looked at.
+    arrivals = {newcomer.start}
+    arrivals.update(start for start in _starts(newcomer, fixed) if start > newcomer.start)
+    return any(_is_overfull(moment, newcomer, fixed, tables) for moment in arrivals for tables in classes)
+
+
+def _starts(newcomer: Party, fixed: Iterable[Block]) -> Iterable[float]:
+    yield from (party.start for party in newcomer.meets)
+    yield from (block.start for block in fixed)
+
+
+def _is_overfull(moment: float, newcomer: Party, fixed: Iterable[Block], tables: int) -> bool:
+    left = tables
+    for block in fixed:
+        if block.start <= moment < block.until:
+            left &= ~block.mask
+    needed = newcomer.needs(tables)
+    for party in newcomer.meets:
+        if party.start <= moment < party.until:
+            needed += party.needs(tables)
+    return needed > left.bit_count()

@@ -1,0 +1,79 @@
+"""Explaining a booking: where it stands and why, in words that staff understand and in full for developers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from assignments.exceptions import AssignmentNotFoundError
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import configured
+from assignments.lifecycle import ledger
+from assignments.models import Assignment, Attempt, StateTransition
+from assignments.staff import labels
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """``text``: a few sentences, in the active language. ``attempts`` and ``transitions``: oldest first."""
+
+    booking_ref: str
+    state: str
+    reason: str
+    table_refs: tuple[str, ...]
+    text: str
+    attempts: tuple[Attempt, ...]
+    transitions: tuple[StateTransition, ...]
+
+
+def explain(booking_ref: str) -> Explanation:
+    """Raises AssignmentNotFoundError."""
+    assignment = Assignment.objects.of(booking_ref).first()
+    if assignment is None:
+        raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
+    attempts = tuple(assignment.tries.order_by("id"))
+    table_refs = ledger.tables_of([booking_ref]).get(booking_ref, ())
+    return Explanation(
+        booking_ref=booking_ref,
+        state=assignment.state,
+        reason=assignment.reason,
+        table_refs=table_refs,
+        text=" ".join(_in_words(assignment, table_refs, attempts[-1] if attempts else None)),
+        attempts=attempts,
+        transitions=tuple(assignment.transitions.order_by("version")),
+    )
+
+
+def _in_words(assignment: Assignment, table_refs: tuple[str, ...], last: Attempt | None) -> Iterator[str]:
+    words = labels.Words(floor_or_none(assignment.restaurant_ref))
+    yield _("%(booking)s (covers: %(party)s): %(state)s.") % {
+        "booking": configured().label(assignment.booking_ref),
+        "party": assignment.party,
+        "state": labels.state(assignment.state),
+    }
+    if table_refs:
+        yield _("It has %(tables)s.") % {"tables": words.tables(table_refs)}
+    yield from sentences(assignment, words, last)
+
+
+def sentences(assignment: Assignment, words: labels.Words, last: Attempt | None) -> list[str]:
+    """Why it stands where it stands: what the last attempt decided, why the other tables lost, when it is tried again."""
+    if last is None:
+        said = [_("No planner has tried it yet.")]
+    else:
+        why = {"number": last.number, "planner": labels.planner(last.planner), "why": words.attempt(last)}
+        said = [_("Attempt %(number)s by %(planner)s: %(why)s") % why, *_why_not_the_others(last)]
+    if assignment.due_at:
+        local = assignment.due_at.astimezone(words.zone)
+        text = _("It is tried at %(time)s.") if last is None else _("It is tried again at %(time)s.")
+        said.append(text % {"time": f"{local:%Y-%m-%d %H:%M:%S %Z}"})
+    return said
+
+
+def _why_not_the_others(last: Attempt) -> Iterator[str]:
+    rejected = last.decision.get("rejected", {})
+    if rejected:
+        yield _("Of %(count)s sets of tables these lost: %(why)s") % {
+            "count": last.decision["considered"],
+            "why": " ".join(f"{why} ({count})" for why, count in labels.lost(rejected)),
+        }

@@ -1,0 +1,107 @@
+"""Everything that is recorded of one booking, in windows: a booking may have been tried for weeks.
+
+Facts only; ``assignments.admin.assignment`` shows them, ``assignments.staff.labels`` says them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+from django.db.models import QuerySet
+
+from assignments.models import Assignment, Attempt, Event, OutboxMessage, StateTransition
+from assignments.telemetry import events
+
+MOST_STEPS = 200
+MOST_ATTEMPTS = 20
+MOST_ENTRIES = 100
+
+
+class Kind(StrEnum):
+    """Where an entry comes from, in the order in which entries of one moment are told."""
+
+    TRANSITION = "transition"
+    ATTEMPT = "attempt"
+    MESSAGE = "message"
+    EVENT = "event"
+
+
+Row = StateTransition | Attempt | OutboxMessage | Event
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One thing that was recorded. ``correlation_id`` links it to what else the same invocation did; "" if unknown."""
+
+    at: datetime
+    kind: Kind
+    correlation_id: str
+    row: Row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Journal:
+    """Entries, oldest first. ``earlier``: pass it as ``before`` for what came before them; None when they are the first."""
+
+    entries: tuple[Entry, ...]
+    earlier: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Path:
+    """The latest transitions, oldest first. ``skipped``: how many there were before them."""
+
+    steps: tuple[StateTransition, ...]
+    skipped: int
+
+    @property
+    def numbered(self) -> list[tuple[int, StateTransition]]:
+        """Each with its number in the booking's whole life, from 1."""
+        return list(enumerate(self.steps, self.skipped + 1))
+
+
+def path_of(assignment: Assignment) -> Path:
+    """The way through the states that the booking has taken. At most two queries."""
+    rows = StateTransition.objects.filter(assignment=assignment)
+    steps = list(rows.order_by("-version")[: MOST_STEPS + 1])
+    skipped = rows.count() - MOST_STEPS if len(steps) > MOST_STEPS else 0
+    return Path(steps=tuple(reversed(steps[:MOST_STEPS])), skipped=skipped)
+
+
+def attempts_of(assignment: Assignment) -> tuple[Sequence[Attempt], bool]:
+    """The latest attempts, latest first, and whether there are more. One query."""
+    rows = list(assignment.tries.order_by("-id")[: MOST_ATTEMPTS + 1])
+    return rows[:MOST_ATTEMPTS], len(rows) > MOST_ATTEMPTS
+
+
+def journal_of(booking_ref: str, *, before: datetime | None = None) -> Journal:
+    """What was recorded last (before that moment), all kinds side by side. Four queries.
+
+    What was recorded at one and the same moment is never torn apart, so that nothing falls between two windows.
+    """
+    entries = [entry for kind in Kind for entry in _entries(kind, booking_ref, before)]
+    entries.sort(key=lambda entry: (entry.at, list(Kind).index(entry.kind), entry.row.pk))
+    moments = [list(group) for _at, group in groupby(entries, key=lambda entry: entry.at)]
+    shown: list[Entry] = []
+    while moments and len(shown) < MOST_ENTRIES:
+        shown = moments.pop() + shown
+    return Journal(entries=tuple(shown), earlier=shown[0].at if moments else None)
+
+
+def _entries(kind: Kind, booking_ref: str, before: datetime | None) -> Iterable[Entry]:
+    rows: QuerySet[Any] = {
+        Kind.TRANSITION: StateTransition.objects.all(),
+        Kind.ATTEMPT: Attempt.objects.defer("decision"),
+        Kind.MESSAGE: OutboxMessage.objects.all(),
+        Kind.EVENT: Event.objects.exclude(source=events.STATE_MACHINE),  # They say what the transitions say.
+    }[kind].filter(booking_ref=booking_ref)
+    moment = "created_at" if kind is Kind.MESSAGE else "at"
+    if before is not None:
+        rows = rows.filter(**{f"{moment}__lt": before})
+    # Twice what is shown: so that the oldest moment that is shown is whole.
+    for row in rows.order_by(f"-{moment}", "-pk")[: 2 * MOST_ENTRIES]:
+        known = row.payload.get("correlation_id") if kind is Kind.MESSAGE else row.correlation_id
+        yield Entry(at=getattr(row, moment), kind=kind, correlation_id=str(known or ""), row=row)

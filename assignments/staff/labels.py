@@ -1,0 +1,323 @@
+"""What is stored as codes and numbers, in words and in the reader's language: states, reasons, outcomes, decisions.
+
+Codes, and the English sentences that planners leave in ``detail``, are for ever and the same for everybody; what staff read
+is made from them here, when it is read. What the booking project said in its own words (why a request is malformed, what is
+wrong with a floor) stays as it was said; what we say where it says nothing is said again. A code that nobody here knows is
+shown as it is.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from assignments.integration import floor_cache
+from assignments.integration.planners import MANUAL, V3
+from assignments.models import Attempt, State
+from assignments.outcome import CoordinatorReason, Kind, Noop
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason, filled
+
+_REASONS: Mapping[str, Any] = {
+    Reason.INVALID_PARTY: gettext_lazy("The party has no number of covers that can be seated."),
+    Reason.INVALID_START: gettext_lazy("The time is missing or no time for a dinner."),
+    Reason.STARTS_IN_PAST: gettext_lazy("It should have started already."),
+    Reason.START_TOO_NEAR: gettext_lazy("It starts too soon to be planned."),
+    Reason.OUTSIDE_SERVICE: gettext_lazy("Nothing is served at that time."),
+    Reason.SERVICE_OVERRUN: gettext_lazy("The party would sit past the end of the service."),
+    Reason.NO_TABLES: gettext_lazy("The restaurant has no table in service."),
+    Reason.PARTY_TOO_LARGE: gettext_lazy("The party is larger than any table or join."),
+    Reason.NO_FIT: gettext_lazy("No table or join takes a party of this size there."),
+    Reason.PINNED_TABLES_UNFIT: gettext_lazy("The pinned tables will not do."),
+    Reason.NO_CAPACITY: gettext_lazy("Everything that fits the party is taken."),
+    Reason.PINNED_TABLES_TAKEN: gettext_lazy("The pinned tables are taken."),
+    Reason.UNKNOWN_TABLE: gettext_lazy("The restaurant has no such table."),
+    Reason.TABLE_REPEATED: gettext_lazy("A table is named more than once."),
+    Reason.TABLE_INACTIVE: gettext_lazy("A table is out of service."),
+    Reason.TOO_FEW_SEATS: gettext_lazy("There are too few seats."),
+    Reason.TOO_MANY_SPARE_SEATS: gettext_lazy("Too many seats would stay empty."),
+    Reason.PARTY_OUTSIDE_TABLE_LIMITS: gettext_lazy("The tables do not take parties of this size."),
+    Reason.TOO_MANY_TABLES: gettext_lazy("These are more tables than may be joined."),
+    Reason.ZONES_DIFFER: gettext_lazy("The tables are in different zones."),
+    Reason.NOT_ADJACENT: gettext_lazy("The tables do not stand next to each other."),
+    Reason.WRONG_ZONE: gettext_lazy("The tables are not in the zone that was asked for."),
+    Reason.TABLE_TAKEN: gettext_lazy("Somebody else has a table then."),
+    Reason.MORE_TABLES_THAN_NEEDED: gettext_lazy("Fewer tables are enough."),
+    CoordinatorReason.INVALID_BOOKING: gettext_lazy("The booking cannot be planned as it is."),
+    CoordinatorReason.CONFIRMED_BY_HOST: gettext_lazy(
+        "It was confirmed without this app, so it has no tables here: staff have to choose them."
+    ),
+    CoordinatorReason.CIRCUIT_OPEN: gettext_lazy("The restaurant is left alone for a while after repeated errors."),
+    CoordinatorReason.BOOKING_BUSY: gettext_lazy("Somebody is editing the booking."),
+    CoordinatorReason.BOOKING_MOVED: gettext_lazy("The booking was moved meanwhile."),
+    CoordinatorReason.INVALID_FLOOR: gettext_lazy("Something is wrong with the restaurant's floor."),
+    CoordinatorReason.TIME_BUDGET_EXCEEDED: gettext_lazy("It took too long; it is tried again."),
+    CoordinatorReason.UNEXPECTED_ERROR: gettext_lazy("Something unexpected was raised."),
+    Noop.PIPELINE_DISABLED: gettext_lazy("No planner, or another one, is on duty for it."),
+    Noop.LOCK_CONTENTION: gettext_lazy("Somebody else was at it."),
+    Noop.BOOKING_NOT_FOUND: gettext_lazy("The booking project no longer knows it."),
+    Noop.TERMINAL_STATE: gettext_lazy("It was decided already."),
+    "abandoned": gettext_lazy("A planner had left it unfinished."),
+    "assignment_undone": gettext_lazy("Staff took its tables back."),
+    "booking_cancelled": gettext_lazy("The booking was cancelled."),
+    "booking_changed": gettext_lazy("The booking was changed."),
+    "by_hand": gettext_lazy("Staff chose its tables."),
+    "confirmed_without_tables": gettext_lazy("It was confirmed, but had no tables."),
+    "held": gettext_lazy("Somebody holds tables for it."),
+    "no_table_wanted": gettext_lazy("It wants no table any more."),
+    "pinned": gettext_lazy("It was pinned to tables."),
+    "rejected_by_staff": gettext_lazy("Staff rejected it."),
+    "rejection_undone": gettext_lazy("Staff took its rejection back."),
+    "released": gettext_lazy("Its tables were freed."),
+    "retry": gettext_lazy("Staff had it tried again."),
+    "table_out_of_service": gettext_lazy("Its table was taken out of service."),
+    "unpinned": gettext_lazy("It is pinned to no tables any more."),
+}
+
+_SAID_ELSEWHERE = frozenset(
+    {CoordinatorReason.INVALID_BOOKING, CoordinatorReason.INVALID_FLOOR, CoordinatorReason.UNEXPECTED_ERROR}
+)
+"""Reasons whose detail is not ours to word: the booking project's own sentence, or the type of an error."""
+
+_OWN_SENTENCES = [
+    (re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(text))), text)
+    for text in (floor_cache.NO_FLOOR, floor_cache.RAISED, floor_cache.BEING_EDITED)
+]
+"""What we say where the booking project says nothing, and what it looks like once it is filled in."""
+
+_OUTCOMES: Mapping[str, Any] = {
+    Kind.CONFIRMED: gettext_lazy("confirmed"),
+    Kind.RETRY: gettext_lazy("tried again later"),
+    Kind.MANUAL_REVIEW: gettext_lazy("to manual review"),
+    Kind.NOOP: gettext_lazy("nothing to do"),
+    Kind.FAILED: gettext_lazy("failed"),
+}
+
+_PLANNERS: dict[str, Any] = {V3: "V3", MANUAL: gettext_lazy("by hand")}
+
+_BECAUSE: dict[str, Any] = {
+    "optimal_fit": gettext_lazy("Preferred over %(tables)s because it wastes fewer seats and less time."),
+    "adjacency": gettext_lazy(
+        "Preferred over %(tables)s because it takes fewer tables, or tables that stand closer together."
+    ),
+    "zone_preference": gettext_lazy("Preferred over %(tables)s because its zone has more tables free."),
+    "load_balancing": gettext_lazy("Preferred over %(tables)s because it leaves the scarcer tables free."),
+    "historical_success": gettext_lazy("Preferred over %(tables)s because bookings there have gone better."),
+}
+
+_STRATEGIES: dict[str, Any] = {
+    "optimal_fit": gettext_lazy("optimal fit"),
+    "adjacency": gettext_lazy("adjacency"),
+    "zone_preference": gettext_lazy("zone preference"),
+    "load_balancing": gettext_lazy("load balancing"),
+    "historical_success": gettext_lazy("historical success"),
+    MANUAL: gettext_lazy("by hand"),
+}
+
+_TRIGGERS: Mapping[str, Any] = {
+    "cron": gettext_lazy("from cron"),
+    "inline": gettext_lazy("when it was booked"),
+    "staff": gettext_lazy("by staff"),
+    "adopt": gettext_lazy("taken over from the booking project"),
+}
+
+_TRANSITIONS: Mapping[str, Any] = {
+    "verify_capacity": gettext_lazy("verify capacity"),
+    "queue": gettext_lazy("queue"),
+    "begin": gettext_lazy("begin"),
+    "assign": gettext_lazy("assign"),
+    "confirm": gettext_lazy("confirm"),
+    "put_back": gettext_lazy("put back"),
+    "send_to_review": gettext_lazy("send to review"),
+    "fail": gettext_lazy("fail"),
+    "reopen": gettext_lazy("reopen"),
+    "cancel": gettext_lazy("cancel"),
+}
+
+
+USERS = frozenset({"staff", "user"})
+"""What an actor begins with who is a user: in the history of bookings, and in the records of other apps."""
+
+
+def register(*, planners: Mapping[str, Any], strategies: Mapping[str, Any], because: Mapping[str, Any]) -> None:
+    """The words of another planner: its key, its strategies and parts of a score, and why one of them made it prefer its
+    choice (``%(tables)s`` is what it was preferred over). All lazily translated.
+    """
+    _PLANNERS.update(planners)
+    _STRATEGIES.update(strategies)
+    _BECAUSE.update(because)
+
+
+def reason(code: str, detail: str = "") -> str:
+    """A sentence for a reason code, and what its detail adds; "" for no reason.
+
+    Raises nothing, whatever is stored: reasons that staff typed, and codes of other planners, are shown as they are.
+    """
+    known = _REASONS.get(code)
+    if known is None:
+        return " ".join(part for part in (code.replace("_", " "), detail) if part)
+    if not detail or code not in _SAID_ELSEWHERE:
+        return str(known)
+    return _("%(sentence)s It says: %(detail)s") % {"sentence": known, "detail": said(detail)}
+
+
+def said(sentence: str) -> str:
+    """A sentence that was made, or stored, in English: ours in the reader's language, the booking project's as it is."""
+    for pattern, text in _OWN_SENTENCES:
+        if found := pattern.fullmatch(sentence):
+            return filled(_(text), found.groupdict())
+    return sentence
+
+
+def state(value: str) -> str:
+    """The label of a state."""
+    return str(State(value).label) if value in State.values else value
+
+
+def outcome(kind: str) -> str:
+    """What became of the booking in one attempt."""
+    return str(_OUTCOMES.get(kind, kind))
+
+
+def planner(key: str) -> str:
+    """Who planned."""
+    return str(_PLANNERS.get(key, key))
+
+
+def strategy(name: str) -> str:
+    """A strategy, or a part of a score."""
+    return str(_STRATEGIES.get(name) or name.replace("_", " "))
+
+
+def trigger(name: str) -> str:
+    """What caused an attempt."""
+    return str(_TRIGGERS.get(name, name))
+
+
+def transition(name: str) -> str:
+    """What a transition does, as an order."""
+    return str(_TRANSITIONS.get(name) or name.replace("_", " "))
+
+
+def actor(who: str) -> str:
+    """On whose behalf: a planner, the booking project, or a user by number. Never a name."""
+    kind, _colon, number = who.partition(":")
+    if kind in USERS and number:
+        return _("user %(number)s") % {"number": number}
+    if who == "host":
+        return _("the booking project")
+    return planner(who)
+
+
+def outcomes() -> list[tuple[str, str]]:
+    """What an attempt may come to: a booking that nobody had to decide is none."""
+    return [(kind, str(name)) for kind, name in _OUTCOMES.items() if kind != Kind.NOOP]
+
+
+def triggers() -> list[tuple[str, str]]:
+    """What causes attempts."""
+    return [(name, str(words)) for name, words in _TRIGGERS.items()]
+
+
+def transitions() -> list[tuple[str, str]]:
+    """The transitions by name, and what they do."""
+    return [(name, str(words)) for name, words in _TRANSITIONS.items()]
+
+
+def planners() -> list[tuple[str, str]]:
+    """The planners that are installed, by key, and their names."""
+    return [(key, str(name)) for key, name in _PLANNERS.items()]
+
+
+class Words:
+    """Words for decisions made on one floor: tables by their names there, moments by the clock there.
+
+    ``floor`` is None where the booking project no longer has it: tables are shown by their refs then, and times in UTC.
+    """
+
+    def __init__(self, floor: Floor | None) -> None:
+        self._names = {table.ref: table.name for table in floor.tables} if floor else {}
+        self.zone: tzinfo = floor.zone if floor else UTC
+
+    def tables(self, table_refs: Sequence[str]) -> str:
+        """Tables as staff know them."""
+        return " + ".join(self._names.get(ref, ref) for ref in table_refs)
+
+    def attempt(self, attempt: Attempt) -> str:
+        """What one attempt decided, and why."""
+        stored = attempt.decision or {}
+        if stored.get("plans") and stored.get("window"):
+            return " ".join(self._chosen(stored))
+        if stored.get("refusal"):
+            return refusal(stored["refusal"])
+        if attempt.table_refs:
+            return _("%(tables)s, chosen %(strategy)s.") % {
+                "tables": self.tables(attempt.table_refs),
+                "strategy": strategy(attempt.strategy),
+            }
+        return reason(attempt.reason, attempt.detail)
+
+    def _chosen(self, stored: Mapping[str, Any]) -> Iterator[str]:
+        best, window = stored["plans"][0], stored["window"]
+        covers = best["seats"] - best["spare_seats"]
+        values = {
+            "tables": self.tables(best["table_refs"]),
+            "party": ngettext("%(count)s cover", "%(count)s covers", covers) % {"count": covers},
+            "start": self._clock(window["starts_at"]),
+            "end": self._clock(window["ends_at"]),
+            "count": best["spare_seats"],
+        }
+        if not best["spare_seats"]:
+            yield _("%(tables)s for %(party)s from %(start)s to %(end)s: it fits exactly.") % values
+        else:
+            yield (
+                ngettext(
+                    "%(tables)s for %(party)s from %(start)s to %(end)s: %(count)s seat stays empty.",
+                    "%(tables)s for %(party)s from %(start)s to %(end)s: %(count)s seats stay empty.",
+                    best["spare_seats"],
+                )
+                % values
+            )
+        if stored.get("moved_from"):
+            moved_from = self.tables(stored["moved_from"])
+            yield _("It was moved from %(tables)s so that another party can sit too.") % {"tables": moved_from}
+        if len(stored["plans"]) > 1:
+            yield self.preferred(best, stored["plans"][1])
+
+    def preferred(self, best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+        """Why one stored plan comes before another."""
+        tables = {"tables": self.tables(second["table_refs"])}
+        leads = {name: share - second["breakdown"].get(name, 0.0) for name, share in best["breakdown"].items()}
+        name = max(leads, key=lambda name: leads[name], default="")
+        if not name or leads[name] <= 0:
+            return _("It is as good as %(tables)s, which comes later by name.") % tables
+        known = _BECAUSE.get(name)
+        if known is None:
+            return _("Preferred over %(tables)s because of this: %(what)s.") % {**tables, "what": strategy(name)}
+        return str(known) % tables
+
+    def _clock(self, moment: str) -> str:
+        return f"{datetime.fromisoformat(moment).astimezone(self.zone):%H:%M}"
+
+
+def refusal(stored: Mapping[str, Any]) -> str:
+    """A stored refusal: its sentence with its values, and the reasons behind it. Of older ones the sentence was kept as it
+    was, in English (``detail``); of some the code alone.
+    """
+    text, values = stored.get("text", ""), stored.get("values", {})
+    if not text:
+        return stored.get("detail") or reason(stored.get("reason", ""))
+    try:
+        sentence = filled(_(text), values)
+    except (KeyError, TypeError, ValueError):  # A translation that asks for other values must not cost the page.
+        sentence = filled(text, values)
+    return " ".join([sentence, *(refusal(each) for each in stored.get("because", ()))])
+
+
+def lost(rejected: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Why sets of tables lost, and how many did, the most frequent reason first."""
+    most_first = sorted(rejected.items(), key=lambda each: (-each[1], each[0]))
+    return [(reason(code), count) for code, count in most_first]

@@ -1,0 +1,375 @@
+"""The review queue: bookings on which staff have to decide, what would fit them, and what can be taken back.
+
+Nothing here writes. Deciding is ``api.assign``, ``api.reopen`` (retry), ``api.reject`` and ``api.undo``.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from django.db.models import Count, Q
+
+from assignments.coordination.snapshots import snapshot_of
+from assignments.integration.floor_cache import no_floor
+from assignments.integration.host import Host, HostBooking
+from assignments.models import Assignment, Attempt, State, StateTransition
+from assignments.models.assignment import AssignmentQuerySet
+from assignments.outcome import CoordinatorReason
+from assignments.planning import engine
+from assignments.planning.decision import Decision, Plan
+from assignments.planning.floor import Floor, InvalidFloorError, Table
+from assignments.planning.occupancy import Occupancy
+from assignments.planning.reasons import PREFERENCES, Reason, Refusal
+from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.units import Unit, seatable_units
+from assignments.staff.service_day import of_evening
+
+REJECTED = "rejected_by_staff"
+"""The reason code of a booking that staff turned down."""
+LONGEST_REASON = 2000
+WAITING_FOR_STAFF = frozenset({State.MANUAL_REVIEW, State.FAILED})
+LATE = timedelta(hours=3)
+"""So long after its start a booking still counts as ahead: its guests may stand at the door."""
+STAFF = "staff:"
+
+NOT_RESTORABLE = frozenset({CoordinatorReason.CONFIRMED_BY_HOST, "table_out_of_service"})
+"""Reasons for a review of bookings that the host shows as confirmed: what tables it had stored for them is not known here,
+so giving them others cannot be taken back, only changed again."""
+
+MOST_COUNTED = 1000
+"""So many bookings of the past are counted; more are said to be more."""
+MOST_OPTIONS = 6
+MOST_JUDGED = 60
+"""Sets of tables that are looked at one by one when nothing fits by the rules: the smallest first."""
+NEARBY_MINUTES = (-60, -30, 30, 60)
+
+
+class Section(StrEnum):
+    """What the queue is divided into. ``REVIEW``, ``FAILED``, ``REJECTED`` lie ahead; ``PAST`` is what nobody decided."""
+
+    REVIEW = "review"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    PAST = "past"
+
+    def condition(self, now: datetime) -> Q:
+        ahead = Q(starts_at__gte=now - LATE)
+        match self:
+            case Section.REVIEW:
+                return ahead & Q(state=State.MANUAL_REVIEW)
+            case Section.FAILED:
+                return ahead & Q(state=State.FAILED) & ~Q(reason=REJECTED)
+            case Section.REJECTED:
+                return ahead & Q(state=State.FAILED, reason=REJECTED)
+        return Q(starts_at__lt=now - LATE, state=State.MANUAL_REVIEW)
+
+
+def queue(
+    section: Section, *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
+) -> AssignmentQuerySet:
+    """The section's bookings, soonest first; past ones, the latest first.
+
+    With the restaurant's ``floor``, ``day`` is its evening, to which whoever comes after midnight belongs too; else it is
+    the date on which a booking starts.
+    """
+    found = _narrowed(restaurant_ref, day, floor).filter(section.condition(now))
+    return found.order_by("-starts_at", "-id") if section is Section.PAST else found.order_by("starts_at", "id")
+
+
+def counts(
+    *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
+) -> Mapping[Section, int]:
+    """How many bookings each section has; of ``PAST``, which only grows, no more than MOST_COUNTED + 1 are counted.
+
+    Two queries. What is over is read for ``PAST`` alone: bookings that failed, or were rejected, are kept for years.
+    """
+    wanted = _narrowed(restaurant_ref, day, floor)
+    waiting = wanted.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
+    ahead = [section for section in Section if section is not Section.PAST]
+    numbers = waiting.aggregate(**{section.value: Count("id", filter=section.condition(now)) for section in ahead})
+    past = wanted.filter(Section.PAST.condition(now)).order_by().values("pk")[: MOST_COUNTED + 1].count()
+    return {section: past if section is Section.PAST else numbers[section.value] for section in Section}
+
+
+def restaurants(now: datetime) -> list[str]:
+    """Refs of the restaurants that have anything in the queue; of ``PAST``, in its latest MOST_COUNTED. Two queries."""
+    ahead = Assignment.objects.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
+    past = queue(Section.PAST, now=now).values_list("restaurant_ref", flat=True)[:MOST_COUNTED]
+    return sorted({*ahead.order_by().values_list("restaurant_ref", flat=True).distinct(), *past})
+
+
+def latest_transitions(assignments: Sequence[Assignment]) -> Mapping[int, StateTransition]:
+    """How each of them came to stand where it stands, by key: when, by whom, and the detail of the reason. One query."""
+    rows = StateTransition.objects.filter(assignment__in=assignments).order_by("assignment_id", "-version")
+    return {row.assignment_id: row for row in rows.distinct("assignment_id")}
+
+
+def changes_since(assignment: Assignment, version: int) -> list[StateTransition]:
+    """What happened to it after it was at ``version``, oldest first."""
+    return list(assignment.transitions.filter(version__gt=version).order_by("version"))
+
+
+def _narrowed(restaurant_ref: str, day: date | None, floor: Floor | None) -> AssignmentQuerySet:
+    if restaurant_ref and day and floor:
+        return of_evening(floor, restaurant_ref, day)
+    wanted = Assignment.objects.all()
+    if restaurant_ref:
+        wanted = wanted.filter(restaurant_ref=restaurant_ref)
+    return wanted.filter(service_date=day) if day else wanted
+
+
+# Taking back
+
+
+class Undo(StrEnum):
+    """What is taken back; the value is the reason code of the transition that does it."""
+
+    ASSIGNMENT = "assignment_undone"
+    REJECTION = "rejection_undone"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undoable:
+    """Staff's last decision on a booking, and where the booking stood before.
+
+    That is ``state`` with ``reason`` and ``detail``, after so many ``attempts`` of ``planner``.
+    """
+
+    what: Undo
+    actor: str
+    at: datetime
+    state: str
+    reason: str
+    detail: str
+    planner: str
+    attempts: int
+
+
+def undoable(assignment: Assignment) -> Undoable | None:
+    """What could be taken back now; None once anything else has happened. Two queries."""
+    found = _decision_of_staff(assignment, list(assignment.transitions.order_by("version")))
+    if found is None:
+        return None
+    what, begun, last, before = found
+    tries = Attempt.objects.filter(assignment=assignment, planner=before.planner, at__lt=begun.at).order_by("-id")
+    return Undoable(
+        what=what,
+        actor=last.actor,
+        at=last.at,
+        state=before.target,
+        reason=before.reason,
+        detail=before.detail,
+        planner=before.planner,
+        attempts=tries.values_list("number", flat=True).first() or 0,
+    )
+
+
+def _decision_of_staff(
+    assignment: Assignment, transitions: Sequence[StateTransition]
+) -> tuple[Undo, StateTransition, StateTransition, StateTransition] | None:
+    """The decision, the transitions that began and ended it, and the one that had sent the booking to staff.
+
+    A decision is one transaction: it reopens the booking and goes on from there, all by the same actor.
+    """
+    if not transitions or transitions[-1].version != assignment.version:
+        return None
+    last = transitions[-1]
+    if (last.name, assignment.state) == ("confirm", State.CONFIRMED):
+        what = Undo.ASSIGNMENT
+    elif (last.name, last.reason) == ("fail", REJECTED):
+        what = Undo.REJECTION
+    else:
+        return None
+    begins = max((place for place, row in enumerate(transitions) if row.name == "reopen"), default=0)
+    if begins == 0 or not last.actor.startswith(STAFF):
+        return None
+    decision, before = transitions[begins:], transitions[begins - 1]
+    if any(row.actor != last.actor or row.name == "put_back" for row in decision):
+        return None
+    if before.target not in WAITING_FOR_STAFF:
+        return None
+    if what is Undo.ASSIGNMENT and before.reason in NOT_RESTORABLE:
+        return None
+    return what, decision[0], last, before
+
+
+# What would fit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """Tables that the booking may be given. ``despite``: what staff pass over for it. ``plan``: how good it is, where the
+    engine has ranked it."""
+
+    table_refs: tuple[str, ...]
+    seats: int
+    spare_seats: int
+    zone_ref: str | None
+    plan: Plan | None = None
+    despite: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """One table of the floor, and who has it while the booking would sit."""
+
+    table: Table
+    taken: tuple[Occupied, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hint:
+    """What would fit if the guests agreed: another time, or any zone. Nothing that could be assigned as it is."""
+
+    starts_at: datetime
+    table_refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What there is for one booking. Each option is one that ``api.assign`` accepts as things stand.
+
+    ``problem``: why nothing can be said, in the words of floor or host. ``refusal``: why no set of tables fits by the rules;
+    ``rejected`` counts those of ``considered`` that lost, by reason code. ``other_zone``, ``other_times``: only when nothing
+    fits. ``places`` are empty where the booking could not sit at all.
+    """
+
+    floor: Floor | None = None
+    problem: str = ""
+    window: SeatingWindow | None = None
+    refusal: Refusal | None = None
+    considered: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    fitting: tuple[Option, ...] = ()
+    by_passing_over: tuple[Option, ...] = ()
+    other_zone: Hint | None = None
+    other_times: tuple[Hint, ...] = ()
+    places: tuple[Place, ...] = ()
+
+
+def options(booking: HostBooking, assignment: Assignment, *, host: Host, now: datetime) -> Options:
+    """What staff can give the booking: ranked, or by passing over a preference, and what stands in the way.
+
+    A start that is near or past is no obstacle here, and neither is a pin: staff decide.
+    """
+    if booking.problem:
+        return Options(problem=booking.problem)
+    try:
+        snapshot = snapshot_of(booking, assignment, host=host, now=now)
+    except InvalidFloorError as error:
+        return Options(problem=str(error))
+    except LookupError as error:
+        return Options(problem=no_floor(booking.restaurant_ref, error))
+    return options_in(_as_staff_see_it(snapshot))
+
+
+def options_in(snapshot: Snapshot) -> Options:
+    """The same of a snapshot, pure."""
+    decision = engine.plan(snapshot)
+    found = Options(
+        floor=snapshot.floor,
+        window=decision.window,
+        refusal=decision.refusal,
+        considered=decision.considered,
+        rejected=decision.rejected,
+        fitting=tuple(_fitting(snapshot, decision)),
+        places=_places(snapshot, decision.window) if decision.window else (),
+    )
+    if found.fitting:
+        return found
+    return replace(
+        found,
+        by_passing_over=tuple(_by_passing_over(snapshot, decision.window)) if decision.window else (),
+        other_zone=_other_zone(snapshot),
+        other_times=tuple(_other_times(snapshot)),
+    )
+
+
+def _as_staff_see_it(snapshot: Snapshot) -> Snapshot:
+    start = snapshot.request.starts_at
+    return replace(
+        snapshot,
+        now=min(snapshot.now, start) if start.tzinfo else snapshot.now,
+        request=replace(snapshot.request, pinned_table_refs=()),
+        rules=replace(snapshot.rules, min_lead_minutes=0, ranked_plans=MOST_OPTIONS),
+    )
+
+
+def _fitting(snapshot: Snapshot, decision: Decision) -> Iterator[Option]:
+    for plan in decision.plans:
+        if not engine.judge(snapshot, plan.table_refs):
+            yield Option(
+                table_refs=plan.table_refs,
+                seats=plan.seats,
+                spare_seats=plan.spare_seats,
+                zone_ref=plan.zone_ref,
+                plan=plan,
+            )
+
+
+def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Option]:
+    """Free tables with enough seats against which only preferences speak, the least wasteful first."""
+    request, rules = snapshot.request, snapshot.rules
+    free = Occupancy(snapshot.floor, snapshot.occupied).free(window.blocked_from, window.blocked_until)
+    candidates = [
+        unit
+        for unit in seatable_units(snapshot.floor, rules.max_tables + 1)
+        if unit.seats >= request.party and unit.mask & free == unit.mask and request.zone_ref in {None, unit.zone_ref}
+    ]
+    candidates.sort(key=lambda unit: (unit.table_count, unit.seats, unit.table_refs))
+    accepted: list[Unit] = []
+    for unit in candidates[:MOST_JUDGED]:
+        if any(set(smaller.table_refs) <= set(unit.table_refs) for smaller in accepted):
+            continue  # More tables than are needed.
+        against = engine.judge(snapshot, unit.table_refs)
+        if against and all(refusal.reason in PREFERENCES for refusal in against):
+            accepted.append(unit)
+            yield Option(
+                table_refs=unit.table_refs,
+                seats=unit.seats,
+                spare_seats=unit.seats - request.party,
+                zone_ref=unit.zone_ref,
+                despite=against,
+            )
+        if len(accepted) == MOST_OPTIONS:
+            return
+
+
+def _other_zone(snapshot: Snapshot) -> Hint | None:
+    if snapshot.request.zone_ref is None:
+        return None
+    return _hint(replace(snapshot, request=replace(snapshot.request, zone_ref=None)))
+
+
+def _other_times(snapshot: Snapshot) -> Iterator[Hint]:
+    """Free at another time nearby. The snapshot knows what is taken hours around the booking."""
+    request = snapshot.request
+    for minutes in NEARBY_MINUTES:
+        shift = timedelta(minutes=minutes)
+        ends_at = request.ends_at + shift if request.ends_at else None
+        moved = replace(request, starts_at=request.starts_at + shift, ends_at=ends_at)
+        hint = _hint(replace(snapshot, request=moved))
+        if hint is not None:
+            yield hint
+
+
+def _hint(snapshot: Snapshot) -> Hint | None:
+    best = engine.plan(snapshot).best
+    return Hint(starts_at=snapshot.request.starts_at, table_refs=best.table_refs) if best else None
+
+
+def _places(snapshot: Snapshot, window: SeatingWindow) -> tuple[Place, ...]:
+    taken: dict[str, list[Occupied]] = {}
+    for each in sorted(snapshot.occupied, key=lambda each: each.blocked_from):
+        if each.blocked_from < window.blocked_until and window.blocked_from < each.blocked_until:
+            taken.setdefault(each.table_ref, []).append(each)
+    tables = sorted(snapshot.floor.tables, key=lambda table: (table.zone_ref or "", table.name, table.ref))
+    return tuple(Place(table=table, taken=tuple(taken.get(table.ref, ()))) for table in tables)
+
+
+def despite(refusals: Collection[Refusal]) -> frozenset[Reason]:
+    """What would have to be passed over; empty where it must not be."""
+    reasons = frozenset(refusal.reason for refusal in refusals)
+    return reasons if reasons <= PREFERENCES else frozenset()

@@ -1,0 +1,203 @@
+"""A restaurant's day as staff look at it: who has which table when, and who still waits for one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+
+from django.db import connection
+
+from assignments.integration.floor_cache import floor_or_any_problem
+from assignments.integration.host import Host
+from assignments.models import Allocation, Assignment, State
+from assignments.models.assignment import AssignmentQuerySet
+from assignments.planning.floor import Floor
+from assignments.staff import timeline
+from assignments.staff.timeline import Taken, Timeline
+
+LISTED = 200
+"""So many restaurants are offered, and so many waiting bookings listed."""
+RECENT = timedelta(days=90)
+AROUND = timedelta(hours=12)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Venue:
+    """A restaurant to choose. ``bookings``: on the date that was asked about, or within twelve hours of now."""
+
+    ref: str
+    bookings: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Booked:
+    """What a booking's assignment says."""
+
+    pk: int
+    booking_ref: str
+    party: int
+    starts_at: datetime
+    state: str
+    reason: str
+    planner: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceDay:
+    """``floor`` is None where there is no valid one, and ``problem`` says why; times are UTC's then.
+
+    ``booked``: by ref, of whoever is in the picture. ``unseated``: those of the day that are neither confirmed nor
+    cancelled, by start, at most LISTED; ``unseated_count``: how many there are. ``bookings``: how many come on the day,
+    seated or not. ``before`` and ``after``: the nearest
+    days with bookings, asked for when this one has none.
+    """
+
+    restaurant_ref: str
+    day: date
+    now: datetime
+    floor: Floor | None
+    problem: str
+    timeline: Timeline
+    booked: Mapping[str, Booked]
+    unseated: Sequence[Booked]
+    unseated_count: int
+    bookings: int
+    before: date | None = None
+    after: date | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.unseated and not any(row.bars for row in self.timeline.rows)
+
+
+def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
+    """At most LISTED restaurants with bookings lately or to come, and one more where there are more; most bookings first.
+
+    One query, whatever the number of bookings. The host is not asked for its restaurants: it need not have a list of them.
+    """
+    first, last = (day, day) if day else ((now - AROUND).date() - timedelta(days=1), (now + AROUND).date())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _VENUES,
+            {
+                "recent": now.date() - RECENT,
+                "recently": now - RECENT,
+                "first": first,
+                "last": last + timedelta(days=0 if day else 1),
+                "start": None if day else now - AROUND,
+                "until": None if day else now + AROUND,
+                "limit": LISTED + 1,
+            },
+        )
+        return [Venue(ref=ref, bookings=bookings) for ref, bookings in cursor.fetchall()]
+
+
+# From one restaurant to the next through the index, never through all rows.
+_VENUES = """
+WITH RECURSIVE assigned(ref) AS (
+    (SELECT restaurant_ref FROM assignments_assignment ORDER BY restaurant_ref LIMIT 1)
+    UNION ALL
+    SELECT (SELECT restaurant_ref FROM assignments_assignment
+             WHERE restaurant_ref > assigned.ref ORDER BY restaurant_ref LIMIT 1)
+      FROM assigned WHERE assigned.ref IS NOT NULL),
+taken(ref) AS (
+    (SELECT restaurant_ref FROM assignments_allocation ORDER BY restaurant_ref LIMIT 1)
+    UNION ALL
+    SELECT (SELECT restaurant_ref FROM assignments_allocation
+             WHERE restaurant_ref > taken.ref ORDER BY restaurant_ref LIMIT 1)
+      FROM taken WHERE taken.ref IS NOT NULL),
+recent(ref) AS (
+    SELECT ref FROM assigned
+     WHERE EXISTS (SELECT FROM assignments_assignment AS assignment
+                    WHERE assignment.restaurant_ref = assigned.ref AND assignment.service_date >= %(recent)s)
+    UNION
+    SELECT ref FROM taken
+     WHERE EXISTS (SELECT FROM assignments_allocation AS allocation
+                    WHERE allocation.restaurant_ref = taken.ref AND allocation.starts_at >= %(recently)s))
+SELECT recent.ref, booked.bookings
+  FROM recent,
+       LATERAL (SELECT count(*) AS bookings FROM assignments_assignment AS assignment
+                 WHERE assignment.restaurant_ref = recent.ref AND assignment.state <> 'cancelled'
+                   AND assignment.service_date BETWEEN %(first)s AND %(last)s
+                   AND (%(start)s::timestamptz IS NULL OR assignment.starts_at BETWEEN %(start)s AND %(until)s)) AS booked
+ ORDER BY booked.bookings DESC, recent.ref
+ LIMIT %(limit)s
+"""
+
+
+def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> AssignmentQuerySet:
+    """The bookings that come on ``day`` as the timeline shows it: whoever comes after midnight, while the night's service
+    goes on, has the next date, but belongs to the evening before."""
+    start, until = timeline.day_span(floor, day)
+    dates = (day - timedelta(days=1), day + timedelta(days=1))  # For the index. The moments decide.
+    return Assignment.objects.filter(
+        restaurant_ref=restaurant_ref, service_date__range=dates, starts_at__gte=start, starts_at__lt=until
+    )
+
+
+def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None) -> ServiceDay:
+    """What is known of the restaurant's day; ``day`` None is the one that is on at ``now``.
+
+    Five queries and the floor's, whatever the number of bookings; two more for a day that has none.
+    """
+    floor, problem = floor_or_any_problem(restaurant_ref, host=host)
+    day = day or timeline.day_at(floor, now)
+    start, until = timeline.day_span(floor, day)
+    taken = _taken(restaurant_ref, start, until + timeline.LOOK_AHEAD, now)
+    picture = timeline.lay_out(floor, taken, day=day, now=now)
+    shown = {bar.taken.booking_ref for row in picture.rows for bar in row.bars} - {""}
+    of_day = of_evening(floor, restaurant_ref, day)
+    unseated = of_day.exclude(state__in=[State.CONFIRMED, State.CANCELLED])
+    listed = _booked(unseated.order_by("starts_at", "id")[: LISTED + 1])
+    is_empty = not shown and not listed
+    before, after = _nearest(floor, restaurant_ref, day) if is_empty else (None, None)
+    return ServiceDay(
+        restaurant_ref=restaurant_ref,
+        day=day,
+        now=now,
+        floor=floor,
+        problem=problem,
+        timeline=picture,
+        booked={each.booking_ref: each for each in _booked(Assignment.objects.filter(booking_ref__in=sorted(shown)))},
+        unseated=listed[:LISTED],
+        unseated_count=unseated.count() if len(listed) > LISTED else len(listed),
+        bookings=of_day.exclude(state=State.CANCELLED).count(),
+        before=before,
+        after=after,
+    )
+
+
+def _taken(restaurant_ref: str, start: datetime, until: datetime, now: datetime) -> list[Taken]:
+    """What the ledger has over ``[start, until)``, without holds whose time is up."""
+    rows = Allocation.objects.at(restaurant_ref).filter(blocked__overlap=(start, until))
+    return [
+        Taken(
+            table_ref=row.table_ref,
+            kind=row.kind,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            blocked_from=row.blocked.lower,
+            blocked_until=row.blocked.upper,
+            booking_ref=row.booking_ref,
+            planner=row.planner,
+            expires_at=row.expires_at,
+        )
+        for row in rows.exclude(kind=Allocation.Kind.HOLD, expires_at__lte=now)
+    ]
+
+
+def _booked(assignments: AssignmentQuerySet) -> list[Booked]:
+    return [Booked(**columns) for columns in assignments.values(*(column.name for column in fields(Booked)))]
+
+
+def _nearest(floor: Floor | None, restaurant_ref: str, day: date) -> tuple[date | None, date | None]:
+    """The evenings before and after ``day`` on which somebody comes. The dates are for the index; the moments decide."""
+    start, until = timeline.day_span(floor, day)
+    coming = Assignment.objects.filter(restaurant_ref=restaurant_ref).exclude(state=State.CANCELLED)
+    earlier = coming.filter(service_date__lte=day + timedelta(days=1), starts_at__lt=start)
+    later = coming.filter(service_date__gte=day - timedelta(days=1), starts_at__gte=until)
+    last = earlier.order_by("-service_date", "-starts_at").values_list("starts_at", flat=True).first()
+    following = later.order_by("service_date", "starts_at").values_list("starts_at", flat=True).first()
+    return (
+        timeline.day_at(floor, last) if last else None,
+        timeline.day_at(floor, following) if following else None,
+    )

@@ -1,0 +1,454 @@
+"""A restaurant's tables over one day, laid out for a picture: rows, lanes, gaps, in minutes from its left edge. Pure.
+
+Minutes are elapsed minutes, also in a night in which the clocks change; what stands above them is the wall clock.
+
+Long because one layout has many parts: lanes, bars, joins, buffers, axis.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from assignments.planning.floor import Floor, Table
+from assignments.planning.seating_window import SeatingWindow, Service, seating_window, services_on
+from assignments.planning.units import unit_of
+
+A_MINUTE = timedelta(minutes=1)
+AN_HOUR = timedelta(hours=1)
+A_DAY = timedelta(days=1)
+MARGIN = timedelta(minutes=30)
+"""So much is drawn before the first service, and before the first that is taken."""
+LOOK_AHEAD = timedelta(hours=12)
+"""Whoever comes on a day is gone so long after it."""
+STEP = timedelta(minutes=15)
+"""Every offset from UTC that is in use is a multiple of it, so the full hours of any clock are met."""
+
+_Interval = tuple[datetime, datetime]
+_Party = tuple[str, str, datetime]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """One table, taken over ``[blocked_from, blocked_until)``; guests sit there over ``[starts_at, ends_at)``.
+
+    ``kind`` is what it is drawn as. ``expires_at``: of a hold. Aware datetimes.
+    """
+
+    table_ref: str
+    kind: str
+    starts_at: datetime
+    ends_at: datetime
+    blocked_from: datetime
+    blocked_until: datetime
+    booking_ref: str = ""
+    planner: str = ""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """From the minute ``start`` to the minute ``until``, counted from the picture's left edge."""
+
+    start: float
+    until: float
+
+    @property
+    def minutes(self) -> float:
+        return self.until - self.start
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """Something taken, as far as it is in the picture. ``blocked`` has the buffers, ``sat`` is None where only they are.
+
+    ``lane``: 0 unless others of its table overlap it. ``joined``: all tables of the booking, when they are several.
+    """
+
+    taken: Taken
+    blocked: Span
+    sat: Span | None
+    lane: int = 0
+    joined: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """A table that nobody has, during service; one that has begun is counted from now.
+
+    ``largest_party``: who could still come and sit there alone, at most; None when nobody could, by the turn times, or when
+    it is over.
+    """
+
+    starts_at: datetime
+    ends_at: datetime
+    span: Span
+    largest_party: int | None = None
+
+    @property
+    def minutes(self) -> int:
+        return round((self.ends_at - self.starts_at) / A_MINUTE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tie:
+    """Where a row meets the line that joins a booking's tables: at ``minute``, from above, to below, or both.
+
+    ``is_end``: the booking has this row's table; else the line only passes.
+    """
+
+    minute: float
+    from_above: bool
+    to_below: bool
+    is_end: bool
+    lane: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One table. ``table`` is None for one that the floor does not know (any more)."""
+
+    table_ref: str
+    table: Table | None
+    bars: tuple[Bar, ...] = ()
+    lanes: int = 1
+    gaps: tuple[Gap, ...] = ()
+    ties: tuple[Tie, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """The tables of one zone. ``zone_ref`` None: of no zone; ``is_known`` False: those that are not on the floor."""
+
+    zone_ref: str | None
+    rows: tuple[Row, ...]
+    is_known: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Band:
+    """A service, as far as it is in the picture."""
+
+    key: str
+    starts_at: datetime
+    ends_at: datetime
+    span: Span
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """A full hour. ``moment`` is local; ``is_repeated``: the clock shows this hour twice."""
+
+    minute: float
+    moment: datetime
+    is_repeated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timeline:
+    """The picture from ``starts_at`` until ``ends_at``. ``now``: the minute of it, when it is in the picture."""
+
+    starts_at: datetime
+    ends_at: datetime
+    groups: tuple[Group, ...]
+    bands: tuple[Band, ...]
+    ticks: tuple[Tick, ...]
+    now: float | None = None
+
+    @property
+    def minutes(self) -> float:
+        return (self.ends_at - self.starts_at) / A_MINUTE
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        for group in self.groups:
+            yield from group.rows
+
+
+def day_span(floor: Floor | None, day: date) -> _Interval:
+    """When ``day`` is on at the restaurant: from midnight to midnight, but a night belongs to the evening on which its
+    service began. Days touch and do not overlap. UTC; without a floor, UTC's day."""
+    return _day_starts(floor, day), _day_starts(floor, day + A_DAY)
+
+
+def day_at(floor: Floor | None, moment: datetime) -> date:
+    """The restaurant's day that is on at ``moment``: at 01:00, while last night's service goes on, still yesterday."""
+    today = moment.astimezone(floor.zone if floor else UTC).date()
+    return today if moment >= _day_starts(floor, today) else today - A_DAY
+
+
+def lay_out(
+    floor: Floor | None,
+    taken: Iterable[Taken],
+    *,
+    day: date,
+    now: datetime | None = None,
+    with_gaps: bool = True,
+    within: tuple[datetime, datetime] | None = None,
+) -> Timeline:
+    """The picture of ``day``, or of the full hours around ``within`` alone: every table of the floor, and whatever else is
+    taken then.
+
+    ``taken`` may hold more than the day; it needs what is taken up to ``LOOK_AHEAD`` behind it. Without a floor (it is
+    invalid, say) the tables are those that are taken, and the clock is UTC.
+    """
+    everything = list(taken)
+    span = day_span(floor, day)
+    services = list(services_on(floor, day)) if floor else []
+    zone = floor.zone if floor else UTC
+    starts_at, ends_at = _rounded(*within, zone) if within else _edges(span, services, everything, zone)
+    there: defaultdict[str, list[Taken]] = defaultdict(list)
+    for each in everything:
+        if each.blocked_from < ends_at and starts_at < each.blocked_until:
+            there[each.table_ref].append(each)
+    joins = _joins(each for of_table in there.values() for each in of_table)
+    free_within = (min(span[0], starts_at), span[1] + LOOK_AHEAD)
+
+    def row(ref: str, table: Table | None) -> Row:
+        bars, lanes = _bars(there.get(ref, ()), joins, starts_at, ends_at)
+        gaps: tuple[Gap, ...] = ()
+        if with_gaps and floor is not None and table is not None and table.active:
+            free = _without([free_within], [(each.blocked_from, each.blocked_until) for each in there.get(ref, ())])
+            gaps = tuple(_gaps(floor, table, free, services, now=now, edge=starts_at))
+        return Row(table_ref=ref, table=table, bars=bars, lanes=lanes, gaps=gaps)
+
+    groups = [
+        Group(zone_ref=zone_ref, rows=tuple(row(table.ref, table) for table in tables))
+        for zone_ref, tables in by_zone(floor)
+    ]
+    strays = sorted(there.keys() - (floor.table_by_ref.keys() if floor else set()), key=natural)
+    if strays:
+        groups.append(Group(zone_ref=None, rows=tuple(row(ref, None) for ref in strays), is_known=False))
+    return Timeline(
+        starts_at=starts_at,
+        ends_at=ends_at,
+        groups=tuple(_tied(groups)),
+        bands=tuple(
+            Band(
+                key=service.period.key,
+                starts_at=service.starts_at,
+                ends_at=service.ends_at,
+                span=_span(service.starts_at, service.ends_at, starts_at, ends_at),
+            )
+            for service in services
+            if service.starts_at < ends_at and starts_at < service.ends_at
+        ),
+        ticks=tuple(_ticks(starts_at, ends_at, zone)),
+        now=(now - starts_at) / A_MINUTE if now is not None and starts_at <= now < ends_at else None,
+    )
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts T2 before T10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name) if part]
+
+
+def by_zone(floor: Floor | None) -> list[tuple[str | None, list[Table]]]:
+    """The tables of each zone by name; zones by name, those of no zone last."""
+    zones: defaultdict[str | None, list[Table]] = defaultdict(list)
+    for table in floor.tables if floor else ():
+        zones[table.zone_ref].append(table)
+    names = floor.zone_names if floor else {}
+    order = sorted(zones, key=lambda ref: (ref is None, natural(names.get(ref or "", ref or ""))))
+    return [(ref, sorted(zones[ref], key=lambda table: (natural(table.name), table.ref))) for ref in order]
+
+
+# The day
+
+
+def _day_starts(floor: Floor | None, day: date) -> datetime:
+    if floor is None:
+        return datetime.combine(day, time(), tzinfo=UTC)
+    midnight = datetime.combine(day, time(), tzinfo=floor.zone).astimezone(UTC)
+    ended = max((service.ends_at for service in services_on(floor, day - A_DAY)), default=midnight)
+    opens = min((service.starts_at for service in services_on(floor, day)), default=ended)
+    return max(midnight, min(ended, opens))
+
+
+def _edges(span: _Interval, services: Sequence[Service], taken: Sequence[Taken], zone: tzinfo) -> _Interval:
+    """Full hours around the services and around whoever comes on this day. What lasts for days, and who has been there since
+    yesterday, do not widen the picture."""
+    coming = [each for each in taken if span[0] <= each.starts_at < span[1] and each.ends_at - each.starts_at < A_DAY]
+    starts = [service.starts_at for service in services] + [each.blocked_from for each in coming]
+    ends = [service.ends_at for service in services] + [each.blocked_until for each in coming]
+    if not starts:
+        return span
+    return _rounded(min(starts) - MARGIN, max(ends), zone)
+
+
+def _rounded(start: datetime, until: datetime, zone: tzinfo) -> _Interval:
+    """The full hours around it, where the clock of ``zone`` has any."""
+    hours = list(_full_hours(start - AN_HOUR, until + AN_HOUR, zone))
+    first = max((hour for hour in hours if hour <= start), default=start)
+    return first, min((hour for hour in hours if hour >= until), default=until)
+
+
+def _full_hours(start: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
+    """The moments from ``start`` to ``until``, both included, at which the clock of ``zone`` shows a full hour. UTC."""
+    # A whole number of steps since the epoch, and so of any clock.
+    moment = datetime.fromtimestamp(start.timestamp() // STEP.total_seconds() * STEP.total_seconds(), tz=UTC)
+    while moment <= until:
+        if moment >= start and moment.astimezone(zone).minute == 0:
+            yield moment
+        moment += STEP
+
+
+def _ticks(start: datetime, until: datetime, zone: tzinfo) -> Iterator[Tick]:
+    hours = [hour.astimezone(zone) for hour in _full_hours(start, until, zone)]
+    shown = Counter((hour.date(), hour.hour) for hour in hours)
+    for hour in hours:
+        yield Tick(minute=(hour - start) / A_MINUTE, moment=hour, is_repeated=shown[hour.date(), hour.hour] > 1)
+
+
+def _span(start: datetime, until: datetime, first: datetime, last: datetime) -> Span:
+    """In minutes since ``first``, cut at ``first`` and ``last``."""
+    return Span(start=(max(start, first) - first) / A_MINUTE, until=(min(until, last) - first) / A_MINUTE)
+
+
+# Rows
+
+
+def _joins(taken: Iterable[Taken]) -> dict[_Party, tuple[str, ...]]:
+    """The tables of those who have several, by whose they are."""
+    tables: defaultdict[_Party, set[str]] = defaultdict(set)
+    for each in taken:
+        if each.booking_ref:
+            tables[_party(each)].add(each.table_ref)
+    return {party: tuple(sorted(refs, key=natural)) for party, refs in tables.items() if len(refs) > 1}
+
+
+def _party(taken: Taken) -> _Party:
+    return taken.booking_ref, taken.kind, taken.starts_at
+
+
+def _bars(
+    taken: Iterable[Taken], joins: Mapping[_Party, tuple[str, ...]], first: datetime, last: datetime
+) -> tuple[tuple[Bar, ...], int]:
+    """The bars of one table by start, and how many lanes they need."""
+    bars: list[Bar] = []
+    busy_until: list[datetime] = []
+    for each in sorted(taken, key=lambda each: (each.blocked_from, each.blocked_until, each.kind, each.booking_ref)):
+        free = (number for number, until in enumerate(busy_until) if until <= each.blocked_from)
+        lane = next(free, len(busy_until))
+        busy_until[lane : lane + 1] = [each.blocked_until]
+        sits = each.starts_at < each.ends_at and each.starts_at < last and first < each.ends_at
+        bars.append(
+            Bar(
+                taken=each,
+                blocked=_span(each.blocked_from, each.blocked_until, first, last),
+                sat=_span(each.starts_at, each.ends_at, first, last) if sits else None,
+                lane=lane,
+                joined=joins.get(_party(each), ()),
+            )
+        )
+    return tuple(bars), max(1, len(busy_until))
+
+
+def _tied(groups: Sequence[Group]) -> Iterator[Group]:
+    """The groups, each row with its part of the lines that join a booking's tables."""
+    rows = [row for group in groups for row in group.rows]
+    ends: defaultdict[_Party, dict[int, Bar]] = defaultdict(dict)
+    for number, row in enumerate(rows):
+        for bar in row.bars:
+            if bar.joined:
+                ends[_party(bar.taken)][number] = bar
+    ties: defaultdict[int, list[Tie]] = defaultdict(list)
+    for at in ends.values():
+        first, last = min(at), max(at)
+        minute = min((bar.sat or bar.blocked).start for bar in at.values())
+        for number in range(first, last + 1) if first < last else ():
+            ties[number].append(
+                Tie(
+                    minute=minute,
+                    from_above=number > first,
+                    to_below=number < last,
+                    is_end=number in at,
+                    lane=at[number].lane if number in at else 0,
+                )
+            )
+    numbers = iter(range(len(rows)))
+    for group in groups:
+        yield replace(group, rows=tuple(replace(row, ties=tuple(ties[next(numbers)])) for row in group.rows))
+
+
+# Gaps
+
+
+def _gaps(
+    floor: Floor,
+    table: Table,
+    free: Sequence[_Interval],
+    services: Sequence[Service],
+    *,
+    now: datetime | None,
+    edge: datetime,
+) -> Iterator[Gap]:
+    for start, until in free:
+        served = _union(
+            (max(start, service.starts_at), min(until, service.ends_at))
+            for service in services
+            if start < service.ends_at and service.starts_at < until
+        )
+        for first, last in served:
+            if now is not None and first < now < last:
+                first = now  # noqa: PLW2901  (what of it is over helps nobody any more)
+            if last - first < A_MINUTE:
+                continue
+            yield Gap(
+                starts_at=first,
+                ends_at=last,
+                span=Span(start=(first - edge) / A_MINUTE, until=(last - edge) / A_MINUTE),
+                largest_party=_largest_party(floor, table, (start, until), (first, last), services, now),
+            )
+
+
+def _largest_party(
+    floor: Floor, table: Table, free: _Interval, served: _Interval, services: Sequence[Service], now: datetime | None
+) -> int | None:
+    """Who comes as early as the gap allows stays within it the longest; smaller parties stay shorter."""
+    unit = unit_of(floor, [table.ref])
+    best: int | None = None
+    for service in services:
+        buffer = timedelta(minutes=service.period.buffer_before_minutes)
+        earliest = max(free[0] + buffer, service.starts_at, served[0], now or free[0])
+        if not earliest < min(service.ends_at, served[1]):
+            continue
+        sizes = {unit.max_party, *(turn.max_party for turn in service.period.turn_times)}
+        for party in sorted((size for size in sizes if unit.min_party <= size <= unit.max_party), reverse=True):
+            if best is not None and party <= best:
+                break
+            window = seating_window(floor, starts_at=earliest, party=party)
+            fits = isinstance(window, SeatingWindow) and (
+                free[0] <= window.blocked_from and window.blocked_until <= free[1]
+            )
+            if fits:
+                best = party
+                break
+    return best
+
+
+def _without(whole: Sequence[_Interval], taken: Iterable[_Interval]) -> list[_Interval]:
+    """What remains of ``whole``."""
+    remaining = list(whole)
+    for start, until in taken:
+        pieces = []
+        for first, last in remaining:
+            pieces += (
+                [(first, min(last, start)), (max(first, until), last)]
+                if start < last and first < until
+                else [(first, last)]
+            )
+        remaining = [(first, last) for first, last in pieces if first < last]
+    return remaining
+
+
+def _union(intervals: Iterable[_Interval]) -> list[_Interval]:
+    """The same time, in pieces that do not touch."""
+    merged: list[_Interval] = []
+    for start, until in sorted(intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], until))
+        else:
+            merged.append((start, until))
+    return merged

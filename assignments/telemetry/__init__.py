@@ -1,0 +1,1 @@
+"""Events, metrics, run records, health and logs. Never blocks a decision."""

@@ -1,0 +1,326 @@
+"""Everything that the Health page tells, as values: what ``health`` gives, and what stands behind it.
+
+Each part is one query, limited in time: a page about a slow database must open. What could not be measured is named so.
+"""
+
+import logging
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import django
+from django.apps import apps
+from django.core import checks
+from django.core.checks.registry import registry
+from django.db import connection, models, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from assignments import conf
+from assignments.concurrency import transactions
+from assignments.concurrency.circuit_breaker import STATE, State, name_for
+from assignments.models import Run
+from assignments.outcome import CoordinatorReason
+from assignments.telemetry import health, run_log
+from assignments.telemetry.health import Vitals
+from assignments.telemetry.invariants import LOST, OVERLAPS, STAY_HOURS
+from assignments.telemetry.metrics.counters import WAITED
+
+logger = logging.getLogger("assignments.condition")
+
+STATEMENT_TIMEOUT_MS = 2000
+LISTED = 20
+"""So many runs, living workers, silent ones, and breakers are listed."""
+HOURS = 24
+RECENT = timedelta(days=1)
+"""Errors and losses are told for so long: a worker counts those of all its life, which may be weeks."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """Bookings by what they wait for. ``later``: for their next try. ``review``: for staff, since ``review_since``."""
+
+    later: int
+    review: int
+    review_since: datetime | None
+    server_version: str
+    dropped_events: int
+    """Events that were lost by the runs that lost some within ``RECENT``, each counted from its beginning."""
+    dropped_at: datetime | None
+    """When they last lost some; None: nothing was lost within ``RECENT``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """A process that watches. ``is_alive``: it gave a sign within ``CRON_SECONDS``."""
+
+    run: Run
+    seen_at: datetime
+    is_alive: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenBreaker:
+    """A restaurant whose breaker has counted failures. ``is_half_open``: the next booking there decides. ``is_quiet``: so it
+    would, and none has come for long.
+    """
+
+    restaurant_ref: str
+    failures: int
+    opened_until: datetime | None
+    state: State
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is State.OPEN
+
+    @property
+    def is_half_open(self) -> bool:
+        return self.state is State.HALF_OPEN
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.state is State.QUIET
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hour:
+    """What was decided in one hour. Milliseconds are of planning alone, seconds from the request of a booking until it had
+    tables for the first time; None: nothing.
+
+    ``confirmed`` to ``failed`` count attempts.
+    """
+
+    begins: datetime
+    confirmed: int
+    retry: int
+    manual_review: int
+    failed: int
+    decision_ms_p95: float | None
+    wait_seconds_p50: float | None
+    wait_seconds_p95: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Integrity:
+    """What must never be: see ``assignments.telemetry.invariants``."""
+
+    overlaps: int
+    lost: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Versions:
+    """Of what runs here. ``pending``: migrations that were not applied; None: not known."""
+
+    app: str
+    django: str
+    python: str
+    postgresql: str
+    pending: Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """What was found. A part that could not be measured is None, and in ``not_measured``, with the type of the error."""
+
+    vitals: Vitals | None
+    backlog: Backlog | None
+    runs: Sequence[Run] | None
+    workers: Sequence[Worker] | None
+    breakers: Sequence[OpenBreaker] | None
+    hours: Sequence[Hour] | None
+    integrity: Integrity | None
+    versions: Versions
+    findings: Sequence[checks.CheckMessage]
+    not_measured: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def worker_versions(self) -> Sequence[str]:
+        """The versions that are at work: of living workers, and of this process."""
+        alive = {worker.run.version for worker in self.workers or () if worker.is_alive}
+        return sorted({*alive, self.versions.app} - {""})
+
+
+def look() -> Condition:
+    """Look at everything. About ten queries."""
+    parts = _Parts()
+    found: dict[str, Any] = parts.measured(
+        vitals=health.vitals,
+        backlog=_backlog,
+        runs=_runs,
+        breakers=_breakers,
+        integrity=_integrity,
+        hours=_hours,
+        pending=_pending,
+    )
+    pending, backlog, both = found.pop("pending"), found["backlog"], found.pop("runs")
+    latest, workers = (None, None) if both is None else both
+    return Condition(
+        **found,
+        runs=latest,
+        workers=workers,
+        versions=Versions(
+            app=run_log.version(),
+            django=django.get_version(),
+            python=platform.python_version(),
+            postgresql=backlog.server_version if backlog else "",
+            pending=pending,
+        ),
+        findings=_findings(),
+        not_measured=parts.errors,
+    )
+
+
+class _Parts:
+    """Parts that are measured one after the other in one transaction; a new one after each that fails."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, str] = {}
+
+    def measured(self, **parts: Callable[[], Any]) -> dict[str, Any]:
+        found: dict[str, Any] = dict.fromkeys(parts)
+        waiting = list(parts)
+        while waiting:
+            try:
+                with transaction.atomic():
+                    transactions.limit_statements(STATEMENT_TIMEOUT_MS)
+                    while waiting:
+                        found[waiting[0]] = parts[waiting[0]]()
+                        waiting.pop(0)
+                    # Nothing was written; this gives a surrounding transaction its own timeout back.
+                    transaction.set_rollback(True)
+            except Exception as error:  # noqa: BLE001  (told by type: the page must open, whatever a part meets)
+                part = waiting.pop(0)
+                self.errors[part] = type(error).__name__
+                logger.error("The Health page could not measure %s: %s.", part, type(error).__name__)
+        return found
+
+
+def _rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _backlog() -> Backlog:
+    (row,) = _rows(_BACKLOG, recent=RECENT)
+    return Backlog(**row)
+
+
+_BACKLOG = """
+SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > now()) AS later,
+       review.bookings AS review, review.since AS review_since,
+       coalesce(lossy.events, 0) AS dropped_events, lossy.at AS dropped_at,
+       current_setting('server_version') AS server_version
+  FROM (SELECT count(*) AS bookings, min(updated_at) AS since
+          FROM assignments_assignment WHERE state = 'manual_review' AND starts_at > now()) AS review,
+       (SELECT sum(dropped_events) AS events, max(dropped_at) AS at
+          FROM assignments_run WHERE dropped_at > now() - %(recent)s) AS lossy
+"""
+
+
+def _runs() -> tuple[Sequence[Run], Sequence[Worker]]:
+    """The latest runs, the latest first; and the workers that have not ended, those that live first.
+
+    Each kind is selected by itself, so that none crowds out another: however many have died, the living are there.
+    """
+    now = models.functions.Now()
+    seen = Run.objects.annotate(seen_at=models.functions.Coalesce("last_pass_at", "started_at")).order_by(
+        "-seen_at", "-id"
+    )
+    watching = seen.filter(watches=True, ended_at__isnull=True)
+    alive_since = now - timedelta(seconds=conf.settings().CRON_SECONDS)
+    kinds = {
+        "latest": seen.order_by("-id"),
+        "alive": watching.filter(seen_at__gt=alive_since),
+        "silent": watching.filter(seen_at__lte=alive_since, seen_at__gt=now - run_log.GIVEN_UP_AFTER),
+    }
+    latest, *others = [found.annotate(kind=models.Value(kind))[:LISTED] for kind, found in kinds.items()]
+    found = sorted(latest.union(*others, all=True), key=lambda run: -run.pk)
+    workers = [
+        Worker(run=run, seen_at=run.seen_at, is_alive=run.kind == "alive") for run in found if run.kind != "latest"
+    ]
+    return [run for run in found if run.kind == "latest"], sorted(workers, key=lambda worker: not worker.is_alive)
+
+
+def _breakers() -> Sequence[OpenBreaker]:
+    prefix = name_for("")
+    return [
+        OpenBreaker(
+            restaurant_ref=row["name"].removeprefix(prefix),
+            failures=row["failures"],
+            opened_until=row["opened_until"],
+            state=State(row["state"]),
+        )
+        for row in _rows(_BREAKERS, listed=LISTED)
+    ]
+
+
+_BREAKERS = f"""
+SELECT name, failures, opened_until, {STATE} AS state
+  FROM assignments_breaker WHERE failures > 0 OR opened_until IS NOT NULL
+ ORDER BY opened_until DESC NULLS LAST, name LIMIT %(listed)s
+"""  # noqa: S608  (our own SQL)
+
+
+def _hours() -> Sequence[Hour]:
+    return [Hour(**row) for row in _rows(_HOURS, hours=HOURS, confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST)]
+
+
+_HOURS = f"""
+WITH bounds AS (SELECT date_trunc('hour', now(), 'UTC') - (%(hours)s - 1) * interval '1 hour' AS since),
+     decided AS (
+     SELECT date_trunc('hour', at, 'UTC') AS begins,
+            count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
+            count(*) FILTER (WHERE outcome = 'retry') AS retry,
+            count(*) FILTER (WHERE outcome = 'manual_review') AS manual_review,
+            count(*) FILTER (WHERE outcome = 'failed') AS failed,
+            percentile_disc(0.95) WITHIN GROUP (ORDER BY decision_ms) FILTER (WHERE decision_ms > 0) AS decision_ms_p95
+       FROM assignments_attempt WHERE at >= (SELECT since FROM bounds) GROUP BY 1),
+     waited AS (
+     SELECT date_trunc('hour', at, 'UTC') AS begins,
+            percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY seconds) AS seconds
+       FROM ({WAITED.format(rows="moved.at >= (SELECT since FROM bounds)")}) AS waited GROUP BY 1)
+SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) AS retry,
+       coalesce(manual_review, 0) AS manual_review, coalesce(failed, 0) AS failed, decision_ms_p95,
+       waited.seconds[1] AS wait_seconds_p50, waited.seconds[2] AS wait_seconds_p95
+  FROM bounds, generate_series(since, now(), interval '1 hour') AS hour
+  LEFT JOIN decided ON decided.begins = hour
+  LEFT JOIN waited ON waited.begins = hour
+ ORDER BY hour
+"""  # noqa: S608
+
+
+def _integrity() -> Integrity:
+    (row,) = _rows(f"SELECT ({OVERLAPS}) AS overlaps, ({LOST}) AS lost", stay_hours=STAY_HOURS)
+    return Integrity(**row)
+
+
+def _pending() -> Sequence[str]:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+
+
+def _findings() -> Sequence[checks.CheckMessage]:
+    """What this project's system checks say, of those that need no database, the gravest first.
+
+    A project's checks are those that are registered under the label of one of its apps. One that raises is a finding.
+    """
+    ours = {config.label for config in apps.get_app_configs() if not config.name.startswith("django.")}
+    found: list[checks.CheckMessage] = []
+    for check in registry.get_checks():
+        if not ours.intersection(check.tags):
+            continue
+        try:
+            found += check(app_configs=None, databases=None)
+        except Exception as error:  # noqa: BLE001  (told by type: the page must open)
+            name = f"{check.__module__}.{getattr(check, '__name__', check)}"
+            logger.error("The system check %s raised %s.", name, type(error).__name__)
+            found.append(checks.Error(f"The system check {name} raised {type(error).__name__}.", id="assignments.E000"))
+    return sorted((each for each in found if not each.is_silenced()), key=lambda each: (-each.level, each.id or ""))

@@ -1,0 +1,358 @@
+"""Observability events: emitting appends to memory, storing happens elsewhere and later, and never slows a decision.
+
+``emit`` and ``emit_all`` put events into a bounded buffer once the surrounding transaction has committed (an event of
+a rolled-back transaction never happened). One daemon thread takes them out in bulk and hands them to the sinks of
+``ASSIGNMENTS["EVENT_SINKS"]``. A full buffer, a failing sink and a hanging sink cost events, which are counted in
+``counters()``, and nothing else.
+"""
+
+import json
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from django.db import connection, transaction
+from django.utils.translation import gettext_noop as _
+
+from assignments import conf
+from assignments.exceptions import AssignmentsError
+from assignments.telemetry import correlation, process_metrics
+from assignments.telemetry.background_writer import BackgroundWriter
+
+logger = logging.getLogger("assignments.events")
+
+STATE_MACHINE = "assignment.state_machine"
+COORDINATOR = "assignment.coordinator"
+
+MAX_CONTEXT_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContextField:
+    """A value that a context may hold: what it means, and its unit where it has one. Never personal data."""
+
+    meaning: str
+    unit: str = ""
+
+
+ALLOWED_CONTEXT: Mapping[str, ContextField] = {
+    "actor": ContextField(meaning=_("On whose behalf: a planner, host, or staff:<user id>; never a name.")),
+    "attempt": ContextField(meaning=_("Which try at the booking it was, from 1.")),
+    "bookings": ContextField(meaning=_("How many bookings it is about.")),
+    "decision_ms": ContextField(meaning=_("Planning alone, without the database."), unit=_("milliseconds")),
+    "delay_seconds": ContextField(meaning=_("Until the next try."), unit=_("seconds")),
+    "detail": ContextField(meaning=_("What the reason or the event names: tables, numbers, stages.")),
+    "error_type": ContextField(meaning=_("The type of what was raised; never its message.")),
+    "failures": ContextField(meaning=_("Errors in a row.")),
+    "from_state": ContextField(meaning=_("The state or stage before.")),
+    "mode": ContextField(meaning=_("Which planners are on, as the rollout names it.")),
+    "outcome": ContextField(meaning=_("confirmed, retry, manual_review, noop or failed.")),
+    "party": ContextField(meaning=_("The size of the party."), unit=_("covers")),
+    "planner": ContextField(meaning=_("The key of the planner that it belongs to.")),
+    "reason": ContextField(meaning=_("A reason code, for ever the same; or why a person did it.")),
+    "score": ContextField(meaning=_("The chosen plan's; comparable within one decision only.")),
+    "service_date": ContextField(meaning=_("The restaurant's day, by its own clock.")),
+    "slot": ContextField(meaning=_("The number of the permit, from 1.")),
+    "strategy": ContextField(meaning=_("What set the chosen plan apart.")),
+    "table_refs": ContextField(meaning=_("The tables, by the booking project's keys.")),
+    "to_state": ContextField(meaning=_("The state or stage after.")),
+    "total_ms": ContextField(meaning=_("All of it, wall time."), unit=_("milliseconds")),
+    "transition": ContextField(meaning=_("The transition's name.")),
+    "trigger": ContextField(meaning=_("What caused it: cron, inline, staff.")),
+    "version": ContextField(meaning=_("The assignment's version after it.")),
+    "wait_seconds": ContextField(meaning=_("From the request to this."), unit=_("seconds")),
+}
+"""What a context may hold. No names, e-mails, phones, notes: an unknown key is dropped and counted."""
+
+
+class UnknownEventError(AssignmentsError):
+    """This event type is not in the catalogue."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventType:
+    """A catalogue entry: what an event means, and what whoever sees it should do. English, marked for translation."""
+
+    source: str
+    type: str
+    severity: str
+    fields: tuple[str, ...]
+    meaning: str
+    action: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventRecord:
+    """An event on its way to the sinks. ``at`` is aware UTC."""
+
+    source: str
+    type: str
+    severity: str
+    booking_ref: str = ""
+    restaurant_ref: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    correlation_id: uuid.UUID | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Sink(Protocol):
+    """Where events end up. May raise, may hang: neither reaches the decision that emitted them."""
+
+    def write(self, events: Sequence[EventRecord]) -> None: ...
+
+
+CATALOGUE: dict[tuple[str, str], EventType] = {}
+
+
+def register(*types: EventType) -> None:
+    """Add event types to the catalogue. Raises ValueError for fields that contexts may not hold."""
+    for each in types:
+        unknown = set(each.fields) - ALLOWED_CONTEXT.keys()
+        if unknown:
+            raise ValueError(
+                f"Event {each.source} {each.type} names fields that no context may hold: {sorted(unknown)}"
+            )
+        CATALOGUE[each.source, each.type] = each
+
+
+def event(
+    source: str,
+    type: str,  # noqa: A002  (the event's column is called that)
+    *,
+    booking_ref: str = "",
+    restaurant_ref: str = "",
+    correlation_id: uuid.UUID | None = None,
+    **context: Any,
+) -> EventRecord:
+    """An event of a known type, its context filtered and bounded, with the given id or that of what is going on.
+
+    Raises UnknownEventError.
+    """
+    try:
+        known = CATALOGUE[source, type]
+    except KeyError:
+        raise UnknownEventError(f"No event type {type!r} of source {source!r} is in the catalogue.") from None
+    return EventRecord(
+        source=source,
+        type=type,
+        severity=known.severity,
+        booking_ref=booking_ref,
+        restaurant_ref=restaurant_ref,
+        correlation_id=correlation_id or correlation.current_id(),
+        context=_bounded(context),
+    )
+
+
+def emit(record: EventRecord) -> None:
+    """Announce one event when the current transaction commits, or now outside of one."""
+    emit_all([record])
+
+
+def emit_all(records: Sequence[EventRecord]) -> None:
+    """Announce events when the current transaction commits, or now outside of one."""
+    if records:
+        transaction.on_commit(lambda: _buffer.append(records), robust=True)
+
+
+def emit_now(record: EventRecord) -> None:
+    """Announce an event of a transaction that did not come about (contention, errors)."""
+    _buffer.append([record])
+
+
+def flush(timeout_seconds: float | None = None) -> bool:
+    """Wait until everything emitted so far is with the sinks; False when time ran out. For commands that end."""
+    return _buffer.flush(conf.settings().EVENT_FLUSH_SECONDS if timeout_seconds is None else timeout_seconds)
+
+
+def counters() -> dict[str, int]:
+    """Counts of this process: stored, dropped_overflow, dropped_failure, dropped_context_keys, ..."""
+    return _buffer.counters()
+
+
+def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in context.items() if key in ALLOWED_CONTEXT and value is not None}
+    if len(kept) < len(context):
+        unknown = sum(1 for key in context if key not in ALLOWED_CONTEXT)
+        _buffer.count("dropped_context_keys", unknown)
+    text = json.dumps(kept, default=str)
+    if len(text.encode()) > MAX_CONTEXT_BYTES:
+        small = {key: value for key, value in kept.items() if len(json.dumps(value, default=str)) <= 256}
+        _buffer.count("truncated_contexts", 1)
+        return dict(json.loads(json.dumps(small, default=str)))
+    return dict(json.loads(text))
+
+
+def _write(batch: Sequence[EventRecord]) -> bool:
+    """Hand a batch to every sink; whether all of them took it."""
+    is_written = True
+    for path in conf.settings().EVENT_SINKS:
+        try:
+            conf.load(path).write(batch)
+        except Exception as error:  # noqa: BLE001  (whatever a sink does, the others get the batch; the loss is counted)
+            logger.warning("Event sink %s failed (%s); %d events lost to it.", path, type(error).__name__, len(batch))
+            is_written = False
+    return is_written
+
+
+def new_buffer() -> BackgroundWriter[EventRecord]:
+    """The buffer of a process; tests make others."""
+    return BackgroundWriter(
+        "assignments-events",
+        _write,
+        size=lambda: conf.settings().EVENT_BUFFER_SIZE,
+        lost=process_metrics.count_dropped_events,
+    )
+
+
+_buffer = new_buffer()
+
+
+class DatabaseSink:
+    """Stores events in this app's own table, in bulk.
+
+    Over a connection of the event thread's own, which is closed after each write: between writes an idle process keeps
+    no connection open for its events.
+    """
+
+    def write(self, events: Sequence[EventRecord]) -> None:
+        from assignments.models import Event
+
+        try:
+            Event.objects.bulk_create(
+                [
+                    Event(
+                        source=each.source,
+                        type=each.type,
+                        severity=each.severity,
+                        booking_ref=each.booking_ref,
+                        restaurant_ref=each.restaurant_ref,
+                        context=each.context,
+                        correlation_id=each.correlation_id,
+                        at=each.at,
+                    )
+                    for each in events
+                ]
+            )
+        finally:
+            connection.close()
+
+
+class LoggingSink:
+    """Writes each event as one JSON log line to the logger ``assignments.telemetry.events``."""
+
+    def write(self, events: Sequence[EventRecord]) -> None:
+        for each in events:
+            logger.info(
+                "%s",
+                json.dumps(
+                    {
+                        "source": each.source,
+                        "type": each.type,
+                        "severity": each.severity,
+                        "booking_ref": each.booking_ref,
+                        "restaurant_ref": each.restaurant_ref,
+                        "correlation_id": str(each.correlation_id or ""),
+                        "at": each.at.isoformat(),
+                        **each.context,
+                    }
+                ),
+            )
+
+
+class MemorySink:
+    """Keeps events in memory, for tests."""
+
+    events: list[EventRecord] = []
+
+    def write(self, events: Sequence[EventRecord]) -> None:
+        self.events.extend(events)
+
+
+register(
+    EventType(
+        source=STATE_MACHINE,
+        type="state_machine.transition",
+        severity="info",
+        fields=("transition", "from_state", "to_state", "version", "actor", "planner", "reason", "detail"),
+        meaning=_("An assignment went from one state to another, and the transaction that did it has committed."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.start",
+        severity="info",
+        fields=("trigger", "attempt"),
+        meaning=_(
+            "V3 begins to decide a booking. Exactly one of confirmed, retry, manual_review, noop, error follows."
+        ),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.lock_acquired",
+        severity="info",
+        fields=("service_date", "bookings"),
+        meaning=_("A restaurant-day is locked for planning, with this many due bookings."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.lock_contention",
+        severity="info",
+        fields=("service_date", "detail"),
+        meaning=_("Somebody else plans this restaurant-day, or all its permits are taken; the next run sees to it."),
+        action=_("Only when frequent: fewer workers at once, or a larger MAX_PARALLEL."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.circuit_open",
+        severity="warning",
+        fields=("failures", "delay_seconds"),
+        meaning=_("The restaurant's breaker is open after repeated errors; nothing is tried until it half-opens."),
+        action=_("Look at the coordinator.error events of the restaurant."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.rate_permit_acquired",
+        severity="info",
+        fields=("service_date", "slot"),
+        meaning=_("One of the restaurant's MAX_PARALLEL permits was taken."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.confirmed",
+        severity="info",
+        fields=("trigger", "attempt", "strategy", "table_refs", "decision_ms", "score", "party", "wait_seconds"),
+        meaning=_("The booking has its tables."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.retry",
+        severity="info",
+        fields=("trigger", "attempt", "reason", "detail", "delay_seconds", "decision_ms"),
+        meaning=_("No table this time; it is tried again when the delay has passed."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.manual_review",
+        severity="warning",
+        fields=("trigger", "attempt", "reason", "detail", "decision_ms"),
+        meaning=_("Staff have to decide."),
+        action=_("Work the review queue."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.noop",
+        severity="info",
+        fields=("trigger", "reason"),
+        meaning=_("Nothing was to be done: pipeline_disabled, lock_contention, booking_not_found or terminal_state."),
+    ),
+    EventType(
+        source=COORDINATOR,
+        type="coordinator.error",
+        severity="error",
+        fields=("trigger", "attempt", "reason", "detail", "error_type"),
+        meaning=_("The booking failed: its request is invalid, or something unexpected was raised."),
+        action=_("The reason says which; unexpected errors are in the log with the same correlation id."),
+    ),
+)

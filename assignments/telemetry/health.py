@@ -1,0 +1,118 @@
+"""How the coordinator is doing right now: the facts behind health endpoints, metrics and the Health page. One query."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from assignments import conf
+from assignments.concurrency.circuit_breaker import STATE, State
+from assignments.concurrency.locks import PERMIT
+
+OUTBOX_COUNTED = 10_000
+"""Waiting outbox messages are counted up to this many: whoever never delivers has more, and it makes no difference."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vitals:
+    """One moment, in the database's time. Ages are seconds; 0 where nothing waits.
+
+    ``last_success_at``: when a pass of ``run_coordinator`` last decided what was due, single errors or not
+    (``assignments.telemetry.run_log.Pass.has_succeeded``); None: never.
+    ``oldest_due_age_seconds``: how long the booking that is due longest should have been looked at. ``workers``: watching
+    ones that gave a sign of life within ``CRON_SECONDS``. ``permits_in_use``: of the restaurant that has most of its
+    permits taken; ``permits_limit`` is each restaurant's. Quiet breakers (``concurrency.circuit_breaker``) do not count.
+    """
+
+    now: datetime
+    last_success_at: datetime | None
+    due_bookings: int
+    oldest_due_age_seconds: float
+    workers: int
+    breakers_open: int
+    breakers_half_open: int
+    outbox_waiting: int
+    outbox_oldest_age_seconds: float
+    permits_in_use: int
+    permits_limit: int
+
+    @property
+    def last_success_age_seconds(self) -> float | None:
+        """Seconds since the last success; None: never."""
+        if self.last_success_at is None:
+            return None
+        return max(0.0, (self.now - self.last_success_at).total_seconds())
+
+    @property
+    def cron_problem(self) -> str:
+        """What is wrong with the runs, in a sentence; empty when they come as they should."""
+        limit = conf.settings().CRON_SECONDS
+        age = self.last_success_age_seconds
+        if age is None:
+            return "No run of run_coordinator has ever succeeded."
+        if age > limit:
+            return f"The last successful run was {age:.0f} s ago; it may be {limit} s."
+        if self.oldest_due_age_seconds > limit:
+            return f"A booking is due for {self.oldest_due_age_seconds:.0f} s; it may be {limit} s."
+        return ""
+
+
+def vitals() -> Vitals:
+    """Read them. One query, bounded by what is open: bookings due and their restaurants, breakers, waiting messages."""
+    settings = conf.settings()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _VITALS,
+            {
+                "alive_seconds": settings.CRON_SECONDS,
+                "outbox_counted": OUTBOX_COUNTED,
+                "permit": PERMIT,
+                "most_permits": conf.MOST_PERMITS,
+            },
+        )
+        names = [column.name for column in cursor.description]
+        row = dict(zip(names, cursor.fetchone(), strict=True))
+    return Vitals(permits_limit=settings.MAX_PARALLEL, **row)
+
+
+# A 64-bit advisory key is in pg_locks as two halves. Every permit's restaurant has an open booking: it is being decided.
+_VITALS = f"""
+WITH due AS (
+     SELECT count(*) AS bookings, min(due_at) AS oldest
+       FROM assignments_assignment WHERE due_at <= now()),
+     breaker AS (
+     SELECT count(*) FILTER (WHERE state = '{State.OPEN}') AS open,
+            count(*) FILTER (WHERE state = '{State.HALF_OPEN}') AS half_open
+       FROM (SELECT {STATE} AS state FROM assignments_breaker WHERE opened_until IS NOT NULL) AS breaker),
+     outbox AS (
+     SELECT count(*) AS waiting, min(created_at) AS oldest
+       FROM (SELECT created_at FROM assignments_outboxmessage
+              WHERE delivered_at IS NULL ORDER BY due_at, id LIMIT %(outbox_counted)s) AS waiting),
+     held AS MATERIALIZED (
+     SELECT (classid::bigint << 32) | objid::bigint AS key
+       FROM pg_locks
+      WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+     restaurant AS (
+     SELECT DISTINCT restaurant_ref AS ref
+       FROM assignments_assignment WHERE due_at IS NOT NULL AND EXISTS (SELECT FROM held)),
+     permits AS (
+     SELECT count(*) AS taken
+       FROM restaurant
+      CROSS JOIN generate_series(1, %(most_permits)s) AS slot
+       JOIN held ON held.key = hashtextextended(%(permit)s || restaurant.ref || ':' || slot, 0)
+      GROUP BY restaurant.ref)
+SELECT clock_timestamp() AS now,
+       (SELECT max(succeeded_at) FROM assignments_run) AS last_success_at,
+       due.bookings AS due_bookings,
+       coalesce(greatest(extract(epoch FROM now() - due.oldest), 0), 0)::float AS oldest_due_age_seconds,
+       (SELECT count(*) FROM assignments_run
+         WHERE watches AND ended_at IS NULL
+           AND coalesce(last_pass_at, started_at) > now() - %(alive_seconds)s * interval '1 second') AS workers,
+       breaker.open AS breakers_open,
+       breaker.half_open AS breakers_half_open,
+       outbox.waiting AS outbox_waiting,
+       coalesce(greatest(extract(epoch FROM now() - outbox.oldest), 0), 0)::float AS outbox_oldest_age_seconds,
+       coalesce((SELECT max(taken) FROM permits), 0) AS permits_in_use
+  FROM due, breaker, outbox
+"""  # noqa: S608  (our own SQL)

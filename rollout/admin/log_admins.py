@@ -1,0 +1,138 @@
+"""What the rollout recorded, in the admin, read-only: changes, the guard's runs, tallies, pins, explanations."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext_lazy as _
+
+from assignments.admin.datetime_columns import recorded
+from assignments.admin.filters import known, since
+from assignments.admin.readonly import ReadOnlyAdmin
+from rollout import conf
+from rollout.admin.labels import worded
+from rollout.models import Change, ComparisonTally, Explanation, GuardRun, Pin
+from rollout.policy import guardrails
+
+
+def as_block(value: Any) -> str:
+    """JSON, a line for each entry."""
+    return format_html('<pre class="page-json">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def stages() -> list[tuple[str, str]]:
+    """The rungs of this environment's ladder."""
+    return [(stage.key, stage.key) for stage in conf.current_ladder().stages]
+
+
+def environments() -> list[tuple[str, str]]:
+    """Those that there are."""
+    return [(each, each) for each in conf.ENVIRONMENTS]
+
+
+@admin.register(Change)
+class ChangeAdmin(ReadOnlyAdmin):
+    list_display = [
+        recorded("at", _("when (UTC)")),
+        "kind",
+        "subject",
+        "before",
+        "after",
+        "actor",
+        "reason",
+        "overridden",
+        "environment",
+    ]
+    list_filter = ["kind", "overridden", known("environment", _("environment"), environments), since("at", _("when"))]
+    search_fields = ["=subject", "=actor", "reason"]
+    ordering = ["-id"]
+    indexed = frozenset({"kind"})
+    readonly_fields = fields = (
+        "at",
+        "environment",
+        "kind",
+        "subject",
+        "before",
+        "after",
+        "actor",
+        "reason",
+        "overridden",
+        "what_was_known",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        """The list does not read the evidence, which is large; a change's own page does."""
+        return super().get_queryset(request).defer("evidence")
+
+    @admin.display(description=_("what was known then"))
+    def what_was_known(self, change: Model) -> str:
+        assert isinstance(change, Change)
+        return as_block(change.evidence)
+
+
+@admin.register(GuardRun)
+class GuardRunAdmin(ReadOnlyAdmin):
+    list_display = [recorded("at", _("when (UTC)")), "stage", "found", "rolled_back_to", "environment"]
+    list_filter = [
+        known("stage", _("stage"), stages),
+        known("rolled_back_to", _("rolled back to"), stages),
+        known("environment", _("environment"), environments),
+        since("at", _("when")),
+    ]
+    ordering = ["-at", "-id"]
+    indexed = frozenset({"at", "since"})
+    readonly_fields = fields = ("at", "environment", "stage", "rolled_back_to", "all_breaches", "all_measured")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return super().get_queryset(request).defer("measured")
+
+    @admin.display(description=_("breaches"))
+    def found(self, run: Model) -> str:
+        """The guardrails by name; a dash when nothing was wrong."""
+        assert isinstance(run, GuardRun)
+        return ", ".join(str(breach["rail"]) for breach in run.breaches) or "-"
+
+    @admin.display(description=_("breaches"))
+    def all_breaches(self, run: Model) -> str:
+        assert isinstance(run, GuardRun)
+        if not run.breaches:
+            return "-"
+        words = ((breach["rail"], worded(guardrails.said(breach))) for breach in run.breaches)
+        return format_html("<ul>{}</ul>", format_html_join("", "<li><code>{}</code>: {}</li>", words))
+
+    @admin.display(description=_("measured"))
+    def all_measured(self, run: Model) -> str:
+        assert isinstance(run, GuardRun)
+        return as_block(run.measured)
+
+
+@admin.register(ComparisonTally)
+class ComparisonTallyAdmin(ReadOnlyAdmin):
+    list_display = ["day", "restaurant_ref", "origin", "verdict", "comparisons", "candidate_ms_max"]
+    list_filter = ["verdict", "origin", "day"]
+    search_fields = ["=restaurant_ref"]
+
+
+@admin.register(Pin)
+class PinAdmin(ReadOnlyAdmin):
+    list_display = ["restaurant_ref", "planner", "actor", "reason", recorded("at", _("when (UTC)"))]
+    list_filter = ["planner"]
+    search_fields = ["=restaurant_ref"]
+
+
+@admin.register(Explanation)
+class ExplanationAdmin(ReadOnlyAdmin):
+    list_display = [
+        "verdict",
+        "refusal",
+        "restaurant_ref",
+        "owner",
+        "reason",
+        recorded("expires_at", _("expires (UTC)")),
+        recorded("withdrawn_at", _("withdrawn (UTC)")),
+    ]
+    list_filter = ["verdict", ("withdrawn_at", admin.EmptyFieldListFilter), "expires_at"]
+    search_fields = ["=restaurant_ref", "owner", "reason"]

@@ -1,0 +1,1 @@
+"""Replays past evenings through both planners."""

@@ -1,0 +1,163 @@
+"""A backtest: past evenings through both planners, and what that says; fed to the gates only when asked for.
+
+The old planner is asked in this process, inside a READ ONLY transaction; V3 where it is asked in shadow mode too, in a
+process of its own whose connections are read-only.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection, transaction
+from django.db.models.functions import Now
+
+from assignments import conf as assignments_conf
+from assignments.concurrency.transactions import read_only
+from assignments.planning.decision import Decision
+from assignments.planning.snapshot import Snapshot
+from rollout import conf
+from rollout.backtest.history import DAY, Evening
+from rollout.backtest.replay import Answer, Planner, Replay, Scoreboard, Step
+from rollout.models import Comparison
+from rollout.shadow.comparator import CandidateProcess
+from rollout.shadow.recorder import STATEMENT_TIMEOUT_MS, about, is_joined, keep_floors
+from rollout.shadow.serialization import freeze, freeze_decision, freeze_floor, thaw_decision
+
+
+class Backtest:
+    """Replays evenings, each restaurant's in the order of their dates; ``scoreboard`` is of all so far.
+
+    With ``feed`` the decisions are kept as comparisons, in place of those that an earlier backtest kept of the same
+    bookings; ``fed`` is how many.
+    """
+
+    def __init__(self, *, control: Planner, candidate: Planner, feed: bool = False) -> None:
+        self.scoreboard = Scoreboard()
+        self.evenings = 0
+        self.fed = 0
+        self._control, self._candidate = control, candidate
+        self._feeds = feed
+        self._replays: dict[str, Replay] = {}
+
+    @property
+    def restaurants(self) -> int:
+        """How many there were so far."""
+        return len(self._replays)
+
+    def replay(self, evening: Evening, *, on_step: Callable[[], None] = lambda: None) -> Scoreboard:
+        """One more evening; its own scoreboard. Calls ``on_step`` after each booking."""
+        scoreboard = Scoreboard()
+        kept: list[tuple[Step, bool]] = []
+        replay = self._replay_of(evening)
+        with read_only():
+            for request in evening.requests:
+                step = replay.decide(request)
+                scoreboard.add(step)
+                self.scoreboard.add(step)
+                if self._feeds and step.verdict is not None:
+                    again = self._control(step.snapshot)
+                    kept.append((step, again.table_refs == step.control.answer.table_refs))
+                on_step()
+        self.evenings += 1
+        if kept:
+            feed(kept)
+            self.fed += len(kept)
+        return scoreboard
+
+    def _replay_of(self, evening: Evening) -> Replay:
+        ref = evening.floor.restaurant_ref
+        if ref not in self._replays:
+            self._replays[ref] = Replay(
+                evening.floor,
+                control=self._control,
+                candidate=self._candidate,
+                rules=assignments_conf.settings().rules(),
+                success=evening.success,
+            )
+        elif evening.requests:
+            # Those of the night before may still sit there.
+            self._replays[ref].forget(min(request.starts_at for request in evening.requests) - DAY)
+        return self._replays[ref]
+
+
+def feed(steps: Sequence[tuple[Step, bool]]) -> None:
+    """Keep one restaurant's steps as comparisons; with each, whether the old planner gave the same tables again.
+
+    Whoever feeds the same bookings at the same time waits, so that none counts twice.
+    """
+    restaurant_ref = steps[0][0].snapshot.floor.restaurant_ref
+    refs = [step.snapshot.request.booking_ref for step, _repeats in steps]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, true), pg_advisory_xact_lock(hashtextextended(%s, 0))",
+                [str(STATEMENT_TIMEOUT_MS), f"rollout:backtest:{restaurant_ref}"],
+            )
+        keep_floors(step.snapshot.floor for step, _repeats in steps)
+        Comparison.objects.filter(
+            origin=Comparison.Origin.BACKTEST, restaurant_ref=restaurant_ref, booking_ref__in=refs
+        ).delete()
+        Comparison.objects.bulk_create([_comparison(step, repeats) for step, repeats in steps])
+
+
+def _comparison(step: Step, repeats: bool) -> Comparison:
+    control, candidate = step.control.answer.decision, step.compared.decision
+    assert control is not None, "a step without the control's decision is not comparable"
+    assert step.verdict is not None, "a step without a verdict is not comparable"
+    comparison = Comparison(
+        booking_ref=step.snapshot.request.booking_ref,
+        **about(step.snapshot, control),
+        control_ms=step.control.answer.milliseconds,
+        control_repeats=repeats,
+        candidate=freeze_decision(candidate) if candidate else None,
+        candidate_ms=step.compared.milliseconds,
+        verdict=step.verdict,
+        error=step.compared.error,
+        compared_at=Now(),
+        origin=Comparison.Origin.BACKTEST,
+    )
+    comparison.joined = is_joined(control) or (candidate is not None and is_joined(candidate))
+    return comparison
+
+
+def old_planner() -> Planner:
+    """The old planner, timed. Raises ImproperlyConfigured where it is not installed."""
+    path = conf.settings().LEGACY_PLANNER
+    if not path:
+        raise ImproperlyConfigured(f"There is no old planner to compare with: {conf.NAME}['LEGACY_PLANNER'] is empty.")
+    judge: Callable[[Snapshot], Decision] = assignments_conf.load(path).judge
+
+    def ask(snapshot: Snapshot) -> Answer:
+        started = time.perf_counter()
+        try:
+            decision = judge(snapshot)
+        except DatabaseError:
+            raise  # It tried to write, or the database is away: nothing to count.
+        except Exception as error:  # noqa: BLE001  (one booking that it cannot decide spoils no evening; counted by type)
+            return Answer(error=type(error).__name__, milliseconds=(time.perf_counter() - started) * 1000)
+        return Answer(decision=decision, milliseconds=(time.perf_counter() - started) * 1000)
+
+    return ask
+
+
+def candidate(process: CandidateProcess) -> Planner:
+    """V3 (``ROLLOUT["CANDIDATE"]``) in its own process. Asked, it raises ImproperlyConfigured when that does not start."""
+    floors: dict[str, object] = {}
+
+    def ask(snapshot: Snapshot) -> Answer:
+        version = snapshot.floor.version
+        if version not in floors:
+            floors[version] = freeze_floor(snapshot.floor)
+        said = process.ask({"snapshot": freeze(snapshot), "floor": floors[version]})
+        if said.error == "not_started":
+            raise ImproperlyConfigured(
+                f"{conf.NAME}['CANDIDATE'] is {conf.settings().CANDIDATE!r}, which did not start; standard error says why."
+            )
+        if said.error:
+            return Answer(error=said.error, milliseconds=said.milliseconds)
+        try:
+            return Answer(decision=thaw_decision(said.decision or {}), milliseconds=said.milliseconds)
+        except (KeyError, TypeError, ValueError) as error:
+            return Answer(error=f"nonsense: {type(error).__name__}", milliseconds=said.milliseconds)
+
+    return ask

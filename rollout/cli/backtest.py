@@ -1,0 +1,220 @@
+"""``manage.py rollout backtest``."""
+
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from assignments.integration.evening_file import UnusableFileError, decode
+from assignments.integration.host import configured
+from assignments.planning.floor import InvalidFloorError
+from assignments.telemetry import events
+from rollout import conf
+from rollout.backtest.backtest import Backtest, candidate, old_planner
+from rollout.backtest.history import Evening, PastEvenings, evenings_of_file
+from rollout.backtest.replay import Scoreboard, Tally
+from rollout.cli import base
+from rollout.events import SOURCE
+from rollout.policy.verdict import Verdict
+from rollout.shadow.comparator import CandidateProcess
+
+Advance = Callable[[Evening, Scoreboard | None], None]
+"""Told of each booking (without a scoreboard) and of each evening that is done (with its own)."""
+
+
+class Action(base.Action):
+    help = (
+        "Replay past bookings through both planners, in the order in which they were made, each on an evening of its own "
+        "that fills up as it decides. Writes nothing (PostgreSQL is told to refuse it), unless --feed is given."
+    )
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        parser.add_argument("--from", dest="first", type=base.local_date, help="The first evening, YYYY-MM-DD.")
+        parser.add_argument("--to", dest="last", type=base.local_date, help="The last evening, included.")
+        parser.add_argument("--restaurant", help="Only this restaurant's (its ref).")
+        parser.add_argument(
+            "--file",
+            type=Path,
+            help="Replay a file instead of the host's bookings: a floor and its bookings, as integration/evening_file.py "
+            "describes it. --from and --to may be left out then.",
+        )
+        parser.add_argument(
+            "--feed",
+            action="store_true",
+            help="Keep V3's decisions on the old planner's evening as comparisons, so that gates count them; feeding the "
+            "same bookings again replaces what was kept of them.",
+        )
+
+    def run(self, options: dict[str, Any]) -> None:
+        left_out: Counter[str] = Counter()
+        evenings: Iterable[Evening]
+        first, last = options["first"], options["last"]
+        if first is not None and last is not None and first > last:
+            raise CommandError(f"--from {first} is after --to {last}.", returncode=base.EXIT_USAGE)
+        if options["file"] is not None:
+            evenings = _read(options["file"], options)
+            days = [evening.service_date for evening in evenings]
+            first, last = first or min(days, default=None), last or max(days, default=None)
+        elif first is None or last is None:
+            raise CommandError("Give --from and --to, or --file.", returncode=base.EXIT_USAGE)
+        else:
+            evenings = past = _past(options)
+            left_out = past.left_out
+        control = old_planner()
+        with CandidateProcess(conf.settings().CANDIDATE_SECONDS) as process:
+            backtest = Backtest(control=control, candidate=candidate(process), feed=options["feed"])
+            with self._progress(options, first, last) as advance:
+                for evening in evenings:
+                    advance(evening, backtest.replay(evening, on_step=partial(advance, evening, None)))
+        if backtest.fed:
+            self._announce(backtest.fed, options)
+        report = _report(backtest, first, last, left_out, fed=options["feed"])
+        if options["json"]:
+            self.print_json(report)
+        elif not backtest.scoreboard.bookings:
+            where = f" of restaurant {options['restaurant']}" if options["restaurant"] else ""
+            when = f" from {first} to {last}" if first and last else ""
+            self.stdout.write(f"There are no bookings{where}{when} to replay.")
+            self._write_left_out(left_out)
+        else:
+            self._write(backtest, left_out, fed=options["feed"])
+
+    def _announce(self, fed: int, options: dict[str, Any]) -> None:
+        detail = f"from {options['file'].name}" if options["file"] else f"{options['first']} to {options['last']}"
+        events.emit(
+            events.event(
+                SOURCE,
+                "rollout.backtest_fed",
+                restaurant_ref=options["restaurant"] or "",
+                bookings=fed,
+                detail=detail,
+                actor=base.actor(),
+            )
+        )
+        events.flush()
+
+    @contextmanager
+    def _progress(self, options: dict[str, Any], first: date | None, last: date | None) -> Iterator[Advance]:
+        """A bar on a terminal; a plain line for each evening elsewhere; nothing with --json."""
+        if options["json"]:
+            yield lambda evening, scoreboard: None
+            return
+        if not getattr(self.stdout, "isatty", lambda: False)():
+            yield self._write_evening
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeElapsedColumn())
+        with Progress(*columns, console=Console(), transient=True) as bar:
+            days = (last - first).days + 1 if first and last else None
+            task, bookings = bar.add_task("Evenings", total=days, at=""), 0
+
+            def advance(evening: Evening, scoreboard: Scoreboard | None) -> None:
+                nonlocal bookings
+                bookings += scoreboard is None
+                done = (evening.service_date - first).days if first else 0
+                bar.update(task, completed=done, at=f"{evening.service_date}, {bookings} bookings")
+
+            yield advance
+
+    def _write_evening(self, evening: Evening, scoreboard: Scoreboard | None) -> None:
+        if scoreboard is not None:
+            self.stdout.write(
+                f"restaurant {evening.floor.restaurant_ref} {evening.service_date}: {scoreboard.bookings} bookings; "
+                f"the old planner seats {scoreboard.control.seated}, V3 {scoreboard.candidate.seated}"
+            )
+
+    def _write(self, backtest: Backtest, left_out: Counter[str], *, fed: bool) -> None:
+        board = backtest.scoreboard
+        self.stdout.write(
+            f"{_count(board.bookings, 'booking')} ({_count(board.covers, 'cover')}) on "
+            f"{_count(backtest.evenings, 'evening')} of {_count(backtest.restaurants, 'restaurant')}."
+        )
+        self._write_left_out(left_out)
+        self.stdout.write(f"{'':34}{'old planner':>22}{'V3':>22}")
+        for label, cell in _ROWS:
+            self._write_row(label, cell(board.control), cell(board.candidate))
+        both = (board.control, board.candidate)
+        for reason in sorted({*board.control.refused, *board.candidate.refused}):
+            cells = [f"{tally.refused[reason]} ({tally.other_would_seat[reason]})" for tally in both]
+            self._write_row(f"refused: {reason}", *cells)
+        for error in sorted({*board.control.errors, *board.candidate.errors}):
+            self._write_row(f"error: {error}", *(f"{tally.errors[error]}" for tally in both))
+        self.stdout.write("In brackets: what the other planner, asked about the very same evening, would have seated.")
+        self.stdout.write("V3 compared on the old planner's evening:")
+        for verdict in Verdict:
+            if board.verdicts[verdict]:
+                self.stdout.write(f"  {board.verdicts[verdict]:6} {verdict}")
+        self.stdout.write(f"{_count(backtest.fed, 'decision')} kept as comparisons." if fed else "Nothing was written.")
+
+    def _write_row(self, label: str, control: str, candidate: str) -> None:
+        self.stdout.write(f"  {label:32}{control:>22}{candidate:>22}")
+
+    def _write_left_out(self, left_out: Counter[str]) -> None:
+        for reason, count in sorted(left_out.items()):
+            self.stdout.write(self.style.WARNING(f"Left out: {_count(count, 'booking')} ({reason})."))
+
+
+_ROWS: tuple[tuple[str, Callable[[Tally], str]], ...] = (
+    ("seated", lambda tally: f"{tally.seated}"),
+    ("covers seated", lambda tally: f"{tally.covers}"),
+    ("seats used of those given", lambda tally: f"{tally.seat_use:.1%}"),
+    ("joined tables", lambda tally: f"{tally.joins}"),
+    ("seated by this planner alone", lambda tally: f"{tally.seated_alone}"),
+    ("tables that must not be given", lambda tally: f"{tally.impossible}"),
+    ("decision ms p50 / p95 / max", lambda tally: " / ".join(f"{ms:.2f}" for ms in tally.decision_ms.values())),
+)
+
+
+def _past(options: dict[str, Any]) -> PastEvenings:
+    try:
+        return PastEvenings(
+            configured(), first=options["first"], last=options["last"], restaurant_ref=options["restaurant"]
+        )
+    except InvalidFloorError as error:
+        raise CommandError(str(error), returncode=base.EXIT_USAGE) from error
+    except LookupError as error:
+        raise CommandError(f"There is no restaurant {options['restaurant']!r}.", returncode=base.EXIT_USAGE) from error
+
+
+def _read(path: Path, options: dict[str, Any]) -> list[Evening]:
+    try:
+        return evenings_of_file(
+            decode(path.read_bytes()),
+            first=options["first"],
+            last=options["last"],
+            restaurant_ref=options["restaurant"],
+        )
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=base.EXIT_USAGE) from error
+    except UnusableFileError as error:
+        raise CommandError(f"{path} cannot be used. {error}", returncode=base.EXIT_USAGE) from error
+
+
+def _report(
+    backtest: Backtest, first: date | None, last: date | None, left_out: Counter[str], *, fed: bool
+) -> dict[str, Any]:
+    board = backtest.scoreboard
+    return {
+        "from": first,
+        "to": last,
+        "restaurants": backtest.restaurants,
+        "evenings": backtest.evenings,
+        "bookings": board.bookings,
+        "covers": board.covers,
+        "left_out": dict(sorted(left_out.items())),
+        "planners": {"legacy": board.control.as_dict(), "v3": board.candidate.as_dict()},
+        "verdicts": {verdict.value: board.verdicts[verdict] for verdict in Verdict},
+        "fed": backtest.fed if fed else None,
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

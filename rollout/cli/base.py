@@ -1,0 +1,86 @@
+"""What all actions of ``manage.py rollout`` have in common."""
+
+import getpass
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import date
+from typing import Any, ClassVar
+
+from django.core.management.base import OutputWrapper
+from django.core.management.color import Style
+from django.core.serializers.json import DjangoJSONEncoder
+
+from assignments.integration.evening_file import YEARS
+from assignments.telemetry import events
+from rollout.models import Position
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_BREACH = 3
+EXIT_DATABASE_AWAY = 75
+
+
+class Action:
+    """One action. ``run`` prints, and raises CommandError with an exit code for whatever was refused."""
+
+    help: ClassVar[str]
+
+    def __init__(self, stdout: OutputWrapper, stderr: OutputWrapper, style: Style) -> None:
+        self.stdout = stdout
+        self.stderr = stderr
+        self.style = style
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        """Its arguments. Every action has ``--json`` already."""
+
+    def run(self, options: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def print_json(self, value: Any) -> None:
+        """One JSON object on one line; moments in ISO 8601."""
+        self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder))
+
+    def print_position(self, position: Position, options: dict[str, Any]) -> None:
+        """Where the rollout stands, after a change; events are stored by then."""
+        events.flush()
+        if options["json"]:
+            self.print_json(position_as_dict(position))
+            return
+        held = ", held" if position.held else ""
+        self.stdout.write(
+            f"{position.environment} is at {position.stage} since {position.since:%Y-%m-%d %H:%M} UTC: "
+            f"V3 decides for {position.percent} % of restaurants{held}."
+        )
+
+
+def actor() -> str:
+    """Who runs this command, for the record: ``command:<login>``."""
+    return f"command:{getpass.getuser()}"
+
+
+def add_reason(parser: ArgumentParser) -> None:
+    """``--reason``, for whatever changes something."""
+    parser.add_argument("--reason", required=True, help="Why; kept for ever with who and when.")
+
+
+def position_as_dict(position: Position) -> dict[str, Any]:
+    return {
+        "environment": position.environment,
+        "stage": position.stage,
+        "percent": position.percent,
+        "since": position.since,
+        "held": position.held,
+        "cool_down_until": position.cool_down_until,
+    }
+
+
+def local_date(text: str) -> date:
+    """A date of the years that a booking may have, for argparse."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no date; write YYYY-MM-DD") from None
+    if day.year not in YEARS:
+        raise ArgumentTypeError(f"must be in the years {YEARS[0]} to {YEARS[-1]}, not {text}")
+    return day

@@ -1,0 +1,65 @@
+"""``manage.py rollout explain``."""
+
+from argparse import ArgumentParser
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from assignments.management import arguments
+from rollout.cli import base
+from rollout.control import steering
+from rollout.models import Explanation
+
+
+class Action(base.Action):
+    help = (
+        "Answer for a known difference between the planners for some days, or withdraw that; without arguments, list what "
+        "is explained. An expired explanation blocks promotion until it is withdrawn or renewed."
+    )
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--verdict", choices=[str(verdict) for verdict in steering.EXPLAINABLE])
+        what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The explanation to withdraw.")
+        parser.add_argument("--restaurant", default="", help="Its ref (default: all restaurants).")
+        parser.add_argument("--refusal", default="", help="The reason code of the planner that refuses (default: any).")
+        parser.add_argument("--owner", default="", help="Who answers for it: a team or a user id.")
+        parser.add_argument("--days", type=arguments.count, default=14, help="Until it expires (default: 14).")
+        parser.add_argument("--reason", default="", help="Why; required for a change.")
+
+    def run(self, options: dict[str, Any]) -> None:
+        if options["verdict"]:
+            steering.explain(
+                verdict=options["verdict"],
+                owner=options["owner"],
+                expires_at=datetime.now(UTC) + timedelta(days=options["days"]),
+                restaurant_ref=options["restaurant"],
+                refusal=options["refusal"],
+                actor=base.actor(),
+                reason=options["reason"],
+            )
+        elif options["withdraw"]:
+            steering.withdraw(explanation_id=options["withdraw"], actor=base.actor(), reason=options["reason"])
+        elif options["reason"]:
+            raise CommandError("A reason for what? Give --verdict or --withdraw.", returncode=base.EXIT_USAGE)
+        self._list(options)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        now = datetime.now(UTC)
+        known = Explanation.objects.filter(withdrawn_at__isnull=True)
+        if options["json"]:
+            fields = ("id", "verdict", "restaurant_ref", "refusal", "owner", "reason", "expires_at")
+            rows = [{**row, "expired": row["expires_at"] <= now} for row in known.values(*fields)]
+            self.print_json({"explanations": rows})
+            return
+        for each in known:
+            until = f"{each.expires_at:%Y-%m-%d %H:%M} UTC"
+            text = (
+                f"{each.pk:4} {each.verdict} {each.refusal or 'any reason'} at {each.restaurant_ref or 'all restaurants'}, "
+                f"{each.owner}, {'EXPIRED' if each.expires_at <= now else 'until'} {until}: {each.reason}"
+            )
+            self.stdout.write(self.style.ERROR(text) if each.expires_at <= now else text)
+        if not known:
+            self.stdout.write("Nothing is explained.")

@@ -1,0 +1,34 @@
+"""``manage.py rollout history``."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from assignments.management import arguments
+from rollout.cli import base
+from rollout.models import Change
+
+
+class Action(base.Action):
+    help = "What was changed, by whom and why, the latest first."
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        parser.add_argument("--limit", type=arguments.count, default=20, help="So many changes (default: 20).")
+        parser.add_argument("--kind", choices=Change.Kind.values, help="Only changes of this kind.")
+
+    def run(self, options: dict[str, Any]) -> None:
+        changes = Change.objects.all()
+        if options["kind"]:
+            changes = changes.filter(kind=options["kind"])
+        changes = changes[: options["limit"]]
+        if options["json"]:
+            fields = ("id", "at", "environment", "kind", "subject", "before", "after", "actor", "reason", "overridden")
+            self.print_json({"changes": list(changes.values(*fields, "evidence"))})
+            return
+        for change in changes:
+            what = f"{change.kind} {change.subject}: {change.before or '-'} -> {change.after or '-'}"
+            overridden = f" {self.style.WARNING('(gates overridden)')}" if change.overridden else ""
+            self.stdout.write(f"{change.at:%Y-%m-%d %H:%M} {change.environment} {what}{overridden}")
+            self.stdout.write(f"{'':17}{change.actor}: {change.reason}")
+        if not changes:
+            self.stdout.write("Nothing was changed yet.")

@@ -1,0 +1,38 @@
+"""``manage.py rollout promote``."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from rollout.cli import base
+from rollout.control import steering
+
+
+class Action(base.Action):
+    help = (
+        "Go to the next stage. Refused, with exit code 1 and everything that stands in the way, unless all gates pass and "
+        "nothing is held, frozen or cooling down. 'rollout plan' shows that beforehand."
+    )
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        base.add_reason(parser)
+        parser.add_argument(
+            "--from", dest="from_stage", default="", help="Refuse unless this is the stage (default: it is)."
+        )
+        parser.add_argument(
+            "--override",
+            action="store_true",
+            help="Go on although gates do not pass, or in a freeze or cool-down; kept for ever. Does not lift a hold.",
+        )
+
+    def run(self, options: dict[str, Any]) -> None:
+        position = steering.current()
+        if position is None:
+            raise steering.NotBegunError
+        promoted = steering.promote(
+            from_stage=options["from_stage"] or position.stage,
+            actor=base.actor(),
+            reason=options["reason"],
+            override=options["override"],
+        )
+        self.print_position(promoted, options)

@@ -1,0 +1,41 @@
+"""``manage.py rollout prune``."""
+
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from assignments.management import arguments
+from rollout.cli import base
+from rollout.maintenance import retention
+
+
+class Action(base.Action):
+    help = (
+        "Forget old comparisons, with the floors that only they needed, and old runs of the guard without a breach. How "
+        "many comparisons there were of each verdict, restaurant and day is kept."
+    )
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        parser.add_argument("--days", type=arguments.count, default=90, help="Keep so many days (default: 90).")
+        parser.add_argument("--dry-run", action="store_true", help="Only count.")
+
+    def run(self, options: dict[str, Any]) -> None:
+        try:
+            pruned = retention.count(options["days"])
+            if not options["dry_run"]:
+                total = pruned.comparisons
+                for pruned in retention.prune(options["days"]):
+                    if not options["json"] and total > retention.CHUNK:
+                        self.stderr.write(f"{pruned.comparisons} of {total} comparisons")
+        except retention.EvidenceNeededError as error:
+            raise CommandError(str(error), returncode=base.EXIT_USAGE) from error
+        if options["json"]:
+            self.print_json({**asdict(pruned), "dry_run": options["dry_run"]})
+            return
+        verb = "Would forget" if options["dry_run"] else "Forgot"
+        self.stdout.write(
+            f"{verb} {pruned.comparisons} comparisons, {pruned.floors} floors and {pruned.guard_runs} runs of the guard."
+        )

@@ -1,0 +1,18 @@
+"""``manage.py rollout release``."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from rollout.cli import base
+from rollout.control import steering
+
+
+class Action(base.Action):
+    help = "End a hold."
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        base.add_reason(parser)
+
+    def run(self, options: dict[str, Any]) -> None:
+        self.print_position(steering.release(actor=base.actor(), reason=options["reason"]), options)

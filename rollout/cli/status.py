@@ -1,0 +1,104 @@
+"""``manage.py rollout status``."""
+
+from typing import Any
+
+from assignments import conf as assignments_conf
+from rollout import conf
+from rollout.cli import base
+from rollout.control import steering
+from rollout.evidence import measuring
+from rollout.flags import resolution
+from rollout.models import Pin, Position
+from rollout.policy.gates import Status
+from rollout.policy.ladder import UnknownStageError
+
+
+class Action(base.Action):
+    help = "Every flag, its value and where that came from; the mode; the stage, its gates, and what comes next."
+
+    def run(self, options: dict[str, Any]) -> None:
+        current = resolution.read()
+        settings = conf.settings()
+        problems: list[str] = [*resolution.wrong_variables()]
+        if current.contradict:
+            problems.append(f"{current.v3.switch} and {current.shadow.switch} are both on; shadow wins.")
+        # Killed, it has to work without a database.
+        position = None if current.killed else steering.current()
+        drift = measuring.drift_of(position, current) if position else ""
+        if drift:
+            problems.append(f"The flags are not what the stage asks for: {drift}.")
+        plan = _plan(position)
+        pins = {} if current.killed else dict(Pin.objects.values_list("restaurant_ref", "planner"))
+        if options["json"]:
+            values = {
+                flag.switch: {"value": flag.value, "source": flag.source, "raw": flag.raw, "variable": flag.variable}
+                for flag in (current.v3, current.shadow)
+            }
+            self.print_json(
+                {
+                    "environment": settings.ENVIRONMENT,
+                    "mode": current.mode,
+                    "killed": current.killed,
+                    "flags": values,
+                    "max_parallel": assignments_conf.settings().MAX_PARALLEL,
+                    "legacy": settings.LEGACY_PLANNER,
+                    "position": base.position_as_dict(position) if position else None,
+                    "drift": drift,
+                    "pins": pins,
+                    "gates": {result.gate: result.status for result in plan.gates} if plan else {},
+                    "next": plan.target.key if plan and plan.target else None,
+                    "obstacles": [str(obstacle) for obstacle in plan.obstacles] if plan else [],
+                    "problems": problems,
+                }
+            )
+            return
+        self.stdout.write(f"Environment     {settings.ENVIRONMENT}")
+        self.stdout.write(f"Mode            {current.mode}{' (killed)' if current.killed else ''}")
+        for flag in (current.v3, current.shadow):
+            value = resolution.as_text(flag.value)
+            where = (
+                f"{flag.source} {flag.variable}={flag.raw}"
+                if flag.source is resolution.Source.ENVIRONMENT
+                else flag.source
+            )
+            self.stdout.write(f"  {flag.switch:30} {value:4} by {where}")
+        self.stdout.write(f"Max parallel    {assignments_conf.settings().MAX_PARALLEL}")
+        self.stdout.write(f"Legacy planner  {settings.LEGACY_PLANNER or 'not installed'}")
+        if not current.killed:
+            self._write_stage(position, plan, pins)
+        for problem in problems:
+            self.stdout.write(self.style.ERROR(f"Problem: {problem}"))
+
+    def _write_stage(self, position: Position | None, plan: steering.Plan | None, pins: dict[str, str]) -> None:
+        if position is None:
+            self.stdout.write("Stage           not begun: the flags alone decide (manage.py rollout begin)")
+            return
+        since = f"since {position.since:%Y-%m-%d %H:%M} UTC"
+        self.stdout.write(f"Stage           {position.stage}, {position.percent} % of restaurants, {since}")
+        for ref, planner in sorted(pins.items()):
+            self.stdout.write(f"Pinned          restaurant {ref} to {planner}")
+        if position.held:
+            self.stdout.write("Held            nobody may promote (manage.py rollout release)")
+        if plan is None:
+            return
+        if position.cool_down_until and position.cool_down_until > plan.facts.now:
+            self.stdout.write(f"Cooling down    until {position.cool_down_until:%Y-%m-%d %H:%M} UTC")
+        shut = [f"{each.gate} {each.status.value}" for each in plan.gates if each.status is not Status.PASS]
+        passing = f"{len(plan.gates) - len(shut)} of {len(plan.gates)} pass"
+        self.stdout.write(f"Gates           {passing}{': ' if shut else ''}{', '.join(shut)}")
+        if plan.target is None:
+            next_step = "none: this is the last stage"
+        elif plan.is_open:
+            next_step = f"promote to {plan.target.key}: nothing is in the way"
+        else:
+            next_step = f"{plan.target.key}, once {len(plan.obstacles)} obstacles are gone (manage.py rollout plan)"
+        self.stdout.write(f"Next            {next_step}")
+
+
+def _plan(position: Position | None) -> steering.Plan | None:
+    if position is None:
+        return None
+    try:
+        return steering.plan()
+    except UnknownStageError:
+        return None  # The drift says so.

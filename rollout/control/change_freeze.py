@@ -1,0 +1,79 @@
+"""When nobody may promote: during service, and in the windows that the settings name."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+
+from django.db.models import Max, Min
+
+from assignments.integration.floor_cache import floors_or_none
+from assignments.models import Assignment, State
+from assignments.planning.floor import Floor
+from rollout import conf
+from rollout.policy.message import Phrase
+from rollout.policy.message import phrase as _
+
+A_DAY = timedelta(days=1)
+NAMED = 5
+"""So many open restaurants are named; one is enough to refuse."""
+
+
+def reasons(now: datetime) -> list[Phrase]:
+    """Why the rollout is frozen at ``now``, a sentence each; empty when it is not. Two queries, and those for floors that
+    this process does not know yet."""
+    found = [
+        _("The settings freeze the rollout from %(start)s until %(until)s.", start=start, until=until)
+        for start, until in conf.settings().FREEZE_WINDOWS
+        if datetime.fromisoformat(start) <= now < datetime.fromisoformat(until)
+    ]
+    if not conf.settings().FREEZE_DURING_SERVICE or conf.settings().ENVIRONMENT == "dev":
+        return found
+    open_refs = _open_restaurants(now)
+    if open_refs:
+        refs = ", ".join(open_refs)
+        found.append(
+            _("Service is on, with bookings, at restaurant %(refs)s and perhaps others.", refs=refs)
+            if len(open_refs) == NAMED
+            else _("Service is on, with bookings, at restaurant %(refs)s.", refs=refs)
+        )
+    return found
+
+
+def services_on(floor: Floor, now: datetime) -> Sequence[tuple[date, datetime, datetime]]:
+    """Date, start and end of each service that is on at ``now``: yesterday's too, where one runs past midnight."""
+    today = now.astimezone(floor.zone).date()
+    found = []
+    for day in (today - A_DAY, today):
+        for period in floor.services:
+            if day.weekday() not in period.weekdays:
+                continue
+            last_day = day if period.ends > period.starts else day + A_DAY
+            starts = datetime.combine(day, period.starts, tzinfo=floor.zone).astimezone(UTC)
+            ends = datetime.combine(last_day, period.ends, tzinfo=floor.zone).astimezone(UTC)
+            if starts <= now < ends:
+                found.append((day, starts, ends))
+    return found
+
+
+def _open_restaurants(now: datetime) -> list[str]:
+    booked: dict[str, dict[date, tuple[datetime, datetime]]] = {}
+    days = Assignment.objects.exclude(state__in=[State.CANCELLED, State.FAILED]).filter(
+        service_date__range=(now.date() - 2 * A_DAY, now.date() + 2 * A_DAY)
+    )
+    by_date = days.order_by("restaurant_ref").values_list("restaurant_ref", "service_date")
+    for ref, day, first, last in by_date.annotate(Min("starts_at"), Max("starts_at")):
+        booked.setdefault(ref, {})[day] = first, last
+    floors = floors_or_none(booked)
+    open_refs = (ref for ref, floor in floors.items() if floor is not None and _is_open(floor, booked[ref], now))
+    return list(islice(open_refs, NAMED))
+
+
+def _is_open(floor: Floor, booked: Mapping[date, tuple[datetime, datetime]], now: datetime) -> bool:
+    """Whether a service is on to which somebody comes: on its date, or after midnight, which is the next one's.
+
+    ``booked``: when the first and the last booking of each date starts.
+    """
+    return any(
+        (day in booked and booked[day][1] >= starts) or (day + A_DAY in booked and booked[day + A_DAY][0] < ends)
+        for day, starts, ends in services_on(floor, now)
+    )

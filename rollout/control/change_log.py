@@ -1,0 +1,76 @@
+"""The record of changes, and the one lock under which all of them are made."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+
+from assignments.concurrency import transactions
+from rollout import conf
+from rollout.models import Change
+from rollout.policy.message import phrase as _
+
+LOCK_TIMEOUT_MS = 5000
+
+
+class BusyError(Exception):
+    """Somebody else is changing the rollout right now; try again."""
+
+
+class UnusableError(ValueError):
+    """What was given cannot be used; the message says what it was."""
+
+
+def require_reason(reason: str) -> None:
+    """Raises UnusableError for an empty one."""
+    if not reason.strip():
+        raise UnusableError(_("A reason is required: it is what the next person will look for."))
+
+
+@contextmanager
+def changing(*, reason: str) -> Iterator[datetime]:
+    """A transaction in which nobody else changes switches, stage, pins or explanations; gives the database's time.
+
+    One advisory lock for all of it, since switches and position may have no rows yet. Raises UnusableError without a
+    reason, BusyError after LOCK_TIMEOUT_MS.
+    """
+    require_reason(reason)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_TIMEOUT_MS)])
+        try:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('rollout:changing', 0))")
+        except OperationalError as error:
+            if transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE:
+                raise BusyError(_("Somebody else is changing the rollout right now; try again.")) from error
+            raise
+        # Not now(): that is when the transaction began, which may be before whoever had the lock had finished.
+        cursor.execute("SELECT clock_timestamp()")
+        yield cursor.fetchone()[0]
+
+
+def record(
+    *,
+    kind: Change.Kind,
+    subject: str,
+    actor: str,
+    reason: str,
+    before: str = "",
+    after: str = "",
+    overridden: bool = False,
+    evidence: Mapping[str, Any] | None = None,
+) -> Change:
+    """Append one change, in the transaction that makes it. ``evidence`` must be ready for JSON."""
+    transactions.require_transaction()
+    return Change.objects.create(
+        environment=conf.settings().ENVIRONMENT,
+        kind=kind,
+        subject=subject,
+        before=before,
+        after=after,
+        actor=actor,
+        reason=reason,
+        overridden=overridden,
+        evidence=dict(evidence or {}),
+    )

@@ -1,0 +1,108 @@
+"""The guard: looks at what V3 did lately, and takes the decisions away from it when that was bad. Run from cron."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from assignments.telemetry import events
+from rollout import conf
+from rollout.control import steering
+from rollout.events import SOURCE
+from rollout.evidence import live_decisions, measuring
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode
+from rollout.models import FloorRecord, GuardRun, Position
+from rollout.policy import guardrails
+from rollout.policy.guardrails import Breach
+from rollout.policy.measurements import Facts
+from rollout.shadow.serialization import freeze_floor
+
+ACTOR = "guard"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What one look of the guard found. ``facts`` is None where V3 decides for nobody: then there is nothing to guard.
+
+    ``rolled_back_to`` is empty without a breach, and where there was no rollback all the same: ``problem`` says why.
+    """
+
+    stage: str = ""
+    facts: Facts | None = None
+    breaches: Sequence[Breach] = ()
+    rolled_back_to: str = ""
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "stage": self.stage,
+            "looked": self.facts is not None,
+            "facts": self.facts.as_dict() if self.facts else None,
+            "breaches": [breach.as_dict() for breach in self.breaches],
+            "rolled_back_to": self.rolled_back_to,
+            "problem": self.problem,
+        }
+
+
+def look() -> Look:
+    """Measure; on a breach roll back to the previous safe stage, once, and keep why. Keeps a ``GuardRun``.
+
+    Of several guards at once, one rolls back; what the others saw is kept too.
+    """
+    position = steering.current()
+    if resolution.read().mode is not Mode.ACTIVE:
+        return Look(stage=position.stage if position else "")
+    if position is None:
+        return Look(problem="V3 decides, and nobody guards it: the ladder has not begun (manage.py rollout begin).")
+    rails = conf.guard_rails()
+    facts = measuring.measure_live(position, minutes=rails["window_minutes"])
+    found = guardrails.breaches(facts, rails)
+    rolled_back_to, problem = _roll_back(position, facts, found) if found else ("", "")
+    _keep_floors(facts)
+    GuardRun.objects.create(
+        environment=position.environment,
+        stage=position.stage,
+        measured=facts.as_dict(),
+        breaches=[breach.as_dict() for breach in found],
+        rolled_back_to=rolled_back_to,
+    )
+    return Look(stage=position.stage, facts=facts, breaches=found, rolled_back_to=rolled_back_to, problem=problem)
+
+
+def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tuple[str, str]:
+    why = "; ".join(breach.detail for breach in found)
+    problem = ""
+    try:
+        stage = steering.roll_back(
+            actor=ACTOR,
+            reason=why,
+            seen=position,
+            measured={"facts": facts.as_dict(), "breaches": [breach.as_dict() for breach in found]},
+            cool_down_hours=conf.settings().COOL_DOWN_HOURS,
+        ).stage
+    except steering.RefusedError as error:
+        stage, problem = "", str(error)
+    events.emit(
+        events.event(
+            SOURCE,
+            "rollout.guard_breached",
+            from_state=position.stage,
+            to_state=stage or position.stage,
+            detail=f"{why}{f' ({problem})' if problem else ''}"[:1000],
+        )
+    )
+    return stage, problem
+
+
+def _keep_floors(facts: Facts) -> None:
+    """The floors as they are now, so that after an edit V3's earlier seatings are judged by the floor that it knew."""
+    since = facts.now - timedelta(days=1)
+    floors = live_decisions.current_floors(live_decisions.restaurants(since))
+    FloorRecord.objects.bulk_create(
+        [
+            FloorRecord(version=floor.version, restaurant_ref=ref, content=freeze_floor(floor))
+            for ref, floor in sorted(floors.items())
+        ],
+        ignore_conflicts=True,
+    )

@@ -1,0 +1,539 @@
+"""Changing where the rollout stands: the one place that does, for commands, the admin and the guard.
+
+Each function is one transaction under one lock (``change_log``): it checks, writes, and appends a ``Change``. Switches
+that a stage sets are written together, so that nobody ever reads a contradiction. A single switch is set by hand with
+``rollout.control.switches.set_switch``, under the same lock and with the same record.
+
+``actor`` is ``user:<id>``, ``command:<login>`` or ``guard``, never a name. All raise
+``changes.UnusableError`` without a reason, and ``changes.BusyError``.
+
+Long because every change of the rollout passes through here, under one lock and one log.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from assignments.integration.floor_cache import floor_of
+from assignments.models import Assignment
+from assignments.planning.floor import InvalidFloorError
+from assignments.planning.reasons import Reason
+from assignments.telemetry import events
+from rollout import conf
+from rollout.control import change_freeze, change_log, switches
+from rollout.events import SOURCE
+from rollout.evidence import measuring
+from rollout.flags import bucketing, resolution
+from rollout.models import Change, Explanation, GuardRun, Pin, Position
+from rollout.policy import gates
+from rollout.policy.gates import GateResult, Status
+from rollout.policy.ladder import Stage
+from rollout.policy.measurements import Facts
+from rollout.policy.message import Phrase, together
+from rollout.policy.message import phrase as _
+from rollout.policy.verdict import Verdict
+
+EXPLAINABLE = (Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS, Verdict.ONLY_V3_SEATS)
+"""Differences that may be wanted. Nobody can answer for an unsafe decision or an error."""
+MAX_EXPLANATION_DAYS = 90
+
+
+class RefusedError(Exception):
+    """The rollout may not be changed so; the message says why, and what would help."""
+
+
+class NotBegunError(RefusedError):
+    """This environment has not begun its ladder: manage.py rollout begin."""
+
+    def __init__(self) -> None:
+        environment = conf.settings().ENVIRONMENT
+        super().__init__(
+            _(
+                "The rollout of %(environment)s has not begun its ladder: manage.py rollout begin --reason ...",
+                environment=environment,
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Obstacle:
+    """What stands in the way of a promotion: ``kind`` is ``hold``, ``cool_down``, ``freeze`` or ``gate``."""
+
+    kind: str
+    detail: Phrase
+    remedy: Phrase
+    overridable: bool = True
+
+    def __str__(self) -> str:
+        return str(self.in_words)
+
+    @property
+    def in_words(self) -> Phrase:
+        """What it is, and what would help."""
+        return together([self.detail, self.remedy] if self.remedy else [self.detail])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What the next promotion would do. ``target`` is None at the top; ``joining``: restaurants that V3 would newly have."""
+
+    position: Position
+    target: Stage | None
+    facts: Facts
+    gates: Sequence[GateResult]
+    obstacles: Sequence[Obstacle]
+    switches: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
+    joining: Sequence[str] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a promotion would go through now."""
+        return self.target is not None and not self.obstacles
+
+
+class PromotionRefusedError(RefusedError):
+    """Something stands in the way of the promotion. ``obstacles`` are all of it."""
+
+    def __init__(self, obstacles: Sequence[Obstacle]) -> None:
+        self.obstacles = tuple(obstacles)
+        super().__init__("\n".join(["The rollout is not promoted:", *(f"- {obstacle}" for obstacle in obstacles)]))
+
+
+def current() -> Position | None:
+    """Where this environment stands; None while it has not begun."""
+    return Position.objects.filter(environment=conf.settings().ENVIRONMENT).first()
+
+
+def begin(*, actor: str, reason: str) -> Position:
+    """Begin the ladder, at the stage that the flags amount to already: nothing changes but that it is kept.
+
+    Raises RefusedError when it has begun, and when no stage is like the flags.
+    """
+    with change_log.changing(reason=reason) as now:
+        if current() is not None:
+            raise RefusedError(
+                _("The rollout of %(environment)s has begun already.", environment=conf.settings().ENVIRONMENT)
+            )
+        as_they_are = resolution.read()
+        # While there is no position, V3's switch alone means all restaurants.
+        wanted = (as_they_are.v3.value, as_they_are.shadow.value, 100 if as_they_are.v3.value else 0)
+        stages = conf.current_ladder().stages
+        stage = next((each for each in stages if (each.v3, each.shadow, each.percent) == wanted), None)
+        if stage is None:
+            raise RefusedError(
+                _(
+                    "No stage of the ladder is like the flags are now (mode %(mode)s): turn them off first, "
+                    "manage.py rollout set.",
+                    mode=as_they_are.mode,
+                )
+            )
+        position = Position(environment=conf.settings().ENVIRONMENT)
+        _move(position, stage, now=now, actor=actor, reason=reason)
+        return position
+
+
+def plan(*, statement_timeout_ms: int = measuring.STATEMENT_TIMEOUT_MS) -> Plan:
+    """What the next promotion would do and what stands in its way. Measures; changes nothing. Raises NotBegunError."""
+    position, as_they_are = _required(current()), resolution.read()
+    facts = measuring.measure(position, as_they_are=as_they_are, statement_timeout_ms=statement_timeout_ms)
+    return plan_from(position, as_they_are, facts)
+
+
+def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -> Plan:
+    """The same, of what was read and measured already. Raises UnknownStageError."""
+    ladder = conf.current_ladder()
+    stage, target = ladder.stage(position.stage), ladder.above(position.stage)
+    results = gates.evaluate(stage, facts)
+    obstacles = _standing(position, facts.now) + _frozen(facts.now)
+    obstacles += [
+        Obstacle(
+            kind="gate",
+            detail=_("Gate %(gate)s: %(status)s.", gate=result.gate, status=result.status),
+            remedy=_("%(measured)s: %(detail)s.", measured=_measured(result), detail=result.detail),
+        )
+        for result in results
+        if result.status is not Status.PASS
+    ]
+    return Plan(
+        position=position,
+        target=target,
+        facts=facts,
+        gates=results,
+        obstacles=tuple(obstacles),
+        switches={
+            resolution.V3_SWITCH: (as_they_are.v3.value, target.v3),
+            resolution.SHADOW_SWITCH: (as_they_are.shadow.value, target.shadow),
+        }
+        if target
+        else {},
+        joining=_joining(stage, target, facts.now) if target else (),
+    )
+
+
+def promote(
+    *, from_stage: str, actor: str, reason: str, override: bool = False, measured: Plan | None = None
+) -> Position:
+    """Go to the next stage. ``from_stage`` is the stage that the caller saw: of two promotions at once, one is refused.
+    ``measured``: the plan, where the caller has just made it.
+
+    Raises PromotionRefusedError with everything that stands in the way. ``override`` lifts gates, freezes and the cool-down,
+    and is kept for ever with what it lifted; a hold is only lifted by ``release``. Raises NotBegunError, and RefusedError at
+    the top.
+    """
+    change_log.require_reason(reason)
+    seen = measured or plan()  # Before the lock: whoever has to roll back must not wait for measurements.
+    _check_stage(seen.position, from_stage)
+    if seen.target is None:
+        raise RefusedError(
+            _(
+                "%(stage)s is the last stage. What remains is to remove the old planner: see the runbook.",
+                stage=from_stage,
+            )
+        )
+    with change_log.changing(reason=reason) as now:
+        position = _required(current())
+        _check_stage(position, from_stage)
+        if position.since != seen.position.since:
+            raise RefusedError(
+                _("The rollout was changed and changed back to %(stage)s meanwhile; look again.", stage=from_stage)
+            )
+        standing = _standing(position, now)
+        obstacles = standing + [each for each in seen.obstacles if each.kind in {"freeze", "gate"}]
+        if any(not (override and each.overridable) for each in obstacles):
+            raise PromotionRefusedError(obstacles)
+        _move(
+            position,
+            seen.target,
+            now=now,
+            actor=actor,
+            reason=reason,
+            overridden=bool(obstacles),
+            evidence={
+                "facts": seen.facts.as_dict(),
+                "gates": [result.as_dict() for result in seen.gates],
+                "overridden": [str(each) for each in obstacles],
+            },
+        )
+        return position
+
+
+def roll_back(
+    *,
+    actor: str,
+    reason: str,
+    to: str = "",
+    seen: Position | None = None,
+    measured: Mapping[str, Any] | None = None,
+    cool_down_hours: float = 0.0,
+) -> Position:
+    """Go back to the stage ``to``, or to the previous safe one: the nearest below in which V3 decides for nobody.
+
+    Always allowed, also while held or frozen, and nothing is measured: it must be quick. What V3 has begun and not finished
+    is handed to the old planner by the next pass. ``seen``: do nothing but raise RefusedError if the rollout has moved
+    since. ``measured`` is kept as the evidence (else the guard's last run is).
+
+    Raises NotBegunError, UnknownStageError, and RefusedError where there is no stage below or no planner
+    that would go on.
+    """
+    with change_log.changing(reason=reason) as now:
+        position = _required(current())
+        if seen is not None and (position.stage, position.since) != (seen.stage, seen.since):
+            raise RefusedError(_("The rollout has moved to %(stage)s meanwhile; look again.", stage=position.stage))
+        stage = _lower_stage(position, to, is_guard=seen is not None)
+        if not stage.decides and not conf.settings().LEGACY_PLANNER:
+            raise RefusedError(
+                _(
+                    "No old planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
+                    "To stop V3 all the same, use manage.py rollout set v3 off.",
+                    stage=stage.key,
+                )
+            )
+        if cool_down_hours:
+            position.cool_down_until = now + timedelta(hours=cool_down_hours)
+        _move(position, stage, now=now, actor=actor, reason=reason, evidence=measured or _last_guard_run())
+        return position
+
+
+def hold(*, actor: str, reason: str) -> Position:
+    """Nobody may promote, not even with an override, until ``release``. Raises NotBegunError, RefusedError if held."""
+    return _set_held(True, actor=actor, reason=reason)
+
+
+def release(*, actor: str, reason: str) -> Position:
+    """End a hold. Raises NotBegunError, RefusedError if there is none."""
+    return _set_held(False, actor=actor, reason=reason)
+
+
+def pin(*, restaurant_ref: str, planner: Pin.PlannerChoice, actor: str, reason: str) -> Pin:
+    """While V3 decides for anybody, this restaurant goes to ``planner``, whatever the percentage.
+
+    Raises RefusedError for a restaurant that the host does not know, and for the old planner once it is gone.
+    """
+    with change_log.changing(reason=reason) as now:
+        if not _is_known(restaurant_ref):
+            raise RefusedError(_("The host knows no restaurant %(restaurant)s.", restaurant=repr(restaurant_ref)))
+        if planner == Pin.PlannerChoice.LEGACY and not conf.settings().LEGACY_PLANNER:
+            raise RefusedError(_("No old planner is installed: nobody would decide for the restaurant."))
+        before = Pin.objects.filter(restaurant_ref=restaurant_ref).first()
+        pinned = Pin(restaurant_ref=restaurant_ref, planner=planner, actor=actor, reason=reason, at=now)
+        pinned.save(force_insert=before is None, force_update=before is not None)
+        _record_pin(restaurant_ref, before.planner if before else "", planner, actor=actor, reason=reason)
+        return pinned
+
+
+def unpin(*, restaurant_ref: str, actor: str, reason: str) -> None:
+    """The percentage decides again for this restaurant. Raises RefusedError if it is not pinned."""
+    with change_log.changing(reason=reason):
+        pinned = Pin.objects.filter(restaurant_ref=restaurant_ref).first()
+        if pinned is None:
+            raise RefusedError(_("Restaurant %(restaurant)s is not pinned.", restaurant=repr(restaurant_ref)))
+        pinned.delete()
+        _record_pin(restaurant_ref, pinned.planner, "", actor=actor, reason=reason)
+
+
+def explain(
+    *,
+    verdict: str,
+    owner: str,
+    expires_at: datetime,
+    actor: str,
+    reason: str,
+    restaurant_ref: str = "",
+    refusal: str = "",
+) -> Explanation:
+    """Answer for a known difference until ``expires_at`` (aware): it counts in no gate until then.
+
+    Raises UnusableError for a verdict that cannot be explained, an unknown refusal, no owner, and an expiry that is past or
+    more than MAX_EXPLANATION_DAYS away.
+    """
+    if verdict not in EXPLAINABLE:
+        raise change_log.UnusableError(
+            _(
+                "%(verdict)s cannot be explained; %(known)s can.",
+                verdict=repr(verdict),
+                known=", ".join(EXPLAINABLE),
+            )
+        )
+    if refusal and refusal not in set(Reason):
+        raise change_log.UnusableError(
+            _("%(refusal)s is no reason code; known are %(known)s.", refusal=repr(refusal), known=", ".join(Reason))
+        )
+    if not owner.strip():
+        raise change_log.UnusableError(_("An explanation needs an owner: whoever answers for it."))
+    with change_log.changing(reason=reason) as now:
+        if not now < expires_at <= now + timedelta(days=MAX_EXPLANATION_DAYS):
+            raise change_log.UnusableError(
+                _(
+                    "An explanation expires within %(days)s days from now, not at %(moment)s.",
+                    days=MAX_EXPLANATION_DAYS,
+                    moment=expires_at.isoformat(),
+                )
+            )
+        explanation = Explanation.objects.create(
+            verdict=verdict,
+            restaurant_ref=restaurant_ref,
+            refusal=refusal,
+            owner=owner,
+            reason=reason,
+            expires_at=expires_at,
+        )
+        where = f"{verdict} {refusal or 'any reason'} at {restaurant_ref or 'all restaurants'}"
+        after = f"{where}, by {owner} until {expires_at.isoformat()}"
+        _record(Change.Kind.EXPLANATION, str(explanation.pk), after=after, actor=actor, reason=reason)
+        return explanation
+
+
+def withdraw(*, explanation_id: int, actor: str, reason: str) -> Explanation:
+    """Nobody answers for it any more: what it covered counts again. Raises RefusedError if there is none such."""
+    with change_log.changing(reason=reason) as now:
+        explanation = Explanation.objects.filter(pk=explanation_id, withdrawn_at__isnull=True).first()
+        if explanation is None:
+            raise RefusedError(_("There is no explanation %(id)s that is not withdrawn.", id=explanation_id))
+        explanation.withdrawn_at = now
+        explanation.save(update_fields=["withdrawn_at"])
+        _record(
+            Change.Kind.EXPLANATION,
+            str(explanation.pk),
+            before=str(explanation.verdict),
+            after="withdrawn",
+            actor=actor,
+            reason=reason,
+        )
+        return explanation
+
+
+def _required(position: Position | None) -> Position:
+    if position is None:
+        raise NotBegunError
+    return position
+
+
+def _check_stage(position: Position, expected: str) -> None:
+    if position.stage != expected:
+        raise RefusedError(
+            _(
+                "The rollout is at %(stage)s and not at %(expected)s any more; look again.",
+                stage=position.stage,
+                expected=expected,
+            )
+        )
+
+
+def _standing(position: Position, now: datetime) -> list[Obstacle]:
+    """What the position itself says against a promotion."""
+    found = []
+    if position.held:
+        found.append(
+            Obstacle(
+                kind="hold",
+                detail=_("It is held."),
+                remedy=_("Only its release lifts that: manage.py rollout release."),
+                overridable=False,
+            )
+        )
+    if position.cool_down_until and now < position.cool_down_until:
+        found.append(
+            Obstacle(
+                kind="cool_down",
+                detail=_(
+                    "The guard rolled back; it cools down until %(until)s UTC.",
+                    until=f"{position.cool_down_until:%Y-%m-%d %H:%M}",
+                ),
+                remedy=_("See manage.py rollout history for what it measured."),
+            )
+        )
+    return found
+
+
+def _frozen(now: datetime) -> list[Obstacle]:
+    return [
+        Obstacle(kind="freeze", detail=reason, remedy=_("Wait until it is over."))
+        for reason in change_freeze.reasons(now)
+    ]
+
+
+def _measured(result: GateResult) -> Phrase:
+    """The gate's number beside its threshold, for people."""
+    if result.value is None:
+        return _("Nothing was seen")
+    return _(
+        "It says %(value)s against %(threshold)s (sample %(sample)s)",
+        value=f"{result.value:g}",
+        threshold=f"{result.threshold:g}",
+        sample=result.sample,
+    )
+
+
+def _joining(stage: Stage, target: Stage, now: datetime) -> tuple[str, ...]:
+    """Restaurants with coming bookings for which V3 would newly decide."""
+    coming = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
+    refs = coming.exclude(restaurant_ref__in=Pin.objects.values("restaurant_ref"))
+    return tuple(
+        ref
+        for ref in refs.values_list("restaurant_ref", flat=True).distinct()
+        if bucketing.is_in_share(ref, target.percent) and not bucketing.is_in_share(ref, stage.percent)
+    )
+
+
+def _lower_stage(position: Position, to: str, *, is_guard: bool) -> Stage:
+    ladder = conf.current_ladder()
+    known = {each.key for each in ladder.stages}
+    # A stage that the settings no longer name lies above all of them.
+    lower = ladder.below(position.stage) if position.stage in known else tuple(reversed(ladder.stages))
+    if to:
+        stage = ladder.stage(to)
+        if stage not in lower:
+            raise RefusedError(_("%(to)s is not below %(stage)s: a rollback goes down.", to=to, stage=position.stage))
+        return stage
+    if is_guard and position.stage in known:
+        return ladder.refuge(position.stage)
+    stage_or_none = next((each for each in lower if not each.decides), None)
+    if stage_or_none is None:
+        raise RefusedError(_("%(stage)s is the lowest stage: there is nothing to roll back.", stage=position.stage))
+    return stage_or_none
+
+
+def _move(
+    position: Position,
+    stage: Stage,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    overridden: bool = False,
+    evidence: Mapping[str, Any] | None = None,
+) -> None:
+    """Write position and switches, and record and announce it, in the caller's transaction."""
+    before = position.stage
+    position.stage, position.percent, position.since = stage.key, stage.percent, now
+    position.save()
+    # Off before on: not even whoever reads inside this transaction sees both.
+    values = {resolution.V3_SWITCH: stage.v3, resolution.SHADOW_SWITCH: stage.shadow}
+    switches.write(dict(sorted(values.items(), key=lambda each: each[1])), note=reason)
+    change_log.record(
+        kind=Change.Kind.STAGE,
+        subject=stage.key,
+        before=before,
+        after=stage.key,
+        actor=actor,
+        reason=reason,
+        overridden=overridden,
+        evidence={**(evidence or {}), "switches": values, "percent": stage.percent},
+    )
+    events.emit(
+        events.event(
+            SOURCE,
+            "rollout.stage_changed",
+            from_state=before or None,
+            to_state=stage.key,
+            actor=actor,
+            reason=reason[:200],
+            detail="gates overridden" if overridden else None,
+        )
+    )
+
+
+def _last_guard_run() -> dict[str, Any]:
+    run = GuardRun.objects.filter(environment=conf.settings().ENVIRONMENT).first()
+    return {"last_guard_run": {"at": run.at.isoformat(), "measured": run.measured}} if run else {}
+
+
+def _set_held(held: bool, *, actor: str, reason: str) -> Position:
+    with change_log.changing(reason=reason):
+        position = _required(current())
+        if position.held == held:
+            raise RefusedError(_("It is held already.") if held else _("It is not held."))
+        position.held = held
+        position.save(update_fields=["held"])
+        texts = {True: "held", False: "released"}
+        _record(
+            Change.Kind.HOLD,
+            position.stage,
+            before=texts[not held],
+            after=texts[held],
+            actor=actor,
+            reason=reason,
+        )
+        return position
+
+
+def _is_known(restaurant_ref: str) -> bool:
+    try:
+        floor_of(restaurant_ref)
+    except LookupError:
+        return False
+    except InvalidFloorError:
+        pass  # A restaurant it is; who would decide there is another question.
+    return True
+
+
+def _record_pin(restaurant_ref: str, before: str, after: str, *, actor: str, reason: str) -> None:
+    _record(Change.Kind.PIN, restaurant_ref, before=before, after=after, actor=actor, reason=reason)
+
+
+def _record(kind: Change.Kind, subject: str, *, actor: str, reason: str, before: str = "", after: str = "") -> None:
+    """Record a change that is no change of stage, and announce it."""
+    change_log.record(kind=kind, subject=subject, before=before, after=after, actor=actor, reason=reason)
+    detail = f"{kind} {subject}: {before or 'none'} -> {after or 'none'}"
+    events.emit(events.event(SOURCE, "rollout.steered", detail=detail[:200], actor=actor, reason=reason[:200]))

@@ -1,0 +1,115 @@
+"""Changing switches: never into a contradiction, and never without a trace."""
+
+from collections.abc import Mapping
+
+from django.db import transaction
+from django.utils import timezone
+from waffle import get_waffle_switch_model
+
+from assignments.telemetry import events
+from rollout.control import change_log
+from rollout.events import SOURCE
+from rollout.flags import resolution
+from rollout.models import Change
+from rollout.policy.message import Phrase
+from rollout.policy.message import phrase as _
+
+SWITCHES = {"v3": resolution.V3_SWITCH, "shadow": resolution.SHADOW_SWITCH}
+
+
+class ContradictionError(ValueError):
+    """Both flags would be on."""
+
+
+def contradiction(name: str, active: bool) -> Phrase | None:
+    """What speaks against setting the switch so, in a sentence; None when nothing does."""
+    others = {resolution.V3_SWITCH: resolution.SHADOW_SWITCH, resolution.SHADOW_SWITCH: resolution.V3_SWITCH}
+    if not active or name not in others:
+        return None
+    # Also while killed: what is set now is what holds once the kill variable is gone.
+    current = resolution.as_set()
+    other = current.shadow if name == resolution.V3_SWITCH else current.v3
+    if not other.value:
+        return None
+    return _(
+        "%(other)s is on (by %(source)s): turn it off before %(switch)s goes on.",
+        other=other.switch,
+        source=other.source,
+        switch=name,
+    )
+
+
+def set_switch(name: str, *, active: bool, actor: str, reason: str) -> resolution.Flags:
+    """Set one switch's row by hand, which is there from then on, and give the flags as they are now.
+
+    The stage stays what it is: ``rollout status`` shows the difference, and the gate ``flags`` blocks promotion. Raises
+    ContradictionError, UnusableError without a reason, BusyError.
+    """
+    with change_log.changing(reason=reason):
+        problem = contradiction(name, active)
+        if problem:
+            raise ContradictionError(problem)
+        before = get_waffle_switch_model().objects.filter(name=name).values_list("active", flat=True).first()
+        write({name: active}, note=reason)
+        _record(
+            name,
+            "" if before is None else resolution.as_text(before),
+            resolution.as_text(active),
+            actor=actor,
+            reason=reason,
+        )
+        return resolution.read()
+
+
+def unset_switch(name: str, *, actor: str, reason: str) -> resolution.Flags:
+    """Remove one switch's row, so that its environment variable rules again, and give the flags as they are now.
+
+    Raises ContradictionError where the variable would contradict the other flag, UnusableError without a reason or a row,
+    BusyError.
+    """
+    with change_log.changing(reason=reason):
+        rows = get_waffle_switch_model().objects.filter(name__in=SWITCHES.values())
+        active = dict(rows.values_list("name", "active"))
+        if name not in active:
+            raise change_log.UnusableError(_("The switch %(switch)s has no row.", switch=name))
+        before = active.pop(name)
+        then = resolution.from_rows(active)
+        if then.contradict:
+            raise ContradictionError(
+                _(
+                    "Without its row, %(v3)s would be on (by %(v3_source)s) and %(shadow)s too (by %(shadow_source)s): "
+                    "turn the other one off before.",
+                    v3=then.v3.switch,
+                    v3_source=then.v3.source,
+                    shadow=then.shadow.switch,
+                    shadow_source=then.shadow.source,
+                )
+            )
+        rows.filter(name=name).delete()
+        _forget_cached(name)
+        _record(name, resolution.as_text(before), "", actor=actor, reason=reason)
+        return resolution.read()
+
+
+def write(values: Mapping[str, bool], *, note: str) -> None:
+    """Set these switches' rows, in the transaction of ``changes.changing``: whoever reads sees all of them, or none.
+
+    Waffle's own ``save`` is passed by: what it does after the commit fails while the cache is down, and a rollback must not.
+    """
+    model = get_waffle_switch_model()
+    for name, active in values.items():
+        if not model.objects.filter(name=name).update(active=active, note=note, modified=timezone.now()):
+            model.objects.bulk_create([model(name=name, active=active, note=note)])
+        _forget_cached(name)
+
+
+def _forget_cached(name: str) -> None:
+    transaction.on_commit(get_waffle_switch_model()(name=name).flush, robust=True)
+
+
+def _record(name: str, before: str, after: str, *, actor: str, reason: str) -> None:
+    change_log.record(kind=Change.Kind.SWITCH, subject=name, before=before, after=after, actor=actor, reason=reason)
+    detail = f"{name} {after or 'without a row'}"
+    events.emit(
+        events.event(SOURCE, "rollout.switch_changed", detail=detail, actor=actor, reason=reason[:200]),
+    )

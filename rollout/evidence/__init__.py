@@ -1,0 +1,1 @@
+"""Measures what gates and guardrails judge, from comparisons and live decisions."""

@@ -1,0 +1,327 @@
+"""What V3 decided, and whether that stands up to rules of its own; what the old planner did in the same time."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+
+from assignments import api
+from assignments import conf as assignments_conf
+from assignments.integration.floor_cache import floors_or_none
+from assignments.integration.host import HostBooking, configured
+from assignments.integration.planners import V3
+from assignments.outcome import CoordinatorReason, Kind
+from assignments.planning.floor import Floor
+from rollout.evidence.sql import dicts, rows
+from rollout.models import FloorRecord
+from rollout.policy import seating_audit
+from rollout.policy.measurements import Outcomes, Percentile, Seatings
+from rollout.policy.message import phrase as _
+from rollout.policy.seating_audit import Party
+from rollout.shadow.serialization import thaw_floor
+
+INSPECTED = 2000
+"""So many of V3's latest decisions are judged one by one."""
+RESTAURANTS = 50
+EARLIER_FLOORS = 3
+"""A seating is judged by the floor as it is, and by as many earlier ones: the floor may have been edited since."""
+NOT_THE_OLD_PLANNER = [V3, api.MANUAL]
+ENOUGH_MEANWHILE = 30
+"""With fewer bookings of the old planner in the same time, its earlier ones are what V3 is held against."""
+
+
+def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
+    """The floors of these restaurants that are valid."""
+    return {ref: floor for ref, floor in floors_or_none(refs).items() if floor is not None}
+
+
+def restaurants(since: datetime) -> list[str]:
+    """Refs of at most RESTAURANTS restaurants that V3 decided for, the busiest first."""
+    return [ref for (ref,) in rows(_RESTAURANTS, planner=V3, since=since, limit=RESTAURANTS)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Decided:
+    """V3's last decision on a booking. ``is_unsure``: somebody has left that evening since, so nobody can tell any more
+    what was free then."""
+
+    booking_ref: str
+    restaurant_ref: str
+    service_date: date
+    outcome: str
+    at: datetime
+    starts_at: datetime
+    party: int
+    tables: Sequence[str]
+    blocked_from: datetime | None
+    blocked_until: datetime | None
+    is_unsure: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Taken:
+    """A table that is taken, since when, and by whom."""
+
+    table_ref: str
+    booking_ref: str
+    blocked_from: datetime
+    blocked_until: datetime
+    at: datetime
+
+
+def decisions(
+    since: datetime, counted: Mapping[str, int], percentiles: tuple[Percentile, Percentile]
+) -> tuple[Outcomes, Seatings]:
+    """What became of V3's bookings, and how its seatings and refusals stand up to rules of their own.
+
+    ``counted`` is the row of ``outcomes``; ``percentiles`` are those of V3's decisions.
+    """
+    bookings, confirmed, review = counted["bookings"], counted["confirmed"], counted["review"]
+    p95, p99 = percentiles
+    if not bookings:
+        return Outcomes(attempts=counted["attempts"], errors=counted["errors"], p95=p95, p99=p99), Seatings()
+    decided = [
+        _Decided(**row) for row in dicts(_DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS)
+    ]
+    host_bookings = configured().bookings([each.booking_ref for each in decided])
+    floors = current_floors(sorted({each.restaurant_ref for each in decided}))
+    seatings, hopeless = _Inspection(floors, host_bookings, _taken(decided)).of(decided)
+    judged = Counter(each.outcome == Kind.MANUAL_REVIEW for each in decided if each.outcome != Kind.CONFIRMED)
+    hopeless_review = _scaled(hopeless[Kind.MANUAL_REVIEW], judged[True], review)
+    others = bookings - confirmed - review
+    hopeless_others = _scaled(hopeless.total() - hopeless[Kind.MANUAL_REVIEW], judged[False], others)
+    return (
+        Outcomes(
+            bookings=bookings,
+            confirmed=confirmed,
+            review=review - hopeless_review,
+            infeasible=hopeless_review + hopeless_others,
+            attempts=counted["attempts"],
+            errors=counted["errors"],
+            p95=p95,
+            p99=p99,
+        ),
+        seatings,
+    )
+
+
+def _scaled(found: int, judged: int, everything: int) -> int:
+    """Of more decisions than are judged one by one, those that are not are taken to be like those that are."""
+    return round(found * everything / judged) if judged else 0
+
+
+class _Inspection:
+    """V3's decisions, held against the floor by ``rollout.policy.seating_audit``."""
+
+    def __init__(
+        self,
+        floors: Mapping[str, Floor],
+        bookings: Mapping[str, HostBooking],
+        taken: Mapping[tuple[str, date], Sequence[_Taken]],
+    ) -> None:
+        self._floors = floors
+        self._bookings = bookings
+        self._taken = taken
+        self._rules = assignments_conf.settings().rules()
+
+    def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
+        """The seatings judged, and how many refusals nobody can object to, by outcome.
+
+        Bookings that the host has changed since without saying so, and restaurants without a valid floor, cannot be judged.
+        """
+        reasons, refused_rightly, found = Counter[str](), Counter[str](), Counter[str]()
+        for each in decided:
+            floor, booking = self._floors.get(each.restaurant_ref), self._bookings.get(each.booking_ref)
+            party = _party(each, booking)
+            if each.outcome != Kind.CONFIRMED:
+                is_wrong = floor and party and not each.is_unsure and self._could_seat(floor, party, each)
+                refused_rightly[each.outcome] += not is_wrong
+            elif floor and party and booking and each.tables:  # Without tables: released since.
+                flaws = self._flaws(floor, party, each)
+                reasons.update(flaws)
+                found["checked"] += 1
+                found["unsafe"] += bool(flaws)
+                found["untold"] += _is_untold(booking)
+                if not flaws and not each.is_unsure and self._has_better_table(floor, party, each):
+                    found["avoidable_joins" if len(each.tables) > 1 else "oversized"] += 1
+        return Seatings(reasons=dict(reasons), **found), refused_rightly
+
+    def _could_seat(self, floor: Floor, party: Party, decided: _Decided) -> bool:
+        window = seating_audit.window(floor, party)
+        if window is None:
+            return False
+        return seating_audit.could_seat(floor, party, decided.at, self._taken_then(decided, *window), self._rules)
+
+    def _has_better_table(self, floor: Floor, party: Party, decided: _Decided) -> bool:
+        assert decided.blocked_from is not None
+        assert decided.blocked_until is not None
+        taken = self._taken_then(decided, decided.blocked_from, decided.blocked_until)
+        return seating_audit.has_better_table(floor, party, decided.tables, taken, self._rules)
+
+    def _taken_then(self, decided: _Decided, start: datetime, until: datetime) -> set[str]:
+        """The tables that others had when it was decided, and still have, at any time of ``[start, until)``."""
+        return {
+            taken.table_ref
+            for taken in self._taken.get((decided.restaurant_ref, decided.service_date), ())
+            if taken.booking_ref != decided.booking_ref
+            and taken.at <= decided.at
+            and taken.blocked_from < until
+            and start < taken.blocked_until
+        }
+
+    def _flaws(self, floor: Floor, party: Party, decided: _Decided) -> list[str]:
+        assert decided.blocked_from is not None
+        assert decided.blocked_until is not None
+        found: list[str] = []
+        for each in self._floors_of(floor, decided.restaurant_ref):
+            found = seating_audit.flaws(each, party, decided.tables, decided.blocked_from, decided.blocked_until)
+            if not found:
+                return []
+        return found
+
+    def _floors_of(self, floor: Floor, restaurant_ref: str) -> Iterator[Floor]:
+        """The floor as it is now, then as it was."""
+        yield floor
+        yield from self._earlier.get(restaurant_ref, ())
+
+    @cached_property
+    def _earlier(self) -> Mapping[str, Sequence[Floor]]:
+        """The floors as they were, by restaurant: one query, and only when something is wrong by one of those of today."""
+        rank = Window(RowNumber(), partition_by=F("restaurant_ref"), order_by=F("recorded_at").desc())
+        records = FloorRecord.objects.filter(restaurant_ref__in=self._floors).exclude(
+            version__in=[floor.version for floor in self._floors.values()]
+        )
+        found: dict[str, list[Floor]] = {}
+        for record in records.annotate(rank=rank).filter(rank__lte=EARLIER_FLOORS).order_by("rank"):
+            found.setdefault(record.restaurant_ref, []).append(thaw_floor(record.content))
+        return found
+
+
+def _party(decided: _Decided, booking: HostBooking | None) -> Party | None:
+    """The party that was decided on; None when the host has none such any more."""
+    if booking is None or (booking.starts_at, booking.party) != (decided.starts_at, decided.party):
+        return None
+    return Party(covers=booking.party, starts_at=booking.starts_at, ends_at=booking.ends_at, zone_ref=booking.zone_ref)
+
+
+def _is_untold(booking: HostBooking) -> bool:
+    return configured().tracks_confirmation and booking.wants_table and not booking.is_confirmed
+
+
+def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_Taken]]:
+    """What is taken on and around the evenings of these decisions, by restaurant and date."""
+    evenings = sorted({(each.restaurant_ref, each.service_date) for each in decided})
+    taken: dict[tuple[str, date], list[_Taken]] = {}
+    for ref, day, *row in rows(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
+        table_ref, booking_ref, blocked_from, blocked_until, at = row
+        taken.setdefault((ref, day), []).append(
+            _Taken(
+                table_ref=table_ref,
+                booking_ref=booking_ref,
+                blocked_from=blocked_from,
+                blocked_until=blocked_until,
+                at=at,
+            )
+        )
+    return taken
+
+
+# The guest who gives up before there is a table is nobody's failure; what the host had confirmed by itself nobody decided.
+def _last(since: str) -> str:
+    return f"""
+WITH tried AS MATERIALIZED (
+     SELECT id, booking_ref, outcome, reason, decision_ms, at, assignment_id
+       FROM assignments_attempt WHERE planner = %(planner)s AND at >= {since}),
+     last AS MATERIALIZED (
+     SELECT latest.*, assignment.restaurant_ref, assignment.service_date, assignment.starts_at, assignment.party
+       FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
+       JOIN assignments_assignment AS assignment ON assignment.id = latest.assignment_id
+      WHERE (latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
+        AND latest.reason <> '{CoordinatorReason.CONFIRMED_BY_HOST}')
+"""  # noqa: S608  (text of our own)
+
+
+def outcomes(since: str) -> str:
+    """The query for what V3 decided since then (SQL); it takes PARAMETERS."""
+    return f"""{_last(since)}
+SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
+       count(*) FILTER (WHERE outcome = 'manual_review') AS review,
+       (SELECT count(*) FROM tried) AS attempts,
+       (SELECT count(*) FROM tried WHERE reason = %(unexpected)s) AS errors,
+       (SELECT count(*) FROM tried WHERE decision_ms > 0) AS timed
+  FROM last
+"""  # noqa: S608
+
+
+_BUSIEST = "SELECT restaurant_ref FROM last GROUP BY restaurant_ref ORDER BY count(*) DESC, restaurant_ref"
+
+_RESTAURANTS = f"""{_last("%(since)s")} {_BUSIEST} LIMIT %(limit)s"""
+
+_DECIDED = f"""{_last("%(since)s")},
+     busiest AS ({_BUSIEST} LIMIT %(restaurants)s),
+     gone AS (
+     SELECT assignment.restaurant_ref, assignment.service_date, max(left_since.at) AS at
+       FROM assignments_statetransition AS left_since
+       JOIN assignments_assignment AS assignment ON assignment.id = left_since.assignment_id
+      WHERE left_since.source = 'confirmed' AND left_since.at >= %(since)s
+      GROUP BY assignment.restaurant_ref, assignment.service_date)
+SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.at, last.starts_at, last.party,
+       ledger.tables, ledger.blocked_from, ledger.blocked_until,
+       coalesce(gone.at >= last.at, false) AS is_unsure
+  FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM busiest)
+         ORDER BY id DESC LIMIT %(limit)s) AS last
+  LEFT JOIN gone ON gone.restaurant_ref = last.restaurant_ref AND gone.service_date = last.service_date
+ CROSS JOIN LATERAL (
+       SELECT coalesce(array_agg(table_ref ORDER BY table_ref), '{{}}') AS tables,
+              max(lower(blocked)) AS blocked_from, min(upper(blocked)) AS blocked_until
+         FROM assignments_allocation
+        WHERE booking_ref = last.booking_ref AND kind = 'seating' AND planner = %(planner)s) AS ledger
+ ORDER BY last.id DESC
+"""  # noqa: S608
+
+_TAKEN = """
+SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken.blocked), upper(taken.blocked),
+       taken.created_at
+  FROM unnest(%(refs)s::text[], %(days)s::date[]) AS evening(ref, day)
+  JOIN assignments_allocation AS taken
+    ON taken.restaurant_ref = evening.ref AND taken.starts_at >= evening.day - 1 AND taken.starts_at < evening.day + 3
+"""
+
+
+def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[int, int, str]:
+    """What the old planner seated, of how many, and where: meanwhile elsewhere, or, if that is too little, before.
+
+    Both are rows of ``old_planner``.
+    """
+    if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
+        return meanwhile["seated"], meanwhile["bookings"], _("the old planner at other restaurants in the same time")
+    return before["seated"], before["bookings"], _("the old planner before this stage") if before["bookings"] else ""
+
+
+def old_planner(since: str, until: str) -> str:
+    """The query for what the old planner seated in that time (SQL); it takes PARAMETERS.
+
+    Who was refused on a full evening before, and is tried again, says nothing of how it seats those who come now.
+    """
+    return f"""
+SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS bookings
+  FROM (SELECT DISTINCT ON (booking_ref) outcome
+          FROM assignments_attempt AS tried
+         WHERE planner <> ALL(%(others)s) AND at >= {since} AND at < {until}
+           AND reason <> '{CoordinatorReason.CONFIRMED_BY_HOST}'
+           AND NOT EXISTS (SELECT FROM assignments_attempt AS earlier
+                            WHERE earlier.booking_ref = tried.booking_ref AND earlier.at < {since})
+         ORDER BY booking_ref, id DESC) AS last
+"""  # noqa: S608  (text of our own)
+
+
+PARAMETERS: Mapping[str, Any] = MappingProxyType(
+    {"planner": V3, "others": NOT_THE_OLD_PLANNER, "unexpected": CoordinatorReason.UNEXPECTED_ERROR}
+)
+"""Of ``outcomes`` and ``old_planner``."""

@@ -1,0 +1,343 @@
+"""Measuring: the facts that gates and guardrails look at, from the database.
+
+A constant number of queries, whatever the number of bookings, and a few for each restaurant that V3 decided for (at most
+``decided.RESTAURANTS``). All of it sees one moment, in a transaction that is rolled back; each statement is limited in time.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+from django.db import connection, transaction
+
+from assignments.integration.planners import V3
+from rollout import conf
+from rollout.evidence import live_decisions
+from rollout.evidence.sql import at_once, percentiles
+from rollout.flags import resolution
+from rollout.flags.drift import drift
+from rollout.flags.resolution import Flags
+from rollout.models import Position
+from rollout.policy.ladder import UnknownStageError
+from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Percentile
+
+STATEMENT_TIMEOUT_MS = 20_000
+LARGE_PARTY = 6
+"""Covers from which a party counts as large."""
+
+
+def measure(
+    position: Position,
+    *,
+    as_they_are: Flags | None = None,
+    now: datetime | None = None,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+) -> Facts:
+    """Everything that the gates of the position's stage ask for.
+
+    ``as_they_are``: the flags, where they have been read already. ``now``: the moment of a ``one_moment`` that the caller is
+    inside of; else there is one here.
+    """
+    if now is None:
+        with one_moment(statement_timeout_ms) as moment:
+            return measure(position, as_they_are=as_they_are, now=moment)
+    ladder = conf.current_ladder()
+    counted = at_once(
+        {**_LIVE, **_GATED},
+        common=_BOUNDS,
+        oldest=now - timedelta(days=conf.settings().EVIDENCE_DAYS),
+        environment=position.environment,
+        beginnings=["", ladder.bottom.key],
+        stage_since=position.since,
+        now=now,
+        yesterday=now - timedelta(days=1),
+        sample=_sample_limit(),
+        large=LARGE_PARTY,
+        **live_decisions.PARAMETERS,
+    )
+    (bounds,) = counted["bounds"]
+    since, live_since = datetime.fromisoformat(bounds["since"]), datetime.fromisoformat(bounds["live_since"])
+    verdicts = counted["verdicts"]
+    found = percentiles(
+        _MILLISECONDS,
+        {
+            "candidate": sum(row["timed"] for row in verdicts),
+            "v3": counted["outcomes"][0]["timed"],
+        },
+        since=since,
+        live_since=live_since,
+        planner=V3,
+    )
+    (seen,), (changed,), (explanations,) = counted["seen"], counted["changed"], counted["explanations"]
+    return _facts(
+        position,
+        now,
+        since=since,
+        live_since=live_since,
+        counted=counted,
+        percentiles=found["v3"],
+        as_they_are=as_they_are or resolution.read(),
+        comparisons=_comparisons(verdicts, counted["complete"][0], found["candidate"]),
+        coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
+        explanations_valid=explanations["valid"],
+        explanations_expired=explanations["expired"],
+    )
+
+
+def measure_live(position: Position, *, minutes: float) -> Facts:
+    """What V3 did in the last minutes, since the stage began at the earliest: all that the guardrails ask for."""
+    with one_moment() as now:
+        since = max(now - timedelta(minutes=minutes), position.since)
+        counted = at_once(
+            _LIVE,
+            common=_BOUNDS_GIVEN,
+            since=since,
+            now=now,
+            yesterday=now - timedelta(days=1),
+            **live_decisions.PARAMETERS,
+        )
+        timed = {"candidate": 0, "v3": counted["outcomes"][0]["timed"]}
+        found = percentiles(_MILLISECONDS, timed, since=since, live_since=since, planner=V3)
+        return _facts(
+            position,
+            now,
+            since=since,
+            live_since=since,
+            counted=counted,
+            percentiles=found["v3"],
+            as_they_are=resolution.read(),
+        )
+
+
+@contextmanager
+def one_moment(statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[datetime]:
+    """Queries that all see the same moment, where nobody has a transaction open already; the database's time."""
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;" if is_outermost else ""
+            # One round trip. Without parameters, so that it may be several statements however parameters are bound.
+            cursor.execute(f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)}; SELECT now()")
+            while cursor.nextset():
+                pass
+            ((now,),) = cursor.fetchall()
+        yield now
+        # Nothing was written; this gives the caller's transaction its own timeout back.
+        transaction.set_rollback(True)
+
+
+def _facts(
+    position: Position,
+    now: datetime,
+    *,
+    since: datetime,
+    live_since: datetime,
+    counted: Mapping[str, Sequence[Mapping[str, Any]]],
+    percentiles: tuple[Percentile, Percentile],
+    as_they_are: Flags,
+    **more: Any,
+) -> Facts:
+    v3, seatings = live_decisions.decisions(live_since, counted["outcomes"][0], percentiles)
+    seated, bookings, reference = live_decisions.reference(counted["meanwhile"][0], counted["before"][0])
+    (integrity,) = counted["integrity"]
+    return Facts(
+        environment=position.environment,
+        stage=position.stage,
+        now=now,
+        stage_since=position.since,
+        since=since,
+        v3=v3,
+        seatings=seatings,
+        reference_seated=seated,
+        reference_bookings=bookings,
+        reference=reference,
+        overlaps=integrity["overlaps"],
+        lost=integrity["without_tables"] + integrity["unconfirmed"],
+        drift=drift_of(position, as_they_are),
+        **more,
+    )
+
+
+def drift_of(position: Position, as_they_are: resolution.Flags) -> str:
+    """How the flags differ from what the position's stage asks for, in a sentence; empty when they do not. No query."""
+    try:
+        stage = conf.current_ladder().stage(position.stage)
+    except UnknownStageError as error:
+        return str(error)
+    return drift(stage, position.percent, as_they_are)
+
+
+# From when on evidence counts: what is from before V3 last left the bottom stage, or was rolled back by the guard, is about
+# another V3. And what is from before this stage says nothing of what V3 does in it.
+_BOUNDS = """
+WITH began AS (
+     SELECT greatest(%(oldest)s, coalesce(
+                (SELECT at FROM rollout_change
+                  WHERE environment = %(environment)s AND kind = 'stage'
+                    AND (before = ANY(%(beginnings)s) OR actor = 'guard')
+                  ORDER BY id DESC LIMIT 1), %(stage_since)s)) AS since),
+     bounds AS MATERIALIZED (SELECT since, greatest(since, %(stage_since)s) AS live_since FROM began)
+"""
+
+_BOUNDS_GIVEN = "WITH bounds AS MATERIALIZED (SELECT %(since)s AS since, %(since)s AS live_since)"
+
+_SINCE = "(SELECT since FROM bounds)"
+_LIVE_SINCE = "(SELECT live_since FROM bounds)"
+
+
+# Comparisons
+
+
+def _comparisons(
+    rows: Sequence[Mapping[str, Any]], complete: Mapping[str, Any], percentiles: tuple[Percentile, Percentile]
+) -> Comparisons:
+    verdicts, unexplained = Counter[str](), Counter[str]()
+    for row in rows:
+        verdicts[row["verdict"]] = row["found"]
+        unexplained[row["verdict"]] = row["found"] - row["explained"]
+    return Comparisons(
+        total=verdicts.total(),
+        waiting=complete["waiting"],
+        verdicts=dict(verdicts),
+        unexplained=dict(+unexplained),
+        expected=complete["expected"],
+        compared_live=complete["compared"],
+        asked_twice=sum(row["asked_twice"] for row in rows),
+        repeated=sum(row["repeated"] for row in rows),
+        p95=percentiles[0],
+        p99=percentiles[1],
+    )
+
+
+def latest(since: str) -> str:
+    """Comparisons recorded since then (SQL). A replay that was run again counts once, as it was the last time."""
+    return f"""
+SELECT DISTINCT ON (booking_ref, snapshot_hash)
+       id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at
+  FROM rollout_comparison
+ WHERE recorded_at >= {since} AND verdict <> ''
+ ORDER BY booking_ref, snapshot_hash, id DESC
+"""  # noqa: S608  (text of our own)
+
+
+LATEST = latest("%(since)s")
+
+_VERDICTS = f"""
+SELECT latest.verdict, count(*) AS found, count(*) FILTER (WHERE explanation.explained) AS explained,
+       count(latest.control_repeats) AS asked_twice, count(*) FILTER (WHERE latest.control_repeats) AS repeated,
+       count(latest.candidate_ms) FILTER (WHERE latest.error = '') AS timed
+  FROM ({latest(_SINCE)}) AS latest
+  LEFT JOIN LATERAL (
+       SELECT true AS explained
+         FROM rollout_explanation AS known
+         JOIN rollout_comparison AS whole ON whole.id = latest.id
+        WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
+          AND known.restaurant_ref IN ('', latest.restaurant_ref)
+          AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
+                                                              whole.control #>> '{{refusal,0}}'))
+        LIMIT 1) AS explanation ON true
+ GROUP BY latest.verdict
+"""  # noqa: S608  (text of our own)
+
+_MILLISECONDS = f"""
+SELECT 'candidate', percentile_disc(%(fractions_candidate)s::float[]) WITHIN GROUP (ORDER BY candidate_ms)
+  FROM ({LATEST}) AS latest
+ WHERE error = '' AND candidate_ms IS NOT NULL AND cardinality(%(fractions_candidate)s::float[]) > 0
+ UNION ALL
+SELECT 'v3', percentile_disc(%(fractions_v3)s::float[]) WITHIN GROUP (ORDER BY decision_ms)
+  FROM assignments_attempt
+ WHERE planner = %(planner)s AND at >= %(live_since)s AND decision_ms > 0
+   AND cardinality(%(fractions_v3)s::float[]) > 0
+"""  # noqa: S608
+
+# Each decision of the old planner since the stage began, as far as it is in the sample (see ``shadow.is_sampled``).
+_COMPLETE = f"""
+SELECT count(*) AS expected, count(*) FILTER (WHERE kept.is_compared) AS compared,
+       count(*) FILTER (WHERE NOT kept.is_compared) AS waiting
+  FROM assignments_attempt AS tried
+  LEFT JOIN LATERAL (
+       SELECT bool_or(verdict <> '') AS is_compared
+         FROM rollout_comparison AS comparison
+        WHERE comparison.booking_ref = tried.booking_ref AND comparison.snapshot_hash = tried.snapshot_hash
+          AND comparison.origin = 'shadow') AS kept ON true
+ WHERE tried.at >= {_LIVE_SINCE} AND tried.planner <> ALL(%(others)s) AND tried.snapshot_hash <> ''
+   AND (%(sample)s = ''
+        OR substr(encode(sha256(convert_to('shadow:' || tried.booking_ref, 'UTF8')), 'hex'), 1, 16) COLLATE "C"
+           < %(sample)s)
+"""  # noqa: S608
+
+
+def _sample_limit() -> str:
+    """The sample's limit as the first 16 hexadecimal digits of a hash; empty when all are in it."""
+    sample = conf.settings().SHADOW_SAMPLE
+    return "" if sample >= 1 else f"{ceil(sample * 2**64):016x}"
+
+
+_SEEN = f"""
+SELECT count(DISTINCT (restaurant_ref, service_date)) FILTER (WHERE peak) AS peaks,
+       count(DISTINCT booking_ref) FILTER (WHERE party >= %(large)s) AS large_parties,
+       count(DISTINCT booking_ref) FILTER (WHERE joined) AS joins
+  FROM rollout_comparison
+ WHERE recorded_at >= {_SINCE} AND verdict <> ''
+"""  # noqa: S608
+
+_CHANGED = f"""
+SELECT count(*) FILTER (WHERE reason = 'booking_changed') AS edits,
+       count(*) FILTER (WHERE name = 'cancel') AS cancellations
+  FROM assignments_statetransition
+ WHERE at >= {_SINCE}
+"""  # noqa: S608
+
+_EXPLANATIONS = """
+SELECT count(*) FILTER (WHERE expires_at > %(now)s) AS valid, count(*) FILTER (WHERE expires_at <= %(now)s) AS expired
+  FROM rollout_explanation
+ WHERE withdrawn_at IS NULL
+"""
+
+# What must never be
+
+
+# Seatings that overlap another one's time at the same table, and V3's bookings that are confirmed but have no tables, or
+# have tables but are not confirmed. From the ledger's rows alone, without what forbids it.
+_INTEGRITY = """
+SELECT (SELECT count(*)
+          FROM (SELECT lower(blocked) < max(upper(blocked)) OVER (
+                           PARTITION BY table_ref ORDER BY lower(blocked), id
+                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_overlap
+                  FROM assignments_allocation WHERE upper(blocked) > %(yesterday)s) AS taken
+         WHERE is_overlap) AS overlaps,
+       (SELECT count(*)
+          FROM assignments_assignment AS assignment
+         WHERE assignment.state = 'confirmed' AND assignment.planner = %(planner)s
+           AND assignment.starts_at > %(yesterday)s
+           AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
+                            WHERE seated.booking_ref = assignment.booking_ref AND seated.kind = 'seating'))
+       AS without_tables,
+       (SELECT count(DISTINCT seated.booking_ref)
+          FROM assignments_allocation AS seated
+         WHERE seated.kind = 'seating' AND seated.planner = %(planner)s AND seated.starts_at > %(yesterday)s
+           AND NOT EXISTS (SELECT FROM assignments_assignment AS assignment
+                            WHERE assignment.booking_ref = seated.booking_ref AND assignment.state = 'confirmed'))
+       AS unconfirmed
+"""
+
+_LIVE = {
+    "outcomes": live_decisions.outcomes(_LIVE_SINCE),
+    "meanwhile": live_decisions.old_planner(_LIVE_SINCE, "%(now)s"),
+    "before": live_decisions.old_planner(_SINCE, _LIVE_SINCE),
+    "integrity": _INTEGRITY,
+}
+"""What gates and guardrails count."""
+
+_GATED = {
+    "bounds": "SELECT since, live_since FROM bounds",
+    "verdicts": _VERDICTS,
+    "complete": _COMPLETE,
+    "seen": _SEEN,
+    "changed": _CHANGED,
+    "explanations": _EXPLANATIONS,
+}
+"""What gates count besides."""

@@ -1,0 +1,1 @@
+"""Who decides: flags and their sources, the share of restaurants, drift from the stage."""

@@ -1,0 +1,36 @@
+"""Whether the flags are what the stage asks for. Pure."""
+
+from rollout.conf import KILL_VARIABLE
+from rollout.flags.resolution import Flags, as_text
+from rollout.policy.ladder import Stage
+from rollout.policy.message import Phrase, together
+from rollout.policy.message import phrase as _
+
+
+def drift(stage: Stage, percent: int, flags: Flags) -> Phrase:
+    """How flags and stored percentage differ from the stage, in a sentence; empty when they do not."""
+    found = []
+    if flags.killed:
+        value = repr(flags.v3.raw)
+        found.append(_("%(variable)s is set (%(value)s) and overrules the stage", variable=KILL_VARIABLE, value=value))
+    else:
+        found += [
+            _(
+                "%(switch)s is %(value)s (by %(source)s) and should be %(wanted)s",
+                switch=flag.switch,
+                value=as_text(flag.value),
+                source=flag.source,
+                wanted=as_text(wanted),
+            )
+            for flag, wanted in ((flags.v3, stage.v3), (flags.shadow, stage.shadow))
+            if flag.value != wanted
+        ]
+    if percent != stage.percent:
+        found.append(
+            _(
+                "%(percent)s %% of restaurants are in, and the settings say %(wanted)s %%",
+                percent=percent,
+                wanted=stage.percent,
+            )
+        )
+    return together(found, "; ")

@@ -1,0 +1,142 @@
+"""The flags: what each is set to, and which of its sources said so.
+
+Precedence: ASSIGNMENT_PIPELINE_KILL (needs no database) > the switch's row > the environment variable > off.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from waffle import get_waffle_switch_model
+
+from rollout import conf
+from rollout.policy.message import Phrase
+from rollout.policy.message import phrase as _
+
+V3_SWITCH = "assignment_pipeline_v3"
+SHADOW_SWITCH = "assignment_pipeline_v3_shadow"
+
+TRUE_TEXTS = frozenset({"1", "true", "yes", "on"})
+FALSE_TEXTS = frozenset({"0", "false", "no", "off", ""})
+
+
+class Source(StrEnum):
+    KILL = "kill variable"
+    SWITCH = "switch"
+    ENVIRONMENT = "environment variable"
+    DEFAULT = "default"
+
+
+class Mode(StrEnum):
+    """What the flags mean together."""
+
+    LEGACY = "legacy"
+    SHADOW = "shadow"
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlagValue:
+    """One flag. ``raw`` is what its source held, as text."""
+
+    switch: str
+    variable: str
+    value: bool
+    source: Source
+    raw: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flags:
+    """Both flags as they are now. ``killed``: the kill variable overrules them."""
+
+    v3: FlagValue
+    shadow: FlagValue
+    killed: bool = False
+
+    @property
+    def mode(self) -> Mode:
+        """(off, off) legacy; (off, on) shadow; (on, off) active. Both on contradict each other: shadow, the safe one."""
+        if self.killed:
+            return Mode.LEGACY
+        if self.shadow.value:
+            return Mode.SHADOW
+        return Mode.ACTIVE if self.v3.value else Mode.LEGACY
+
+    @property
+    def contradict(self) -> bool:
+        return self.v3.value and self.shadow.value
+
+
+def as_boolean(text: str) -> bool | None:
+    """What a variable's text means; None when it means neither."""
+    cleaned = text.strip().lower()
+    if cleaned in TRUE_TEXTS:
+        return True
+    return False if cleaned in FALSE_TEXTS else None
+
+
+def as_text(value: bool) -> Phrase:
+    return _("on") if value else _("off")
+
+
+def wrong_variables() -> list[Phrase]:
+    """A sentence for each environment variable whose text means neither true nor false."""
+    return [
+        _(
+            "%(name)s must be one of true, false, 1, 0, yes, no, on, off, or empty, not %(text)s.",
+            name=name,
+            text=repr(text),
+        )
+        for name, text in sorted(conf.settings().ENVIRONMENT_VARIABLES.items())
+        if as_boolean(text) is None
+    ]
+
+
+def is_killed() -> bool:
+    """Whether the kill variable is set. A text that means neither counts as set: the safe side. No query."""
+    text = conf.settings().ENVIRONMENT_VARIABLES.get(conf.KILL_VARIABLE, "")
+    return as_boolean(text) is not False
+
+
+def read() -> Flags:
+    """The flags as they are this moment: one query that goes past waffle's cache, none at all when killed."""
+    return killed() if is_killed() else as_set()
+
+
+def as_set() -> Flags:
+    """What the switches' rows and the variables say, whatever the kill variable does: one query."""
+    rows = get_waffle_switch_model().objects.filter(name__in=[V3_SWITCH, SHADOW_SWITCH])
+    return from_rows(dict(rows.values_list("name", "active")))
+
+
+def killed() -> Flags:
+    """The flags while the kill variable is set."""
+    raw = conf.settings().ENVIRONMENT_VARIABLES.get(conf.KILL_VARIABLE, "")
+    off = {"value": False, "source": Source.KILL, "raw": raw}
+    return Flags(
+        v3=FlagValue(switch=V3_SWITCH, variable=conf.V3_VARIABLE, **off),  # type: ignore[arg-type]
+        shadow=FlagValue(switch=SHADOW_SWITCH, variable=conf.SHADOW_VARIABLE, **off),  # type: ignore[arg-type]
+        killed=True,
+    )
+
+
+def from_rows(active: Mapping[str, bool]) -> Flags:
+    """The flags, given the switches' rows by name; the variables fill in for rows that are not there."""
+    return Flags(
+        v3=_value(V3_SWITCH, conf.V3_VARIABLE, active), shadow=_value(SHADOW_SWITCH, conf.SHADOW_VARIABLE, active)
+    )
+
+
+def _value(switch: str, variable: str, active: Mapping[str, bool]) -> FlagValue:
+    if switch in active:
+        return FlagValue(
+            switch=switch, variable=variable, value=active[switch], source=Source.SWITCH, raw=str(active[switch])
+        )
+    text = conf.settings().ENVIRONMENT_VARIABLES.get(variable)
+    if text is None:
+        return FlagValue(switch=switch, variable=variable, value=False, source=Source.DEFAULT)
+    # A text that means neither is reported by the checks; until it is mended the flag is off.
+    return FlagValue(
+        switch=switch, variable=variable, value=as_boolean(text) is True, source=Source.ENVIRONMENT, raw=text
+    )

@@ -1,0 +1,110 @@
+"""Forgetting old comparisons; how many there were of each kind is kept, and metrics go on counting them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from assignments.telemetry import counter_store
+from rollout import conf, metrics
+
+CHUNK = 5000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pruned:
+    """What was forgotten so far, or would be."""
+
+    comparisons: int = 0
+    floors: int = 0
+    guard_runs: int = 0
+
+
+class EvidenceNeededError(ValueError):
+    """What would be pruned is still evidence."""
+
+
+def count(days: int) -> Pruned:
+    """What ``prune`` would forget. Floors: those that no comparison would need any more. Raises EvidenceNeededError."""
+    _check(days)
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, {"days": days})
+        comparisons, floors, guard_runs = cursor.fetchone()
+    return Pruned(comparisons=comparisons, floors=floors, guard_runs=guard_runs)
+
+
+def prune(days: int) -> Iterator[Pruned]:
+    """Forget what is older than ``days``, a chunk in each transaction; after each, what was forgotten so far.
+
+    Comparisons are added to the metrics' totals before, and counted into ``ComparisonTally`` by the statement that deletes
+    them; those that still wait for V3 stay, and so do the guard's runs that found a breach. Raises EvidenceNeededError.
+    """
+    _check(days)
+    counter_store.fold(metrics.COMPARISON.key)
+    comparisons = 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_TALLY, {"days": days, "limit": CHUNK})
+            deleted = cursor.fetchone()[0]
+        comparisons += deleted
+        if deleted:
+            yield Pruned(comparisons=comparisons)
+        if deleted < CHUNK:
+            break
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_FLOORS, {"days": days})
+        floors = cursor.rowcount
+        cursor.execute(_GUARD_RUNS, {"days": days})
+        yield Pruned(comparisons=comparisons, floors=floors, guard_runs=cursor.rowcount)
+
+
+def _check(days: int) -> None:
+    needed = conf.settings().EVIDENCE_DAYS
+    if days < needed:
+        raise EvidenceNeededError(
+            f"Gates look back {needed} days (EVIDENCE_DAYS): pruning after {days} takes evidence."
+        )
+
+
+_TALLY = """
+WITH deleted AS (
+     DELETE FROM rollout_comparison
+      WHERE id IN (SELECT id FROM rollout_comparison
+                    WHERE recorded_at < now() - %(days)s * interval '1 day' AND verdict <> ''
+                      AND (compared_at IS NULL
+                           OR compared_at < (SELECT until FROM assignments_folded WHERE source = 'rollout.comparison'))
+                    ORDER BY recorded_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+     RETURNING recorded_at, restaurant_ref, origin, verdict, candidate_ms),
+     tallied AS (
+     INSERT INTO rollout_comparisontally AS tally
+            (day, restaurant_ref, origin, verdict, comparisons, candidate_ms_sum, candidate_ms_max)
+     SELECT (recorded_at AT TIME ZONE 'UTC')::date, restaurant_ref, origin, verdict, count(*),
+            coalesce(sum(candidate_ms), 0), coalesce(max(candidate_ms), 0)
+       FROM deleted GROUP BY 1, 2, 3, 4
+     ON CONFLICT (day, restaurant_ref, origin, verdict) DO UPDATE
+        SET comparisons = tally.comparisons + excluded.comparisons,
+            candidate_ms_sum = tally.candidate_ms_sum + excluded.candidate_ms_sum,
+            candidate_ms_max = greatest(tally.candidate_ms_max, excluded.candidate_ms_max))
+SELECT count(*) FROM deleted
+"""
+
+_FLOORS = """
+DELETE FROM rollout_floorrecord AS floor
+ WHERE recorded_at < now() - %(days)s * interval '1 day'
+   AND NOT EXISTS (SELECT FROM rollout_comparison AS comparison WHERE comparison.floor_id = floor.version)
+"""
+
+_GUARD_RUNS = """
+DELETE FROM rollout_guardrun WHERE at < now() - %(days)s * interval '1 day' AND breaches = '[]'
+"""
+
+_COUNT = """
+WITH old AS (SELECT now() - %(days)s * interval '1 day' AS moment)
+SELECT (SELECT count(*) FROM rollout_comparison, old WHERE recorded_at < moment AND verdict <> ''),
+       (SELECT count(*) FROM rollout_floorrecord AS floor, old
+         WHERE floor.recorded_at < moment
+           AND NOT EXISTS (SELECT FROM rollout_comparison AS comparison
+                            WHERE comparison.floor_id = floor.version
+                              AND (comparison.recorded_at >= moment OR comparison.verdict = ''))),
+       (SELECT count(*) FROM rollout_guardrun, old WHERE at < moment AND breaches = '[]')
+"""

@@ -1,0 +1,1 @@
+"""The rules of the rollout, pure: ladder, gates, guardrails, verdicts, confidence bounds."""

@@ -1,0 +1,434 @@
+"""Gates: rules over what was measured that decide whether a stage may be left. Pure.
+
+Each gives pass, fail or hold. Hold means that nothing can be said yet: too little was seen, or the confidence bounds lie on
+both sides of the threshold. Only pass opens a gate.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from rollout.policy.confidence import difference_bounds, share_bounds
+from rollout.policy.ladder import Stage
+from rollout.policy.measurements import COVERAGE, Facts, Percentile
+from rollout.policy.message import Phrase
+from rollout.policy.message import phrase as _
+from rollout.policy.verdict import Verdict
+
+NEGLIGIBLE = 0.01
+"""The share of all decisions in which V3 may be worse without anybody having to prove that it is better elsewhere."""
+
+
+class Status(StrEnum):
+    PASS = "pass"  # noqa: S105  (no password)
+    FAIL = "fail"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateResult:
+    """What one gate says. ``value`` is None when nothing was seen; ``sample`` and ``window`` say on what it rests.
+
+    ``window`` and ``detail`` are phrases, as far as they come from here: pages say them in the user's language.
+    """
+
+    gate: str
+    status: Status
+    value: float | None
+    threshold: float
+    sample: int
+    window: str
+    detail: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evaluate(stage: Stage, facts: Facts) -> tuple[GateResult, ...]:
+    """What stands between this stage and the next: its own gates, and those that stand before every step up."""
+    results = [
+        ALWAYS["soak"](facts, stage.soak_hours),
+        ALWAYS["integrity"](facts, 0),
+        ALWAYS["flags"](facts, 0),
+    ]
+    if stage.decides:
+        results.append(ALWAYS["seatings"](facts, 0))
+    results += [GATES[gate](facts, threshold) for gate, threshold in stage.gates.items()]
+    return tuple(results)
+
+
+def _result(
+    gate: str,
+    facts: Facts,
+    *,
+    value: float | None,
+    threshold: float,
+    sample: int,
+    passes: bool,
+    fails: bool,
+    detail: str,
+    live: bool = False,
+) -> GateResult:
+    status = Status.HOLD
+    if passes:
+        status = Status.PASS
+    elif fails:
+        status = Status.FAIL
+    since = facts.stage_since if live else facts.since
+    return GateResult(
+        gate=gate,
+        status=status,
+        value=value,
+        threshold=threshold,
+        sample=sample,
+        window=_("%(since)s to %(until)s UTC", since=f"{since:%Y-%m-%d %H:%M}", until=f"{facts.now:%Y-%m-%d %H:%M}"),
+        detail=detail,
+    )
+
+
+def _soak(facts: Facts, hours: float) -> GateResult:
+    soaked = facts.soaked_hours
+    return _result(
+        "soak",
+        facts,
+        value=round(soaked, 2),
+        threshold=hours,
+        sample=1,
+        passes=soaked >= hours,
+        fails=False,
+        detail=_(
+            "at %(stage)s for %(soaked)s h of %(hours)s h",
+            stage=facts.stage,
+            soaked=f"{soaked:.1f}",
+            hours=f"{hours:g}",
+        ),
+        live=True,
+    )
+
+
+def _integrity(facts: Facts, threshold: float) -> GateResult:
+    untold = facts.seatings.untold
+    found = facts.overlaps + facts.lost + untold
+    return _result(
+        "integrity",
+        facts,
+        value=found,
+        threshold=threshold,
+        sample=1,
+        passes=found == 0,
+        fails=found > 0,
+        detail=_(
+            "%(overlaps)s overlapping seatings, %(lost)s lost bookings, "
+            "%(untold)s with tables of which the host knows nothing (manage.py reconcile_assignments)",
+            overlaps=facts.overlaps,
+            lost=facts.lost,
+            untold=untold,
+        ),
+    )
+
+
+def _flags(facts: Facts, threshold: float) -> GateResult:
+    return _result(
+        "flags",
+        facts,
+        value=int(bool(facts.drift)),
+        threshold=threshold,
+        sample=1,
+        passes=not facts.drift,
+        fails=bool(facts.drift),
+        detail=facts.drift or _("the flags are what the stage asks for"),
+        live=True,
+    )
+
+
+def _seatings(facts: Facts, threshold: float) -> GateResult:
+    seatings = facts.seatings
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
+    counts = {"unsafe": seatings.unsafe, "checked": seatings.checked}
+    if reasons:
+        detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s", **counts, rules=reasons)
+    else:
+        detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor", **counts)
+    return _result(
+        "seatings",
+        facts,
+        value=seatings.unsafe if seatings.checked else None,
+        threshold=threshold,
+        sample=seatings.checked,
+        passes=seatings.checked > 0 and seatings.unsafe <= threshold,
+        fails=seatings.unsafe > threshold,
+        detail=detail,
+        live=True,
+    )
+
+
+def _comparable(facts: Facts, threshold: float) -> GateResult:
+    total = facts.comparisons.total
+    return _result(
+        "comparable",
+        facts,
+        value=total,
+        threshold=threshold,
+        sample=total,
+        passes=total >= threshold,
+        fails=False,
+        detail=_("decisions on which both planners were asked, in shadow and in replays"),
+    )
+
+
+def _counted(gate: str, verdict: Verdict, what: Phrase, *, explainable: bool) -> Callable[[Facts, float], GateResult]:
+    def rule(facts: Facts, threshold: float) -> GateResult:
+        comparisons = facts.comparisons
+        counts = comparisons.unexplained if explainable else comparisons.verdicts
+        found = counts.get(verdict, 0)
+        covered = comparisons.verdicts.get(verdict, 0) - found
+        return _result(
+            gate,
+            facts,
+            value=found if comparisons.total else None,
+            threshold=threshold,
+            sample=comparisons.total,
+            passes=comparisons.total > 0 and found <= threshold,
+            fails=found > threshold,
+            detail=_("%(what)s (%(count)s more are explained)", what=what, count=covered) if covered else what,
+        )
+
+    return rule
+
+
+def _parity(facts: Facts, threshold: float) -> GateResult:
+    """V3's share of the decisions in which one planner did better: a sign test, since most decisions are the same.
+
+    It also passes when V3 is surely worse in no more than NEGLIGIBLE of all decisions: of two planners that hardly ever
+    differ, too few differences would be seen to ever prove anything.
+    """
+    unexplained = facts.comparisons.unexplained
+    gained = unexplained.get(Verdict.BETTER, 0) + unexplained.get(Verdict.ONLY_V3_SEATS, 0)
+    lost = unexplained.get(Verdict.WORSE, 0) + unexplained.get(Verdict.ONLY_LEGACY_SEATS, 0)
+    lower, upper = share_bounds(gained, gained + lost)
+    _lower, worse = share_bounds(lost, max(lost, facts.comparisons.total))
+    fails = gained + lost > 0 and upper < threshold
+    return _result(
+        "parity",
+        facts,
+        value=gained / (gained + lost) if gained + lost else None,
+        threshold=threshold,
+        sample=gained + lost,
+        passes=not fails and (lower >= threshold or worse <= NEGLIGIBLE),
+        fails=fails,
+        detail=_(
+            "V3 did better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
+            "worse in at most %(worse)s of all decisions",
+            gained=gained,
+            lost=lost,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+            worse=f"{worse:.2%}",
+        ),
+    )
+
+
+def _complete(facts: Facts, threshold: float) -> GateResult:
+    """A raw share: every decision was to be compared, so this is a census and no sample."""
+    comparisons = facts.comparisons
+    share = min(1.0, comparisons.compared_live / comparisons.expected) if comparisons.expected else None
+    return _result(
+        "complete",
+        facts,
+        value=share,
+        threshold=threshold,
+        sample=comparisons.expected,
+        passes=share is not None and share >= threshold,
+        # Some may still be waiting to be compared: only those cannot come any more have failed.
+        fails=share is not None
+        and (comparisons.compared_live + comparisons.waiting) / comparisons.expected < threshold,
+        detail=_(
+            "%(compared)s of %(expected)s decisions compared, %(waiting)s waiting",
+            compared=comparisons.compared_live,
+            expected=comparisons.expected,
+            waiting=comparisons.waiting,
+        ),
+        live=True,
+    )
+
+
+def _coverage(facts: Facts, threshold: float) -> GateResult:
+    counts = {name: facts.coverage.get(name, 0) for name in COVERAGE}
+    least = min(counts.values())
+    return _result(
+        "coverage",
+        facts,
+        value=least,
+        threshold=threshold,
+        sample=sum(counts.values()),
+        passes=least >= threshold,
+        fails=False,
+        detail=_(
+            "peak evenings %(peaks)s, large parties %(large)s, joins %(joins)s, edits %(edits)s, "
+            "cancellations %(cancellations)s",
+            **dict(zip(("peaks", "large", "joins", "edits", "cancellations"), counts.values(), strict=True)),
+        ),
+    )
+
+
+def _noise(facts: Facts, threshold: float) -> GateResult:
+    """The old planner against itself: differences below this share mean nothing."""
+    asked = facts.comparisons.asked_twice
+    differed = asked - facts.comparisons.repeated
+    what = _("the old planner answered differently when asked again")
+    return _at_most("noise", facts, differed, asked, threshold, what)
+
+
+def _explanations(facts: Facts, threshold: float) -> GateResult:
+    expired = facts.explanations_expired
+    return _result(
+        "explanations",
+        facts,
+        value=expired,
+        threshold=threshold,
+        sample=facts.explanations_valid + expired,
+        passes=expired <= threshold,
+        fails=expired > threshold,
+        detail=_("%(expired)s expired, %(valid)s valid", expired=expired, valid=facts.explanations_valid),
+    )
+
+
+def _errors(facts: Facts, threshold: float) -> GateResult:
+    v3 = facts.v3
+    what = _("attempts met an unexpected error")
+    return _at_most("errors", facts, v3.errors, v3.attempts, threshold, what, live=True)
+
+
+def _review(facts: Facts, threshold: float) -> GateResult:
+    v3 = facts.v3
+    what = _("feasible bookings went to review")
+    return _at_most("review", facts, v3.review, v3.feasible, threshold, what, live=True)
+
+
+def _confirmed(facts: Facts, threshold: float) -> GateResult:
+    v3 = facts.v3
+    lower, upper = share_bounds(v3.confirmed, v3.feasible)
+    return _result(
+        "confirmed",
+        facts,
+        value=v3.confirmed / v3.feasible if v3.feasible else None,
+        threshold=threshold,
+        sample=v3.feasible,
+        passes=v3.feasible > 0 and lower >= threshold,
+        fails=v3.feasible > 0 and upper < threshold,
+        detail=_(
+            "%(confirmed)s of %(feasible)s feasible bookings confirmed; bounds %(lower)s to %(upper)s",
+            confirmed=v3.confirmed,
+            feasible=v3.feasible,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+        ),
+        live=True,
+    )
+
+
+def _no_worse(facts: Facts, margin: float) -> GateResult:
+    """V3's seated share minus the old planner's. All bookings count: calling them infeasible hides nothing here."""
+    v3 = facts.v3
+    lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
+    known = v3.bookings > 0 and facts.reference_bookings > 0
+    value = v3.confirmed / v3.bookings - facts.reference_seated / facts.reference_bookings if known else None
+    return _result(
+        "no_worse",
+        facts,
+        value=value,
+        threshold=-margin,
+        sample=min(v3.bookings, facts.reference_bookings),
+        passes=known and lower >= -margin,
+        fails=known and upper < -margin,
+        detail=_(
+            "seated %(v3)s against %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
+            v3=f"{v3.confirmed}/{v3.bookings}",
+            old=f"{facts.reference_seated}/{facts.reference_bookings}",
+            reference=facts.reference or _("nothing to compare with"),
+            lower=f"{lower:+.3f}",
+            upper=f"{upper:+.3f}",
+        ),
+        live=True,
+    )
+
+
+def _at_most(
+    gate: str, facts: Facts, count: int, sample: int, threshold: float, what: Phrase, *, live: bool = False
+) -> GateResult:
+    """A share that must lie below the threshold: by its upper bound to pass, by its lower bound to fail."""
+    lower, upper = share_bounds(count, sample)
+    return _result(
+        gate,
+        facts,
+        value=count / sample if sample else None,
+        threshold=threshold,
+        sample=sample,
+        passes=sample > 0 and upper <= threshold,
+        fails=sample > 0 and lower > threshold,
+        detail=_(
+            "%(count)s of %(sample)s %(what)s; bounds %(lower)s to %(upper)s",
+            count=count,
+            sample=sample,
+            what=what,
+            lower=f"{lower:.4f}",
+            upper=f"{upper:.4f}",
+        ),
+        live=live,
+    )
+
+
+def _percentile(gate: str, take: Callable[[Facts], Percentile], *, live: bool) -> Callable[[Facts, float], GateResult]:
+    def rule(facts: Facts, threshold: float) -> GateResult:
+        measured = take(facts)
+        lower = "?" if measured.lower is None else f"{measured.lower:.2f}"
+        upper = "?" if measured.upper is None else f"{measured.upper:.2f}"
+        return _result(
+            gate,
+            facts,
+            value=measured.value,
+            threshold=threshold,
+            sample=measured.sample,
+            passes=measured.upper is not None and measured.upper <= threshold,
+            fails=measured.lower is not None and measured.lower > threshold,
+            detail=_("milliseconds of planning alone; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
+            live=live,
+        )
+
+    return rule
+
+
+ALWAYS: Mapping[str, Callable[[Facts, float], GateResult]] = {
+    "soak": _soak,
+    "integrity": _integrity,
+    "flags": _flags,
+    "seatings": _seatings,
+}
+"""Gates that stand before every step up, whatever the ladder says."""
+
+GATES: Mapping[str, Callable[[Facts, float], GateResult]] = {
+    "comparable": _comparable,
+    "unsafe": _counted("unsafe", Verdict.UNSAFE, _("decisions of V3 that must not be carried out"), explainable=False),
+    "refused": _counted(
+        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that V3 refuses and the old planner seats"), explainable=True
+    ),
+    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("errors of V3"), explainable=False),
+    "parity": _parity,
+    "candidate_p95_ms": _percentile("candidate_p95_ms", lambda facts: facts.comparisons.p95, live=False),
+    "candidate_p99_ms": _percentile("candidate_p99_ms", lambda facts: facts.comparisons.p99, live=False),
+    "complete": _complete,
+    "coverage": _coverage,
+    "noise": _noise,
+    "explanations": _explanations,
+    "errors": _errors,
+    "confirmed": _confirmed,
+    "review": _review,
+    "no_worse": _no_worse,
+    "decision_p95_ms": _percentile("decision_p95_ms", lambda facts: facts.v3.p95, live=True),
+    "decision_p99_ms": _percentile("decision_p99_ms", lambda facts: facts.v3.p99, live=True),
+}
+"""The gates that a stage may ask for, each with its threshold."""
+
+AT_LEAST = frozenset({"soak", "comparable", "parity", "complete", "coverage", "confirmed", "no_worse"})
+"""Gates whose value may not lie below the threshold; that of all others may not lie above it."""

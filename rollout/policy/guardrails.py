@@ -1,0 +1,134 @@
+"""Guardrails: what V3 must never do while it decides. Pure. ``rollout.control.guard`` acts on them.
+
+A gate asks whether V3 has proven itself; a guardrail asks whether it has proven the opposite. So a share breaches its rail
+only when its lower confidence bound lies above it: three errors out of four are a breach, one out of one is not.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+from rollout.policy.confidence import difference_bounds, share_bounds
+from rollout.policy.measurements import Facts
+from rollout.policy.message import Phrase
+from rollout.policy.message import phrase as _
+
+DEFAULT: Mapping[str, float] = MappingProxyType(
+    {
+        "window_minutes": 60,
+        "errors": 0.02,
+        "review": 0.05,
+        "avoidable_joins": 0.1,
+        "oversized": 0.3,
+        "untold": 0.02,
+        "less_seated": 0.1,
+        "decision_p95_ms": 100,
+    }
+)
+"""The rails where ROLLOUT["GUARD"] names no others. Of overlaps, lost bookings, unsafe seatings one is too many."""
+
+GRAVE = ("overlaps", "lost", "unsafe_seatings")
+RAILS = (*GRAVE, *(rail for rail in DEFAULT if rail != "window_minutes"))
+"""Every rail, the grave first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Breach:
+    """A rail that was breached. ``grave``: tables or bookings are at stake, so that one case is enough."""
+
+    rail: str
+    value: float
+    limit: float
+    sample: int
+    detail: Phrase
+    grave: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Values that JSON has; ``said`` is how ``detail`` was made, for saying it in another language (``said``)."""
+        return {**asdict(self), "said": self.detail.to_json()}
+
+
+def said(kept: Mapping[str, Any]) -> str:
+    """What a breach says that was kept by ``as_dict``; a ``Phrase`` where it was kept how it was made."""
+    return Phrase.from_json(kept["said"]) if "said" in kept else str(kept.get("detail", ""))
+
+
+def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
+    """Everything that is wrong, the grave first."""
+    return (*_grave(facts), *_shares(facts, rails), *_less_seated(facts, rails), *_slow(facts, rails))
+
+
+def _grave(facts: Facts) -> Iterator[Breach]:
+    seatings = facts.seatings
+    rules = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
+    for rail, count, sample, detail in (
+        ("overlaps", facts.overlaps, 1, _("overlapping pairs of seatings: %(count)s", count=facts.overlaps)),
+        (
+            "lost",
+            facts.lost,
+            1,
+            _("confirmed bookings that have no table, or that the host does not know: %(count)s", count=facts.lost),
+        ),
+        (
+            "unsafe_seatings",
+            seatings.unsafe,
+            seatings.checked,
+            _(
+                "%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s",
+                unsafe=seatings.unsafe,
+                checked=seatings.checked,
+                rules=rules,
+            ),
+        ),
+    ):
+        if count:
+            yield Breach(rail=rail, value=count, limit=0, sample=sample, detail=detail, grave=True)
+
+
+def _shares(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
+    v3, seatings = facts.v3, facts.seatings
+    for rail, count, sample, what in (
+        ("errors", v3.errors, v3.attempts, _("attempts met an unexpected error")),
+        ("review", v3.review, v3.feasible, _("feasible bookings went to review")),
+        ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables without need")),
+        ("oversized", seatings.oversized, seatings.checked, _("seatings keep a larger table than was needed")),
+        ("untold", seatings.untold, seatings.checked, _("bookings have tables, and the host still waits")),
+    ):
+        lower, _upper = share_bounds(count, sample)
+        if sample and lower > rails[rail]:
+            detail = _(
+                "%(count)s of %(sample)s %(what)s: surely more than %(limit)s",
+                count=count,
+                sample=sample,
+                what=what,
+                limit=f"{rails[rail]:.1%}",
+            )
+            yield Breach(rail=rail, value=count / sample, limit=rails[rail], sample=sample, detail=detail)
+
+
+def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
+    v3, limit = facts.v3, -rails["less_seated"]
+    if not v3.bookings or not facts.reference_bookings:
+        return
+    _lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
+    if upper < limit:
+        detail = _(
+            "seats %(seated)s of %(bookings)s bookings, the old planner %(old_seated)s of %(old_bookings)s (%(reference)s)",
+            seated=v3.confirmed,
+            bookings=v3.bookings,
+            old_seated=facts.reference_seated,
+            old_bookings=facts.reference_bookings,
+            reference=facts.reference,
+        )
+        value = v3.confirmed / v3.bookings - facts.reference_seated / facts.reference_bookings
+        yield Breach(rail="less_seated", value=value, limit=limit, sample=v3.bookings, detail=detail)
+
+
+def _slow(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
+    p95, limit = facts.v3.p95, rails["decision_p95_ms"]
+    if p95.lower is not None and p95.value is not None and p95.lower > limit:
+        detail = _(
+            "p95 of planning is %(p95)s ms, surely more than %(limit)s ms", p95=f"{p95.value:.1f}", limit=f"{limit:g}"
+        )
+        yield Breach(rail="decision_p95_ms", value=p95.value, limit=limit, sample=p95.sample, detail=detail)

@@ -1,0 +1,92 @@
+"""Comparing two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from assignments.planning.decision import Decision, Plan
+from assignments.planning.engine import judge
+from assignments.planning.reasons import Refusal
+from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.snapshot import Snapshot
+
+
+class Verdict(StrEnum):
+    """How V3's decision compares with the one that counted. Stored; never rename one."""
+
+    SAME_TABLES = "same_tables"
+    EQUIVALENT = "equivalent"
+    BETTER = "better"
+    WORSE = "worse"
+    ONLY_V3_SEATS = "only_v3_seats"
+    ONLY_LEGACY_SEATS = "only_legacy_seats"
+    BOTH_REFUSE = "both_refuse"
+    V3_ERROR = "v3_error"
+    UNSAFE = "unsafe"
+
+
+class Danger(StrEnum):
+    """What makes a decision unsafe."""
+
+    ANOTHER_BOOKING = "another_booking"
+    WITHOUT_TIMES = "without_times"
+    TIME_REFUSED = "time_refused"
+    KEPT_TOO_SHORT = "kept_too_short"
+    TABLES_REFUSED = "tables_refused"
+
+
+def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdict:
+    """The verdict on the candidate's decision.
+
+    Unsafe comes first: tables that are taken, do not fit, or may not be joined; another booking; tables kept for a
+    shorter time than guests sit. Better and worse are judged by a yardstick that belongs to neither planner: fewer spare
+    seats, then fewer tables; decisions that are equal by it are equivalent.
+    """
+    if is_unsafe(snapshot, candidate):
+        return Verdict.UNSAFE
+    ours, theirs = control.best, candidate.best
+    if theirs is None:
+        return Verdict.ONLY_LEGACY_SEATS if ours else Verdict.BOTH_REFUSE
+    if ours is None:
+        return Verdict.ONLY_V3_SEATS
+    if sorted(ours.table_refs) == sorted(theirs.table_refs):
+        return Verdict.SAME_TABLES
+    before, after = yardstick(snapshot, ours), yardstick(snapshot, theirs)
+    if after == before:
+        return Verdict.EQUIVALENT
+    return Verdict.BETTER if after < before else Verdict.WORSE
+
+
+def yardstick(snapshot: Snapshot, plan: Plan) -> tuple[int, int]:
+    """Spare seats and number of tables, measured on the floor and not taken from the plan; lower is better."""
+    floor, refs = snapshot.floor, frozenset(plan.table_refs)
+    listed = next((join.seats for join in floor.joins if join.table_refs == refs), None)
+    seats = listed or sum(floor.table_by_ref[ref].seats for ref in refs)
+    return seats - snapshot.request.party, len(refs)
+
+
+def is_unsafe(snapshot: Snapshot, candidate: Decision) -> bool:
+    """Whether acting on the candidate's decision could seat two parties at one table, or a party where it must not be."""
+    return any(True for _ in dangers(snapshot, candidate))
+
+
+def dangers(snapshot: Snapshot, candidate: Decision) -> Iterator[tuple[Danger, Refusal | None]]:
+    """Everything that makes it unsafe, with the floor's own refusal where there is one; nothing when it is safe."""
+    request, best = snapshot.request, candidate.best
+    if candidate.booking_ref != request.booking_ref:
+        yield Danger.ANOTHER_BOOKING, None
+    if best is None:
+        return
+    needed = seating_window(snapshot.floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    if candidate.window is None:
+        yield Danger.WITHOUT_TIMES, None
+    if isinstance(needed, Refusal):
+        yield Danger.TIME_REFUSED, needed
+    elif candidate.window is not None and not _covers(candidate.window, needed):
+        yield Danger.KEPT_TOO_SHORT, None
+    for refusal in judge(snapshot, best.table_refs):
+        if refusal != needed:
+            yield Danger.TABLES_REFUSED, refusal
+
+
+def _covers(window: SeatingWindow, needed: SeatingWindow) -> bool:
+    return window.blocked_from <= needed.blocked_from and needed.blocked_until <= window.blocked_until

@@ -1,0 +1,201 @@
+"""Asking V3 what it would have decided, where it can harm nobody, and keeping the verdict.
+
+The candidate runs in a process of its own, whose database connections are read-only by default and limited in time, inside
+a READ ONLY transaction that is always rolled back. Whatever it does there (raise, hang, exit, answer nonsense, try to
+write) becomes the verdict ``v3_error``; the old planner's outcome was committed long before.
+
+A transaction pooler takes no defaults for a session. Behind one the READ ONLY transaction alone remains, which a candidate
+could only leave by a connection of its own.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from assignments import conf as assignments_conf
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
+from rollout import conf
+from rollout.models import Comparison
+from rollout.policy.verdict import Verdict, compare
+from rollout.shadow.recorder import is_joined
+from rollout.shadow.serialization import thaw, thaw_decision, thaw_floor
+
+CHUNK = 50
+READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the candidate's process said. ``error`` is a type's name, ``timeout`` or ``exited``; else there is a decision."""
+
+    decision: Mapping[str, Any] | None = None
+    milliseconds: float = 0.0
+    error: str = ""
+
+
+class CandidateProcess:
+    """The process in which the candidate is asked, started when it is first needed and again when it had to be ended."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "CandidateProcess":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end()
+
+    def ask(self, question: Mapping[str, Any]) -> Answer:
+        """Its answer, or what became of it instead. Never raises for what the candidate does."""
+        process = self._running()
+        if process is None:
+            return Answer(error="not_started")
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(question).encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            self._end()
+            return Answer(error="exited")
+        line = self._line(self._seconds)
+        if line is None:
+            self._end()
+            return Answer(error="timeout")
+        try:
+            said = json.loads(line)
+            return Answer(decision=said.get("decision"), milliseconds=float(said["ms"]), error=str(said["error"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._end()
+            return Answer(error="exited" if not line else "nonsense")
+
+    def _running(self) -> subprocess.Popen[bytes] | None:
+        if self._process is None:
+            self._process = subprocess.Popen(  # noqa: S603  (this Python, our module, a path from the settings)
+                [sys.executable, "-m", "rollout.shadow.sandbox", conf.settings().CANDIDATE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **self._connection_options(), "PYTHONPATH": os.pathsep.join(sys.path)},
+                bufsize=0,
+            )
+            if self._line(READY_SECONDS) != b"ready\n":
+                self._end()
+        return self._process
+
+    def _connection_options(self) -> dict[str, str]:
+        if is_behind_pooler():
+            return {}
+        milliseconds = round(self._seconds * 1000)
+        return {"PGOPTIONS": f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"}
+
+    def _line(self, seconds: float) -> bytes | None:
+        """The next line, empty at the end of the stream, None when time ran out."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        deadline, line = time.monotonic() + seconds, b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    return None
+                part = self._process.stdout.read(65536)
+                if not part:
+                    return b""
+                line += part
+        return line
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
+    """Ask V3 about the decisions that wait, oldest first, at most ``limit``; after each chunk, verdicts so far.
+
+    Several runs at once share the work. Raises ImproperlyConfigured for a wrong ROLLOUT setting.
+    """
+    verdicts: Counter[str] = Counter()
+    floors: dict[str, Floor] = {}
+    with CandidateProcess(conf.settings().CANDIDATE_SECONDS) as candidate:
+        while not limit or verdicts.total() < limit:
+            with transaction.atomic():
+                waiting = Comparison.objects.filter(verdict="").order_by("id").select_related("floor")
+                chunk = list(
+                    waiting.select_for_update(skip_locked=True, of=("self",))[
+                        : min(CHUNK, limit - verdicts.total() if limit else CHUNK)
+                    ]
+                )
+                for comparison in chunk:
+                    _compare_one(comparison, floors, candidate)
+                    verdicts[comparison.verdict] += 1
+                Comparison.objects.bulk_update(
+                    chunk,
+                    ["candidate", "candidate_ms", "verdict", "error", "control_repeats", "joined", "compared_at"],
+                )
+            if not chunk:
+                return
+            yield verdicts
+
+
+def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: CandidateProcess) -> None:
+    comparison.compared_at = Now()
+    try:
+        if comparison.floor_id not in floors:
+            floors[comparison.floor_id] = thaw_floor(comparison.floor.content)
+        floor = floors[comparison.floor_id]
+        snapshot = thaw(comparison.snapshot, floor)
+        control = thaw_decision(comparison.control)
+    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+        # Kept by another release, or by hand: it must not keep the others from being compared.
+        comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not readable: {type(error).__name__}"
+        return
+    answer = candidate.ask({"snapshot": comparison.snapshot, "floor": comparison.floor.content})
+    comparison.candidate_ms = answer.milliseconds
+    comparison.control_repeats = _repeats(comparison, floor, control)
+    decision = None
+    if not answer.error:
+        try:
+            decision = thaw_decision(answer.decision or {})
+        except (KeyError, TypeError, ValueError) as error:
+            answer = Answer(error=f"nonsense: {type(error).__name__}")
+    if decision is None:
+        comparison.verdict, comparison.error = Verdict.V3_ERROR, answer.error
+        return
+    comparison.candidate = dict(answer.decision or {})
+    comparison.verdict = compare(snapshot, control, decision)
+    comparison.joined = is_joined(control) or is_joined(decision)
+
+
+def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | None:
+    """Whether the old planner, asked again, gives the same tables; None where it is not installed any more."""
+    path = conf.settings().LEGACY_PLANNER
+    if not path:
+        return None
+    again = assignments_conf.load(path).judge(thaw(comparison.snapshot, floor))
+    first, second = control.best, again.best
+    return bool((first and first.table_refs) == (second and second.table_refs))
+
+
+def is_behind_pooler() -> bool:
+    """Whether the settings say that a transaction pooler stands before the database, as Django has them say it."""
+    return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
+
+
+def database_is_read_only() -> bool:
+    """Whether this process's connection refuses writes by default: how the candidate's process is checked."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW default_transaction_read_only")
+        return bool(cursor.fetchone()[0] == "on")

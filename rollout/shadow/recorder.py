@@ -1,0 +1,139 @@
+"""Shadow mode: keep what the old planner saw and decided; V3 is asked later, elsewhere, where it can harm nobody.
+
+Keeping happens after the old planner's transactions have ended, by a thread with a connection of its own, and never
+raises: the control's outcome stands already, and is not waited with. Asking V3 is ``rollout.shadow.comparator``'s.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+from assignments.lifecycle.intake import local_date
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
+from assignments.planning.snapshot import Snapshot
+from assignments.telemetry.background_writer import BackgroundWriter
+from rollout import conf
+from rollout.models import Comparison, FloorRecord
+from rollout.shadow.serialization import freeze, freeze_decision, freeze_floor
+
+logger = logging.getLogger("rollout.shadow")
+
+BUFFER_SIZE = 5000
+STATEMENT_TIMEOUT_MS = 5000
+
+is_on: ContextVar[bool] = ContextVar("rollout_shadow_is_on", default=False)
+"""Whether the mode was shadow when the router last read it in this context: keeping needs no query to know."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A decision of the old planner on its way into the database."""
+
+    snapshot: Snapshot
+    control: Decision
+    decision_ms: float
+
+
+def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
+    """Keep a decision of the old planner for comparison, if the mode is shadow and the booking is in the sample."""
+    if not is_on.get():
+        return
+    if is_sampled(snapshot.request.booking_ref):
+        _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
+    else:
+        _writer.count("left_out")
+
+
+def is_sampled(booking_ref: str) -> bool:
+    """Whether the booking is in the sample; the same answer each time, and a larger sample keeps the smaller one."""
+    digest = hashlib.sha256(f"shadow:{booking_ref}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64 < conf.settings().SHADOW_SAMPLE
+
+
+def flush(timeout_seconds: float = 10.0) -> bool:
+    """Wait until everything recorded so far is kept; False when time ran out."""
+    return _writer.flush(timeout_seconds)
+
+
+def counters() -> dict[str, int]:
+    """Of this process: ``stored``, ``left_out`` by sampling, ``dropped_overflow``, ``dropped_failure``."""
+    return _writer.counters()
+
+
+def _write(batch: Sequence[Kept]) -> bool:
+    try:
+        _store(batch)
+    except Exception as error:  # noqa: BLE001  (comparisons less are counted; nobody else is concerned)
+        logger.error("%d decisions could not be kept for comparison: %s.", len(batch), type(error).__name__)
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _store(batch: Sequence[Kept]) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
+        keep_floors(kept.snapshot.floor for kept in batch)
+        Comparison.objects.bulk_create(
+            [
+                Comparison(
+                    booking_ref=kept.snapshot.request.booking_ref,
+                    **about(kept.snapshot, kept.control),
+                    control_ms=kept.decision_ms,
+                )
+                for kept in batch
+            ]
+        )
+
+
+def keep_floors(floors: Iterable[Floor]) -> None:
+    """Keep the floors that comparisons refer to, each version once. One query."""
+    by_version = {floor.version: floor for floor in floors}
+    FloorRecord.objects.bulk_create(
+        [
+            FloorRecord(version=version, restaurant_ref=floor.restaurant_ref, content=freeze_floor(floor))
+            for version, floor in sorted(by_version.items())
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
+    """The columns of a comparison that say what was decided on, and how."""
+    floor, request = snapshot.floor, snapshot.request
+    return {
+        "restaurant_ref": floor.restaurant_ref,
+        "floor_id": floor.version,
+        "party": request.party,
+        "starts_at": request.starts_at,
+        "service_date": local_date(request.starts_at, floor),
+        "peak": is_peak(snapshot),
+        "joined": is_joined(control),
+        "snapshot": freeze(snapshot),
+        "snapshot_hash": control.snapshot_hash,
+        "control": freeze_decision(control),
+    }
+
+
+def is_peak(snapshot: Snapshot) -> bool:
+    """Whether half of the tables or more were taken when the booking would start."""
+    start = snapshot.request.starts_at
+    taken = {each.table_ref for each in snapshot.occupied if each.blocked_from <= start < each.blocked_until}
+    tables = {table.ref for table in snapshot.floor.tables if table.active}
+    return bool(tables) and 2 * len(taken & tables) >= len(tables)
+
+
+def is_joined(decision: Decision) -> bool:
+    """Whether it joins tables."""
+    return decision.best is not None and len(decision.best.table_refs) > 1
+
+
+_writer = BackgroundWriter("rollout-shadow", _write, size=lambda: BUFFER_SIZE)

@@ -1,0 +1,71 @@
+"""The candidate's process: ``python -m rollout.shadow.sandbox PATH``, started by ``rollout.shadow.comparator``.
+
+Questions come as JSON lines on standard input, answers go out on the standard output that this process was born with;
+what the candidate prints goes to standard error. Each question is answered inside a READ ONLY transaction that is rolled
+back, whatever happens.
+"""
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from assignments.planning.floor import Floor
+
+
+_floors: dict[str, "Floor"] = {}
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.utils.module_loading import import_string
+
+    from rollout.shadow.comparator import database_is_read_only, is_behind_pooler
+
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+    candidate = import_string(sys.argv[1])
+    if not is_behind_pooler() and not database_is_read_only():
+        sys.exit("The candidate is only asked where the database refuses writes by default (PGOPTIONS).")
+    answers.write(b"ready\n")
+    for line in sys.stdin.buffer:
+        _answer(json.loads(line), candidate, answers)
+
+
+def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None:
+    from django.db import connection, transaction
+
+    from rollout import conf
+    from rollout.shadow.serialization import freeze_decision, thaw, thaw_floor
+
+    version = question["snapshot"]["floor"]
+    if version not in _floors:
+        _floors.clear()  # One restaurant's decisions come after each other.
+        _floors[version] = thaw_floor(question["floor"])
+    snapshot = thaw(question["snapshot"], _floors[version])
+    said: dict[str, Any] = {"decision": None, "ms": 0.0, "error": ""}
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION READ ONLY")
+                # From here on the transaction cannot be made writable.
+                milliseconds = str(round(conf.settings().CANDIDATE_SECONDS * 1000))
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
+            started = time.perf_counter()
+            decision = candidate(snapshot)
+            said["ms"] = (time.perf_counter() - started) * 1000
+            transaction.set_rollback(True)
+            said["decision"] = freeze_decision(decision)
+    except Exception as error:  # noqa: BLE001  (whatever the candidate raises is its answer)
+        said["error"] = type(error).__name__
+    answers.write(json.dumps(said).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
