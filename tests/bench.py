@@ -35,7 +35,8 @@ from rollout import conf as rollout_conf  # noqa: E402
 from rollout.control import steering, switches  # noqa: E402
 from rollout.flags import resolution  # noqa: E402
 from rollout.models import Comparison  # noqa: E402
-from rollout.reporting import builder, jsontext, markdown, webpage  # noqa: E402
+from rollout.reporting import builder  # noqa: E402
+from rollout.reporting.render import FORMATS  # noqa: E402
 from rollout.shadow import comparator, recorder  # noqa: E402
 from tests import crowd  # noqa: E402
 from tests.pages import PAGES, Page  # noqa: E402
@@ -158,9 +159,9 @@ def report_over() -> None:
     with CaptureQueriesContext(connection) as captured:
         report = builder.build()
     seconds = time.perf_counter() - started
-    total = report.facts.comparisons.total
+    total = report.plan.facts.comparisons.total
     print(f"report                {total} comparisons gathered in {seconds:.2f} s, {len(captured)} queries")
-    for name, render in {"md": markdown.render, "json": jsontext.render, "html": webpage.render}.items():
+    for name, render in FORMATS.items():
         started = time.perf_counter()
         text = render(report)
         print(f"                      {name} of {len(text) // 1024} KiB in {time.perf_counter() - started:.3f} s")
