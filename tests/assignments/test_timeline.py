@@ -259,4 +259,3 @@ def test_sixty_tables_and_an_overfull_day_are_laid_out() -> None:
     picture = lay_out(floor, evening, day=DAY)
     assert sum(len(each.bars) for each in picture.rows) == 180
     assert not any(each.gaps for each in picture.rows)
-    assert timeline.natural("T2") < timeline.natural("T10")
