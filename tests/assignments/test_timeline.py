@@ -11,7 +11,6 @@ from assignments.planning import engine
 from assignments.planning.floor import Floor, TurnTime
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
-from assignments.staff import timeline
 from assignments.staff.timeline import Bar, Row, Span, Taken, Timeline, day_at, day_span, lay_out
 from assignments.testing import a_floor, a_service, a_table
 

@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
+from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.describe import describe
 from assignments.planning.engine import judge, plan
-from assignments.planning.evening import EveningPlanner, in_order
 from assignments.planning.floor import Table
 from assignments.planning.natural_order import natural_key
 from assignments.planning.snapshot import PlanningRules
