@@ -137,9 +137,10 @@ def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
         if best is None:
             return Choice(why=decision.refusal.detail if decision.refusal else "")
         known = floor.table_by_ref if floor else {}
+        refs = floor.in_order(best.table_refs) if floor else best.table_refs
         return Choice(
             why=describe(decision, floor) if floor else "The floor plan of this decision cannot be read.",
-            tables=tuple(known[ref].name if ref in known else ref for ref in best.table_refs),
+            tables=tuple(known[ref].name if ref in known else ref for ref in refs),
             seats=int(best.seats),
             spare_seats=int(best.spare_seats),
             blocked_from=decision.window.blocked_from if decision.window else None,

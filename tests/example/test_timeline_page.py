@@ -23,7 +23,7 @@ from assignments.planning.floor import InvalidFloorError
 from assignments.staff.service_day import LISTED
 from example import models
 from example.host import ExampleHost
-from tests.example.conftest import load
+from tests.example.conftest import load, turn_keys_around
 
 URL = "admin:assignments_serviceday_changelist"
 
@@ -97,6 +97,19 @@ class TestShown:
         assert all("joined" in link for link in links)
         # The keyboard stops once.
         assert [link.count('tabindex="-1"') for link in links] == [0] + [1] * (len(links) - 1)
+
+    def test_tables_are_in_the_order_of_their_names_whatever_their_keys(
+        self, admin_client: Client, restaurant: models.Restaurant
+    ) -> None:
+        turn_keys_around()
+        dispatch.take_in()
+        list(dispatch.run_pass())
+        html = page(admin_client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
+        rows = [code for code, _seats in re.findall(r"(D[12]-T\d+) (\d) seats", text_of(html))]
+        assert list(dict.fromkeys(rows)) == sorted(table.code for table in restaurant.tables.all())
+        joined = {tuple(names.split(" + ")) for names in re.findall(r'tables ([^,"]+) joined', html)}
+        assert joined
+        assert all(list(names) == sorted(names) for names in joined)
 
     def test_holds_closures_and_hand_made_seatings_say_what_they_are(
         self, admin_client: Client, restaurant: models.Restaurant

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -126,6 +127,23 @@ def real_day() -> tuple[Floor, list[SeatingRequest]]:
         for each in data["bookings"]
     ]
     return day_floor, requests
+
+
+def with_keys(
+    day: tuple[Floor, list[SeatingRequest]], keys: Iterable[int], *, first_booking: int = 1
+) -> tuple[Floor, list[SeatingRequest]]:
+    """The same day as another database has it: its tables have these keys as refs, in the order of their names, and its
+    bookings those from ``first_booking`` on."""
+    on, requests = day
+    refs = {each.ref: str(key) for each, key in zip(on.tables, keys, strict=False)}
+    rekeyed = replace(
+        on,
+        tables=tuple(replace(each, ref=refs[each.ref]) for each in on.tables),
+        adjacent=frozenset(frozenset(refs[ref] for ref in pair) for pair in on.adjacent),
+    )
+    return rekeyed, [
+        replace(request, booking_ref=str(key)) for key, request in enumerate(requests, start=first_booking)
+    ]
 
 
 def minutes(count: float) -> timedelta:
