@@ -20,7 +20,7 @@ demo: $(STAMP)  ## Seat a real evening with the old planner and with V3, and com
 	@$(BIN)/python manage.py demo $(ARGS)
 
 serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/
-	@export DATABASE_NAME=$${DATABASE_NAME:-booking_demo}; $(BIN)/python manage.py migrate --verbosity 0 && $(BIN)/python manage.py runserver --noreload $(ARGS)
+	@{ test -n "$$DATABASE_URL" || $(BIN)/python manage.py migrate --verbosity 0; } && $(BIN)/python manage.py runserver --noreload $(ARGS)
 
 lint: $(STAMP)  ## Format, lint, types, import contracts, migrations, deployment checks.
 	$(BIN)/ruff format --check .
