@@ -141,7 +141,7 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
                 sees="coordinator.error and coordinator.circuit_open, each with its booking",
                 metric='assignment_events_total{severity="error"}',
             ),
-            Look(page=_timeline(other), sees=f"{other.name}: an empty floor, and who waits"),
+            Look(page=_timeline(other, first=True), sees=f"{other.name}: an empty floor, and who waits"),
         ),
         do=(
             "Leave the rollout as it is: a rollback does not help, since the old planner would meet the same error.",
@@ -252,11 +252,11 @@ def _page(name: str, **query: str) -> str:
     return f"{reverse(f'admin:{name}_changelist')}{'?' if query else ''}{urlencode(query)}"
 
 
-def _timeline(restaurant: Restaurant) -> str:
-    """The evening that is concerned."""
+def _timeline(restaurant: Restaurant, *, first: bool = False) -> str:
+    """The evening that is concerned: the restaurant's last one, or its first."""
     ref = str(restaurant.pk)
-    last = Assignment.objects.filter(restaurant_ref=ref).latest("starts_at")
-    day = day_at(floor_or_none(ref), last.starts_at)
+    found = Assignment.objects.filter(restaurant_ref=ref).order_by("starts_at" if first else "-starts_at")[0]
+    day = day_at(floor_or_none(ref), found.starts_at)
     return _page("assignments_serviceday", restaurant=ref, day=day.isoformat())
 
 

@@ -86,7 +86,9 @@ def test_it_is_over_once_everything_that_it_says_was_done(seeded: Report) -> Non
     late = Assignment.objects.filter(booking_ref__in=map(str, late_ones()))
     if seeded.incident is not Incident.REGRESSION:
         assert late.count() == incident.LATE
-        assert set(late.values_list("state", flat=True)) == {"confirmed"}
+        states = set(late.values_list("state", flat=True))
+        assert "confirmed" in states
+        assert "created" not in states, "nobody has decided these"
 
 
 def late_ones() -> list[int]:
