@@ -76,14 +76,14 @@ class ServiceDayAdmin(PageAdmin):
         if not ref or "\0" in ref:
             return {"venues": _choices(found), "day": day}
         shown = service_day(ref, day, now=moment)
+        today = day_at(shown.floor, moment)
         if all(venue.ref != ref for venue in found):
             found = [Venue(ref=ref, bookings=shown.bookings), *found]
-        elif day:
+        elif day or shown.day != today:
             found = [replace(venue, bookings=shown.bookings) if venue.ref == ref else venue for venue in found]
         choices = _choices(found)
         may_open = request.user.has_perm("assignments.view_assignment")
         captions = Captions(shown, may_open=may_open)
-        today = day_at(shown.floor, moment)
         return {
             "venues": choices[:LISTED],
             "has_more_venues": len(found) > LISTED,

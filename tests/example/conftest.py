@@ -14,7 +14,7 @@ from rollout.flags import resolution
 def load(planner: str = "v3", name: str = "") -> models.Restaurant:
     """A copy of the real evening on a coming day, and the switch set for the planner."""
     text = demo.REAL_EVENING.read_text()
-    source = demo.moved_to_coming_day(text, datetime.now(UTC).date() + timedelta(days=30))
+    source = evening.parse_json_ahead(text, datetime.now(UTC) + timedelta(days=30))
     restaurant = evening.store(source, restaurant_name=name).restaurants[0]
     switches.set_switch(resolution.V3_SWITCH, active=planner == "v3", actor="test", reason="test")
     return restaurant

@@ -22,6 +22,7 @@ from assignments.models import Allocation, Assignment
 from assignments.planning.floor import InvalidFloorError
 from assignments.staff.service_day import LISTED
 from example import models
+from example.booking import cancel_booking
 from example.host import ExampleHost
 from tests.example.conftest import load, turn_keys_around
 
@@ -171,6 +172,26 @@ class TestShown:
         assert f'<option value="{evening["restaurant"]}" selected>' in html
         assert f'value="{evening["day"]}"' in html
         assert 'class="timeline-now"' in html
+
+    def test_without_a_day_it_is_today_or_the_next_day_with_bookings(
+        self, admin_client: Client, evening: dict[str, str], restaurant: models.Restaurant, monkeypatch: Any
+    ) -> None:
+        day = day_of(restaurant)
+
+        def opens_at(moment: datetime) -> str:
+            monkeypatch.setattr(service_day, "now", lambda: moment.replace(tzinfo=UTC))
+            found = re.search(r'name="day" value="([^"]*)"', page(admin_client, restaurant=evening["restaurant"]))
+            assert found
+            return found.group(1)
+
+        morning = datetime(day.year, day.month, day.day, 8)  # noqa: DTZ001
+        assert opens_at(morning) == str(day)
+        assert opens_at(morning + timedelta(hours=14)) == str(day)
+        assert opens_at(morning - timedelta(days=3)) == str(day)
+        assert opens_at(morning + timedelta(days=3)) == str(day + timedelta(days=3))
+        for booking in restaurant.bookings.all():
+            cancel_booking(booking)
+        assert opens_at(morning - timedelta(days=3)) == str(day - timedelta(days=3))
 
     def test_without_any_bookings_it_says_where_they_come_from(self, admin_client: Client, db: None) -> None:
         assert "As soon as a booking asks for a table" in page(admin_client)
