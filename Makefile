@@ -57,5 +57,6 @@ messages: $(STAMP)  ## Bring the translations up to date with the code; needs ge
 		../$(BIN)/python -m django compilemessages) || exit 1; \
 	done
 
-clean:  ## Forget the virtual environment, the embedded database, and every cache.
+clean:  ## Forget the virtual environment, the embedded databases, and every cache.
+	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
 	rm -rf $(VENV) .venv-* .postgres .postgres.lock .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
