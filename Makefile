@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 VENV := .venv
+PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint serve bench matrix messages screenshots clean help
+.PHONY: demo test test-quick test-random test-removal lint serve bench matrix messages screenshots clean help
 
 help:  ## What there is.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): pyproject.toml requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -32,8 +33,17 @@ lint: $(STAMP)  ## Format, lint, types, import contracts, migrations, deployment
 		ALLOWED_HOSTS=booking.test \
 		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-test: lint  ## Lint, and all tests on PostgreSQL.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+test: lint  ## Lint, and all tests on PostgreSQL but test-removal.
+	$(PYTEST) -n 2 $(ARGS)
+
+test-quick: $(STAMP)  ## What runs in one process: no browsers, servers, other programs, whole evenings. A minute.
+	$(PYTEST) -n 2 --quick -q $(ARGS)
+
+test-random: $(STAMP)  ## The quick tests in a random order, on four processes; ARGS="-p randomly -p "randomly_seed=N" repeats one.
+	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
+
+test-removal: $(STAMP)  ## The whole suite on a copy from which the old planner is removed. Minutes.
+	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
 
 bench: $(STAMP)  ## Measure and print; fails on nothing.
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -48,7 +58,7 @@ matrix:  ## All tests on each Python that is on PATH, with the Django that goes 
 		echo "$$python with Django $$django"; \
 		$$python -m venv $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
-		$$venv/bin/python -m pytest -n 2 --dist loadgroup -q $(ARGS) || exit 1; \
+		$$venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q $(ARGS) || exit 1; \
 	done
 
 messages: $(STAMP)  ## Bring the translations up to date with the code; needs gettext.

@@ -12,10 +12,19 @@ from django.utils import translation
 from assignments import conf, events, floors, success
 from assignments.metrics.collector import COLLECTOR
 from rollout import shadow
+from tests.schedule import Schedule
 
 LARGE_BYTES = 1_000_000
 KEPT = frozenset({"auth_permission", "django_content_type"})
 """Made of the models by each flush, and the same each time."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only what runs in this process, without whole evenings")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Schedule(config), "schedule")
 
 
 @pytest.fixture(scope="session", autouse=True)
