@@ -25,6 +25,7 @@ from rollout.models import Change, Comparison, FloorRecord, GuardRun, Pin, Posit
 from rollout.reporting import builder, jsontext, markdown, webpage
 from rollout.reporting.report import Report
 from rollout.verdict import Verdict
+from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.test_evidence import compared
 from tests.rollout.test_steering import WHO, climb, configure
@@ -48,6 +49,11 @@ def environment(settings: Any, monkeypatch: Any) -> None:
 @pytest.fixture
 def shadowed(environment: None) -> models.Restaurant:
     """The first half of the real evening in shadow mode, compared."""
+    built_once("half an evening in shadow mode", decide_half_an_evening)
+    return models.Restaurant.objects.get()
+
+
+def decide_half_an_evening() -> None:
     restaurant = load("legacy")
     later = restaurant.bookings.order_by("start")[55:]
     restaurant.bookings.filter(pk__in=[booking.pk for booking in later]).delete()
@@ -56,7 +62,6 @@ def shadowed(environment: None) -> models.Restaurant:
     list(dispatch.run_pass())
     assert shadow.flush()
     list(comparing.compare_waiting())
-    return restaurant
 
 
 @pytest.fixture
