@@ -36,10 +36,10 @@ lint: $(STAMP)  ## Format, lint, types, import contracts, migrations, deployment
 test: lint  ## Lint, and all tests on PostgreSQL but test-removal.
 	$(PYTEST) -n 2 $(ARGS)
 
-test-quick: $(STAMP)  ## What runs in one process: no browsers, servers, other programs, whole evenings. A minute.
+test-quick: $(STAMP)  ## The apps in one process: no pages of the example, browsers, servers, other programs, whole evenings.
 	$(PYTEST) -n 2 --quick -q $(ARGS)
 
-test-random: $(STAMP)  ## The quick tests in a random order, on four processes; ARGS="-p randomly -p "randomly_seed=N" repeats one.
+test-random: $(STAMP)  ## The quick tests in a random order, on four processes; ARGS=--randomly-seed=N repeats one.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
 
 test-removal: $(STAMP)  ## The whole suite on a copy from which the old planner is removed. Minutes.

@@ -13,8 +13,8 @@ RECORD = "tests/seconds"
 LEAST_RECORDED_SECONDS = 0.5
 SHOWN = 10
 
-ELSEWHERE = frozenset({"browser", "docs", "ops", "packaging"})
-"""Folders of browsers, servers and other programs."""
+ELSEWHERE = frozenset({"browser", "docs", "example", "ops", "packaging"})
+"""Folders of browsers, servers, other programs, and pages of the whole example project."""
 
 EXPENSIVE = frozenset({"tests.example.processes", "tests.crowd", "tests.showcase", "example.demo", "tests.debian"})
 WHOLE_EVENINGS = frozenset({"load", "restaurant"})
