@@ -42,7 +42,8 @@ class Schedule:
             left_out = [item for item in items if not is_quick(item)]
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if is_quick(item)]
-        if (given := getattr(config, "workerinput", {}).get("seconds")) is not None:
+        given = getattr(config, "workerinput", {}).get("seconds")
+        if given is not None and not config.pluginmanager.hasplugin("randomly"):
             items[:] = longest_first(items, given)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
