@@ -24,7 +24,7 @@ from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
 from rollout.policy.message import phrase as _
 from rollout.policy.seating_audit import Party
-from rollout.shadow.serialization import thaw_floor
+from rollout.shadow.serialization import floor_from_json
 
 INSPECTED = 2000
 """So many of V3's latest decisions are judged one by one."""
@@ -199,7 +199,7 @@ class _Inspection:
         )
         found: dict[str, list[Floor]] = {}
         for record in records.annotate(rank=rank).filter(rank__lte=EARLIER_FLOORS).order_by("rank"):
-            found.setdefault(record.restaurant_ref, []).append(thaw_floor(record.content))
+            found.setdefault(record.restaurant_ref, []).append(floor_from_json(record.content))
         return found
 
 

@@ -41,7 +41,7 @@ from rollout.reporting.report import (
     Slow,
     VerdictCount,
 )
-from rollout.shadow.serialization import thaw_decision, thaw_floor
+from rollout.shadow.serialization import decision_from_json, floor_from_json
 
 DAYS = 60
 SLOWEST = 10
@@ -166,7 +166,7 @@ def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Diff
     version = comparison.floor_id
     if version not in floors:
         try:
-            floors[version] = thaw_floor(comparison.floor.content)
+            floors[version] = floor_from_json(comparison.floor.content)
         except (AttributeError, KeyError, TypeError, ValueError):
             floors[version] = None  # Kept by another release: tables go by their refs.
     return Difference(
@@ -187,7 +187,7 @@ def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Diff
 
 def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
     try:
-        decision = thaw_decision(frozen)
+        decision = decision_from_json(frozen)
         best = decision.best
         if best is None:
             return Choice(why=decision.refusal.detail if decision.refusal else "")

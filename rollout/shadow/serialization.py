@@ -1,6 +1,7 @@
 """Snapshots as JSON and back: what one planner saw, kept so that any planner can be asked again later.
 
-The floor is kept apart, by its version: an evening's snapshots share it. ``thaw(freeze(s))`` has the same digest as ``s``.
+The floor is kept apart, by its version: an evening's snapshots share it. A snapshot that is read back has the
+digest that it was written with.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 
 
-def freeze(snapshot: Snapshot) -> dict[str, Any]:
+def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     """Everything of a snapshot but its floor, which is named by its version."""
     request, rules = snapshot.request, snapshot.rules
     return {
@@ -46,14 +47,14 @@ def freeze(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def thaw(frozen: Mapping[str, Any], floor: Floor) -> Snapshot:
-    """The snapshot again. Raises ValueError when the floor is not the one that it was frozen with."""
-    if frozen["floor"] != floor.version:
-        raise ValueError(f"This snapshot belongs to floor version {frozen['floor']}, not {floor.version}.")
-    request = frozen["request"]
+def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
+    """The snapshot again. Raises ValueError when the floor is not the one that it was stored with."""
+    if stored["floor"] != floor.version:
+        raise ValueError(f"This snapshot belongs to floor version {stored['floor']}, not {floor.version}.")
+    request = stored["request"]
     return Snapshot(
         floor=floor,
-        now=datetime.fromisoformat(frozen["now"]),
+        now=datetime.fromisoformat(stored["now"]),
         request=SeatingRequest(
             booking_ref=request["booking_ref"],
             starts_at=datetime.fromisoformat(request["starts_at"]),
@@ -70,14 +71,14 @@ def thaw(frozen: Mapping[str, Any], floor: Floor) -> Snapshot:
                 blocked_until=datetime.fromisoformat(until),
                 booking_ref=booking_ref,
             )
-            for table_ref, start, until, booking_ref in frozen["occupied"]
+            for table_ref, start, until, booking_ref in stored["occupied"]
         ),
-        rules=PlanningRules(**frozen["rules"]),
-        success=frozen["success"],
+        rules=PlanningRules(**stored["rules"]),
+        success=stored["success"],
     )
 
 
-def freeze_floor(floor: Floor) -> dict[str, Any]:
+def floor_to_json(floor: Floor) -> dict[str, Any]:
     return {
         "restaurant_ref": floor.restaurant_ref,
         "timezone": floor.timezone,
@@ -105,11 +106,11 @@ def freeze_floor(floor: Floor) -> dict[str, Any]:
     }
 
 
-def thaw_floor(frozen: Mapping[str, Any]) -> Floor:
+def floor_from_json(stored: Mapping[str, Any]) -> Floor:
     """The floor again, with the same version."""
     return Floor(
-        restaurant_ref=frozen["restaurant_ref"],
-        timezone=frozen["timezone"],
+        restaurant_ref=stored["restaurant_ref"],
+        timezone=stored["timezone"],
         tables=tuple(
             Table(
                 ref=ref,
@@ -120,7 +121,7 @@ def thaw_floor(frozen: Mapping[str, Any]) -> Floor:
                 max_party=max_party,
                 active=active,
             )
-            for ref, name, seats, zone_ref, min_party, max_party, active in frozen["tables"]
+            for ref, name, seats, zone_ref, min_party, max_party, active in stored["tables"]
         ),
         services=tuple(
             ServicePeriod(
@@ -135,19 +136,19 @@ def thaw_floor(frozen: Mapping[str, Any]) -> Floor:
                 buffer_after_minutes=service["buffer_after_minutes"],
                 weekdays=frozenset(service["weekdays"]),
             )
-            for service in frozen["services"]
+            for service in stored["services"]
         ),
-        adjacent=adjacency((one, other) for one, other in frozen["adjacent"]),
+        adjacent=adjacency((one, other) for one, other in stored["adjacent"]),
         joins=tuple(
             Join(table_refs=frozenset(refs), seats=seats, min_party=min_party, max_party=max_party)
-            for refs, seats, min_party, max_party in frozen["joins"]
+            for refs, seats, min_party, max_party in stored["joins"]
         ),
-        outside_service_minutes=frozen["outside_service_minutes"],
-        zone_names=dict(frozen.get("zone_names") or {}),  # Earlier releases kept none.
+        outside_service_minutes=stored["outside_service_minutes"],
+        zone_names=dict(stored.get("zone_names") or {}),  # Earlier releases kept none.
     )
 
 
-def freeze_decision(decision: Decision) -> dict[str, Any]:
+def decision_to_json(decision: Decision) -> dict[str, Any]:
     window = decision.window
     return {
         "booking_ref": decision.booking_ref,
@@ -172,19 +173,19 @@ def freeze_decision(decision: Decision) -> dict[str, Any]:
             }
             for plan in decision.plans
         ],
-        "refusal": decision.refusal and _freeze_refusal(decision.refusal),
+        "refusal": decision.refusal and _refusal_to_json(decision.refusal),
         "considered": decision.considered,
         "rejected": {str(reason): count for reason, count in decision.rejected.items()},
     }
 
 
-def thaw_decision(frozen: Mapping[str, Any]) -> Decision:
+def decision_from_json(stored: Mapping[str, Any]) -> Decision:
     """The decision again. Raises KeyError, TypeError or ValueError for what is none."""
-    window = frozen["window"]
-    refusal = frozen["refusal"]
+    window = stored["window"]
+    refusal = stored["refusal"]
     decision = Decision(
-        booking_ref=str(frozen["booking_ref"]),
-        snapshot_hash=str(frozen["snapshot_hash"]),
+        booking_ref=str(stored["booking_ref"]),
+        snapshot_hash=str(stored["snapshot_hash"]),
         window=window
         and SeatingWindow(
             starts_at=datetime.fromisoformat(window[0]),
@@ -193,10 +194,10 @@ def thaw_decision(frozen: Mapping[str, Any]) -> Decision:
             blocked_until=datetime.fromisoformat(window[3]),
             service_key=window[4],
         ),
-        plans=tuple(Plan(**{**plan, "table_refs": tuple(plan["table_refs"])}) for plan in frozen["plans"]),
-        refusal=refusal and _thaw_refusal(refusal),
-        considered=int(frozen["considered"]),
-        rejected=dict(frozen["rejected"]),
+        plans=tuple(Plan(**{**plan, "table_refs": tuple(plan["table_refs"])}) for plan in stored["plans"]),
+        refusal=refusal and _refusal_from_json(refusal),
+        considered=int(stored["considered"]),
+        rejected=dict(stored["rejected"]),
     )
     if bool(decision.plans) == bool(decision.refusal):
         raise ValueError("A decision has plans or a refusal, and not both.")
@@ -205,14 +206,14 @@ def thaw_decision(frozen: Mapping[str, Any]) -> Decision:
     return decision
 
 
-def _freeze_refusal(refusal: Refusal) -> list[Any]:
+def _refusal_to_json(refusal: Refusal) -> list[Any]:
     """Its reason and its sentence; then what the sentence was made from, so that it can be read in other languages too."""
-    because = [_freeze_refusal(each) for each in refusal.because]
+    because = [_refusal_to_json(each) for each in refusal.because]
     return [refusal.reason.value, refusal.detail, refusal.text, dict(refusal.values), because]
 
 
-def _thaw_refusal(frozen: Sequence[Any]) -> Refusal:
-    reason, detail, *made_from = frozen
+def _refusal_from_json(stored: Sequence[Any]) -> Refusal:
+    reason, detail, *made_from = stored
     if not made_from:  # Kept before the parts were.
         return Refusal(reason=Reason(reason), text=str(detail))
     text, values, because = made_from
@@ -220,7 +221,7 @@ def _thaw_refusal(frozen: Sequence[Any]) -> Refusal:
         reason=Reason(reason),
         text=str(text),
         values=dict(values),
-        because=tuple(_thaw_refusal(each) for each in because),
+        because=tuple(_refusal_from_json(each) for each in because),
     )
     if refusal.detail != detail:
         raise ValueError(f"A refusal says {detail!r}, and is made from what says {refusal.detail!r}.")

@@ -20,7 +20,14 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from rollout.policy.verdict import compare
-from rollout.shadow.serialization import freeze, freeze_decision, freeze_floor, thaw, thaw_decision, thaw_floor
+from rollout.shadow.serialization import (
+    decision_from_json,
+    decision_to_json,
+    floor_from_json,
+    floor_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
 
 STORED = json.loads((Path(__file__).parent / "data" / "stored_rows.json").read_text())
 
@@ -135,8 +142,8 @@ BY_HAND = {
 
 
 def read(row: dict[str, Any]) -> tuple[Snapshot, Decision, Decision]:
-    floor = thaw_floor(STORED["floors"][row["snapshot"]["floor"]])
-    return thaw(row["snapshot"], floor), thaw_decision(row["control"]), thaw_decision(row["candidate"])
+    snapshot = snapshot_from_json(row["snapshot"], floor_from_json(STORED["floors"][row["snapshot"]["floor"]]))
+    return snapshot, decision_from_json(row["control"]), decision_from_json(row["candidate"])
 
 
 ROWS = pytest.mark.parametrize("row", STORED["rows"], ids=[row["name"] for row in STORED["rows"]])
@@ -162,13 +169,14 @@ def test_a_stored_row_is_read_as_the_values_that_it_was_made_of(name: str) -> No
 def test_what_is_written_today_has_the_form_of_the_stored_rows(row: dict[str, Any]) -> None:
     """So that an earlier release reads it, while both run."""
     snapshot, control, candidate = read(row)
-    written = [freeze_floor(snapshot.floor), freeze(snapshot), freeze_decision(control), freeze_decision(candidate)]
+    decisions = [decision_to_json(control), decision_to_json(candidate)]
+    written = [floor_to_json(snapshot.floor), snapshot_to_json(snapshot), *decisions]
     stored = [STORED["floors"][snapshot.floor.version], row["snapshot"], row["control"], row["candidate"]]
     assert json.loads(json.dumps(written)) == stored
 
 
 def test_a_floor_without_zone_names_and_a_refusal_without_its_parts_are_read() -> None:
-    floor = {key: value for key, value in freeze_floor(EVERY_FIELD).items() if key != "zone_names"}
-    assert thaw_floor(floor) == EVERY_FIELD
-    decision = {**freeze_decision(refuses(BARE, Reason.NO_FIT)), "refusal": ["no_fit", "100% taken."]}
-    assert thaw_decision(decision).refusal == Refusal(reason=Reason.NO_FIT, text="100% taken.")
+    floor = {key: value for key, value in floor_to_json(EVERY_FIELD).items() if key != "zone_names"}
+    assert floor_from_json(floor) == EVERY_FIELD
+    decision = {**decision_to_json(refuses(BARE, Reason.NO_FIT)), "refusal": ["no_fit", "100% taken."]}
+    assert decision_from_json(decision).refusal == Refusal(reason=Reason.NO_FIT, text="100% taken.")
