@@ -11,13 +11,13 @@
 ``start``, ``end`` and ``requested_at`` are times on the restaurant's ``date``, or whole ISO 8601 moments: its wall clock
 unless they have an offset. May be left out: ``ref`` (of the restaurant: the name), ``min_party`` (1), ``max_party``,
 ``adjacent``, ``allow_overrun`` (false), ``buffer_minutes`` (0), and of bookings ``zone`` (any), ``status`` (pending),
-``end`` (turn times decide), ``requested_at`` (unknown). Other keys of the file are passed over; of a booking, they are a
-mistake.
+``end`` (turn times decide), ``requested_at`` (unknown). Other keys of the file and of the restaurant are passed over; of a
+table, a service or a booking, they are a mistake.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -27,6 +27,8 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import local_to_aware
 from assignments.planning.timezone import time_zone
 
+TABLE_KEYS = ("code", "zone", "capacity", "min_party", "max_party")
+SERVICE_KEYS = ("key", "start", "end", "allow_overrun", "buffer_minutes", "turn_minutes")
 BOOKING_KEYS = ("ref", "start", "end", "party", "zone", "status", "requested_at")
 PENDING, CANCELLED = "pending", "cancelled"
 STATUSES = (PENDING, "confirmed", CANCELLED, "no_show", "completed")
@@ -339,14 +341,21 @@ def _parsed(parse_text: Any, text: str, path: str, what: str) -> Any:
         raise UnusableFileError(f"{path}: {text!r} is not {what}.") from error
 
 
-def _row(row: Any, path: str) -> Mapping[str, Any]:
+def _row(row: Any, path: str, known: Sequence[str]) -> Mapping[str, Any]:
     if not isinstance(row, dict):
         raise UnusableFileError(f"{path} must be an object, not {row!r}.")
+    if problem := _unknown_keys(row, known):
+        raise UnusableFileError(f"{path}: {problem}.")
     return row
 
 
+def _unknown_keys(row: Mapping[str, Any], known: Sequence[str]) -> str:
+    unknown = sorted(set(row) - set(known))
+    return f"unknown keys {', '.join(map(repr, unknown))}; known are {', '.join(known)}" if unknown else ""
+
+
 def _table(row: Any, path: str, longest: Mapping[str, int]) -> TableRow:
-    row = _row(row, path)
+    row = _row(row, path, TABLE_KEYS)
     seats = _number(row, "capacity", f"{path}.", least=1)
     min_party = _number(row, "min_party", f"{path}.", least=1, default=1)
     max_party = None if row.get("max_party") is None else _number(row, "max_party", f"{path}.", least=1)
@@ -376,8 +385,8 @@ def _pair(pair: Any, path: str, zones: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServiceRow:
-    row = _row(row, path)
-    buffers = _get(row, "buffer_minutes", dict, f"{path}.", default={})
+    row = _row(row, path, SERVICE_KEYS)
+    buffers = _row(row.get("buffer_minutes", {}), f"{path}.buffer_minutes", ("before", "after"))
     turns = _get(row, "turn_minutes", list, f"{path}.")
     if not turns or not all(isinstance(turn, list) and len(turn) == 2 and all(map(_is_amount, turn)) for turn in turns):
         raise UnusableFileError(f"{path}.turn_minutes must list [largest party, minutes], not {turns!r}.")
@@ -401,9 +410,8 @@ def _booking(row: Any, path: str, day: date, on: date | None, longest: Mapping[s
     if not isinstance(row, dict):
         return BadRow(place=path, reason=f"must be an object, not {row!r}")
     place = f"{path} ({row['ref']})" if isinstance(row.get("ref"), str) else path
-    if unknown := sorted(set(row) - set(BOOKING_KEYS)):
-        known = ", ".join(BOOKING_KEYS)
-        return BadRow(place=place, reason=f"unknown keys {', '.join(map(repr, unknown))}; known are {known}")
+    if problem := _unknown_keys(row, BOOKING_KEYS):
+        return BadRow(place=place, reason=problem)
     return booking_row(row, place, day, on, longest)
 
 
