@@ -13,12 +13,12 @@ from django.db.models.functions import RowNumber
 
 from assignments import api
 from assignments import conf as assignments_conf
+from assignments.concurrency.sql import dicts, rows
 from assignments.integration.floor_cache import floors_or_none
 from assignments.integration.host import HostBooking, configured
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.floor import Floor
-from rollout.evidence.sql import dicts, rows
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings

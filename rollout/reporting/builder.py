@@ -11,13 +11,13 @@ from typing import Any
 from django.db.models import Count, Max
 from django.urls import NoReverseMatch, reverse
 
+from assignments.concurrency.sql import dicts, rows
 from assignments.integration.planners import V3
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
 from rollout import conf
 from rollout.control import steering
 from rollout.evidence.measuring import LATEST, drift_of, one_moment
-from rollout.evidence.sql import dicts, rows
 from rollout.flags import resolution
 from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
 from rollout.policy.verdict import Verdict
