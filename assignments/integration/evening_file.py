@@ -18,7 +18,7 @@ table, a service or a booking, they are a mistake.
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -104,25 +104,18 @@ class EveningFile:
                 bad.append(BadRow(place=row.place, reason=f"there is no zone {row.zone!r}"))
                 continue
             try:
-                aware = replace(
-                    row,
-                    start=as_aware(row.start, self.timezone),
-                    end=row.end and as_aware(row.end, self.timezone),
-                    requested_at=row.requested_at and as_aware(row.requested_at, self.timezone),
+                requests.append(
+                    SeatingRequest(
+                        booking_ref=row.ref,
+                        starts_at=as_aware(row.start, self.timezone),
+                        party=row.party,
+                        ends_at=row.end and as_aware(row.end, self.timezone),
+                        zone_ref=row.zone or None,
+                        requested_at=row.requested_at and as_aware(row.requested_at, self.timezone),
+                    )
                 )
             except ValueError as error:
                 bad.append(BadRow(place=row.place, reason=str(error)))
-                continue
-            requests.append(
-                SeatingRequest(
-                    booking_ref=aware.ref,
-                    starts_at=aware.start,
-                    party=aware.party,
-                    ends_at=aware.end,
-                    zone_ref=aware.zone or None,
-                    requested_at=aware.requested_at,
-                )
-            )
         if bad:
             rows = "\n  ".join(map(str, bad))
             raise UnusableFileError(f"{len(bad)} of its bookings are bad:\n  {rows}")
