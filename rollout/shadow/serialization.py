@@ -69,12 +69,13 @@ def floor_from_json(stored: Mapping[str, Any]) -> Floor:
 
 
 def decision_to_json(decision: Decision) -> dict[str, Any]:
-    content: dict[str, Any] = _plain(decision)
+    """Raises AttributeError for what is no decision."""
+    other = {
+        "window": decision.window and _lists([_plain(decision.window)])[0],
+        "refusal": decision.refusal and _refusal_to_json(decision.refusal),
+    }
+    content = {**_plain(decision), **other}
     del content["moved_from"]  # One booking is decided at a time.
-    if decision.window:
-        (content["window"],) = _lists([content["window"]])
-    if decision.refusal:
-        content["refusal"] = _refusal_to_json(decision.refusal)
     return content
 
 

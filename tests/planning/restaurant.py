@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
@@ -10,7 +11,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import local_to_aware
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 
-REAL_EVENING = Path(__file__).parents[2] / "example" / "data" / "demo_evening.json"
+REAL_EVENING = Path(str(files("example"))) / "data" / "demo_evening.json"
 MORNING = datetime(2025, 11, 6, 8, 0, tzinfo=UTC)
 TURNS = (TurnTime(max_party=2, minutes=60), TurnTime(max_party=4, minutes=75), TurnTime(max_party=8, minutes=90))
 LUNCH = ServicePeriod(

@@ -180,3 +180,9 @@ def test_a_floor_without_zone_names_and_a_refusal_without_its_parts_are_read() -
     assert floor_from_json(floor) == EVERY_FIELD
     decision = {**decision_to_json(refuses(BARE, Reason.NO_FIT)), "refusal": ["no_fit", "100% taken."]}
     assert decision_from_json(decision).refusal == Refusal(reason=Reason.NO_FIT, text="100% taken.")
+
+
+@pytest.mark.parametrize("answer", [None, "no", {"plans": []}, Refusal(reason=Reason.NO_FIT, text="No.")], ids=str)
+def test_what_is_no_decision_is_not_written(answer: Any) -> None:
+    with pytest.raises(AttributeError):
+        decision_to_json(answer)
