@@ -20,13 +20,14 @@ demo: $(STAMP)  ## Seat a real evening with the old planner and with V3, and com
 	@$(BIN)/python manage.py demo $(ARGS)
 
 serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/
-	@export DATABASE_NAME=$${DATABASE_NAME:-booking_demo}; $(BIN)/python manage.py migrate --verbosity 0 && $(BIN)/python manage.py runserver --noreload $(ARGS)
+	@{ test -n "$$DATABASE_URL" || $(BIN)/python manage.py migrate --verbosity 0; } && $(BIN)/python manage.py runserver --noreload $(ARGS)
 
-lint: $(STAMP)  ## Format, lint, types, import contracts, migrations, deployment checks.
+lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations, deployment checks.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.structure
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	ENVIRONMENT=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 		ALLOWED_HOSTS=booking.test \
@@ -58,4 +59,4 @@ messages: $(STAMP)  ## Bring the translations up to date with the code; needs ge
 	done
 
 clean:  ## Forget the virtual environment, the embedded database, and every cache.
-	rm -rf $(VENV) .venv-* .postgres .postgres.lock .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-* .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from assignments.planning.reasons import Reason
+
+__all__ = ["CoordinatorReason", "Kind", "Noop", "Outcome", "Reason", "noop"]
+
 
 class Kind(StrEnum):
     CONFIRMED = "confirmed"

@@ -9,8 +9,9 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -21,6 +22,7 @@ from django.utils.text import slugify
 from assignments.integration import evening_file
 from assignments.integration.evening_file import BadRow, BookingRow, EveningFile, UnusableFileError, as_aware
 from assignments.planning.floor import TurnTime
+from assignments.planning.timezone import time_zone
 from example import models
 from example.booking import save_booking
 
@@ -261,6 +263,24 @@ def _differs(row: Any, values: Mapping[str, Any]) -> bool:
     return bool(differing)
 
 
-def coming_day(evening_date: date, today: date) -> date:
-    """The first day after ``today`` that is the same weekday: where the demo moves a past evening to."""
-    return today + timedelta(days=(evening_date.weekday() - today.weekday() - 1) % 7 + 1)
+def parse_json_ahead(text: str, now: datetime) -> EveningFile:
+    """The evening in a JSON file, moved to the first date on which all of its bookings lie ahead by the restaurant's clock.
+
+    That is today or tomorrow, or later where the clocks skip a booking's time. Raises UnusableFileError.
+    """
+    as_it_was = parse_json(text)
+    if not as_it_was.bookings:
+        return as_it_was
+    today = now.astimezone(time_zone(as_it_was.timezone)).date()
+    for days in range(_DAYS_TRIED):
+        moved = parse_json(text, on=today + timedelta(days=days))
+        with suppress(ValueError):  # A time that the clocks skip on that day.
+            first = min(as_aware(row.start, moved.timezone) for row in moved.bookings)
+            if first >= now + _TIME_TO_LOAD:
+                break
+    return moved
+
+
+_TIME_TO_LOAD = timedelta(minutes=5)
+"""A booking that is closer than this would be past before it is planned."""
+_DAYS_TRIED = 4

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from assignments.integration.model_host import ModelHost
-from assignments.planning.floor import EVERY_WEEKDAY, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
+from assignments.floor import EVERY_WEEKDAY, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
+from assignments.host import ModelHost
 from example import models
 
 

@@ -19,12 +19,12 @@ from django.core.management import call_command
 
 from assignments.concurrency import transactions
 from assignments.coordination import dispatch
+from assignments.floor import Floor
 from assignments.integration.evening_file import EveningFile
 from assignments.integration.planners import V3
 from assignments.models import Assignment
 from assignments.outcome import Kind
 from assignments.planning import admission
-from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.telemetry import events

@@ -33,8 +33,8 @@ def _refuse_local_database(using: str, **kwargs: Any) -> None:
     from django.conf import settings
     from django.core.management import CommandError
 
-    from rollout import conf, remote
+    from rollout import checks, conf
 
-    problem = remote.objection(settings.DATABASES[using], conf.settings().ENVIRONMENT)
+    problem = checks.objection_to_database(settings.DATABASES[using], conf.settings().ENVIRONMENT)
     if problem:
         raise CommandError(problem, returncode=2)

@@ -1,6 +1,7 @@
 """System checks. Ids are stable and never used for anything else."""
 
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.apps import AppConfig
@@ -10,8 +11,11 @@ from django.db import connection
 from django.utils.module_loading import import_string
 from waffle import get_waffle_switch_model
 
-from rollout import conf, remote
+from rollout import conf
 from rollout.flags import resolution
+
+TLS_MODES = frozenset({"require", "verify-ca", "verify-full"})
+LOCAL_HOSTS = frozenset({"", "localhost", "localhost.localdomain", "host.docker.internal"})
 
 
 @checks.register("rollout")
@@ -68,7 +72,7 @@ def check_remote(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
     """E006: in staging or production the tables would be on a local, embedded or TLS-less database."""
     if conf.problems():
         return []
-    problem = remote.objection(django_settings.DATABASES["default"], conf.settings().ENVIRONMENT)
+    problem = objection_to_database(django_settings.DATABASES["default"], conf.settings().ENVIRONMENT)
     return [checks.Error(problem, hint="Set DATABASE_URL, with sslmode=require.", id="rollout.E006")] if problem else []
 
 
@@ -92,3 +96,28 @@ def check_switches(
             id="rollout.E005",
         )
     ]
+
+
+def objection_to_database(database: Mapping[str, Any], environment: str) -> str:
+    """Why the tables may not be on this database (an entry of DATABASES) there, in a sentence; empty when they may."""
+    if environment not in conf.REMOTE_ENVIRONMENTS:
+        return ""
+    engine, host = str(database.get("ENGINE", "")), str(database.get("HOST") or "")
+    if "postgresql" not in engine and "postgis" not in engine:
+        return f"In {environment} the tables live on the remote PostgreSQL, not on {engine!r}."
+    if _is_local(host):
+        return f"In {environment} the tables live on the remote PostgreSQL, not on {host or 'a local socket'!r}."
+    mode = str(database.get("OPTIONS", {}).get("sslmode", ""))
+    if mode not in TLS_MODES:
+        modes = ", ".join(sorted(TLS_MODES))
+        return f"In {environment} the database is reached over TLS: sslmode must be one of {modes}, not {mode!r}."
+    return ""
+
+
+def _is_local(host: str) -> bool:
+    if host.lower() in LOCAL_HOSTS or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -17,7 +17,7 @@ from rollout.flags import resolution
 from rollout.models import Pin
 from tests import crowd
 from tests.example.conftest import load
-from tests.rollout.test_steering import WHO, climb, configure
+from tests.rollout.control.test_steering import WHO, climb, configure
 
 
 def decided(settings: Any) -> models.Restaurant:

@@ -1,9 +1,13 @@
 """What import-linter cannot see: dotted strings, and names."""
 
 import re
+from graphlib import CycleError
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from tests import structure
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -48,6 +52,86 @@ def test_no_module_is_a_grab_bag() -> None:
         for path in (PROJECT / folder).rglob("*.py")
     }
     assert not names & {"utils", "util", "helpers", "helper", "services", "service", "misc", "common"}
+
+
+ROOT = {
+    "assignments": {
+        "__init__", "api", "apps", "checks", "conf", "exceptions", "floor", "host", "outcome", "signals", "testing", "urls",
+    },
+    "rollout": {"__init__", "apps", "checks", "conf", "events", "legacy", "metrics", "models", "routing"},
+    "legacy_planner": {"__init__", "apps", "engine", "events", "planner", "scoring", "wording"},
+}  # fmt: skip
+"""What Django looks for at a package's root, and what the world imports from there. Everything else has a room."""
+
+
+@pytest.mark.parametrize(
+    "package", ["assignments", pytest.param("legacy_planner", marks=pytest.mark.legacy_planner), "rollout"]
+)
+def test_a_package_has_no_other_modules_at_its_root(package: str) -> None:
+    found = {path.stem for path in (PROJECT / package).glob("*.py")}
+    assert found <= ROOT[package], "A new module belongs in a room: see docs/architecture.md."
+
+
+@pytest.mark.parametrize("package", ["assignments", "rollout"])
+def test_every_room_says_what_it_is_for_and_is_in_the_map(package: str) -> None:
+    page = (PROJECT / "docs" / "architecture.md").read_text()
+    section = page.partition(f"### `{package}`, from top to bottom")[2].partition("\n### ")[0]
+    rooms = {path.parent.name for path in (PROJECT / package).glob("*/__init__.py") if path.parent.name != "migrations"}
+    documented = set(re.findall(r"`(\w+)/`", section.replace("calls `cli/`", "")))
+    assert documented == rooms
+
+
+def test_a_level_is_the_longest_chain_of_imports() -> None:
+    imports = {"top": {"middle", "bottom"}, "middle": {"bottom"}, "beside": {"bottom"}, "bottom": set()}
+    assert structure.levels(imports) == {"top": 3, "middle": 2, "beside": 2, "bottom": 1}
+    with pytest.raises(CycleError):
+        structure.levels({"one": {"other"}, "other": {"one"}})
+
+
+def test_only_code_counts_as_code() -> None:
+    text = "\n".join(
+        [
+            '"""About."""',
+            "",
+            "import os",
+            "# Why.",
+            "X = 1",
+            '"""What."""',
+            "def f():",
+            '    """Do."""',
+            "    return (",
+            "        1",
+            "    )",
+        ]
+    )
+    assert structure.code_lines(text) == 6
+
+
+def public_names() -> list[tuple[str, list[str]]]:
+    """The modules that docs/architecture.md promises not to move, each with the names it promises."""
+    page = (PROJECT / "docs" / "architecture.md").read_text()
+    section = page.partition("## Import paths that do not move")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([\w.]+)`(?:: ([^|]*))? \|", section, re.MULTILINE)
+    return [(module, re.findall(r"`(\w+)`", names)) for module, names in rows]
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        pytest.param(module, names, id=module, marks=[pytest.mark.legacy_planner] * (module == "rollout.legacy"))
+        for module, names in public_names()
+    ],
+)
+def test_a_promised_import_path_is_there(module: str, names: list[str]) -> None:
+    imported = import_module(module)
+    assert {name for name in names if not hasattr(imported, name)} == set()
+
+
+def test_the_promised_import_paths_are_all_documented() -> None:
+    assert {module for module, _names in public_names()} >= {
+        "assignments.api", "assignments.host", "assignments.floor", "assignments.outcome", "assignments.exceptions",
+        "assignments.signals", "assignments.testing", "assignments.urls", "rollout.conf", "rollout.routing",
+    }  # fmt: skip
 
 
 def test_every_published_name_is_importable() -> None:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from assignments.integration.host import configured
 from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
 from assignments.planning.floor import InvalidFloorError
+from assignments.planning.natural_order import natural_key
 
 if TYPE_CHECKING:
     _FloorForm = forms.ModelForm[Any]
@@ -44,7 +45,7 @@ class FloorForm(_FloorForm):
                 self.add_error(
                     name,
                     _("This restaurant has no table %(unknown)s; it has %(known)s.")
-                    % {"unknown": ", ".join(unknown), "known": ", ".join(sorted(known)) or _("none")},
+                    % {"unknown": ", ".join(unknown), "known": ", ".join(known) or _("none")},
                 )
         return cleaned
 
@@ -83,8 +84,12 @@ class AdjacentTablesAdmin(FloorAdmin):
 
 @admin.register(ListedJoin)
 class ListedJoinAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "table_refs", "seats", "min_party", "max_party"]
+    list_display = ["restaurant_ref", "tables", "seats", "min_party", "max_party"]
     search_fields = ["restaurant_ref", "table_refs"]
+
+    @admin.display(description=ListedJoin._meta.get_field("table_refs").verbose_name, ordering="table_refs")
+    def tables(self, join: ListedJoin) -> str:
+        return " + ".join(sorted(join.table_refs, key=natural_key))
 
 
 @admin.register(ServiceHours)

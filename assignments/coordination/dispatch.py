@@ -20,8 +20,7 @@ from assignments.integration.planners import V3, router
 from assignments.lifecycle import intake
 from assignments.models import Assignment
 from assignments.outcome import Kind, Noop, Outcome, noop
-from assignments.telemetry import correlation
-from assignments.telemetry.metrics import process
+from assignments.telemetry import correlation, process_metrics
 
 DAYS_AT_ONCE = 50
 HANDED_OVER_AT_ONCE = 10
@@ -92,7 +91,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                     )
                     handed_over = _handed_over(result, trigger, due_before=due_before, should_stop=is_over)
                     outcomes = (*result.outcomes, *handed_over)
-                process.observe_decisions(outcomes)
+                process_metrics.observe_decisions(outcomes)
                 if left is not None:
                     left = max(0, left - sum(1 for outcome in outcomes if outcome.kind is not Kind.NOOP))
                 yield Progress(
@@ -128,7 +127,7 @@ def _assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None)
         intake.request([booking], now=database_now(), host=coordinator.host)
         result = coordinator.process(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
     outcomes = (*result.outcomes, *_handed_over(result, trigger))
-    process.observe_decisions(outcomes)
+    process_metrics.observe_decisions(outcomes)
     return outcomes[0] if outcomes else noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3)
 
 

@@ -11,6 +11,8 @@
 
 What the host's tables do not say (zones, adjacency, joins, services, turn times, party limits) is kept in this app and
 edited in its admin.
+
+Long because one class answers the whole host protocol from field names.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -19,9 +19,8 @@ from django.utils.translation import gettext_noop as _
 
 from assignments import conf
 from assignments.exceptions import AssignmentsError
-from assignments.telemetry import correlation
+from assignments.telemetry import correlation, process_metrics
 from assignments.telemetry.background_writer import BackgroundWriter
-from assignments.telemetry.metrics import process
 
 logger = logging.getLogger("assignments.events")
 
@@ -204,7 +203,7 @@ def new_buffer() -> BackgroundWriter[EventRecord]:
         "assignments-events",
         _write,
         size=lambda: conf.settings().EVENT_BUFFER_SIZE,
-        lost=process.count_dropped_events,
+        lost=process_metrics.count_dropped_events,
     )
 
 

@@ -8,14 +8,14 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, client
 from psycopg import sql
 
 PGDATA = Path(os.environ.get("EMBEDDED_POSTGRES_DATA") or Path(__file__).resolve().parents[2] / ".postgres")
@@ -25,12 +25,16 @@ _created: set[str] = set()
 
 def server_uri() -> str:
     """Where the server is; it runs when this returns."""
+    return str(_server().get_uri())
+
+
+def _server() -> Any:
     get_server = _package()
     try:
-        return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+        return get_server(PGDATA, cleanup_mode="stop")
     except json.JSONDecodeError:
         _mend_users()
-        return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+        return get_server(PGDATA, cleanup_mode="stop")
 
 
 @cache
@@ -69,7 +73,18 @@ def _ensure_database(uri: str, name: str) -> None:
     _created.add(name)
 
 
+class DatabaseClient(client.DatabaseClient):
+    """``manage.py dbshell``: the server's own psql, on the server, which runs for as long as that does."""
+
+    def runshell(self, parameters: Iterable[str]) -> None:
+        self.executable_name = str(_server().bin_path / "psql")
+        self.connection.get_connection_params()  # Starts the server, and says where it is.
+        super().runshell(parameters)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
+
     def get_connection_params(self) -> dict[str, Any]:
         uri = server_uri()
         name = self.settings_dict["NAME"]

@@ -1,4 +1,7 @@
-"""Comparisons in the admin: how often the planners agree, and one comparison on the floor and on the evening's timeline."""
+"""Comparisons in the admin: how often the planners agree, and one comparison on the floor and on the evening's timeline.
+
+Long because one page draws a whole comparison: floor, timeline and scores of both planners.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -33,10 +36,11 @@ from assignments.lifecycle.settlement import plan_as_json, refusal_as_json
 from assignments.models import Assignment
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
+from assignments.planning.natural_order import natural_key
 from assignments.planning.reasons import Refusal
 from assignments.planning.timezone import time_zone
 from assignments.staff import labels
-from assignments.staff.timeline import Bar, natural
+from assignments.staff.timeline import Bar
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
 from rollout.models import Comparison, Explanation, FloorRecord
@@ -437,8 +441,7 @@ def _beside(seat: Seat, floor: Floor) -> str:
     neighbours = {table.ref for table in floor.tables if table.zone_ref == seat.table.zone_ref} - {seat.table.ref}
     if len(neighbours) > 1 and neighbours <= {table.ref for table in seat.beside}:
         return _("beside every other table here")
-    names = sorted((table.name for table in seat.beside), key=natural)
-    return _("beside %(tables)s") % {"tables": ", ".join(names)}
+    return _("beside %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
 
 
 def _standing(explanation: Explanation) -> str:
@@ -474,7 +477,9 @@ def _zone_in(content: Any) -> tzinfo:
 
 def _tables_in(refs: Any, names: Mapping[str, str]) -> str:
     """The tables of the best plan; a dash for none."""
-    return " + ".join(names.get(str(ref), str(ref)) for ref in refs) if isinstance(refs, list) and refs else "-"
+    if not isinstance(refs, list) or not refs:
+        return "-"
+    return " + ".join(sorted((names.get(str(ref), str(ref)) for ref in refs), key=natural_key))
 
 
 def _ms(milliseconds: float | None) -> str:

@@ -1,6 +1,8 @@
 """The confirmations behind the Rollout page's buttons: what would happen, why it is done, and then it is done.
 
 A GET shows, a POST does. Both ask for the permission. Whatever changed between the two is refused.
+
+Long because each button has its confirmation here, all on one base.
 """
 
 import json

@@ -28,7 +28,7 @@ from rollout.policy import gates, guardrails
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import Stage, UnknownStageError
 from rollout.policy.verdict import Verdict
-from rollout.reporting.report import ALIKE, HARMFUL
+from rollout.reporting.values import ALIKE, HARMFUL
 
 logger = logging.getLogger(__name__)
 

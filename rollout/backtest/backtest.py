@@ -56,7 +56,7 @@ class Backtest:
                 self.scoreboard.add(step)
                 if self._feeds and step.verdict is not None:
                     again = self._control(step.snapshot)
-                    kept.append((step, again.table_refs == step.control.answer.table_refs))
+                    kept.append((step, set(again.table_refs) == set(step.control.answer.table_refs)))
                 on_step()
         self.evenings += 1
         if kept:

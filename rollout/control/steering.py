@@ -6,6 +6,8 @@ that a stage sets are written together, so that nobody ever reads a contradictio
 
 ``actor`` is ``user:<id>``, ``command:<login>`` or ``guard``, never a name. All raise
 ``changes.UnusableError`` without a reason, and ``changes.BusyError``.
+
+Long because every change of the rollout passes through here, under one lock and one log.
 """
 
 from collections.abc import Mapping, Sequence

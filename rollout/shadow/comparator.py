@@ -185,8 +185,9 @@ def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | 
     if not path:
         return None
     again = assignments_conf.load(path).judge(snapshot_from_json(comparison.snapshot, floor))
-    first, second = control.best, again.best
-    return bool((first and first.table_refs) == (second and second.table_refs))
+    # In whatever order: decisions that are kept already may name their tables in another one.
+    first, second = (frozenset(each.best.table_refs) if each.best else None for each in (control, again))
+    return first == second
 
 
 def is_behind_pooler() -> bool:

@@ -226,7 +226,7 @@ def _picture(
                 blocked_until=window.blocked_until,
                 booking_ref=booking_ref,
             )
-            for ref in sorted(_refs(decision))
+            for ref in snapshot.floor.in_order(_refs(decision))
         ]
     start = snapshot.request.starts_at
     until = needed.ends_at if isinstance(needed, SeatingWindow) else start

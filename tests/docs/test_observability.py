@@ -7,7 +7,8 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from assignments.outcome import Kind, Outcome
-from assignments.telemetry.metrics import collector, process
+from assignments.telemetry import process_metrics
+from assignments.telemetry.metrics import collector
 from tests.docs.document import DOCS
 
 OURS = ("assignment_", "rollout_")
@@ -29,7 +30,7 @@ def rows(registry: Any) -> list[str]:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_reference_of_metrics_is_what_a_scrape_gives() -> None:
-    process.observe_decisions([Outcome(booking_ref="B1", kind=Kind.CONFIRMED, planner="v3", decision_ms=1.0)])
+    process_metrics.observe_decisions([Outcome(booking_ref="B1", kind=Kind.CONFIRMED, planner="v3", decision_ms=1.0)])
     lines = (DOCS / "observability.md").read_text().splitlines()
     written = [line for line in lines if line.startswith(tuple(f"| `{prefix}" for prefix in OURS))]
     expected = rows(collector.REGISTRY) + rows(REGISTRY)

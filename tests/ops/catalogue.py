@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY as OF_PROCESSES
 from prometheus_client.core import Metric
 from prometheus_client.registry import CollectorRegistry
 
-from assignments.telemetry.metrics import process  # noqa: F401  (what processes measure is registered by importing it)
+from assignments.telemetry import process_metrics  # noqa: F401  (what processes measure is registered by importing it)
 from assignments.telemetry.metrics.collector import REGISTRY as OF_THE_DATABASE
 from tests.ops.rules import RECORDED
 

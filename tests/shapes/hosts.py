@@ -1,6 +1,6 @@
 """Their hosts, from field names alone."""
 
-from assignments.integration.model_host import ModelHost
+from assignments.host import ModelHost
 
 
 class _BoardHost(ModelHost):

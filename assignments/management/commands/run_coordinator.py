@@ -27,8 +27,7 @@ from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCom
 from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.planning.describe import describe
 from assignments.planning.floor import InvalidFloorError
-from assignments.telemetry import background_writer, counter_store, run_log
-from assignments.telemetry.metrics import process
+from assignments.telemetry import background_writer, counter_store, process_metrics, run_log
 from assignments.telemetry.metrics.exporter import Exporter
 from assignments.telemetry.percentiles import percentiles
 
@@ -227,7 +226,7 @@ class Command(DatabaseCommand):
             raise
         background_writer.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
         seconds = time.monotonic() - started
-        process.observe_pass(seconds)
+        process_metrics.observe_pass(seconds)
         recorder.passed(
             run_log.Pass(
                 seconds=seconds,

@@ -1,4 +1,4 @@
-from assignments.integration.model_host import ModelHost
+from assignments.host import ModelHost
 
 
 class TavernHost(ModelHost):

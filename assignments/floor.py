@@ -1,0 +1,14 @@
+"""Public names for a host that builds floors itself: tables, joins, services and turn times."""
+
+from assignments.planning.floor import (
+    EVERY_WEEKDAY,
+    Floor,
+    InvalidFloorError,
+    Join,
+    ServicePeriod,
+    Table,
+    TurnTime,
+    adjacency,
+)
+
+__all__ = ["EVERY_WEEKDAY", "Floor", "InvalidFloorError", "Join", "ServicePeriod", "Table", "TurnTime", "adjacency"]

@@ -1,0 +1,119 @@
+"""Events: delivered after commit, never in the way, and never with personal data."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from assignments import conf
+from assignments.telemetry import events, process_metrics
+
+
+class HangingSink:
+    release = threading.Event()
+
+    def write(self, batch: Sequence[events.EventRecord]) -> None:
+        self.release.wait(30)
+
+
+class FailingSink:
+    def write(self, batch: Sequence[events.EventRecord]) -> None:
+        raise ConnectionError("the bus is down")
+
+
+@pytest.fixture
+def buffer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A buffer of its own, so that counts start at zero and a hanging thread hangs nobody else."""
+    fresh = events.new_buffer()
+    monkeypatch.setattr(events, "_buffer", fresh)
+    HangingSink.release.clear()
+    yield fresh
+    HangingSink.release.set()
+
+
+def configure(settings: Any, sink: str, size: int = 10_000) -> None:
+    settings.ASSIGNMENTS = {"HOST": "a.b", "EVENT_SINKS": (sink,), "EVENT_BUFFER_SIZE": size}
+
+
+def an_event(number: int = 0, **context: Any) -> events.EventRecord:
+    return events.event(events.COORDINATOR, "coordinator.noop", booking_ref=f"B{number}", **context)
+
+
+def test_a_failing_sink_loses_events_and_counts_them(settings: Any, buffer: Any) -> None:
+    configure(settings, f"{__name__}.FailingSink")
+    events.emit_now(an_event())
+    assert events.flush(5)
+    assert events.counters()["dropped_failure"] == 1
+
+
+def test_a_hanging_sink_holds_up_nobody_and_a_full_buffer_counts_what_it_drops(settings: Any, buffer: Any) -> None:
+    configure(settings, f"{__name__}.HangingSink", size=10)
+    events.emit_now(an_event())
+    while len(buffer):  # until the thread hangs in the sink
+        time.sleep(0.005)
+    for number in range(25):
+        events.emit_now(an_event(number))
+    assert len(buffer) == 10
+    assert events.counters()["dropped_overflow"] == 15
+    assert events.flush(timeout_seconds=0.01) is False
+
+
+def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does (the metrics may write files) is done outside the lock that every decision needs."""
+    heard: list[tuple[str, int]] = []
+    elsewhere = ThreadPoolExecutor()
+
+    def lost(cause: str, count: int) -> None:
+        elsewhere.submit(fresh.counters).result(timeout=5)
+        heard.append((cause, count))
+
+    monkeypatch.setattr(process_metrics, "count_dropped_events", lost)
+    fresh = events.new_buffer()
+    monkeypatch.setattr(events, "_buffer", fresh)
+    configure(settings, f"{__name__}.FailingSink", size=1)
+    events.emit_now(an_event())
+    assert events.flush(60)
+    assert heard == [("failure", 1)]
+    fresh.append([an_event(), an_event(), an_event()])
+    assert ("overflow", 2) in heard
+    assert events.flush(60)
+
+
+def test_a_context_keeps_allowed_keys_only(settings: Any, buffer: Any) -> None:
+    configure(settings, "assignments.telemetry.events.MemorySink")
+    record = an_event(reason="no_capacity", guest_name="Canary Guest", email="canary@example.test", phone="+44 1")
+    assert record.context == {"reason": "no_capacity"}
+    assert events.counters()["dropped_context_keys"] == 3
+
+
+def test_a_context_is_bounded_and_keeps_its_small_values(settings: Any, buffer: Any) -> None:
+    configure(settings, "assignments.telemetry.events.MemorySink")
+    record = an_event(reason="no_capacity", detail="x" * 10_000)
+    assert record.context == {"reason": "no_capacity"}
+
+
+def test_an_event_that_is_not_in_the_catalogue_is_a_programming_error() -> None:
+    with pytest.raises(events.UnknownEventError, match=r"coordinator\.unheard_of"):
+        events.event(events.COORDINATOR, "coordinator.unheard_of")
+
+
+def test_every_catalogued_event_says_what_it_means_and_names_allowed_fields() -> None:
+    for known in events.CATALOGUE.values():
+        assert known.meaning
+        assert known.severity in {"info", "warning", "error"}
+        assert set(known.fields) <= events.ALLOWED_CONTEXT.keys()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_database_sink_stores_events(settings: Any, buffer: Any) -> None:
+    from assignments.models import Event
+
+    configure(settings, "assignments.telemetry.events.DatabaseSink")
+    conf.load.cache_clear()
+    events.emit(an_event(7, reason="terminal_state"))
+    assert events.flush(10)
+    stored = Event.objects.get()
+    assert (stored.booking_ref, stored.type, stored.context) == ("B7", "coordinator.noop", {"reason": "terminal_state"})

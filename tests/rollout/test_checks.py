@@ -1,0 +1,52 @@
+"""Staging and production keep the tables on the remote database, over TLS; nothing else may have them."""
+
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+
+from rollout import checks
+from tests.example import processes
+
+GOOD = {"ENGINE": "django.db.backends.postgresql", "HOST": "db.example.test", "OPTIONS": {"sslmode": "require"}}
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"ENGINE": "example.embedded"}, "example.embedded"),
+        ({"HOST": ""}, "local socket"),
+        ({"HOST": "/var/run/postgresql"}, "/var/run/postgresql"),
+        ({"HOST": "localhost"}, "localhost"),
+        ({"HOST": "127.0.0.1"}, "127.0.0.1"),
+        ({"HOST": "::1"}, "::1"),
+        ({"OPTIONS": {}}, "sslmode"),
+        ({"OPTIONS": {"sslmode": "prefer"}}, "prefer"),
+    ],
+)
+def test_a_local_embedded_or_tls_less_database_is_refused(
+    environment: str, changes: dict[str, Any], named: str
+) -> None:
+    assert named in checks.objection_to_database({**GOOD, **changes}, environment)
+
+
+def test_the_remote_one_is_accepted_and_development_may_use_any() -> None:
+    assert checks.objection_to_database(GOOD, "production") == ""
+    assert checks.objection_to_database({"ENGINE": "example.embedded"}, "dev") == ""
+
+
+def test_the_check_says_so(settings: Any) -> None:
+    settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT": "production"}
+    found = run_checks(tags=["rollout"])
+    assert [each.id for each in found] == ["rollout.E006"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("arguments", [["migrate"], ["migrate", "--skip-checks"]], ids=" ".join)
+def test_migrate_refuses_it_whatever_its_options(arguments: list[str]) -> None:
+    code, _out, err = processes.run(
+        *arguments, ENVIRONMENT="staging", SECRET_KEY="x" * 60, ALLOWED_HOSTS="booking.test"
+    )
+    assert code != 0
+    assert "remote PostgreSQL" in err
