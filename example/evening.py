@@ -21,6 +21,7 @@ from django.utils.text import slugify
 
 from assignments.integration import evening_file
 from assignments.integration.evening_file import BadRow, BookingRow, EveningFile, UnusableFileError, as_aware
+from assignments.planning.floor import TurnTime
 from assignments.planning.timezone import time_zone
 from example import models
 from example.booking import save_booking
@@ -131,10 +132,10 @@ def _store_restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models
     loaded.count("restaurants", what)
     tables = {}
     for row in evening.tables:
-        zone, _created = models.Zone.objects.get_or_create(restaurant=restaurant, name=row.zone)
-        tables[row.code], what = _upsert(
+        zone, _created = models.Zone.objects.get_or_create(restaurant=restaurant, name=row.zone_ref)
+        tables[row.ref], what = _upsert(
             models.Table,
-            {"restaurant": restaurant, "code": row.code},
+            {"restaurant": restaurant, "code": row.ref},
             {"zone": zone, "seats": row.seats, "min_party": row.min_party, "max_party": row.max_party},
         )
         loaded.count("tables", what)
@@ -148,26 +149,27 @@ def _store_restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models
             models.ServicePeriod,
             {"restaurant": restaurant, "key": service_row.key},
             {
-                "start": service_row.start,
-                "end": service_row.end,
+                "start": service_row.starts,
+                "end": service_row.ends,
                 "allow_overrun": service_row.allow_overrun,
-                "buffer_before_minutes": service_row.buffer_before,
-                "buffer_after_minutes": service_row.buffer_after,
+                "buffer_before_minutes": service_row.buffer_before_minutes,
+                "buffer_after_minutes": service_row.buffer_after_minutes,
             },
         )
-        if _replace_turn_times(service, service_row.turn_minutes) and what == "unchanged":
+        if _replace_turn_times(service, service_row.turn_times) and what == "unchanged":
             what = "updated"
         loaded.count("services", what)
     return restaurant
 
 
-def _replace_turn_times(service: models.ServicePeriod, wanted: tuple[tuple[int, int], ...]) -> bool:
+def _replace_turn_times(service: models.ServicePeriod, wanted: Iterable[TurnTime]) -> bool:
     """The service has these turn times and no others; whether it had not."""
-    if tuple(service.turn_times.order_by("max_party").values_list("max_party", "minutes")) == wanted:
+    rows = [(turn.max_party, turn.minutes) for turn in wanted]
+    if list(service.turn_times.order_by("max_party").values_list("max_party", "minutes")) == rows:
         return False
     service.turn_times.all().delete()
     models.TurnTime.objects.bulk_create(
-        [models.TurnTime(service=service, max_party=max_party, minutes=minutes) for max_party, minutes in wanted]
+        [models.TurnTime(service=service, max_party=max_party, minutes=minutes) for max_party, minutes in rows]
     )
     return True
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 
-from django.db import connection
-
+from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_any_problem
 from assignments.integration.host import Host
 from assignments.models import Allocation, Assignment, State
@@ -75,20 +74,17 @@ def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
     One query, whatever the number of bookings. The host is not asked for its restaurants: it need not have a list of them.
     """
     first, last = (day, day) if day else ((now - AROUND).date() - timedelta(days=1), (now + AROUND).date())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _VENUES,
-            {
-                "recent": now.date() - RECENT,
-                "recently": now - RECENT,
-                "first": first,
-                "last": last + timedelta(days=0 if day else 1),
-                "start": None if day else now - AROUND,
-                "until": None if day else now + AROUND,
-                "limit": LISTED + 1,
-            },
-        )
-        return [Venue(ref=ref, bookings=bookings) for ref, bookings in cursor.fetchall()]
+    found = rows(
+        _VENUES,
+        recent=now.date() - RECENT,
+        recently=now - RECENT,
+        first=first,
+        last=last + timedelta(days=0 if day else 1),
+        start=None if day else now - AROUND,
+        until=None if day else now + AROUND,
+        limit=LISTED + 1,
+    )
+    return [Venue(ref=ref, bookings=bookings) for ref, bookings in found]
 
 
 # From one restaurant to the next through the index, never through all rows.

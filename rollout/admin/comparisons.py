@@ -30,6 +30,7 @@ from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.plan_table import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
+from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle.settlement import plan_as_json, refusal_as_json
 from assignments.models import Assignment
@@ -42,7 +43,6 @@ from assignments.staff import labels
 from assignments.staff.timeline import Bar
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
-from rollout.evidence import sql
 from rollout.models import Comparison, Explanation, FloorRecord
 from rollout.policy.verdict import Danger, Verdict
 from rollout.shadow import comparison_detail
@@ -283,7 +283,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
 
 def counts() -> list[dict[str, Any]]:
     """How many comparisons there are of each class, up to COUNTED each. One query through an index."""
-    found = dict(sql.rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
+    found = dict(rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
     url = reverse("admin:rollout_comparison_changelist")
     return [
         {

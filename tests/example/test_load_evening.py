@@ -105,6 +105,19 @@ class TestJson:
             (lambda data: data["services"][0].update(turn_minutes=[[2, 60], [2, 70]]), "a party of 2 is listed"),
             (lambda data: data["services"][0].update(turn_minutes=[[2, 10**12]]), r"services\[0\].turn_minutes"),
             (lambda data: data["services"][0]["buffer_minutes"].update(after=-5), "buffer_minutes.after must be"),
+            (
+                lambda data: data["services"][0].update(buffer_minutes=5),
+                r"services\[0\].buffer_minutes must be an object",
+            ),
+            (
+                lambda data: data["tables"][3].update(seats=4),
+                r"tables\[3\]: unknown keys 'seats'; known are code, zone",
+            ),
+            (
+                lambda data: data["services"][0].update(ende="23:00"),
+                r"services\[0\]: unknown keys 'ende'; known are key",
+            ),
+            (lambda data: data["services"][0]["buffer_minutes"].update(afer=5), "buffer_minutes: unknown keys 'afer'"),
         ],
     )
     def test_a_file_that_contradicts_itself_is_refused_and_the_place_named(

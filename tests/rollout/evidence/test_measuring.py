@@ -21,7 +21,7 @@ from rollout.policy import gates
 from rollout.policy.measurements import Facts
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator, recorder
-from rollout.shadow.serialization import freeze_floor
+from rollout.shadow.serialization import floor_to_json
 from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
@@ -320,7 +320,7 @@ class TestV3:
 
     def test_a_floor_that_was_edited_since_makes_nothing_unsafe(self, evening: models.Restaurant) -> None:
         floor = live_decisions.current_floors([str(evening.pk)])[str(evening.pk)]
-        FloorRecord.objects.create(version=floor.version, restaurant_ref=str(evening.pk), content=freeze_floor(floor))
+        FloorRecord.objects.create(version=floor.version, restaurant_ref=str(evening.pk), content=floor_to_json(floor))
         models.ServicePeriod.objects.update(buffer_after_minutes=60)
         assert live().seatings.unsafe == 0
         FloorRecord.objects.all().delete()
