@@ -161,23 +161,23 @@ def assign(
     hold_token: uuid.UUID | None = None,
     reason: str = "by_hand",
     version: int | None = None,
-    despite: Collection[Reason] = (),
+    overriding: Collection[Reason] = (),
 ) -> Outcome:
     """Give the booking these tables by hand, whatever it had before, and confirm it.
 
     With ``hold_token`` the tables must be those of that hold. With ``version`` nobody may have changed the assignment since
-    it was that. ``despite``: reasons against the tables that staff pass over; some of ``PREFERENCES``, kept in the history.
+    it was that. ``overriding``: reasons against the tables that staff pass over; some of ``PREFERENCES``, kept in history.
     Raises TablesRefusedError with every reason (capacity, overlap, adjacency, zone, ...), HoldExpiredError, TableTakenError,
     BookingNotFoundError, BookingBusyError, ChangedMeanwhileError.
     """
-    if not PREFERENCES.issuperset(despite):
-        raise ValueError(f"Nobody may pass over {sorted(set(despite) - PREFERENCES)}, only {sorted(PREFERENCES)}.")
+    if not PREFERENCES.issuperset(overriding):
+        raise ValueError(f"Nobody may pass over {sorted(set(overriding) - PREFERENCES)}, only {sorted(PREFERENCES)}.")
 
     def work() -> Outcome:
         host, assignment, booking, now = _locked(booking_ref, version=version)
         if hold_token is not None:
             _check_hold(hold_token, booking_ref, table_refs)
-        window = _accepted_window(host, assignment, booking, table_refs, now, despite=despite)
+        window = _accepted_window(host, assignment, booking, table_refs, now, overriding=overriding)
         had_tables = bool(ledger.release([booking_ref]))
         if assignment.is_terminal:
             assignment.reopen(actor=actor, reason=reason)
@@ -192,7 +192,7 @@ def assign(
             window=window,
             strategy=MANUAL,
             reason=reason,
-            detail=f"Despite {', '.join(sorted(despite))}." if despite else "",
+            detail=f"Despite {', '.join(sorted(overriding))}." if overriding else "",
         )
         settlement.write()
         return outcome
@@ -531,11 +531,11 @@ def _accepted_window(
     table_refs: Sequence[str],
     now: datetime,
     *,
-    despite: Collection[Reason] = (),
+    overriding: Collection[Reason] = (),
 ) -> SeatingWindow:
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     refusals = engine.judge(snapshot, tuple(table_refs))
-    if all(refusal.reason in despite for refusal in refusals):
+    if all(refusal.reason in overriding for refusal in refusals):
         refusals = ()
     window = seating_window(snapshot.floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
     if isinstance(window, Refusal):

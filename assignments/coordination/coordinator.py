@@ -16,7 +16,7 @@ from django.db.models import Q
 
 from assignments import conf, signals
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.coordination.day_planner import DayPlan
+from assignments.coordination.day_planner import DayPlanner
 from assignments.coordination.invocation import Invocation
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -247,7 +247,7 @@ class Coordinator:
             now=entry.now,
             correlation_id=invocation.correlation_id,
         )
-        DayPlan(self.host, settlement, restaurant_ref, service_date).settle(mine)
+        DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine)
         invocation.check_budget()
         settlement.write()
         invocation.check_budget()

@@ -47,7 +47,7 @@ class Progress:
     circuit_open: bool = False
 
 
-def take_in(restaurant_ref: str | None = None) -> int:
+def register_new(restaurant_ref: str | None = None) -> int:
     """Request an assignment for every host booking that waits and is unknown here; how many there were."""
     return intake.request_unassigned(configured(), now=database_now(), restaurant_ref=restaurant_ref)
 

@@ -200,7 +200,7 @@ def _decision_of_staff(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """Tables that the booking may be given. ``despite``: what staff pass over for it. ``plan``: how good it is, where the
+    """Tables that the booking may be given. ``overriding``: what staff pass over for it. ``plan``: how good it is, where the
     engine has ranked it."""
 
     table_refs: tuple[str, ...]
@@ -208,7 +208,7 @@ class Option:
     spare_seats: int
     zone_ref: str | None
     plan: Plan | None = None
-    despite: tuple[Refusal, ...] = ()
+    overriding: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -331,7 +331,7 @@ def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Opti
                 seats=unit.seats,
                 spare_seats=unit.seats - request.party,
                 zone_ref=unit.zone_ref,
-                despite=against,
+                overriding=against,
             )
         if len(accepted) == MOST_OPTIONS:
             return
@@ -369,7 +369,7 @@ def _places(snapshot: Snapshot, window: SeatingWindow) -> tuple[Place, ...]:
     return tuple(Place(table=table, taken=tuple(taken.get(table.ref, ()))) for table in tables)
 
 
-def despite(refusals: Collection[Refusal]) -> frozenset[Reason]:
+def overridable(refusals: Collection[Refusal]) -> frozenset[Reason]:
     """What would have to be passed over; empty where it must not be."""
     reasons = frozenset(refusal.reason for refusal in refusals)
     return reasons if reasons <= PREFERENCES else frozenset()

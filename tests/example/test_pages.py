@@ -28,7 +28,7 @@ MODELS = [
 @pytest.fixture
 def seated(restaurant: models.Restaurant) -> models.Restaurant:
     """The real evening, decided by V3, and as many comparisons as it has bookings."""
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     seven = datetime(2030, 1, 14, 19, tzinfo=UTC)
     floor = a_floor(tables=[a_table("T1")])

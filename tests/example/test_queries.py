@@ -27,7 +27,7 @@ def test_one_booking_inline_costs_at_most_fifteen_queries(restaurant: models.Res
 def test_a_batch_costs_the_same_whatever_the_number_of_bookings(restaurant: models.Restaurant, bookings: int) -> None:
     surplus = restaurant.bookings.order_by("start")[bookings:]
     models.Booking.objects.filter(pk__in=[booking.pk for booking in surplus]).delete()
-    dispatch.take_in()
+    dispatch.register_new()
     table_record.success_of(str(restaurant.pk))  # one more query, every ten minutes
     with CaptureQueriesContext(connection) as captured:
         outcomes = [outcome for progress in dispatch.run_pass() for outcome in progress.outcomes]

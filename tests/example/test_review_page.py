@@ -79,7 +79,7 @@ def seven(restaurant: models.Restaurant) -> datetime:
 
 
 def to_review() -> None:
-    dispatch.take_in()
+    dispatch.register_new()
     while Assignment.objects.open().exists():
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         list(dispatch.run_pass())
@@ -391,12 +391,12 @@ class TestAssign:
         answer = press(admin_client, waiting, "assign", tables=table("D1-T04"))
         assert "all the same" in text_of(answer)
         assert now(waiting).state == State.MANUAL_REVIEW
-        press(admin_client, waiting, "assign", tables=table("D1-T04"), despite="too_many_spare_seats")
+        press(admin_client, waiting, "assign", tables=table("D1-T04"), overriding="too_many_spare_seats")
         assert tables_of(waiting) == ["D1-T04"]
         assert waiting.transitions.get(name="confirm").detail == "Despite too_many_spare_seats."
 
     def test_nobody_can_pass_over_what_must_not_be(self, admin_client: Client, waiting: Assignment) -> None:
-        answer = press(admin_client, waiting, "assign", tables=table("D1-T02"), despite=["table_taken", "nonsense"])
+        answer = press(admin_client, waiting, "assign", tables=table("D1-T02"), overriding=["table_taken", "nonsense"])
         assert "is taken" in text_of(answer)
         assert now(waiting).version == waiting.version
 

@@ -46,7 +46,7 @@ def day_of(restaurant: models.Restaurant) -> date:
 @pytest.fixture
 def evening(restaurant: models.Restaurant) -> dict[str, str]:
     """The real evening, seated by V3: 117 bookings for 16 tables."""
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     return {"restaurant": str(restaurant.pk), "day": day_of(restaurant).isoformat()}
 
@@ -207,7 +207,7 @@ class TestShown:
 
     def test_guests_are_nowhere_on_it(self, admin_client: Client, restaurant: models.Restaurant) -> None:
         restaurant.bookings.update(guest_name="Canary Guest", guest_email="canary@example.test")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         html = page(admin_client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
         assert "canary" not in html.lower()

@@ -75,7 +75,7 @@ class TestInFlight:
         return restaurant
 
     def run(self) -> dict[str, Any]:
-        dispatch.take_in()
+        dispatch.register_new()
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         return {outcome.booking_ref: outcome for each in dispatch.run_pass() for outcome in each.outcomes}
 
@@ -126,7 +126,7 @@ class TestInFlight:
     ) -> None:
         """All fourteen are in one batch; the flags change once the first of them has been decided."""
         set_mode(before)
-        dispatch.take_in()
+        dispatch.register_new()
         decided: list[str] = []
 
         def flip(sender: Any, booking_ref: str, state: str, **kwargs: Any) -> None:

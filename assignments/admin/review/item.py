@@ -32,7 +32,7 @@ logger = logging.getLogger("assignments.review")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptionRow:
-    """Tables that can be assigned with one click. ``despite``: what is passed over for it, by reason and in words."""
+    """Tables that can be assigned with one click. ``overriding``: what is passed over for it, by reason and in words."""
 
     tables: str
     table_refs: tuple[str, ...]
@@ -42,7 +42,7 @@ class OptionRow:
     why: str = ""
     score: str = ""
     shares: Sequence[tuple[str, str]] = ()
-    despite: Sequence[tuple[str, str]] = ()
+    overriding: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +143,7 @@ def _options(
         "chosen_refs": chosen,
         "judged": refusals is not None,
         "refusals": [sentences.refusal(each) for each in refusals or ()],
-        "despite": sorted(review_queue.despite(refusals or ())),
+        "overriding": sorted(review_queue.overridable(refusals or ())),
     }
 
 
@@ -165,7 +165,7 @@ def _option(option: review_queue.Option, floor: Floor) -> OptionRow:
         zone=sentences.zone(option.zone_ref, floor),
         score=f"{plan.score:.1f}" if plan else "",
         shares=sentences.shares(plan.breakdown) if plan else (),
-        despite=[(each.reason.value, sentences.refusal(each)) for each in option.despite],
+        overriding=[(each.reason.value, sentences.refusal(each)) for each in option.overriding],
     )
 
 

@@ -90,7 +90,7 @@ class ReviewItemAdmin(PageAdmin):
             return HttpResponseNotAllowed(["POST"])
         assignment = self._assignment(pk)
         table_refs = list(dict.fromkeys(filter(None, request.POST.getlist("tables"))))
-        despite = [Reason(each) for each in request.POST.getlist("despite") if each in PREFERENCES]
+        overriding = [Reason(each) for each in request.POST.getlist("overriding") if each in PREFERENCES]
 
         def check() -> Callable[[], HttpResponse]:
             refusals = api.judge(booking_ref=assignment.booking_ref, table_refs=table_refs)
@@ -104,7 +104,7 @@ class ReviewItemAdmin(PageAdmin):
                     table_refs=table_refs,
                     actor=actor(request),
                     version=_version(request),
-                    despite=despite,
+                    overriding=overriding,
                 )
             except TablesRefusedError as error:
                 refusals = error.refusals

@@ -54,7 +54,7 @@ def waiting(full: TheHost) -> TheHost:
 
 def to_review() -> None:
     """Have everything that is open tried until nothing is."""
-    dispatch.take_in()
+    dispatch.register_new()
     while Assignment.objects.open().exists():
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         list(dispatch.run_pass())
@@ -216,7 +216,7 @@ class TestOptions:
         to_review()
         found = self.options(host, "B1")
         assert {
-            option.table_refs[0]: set(review_queue.despite(option.despite)) for option in found.by_passing_over
+            option.table_refs[0]: set(review_queue.overridable(option.overriding)) for option in found.by_passing_over
         } == {
             "BAR": {Reason.PARTY_OUTSIDE_TABLE_LIMITS},
             "BIG": {Reason.TOO_MANY_SPARE_SEATS},
@@ -224,7 +224,7 @@ class TestOptions:
         assert [option.table_refs for option in found.by_passing_over] == [("BAR",), ("BIG",)]
         with pytest.raises(TablesRefusedError):
             api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF)
-        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, despite=[Reason.TOO_MANY_SPARE_SEATS])
+        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, overriding=[Reason.TOO_MANY_SPARE_SEATS])
         assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["BIG"])
         confirmed = StateTransition.objects.get(booking_ref="B1", name="confirm")
         assert confirmed.detail == "Despite too_many_spare_seats."
@@ -235,16 +235,16 @@ class TestOptions:
         host.floors["R1"] = a_floor(tables=[a_table("BIG", seats=10)])
         host.book("B1", starts_at=tonight)
         api.request(booking_ref="B1")
-        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, despite=[Reason.TOO_MANY_SPARE_SEATS])
+        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, overriding=[Reason.TOO_MANY_SPARE_SEATS])
         confirmed = StateTransition.objects.get(booking_ref="B1", name="confirm")
         assert confirmed.detail == "Despite too_many_spare_seats."
 
     def test_what_must_not_be_passed_over_is_not(self, full: TheHost) -> None:
         assert self.options(full, "B1").by_passing_over == ()
         with pytest.raises(ValueError, match="table_taken"):
-            api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, despite=[Reason.TABLE_TAKEN])
+            api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, overriding=[Reason.TABLE_TAKEN])
         with pytest.raises(TablesRefusedError):
-            api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, despite=[Reason.TOO_MANY_SPARE_SEATS])
+            api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, overriding=[Reason.TOO_MANY_SPARE_SEATS])
         assert tables_of("B1") == []
 
     def test_another_zone_is_a_hint_and_nothing_to_assign(self, host: TheHost, tonight: datetime) -> None:

@@ -175,7 +175,7 @@ class TestComparisons:
         compared("worse", 4, party=6)
         compared("better", 5, joined=True)
         restaurant = load("legacy")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         seated = list(restaurant.bookings.filter(status="confirmed", party__lt=4)[:3])
         for booking in seated[:2]:
@@ -201,7 +201,7 @@ class TestComplete:
         keep = restaurant.bookings.order_by("start")[40 : 40 + count]
         restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
         climb("shadow")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         assert recorder.flush()
 
@@ -244,7 +244,7 @@ class TestV3:
         """The real evening, decided by V3 in one batch."""
         restaurant = load("v3")
         climb("full")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         return restaurant
 
@@ -346,7 +346,7 @@ class TestIntegrity:
     def evening(self, environment: None) -> models.Restaurant:
         restaurant = load("v3")
         climb("full")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         return restaurant
 
@@ -387,7 +387,7 @@ class TestReference:
         for number in range(restaurants):
             load("legacy", name=f"Restaurant {number}")
         climb(stage)
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
 
     def test_it_is_the_old_planner_elsewhere_in_the_same_time(self) -> None:
@@ -433,7 +433,7 @@ class TestReference:
 def test_the_number_of_queries_does_not_grow_with_comparisons_and_bookings(settings: Any) -> None:
     climb("full")
     load("v3", name="One")
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     compared("same_tables", 10)
     measured()

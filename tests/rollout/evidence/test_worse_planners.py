@@ -54,7 +54,7 @@ def shadowed(settings: Any, candidate: str) -> dict[str, GateResult]:
     """The gates of shadow mode, after an evening with this candidate."""
     climb("shadow")
     configure(settings, gates=dict(PARITY), CANDIDATE=candidate)
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     assert recorder.flush()
     list(comparator.compare_waiting())
@@ -64,7 +64,7 @@ def shadowed(settings: Any, candidate: str) -> dict[str, GateResult]:
 def lived() -> guard.Look:
     """What the guard says after an evening that V3, whatever it is now, decided."""
     climb("full")
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     return guard.look()
 
