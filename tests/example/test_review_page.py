@@ -18,6 +18,7 @@ from assignments.admin.review import queue
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch
 from assignments.integration import floor_cache
+from assignments.lifecycle import staff_decisions
 from assignments.models import Allocation, Assignment, ReviewItem, State, StateTransition
 from assignments.staff import review_queue
 from example import models
@@ -431,7 +432,7 @@ class TestRetryAndReject:
     ) -> None:
         answer = press(admin_client, waiting, "reject", reason="The kitchen closes early.")
         assert "is rejected" in text_of(answer)
-        assert (now(waiting).state, now(waiting).reason) == (State.FAILED, review_queue.REJECTED)
+        assert (now(waiting).state, now(waiting).reason) == (State.FAILED, staff_decisions.REJECTED)
         assert "The kitchen closes early." in look(admin_client, waiting)
         press(admin_client, now(waiting), "undo")
         assert (now(waiting).state, now(waiting).reason) == (State.MANUAL_REVIEW, "no_capacity")

@@ -19,7 +19,7 @@ from assignments.admin.review import sentences
 from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, configured
-from assignments.lifecycle import ledger
+from assignments.lifecycle import ledger, staff_decisions
 from assignments.lifecycle.settlement import plan_as_json
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
@@ -72,10 +72,10 @@ def context(
         booking, problem = None, _("The booking wants no table any more: it is cancelled or over.")
     floor = floor_or_none(assignment.restaurant_ref, host=host)
     arrived = review_queue.latest_transitions([assignment]).get(assignment.pk)
-    undo = review_queue.undoable(assignment)
+    undo = staff_decisions.undoable(assignment)
     actors = names({arrived.actor} if arrived else set())
-    is_waiting = assignment.state in review_queue.WAITING_FOR_STAFF
-    is_rejected = assignment.reason == review_queue.REJECTED
+    is_waiting = assignment.state in staff_decisions.WAITING_FOR_STAFF
+    is_rejected = assignment.reason == staff_decisions.REJECTED
     found: dict[str, Any] = {
         "assignment": assignment,
         "label": seen.label,

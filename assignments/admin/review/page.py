@@ -33,6 +33,7 @@ from assignments.exceptions import (
     TransitionRefusedError,
 )
 from assignments.integration.floor_cache import floor_or_none
+from assignments.lifecycle import staff_decisions
 from assignments.models import Assignment, ReviewItem
 from assignments.planning.reasons import PREFERENCES, Reason
 from assignments.staff import review_queue
@@ -148,7 +149,7 @@ class ReviewItemAdmin(PageAdmin):
                     version=_version(request),
                 )
             except ValueError:
-                problem = _("Say why, in at most %(count)s characters.") % {"count": review_queue.LONGEST_REASON}
+                problem = _("Say why, in at most %(count)s characters.") % {"count": staff_decisions.LONGEST_REASON}
                 return lambda: self._item(request, assignment, reject_problem=problem, reject_reason=reason)
             return lambda: self._decided(
                 request, assignment, _("%(booking)s is rejected.") % {"booking": label_of(assignment.booking_ref)}
@@ -163,7 +164,7 @@ class ReviewItemAdmin(PageAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         assignment = self._assignment(pk)
-        undoable = review_queue.undoable(assignment)
+        undoable = staff_decisions.undoable(assignment)
         if undoable is not None:
             self._require(request, _needed_for(undoable))
 
@@ -231,7 +232,7 @@ class ReviewItemAdmin(PageAdmin):
             "may": may,
             **found,
             "may_undo": undo is not None and may[_needed_for(undo)],
-            "longest_reason": review_queue.LONGEST_REASON,
+            "longest_reason": staff_decisions.LONGEST_REASON,
             "kept": queue.kept(request),
             **values,
         }
@@ -241,7 +242,7 @@ class ReviewItemAdmin(PageAdmin):
         """What was decided a moment ago, and may be taken back."""
         key = request.GET.get("done", "")
         assignment = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
-        undoable = review_queue.undoable(assignment) if assignment else None
+        undoable = staff_decisions.undoable(assignment) if assignment else None
         if assignment is None or undoable is None or not self.may(request)[_needed_for(undoable)]:
             return None
         return {"assignment": assignment, "label": label_of(assignment.booking_ref), "undo": undoable}
@@ -269,8 +270,8 @@ class ReviewItemAdmin(PageAdmin):
             raise PermissionDenied
 
 
-def _needed_for(undoable: review_queue.Undoable) -> str:
-    return "assign" if undoable.what is review_queue.Undo.ASSIGNMENT else "reject"
+def _needed_for(undoable: staff_decisions.Undoable) -> str:
+    return "assign" if undoable.what is staff_decisions.Undo.ASSIGNMENT else "reject"
 
 
 def _must_wait(assignment: Assignment, version: int) -> None:
@@ -278,7 +279,7 @@ def _must_wait(assignment: Assignment, version: int) -> None:
 
     As it was read, at the version of the form; whatever has happened since is noticed by that.
     """
-    if assignment.version == version and assignment.state not in review_queue.WAITING_FOR_STAFF:
+    if assignment.version == version and assignment.state not in staff_decisions.WAITING_FOR_STAFF:
         raise TransitionRefusedError(
             f"Booking {assignment.booking_ref} is {assignment.state}: it does not wait for staff."
         )
