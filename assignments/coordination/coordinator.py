@@ -213,7 +213,7 @@ class Coordinator:
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
         claimed = claim()
         last = _place(claimed[-1]) if claimed else None
-        routes = router().route(claimed) if claimed else {}
+        routes = {ref: route.planner for ref, route in router().route(claimed).items()} if claimed else {}
         invocation.check_budget()
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref] == V3]
         theirs = [each for each in claimed if routes[each.booking_ref] != V3]

@@ -84,7 +84,7 @@ def _preview_day(
     for assignment in assignments:
         booking = bookings.get(assignment.booking_ref)
         if booking is not None and booking.wants_table and not booking.problem:
-            requests.setdefault(routes[assignment.booking_ref], []).append(seating_request(booking, assignment))
+            requests.setdefault(routes[assignment.booking_ref].planner, []).append(seating_request(booking, assignment))
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     if floor is None:
         return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions={}, problem=problem)

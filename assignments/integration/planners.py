@@ -25,6 +25,17 @@ NOBODY = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """The router's answer for one booking: the key of its planner, V3's, another's, or NOBODY.
+
+    ``is_recorded``: whether the decision is kept, so that V3 can be compared with it.
+    """
+
+    planner: str
+    is_recorded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
     """A restaurant-day as a planner would see it, for a plan that writes nothing."""
 
@@ -57,8 +68,8 @@ class Planner(Protocol):
 class Router(Protocol):
     """Says who decides. Called inside the claiming transaction; must read its flags fresh."""
 
-    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
-        """The planner's key (V3, another's, or NOBODY) for each booking ref, all of one restaurant."""
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+        """The route of each booking, by ref; all are of one restaurant."""
         ...
 
     def planner(self, key: str) -> Planner:
@@ -69,8 +80,8 @@ class Router(Protocol):
 class SoleRouter:
     """V3 decides everything."""
 
-    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
-        return {assignment.booking_ref: V3 for assignment in assignments}
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+        return {assignment.booking_ref: Route(planner=V3) for assignment in assignments}
 
     def planner(self, key: str) -> Planner:
         raise LookupError(f"There is no planner {key!r}: V3 is the only one installed.")

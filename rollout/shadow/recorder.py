@@ -7,7 +7,6 @@ raises: the control's outcome stands already, and is not waited with. Asking V3 
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +26,6 @@ logger = logging.getLogger("rollout.shadow")
 BUFFER_SIZE = 5000
 STATEMENT_TIMEOUT_MS = 5000
 
-is_on: ContextVar[bool] = ContextVar("rollout_shadow_is_on", default=False)
-"""Whether the mode was shadow when the router last read it in this context: keeping needs no query to know."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
@@ -41,9 +37,10 @@ class Kept:
 
 
 def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
-    """Keep a decision of the old planner for comparison, if the mode is shadow and the booking is in the sample."""
-    if not is_on.get():
-        return
+    """Keep a decision of the old planner for comparison, if the booking is in the sample.
+
+    For decisions whose route says that they are recorded: the mode was shadow when the booking was claimed.
+    """
     if is_sampled(snapshot.request.booking_ref):
         _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
     else:

@@ -32,7 +32,6 @@ def seated(restaurant: models.Restaurant) -> models.Restaurant:
     list(dispatch.run_pass())
     seven = datetime(2030, 1, 14, 19, tzinfo=UTC)
     floor = a_floor(tables=[a_table("T1")])
-    recorder.is_on.set(True)
     for number in range(117):
         request = SeatingRequest(booking_ref=f"B{number}", starts_at=seven, party=2)
         snapshot = Snapshot(floor=floor, occupied=(), request=request, now=seven - timedelta(days=1))

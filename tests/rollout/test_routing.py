@@ -50,7 +50,8 @@ def test_each_owner_in_each_mode(
     router = RolloutRouter()
     with django_assert_num_queries(1):
         routed = router.route(assignments)
-    assert tuple(routed.values()) == routes
+    assert tuple(route.planner for route in routed.values()) == routes
+    assert {route.is_recorded for route in routed.values()} == {mode == "shadow"}
 
 
 def test_an_unknown_planner_is_named(settings: Any) -> None:
