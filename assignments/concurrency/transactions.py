@@ -136,6 +136,14 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
     raise AssertionError("unreachable")
 
 
+def refuse_nesting() -> None:
+    """Raise NestedTransactionError inside a transaction: what follows runs transactions of its own."""
+    around = connection.atomic_blocks
+    # A test case's own transaction is none of the caller's, as to ``atomic(durable=True)``.
+    if around and not getattr(around[-1], "_from_testcase", False):
+        raise NestedTransactionError
+
+
 @contextmanager
 def read_only() -> Iterator[None]:
     """A transaction in which PostgreSQL refuses every write (ReadOnlySqlTransaction, as InternalError), whoever tries."""

@@ -1,7 +1,7 @@
 """The seam between planners: who may decide a booking, and how a planner is called.
 
-This app brings one planner, V3 (the coordinator), and asks the router of ``ASSIGNMENTS["ROUTER"]`` before each claim
-who decides. A project that has only V3 needs no router.
+This app brings one planner, V3 (the coordinator), and asks the router of ``ASSIGNMENTS["ROUTER"]`` who decides, before it
+calls a planner; the planner asks again when it claims. A project that has only V3 needs no router.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class Preview:
 
 
 class Planner(Protocol):
-    """A planner other than V3. It works in transactions of its own, one booking at a time, and owns what it claimed."""
+    """A planner. It works in transactions of its own, and owns what it claimed."""
 
     key: str
 
@@ -66,7 +66,7 @@ class Planner(Protocol):
 
 
 class Router(Protocol):
-    """Says who decides. Called inside the claiming transaction; must read its flags fresh."""
+    """Says who decides. Called before a planner is, and again in the transaction that claims; must read its flags fresh."""
 
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
         """The route of each booking, by ref; all are of one restaurant."""

@@ -159,7 +159,13 @@ def emit_all(records: Sequence[EventRecord]) -> None:
 
 def emit_now(record: EventRecord) -> None:
     """Announce an event of a transaction that did not come about (contention, errors)."""
-    _buffer.append([record])
+    emit_all_now([record])
+
+
+def emit_all_now(records: Sequence[EventRecord]) -> None:
+    """Announce events whatever becomes of the current transaction: it did not come about, or has committed already."""
+    if records:
+        _buffer.append(records)
 
 
 def flush(timeout_seconds: float | None = None) -> bool:

@@ -307,7 +307,7 @@ class TestLoop:
             host.book(ref, starts_at=tonight)
         dispatch.register_new()
         now = transactions.database_now()
-        passes = [Coordinator(host).process_day("R1", tonight.date(), due_before=now) for _ in range(3)]
+        passes = [Coordinator(host).process_day("R1", tonight.date(), ["A", "B"], due_before=now) for _ in range(3)]
         assert [len(each.handed_over["legacy"]) for each in passes] == [2, 2, 2]
         for each in passes:
             LegacyPlanner(host).process(each.handed_over["legacy"], trigger="cron", due_before=now)

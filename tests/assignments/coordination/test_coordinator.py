@@ -368,14 +368,14 @@ class TestAssignNow:
 class TestQueries:
     """The hot path is guarded by counts, not by seconds."""
 
-    def test_one_booking_inline_costs_at_most_fifteen(
+    def test_one_booking_inline_costs_at_most_sixteen(
         self, host: TheHost, tonight: datetime, django_assert_max_num_queries: Any
     ) -> None:
         host.book("B0", starts_at=tonight)
         host.book("B1", starts_at=tonight)
         api.assign_now(booking_ref="B0")
         api.request(booking_ref="B1")
-        with django_assert_max_num_queries(15):
+        with django_assert_max_num_queries(16):
             assert api.assign_now(booking_ref="B1").kind is Kind.CONFIRMED
 
     def test_a_batch_costs_the_same_for_five_bookings_and_for_fifty(self, host: TheHost, tonight: datetime) -> None:
@@ -450,7 +450,7 @@ def test_a_broken_event_sink_changes_no_decision(
 def test_the_coordinator_takes_a_host_of_its_own(host: TheHost, tonight: datetime) -> None:
     host.book("B1", starts_at=tonight)
     api.request(booking_ref="B1")
-    result = Coordinator(host).process("B1", trigger="test")
+    result = Coordinator(host).process_one("B1", trigger="test")
     assert result.outcomes[0].kind is Kind.CONFIRMED
 
 

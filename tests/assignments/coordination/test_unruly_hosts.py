@@ -272,7 +272,7 @@ def test_cancelled_and_moved_bookings_cost_no_query_each(host: TheHost, tonight:
             host.edit(ref, **change)
         with CaptureQueriesContext(connection) as captured:
             now = transactions.database_now()
-            Coordinator(host).process_day("R1", (tonight + timedelta(days=day)).date(), due_before=now)
+            Coordinator(host).process_day("R1", (tonight + timedelta(days=day)).date(), list(host.rows), due_before=now)
         counts.append(len(captured))
     assert counts[1] == counts[2], counts
 
@@ -504,7 +504,7 @@ class TestFailuresThatCannotBeStored:
             return record(*args)
 
         monkeypatch.setattr(coordinator, "_record_failure", staff_first)
-        (outcome,) = coordinator.process("B1", trigger="test").outcomes
+        (outcome,) = coordinator.process_one("B1", trigger="test").outcomes
         assert (outcome.kind, outcome.reason, outcome.unexpected) == (Kind.NOOP, "terminal_state", False)
         assert Assignment.objects.get().state == State.CONFIRMED
 
