@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
+from assignments.concurrency.error_logging import log_error
 from assignments.coordination.day_planner import CONFIRMED_BY_HOST, cancel_unwanted
 from assignments.coordination.snapshots import held_tables, occupied_during, seating_request
 from assignments.coordination.table_record import success_of
@@ -377,8 +378,7 @@ class LegacyPlanner:
     def _record_failure(self, booking_ref: str, error: Exception, trigger: str) -> Outcome:
         taken = isinstance(error, TableTakenError)
         if not taken:
-            # Never the message: a host's error may quote a guest's name or e-mail.
-            logger.error("Booking %s failed: %s", booking_ref, type(error).__name__)
+            log_error(logger, error, "Booking %s failed", booking_ref)
 
         def record() -> Outcome:
             claimed = self._claim(booking_ref)
@@ -402,7 +402,7 @@ class LegacyPlanner:
         except Exception as second:
             if transactions.is_database_away(second):
                 raise
-            logger.error("The failure of booking %s could not be stored: %s", booking_ref, type(second).__name__)
+            log_error(logger, second, "The failure of booking %s could not be stored", booking_ref)
         # Nothing was stored: the booking is as it was, and still due.
         return Outcome(
             booking_ref=booking_ref,

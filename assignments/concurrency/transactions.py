@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from psycopg.pq import TransactionStatus
 
 from assignments import conf
+from assignments.concurrency.error_logging import log_error
 from assignments.exceptions import (
     BookingBusyError,
     BrokenTransactionError,
@@ -100,7 +101,7 @@ def _run_hook(hook: Callable[[], object]) -> None:
         hook()
     except Exception as error:  # noqa: BLE001  (logged by type, never the message: it may name a guest)
         name = getattr(hook, "__qualname__", type(hook).__name__)
-        logger.error("A hook that waited for the commit raised %s: %s.", type(error).__name__, name)
+        log_error(logger, error, "A hook that waited for the commit, %s, failed", name)
 
 
 def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int | None = None) -> _T:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from assignments.concurrency import circuit_breaker, locks, transactions
+from assignments.concurrency.error_logging import log_error
 from assignments.coordination.day_planner import DayPlanner, plan_requests
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
@@ -107,7 +108,13 @@ class Coordinator:
             if transactions.is_database_away(error):
                 raise
             if not is_half:
-                _log_unexpected("A batch failed and is halved", error, batch.invocation)
+                log_error(
+                    logger,
+                    error,
+                    "A batch failed and is halved (correlation id %s)",
+                    batch.invocation.correlation_id,
+                    has_place=True,
+                )
         return self._decide_in_halves(batch, booking_refs)
 
     def _decide_in_halves(self, batch: "_Batch", booking_refs: Sequence[str]) -> DayResult:
@@ -229,7 +236,14 @@ class Coordinator:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""
         taken = isinstance(error, TableTakenError)
         if not taken:
-            _log_unexpected(f"Booking {booking_ref} failed", error, invocation)
+            log_error(
+                logger,
+                error,
+                "Booking %s failed (correlation id %s)",
+                booking_ref,
+                invocation.correlation_id,
+                has_place=True,
+            )
 
         def work(record: Record) -> DayResult:
             row = Assignment.objects.of(booking_ref)
@@ -259,7 +273,14 @@ class Coordinator:
         except Exception as second:
             if transactions.is_database_away(second):
                 raise
-            _log_unexpected(f"The failure of booking {booking_ref} could not be stored", second, invocation)
+            log_error(
+                logger,
+                second,
+                "The failure of booking %s could not be stored (correlation id %s)",
+                booking_ref,
+                invocation.correlation_id,
+                has_place=True,
+            )
         # Nothing was stored: the booking is as it was, and still due.
         outcome = Outcome(
             booking_ref=booking_ref,
@@ -302,12 +323,3 @@ def _merged(results: Sequence[DayResult]) -> DayResult:
         handed_over=handed_over,
         contended=any(result.contended for result in results),
     )
-
-
-def _log_unexpected(what: str, error: Exception, invocation: Invocation) -> None:
-    # The type and the place, never the message: a host's error may quote a guest's name or e-mail.
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else "unknown"
-    logger.error("%s: %s at %s (correlation id %s).", what, type(error).__name__, place, invocation.correlation_id)

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from assignments.concurrency.error_logging import log_error
 from assignments.lifecycle.intake import local_date
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
@@ -67,7 +68,7 @@ def _write(batch: Sequence[Kept]) -> bool:
     try:
         _store(batch)
     except Exception as error:  # noqa: BLE001  (comparisons less are counted; nobody else is concerned)
-        logger.error("%d decisions could not be kept for comparison: %s.", len(batch), type(error).__name__)
+        log_error(logger, error, "%d decisions could not be kept for comparison", len(batch))
         return False
     finally:
         connection.close()

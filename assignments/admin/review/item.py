@@ -17,6 +17,7 @@ from assignments.admin.actor import names
 from assignments.admin.host_lookup import host_view, label_of, restaurant_names
 from assignments.admin.review import sentences
 from assignments.concurrency import transactions
+from assignments.concurrency.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, configured
 from assignments.lifecycle import ledger, staff_decisions
@@ -124,7 +125,7 @@ def _options(
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name a guest; retry and reject remain)
-        logger.error("Options for booking %s: %s was raised.", assignment.booking_ref, type(error).__name__)
+        log_error(logger, error, "Options for booking %s could not be worked out", assignment.booking_ref)
         return {"problem": _("What would fit could not be worked out (%(error)s).") % {"error": type(error).__name__}}
     floor = options.floor
     if floor is None:

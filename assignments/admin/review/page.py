@@ -19,6 +19,7 @@ from assignments.admin.host_lookup import label_of
 from assignments.admin.page import PageAdmin
 from assignments.admin.review import item, queue, sentences
 from assignments.concurrency import transactions
+from assignments.concurrency.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingBusyError,
@@ -201,7 +202,7 @@ class ReviewItemAdmin(PageAdmin):
             if transactions.is_lost_race(error):
                 said = _("Nothing was done: a planner or somebody else is at this evening right now. Try again.")
             else:  # The host's most likely, by type: its message may name a guest.
-                logger.error("Booking %s: the host raised %s.", assignment.booking_ref, type(error).__name__)
+                log_error(logger, error, "The host failed for booking %s", assignment.booking_ref)
                 said = _("Nothing was done: the booking project refused it (%(error)s).") % {
                     "error": type(error).__name__
                 }
@@ -295,7 +296,7 @@ def _tried_again(assignment: Assignment) -> str:
     except Exception as error:
         if transactions.is_database_away(error):
             raise
-        logger.error("Booking %s, tried again: %s was raised.", assignment.booking_ref, type(error).__name__)
+        log_error(logger, error, "Booking %s could not be tried again", assignment.booking_ref)
     else:
         return sentences.tried_again(outcome, label, floor_or_none(assignment.restaurant_ref))
     return _("%(booking)s will be tried again by the next run.") % {"booking": label}
