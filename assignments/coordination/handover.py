@@ -30,7 +30,8 @@ def hand_over(
             assignment.planner = ""
             assignment.touch()
             handed_back.setdefault(key, []).append(assignment.booking_ref)
-    transitions.store(assignments, correlation_id=correlation_id)
+    if handed_back:
+        transitions.store(assignments, correlation_id=correlation_id)
     for key, booking_refs in handed_back.items():
         transitions.send_on_commit(
             signals.handed_back,

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import DatabaseError, OperationalError, connection
 
 from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination import dispatch
@@ -14,6 +15,7 @@ from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.day_planner import DayPlanner
 from assignments.coordination.invocation import DayResult
 from assignments.exceptions import StaleAssignmentError
+from assignments.integration import floor_cache
 from assignments.integration.planners import V3, SoleRouter
 from assignments.lifecycle import ledger, transitions
 from assignments.models import Allocation, Assignment, Attempt, Breaker, OutboxMessage, State, StateTransition
@@ -43,10 +45,21 @@ STEPS: dict[str, tuple[Any, str]] = {
     "before commit": (transactions, "require_intact"),
     "commit": (connection, "_commit"),
 }
-ERRORS: dict[str, Callable[[], Exception]] = {
-    "unexpected": lambda: RuntimeError("Canary Guest"),
-    "lost race": lambda: StaleAssignmentError(["B1"]),
-}
+
+
+def unexpected(step: str) -> Exception:
+    return DatabaseError("Canary Guest") if step == "commit" else RuntimeError("Canary Guest")
+
+
+def lost_race(step: str) -> Exception:
+    if step != "commit":
+        return StaleAssignmentError(["B1"])
+    error = OperationalError("serialization")
+    error.__cause__ = psycopg.errors.SerializationFailure()
+    return error
+
+
+ERRORS: dict[str, Callable[[str], Exception]] = {"unexpected": unexpected, "lost race": lost_race}
 
 
 def run_one(host: TheHost, tonight: datetime) -> DayResult:
@@ -68,6 +81,7 @@ def test_each_booking_has_one_terminal_event_and_waits_or_is_decided(
     for ref in refs:
         host.book(ref, starts_at=tonight)
     dispatch.register_new()
+    floor_cache.forget()
     owner, name = STEPS[step]
     whole = getattr(owner, name)
     raised: list[str] = []
@@ -75,7 +89,7 @@ def test_each_booking_has_one_terminal_event_and_waits_or_is_decided(
     def fail(*args: Any, **kwargs: Any) -> Any:
         if len(raised) < times:
             raised.append(step)
-            raise ERRORS[error]()
+            raise ERRORS[error](step)
         return whole(*args, **kwargs)
 
     monkeypatch.setattr(owner, name, fail)
