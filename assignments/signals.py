@@ -5,7 +5,7 @@ from typing import Any
 
 from django.dispatch import Signal
 
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 
 logger = logging.getLogger("assignments.signals")
 

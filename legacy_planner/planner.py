@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
-from assignments.concurrency.error_logging import log_error
 from assignments.coordination.day_planner import CONFIRMED_BY_HOST, cancel_unwanted
 from assignments.coordination.snapshots import held_tables, occupied_during, seating_request
 from assignments.coordination.table_record import success_of
+from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, configured, lock_bookings

@@ -16,7 +16,7 @@ from assignments.admin import health_findings, links
 from assignments.admin.chart import Chart, Series
 from assignments.admin.health_findings import Attention, Section, duration
 from assignments.admin.page import PageAdmin
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.models import Assignment, Health, OutboxMessage, ReviewItem, Run, State
 from assignments.outcome import Kind
 from assignments.telemetry import diagnostics

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.integration.host import HostBooking, configured
 
 logger = logging.getLogger("assignments.admin")

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from psycopg.pq import TransactionStatus
 
 from assignments import conf
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.exceptions import (
     BookingBusyError,
     BrokenTransactionError,

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.concurrency.error_logging import log_error
 from assignments.coordination.day_planner import DayPlanner, plan_requests
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
 from assignments.coordination.table_record import success_of
+from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
     LockContentionError,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from django.db import DatabaseError
 from django.utils.translation import gettext_noop
 
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.integration.host import Host, configured
 from assignments.planning.floor import Floor, InvalidFloorError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.integration.host import Host, Seating
 from assignments.lifecycle import ledger, retry_policy, transitions
 from assignments.models import Assignment, Attempt

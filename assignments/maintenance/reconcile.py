@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, configured, is_cancelled

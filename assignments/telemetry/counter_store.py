@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from assignments.concurrency import transactions
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 
 logger = logging.getLogger("assignments.totals")
 

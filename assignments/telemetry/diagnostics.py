@@ -20,7 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.circuit_breaker import STATE, State, name_for
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.models import Run
 from assignments.outcome import CoordinatorReason
 from assignments.telemetry import health, run_log

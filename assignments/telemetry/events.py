@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext_noop as _
 
 from assignments import conf
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentsError
 from assignments.telemetry import correlation, process_metrics
 from assignments.telemetry.background_writer import BackgroundWriter

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.outcome import Outcome
 
 logger = logging.getLogger("assignments.metrics")

@@ -18,7 +18,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from assignments.concurrency import transactions
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.models import Run
 from assignments.telemetry import events
 

@@ -16,7 +16,7 @@ from prometheus_client import generate_latest
 
 from assignments import conf
 from assignments.concurrency import transactions
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.telemetry.health import vitals
 from assignments.telemetry.metrics.collector import REGISTRY
 

@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from rollout.admin import overview
 from rollout.admin.actor import actor
 from rollout.admin.forms import ExplanationForm, PinForm, PromotionForm, ReasonForm, RollBackForm

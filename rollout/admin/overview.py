@@ -13,7 +13,7 @@ from waffle import get_waffle_switch_model
 from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from rollout import conf
 from rollout.admin import labels
 from rollout.admin.labels import worded

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.lifecycle.intake import local_date
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor

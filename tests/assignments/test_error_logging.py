@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 
 ROOT = Path(__file__).parents[2]
 BY_HAND = re.compile(r"logger\.\w+\([^\n]*type\(\w+\)\.__name__|logger\.exception")

@@ -17,7 +17,7 @@ from assignments.admin.actor import names
 from assignments.admin.host_lookup import host_view, label_of, restaurant_names
 from assignments.admin.review import sentences
 from assignments.concurrency import transactions
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, configured
 from assignments.lifecycle import ledger, staff_decisions

@@ -19,7 +19,7 @@ from assignments.admin.host_lookup import label_of
 from assignments.admin.page import PageAdmin
 from assignments.admin.review import item, queue, sentences
 from assignments.concurrency import transactions
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingBusyError,

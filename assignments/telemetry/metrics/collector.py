@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from assignments import conf
 from assignments.concurrency import transactions
-from assignments.concurrency.error_logging import log_error
+from assignments.error_logging import log_error
 
 logger = logging.getLogger("assignments.metrics")
 

@@ -24,7 +24,7 @@ from assignments.outcome import Kind, Noop, noop
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.telemetry import events
 from tests.assignments.conftest import TheHost
-from tests.assignments.test_coordinator import TERMINAL_EVENTS
+from tests.assignments.coordination.test_coordinator import TERMINAL_EVENTS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
