@@ -4,27 +4,31 @@ The router is asked here before any planner is called, so that one that is off i
 a planner claims a booking, so whoever claims asks again, in the transaction that does.
 """
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from django.db.models import Min, Q
 
 from assignments import conf
-from assignments.concurrency.transactions import database_now, refuse_nesting
+from assignments.concurrency.transactions import database_now, is_database_away, refuse_nesting
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.handover import hand_back
 from assignments.coordination.invocation import DayResult, Invocation
+from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError, TimeBudgetExceededError
 from assignments.integration.host import configured
-from assignments.integration.planners import NOBODY, V3, router
+from assignments.integration.planners import NOBODY, V3, Route, router
 from assignments.lifecycle import intake
 from assignments.models import Assignment
 from assignments.models.assignment import AssignmentQuerySet
-from assignments.outcome import Kind, Noop, Outcome, noop
+from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
 from assignments.telemetry import correlation, process_metrics
+
+logger = logging.getLogger("assignments.dispatch")
 
 DAYS_AT_ONCE = 50
 HANDED_OVER_AT_ONCE = 10
@@ -129,25 +133,38 @@ def _assign_one(booking_ref: str, trigger: str, deadline: float | None) -> Seque
     invocation = Invocation(trigger=trigger, deadline=deadline)
     try:
         with invocation.within_budget():
-            assignment = Assignment.objects.of(booking_ref).first()
-            if assignment is None:
-                raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref}.")
-            key = router().route([assignment])[booking_ref].planner
+            assignment = _requested(booking_ref)
+            routes = _routes([assignment])
             invocation.check_budget()
     except TimeBudgetExceededError:
         late = invocation.out_of_time(booking_ref)
         return invocation.execute(lambda: DayResult(outcomes=(late,))).outcomes
+    except _RouterError as failed:
+        unrouted = _unrouted([assignment], failed)
+        return invocation.execute(lambda: unrouted).outcomes
+    key = routes[booking_ref].planner
     if key != V3:
         return list(_by_others(key, [assignment], trigger))
     result = Coordinator().process_one(booking_ref, trigger=trigger, deadline=deadline)
     return (*result.outcomes, *_handed_over(result, trigger))
 
 
+def _requested(booking_ref: str) -> Assignment:
+    assignment = Assignment.objects.of(booking_ref).first()
+    if assignment is None:
+        raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref}.")
+    return assignment
+
+
 def _decide(
     batch: Sequence[Assignment], trigger: str, *, due_before: datetime, should_stop: Callable[[], bool]
 ) -> DayResult:
     """What the planners make of bookings of one restaurant-day, each of those that the router gives it."""
-    routes = router().route(batch) if batch else {}
+    try:
+        routes = _routes(batch)
+    except _RouterError as failed:
+        unrouted = _unrouted(batch, failed)
+        return Invocation(trigger=trigger).execute(lambda: unrouted)
     by_planner: dict[str, list[Assignment]] = {}
     for assignment in batch:
         by_planner.setdefault(routes[assignment.booking_ref].planner, []).append(assignment)
@@ -162,6 +179,40 @@ def _decide(
     for key, theirs in by_planner.items():
         outcomes += _by_others(key, theirs, trigger, due_before=due_before, should_stop=should_stop)
     return replace(result, outcomes=tuple(outcomes))
+
+
+class _RouterError(Exception):
+    """The router raised what this names by type."""
+
+
+def _routes(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+    """What the router says of bookings of one restaurant. Raises _RouterError, unless the database is away."""
+    try:
+        return router().route(assignments) if assignments else {}
+    except TimeBudgetExceededError:
+        raise
+    except Exception as error:
+        if is_database_away(error):
+            raise
+        log_error(logger, error, "The router failed for restaurant %s", assignments[0].restaurant_ref, has_place=True)
+        raise _RouterError(type(error).__name__) from error
+
+
+def _unrouted(assignments: Sequence[Assignment], failed: _RouterError) -> DayResult:
+    """Nobody knows who decides these bookings, so nobody does: they are as they were, and stay due."""
+    return DayResult(
+        outcomes=tuple(
+            Outcome(
+                booking_ref=each.booking_ref,
+                kind=Kind.RETRY,
+                planner=V3,
+                reason=CoordinatorReason.UNEXPECTED_ERROR,
+                detail=str(failed),
+                unexpected=True,
+            )
+            for each in assignments
+        )
+    )
 
 
 def _by_others(

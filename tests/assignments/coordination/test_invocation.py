@@ -7,14 +7,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
 
+from assignments import api
 from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination import dispatch
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.day_planner import DayPlanner
 from assignments.coordination.invocation import DayResult
-from assignments.exceptions import StaleAssignmentError
+from assignments.exceptions import NestedTransactionError, StaleAssignmentError
 from assignments.integration import floor_cache
 from assignments.integration.planners import V3, SoleRouter
 from assignments.lifecycle import ledger, transitions
@@ -23,6 +24,7 @@ from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind, Noop, noop
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.telemetry import events
+from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost
 from tests.assignments.coordination.test_coordinator import TERMINAL_EVENTS
 
@@ -128,6 +130,47 @@ def test_whatever_the_work_returns_is_announced(host: TheHost, tonight: datetime
         events.flush(5)
         types = [event.type for event in events.MemorySink.events if event.booking_ref == "B1"]
         assert types == ["coordinator.start", "coordinator.noop"], method
+
+
+@pytest.mark.parametrize("way", ["pass", "inline"])
+def test_a_router_that_fails_leaves_its_restaurants_bookings_due_and_costs_no_other(
+    host: TheHost, tonight: datetime, monkeypatch: Any, caplog: Any, way: str
+) -> None:
+    host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
+    host.book("B1", starts_at=tonight)
+    host.book("B2", starts_at=tonight, restaurant_ref="R2")
+    dispatch.register_new()
+    route = SoleRouter.route
+
+    def fail_for_one(self: SoleRouter, assignments: Any) -> Any:
+        if assignments[0].restaurant_ref == "R1":
+            raise RuntimeError("Canary Guest")
+        return route(self, assignments)
+
+    monkeypatch.setattr(SoleRouter, "route", fail_for_one)
+    if way == "inline":
+        outcomes = {ref: dispatch.assign_one(ref, trigger="test") for ref in ("B1", "B2")}
+    else:
+        outcomes = {each.booking_ref: each for progress in dispatch.run_pass() for each in progress.outcomes}
+    assert (outcomes["B1"].kind, outcomes["B1"].unexpected, outcomes["B1"].detail) == (Kind.RETRY, True, "RuntimeError")
+    assert outcomes["B2"].kind is Kind.CONFIRMED
+    assert Assignment.objects.get(booking_ref="B1").due_at is not None
+    events.flush(5)
+    types = [event.type for event in events.MemorySink.events if event.booking_ref == "B1"]
+    assert types == ["coordinator.start", "coordinator.error"]
+    assert "Canary" not in caplog.text
+
+
+@pytest.mark.legacy_planner
+@pytest.mark.parametrize("call", [lambda: api.assign_now(booking_ref="B1"), lambda: list(dispatch.run_pass())])
+def test_inside_a_transaction_no_planner_is_called(host: TheHost, tonight: datetime, settings: Any, call: Any) -> None:
+    """The old planner too works in transactions of its own."""
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": "rollout.routing.RolloutRouter"}
+    host.book("B1", starts_at=tonight)
+    dispatch.register_new()
+    with pytest.raises(NestedTransactionError), transaction.atomic():
+        call()
+    assert Assignment.objects.get().state == State.CREATED
 
 
 def test_while_the_breaker_is_open_a_batch_tells_of_the_restaurant_alone(host: TheHost, tonight: datetime) -> None:
