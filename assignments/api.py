@@ -130,18 +130,18 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
             raise TransitionRefusedError(
                 f"Booking {booking_ref} has its tables already: release them before a new hold."
             )
-        window = _accepted_window(host, assignment, booking, table_refs, now)
+        window, tables = _accepted(host, assignment, booking, table_refs, now)
         ledger.release([booking_ref])
         if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
             # A planner is between its two transactions: it finds that the booking has changed, and tries again later.
             assignment.put_back(actor="host", reason="held")
             assignment.due_at = now
             transitions.store([assignment])
-        token = ledger.hold(_placement(booking, table_refs, window, MANUAL), seconds=length, now=now)
+        token = ledger.hold(_placement(booking, tables, window, MANUAL), seconds=length, now=now)
         return Hold(
             token=token,
             booking_ref=booking_ref,
-            table_refs=tuple(sorted(table_refs)),
+            table_refs=tables,
             expires_at=now + timedelta(seconds=length),
         )
 
@@ -177,7 +177,7 @@ def assign(
         host, assignment, booking, now = _locked(booking_ref, version=version)
         if hold_token is not None:
             _check_hold(hold_token, booking_ref, table_refs)
-        window = _accepted_window(host, assignment, booking, table_refs, now, overriding=overriding)
+        window, tables = _accepted(host, assignment, booking, table_refs, now, overriding=overriding)
         had_tables = bool(ledger.release([booking_ref]))
         if assignment.is_terminal:
             assignment.reopen(actor=actor, reason=reason)
@@ -188,7 +188,7 @@ def assign(
         settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
         outcome = settlement.confirm(
             assignment,
-            table_refs=table_refs,
+            table_refs=tables,
             window=window,
             strategy=MANUAL,
             reason=reason,
@@ -216,12 +216,11 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
         if assignment.is_terminal:
             raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
         settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
+        floor = floor_or_none(booking.restaurant_ref, host=host)
         settlement.confirm(
             assignment,
-            table_refs=table_refs,
-            window=seating_validity.window_as_the_host_has_it(
-                booking, floor_or_none(booking.restaurant_ref, host=host)
-            ),
+            table_refs=floor.in_order(table_refs) if floor else table_refs,
+            window=seating_validity.window_as_the_host_has_it(booking, floor),
             strategy=MANUAL,
             reason="confirmed_by_host",
         )
@@ -245,7 +244,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
             raise _refused(booking_ref, table_refs, refusals)
         assignment.pinned_table_refs = sorted(table_refs)
         seated = ledger.tables_of([booking_ref]).get(booking_ref, ())
-        if assignment.is_terminal and tuple(sorted(table_refs)) == seated:
+        if assignment.is_terminal and set(table_refs) == set(seated):
             assignment.touch()
             transitions.store([assignment])
         else:
@@ -526,7 +525,7 @@ def _days_between(floor: Floor | None, starts_at: datetime, ends_at: datetime) -
     return [first + timedelta(days=number) for number in range(min(days, MAX_LOCKED_DAYS))]
 
 
-def _accepted_window(
+def _accepted(
     host: Host,
     assignment: Assignment,
     booking: HostBooking,
@@ -534,7 +533,8 @@ def _accepted_window(
     now: datetime,
     *,
     overriding: Collection[Reason] = (),
-) -> SeatingWindow:
+) -> tuple[SeatingWindow, tuple[str, ...]]:
+    """When the party sits, and the tables in the floor's order. Raises TablesRefusedError."""
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     refusals = engine.judge(snapshot, tuple(table_refs))
     if all(refusal.reason in overriding for refusal in refusals):
@@ -545,7 +545,7 @@ def _accepted_window(
     if refusals:
         raise _refused(booking.ref, table_refs, refusals)
     assert isinstance(window, SeatingWindow)
-    return window
+    return window, snapshot.floor.in_order(table_refs)
 
 
 def _refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal, ...]) -> TablesRefusedError:
@@ -570,7 +570,7 @@ def _placement(
     return ledger.Placement(
         restaurant_ref=booking.restaurant_ref,
         booking_ref=booking.ref,
-        table_refs=tuple(sorted(table_refs)),
+        table_refs=tuple(table_refs),
         window=window,
         planner=planner,
     )

@@ -254,10 +254,11 @@ class LegacyPlanner:
             ledger.release([booking_ref])
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.BOOKING_MOVED)
             return self._written(settlement, outcome)
-        tables = ledger.seat_hold(held.token)
+        assert held.decision.best is not None
+        ledger.seat_hold(held.token)
         outcome = settlement.confirm(
             assignment,
-            table_refs=tables,
+            table_refs=held.decision.best.table_refs,
             window=held.decision.window,
             strategy="penalty",
             decision=held.decision,

@@ -1,6 +1,6 @@
 """``make bench``: measure on this machine, and print. Ratios come from one run; nothing here ever fails on a time.
 
-Everything is measured on a database of its own, named like the configured one with ``_demo`` behind.
+Everything is measured on a database of its own, named like the configured one with ``_bench`` behind.
 """
 
 import os
@@ -18,6 +18,7 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
+from django.core.management import call_command  # noqa: E402
 from django.db import connection, reset_queries  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
@@ -29,7 +30,7 @@ from assignments.planning.batch_planner import EveningPlanner, in_order  # noqa:
 from assignments.planning.request import SeatingRequest  # noqa: E402
 from assignments.telemetry import events  # noqa: E402
 from assignments.telemetry.percentiles import percentiles  # noqa: E402
-from example import demo, evening, models  # noqa: E402
+from example import demo, demo_database, evening, models  # noqa: E402
 from example.host import ExampleHost  # noqa: E402
 from rollout import conf as rollout_conf  # noqa: E402
 from rollout.control import steering, switches  # noqa: E402
@@ -44,7 +45,7 @@ from tests.showcase import show  # noqa: E402
 
 
 def load(name: str, days: int = 30) -> models.Restaurant:
-    source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date() + timedelta(days=days))
+    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC) + timedelta(days=days))
     return evening.store(replace(source, name=name)).restaurants[0]
 
 
@@ -203,7 +204,7 @@ def _median_ms(client: Client, page: Page) -> float:
 
 
 def main() -> None:
-    demo.use_database_of_its_own()
+    demo_database.use_another("_bench")
     planning_alone()
     is_old_planner_there = bool(rollout_conf.settings().LEGACY_PLANNER)
     legacy = whole_evening("legacy") if is_old_planner_there else 0.0
@@ -221,7 +222,8 @@ def main() -> None:
         shadow_on_and_off()
         with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
             gates_over(10_000)
-    demo.use_database_of_its_own()
+    demo_database.empty()
+    call_command("migrate", verbosity=0)
     pages_at_two_sizes()
     events.flush(10)
 

@@ -62,11 +62,14 @@ class Settlement:
         reason: str = "",
         detail: str = "",
     ) -> Outcome:
-        """The booking gets these tables. ``already_seated``: its hold is the seating now. ``detail``: for the history."""
+        """The booking gets these tables, which are told in the order given: the floor's.
+
+        ``already_seated``: its hold is the seating now. ``detail``: for the history.
+        """
         self._begin(assignment)
         assignment.assign(actor=self.actor, reason=reason)
         assignment.confirm(actor=self.actor, reason=reason, detail=detail)
-        tables = tuple(sorted(table_refs))
+        tables = tuple(table_refs)
         if not already_seated:
             self._placements.append(
                 ledger.Placement(

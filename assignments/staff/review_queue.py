@@ -26,6 +26,7 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.units import Unit, seatable_units
 from assignments.staff.service_day import of_evening
+from assignments.staff.timeline import by_zone
 
 LATE = timedelta(hours=3)
 """So long after its start a booking still counts as ahead: its guests may stand at the door."""
@@ -234,7 +235,7 @@ def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Opti
         for unit in seatable_units(snapshot.floor, rules.max_tables + 1)
         if unit.seats >= request.party and unit.mask & free == unit.mask and request.zone_ref in {None, unit.zone_ref}
     ]
-    candidates.sort(key=lambda unit: (unit.table_count, unit.seats, unit.table_refs))
+    candidates.sort(key=lambda unit: (unit.table_count, unit.seats, unit.places))
     accepted: list[Unit] = []
     for unit in candidates[:MOST_JUDGED]:
         if any(set(smaller.table_refs) <= set(unit.table_refs) for smaller in accepted):
@@ -281,8 +282,11 @@ def _places(snapshot: Snapshot, window: SeatingWindow) -> tuple[Place, ...]:
     for each in sorted(snapshot.occupied, key=lambda each: each.blocked_from):
         if each.blocked_from < window.blocked_until and window.blocked_from < each.blocked_until:
             taken.setdefault(each.table_ref, []).append(each)
-    tables = sorted(snapshot.floor.tables, key=lambda table: (table.zone_ref or "", table.name, table.ref))
-    return tuple(Place(table=table, taken=tuple(taken.get(table.ref, ()))) for table in tables)
+    return tuple(
+        Place(table=table, taken=tuple(taken.get(table.ref, ())))
+        for _zone_ref, tables in by_zone(snapshot.floor)
+        for table in tables
+    )
 
 
 def overridable(refusals: Collection[Refusal]) -> frozenset[Reason]:

@@ -20,6 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.circuit_breaker import STATE, State, name_for
+from assignments.concurrency.sql import dicts
 from assignments.error_logging import log_error
 from assignments.models import Run
 from assignments.outcome import CoordinatorReason
@@ -201,15 +202,8 @@ class _Parts:
         return found
 
 
-def _rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
 def _backlog() -> Backlog:
-    (row,) = _rows(_BACKLOG, recent=RECENT)
+    (row,) = dicts(_BACKLOG, recent=RECENT)
     return Backlog(**row)
 
 
@@ -258,7 +252,7 @@ def _breakers() -> Sequence[OpenBreaker]:
             opened_until=row["opened_until"],
             state=State(row["state"]),
         )
-        for row in _rows(_BREAKERS, listed=LISTED)
+        for row in dicts(_BREAKERS, listed=LISTED)
     ]
 
 
@@ -270,7 +264,7 @@ SELECT name, failures, opened_until, {STATE} AS state
 
 
 def _hours() -> Sequence[Hour]:
-    return [Hour(**row) for row in _rows(_HOURS, hours=HOURS, confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST)]
+    return [Hour(**row) for row in dicts(_HOURS, hours=HOURS, confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST)]
 
 
 _HOURS = f"""
@@ -298,7 +292,7 @@ SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) A
 
 
 def _integrity() -> Integrity:
-    (row,) = _rows(f"SELECT ({OVERLAPS}) AS overlaps, ({LOST}) AS lost", stay_hours=STAY_HOURS)
+    (row,) = dicts(f"SELECT ({OVERLAPS}) AS overlaps, ({LOST}) AS lost", stay_hours=STAY_HOURS)
     return Integrity(**row)
 
 

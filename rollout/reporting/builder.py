@@ -11,13 +11,13 @@ from typing import Any
 from django.db.models import Count, Max
 from django.urls import NoReverseMatch, reverse
 
+from assignments.concurrency.sql import dicts, rows
 from assignments.integration.planners import V3
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
 from rollout import conf
 from rollout.control import steering
 from rollout.evidence.measuring import LATEST, one_moment
-from rollout.evidence.sql import dicts, rows
 from rollout.flags import resolution
 from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
 from rollout.policy.verdict import Verdict
@@ -34,7 +34,7 @@ from rollout.reporting.values import (
     Slow,
     VerdictCount,
 )
-from rollout.shadow.serialization import thaw_decision, thaw_floor
+from rollout.shadow.serialization import decision_from_json, floor_from_json
 
 DAYS = 60
 SLOWEST = 10
@@ -111,7 +111,7 @@ def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Diff
     version = comparison.floor_id
     if version not in floors:
         try:
-            floors[version] = thaw_floor(comparison.floor.content)
+            floors[version] = floor_from_json(comparison.floor.content)
         except (AttributeError, KeyError, TypeError, ValueError):
             floors[version] = None  # Stored by another version: tables are shown by their refs.
     return Difference(
@@ -132,14 +132,15 @@ def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Diff
 
 def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
     try:
-        decision = thaw_decision(frozen)
+        decision = decision_from_json(frozen)
         best = decision.best
         if best is None:
             return Choice(why=decision.refusal.detail if decision.refusal else "")
         known = floor.table_by_ref if floor else {}
+        refs = floor.in_order(best.table_refs) if floor else best.table_refs
         return Choice(
             why=describe(decision, floor) if floor else "The floor plan of this decision cannot be read.",
-            tables=tuple(known[ref].name if ref in known else ref for ref in best.table_refs),
+            tables=tuple(known[ref].name if ref in known else ref for ref in refs),
             seats=int(best.seats),
             spare_seats=int(best.spare_seats),
             blocked_from=decision.window.blocked_from if decision.window else None,

@@ -20,7 +20,7 @@ from assignments.planning.snapshot import Snapshot
 from assignments.telemetry.background_writer import BackgroundWriter
 from rollout import conf
 from rollout.models import Comparison, FloorRecord
-from rollout.shadow.serialization import freeze, freeze_decision, freeze_floor
+from rollout.shadow.serialization import decision_to_json, floor_to_json, snapshot_to_json
 
 logger = logging.getLogger("rollout.shadow")
 
@@ -97,7 +97,7 @@ def keep_floors(floors: Iterable[Floor]) -> None:
     by_version = {floor.version: floor for floor in floors}
     FloorRecord.objects.bulk_create(
         [
-            FloorRecord(version=version, restaurant_ref=floor.restaurant_ref, content=freeze_floor(floor))
+            FloorRecord(version=version, restaurant_ref=floor.restaurant_ref, content=floor_to_json(floor))
             for version, floor in sorted(by_version.items())
         ],
         ignore_conflicts=True,
@@ -115,9 +115,9 @@ def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
         "service_date": local_date(request.starts_at, floor),
         "peak": is_peak(snapshot),
         "joined": is_joined(control),
-        "snapshot": freeze(snapshot),
+        "snapshot": snapshot_to_json(snapshot),
         "snapshot_hash": control.snapshot_hash,
-        "control": freeze_decision(control),
+        "control": decision_to_json(control),
     }
 
 

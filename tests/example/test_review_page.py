@@ -23,7 +23,7 @@ from assignments.models import Allocation, Assignment, ReviewItem, State, StateT
 from assignments.staff import review_queue
 from example import models
 from example.booking import cancel_booking, make_booking, save_booking
-from tests.example.conftest import load
+from tests.example.conftest import load, turn_keys_around
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -341,6 +341,29 @@ class TestAssign:
         booking.refresh_from_db()
         assert (booking.status, booking.tables.count()) == ("pending", 0)
         assert f"Booking {waiting.booking_ref}" in look(admin_client)
+
+    def test_joined_tables_are_named_in_order_whatever_their_keys(
+        self, admin_client: Client, restaurant: models.Restaurant
+    ) -> None:
+        turn_keys_around()
+        restaurant.bookings.all().delete()
+        restaurant.tables.exclude(code__in=["D1-T01", "D1-T04"]).delete()
+        first, second = table("D1-T01"), table("D1-T04")
+        assert second < first
+        start = seven(restaurant)
+        seated = make_booking(restaurant=restaurant, reference="S", start=start, party=2)
+        api.assign(booking_ref=str(seated.pk), table_refs=[first], actor="host")
+        booking = make_booking(restaurant=restaurant, reference="B1", start=start, party=6)
+        to_review()
+        cancel_booking(restaurant.bookings.get(reference="S"))
+        waiting = Assignment.objects.get(booking_ref=str(booking.pk))
+        assert "D1-T01 + D1-T04" in look(admin_client, waiting)
+        answer = press(admin_client, waiting, "assign", tables=[second, first])
+        assert f"Booking {waiting.booking_ref} has tables D1-T01 + D1-T04." in text_of(answer)
+        opened = admin_client.get(reverse("admin:assignments_assignment_change", args=[waiting.pk]))
+        for shown in (look(admin_client, waiting), text_of(opened)):
+            assert "D1-T01 + D1-T04" in shown
+            assert "D1-T04 + D1-T01" not in shown
 
     def test_every_button_of_an_option_does_what_it_says(self, admin_client: Client, waiting: Assignment) -> None:
         html = admin_client.get(reverse(ITEM, args=[waiting.pk])).content.decode()

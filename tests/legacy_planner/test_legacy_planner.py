@@ -1,6 +1,7 @@
 """The old planner: its penalties, its two transactions, and what a crash between them leaves."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from legacy_planner import engine
 from legacy_planner.planner import DELAYS_SECONDS, MAX_ATTEMPTS, LegacyPlanner
 from legacy_planner.scoring import penalty
 from tests.assignments.conftest import HOST_PATH, TheHost, tonight
+from tests.assignments.planning.restaurant import MORNING, real_day, with_keys
 
 __all__ = ["tonight"]
 
@@ -67,6 +69,47 @@ def test_each_penalty(tables: list[str], party: int, terms: tuple[float, ...]) -
 def test_tables_of_two_zones_cost_four() -> None:
     floor = a_floor(tables=[a_table("inside", zone_ref="A"), a_table("outside", zone_ref="B")])
     assert penalty(floor, unit_of(floor, ["inside", "outside"]), 8).zone_spread == 4
+
+
+def test_equal_tables_are_chosen_by_name_and_not_by_ref() -> None:
+    names = {"97": "T10", "100": "T9", "5": "T2", "1": "T11"}
+    floor = a_floor(
+        tables=[a_table(ref, name=name) for ref, name in names.items()], adjacent=[("97", "1"), ("100", "5")]
+    )
+    four, eight = (engine.plan(snapshot(party, floor=floor)).plans for party in (4, 8))
+    assert [each.table_refs for each in four[: len(names)]] == [("5",), ("100",), ("97",), ("1",)]
+    assert [each.table_refs for each in eight] == [("5", "100"), ("97", "1")]
+
+
+def seated_by_name(keys: Iterable[int]) -> list[tuple[str, ...]]:
+    """The names of the tables that each booking of the real day gets, in the file's order; nothing for those without."""
+    floor, requests = with_keys(real_day(), keys)
+    occupied: list[Occupied] = []
+    seated: list[tuple[str, ...]] = []
+    for request in requests:
+        decision = engine.plan(Snapshot(floor=floor, occupied=tuple(occupied), request=request, now=MORNING))
+        refs = decision.best.table_refs if decision.best else ()
+        seated.append(tuple(floor.table_by_ref[ref].name for ref in refs))
+        if decision.window is not None:
+            window = decision.window
+            occupied += [
+                Occupied(
+                    table_ref=ref,
+                    blocked_from=window.blocked_from,
+                    blocked_until=window.blocked_until,
+                    booking_ref=request.booking_ref,
+                )
+                for ref in refs
+            ]
+    return seated
+
+
+def test_the_real_day_is_seated_alike_whatever_the_keys() -> None:
+    expected = seated_by_name(range(1, 17))
+    assert len(expected) == 117
+    assert sum(map(bool, expected)) == 64
+    for keys in (range(97, 113), range(1_000, 1_016), range(112, 96, -1)):
+        assert seated_by_name(keys) == expected
 
 
 def snapshot(party: int, *, taken: tuple[str, ...] = (), floor: Floor = FLOOR, **request: Any) -> Snapshot:

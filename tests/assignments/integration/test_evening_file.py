@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +9,7 @@ import pytest
 from assignments.integration.evening_file import UnusableFileError, decode, parse
 from assignments.planning import engine
 from assignments.planning.snapshot import Snapshot
-from tests.assignments.planning.restaurant import real_day
-
-REAL_EVENING = Path(__file__).parents[1] / "planning" / "data" / "demo_evening.json"
+from tests.assignments.planning.restaurant import REAL_EVENING, real_day
 
 
 def an_evening(*bookings: dict[str, Any], **restaurant: Any) -> str:

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
@@ -10,6 +12,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import local_to_aware
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 
+REAL_EVENING = Path(str(files("example"))) / "data" / "demo_evening.json"
 MORNING = datetime(2025, 11, 6, 8, 0, tzinfo=UTC)
 TURNS = (TurnTime(max_party=2, minutes=60), TurnTime(max_party=4, minutes=75), TurnTime(max_party=8, minutes=90))
 LUNCH = ServicePeriod(
@@ -91,7 +94,7 @@ def snapshot(
 
 def real_day() -> tuple[Floor, list[SeatingRequest]]:
     """One real day: 16 tables, and 117 bookings that are all pending at once."""
-    data = json.loads((Path(__file__).parent / "data" / "demo_evening.json").read_text())
+    data = json.loads(REAL_EVENING.read_text())
     day_floor = Floor(
         restaurant_ref="demo",
         timezone=data["restaurant"]["timezone"],
@@ -126,6 +129,23 @@ def real_day() -> tuple[Floor, list[SeatingRequest]]:
         for each in data["bookings"]
     ]
     return day_floor, requests
+
+
+def with_keys(
+    day: tuple[Floor, list[SeatingRequest]], keys: Iterable[int], *, first_booking: int = 1
+) -> tuple[Floor, list[SeatingRequest]]:
+    """The same day as another database has it: its tables have these keys as refs, in the order of their names, and its
+    bookings those from ``first_booking`` on."""
+    on, requests = day
+    refs = {each.ref: str(key) for each, key in zip(on.tables, keys, strict=False)}
+    rekeyed = replace(
+        on,
+        tables=tuple(replace(each, ref=refs[each.ref]) for each in on.tables),
+        adjacent=frozenset(frozenset(refs[ref] for ref in pair) for pair in on.adjacent),
+    )
+    return rekeyed, [
+        replace(request, booking_ref=str(key)) for key, request in enumerate(requests, start=first_booking)
+    ]
 
 
 def minutes(count: float) -> timedelta:

@@ -11,7 +11,6 @@ from assignments.planning import engine
 from assignments.planning.floor import Floor, TurnTime
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
-from assignments.staff import timeline
 from assignments.staff.timeline import Bar, Row, Span, Taken, Timeline, day_at, day_span, lay_out
 from assignments.testing import a_floor, a_service, a_table
 
@@ -259,4 +258,3 @@ def test_sixty_tables_and_an_overfull_day_are_laid_out() -> None:
     picture = lay_out(floor, evening, day=DAY)
     assert sum(len(each.bars) for each in picture.rows) == 180
     assert not any(each.gaps for each in picture.rows)
-    assert timeline.natural("T2") < timeline.natural("T10")

@@ -26,7 +26,7 @@ from rollout.admin.labels import VERDICTS
 from rollout.models import Comparison, Explanation, FloorRecord
 from rollout.policy.verdict import Danger, Verdict, compare, dangers
 from rollout.shadow import comparison_detail, recorder
-from rollout.shadow.serialization import freeze_decision
+from rollout.shadow.serialization import decision_to_json
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,7 +84,7 @@ def kept(control: Decision, candidate: Decision | None, *, party: int = 4, **mor
     found: dict[str, Any] = {"control_ms": 1.5, "control_repeats": True, "compared_at": timezone.now()}
     if candidate is not None:
         found["verdict"] = compare(snapshot, control, candidate)
-        found["candidate"] = freeze_decision(candidate)
+        found["candidate"] = decision_to_json(candidate)
         found["candidate_ms"] = 2.25
     return Comparison.objects.create(booking_ref="B1", **recorder.about(snapshot, control), **{**found, **more})
 

@@ -21,7 +21,8 @@ from rollout.policy import gates
 from rollout.policy.measurements import Facts
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator, recorder
-from rollout.shadow.serialization import freeze_floor
+from rollout.shadow.serialization import floor_to_json
+from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
@@ -238,15 +239,19 @@ class TestComplete:
         assert (found.expected, found.waiting) == (sampled, sampled)
 
 
+def decide_by_v3() -> None:
+    load("v3")
+    climb("full")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+
+
 class TestV3:
     @pytest.fixture
     def evening(self, environment: None) -> models.Restaurant:
         """The real evening, decided by V3 in one batch."""
-        restaurant = load("v3")
-        climb("full")
-        dispatch.register_new()
-        list(dispatch.run_pass())
-        return restaurant
+        built_once("the evening by V3", decide_by_v3)
+        return models.Restaurant.objects.get()
 
     def seated(self) -> Allocation:
         return Allocation.objects.filter(kind="seating").order_by("id")[0]
@@ -315,7 +320,7 @@ class TestV3:
 
     def test_a_floor_that_was_edited_since_makes_nothing_unsafe(self, evening: models.Restaurant) -> None:
         floor = live_decisions.current_floors([str(evening.pk)])[str(evening.pk)]
-        FloorRecord.objects.create(version=floor.version, restaurant_ref=str(evening.pk), content=freeze_floor(floor))
+        FloorRecord.objects.create(version=floor.version, restaurant_ref=str(evening.pk), content=floor_to_json(floor))
         models.ServicePeriod.objects.update(buffer_after_minutes=60)
         assert live().seatings.unsafe == 0
         FloorRecord.objects.all().delete()
@@ -344,11 +349,8 @@ class TestV3:
 class TestIntegrity:
     @pytest.fixture
     def evening(self, environment: None) -> models.Restaurant:
-        restaurant = load("v3")
-        climb("full")
-        dispatch.register_new()
-        list(dispatch.run_pass())
-        return restaurant
+        built_once("the evening by V3", decide_by_v3)
+        return models.Restaurant.objects.get()
 
     def test_a_good_evening_has_none(self, evening: models.Restaurant) -> None:
         assert (live().overlaps, live().lost) == (0, 0)
@@ -383,15 +385,20 @@ class TestIntegrity:
 
 @pytest.mark.legacy_planner
 class TestReference:
-    def decide(self, restaurants: int, stage: str) -> None:
-        for number in range(restaurants):
-            load("legacy", name=f"Restaurant {number}")
-        climb(stage)
-        dispatch.register_new()
-        list(dispatch.run_pass())
+    def decide(self, restaurants: int) -> None:
+        """The old planner decides the real evening at so many restaurants, in shadow mode."""
+
+        def build() -> None:
+            for number in range(restaurants):
+                load("legacy", name=f"Restaurant {number}")
+            climb("shadow")
+            dispatch.register_new()
+            list(dispatch.run_pass())
+
+        built_once(f"the evening by the old planner at {restaurants}", build)
 
     def test_it_is_the_old_planner_elsewhere_in_the_same_time(self) -> None:
-        self.decide(2, "shadow")
+        self.decide(2)
         Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
         found = measured()
         assert (found.reference_bookings, found.reference) == (
@@ -400,7 +407,7 @@ class TestReference:
         )
 
     def test_who_was_refused_before_and_is_tried_again_says_nothing_of_who_comes_now(self) -> None:
-        self.decide(1, "shadow")
+        self.decide(1)
         Attempt.objects.exclude(outcome="confirmed").update(at=datetime.now(UTC) - timedelta(hours=2))
         Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
         seated = Assignment.objects.filter(state="confirmed").count()
@@ -411,14 +418,14 @@ class TestReference:
         assert (found.reference_seated, found.reference_bookings) == (seated, seated)
 
     def test_what_the_host_had_confirmed_by_itself_says_nothing_of_how_it_seats(self) -> None:
-        self.decide(1, "shadow")
+        self.decide(1)
         Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
         refused = Attempt.objects.exclude(outcome="confirmed")[:3]
         Attempt.objects.filter(pk__in=refused.values("pk")).update(outcome="manual_review", reason="confirmed_by_host")
         assert measured().reference_bookings == 117 - 3
 
     def test_where_v3_decides_everything_it_is_the_old_planner_before_the_stage(self) -> None:
-        self.decide(1, "shadow")
+        self.decide(1)
         seated = Assignment.objects.filter(state="confirmed").count()
         climb("full")
         found = measured()

@@ -18,6 +18,7 @@ from rollout.flags.resolution import Mode
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import PARITY
 from rollout.shadow import comparator, recorder
+from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 from tests.rollout.evidence import worse
@@ -34,13 +35,28 @@ WAYS = {
 """What catches each: a gate before, a guardrail after."""
 
 
-@pytest.fixture
-def evening(transactional_db: Any, settings: Any, monkeypatch: Any) -> models.Restaurant:
-    """The real evening, with minutes to clear tables, and every third guest insisting on a zone."""
+@pytest.fixture(autouse=True)
+def environment(settings: Any, monkeypatch: Any) -> None:
     configure(settings)
     monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     monkeypatch.setattr(time, "perf_counter", time.perf_counter)  # put back after the slow one
+
+
+@pytest.fixture
+def evening(environment: None, transactional_db: Any) -> models.Restaurant:
+    return undecided()
+
+
+@pytest.fixture
+def by_the_old_planner(environment: None, transactional_db: Any) -> models.Restaurant:
+    """The evening in shadow mode: every decision waits to be compared."""
+    built_once("the demanding evening by the old planner", decide_in_shadow_mode)
+    return models.Restaurant.objects.get()
+
+
+def undecided() -> models.Restaurant:
+    """The real evening, with minutes to clear tables, and every third guest insisting on a zone."""
     restaurant = load("legacy")
     models.ServicePeriod.objects.update(buffer_after_minutes=10)
     zones = list(restaurant.zones.order_by("pk"))
@@ -50,13 +66,17 @@ def evening(transactional_db: Any, settings: Any, monkeypatch: Any) -> models.Re
     return restaurant
 
 
-def shadowed(settings: Any, candidate: str) -> dict[str, GateResult]:
-    """The gates of shadow mode, after an evening with this candidate."""
+def decide_in_shadow_mode() -> None:
+    undecided()
     climb("shadow")
-    configure(settings, gates=dict(PARITY), CANDIDATE=candidate)
     dispatch.register_new()
     list(dispatch.run_pass())
     assert recorder.flush()
+
+
+def compared_with(settings: Any, candidate: str) -> dict[str, GateResult]:
+    """The gates of shadow mode, when this candidate has been asked about the evening."""
+    configure(settings, gates=dict(PARITY), CANDIDATE=candidate)
     list(comparator.compare_waiting())
     return {result.gate: result for result in steering.plan().gates}
 
@@ -71,9 +91,9 @@ def lived() -> guard.Look:
 
 @pytest.mark.legacy_planner
 @pytest.mark.parametrize("way", WAYS)
-def test_a_gate_catches_it_before_promotion(evening: models.Restaurant, settings: Any, way: str) -> None:
+def test_a_gate_catches_it_before_promotion(by_the_old_planner: models.Restaurant, settings: Any, way: str) -> None:
     gate, _rail = WAYS[way]
-    results = shadowed(settings, f"tests.rollout.evidence.worse.{way}")
+    results = compared_with(settings, f"tests.rollout.evidence.worse.{way}")
     assert results[gate].status is Status.FAIL, results[gate].detail
     with pytest.raises(PromotionRefusedError, match=f"Gate {gate}: fail"):
         steering.promote(from_stage="shadow", **WHO)
@@ -96,11 +116,13 @@ def test_what_the_guard_caught_does_not_decide_the_next_booking(evening: models.
 
 
 @pytest.mark.legacy_planner
-def test_v3_as_it_is_fails_no_gate_and_breaches_no_guardrail(evening: models.Restaurant, settings: Any) -> None:
+def test_v3_as_it_is_fails_no_gate_and_breaches_no_guardrail(
+    by_the_old_planner: models.Restaurant, settings: Any
+) -> None:
     """Those that hold want more than one evening."""
-    results = shadowed(settings, "rollout.shadow.candidate.v3")
+    results = compared_with(settings, "rollout.shadow.candidate.v3")
     assert [result for result in results.values() if result.status is Status.FAIL] == []
-    dispatch_again(evening)
+    dispatch_again(by_the_old_planner)
     assert lived().breaches == ()
 
 

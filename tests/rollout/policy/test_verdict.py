@@ -1,8 +1,9 @@
-"""One test for each verdict, and that a frozen snapshot is the snapshot."""
+"""One test for each verdict, and that a stored snapshot is the snapshot."""
 
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,14 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.testing import a_floor, a_service, a_table
 from rollout.policy.verdict import Verdict, compare, yardstick
-from rollout.shadow.serialization import freeze, freeze_decision, freeze_floor, thaw, thaw_decision, thaw_floor
+from rollout.shadow.serialization import (
+    decision_from_json,
+    decision_to_json,
+    floor_from_json,
+    floor_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
 
 SEVEN = datetime(2030, 1, 14, 19, tzinfo=UTC)
 FLOOR = a_floor(
@@ -118,19 +126,32 @@ def test_the_yardstick_measures_the_floor_and_not_the_plan() -> None:
 @pytest.mark.parametrize("party", [1, 4, 8, 99])
 def test_a_frozen_snapshot_is_the_snapshot(party: int) -> None:
     snap = snapshot(party, taken=("four-a",))
-    text = json.dumps([freeze(snap), freeze_floor(snap.floor), freeze_decision(engine.plan(snap))])
-    frozen, floor, decision = json.loads(text)
-    again = thaw(frozen, thaw_floor(floor))
+    text = json.dumps([snapshot_to_json(snap), floor_to_json(snap.floor), decision_to_json(engine.plan(snap))])
+    stored, floor, decision = json.loads(text)
+    again = snapshot_from_json(stored, floor_from_json(floor))
     assert again == snap
     assert again.floor.version == snap.floor.version
     assert engine.snapshot_hash(again) == engine.snapshot_hash(snap)
     assert engine.plan(again) == engine.plan(snap)
-    assert thaw_decision(decision) == engine.plan(snap)
+    assert decision_from_json(decision) == engine.plan(snap)
 
 
-def test_a_snapshot_is_not_thawed_on_another_floor() -> None:
+def test_what_was_kept_when_tables_were_listed_by_key_is_the_same_snapshot_still() -> None:
+    kept = json.loads((Path(__file__).parents[1] / "data" / "kept_by_key.json").read_text())
+    floor = floor_from_json(kept["floor"])
+    assert [table.name for table in floor.tables] == ["T1", "T2", "T10"]
+    assert floor.version == kept["version"]
+    snap = snapshot_from_json(kept["snapshot"], floor)
+    assert engine.snapshot_hash(snap) == kept["control"]["snapshot_hash"]
+    control, candidate = decision_from_json(kept["control"]), engine.plan(snap)
+    assert control.plans[0].table_refs == ("100", "97")
+    assert candidate.plans[0].table_refs == ("97", "100")
+    assert compare(snap, control, candidate) is Verdict.SAME_TABLES
+
+
+def test_a_snapshot_is_not_read_on_another_floor() -> None:
     with pytest.raises(ValueError, match="floor version"):
-        thaw(freeze(snapshot()), a_floor(tables=[a_table("one")]))
+        snapshot_from_json(snapshot_to_json(snapshot()), a_floor(tables=[a_table("one")]))
 
 
 @pytest.mark.parametrize(
@@ -145,6 +166,6 @@ def test_a_snapshot_is_not_thawed_on_another_floor() -> None:
     ids=str,
 )
 def test_what_is_no_decision_is_refused(change: dict[str, Any]) -> None:
-    frozen = freeze_decision(engine.plan(snapshot()))
+    stored = decision_to_json(engine.plan(snapshot()))
     with pytest.raises((ValueError, TypeError)):
-        thaw_decision({**frozen, **change})
+        decision_from_json({**stored, **change})

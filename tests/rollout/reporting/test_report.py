@@ -30,6 +30,7 @@ from rollout.reporting import builder, render, sections
 from rollout.reporting.render import FORMATS, as_html, as_json, as_markdown
 from rollout.reporting.values import Report
 from rollout.shadow import comparator, recorder
+from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 from tests.rollout.evidence.test_measuring import compared
@@ -84,6 +85,11 @@ def environment(settings: Any, monkeypatch: Any) -> None:
 @pytest.fixture
 def shadowed(environment: None) -> models.Restaurant:
     """The first half of the real evening in shadow mode, compared."""
+    built_once("half an evening in shadow mode", decide_half_an_evening)
+    return models.Restaurant.objects.get()
+
+
+def decide_half_an_evening() -> None:
     restaurant = load("legacy")
     later = restaurant.bookings.order_by("start")[55:]
     restaurant.bookings.filter(pk__in=[booking.pk for booking in later]).delete()
@@ -92,7 +98,6 @@ def shadowed(environment: None) -> models.Restaurant:
     list(dispatch.run_pass())
     assert recorder.flush()
     list(comparator.compare_waiting())
-    return restaurant
 
 
 @pytest.fixture

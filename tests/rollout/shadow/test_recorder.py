@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,23 @@ def test_every_decision_is_kept_compared_and_can_be_asked_again(evening: models.
         assert comparison.compared_at is not None
     call_command("rollout", "compare")
     assert "No decision waits" in capsys.readouterr().out
+
+
+def test_the_old_planner_repeats_what_was_kept_when_tables_were_listed_by_key(evening: models.Restaurant) -> None:
+    kept = json.loads((Path(__file__).parents[1] / "data" / "kept_by_key.json").read_text())
+    floor = FloorRecord.objects.create(version=kept["version"], restaurant_ref="r1", content=kept["floor"])
+    Comparison.objects.create(
+        booking_ref="b1",
+        restaurant_ref="r1",
+        floor=floor,
+        snapshot=kept["snapshot"],
+        snapshot_hash=kept["control"]["snapshot_hash"],
+        control=kept["control"],
+        control_ms=1.0,
+    )
+    list(comparator.compare_waiting())
+    comparison = Comparison.objects.get()
+    assert (comparison.verdict, comparison.control_repeats) == ("same_tables", True)
 
 
 @pytest.mark.parametrize(
