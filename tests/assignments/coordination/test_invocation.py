@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from assignments import api
+from assignments import api, conf
 from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination import dispatch
 from assignments.coordination.coordinator import Coordinator
@@ -25,7 +25,7 @@ from assignments.outcome import Kind, Noop, noop
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.telemetry import events
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost
+from tests.assignments.conftest import HOST_PATH, TheHost
 from tests.assignments.coordination.test_coordinator import TERMINAL_EVENTS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,7 +166,7 @@ def test_a_router_that_fails_leaves_its_restaurants_bookings_due_and_costs_no_ot
 def test_inside_a_transaction_no_planner_is_called(host: TheHost, tonight: datetime, settings: Any, call: Any) -> None:
     """The old planner too works in transactions of its own."""
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": "rollout.routing.RolloutRouter"}
-    host.book("B1", starts_at=tonight)
+    conf.load(HOST_PATH).book("B1", starts_at=tonight)
     dispatch.register_new()
     with pytest.raises(NestedTransactionError), transaction.atomic():
         call()
