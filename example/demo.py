@@ -139,7 +139,7 @@ def count_lost() -> int:
 def _run(planner: str, restaurant: models.Restaurant) -> Run:
     restaurant_ref = str(restaurant.pk)
     started = time.perf_counter()
-    dispatch.take_in(restaurant_ref)
+    dispatch.register_new(restaurant_ref)
     limits = dispatch.PassLimits(restaurant_ref=restaurant_ref)
     outcomes: list[Outcome] = [outcome for progress in dispatch.run_pass(limits) for outcome in progress.outcomes]
     seconds = time.perf_counter() - started

@@ -76,7 +76,7 @@ def whole_evening(planner: str) -> float:
     restaurant = load(f"Evening {planner}")
     switches.set_switch(resolution.V3_SWITCH, active=planner == "v3", actor="bench", reason="bench")
     started = time.perf_counter()
-    dispatch.take_in(str(restaurant.pk))
+    dispatch.register_new(str(restaurant.pk))
     limits = dispatch.PassLimits(restaurant_ref=str(restaurant.pk))
     reset_queries()  # The log of queries is bounded, and a full one counts no more.
     with CaptureQueriesContext(connection) as captured:
@@ -93,7 +93,7 @@ def inline(label: str) -> float:
     """``assign_now`` for the bookings of an evening, one by one; the median in milliseconds."""
     restaurant = load(f"Inline {label}", days=60)
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="bench", reason="bench")
-    dispatch.take_in(str(restaurant.pk))
+    dispatch.register_new(str(restaurant.pk))
     milliseconds = []
     for pk in restaurant.bookings.order_by("start").values_list("pk", flat=True):
         started = time.perf_counter()
@@ -110,7 +110,7 @@ def shadow_on_and_off() -> None:
         restaurant = load(f"Shadow {round_number}", days=90)
         switches.set_switch(resolution.V3_SWITCH, active=False, actor="bench", reason="bench")
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
-        dispatch.take_in(str(restaurant.pk))
+        dispatch.register_new(str(restaurant.pk))
         for number, pk in enumerate(restaurant.bookings.order_by("start").values_list("pk", flat=True)):
             is_on = (number + round_number) % 2 == 0
             Switch.objects.update_or_create(name=resolution.SHADOW_SWITCH, defaults={"active": is_on})
@@ -132,7 +132,7 @@ def gates_over(comparisons: int) -> None:
     steering.begin(actor="bench", reason="bench")
     steering.promote(from_stage="off", override=True, actor="bench", reason="bench")
     restaurant = load("Gates", days=120)
-    dispatch.take_in(str(restaurant.pk))
+    dispatch.register_new(str(restaurant.pk))
     list(dispatch.run_pass(dispatch.PassLimits(restaurant_ref=str(restaurant.pk))))
     recorder.flush()
     list(comparator.compare_waiting())

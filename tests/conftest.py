@@ -90,7 +90,6 @@ def _fresh_process_state() -> Iterator[None]:
     floor_cache.forget()
     table_record.forget()
     recorder.flush(5)
-    recorder.is_on.set(False)
     COLLECTOR.forget()
     conf.settings.cache_clear()
     conf.load.cache_clear()

@@ -24,7 +24,7 @@ def decided(settings: Any) -> models.Restaurant:
     """The real evening, decided by V3: most bookings are confirmed, some wait, a few are in review; its events stored."""
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
     restaurant = load()
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     assert events.flush(10)
     return restaurant

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
+from assignments.error_logging import log_error
 from assignments.integration.host import Host, Seating
 from assignments.lifecycle import ledger, retry_policy, transitions
 from assignments.models import Assignment, Attempt
@@ -193,7 +194,7 @@ class Settlement:
                 self.host.on_review(self._reviews)
         except Exception as error:  # noqa: BLE001  (logged by type; a host's message may name a guest)
             refs = ", ".join(sorted(self._reviews))
-            logger.error("The host raised %s when told of the review of booking %s.", type(error).__name__, refs)
+            log_error(logger, error, "The host failed when told of the review of booking %s", refs)
 
     def _begin(self, assignment: Assignment) -> None:
         if self.resumes:

@@ -1,6 +1,7 @@
-"""The review queue: bookings on which staff have to decide, what would fit them, and what can be taken back.
+"""The review queue: bookings on which staff have to decide, and what would fit them.
 
-Nothing here writes. Deciding is ``api.assign``, ``api.reopen`` (retry), ``api.reject`` and ``api.undo``.
+Nothing here writes. Deciding is ``api.assign``, ``api.reopen`` (retry), ``api.reject`` and ``api.undo``, under the rules of
+``assignments.lifecycle.staff_decisions``.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,9 +14,9 @@ from django.db.models import Count, Q
 from assignments.coordination.snapshots import snapshot_of
 from assignments.integration.floor_cache import no_floor
 from assignments.integration.host import Host, HostBooking
-from assignments.models import Assignment, Attempt, State, StateTransition
+from assignments.lifecycle.staff_decisions import REJECTED, WAITING_FOR_STAFF
+from assignments.models import Assignment, State, StateTransition
 from assignments.models.assignment import AssignmentQuerySet
-from assignments.outcome import CoordinatorReason
 from assignments.planning import engine
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.floor import Floor, InvalidFloorError, Table
@@ -27,18 +28,8 @@ from assignments.planning.units import Unit, seatable_units
 from assignments.staff.service_day import of_evening
 from assignments.staff.timeline import by_zone
 
-REJECTED = "rejected_by_staff"
-"""The reason code of a booking that staff turned down."""
-LONGEST_REASON = 2000
-WAITING_FOR_STAFF = frozenset({State.MANUAL_REVIEW, State.FAILED})
 LATE = timedelta(hours=3)
 """So long after its start a booking still counts as ahead: its guests may stand at the door."""
-STAFF = "staff:"
-
-NOT_RESTORABLE = frozenset({CoordinatorReason.CONFIRMED_BY_HOST, "table_out_of_service"})
-"""Reasons for a review of bookings that the host shows as confirmed: what tables it had stored for them is not known here,
-so giving them others cannot be taken back, only changed again."""
-
 MOST_COUNTED = 1000
 """So many bookings of the past are counted; more are said to be more."""
 MOST_OPTIONS = 6
@@ -121,87 +112,12 @@ def _narrowed(restaurant_ref: str, day: date | None, floor: Floor | None) -> Ass
     return wanted.filter(service_date=day) if day else wanted
 
 
-# Taking back
-
-
-class Undo(StrEnum):
-    """What is taken back; the value is the reason code of the transition that does it."""
-
-    ASSIGNMENT = "assignment_undone"
-    REJECTION = "rejection_undone"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Undoable:
-    """Staff's last decision on a booking, and where the booking stood before.
-
-    That is ``state`` with ``reason`` and ``detail``, after so many ``attempts`` of ``planner``.
-    """
-
-    what: Undo
-    actor: str
-    at: datetime
-    state: str
-    reason: str
-    detail: str
-    planner: str
-    attempts: int
-
-
-def undoable(assignment: Assignment) -> Undoable | None:
-    """What could be taken back now; None once anything else has happened. Two queries."""
-    found = _decision_of_staff(assignment, list(assignment.transitions.order_by("version")))
-    if found is None:
-        return None
-    what, begun, last, before = found
-    tries = Attempt.objects.filter(assignment=assignment, planner=before.planner, at__lt=begun.at).order_by("-id")
-    return Undoable(
-        what=what,
-        actor=last.actor,
-        at=last.at,
-        state=before.target,
-        reason=before.reason,
-        detail=before.detail,
-        planner=before.planner,
-        attempts=tries.values_list("number", flat=True).first() or 0,
-    )
-
-
-def _decision_of_staff(
-    assignment: Assignment, transitions: Sequence[StateTransition]
-) -> tuple[Undo, StateTransition, StateTransition, StateTransition] | None:
-    """The decision, the transitions that began and ended it, and the one that had sent the booking to staff.
-
-    A decision is one transaction: it reopens the booking and goes on from there, all by the same actor.
-    """
-    if not transitions or transitions[-1].version != assignment.version:
-        return None
-    last = transitions[-1]
-    if (last.name, assignment.state) == ("confirm", State.CONFIRMED):
-        what = Undo.ASSIGNMENT
-    elif (last.name, last.reason) == ("fail", REJECTED):
-        what = Undo.REJECTION
-    else:
-        return None
-    begins = max((place for place, row in enumerate(transitions) if row.name == "reopen"), default=0)
-    if begins == 0 or not last.actor.startswith(STAFF):
-        return None
-    decision, before = transitions[begins:], transitions[begins - 1]
-    if any(row.actor != last.actor or row.name == "put_back" for row in decision):
-        return None
-    if before.target not in WAITING_FOR_STAFF:
-        return None
-    if what is Undo.ASSIGNMENT and before.reason in NOT_RESTORABLE:
-        return None
-    return what, decision[0], last, before
-
-
 # What would fit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """Tables that the booking may be given. ``despite``: what staff pass over for it. ``plan``: how good it is, where the
+    """Tables that the booking may be given. ``overriding``: what staff pass over for it. ``plan``: how good it is, where the
     engine has ranked it."""
 
     table_refs: tuple[str, ...]
@@ -209,7 +125,7 @@ class Option:
     spare_seats: int
     zone_ref: str | None
     plan: Plan | None = None
-    despite: tuple[Refusal, ...] = ()
+    overriding: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -332,7 +248,7 @@ def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Opti
                 seats=unit.seats,
                 spare_seats=unit.seats - request.party,
                 zone_ref=unit.zone_ref,
-                despite=against,
+                overriding=against,
             )
         if len(accepted) == MOST_OPTIONS:
             return
@@ -373,7 +289,7 @@ def _places(snapshot: Snapshot, window: SeatingWindow) -> tuple[Place, ...]:
     )
 
 
-def despite(refusals: Collection[Refusal]) -> frozenset[Reason]:
+def overridable(refusals: Collection[Refusal]) -> frozenset[Reason]:
     """What would have to be passed over; empty where it must not be."""
     reasons = frozenset(refusal.reason for refusal in refusals)
     return reasons if reasons <= PREFERENCES else frozenset()

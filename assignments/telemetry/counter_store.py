@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 
 logger = logging.getLogger("assignments.totals")
 
@@ -120,7 +121,7 @@ class Folder:
             if not fold(steps=1):
                 self._next = now
         except Exception as error:  # noqa: BLE001  (the rows are still there: they are added the next time)
-            logger.error("Totals could not be brought up to date: %s.", type(error).__name__)
+            log_error(logger, error, "Totals could not be brought up to date")
 
 
 def _fold_source(source: Source, steps: int) -> bool:

@@ -21,6 +21,7 @@ from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.circuit_breaker import STATE, State, name_for
 from assignments.concurrency.sql import dicts
+from assignments.error_logging import log_error
 from assignments.models import Run
 from assignments.outcome import CoordinatorReason
 from assignments.telemetry import health, run_log
@@ -197,7 +198,7 @@ class _Parts:
             except Exception as error:  # noqa: BLE001  (told by type: the page must open, whatever a part meets)
                 part = waiting.pop(0)
                 self.errors[part] = type(error).__name__
-                logger.error("The Health page could not measure %s: %s.", part, type(error).__name__)
+                log_error(logger, error, "The Health page could not measure %s", part)
         return found
 
 
@@ -315,6 +316,6 @@ def _findings() -> Sequence[checks.CheckMessage]:
             found += check(app_configs=None, databases=None)
         except Exception as error:  # noqa: BLE001  (told by type: the page must open)
             name = f"{check.__module__}.{getattr(check, '__name__', check)}"
-            logger.error("The system check %s raised %s.", name, type(error).__name__)
+            log_error(logger, error, "The system check %s failed", name)
             found.append(checks.Error(f"The system check {name} raised {type(error).__name__}.", id="assignments.E000"))
     return sorted((each for each in found if not each.is_silenced()), key=lambda each: (-each.level, each.id or ""))

@@ -16,6 +16,7 @@ from prometheus_client import generate_latest
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 from assignments.telemetry.health import vitals
 from assignments.telemetry.metrics.collector import REGISTRY
 
@@ -89,7 +90,7 @@ def cron_health(request: HttpRequest) -> JsonResponse:
 
 def _unavailable(error: Exception) -> JsonResponse:
     """The type only: what a driver says names hosts and users."""
-    logger.warning("The database did not answer a health check: %s.", type(error).__name__)
+    log_error(logger, error, "The database did not answer a health check", level=logging.WARNING)
     reason = f"The database does not answer as it should ({type(error).__name__})."
     return JsonResponse({"status": "unavailable", "reason": reason}, status=503)
 

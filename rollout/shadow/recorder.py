@@ -7,12 +7,12 @@ raises: the control's outcome stands already, and is not waited with. Asking V3 
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
 
+from assignments.error_logging import log_error
 from assignments.lifecycle.intake import local_date
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
@@ -27,9 +27,6 @@ logger = logging.getLogger("rollout.shadow")
 BUFFER_SIZE = 5000
 STATEMENT_TIMEOUT_MS = 5000
 
-is_on: ContextVar[bool] = ContextVar("rollout_shadow_is_on", default=False)
-"""Whether the mode was shadow when the router last read it in this context: keeping needs no query to know."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
@@ -41,9 +38,10 @@ class Kept:
 
 
 def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
-    """Keep a decision of the old planner for comparison, if the mode is shadow and the booking is in the sample."""
-    if not is_on.get():
-        return
+    """Keep a decision of the old planner for comparison, if the booking is in the sample.
+
+    For decisions whose route says that they are recorded: the mode was shadow when the booking was claimed.
+    """
     if is_sampled(snapshot.request.booking_ref):
         _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
     else:
@@ -70,7 +68,7 @@ def _write(batch: Sequence[Kept]) -> bool:
     try:
         _store(batch)
     except Exception as error:  # noqa: BLE001  (comparisons less are counted; nobody else is concerned)
-        logger.error("%d decisions could not be kept for comparison: %s.", len(batch), type(error).__name__)
+        log_error(logger, error, "%d decisions could not be kept for comparison", len(batch))
         return False
     finally:
         connection.close()

@@ -18,6 +18,7 @@ from assignments.admin.review import queue
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch
 from assignments.integration import floor_cache
+from assignments.lifecycle import staff_decisions
 from assignments.models import Allocation, Assignment, ReviewItem, State, StateTransition
 from assignments.staff import review_queue
 from example import models
@@ -79,7 +80,7 @@ def seven(restaurant: models.Restaurant) -> datetime:
 
 
 def to_review() -> None:
-    dispatch.take_in()
+    dispatch.register_new()
     while Assignment.objects.open().exists():
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         list(dispatch.run_pass())
@@ -414,12 +415,12 @@ class TestAssign:
         answer = press(admin_client, waiting, "assign", tables=table("D1-T04"))
         assert "all the same" in text_of(answer)
         assert now(waiting).state == State.MANUAL_REVIEW
-        press(admin_client, waiting, "assign", tables=table("D1-T04"), despite="too_many_spare_seats")
+        press(admin_client, waiting, "assign", tables=table("D1-T04"), overriding="too_many_spare_seats")
         assert tables_of(waiting) == ["D1-T04"]
         assert waiting.transitions.get(name="confirm").detail == "Despite too_many_spare_seats."
 
     def test_nobody_can_pass_over_what_must_not_be(self, admin_client: Client, waiting: Assignment) -> None:
-        answer = press(admin_client, waiting, "assign", tables=table("D1-T02"), despite=["table_taken", "nonsense"])
+        answer = press(admin_client, waiting, "assign", tables=table("D1-T02"), overriding=["table_taken", "nonsense"])
         assert "is taken" in text_of(answer)
         assert now(waiting).version == waiting.version
 
@@ -454,7 +455,7 @@ class TestRetryAndReject:
     ) -> None:
         answer = press(admin_client, waiting, "reject", reason="The kitchen closes early.")
         assert "is rejected" in text_of(answer)
-        assert (now(waiting).state, now(waiting).reason) == (State.FAILED, review_queue.REJECTED)
+        assert (now(waiting).state, now(waiting).reason) == (State.FAILED, staff_decisions.REJECTED)
         assert "The kitchen closes early." in look(admin_client, waiting)
         press(admin_client, now(waiting), "undo")
         assert (now(waiting).state, now(waiting).reason) == (State.MANUAL_REVIEW, "no_capacity")

@@ -47,7 +47,7 @@ def day_of(restaurant: models.Restaurant) -> date:
 @pytest.fixture
 def evening(restaurant: models.Restaurant) -> dict[str, str]:
     """The real evening, seated by V3: 117 bookings for 16 tables."""
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     return {"restaurant": str(restaurant.pk), "day": day_of(restaurant).isoformat()}
 
@@ -103,7 +103,7 @@ class TestShown:
         self, admin_client: Client, restaurant: models.Restaurant
     ) -> None:
         turn_keys_around()
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         html = page(admin_client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
         rows = [code for code, _seats in re.findall(r"(D[12]-T\d+) (\d) seats", text_of(html))]
@@ -241,7 +241,7 @@ class TestShown:
 
     def test_guests_are_nowhere_on_it(self, admin_client: Client, restaurant: models.Restaurant) -> None:
         restaurant.bookings.update(guest_name="Canary Guest", guest_email="canary@example.test")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         html = page(admin_client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
         assert "canary" not in html.lower()

@@ -177,7 +177,7 @@ def host(settings: Any) -> TheHost:
 
 
 def run_all() -> dict[str, Any]:
-    dispatch.take_in()
+    dispatch.register_new()
     return {outcome.booking_ref: outcome for each in dispatch.run_pass() for outcome in each.outcomes}
 
 
@@ -298,7 +298,7 @@ class TestLoop:
     ) -> None:
         host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
         host.book("B1", starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         host.edit("B1", restaurant_ref="R2")
         outcomes = run_all()
         if outcomes["B1"].kind is not Kind.CONFIRMED:
@@ -348,9 +348,9 @@ class TestLoop:
         host.floors["R1"] = a_floor(tables=[a_table("T1")])
         for ref in ("A", "B"):
             host.book(ref, starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         now = transactions.database_now()
-        passes = [Coordinator(host).process_day("R1", tonight.date(), due_before=now) for _ in range(3)]
+        passes = [Coordinator(host).process_day("R1", tonight.date(), ["A", "B"], due_before=now) for _ in range(3)]
         assert [len(each.handed_over["legacy"]) for each in passes] == [2, 2, 2]
         for each in passes:
             LegacyPlanner(host).process(each.handed_over["legacy"], trigger="cron", due_before=now)
@@ -398,7 +398,7 @@ class TestLoop:
         refs = ["B1", "B2", "B3"]
         for ref in refs:
             host.book(ref, starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         asked: list[str] = []
 
         def locked(self: Any, booking_ref: str, *args: Any) -> Any:
@@ -414,7 +414,7 @@ class TestLoop:
     def test_a_stop_is_heard_between_a_few_bookings_of_a_batch(self, host: TheHost, tonight: datetime) -> None:
         for number in range(25):
             host.book(f"B{number:02}", starts_at=tonight + timedelta(minutes=number))
-        dispatch.take_in()
+        dispatch.register_new()
         limits = dispatch.PassLimits(should_stop=lambda: Assignment.objects.exclude(state="created").exists())
         (progress,) = dispatch.run_pass(limits)
         assert len(progress.outcomes) == 10
@@ -464,7 +464,7 @@ class TestLoop:
     def test_gone_cancelled_busy_and_malformed_bookings(self, host: TheHost, tonight: datetime) -> None:
         for ref in ("gone", "cancelled", "busy", "malformed", "zero"):
             host.book(ref, starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         del host.rows["gone"]
         host.edit("cancelled", wants_table=False)
         host.locked.add("busy")
@@ -483,7 +483,7 @@ class TestLoop:
 
     def test_it_leaves_alone_what_another_planner_owns(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         Assignment.objects.update(planner="v3")
         assert LegacyPlanner(host).process(["B1"], trigger="test")[0].reason == "pipeline_disabled"
         assert Assignment.objects.get().state == State.CREATED

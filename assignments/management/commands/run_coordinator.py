@@ -273,7 +273,7 @@ class Command(DatabaseCommand):
     def _take_in(self, restaurant_ref: str | None, tally: Tally) -> int:
         """Request what is new. A host that raises costs its new bookings this pass; those known already are decided."""
         try:
-            return dispatch.take_in(restaurant_ref)
+            return dispatch.register_new(restaurant_ref)
         except ImproperlyConfigured:
             raise
         except Exception as error:

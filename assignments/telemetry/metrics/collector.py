@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 
 logger = logging.getLogger("assignments.metrics")
 
@@ -45,7 +46,7 @@ class _Gatherer:
                 with _one_moment(conf.settings().METRICS_TIMEOUT_MS):
                     self.families, self.is_up = tuple(self.gather()), True
             except Exception as error:  # noqa: BLE001  (whatever it is, a scrape must tell of it and not fail by it)
-                logger.warning("Metrics of %s could not be gathered: %s.", self.name, type(error).__name__)
+                log_error(logger, error, "Metrics of %s could not be gathered", self.name, level=logging.WARNING)
                 self.families, self.is_up = (), False
             self.seconds = time.monotonic() - started
             # A database in trouble is left alone for as long as one that answers.

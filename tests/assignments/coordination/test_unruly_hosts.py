@@ -226,7 +226,7 @@ def test_taking_in_does_not_wait_for_a_request_in_an_open_transaction(host: TheH
     thread.start()
     requested.wait(20)
     try:
-        assert dispatch.take_in() == 2
+        assert dispatch.register_new() == 2
     finally:
         leave.set()
         thread.join(20)
@@ -253,7 +253,7 @@ def test_a_limit_is_not_used_up_by_a_booking_that_somebody_edits(host: TheHost, 
     for number in range(3):
         host.book(f"B{number}", starts_at=tonight, party=4)
     host.locked.add("B0")
-    dispatch.take_in()
+    dispatch.register_new()
     outcomes = [each for progress in dispatch.run_pass(dispatch.PassLimits(limit=1)) for each in progress.outcomes]
     assert [(each.booking_ref, each.kind) for each in outcomes] == [("B0", Kind.NOOP), ("B1", Kind.CONFIRMED)]
 
@@ -266,13 +266,13 @@ def test_cancelled_and_moved_bookings_cost_no_query_each(host: TheHost, tonight:
         for each in range(number):
             for kind in ("cancelled", "moved"):
                 host.book(f"{day} {kind} {each}", starts_at=tonight + timedelta(days=day))
-        dispatch.take_in()
+        dispatch.register_new()
         for ref in [ref for ref in host.rows if ref.startswith(str(day))]:
             change: dict[str, Any] = {"wants_table": False} if "cancelled" in ref else {"restaurant_ref": "R2"}
             host.edit(ref, **change)
         with CaptureQueriesContext(connection) as captured:
             now = transactions.database_now()
-            Coordinator(host).process_day("R1", (tonight + timedelta(days=day)).date(), due_before=now)
+            Coordinator(host).process_day("R1", (tonight + timedelta(days=day)).date(), list(host.rows), due_before=now)
         counts.append(len(captured))
     assert counts[1] == counts[2], counts
 
@@ -504,7 +504,7 @@ class TestFailuresThatCannotBeStored:
             return record(*args)
 
         monkeypatch.setattr(coordinator, "_record_failure", staff_first)
-        (outcome,) = coordinator.process("B1", trigger="test").outcomes
+        (outcome,) = coordinator.process_one("B1", trigger="test").outcomes
         assert (outcome.kind, outcome.reason, outcome.unexpected) == (Kind.NOOP, "terminal_state", False)
         assert Assignment.objects.get().state == State.CONFIRMED
 

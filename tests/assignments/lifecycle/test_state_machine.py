@@ -118,13 +118,13 @@ class TestStoring:
         ]
         assert (assignment.state, assignment.version, assignment.due_at) == ("confirmed", 5, None)
 
-    def test_many_assignments_cost_three_queries(self, django_assert_num_queries: object) -> None:
+    def test_many_assignments_cost_two_queries(self, django_assert_num_queries: object) -> None:
         assignments = [stored(f"B{number}", State.ASSIGNMENT_PENDING) for number in range(20)]
         for assignment in assignments:
             assignment.begin(actor="test")
             assignment.assign(actor="test")
             assignment.confirm(actor="test")
-        with transaction.atomic(), django_assert_num_queries(3):  # type: ignore[operator]
+        with transaction.atomic(), django_assert_num_queries(2):  # type: ignore[operator]
             transitions.store(assignments)
         assert Assignment.objects.filter(state=State.CONFIRMED).count() == 20
 

@@ -19,6 +19,7 @@ from assignments.exceptions import (
     TransitionRefusedError,
 )
 from assignments.integration.host import HostBooking
+from assignments.lifecycle import staff_decisions
 from assignments.models import Allocation, Assignment, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.reasons import Reason
@@ -54,7 +55,7 @@ def waiting(full: TheHost) -> TheHost:
 
 def to_review() -> None:
     """Have everything that is open tried until nothing is."""
-    dispatch.take_in()
+    dispatch.register_new()
     while Assignment.objects.open().exists():
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         list(dispatch.run_pass())
@@ -216,7 +217,7 @@ class TestOptions:
         to_review()
         found = self.options(host, "B1")
         assert {
-            option.table_refs[0]: set(review_queue.despite(option.despite)) for option in found.by_passing_over
+            option.table_refs[0]: set(review_queue.overridable(option.overriding)) for option in found.by_passing_over
         } == {
             "BAR": {Reason.PARTY_OUTSIDE_TABLE_LIMITS},
             "BIG": {Reason.TOO_MANY_SPARE_SEATS},
@@ -224,7 +225,7 @@ class TestOptions:
         assert [option.table_refs for option in found.by_passing_over] == [("BAR",), ("BIG",)]
         with pytest.raises(TablesRefusedError):
             api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF)
-        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, despite=[Reason.TOO_MANY_SPARE_SEATS])
+        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, overriding=[Reason.TOO_MANY_SPARE_SEATS])
         assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["BIG"])
         confirmed = StateTransition.objects.get(booking_ref="B1", name="confirm")
         assert confirmed.detail == "Despite too_many_spare_seats."
@@ -235,16 +236,16 @@ class TestOptions:
         host.floors["R1"] = a_floor(tables=[a_table("BIG", seats=10)])
         host.book("B1", starts_at=tonight)
         api.request(booking_ref="B1")
-        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, despite=[Reason.TOO_MANY_SPARE_SEATS])
+        api.assign(booking_ref="B1", table_refs=["BIG"], actor=STAFF, overriding=[Reason.TOO_MANY_SPARE_SEATS])
         confirmed = StateTransition.objects.get(booking_ref="B1", name="confirm")
         assert confirmed.detail == "Despite too_many_spare_seats."
 
     def test_what_must_not_be_passed_over_is_not(self, full: TheHost) -> None:
         assert self.options(full, "B1").by_passing_over == ()
         with pytest.raises(ValueError, match="table_taken"):
-            api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, despite=[Reason.TABLE_TAKEN])
+            api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, overriding=[Reason.TABLE_TAKEN])
         with pytest.raises(TablesRefusedError):
-            api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, despite=[Reason.TOO_MANY_SPARE_SEATS])
+            api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, overriding=[Reason.TOO_MANY_SPARE_SEATS])
         assert tables_of("B1") == []
 
     def test_another_zone_is_a_hint_and_nothing_to_assign(self, host: TheHost, tonight: datetime) -> None:
@@ -336,7 +337,7 @@ class TestUndo:
         api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
         happens(waiting)
         before = of("B1").version
-        assert review_queue.undoable(of("B1")) is None
+        assert staff_decisions.undoable(of("B1")) is None
         with pytest.raises(TransitionRefusedError, match="B1"):
             api.undo(booking_ref="B1", actor=STAFF)
         assert of("B1").version == before
@@ -349,7 +350,7 @@ class TestUndo:
 
     def test_tables_that_staff_gave_to_who_had_others_cannot_be_taken_back(self, waiting: TheHost) -> None:
         api.assign(booking_ref="S3", table_refs=["T1"], actor=STAFF)
-        assert review_queue.undoable(of("S3")) is None
+        assert staff_decisions.undoable(of("S3")) is None
 
     def test_guests_who_sit_stay(self, waiting: TheHost) -> None:
         api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
@@ -383,9 +384,9 @@ class TestReject:
     def test_it_ends_the_booking_with_the_reason_in_its_history(self, waiting: TheHost) -> None:
         version = of("B1").version
         api.reject(booking_ref="B1", actor=STAFF, reason="  The kitchen closes early. ", version=version)
-        assert state_of("B1") == (State.FAILED, review_queue.REJECTED)
+        assert state_of("B1") == (State.FAILED, staff_decisions.REJECTED)
         last = StateTransition.objects.filter(booking_ref="B1").order_by("-version")[0]
-        assert (last.actor, last.reason, last.detail) == (STAFF, review_queue.REJECTED, "The kitchen closes early.")
+        assert (last.actor, last.reason, last.detail) == (STAFF, staff_decisions.REJECTED, "The kitchen closes early.")
         assert told("B1")[-1] == "failed"
         assert run_all() == {}
         now = transactions.database_now()
@@ -405,7 +406,7 @@ class TestReject:
         assert of("B1").attempts == attempts
         assert waiting.reviews["B1"] == "no_capacity"
 
-    @pytest.mark.parametrize("reason", ["", "  \n", "x" * (review_queue.LONGEST_REASON + 1), "a\0b"])
+    @pytest.mark.parametrize("reason", ["", "  \n", "x" * (staff_decisions.LONGEST_REASON + 1), "a\0b"])
     def test_it_needs_a_reason(self, waiting: TheHost, reason: str) -> None:
         with pytest.raises(ValueError, match="B1"):
             api.reject(booking_ref="B1", actor=STAFF, reason=reason)
@@ -472,7 +473,7 @@ def test_of_two_who_decide_at_once_exactly_one_does(waiting: TheHost, other: str
         version = of("B1").version
         raised = at_once(lambda: DECISIONS["assign"](version), lambda: DECISIONS[other](version))  # noqa: B023
         assert sorted(type(error).__name__ for error in raised) == ["ChangedMeanwhileError", "NoneType"]
-        if state_of("B1")[0] in review_queue.WAITING_FOR_STAFF or state_of("B1")[0] == State.CONFIRMED:
+        if state_of("B1")[0] in staff_decisions.WAITING_FOR_STAFF or state_of("B1")[0] == State.CONFIRMED:
             api.undo(booking_ref="B1", actor=STAFF)
         else:
             full_again(waiting)

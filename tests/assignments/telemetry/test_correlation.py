@@ -193,7 +193,7 @@ def test_delivering_a_message_carries_the_id_of_what_it_tells_of(host: TheHost, 
 
 def test_history_that_is_stored_without_an_invocation_has_an_id_too(host: TheHost, tonight: datetime) -> None:
     host.book("B1", starts_at=tonight, party=2)
-    dispatch.take_in()
+    dispatch.register_new()
     assignment = Assignment.objects.get()
     assignment.verify_capacity(actor="test")
     with transaction.atomic():

@@ -472,7 +472,7 @@ class TestProcess:
         monkeypatch.setattr(process_metrics, "observe_decisions", seen.extend)
         host.book("B1", starts_at=tonight)
         host.raises["on_confirmed"] = ValueError("no")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         assert [outcome.kind for outcome in seen] == ["retry"]
         assert not connection.in_atomic_block

@@ -147,7 +147,7 @@ def run(*arguments: str) -> None:
 
 def work(restaurant: models.Restaurant) -> None:
     """Everything that can be done with a booking: from cron, inline, by staff, edited, cancelled, mended, told."""
-    dispatch.take_in()
+    dispatch.register_new()
     for _ in range(2):
         list(dispatch.run_pass())
         Assignment.objects.open().update(due_at=transactions.database_now())
@@ -213,7 +213,7 @@ def assert_clean(logged: Everything, capsys: Any) -> None:
     # It was not for want of anything to find.
     assert 'assignment_collector_up{collector="assignments"} 1.0' in from_database
     everything = text["logged as json"]
-    for trace in ("CanaryError", "A receiver of a signal raised", "Event sink", "state_machine.transition"):
+    for trace in ("CanaryError", "A receiver of a signal", "Event sink", "state_machine.transition"):
         assert trace in everything, trace
     assert OutboxMessage.objects.filter(last_error="CanaryError").exists()
     assert Attempt.objects.filter(detail="CanaryError").exists()
@@ -250,7 +250,7 @@ def test_a_page_that_fails_logs_the_type_alone(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise CanaryError
 
-    dispatch.take_in()
+    dispatch.register_new()
     monkeypatch.setattr("assignments.admin.assignment.page_of", fail)
     client.force_login(django_user_model.objects.create_superuser("admin", password="x"))
     client.raise_request_exception = False

@@ -223,7 +223,7 @@ class TestShown:
         climb(stage)
         # Where V3 decides for some, it does for this one: a key decides about the others.
         steering.pin(restaurant_ref=str(load_a_few("One").pk), planner=Pin.PlannerChoice.V3, **WHO)
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
 
         def queries() -> int:
@@ -235,7 +235,7 @@ class TestShown:
         few = queries()
         for name in ("Two", "Three", "Four"):
             load_a_few(name)
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         assert queries() == few < 20
 
@@ -323,7 +323,7 @@ class TestDrawn:
     def test_what_v3_seated_is_drawn_once_it_decides(self, admin_client: Client) -> None:
         assert self.charts(admin_client) == {}
         load("v3")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         seated = {series.label: list(series.values) for series in self.charts(admin_client)["seated"].series}
         assert seated["old planner"] == [None]
@@ -426,7 +426,7 @@ class TestSteering:
 
     def test_promote_names_the_restaurants_that_join(self, admin_client: Client, settings: Any) -> None:
         restaurant = load("legacy")
-        dispatch.take_in()
+        dispatch.register_new()
         stages = [{"key": "off"}, {"key": "full", "v3": True, "percent": 100}]
         settings.ROLLOUT = {**settings.ROLLOUT, "LADDERS": {"dev": stages}}
         climb("off")

@@ -36,7 +36,7 @@ def evening(ladder: None) -> models.Restaurant:
     """The real evening, decided by V3 in one batch, at the last stage."""
     restaurant = load("v3")
     climb("full")
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     return restaurant
 
@@ -80,7 +80,7 @@ def seat_fewer_than_the_old_planner() -> None:
     other = load("legacy", name="Elsewhere")
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     steering.pin(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     waiting = Attempt.objects.filter(planner="legacy").exclude(outcome="confirmed").values("pk")
     Attempt.objects.filter(pk__in=waiting).update(outcome="confirmed")
@@ -139,7 +139,7 @@ def test_a_grave_breach_needs_no_sample(ladder: None, rail: str) -> None:
     climb("full")
     keep = restaurant.bookings.filter(party=2).order_by("start")[0]
     restaurant.bookings.exclude(pk=keep.pk).delete()
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     BREACHES[rail]()
     look = guard.look()

@@ -222,7 +222,7 @@ class TestHoldFreezeAndCoolDown:
         restaurant.services.all().delete()
         models.ServicePeriod.objects.create(restaurant=restaurant, key="dinner", start="17:00", end="22:00")
         models.TurnTime.objects.create(service=restaurant.services.get(), max_party=10, minutes=90)
-        dispatch.take_in()
+        dispatch.register_new()
         day = Assignment.objects.all()[0].service_date
         zone = ZoneInfo(restaurant.timezone)
         moment = datetime.combine(day, datetime.strptime(clock, "%H:%M").time(), tzinfo=zone)  # noqa: DTZ007
@@ -249,7 +249,7 @@ class TestHoldFreezeAndCoolDown:
         day = only.start.astimezone(zone).date()
         only.start = datetime.combine(day, time(0, 30), tzinfo=zone)
         only.save()
-        dispatch.take_in()
+        dispatch.register_new()
         moment = datetime.combine(day + timedelta(days=days), time.fromisoformat(clock), tzinfo=zone)
         assert bool(change_freeze.reasons(moment.astimezone(UTC))) is frozen
 
@@ -485,7 +485,7 @@ class TestInFlight:
         return restaurant
 
     def run(self) -> dict[str, Any]:
-        dispatch.take_in()
+        dispatch.register_new()
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         return {outcome.booking_ref: outcome for each in dispatch.run_pass() for outcome in each.outcomes}
 

@@ -176,7 +176,7 @@ class TestComparisons:
         compared("worse", 4, party=6)
         compared("better", 5, joined=True)
         restaurant = load("legacy")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         seated = list(restaurant.bookings.filter(status="confirmed", party__lt=4)[:3])
         for booking in seated[:2]:
@@ -202,7 +202,7 @@ class TestComplete:
         keep = restaurant.bookings.order_by("start")[40 : 40 + count]
         restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
         climb("shadow")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         assert recorder.flush()
 
@@ -242,7 +242,7 @@ class TestComplete:
 def decide_by_v3() -> None:
     load("v3")
     climb("full")
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
 
 
@@ -392,7 +392,7 @@ class TestReference:
             for number in range(restaurants):
                 load("legacy", name=f"Restaurant {number}")
             climb("shadow")
-            dispatch.take_in()
+            dispatch.register_new()
             list(dispatch.run_pass())
 
         built_once(f"the evening by the old planner at {restaurants}", build)
@@ -440,7 +440,7 @@ class TestReference:
 def test_the_number_of_queries_does_not_grow_with_comparisons_and_bookings(settings: Any) -> None:
     climb("full")
     load("v3", name="One")
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     compared("same_tables", 10)
     measured()

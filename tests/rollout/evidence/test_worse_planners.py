@@ -69,7 +69,7 @@ def undecided() -> models.Restaurant:
 def decide_in_shadow_mode() -> None:
     undecided()
     climb("shadow")
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     assert recorder.flush()
 
@@ -84,7 +84,7 @@ def compared_with(settings: Any, candidate: str) -> dict[str, GateResult]:
 def lived() -> guard.Look:
     """What the guard says after an evening that V3, whatever it is now, decided."""
     climb("full")
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     return guard.look()
 

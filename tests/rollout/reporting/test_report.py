@@ -94,7 +94,7 @@ def decide_half_an_evening() -> None:
     later = restaurant.bookings.order_by("start")[55:]
     restaurant.bookings.filter(pk__in=[booking.pk for booking in later]).delete()
     climb("shadow")
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     assert recorder.flush()
     list(comparator.compare_waiting())
@@ -328,7 +328,7 @@ class TestContents:
     def test_the_slowest_are_v3s_wherever_it_planned(self) -> None:
         load("v3")
         climb("full")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         compared("same_tables", candidate_ms=5000.0, booking_ref="slow")
         compared("same_tables", candidate_ms=9000.0, booking_ref="slower", origin="backtest")

@@ -36,7 +36,7 @@ def evening(transactional_db: Any, monkeypatch: Any) -> models.Restaurant:
 
 
 def run() -> None:
-    dispatch.take_in()
+    dispatch.register_new()
     assert sum(len(progress.outcomes) for progress in dispatch.run_pass()) == 20
     assert recorder.flush()
 
@@ -183,7 +183,7 @@ def test_a_database_that_hangs_for_comparisons_holds_up_nobody(evening: models.R
     monkeypatch.setattr(recorder, "BUFFER_SIZE", 3)
     before = recorder.counters().get("dropped_overflow", 0)
     try:
-        dispatch.take_in()
+        dispatch.register_new()
         assert sum(len(progress.outcomes) for progress in dispatch.run_pass()) == 20
         assert recorder.flush(0.01) is False
         assert recorder.counters()["dropped_overflow"] > before
