@@ -31,7 +31,7 @@ from assignments.telemetry import events
 from example import evening, models, twins
 from rollout.control import guard, steering, switches
 from rollout.flags import resolution
-from rollout.models import Pin
+from rollout.models import ForcedPlanner
 from rollout.shadow import comparator, recorder
 
 ACTOR = "command:demo"
@@ -144,7 +144,7 @@ def _live(source: EveningFile) -> Step:
     return Step(
         title="V3 decides, the guard looks on",
         lines=(
-            f"{said[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is pinned to it.",
+            f"{said[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is forced to it.",
             f"The guard found {len(seen.breaches) or 'nothing'}{' breaches' if seen.breaches else ' wrong'}.",
         ),
         facts={"live": kinds, "breaches": [breach.rail for breach in seen.breaches]},
@@ -189,8 +189,11 @@ def without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
 
 def _pinned(source: EveningFile, name: str) -> models.Restaurant:
     restaurant = evening.store(replace(source, name=f"{source.name} ({name})")).restaurants[0]
-    steering.pin(
-        restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, actor=ACTOR, reason="The demo's restaurant"
+    steering.force_planner(
+        restaurant_ref=str(restaurant.pk),
+        planner=ForcedPlanner.PlannerChoice.V3,
+        actor=ACTOR,
+        reason="The demo's restaurant",
     )
     return restaurant
 

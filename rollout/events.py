@@ -42,7 +42,8 @@ register(
         severity="info",
         fields=("detail", "actor", "reason"),
         meaning=_(
-            "The rollout was held or released, a restaurant pinned or unpinned, a difference explained or withdrawn."
+            "The rollout was paused or resumed, a planner forced for a restaurant or that ended, a waiver given or "
+            "withdrawn."
         ),
     ),
     EventType(

@@ -39,7 +39,7 @@ from assignments.staff.timeline import Bar, natural
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
 from rollout.evidence import sql
-from rollout.models import Comparison, Explanation, FloorRecord
+from rollout.models import Comparison, FloorRecord, Waiver
 from rollout.policy.verdict import Danger, Verdict
 from rollout.shadow import comparison_detail
 from rollout.shadow.comparison_detail import BOTH, CANDIDATE, CONTROL, Compared, Seat
@@ -331,7 +331,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
         "zones": [(zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in shown.zones],
         "drawing": drawing,
-        "explanations": [(explanation, _standing(explanation)) for explanation in around.explanations],
+        "waivers": [(waiver, _standing(waiver)) for waiver in around.waivers],
         "older": around.older,
         "newer": around.newer,
         "replay": _replay(comparison, is_hosts=is_hosts),
@@ -441,10 +441,10 @@ def _beside(seat: Seat, floor: Floor) -> str:
     return _("beside %(tables)s") % {"tables": ", ".join(names)}
 
 
-def _standing(explanation: Explanation) -> str:
-    if explanation.withdrawn_at is not None:
+def _standing(waiver: Waiver) -> str:
+    if waiver.withdrawn_at is not None:
         return _("withdrawn")
-    return _("expired") if explanation.expires_at <= timezone.now() else _("covers it")
+    return _("expired") if waiver.expires_at <= timezone.now() else _("covers it")
 
 
 def _replay(comparison: Comparison, *, is_hosts: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
@@ -17,13 +17,13 @@ from rollout import conf
 from rollout.admin import labels
 from rollout.admin.labels import worded
 from rollout.control import steering, switches
-from rollout.control.steering import Plan
+from rollout.control.steering import PromotionPlan
 from rollout.evidence import measuring
 from rollout.evidence.sql import lists
 from rollout.evidence.trend import Course, course
 from rollout.flags import resolution
 from rollout.flags.resolution import Flags, FlagValue, Source
-from rollout.models import Change, Explanation, GuardRun, Pin, Position
+from rollout.models import Change, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy import gates, guardrails
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import Stage, UnknownStageError
@@ -36,7 +36,7 @@ PATIENCE_MS = 8000
 """How long the measuring may take here, nearly all of which is one statement: the page is needed most when the database is
 slow."""
 LISTED = 50
-"""So many pins, explanations and restaurants are listed; the rest is counted."""
+"""So many forced planners, waivers and restaurants are listed; the rest is counted."""
 CHANGES = 10
 METER_WIDTH = 120
 
@@ -57,7 +57,7 @@ KINDS = (
 STATUSES = {
     Status.PASS: gettext_lazy("pass"),
     Status.FAIL: gettext_lazy("fail"),
-    Status.HOLD: pgettext_lazy("gate", "hold"),
+    Status.INCONCLUSIVE: gettext_lazy("inconclusive"),
 }
 
 
@@ -188,11 +188,11 @@ def overview() -> dict[str, Any]:
     """The page's context. Opens whatever happens to the measuring: from here somebody has to be able to roll back."""
     environment = conf.settings().ENVIRONMENT
     now = timezone.now()
-    positions, rows, pins, explanations, guard_runs, changes = lists(
+    positions, rows, forced, waivers, guard_runs, changes = lists(
         Position.objects.filter(environment=environment),
         get_waffle_switch_model().objects.filter(name__in=switches.SWITCHES.values()),
-        Pin.objects.all()[: LISTED + 1],
-        Explanation.objects.filter(withdrawn_at__isnull=True)[: LISTED + 1],
+        ForcedPlanner.objects.all()[: LISTED + 1],
+        Waiver.objects.filter(withdrawn_at__isnull=True)[: LISTED + 1],
         GuardRun.objects.filter(environment=environment).defer("measured")[:1],
         Change.objects.filter(environment=environment).defer("evidence")[:CHANGES],
     )
@@ -201,7 +201,7 @@ def overview() -> dict[str, Any]:
     in_effect = resolution.killed() if resolution.is_killed() else as_set
     measured = measure(position, in_effect)
     guard_run: GuardRun | None = next(iter(guard_runs), None)
-    known = names([*(pin.actor for pin in pins), *(change.actor for change in changes)])
+    known = names([*(each.actor for each in forced), *(change.actor for change in changes)])
     return {
         "environment": environment,
         "position": position,
@@ -220,12 +220,10 @@ def overview() -> dict[str, Any]:
         **(plan_context(measured.plan) if measured.plan else {}),
         "verdicts": _verdicts(measured.plan),
         "charts": charts(measured.course) if measured.course else (),
-        "pins": [(pin, who(pin.actor, known)) for pin in pins[:LISTED]],
-        "has_more_pins": len(pins) > LISTED,
-        "explanations": [
-            (each, labels.verdict(each.verdict), each.expires_at <= now) for each in explanations[:LISTED]
-        ],
-        "has_more_explanations": len(explanations) > LISTED,
+        "forced_planners": [(each, who(each.actor, known)) for each in forced[:LISTED]],
+        "has_more_forced": len(forced) > LISTED,
+        "waivers": [(each, labels.verdict(each.verdict), each.expires_at <= now) for each in waivers[:LISTED]],
+        "has_more_waivers": len(waivers) > LISTED,
         "guard_run": guard_run,
         "breaches": [(breach["rail"], worded(guardrails.said(breach))) for breach in guard_run.breaches]
         if guard_run
@@ -238,7 +236,7 @@ def overview() -> dict[str, Any]:
 class Measured:
     """What was measured; ``problem``: why there is no plan, although the ladder has begun."""
 
-    plan: Plan | None = None
+    plan: PromotionPlan | None = None
     course: Course | None = None
     problem: str = ""
 
@@ -312,7 +310,7 @@ def _share(part: int, whole: int) -> float | None:
     return round(100 * part / whole, 2) if whole else None
 
 
-def plan_context(plan: Plan) -> dict[str, Any]:
+def plan_context(plan: PromotionPlan) -> dict[str, Any]:
     """What the page and the confirmation of a promotion show of a plan."""
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
@@ -387,8 +385,8 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
     return problems
 
 
-def _verdicts(plan: Plan | None) -> list[tuple[str, str, int, int | str]]:
-    """Verdict, in words, how many, and how many of them nobody has explained, where that can be done."""
+def _verdicts(plan: PromotionPlan | None) -> list[tuple[str, str, int, int | str]]:
+    """Verdict, in words, how many, and how many of them no waiver covers, where one can."""
     if plan is None:
         return []
     found = plan.facts.comparisons
@@ -397,7 +395,7 @@ def _verdicts(plan: Plan | None) -> list[tuple[str, str, int, int | str]]:
             verdict,
             labels.verdict(verdict),
             count,
-            found.unexplained.get(verdict, 0) if verdict in steering.EXPLAINABLE else "-",
+            found.not_waived.get(verdict, 0) if verdict in steering.WAIVABLE else "-",
         )
         for verdict, count in sorted(found.verdicts.items(), key=lambda each: -each[1])
     ]

@@ -36,7 +36,7 @@ class Action(base.Action):
             self.stdout.write(self.style.SUCCESS("Nothing is in the way: manage.py rollout promote --reason ..."))
 
 
-def as_dict(plan: steering.Plan) -> dict[str, Any]:
+def as_dict(plan: steering.PromotionPlan) -> dict[str, Any]:
     """The plan for ``--json``."""
     return {
         "position": base.position_as_dict(plan.position),

@@ -77,9 +77,13 @@ class Action(base.Action):
         if not results:
             return
         self.stdout.write(f"Can {report['environment']} do without the old planner? ({report['days']} days)")
-        styles = {Status.PASS: self.style.SUCCESS, Status.FAIL: self.style.ERROR, Status.HOLD: self.style.WARNING}
+        styles = {
+            Status.PASS: self.style.SUCCESS,
+            Status.FAIL: self.style.ERROR,
+            Status.INCONCLUSIVE: self.style.WARNING,
+        }
         for result in results:
-            status = styles[result.status](f"{result.status:5}")
+            status = styles[result.status](f"{result.status:12}")
             self.stdout.write(f"  {status} {result.gate:14} {result.detail}")
 
     def _print_scope(self, found: scope.Scope | None) -> None:

@@ -12,7 +12,7 @@ from assignments.models import Allocation, Assignment, Attempt
 from rollout import conf
 from rollout.evidence import measuring
 from rollout.flags import resolution
-from rollout.models import Explanation, Pin, Position
+from rollout.models import ForcedPlanner, Position, Waiver
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,7 @@ class Remaining:
     top: str
     percent: int
     stage_since: datetime | None
-    held: bool
+    paused: bool
     cool_down_until: datetime | None
     drift: str
     old_decisions: int
@@ -38,9 +38,9 @@ class Remaining:
     v3_decisions: int
     in_flight: int
     holds: int
-    explanations_open: int
-    explanations_expired: int
-    pins: Sequence[str]
+    waivers_open: int
+    waivers_expired: int
+    forced: Sequence[str]
 
 
 def read(*, now: datetime, days: int) -> Remaining:
@@ -53,7 +53,7 @@ def read(*, now: datetime, days: int) -> Remaining:
         last=Max("at", filter=Q(planner=key)),
         v3=Count("id", filter=Q(planner=V3)),
     )
-    explanations = Explanation.objects.filter(withdrawn_at=None).aggregate(
+    waivers = Waiver.objects.filter(withdrawn_at=None).aggregate(
         expired=Count("id", filter=Q(expires_at__lte=now)), still_open=Count("id", filter=Q(expires_at__gt=now))
     )
     return Remaining(
@@ -64,7 +64,7 @@ def read(*, now: datetime, days: int) -> Remaining:
         top=top.key,
         percent=position.percent if position else 0,
         stage_since=position.since if position else None,
-        held=position.held if position else False,
+        paused=position.paused if position else False,
         cool_down_until=position.cool_down_until if position else None,
         drift=_drift(position, resolution.read()),
         old_decisions=decisions["old"],
@@ -72,9 +72,13 @@ def read(*, now: datetime, days: int) -> Remaining:
         v3_decisions=decisions["v3"],
         in_flight=Assignment.objects.open().filter(planner=key).count(),
         holds=Allocation.objects.filter(kind=Allocation.Kind.HOLD, planner=key, expires_at__gt=now).count(),
-        explanations_open=explanations["still_open"],
-        explanations_expired=explanations["expired"],
-        pins=list(Pin.objects.filter(planner=Pin.PlannerChoice.LEGACY).values_list("restaurant_ref", flat=True)),
+        waivers_open=waivers["still_open"],
+        waivers_expired=waivers["expired"],
+        forced=list(
+            ForcedPlanner.objects.filter(planner=ForcedPlanner.PlannerChoice.LEGACY).values_list(
+                "restaurant_ref", flat=True
+            )
+        ),
     )
 
 
@@ -82,7 +86,7 @@ def old_planner_key() -> str:
     """Under which key the old planner's decisions are kept, also once it is gone."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
-        return str(Pin.PlannerChoice.LEGACY)
+        return str(ForcedPlanner.PlannerChoice.LEGACY)
     planner: Planner = assignments_conf.load(path)
     return planner.key
 

@@ -19,7 +19,7 @@ from rollout.control import steering
 from rollout.evidence.measuring import LATEST, drift_of, one_moment
 from rollout.evidence.sql import dicts, rows
 from rollout.flags import resolution
-from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
+from rollout.models import Change, Comparison, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy.verdict import Verdict
 from rollout.reporting.report import (
     ALIKE,
@@ -67,17 +67,17 @@ def build() -> Report:
             since=position.since,
             percent=position.percent,
             made_at=now,
-            held=position.held,
+            held=position.paused,
             cool_down_until=position.cool_down_until,
             mode=as_they_are.mode.value,
             is_killed=as_they_are.killed,
             drift=drift_of(position, as_they_are),
             flags=_flags(as_they_are),
-            pins=dict(Pin.objects.values_list("restaurant_ref", "planner")[:PINS]),
+            pins=dict(ForcedPlanner.objects.values_list("restaurant_ref", "planner")[:PINS]),
             ladder=_ladder(position),
             gates=plan.gates,
             facts=facts,
-            verdicts=_verdicts(per_day, facts.comparisons.unexplained),
+            verdicts=_verdicts(per_day, facts.comparisons.not_waived),
             days=_days(per_day),
             explanations=_explanations(now),
             slowest=_slowest(facts.since, max(facts.since, position.since)),
@@ -145,7 +145,7 @@ def _explanations(now: datetime) -> tuple[Explained, ...]:
             expires_at=each.expires_at,
             is_expired=each.expires_at <= now,
         )
-        for each in Explanation.objects.filter(withdrawn_at__isnull=True)[:EXPLANATIONS]
+        for each in Waiver.objects.filter(withdrawn_at__isnull=True)[:EXPLANATIONS]
     )
 
 
@@ -247,7 +247,7 @@ def _changes(position: Position) -> tuple[Changed, ...]:
     )
 
 
-def _next(plan: steering.Plan) -> Next:
+def _next(plan: steering.PromotionPlan) -> Next:
     obstacles = tuple(
         Obstacle(kind=each.kind, text=str(each), is_overridable=each.overridable) for each in plan.obstacles
     )

@@ -40,7 +40,7 @@ MEANINGS = {
     Verdict.V3_ERROR: "V3 gave no decision",
     Verdict.UNSAFE: "V3's decision must not be carried out",
 }
-STATUSES = {Status.PASS: Tone.GOOD, Status.FAIL: Tone.BAD, Status.HOLD: Tone.OPEN}
+STATUSES = {Status.PASS: Tone.GOOD, Status.FAIL: Tone.BAD, Status.INCONCLUSIVE: Tone.OPEN}
 
 
 def document(report: Report, *, site: str = "") -> Document:

@@ -23,7 +23,7 @@ from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.testing import MemoryHost, a_floor, a_service, a_table
 from rollout.admin import comparisons
 from rollout.admin.labels import VERDICTS
-from rollout.models import Comparison, Explanation, FloorRecord
+from rollout.models import Comparison, FloorRecord, Waiver
 from rollout.policy.verdict import Danger, Verdict, compare, dangers
 from rollout.shadow import comparison_detail, recorder
 from rollout.shadow.serialization import freeze_decision
@@ -183,15 +183,15 @@ class TestOne:
         assert "Table gone is not on this restaurant's floor." in text
         assert "seats at gone" in text
 
-    def test_explanations_that_would_cover_it_are_shown_with_their_standing(self, admin_client: Client) -> None:
+    def test_waivers_that_would_cover_it_are_shown_with_their_standing(self, admin_client: Client) -> None:
         comparison = kept(chooses("T3"), chooses())
         tomorrow = timezone.now() + timedelta(days=1)
         facts = {"verdict": comparison.verdict, "owner": "planning team", "expires_at": tomorrow}
-        Explanation.objects.create(**facts, reason="it keeps the buffers")
-        Explanation.objects.create(**{**facts, "expires_at": timezone.now()}, reason="long ago")
-        Explanation.objects.create(**facts, withdrawn_at=timezone.now(), reason="we were wrong")
-        Explanation.objects.create(**facts, restaurant_ref="R2", reason="elsewhere")
-        Explanation.objects.create(**facts, refusal="no_fit", reason="for another reason")
+        Waiver.objects.create(**facts, reason="it keeps the buffers")
+        Waiver.objects.create(**{**facts, "expires_at": timezone.now()}, reason="long ago")
+        Waiver.objects.create(**facts, withdrawn_at=timezone.now(), reason="we were wrong")
+        Waiver.objects.create(**facts, restaurant_ref="R2", reason="elsewhere")
+        Waiver.objects.create(**facts, refusal="no_fit", reason="for another reason")
         text = page(admin_client, comparison)
         for words in ("covers it : it keeps the buffers", "expired : long ago", "withdrawn : we were wrong"):
             assert words in text

@@ -79,7 +79,7 @@ def tell_nobody() -> None:
 def seat_fewer_than_the_old_planner() -> None:
     other = load("legacy", name="Elsewhere")
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
-    steering.pin(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
+    steering.force_planner(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
     dispatch.take_in()
     list(dispatch.run_pass())
     waiting = Attempt.objects.filter(planner="legacy").exclude(outcome="confirmed").values("pk")
@@ -212,7 +212,7 @@ def test_limits_are_settings(evening: models.Restaurant, settings: Any) -> None:
 
 @pytest.mark.legacy_planner
 def test_v3_turned_on_by_hand_below_its_stage_is_guarded_too(evening: models.Restaurant) -> None:
-    """The stage says shadow; somebody turned V3 on for the restaurants that are pinned to it."""
+    """The stage says shadow; somebody turned V3 on for the restaurants that are forced to it."""
     Position.objects.update(stage="shadow", percent=0)
     lose_tables()
     look = guard.look()

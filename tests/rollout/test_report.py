@@ -22,7 +22,7 @@ from assignments.coordination import dispatch
 from example import models
 from rollout.control import steering, switches
 from rollout.flags import resolution
-from rollout.models import Change, Comparison, FloorRecord, GuardRun, Pin, Position
+from rollout.models import Change, Comparison, FloorRecord, ForcedPlanner, GuardRun, Position
 from rollout.policy.verdict import Verdict
 from rollout.reporting import builder, jsontext, markdown, webpage
 from rollout.reporting.report import Report
@@ -69,11 +69,13 @@ def hostile(environment: None, shadowed: models.Restaurant, settings: Any) -> Re
         record.content["tables"] = [[row[0], HOSTILE, *row[2:]] for row in record.content["tables"]]
         record.save()
     soon = datetime.now(UTC) + timedelta(days=1)
-    steering.explain(
+    steering.waive(
         verdict="worse", owner=HOSTILE, restaurant_ref=HOSTILE, expires_at=soon, actor="user:1", reason=HOSTILE
     )
-    steering.pin(restaurant_ref=str(shadowed.pk), planner=Pin.PlannerChoice.V3, actor=HOSTILE, reason=HOSTILE)
-    Pin.objects.update(restaurant_ref=HOSTILE)
+    steering.force_planner(
+        restaurant_ref=str(shadowed.pk), planner=ForcedPlanner.PlannerChoice.V3, actor=HOSTILE, reason=HOSTILE
+    )
+    ForcedPlanner.objects.update(restaurant_ref=HOSTILE)
     different = Comparison.objects.filter(verdict__in=["better", "equivalent"])
     assert different.update(verdict="worse", restaurant_ref=HOSTILE, booking_ref=HOSTILE)
     Comparison.objects.filter(verdict="both_refuse").update(
@@ -126,8 +128,8 @@ class TestContents:
         restaurant = load("legacy")
         climb("shadow")
         configure(settings, gates={"comparable": 3000}, soak_hours=24)
-        steering.hold(**WHO)
-        steering.pin(restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, **WHO)
+        steering.pause(**WHO)
+        steering.force_planner(restaurant_ref=str(restaurant.pk), planner=ForcedPlanner.PlannerChoice.V3, **WHO)
         report = built()
         assert (report.environment, report.stage, report.percent, report.mode) == ("dev", "shadow", 0, "shadow")
         assert [(flag.switch, flag.value, flag.source) for flag in report.flags] == [
@@ -137,16 +139,16 @@ class TestContents:
         assert [rung.key for rung in report.ladder if rung.is_current] == ["shadow"]
         assert report.pins == {str(restaurant.pk): "v3"}
         assert {gate.gate: gate.status for gate in report.gates} == {
-            "soak": "hold",
+            "soak": "inconclusive",
             "integrity": "pass",
             "flags": "pass",
-            "comparable": "hold",
+            "comparable": "inconclusive",
         }
         coming = report.next
         assert (coming.target, coming.percent, coming.is_open) == ("some", 40, False)
         assert coming.switches == {resolution.V3_SWITCH: (False, True), resolution.SHADOW_SWITCH: (True, False)}
         assert [(each.kind, each.is_overridable) for each in coming.obstacles] == [
-            ("hold", False),
+            ("pause", False),
             ("gate", True),
             ("gate", True),
         ]
@@ -168,7 +170,7 @@ class TestContents:
         compared("worse", 3, origin="backtest")
         compared("better", 2, booking_ref="again", snapshot_hash="h")
         soon = datetime.now(UTC) + timedelta(days=1)
-        steering.explain(verdict="worse", owner="us", expires_at=soon, **WHO)
+        steering.waive(verdict="worse", owner="us", expires_at=soon, **WHO)
         report = built()
         counts = {each.verdict: (each.shadow, each.backtest, each.unexplained) for each in report.verdicts}
         assert counts["same_tables"] == (5, 0, 5)
@@ -251,12 +253,12 @@ class TestContents:
         assert [each.milliseconds for each in found] == sorted((each.milliseconds for each in found), reverse=True)
         assert len(found) == builder.SLOWEST
 
-    def test_explanations_guard_and_changes(self) -> None:
+    def test_waivers_guard_and_changes(self) -> None:
         climb("shadow")
         soon = datetime.now(UTC) + timedelta(days=1)
-        first = steering.explain(verdict="worse", owner="us", expires_at=soon, **WHO)
-        second = steering.explain(verdict="worse", owner="them", expires_at=soon, **WHO)
-        steering.withdraw(explanation_id=second.pk, **WHO)
+        first = steering.waive(verdict="worse", owner="us", expires_at=soon, **WHO)
+        second = steering.waive(verdict="worse", owner="them", expires_at=soon, **WHO)
+        steering.withdraw(waiver_id=second.pk, **WHO)
         type(first).objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
         climb("some")
         GuardRun.objects.create(environment="dev", stage="some", breaches=[])
@@ -364,7 +366,7 @@ class TestRendering:
 
     def test_what_nobody_can_see_is_shown_as_such(self) -> None:
         climb("shadow")
-        steering.hold(actor="user:1", reason="look \u202etxt.exe \x1b[31m\u200bhere")
+        steering.pause(actor="user:1", reason="look \u202etxt.exe \x1b[31m\u200bhere")
         for render in (markdown.render, webpage.render):
             text = render(built())
             assert not {"\u202e", "\x1b", "\u200b"} & set(text)
