@@ -139,10 +139,10 @@ def _promoted() -> Step:
 def _live(source: EveningFile) -> Step:
     restaurant = _pinned(source, "V3 live")
     said = _run_coordinator(restaurant)
-    seen = guard.look()
+    seen = guard.run()
     kinds = {kind.value: said[kind] for kind in Kind if said[kind]}
     return Step(
-        title="V3 decides, the guard looks on",
+        title="V3 decides, the guard is watching",
         lines=(
             f"{said[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is forced to it.",
             f"The guard found {len(seen.breaches) or 'nothing'}{' breaches' if seen.breaches else ' wrong'}.",
@@ -157,7 +157,7 @@ def _guarded(source: EveningFile) -> Step:
     restaurant = _pinned(source, "a bad release")
     with mock.patch.object(admission, "seating_window", without_buffers):
         _run_coordinator(restaurant)
-    seen = guard.look()
+    seen = guard.run()
     left = _run_coordinator(restaurant)
     back_at = seen.rolled_back_to or "nothing: no guardrail was breached"
     by_old = sum(count for planner, count in left["planners"].items() if planner not in {"", V3})

@@ -129,7 +129,7 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
         yield GaugeMetricFamily(name, documentation, value=value)
     breaches = GaugeMetricFamily(
         "rollout_guard_breaches",
-        "1 if the guard's last look of the past hour found the rail breached.",
+        "1 if the guard's last run of the past hour found the rail breached.",
         labels=["rail"],
     )
     for rail in guardrails.RAILS:

@@ -240,7 +240,7 @@ class Change(models.Model):
 
 
 class GuardRun(models.Model):
-    """One look of the guard at what V3 does: what it measured, and what it found wrong."""
+    """One run of the guard: what it measured of V3, and what it found wrong."""
 
     environment = models.TextField()
     stage = models.TextField()

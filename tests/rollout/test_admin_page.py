@@ -107,7 +107,7 @@ class TestShown:
             "Nothing is measured before the ladder has begun.",
             "No planner is forced for a restaurant.",
             "There are no waivers.",
-            "It has not looked yet.",
+            "It has not run yet.",
             "Nothing was changed yet.",
         ):
             assert said in text

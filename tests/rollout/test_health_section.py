@@ -45,7 +45,7 @@ def test_before_anything_has_begun_all_is_well() -> None:
     assert dict(found.facts) == {
         "Mode": "the old planner decides",
         "Stage": "not begun",
-        "Last look of the guard": "none yet",
+        "Last run of the guard": "none yet",
         "Comparisons waiting": "none",
     }
     assert found.attentions == []
@@ -80,8 +80,8 @@ def test_v3_decides_and_nobody_looks() -> None:
     climb("full")
     assert attended() == []
     Position.objects.update(since=hours_ago(4))
-    assert attended() == ["V3 decides, and the guard has not looked for 4 hours."]
-    guard.look()
+    assert attended() == ["V3 decides, and the guard has not run for 4 hours."]
+    guard.run()
     assert attended() == []
 
 
@@ -97,7 +97,7 @@ def test_a_breach_is_told_until_the_cool_down_is_over_and_is_grave_without_a_rol
     assert attended() == []
     Position.objects.update(cool_down_until=datetime.now(UTC) + timedelta(hours=1))
     (found,) = section().attentions
-    assert (found.what, found.is_grave) == ("The guard's last look found 1 breach.", False)
+    assert (found.what, found.is_grave) == ("The guard's last run found 1 breach.", False)
     assert "It has rolled back to shadow." in found.remedy
     Position.objects.update(cool_down_until=None)
     GuardRun.objects.filter(pk=run.pk).update(rolled_back_to="")

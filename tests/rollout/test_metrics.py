@@ -111,7 +111,7 @@ def test_comparisons_that_are_not_in_the_totals_are_not_pruned(monkeypatch: Any)
     now = datetime.now(UTC)
     old = now - timedelta(days=100)
     compared("same_tables", 3, recorded_at=old, compared_at=old)
-    monkeypatch.setattr(counter_store, "fold", lambda *keys: False)
+    monkeypatch.setattr(counter_store, "compact", lambda *keys: False)
     call_command("rollout", "prune")
     assert Comparison.objects.count() == 3
 

@@ -61,12 +61,12 @@ def shadowed(settings: Any, candidate: str) -> dict[str, GateResult]:
     return {result.gate: result for result in steering.plan().gates}
 
 
-def lived() -> guard.Look:
+def lived() -> guard.Findings:
     """What the guard says after an evening that V3, whatever it is now, decided."""
     climb("full")
     dispatch.take_in()
     list(dispatch.run_pass())
-    return guard.look()
+    return guard.run()
 
 
 @pytest.mark.legacy_planner
