@@ -88,7 +88,7 @@ def _a_good_evening(source: EveningFile) -> Restaurant:
             from_stage=position.stage, actor=ACTOR, reason="A demo has no days to wait", override=True
         )
     _run_coordinator()
-    assert guard.look().breaches == ()
+    assert guard.run().breaches == ()
     return restaurant
 
 
@@ -193,7 +193,7 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
     with mock.patch.object(admission, "seating_window", without_buffers):
         other = evening.store(replace(source, name="Corner House")).restaurants[0]
         _run_coordinator()
-    seen = guard.look()
+    seen = guard.run()
     events.flush(10)
     seated = Assignment.objects.filter(restaurant_ref=str(other.pk), state="confirmed").count()
     return Report(

@@ -59,7 +59,7 @@ def test_every_published_name_is_importable() -> None:
         if not name.startswith("_") and getattr(vars(api)[name], "__module__", "") == api.__name__
     }
     assert {
-        "request", "assign_now", "evaluate", "judge", "hold", "release_hold", "assign", "pin", "unpin", "release", "reopen",
-        "reject", "undo",
+        "request", "assign_now", "evaluate", "judge", "hold", "release_hold", "assign", "pin", "unpin", "release_tables",
+        "reopen", "reject", "undo",
         "booking_changed", "booking_cancelled", "table_out_of_service", "table_in_service", "explain",
     } <= public  # fmt: skip
