@@ -1,8 +1,8 @@
 """The public API: what a booking project calls. Keyword-only, typed; nothing else in this package is promised to stay.
 
 ``request``, ``booking_changed``, ``booking_cancelled``, ``release_tables``, ``reopen`` and the table functions join the
-caller's transaction when there is one, so that the host's change and ours commit together. ``assign_now`` must be called outside
-of one (after commit): it runs its own, and runs it again when it lost a race.
+caller's transaction when there is one, so that the host's change and ours commit together. ``assign_now`` must be called
+outside of one (after commit): it runs its own, and runs it again when it lost a race.
 
 ``actor`` says on whose behalf: ``"host"`` (default), or ``"staff:<user id>"``. Never a name.
 """

@@ -139,7 +139,7 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
         do=(
             f"Mend the booking project: DROP FUNCTION {TRIGGER} CASCADE; in manage.py dbshell.",
             "Close the breaker by a success: it lets one booking through when its time is over (manage.py run_coordinator).",
-            "Until then: rollout rollback does not help, since the old planner would meet the same error.",
+            "Until then: rollout rollback does not help, since the legacy planner would meet the same error.",
         ),
     )
 
@@ -221,7 +221,7 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
             Look(page=_page("assignments_event", severity__exact="error"), sees="rollout.guard_breached"),
         ),
         do=(
-            "Nothing in a hurry: the old planner decides again, and finishes what waits.",
+            "Nothing in a hurry: the legacy planner decides again, and finishes what waits.",
             f"Look at the seatings of {other.name}: V3 has given tables away too early, and staff know best what to move.",
             "Roll the release back; promote again only after a new time in shadow (manage.py rollout plan).",
         ),

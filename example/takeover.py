@@ -1,4 +1,4 @@
-"""How V3 takes over from the old planner, step by step, on copies of one evening: what the demo shows of the rollout.
+"""How V3 takes over from the legacy planner, step by step, on copies of one evening: what the demo shows of the rollout.
 
 Each step really does what it tells of, through the functions that the commands and the admin call, on development's ladder
 (``ROLLOUT["LADDERS"]`` in ``example.settings``): the Rollout page shows it afterwards. What would take hours of soaking is
@@ -47,12 +47,12 @@ class Step:
 
 
 def watched(source: EveningFile) -> Step:
-    """The old planner's evening twice, alone and with V3 in its shadow: the database must be the same afterwards.
+    """The legacy planner's evening twice, alone and with V3 in its shadow: the database must be the same afterwards.
 
     For an empty database that nobody else uses: it starts over in between, and at the end.
     """
     restaurant = evening.store(replace(source, name=f"{source.name} (in shadow)")).restaurants[0]
-    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The old planner alone")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The legacy planner alone")
     events.flush(10)
     twins.start_over()
     _pass(restaurant)
@@ -71,7 +71,7 @@ def watched(source: EveningFile) -> Step:
     restaurant.bookings.all().delete()
     same = "the same, row by row," if not changed else f"NOT the same: {', '.join(changed)}"
     return Step(
-        title="The old planner decides, V3 watches",
+        title="The legacy planner decides, V3 watches",
         lines=(
             f"Every table of the database but the comparisons' is {same} as without shadow.",
             f"{verdicts.total()} decisions compared: {_counted(verdicts)}.",
@@ -117,7 +117,7 @@ def _backtested(path: Path) -> Step:
         lines=(
             *(
                 f"{name}: {planners[key]['seated']} bookings, {planners[key]['covers']} covers."
-                for key, name in (("legacy", "Old planner"), ("v3", "V3"))
+                for key, name in (("legacy", "Legacy planner"), ("v3", "V3"))
             ),
             f"{said['fed']} decisions are evidence for the gates from now on.",
         ),
@@ -165,7 +165,7 @@ def _guarded(source: EveningFile) -> Step:
         title="A bad release forgets the minutes in which tables are cleared; the guard rolls back by itself",
         lines=(
             *(f"- {breach.detail}" for breach in seen.breaches),
-            f"Back at {back_at}. The old planner went on with {by_old} bookings that waited.",
+            f"Back at {back_at}. The legacy planner went on with {by_old} bookings that waited.",
         ),
         facts={
             "breaches_after_regression": [breach.rail for breach in seen.breaches],

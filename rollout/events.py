@@ -15,7 +15,7 @@ register(
         type="rollout.handed_back",
         severity="warning",
         fields=("planner", "bookings"),
-        meaning=_("Open bookings that V3 had claimed go to the old planner, since V3 no longer decides."),
+        meaning=_("Open bookings that V3 had claimed go to the legacy planner, since V3 no longer decides."),
         action=_("Expected after a rollback or a kill."),
     ),
     EventType(

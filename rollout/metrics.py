@@ -36,7 +36,7 @@ COMPARISON = counter_store.Source(
 
 
 def register() -> None:
-    """Have these metrics gathered at each scrape, and the old planner's outcomes counted under its own key."""
+    """Have these metrics gathered at each scrape, and the legacy planner's outcomes counted under its own key."""
     counter_store.register(COMPARISON)
     if not conf.problems() and conf.settings().LEGACY_PLANNER:  # wrong settings are for the checks to report
         labels.register_planner(ForcedPlanner.PlannerChoice.LEGACY)
@@ -46,7 +46,7 @@ def register() -> None:
 def gather() -> Iterator[Metric]:
     """Every metric family, in the transaction of the collector. Six queries, whatever the number of comparisons."""
     compared = CounterMetricFamily(
-        COMPARISONS, "Decisions of the old planner that V3 was asked about, by verdict.", labels=["verdict"]
+        COMPARISONS, "Decisions of the legacy planner that V3 was asked about, by verdict.", labels=["verdict"]
     )
     found = {each.labels[0]: each.value for each in counter_store.read(COMPARISON.key)}
     for verdict, value in sorted({**dict.fromkeys([str(each) for each in Verdict], 0.0), **found}.items()):
@@ -194,7 +194,7 @@ SELECT (SELECT stage FROM position) AS stage,
   FROM waiting
 """
 
-# What the old planner has claimed stays with it.
+# What the legacy planner has claimed stays with it.
 _DUE = """
 SELECT due.restaurant_ref, coalesce(forced.planner, '') AS forced, extract(epoch FROM now() - due.oldest)::float AS age
   FROM (SELECT restaurant_ref, min(due_at) AS oldest

@@ -28,10 +28,10 @@ class FloorRecord(models.Model):
 
 
 class Comparison(models.Model):
-    """One decision of the old planner, and what V3 would have decided on the same snapshot.
+    """One decision of the legacy planner, and what V3 would have decided on the same snapshot.
 
     Kept with the snapshot, so that any planner can be asked again. ``verdict`` is empty until V3 has been asked
-    (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the old planner,
+    (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the legacy planner,
     asked twice, gave the same tables. ``origin``: decided for a guest in shadow mode, or replayed by a backtest.
     """
 

@@ -57,12 +57,12 @@ MEANINGS: Mapping[str, str | Promise] = {
     Verdict.EQUIVALENT: gettext_lazy("Other tables, with as many spare seats and as many tables."),
     Verdict.BETTER: gettext_lazy("V3 wastes fewer seats, or as many with fewer tables."),
     Verdict.WORSE: gettext_lazy("V3 wastes more seats, or as many with more tables."),
-    Verdict.ONLY_V3_SEATS: gettext_lazy("The old planner refused the party, V3 would have seated it."),
-    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("V3 would have refused a party that the old planner seated."),
+    Verdict.ONLY_V3_SEATS: gettext_lazy("The legacy planner refused the party, V3 would have seated it."),
+    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("V3 would have refused a party that the legacy planner seated."),
     Verdict.BOTH_REFUSE: gettext_lazy("Neither planner found tables."),
     Verdict.V3_ERROR: gettext_lazy("V3 gave no answer that could be compared."),
     Verdict.UNSAFE: gettext_lazy("V3's answer must not be carried out: it stops every promotion."),
-    "": gettext_lazy("The old planner has decided. V3 is asked when decisions are compared, from cron."),
+    "": gettext_lazy("The legacy planner has decided. V3 is asked when decisions are compared, from cron."),
 }
 STATUS = {
     Verdict.SAME_TABLES: "page-pass",
@@ -84,11 +84,11 @@ DANGERS: Mapping[Danger, str | Promise] = {
 PARTS: Mapping[str, str | Promise] = {
     "floor": gettext_lazy("the floor"),
     "snapshot": gettext_lazy("what was known then"),
-    "control": gettext_lazy("the old planner's decision"),
+    "control": gettext_lazy("the legacy planner's decision"),
     "candidate": gettext_lazy("V3's decision"),
 }
 LOOKS: Mapping[str, tuple[str, str, str | Promise]] = {
-    CONTROL: ("timeline-old timeline-pick", "timeline-stripes", gettext_lazy("old planner")),
+    CONTROL: ("timeline-old timeline-pick", "timeline-stripes", gettext_lazy("legacy planner")),
     CANDIDATE: ("timeline-v3 timeline-pick", "", gettext_lazy("V3")),
     BOTH: ("timeline-both timeline-pick", "timeline-dots", gettext_lazy("both")),
 }
@@ -187,7 +187,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
         "in_words",
         "covers",
         "starts",
-        "by_the_old_planner",
+        "by_the_legacy_planner",
         "by_v3",
         "milliseconds",
         recorded("recorded_at", gettext_lazy("kept (UTC)")),
@@ -264,15 +264,15 @@ class ComparisonAdmin(ReadOnlyAdmin):
             return "-"
         return local(comparison.starts_at, comparison.zone)
 
-    @admin.display(description=gettext_lazy("old planner"))
-    def by_the_old_planner(self, comparison: Any) -> str:
+    @admin.display(description=gettext_lazy("legacy planner"))
+    def by_the_legacy_planner(self, comparison: Any) -> str:
         return _tables_in(comparison.control_tables, comparison.table_names)
 
     @admin.display(description=gettext_lazy("V3"))
     def by_v3(self, comparison: Any) -> str:
         return _tables_in(comparison.candidate_tables, comparison.table_names)
 
-    @admin.display(description=gettext_lazy("ms, old planner / V3"))
+    @admin.display(description=gettext_lazy("ms, legacy planner / V3"))
     def milliseconds(self, comparison: Any) -> str:
         return f"{_ms(comparison.control_ms)} / {_ms(comparison.candidate_ms)}"
 
@@ -321,7 +321,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "timezone": floor.timezone if floor else "UTC",
         "day_url": _evening(request, comparison) if is_hosts else "",
         "sides": [
-            _side(CONTROL, _("Old planner"), shown, shown.control, comparison.control_ms),
+            _side(CONTROL, _("Legacy planner"), shown, shown.control, comparison.control_ms),
             _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
         ],
         "dangers": [
@@ -416,7 +416,7 @@ def _card(seat: Seat, shown: Compared) -> Card:
     if seat.by_control and seat.by_candidate:
         look, chosen = "floor-both", _("chosen by both")
     elif seat.by_control:
-        look, chosen = "floor-control", _("chosen by the old planner")
+        look, chosen = "floor-control", _("chosen by the legacy planner")
     elif seat.by_candidate:
         look, chosen = "floor-candidate", _("chosen by V3")
     elif taken:

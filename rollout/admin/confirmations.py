@@ -340,7 +340,7 @@ class RollBack(StageConfirmation):
                 "It takes effect at once, in every process. Nothing is measured, and no gate or pause stands in the way."
             ),
             _(
-                "What V3 has begun and not finished is handed to the old planner by the next pass; no booking is dropped."
+                "What V3 has begun and not finished is handed to the legacy planner by the next pass; no booking is dropped."
             ),
         ]
 

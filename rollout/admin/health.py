@@ -87,7 +87,7 @@ def _attentions(
     now = timezone.now()
     if set_to.killed:
         yield Attention(
-            what=_("%(variable)s is set: the old planner decides everything.") % {"variable": conf.KILL_VARIABLE},
+            what=_("%(variable)s is set: the legacy planner decides everything.") % {"variable": conf.KILL_VARIABLE},
             remedy=_("Take it out of the environment, and restart, once what it was set for is over."),
             **there,
         )

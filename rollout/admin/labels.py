@@ -17,15 +17,15 @@ VERDICTS: Mapping[str, str | Promise] = {
     Verdict.BETTER: gettext_lazy("V3 is better"),
     Verdict.WORSE: gettext_lazy("V3 is worse"),
     Verdict.ONLY_V3_SEATS: gettext_lazy("only V3 seats"),
-    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("only the old planner seats"),
+    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("only the legacy planner seats"),
     Verdict.BOTH_REFUSE: gettext_lazy("both refuse"),
     Verdict.V3_ERROR: gettext_lazy("V3 failed"),
     Verdict.UNSAFE: gettext_lazy("V3 is unsafe"),
     "": gettext_lazy("waiting"),
 }
 MODES: Mapping[str, str | Promise] = {
-    Mode.LEGACY: gettext_lazy("the old planner decides"),
-    Mode.SHADOW: gettext_lazy("the old planner decides, V3 watches"),
+    Mode.LEGACY: gettext_lazy("the legacy planner decides"),
+    Mode.SHADOW: gettext_lazy("the legacy planner decides, V3 watches"),
     Mode.ACTIVE: gettext_lazy("V3 decides"),
 }
 

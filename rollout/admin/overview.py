@@ -50,7 +50,7 @@ KINDS = (
     (gettext_lazy("the same, as good, or better"), (*ALIKE, Verdict.BETTER)),
     (gettext_lazy("worse"), (Verdict.WORSE,)),
     (gettext_lazy("only V3 seats"), (Verdict.ONLY_V3_SEATS,)),
-    (gettext_lazy("only the old planner seats"), (Verdict.ONLY_LEGACY_SEATS,)),
+    (gettext_lazy("only the legacy planner seats"), (Verdict.ONLY_LEGACY_SEATS,)),
     (gettext_lazy("unsafe, or an error"), HARMFUL),
 )
 """The verdicts, as the chart tells them apart."""
@@ -212,7 +212,7 @@ def overview() -> dict[str, Any]:
         "problems": _problems(position, in_effect, as_set),
         "flag_rows": flag_rows(in_effect, as_set),
         "max_parallel": assignments_conf.settings().MAX_PARALLEL,
-        "old_planner": conf.settings().LEGACY_PLANNER,
+        "legacy_path": conf.settings().LEGACY_PLANNER,
         "cooling_down": bool(position and position.cool_down_until and now < position.cool_down_until),
         "stage_rows": stage_rows(position),
         "lower_stages": lower_stages(position),
@@ -295,7 +295,7 @@ def charts(over_time: Course) -> Sequence[Chart]:
                 x=x,
                 series=[
                     Series(label=_("V3"), values=[_share(*moment.v3) for moment in over_time.moments]),
-                    Series(label=_("old planner"), values=[_share(*moment.old) for moment in over_time.moments]),
+                    Series(label=_("legacy planner"), values=[_share(*moment.old) for moment in over_time.moments]),
                 ],
             )
         )

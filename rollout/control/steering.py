@@ -185,7 +185,7 @@ def promote(
     if seen.target is None:
         raise RefusedError(
             _(
-                "%(stage)s is the last stage. What remains is to remove the old planner: see the runbook.",
+                "%(stage)s is the last stage. What remains is to remove the legacy planner: see the runbook.",
                 stage=from_stage,
             )
         )
@@ -227,7 +227,7 @@ def roll_back(
     """Go back to the stage ``to``, or to the previous safe one: the nearest below in which V3 decides for nobody.
 
     Always allowed, also while paused or in a change freeze, and nothing is measured: it must be quick. What V3 has begun
-    and not finished is handed to the old planner by the next pass. ``seen``: do nothing but raise RefusedError if the
+    and not finished is handed to the legacy planner by the next pass. ``seen``: do nothing but raise RefusedError if the
     rollout has moved since. ``measured`` is kept as the evidence (else the guard's last run is).
 
     Raises NotBegunError, UnknownStageError, and RefusedError where there is no stage below or no planner
@@ -241,7 +241,7 @@ def roll_back(
         if not stage.decides and not conf.settings().LEGACY_PLANNER:
             raise RefusedError(
                 _(
-                    "No old planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
+                    "No legacy planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
                     "To stop V3 all the same, use manage.py rollout set v3 off.",
                     stage=stage.key,
                 )
@@ -267,13 +267,13 @@ def force_planner(
 ) -> ForcedPlanner:
     """While V3 decides for anybody, this restaurant goes to ``planner``, whatever the percentage.
 
-    Raises RefusedError for a restaurant that the host does not know, and for the old planner once it is gone.
+    Raises RefusedError for a restaurant that the host does not know, and for the legacy planner once it is gone.
     """
     with change_log.changing(reason=reason) as now:
         if not _is_known(restaurant_ref):
             raise RefusedError(_("The host knows no restaurant %(restaurant)s.", restaurant=repr(restaurant_ref)))
         if planner == ForcedPlanner.PlannerChoice.LEGACY and not conf.settings().LEGACY_PLANNER:
-            raise RefusedError(_("No old planner is installed: nobody would decide for the restaurant."))
+            raise RefusedError(_("No legacy planner is installed: nobody would decide for the restaurant."))
         before = ForcedPlanner.objects.filter(restaurant_ref=restaurant_ref).first()
         forced = ForcedPlanner(restaurant_ref=restaurant_ref, planner=planner, actor=actor, reason=reason, at=now)
         forced.save(force_insert=before is None, force_update=before is not None)

@@ -253,7 +253,7 @@ SELECT 'v3', percentile_disc(%(fractions_v3)s::float[]) WITHIN GROUP (ORDER BY d
    AND cardinality(%(fractions_v3)s::float[]) > 0
 """  # noqa: S608
 
-# Each decision of the old planner since the stage began, as far as it is in the sample (see ``shadow.is_sampled``).
+# Each decision of the legacy planner since the stage began, as far as it is in the sample (see ``shadow.is_sampled``).
 _COMPLETE = f"""
 SELECT count(*) AS expected, count(*) FILTER (WHERE kept.is_compared) AS compared,
        count(*) FILTER (WHERE NOT kept.is_compared) AS waiting
@@ -326,8 +326,8 @@ SELECT (SELECT count(*)
 
 _LIVE = {
     "outcomes": live_decisions.outcomes(_LIVE_SINCE),
-    "meanwhile": live_decisions.old_planner(_LIVE_SINCE, "%(now)s"),
-    "before": live_decisions.old_planner(_SINCE, _LIVE_SINCE),
+    "meanwhile": live_decisions.of_the_legacy_planner(_LIVE_SINCE, "%(now)s"),
+    "before": live_decisions.of_the_legacy_planner(_SINCE, _LIVE_SINCE),
     "integrity": _INTEGRITY,
 }
 """What gates and guardrails count."""

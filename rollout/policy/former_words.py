@@ -30,6 +30,13 @@ def change(kind: str, before: str, after: str) -> tuple[str, str, str]:
     return KINDS.get(kind, kind), before, after
 
 
+def phrase(kept: Any) -> Any:
+    """A phrase as it was kept (``Phrase.to_json``), with the template of today, which has a translation."""
+    if isinstance(kept, Mapping):
+        return {name: phrase(value) for name, value in kept.items()}
+    return kept.replace("old planner", "legacy planner") if isinstance(kept, str) else kept
+
+
 def evidence(kept: Any) -> Any:
     """What a change kept as its evidence, in today's words. Whatever has another shape than ours is left alone."""
     if isinstance(kept, Mapping):

@@ -273,10 +273,10 @@ def _coverage(facts: Facts, threshold: float) -> GateResult:
 
 
 def _noise(facts: Facts, threshold: float) -> GateResult:
-    """The old planner against itself: differences below this share mean nothing."""
+    """The legacy planner against itself: differences below this share mean nothing."""
     asked = facts.comparisons.asked_twice
     differed = asked - facts.comparisons.repeated
-    what = _("the old planner answered differently when asked again")
+    what = _("the legacy planner answered differently when asked again")
     return _at_most("noise", facts, differed, asked, threshold, what)
 
 
@@ -329,7 +329,7 @@ def _confirmed(facts: Facts, threshold: float) -> GateResult:
 
 
 def _no_worse(facts: Facts, margin: float) -> GateResult:
-    """V3's seated share minus the old planner's. All bookings count: calling them infeasible hides nothing here."""
+    """V3's seated share minus the legacy planner's. All bookings count: calling them infeasible hides nothing here."""
     v3 = facts.v3
     lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
     known = v3.bookings > 0 and facts.reference_bookings > 0
@@ -411,7 +411,7 @@ GATES: Mapping[str, Callable[[Facts, float], GateResult]] = {
     "comparable": _comparable,
     "unsafe": _counted("unsafe", Verdict.UNSAFE, _("decisions of V3 that must not be carried out"), waivable=False),
     "refused": _counted(
-        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that V3 refuses and the old planner seats"), waivable=True
+        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that V3 refuses and the legacy planner seats"), waivable=True
     ),
     "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("errors of V3"), waivable=False),
     "parity": _parity,

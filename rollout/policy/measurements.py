@@ -24,8 +24,8 @@ class Comparisons:
     """What shadow mode and replays compared in the window.
 
     ``not_waived`` counts, by verdict, those that no valid waiver covers. ``expected`` is how many decisions of the
-    old planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many wait
-    for it. ``asked_twice`` and ``repeated``: the old planner against itself.
+    legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
+    wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself.
     """
 
     total: int = 0
@@ -81,7 +81,10 @@ class Seatings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Everything that gates and guardrails look at. ``reference`` is what the old planner seated, of how many, and where."""
+    """Everything that gates and guardrails look at.
+
+    ``reference`` is what the legacy planner seated, of how many, and where.
+    """
 
     environment: str
     stage: str

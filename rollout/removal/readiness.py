@@ -1,4 +1,4 @@
-"""Whether an environment can do without the old planner. Pure rules over what was measured; only pass on all is ready."""
+"""Whether an environment can do without the legacy planner. Pure rules over what was measured; only pass on all is ready."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -88,9 +88,9 @@ def _flags(remaining: Remaining) -> GateResult:
 
 
 def _old_decisions(remaining: Remaining) -> GateResult:
-    """None by the old planner. Where V3 decided nothing either, that says nothing: inconclusive."""
+    """None by the legacy planner. Where V3 decided nothing either, that says nothing: inconclusive."""
     old, last = remaining.old_decisions, remaining.last_old_decision
-    detail = f"{old} by the old planner, {remaining.v3_decisions} by V3"
+    detail = f"{old} by the legacy planner, {remaining.v3_decisions} by V3"
     return _result(
         "old_decisions",
         remaining,
@@ -110,13 +110,13 @@ def _in_flight(remaining: Remaining) -> GateResult:
         value=found,
         passes=not found,
         fails=found > 0,
-        detail=f"{remaining.in_flight} open bookings are the old planner's, {remaining.holds} tables are held by it",
+        detail=f"{remaining.in_flight} open bookings are the legacy planner's, {remaining.holds} tables are held by it",
     )
 
 
 def _waivers(remaining: Remaining) -> GateResult:
     """An open one is inconclusive: a difference that somebody still answers for cannot be looked into without
-    the old planner."""
+    the legacy planner."""
     expired, still_open = remaining.waivers_expired, remaining.waivers_open
     return _result(
         "explanations",
@@ -137,7 +137,7 @@ def _forced_planners(remaining: Remaining) -> GateResult:
         value=len(forced),
         passes=not forced,
         fails=bool(forced),
-        detail=f"forced to the old planner: {names}" if forced else "no restaurant is forced to the old planner",
+        detail=f"forced to the legacy planner: {names}" if forced else "no restaurant is forced to the legacy planner",
     )
 
 

@@ -1,4 +1,4 @@
-"""What an environment still has of the old planner, taken from its database and its settings."""
+"""What an environment still has of the legacy planner, taken from its database and its settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from rollout.models import ForcedPlanner, Position, Waiver
 class Remaining:
     """The inputs of ``rollout.removal.readiness``. ``stage`` is empty where nobody has begun the ladder.
 
-    Decisions are those since ``since``; ``in_flight`` counts open bookings that the old planner has claimed, ``holds`` the
-    tables that it keeps for somebody at the moment. ``drift``: how the flags differ from what the stage asks for.
+    Decisions are those since ``since``; ``in_flight`` counts open bookings that the legacy planner has claimed, ``holds``
+    the tables that it keeps for somebody at the moment. ``drift``: how the flags differ from what the stage asks for.
     """
 
     environment: str
@@ -46,7 +46,7 @@ class Remaining:
 def read(*, now: datetime, days: int) -> Remaining:
     """Seven queries. Raises ImproperlyConfigured for wrong settings."""
     settings, ladder = conf.settings(), conf.current_ladder()
-    since, key, top = now - timedelta(days=days), old_planner_key(), ladder.stages[-1]
+    since, key, top = now - timedelta(days=days), legacy_planner_key(), ladder.stages[-1]
     position = Position.objects.filter(environment=settings.ENVIRONMENT).first()
     decisions = Attempt.objects.filter(at__gte=since).aggregate(
         old=Count("id", filter=Q(planner=key)),
@@ -82,8 +82,8 @@ def read(*, now: datetime, days: int) -> Remaining:
     )
 
 
-def old_planner_key() -> str:
-    """Under which key the old planner's decisions are kept, also once it is gone."""
+def legacy_planner_key() -> str:
+    """Under which key the legacy planner's decisions are kept, also once it is gone."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return str(ForcedPlanner.PlannerChoice.LEGACY)
@@ -92,7 +92,7 @@ def old_planner_key() -> str:
 
 
 def _drift(position: Position | None, as_they_are: resolution.Flags) -> str:
-    """Also where nobody has begun the ladder: killed, the old planner decides everything."""
+    """Also where nobody has begun the ladder: killed, the legacy planner decides everything."""
     if position is None:
         return f"{conf.KILL_VARIABLE} is set" if as_they_are.killed else ""
     return measuring.drift_of(position, as_they_are)

@@ -23,7 +23,7 @@ from rollout.shadow.serialization import thaw, thaw_decision, thaw_floor
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What reading raises that another release, or somebody by hand, has written."""
 TAKEN, CONTROL, CANDIDATE, BOTH = "taken", "control", "candidate", "both"
-"""What a table is then: somebody else's, chosen by the old planner, by V3, or by both."""
+"""What a table is then: somebody else's, chosen by the legacy planner, by V3, or by both."""
 WAIVERS = 10
 AROUND = timedelta(hours=2)
 """So much of the evening is shown before the party would come, and after it would have left."""

@@ -21,7 +21,7 @@ DOCUMENT = DOCS / "legacy-planner-removal.md"
 
 @pytest.fixture
 def ended(restaurant: models.Restaurant) -> models.Restaurant:
-    """The real evening by V3, and the old planner's last decision, of eight days ago."""
+    """The real evening by V3, and the legacy planner's last decision, of eight days ago."""
     now = timezone.now()
     Position.objects.create(environment="dev", stage="full", percent=100, since=now - timedelta(days=10))
     dispatch.take_in()

@@ -1,4 +1,4 @@
-"""What the old planner does in its two transactions carries one id."""
+"""What the legacy planner does in its two transactions carries one id."""
 
 import uuid
 from datetime import datetime
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class LegacyRouter:
-    """The old planner decides everything."""
+    """The legacy planner decides everything."""
 
     def route(self, assignments: Any) -> dict[str, str]:
         return {assignment.booking_ref: "legacy" for assignment in assignments}

@@ -128,13 +128,13 @@ class TestShown:
         assert (
             "assignment_pipeline_v3_shadow on environment variable no row FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW=yes"
         ) in text
-        assert "Mode the old planner decides, V3 watches shadow" in text
+        assert "Mode the legacy planner decides, V3 watches shadow" in text
 
     def test_it_shows_that_everything_is_killed(self, admin_client: Client, settings: Any) -> None:
         climb("full")
         settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
         text = page(admin_client)
-        assert "ASSIGNMENT_PIPELINE_KILL is set: the old planner decides everything" in text
+        assert "ASSIGNMENT_PIPELINE_KILL is set: the legacy planner decides everything" in text
         assert "assignment_pipeline_v3 off kill variable on" in text
 
     def test_it_shows_stage_gates_obstacles_and_what_comes_next(self, admin_client: Client, settings: Any) -> None:
@@ -301,7 +301,7 @@ class TestDrawn:
             "the same, as good, or better": [0, 0, 80],
             "worse": [0, 0, 10],
             "only V3 seats": [100, 0, 0],
-            "only the old planner seats": [0, 0, 10],
+            "only the legacy planner seats": [0, 0, 10],
             "unsafe, or an error": [0, 100, 0],
         }
 
@@ -318,7 +318,7 @@ class TestDrawn:
         dispatch.take_in()
         list(dispatch.run_pass())
         seated = {series.label: list(series.values) for series in self.charts(admin_client)["seated"].series}
-        assert seated["old planner"] == [None]
+        assert seated["legacy planner"] == [None]
         # 76 of the 79 whose wait is over; those that are tried again have not waited to the end.
         assert seated["V3"] == [round(100 * 76 / 79, 2)]
         # What the host had confirmed by itself, V3 only hands to staff.
@@ -600,9 +600,9 @@ class TestSteering:
     def test_toggle(self, admin_client: Client) -> None:
         text = text_of(admin_client.get(reverse("admin:rollout_toggle", args=["shadow", "on"])))
         assert "assignment_pipeline_v3_shadow: off (by default) → on." in text
-        assert "Mode: the old planner decides → the old planner decides, V3 watches." in text
+        assert "Mode: the legacy planner decides → the legacy planner decides, V3 watches." in text
         answer = confirm(admin_client, "toggle", "shadow", "on")
-        assert "The mode is now: the old planner decides, V3 watches." in text_of(answer)
+        assert "The mode is now: the legacy planner decides, V3 watches." in text_of(answer)
         assert recorded() == ("switch", resolution.SHADOW_SWITCH, "", "on")
         confirm(admin_client, "toggle", "shadow", "off")
         assert recorded() == ("switch", resolution.SHADOW_SWITCH, "on", "off")
@@ -725,7 +725,7 @@ class TestRefused:
     def test_the_last_stage_has_no_next(self, admin_client: Client) -> None:
         climb("full")
         text = page(admin_client)
-        assert "full is the last stage. What remains is to remove the old planner." in text
+        assert "full is the last stage. What remains is to remove the legacy planner." in text
         assert "Promote to" not in text
         assert "last stage" in text_of(admin_client.get(reverse("admin:rollout_promote")))
 

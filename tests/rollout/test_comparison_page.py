@@ -104,9 +104,9 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses("T2"),
         chooses("T3"),
         {},
-        ("equally good", "T2 4 seats chosen by the old planner", "T3 4 seats chosen by V3"),
+        ("equally good", "T2 4 seats chosen by the legacy planner", "T3 4 seats chosen by V3"),
     ),
-    Verdict.BETTER: (chooses("T2", "T3"), chooses("T3"), {}, ("V3 is better", "Old planner seats at T2 + T3 4 2")),
+    Verdict.BETTER: (chooses("T2", "T3"), chooses("T3"), {}, ("V3 is better", "Legacy planner seats at T2 + T3 4 2")),
     Verdict.WORSE: (chooses("T3"), chooses("T2", "T3"), {}, ("V3 is worse",)),
     Verdict.ONLY_V3_SEATS: (chooses(), chooses("T3"), {}, ("only V3 seats", "every set of tables is taken")),
     Verdict.ONLY_LEGACY_SEATS: (
@@ -114,7 +114,7 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses(),
         {},
         (
-            "only the old planner seats",
+            "only the legacy planner seats",
             "no_capacity",
             "Of 5 sets of tables these lost: 3: Somebody else has a table then.",
         ),
@@ -154,7 +154,7 @@ class TestOne:
         )
         html, text = answer.content.decode(), text_of(answer)
         assert "T1 2 seats taken 19:00-21:00 beside T2" in text
-        assert 'aria-label="Booking B1, chosen by: old planner, T2"' in html
+        assert 'aria-label="Booking B1, chosen by: legacy planner, T2"' in html
         assert 'aria-label="Booking B1, chosen by: V3, T3"' in html
         assert 'aria-label="Booking B9, taken then"' in html
         assert 'class="timeline-window"' in html

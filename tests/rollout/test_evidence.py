@@ -396,7 +396,7 @@ class TestReference:
         found = measured()
         assert (found.reference_bookings, found.reference) == (
             234,
-            "the old planner at other restaurants in the same time",
+            "the legacy planner at other restaurants in the same time",
         )
 
     def test_who_was_refused_before_and_is_tried_again_says_nothing_of_who_comes_now(self) -> None:
@@ -425,7 +425,7 @@ class TestReference:
         assert (found.reference_seated, found.reference_bookings, found.reference) == (
             seated,
             117,
-            "the old planner before this stage",
+            "the legacy planner before this stage",
         )
         assert live().reference_bookings == 0, "the guard compares with the same time only"
 

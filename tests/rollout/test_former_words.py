@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from rollout.models import Change, ForcedPlanner, Position, Waiver
-from rollout.policy import former_words
+from rollout.policy import former_words, guardrails
 from rollout.reporting import builder
 from tests.rollout.test_steering import climb, configure
 
@@ -114,6 +114,19 @@ class TestReading:
     @pytest.mark.parametrize("kept", [None, 3, [], {"gate": "soak", "status": 7}, {"status": "hold"}, ["hold"]])
     def test_what_has_another_shape_is_left_alone(self, kept: Any) -> None:
         assert former_words.evidence(kept) == kept
+
+    def test_what_the_guard_found_is_said_with_the_template_of_today(self) -> None:
+        """The phrase that guard runs keep: only the template of today has a translation."""
+        kept = {
+            "said": {
+                "template": "seats %(seated)s, the old planner more (%(reference)s)",
+                "parameters": {
+                    "seated": 3,
+                    "reference": {"template": "the old planner before this stage", "parameters": {}},
+                },
+            }
+        }
+        assert guardrails.said(kept) == "seats 3, the legacy planner more (the legacy planner before this stage)"
 
 
 class TestMigrating:

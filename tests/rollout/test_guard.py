@@ -224,7 +224,7 @@ def test_without_an_old_planner_it_says_so_and_leaves_v3_on(evening: models.Rest
     """Nobody deciding at all would be worse."""
     configure(settings, LEGACY_PLANNER="")
     lose_tables()
-    with pytest.raises(CommandError, match="Not rolled back: No old planner is installed") as breached:
+    with pytest.raises(CommandError, match="Not rolled back: No legacy planner is installed") as breached:
         call_command("rollout", "guard")
     assert breached.value.returncode == 3
     assert resolution.read().mode is Mode.ACTIVE

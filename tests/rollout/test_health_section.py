@@ -43,7 +43,7 @@ def hours_ago(hours: float) -> datetime:
 def test_before_anything_has_begun_all_is_well() -> None:
     found = section()
     assert dict(found.facts) == {
-        "Mode": "the old planner decides",
+        "Mode": "the legacy planner decides",
         "Stage": "not begun",
         "Last run of the guard": "none yet",
         "Comparisons waiting": "none",
@@ -53,7 +53,7 @@ def test_before_anything_has_begun_all_is_well() -> None:
 
 def test_decisions_that_wait_too_long() -> None:
     climb("shadow")
-    assert dict(section().facts)["Mode"] == "the old planner decides, V3 watches"
+    assert dict(section().facts)["Mode"] == "the legacy planner decides, V3 watches"
     compared("same_tables", 3, recorded_at=hours_ago(9))
     assert attended() == []
     compared("", 3, recorded_at=hours_ago(5))
@@ -111,7 +111,7 @@ def test_flags_that_left_their_stage_and_the_kill_variable(settings: Any) -> Non
     (said,) = attended()
     assert said.startswith("The flags are not what the stage asks for: assignment_pipeline_v3_shadow is off")
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
-    assert attended() == ["ASSIGNMENT_PIPELINE_KILL is set: the old planner decides everything."]
+    assert attended() == ["ASSIGNMENT_PIPELINE_KILL is set: the legacy planner decides everything."]
 
 
 def test_it_is_one_query_and_a_transaction() -> None:

@@ -1,6 +1,6 @@
-"""The removal of the old planner: what is found in files and what becomes of them; when an environment is ready for it.
+"""The removal of the legacy planner: what is found in files and what becomes of them; when an environment is ready for it.
 
-Whether the list is complete is shown on a copy of the tree, where the old planner's own tests are.
+Whether the list is complete is shown on a copy of the tree, where the legacy planner's own tests are.
 """
 # rollout-removal: ignore-file
 
@@ -153,7 +153,7 @@ def test_an_edit_that_would_break_the_file_is_left_to_people() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['OLD = "legacy_planner"  # rollout-removal: ignore\n', '"""The old planner."""\n', "legacy = 1\n"]
+    "line", ['OLD = "legacy_planner"  # rollout-removal: ignore\n', '"""The legacy planner."""\n', "legacy = 1\n"]
 )
 def test_what_is_none_of_its_business_is_left_out(line: str) -> None:
     assert pythonfiles.traces("booking/views.py", line, NAMES, is_test=False) == []
@@ -401,7 +401,7 @@ def decided(assignment: Assignment, planner: str, days_ago: float) -> None:
 
 @pytest.fixture
 def ended(db: Any) -> Position:
-    """V3 has decided everything for ten days; the old planner's last decision is eight days old."""
+    """V3 has decided everything for ten days; the legacy planner's last decision is eight days old."""
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
     position = Position.objects.create(
         environment="dev", stage="full", percent=100, since=timezone.now() - timedelta(days=10)

@@ -1,6 +1,6 @@
 """A V3 made worse on purpose, in five ways: a gate catches each before promotion, and the guard catches each after.
 
-Before: the old planner decides a real evening with the worse V3 in its shadow. After: the worse V3 decides it.
+Before: the legacy planner decides a real evening with the worse V3 in its shadow. After: the worse V3 decides it.
 """
 
 import time

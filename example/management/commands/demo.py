@@ -24,7 +24,7 @@ WHERE = "http://127.0.0.1:8000"
 
 class Command(BaseCommand):
     help = (
-        "Seat an evening with the old planner and, on a fresh copy, with V3, in a database of its own (named like the "
+        "Seat an evening with the legacy planner and, on a fresh copy, with V3, in a database of its own (named like the "
         "configured one with _demo behind; made anew each time), and print the two side by side. With --incident "
         "break something there instead, and say where it shows and what to do. "
         "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file cannot be used; "
@@ -87,7 +87,7 @@ class Command(BaseCommand):
         table.add_column("")
         for heading in ("Seated", "Covers", "Review", "Waiting", "Failed", "Seconds", "Decision ms p50 / p95 / max"):
             table.add_column(heading, justify="right")
-        names = {"legacy": "Old planner", "v3": "V3"}
+        names = {"legacy": "Legacy planner", "v3": "V3"}
         for run in result.runs:
             decision = run.decision_ms
             table.add_row(
