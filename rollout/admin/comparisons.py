@@ -69,7 +69,7 @@ STATUS = {
     Verdict.EQUIVALENT: "page-pass",
     Verdict.BETTER: "page-pass",
     Verdict.ONLY_V3_SEATS: "page-pass",
-    Verdict.WORSE: "page-hold",
+    Verdict.WORSE: "page-warning",
     Verdict.ONLY_LEGACY_SEATS: "page-fail",
     Verdict.V3_ERROR: "page-fail",
     Verdict.UNSAFE: "page-fail",

@@ -59,6 +59,7 @@ STATUSES = {
     Status.FAIL: gettext_lazy("fail"),
     Status.INCONCLUSIVE: gettext_lazy("inconclusive"),
 }
+STATUS_CLASSES = {Status.PASS: "page-pass", Status.FAIL: "page-fail", Status.INCONCLUSIVE: "page-warning"}
 
 
 def on_off(value: bool) -> str:
@@ -111,8 +112,16 @@ class GateRow:
     result: GateResult
 
     @property
+    def name(self) -> str:
+        return labels.gate(self.result.gate)
+
+    @property
     def status(self) -> str:
         return str(STATUSES[self.result.status])
+
+    @property
+    def status_class(self) -> str:
+        return STATUS_CLASSES[self.result.status]
 
     @property
     def value(self) -> str:

@@ -13,8 +13,9 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from rollout.admin import labels
 from rollout.models import Change, ForcedPlanner, Position, Waiver
-from rollout.policy import former_words, guardrails
+from rollout.policy import former_words, gates, guardrails
 from rollout.reporting import builder
 from tests.rollout.test_steering import climb, configure
 
@@ -127,6 +128,12 @@ class TestReading:
             }
         }
         assert guardrails.said(kept) == "seats 3, the legacy planner more (the legacy planner before this stage)"
+
+
+def test_each_gate_has_a_name_for_people() -> None:
+    """Ids stay, since settings name them: the gate ``explanations`` counts expired waivers."""
+    assert set(labels.GATES) == {*gates.ALWAYS, *gates.GATES}
+    assert labels.gate("explanations") == "expired waivers"
 
 
 class TestMigrating:
