@@ -306,14 +306,14 @@ def test_a_bucket_holds_what_is_at_most_its_bound(tried: Callable[..., Any]) -> 
     assert found == {("v3", "0.05"): 1, ("v3", "0.1"): 1, ("v3", "+Inf"): 1}
 
 
-def test_whoever_folds_now_and_then_is_never_stopped_by_it(monkeypatch: Any, caplog: Any) -> None:
+def test_whoever_compacts_now_and_then_is_never_stopped_by_it(monkeypatch: Any, caplog: Any) -> None:
     calls = []
 
-    def fold(*, steps: int) -> bool:
+    def compact(*, steps: int) -> bool:
         calls.append(1)
         raise ZeroDivisionError("Canary Guest")
 
-    monkeypatch.setattr(counter_store, "fold", fold)
+    monkeypatch.setattr(counter_store, "compact", compact)
     compactor = counter_store.Compactor()
     compactor.compact_if_due()
     compactor.compact_if_due()

@@ -552,7 +552,7 @@ class TestSteering:
         assert "V3 ist schlechter worse ( no_capacity )" in on_page
         asked = text_of(admin_client.get(reverse("admin:rollout_withdraw", args=[waiver.pk]), headers=german))
         assert "V3 ist schlechter" in asked
-        assert "Betriebsart der alte Planer entscheidet" in on_page
+        assert "Betriebsart der bisherige Planer entscheidet" in on_page
 
     def test_waive_and_withdraw(self, admin_client: Client) -> None:
         confirm(admin_client, "waive", verdict="worse", owner="floor team", days="90", refusal="", restaurant_ref="")
@@ -581,7 +581,7 @@ class TestSteering:
         assert way_back(confirm(admin_client, "force", restaurant_ref=ref, planner="v3")) == [
             ("End it…", "rollout_unforce", (ref,))
         ]
-        assert way_back(confirm(admin_client, "unforce", ref)) == [("Force a planner…", "rollout_pin", ())]
+        assert way_back(confirm(admin_client, "unforce", ref)) == [("Force a planner…", "rollout_force", ())]
         known = {"verdict": "worse", "owner": "us", "days": "3", "refusal": "", "restaurant_ref": ""}
         said = way_back(confirm(admin_client, "waive", **known))
         pk = str(Waiver.objects.get().pk)

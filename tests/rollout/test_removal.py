@@ -361,7 +361,7 @@ def test_all_pass_is_ready() -> None:
         ({"waivers_open": 1}, "explanations", Status.INCONCLUSIVE),
         ({"waivers_expired": 1}, "explanations", Status.FAIL),
         ({"forced": ("R1",)}, "pins", Status.FAIL),
-        ({"held": True}, "held", Status.INCONCLUSIVE),
+        ({"paused": True}, "held", Status.INCONCLUSIVE),
         ({"cool_down_until": NOW + timedelta(hours=1)}, "held", Status.INCONCLUSIVE),
     ],
 )
@@ -449,7 +449,7 @@ def test_what_the_database_says(ended: Position, settings: Any, django_assert_ma
     ForcedPlanner.objects.update(planner="legacy")
     assert measure()["pins"] is Status.FAIL
     Position.objects.update(paused=True)
-    assert measure()["paused"] is Status.INCONCLUSIVE
+    assert measure()["held"] is Status.INCONCLUSIVE
     switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")
     assert measure()["flags"] is Status.FAIL
 
