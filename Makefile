@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt >&2
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## Seat a real evening with the old planner and with V3, and compare.
+demo: $(STAMP)  ## Seat a real evening with the legacy planner and with V3, and compare.
 	@$(BIN)/python manage.py demo $(ARGS)
 
 serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/

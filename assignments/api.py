@@ -1,8 +1,8 @@
 """The public API: what a booking project calls. Keyword-only, typed; nothing else in this package is promised to stay.
 
-``request``, ``booking_changed``, ``booking_cancelled``, ``release``, ``reopen`` and the table functions join the caller's
-transaction when there is one, so that the host's change and ours commit together. ``assign_now`` must be called outside
-of one (after commit): it runs its own, and runs it again when it lost a race.
+``request``, ``booking_changed``, ``booking_cancelled``, ``release_tables``, ``reopen`` and the table functions join the
+caller's transaction when there is one, so that the host's change and ours commit together. ``assign_now`` must be called
+outside of one (after commit): it runs its own, and runs it again when it lost a race.
 
 ``actor`` says on whose behalf: ``"host"`` (default), or ``"staff:<user id>"``. Never a name.
 
@@ -268,7 +268,7 @@ def unpin(*, booking_ref: str, actor: str) -> None:
     _in_transaction(work, booking_ref=booking_ref)
 
 
-def release(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
+def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
     """Free the booking's tables and have it planned anew; the tables that it had."""
 
     def work() -> tuple[str, ...]:
@@ -282,7 +282,7 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
     """Have a booking that failed or waits in the review queue tried again, with all its attempts.
 
     With ``version`` nobody may have changed the assignment since it was that: raises ChangedMeanwhileError. Raises
-    TransitionRefusedError for a booking in any other state: ``release`` frees the tables of one that has some.
+    TransitionRefusedError for a booking in any other state: ``release_tables`` frees the tables of one that has some.
     """
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""The demo: one evening, seated by the old planner, while there is one, and then, on a fresh copy, by V3; compared."""
+"""The demo: one evening, seated by the legacy planner, while there is one, and then, on a fresh copy, by V3; compared."""
 
 import time
 from collections import Counter
@@ -70,7 +70,7 @@ def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], N
     can_take_over = bool(source.bookings and conf.settings().LEGACY_PLANNER)
     steps: list[Step] = []
     if can_take_over:
-        say("The old planner, alone and watched by V3 ...")
+        say("The legacy planner, alone and watched by V3 ...")
         steps.append(takeover.watched(source))
     runs, loaded = [], []
     old = [("legacy", False)] if conf.settings().LEGACY_PLANNER else []

@@ -88,14 +88,14 @@ def _a_good_evening(source: EveningFile) -> Restaurant:
     Breaker.objects.all().delete()
     restaurant = evening.store(source).restaurants[0]
     position = steering.current() or steering.begin(actor=ACTOR, reason="The demo's ladder")
-    if position.held:
-        position = steering.release(actor=ACTOR, reason="The demo begins an incident")
+    if position.paused:
+        position = steering.resume(actor=ACTOR, reason="The demo begins an incident")
     while steering.plan().target is not None:
         position = steering.promote(
             from_stage=position.stage, actor=ACTOR, reason="A demo has no days to wait", override=True
         )
     _run_coordinator()
-    assert guard.look().breaches == ()
+    assert guard.run().breaches == ()
     return restaurant
 
 
@@ -145,7 +145,7 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
             Look(page=_timeline(other, first=True), sees=f"{other.name}: an empty floor, and who waits"),
         ),
         do=(
-            "Leave the rollout as it is: a rollback does not help, since the old planner would meet the same error.",
+            "Leave the rollout as it is: a rollback does not help, since the legacy planner would meet the same error.",
             f'Mend the booking project: python manage.py dbshell -- -c "DROP FUNCTION {TRIGGER} CASCADE"',
             "The breaker opens for 15 seconds at a time. This one is open for an hour, to be looked at. End that hour: "
             f'python manage.py dbshell -- -c "{END_THE_WAIT}"',
@@ -207,7 +207,7 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
     with mock.patch.object(admission, "seating_window", without_buffers):
         other = _another(source)
         _run_coordinator()
-    seen = guard.look()
+    seen = guard.run()
     events.flush(10)
     seated = Assignment.objects.filter(restaurant_ref=str(other.pk), state="confirmed").count()
     return Report(
@@ -235,7 +235,7 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
             Look(page=_page("assignments_event", severity__exact="error"), sees="rollout.guard_breached"),
         ),
         do=(
-            "Nothing in a hurry: the old planner decides again, and finishes what waits.",
+            "Nothing in a hurry: the legacy planner decides again, and finishes what waits.",
             f"Look at the seatings of {other.name}: V3 has given tables away too early, and staff know best what to move.",
             "Roll the release back. Promote again only after a new time in shadow: python manage.py rollout plan",
         ),

@@ -1,4 +1,4 @@
-"""How V3 takes over from the old planner, step by step, on copies of one evening: what the demo shows of the rollout.
+"""How V3 takes over from the legacy planner, step by step, on copies of one evening: what the demo shows of the rollout.
 
 Each step really does what it tells of, through the functions that the commands and the admin call, on development's ladder
 (``ROLLOUT["LADDERS"]`` in ``example.settings``): the Rollout page shows it afterwards. What would take hours of soaking is
@@ -31,7 +31,7 @@ from assignments.telemetry import events
 from example import evening, models, twins
 from rollout.control import guard, steering, switches
 from rollout.flags import resolution
-from rollout.models import Pin
+from rollout.models import ForcedPlanner
 from rollout.shadow import comparator, recorder
 
 ACTOR = "command:demo"
@@ -47,12 +47,12 @@ class Step:
 
 
 def watched(source: EveningFile) -> Step:
-    """The old planner's evening twice, alone and with V3 in its shadow: the database must be the same afterwards.
+    """The legacy planner's evening twice, alone and with V3 in its shadow: the database must be the same afterwards.
 
     For an empty database that nobody else uses: it starts over in between, and at the end.
     """
     restaurant = evening.store(replace(source, name=f"{source.name} (in shadow)")).restaurants[0]
-    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The old planner alone")
+    switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The legacy planner alone")
     events.flush(10)
     twins.start_over()
     _pass(restaurant)
@@ -71,7 +71,7 @@ def watched(source: EveningFile) -> Step:
     restaurant.bookings.all().delete()
     same = "the same, row by row," if not changed else f"NOT the same: {', '.join(changed)}"
     return Step(
-        title="The old planner decides, V3 watches",
+        title="The legacy planner decides, V3 watches",
         lines=(
             f"Every table of the database but the comparisons' is {same} as without shadow.",
             f"{verdicts.total()} decisions compared: {_counted(verdicts)}.",
@@ -117,7 +117,7 @@ def _backtested(path: Path) -> Step:
         lines=(
             *(
                 f"{name}: {planners[key]['seated']} bookings, {planners[key]['covers']} covers."
-                for key, name in (("legacy", "Old planner"), ("v3", "V3"))
+                for key, name in (("legacy", "Legacy planner"), ("v3", "V3"))
             ),
             f"{said['fed']} decisions are evidence for the gates from now on.",
         ),
@@ -139,12 +139,12 @@ def _promoted() -> Step:
 def _live(source: EveningFile) -> Step:
     restaurant = _pinned(source, "V3 live")
     said = _run_coordinator(restaurant)
-    seen = guard.look()
+    seen = guard.run()
     kinds = {kind.value: said[kind] for kind in Kind if said[kind]}
     return Step(
-        title="V3 decides, the guard looks on",
+        title="V3 decides, the guard is watching",
         lines=(
-            f"{said[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is pinned to it.",
+            f"{said[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is forced to it.",
             f"The guard found {len(seen.breaches) or 'nothing'}{' breaches' if seen.breaches else ' wrong'}.",
         ),
         facts={"live": kinds, "breaches": [breach.rail for breach in seen.breaches]},
@@ -157,7 +157,7 @@ def _guarded(source: EveningFile) -> Step:
     restaurant = _pinned(source, "a bad release")
     with mock.patch.object(admission, "seating_window", without_buffers):
         _run_coordinator(restaurant)
-    seen = guard.look()
+    seen = guard.run()
     left = _run_coordinator(restaurant)
     back_at = seen.rolled_back_to or "nothing: no guardrail was breached"
     by_old = sum(count for planner, count in left["planners"].items() if planner not in {"", V3})
@@ -165,7 +165,7 @@ def _guarded(source: EveningFile) -> Step:
         title="A bad release forgets the minutes in which tables are cleared; the guard rolls back by itself",
         lines=(
             *(f"- {breach.detail}" for breach in seen.breaches),
-            f"Back at {back_at}. The old planner went on with {by_old} bookings that waited.",
+            f"Back at {back_at}. The legacy planner went on with {by_old} bookings that waited.",
         ),
         facts={
             "breaches_after_regression": [breach.rail for breach in seen.breaches],
@@ -189,8 +189,11 @@ def without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
 
 def _pinned(source: EveningFile, name: str) -> models.Restaurant:
     restaurant = evening.store(replace(source, name=f"{source.name} ({name})")).restaurants[0]
-    steering.pin(
-        restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, actor=ACTOR, reason="The demo's restaurant"
+    steering.force_planner(
+        restaurant_ref=str(restaurant.pk),
+        planner=ForcedPlanner.PlannerChoice.V3,
+        actor=ACTOR,
+        reason="The demo's restaurant",
     )
     return restaurant
 

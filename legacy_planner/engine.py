@@ -1,4 +1,4 @@
-"""The old planner's choice for one booking: the free set of tables with the lowest penalty."""
+"""The legacy planner's choice for one booking: the free set of tables with the lowest penalty."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ RULES = PlanningRules()
 
 
 def plan(snapshot: Snapshot) -> Decision:
-    """The old planner's answer to the same snapshot that V3 is asked with. A plan's score is minus its penalty."""
+    """The legacy planner's answer to the same snapshot that V3 is asked with. A plan's score is minus its penalty."""
     digest = snapshot_hash(snapshot)
     request, floor = snapshot.request, snapshot.floor
 

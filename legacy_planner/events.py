@@ -1,4 +1,4 @@
-"""The old planner's events, source ``auto_assign``."""
+"""The legacy planner's events, source ``auto_assign``."""
 
 from django.utils.translation import gettext_noop as _
 
@@ -12,7 +12,7 @@ register(
         type="auto_assign.started",
         severity="info",
         fields=("trigger", "bookings"),
-        meaning=_("The old planner begins with a number of bookings."),
+        meaning=_("The legacy planner begins with a number of bookings."),
     ),
     EventType(
         source=SOURCE,
@@ -49,7 +49,7 @@ register(
         type="auto_assign.cutoff_skipped",
         severity="warning",
         fields=("trigger", "reason"),
-        meaning=_("The booking starts too soon for the old planner; staff have to decide."),
+        meaning=_("The booking starts too soon for the legacy planner; staff have to decide."),
         action=_("Work the review queue."),
     ),
     EventType(

@@ -1,4 +1,4 @@
-"""The old planner's loop: one booking after the other, each held in one transaction and confirmed in the next.
+"""The legacy planner's loop: one booking after the other, each held in one transaction and confirmed in the next.
 
 Between the two a crash leaves a hold that expires and a due date at which the booking is picked up again. Attempts are
 due dates, as in V3: at most 11, 5, 15, then 45 seconds apart.
@@ -299,7 +299,7 @@ class LegacyPlanner:
             occupied=others,
             request=request,
             now=settlement.now,
-            # The old planner has rules of its own; these are what V3 is asked with when the two are compared.
+            # The legacy planner has rules of its own; these are what V3 is asked with when the two are compared.
             rules=conf.settings().rules(),
             success=success_of(booking.restaurant_ref),
         )

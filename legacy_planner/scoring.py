@@ -1,4 +1,4 @@
-"""The old planner's penalties. Lower is better. They are what they always were: V3 is compared with them."""
+"""The legacy planner's penalties. Lower is better. They are what they always were: V3 is compared with them."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             found.append(
                 checks.Error(
                     f"{conf.NAME}['LEGACY_PLANNER'] is {path!r}, which cannot be imported: {error}",
-                    hint="Name the old planner's class while it is installed, and leave the setting out afterwards.",
+                    hint="Name the legacy planner's class while it is installed, and leave the setting out afterwards.",
                     id="rollout.E003",
                 )
             )

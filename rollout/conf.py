@@ -40,13 +40,13 @@ class Settings:
 
     ENVIRONMENT: str = "dev"
     LEGACY_PLANNER: str = ""
-    """Dotted path of the old planner; empty once it is gone."""
+    """Dotted path of the legacy planner; empty once it is gone."""
     ENVIRONMENT_VARIABLES: Mapping[str, str] = field(default_factory=dict)
     """Raw texts, as ``read_environment`` gives them."""
     CANDIDATE: str = "rollout.shadow.candidate.v3"
     """Dotted path of the function that shadow mode compares with: a snapshot in, a decision out."""
     SHADOW_SAMPLE: float = 1.0
-    """Share (0..1) of the old planner's decisions that are kept for comparison, by a stable hash of the booking."""
+    """Share (0..1) of the legacy planner's decisions that are kept for comparison, by a stable hash of the booking."""
     CANDIDATE_SECONDS: float = 5.0
     """How long the candidate may take for one decision before it counts as an error."""
     LADDERS: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)

@@ -15,7 +15,7 @@ register(
         type="rollout.handed_back",
         severity="warning",
         fields=("planner", "bookings"),
-        meaning=_("Open bookings that V3 had claimed go to the old planner, since V3 no longer decides."),
+        meaning=_("Open bookings that V3 had claimed go to the legacy planner, since V3 no longer decides."),
         action=_("Expected after a rollback or a kill."),
     ),
     EventType(
@@ -42,7 +42,8 @@ register(
         severity="info",
         fields=("detail", "actor", "reason"),
         meaning=_(
-            "The rollout was held or released, a restaurant pinned or unpinned, a difference explained or withdrawn."
+            "The rollout was paused or resumed, a planner forced for a restaurant or that ended, a waiver given or "
+            "withdrawn."
         ),
     ),
     EventType(

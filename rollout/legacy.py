@@ -1,6 +1,6 @@
-"""The one seam to the old planner. Loaded by the dotted path in ``ROLLOUT["LEGACY_PLANNER"]``; imported by nobody.
+"""The one seam to the legacy planner. Loaded by the dotted path in ``ROLLOUT["LEGACY_PLANNER"]``; imported by nobody.
 
-Removing the old planner is removing ``legacy_planner/``, this module, and their two settings lines.
+Removing the legacy planner is removing ``legacy_planner/``, this module, and their two settings lines.
 """
 
 from assignments.planning.decision import Decision
@@ -12,7 +12,7 @@ from rollout.shadow import recorder
 
 
 class LegacyPlanner(OldPlanner):
-    """The old planner, watched: in shadow mode each of its decisions is kept for V3 to be compared with."""
+    """The legacy planner, watched: in shadow mode each of its decisions is kept for V3 to be compared with."""
 
     def decided(self, judged: Judged) -> None:
         if judged.is_recorded:

@@ -11,7 +11,7 @@ from assignments.telemetry.metrics import labels
 from assignments.telemetry.metrics.collector import COLLECTOR
 from rollout import conf, routing
 from rollout.flags import bucketing, resolution
-from rollout.models import Change, Pin
+from rollout.models import Change, ForcedPlanner
 from rollout.policy import guardrails
 from rollout.policy.verdict import Verdict
 
@@ -36,17 +36,17 @@ COMPARISON = counter_store.Source(
 
 
 def register() -> None:
-    """Have these metrics gathered at each scrape, and the old planner's outcomes counted under its own key."""
+    """Have these metrics gathered at each scrape, and the legacy planner's outcomes counted under its own key."""
     counter_store.register(COMPARISON)
     if not conf.problems() and conf.settings().LEGACY_PLANNER:  # wrong settings are for the checks to report
-        labels.register_planner(Pin.PlannerChoice.LEGACY)
+        labels.register_planner(ForcedPlanner.PlannerChoice.LEGACY)
     COLLECTOR.register("rollout", gather)
 
 
 def gather() -> Iterator[Metric]:
     """Every metric family, in the transaction of the collector. Six queries, whatever the number of comparisons."""
     compared = CounterMetricFamily(
-        COMPARISONS, "Decisions of the old planner that V3 was asked about, by verdict.", labels=["verdict"]
+        COMPARISONS, "Decisions of the legacy planner that V3 was asked about, by verdict.", labels=["verdict"]
     )
     found = {each.labels[0]: each.value for each in counter_store.read(COMPARISON.key)}
     for verdict, value in sorted({**dict.fromkeys([str(each) for each in Verdict], 0.0), **found}.items()):
@@ -88,7 +88,7 @@ def _position(standing: Mapping[str, Any]) -> Iterator[Metric]:
     yield stage
     percent = standing["percent"] or 0
     yield GaugeMetricFamily("rollout_percent", "Percent of restaurants that V3 may decide for.", value=percent)
-    yield GaugeMetricFamily("rollout_held", "1 while the rollout is held.", value=bool(standing["held"]))
+    yield GaugeMetricFamily("rollout_held", "1 while the rollout is paused.", value=bool(standing["paused"]))
 
 
 def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
@@ -117,7 +117,7 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
         yield GaugeMetricFamily(name, documentation, value=value)
     breaches = GaugeMetricFamily(
         "rollout_guard_breaches",
-        "1 if the guard's last look of the past hour found the rail breached.",
+        "1 if the guard's last run of the past hour found the rail breached.",
         labels=["rail"],
     )
     for rail in guardrails.RAILS:
@@ -134,9 +134,11 @@ def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any
     return max(
         (
             age
-            for restaurant_ref, pin, age in waiting
+            for restaurant_ref, forced, age in waiting
             if routing.is_for_v3(
-                bucketing.Standing(flags=as_they_are, percent=standing["percent"], pin=pin), restaurant_ref, legacy
+                bucketing.RolloutState(flags=as_they_are, percent=standing["percent"], forced_planner=forced),
+                restaurant_ref,
+                legacy,
             )
         ),
         default=0.0,
@@ -159,7 +161,7 @@ def _rollbacks(changes: Sequence[tuple[bool, str, str, int]]) -> Metric:
 
 
 _STANDING = """
-WITH position AS (SELECT stage, percent, held FROM rollout_position WHERE environment = %(environment)s),
+WITH position AS (SELECT stage, percent, paused FROM rollout_position WHERE environment = %(environment)s),
      waiting AS (
      SELECT count(*) AS comparisons, min(recorded_at) AS oldest
        FROM (SELECT recorded_at FROM rollout_comparison
@@ -168,7 +170,7 @@ WITH position AS (SELECT stage, percent, held FROM rollout_position WHERE enviro
      SELECT at, breaches FROM rollout_guardrun WHERE environment = %(environment)s ORDER BY at DESC LIMIT 1)
 SELECT (SELECT stage FROM position) AS stage,
        (SELECT percent FROM position) AS percent,
-       (SELECT held FROM position) AS held,
+       (SELECT paused FROM position) AS paused,
        waiting.comparisons AS waiting,
        coalesce(greatest(extract(epoch FROM now() - waiting.oldest), 0), 0)::float AS oldest_waiting_age,
        coalesce(extract(epoch FROM (SELECT max(compared_at) FROM rollout_comparison)), 0)::float AS last_comparison,
@@ -178,13 +180,13 @@ SELECT (SELECT stage FROM position) AS stage,
   FROM waiting
 """
 
-# What the old planner has claimed stays with it.
+# What the legacy planner has claimed stays with it.
 _DUE = """
-SELECT due.restaurant_ref, coalesce(pin.planner, '') AS pin, extract(epoch FROM now() - due.oldest)::float AS age
+SELECT due.restaurant_ref, coalesce(forced.planner, '') AS forced, extract(epoch FROM now() - due.oldest)::float AS age
   FROM (SELECT restaurant_ref, min(due_at) AS oldest
           FROM assignments_assignment WHERE due_at <= now() AND (planner = '' OR planner <> %(legacy)s)
          GROUP BY restaurant_ref) AS due
-  LEFT JOIN rollout_pin AS pin USING (restaurant_ref)
+  LEFT JOIN rollout_forcedplanner AS forced USING (restaurant_ref)
 """
 
 _CHANGES = """

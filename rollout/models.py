@@ -1,10 +1,13 @@
 """What the rollout keeps: where it stands and how it came there, and what shadow mode saw and compared."""
 
+from collections.abc import Collection
+from typing import Any
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
+from rollout.policy import former_words
 from rollout.policy.verdict import Verdict
 
 
@@ -25,10 +28,10 @@ class FloorRecord(models.Model):
 
 
 class Comparison(models.Model):
-    """One decision of the old planner, and what V3 would have decided on the same snapshot.
+    """One decision of the legacy planner, and what V3 would have decided on the same snapshot.
 
     Kept with the snapshot, so that any planner can be asked again. ``verdict`` is empty until V3 has been asked
-    (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the old planner,
+    (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the legacy planner,
     asked twice, gave the same tables. ``origin``: decided for a guest in shadow mode, or replayed by a backtest.
     """
 
@@ -108,7 +111,7 @@ class Position(models.Model):
     stage = models.TextField()
     percent = models.IntegerField()
     since = models.DateTimeField()
-    held = models.BooleanField(default=False, help_text=_("Nobody may promote until it is released."))
+    paused = models.BooleanField(default=False, help_text=_("Nobody may promote until it is resumed."))
     cool_down_until = models.DateTimeField(null=True, blank=True, help_text=_("No promotion before, after a breach."))
 
     class Meta:
@@ -117,9 +120,9 @@ class Position(models.Model):
         permissions = [
             ("promote", _("Can promote the rollout to the next stage")),
             ("roll_back", _("Can roll the rollout back")),
-            ("hold", _("Can hold the rollout, and release it")),
-            ("pin", _("Can pin a restaurant to a planner")),
-            ("explain", _("Can explain a known difference between the planners")),
+            ("pause", _("Can pause the rollout, and resume it")),
+            ("force_planner", _("Can force a planner for a restaurant")),
+            ("waive", _("Can accept a known difference between the planners")),
             ("override_gates", _("Can promote although gates do not pass")),
             ("toggle", _("Can toggle the rollout's switches")),
         ]
@@ -128,12 +131,12 @@ class Position(models.Model):
         return f"{self.environment}: {self.stage}"
 
 
-class Pin(models.Model):
+class ForcedPlanner(models.Model):
     """A restaurant that goes to one planner whatever the percentage says. The flags and the kill variable still rule."""
 
     class PlannerChoice(models.TextChoices):
         V3 = "v3", _("V3")
-        LEGACY = "legacy", _("old planner")
+        LEGACY = "legacy", _("legacy planner")
 
     restaurant_ref = models.TextField(primary_key=True)
     planner = models.TextField(choices=PlannerChoice.choices)
@@ -143,14 +146,14 @@ class Pin(models.Model):
 
     class Meta:
         ordering = ["restaurant_ref"]
-        verbose_name = _("pin")
-        verbose_name_plural = _("pins")
+        verbose_name = _("forced planner")
+        verbose_name_plural = _("forced planners")
 
     def __str__(self) -> str:
         return f"{self.restaurant_ref}: {self.planner}"
 
 
-class Explanation(models.Model):
+class Waiver(models.Model):
     """A known difference between the planners that somebody answers for, until ``expires_at``.
 
     It covers comparisons of its verdict, of one restaurant or of all (empty), and of one reason for which the planner that
@@ -168,26 +171,44 @@ class Explanation(models.Model):
 
     class Meta:
         ordering = ["expires_at"]
-        verbose_name = _("explanation")
-        verbose_name_plural = _("explanations")
+        verbose_name = _("waiver")
+        verbose_name_plural = _("waivers")
 
     def __str__(self) -> str:
         return f"{self.verdict} until {self.expires_at:%Y-%m-%d}: {self.reason}"
 
 
+class ChangeQuerySet(models.QuerySet["Change"]):
+    """Changes, by today's words."""
+
+    def of_kind(self, kind: str) -> "ChangeQuerySet":
+        """Changes of this kind, whatever version wrote them."""
+        former = [old for old, new in former_words.KINDS.items() if new == kind]
+        found = models.Q(kind__in=[kind, *former])
+        if kind == Change.Kind.PAUSE:
+            found |= models.Q(kind="hold") & ~models.Q(after="released")
+        elif kind == Change.Kind.RESUME:
+            found |= models.Q(kind="hold", after="released")
+        return self.filter(found)
+
+
 class Change(models.Model):
-    """One change of the rollout, for ever: who, what, why, and what was known then. A database trigger guards it."""
+    """One change of the rollout, stored permanently: who, what, why, and what was known then. A database trigger guards it.
+
+    Rows of earlier versions keep their words, and are read in today's (``from_db``; by kind: ``of_kind``).
+    """
 
     class Kind(models.TextChoices):
         STAGE = "stage", _("stage")
         SWITCH = "switch", _("switch")
-        HOLD = "hold", pgettext_lazy("change", "hold")
-        PIN = "pin", _("pin")
-        EXPLANATION = "explanation", _("explanation")
+        PAUSE = "pause", _("pause")
+        RESUME = "resume", _("resume")
+        FORCED_PLANNER = "forced_planner", _("forced planner")
+        WAIVER = "waiver", _("waiver")
 
     environment = models.TextField()
     kind = models.TextField(choices=Kind.choices)
-    subject = models.TextField(help_text=_("The stage, switch, restaurant or explanation."))
+    subject = models.TextField(help_text=_("The stage, switch, restaurant or waiver."))
     before = models.TextField(blank=True, default="")
     after = models.TextField(blank=True, default="")
     actor = models.TextField(help_text=_("'user:ID', 'command:LOGIN', 'guard', or 'unknown'."))
@@ -195,6 +216,8 @@ class Change(models.Model):
     overridden = models.BooleanField(default=False, help_text=_("Promoted although gates did not pass."))
     evidence = models.JSONField(default=dict, blank=True)
     at = models.DateTimeField(db_default=Now())
+
+    objects = ChangeQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -205,9 +228,19 @@ class Change(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}: {self.before} -> {self.after}"
 
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> "Change":
+        """The row, in today's words."""
+        row = dict(zip(field_names, values, strict=True))
+        if {"kind", "before", "after"} <= row.keys():
+            row["kind"], row["before"], row["after"] = former_words.change(row["kind"], row["before"], row["after"])
+        if "evidence" in row:
+            row["evidence"] = former_words.evidence(row["evidence"])
+        return super().from_db(db, list(row), list(row.values()), **options)
+
 
 class GuardRun(models.Model):
-    """One look of the guard at what V3 does: what it measured, and what it found wrong."""
+    """One run of the guard: what it measured of V3, and what it found wrong."""
 
     environment = models.TextField()
     stage = models.TextField()

@@ -14,7 +14,7 @@ class RolloutRouter:
     """The router of a project that moves from the old planner to V3.
 
     Where V3 decides for the restaurant, bookings that the old planner has claimed stay with it until they are done.
-    Where it does not (legacy, shadow, a restaurant outside of the stage's share or pinned), the old planner decides
+    Where it does not (legacy, shadow, a restaurant outside of the stage's share or forced to it), the old planner decides
     everything; what V3 had claimed and not finished is handed back to it.
     Without an old planner, V3 decides for every restaurant when active, and nobody otherwise.
     """
@@ -42,7 +42,7 @@ class RolloutRouter:
         raise LookupError(f"There is no planner {key!r}: ROLLOUT['LEGACY_PLANNER'] is {path!r}.")
 
 
-def is_for_v3(standing: bucketing.Standing, restaurant_ref: str, legacy: str) -> bool:
+def is_for_v3(standing: bucketing.RolloutState, restaurant_ref: str, legacy: str) -> bool:
     """Whether V3 decides what the old planner has not claimed there. ``legacy``: its key; empty: it is gone."""
     return standing.v3_decides(restaurant_ref) or (standing.flags.mode is Mode.ACTIVE and not legacy)
 

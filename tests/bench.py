@@ -104,7 +104,7 @@ def inline(label: str) -> float:
 
 
 def shadow_on_and_off() -> None:
-    """The old planner's time for one booking with shadow on and off, booking by booking in turn, in one run."""
+    """The legacy planner's time for one booking with shadow on and off, booking by booking in turn, in one run."""
     milliseconds: dict[bool, list[float]] = {True: [], False: []}
     for round_number in range(3):
         restaurant = load(f"Shadow {round_number}", days=90)
@@ -119,8 +119,8 @@ def shadow_on_and_off() -> None:
             milliseconds[is_on].append((time.perf_counter() - started) * 1000)
     switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
     on, off = percentiles(milliseconds[True]), percentiles(milliseconds[False])
-    print(f"old planner, shadow off  ms {off}")
-    print(f"old planner, shadow on   ms {on}")
+    print(f"legacy planner, shadow off  ms {off}")
+    print(f"legacy planner, shadow on   ms {on}")
     p50, p95 = on["p50"] / off["p50"], on["p95"] / off["p95"]
     print(f"                      shadow costs a factor of {p50:.2f} at p50, {p95:.2f} at p95")
 
@@ -210,7 +210,7 @@ def main() -> None:
     legacy = whole_evening("legacy") if is_old_planner_there else 0.0
     v3 = whole_evening("v3")
     if is_old_planner_there:
-        print(f"                      V3 takes {v3 / legacy:.2f} of the old planner's time")
+        print(f"                      V3 takes {v3 / legacy:.2f} of the legacy planner's time")
     inline("warm-up")
     with_events = inline("with events")
     silenced: Callable[[object], None] = lambda records: None  # noqa: E731

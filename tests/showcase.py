@@ -14,7 +14,7 @@ from example import models
 from example.booking import cancel_booking
 from rollout.control import steering, switches
 from rollout.flags import resolution
-from rollout.models import Pin
+from rollout.models import ForcedPlanner
 from tests import crowd
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
@@ -44,12 +44,12 @@ def ask_staff(restaurant: models.Restaurant) -> None:
 
 
 def show(settings: Any) -> models.Restaurant:
-    """That evening, comparisons of all kinds, and a rollout under way with a pin and a record."""
+    """That evening, comparisons of all kinds, and a rollout under way with a forced planner and a record."""
     restaurant = decided(settings)
     configure(settings, gates={"comparable": 3000})
     switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
     climb("shadow")
-    steering.pin(restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, **WHO)
+    steering.force_planner(restaurant_ref=str(restaurant.pk), planner=ForcedPlanner.PlannerChoice.V3, **WHO)
     crowd.compare_evening(restaurant)
     ask_staff(restaurant)
     assert events.flush(10)

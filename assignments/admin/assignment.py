@@ -160,7 +160,7 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
         "zone": words.zone,
         "has_floor": floor is not None,
         "state": labels.state(assignment.state),
-        "status_class": _STATUS.get(State(assignment.state), "page-hold"),
+        "status_class": _STATUS.get(State(assignment.state), "page-warning"),
         "planner": labels.planner(assignment.planner),
         "tables": words.tables(ledger.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())),
         "pinned": words.tables(assignment.pinned_table_refs),
@@ -192,7 +192,7 @@ _STATUS: Mapping[State, str] = {
 }
 
 
-_SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-hold", Event.Severity.ERROR: "page-fail"}
+_SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-warning", Event.Severity.ERROR: "page-fail"}
 """What is told of an event's severity: nothing where it is no more than information."""
 
 

@@ -135,7 +135,7 @@ def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
         "title": event.type,
         "event": event,
         "severity": event.get_severity_display(),
-        "status_class": {"error": "page-fail", "warning": "page-hold"}.get(event.severity, ""),
+        "status_class": {"error": "page-fail", "warning": "page-warning"}.get(event.severity, ""),
         "meaning": _(known.meaning) if known else "",
         "action": _(known.action) if known and known.action else "",
         "is_known": known is not None,

@@ -161,7 +161,7 @@ class Captions:
             return Caption(
                 look="timeline-hold", first=first, second=held, title=", ".join([*parts, held]), url=self._url(booked)
             )
-        who = labels.planner(taken.planner) if taken.planner in LOOKS else _("old planner")
+        who = labels.planner(taken.planner) if taken.planner in LOOKS else _("legacy planner")
         parts += [_("seated"), _("planned: %(who)s") % {"who": who}]
         return Caption(
             look=look,

@@ -152,7 +152,7 @@ def _wrong_with_confirmed(
             ref,
             "confirmed without tables",
             "planned anew",
-            lambda: api.release(booking_ref=ref, actor="reconcile", reason="confirmed_without_tables"),
+            lambda: api.release_tables(booking_ref=ref, actor="reconcile", reason="confirmed_without_tables"),
         )
     if floor is None:
         return None  # Nobody can say.

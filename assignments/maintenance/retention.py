@@ -72,7 +72,7 @@ def prune() -> Iterator[Pruned]:
     Brings the totals up to date first. Several at once share the work. Raises StillNeededError.
     """
     check()
-    counter_store.fold()
+    counter_store.compact()
     pruned = Pruned()
     with connection.cursor() as cursor:
         cursor.execute(_GIVE_UP, {"seconds": run_log.GIVEN_UP_AFTER.total_seconds()})

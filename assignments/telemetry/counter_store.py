@@ -1,7 +1,7 @@
 """Totals: counters that must never go down, although the rows that they count are pruned some day.
 
 A *source* is a table whose rows are counted. Young rows are counted as they are; those older than ``LAG_SECONDS`` are added
-to ``Total`` by ``fold``, a bounded step at a time, and each step moves the source's watermark (``Folded``) in the same
+to ``Total`` by ``compact``, a bounded step at a time, and each step moves the source's watermark (``Folded``) in the same
 transaction. Whoever reads adds both up, and sees each row once. Only rows behind the watermark may be deleted.
 """
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("assignments.totals")
 LAG_SECONDS = 300
 STEP_ROWS = 10_000
 STEPS_AT_ONCE = 50
-FOLD_EVERY_SECONDS = 60.0
+COMPACT_EVERY_SECONDS = 60.0
 LOCK_TIMEOUT_MS = 1000
 STATEMENT_TIMEOUT_MS = 20_000
 
@@ -34,8 +34,8 @@ class Source:
     ``moment``: an indexed column, set to the time of the statement that writes it; afterwards the row changes no more.
     ``counted``: SQL that gives ``name``, ``labels`` and ``value`` of the rows for which its ``{rows}`` holds, with the
     ``parameters``. A value is a whole number or a sum of ``numeric`` with at most nine places, and no float: floats come to
-    less now and then when they are added in another order, as folding does. ``pending``: SQL that holds for rows which have
-    no moment yet, and are counted as they are.
+    less now and then when they are added in another order, as compacting does. ``pending``: SQL that holds for rows which
+    have no moment yet, and are counted as they are.
     """
 
     key: str
@@ -94,41 +94,41 @@ def read(*keys: str) -> list[Counted]:
         return [Counted(name=name, labels=tuple(labels), value=value) for name, labels, value in cursor.fetchall()]
 
 
-def fold(*keys: str, steps: int = STEPS_AT_ONCE) -> bool:
+def compact(*keys: str, steps: int = STEPS_AT_ONCE) -> bool:
     """Add to the totals what has grown old, of these sources or of all, at most so many steps of each; whether nothing is
     left to add.
 
     Of several processes at once, one does it for a source, and the others leave it to that one.
     """
-    left = [key for key in keys or tuple(_sources) if not _fold_source(_sources[key], steps)]
+    left = [key for key in keys or tuple(_sources) if not _compact_source(_sources[key], steps)]
     return not left
 
 
-class Folder:
-    """Folds now and then, for a process that calls it after each pass: one step of each source, since bookings wait
+class Compactor:
+    """Compacts now and then, for a process that calls it after each pass: one step of each source, since bookings wait
     meanwhile. What goes wrong is logged by type: the totals are late then, and no bookings."""
 
     def __init__(self) -> None:
         self._next = 0.0
 
-    def fold_if_due(self) -> None:
-        """Fold, unless this process did so in the last ``FOLD_EVERY_SECONDS`` and left nothing."""
+    def compact_if_due(self) -> None:
+        """Compact, unless this process did so in the last ``COMPACT_EVERY_SECONDS`` and left nothing."""
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + FOLD_EVERY_SECONDS
+        self._next = now + COMPACT_EVERY_SECONDS
         try:
-            if not fold(steps=1):
+            if not compact(steps=1):
                 self._next = now
         except Exception as error:  # noqa: BLE001  (the rows are still there: they are added the next time)
             log_error(logger, error, "Totals could not be brought up to date")
 
 
-def _fold_source(source: Source, steps: int) -> bool:
-    return any(_fold_step(source) for _ in range(steps))
+def _compact_source(source: Source, steps: int) -> bool:
+    return any(_compact_step(source) for _ in range(steps))
 
 
-def _fold_step(source: Source) -> bool:
+def _compact_step(source: Source) -> bool:
     """Add the next rows, at most about ``STEP_ROWS``; whether none are left, or somebody else is at it."""
     with transaction.atomic(), connection.cursor() as cursor:
         transactions.limit_statements(STATEMENT_TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS)

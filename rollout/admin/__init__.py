@@ -5,7 +5,7 @@ from rollout.admin import (
     links,  # noqa: F401  (registers its link)
 )
 from rollout.admin.comparisons import ComparisonAdmin
-from rollout.admin.log_admins import ChangeAdmin, ComparisonTallyAdmin, ExplanationAdmin, GuardRunAdmin, PinAdmin
+from rollout.admin.log_admins import ChangeAdmin, ComparisonTallyAdmin, ForcedPlannerAdmin, GuardRunAdmin, WaiverAdmin
 from rollout.admin.page import RolloutAdmin
 from rollout.admin.switches import SwitchAdmin
 
@@ -13,10 +13,10 @@ __all__ = [
     "ChangeAdmin",
     "ComparisonAdmin",
     "ComparisonTallyAdmin",
-    "ExplanationAdmin",
+    "ForcedPlannerAdmin",
     "GuardRunAdmin",
-    "PinAdmin",
     "RolloutAdmin",
     "SwitchAdmin",
+    "WaiverAdmin",
     "health",
 ]

@@ -43,7 +43,7 @@ from assignments.staff import labels
 from assignments.staff.timeline import Bar
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
-from rollout.models import Comparison, Explanation, FloorRecord
+from rollout.models import Comparison, FloorRecord, Waiver
 from rollout.policy.verdict import Danger, Verdict
 from rollout.shadow import comparison_detail
 from rollout.shadow.comparison_detail import BOTH, CANDIDATE, CONTROL, Compared, Seat
@@ -61,19 +61,19 @@ MEANINGS: Mapping[str, str | Promise] = {
     Verdict.EQUIVALENT: gettext_lazy("Other tables, with as many spare seats and as many tables."),
     Verdict.BETTER: gettext_lazy("V3 wastes fewer seats, or as many with fewer tables."),
     Verdict.WORSE: gettext_lazy("V3 wastes more seats, or as many with more tables."),
-    Verdict.ONLY_V3_SEATS: gettext_lazy("The old planner refused the party, V3 would have seated it."),
-    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("V3 would have refused a party that the old planner seated."),
+    Verdict.ONLY_V3_SEATS: gettext_lazy("The legacy planner refused the party, V3 would have seated it."),
+    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("V3 would have refused a party that the legacy planner seated."),
     Verdict.BOTH_REFUSE: gettext_lazy("Neither planner found tables."),
     Verdict.V3_ERROR: gettext_lazy("V3 gave no answer that could be compared."),
     Verdict.UNSAFE: gettext_lazy("V3's answer must not be carried out: it stops every promotion."),
-    "": gettext_lazy("The old planner has decided. V3 is asked when decisions are compared, from cron."),
+    "": gettext_lazy("The legacy planner has decided. V3 is asked when decisions are compared, from cron."),
 }
 STATUS = {
     Verdict.SAME_TABLES: "page-pass",
     Verdict.EQUIVALENT: "page-pass",
     Verdict.BETTER: "page-pass",
     Verdict.ONLY_V3_SEATS: "page-pass",
-    Verdict.WORSE: "page-hold",
+    Verdict.WORSE: "page-warning",
     Verdict.ONLY_LEGACY_SEATS: "page-fail",
     Verdict.V3_ERROR: "page-fail",
     Verdict.UNSAFE: "page-fail",
@@ -88,11 +88,11 @@ DANGERS: Mapping[Danger, str | Promise] = {
 PARTS: Mapping[str, str | Promise] = {
     "floor": gettext_lazy("the floor"),
     "snapshot": gettext_lazy("what was known then"),
-    "control": gettext_lazy("the old planner's decision"),
+    "control": gettext_lazy("the legacy planner's decision"),
     "candidate": gettext_lazy("V3's decision"),
 }
 LOOKS: Mapping[str, tuple[str, str, str | Promise]] = {
-    CONTROL: ("timeline-old timeline-pick", "timeline-stripes", gettext_lazy("old planner")),
+    CONTROL: ("timeline-old timeline-pick", "timeline-stripes", gettext_lazy("legacy planner")),
     CANDIDATE: ("timeline-v3 timeline-pick", "", gettext_lazy("V3")),
     BOTH: ("timeline-both timeline-pick", "timeline-dots", gettext_lazy("both")),
 }
@@ -191,7 +191,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
         "in_words",
         "covers",
         "starts",
-        "by_the_old_planner",
+        "by_the_legacy_planner",
         "by_v3",
         "milliseconds",
         recorded("recorded_at", gettext_lazy("kept (UTC)")),
@@ -268,15 +268,15 @@ class ComparisonAdmin(ReadOnlyAdmin):
             return "-"
         return local(comparison.starts_at, comparison.zone)
 
-    @admin.display(description=gettext_lazy("old planner"))
-    def by_the_old_planner(self, comparison: Any) -> str:
+    @admin.display(description=gettext_lazy("legacy planner"))
+    def by_the_legacy_planner(self, comparison: Any) -> str:
         return _tables_in(comparison.control_tables, comparison.table_names)
 
     @admin.display(description=gettext_lazy("V3"))
     def by_v3(self, comparison: Any) -> str:
         return _tables_in(comparison.candidate_tables, comparison.table_names)
 
-    @admin.display(description=gettext_lazy("ms, old planner / V3"))
+    @admin.display(description=gettext_lazy("ms, legacy planner / V3"))
     def milliseconds(self, comparison: Any) -> str:
         return f"{_ms(comparison.control_ms)} / {_ms(comparison.candidate_ms)}"
 
@@ -325,7 +325,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "timezone": floor.timezone if floor else "UTC",
         "day_url": _evening(request, comparison) if is_hosts else "",
         "sides": [
-            _side(CONTROL, _("Old planner"), shown, shown.control, comparison.control_ms),
+            _side(CONTROL, _("Legacy planner"), shown, shown.control, comparison.control_ms),
             _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
         ],
         "dangers": [
@@ -335,7 +335,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
         "zones": [(zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in shown.zones],
         "drawing": drawing,
-        "explanations": [(explanation, _standing(explanation)) for explanation in around.explanations],
+        "waivers": [(waiver, _standing(waiver)) for waiver in around.waivers],
         "older": around.older,
         "newer": around.newer,
         "replay": _replay(comparison, is_hosts=is_hosts),
@@ -420,7 +420,7 @@ def _card(seat: Seat, shown: Compared) -> Card:
     if seat.by_control and seat.by_candidate:
         look, chosen = "floor-both", _("chosen by both")
     elif seat.by_control:
-        look, chosen = "floor-control", _("chosen by the old planner")
+        look, chosen = "floor-control", _("chosen by the legacy planner")
     elif seat.by_candidate:
         look, chosen = "floor-candidate", _("chosen by V3")
     elif taken:
@@ -444,10 +444,10 @@ def _beside(seat: Seat, floor: Floor) -> str:
     return _("beside %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
 
 
-def _standing(explanation: Explanation) -> str:
-    if explanation.withdrawn_at is not None:
+def _standing(waiver: Waiver) -> str:
+    if waiver.withdrawn_at is not None:
         return _("withdrawn")
-    return _("expired") if explanation.expires_at <= timezone.now() else _("covers it")
+    return _("expired") if waiver.expires_at <= timezone.now() else _("covers it")
 
 
 def _replay(comparison: Comparison, *, is_hosts: bool) -> str:

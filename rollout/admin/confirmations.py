@@ -27,11 +27,11 @@ from django.views.generic import FormView
 from assignments.error_logging import log_error
 from rollout.admin import overview
 from rollout.admin.actor import actor
-from rollout.admin.forms import ExplanationForm, PinForm, PromotionForm, ReasonForm, RollBackForm
+from rollout.admin.forms import ForcedPlannerForm, PromotionForm, ReasonForm, RollBackForm, WaiverForm
 from rollout.admin.labels import mode, verdict, worded
 from rollout.control import change_log, steering, switches
 from rollout.flags import resolution
-from rollout.models import Explanation, Pin, Position
+from rollout.models import ForcedPlanner, Position, Waiver
 from rollout.policy.ladder import UnknownStageError
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class StageConfirmation(Confirmation):
 
     def seen(self) -> str:
         position = steering.current()
-        return f"{position.stage} {position.since.isoformat()} {position.held}" if position else ""
+        return f"{position.stage} {position.since.isoformat()} {position.paused}" if position else ""
 
 
 class Begin(StageConfirmation):
@@ -218,7 +218,7 @@ class Promote(StageConfirmation):
         }
 
     @cached_property
-    def plan(self) -> steering.Plan:
+    def plan(self) -> steering.PromotionPlan:
         """Raises NotMeasuredError for whatever the measuring meets: the host has a part in it."""
         try:
             return steering.plan(statement_timeout_ms=overview.PATIENCE_MS)
@@ -339,9 +339,11 @@ class RollBack(StageConfirmation):
         if not self.stages:
             return [_("%(stage)s is the lowest stage: there is nothing to roll back.") % {"stage": self.position.stage}]
         return [
-            _("It takes effect at once, in every process. Nothing is measured, and no gate or hold stands in the way."),
             _(
-                "What V3 has begun and not finished is handed to the old planner by the next pass; no booking is dropped."
+                "It takes effect at once, in every process. Nothing is measured, and no gate or pause stands in the way."
+            ),
+            _(
+                "What V3 has begun and not finished is handed to the legacy planner by the next pass; no booking is dropped."
             ),
         ]
 
@@ -362,40 +364,40 @@ class RollBack(StageConfirmation):
         )
 
 
-class Hold(StageConfirmation):
-    permission = "hold"
-    title = gettext_lazy("Hold the rollout")
-    button = gettext_lazy("Hold")
+class Pause(StageConfirmation):
+    permission = "pause"
+    title = gettext_lazy("Pause the rollout")
+    button = gettext_lazy("Pause")
 
     def consequences(self) -> Sequence[str]:
         return [
-            _("Nobody may promote from %(stage)s, not even with an override, until it is released.")
+            _("Nobody may promote from %(stage)s, not even with an override, until it is resumed.")
             % {"stage": self.position.stage},
             _("Rolling back stays possible, for the guard too."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        steering.hold(actor=who, reason=data["reason"])
-        return _("The rollout is held.")
+        steering.pause(actor=who, reason=data["reason"])
+        return _("The rollout is paused.")
 
     def way_back(self) -> WayBack:
-        return WayBack(name="release", permission="hold", label=_("Release…"))
+        return WayBack(name="resume", permission="pause", label=_("Resume…"))
 
 
-class Release(StageConfirmation):
-    permission = "hold"
-    title = gettext_lazy("Release the rollout")
-    button = gettext_lazy("Release")
+class Resume(StageConfirmation):
+    permission = "pause"
+    title = gettext_lazy("Resume the rollout")
+    button = gettext_lazy("Resume")
 
     def consequences(self) -> Sequence[str]:
         return [_("From %(stage)s it may be promoted again, once its gates pass.") % {"stage": self.position.stage}]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        steering.release(actor=who, reason=data["reason"])
-        return _("The rollout is released.")
+        steering.resume(actor=who, reason=data["reason"])
+        return _("The rollout is resumed.")
 
     def way_back(self) -> WayBack:
-        return WayBack(name="hold", permission="hold", label=_("Hold…"))
+        return WayBack(name="pause", permission="pause", label=_("Pause…"))
 
 
 class Toggle(Confirmation):
@@ -470,11 +472,11 @@ class Toggle(Confirmation):
         return super().get_context_data(**{"is_possible": is_possible, **kwargs})
 
 
-class PinRestaurant(Confirmation):
-    permission = "pin"
-    title = gettext_lazy("Pin a restaurant")
-    button = gettext_lazy("Pin")
-    form_class = PinForm
+class ForcePlanner(Confirmation):
+    permission = "force_planner"
+    title = gettext_lazy("Force a planner")
+    button = gettext_lazy("Force")
+    form_class = ForcedPlannerForm
 
     def consequences(self) -> Sequence[str]:
         return [
@@ -483,64 +485,66 @@ class PinRestaurant(Confirmation):
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        planner = Pin.PlannerChoice(data["planner"])
-        pinned = steering.pin(restaurant_ref=data["restaurant_ref"], planner=planner, actor=who, reason=data["reason"])
-        return _("Restaurant %(restaurant)s is pinned to %(planner)s.") % {
-            "restaurant": pinned.restaurant_ref,
+        planner = ForcedPlanner.PlannerChoice(data["planner"])
+        forced = steering.force_planner(
+            restaurant_ref=data["restaurant_ref"], planner=planner, actor=who, reason=data["reason"]
+        )
+        return _("Restaurant %(restaurant)s is forced to %(planner)s.") % {
+            "restaurant": forced.restaurant_ref,
             "planner": planner.label,
         }
 
     def way_back(self) -> WayBack:
         ref = self.get_form().data["restaurant_ref"]
-        return WayBack(name="unpin", permission="pin", label=_("Unpin…"), args=(ref,))
+        return WayBack(name="unforce", permission="force_planner", label=_("End it…"), args=(ref,))
 
 
-class Unpin(Confirmation):
-    permission = "pin"
-    button = gettext_lazy("Unpin")
+class UnforcePlanner(Confirmation):
+    permission = "force_planner"
+    button = gettext_lazy("End")
 
     @property
     def title(self) -> str:
-        return _("Unpin restaurant %(restaurant)s") % {"restaurant": self.kwargs["restaurant_ref"]}
+        return _("End the forced planner of restaurant %(restaurant)s") % {"restaurant": self.kwargs["restaurant_ref"]}
 
     @cached_property
-    def pin(self) -> Pin:
-        pin = Pin.objects.filter(restaurant_ref=self.kwargs["restaurant_ref"]).first()
-        if pin is None:
-            raise Http404(_("This restaurant is not pinned."))
-        return pin
+    def forced(self) -> ForcedPlanner:
+        forced = ForcedPlanner.objects.filter(restaurant_ref=self.kwargs["restaurant_ref"]).first()
+        if forced is None:
+            raise Http404(_("No planner is forced for this restaurant."))
+        return forced
 
     def seen(self) -> str:
-        pin = Pin.objects.filter(restaurant_ref=self.kwargs["restaurant_ref"]).first()
-        return f"{pin.planner} {pin.at.isoformat()}" if pin else ""
+        forced = ForcedPlanner.objects.filter(restaurant_ref=self.kwargs["restaurant_ref"]).first()
+        return f"{forced.planner} {forced.at.isoformat()}" if forced else ""
 
     def consequences(self) -> Sequence[str]:
         return [
-            _("It is pinned to %(planner)s: %(reason)s")
-            % {"planner": self.pin.get_planner_display(), "reason": self.pin.reason},
+            _("It is forced to %(planner)s: %(reason)s")
+            % {"planner": self.forced.get_planner_display(), "reason": self.forced.reason},
             _("From then on the stage's percentage decides again who plans there."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         ref = self.kwargs["restaurant_ref"]
-        steering.unpin(restaurant_ref=ref, actor=who, reason=data["reason"])
-        return _("Restaurant %(restaurant)s is not pinned any more.") % {"restaurant": ref}
+        steering.unforce_planner(restaurant_ref=ref, actor=who, reason=data["reason"])
+        return _("No planner is forced for restaurant %(restaurant)s any more.") % {"restaurant": ref}
 
     def way_back(self) -> WayBack:
-        return WayBack(name="pin", permission="pin", label=_("Pin a restaurant…"))
+        return WayBack(name="force", permission="force_planner", label=_("Force a planner…"))
 
 
-class Explain(Confirmation):
-    permission = "explain"
-    title = gettext_lazy("Explain a difference between the planners")
-    button = gettext_lazy("Explain")
-    form_class = ExplanationForm
+class Waive(Confirmation):
+    permission = "waive"
+    title = gettext_lazy("Accept a known difference between the planners")
+    button = gettext_lazy("Accept")
+    form_class = WaiverForm
 
     def consequences(self) -> Sequence[str]:
         return [_("Differences that it covers count in no gate until it expires. Then they count again.")]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        self.explanation = explanation = steering.explain(
+        self.waiver = waiver = steering.waive(
             verdict=data["verdict"],
             restaurant_ref=data["restaurant_ref"],
             refusal=data["refusal"],
@@ -550,43 +554,43 @@ class Explain(Confirmation):
             actor=who,
             reason=data["reason"],
         )
-        return _("Explained until %(moment)s UTC: %(verdict)s.") % {
-            "moment": f"{explanation.expires_at:%Y-%m-%d %H:%M}",
-            "verdict": verdict(explanation.verdict),
+        return _("Accepted until %(moment)s UTC: %(verdict)s.") % {
+            "moment": f"{waiver.expires_at:%Y-%m-%d %H:%M}",
+            "verdict": verdict(waiver.verdict),
         }
 
     def way_back(self) -> WayBack:
         label = _("Withdraw it…")
-        return WayBack(name="withdraw", permission="explain", label=label, args=(str(self.explanation.pk),))
+        return WayBack(name="withdraw", permission="waive", label=label, args=(str(self.waiver.pk),))
 
 
 class Withdraw(Confirmation):
-    permission = "explain"
-    title = gettext_lazy("Withdraw an explanation")
+    permission = "waive"
+    title = gettext_lazy("Withdraw a waiver")
     button = gettext_lazy("Withdraw")
 
     @cached_property
-    def explanation(self) -> Explanation:
-        explanation = Explanation.objects.filter(pk=self.kwargs["explanation_id"]).first()
-        if explanation is None:
-            raise Http404(_("There is no such explanation."))
-        return explanation
+    def waiver(self) -> Waiver:
+        waiver = Waiver.objects.filter(pk=self.kwargs["waiver_id"]).first()
+        if waiver is None:
+            raise Http404(_("There is no such waiver."))
+        return waiver
 
     def consequences(self) -> Sequence[str]:
         return [
             _("%(verdict)s at %(where)s, by %(owner)s: %(reason)s")
             % {
-                "verdict": verdict(self.explanation.verdict),
-                "where": self.explanation.restaurant_ref or _("all restaurants"),
-                "owner": self.explanation.owner,
-                "reason": self.explanation.reason,
+                "verdict": verdict(self.waiver.verdict),
+                "where": self.waiver.restaurant_ref or _("all restaurants"),
+                "owner": self.waiver.owner,
+                "reason": self.waiver.reason,
             },
             _("What it covers counts in the gates again."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        steering.withdraw(explanation_id=self.kwargs["explanation_id"], actor=who, reason=data["reason"])
-        return _("The explanation is withdrawn.")
+        steering.withdraw(waiver_id=self.kwargs["waiver_id"], actor=who, reason=data["reason"])
+        return _("The waiver is withdrawn.")
 
     def way_back(self) -> WayBack:
-        return WayBack(name="explain", permission="explain", label=_("Explain a difference…"))
+        return WayBack(name="waive", permission="waive", label=_("Accept a difference…"))

@@ -12,7 +12,7 @@ from assignments.planning.reasons import Reason
 from assignments.staff.labels import reason
 from rollout.admin import labels
 from rollout.control import steering
-from rollout.models import Pin
+from rollout.models import ForcedPlanner
 from rollout.policy.ladder import Stage
 
 
@@ -58,7 +58,7 @@ class RollBackForm(ReasonForm):
         self.fields["to"].choices = [(stage.key, stage.key) for stage in stages]  # type: ignore[attr-defined]
 
 
-class PinForm(ReasonForm):
+class ForcedPlannerForm(ReasonForm):
     field_order = ("restaurant_ref", "planner", "reason")
 
     restaurant_ref = forms.CharField(
@@ -66,19 +66,19 @@ class PinForm(ReasonForm):
         widget=AdminTextInputWidget,
         help_text=_("Its ref: the primary key in the booking project."),
     )
-    planner = forms.ChoiceField(label=_("Planner"), choices=Pin.PlannerChoice.choices)
+    planner = forms.ChoiceField(label=_("Planner"), choices=ForcedPlanner.PlannerChoice.choices)
 
 
 def _differences() -> list[tuple[str, str]]:
     """In words, and by the code that commands and the record have."""
-    return [(each.value, f"{labels.verdict(each)} ({each})") for each in steering.EXPLAINABLE]
+    return [(each.value, f"{labels.verdict(each)} ({each})") for each in steering.WAIVABLE]
 
 
 def _refusals() -> list[tuple[str, str]]:
     return [("", gettext("any")), *((each.value, f"{reason(each)} ({each})") for each in Reason)]
 
 
-class ExplanationForm(ReasonForm):
+class WaiverForm(ReasonForm):
     field_order = ("verdict", "restaurant_ref", "refusal", "owner", "days", "reason")
 
     verdict = forms.ChoiceField(label=_("Difference"), choices=_differences)
@@ -100,7 +100,7 @@ class ExplanationForm(ReasonForm):
     days = forms.IntegerField(
         label=_("Days"),
         min_value=1,
-        max_value=steering.MAX_EXPLANATION_DAYS,
+        max_value=steering.MAX_WAIVER_DAYS,
         initial=14,
         help_text=_("Until it expires. Once expired it blocks promotion until it is renewed or withdrawn."),
     )

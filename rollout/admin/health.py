@@ -56,7 +56,7 @@ def section(request: HttpRequest) -> Section:
             (_("Mode"), mode(set_to.mode)),
             (_("Stage"), position.stage if position else _("not begun")),
             (
-                _("Last look of the guard"),
+                _("Last run of the guard"),
                 _("%(duration)s ago") % {"duration": _since(now, run.at)} if run else _("none yet"),
             ),
             (
@@ -87,7 +87,7 @@ def _attentions(
     now = timezone.now()
     if set_to.killed:
         yield Attention(
-            what=_("%(variable)s is set: the old planner decides everything.") % {"variable": conf.KILL_VARIABLE},
+            what=_("%(variable)s is set: the legacy planner decides everything.") % {"variable": conf.KILL_VARIABLE},
             remedy=_("Take it out of the environment, and restart, once what it was set for is over."),
             **there,
         )
@@ -101,8 +101,7 @@ def _attentions(
         looked_at = run.at if run else position.since if position else None
         if looked_at is None or now - looked_at > LATE:
             yield Attention(
-                what=_("V3 decides, and the guard has not looked for %(duration)s.")
-                % {"duration": _since(now, looked_at)}
+                what=_("V3 decides, and the guard has not run for %(duration)s.") % {"duration": _since(now, looked_at)}
                 if looked_at
                 else _("V3 decides, and nobody guards it: the ladder has not begun."),
                 remedy=_("Put manage.py rollout guard into cron, every five minutes."),  # rollout-removal: ignore
@@ -112,8 +111,8 @@ def _attentions(
     if run is not None and run.breaches and (cools or not run.rolled_back_to):
         yield Attention(
             what=ngettext(
-                "The guard's last look found %(count)s breach.",
-                "The guard's last look found %(count)s breaches.",
+                "The guard's last run found %(count)s breach.",
+                "The guard's last run found %(count)s breaches.",
                 len(run.breaches),
             )
             % {"count": len(run.breaches)},

@@ -17,17 +17,41 @@ VERDICTS: Mapping[str, str | Promise] = {
     Verdict.BETTER: gettext_lazy("V3 is better"),
     Verdict.WORSE: gettext_lazy("V3 is worse"),
     Verdict.ONLY_V3_SEATS: gettext_lazy("only V3 seats"),
-    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("only the old planner seats"),
+    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("only the legacy planner seats"),
     Verdict.BOTH_REFUSE: gettext_lazy("both refuse"),
     Verdict.V3_ERROR: gettext_lazy("V3 failed"),
     Verdict.UNSAFE: gettext_lazy("V3 is unsafe"),
     "": gettext_lazy("waiting"),
 }
 MODES: Mapping[str, str | Promise] = {
-    Mode.LEGACY: gettext_lazy("the old planner decides"),
-    Mode.SHADOW: gettext_lazy("the old planner decides, V3 watches"),
+    Mode.LEGACY: gettext_lazy("the legacy planner decides"),
+    Mode.SHADOW: gettext_lazy("the legacy planner decides, V3 watches"),
     Mode.ACTIVE: gettext_lazy("V3 decides"),
 }
+GATES: Mapping[str, str | Promise] = {
+    "soak": gettext_lazy("time in stage"),
+    "integrity": gettext_lazy("tables and bookings in order"),
+    "flags": gettext_lazy("flags as the stage asks"),
+    "seatings": gettext_lazy("seatings that break a rule"),
+    "comparable": gettext_lazy("decisions compared"),
+    "unsafe": gettext_lazy("unsafe decisions of V3"),
+    "refused": gettext_lazy("seated by the legacy planner alone"),
+    "candidate_errors": gettext_lazy("V3 errors in comparisons"),
+    "parity": gettext_lazy("V3 better rather than worse"),
+    "candidate_p95_ms": gettext_lazy("V3 latency p95 in comparisons"),
+    "candidate_p99_ms": gettext_lazy("V3 latency p99 in comparisons"),
+    "complete": gettext_lazy("share of decisions compared"),
+    "coverage": gettext_lazy("situations covered"),
+    "noise": gettext_lazy("control repeatability"),
+    "explanations": gettext_lazy("expired waivers"),
+    "errors": gettext_lazy("V3 errors"),
+    "confirmed": gettext_lazy("bookings confirmed"),
+    "review": gettext_lazy("bookings sent to review"),
+    "no_worse": gettext_lazy("not worse than control"),
+    "decision_p95_ms": gettext_lazy("V3 latency p95"),
+    "decision_p99_ms": gettext_lazy("V3 latency p99"),
+}
+"""What people read; the ids stay, since settings name them."""
 
 
 def worded(text: Any) -> Any:
@@ -45,6 +69,11 @@ def worded(text: Any) -> Any:
 def verdict(code: str) -> str:
     """How the planners compare; the code, where nobody here knows it."""
     return str(VERDICTS.get(code, code))
+
+
+def gate(code: str) -> str:
+    """What a gate is called; its id, where nobody here knows it."""
+    return str(GATES.get(code, code))
 
 
 def mode(code: str) -> str:

@@ -1,4 +1,4 @@
-"""What the rollout recorded, in the admin, read-only: changes, the guard's runs, tallies, pins, explanations."""
+"""What the rollout recorded, in the admin, read-only: changes, the guard's runs, tallies, forced planners, waivers."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
 from rollout import conf
 from rollout.admin.labels import worded
-from rollout.models import Change, ComparisonTally, Explanation, GuardRun, Pin
+from rollout.models import Change, ComparisonTally, ForcedPlanner, GuardRun, Waiver
 from rollout.policy import guardrails
 
 
@@ -33,6 +33,20 @@ def environments() -> list[tuple[str, str]]:
     return [(each, each) for each in conf.ENVIRONMENTS]
 
 
+class KindFilter(admin.SimpleListFilter):
+    """By kind, whatever version wrote the change."""
+
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Change.Kind.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        kind = self.value()
+        return queryset if kind is None else queryset.filter(pk__in=Change.objects.of_kind(kind).values("pk"))
+
+
 @admin.register(Change)
 class ChangeAdmin(ReadOnlyAdmin):
     list_display = [
@@ -46,7 +60,12 @@ class ChangeAdmin(ReadOnlyAdmin):
         "overridden",
         "environment",
     ]
-    list_filter = ["kind", "overridden", known("environment", _("environment"), environments), since("at", _("when"))]
+    list_filter = [
+        KindFilter,
+        "overridden",
+        known("environment", _("environment"), environments),
+        since("at", _("when")),
+    ]
     search_fields = ["=subject", "=actor", "reason"]
     ordering = ["-id"]
     indexed = frozenset({"kind"})
@@ -116,15 +135,15 @@ class ComparisonTallyAdmin(ReadOnlyAdmin):
     search_fields = ["=restaurant_ref"]
 
 
-@admin.register(Pin)
-class PinAdmin(ReadOnlyAdmin):
+@admin.register(ForcedPlanner)
+class ForcedPlannerAdmin(ReadOnlyAdmin):
     list_display = ["restaurant_ref", "planner", "actor", "reason", recorded("at", _("when (UTC)"))]
     list_filter = ["planner"]
     search_fields = ["=restaurant_ref"]
 
 
-@admin.register(Explanation)
-class ExplanationAdmin(ReadOnlyAdmin):
+@admin.register(Waiver)
+class WaiverAdmin(ReadOnlyAdmin):
     list_display = [
         "verdict",
         "refusal",

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
@@ -18,13 +18,13 @@ from rollout import conf
 from rollout.admin import labels
 from rollout.admin.labels import worded
 from rollout.control import steering, switches
-from rollout.control.steering import Plan
+from rollout.control.steering import PromotionPlan
 from rollout.evidence import measuring
 from rollout.evidence.sql import lists
 from rollout.evidence.trend import Course, course
 from rollout.flags import resolution
 from rollout.flags.resolution import Flags, FlagValue, Source
-from rollout.models import Change, Explanation, GuardRun, Pin, Position
+from rollout.models import Change, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy import gates, guardrails
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import Stage, UnknownStageError
@@ -37,7 +37,7 @@ PATIENCE_MS = 8000
 """How long the measuring may take here, nearly all of which is one statement: the page is needed most when the database is
 slow."""
 LISTED = 50
-"""So many pins, explanations and restaurants are listed; the rest is counted."""
+"""So many forced planners, waivers and restaurants are listed; the rest is counted."""
 CHANGES = 10
 METER_WIDTH = 120
 
@@ -51,15 +51,16 @@ KINDS = (
     (gettext_lazy("the same, as good, or better"), (*ALIKE, Verdict.BETTER)),
     (gettext_lazy("worse"), (Verdict.WORSE,)),
     (gettext_lazy("only V3 seats"), (Verdict.ONLY_V3_SEATS,)),
-    (gettext_lazy("only the old planner seats"), (Verdict.ONLY_LEGACY_SEATS,)),
+    (gettext_lazy("only the legacy planner seats"), (Verdict.ONLY_LEGACY_SEATS,)),
     (gettext_lazy("unsafe, or an error"), HARMFUL),
 )
 """The verdicts, as the chart tells them apart."""
 STATUSES = {
     Status.PASS: gettext_lazy("pass"),
     Status.FAIL: gettext_lazy("fail"),
-    Status.HOLD: pgettext_lazy("gate", "hold"),
+    Status.INCONCLUSIVE: gettext_lazy("inconclusive"),
 }
+STATUS_CLASSES = {Status.PASS: "page-pass", Status.FAIL: "page-fail", Status.INCONCLUSIVE: "page-warning"}
 
 
 def on_off(value: bool) -> str:
@@ -112,8 +113,16 @@ class GateRow:
     result: GateResult
 
     @property
+    def name(self) -> str:
+        return labels.gate(self.result.gate)
+
+    @property
     def status(self) -> str:
         return str(STATUSES[self.result.status])
+
+    @property
+    def status_class(self) -> str:
+        return STATUS_CLASSES[self.result.status]
 
     @property
     def value(self) -> str:
@@ -189,11 +198,11 @@ def overview() -> dict[str, Any]:
     """The page's context. Opens whatever happens to the measuring: from here somebody has to be able to roll back."""
     environment = conf.settings().ENVIRONMENT
     now = timezone.now()
-    positions, rows, pins, explanations, guard_runs, changes = lists(
+    positions, rows, forced, waivers, guard_runs, changes = lists(
         Position.objects.filter(environment=environment),
         get_waffle_switch_model().objects.filter(name__in=switches.SWITCHES.values()),
-        Pin.objects.all()[: LISTED + 1],
-        Explanation.objects.filter(withdrawn_at__isnull=True)[: LISTED + 1],
+        ForcedPlanner.objects.all()[: LISTED + 1],
+        Waiver.objects.filter(withdrawn_at__isnull=True)[: LISTED + 1],
         GuardRun.objects.filter(environment=environment).defer("measured")[:1],
         Change.objects.filter(environment=environment).defer("evidence")[:CHANGES],
     )
@@ -202,7 +211,7 @@ def overview() -> dict[str, Any]:
     in_effect = resolution.killed() if resolution.is_killed() else as_set
     measured = measure(position, in_effect)
     guard_run: GuardRun | None = next(iter(guard_runs), None)
-    known = names([*(pin.actor for pin in pins), *(change.actor for change in changes)])
+    known = names([*(each.actor for each in forced), *(change.actor for change in changes)])
     return {
         "environment": environment,
         "position": position,
@@ -213,7 +222,7 @@ def overview() -> dict[str, Any]:
         "problems": _problems(position, in_effect, as_set),
         "flag_rows": flag_rows(in_effect, as_set),
         "max_parallel": assignments_conf.settings().MAX_PARALLEL,
-        "old_planner": conf.settings().LEGACY_PLANNER,
+        "legacy_path": conf.settings().LEGACY_PLANNER,
         "cooling_down": bool(position and position.cool_down_until and now < position.cool_down_until),
         "stage_rows": stage_rows(position),
         "lower_stages": lower_stages(position),
@@ -221,12 +230,10 @@ def overview() -> dict[str, Any]:
         **(plan_context(measured.plan) if measured.plan else {}),
         "verdicts": _verdicts(measured.plan),
         "charts": charts(measured.course) if measured.course else (),
-        "pins": [(pin, who(pin.actor, known)) for pin in pins[:LISTED]],
-        "has_more_pins": len(pins) > LISTED,
-        "explanations": [
-            (each, labels.verdict(each.verdict), each.expires_at <= now) for each in explanations[:LISTED]
-        ],
-        "has_more_explanations": len(explanations) > LISTED,
+        "forced_planners": [(each, who(each.actor, known)) for each in forced[:LISTED]],
+        "has_more_forced": len(forced) > LISTED,
+        "waivers": [(each, labels.verdict(each.verdict), each.expires_at <= now) for each in waivers[:LISTED]],
+        "has_more_waivers": len(waivers) > LISTED,
         "guard_run": guard_run,
         "breaches": [(breach["rail"], worded(guardrails.said(breach))) for breach in guard_run.breaches]
         if guard_run
@@ -239,7 +246,7 @@ def overview() -> dict[str, Any]:
 class Measured:
     """What was measured; ``problem``: why there is no plan, although the ladder has begun."""
 
-    plan: Plan | None = None
+    plan: PromotionPlan | None = None
     course: Course | None = None
     problem: str = ""
 
@@ -298,7 +305,7 @@ def charts(over_time: Course) -> Sequence[Chart]:
                 x=x,
                 series=[
                     Series(label=_("V3"), values=[_share(*moment.v3) for moment in over_time.moments]),
-                    Series(label=_("old planner"), values=[_share(*moment.old) for moment in over_time.moments]),
+                    Series(label=_("legacy planner"), values=[_share(*moment.old) for moment in over_time.moments]),
                 ],
             )
         )
@@ -313,7 +320,7 @@ def _share(part: int, whole: int) -> float | None:
     return round(100 * part / whole, 2) if whole else None
 
 
-def plan_context(plan: Plan) -> dict[str, Any]:
+def plan_context(plan: PromotionPlan) -> dict[str, Any]:
     """What the page and the confirmation of a promotion show of a plan."""
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
@@ -388,8 +395,8 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
     return problems
 
 
-def _verdicts(plan: Plan | None) -> list[tuple[str, str, int, int | str]]:
-    """Verdict, in words, how many, and how many of them nobody has explained, where that can be done."""
+def _verdicts(plan: PromotionPlan | None) -> list[tuple[str, str, int, int | str]]:
+    """Verdict, in words, how many, and how many of them no waiver covers, where one can."""
     if plan is None:
         return []
     found = plan.facts.comparisons
@@ -398,7 +405,7 @@ def _verdicts(plan: Plan | None) -> list[tuple[str, str, int, int | str]]:
             verdict,
             labels.verdict(verdict),
             count,
-            found.unexplained.get(verdict, 0) if verdict in steering.EXPLAINABLE else "-",
+            found.not_waived.get(verdict, 0) if verdict in steering.WAIVABLE else "-",
         )
         for verdict, count in sorted(found.verdicts.items(), key=lambda each: -each[1])
     ]

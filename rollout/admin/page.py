@@ -19,7 +19,7 @@ class RolloutAdmin(PageAdmin):
 
     template = "admin/rollout/page/page.html"
     title = _("Rollout")
-    buttons = ("promote", "roll_back", "hold", "pin", "explain", "override_gates", "toggle")
+    buttons = ("promote", "roll_back", "pause", "force_planner", "waive", "override_gates", "toggle")
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
         return overview()
@@ -33,12 +33,12 @@ class RolloutAdmin(PageAdmin):
             confirm("begin/", confirmations.Begin, "begin"),
             confirm("promote/", confirmations.Promote, "promote"),
             confirm("roll-back/", confirmations.RollBack, "roll_back"),
-            confirm("hold/", confirmations.Hold, "hold"),
-            confirm("release/", confirmations.Release, "release"),
+            confirm("pause/", confirmations.Pause, "pause"),
+            confirm("resume/", confirmations.Resume, "resume"),
             confirm("switches/<str:name>/<str:value>/", confirmations.Toggle, "toggle"),
-            confirm("pin/", confirmations.PinRestaurant, "pin"),
-            confirm("unpin/<path:restaurant_ref>/", confirmations.Unpin, "unpin"),
-            confirm("explain/", confirmations.Explain, "explain"),
-            confirm("withdraw/<int:explanation_id>/", confirmations.Withdraw, "withdraw"),
+            confirm("force/", confirmations.ForcePlanner, "force"),
+            confirm("unforce/<path:restaurant_ref>/", confirmations.UnforcePlanner, "unforce"),
+            confirm("waive/", confirmations.Waive, "waive"),
+            confirm("withdraw/<int:waiver_id>/", confirmations.Withdraw, "withdraw"),
             *super().get_urls(),
         ]

@@ -1,6 +1,6 @@
 """A backtest: past evenings through both planners, and what that says; fed to the gates only when asked for.
 
-The old planner is asked in this process, inside a READ ONLY transaction; V3 where it is asked in shadow mode too, in a
+The legacy planner is asked in this process, inside a READ ONLY transaction; V3 where it is asked in shadow mode too, in a
 process of its own whose connections are read-only.
 """
 
@@ -81,7 +81,7 @@ class Backtest:
 
 
 def feed(steps: Sequence[tuple[Step, bool]]) -> None:
-    """Keep one restaurant's steps as comparisons; with each, whether the old planner gave the same tables again.
+    """Keep one restaurant's steps as comparisons; with each, whether the legacy planner gave the same tables again.
 
     Whoever feeds the same bookings at the same time waits, so that none counts twice.
     """
@@ -120,11 +120,13 @@ def _comparison(step: Step, repeats: bool) -> Comparison:
     return comparison
 
 
-def old_planner() -> Planner:
-    """The old planner, timed. Raises ImproperlyConfigured where it is not installed."""
+def control_planner() -> Planner:
+    """The legacy planner, timed. Raises ImproperlyConfigured where it is not installed."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
-        raise ImproperlyConfigured(f"There is no old planner to compare with: {conf.NAME}['LEGACY_PLANNER'] is empty.")
+        raise ImproperlyConfigured(
+            f"There is no legacy planner to compare with: {conf.NAME}['LEGACY_PLANNER'] is empty."
+        )
     judge: Callable[[Snapshot], Decision] = assignments_conf.load(path).judge
 
     def ask(snapshot: Snapshot) -> Answer:

@@ -18,7 +18,7 @@ from assignments.integration.host import configured
 from assignments.planning.floor import InvalidFloorError
 from assignments.telemetry import events
 from rollout import conf
-from rollout.backtest.backtest import Backtest, candidate, old_planner
+from rollout.backtest.backtest import Backtest, candidate, control_planner
 from rollout.backtest.history import Evening, PastEvenings, evenings_of_file
 from rollout.backtest.replay import Scoreboard, Tally
 from rollout.cli import base
@@ -50,7 +50,7 @@ class Action(base.Action):
         parser.add_argument(
             "--feed",
             action="store_true",
-            help="Keep V3's decisions on the old planner's evening as comparisons, so that gates count them; feeding the "
+            help="Keep V3's decisions on the legacy planner's evening as comparisons, so that gates count them; feeding the "
             "same bookings again replaces what was kept of them.",
         )
 
@@ -69,7 +69,7 @@ class Action(base.Action):
         else:
             evenings = past = _past(options)
             left_out = past.left_out
-        control = old_planner()
+        control = control_planner()
         with CandidateProcess(conf.settings().CANDIDATE_SECONDS) as process:
             backtest = Backtest(control=control, candidate=candidate(process), feed=options["feed"])
             with self._progress(options, first, last) as advance:
@@ -128,7 +128,7 @@ class Action(base.Action):
         if scoreboard is not None:
             self.stdout.write(
                 f"restaurant {evening.floor.restaurant_ref} {evening.service_date}: {scoreboard.bookings} bookings; "
-                f"the old planner seats {scoreboard.control.seated}, V3 {scoreboard.candidate.seated}"
+                f"the legacy planner seats {scoreboard.control.seated}, V3 {scoreboard.candidate.seated}"
             )
 
     def _write(self, backtest: Backtest, left_out: Counter[str], *, fed: bool) -> None:
@@ -138,7 +138,7 @@ class Action(base.Action):
             f"{_count(backtest.evenings, 'evening')} of {_count(backtest.restaurants, 'restaurant')}."
         )
         self._write_left_out(left_out)
-        self.stdout.write(f"{'':34}{'old planner':>22}{'V3':>22}")
+        self.stdout.write(f"{'':34}{'legacy planner':>22}{'V3':>22}")
         for label, cell in _ROWS:
             self._write_row(label, cell(board.control), cell(board.candidate))
         both = (board.control, board.candidate)
@@ -148,7 +148,7 @@ class Action(base.Action):
         for error in sorted({*board.control.errors, *board.candidate.errors}):
             self._write_row(f"error: {error}", *(f"{tally.errors[error]}" for tally in both))
         self.stdout.write("In brackets: what the other planner, asked about the very same evening, would have seated.")
-        self.stdout.write("V3 compared on the old planner's evening:")
+        self.stdout.write("V3 compared on the legacy planner's evening:")
         for verdict in Verdict:
             if board.verdicts[verdict]:
                 self.stdout.write(f"  {board.verdicts[verdict]:6} {verdict}")

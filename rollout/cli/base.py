@@ -47,10 +47,10 @@ class Action:
         if options["json"]:
             self.print_json(position_as_dict(position))
             return
-        held = ", held" if position.held else ""
+        paused = ", paused" if position.paused else ""
         self.stdout.write(
             f"{position.environment} is at {position.stage} since {position.since:%Y-%m-%d %H:%M} UTC: "
-            f"V3 decides for {position.percent} % of restaurants{held}."
+            f"V3 decides for {position.percent} % of restaurants{paused}."
         )
 
 
@@ -70,7 +70,7 @@ def position_as_dict(position: Position) -> dict[str, Any]:
         "stage": position.stage,
         "percent": position.percent,
         "since": position.since,
-        "held": position.held,
+        "paused": position.paused,
         "cool_down_until": position.cool_down_until,
     }
 

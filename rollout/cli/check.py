@@ -25,7 +25,11 @@ class Action(base.Action):
                 }
             )
         else:
-            paint = {Status.PASS: self.style.SUCCESS, Status.FAIL: self.style.ERROR, Status.HOLD: self.style.WARNING}
+            paint = {
+                Status.PASS: self.style.SUCCESS,
+                Status.FAIL: self.style.ERROR,
+                Status.INCONCLUSIVE: self.style.WARNING,
+            }
             self.stdout.write(f"{'':4}  {'gate':18} {'value':>10} {'threshold':>10} {'sample':>8}")
             for result in plan.gates:
                 value = "-" if result.value is None else f"{result.value:.4g}"
@@ -34,6 +38,6 @@ class Action(base.Action):
                 self.stdout.write(f"{'':6}{result.window}")
         if counts[Status.PASS] < len(plan.gates):
             raise CommandError(
-                f"{counts[Status.FAIL]} of {len(plan.gates)} gates fail, {counts[Status.HOLD]} hold.",
+                f"{counts[Status.FAIL]} of {len(plan.gates)} gates fail, {counts[Status.INCONCLUSIVE]} are inconclusive.",
                 returncode=base.EXIT_REFUSED,
             )

@@ -11,7 +11,7 @@ from rollout.shadow import comparator
 
 
 class Action(base.Action):
-    help = "Ask V3 what it would have decided where the old planner did in shadow mode (for cron)."
+    help = "Ask V3 what it would have decided where the legacy planner did in shadow mode (for cron)."
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:

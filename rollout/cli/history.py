@@ -19,11 +19,12 @@ class Action(base.Action):
     def run(self, options: dict[str, Any]) -> None:
         changes = Change.objects.all()
         if options["kind"]:
-            changes = changes.filter(kind=options["kind"])
+            changes = changes.of_kind(options["kind"])
         changes = changes[: options["limit"]]
         if options["json"]:
             fields = ("id", "at", "environment", "kind", "subject", "before", "after", "actor", "reason", "overridden")
-            self.print_json({"changes": list(changes.values(*fields, "evidence"))})
+            rows = [{field: getattr(change, field) for field in (*fields, "evidence")} for change in changes]
+            self.print_json({"changes": rows})
             return
         for change in changes:
             what = f"{change.kind} {change.subject}: {change.before or '-'} -> {change.after or '-'}"

@@ -29,14 +29,14 @@ class Action(base.Action):
             named = ", ".join(plan.joining[:NAMED]) + (", ..." if len(plan.joining) > NAMED else "")
             self.stdout.write(f"  {share}: {len(plan.joining)} more{f' ({named})' if named else ''}")
         if plan.obstacles:
-            self.stdout.write("In the way:" if target else "Not shown yet, before the old planner goes:")
+            self.stdout.write("In the way:" if target else "Not shown yet, before the legacy planner goes:")
             for obstacle in plan.obstacles:
                 self.stdout.write(f"  {'' if obstacle.overridable else '(cannot be overridden) '}{obstacle}")
         elif target:
             self.stdout.write(self.style.SUCCESS("Nothing is in the way: manage.py rollout promote --reason ..."))
 
 
-def as_dict(plan: steering.Plan) -> dict[str, Any]:
+def as_dict(plan: steering.PromotionPlan) -> dict[str, Any]:
     """The plan for ``--json``."""
     return {
         "position": base.position_as_dict(plan.position),

@@ -10,7 +10,7 @@ from rollout.control import steering
 class Action(base.Action):
     help = (
         "Go to the next stage. Refused, with exit code 1 and everything that stands in the way, unless all gates pass and "
-        "nothing is held, frozen or cooling down. 'rollout plan' shows that beforehand."
+        "it is not paused, cooling down or in a change freeze. 'rollout plan' shows that beforehand."
     )
 
     @staticmethod
@@ -22,7 +22,8 @@ class Action(base.Action):
         parser.add_argument(
             "--override",
             action="store_true",
-            help="Go on although gates do not pass, or in a freeze or cool-down; kept for ever. Does not lift a hold.",
+            help="Go on although gates do not pass, or in a change freeze or cool-down; stored "
+            "permanently. Does not lift a pause.",
         )
 
     def run(self, options: dict[str, Any]) -> None:

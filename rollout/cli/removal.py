@@ -22,7 +22,7 @@ DAYS = 7
 
 class Action(base.Action):
     help = (
-        "The end of the old planner: whether this environment can do without it, and every place that goes with it, with "
+        "The end of the legacy planner: whether this environment can do without it, and every place that goes with it, with "
         "file and line, what to do there, and what may go wrong. Changes nothing. Exits with 0 when ready, 1 when not."
     )
 
@@ -71,15 +71,19 @@ class Action(base.Action):
             self._print_scope(found)
         if results and not report["ready"]:
             open_ones = ", ".join(result.gate for result in results if result.status is not Status.PASS)
-            raise CommandError(f"Not ready to remove the old planner: {open_ones}.", returncode=base.EXIT_REFUSED)
+            raise CommandError(f"Not ready to remove the legacy planner: {open_ones}.", returncode=base.EXIT_REFUSED)
 
     def _print_readiness(self, report: dict[str, Any], results: tuple[GateResult, ...]) -> None:
         if not results:
             return
-        self.stdout.write(f"Can {report['environment']} do without the old planner? ({report['days']} days)")
-        styles = {Status.PASS: self.style.SUCCESS, Status.FAIL: self.style.ERROR, Status.HOLD: self.style.WARNING}
+        self.stdout.write(f"Can {report['environment']} do without the legacy planner? ({report['days']} days)")
+        styles = {
+            Status.PASS: self.style.SUCCESS,
+            Status.FAIL: self.style.ERROR,
+            Status.INCONCLUSIVE: self.style.WARNING,
+        }
         for result in results:
-            status = styles[result.status](f"{result.status:5}")
+            status = styles[result.status](f"{result.status:12}")
             self.stdout.write(f"  {status} {result.gate:14} {result.detail}")
 
     def _print_scope(self, found: scope.Scope | None) -> None:
@@ -102,7 +106,7 @@ class Action(base.Action):
             f"\n{len(found.mechanical)} edits that --json describes for a program, {len(found.by_hand)} places for people."
         )
         if not found.is_installed:
-            self.stdout.write("The old planner's package is not installed.")
+            self.stdout.write("The legacy planner's package is not installed.")
 
 
 def _root() -> Path:

@@ -10,7 +10,7 @@ from rollout.control import steering
 class Action(base.Action):
     help = (
         "Go back, at once and always allowed: to the nearest stage below in which V3 decides for nobody, or to a named "
-        "lower one. What V3 has begun and not finished is handed to the old planner by the next pass."
+        "lower one. What V3 has begun and not finished is handed to the legacy planner by the next pass."
     )
 
     @staticmethod

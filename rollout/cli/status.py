@@ -8,7 +8,7 @@ from rollout.cli import base
 from rollout.control import steering
 from rollout.evidence import measuring
 from rollout.flags import resolution
-from rollout.models import Pin, Position
+from rollout.models import ForcedPlanner, Position
 from rollout.policy.gates import Status
 from rollout.policy.ladder import UnknownStageError
 
@@ -28,7 +28,7 @@ class Action(base.Action):
         if drift:
             problems.append(f"The flags are not what the stage asks for: {drift}.")
         plan = _plan(position)
-        pins = {} if current.killed else dict(Pin.objects.values_list("restaurant_ref", "planner"))
+        forced = {} if current.killed else dict(ForcedPlanner.objects.values_list("restaurant_ref", "planner"))
         if options["json"]:
             values = {
                 flag.switch: {"value": flag.value, "source": flag.source, "raw": flag.raw, "variable": flag.variable}
@@ -44,7 +44,7 @@ class Action(base.Action):
                     "legacy": settings.LEGACY_PLANNER,
                     "position": base.position_as_dict(position) if position else None,
                     "drift": drift,
-                    "pins": pins,
+                    "forced_planners": forced,
                     "gates": {result.gate: result.status for result in plan.gates} if plan else {},
                     "next": plan.target.key if plan and plan.target else None,
                     "obstacles": [str(obstacle) for obstacle in plan.obstacles] if plan else [],
@@ -65,20 +65,22 @@ class Action(base.Action):
         self.stdout.write(f"Max parallel    {assignments_conf.settings().MAX_PARALLEL}")
         self.stdout.write(f"Legacy planner  {settings.LEGACY_PLANNER or 'not installed'}")
         if not current.killed:
-            self._write_stage(position, plan, pins)
+            self._write_stage(position, plan, forced)
         for problem in problems:
             self.stdout.write(self.style.ERROR(f"Problem: {problem}"))
 
-    def _write_stage(self, position: Position | None, plan: steering.Plan | None, pins: dict[str, str]) -> None:
+    def _write_stage(
+        self, position: Position | None, plan: steering.PromotionPlan | None, forced: dict[str, str]
+    ) -> None:
         if position is None:
             self.stdout.write("Stage           not begun: the flags alone decide (manage.py rollout begin)")
             return
         since = f"since {position.since:%Y-%m-%d %H:%M} UTC"
         self.stdout.write(f"Stage           {position.stage}, {position.percent} % of restaurants, {since}")
-        for ref, planner in sorted(pins.items()):
-            self.stdout.write(f"Pinned          restaurant {ref} to {planner}")
-        if position.held:
-            self.stdout.write("Held            nobody may promote (manage.py rollout release)")
+        for ref, planner in sorted(forced.items()):
+            self.stdout.write(f"Forced          restaurant {ref} to {planner}")
+        if position.paused:
+            self.stdout.write("Paused          nobody may promote (manage.py rollout resume)")
         if plan is None:
             return
         if position.cool_down_until and position.cool_down_until > plan.facts.now:
@@ -95,7 +97,7 @@ class Action(base.Action):
         self.stdout.write(f"Next            {next_step}")
 
 
-def _plan(position: Position | None) -> steering.Plan | None:
+def _plan(position: Position | None) -> steering.PromotionPlan | None:
     if position is None:
         return None
     try:

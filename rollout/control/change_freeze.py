@@ -19,8 +19,10 @@ NAMED = 5
 
 
 def reasons(now: datetime) -> list[Phrase]:
-    """Why the rollout is frozen at ``now``, a sentence each; empty when it is not. Two queries, and those for floors that
-    this process does not know yet."""
+    """Why there is a change freeze at ``now``, a sentence each; empty when there is none.
+
+    Two queries, and those for floors that this process does not know yet.
+    """
     found = [
         _("The settings freeze the rollout from %(start)s until %(until)s.", start=start, until=until)
         for start, until in conf.settings().FREEZE_WINDOWS

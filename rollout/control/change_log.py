@@ -31,7 +31,7 @@ def require_reason(reason: str) -> None:
 
 @contextmanager
 def changing(*, reason: str) -> Iterator[datetime]:
-    """A transaction in which nobody else changes switches, stage, pins or explanations; gives the database's time.
+    """A transaction in which nobody else changes switches, stage, forced planners or waivers; gives the database's time.
 
     One advisory lock for all of it, since switches and position may have no rows yet. Raises UnusableError without a
     reason, BusyError after LOCK_TIMEOUT_MS.

@@ -1,4 +1,4 @@
-"""The guard: looks at what V3 did lately, and takes the decisions away from it when that was bad. Run from cron."""
+"""The guard: measures what V3 did lately, and takes the decisions away from it when that was bad. Run from cron."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ ACTOR = "guard"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
-    """What one look of the guard found. ``facts`` is None where V3 decides for nobody: then there is nothing to guard.
+class Findings:
+    """What one run of the guard found. ``facts`` is None where V3 decides for nobody: then there is nothing to guard.
 
     ``rolled_back_to`` is empty without a breach, and where there was no rollback all the same: ``problem`` says why.
     """
@@ -37,7 +37,7 @@ class Look:
     def as_dict(self) -> dict[str, Any]:
         return {
             "stage": self.stage,
-            "looked": self.facts is not None,
+            "measured": self.facts is not None,
             "facts": self.facts.as_dict() if self.facts else None,
             "breaches": [breach.as_dict() for breach in self.breaches],
             "rolled_back_to": self.rolled_back_to,
@@ -45,16 +45,16 @@ class Look:
         }
 
 
-def look() -> Look:
+def run() -> Findings:
     """Measure; on a breach roll back to the previous safe stage, once, and keep why. Keeps a ``GuardRun``.
 
     Of several guards at once, one rolls back; what the others saw is kept too.
     """
     position = steering.current()
     if resolution.read().mode is not Mode.ACTIVE:
-        return Look(stage=position.stage if position else "")
+        return Findings(stage=position.stage if position else "")
     if position is None:
-        return Look(problem="V3 decides, and nobody guards it: the ladder has not begun (manage.py rollout begin).")
+        return Findings(problem="V3 decides, and nobody guards it: the ladder has not begun (manage.py rollout begin).")
     rails = conf.guard_rails()
     facts = measuring.measure_live(position, minutes=rails["window_minutes"])
     found = guardrails.breaches(facts, rails)
@@ -67,7 +67,7 @@ def look() -> Look:
         breaches=[breach.as_dict() for breach in found],
         rolled_back_to=rolled_back_to,
     )
-    return Look(stage=position.stage, facts=facts, breaches=found, rolled_back_to=rolled_back_to, problem=problem)
+    return Findings(stage=position.stage, facts=facts, breaches=found, rolled_back_to=rolled_back_to, problem=problem)
 
 
 def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tuple[str, str]:

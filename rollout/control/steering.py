@@ -25,7 +25,7 @@ from rollout.control import change_freeze, change_log, switches
 from rollout.events import SOURCE
 from rollout.evidence import measuring
 from rollout.flags import bucketing, resolution
-from rollout.models import Change, Explanation, GuardRun, Pin, Position
+from rollout.models import Change, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy import gates
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import Stage
@@ -34,9 +34,9 @@ from rollout.policy.message import Phrase, together
 from rollout.policy.message import phrase as _
 from rollout.policy.verdict import Verdict
 
-EXPLAINABLE = (Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS, Verdict.ONLY_V3_SEATS)
+WAIVABLE = (Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS, Verdict.ONLY_V3_SEATS)
 """Differences that may be wanted. Nobody can answer for an unsafe decision or an error."""
-MAX_EXPLANATION_DAYS = 90
+MAX_WAIVER_DAYS = 90
 
 
 class RefusedError(Exception):
@@ -58,7 +58,7 @@ class NotBegunError(RefusedError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Obstacle:
-    """What stands in the way of a promotion: ``kind`` is ``hold``, ``cool_down``, ``freeze`` or ``gate``."""
+    """What stands in the way of a promotion: ``kind`` is ``pause``, ``cool_down``, ``freeze`` or ``gate``."""
 
     kind: str
     detail: Phrase
@@ -75,7 +75,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class PromotionPlan:
     """What the next promotion would do. ``target`` is None at the top; ``joining``: restaurants that V3 would newly have."""
 
     position: Position
@@ -133,19 +133,19 @@ def begin(*, actor: str, reason: str) -> Position:
         return position
 
 
-def plan(*, statement_timeout_ms: int = measuring.STATEMENT_TIMEOUT_MS) -> Plan:
+def plan(*, statement_timeout_ms: int = measuring.STATEMENT_TIMEOUT_MS) -> PromotionPlan:
     """What the next promotion would do and what stands in its way. Measures; changes nothing. Raises NotBegunError."""
     position, as_they_are = _required(current()), resolution.read()
     facts = measuring.measure(position, as_they_are=as_they_are, statement_timeout_ms=statement_timeout_ms)
     return plan_from(position, as_they_are, facts)
 
 
-def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -> Plan:
+def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -> PromotionPlan:
     """The same, of what was read and measured already. Raises UnknownStageError."""
     ladder = conf.current_ladder()
     stage, target = ladder.stage(position.stage), ladder.above(position.stage)
     results = gates.evaluate(stage, facts)
-    obstacles = _standing(position, facts.now) + _frozen(facts.now)
+    obstacles = _of_position(position, facts.now) + _of_change_freeze(facts.now)
     obstacles += [
         Obstacle(
             kind="gate",
@@ -155,7 +155,7 @@ def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -
         for result in results
         if result.status is not Status.PASS
     ]
-    return Plan(
+    return PromotionPlan(
         position=position,
         target=target,
         facts=facts,
@@ -172,14 +172,14 @@ def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -
 
 
 def promote(
-    *, from_stage: str, actor: str, reason: str, override: bool = False, measured: Plan | None = None
+    *, from_stage: str, actor: str, reason: str, override: bool = False, measured: PromotionPlan | None = None
 ) -> Position:
     """Go to the next stage. ``from_stage`` is the stage that the caller saw: of two promotions at once, one is refused.
     ``measured``: the plan, where the caller has just made it.
 
-    Raises PromotionRefusedError with everything that stands in the way. ``override`` lifts gates, freezes and the cool-down,
-    and is kept for ever with what it lifted; a hold is only lifted by ``release``. Raises NotBegunError, and RefusedError at
-    the top.
+    Raises PromotionRefusedError with everything that stands in the way. ``override`` lifts gates, change freezes and the
+    cool-down, and is kept for ever with what it lifted; a pause is only lifted by ``resume``. Raises NotBegunError, and
+    RefusedError at the top.
     """
     change_log.require_reason(reason)
     seen = measured or plan()  # Before the lock: whoever has to roll back must not wait for measurements.
@@ -187,7 +187,7 @@ def promote(
     if seen.target is None:
         raise RefusedError(
             _(
-                "%(stage)s is the last stage. What remains is to remove the old planner: see the runbook.",
+                "%(stage)s is the last stage. What remains is to remove the legacy planner: see the runbook.",
                 stage=from_stage,
             )
         )
@@ -198,8 +198,7 @@ def promote(
             raise RefusedError(
                 _("The rollout was changed and changed back to %(stage)s meanwhile; look again.", stage=from_stage)
             )
-        standing = _standing(position, now)
-        obstacles = standing + [each for each in seen.obstacles if each.kind in {"freeze", "gate"}]
+        obstacles = _of_position(position, now) + [each for each in seen.obstacles if each.kind in {"freeze", "gate"}]
         if any(not (override and each.overridable) for each in obstacles):
             raise PromotionRefusedError(obstacles)
         _move(
@@ -229,9 +228,9 @@ def roll_back(
 ) -> Position:
     """Go back to the stage ``to``, or to the previous safe one: the nearest below in which V3 decides for nobody.
 
-    Always allowed, also while held or frozen, and nothing is measured: it must be quick. What V3 has begun and not finished
-    is handed to the old planner by the next pass. ``seen``: do nothing but raise RefusedError if the rollout has moved
-    since. ``measured`` is kept as the evidence (else the guard's last run is).
+    Always allowed, also while paused or in a change freeze, and nothing is measured: it must be quick. What V3 has begun
+    and not finished is handed to the legacy planner by the next pass. ``seen``: do nothing but raise RefusedError if the
+    rollout has moved since. ``measured`` is kept as the evidence (else the guard's last run is).
 
     Raises NotBegunError, UnknownStageError, and RefusedError where there is no stage below or no planner
     that would go on.
@@ -244,7 +243,7 @@ def roll_back(
         if not stage.decides and not conf.settings().LEGACY_PLANNER:
             raise RefusedError(
                 _(
-                    "No old planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
+                    "No legacy planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
                     "To stop V3 all the same, use manage.py rollout set v3 off.",
                     stage=stage.key,
                 )
@@ -255,44 +254,48 @@ def roll_back(
         return position
 
 
-def hold(*, actor: str, reason: str) -> Position:
-    """Nobody may promote, not even with an override, until ``release``. Raises NotBegunError, RefusedError if held."""
-    return _set_held(True, actor=actor, reason=reason)
+def pause(*, actor: str, reason: str) -> Position:
+    """Nobody may promote, not even with an override, until ``resume``. Raises NotBegunError, RefusedError if paused."""
+    return _set_paused(True, actor=actor, reason=reason)
 
 
-def release(*, actor: str, reason: str) -> Position:
-    """End a hold. Raises NotBegunError, RefusedError if there is none."""
-    return _set_held(False, actor=actor, reason=reason)
+def resume(*, actor: str, reason: str) -> Position:
+    """End a pause. Raises NotBegunError, RefusedError if there is none."""
+    return _set_paused(False, actor=actor, reason=reason)
 
 
-def pin(*, restaurant_ref: str, planner: Pin.PlannerChoice, actor: str, reason: str) -> Pin:
+def force_planner(
+    *, restaurant_ref: str, planner: ForcedPlanner.PlannerChoice, actor: str, reason: str
+) -> ForcedPlanner:
     """While V3 decides for anybody, this restaurant goes to ``planner``, whatever the percentage.
 
-    Raises RefusedError for a restaurant that the host does not know, and for the old planner once it is gone.
+    Raises RefusedError for a restaurant that the host does not know, and for the legacy planner once it is gone.
     """
     with change_log.changing(reason=reason) as now:
         if not _is_known(restaurant_ref):
             raise RefusedError(_("The host knows no restaurant %(restaurant)s.", restaurant=repr(restaurant_ref)))
-        if planner == Pin.PlannerChoice.LEGACY and not conf.settings().LEGACY_PLANNER:
-            raise RefusedError(_("No old planner is installed: nobody would decide for the restaurant."))
-        before = Pin.objects.filter(restaurant_ref=restaurant_ref).first()
-        pinned = Pin(restaurant_ref=restaurant_ref, planner=planner, actor=actor, reason=reason, at=now)
-        pinned.save(force_insert=before is None, force_update=before is not None)
-        _record_pin(restaurant_ref, before.planner if before else "", planner, actor=actor, reason=reason)
-        return pinned
+        if planner == ForcedPlanner.PlannerChoice.LEGACY and not conf.settings().LEGACY_PLANNER:
+            raise RefusedError(_("No legacy planner is installed: nobody would decide for the restaurant."))
+        before = ForcedPlanner.objects.filter(restaurant_ref=restaurant_ref).first()
+        forced = ForcedPlanner(restaurant_ref=restaurant_ref, planner=planner, actor=actor, reason=reason, at=now)
+        forced.save(force_insert=before is None, force_update=before is not None)
+        _record_forced(restaurant_ref, before.planner if before else "", planner, actor=actor, reason=reason)
+        return forced
 
 
-def unpin(*, restaurant_ref: str, actor: str, reason: str) -> None:
-    """The percentage decides again for this restaurant. Raises RefusedError if it is not pinned."""
+def unforce_planner(*, restaurant_ref: str, actor: str, reason: str) -> None:
+    """The percentage decides again for this restaurant. Raises RefusedError if none is forced there."""
     with change_log.changing(reason=reason):
-        pinned = Pin.objects.filter(restaurant_ref=restaurant_ref).first()
-        if pinned is None:
-            raise RefusedError(_("Restaurant %(restaurant)s is not pinned.", restaurant=repr(restaurant_ref)))
-        pinned.delete()
-        _record_pin(restaurant_ref, pinned.planner, "", actor=actor, reason=reason)
+        forced = ForcedPlanner.objects.filter(restaurant_ref=restaurant_ref).first()
+        if forced is None:
+            raise RefusedError(
+                _("No planner is forced for restaurant %(restaurant)s.", restaurant=repr(restaurant_ref))
+            )
+        forced.delete()
+        _record_forced(restaurant_ref, forced.planner, "", actor=actor, reason=reason)
 
 
-def explain(
+def waive(
     *,
     verdict: str,
     owner: str,
@@ -301,18 +304,18 @@ def explain(
     reason: str,
     restaurant_ref: str = "",
     refusal: str = "",
-) -> Explanation:
-    """Answer for a known difference until ``expires_at`` (aware): it counts in no gate until then.
+) -> Waiver:
+    """Accept a known difference until ``expires_at`` (aware): it counts in no gate until then.
 
-    Raises UnusableError for a verdict that cannot be explained, an unknown refusal, no owner, and an expiry that is past or
-    more than MAX_EXPLANATION_DAYS away.
+    Raises UnusableError for a verdict that cannot be waived, an unknown refusal, no owner, and an expiry that is past or
+    more than MAX_WAIVER_DAYS away.
     """
-    if verdict not in EXPLAINABLE:
+    if verdict not in WAIVABLE:
         raise change_log.UnusableError(
             _(
-                "%(verdict)s cannot be explained; %(known)s can.",
+                "%(verdict)s cannot be waived; %(known)s can.",
                 verdict=repr(verdict),
-                known=", ".join(EXPLAINABLE),
+                known=", ".join(WAIVABLE),
             )
         )
     if refusal and refusal not in set(Reason):
@@ -320,17 +323,17 @@ def explain(
             _("%(refusal)s is no reason code; known are %(known)s.", refusal=repr(refusal), known=", ".join(Reason))
         )
     if not owner.strip():
-        raise change_log.UnusableError(_("An explanation needs an owner: whoever answers for it."))
+        raise change_log.UnusableError(_("A waiver needs an owner: whoever answers for it."))
     with change_log.changing(reason=reason) as now:
-        if not now < expires_at <= now + timedelta(days=MAX_EXPLANATION_DAYS):
+        if not now < expires_at <= now + timedelta(days=MAX_WAIVER_DAYS):
             raise change_log.UnusableError(
                 _(
-                    "An explanation expires within %(days)s days from now, not at %(moment)s.",
-                    days=MAX_EXPLANATION_DAYS,
+                    "A waiver expires within %(days)s days from now, not at %(moment)s.",
+                    days=MAX_WAIVER_DAYS,
                     moment=expires_at.isoformat(),
                 )
             )
-        explanation = Explanation.objects.create(
+        waiver = Waiver.objects.create(
             verdict=verdict,
             restaurant_ref=restaurant_ref,
             refusal=refusal,
@@ -340,27 +343,27 @@ def explain(
         )
         where = f"{verdict} {refusal or 'any reason'} at {restaurant_ref or 'all restaurants'}"
         after = f"{where}, by {owner} until {expires_at.isoformat()}"
-        _record(Change.Kind.EXPLANATION, str(explanation.pk), after=after, actor=actor, reason=reason)
-        return explanation
+        _record(Change.Kind.WAIVER, str(waiver.pk), after=after, actor=actor, reason=reason)
+        return waiver
 
 
-def withdraw(*, explanation_id: int, actor: str, reason: str) -> Explanation:
+def withdraw(*, waiver_id: int, actor: str, reason: str) -> Waiver:
     """Nobody answers for it any more: what it covered counts again. Raises RefusedError if there is none such."""
     with change_log.changing(reason=reason) as now:
-        explanation = Explanation.objects.filter(pk=explanation_id, withdrawn_at__isnull=True).first()
-        if explanation is None:
-            raise RefusedError(_("There is no explanation %(id)s that is not withdrawn.", id=explanation_id))
-        explanation.withdrawn_at = now
-        explanation.save(update_fields=["withdrawn_at"])
+        waiver = Waiver.objects.filter(pk=waiver_id, withdrawn_at__isnull=True).first()
+        if waiver is None:
+            raise RefusedError(_("There is no waiver %(id)s that is not withdrawn.", id=waiver_id))
+        waiver.withdrawn_at = now
+        waiver.save(update_fields=["withdrawn_at"])
         _record(
-            Change.Kind.EXPLANATION,
-            str(explanation.pk),
-            before=str(explanation.verdict),
+            Change.Kind.WAIVER,
+            str(waiver.pk),
+            before=str(waiver.verdict),
             after="withdrawn",
             actor=actor,
             reason=reason,
         )
-        return explanation
+        return waiver
 
 
 def _required(position: Position | None) -> Position:
@@ -380,15 +383,15 @@ def _check_stage(position: Position, expected: str) -> None:
         )
 
 
-def _standing(position: Position, now: datetime) -> list[Obstacle]:
+def _of_position(position: Position, now: datetime) -> list[Obstacle]:
     """What the position itself says against a promotion."""
     found = []
-    if position.held:
+    if position.paused:
         found.append(
             Obstacle(
-                kind="hold",
-                detail=_("It is held."),
-                remedy=_("Only its release lifts that: manage.py rollout release."),
+                kind="pause",
+                detail=_("It is paused."),
+                remedy=_("Only resuming lifts that: manage.py rollout resume."),
                 overridable=False,
             )
         )
@@ -406,7 +409,7 @@ def _standing(position: Position, now: datetime) -> list[Obstacle]:
     return found
 
 
-def _frozen(now: datetime) -> list[Obstacle]:
+def _of_change_freeze(now: datetime) -> list[Obstacle]:
     return [
         Obstacle(kind="freeze", detail=reason, remedy=_("Wait until it is over."))
         for reason in change_freeze.reasons(now)
@@ -428,7 +431,7 @@ def _measured(result: GateResult) -> Phrase:
 def _joining(stage: Stage, target: Stage, now: datetime) -> tuple[str, ...]:
     """Restaurants with coming bookings for which V3 would newly decide."""
     coming = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
-    refs = coming.exclude(restaurant_ref__in=Pin.objects.values("restaurant_ref"))
+    refs = coming.exclude(restaurant_ref__in=ForcedPlanner.objects.values("restaurant_ref"))
     return tuple(
         ref
         for ref in refs.values_list("restaurant_ref", flat=True).distinct()
@@ -499,19 +502,19 @@ def _last_guard_run() -> dict[str, Any]:
     return {"last_guard_run": {"at": run.at.isoformat(), "measured": run.measured}} if run else {}
 
 
-def _set_held(held: bool, *, actor: str, reason: str) -> Position:
+def _set_paused(paused: bool, *, actor: str, reason: str) -> Position:
     with change_log.changing(reason=reason):
         position = _required(current())
-        if position.held == held:
-            raise RefusedError(_("It is held already.") if held else _("It is not held."))
-        position.held = held
-        position.save(update_fields=["held"])
-        texts = {True: "held", False: "released"}
+        if position.paused == paused:
+            raise RefusedError(_("It is paused already.") if paused else _("It is not paused."))
+        position.paused = paused
+        position.save(update_fields=["paused"])
+        texts = {True: "paused", False: "resumed"}
         _record(
-            Change.Kind.HOLD,
+            Change.Kind.PAUSE if paused else Change.Kind.RESUME,
             position.stage,
-            before=texts[not held],
-            after=texts[held],
+            before=texts[not paused],
+            after=texts[paused],
             actor=actor,
             reason=reason,
         )
@@ -528,8 +531,8 @@ def _is_known(restaurant_ref: str) -> bool:
     return True
 
 
-def _record_pin(restaurant_ref: str, before: str, after: str, *, actor: str, reason: str) -> None:
-    _record(Change.Kind.PIN, restaurant_ref, before=before, after=after, actor=actor, reason=reason)
+def _record_forced(restaurant_ref: str, before: str, after: str, *, actor: str, reason: str) -> None:
+    _record(Change.Kind.FORCED_PLANNER, restaurant_ref, before=before, after=after, actor=actor, reason=reason)
 
 
 def _record(kind: Change.Kind, subject: str, *, actor: str, reason: str, before: str = "", after: str = "") -> None:

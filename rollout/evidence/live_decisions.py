@@ -1,4 +1,4 @@
-"""What V3 decided, and whether that stands up to rules of its own; what the old planner did in the same time."""
+"""What V3 decided, and whether that stands up to rules of its own; what the legacy planner did in the same time."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,9 +31,9 @@ INSPECTED = 2000
 RESTAURANTS = 50
 EARLIER_FLOORS = 3
 """A seating is judged by the floor as it is, and by as many earlier ones: the floor may have been edited since."""
-NOT_THE_OLD_PLANNER = [V3, api.MANUAL]
+NOT_THE_LEGACY_PLANNER = [V3, api.MANUAL]
 ENOUGH_MEANWHILE = 30
-"""With fewer bookings of the old planner in the same time, its earlier ones are what V3 is held against."""
+"""With fewer bookings of the legacy planner in the same time, its earlier ones are what V3 is held against."""
 
 
 def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
@@ -295,17 +295,17 @@ SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken
 
 
 def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[int, int, str]:
-    """What the old planner seated, of how many, and where: meanwhile elsewhere, or, if that is too little, before.
+    """What the legacy planner seated, of how many, and where: meanwhile elsewhere, or, if that is too little, before.
 
-    Both are rows of ``old_planner``.
+    Both are rows of ``of_the_legacy_planner``.
     """
     if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
-        return meanwhile["seated"], meanwhile["bookings"], _("the old planner at other restaurants in the same time")
-    return before["seated"], before["bookings"], _("the old planner before this stage") if before["bookings"] else ""
+        return meanwhile["seated"], meanwhile["bookings"], _("the legacy planner at other restaurants in the same time")
+    return before["seated"], before["bookings"], _("the legacy planner before this stage") if before["bookings"] else ""
 
 
-def old_planner(since: str, until: str) -> str:
-    """The query for what the old planner seated in that time (SQL); it takes PARAMETERS.
+def of_the_legacy_planner(since: str, until: str) -> str:
+    """The query for what the legacy planner seated in that time (SQL); it takes PARAMETERS.
 
     Who was refused on a full evening before, and is tried again, says nothing of how it seats those who come now.
     """
@@ -322,6 +322,6 @@ SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS book
 
 
 PARAMETERS: Mapping[str, Any] = MappingProxyType(
-    {"planner": V3, "others": NOT_THE_OLD_PLANNER, "unexpected": CoordinatorReason.UNEXPECTED_ERROR}
+    {"planner": V3, "others": NOT_THE_LEGACY_PLANNER, "unexpected": CoordinatorReason.UNEXPECTED_ERROR}
 )
-"""Of ``outcomes`` and ``old_planner``."""
+"""Of ``outcomes`` and ``of_the_legacy_planner``."""

@@ -71,7 +71,7 @@ def measure(
         live_since=live_since,
         planner=V3,
     )
-    (seen,), (changed,), (explanations,) = counted["seen"], counted["changed"], counted["explanations"]
+    (seen,), (changed,), (waivers,) = counted["seen"], counted["changed"], counted["waivers"]
     return _facts(
         position,
         now,
@@ -82,8 +82,8 @@ def measure(
         as_they_are=as_they_are or resolution.read(),
         comparisons=_comparisons(verdicts, counted["complete"][0], found["candidate"]),
         coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
-        explanations_valid=explanations["valid"],
-        explanations_expired=explanations["expired"],
+        waivers_valid=waivers["valid"],
+        waivers_expired=waivers["expired"],
     )
 
 
@@ -194,15 +194,15 @@ _LIVE_SINCE = "(SELECT live_since FROM bounds)"
 def _comparisons(
     rows: Sequence[Mapping[str, Any]], complete: Mapping[str, Any], percentiles: tuple[Percentile, Percentile]
 ) -> Comparisons:
-    verdicts, unexplained = Counter[str](), Counter[str]()
+    verdicts, not_waived = Counter[str](), Counter[str]()
     for row in rows:
         verdicts[row["verdict"]] = row["found"]
-        unexplained[row["verdict"]] = row["found"] - row["explained"]
+        not_waived[row["verdict"]] = row["found"] - row["waived"]
     return Comparisons(
         total=verdicts.total(),
         waiting=complete["waiting"],
         verdicts=dict(verdicts),
-        unexplained=dict(+unexplained),
+        not_waived=dict(+not_waived),
         expected=complete["expected"],
         compared_live=complete["compared"],
         asked_twice=sum(row["asked_twice"] for row in rows),
@@ -226,19 +226,19 @@ SELECT DISTINCT ON (booking_ref, snapshot_hash)
 LATEST = latest("%(since)s")
 
 _VERDICTS = f"""
-SELECT latest.verdict, count(*) AS found, count(*) FILTER (WHERE explanation.explained) AS explained,
+SELECT latest.verdict, count(*) AS found, count(*) FILTER (WHERE waiver.waived) AS waived,
        count(latest.control_repeats) AS asked_twice, count(*) FILTER (WHERE latest.control_repeats) AS repeated,
        count(latest.candidate_ms) FILTER (WHERE latest.error = '') AS timed
   FROM ({latest(_SINCE)}) AS latest
   LEFT JOIN LATERAL (
-       SELECT true AS explained
-         FROM rollout_explanation AS known
+       SELECT true AS waived
+         FROM rollout_waiver AS known
          JOIN rollout_comparison AS whole ON whole.id = latest.id
         WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
           AND known.restaurant_ref IN ('', latest.restaurant_ref)
           AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
                                                               whole.control #>> '{{refusal,0}}'))
-        LIMIT 1) AS explanation ON true
+        LIMIT 1) AS waiver ON true
  GROUP BY latest.verdict
 """  # noqa: S608  (text of our own)
 
@@ -253,7 +253,7 @@ SELECT 'v3', percentile_disc(%(fractions_v3)s::float[]) WITHIN GROUP (ORDER BY d
    AND cardinality(%(fractions_v3)s::float[]) > 0
 """  # noqa: S608
 
-# Each decision of the old planner since the stage began, as far as it is in the sample (see ``shadow.is_sampled``).
+# Each decision of the legacy planner since the stage began, as far as it is in the sample (see ``shadow.is_sampled``).
 _COMPLETE = f"""
 SELECT count(*) AS expected, count(*) FILTER (WHERE kept.is_compared) AS compared,
        count(*) FILTER (WHERE NOT kept.is_compared) AS waiting
@@ -291,9 +291,9 @@ SELECT count(*) FILTER (WHERE reason = 'booking_changed') AS edits,
  WHERE at >= {_SINCE}
 """  # noqa: S608
 
-_EXPLANATIONS = """
+_WAIVERS = """
 SELECT count(*) FILTER (WHERE expires_at > %(now)s) AS valid, count(*) FILTER (WHERE expires_at <= %(now)s) AS expired
-  FROM rollout_explanation
+  FROM rollout_waiver
  WHERE withdrawn_at IS NULL
 """
 
@@ -326,8 +326,8 @@ SELECT (SELECT count(*)
 
 _LIVE = {
     "outcomes": live_decisions.outcomes(_LIVE_SINCE),
-    "meanwhile": live_decisions.old_planner(_LIVE_SINCE, "%(now)s"),
-    "before": live_decisions.old_planner(_SINCE, _LIVE_SINCE),
+    "meanwhile": live_decisions.of_the_legacy_planner(_LIVE_SINCE, "%(now)s"),
+    "before": live_decisions.of_the_legacy_planner(_SINCE, _LIVE_SINCE),
     "integrity": _INTEGRITY,
 }
 """What gates and guardrails count."""
@@ -338,6 +338,6 @@ _GATED = {
     "complete": _COMPLETE,
     "seen": _SEEN,
     "changed": _CHANGED,
-    "explanations": _EXPLANATIONS,
+    "waivers": _WAIVERS,
 }
 """What gates count besides."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason
-from rollout.evidence.live_decisions import NOT_THE_OLD_PLANNER
+from rollout.evidence.live_decisions import NOT_THE_LEGACY_PLANNER
 from rollout.evidence.measuring import latest
 from rollout.evidence.sql import at_once
 
@@ -53,7 +53,7 @@ def course(now: datetime) -> Course:
         common=_SCALE,
         since=now - timedelta(days=DAYS),
         lately=now - timedelta(hours=HOURS),
-        others=NOT_THE_OLD_PLANNER,
+        others=NOT_THE_LEGACY_PLANNER,
         planner=V3,
         confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST,
     )

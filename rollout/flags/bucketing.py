@@ -1,4 +1,4 @@
-"""Who decides for a restaurant right now: flags, stage, percentage and pins together, read fresh in one query."""
+"""Who decides for a restaurant right now: flags, stage, percentage and forced planners together, read fresh in one query."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,24 +9,27 @@ from waffle import get_waffle_switch_model
 
 from rollout import conf
 from rollout.flags import resolution
-from rollout.models import Pin, Position
+from rollout.models import ForcedPlanner, Position
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """Where one restaurant stands. ``percent`` is None while nobody has begun the ladder: the flags alone rule then."""
+class RolloutState:
+    """Flags, stage and forced planner as they apply to one restaurant.
+
+    ``percent`` is None while nobody has begun the ladder: the flags alone rule then.
+    """
 
     flags: resolution.Flags
     stage: str = ""
     percent: int | None = None
-    pin: str = ""
+    forced_planner: str = ""
 
     def v3_decides(self, restaurant_ref: str) -> bool:
-        """Kill and flags first, then the restaurant's pin, then the stage's percentage."""
+        """Kill and flags first, then the restaurant's forced planner, then the stage's percentage."""
         if self.flags.mode is not resolution.Mode.ACTIVE:
             return False
-        if self.pin:
-            return self.pin == Pin.PlannerChoice.V3
+        if self.forced_planner:
+            return self.forced_planner == ForcedPlanner.PlannerChoice.V3
         return self.percent is None or is_in_share(restaurant_ref, self.percent)
 
 
@@ -36,10 +39,10 @@ def is_in_share(restaurant_ref: str, percent: int) -> bool:
     return int.from_bytes(digest[:8]) * 100 < percent * 2**64
 
 
-def read(restaurant_ref: str) -> Standing:
+def read(restaurant_ref: str) -> RolloutState:
     """One query that goes past every cache; none at all when killed."""
     if resolution.is_killed():
-        return Standing(flags=resolution.killed())
+        return RolloutState(flags=resolution.killed())
     text = TextField()
     switches = (
         get_waffle_switch_model()
@@ -52,12 +55,14 @@ def read(restaurant_ref: str) -> Standing:
         .filter(environment=conf.settings().ENVIRONMENT)
         .values_list(Value("position", text), "stage", Cast("percent", text))
     )
-    pin = Pin.objects.order_by().filter(restaurant_ref=restaurant_ref)
-    rows = list(switches.union(position, pin.values_list(Value("pin", text), "planner", Value("", text)), all=True))
+    forced = ForcedPlanner.objects.order_by().filter(restaurant_ref=restaurant_ref)
+    rows = list(
+        switches.union(position, forced.values_list(Value("forced", text), "planner", Value("", text)), all=True)
+    )
     stage = next(((name, int(percent)) for kind, name, percent in rows if kind == "position"), ("", None))
-    return Standing(
+    return RolloutState(
         flags=resolution.from_rows({name: active == "true" for kind, name, active in rows if kind == "switch"}),
         stage=stage[0],
         percent=stage[1],
-        pin=next((planner for kind, planner, _ in rows if kind == "pin"), ""),
+        forced_planner=next((planner for kind, planner, _ in rows if kind == "forced"), ""),
     )

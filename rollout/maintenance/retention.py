@@ -39,7 +39,7 @@ def prune(days: int) -> Iterator[Pruned]:
     them; those that still wait for V3 stay, and so do the guard's runs that found a breach. Raises EvidenceNeededError.
     """
     _check(days)
-    counter_store.fold(metrics.COMPARISON.key)
+    counter_store.compact(metrics.COMPARISON.key)
     comparisons = 0
     while True:
         with transaction.atomic(), connection.cursor() as cursor:

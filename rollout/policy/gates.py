@@ -1,7 +1,7 @@
 """Gates: rules over what was measured that decide whether a stage may be left. Pure.
 
-Each gives pass, fail or hold. Hold means that nothing can be said yet: too little was seen, or the confidence bounds lie on
-both sides of the threshold. Only pass opens a gate.
+Each gives pass, fail or inconclusive. Inconclusive means that nothing can be said yet: too little was seen, or the
+confidence bounds lie on both sides of the threshold. Only pass opens a gate.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ NEGLIGIBLE = 0.01
 class Status(StrEnum):
     PASS = "pass"  # noqa: S105  (no password)
     FAIL = "fail"
-    HOLD = "hold"
+    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +70,7 @@ def _result(
     detail: str,
     live: bool = False,
 ) -> GateResult:
-    status = Status.HOLD
+    status = Status.INCONCLUSIVE
     if passes:
         status = Status.PASS
     elif fails:
@@ -177,10 +177,10 @@ def _comparable(facts: Facts, threshold: float) -> GateResult:
     )
 
 
-def _counted(gate: str, verdict: Verdict, what: Phrase, *, explainable: bool) -> Callable[[Facts, float], GateResult]:
+def _counted(gate: str, verdict: Verdict, what: Phrase, *, waivable: bool) -> Callable[[Facts, float], GateResult]:
     def rule(facts: Facts, threshold: float) -> GateResult:
         comparisons = facts.comparisons
-        counts = comparisons.unexplained if explainable else comparisons.verdicts
+        counts = comparisons.not_waived if waivable else comparisons.verdicts
         found = counts.get(verdict, 0)
         covered = comparisons.verdicts.get(verdict, 0) - found
         return _result(
@@ -191,7 +191,7 @@ def _counted(gate: str, verdict: Verdict, what: Phrase, *, explainable: bool) ->
             sample=comparisons.total,
             passes=comparisons.total > 0 and found <= threshold,
             fails=found > threshold,
-            detail=_("%(what)s (%(count)s more are explained)", what=what, count=covered) if covered else what,
+            detail=_("%(what)s (%(count)s more are waived)", what=what, count=covered) if covered else what,
         )
 
     return rule
@@ -203,9 +203,9 @@ def _parity(facts: Facts, threshold: float) -> GateResult:
     It also passes when V3 is surely worse in no more than NEGLIGIBLE of all decisions: of two planners that hardly ever
     differ, too few differences would be seen to ever prove anything.
     """
-    unexplained = facts.comparisons.unexplained
-    gained = unexplained.get(Verdict.BETTER, 0) + unexplained.get(Verdict.ONLY_V3_SEATS, 0)
-    lost = unexplained.get(Verdict.WORSE, 0) + unexplained.get(Verdict.ONLY_LEGACY_SEATS, 0)
+    not_waived = facts.comparisons.not_waived
+    gained = not_waived.get(Verdict.BETTER, 0) + not_waived.get(Verdict.ONLY_V3_SEATS, 0)
+    lost = not_waived.get(Verdict.WORSE, 0) + not_waived.get(Verdict.ONLY_LEGACY_SEATS, 0)
     lower, upper = share_bounds(gained, gained + lost)
     _lower, worse = share_bounds(lost, max(lost, facts.comparisons.total))
     fails = gained + lost > 0 and upper < threshold
@@ -273,24 +273,24 @@ def _coverage(facts: Facts, threshold: float) -> GateResult:
 
 
 def _noise(facts: Facts, threshold: float) -> GateResult:
-    """The old planner against itself: differences below this share mean nothing."""
+    """The legacy planner against itself: differences below this share mean nothing."""
     asked = facts.comparisons.asked_twice
     differed = asked - facts.comparisons.repeated
-    what = _("the old planner answered differently when asked again")
+    what = _("the legacy planner answered differently when asked again")
     return _at_most("noise", facts, differed, asked, threshold, what)
 
 
-def _explanations(facts: Facts, threshold: float) -> GateResult:
-    expired = facts.explanations_expired
+def _waivers(facts: Facts, threshold: float) -> GateResult:
+    expired = facts.waivers_expired
     return _result(
         "explanations",
         facts,
         value=expired,
         threshold=threshold,
-        sample=facts.explanations_valid + expired,
+        sample=facts.waivers_valid + expired,
         passes=expired <= threshold,
         fails=expired > threshold,
-        detail=_("%(expired)s expired, %(valid)s valid", expired=expired, valid=facts.explanations_valid),
+        detail=_("%(expired)s expired, %(valid)s valid", expired=expired, valid=facts.waivers_valid),
     )
 
 
@@ -329,7 +329,7 @@ def _confirmed(facts: Facts, threshold: float) -> GateResult:
 
 
 def _no_worse(facts: Facts, margin: float) -> GateResult:
-    """V3's seated share minus the old planner's. All bookings count: calling them infeasible hides nothing here."""
+    """V3's seated share minus the legacy planner's. All bookings count: calling them infeasible hides nothing here."""
     v3 = facts.v3
     lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
     known = v3.bookings > 0 and facts.reference_bookings > 0
@@ -409,18 +409,18 @@ ALWAYS: Mapping[str, Callable[[Facts, float], GateResult]] = {
 
 GATES: Mapping[str, Callable[[Facts, float], GateResult]] = {
     "comparable": _comparable,
-    "unsafe": _counted("unsafe", Verdict.UNSAFE, _("decisions of V3 that must not be carried out"), explainable=False),
+    "unsafe": _counted("unsafe", Verdict.UNSAFE, _("decisions of V3 that must not be carried out"), waivable=False),
     "refused": _counted(
-        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that V3 refuses and the old planner seats"), explainable=True
+        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that V3 refuses and the legacy planner seats"), waivable=True
     ),
-    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("errors of V3"), explainable=False),
+    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("errors of V3"), waivable=False),
     "parity": _parity,
     "candidate_p95_ms": _percentile("candidate_p95_ms", lambda facts: facts.comparisons.p95, live=False),
     "candidate_p99_ms": _percentile("candidate_p99_ms", lambda facts: facts.comparisons.p99, live=False),
     "complete": _complete,
     "coverage": _coverage,
     "noise": _noise,
-    "explanations": _explanations,
+    "explanations": _waivers,
     "errors": _errors,
     "confirmed": _confirmed,
     "review": _review,

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
+from rollout.policy import former_words
 from rollout.policy.confidence import difference_bounds, share_bounds
 from rollout.policy.measurements import Facts
 from rollout.policy.message import Phrase
@@ -51,7 +52,7 @@ class Breach:
 
 def said(kept: Mapping[str, Any]) -> str:
     """What a breach says that was kept by ``as_dict``; a ``Phrase`` where it was kept how it was made."""
-    return Phrase.from_json(kept["said"]) if "said" in kept else str(kept.get("detail", ""))
+    return Phrase.from_json(former_words.phrase(kept["said"])) if "said" in kept else str(kept.get("detail", ""))
 
 
 def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
@@ -114,7 +115,8 @@ def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
     _lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
     if upper < limit:
         detail = _(
-            "seats %(seated)s of %(bookings)s bookings, the old planner %(old_seated)s of %(old_bookings)s (%(reference)s)",
+            "seats %(seated)s of %(bookings)s bookings, the legacy planner %(old_seated)s of %(old_bookings)s "
+            "(%(reference)s)",
             seated=v3.confirmed,
             bookings=v3.bookings,
             old_seated=facts.reference_seated,

@@ -88,7 +88,7 @@ DEFAULT: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
         ),
     }
 )
-"""The ladders where ROLLOUT["LADDERS"] names no other. Leaving the last stage is removing the old planner."""
+"""The ladders where ROLLOUT["LADDERS"] names no other. Leaving the last stage is removing the legacy planner."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,15 +23,15 @@ class Percentile:
 class Comparisons:
     """What shadow mode and replays compared in the window.
 
-    ``unexplained`` counts, by verdict, those that no valid explanation covers. ``expected`` is how many decisions of the
-    old planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many wait
-    for it. ``asked_twice`` and ``repeated``: the old planner against itself.
+    ``not_waived`` counts, by verdict, those that no valid waiver covers. ``expected`` is how many decisions of the
+    legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
+    wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself.
     """
 
     total: int = 0
     waiting: int = 0
     verdicts: Mapping[str, int] = field(default_factory=dict)
-    unexplained: Mapping[str, int] = field(default_factory=dict)
+    not_waived: Mapping[str, int] = field(default_factory=dict)
     expected: int = 0
     compared_live: int = 0
     asked_twice: int = 0
@@ -81,7 +81,10 @@ class Seatings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Everything that gates and guardrails look at. ``reference`` is what the old planner seated, of how many, and where."""
+    """Everything that gates and guardrails look at.
+
+    ``reference`` is what the legacy planner seated, of how many, and where.
+    """
 
     environment: str
     stage: str
@@ -95,8 +98,8 @@ class Facts:
     reference_bookings: int = 0
     reference: str = ""
     coverage: Mapping[str, int] = field(default_factory=dict)
-    explanations_valid: int = 0
-    explanations_expired: int = 0
+    waivers_valid: int = 0
+    waivers_expired: int = 0
     overlaps: int = 0
     lost: int = 0
     drift: str = ""

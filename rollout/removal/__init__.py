@@ -1,1 +1,1 @@
-"""The end of the old planner: whether an environment can do without it, and everything that goes with it."""
+"""The end of the legacy planner: whether an environment can do without it, and everything that goes with it."""

@@ -1,4 +1,4 @@
-"""One place that knows of the old planner: where, what to do about it, and what may go wrong."""
+"""One place that knows of the legacy planner: where, what to do about it, and what may go wrong."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -56,13 +56,13 @@ RISKS: dict[Kind, tuple[Risk, str]] = {
     ),
     Kind.SEAM: (Risk.LOW, "Nothing imports it; settings that still name it are refused by the check rollout.E003."),
     Kind.IMPORT: (Risk.HIGH, "The module cannot be imported any more, and neither can what imports it."),
-    Kind.DEPENDENT: (Risk.HIGH, "It stands and falls with the module through which it reaches the old planner."),
+    Kind.DEPENDENT: (Risk.HIGH, "It stands and falls with the module through which it reaches the legacy planner."),
     Kind.SETTING: (
         Risk.HIGH,
         "Django does not start with an app, or decides nothing with a planner, that is not there.",
     ),
     Kind.MIGRATION: (Risk.HIGH, "migrate refuses to run while a migration names an app that is not there."),
-    Kind.SWITCH: (Risk.HIGH, "Without the old planner nobody decides while V3 is off, in shadow, or killed."),
+    Kind.SWITCH: (Risk.HIGH, "Without the legacy planner nobody decides while V3 is off, in shadow, or killed."),
     Kind.EVENT: (Risk.MEDIUM, "It is never written again: what counts it falls silent, alerts on silence go off."),
     Kind.METRIC: (Risk.MEDIUM, "It ends: a chart of it is flat, and a ratio with it divides by nothing."),
     Kind.CRON: (

@@ -1,4 +1,4 @@
-"""Who imports the old planner, directly or through others, by the import graph of the whole project."""
+"""Who imports the legacy planner, directly or through others, by the import graph of the whole project."""
 
 import sys
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ INSTALL = "pip install 'table-assignments[removal]'"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Importer:
-    """A module that reaches the old planner. ``chain``: through which modules, itself first."""
+    """A module that reaches the legacy planner. ``chain``: through which modules, itself first."""
 
     module: str
     file: Path
@@ -35,7 +35,7 @@ class Importers:
 
 
 def importers(names: Names, root: Path) -> Importers:
-    """Modules outside the old planner that import it, or its seam, from the packages under the root and our own."""
+    """Modules outside the legacy planner that import it, or its seam, from the packages under the root and our own."""
     try:
         import grimp
     except ImportError:

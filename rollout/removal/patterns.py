@@ -1,4 +1,4 @@
-"""What the old planner is called, and how a text refers to it."""
+"""What the legacy planner is called, and how a text refers to it."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SETTING = "LEGACY_PLANNER"
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """The old planner's package, the dotted path in the settings, and the source of its events.
+    """The legacy planner's package, the dotted path in the settings, and the source of its events.
 
     ``package`` is also the name of the pytest marker, and of the folder of tests, that go with it.
     """

@@ -1,4 +1,4 @@
-"""What a Python file has of the old planner, read from its syntax tree, and how the file looks without it. Pure.
+"""What a Python file has of the legacy planner, read from its syntax tree, and how the file looks without it. Pure.
 
 Elements of lists, settings and tests that are marked can be cut out by a program. What cannot be decided from the syntax
 alone (an import whose name is used further down, a text, a comment) is left to people.

@@ -1,4 +1,4 @@
-"""Whether an environment can do without the old planner. Pure rules over what was measured; only pass on all is ready."""
+"""Whether an environment can do without the legacy planner. Pure rules over what was measured; only pass on all is ready."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,7 +8,7 @@ from rollout.removal.usage import Remaining
 
 
 def evaluate(remaining: Remaining) -> tuple[GateResult, ...]:
-    """Every rule's result. Hold: it may still come true by waiting, or nothing was seen that could say."""
+    """Every rule's result. Inconclusive: it may still come true by waiting, or nothing was seen that could say."""
     return tuple(rule(remaining) for rule in RULES)
 
 
@@ -27,7 +27,7 @@ def _result(
     threshold: float = 0,
     sample: int = 1,
 ) -> GateResult:
-    status = Status.HOLD
+    status = Status.INCONCLUSIVE
     if passes:
         status = Status.PASS
     elif fails:
@@ -88,9 +88,9 @@ def _flags(remaining: Remaining) -> GateResult:
 
 
 def _old_decisions(remaining: Remaining) -> GateResult:
-    """None by the old planner. Where V3 decided nothing either, that says nothing: hold."""
+    """None by the legacy planner. Where V3 decided nothing either, that says nothing: inconclusive."""
     old, last = remaining.old_decisions, remaining.last_old_decision
-    detail = f"{old} by the old planner, {remaining.v3_decisions} by V3"
+    detail = f"{old} by the legacy planner, {remaining.v3_decisions} by V3"
     return _result(
         "old_decisions",
         remaining,
@@ -110,13 +110,14 @@ def _in_flight(remaining: Remaining) -> GateResult:
         value=found,
         passes=not found,
         fails=found > 0,
-        detail=f"{remaining.in_flight} open bookings are the old planner's, {remaining.holds} tables are held by it",
+        detail=f"{remaining.in_flight} open bookings are the legacy planner's, {remaining.holds} tables are held by it",
     )
 
 
-def _explanations(remaining: Remaining) -> GateResult:
-    """An open one holds: a difference that somebody still answers for cannot be looked into without the old planner."""
-    expired, still_open = remaining.explanations_expired, remaining.explanations_open
+def _waivers(remaining: Remaining) -> GateResult:
+    """An open one is inconclusive: a difference that somebody still answers for cannot be looked into without
+    the legacy planner."""
+    expired, still_open = remaining.waivers_expired, remaining.waivers_open
     return _result(
         "explanations",
         remaining,
@@ -127,31 +128,31 @@ def _explanations(remaining: Remaining) -> GateResult:
     )
 
 
-def _pins(remaining: Remaining) -> GateResult:
-    pinned = list(remaining.pins)
-    names = ", ".join(pinned[:5]) + (" and others" if len(pinned) > 5 else "")
+def _forced_planners(remaining: Remaining) -> GateResult:
+    forced = list(remaining.forced)
+    names = ", ".join(forced[:5]) + (" and others" if len(forced) > 5 else "")
     return _result(
         "pins",
         remaining,
-        value=len(pinned),
-        passes=not pinned,
-        fails=bool(pinned),
-        detail=f"pinned to the old planner: {names}" if pinned else "no restaurant is pinned to the old planner",
+        value=len(forced),
+        passes=not forced,
+        fails=bool(forced),
+        detail=f"forced to the legacy planner: {names}" if forced else "no restaurant is forced to the legacy planner",
     )
 
 
-def _held(remaining: Remaining) -> GateResult:
+def _paused(remaining: Remaining) -> GateResult:
     cooling = remaining.cool_down_until is not None and remaining.cool_down_until > remaining.now
-    detail = "nobody holds the rollout"
-    if remaining.held:
-        detail = "the rollout is held"
+    detail = "nobody has paused the rollout"
+    if remaining.paused:
+        detail = "the rollout is paused"
     elif cooling:
         detail = f"cooling down until {remaining.cool_down_until:%Y-%m-%d %H:%M} UTC"
     return _result(
         "held",
         remaining,
-        value=int(remaining.held or cooling),
-        passes=not remaining.held and not cooling,
+        value=int(remaining.paused or cooling),
+        passes=not remaining.paused and not cooling,
         fails=False,
         detail=detail,
     )
@@ -163,7 +164,7 @@ RULES: tuple[Callable[[Remaining], GateResult], ...] = (
     _flags,
     _old_decisions,
     _in_flight,
-    _explanations,
-    _pins,
-    _held,
+    _waivers,
+    _forced_planners,
+    _paused,
 )

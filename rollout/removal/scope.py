@@ -1,4 +1,4 @@
-"""The exact scope: every place, in the project and in what is installed, that goes or changes with the old planner.
+"""The exact scope: every place, in the project and in what is installed, that goes or changes with the legacy planner.
 
 Files are read below one root, the host project's or this repository's. The import graph finds who imports what; dotted
 strings, switches, events, cron lines, packaging and documents are found by reading, since no graph sees them.

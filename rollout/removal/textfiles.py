@@ -1,4 +1,4 @@
-"""What every other file has of the old planner: packaging, documents, cron lines, variables. Line by line; pure.
+"""What every other file has of the legacy planner: packaging, documents, cron lines, variables. Line by line; pure.
 
 Array elements, table rows and cron lines can be cut out by a program; sentences are left to people.
 """
@@ -162,7 +162,7 @@ def _edit(kind: Kind, path: str, number: int, line: str, new: str | None, *, wha
 
 
 def without_element(line: str, names: Names) -> str | None:
-    """A line of code without the quoted elements that name the old planner; None when something of it would be left.
+    """A line of code without the quoted elements that name the legacy planner; None when something of it would be left.
 
     A line with nothing else in it goes: an element on a line of its own, or a key with its only value.
     """

@@ -1,4 +1,4 @@
-"""What an environment still has of the old planner, taken from its database and its settings."""
+"""What an environment still has of the legacy planner, taken from its database and its settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from assignments.models import Allocation, Assignment, Attempt
 from rollout import conf
 from rollout.evidence import measuring
 from rollout.flags import resolution
-from rollout.models import Explanation, Pin, Position
+from rollout.models import ForcedPlanner, Position, Waiver
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remaining:
     """The inputs of ``rollout.removal.readiness``. ``stage`` is empty where nobody has begun the ladder.
 
-    Decisions are those since ``since``; ``in_flight`` counts open bookings that the old planner has claimed, ``holds`` the
-    tables that it keeps for somebody at the moment. ``drift``: how the flags differ from what the stage asks for.
+    Decisions are those since ``since``; ``in_flight`` counts open bookings that the legacy planner has claimed, ``holds``
+    the tables that it keeps for somebody at the moment. ``drift``: how the flags differ from what the stage asks for.
     """
 
     environment: str
@@ -30,7 +30,7 @@ class Remaining:
     top: str
     percent: int
     stage_since: datetime | None
-    held: bool
+    paused: bool
     cool_down_until: datetime | None
     drift: str
     old_decisions: int
@@ -38,22 +38,22 @@ class Remaining:
     v3_decisions: int
     in_flight: int
     holds: int
-    explanations_open: int
-    explanations_expired: int
-    pins: Sequence[str]
+    waivers_open: int
+    waivers_expired: int
+    forced: Sequence[str]
 
 
 def read(*, now: datetime, days: int) -> Remaining:
     """Seven queries. Raises ImproperlyConfigured for wrong settings."""
     settings, ladder = conf.settings(), conf.current_ladder()
-    since, key, top = now - timedelta(days=days), old_planner_key(), ladder.stages[-1]
+    since, key, top = now - timedelta(days=days), legacy_planner_key(), ladder.stages[-1]
     position = Position.objects.filter(environment=settings.ENVIRONMENT).first()
     decisions = Attempt.objects.filter(at__gte=since).aggregate(
         old=Count("id", filter=Q(planner=key)),
         last=Max("at", filter=Q(planner=key)),
         v3=Count("id", filter=Q(planner=V3)),
     )
-    explanations = Explanation.objects.filter(withdrawn_at=None).aggregate(
+    waivers = Waiver.objects.filter(withdrawn_at=None).aggregate(
         expired=Count("id", filter=Q(expires_at__lte=now)), still_open=Count("id", filter=Q(expires_at__gt=now))
     )
     return Remaining(
@@ -64,7 +64,7 @@ def read(*, now: datetime, days: int) -> Remaining:
         top=top.key,
         percent=position.percent if position else 0,
         stage_since=position.since if position else None,
-        held=position.held if position else False,
+        paused=position.paused if position else False,
         cool_down_until=position.cool_down_until if position else None,
         drift=_drift(position, resolution.read()),
         old_decisions=decisions["old"],
@@ -72,23 +72,27 @@ def read(*, now: datetime, days: int) -> Remaining:
         v3_decisions=decisions["v3"],
         in_flight=Assignment.objects.open().filter(planner=key).count(),
         holds=Allocation.objects.filter(kind=Allocation.Kind.HOLD, planner=key, expires_at__gt=now).count(),
-        explanations_open=explanations["still_open"],
-        explanations_expired=explanations["expired"],
-        pins=list(Pin.objects.filter(planner=Pin.PlannerChoice.LEGACY).values_list("restaurant_ref", flat=True)),
+        waivers_open=waivers["still_open"],
+        waivers_expired=waivers["expired"],
+        forced=list(
+            ForcedPlanner.objects.filter(planner=ForcedPlanner.PlannerChoice.LEGACY).values_list(
+                "restaurant_ref", flat=True
+            )
+        ),
     )
 
 
-def old_planner_key() -> str:
-    """Under which key the old planner's decisions are kept, also once it is gone."""
+def legacy_planner_key() -> str:
+    """Under which key the legacy planner's decisions are kept, also once it is gone."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
-        return str(Pin.PlannerChoice.LEGACY)
+        return str(ForcedPlanner.PlannerChoice.LEGACY)
     planner: Planner = assignments_conf.load(path)
     return planner.key
 
 
 def _drift(position: Position | None, as_they_are: resolution.Flags) -> str:
-    """Also where nobody has begun the ladder: killed, the old planner decides everything."""
+    """Also where nobody has begun the ladder: killed, the legacy planner decides everything."""
     if position is None:
         return f"{conf.KILL_VARIABLE} is set" if as_they_are.killed else ""
     return measuring.drift_of(position, as_they_are)

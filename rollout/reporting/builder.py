@@ -19,7 +19,7 @@ from rollout import conf
 from rollout.control import steering
 from rollout.evidence.measuring import LATEST, one_moment
 from rollout.flags import resolution
-from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
+from rollout.models import Change, Comparison, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy.verdict import Verdict
 from rollout.reporting.values import (
     ALIKE,
@@ -43,7 +43,7 @@ DIFFERENCES_EACH = 3
 DIFFERENT = (*HARMFUL, *WORSE, *BETTER)
 BREACHES = 20
 CHANGES = 30
-PINS = 50
+MAXIMUM_FORCED_PLANNERS = 50
 WAIVERS = 50
 
 
@@ -59,10 +59,12 @@ def build() -> Report:
             plan=plan,
             flags=resolution.read(),
             ladder=conf.current_ladder().stages,
-            pins=dict(Pin.objects.values_list("restaurant_ref", "planner")[:PINS]),
-            verdicts=_verdicts(per_day, facts.comparisons.unexplained),
+            forced_planners=dict(
+                ForcedPlanner.objects.values_list("restaurant_ref", "planner")[:MAXIMUM_FORCED_PLANNERS]
+            ),
+            verdicts=_verdicts(per_day, facts.comparisons.not_waived),
             days=_days(per_day),
-            waivers=tuple(Explanation.objects.filter(withdrawn_at__isnull=True)[:WAIVERS]),
+            waivers=tuple(Waiver.objects.filter(withdrawn_at__isnull=True)[:WAIVERS]),
             slowest=_slowest(facts.since, max(facts.since, position.since)),
             differences=_differences(facts.since),
             guard=_guard(position),
@@ -70,7 +72,7 @@ def build() -> Report:
         )
 
 
-def _verdicts(per_day: Sequence[Any], unexplained: Mapping[str, int]) -> tuple[VerdictCount, ...]:
+def _verdicts(per_day: Sequence[Any], not_waived: Mapping[str, int]) -> tuple[VerdictCount, ...]:
     counts = Counter[tuple[str, str]]()
     for _day, origin, verdict, count in per_day:
         counts[origin, verdict] += count
@@ -79,7 +81,7 @@ def _verdicts(per_day: Sequence[Any], unexplained: Mapping[str, int]) -> tuple[V
             verdict=verdict.value,
             shadow=counts[Comparison.Origin.SHADOW, verdict],
             backtest=counts[Comparison.Origin.BACKTEST, verdict],
-            unexplained=unexplained.get(verdict, 0),
+            not_waived=not_waived.get(verdict, 0),
         )
         for verdict in Verdict
     )

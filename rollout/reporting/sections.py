@@ -27,16 +27,12 @@ MEANINGS = {
     Verdict.V3_ERROR: "V3 returned no decision",
     Verdict.UNSAFE: "V3's decision must not be used",
 }
-STATUSES = {Status.PASS: ("pass", "good"), Status.FAIL: ("fail", "bad"), Status.HOLD: ("inconclusive", "open")}
+STATUSES = {Status.PASS: ("pass", "good"), Status.FAIL: ("fail", "bad"), Status.INCONCLUSIVE: ("inconclusive", "open")}
 TONES = {**dict.fromkeys(BETTER, "good"), **dict.fromkeys(WORSE, "open"), **dict.fromkeys(HARMFUL, "bad")}
 WORDS = {
-    "hold": "pause",
-    "held": "paused",
-    "released": "resumed",
-    "explanation": "waiver",
     "cool_down": "promotion lock",
     "freeze": "change freeze",
-    "pin": "forced planner",
+    "forced_planner": "forced planner",
     "legacy": "legacy planner",
     "v3": "V3",
 }
@@ -55,7 +51,7 @@ def context(report: Report, *, site: str = "") -> dict[str, Any]:
         **values,
         "tone": tone,
         "summary": summary,
-        "pins": [(ref, WORDS.get(planner, planner)) for ref, planner in report.pins.items()],
+        "forced_planners": [(ref, WORDS.get(planner, planner)) for ref, planner in report.forced_planners.items()],
         "switches": [(switch, *change) for switch, change in report.plan.switches.items()],
         "joining": ", ".join([*coming["joining"][:NAMED], *(["..."] if len(coming["joining"]) > NAMED else [])]),
         "obstacles": [

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from rollout.control.steering import Plan
+from rollout.control.steering import PromotionPlan
 from rollout.flags.resolution import Flags
-from rollout.models import Change, Explanation, GuardRun
+from rollout.models import Change, GuardRun, Waiver
 from rollout.policy.ladder import Stage
 from rollout.policy.verdict import Verdict
 
@@ -28,7 +28,7 @@ class VerdictCount:
     verdict: str
     shadow: int
     backtest: int
-    unexplained: int
+    not_waived: int
 
     @property
     def count(self) -> int:
@@ -110,13 +110,13 @@ class Report:
     """Everything that whoever decides on a promotion should see. ``waivers`` are those that were not withdrawn."""
 
     made_at: datetime
-    plan: Plan
+    plan: PromotionPlan
     flags: Flags
     ladder: Sequence[Stage]
-    pins: Mapping[str, str]
+    forced_planners: Mapping[str, str]
     verdicts: Sequence[VerdictCount]
     days: Sequence[Day]
-    waivers: Sequence[Explanation]
+    waivers: Sequence[Waiver]
     slowest: Sequence[Slow]
     differences: Sequence[Difference]
     guard: GuardHistory
@@ -136,12 +136,12 @@ class Report:
         return {
             **_picked(plan.position, "environment stage since percent"),
             "made_at": self.made_at,
-            **_picked(plan.position, "held cool_down_until"),
+            **_picked(plan.position, "paused cool_down_until"),
             "mode": self.flags.mode.value,
             "is_killed": self.flags.killed,
             "drift": plan.facts.drift,
             "flags": [asdict(each) for each in (self.flags.v3, self.flags.shadow)],
-            "pins": dict(self.pins),
+            "forced_planners": dict(self.forced_planners),
             "ladder": [
                 {**_picked(each, "key v3 shadow percent soak_hours"), "is_current": each.key == self.stage}
                 for each in self.ladder
@@ -150,7 +150,7 @@ class Report:
             "facts": asdict(plan.facts),
             "verdicts": [asdict(each) for each in self.verdicts],
             "days": [asdict(each) for each in self.days],
-            "explanations": [
+            "waivers": [
                 {
                     **_picked(each, "id verdict restaurant_ref refusal owner reason expires_at"),
                     "is_expired": each.expires_at <= self.made_at,

@@ -1,4 +1,4 @@
-"""What shadow mode compares with: V3's engine, on the snapshot that the old planner decided."""
+"""What shadow mode compares with: V3's engine, on the snapshot that the legacy planner decided."""
 
 from assignments.planning import engine
 from assignments.planning.decision import Decision

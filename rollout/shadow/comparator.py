@@ -2,7 +2,7 @@
 
 The candidate runs in a process of its own, whose database connections are read-only by default and limited in time, inside
 a READ ONLY transaction that is always rolled back. Whatever it does there (raise, hang, exit, answer nonsense, try to
-write) becomes the verdict ``v3_error``; the old planner's outcome was committed long before.
+write) becomes the verdict ``v3_error``; the legacy planner's outcome was committed long before.
 
 A transaction pooler takes no defaults for a session. Behind one the READ ONLY transaction alone remains, which a candidate
 could only leave by a connection of its own.
@@ -180,7 +180,7 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
 
 
 def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | None:
-    """Whether the old planner, asked again, gives the same tables; None where it is not installed any more."""
+    """Whether the legacy planner, asked again, gives the same tables; None where it is not installed any more."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return None

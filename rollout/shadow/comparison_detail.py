@@ -16,15 +16,15 @@ from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.staff import timeline
 from assignments.staff.timeline import A_MINUTE, Span, Taken, Timeline
-from rollout.models import Comparison, Explanation
+from rollout.models import Comparison, Waiver
 from rollout.policy.verdict import Danger, dangers, yardstick
 from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What reading raises that another release, or somebody by hand, has written."""
 TAKEN, CONTROL, CANDIDATE, BOTH = "taken", "control", "candidate", "both"
-"""What a table is then: somebody else's, chosen by the old planner, by V3, or by both."""
-EXPLANATIONS = 10
+"""What a table is then: somebody else's, chosen by the legacy planner, by V3, or by both."""
+WAIVERS = 10
 AROUND = timedelta(hours=2)
 """So much of the evening is shown before the party would come, and after it would have left."""
 
@@ -67,9 +67,9 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Around:
-    """What else is known: explanations of such a difference, valid or not; neighbours of the same verdict; the booking."""
+    """What else is known: waivers of such a difference, valid or not; neighbours of the same verdict; the booking."""
 
-    explanations: Sequence[Explanation]
+    waivers: Sequence[Waiver]
     older: int | None
     newer: int | None
     assignment: int | None
@@ -125,12 +125,12 @@ def around(comparison: Comparison) -> Around:
     older = same.filter(recorded_at__lte=at).filter(Q(recorded_at__lt=at) | Q(pk__lt=pk))
     newer = same.filter(recorded_at__gte=at).filter(Q(recorded_at__gt=at) | Q(pk__gt=pk))
     return Around(
-        explanations=list(
-            Explanation.objects.filter(
+        waivers=list(
+            Waiver.objects.filter(
                 verdict=comparison.verdict,
                 restaurant_ref__in=["", comparison.restaurant_ref],
                 refusal__in=["", refusal_of(comparison)],
-            ).order_by("-expires_at")[:EXPLANATIONS]
+            ).order_by("-expires_at")[:WAIVERS]
         ),
         older=older.order_by("-recorded_at", "-pk").values_list("pk", flat=True).first(),
         newer=newer.order_by("recorded_at", "pk").values_list("pk", flat=True).first(),
@@ -139,7 +139,7 @@ def around(comparison: Comparison) -> Around:
 
 
 def refusal_of(comparison: Comparison) -> str:
-    """The reason code of the planner that refuses, V3's first: what an explanation is held against. Empty for none."""
+    """The reason code of the planner that refuses, V3's first: what a waiver is held against. Empty for none."""
     for decision in (comparison.candidate, comparison.control):
         refusal = decision.get("refusal") if isinstance(decision, dict) else None
         if isinstance(refusal, list) and refusal and isinstance(refusal[0], str):

@@ -145,7 +145,7 @@ def test_a_broken_table_moves_who_sat_there_and_takes_nobody_until_mended(seated
     assert state_of("B1") == (State.ASSIGNMENT_PENDING, "table_out_of_service")
     assert run_all()["B1"].table_refs == ("T1",)
     assert tables_of("B2") == ["T4"]
-    api.release(booking_ref="B1")
+    api.release_tables(booking_ref="B1")
     assert api.table_in_service(restaurant_ref="R1", table_ref="T4") == 1
     assert run_all()["B1"].table_refs == ("T4",)
 
@@ -324,7 +324,7 @@ class TestLooking:
 
 
 def test_release_and_reopen_start_over(seated: TheHost, tonight: datetime) -> None:
-    assert api.release(booking_ref="B1", actor="staff:7") == ("T4",)
+    assert api.release_tables(booking_ref="B1", actor="staff:7") == ("T4",)
     assert run_all()["B1"].kind is Kind.CONFIRMED
     seated.book("B2", starts_at=tonight, party=14)
     run_all()
@@ -345,7 +345,7 @@ def test_an_unknown_ref_is_named_whoever_is_asked(host: TheHost, ref: str) -> No
         lambda: api.hold(booking_ref=ref, table_refs=["T1"]),
         lambda: api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:1"),
         lambda: api.pin(booking_ref=ref, table_refs=["T1"], actor="staff:1"),
-        lambda: api.release(booking_ref=ref),
+        lambda: api.release_tables(booking_ref=ref),
         lambda: api.booking_changed(booking_ref=ref),
         lambda: api.explain(booking_ref=ref),
     ):
@@ -373,7 +373,7 @@ def test_joined_tables_are_told_in_the_order_of_their_names(host: TheHost, tonig
     assert len(list(reconcile())) == 1
     assert host.seated["B1"].table_refs == in_order
 
-    api.release(booking_ref="B1")
+    api.release_tables(booking_ref="B1")
     hold = api.hold(booking_ref="B1", table_refs=["a", "b"])
     assert hold.table_refs == in_order
     api.assign(booking_ref="B1", table_refs=["a", "b"], actor="staff:1", hold_token=hold.token)

@@ -39,7 +39,7 @@ def test_comparisons_are_filtered_by_class_and_one_shows_both_answers(page: Page
     rows.first.get_by_role("link").first.click()
     expect(page.get_by_role("heading", name=f"Comparison {seats.order_by('-id')[0].pk}")).to_be_visible()
     answers = page.get_by_role("table", name="Both planners' answers, side by side")
-    expect(answers.get_by_role("row", name="Old planner")).to_contain_text("No table was free.")
+    expect(answers.get_by_role("row", name="Legacy planner")).to_contain_text("No table was free.")
     expect(answers.get_by_role("row", name="V3", exact=False).last).to_contain_text("seats at")
     expect(page.get_by_role("heading", name="On the floor, while the party would sit")).to_be_visible()
     page.get_by_role("link", name="All: only V3 seats").click()

@@ -109,7 +109,7 @@ def test_who_may_only_look_sees_no_button_and_is_refused_behind_each(
         page.goto(PAGE)
         expect(page.get_by_role("heading", name="Where it stands")).to_be_visible()
         expect(page.locator("#content .page-actions a")).to_have_count(0)
-        for path in ("promote/", "roll-back/", "hold/", "switches/v3/on/", "pin/", "explain/"):
+        for path in ("promote/", "roll-back/", "pause/", "switches/v3/on/", "force/", "waive/"):
             answer = page.goto(f"{PAGE}{path}")
             assert answer is not None
             assert answer.status == 403, path

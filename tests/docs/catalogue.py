@@ -68,7 +68,7 @@ def written() -> str:
 
 
 def write() -> None:
-    """Write both. The runbook goes with the old planner."""
+    """Write both. The runbook goes with the legacy planner."""
     EVENTS.write_text(reference())
     if RUNBOOK.exists():
         text = cheat_sheet()

@@ -9,7 +9,7 @@ from assignments.coordination import dispatch
 from assignments.models import Assignment, Attempt
 from example import models
 from rollout.control import steering
-from rollout.models import Pin, Position
+from rollout.models import ForcedPlanner, Position
 from rollout.policy.gates import Status
 from rollout.removal import readiness, usage
 from tests.docs.document import DOCS, run, steps
@@ -21,7 +21,7 @@ DOCUMENT = DOCS / "legacy-planner-removal.md"
 
 @pytest.fixture
 def ended(restaurant: models.Restaurant) -> models.Restaurant:
-    """The real evening by V3, and the old planner's last decision, of eight days ago."""
+    """The real evening by V3, and the legacy planner's last decision, of eight days ago."""
     now = timezone.now()
     Position.objects.create(environment="dev", stage="full", percent=100, since=now - timedelta(days=10))
     dispatch.register_new()
@@ -49,13 +49,13 @@ def test_it_can_be_followed(ended: models.Restaurant) -> None:
 
 
 def put_in_the_way(restaurant: models.Restaurant) -> dict[str, str]:
-    """A pin, an explanation and a hold; the variables under which the document speaks of them."""
+    """A forced planner, a waiver and a pause; the variables under which the document speaks of them."""
     ref, who = str(restaurant.pk), {"actor": "test", "reason": "test"}
-    steering.pin(restaurant_ref=ref, planner=Pin.PlannerChoice.LEGACY, **who)
+    steering.force_planner(restaurant_ref=ref, planner=ForcedPlanner.PlannerChoice.LEGACY, **who)
     expires_at = timezone.now() + timedelta(days=1)
-    explanation = steering.explain(verdict="worse", owner="floor team", expires_at=expires_at, **who)
-    steering.hold(**who)
-    return {"RESTAURANT": ref, "EXPLANATION": str(explanation.pk)}
+    waiver = steering.waive(verdict="worse", owner="floor team", expires_at=expires_at, **who)
+    steering.pause(**who)
+    return {"RESTAURANT": ref, "WAIVER": str(waiver.pk)}
 
 
 def measure() -> set[str]:
@@ -65,7 +65,7 @@ def measure() -> set[str]:
 
 
 def test_its_queries_find_what_is_left(ended: models.Restaurant) -> None:
-    Pin.objects.create(restaurant_ref="1", planner="legacy", actor="test", reason="test")
+    ForcedPlanner.objects.create(restaurant_ref="1", planner="legacy", actor="test", reason="test")
     Assignment.objects.filter(pk=Assignment.objects.open()[0].pk).update(planner="legacy")
     Attempt.objects.update(planner="legacy")
     broken = []

@@ -130,7 +130,7 @@ def test_who_took_a_step_has_the_name_of_today_and_a_number_once_gone(
     admin_client: Client, seated: Assignment, django_user_model: Any, prefix: str
 ) -> None:
     jonas = django_user_model.objects.create_user("jonas")
-    api.release(booking_ref=seated.booking_ref, actor=f"{prefix}:{jonas.pk}")
+    api.release_tables(booking_ref=seated.booking_ref, actor=f"{prefix}:{jonas.pk}")
     assert text_of(html_of(admin_client, seated)).count("jonas") == 2, "of the steps, and in the journal"
     number = jonas.pk
     jonas.delete()
@@ -138,7 +138,7 @@ def test_who_took_a_step_has_the_name_of_today_and_a_number_once_gone(
 
 
 def test_an_actor_that_is_no_users_key_is_shown_as_a_number(admin_client: Client, seated: Assignment) -> None:
-    api.release(booking_ref=seated.booking_ref, actor="staff:seven")
+    api.release_tables(booking_ref=seated.booking_ref, actor="staff:seven")
     assert "(user seven)" in text_of(html_of(admin_client, seated))
 
 
@@ -327,7 +327,7 @@ def queries(client: Client, url: str, **query: str) -> int:
 
 def test_it_opens_in_few_queries_however_much_there_is(admin_client: Client, seated: Assignment) -> None:
     queries(admin_client, url_of(seated))
-    api.release(booking_ref=seated.booking_ref, actor="staff:1")
+    api.release_tables(booking_ref=seated.booking_ref, actor="staff:1")
     few = queries(admin_client, url_of(seated))
     many(seated, attempts=200, of_events=1000)
     assert few < 20

@@ -64,7 +64,7 @@ class TestDemo:
         position = json.loads(out)["position"]
         assert (position["environment"], position["stage"]) == ("dev", "shadow")
         assert position["cool_down_until"]
-        # V3 live, the bad release, and what the old planner went on with: each a run, as cron would have left it.
+        # V3 live, the bad release, and what the legacy planner went on with: each a run, as cron would have left it.
         asked = "from assignments.models import Run; print(Run.objects.filter(succeeded_at__isnull=False).count())"
         code, out, err = processes.run("shell", "-v", "0", "-c", asked, **EXAMPLE)
         assert (code, out.strip()) == (0, "3"), err

@@ -1,4 +1,4 @@
-"""What the old planner does in its two transactions carries one id."""
+"""What the legacy planner does in its two transactions carries one id."""
 
 import uuid
 from datetime import datetime
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class LegacyRouter:
-    """The old planner decides everything."""
+    """The legacy planner decides everything."""
 
     def route(self, assignments: Any) -> dict[str, Route]:
         return {assignment.booking_ref: Route(planner="legacy") for assignment in assignments}

@@ -1,4 +1,4 @@
-"""The old planner: its penalties, its two transactions, and what a crash between them leaves."""
+"""The legacy planner: its penalties, its two transactions, and what a crash between them leaves."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -166,7 +166,7 @@ def test_why_there_is_no_table(changes: dict[str, Any], reason: str) -> None:
 
 @pytest.fixture
 def host(settings: Any) -> TheHost:
-    """The same small floor, with the old planner on duty."""
+    """The same small floor, with the legacy planner on duty."""
     settings.ASSIGNMENTS = {
         "HOST": HOST_PATH,
         "ROUTER": "rollout.routing.RolloutRouter",

@@ -1,4 +1,4 @@
-"""The old planner can really be taken away: the list of ``manage.py rollout removal`` is carried out on a copy of the tree.
+"""The legacy planner can really be taken away: what `rollout removal` lists is carried out on a copy of the tree.
 
 The list is the only source: what it does not name stays, and the copy's own tests, lint and import contracts would fail.
 """
@@ -51,7 +51,7 @@ LEFT_OUT = (
     "tests/assignments/planning",
 )
 """Collected in the copy, but run there by neither test: each starts browsers, servers or many processes, or fills a large
-database. That takes longer than all the others together, and proves what holds for them. What of it needs the old planner
+database. That takes longer than all the others together, and proves what holds for them. What of it needs the legacy planner
 is marked; the rest knows of none. And the planning core, which imports nothing else.
 """
 

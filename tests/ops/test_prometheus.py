@@ -20,7 +20,7 @@ BOOKINGS = 20
 
 @pytest.fixture
 def decided(restaurant: Restaurant) -> Restaurant:
-    """Some bookings of the real evening, decided by the old planner with V3 in its shadow."""
+    """Some bookings of the real evening, decided by the legacy planner with V3 in its shadow."""
     Booking.objects.filter(pk__in=list(Booking.objects.order_by("pk").values_list("pk", flat=True)[BOOKINGS:])).delete()
     for switch, active in ((resolution.V3_SWITCH, False), (resolution.SHADOW_SWITCH, True)):
         switches.set_switch(switch, active=active, actor="test", reason="test")

@@ -84,7 +84,7 @@ def writes_history(snapshot: Snapshot) -> Decision:
 
 
 def assigns(snapshot: Snapshot) -> Decision:
-    api.release(booking_ref=snapshot.request.booking_ref)
+    api.release_tables(booking_ref=snapshot.request.booking_ref)
     return v3(snapshot)
 
 

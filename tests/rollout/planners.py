@@ -1,4 +1,4 @@
-"""Old planners that misbehave on purpose, for backtests."""
+"""Legacy planners that misbehave on purpose, for backtests."""
 
 from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot

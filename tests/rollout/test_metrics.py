@@ -17,7 +17,7 @@ from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import collector
 from rollout.control import steering, switches
 from rollout.flags import bucketing, resolution
-from rollout.models import Change, Comparison, GuardRun, Pin, Position
+from rollout.models import Change, Comparison, ForcedPlanner, GuardRun, Position
 from tests.rollout.evidence.test_measuring import compared
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,9 +48,9 @@ def stages(series: Series) -> dict[str, float]:
     return {dict(values)["stage"]: found for (name, values), found in series.items() if name == "rollout_stage"}
 
 
-def standing(stage: str, percent: int = 0, *, held: bool = False) -> Position:
+def standing(stage: str, percent: int = 0, *, paused: bool = False) -> Position:
     return Position.objects.create(
-        environment="production", stage=stage, percent=percent, since=datetime.now(UTC), held=held
+        environment="production", stage=stage, percent=percent, since=datetime.now(UTC), paused=paused
     )
 
 
@@ -64,7 +64,7 @@ def test_before_the_ladder_begins_it_stands_nowhere() -> None:
 
 
 def test_the_stage_is_the_one_with_a_one() -> None:
-    standing("canary-10", 10, held=True)
+    standing("canary-10", 10, paused=True)
     Position.objects.create(environment="staging", stage="full", percent=100, since=datetime.now(UTC))
     found = scraped()
     assert stages(found) == {"off": 0, "shadow": 0, "canary-10": 1, "canary-50": 0, "full": 0}
@@ -111,7 +111,7 @@ def test_comparisons_that_are_not_in_the_totals_are_not_pruned(monkeypatch: Any)
     now = datetime.now(UTC)
     old = now - timedelta(days=100)
     compared("same_tables", 3, recorded_at=old, compared_at=old)
-    monkeypatch.setattr(counter_store, "fold", lambda *keys: False)
+    monkeypatch.setattr(counter_store, "compact", lambda *keys: False)
     call_command("rollout", "prune")
     assert Comparison.objects.count() == 3
 
@@ -143,7 +143,9 @@ def test_rollbacks_are_steps_down_the_ladder_by_guard_or_person() -> None:
         Change.objects.create(
             environment="production", kind="stage", subject=after, before=before, after=after, actor=actor, reason="x"
         )
-    Change.objects.create(environment="production", kind="pin", subject="R1", before="v3", after="", actor="user:1")
+    Change.objects.create(
+        environment="production", kind="forced_planner", subject="R1", before="v3", after="", actor="user:1"
+    )
     found = scraped()
     assert value(found, "rollout_rollbacks_total", by="guard") == 1
     assert value(found, "rollout_rollbacks_total", by="person") == 1
@@ -200,10 +202,10 @@ def test_only_what_v3_would_decide_waits_for_v3() -> None:
     assert v3_waits() == pytest.approx(50, abs=1)
     position = standing("canary-10", 10)
     assert v3_waits() == pytest.approx(30, abs=1)
-    Pin.objects.create(restaurant_ref=outside, planner="v3")
+    ForcedPlanner.objects.create(restaurant_ref=outside, planner="v3")
     assert v3_waits() == pytest.approx(50, abs=1)
-    Pin.objects.create(restaurant_ref=inside, planner="legacy")
-    Pin.objects.filter(restaurant_ref=outside).delete()
+    ForcedPlanner.objects.create(restaurant_ref=inside, planner="legacy")
+    ForcedPlanner.objects.filter(restaurant_ref=outside).delete()
     assert v3_waits() == 0
     position.delete()
     switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")

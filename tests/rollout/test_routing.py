@@ -90,7 +90,7 @@ class TestInFlight:
         seated = models.Booking.objects.filter(status="confirmed").first()
         assert seated is not None
         set_mode("legacy")
-        api.release(booking_ref=str(seated.pk))
+        api.release_tables(booking_ref=str(seated.pk))
         api.booking_cancelled(booking_ref=str(seated.pk))
         models.Booking.objects.filter(pk=seated.pk).update(status="cancelled")
         outcomes = self.run()

@@ -104,7 +104,7 @@ class Command(DatabaseCommand):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._folder = counter_store.Folder()
+        self._compactor = counter_store.Compactor()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--watch", action="store_true", help="Go on, pass after pass, until SIGTERM or Ctrl-C.")
@@ -240,7 +240,7 @@ class Command(DatabaseCommand):
                 error=tally.last_error,
             )
         )
-        self._folder.fold_if_due()
+        self._compactor.compact_if_due()
         self._report(options, tally, taken_in=taken_in, seconds=seconds)
         return tally
 

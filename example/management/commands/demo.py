@@ -25,7 +25,7 @@ WHERE = "http://127.0.0.1:8000"
 
 class Command(BaseCommand):
     help = (
-        "Seat an evening with the old planner and, on a fresh copy, with V3, and print the two side by side. It works on "
+        "Seat an evening with the legacy planner and, on a fresh copy, with V3, and print the two side by side. It works on "
         "the configured database, so that every other command sees its data, and makes that data anew each time. A "
         "database that holds anything which the demo did not make is refused and left as it is: give the demo another "
         "one then, which it creates, with DATABASE_NAME=booking_demo. With --incident add something that is broken to "
@@ -96,7 +96,7 @@ class Command(BaseCommand):
         table.add_column("")
         for heading in ("Seated", "Covers", "Review", "Waiting", "Failed", "Seconds", "Decision ms p50 / p95 / max"):
             table.add_column(heading, justify="right")
-        names = {"legacy": "Old planner", "v3": "V3"}
+        names = {"legacy": "Legacy planner", "v3": "V3"}
         for run in result.runs:
             decision = run.decision_ms
             table.add_row(

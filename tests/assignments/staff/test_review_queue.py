@@ -329,7 +329,7 @@ class TestUndo:
             lambda host: api.pin(booking_ref="B1", table_refs=["T1"], actor=STAFF),
             lambda host: api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:9"),
             lambda host: cancelled(host, "B1"),
-            lambda host: api.release(booking_ref="B1"),
+            lambda host: api.release_tables(booking_ref="B1"),
         ],
         ids=["pinned", "moved by somebody else", "cancelled", "released"],
     )

@@ -112,7 +112,7 @@ def test_each_invocation_has_its_own(host: TheHost, tonight: datetime) -> None:
     host.book("B1", starts_at=tonight, party=2)
     api.assign_now(booking_ref="B1")
     first = the_one("B1")
-    api.release(booking_ref="B1", actor="staff:7")
+    api.release_tables(booking_ref="B1", actor="staff:7")
     api.assign_now(booking_ref="B1")
     found = ids_of("B1")
     assert len(found["history"]) == 3

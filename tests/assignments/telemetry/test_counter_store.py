@@ -79,26 +79,26 @@ def test_folding_changes_no_counter(host: TheHost, tonight: datetime) -> None:
         cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
         cursor.execute("UPDATE assignments_assignment SET requested_at = requested_at - interval '1 day'")
     assert counted().keys() == before.keys()
-    assert counter_store.fold()
+    assert counter_store.compact()
     assert counted() == pytest.approx(before)
     assert Total.objects.get(name="assignment_outcomes_total", labels=["v3", "confirmed", ""]).value == 4
-    assert counter_store.fold()
+    assert counter_store.compact()
     assert counted() == pytest.approx(before), "nothing is added twice"
 
 
-def test_what_is_folded_may_go_and_is_counted_all_the_same(tried: Callable[..., Any]) -> None:
+def test_what_is_compacted_may_go_and_is_counted_all_the_same(tried: Callable[..., Any]) -> None:
     tried(3)
-    counter_store.fold()
+    counter_store.compact()
     Attempt.objects.all().delete()
     assert confirmed() == 3
     tried(2, at=datetime.now(UTC))
     assert confirmed() == 5
 
 
-def test_young_rows_are_counted_as_they_are_and_not_folded(tried: Callable[..., Any]) -> None:
+def test_young_rows_are_counted_as_they_are_and_not_compacted(tried: Callable[..., Any]) -> None:
     tried(3, at=datetime.now(UTC) - timedelta(seconds=counter_store.LAG_SECONDS - 60))
     tried(2, at=datetime.now(UTC) - timedelta(seconds=counter_store.LAG_SECONDS + 60))
-    counter_store.fold()
+    counter_store.compact()
     assert Total.objects.get(name="assignment_outcomes_total").value == 2
     assert confirmed() == 5
 
@@ -111,7 +111,7 @@ def test_a_step_is_bounded_and_rows_of_one_moment_stay_together(
     tried(5)  # one bulk insert: one moment
     for number in range(1, 8):
         tried(at=LONG_AGO + timedelta(seconds=number))
-    assert counter_store.fold()
+    assert counter_store.compact()
     assert Total.objects.get(name="assignment_outcomes_total").value == 12
     assert confirmed() == 12
 
@@ -120,10 +120,10 @@ def test_what_one_go_leaves_the_next_adds(tried: Callable[..., Any], monkeypatch
     monkeypatch.setattr(counter_store, "STEP_ROWS", 1)
     for number in range(6):
         tried(at=LONG_AGO + timedelta(seconds=number))
-    assert not counter_store.fold(counters.ATTEMPT.key, steps=2)
+    assert not counter_store.compact(counters.ATTEMPT.key, steps=2)
     assert 0 < Total.objects.get(name="assignment_outcomes_total").value < 6
     assert confirmed() == 6
-    while not counter_store.fold(counters.ATTEMPT.key, steps=2):
+    while not counter_store.compact(counters.ATTEMPT.key, steps=2):
         assert confirmed() == 6
     assert Total.objects.get(name="assignment_outcomes_total").value == 6
 
@@ -134,14 +134,14 @@ def test_a_backlog_is_added_a_step_after_each_pass_so_that_no_booking_waits_for_
     monkeypatch.setattr(counter_store, "STEP_ROWS", 1)
     for number in range(3):
         tried(at=LONG_AGO + timedelta(seconds=number))
-    folder = counter_store.Folder()
+    compactor = counter_store.Compactor()
     added = []
     for _ in range(3):
-        folder.fold_if_due()
+        compactor.compact_if_due()
         added.append(Total.objects.filter(name="assignment_outcomes_total").aggregate(sum=Sum("value"))["sum"])
     assert added == [1, 2, 3]
     with django_assert_num_queries(0):  # nothing is left: not for a minute
-        folder.fold_if_due()
+        compactor.compact_if_due()
 
 
 def in_a_thread(work: Callable[[], Any]) -> Any:
@@ -159,16 +159,16 @@ def in_a_thread(work: Callable[[], Any]) -> Any:
     return found[0]
 
 
-def test_of_two_processes_one_folds_and_the_other_does_not_wait(tried: Callable[..., Any]) -> None:
+def test_of_two_processes_one_compacts_and_the_other_does_not_wait(tried: Callable[..., Any]) -> None:
     tried(3)
-    counter_store.fold(counters.ATTEMPT.key)
+    counter_store.compact(counters.ATTEMPT.key)
     tried(4, at=LONG_AGO + timedelta(days=300))
     Folded.objects.update(until=LONG_AGO + timedelta(days=1))
     with transaction.atomic():
         Folded.objects.select_for_update().get(source=counters.ATTEMPT.key)
-        assert in_a_thread(lambda: counter_store.fold(counters.ATTEMPT.key)), "it is left to whoever has it"
+        assert in_a_thread(lambda: counter_store.compact(counters.ATTEMPT.key)), "it is left to whoever has it"
         assert Total.objects.get(name="assignment_outcomes_total").value == 3
-    counter_store.fold(counters.ATTEMPT.key)
+    counter_store.compact(counters.ATTEMPT.key)
     assert Total.objects.get(name="assignment_outcomes_total").value == 7
 
 
@@ -179,23 +179,23 @@ def test_rows_that_a_long_transaction_has_not_committed_yet_are_not_passed_by(
     with transaction.atomic():
         tried()  # its moment is that of this transaction, which goes on for longer than the lag
         Attempt.objects.update(at=datetime.now(UTC))
-        in_a_thread(lambda: counter_store.fold(counters.ATTEMPT.key))
+        in_a_thread(lambda: counter_store.compact(counters.ATTEMPT.key))
         until = Folded.objects.get(source=counters.ATTEMPT.key).until
         assert until <= Attempt.objects.get().at
-    counter_store.fold(counters.ATTEMPT.key)
+    counter_store.compact(counters.ATTEMPT.key)
     assert confirmed() == 1
     assert Total.objects.get(name="assignment_outcomes_total").value == 1
 
 
 def test_a_run_that_goes_on_is_counted_as_it_is_and_folded_when_it_has_ended() -> None:
     run = Run.objects.create(worker="a:1", watches=True, passes=5, failed_passes=1)
-    counter_store.fold()
+    counter_store.compact()
     assert counted()["assignment_runs_total", ("success",)] == 4
     Run.objects.filter(pk=run.pk).update(passes=9)
     assert counted()["assignment_runs_total", ("success",)] == 8
     Folded.objects.update(until=LONG_AGO - timedelta(days=1))
     Run.objects.filter(pk=run.pk).update(ended_at=LONG_AGO)
-    counter_store.fold()
+    counter_store.compact()
     Run.objects.all().delete()
     assert counted()["assignment_runs_total", ("success",)] == 8
 
@@ -288,7 +288,7 @@ def test_folding_takes_nothing_off_a_sum_of_seconds_not_even_the_last_digit(
 
     seen = [read()]
     source = {"decision": counters.ATTEMPT, "wait": counters.TRANSITION}[what]
-    while not counter_store.fold(source.key, steps=1):
+    while not counter_store.compact(source.key, steps=1):
         seen.append(read())
     assert len(seen) > 30
     assert seen == [seen[0]] * len(seen)
@@ -306,17 +306,17 @@ def test_a_bucket_holds_what_is_at_most_its_bound(tried: Callable[..., Any]) -> 
     assert found == {("v3", "0.05"): 1, ("v3", "0.1"): 1, ("v3", "+Inf"): 1}
 
 
-def test_whoever_folds_now_and_then_is_never_stopped_by_it(monkeypatch: Any, caplog: Any) -> None:
+def test_whoever_compacts_now_and_then_is_never_stopped_by_it(monkeypatch: Any, caplog: Any) -> None:
     calls = []
 
-    def fold(*, steps: int) -> bool:
+    def compact(*, steps: int) -> bool:
         calls.append(1)
         raise ZeroDivisionError("Canary Guest")
 
-    monkeypatch.setattr(counter_store, "fold", fold)
-    folder = counter_store.Folder()
-    folder.fold_if_due()
-    folder.fold_if_due()
+    monkeypatch.setattr(counter_store, "compact", compact)
+    compactor = counter_store.Compactor()
+    compactor.compact_if_due()
+    compactor.compact_if_due()
     assert len(calls) == 1, "about once a minute"
     assert "ZeroDivisionError" in caplog.text
     assert "Canary" not in caplog.text
@@ -326,6 +326,6 @@ def test_events_are_counted_by_when_they_were_stored(host: TheHost) -> None:
     defaults: dict[str, Any] = {"source": "assignment.coordinator", "severity": "info", "at": LONG_AGO}
     Event.objects.create(type="coordinator.retry", **defaults)
     Event.objects.create(type="coordinator.retry", stored_at=LONG_AGO, **defaults)
-    counter_store.fold()
+    counter_store.compact()
     assert Total.objects.get(name="assignment_events_total").value == 1
     assert counted()["assignment_events_total", ("assignment.coordinator", "coordinator.retry", "info")] == 2

@@ -160,7 +160,7 @@ def test_a_booking_waits_until_it_has_tables_for_the_first_time(host: TheHost, t
     host.book("planned anew", starts_at=tonight)
     api.assign_now(booking_ref="planned anew")
     _three_weeks_pass()
-    api.release(booking_ref="planned anew")
+    api.release_tables(booking_ref="planned anew")
     assert api.assign_now(booking_ref="planned anew").kind == "confirmed"
     host.book("adopted", starts_at=tonight, is_confirmed=True)
     api.adopt(booking_ref="adopted", table_refs=["T3"])

@@ -59,7 +59,7 @@ def test_what_was_decided_is_counted_before_and_after_folding(host: TheHost, ton
         assert value(found, "assignment_collector_up", collector="assignments") == 1
         with connection.cursor() as cursor:
             cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
-        counter_store.fold()
+        counter_store.compact()
 
 
 def test_what_the_host_had_confirmed_by_itself_is_counted_by_that_reason(host: TheHost, tonight: datetime) -> None:
@@ -195,7 +195,7 @@ def test_there_are_less_than_200_series_whatever_is_in_the_tables(host: TheHost,
     with connection.cursor() as cursor:
         cursor.execute("UPDATE assignments_attempt SET at = at - interval '1 day'")
         cursor.execute("UPDATE assignments_event SET stored_at = stored_at - interval '1 day'")
-    counter_store.fold()
+    counter_store.compact()
     folded = scraped()
     assert value(folded, "assignment_collector_up", collector="assignments") == 1
     assert folded.keys() == first.keys()
@@ -395,7 +395,7 @@ class TestCost:
             cursor.execute(
                 "VACUUM ANALYZE"
             )  # What other tests deleted is still in the indexes, and would be counted here.
-            counter_store.fold()
+            counter_store.compact()
             plans: list[str] = []
 
             def explained(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:

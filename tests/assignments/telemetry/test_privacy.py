@@ -157,7 +157,7 @@ def work(restaurant: models.Restaurant) -> None:
     seated = [ref for ref in refs if models.Booking.objects.get(pk=ref).tables.exists()]
     for what in (
         lambda: api.assign_now(booking_ref=refs[0]),
-        lambda: api.release(booking_ref=seated[0], actor="staff:7"),
+        lambda: api.release_tables(booking_ref=seated[0], actor="staff:7"),
         lambda: api.assign(booking_ref=seated[0], table_refs=["nowhere"], actor="staff:7"),
         lambda: api.booking_changed(booking_ref=seated[1]),
         lambda: api.booking_cancelled(booking_ref=seated[2]),

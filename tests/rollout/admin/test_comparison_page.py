@@ -23,7 +23,7 @@ from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.testing import MemoryHost, a_floor, a_service, a_table
 from rollout.admin import comparisons
 from rollout.admin.labels import VERDICTS
-from rollout.models import Comparison, Explanation, FloorRecord
+from rollout.models import Comparison, FloorRecord, Waiver
 from rollout.policy.verdict import Danger, Verdict, compare, dangers
 from rollout.shadow import comparison_detail, recorder
 from rollout.shadow.serialization import decision_to_json
@@ -104,9 +104,9 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses("T2"),
         chooses("T3"),
         {},
-        ("equally good", "T2 4 seats chosen by the old planner", "T3 4 seats chosen by V3"),
+        ("equally good", "T2 4 seats chosen by the legacy planner", "T3 4 seats chosen by V3"),
     ),
-    Verdict.BETTER: (chooses("T2", "T3"), chooses("T3"), {}, ("V3 is better", "Old planner seats at T2 + T3 4 2")),
+    Verdict.BETTER: (chooses("T2", "T3"), chooses("T3"), {}, ("V3 is better", "Legacy planner seats at T2 + T3 4 2")),
     Verdict.WORSE: (chooses("T3"), chooses("T2", "T3"), {}, ("V3 is worse",)),
     Verdict.ONLY_V3_SEATS: (chooses(), chooses("T3"), {}, ("only V3 seats", "every set of tables is taken")),
     Verdict.ONLY_LEGACY_SEATS: (
@@ -114,7 +114,7 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses(),
         {},
         (
-            "only the old planner seats",
+            "only the legacy planner seats",
             "no_capacity",
             "Of 5 sets of tables these lost: 3: Somebody else has a table then.",
         ),
@@ -154,7 +154,7 @@ class TestOne:
         )
         html, text = answer.content.decode(), text_of(answer)
         assert "T1 2 seats taken 19:00-21:00 beside T2" in text
-        assert 'aria-label="Booking B1, chosen by: old planner, T2"' in html
+        assert 'aria-label="Booking B1, chosen by: legacy planner, T2"' in html
         assert 'aria-label="Booking B1, chosen by: V3, T3"' in html
         assert 'aria-label="Booking B9, taken then"' in html
         assert 'class="timeline-window"' in html
@@ -183,15 +183,15 @@ class TestOne:
         assert "Table gone is not on this restaurant's floor." in text
         assert "seats at gone" in text
 
-    def test_explanations_that_would_cover_it_are_shown_with_their_standing(self, admin_client: Client) -> None:
+    def test_waivers_that_would_cover_it_are_shown_with_their_standing(self, admin_client: Client) -> None:
         comparison = kept(chooses("T3"), chooses())
         tomorrow = timezone.now() + timedelta(days=1)
         facts = {"verdict": comparison.verdict, "owner": "planning team", "expires_at": tomorrow}
-        Explanation.objects.create(**facts, reason="it keeps the buffers")
-        Explanation.objects.create(**{**facts, "expires_at": timezone.now()}, reason="long ago")
-        Explanation.objects.create(**facts, withdrawn_at=timezone.now(), reason="we were wrong")
-        Explanation.objects.create(**facts, restaurant_ref="R2", reason="elsewhere")
-        Explanation.objects.create(**facts, refusal="no_fit", reason="for another reason")
+        Waiver.objects.create(**facts, reason="it keeps the buffers")
+        Waiver.objects.create(**{**facts, "expires_at": timezone.now()}, reason="long ago")
+        Waiver.objects.create(**facts, withdrawn_at=timezone.now(), reason="we were wrong")
+        Waiver.objects.create(**facts, restaurant_ref="R2", reason="elsewhere")
+        Waiver.objects.create(**facts, refusal="no_fit", reason="for another reason")
         text = page(admin_client, comparison)
         for words in ("covers it : it keeps the buffers", "expired : long ago", "withdrawn : we were wrong"):
             assert words in text

@@ -43,9 +43,9 @@ def hours_ago(hours: float) -> datetime:
 def test_before_anything_has_begun_all_is_well() -> None:
     found = section()
     assert dict(found.facts) == {
-        "Mode": "the old planner decides",
+        "Mode": "the legacy planner decides",
         "Stage": "not begun",
-        "Last look of the guard": "none yet",
+        "Last run of the guard": "none yet",
         "Comparisons waiting": "none",
     }
     assert found.attentions == []
@@ -53,7 +53,7 @@ def test_before_anything_has_begun_all_is_well() -> None:
 
 def test_decisions_that_wait_too_long() -> None:
     climb("shadow")
-    assert dict(section().facts)["Mode"] == "the old planner decides, V3 watches"
+    assert dict(section().facts)["Mode"] == "the legacy planner decides, V3 watches"
     compared("same_tables", 3, recorded_at=hours_ago(9))
     assert attended() == []
     compared("", 3, recorded_at=hours_ago(5))
@@ -80,8 +80,8 @@ def test_v3_decides_and_nobody_looks() -> None:
     climb("full")
     assert attended() == []
     Position.objects.update(since=hours_ago(4))
-    assert attended() == ["V3 decides, and the guard has not looked for 4 hours."]
-    guard.look()
+    assert attended() == ["V3 decides, and the guard has not run for 4 hours."]
+    guard.run()
     assert attended() == []
 
 
@@ -97,7 +97,7 @@ def test_a_breach_is_told_until_the_cool_down_is_over_and_is_grave_without_a_rol
     assert attended() == []
     Position.objects.update(cool_down_until=datetime.now(UTC) + timedelta(hours=1))
     (found,) = section().attentions
-    assert (found.what, found.is_grave) == ("The guard's last look found 1 breach.", False)
+    assert (found.what, found.is_grave) == ("The guard's last run found 1 breach.", False)
     assert "It has rolled back to shadow." in found.remedy
     Position.objects.update(cool_down_until=None)
     GuardRun.objects.filter(pk=run.pk).update(rolled_back_to="")
@@ -111,7 +111,7 @@ def test_flags_that_left_their_stage_and_the_kill_variable(settings: Any) -> Non
     (said,) = attended()
     assert said.startswith("The flags are not what the stage asks for: assignment_pipeline_v3_shadow is off")
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
-    assert attended() == ["ASSIGNMENT_PIPELINE_KILL is set: the old planner decides everything."]
+    assert attended() == ["ASSIGNMENT_PIPELINE_KILL is set: the legacy planner decides everything."]
 
 
 def test_it_is_one_query_and_a_transaction() -> None:

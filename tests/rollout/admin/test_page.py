@@ -23,7 +23,7 @@ from rollout.control import change_log, steering, switches
 from rollout.evidence import measuring
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
-from rollout.models import Change, ComparisonTally, Explanation, GuardRun, Pin, Position
+from rollout.models import Change, ComparisonTally, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy.guardrails import Breach
 from rollout.policy.message import phrase as _
 from tests.docs.document import DOCS
@@ -106,9 +106,9 @@ class TestShown:
             "The ladder has not begun: the flags alone decide.",
             "Begin the ladder…",
             "Nothing is measured before the ladder has begun.",
-            "No restaurant is pinned.",
-            "Nothing is explained.",
-            "It has not looked yet.",
+            "No planner is forced for a restaurant.",
+            "There are no waivers.",
+            "It has not run yet.",
             "Nothing was changed yet.",
         ):
             assert said in text
@@ -129,13 +129,13 @@ class TestShown:
         assert (
             "assignment_pipeline_v3_shadow on environment variable no row FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW=yes"
         ) in text
-        assert "Mode the old planner decides, V3 watches shadow" in text
+        assert "Mode the legacy planner decides, V3 watches shadow" in text
 
     def test_it_shows_that_everything_is_killed(self, admin_client: Client, settings: Any) -> None:
         climb("full")
         settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
         text = page(admin_client)
-        assert "ASSIGNMENT_PIPELINE_KILL is set: the old planner decides everything" in text
+        assert "ASSIGNMENT_PIPELINE_KILL is set: the legacy planner decides everything" in text
         assert "assignment_pipeline_v3 off kill variable on" in text
 
     def test_it_shows_stage_gates_obstacles_and_what_comes_next(self, admin_client: Client, settings: Any) -> None:
@@ -146,25 +146,25 @@ class TestShown:
         text = page(admin_client)
         assert "From shadow to some : V3 decides for 40 % of restaurants." in text
         assert "assignment_pipeline_v3 : off → on" in text
-        assert "Gate comparable: hold." in text
-        assert "comparable hold 7 ≥ 3000 7" in text
+        assert "Gate comparable: inconclusive." in text
+        assert "comparable inconclusive 7 ≥ 3000 7" in text
         assert "worse 2 2" in text
         assert "same_tables 5" in text
 
     def test_it_shows_who_changed_what_and_why(self, admin_client: Client, admin_user: Any) -> None:
         climb("shadow")
-        steering.hold(actor=f"user:{admin_user.pk}", reason="the chef is away")
+        steering.pause(actor=f"user:{admin_user.pk}", reason="the chef is away")
         text = page(admin_client)
-        assert f"hold shadow released → held admin (user:{admin_user.pk}) the chef is away" in text
-        assert "held: nobody may promote" in text
+        assert f"pause shadow resumed → paused admin (user:{admin_user.pk}) the chef is away" in text
+        assert "yes: nobody may promote" in text
 
     def test_who_is_no_user_is_named_once(self, admin_client: Client) -> None:
         climb("shadow")
-        steering.hold(actor="user:on-call", reason="the chef is away")
-        steering.release(actor="on-call", reason="the chef is back")
+        steering.pause(actor="user:on-call", reason="the chef is away")
+        steering.resume(actor="on-call", reason="the chef is back")
         text = page(admin_client)
         assert "user on-call (user:on-call) the chef is away" in text
-        assert "released on-call the chef is back" in text
+        assert "resumed on-call the chef is back" in text
 
     @pytest.mark.legacy_planner
     def test_a_stage_that_the_settings_no_longer_name_can_still_be_left(
@@ -205,7 +205,7 @@ class TestShown:
         few = queries()
         compared("worse", 300)
         for number in range(20):
-            steering.explain(verdict="worse", owner="us", expires_at=soon(), restaurant_ref=f"R{number}", **WHO)
+            steering.waive(verdict="worse", owner="us", expires_at=soon(), restaurant_ref=f"R{number}", **WHO)
         assert queries() == few <= 12
 
     @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ class TestShown:
         client = staff("view_position", "promote", "roll_back")
         climb(stage)
         # Where V3 decides for some, it does for this one: a key decides about the others.
-        steering.pin(restaurant_ref=str(load_a_few("One").pk), planner=Pin.PlannerChoice.V3, **WHO)
+        steering.force_planner(restaurant_ref=str(load_a_few("One").pk), planner=ForcedPlanner.PlannerChoice.V3, **WHO)
         dispatch.register_new()
         list(dispatch.run_pass())
 
@@ -241,8 +241,8 @@ class TestShown:
 
     def test_nothing_on_it_breaks_a_strict_content_security_policy(self, admin_client: Client) -> None:
         climb("shadow")
-        Pin.objects.create(restaurant_ref="7", planner="v3", actor="user:1", reason="x")
-        for url in (reverse(PAGE), *(reverse(f"admin:rollout_{each}") for each in ("promote", "roll_back", "explain"))):
+        ForcedPlanner.objects.create(restaurant_ref="7", planner="v3", actor="user:1", reason="x")
+        for url in (reverse(PAGE), *(reverse(f"admin:rollout_{each}") for each in ("promote", "roll_back", "waive"))):
             html = admin_client.get(url).content.decode()
             assert " style=" not in html
             assert "<style" not in html
@@ -251,7 +251,7 @@ class TestShown:
 
     def test_what_people_wrote_is_shown_and_not_run(self, admin_client: Client) -> None:
         climb("shadow")
-        steering.hold(actor="user:1", reason="<script>alert(1)</script>")
+        steering.pause(actor="user:1", reason="<script>alert(1)</script>")
         html = admin_client.get(reverse(PAGE)).content.decode()
         assert "<script>alert" not in html
         assert "&lt;script&gt;alert" in html
@@ -272,7 +272,7 @@ def soon() -> datetime:
 
 def test_the_record_is_searched_for_words_and_for_who(admin_client: Client) -> None:
     climb("shadow")
-    steering.hold(actor="user:1", reason="the chef is away")
+    steering.pause(actor="user:1", reason="the chef is away")
     url = reverse("admin:rollout_change_changelist")
     for term, found in (("chef", 1), ("user:1", 3), ("user", 0), ("sous-chef", 0)):
         assert len(admin_client.get(url, {"q": term}).context["cl"].result_list) == found, term
@@ -309,7 +309,7 @@ class TestDrawn:
             "the same, as good, or better": [0, 0, 80],
             "worse": [0, 0, 10],
             "only V3 seats": [100, 0, 0],
-            "only the old planner seats": [0, 0, 10],
+            "only the legacy planner seats": [0, 0, 10],
             "unsafe, or an error": [0, 100, 0],
         }
 
@@ -326,7 +326,7 @@ class TestDrawn:
         dispatch.register_new()
         list(dispatch.run_pass())
         seated = {series.label: list(series.values) for series in self.charts(admin_client)["seated"].series}
-        assert seated["old planner"] == [None]
+        assert seated["legacy planner"] == [None]
         # 76 of the 79 whose wait is over; those that are tried again have not waited to the end.
         assert seated["V3"] == [round(100 * 76 / 79, 2)]
         # What the host had confirmed by itself, V3 only hands to staff.
@@ -379,21 +379,21 @@ class TestInAnotherLanguage:
     def test_gates_obstacles_and_drift_are_said_in_it(self, admin_client: Client, settings: Any) -> None:
         configure(settings, gates={"comparable": 10})
         climb("shadow")
-        steering.hold(**WHO)
+        steering.pause(**WHO)
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         text = page(admin_client)
         for said in (
             "«decisions on which both planners were asked, in shadow and in replays»",
-            "««It is held.» «Only its release lifts that: manage.py rollout release.»»",
-            "«Gate comparable: «hold».»",
+            "««It is paused.» «Only resuming lifts that: manage.py rollout resume.»»",
+            "«Gate comparable: «inconclusive».»",
             "«assignment_pipeline_v3_shadow is «off» (by «switch») and should be «on»»",
         ):
             assert said in text
 
     def test_refusals_are_said_in_it(self, admin_client: Client) -> None:
-        answer = confirm(admin_client, "pin", restaurant_ref="999999", planner="v3")
+        answer = confirm(admin_client, "force", restaurant_ref="999999", planner="v3")
         assert "«The host knows no restaurant '999999'.»" in text_of(answer)
-        answer = admin_client.get(reverse("admin:rollout_hold"), follow=True)
+        answer = admin_client.get(reverse("admin:rollout_pause"), follow=True)
         assert "«The rollout of dev has not begun its ladder" in text_of(answer)
 
     def test_commands_and_the_record_stay_english(self) -> None:
@@ -526,51 +526,51 @@ class TestSteering:
 
     def test_hold_and_release(self, admin_client: Client) -> None:
         climb("off")
-        assert "Hold…" in page(admin_client)
-        confirm(admin_client, "hold")
-        assert recorded() == ("hold", "off", "released", "held")
-        assert "Release…" in page(admin_client)
-        confirm(admin_client, "release")
-        assert recorded() == ("hold", "off", "held", "released")
+        assert "Pause…" in page(admin_client)
+        confirm(admin_client, "pause")
+        assert recorded() == ("pause", "off", "resumed", "paused")
+        assert "Resume…" in page(admin_client)
+        confirm(admin_client, "resume")
+        assert recorded() == ("resume", "off", "paused", "resumed")
 
     @pytest.mark.legacy_planner
     def test_pin_and_unpin(self, admin_client: Client) -> None:
         ref = str(load("legacy").pk)
-        confirm(admin_client, "pin", restaurant_ref=ref, planner="legacy")
-        assert recorded() == ("pin", ref, "", "legacy")
-        assert "Unpin…" in page(admin_client)
-        confirm(admin_client, "unpin", ref)
-        assert recorded() == ("pin", ref, "legacy", "")
-        assert not Pin.objects.exists()
+        confirm(admin_client, "force", restaurant_ref=ref, planner="legacy")
+        assert recorded() == ("forced_planner", ref, "", "legacy")
+        assert "End it…" in page(admin_client)
+        confirm(admin_client, "unforce", ref)
+        assert recorded() == ("forced_planner", ref, "legacy", "")
+        assert not ForcedPlanner.objects.exists()
 
     def test_a_restaurant_that_the_host_does_not_know_is_not_pinned(self, admin_client: Client) -> None:
-        answer = confirm(admin_client, "pin", restaurant_ref="999999", planner="v3")
+        answer = confirm(admin_client, "force", restaurant_ref="999999", planner="v3")
         assert "The host knows no restaurant '999999'." in text_of(answer)
-        assert not Pin.objects.exists()
+        assert not ForcedPlanner.objects.exists()
 
-    def test_what_is_explained_is_said_in_words_and_in_the_readers_language(self, admin_client: Client) -> None:
+    def test_what_is_waived_is_said_in_words_and_in_the_readers_language(self, admin_client: Client) -> None:
         german = {"accept-language": "de"}
-        form = text_of(admin_client.get(reverse("admin:rollout_explain"), headers=german))
+        form = text_of(admin_client.get(reverse("admin:rollout_waive"), headers=german))
         assert "V3 ist schlechter (worse)" in form
         assert "Alles, was für die Gesellschaft passt, ist vergeben. (no_capacity)" in form
-        explanation = steering.explain(
+        waiver = steering.waive(
             verdict="worse", refusal="no_capacity", owner="us", expires_at=soon(), restaurant_ref="", **WHO
         )
         on_page = text_of(admin_client.get(reverse(PAGE), headers=german))
         assert "V3 ist schlechter worse ( no_capacity )" in on_page
-        asked = text_of(admin_client.get(reverse("admin:rollout_withdraw", args=[explanation.pk]), headers=german))
+        asked = text_of(admin_client.get(reverse("admin:rollout_withdraw", args=[waiver.pk]), headers=german))
         assert "V3 ist schlechter" in asked
-        assert "Betriebsart der alte Planer entscheidet" in on_page
+        assert "Betriebsart der bisherige Planer entscheidet" in on_page
 
-    def test_explain_and_withdraw(self, admin_client: Client) -> None:
-        confirm(admin_client, "explain", verdict="worse", owner="floor team", days="90", refusal="", restaurant_ref="")
-        explanation = Explanation.objects.get()
-        assert last_change().kind == "explanation"
-        assert timedelta(days=89) < explanation.expires_at - datetime.now(UTC) <= timedelta(days=90)
+    def test_waive_and_withdraw(self, admin_client: Client) -> None:
+        confirm(admin_client, "waive", verdict="worse", owner="floor team", days="90", refusal="", restaurant_ref="")
+        waiver = Waiver.objects.get()
+        assert last_change().kind == "waiver"
+        assert timedelta(days=89) < waiver.expires_at - datetime.now(UTC) <= timedelta(days=90)
         assert "floor team" in page(admin_client)
-        confirm(admin_client, "withdraw", explanation.pk)
-        assert recorded() == ("explanation", str(explanation.pk), "worse", "withdrawn")
-        assert "Nothing is explained." in page(admin_client)
+        confirm(admin_client, "withdraw", waiver.pk)
+        assert recorded() == ("waiver", str(waiver.pk), "worse", "withdrawn")
+        assert "There are no waivers." in page(admin_client)
 
     @pytest.mark.legacy_planner
     def test_each_change_offers_its_way_back(self, admin_client: Client) -> None:
@@ -581,45 +581,45 @@ class TestSteering:
         assert way_back(confirm(admin_client, "roll_back")) == [
             ("Promote again, once the gates pass…", "rollout_promote", ())
         ]
-        assert way_back(confirm(admin_client, "hold")) == [("Release…", "rollout_release", ())]
-        assert way_back(confirm(admin_client, "release")) == [("Hold…", "rollout_hold", ())]
+        assert way_back(confirm(admin_client, "pause")) == [("Resume…", "rollout_resume", ())]
+        assert way_back(confirm(admin_client, "resume")) == [("Pause…", "rollout_pause", ())]
         assert way_back(confirm(admin_client, "toggle", "shadow", "on")) == [
             ("Turn it off again…", "rollout_toggle", ("shadow", "off"))
         ]
-        assert way_back(confirm(admin_client, "pin", restaurant_ref=ref, planner="v3")) == [
-            ("Unpin…", "rollout_unpin", (ref,))
+        assert way_back(confirm(admin_client, "force", restaurant_ref=ref, planner="v3")) == [
+            ("End it…", "rollout_unforce", (ref,))
         ]
-        assert way_back(confirm(admin_client, "unpin", ref)) == [("Pin a restaurant…", "rollout_pin", ())]
+        assert way_back(confirm(admin_client, "unforce", ref)) == [("Force a planner…", "rollout_force", ())]
         known = {"verdict": "worse", "owner": "us", "days": "3", "refusal": "", "restaurant_ref": ""}
-        said = way_back(confirm(admin_client, "explain", **known))
-        pk = str(Explanation.objects.get().pk)
+        said = way_back(confirm(admin_client, "waive", **known))
+        pk = str(Waiver.objects.get().pk)
         assert said == [("Withdraw it…", "rollout_withdraw", (pk,))]
-        assert way_back(confirm(admin_client, "withdraw", pk)) == [("Explain a difference…", "rollout_explain", ())]
+        assert way_back(confirm(admin_client, "withdraw", pk)) == [("Accept a difference…", "rollout_waive", ())]
 
     def test_who_may_not_go_back_is_offered_no_way(self, staff: Any) -> None:
         climb("off")
         assert way_back(confirm(staff("promote"), "promote")) == []
 
-    def test_an_expired_explanation_is_named_so(self, admin_client: Client) -> None:
-        steering.explain(verdict="worse", owner="us", expires_at=soon(), **WHO)
-        Explanation.objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    def test_an_expired_waiver_is_named_so(self, admin_client: Client) -> None:
+        steering.waive(verdict="worse", owner="us", expires_at=soon(), **WHO)
+        Waiver.objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
         assert "expired 2020-01-01" in page(admin_client)
 
     def test_toggle(self, admin_client: Client) -> None:
         text = text_of(admin_client.get(reverse("admin:rollout_toggle", args=["shadow", "on"])))
         assert "assignment_pipeline_v3_shadow: off (by default) → on." in text
-        assert "Mode: the old planner decides → the old planner decides, V3 watches." in text
+        assert "Mode: the legacy planner decides → the legacy planner decides, V3 watches." in text
         answer = confirm(admin_client, "toggle", "shadow", "on")
-        assert "The mode is now: the old planner decides, V3 watches." in text_of(answer)
+        assert "The mode is now: the legacy planner decides, V3 watches." in text_of(answer)
         assert recorded() == ("switch", resolution.SHADOW_SWITCH, "", "on")
         confirm(admin_client, "toggle", "shadow", "off")
         assert recorded() == ("switch", resolution.SHADOW_SWITCH, "on", "off")
 
-    @pytest.mark.parametrize("url", ["switches/v9/on/", "switches/v3/perhaps/", "unpin/7/", "withdraw/7/"])
+    @pytest.mark.parametrize("url", ["switches/v9/on/", "switches/v3/perhaps/", "unforce/7/", "withdraw/7/"])
     def test_what_is_not_there_cannot_be_confirmed(self, admin_client: Client, url: str) -> None:
         assert admin_client.get(reverse(PAGE) + url).status_code == 404
 
-    @pytest.mark.parametrize("name", ["promote", "roll_back", "hold", "release"])
+    @pytest.mark.parametrize("name", ["promote", "roll_back", "pause", "resume"])
     def test_before_the_ladder_has_begun_one_is_told_so(self, admin_client: Client, name: str) -> None:
         answer = admin_client.get(reverse(f"admin:rollout_{name}"), follow=True)
         assert "has not begun its ladder" in text_of(answer)
@@ -630,7 +630,7 @@ class TestRefused:
     def test_without_a_reason_nothing_is_done(self, admin_client: Client, reason: str) -> None:
         climb("some")
         before = Change.objects.count()
-        for name in ("promote", "roll_back", "hold"):
+        for name in ("promote", "roll_back", "pause"):
             answer = confirm(admin_client, name, reason=reason)
             assert "This field is required." in text_of(answer)
         assert (stage(), Change.objects.count()) == ("some", before)
@@ -659,7 +659,11 @@ class TestRefused:
         text = text_of(client.get(reverse("admin:rollout_promote")))
         assert "It cannot be promoted now." in text
         answer = confirm(client, "promote")
-        for said in ("The rollout is not promoted", "Gate comparable: hold.", "Gate soak: hold. It says 0 against 24"):
+        for said in (
+            "The rollout is not promoted",
+            "Gate comparable: inconclusive.",
+            "Gate soak: inconclusive. It says 0 against 24",
+        ):
             assert said in text_of(answer)
         assert stage() == "shadow"
 
@@ -669,18 +673,18 @@ class TestRefused:
         client = staff("promote", "override_gates")
         text = text_of(client.get(reverse("admin:rollout_promote")))
         assert "Override: go on although this stands in the way" in text
-        assert "Gate comparable: hold." in text
+        assert "Gate comparable: inconclusive." in text
         assert stage_after(confirm(client, "promote")) == "shadow"
         assert stage_after(confirm(client, "promote", override="on")) == "some"
         assert last_change().overridden is True
-        assert "Gate comparable: hold." in last_change().evidence["overridden"][0]
+        assert "Gate comparable: inconclusive." in last_change().evidence["overridden"][0]
 
     def test_an_override_lifts_nothing_that_was_not_shown(self, admin_client: Client, settings: Any) -> None:
         climb("shadow")
         configure(settings, gates={"comparable": 3000})
         answer = admin_client.get(reverse("admin:rollout_promote"))
         shown = {name: answer.context["form"][name].value() for name in ("seen", "lifts")}
-        assert json.loads(shown["lifts"]) == ["Gate comparable: hold."]
+        assert json.loads(shown["lifts"]) == ["Gate comparable: inconclusive."]
         configure(settings, gates={"comparable": 3000, "unsafe": 0})
         compared("unsafe", 1)
         sent = {**shown, "reason": REASON, "override": "on"}
@@ -690,14 +694,14 @@ class TestRefused:
 
     def test_an_override_does_not_lift_a_hold(self, admin_client: Client) -> None:
         climb("shadow")
-        steering.hold(**WHO)
+        steering.pause(**WHO)
         assert "No override lifts this." in text_of(admin_client.get(reverse("admin:rollout_promote")))
         answer = confirm(admin_client, "promote", override="on")
-        assert "Only its release lifts that" in text_of(answer)
+        assert "Only resuming lifts that" in text_of(answer)
         assert stage() == "shadow"
 
     @pytest.mark.legacy_planner
-    @pytest.mark.parametrize("name", ["promote", "roll_back", "hold"])
+    @pytest.mark.parametrize("name", ["promote", "roll_back", "pause"])
     def test_a_confirmation_of_what_has_changed_meanwhile_is_refused(self, admin_client: Client, name: str) -> None:
         climb("some")
         url = reverse(f"admin:rollout_{name}")
@@ -729,7 +733,7 @@ class TestRefused:
     def test_the_last_stage_has_no_next(self, admin_client: Client) -> None:
         climb("full")
         text = page(admin_client)
-        assert "full is the last stage. What remains is to remove the old planner." in text
+        assert "full is the last stage. What remains is to remove the legacy planner." in text
         assert "Promote to" not in text
         assert "last stage" in text_of(admin_client.get(reverse("admin:rollout_promote")))
 
@@ -753,11 +757,11 @@ def stage_after(answer: Any) -> str:
 BUTTONS: list[tuple[str, tuple[Any, ...], str]] = [
     ("promote", (), "promote"),
     ("roll_back", (), "roll_back"),
-    ("hold", (), "hold"),
-    ("pin", (), "pin"),
-    ("unpin", ("7",), "pin"),
-    ("explain", (), "explain"),
-    ("withdraw", (1,), "explain"),
+    ("pause", (), "pause"),
+    ("force", (), "force_planner"),
+    ("unforce", ("7",), "force_planner"),
+    ("waive", (), "waive"),
+    ("withdraw", (1,), "waive"),
     ("toggle", ("v3", "off"), "toggle"),
     ("toggle", ("shadow", "on"), "toggle"),
 ]
@@ -771,8 +775,8 @@ class TestPermissions:
         switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         Switch.objects.filter(name=resolution.V3_SWITCH).update(active=False)
         Switch.objects.filter(name=resolution.SHADOW_SWITCH).delete()
-        Pin.objects.create(restaurant_ref="7", planner="v3", actor="user:1", reason="x")
-        Explanation.objects.create(pk=1, verdict="worse", owner="us", reason="x", expires_at=soon())
+        ForcedPlanner.objects.create(restaurant_ref="7", planner="v3", actor="user:1", reason="x")
+        Waiver.objects.create(pk=1, verdict="worse", owner="us", reason="x", expires_at=soon())
 
     @pytest.mark.parametrize(("name", "args", "permission"), BUTTONS)
     def test_each_button_has_its_permission_and_no_other_gives_it(
@@ -780,7 +784,16 @@ class TestPermissions:
     ) -> None:
         if name == "toggle" and args == ("v3", "off"):
             Switch.objects.filter(name=resolution.V3_SWITCH).update(active=True)
-        others = {"view_position", "promote", "roll_back", "hold", "pin", "explain", "toggle", "override_gates"}
+        others = {
+            "view_position",
+            "promote",
+            "roll_back",
+            "pause",
+            "force_planner",
+            "waive",
+            "toggle",
+            "override_gates",
+        }
         client = staff(*others - {permission})
         url = reverse(f"admin:rollout_{name}", args=args)
         assert f'href="{url}"' not in client.get(reverse(PAGE)).content.decode()
@@ -839,7 +852,7 @@ class TestPermissions:
         assert links(staff("view_position")) == 0
 
     def test_staff_without_any_of_them_do_not_see_the_page(self, staff: Any) -> None:
-        assert staff("view_pin").get(reverse(PAGE)).status_code == 403
+        assert staff("view_forcedplanner").get(reverse(PAGE)).status_code == 403
 
     def test_a_guest_is_asked_to_log_in(self, client: Client) -> None:
         climb("some")
@@ -856,7 +869,7 @@ class TestPermissions:
         assert stage() == "some"
 
 
-@pytest.mark.parametrize("name", ["change", "guardrun", "pin", "explanation", "comparisontally", "comparison"])
+@pytest.mark.parametrize("name", ["change", "guardrun", "forcedplanner", "waiver", "comparisontally", "comparison"])
 def test_what_was_recorded_can_be_read_and_not_changed(admin_client: Client, name: str) -> None:
     climb("shadow")
     model = next(model for model in admin.site._registry if model._meta.label_lower == f"rollout.{name}")

@@ -98,7 +98,7 @@ class TestReport:
 
     def test_without_a_terminal_it_prints_a_line_for_each_evening_and_a_table(self, few: models.Restaurant) -> None:
         said = text(*RANGE)
-        assert f"restaurant {few.pk} 2025-11-06: 20 bookings; the old planner seats" in said
+        assert f"restaurant {few.pk} 2025-11-06: 20 bookings; the legacy planner seats" in said
         assert "20 bookings (" in said
         assert "on 1 evening of 1 restaurant." in said
         for line in ("seated", "covers seated", "joined tables", "decision ms p50 / p95 / max", "same_tables"):
@@ -112,7 +112,7 @@ class TestReport:
 
         out = Terminal()
         call_command("rollout", "backtest", *RANGE, stdout=out, no_color=True)
-        assert "the old planner seats" not in out.getvalue()
+        assert "the legacy planner seats" not in out.getvalue()
         assert "20 bookings (" in out.getvalue()
 
     def test_a_range_without_bookings_says_so(self, few: models.Restaurant) -> None:
@@ -185,7 +185,7 @@ class TestRefusals:
         self, few: models.Restaurant, settings: Any
     ) -> None:
         use(settings, LEGACY_PLANNER="")
-        with pytest.raises(CommandError, match=r"no old planner.*LEGACY_PLANNER") as refused:
+        with pytest.raises(CommandError, match=r"no legacy planner.*LEGACY_PLANNER") as refused:
             run(*RANGE)
         assert refused.value.returncode == 2
 

@@ -12,7 +12,7 @@ from assignments.telemetry import events
 from rollout.control import change_log, steering, switches
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
-from rollout.models import Change, Explanation, Pin, Position
+from rollout.models import Change, ForcedPlanner, Position, Waiver
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
@@ -73,14 +73,14 @@ class TestWalk:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("action", ["plan", "check", "promote", "rollback", "hold", "release"])
+    @pytest.mark.parametrize("action", ["plan", "check", "promote", "rollback", "pause", "resume"])
     def test_what_has_not_begun_is_refused_with_what_to_do(self, action: str) -> None:
         reason = [] if action in {"plan", "check"} else ["--reason", "x"]
         code, message = refused(action, *reason)
         assert code == 1
         assert "rollout begin" in message
 
-    @pytest.mark.parametrize("action", ["begin", "promote", "rollback", "hold", "release"])
+    @pytest.mark.parametrize("action", ["begin", "promote", "rollback", "pause", "resume"])
     def test_no_reason_is_a_usage_error(self, action: str) -> None:
         if action != "begin":
             climb("shadow")
@@ -92,7 +92,7 @@ class TestRefusals:
         configure(settings, gates={"comparable": 3000})
         code, message = refused("promote", "--reason", "x")
         assert code == 1
-        assert "Gate comparable: hold" in message
+        assert "Gate comparable: inconclusive" in message
         call_command("rollout", "promote", "--reason", "the board", "--override")
         assert Change.objects.all()[0].overridden is True
 
@@ -112,8 +112,8 @@ class TestRefusals:
         def busy(*args: Any, **kwargs: Any) -> None:
             raise change_log.BusyError("Somebody else is at it.")
 
-        monkeypatch.setattr(steering, "hold", busy)
-        assert refused("hold", "--reason", "x") == (1, "Somebody else is at it.")
+        monkeypatch.setattr(steering, "pause", busy)
+        assert refused("pause", "--reason", "x") == (1, "Somebody else is at it.")
 
     def test_a_database_that_is_away_is_75(self, monkeypatch: Any) -> None:
         def away(*args: Any, **kwargs: Any) -> None:
@@ -155,9 +155,9 @@ class TestPlan:
 
     def test_what_is_in_the_way_is_said_with_what_helps(self, run: Any) -> None:
         climb("shadow")
-        steering.hold(**WHO)
+        steering.pause(**WHO)
         text = run("plan")
-        assert "(cannot be overridden) It is held. Only its release lifts that: manage.py rollout release." in text
+        assert "(cannot be overridden) It is paused. Only resuming lifts that: manage.py rollout resume." in text
 
     def test_at_the_top(self, run: Any) -> None:
         climb("full")
@@ -170,13 +170,13 @@ class TestCheck:
         climb("shadow")
         configure(settings, gates={"comparable": 3000})
         code, message = refused("check", "--json")
-        assert (code, message) == (1, "0 of 4 gates fail, 1 hold.")
+        assert (code, message) == (1, "0 of 4 gates fail, 1 are inconclusive.")
         found = json.loads(capsys.readouterr().out)
         assert found["pass"] is False
         gates = {gate["gate"]: gate for gate in found["gates"]}
         assert set(gates) == {"soak", "integrity", "flags", "comparable"}
         assert {key: gates["comparable"][key] for key in ("status", "value", "threshold", "sample")} == {
-            "status": "hold",
+            "status": "inconclusive",
             "value": 0,
             "threshold": 3000,
             "sample": 0,
@@ -196,24 +196,24 @@ class TestStatus:
         restaurant = load("legacy")
         position = climb("some")
         steering.roll_back(seen=position, cool_down_hours=5, actor="guard", reason="errors")
-        steering.pin(restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, **WHO)
-        steering.hold(**WHO)
+        steering.force_planner(restaurant_ref=str(restaurant.pk), planner=ForcedPlanner.PlannerChoice.V3, **WHO)
+        steering.pause(**WHO)
         configure(settings, gates={"comparable": 3000})
         status = run("status", "--json")
         assert status["position"]["stage"] == "shadow"
-        assert status["position"]["held"] is True
+        assert status["position"]["paused"] is True
         assert status["position"]["cool_down_until"] is not None
-        assert status["pins"] == {str(restaurant.pk): "v3"}
-        assert status["gates"]["comparable"] == "hold"
+        assert status["forced_planners"] == {str(restaurant.pk): "v3"}
+        assert status["gates"]["comparable"] == "inconclusive"
         assert status["next"] == "some"
         assert (status["drift"], status["problems"]) == ("", [])
         text = run("status")
         for line in (
             "Stage           shadow, 0 % of restaurants, since",
-            f"Pinned          restaurant {restaurant.pk} to v3",
-            "Held            nobody may promote",
+            f"Forced          restaurant {restaurant.pk} to v3",
+            "Paused          nobody may promote",
             "Cooling down    until",
-            "Gates           3 of 4 pass: comparable hold",
+            "Gates           3 of 4 pass: comparable inconclusive",
             "Next            some, once 3 obstacles are gone",
         ):
             assert line in text
@@ -244,22 +244,22 @@ def test_killed_the_status_needs_no_database(settings: Any, run: Any, django_ass
 class TestPin:
     def test_a_restaurant_is_pinned_and_unpinned(self, run: Any) -> None:
         ref = str(load("legacy").pk)
-        assert f"Restaurant {ref} is pinned to v3" in run("pin", ref, "--planner", "v3", "--reason", "they asked")
-        assert dict(Pin.objects.values_list("restaurant_ref", "planner")) == {ref: "v3"}
-        assert run("pin", ref, "--planner", "none", "--reason", "enough", "--json") == {
+        assert f"Restaurant {ref} is forced to v3" in run("force", ref, "--planner", "v3", "--reason", "they asked")
+        assert dict(ForcedPlanner.objects.values_list("restaurant_ref", "planner")) == {ref: "v3"}
+        assert run("force", ref, "--planner", "none", "--reason", "enough", "--json") == {
             "restaurant": ref,
             "planner": None,
         }
-        assert not Pin.objects.exists()
+        assert not ForcedPlanner.objects.exists()
 
     def test_an_unknown_restaurant_is_refused(self) -> None:
-        code, message = refused("pin", "Rialto", "--planner", "v3", "--reason", "x")
+        code, message = refused("force", "Rialto", "--planner", "v3", "--reason", "x")
         assert (code, message) == (1, "The host knows no restaurant 'Rialto'.")
 
 
-class TestExplain:
-    def test_a_difference_is_explained_listed_and_withdrawn(self, run: Any) -> None:
-        assert "Nothing is explained" in run("explain")
+class TestWaive:
+    def test_a_difference_is_accepted_listed_and_withdrawn(self, run: Any) -> None:
+        assert "There are no waivers" in run("waive")
         arguments = [
             "--verdict",
             "worse",
@@ -272,12 +272,12 @@ class TestExplain:
             "--reason",
             "round tables",
         ]
-        (row,) = run("explain", *arguments, "--json")["explanations"]
+        (row,) = run("waive", *arguments, "--json")["waivers"]
         assert (row["verdict"], row["restaurant_ref"], row["expired"]) == ("worse", "7", False)
-        assert "round tables" in run("explain")
-        Explanation.objects.update(expires_at=datetime.now(UTC) - timedelta(days=1))
-        assert "EXPIRED" in run("explain")
-        assert "Nothing is explained" in run("explain", "--withdraw", str(row["id"]), "--reason", "mended")
+        assert "round tables" in run("waive")
+        Waiver.objects.update(expires_at=datetime.now(UTC) - timedelta(days=1))
+        assert "EXPIRED" in run("waive")
+        assert "There are no waivers" in run("waive", "--withdraw", str(row["id"]), "--reason", "mended")
 
     @pytest.mark.parametrize(
         ("arguments", "code", "named"),
@@ -286,17 +286,17 @@ class TestExplain:
             (["--verdict", "worse", "--owner", "us"], 2, "A reason is required"),
             (["--verdict", "worse", "--owner", "us", "--reason", "x", "--refusal", "luck"], 2, "no reason code"),
             (["--reason", "x"], 2, "A reason for what?"),
-            (["--withdraw", "7", "--reason", "x"], 1, "no explanation 7"),
+            (["--withdraw", "7", "--reason", "x"], 1, "no waiver 7"),
         ],
     )
     def test_what_cannot_be_is_named(self, arguments: list[str], code: int, named: str) -> None:
-        found, message = refused("explain", *arguments)
+        found, message = refused("waive", *arguments)
         assert (found, named in message) == (code, True), message
 
 
 def test_hold_and_release(run: Any) -> None:
     climb("off")
-    assert run("hold", "--reason", "x", "--json")["held"] is True
-    assert refused("hold", "--reason", "x") == (1, "It is held already.")
-    assert run("release", "--reason", "x", "--json")["held"] is False
+    assert run("pause", "--reason", "x", "--json")["paused"] is True
+    assert refused("pause", "--reason", "x") == (1, "It is paused already.")
+    assert run("resume", "--reason", "x", "--json")["paused"] is False
     assert resolution.read().mode is Mode.LEGACY

@@ -79,7 +79,7 @@ def tell_nobody() -> None:
 def seat_fewer_than_the_old_planner() -> None:
     other = load("legacy", name="Elsewhere")
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
-    steering.pin(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
+    steering.force_planner(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
     dispatch.register_new()
     list(dispatch.run_pass())
     waiting = Attempt.objects.filter(planner="legacy").exclude(outcome="confirmed").values("pk")
@@ -103,21 +103,21 @@ BREACHES: dict[str, Callable[[], None]] = {
 def test_a_breach_rolls_back_once_keeps_why_and_exits_with_3(
     evening: models.Restaurant, rail: str, capsys: Any
 ) -> None:
-    assert guard.look().breaches == ()
+    assert guard.run().breaches == ()
     BREACHES[rail]()
     with pytest.raises(CommandError, match=r"Rolled back to shadow") as breached:
         call_command("rollout", "guard", "--json")
     assert breached.value.returncode == 3
-    look = json.loads(capsys.readouterr().out)
-    assert rail in [breach["rail"] for breach in look["breaches"]]
+    findings = json.loads(capsys.readouterr().out)
+    assert rail in [breach["rail"] for breach in findings["breaches"]]
     assert resolution.read().mode is Mode.SHADOW
 
     change = Change.objects.filter(kind="stage")[0]
     assert (change.before, change.after, change.actor) == ("full", "shadow", "guard")
-    assert look["breaches"][0]["detail"] in change.reason
-    assert change.evidence["breaches"] == look["breaches"]
+    assert findings["breaches"][0]["detail"] in change.reason
+    assert change.evidence["breaches"] == findings["breaches"]
     run = GuardRun.objects.all()[0]
-    assert (run.stage, run.rolled_back_to, run.breaches) == ("full", "shadow", look["breaches"])
+    assert (run.stage, run.rolled_back_to, run.breaches) == ("full", "shadow", findings["breaches"])
     position = steering.current()
     assert position is not None
     assert position.cool_down_until is not None
@@ -142,9 +142,9 @@ def test_a_grave_breach_needs_no_sample(ladder: None, rail: str) -> None:
     dispatch.register_new()
     list(dispatch.run_pass())
     BREACHES[rail]()
-    look = guard.look()
-    assert [(breach.rail, breach.grave) for breach in look.breaches] == [(rail, True)]
-    assert look.rolled_back_to == "shadow"
+    findings = guard.run()
+    assert [(breach.rail, breach.grave) for breach in findings.breaches] == [(rail, True)]
+    assert findings.rolled_back_to == "shadow"
 
 
 @pytest.mark.legacy_planner
@@ -156,9 +156,9 @@ def test_one_overlap_is_enough(evening: models.Restaurant, capsys: Any) -> None:
         row = Allocation.objects.order_by("table_ref", "starts_at")[0]
         row.pk, row.planner, row.kind, row.booking_ref = None, "", "closure", ""
         row.save()
-        look = guard.look()
-        assert [breach.rail for breach in look.breaches] == ["overlaps"]
-        assert look.rolled_back_to == "shadow"
+        findings = guard.run()
+        assert [breach.rail for breach in findings.breaches] == ["overlaps"]
+        assert findings.rolled_back_to == "shadow"
         transaction.set_rollback(True)
 
 
@@ -168,14 +168,14 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
 ) -> None:
     climb(mode)
     with django_assert_max_num_queries(3):
-        assert guard.look() == guard.Look(stage=mode)
+        assert guard.run() == guard.Findings(stage=mode)
     call_command("rollout", "guard")
     assert "nothing to guard" in capsys.readouterr().out
     assert not GuardRun.objects.exists()
 
 
 def test_a_v3_that_decides_before_the_ladder_has_begun_is_not_guarded_and_that_is_said() -> None:
-    assert guard.look() == guard.Look()
+    assert guard.run() == guard.Findings()
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     with pytest.raises(CommandError, match="nobody guards it: the ladder has not begun") as refused:
         call_command("rollout", "guard")
@@ -195,28 +195,28 @@ def test_what_was_bad_before_the_window_is_over(evening: models.Restaurant) -> N
     be_slow()
     Attempt.objects.update(at=datetime.now(UTC) - timedelta(hours=2))
     Position.objects.update(since=datetime.now(UTC) - timedelta(days=1))
-    assert guard.look().breaches == ()
+    assert guard.run().breaches == ()
 
 
 def test_what_was_bad_before_this_stage_is_over(evening: models.Restaurant) -> None:
     be_slow()
     Position.objects.update(since=datetime.now(UTC))
-    assert guard.look().breaches == ()
+    assert guard.run().breaches == ()
 
 
 def test_limits_are_settings(evening: models.Restaurant, settings: Any) -> None:
     be_slow()
     configure(settings, GUARD={"decision_p95_ms": 500})
-    assert guard.look().breaches == ()
+    assert guard.run().breaches == ()
 
 
 @pytest.mark.legacy_planner
 def test_v3_turned_on_by_hand_below_its_stage_is_guarded_too(evening: models.Restaurant) -> None:
-    """The stage says shadow; somebody turned V3 on for the restaurants that are pinned to it."""
+    """The stage says shadow; somebody turned V3 on for the restaurants that are forced to it."""
     Position.objects.update(stage="shadow", percent=0)
     lose_tables()
-    look = guard.look()
-    assert (look.stage, look.rolled_back_to) == ("shadow", "shadow")
+    findings = guard.run()
+    assert (findings.stage, findings.rolled_back_to) == ("shadow", "shadow")
     assert resolution.read().mode is Mode.SHADOW
 
 
@@ -224,7 +224,7 @@ def test_without_an_old_planner_it_says_so_and_leaves_v3_on(evening: models.Rest
     """Nobody deciding at all would be worse."""
     configure(settings, LEGACY_PLANNER="")
     lose_tables()
-    with pytest.raises(CommandError, match="Not rolled back: No old planner is installed") as breached:
+    with pytest.raises(CommandError, match="Not rolled back: No legacy planner is installed") as breached:
         call_command("rollout", "guard")
     assert breached.value.returncode == 3
     assert resolution.read().mode is Mode.ACTIVE
@@ -248,7 +248,7 @@ def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkey
 
     def look() -> None:
         try:
-            looks.append(guard.look())
+            looks.append(guard.run())
         finally:
             connection.close()
 

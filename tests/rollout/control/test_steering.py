@@ -23,7 +23,7 @@ from rollout.control.steering import PromotionRefusedError, RefusedError
 from rollout.evidence import measuring
 from rollout.flags import bucketing, resolution
 from rollout.flags.resolution import Mode
-from rollout.models import Change, Explanation, Pin, Position
+from rollout.models import Change, ForcedPlanner, Position, Waiver
 from tests.example.conftest import load
 
 WHO: dict[str, Any] = {"actor": "user:1", "reason": "because"}
@@ -85,7 +85,7 @@ class TestBegin:
             steering.begin(**WHO)
 
     @pytest.mark.parametrize(
-        "steer", [steering.hold, steering.release, steering.roll_back], ids=lambda each: each.__name__
+        "steer", [steering.pause, steering.resume, steering.roll_back], ids=lambda each: each.__name__
     )
     def test_before_that_nothing_can_be_steered(self, steer: Callable[..., Any]) -> None:
         with pytest.raises(steering.NotBegunError, match="rollout begin"):
@@ -106,7 +106,7 @@ class TestPromote:
         with pytest.raises(PromotionRefusedError) as refused:
             steering.promote(from_stage="shadow", **WHO)
         assert {obstacle.kind for obstacle in refused.value.obstacles} == {"gate"}
-        for named in ("Gate soak: hold", "Gate comparable: hold", "Gate unsafe: hold"):
+        for named in ("Gate soak: inconclusive", "Gate comparable: inconclusive", "Gate unsafe: inconclusive"):
             assert named in str(refused.value)
         position = steering.current()
         assert position is not None
@@ -186,13 +186,16 @@ class TestPromote:
 class TestHoldFreezeAndCoolDown:
     def test_a_hold_is_lifted_by_its_release_only(self) -> None:
         climb("off")
-        steering.hold(actor="user:2", reason="the chef is away")
+        steering.pause(actor="user:2", reason="the chef is away")
         for override in (False, True):
-            with pytest.raises(PromotionRefusedError, match="Only its release lifts that"):
+            with pytest.raises(PromotionRefusedError, match="Only resuming lifts that"):
                 steering.promote(from_stage="off", override=override, **WHO)
-        steering.release(**WHO)
+        steering.resume(**WHO)
         assert steering.promote(from_stage="off", **WHO).stage == "shadow"
-        assert list(Change.objects.filter(kind="hold").values_list("after", flat=True)) == ["released", "held"]
+        assert list(Change.objects.filter(kind__in=["pause", "resume"]).values_list("kind", "after")) == [
+            ("resume", "resumed"),
+            ("pause", "paused"),
+        ]
 
     @pytest.mark.legacy_planner
     def test_after_the_guard_rolled_back_it_cools_down(self) -> None:
@@ -256,7 +259,7 @@ class TestHoldFreezeAndCoolDown:
     @pytest.mark.legacy_planner
     def test_a_rollback_is_allowed_while_held_and_frozen(self, settings: Any) -> None:
         climb("full")
-        steering.hold(**WHO)
+        steering.pause(**WHO)
         configure(settings, FREEZE_WINDOWS=[["2000-01-01T00:00+00:00", "2999-01-01T00:00+00:00"]])
         assert steering.roll_back(**WHO).stage == "shadow"
 
@@ -419,15 +422,15 @@ class TestShare:
         refs = [str(load("v3", name=f"Restaurant {number}").pk) for number in range(2)]
         switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         climb("some")
-        for ref, planner in zip(refs, Pin.PlannerChoice, strict=True):
-            steering.pin(restaurant_ref=ref, planner=planner, **WHO)
+        for ref, planner in zip(refs, ForcedPlanner.PlannerChoice, strict=True):
+            steering.force_planner(restaurant_ref=ref, planner=planner, **WHO)
         assert [bucketing.read(ref).v3_decides(ref) for ref in refs] == [True, False]
         steering.roll_back(**WHO)
         assert [bucketing.read(ref).v3_decides(ref) for ref in refs] == [False, False]
         climb("full")
-        steering.unpin(restaurant_ref=refs[1], **WHO)
+        steering.unforce_planner(restaurant_ref=refs[1], **WHO)
         assert bucketing.read(refs[1]).v3_decides(refs[1]) is True
-        assert list(Change.objects.filter(kind="pin").values_list("subject", "before", "after")) == [
+        assert list(Change.objects.filter(kind="forced_planner").values_list("subject", "before", "after")) == [
             (refs[1], "legacy", ""),
             (refs[1], "", "legacy"),
             (refs[0], "", "v3"),
@@ -435,28 +438,28 @@ class TestShare:
 
     def test_what_cannot_be_pinned_is_named(self, settings: Any) -> None:
         with pytest.raises(RefusedError, match="no restaurant 'Rialto'"):
-            steering.pin(restaurant_ref="Rialto", planner=Pin.PlannerChoice.V3, **WHO)
-        with pytest.raises(RefusedError, match="is not pinned"):
-            steering.unpin(restaurant_ref="Rialto", **WHO)
+            steering.force_planner(restaurant_ref="Rialto", planner=ForcedPlanner.PlannerChoice.V3, **WHO)
+        with pytest.raises(RefusedError, match="No planner is forced"):
+            steering.unforce_planner(restaurant_ref="Rialto", **WHO)
 
 
-class TestExplain:
+class TestWaive:
     GOOD: dict[str, Any] = {"verdict": "worse", "owner": "team tables", **WHO}
 
     def test_it_is_kept_and_withdrawn_with_a_record(self) -> None:
         soon = datetime.now(UTC) + timedelta(days=3)
-        explanation = steering.explain(**self.GOOD, expires_at=soon, restaurant_ref="7", refusal="no_fit")
-        steering.withdraw(explanation_id=explanation.pk, **WHO)
-        assert Explanation.objects.get().withdrawn_at is not None
+        waiver = steering.waive(**self.GOOD, expires_at=soon, restaurant_ref="7", refusal="no_fit")
+        steering.withdraw(waiver_id=waiver.pk, **WHO)
+        assert Waiver.objects.get().withdrawn_at is not None
         assert last_change().after == "withdrawn"
-        with pytest.raises(RefusedError, match=f"no explanation {explanation.pk}"):
-            steering.withdraw(explanation_id=explanation.pk, **WHO)
+        with pytest.raises(RefusedError, match=f"no waiver {waiver.pk}"):
+            steering.withdraw(waiver_id=waiver.pk, **WHO)
 
     @pytest.mark.parametrize(
         ("changed", "named"),
         [
-            ({"verdict": "unsafe"}, "'unsafe' cannot be explained"),
-            ({"verdict": "v3_error"}, "'v3_error' cannot be explained"),
+            ({"verdict": "unsafe"}, "'unsafe' cannot be waived"),
+            ({"verdict": "v3_error"}, "'v3_error' cannot be waived"),
             ({"refusal": "bad luck"}, "'bad luck' is no reason code"),
             ({"owner": " "}, "needs an owner"),
             ({"reason": ""}, "A reason is required"),
@@ -468,8 +471,8 @@ class TestExplain:
     def test_what_cannot_be_kept_is_named(self, changed: dict[str, Any], named: str) -> None:
         soon = datetime.now(UTC) + timedelta(days=3)
         with pytest.raises(change_log.UnusableError, match=named):
-            steering.explain(**{**self.GOOD, "expires_at": soon, **changed})
-        assert not Explanation.objects.exists()
+            steering.waive(**{**self.GOOD, "expires_at": soon, **changed})
+        assert not Waiver.objects.exists()
 
 
 @pytest.mark.legacy_planner
@@ -542,7 +545,7 @@ class TestInFlight:
 
 def test_every_change_is_announced() -> None:
     climb("shadow")
-    steering.hold(**WHO)
+    steering.pause(**WHO)
     events.flush(5)
     mine = [event for event in events.MemorySink.events if event.source == "assignment.rollout"]
     stages = [
@@ -552,7 +555,7 @@ def test_every_change_is_announced() -> None:
     ]
     assert stages == [(None, "off"), ("off", "shadow")]
     assert [each.context["detail"] for each in mine if each.type == "rollout.steered"] == [
-        "hold shadow: released -> held"
+        "pause shadow: resumed -> paused"
     ]
 
 

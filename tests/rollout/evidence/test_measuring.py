@@ -112,7 +112,7 @@ class TestComparisons:
         assert (measured().comparisons.p99.value, measured().comparisons.p99.upper) == (2.0, None)
 
     @pytest.mark.parametrize(
-        ("explanation", "unexplained"),
+        ("waiver", "not_waived"),
         [
             ({"verdict": "worse"}, {"only_legacy_seats": 2}),
             ({"verdict": "only_legacy_seats"}, {"worse": 1}),
@@ -125,27 +125,27 @@ class TestComparisons:
             ({"verdict": "worse", "restaurant_ref": "R1"}, {"only_legacy_seats": 2}),
         ],
     )
-    def test_an_explanation_covers_what_it_names_and_nothing_else(
-        self, explanation: dict[str, str], unexplained: dict[str, int]
+    def test_a_waiver_covers_what_it_names_and_nothing_else(
+        self, waiver: dict[str, str], not_waived: dict[str, int]
     ) -> None:
         compared("worse", candidate={"refusal": None})
         compared("only_legacy_seats")
         compared("only_legacy_seats", candidate={"refusal": ["no_fit", "x"]})
         soon = datetime.now(UTC) + timedelta(days=1)
-        steering.explain(**{**WHO, **explanation}, owner="us", expires_at=soon)
+        steering.waive(**{**WHO, **waiver}, owner="us", expires_at=soon)
         found = measured()
-        assert found.comparisons.unexplained == unexplained
-        assert (found.explanations_valid, found.explanations_expired) == (1, 0)
+        assert found.comparisons.not_waived == not_waived
+        assert (found.waivers_valid, found.waivers_expired) == (1, 0)
 
-    def test_an_expired_explanation_covers_nothing_and_is_counted(self) -> None:
+    def test_an_expired_waiver_covers_nothing_and_is_counted(self) -> None:
         compared("worse")
         soon = datetime.now(UTC) + timedelta(days=1)
-        explanation = steering.explain(verdict="worse", owner="us", expires_at=soon, **WHO)
-        type(explanation).objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+        waiver = steering.waive(verdict="worse", owner="us", expires_at=soon, **WHO)
+        type(waiver).objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
         found = measured()
-        assert (found.comparisons.unexplained, found.explanations_expired) == ({"worse": 1}, 1)
-        steering.withdraw(explanation_id=explanation.pk, **WHO)
-        assert measured().explanations_expired == 0
+        assert (found.comparisons.not_waived, found.waivers_expired) == ({"worse": 1}, 1)
+        steering.withdraw(waiver_id=waiver.pk, **WHO)
+        assert measured().waivers_expired == 0
 
     def test_evidence_ages(self) -> None:
         compared("same_tables", recorded_at=datetime.now(UTC) - timedelta(days=40))
@@ -403,7 +403,7 @@ class TestReference:
         found = measured()
         assert (found.reference_bookings, found.reference) == (
             234,
-            "the old planner at other restaurants in the same time",
+            "the legacy planner at other restaurants in the same time",
         )
 
     def test_who_was_refused_before_and_is_tried_again_says_nothing_of_who_comes_now(self) -> None:
@@ -432,7 +432,7 @@ class TestReference:
         assert (found.reference_seated, found.reference_bookings, found.reference) == (
             seated,
             117,
-            "the old planner before this stage",
+            "the legacy planner before this stage",
         )
         assert live().reference_bookings == 0, "the guard compares with the same time only"
 

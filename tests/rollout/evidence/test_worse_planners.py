@@ -1,6 +1,6 @@
 """A V3 made worse on purpose, in five ways: a gate catches each before promotion, and the guard catches each after.
 
-Before: the old planner decides a real evening with the worse V3 in its shadow. After: the worse V3 decides it.
+Before: the legacy planner decides a real evening with the worse V3 in its shadow. After: the worse V3 decides it.
 """
 
 import time
@@ -81,12 +81,12 @@ def compared_with(settings: Any, candidate: str) -> dict[str, GateResult]:
     return {result.gate: result for result in steering.plan().gates}
 
 
-def lived() -> guard.Look:
+def lived() -> guard.Findings:
     """What the guard says after an evening that V3, whatever it is now, decided."""
     climb("full")
     dispatch.register_new()
     list(dispatch.run_pass())
-    return guard.look()
+    return guard.run()
 
 
 @pytest.mark.legacy_planner

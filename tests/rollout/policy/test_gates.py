@@ -23,7 +23,7 @@ def facts(**given: Any) -> Facts:
 
 
 def compared(**given: Any) -> Facts:
-    given = {"total": 3000, "verdicts": {}, "unexplained": given.get("verdicts", {}), **given}
+    given = {"total": 3000, "verdicts": {}, "not_waived": given.get("verdicts", {}), **given}
     return facts(comparisons=Comparisons(**given))
 
 
@@ -39,53 +39,53 @@ def percentile(sample: int, value: float, lower: float | None, upper: float | No
 @pytest.mark.parametrize("gate", sorted(set(GATES) - {"explanations"}))
 def test_without_data_no_gate_passes(gate: str) -> None:
     result = GATES[gate](NOTHING, 0.5)
-    assert result.status is Status.HOLD
+    assert result.status is Status.INCONCLUSIVE
     assert result.sample == 0
 
 
 CASES: list[tuple[str, Facts, float, Status]] = [
-    ("comparable", compared(total=2999), 3000, Status.HOLD),
+    ("comparable", compared(total=2999), 3000, Status.INCONCLUSIVE),
     ("comparable", compared(total=3000), 3000, Status.PASS),
     ("unsafe", compared(), 0, Status.PASS),
     ("unsafe", compared(verdicts={"unsafe": 1}), 0, Status.FAIL),
-    ("unsafe", compared(verdicts={"unsafe": 1}, unexplained={}), 0, Status.FAIL),
+    ("unsafe", compared(verdicts={"unsafe": 1}, not_waived={}), 0, Status.FAIL),
     ("refused", compared(verdicts={"only_legacy_seats": 1}), 0, Status.FAIL),
-    ("refused", compared(verdicts={"only_legacy_seats": 1}, unexplained={}), 0, Status.PASS),
+    ("refused", compared(verdicts={"only_legacy_seats": 1}, not_waived={}), 0, Status.PASS),
     ("candidate_errors", compared(), 0, Status.PASS),
     ("candidate_errors", compared(verdicts={"v3_error": 1}), 0, Status.FAIL),
     ("parity", compared(verdicts={"better": 60, "worse": 40}), 0.5, Status.PASS),
-    ("parity", compared(verdicts={"better": 52, "worse": 48}), 0.5, Status.HOLD),
+    ("parity", compared(verdicts={"better": 52, "worse": 48}), 0.5, Status.INCONCLUSIVE),
     ("parity", compared(verdicts={"only_v3_seats": 40, "only_legacy_seats": 60}), 0.5, Status.FAIL),
     ("parity", compared(verdicts={"same_tables": 3000}), 0.5, Status.PASS),
-    ("parity", compared(total=100, verdicts={"same_tables": 100}), 0.5, Status.HOLD),
+    ("parity", compared(total=100, verdicts={"same_tables": 100}), 0.5, Status.INCONCLUSIVE),
     ("parity", compared(verdicts={"better": 2, "worse": 1}), 0.5, Status.PASS),
     ("parity", compared(verdicts={"worse": 8}), 0.5, Status.FAIL),
-    ("parity", compared(verdicts={"better": 60, "worse": 400}, unexplained={"better": 60}), 0.5, Status.PASS),
+    ("parity", compared(verdicts={"better": 60, "worse": 400}, not_waived={"better": 60}), 0.5, Status.PASS),
     ("complete", compared(expected=100, compared_live=99), 0.99, Status.PASS),
-    ("complete", compared(expected=100, compared_live=90, waiting=10), 0.99, Status.HOLD),
+    ("complete", compared(expected=100, compared_live=90, waiting=10), 0.99, Status.INCONCLUSIVE),
     ("complete", compared(expected=100, compared_live=90), 0.99, Status.FAIL),
     ("coverage", facts(coverage=dict.fromkeys(COVERAGE, 20)), 20, Status.PASS),
-    ("coverage", facts(coverage=dict.fromkeys(COVERAGE[1:], 500)), 20, Status.HOLD),
+    ("coverage", facts(coverage=dict.fromkeys(COVERAGE[1:], 500)), 20, Status.INCONCLUSIVE),
     ("noise", compared(asked_twice=3000, repeated=3000), 0.02, Status.PASS),
-    ("noise", compared(asked_twice=30, repeated=30), 0.02, Status.HOLD),
+    ("noise", compared(asked_twice=30, repeated=30), 0.02, Status.INCONCLUSIVE),
     ("noise", compared(asked_twice=3000, repeated=2800), 0.02, Status.FAIL),
-    ("explanations", facts(explanations_valid=3), 0, Status.PASS),
-    ("explanations", facts(explanations_expired=1), 0, Status.FAIL),
+    ("explanations", facts(waivers_valid=3), 0, Status.PASS),
+    ("explanations", facts(waivers_expired=1), 0, Status.FAIL),
     ("candidate_p95_ms", compared(p95=percentile(87, 20.0, 10.0, 49.0)), 50, Status.PASS),
-    ("candidate_p95_ms", compared(p95=percentile(86, 20.0, 10.0, None)), 50, Status.HOLD),
+    ("candidate_p95_ms", compared(p95=percentile(86, 20.0, 10.0, None)), 50, Status.INCONCLUSIVE),
     ("candidate_p99_ms", compared(p99=percentile(900, 70.0, 51.0, 90.0)), 50, Status.FAIL),
-    ("decision_p95_ms", live(p95=percentile(900, 45.0, 40.0, 55.0)), 50, Status.HOLD),
+    ("decision_p95_ms", live(p95=percentile(900, 45.0, 40.0, 55.0)), 50, Status.INCONCLUSIVE),
     ("decision_p99_ms", live(p99=percentile(900, 9.0, 8.0, 10.0)), 50, Status.PASS),
     ("errors", live(errors=0), 0.005, Status.PASS),
-    ("errors", live(errors=5), 0.005, Status.HOLD),
+    ("errors", live(errors=5), 0.005, Status.INCONCLUSIVE),
     ("errors", live(errors=12), 0.005, Status.FAIL),
-    ("errors", live(attempts=100, errors=0), 0.005, Status.HOLD),
+    ("errors", live(attempts=100, errors=0), 0.005, Status.INCONCLUSIVE),
     ("confirmed", live(), 0.97, Status.PASS),
-    ("confirmed", live(confirmed=970), 0.97, Status.HOLD),
+    ("confirmed", live(confirmed=970), 0.97, Status.INCONCLUSIVE),
     ("confirmed", live(confirmed=950), 0.97, Status.FAIL),
     ("confirmed", live(confirmed=700, infeasible=300), 0.97, Status.PASS),
     ("review", live(review=3), 0.01, Status.PASS),
-    ("review", live(review=10), 0.01, Status.HOLD),
+    ("review", live(review=10), 0.01, Status.INCONCLUSIVE),
     ("review", live(review=20), 0.01, Status.FAIL),
     (
         "no_worse",
@@ -93,7 +93,7 @@ CASES: list[tuple[str, Facts, float, Status]] = [
         0.02,
         Status.PASS,
     ),
-    ("no_worse", replace(live(confirmed=900), reference_seated=90, reference_bookings=100), 0.02, Status.HOLD),
+    ("no_worse", replace(live(confirmed=900), reference_seated=90, reference_bookings=100), 0.02, Status.INCONCLUSIVE),
     ("no_worse", replace(live(confirmed=900), reference_seated=990, reference_bookings=1000), 0.02, Status.FAIL),
 ]
 
@@ -119,7 +119,7 @@ def test_the_table_above_shows_every_gate_pass_and_not_pass() -> None:
 @pytest.mark.parametrize(
     ("measured", "gate", "status"),
     [
-        (facts(stage_since=NOW - timedelta(hours=23)), "soak", Status.HOLD),
+        (facts(stage_since=NOW - timedelta(hours=23)), "soak", Status.INCONCLUSIVE),
         (facts(stage_since=NOW - timedelta(hours=24)), "soak", Status.PASS),
         (facts(overlaps=1), "integrity", Status.FAIL),
         (facts(lost=1), "integrity", Status.FAIL),
@@ -127,7 +127,7 @@ def test_the_table_above_shows_every_gate_pass_and_not_pass() -> None:
         (facts(drift="V3 is on"), "flags", Status.FAIL),
         (facts(seatings=Seatings(checked=50)), "seatings", Status.PASS),
         (facts(seatings=Seatings(checked=50, unsafe=1, reasons={"wrong_zone": 1})), "seatings", Status.FAIL),
-        (facts(), "seatings", Status.HOLD),
+        (facts(), "seatings", Status.INCONCLUSIVE),
     ],
 )
 def test_what_stands_before_every_step(measured: Facts, gate: str, status: Status) -> None:

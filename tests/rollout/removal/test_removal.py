@@ -1,6 +1,6 @@
-"""The removal of the old planner: what is found in files and what becomes of them; when an environment is ready for it.
+"""The removal of the legacy planner: what is found in files and what becomes of them; when an environment is ready for it.
 
-Whether the list is complete is shown on a copy of the tree, where the old planner's own tests are.
+Whether the list is complete is shown on a copy of the tree, where the legacy planner's own tests are.
 """
 # rollout-removal: ignore-file
 
@@ -18,7 +18,7 @@ from django.utils import timezone
 from assignments.models import Allocation, Assignment, Attempt
 from rollout.control import switches
 from rollout.flags import resolution
-from rollout.models import Explanation, Pin, Position
+from rollout.models import ForcedPlanner, Position, Waiver
 from rollout.policy.gates import Status
 from rollout.removal import edits, imports, pythonfiles, readiness, scope, textfiles, usage
 from rollout.removal.finding import MECHANICAL, Action, Kind, Risk, Trace
@@ -153,7 +153,7 @@ def test_an_edit_that_would_break_the_file_is_left_to_people() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['OLD = "legacy_planner"  # rollout-removal: ignore\n', '"""The old planner."""\n', "legacy = 1\n"]
+    "line", ['OLD = "legacy_planner"  # rollout-removal: ignore\n', '"""The legacy planner."""\n', "legacy = 1\n"]
 )
 def test_what_is_none_of_its_business_is_left_out(line: str) -> None:
     assert pythonfiles.traces("booking/views.py", line, NAMES, is_test=False) == []
@@ -325,7 +325,7 @@ READY = Remaining(
     top="full",
     percent=100,
     stage_since=NOW - timedelta(days=7),
-    held=False,
+    paused=False,
     cool_down_until=None,
     drift="",
     old_decisions=0,
@@ -333,9 +333,9 @@ READY = Remaining(
     v3_decisions=1,
     in_flight=0,
     holds=0,
-    explanations_open=0,
-    explanations_expired=0,
-    pins=(),
+    waivers_open=0,
+    waivers_expired=0,
+    forced=(),
 )
 
 
@@ -348,21 +348,21 @@ def test_all_pass_is_ready() -> None:
 @pytest.mark.parametrize(
     ("change", "gate", "status"),
     [
-        ({"stage": ""}, "stage", Status.HOLD),
+        ({"stage": ""}, "stage", Status.INCONCLUSIVE),
         ({"stage": "canary-50", "percent": 50}, "stage", Status.FAIL),
         ({"percent": 99}, "stage", Status.FAIL),
-        ({"stage_since": NOW - timedelta(days=6, hours=23)}, "soak", Status.HOLD),
-        ({"stage_since": None}, "soak", Status.HOLD),
+        ({"stage_since": NOW - timedelta(days=6, hours=23)}, "soak", Status.INCONCLUSIVE),
+        ({"stage_since": None}, "soak", Status.INCONCLUSIVE),
         ({"drift": "v3 is off"}, "flags", Status.FAIL),
         ({"old_decisions": 1, "last_old_decision": NOW}, "old_decisions", Status.FAIL),
-        ({"v3_decisions": 0}, "old_decisions", Status.HOLD),
+        ({"v3_decisions": 0}, "old_decisions", Status.INCONCLUSIVE),
         ({"in_flight": 1}, "in_flight", Status.FAIL),
         ({"holds": 1}, "in_flight", Status.FAIL),
-        ({"explanations_open": 1}, "explanations", Status.HOLD),
-        ({"explanations_expired": 1}, "explanations", Status.FAIL),
-        ({"pins": ("R1",)}, "pins", Status.FAIL),
-        ({"held": True}, "held", Status.HOLD),
-        ({"cool_down_until": NOW + timedelta(hours=1)}, "held", Status.HOLD),
+        ({"waivers_open": 1}, "explanations", Status.INCONCLUSIVE),
+        ({"waivers_expired": 1}, "explanations", Status.FAIL),
+        ({"forced": ("R1",)}, "pins", Status.FAIL),
+        ({"paused": True}, "held", Status.INCONCLUSIVE),
+        ({"cool_down_until": NOW + timedelta(hours=1)}, "held", Status.INCONCLUSIVE),
     ],
 )
 def test_one_thing_that_is_left_is_enough_not_to_be_ready(change: dict[str, Any], gate: str, status: Status) -> None:
@@ -401,7 +401,7 @@ def decided(assignment: Assignment, planner: str, days_ago: float) -> None:
 
 @pytest.fixture
 def ended(db: Any) -> Position:
-    """V3 has decided everything for ten days; the old planner's last decision is eight days old."""
+    """V3 has decided everything for ten days; the legacy planner's last decision is eight days old."""
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
     position = Position.objects.create(
         environment="dev", stage="full", percent=100, since=timezone.now() - timedelta(days=10)
@@ -422,7 +422,7 @@ def test_what_the_database_says(ended: Position, settings: Any, django_assert_ma
     with django_assert_max_num_queries(7):
         assert set(measure().values()) == {Status.PASS}
     assert measure(days=9)["old_decisions"] is Status.FAIL
-    assert measure(days=11)["soak"] is Status.HOLD
+    assert measure(days=11)["soak"] is Status.INCONCLUSIVE
     now = timezone.now()
     waiting = booking("B2", planner="legacy")
     assert measure()["in_flight"] is Status.FAIL
@@ -436,20 +436,20 @@ def test_what_the_database_says(ended: Position, settings: Any, django_assert_ma
     assert measure()["in_flight"] is Status.FAIL
     Allocation.objects.update(expires_at=now - timedelta(minutes=3))
     assert measure()["in_flight"] is Status.PASS
-    known = Explanation.objects.create(
+    known = Waiver.objects.create(
         verdict="worse", owner="floor team", reason="terrace", expires_at=now + timedelta(days=1)
     )
-    assert measure()["explanations"] is Status.HOLD
-    Explanation.objects.update(expires_at=now - timedelta(days=1))
+    assert measure()["explanations"] is Status.INCONCLUSIVE
+    Waiver.objects.update(expires_at=now - timedelta(days=1))
     assert measure()["explanations"] is Status.FAIL
-    Explanation.objects.filter(pk=known.pk).update(withdrawn_at=now)
+    Waiver.objects.filter(pk=known.pk).update(withdrawn_at=now)
     assert measure()["explanations"] is Status.PASS
-    Pin.objects.create(restaurant_ref="R1", planner="v3", actor="test", reason="test")
+    ForcedPlanner.objects.create(restaurant_ref="R1", planner="v3", actor="test", reason="test")
     assert measure()["pins"] is Status.PASS
-    Pin.objects.update(planner="legacy")
+    ForcedPlanner.objects.update(planner="legacy")
     assert measure()["pins"] is Status.FAIL
-    Position.objects.update(held=True)
-    assert measure()["held"] is Status.HOLD
+    Position.objects.update(paused=True)
+    assert measure()["held"] is Status.INCONCLUSIVE
     switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")
     assert measure()["flags"] is Status.FAIL
 
@@ -479,7 +479,7 @@ class TestCommand:
     def test_not_ready_is_refused_and_names_what_is_open(
         self, ended: Position, host_project: Path, capsys: Any
     ) -> None:
-        Pin.objects.create(restaurant_ref="R7", planner="legacy", actor="test", reason="test")
+        ForcedPlanner.objects.create(restaurant_ref="R7", planner="legacy", actor="test", reason="test")
         with pytest.raises(CommandError, match="pins") as refused:
             call_command("rollout", "removal", "--days", "9", "--root", str(host_project))
         assert refused.value.returncode == 1

@@ -24,7 +24,7 @@ from assignments.coordination import dispatch
 from example import models
 from rollout.control import steering, switches
 from rollout.flags import resolution
-from rollout.models import Change, Comparison, FloorRecord, GuardRun, Pin, Position
+from rollout.models import Change, Comparison, FloorRecord, ForcedPlanner, GuardRun, Position
 from rollout.policy.verdict import Verdict
 from rollout.reporting import builder, render, sections
 from rollout.reporting.render import FORMATS, as_html, as_json, as_markdown
@@ -45,20 +45,20 @@ ALONE = "# > - 1. + ``` ~~~ === ***"
 """What would begin a block of Markdown at a line's beginning."""
 SITE = "https://booking.example"
 JSON_KEYS: dict[str, set[str] | None] = {
-    **dict.fromkeys(("environment", "stage", "since", "percent", "made_at", "held", "cool_down_until")),
+    **dict.fromkeys(("environment", "stage", "since", "percent", "made_at", "paused", "cool_down_until")),
     **dict.fromkeys(("mode", "is_killed", "drift")),
     "flags": {"switch", "variable", "value", "source", "raw"},
-    "pins": {HOSTILE, "items"},
+    "forced_planners": {HOSTILE, "items"},
     "ladder": {"key", "v3", "shadow", "percent", "soak_hours", "is_current"},
     "gates": {"gate", "status", "value", "threshold", "sample", "window", "detail"},
     "facts": {
         *("environment", "stage", "now", "stage_since", "since", "comparisons", "v3", "seatings", "reference_seated"),
-        *("reference_bookings", "reference", "coverage", "explanations_valid", "explanations_expired", "overlaps"),
+        *("reference_bookings", "reference", "coverage", "waivers_valid", "waivers_expired", "overlaps"),
         *("lost", "drift"),
     },
-    "verdicts": {"verdict", "shadow", "backtest", "unexplained"},
+    "verdicts": {"verdict", "shadow", "backtest", "not_waived"},
     "days": {"day", "alike", "better", "worse", "harmful"},
-    "explanations": {*("id", "verdict", "restaurant_ref", "refusal", "owner", "reason", "expires_at", "is_expired")},
+    "waivers": {*("id", "verdict", "restaurant_ref", "refusal", "owner", "reason", "expires_at", "is_expired")},
     "slowest": {"booking_ref", "restaurant_ref", "party", "starts_at", "milliseconds", "where", "outcome"},
     "differences": {
         *("comparison", "booking_ref", "restaurant_ref", "party", "starts_at", "verdict", "origin", "legacy", "v3"),
@@ -108,18 +108,20 @@ def hostile(environment: None, shadowed: models.Restaurant, settings: Any) -> Re
         record.content["tables"] = [[row[0], HOSTILE, *row[2:]] for row in record.content["tables"]]
         record.save()
     soon = datetime.now(UTC) + timedelta(days=1)
-    steering.explain(
+    steering.waive(
         verdict="worse", owner=HOSTILE, restaurant_ref=HOSTILE, expires_at=soon, actor="user:1", reason=HOSTILE
     )
-    steering.pin(restaurant_ref=str(shadowed.pk), planner=Pin.PlannerChoice.V3, actor=HOSTILE, reason=HOSTILE)
-    Pin.objects.update(restaurant_ref=HOSTILE)
-    Pin.objects.create(restaurant_ref="items", planner="v3", actor=ALONE, reason=ALONE)
+    steering.force_planner(
+        restaurant_ref=str(shadowed.pk), planner=ForcedPlanner.PlannerChoice.V3, actor=HOSTILE, reason=HOSTILE
+    )
+    ForcedPlanner.objects.update(restaurant_ref=HOSTILE)
+    ForcedPlanner.objects.create(restaurant_ref="items", planner="v3", actor=ALONE, reason=ALONE)
     different = Comparison.objects.filter(verdict__in=["better", "equivalent"])
     assert different.update(verdict="worse", restaurant_ref=HOSTILE, booking_ref=HOSTILE)
     Comparison.objects.filter(verdict="both_refuse").update(
         verdict="only_legacy_seats", candidate={**Comparison.objects.filter(verdict="both_refuse")[0].control}
     )
-    steering.hold(actor=ALONE, reason=ALONE)
+    steering.pause(actor=ALONE, reason=ALONE)
     GuardRun.objects.create(environment="dev", stage=ALONE, breaches=[{"rail": ALONE, "detail": ALONE}])
     GuardRun.objects.create(
         environment="dev", stage=HOSTILE, breaches=[{"rail": HOSTILE, "detail": HOSTILE}], rolled_back_to=HOSTILE
@@ -207,8 +209,8 @@ class TestContents:
         restaurant = load("legacy")
         climb("shadow")
         configure(settings, gates={"comparable": 3000}, soak_hours=24)
-        steering.hold(**WHO)
-        steering.pin(restaurant_ref=str(restaurant.pk), planner=Pin.PlannerChoice.V3, **WHO)
+        steering.pause(**WHO)
+        steering.force_planner(restaurant_ref=str(restaurant.pk), planner=ForcedPlanner.PlannerChoice.V3, **WHO)
         report = built()
         found = report.as_dict()
         assert [found[name] for name in ("environment", "stage", "percent", "mode")] == ["dev", "shadow", 0, "shadow"]
@@ -217,18 +219,18 @@ class TestContents:
             (resolution.SHADOW_SWITCH, True, "switch"),
         ]
         assert [rung["key"] for rung in found["ladder"] if rung["is_current"]] == ["shadow"]
-        assert found["pins"] == {str(restaurant.pk): "v3"}
+        assert found["forced_planners"] == {str(restaurant.pk): "v3"}
         assert {gate["gate"]: gate["status"] for gate in found["gates"]} == {
-            "soak": "hold",
+            "soak": "inconclusive",
             "integrity": "pass",
             "flags": "pass",
-            "comparable": "hold",
+            "comparable": "inconclusive",
         }
         coming = found["next"]
         assert (coming["target"], coming["percent"], coming["is_open"]) == ("some", 40, False)
         assert coming["switches"] == {resolution.V3_SWITCH: (False, True), resolution.SHADOW_SWITCH: (True, False)}
         assert [(each["kind"], each["is_overridable"]) for each in coming["obstacles"]] == [
-            ("hold", False),
+            ("pause", False),
             ("gate", True),
             ("gate", True),
         ]
@@ -255,9 +257,9 @@ class TestContents:
         compared("worse", 3, origin="backtest")
         compared("better", 2, booking_ref="again", snapshot_hash="h")
         soon = datetime.now(UTC) + timedelta(days=1)
-        steering.explain(verdict="worse", owner="us", expires_at=soon, **WHO)
+        steering.waive(verdict="worse", owner="us", expires_at=soon, **WHO)
         report = built()
-        counts = {each.verdict: (each.shadow, each.backtest, each.unexplained) for each in report.verdicts}
+        counts = {each.verdict: (each.shadow, each.backtest, each.not_waived) for each in report.verdicts}
         assert counts["same_tables"] == (5, 0, 5)
         assert counts["worse"] == (0, 3, 0)
         assert counts["better"] == (1, 0, 1), "what was replayed again counts once"
@@ -341,9 +343,9 @@ class TestContents:
     def test_waivers_guard_and_changes(self) -> None:
         climb("shadow")
         soon = datetime.now(UTC) + timedelta(days=1)
-        first = steering.explain(verdict="worse", owner="us", expires_at=soon, **WHO)
-        second = steering.explain(verdict="worse", owner="them", expires_at=soon, **WHO)
-        steering.withdraw(explanation_id=second.pk, **WHO)
+        first = steering.waive(verdict="worse", owner="us", expires_at=soon, **WHO)
+        second = steering.waive(verdict="worse", owner="them", expires_at=soon, **WHO)
+        steering.withdraw(waiver_id=second.pk, **WHO)
         type(first).objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
         climb("some")
         GuardRun.objects.create(environment="dev", stage="some", breaches=[])
@@ -353,7 +355,7 @@ class TestContents:
         GuardRun.objects.create(environment="staging", stage="full", breaches=[{"rail": "lost", "detail": "2"}])
         report = built()
         found = report.as_dict()
-        assert [(each["owner"], each["is_expired"]) for each in found["explanations"]] == [("us", True)]
+        assert [(each["owner"], each["is_expired"]) for each in found["waivers"]] == [("us", True)]
         assert found["guard"]["looks"] == 2
         (breached,) = found["guard"]["breached"]
         assert (breached["breaches"], breached["rolled_back_to"]) == (["lost: 1"], "shadow")
@@ -374,7 +376,7 @@ class TestRendering:
         self, hostile: Report, django_assert_num_queries: Any
     ) -> None:
         with pytest.raises(FrozenInstanceError):
-            hostile.pins = {}  # type: ignore[misc]
+            hostile.forced_planners = {}  # type: ignore[misc]
         with django_assert_num_queries(0):
             for written in FORMATS.values():
                 assert written(hostile) == written(hostile)
@@ -388,7 +390,7 @@ class TestRendering:
         assert _keys(found["next"]["obstacles"]) == {"kind", "text", "is_overridable"}
         assert _keys(found["guard"]["breached"]) == {"at", "stage", "breaches", "rolled_back_to"}
         assert found["next"]["is_open"] is False
-        assert found["explanations"][0]["reason"] == HOSTILE
+        assert found["waivers"][0]["reason"] == HOSTILE
 
     @pytest.mark.parametrize("stage", ["off", "shadow", "full"])
     def test_a_rollout_without_any_evidence_can_be_reported(self, stage: str) -> None:
@@ -515,7 +517,7 @@ class TestRendering:
 
     def test_what_nobody_can_see_is_shown_as_such(self) -> None:
         climb("shadow")
-        steering.hold(actor="user:1", reason="look \u202etxt.exe \x1b[31m\u200bhere")
+        steering.pause(actor="user:1", reason="look \u202etxt.exe \x1b[31m\u200bhere")
         for written in (as_markdown, as_html):
             text = written(built())
             assert not {"\u202e", "\x1b", "\u200b"} & set(text)

@@ -1,4 +1,4 @@
-"""Shadow mode: it writes nothing but comparisons, and whatever the candidate does, the old planner's outcome stands."""
+"""Shadow mode: it writes nothing but comparisons, and whatever the candidate does, the legacy planner's outcome stands."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planne
 
 @pytest.fixture
 def evening(transactional_db: Any, monkeypatch: Any) -> models.Restaurant:
-    """Twenty bookings of the real evening, the old planner on duty, V3 in its shadow."""
+    """Twenty bookings of the real evening, the legacy planner on duty, V3 in its shadow."""
     monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     restaurant = load("legacy")

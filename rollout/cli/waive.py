@@ -1,4 +1,4 @@
-"""``manage.py rollout explain``."""
+"""``manage.py rollout waive``."""
 
 from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
@@ -9,20 +9,20 @@ from django.core.management.base import CommandError
 from assignments.management import arguments
 from rollout.cli import base
 from rollout.control import steering
-from rollout.models import Explanation
+from rollout.models import Waiver
 
 
 class Action(base.Action):
     help = (
-        "Answer for a known difference between the planners for some days, or withdraw that; without arguments, list what "
-        "is explained. An expired explanation blocks promotion until it is withdrawn or renewed."
+        "Accept a known difference between the planners for some days, or withdraw that; without arguments, list the "
+        "waivers. An expired waiver blocks promotion until it is withdrawn or renewed."
     )
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--verdict", choices=[str(verdict) for verdict in steering.EXPLAINABLE])
-        what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The explanation to withdraw.")
+        what.add_argument("--verdict", choices=[str(verdict) for verdict in steering.WAIVABLE])
+        what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The waiver to withdraw.")
         parser.add_argument("--restaurant", default="", help="Its ref (default: all restaurants).")
         parser.add_argument("--refusal", default="", help="The reason code of the planner that refuses (default: any).")
         parser.add_argument("--owner", default="", help="Who answers for it: a team or a user id.")
@@ -31,7 +31,7 @@ class Action(base.Action):
 
     def run(self, options: dict[str, Any]) -> None:
         if options["verdict"]:
-            steering.explain(
+            steering.waive(
                 verdict=options["verdict"],
                 owner=options["owner"],
                 expires_at=datetime.now(UTC) + timedelta(days=options["days"]),
@@ -41,18 +41,18 @@ class Action(base.Action):
                 reason=options["reason"],
             )
         elif options["withdraw"]:
-            steering.withdraw(explanation_id=options["withdraw"], actor=base.actor(), reason=options["reason"])
+            steering.withdraw(waiver_id=options["withdraw"], actor=base.actor(), reason=options["reason"])
         elif options["reason"]:
             raise CommandError("A reason for what? Give --verdict or --withdraw.", returncode=base.EXIT_USAGE)
         self._list(options)
 
     def _list(self, options: dict[str, Any]) -> None:
         now = datetime.now(UTC)
-        known = Explanation.objects.filter(withdrawn_at__isnull=True)
+        known = Waiver.objects.filter(withdrawn_at__isnull=True)
         if options["json"]:
             fields = ("id", "verdict", "restaurant_ref", "refusal", "owner", "reason", "expires_at")
             rows = [{**row, "expired": row["expires_at"] <= now} for row in known.values(*fields)]
-            self.print_json({"explanations": rows})
+            self.print_json({"waivers": rows})
             return
         for each in known:
             until = f"{each.expires_at:%Y-%m-%d %H:%M} UTC"
@@ -62,4 +62,4 @@ class Action(base.Action):
             )
             self.stdout.write(self.style.ERROR(text) if each.expires_at <= now else text)
         if not known:
-            self.stdout.write("Nothing is explained.")
+            self.stdout.write("There are no waivers.")

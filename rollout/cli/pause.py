@@ -1,4 +1,4 @@
-"""``manage.py rollout release``."""
+"""``manage.py rollout pause``."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,11 +8,11 @@ from rollout.control import steering
 
 
 class Action(base.Action):
-    help = "End a hold."
+    help = "Nobody may promote, not even with --override, until 'rollout resume'."
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         base.add_reason(parser)
 
     def run(self, options: dict[str, Any]) -> None:
-        self.print_position(steering.release(actor=base.actor(), reason=options["reason"]), options)
+        self.print_position(steering.pause(actor=base.actor(), reason=options["reason"]), options)

@@ -1,4 +1,4 @@
-"""``manage.py rollout hold``."""
+"""``manage.py rollout resume``."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,11 +8,11 @@ from rollout.control import steering
 
 
 class Action(base.Action):
-    help = "Nobody may promote, not even with --override, until 'rollout release'."
+    help = "End a pause."
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         base.add_reason(parser)
 
     def run(self, options: dict[str, Any]) -> None:
-        self.print_position(steering.hold(actor=base.actor(), reason=options["reason"]), options)
+        self.print_position(steering.resume(actor=base.actor(), reason=options["reason"]), options)
