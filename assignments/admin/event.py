@@ -19,7 +19,7 @@ from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.models import Assignment, Attempt, Event, StateTransition
 from assignments.staff import labels
-from assignments.telemetry.events import ALLOWED_CONTEXT, CATALOGUE
+from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 
 
 def _sources() -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ class Ranking:
 
 
 def ranking(plans: Sequence[Mapping[str, Any]], words: labels.Words) -> Ranking:
-    """Of plans as ``settlement.plan_as_json`` keeps them. What counts most for the best one first: JSON keeps no order."""
+    """Of plans as ``Plan.to_json`` gives them. What counts most for the best one first: JSON keeps no order."""
     names = {name for plan in plans for name in plan["breakdown"]}
     columns = sorted(names, key=lambda name: (-abs(plans[0]["breakdown"].get(name, 0.0)), name))
     return Ranking(

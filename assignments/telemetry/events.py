@@ -15,74 +15,21 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from django.db import connection, transaction
-from django.utils.translation import gettext_noop as _
 
 from assignments import conf
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentsError
 from assignments.telemetry import correlation, process_metrics
 from assignments.telemetry.background_writer import BackgroundWriter
+from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 
 logger = logging.getLogger("assignments.events")
-
-STATE_MACHINE = "assignment.state_machine"
-COORDINATOR = "assignment.coordinator"
 
 MAX_CONTEXT_BYTES = 4096
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ContextField:
-    """A value that a context may hold: what it means, and its unit where it has one. Never personal data."""
-
-    meaning: str
-    unit: str = ""
-
-
-ALLOWED_CONTEXT: Mapping[str, ContextField] = {
-    "actor": ContextField(meaning=_("On whose behalf: a planner, host, or staff:<user id>; never a name.")),
-    "attempt": ContextField(meaning=_("Which try at the booking it was, from 1.")),
-    "bookings": ContextField(meaning=_("How many bookings it is about.")),
-    "decision_ms": ContextField(meaning=_("Planning alone, without the database."), unit=_("milliseconds")),
-    "delay_seconds": ContextField(meaning=_("Until the next try."), unit=_("seconds")),
-    "detail": ContextField(meaning=_("What the reason or the event names: tables, numbers, stages.")),
-    "error_type": ContextField(meaning=_("The type of what was raised; never its message.")),
-    "failures": ContextField(meaning=_("Errors in a row.")),
-    "from_state": ContextField(meaning=_("The state or stage before.")),
-    "mode": ContextField(meaning=_("Which planners are on, as the rollout names it.")),
-    "outcome": ContextField(meaning=_("confirmed, retry, manual_review, noop or failed.")),
-    "party": ContextField(meaning=_("The size of the party."), unit=_("covers")),
-    "planner": ContextField(meaning=_("The key of the planner that it belongs to.")),
-    "reason": ContextField(meaning=_("A reason code, for ever the same; or why a person did it.")),
-    "score": ContextField(meaning=_("The chosen plan's; comparable within one decision only.")),
-    "service_date": ContextField(meaning=_("The restaurant's day, by its own clock.")),
-    "slot": ContextField(meaning=_("The number of the permit, from 1.")),
-    "strategy": ContextField(meaning=_("What set the chosen plan apart.")),
-    "table_refs": ContextField(meaning=_("The tables, by the booking project's keys.")),
-    "to_state": ContextField(meaning=_("The state or stage after.")),
-    "total_ms": ContextField(meaning=_("All of it, wall time."), unit=_("milliseconds")),
-    "transition": ContextField(meaning=_("The transition's name.")),
-    "trigger": ContextField(meaning=_("What caused it: cron, inline, staff.")),
-    "version": ContextField(meaning=_("The assignment's version after it.")),
-    "wait_seconds": ContextField(meaning=_("From the request to this."), unit=_("seconds")),
-}
-"""What a context may hold. No names, e-mails, phones, notes: an unknown key is dropped and counted."""
-
-
 class UnknownEventError(AssignmentsError):
     """This event type is not in the catalogue."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EventType:
-    """A catalogue entry: what an event means, and what whoever sees it should do. English, marked for translation."""
-
-    source: str
-    type: str
-    severity: str
-    fields: tuple[str, ...]
-    meaning: str
-    action: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,20 +50,6 @@ class Sink(Protocol):
     """Where events end up. May raise, may hang: neither reaches the decision that emitted them."""
 
     def write(self, events: Sequence[EventRecord]) -> None: ...
-
-
-CATALOGUE: dict[tuple[str, str], EventType] = {}
-
-
-def register(*types: EventType) -> None:
-    """Add event types to the catalogue. Raises ValueError for fields that contexts may not hold."""
-    for each in types:
-        unknown = set(each.fields) - ALLOWED_CONTEXT.keys()
-        if unknown:
-            raise ValueError(
-                f"Event {each.source} {each.type} names fields that no context may hold: {sorted(unknown)}"
-            )
-        CATALOGUE[each.source, each.type] = each
 
 
 def event(
@@ -276,90 +209,3 @@ class MemorySink:
 
     def write(self, events: Sequence[EventRecord]) -> None:
         self.events.extend(events)
-
-
-register(
-    EventType(
-        source=STATE_MACHINE,
-        type="state_machine.transition",
-        severity="info",
-        fields=("transition", "from_state", "to_state", "version", "actor", "planner", "reason", "detail"),
-        meaning=_("An assignment went from one state to another, and the transaction that did it has committed."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.start",
-        severity="info",
-        fields=("trigger", "attempt"),
-        meaning=_(
-            "V3 begins to decide a booking. Exactly one of confirmed, retry, manual_review, noop, error follows."
-        ),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.lock_acquired",
-        severity="info",
-        fields=("service_date", "bookings"),
-        meaning=_("A restaurant-day is locked for planning, with this many due bookings."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.lock_contention",
-        severity="info",
-        fields=("service_date", "detail"),
-        meaning=_("Somebody else plans this restaurant-day, or all its permits are taken; the next run sees to it."),
-        action=_("Only when frequent: fewer workers at once, or a larger MAX_PARALLEL."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.circuit_open",
-        severity="warning",
-        fields=("failures", "delay_seconds"),
-        meaning=_("The restaurant's breaker is open after repeated errors; nothing is tried until it half-opens."),
-        action=_("Look at the coordinator.error events of the restaurant."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.rate_permit_acquired",
-        severity="info",
-        fields=("service_date", "slot"),
-        meaning=_("One of the restaurant's MAX_PARALLEL permits was taken."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.confirmed",
-        severity="info",
-        fields=("trigger", "attempt", "strategy", "table_refs", "decision_ms", "score", "party", "wait_seconds"),
-        meaning=_("The booking has its tables."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.retry",
-        severity="info",
-        fields=("trigger", "attempt", "reason", "detail", "delay_seconds", "decision_ms"),
-        meaning=_("No table this time; it is tried again when the delay has passed."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.manual_review",
-        severity="warning",
-        fields=("trigger", "attempt", "reason", "detail", "decision_ms"),
-        meaning=_("Staff have to decide."),
-        action=_("Work the review queue."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.noop",
-        severity="info",
-        fields=("trigger", "reason"),
-        meaning=_("Nothing was to be done: pipeline_disabled, lock_contention, booking_not_found or terminal_state."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.error",
-        severity="error",
-        fields=("trigger", "attempt", "reason", "detail", "error_type"),
-        meaning=_("The booking failed: its request is invalid, or something unexpected was raised."),
-        action=_("The reason says which; unexpected errors are in the log with the same correlation id."),
-    ),
-)

@@ -32,12 +32,10 @@ from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
 from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_none
-from assignments.lifecycle.settlement import plan_as_json, refusal_as_json
 from assignments.models import Assignment
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
-from assignments.planning.reasons import Refusal
 from assignments.planning.timezone import time_zone
 from assignments.staff import labels
 from assignments.staff.timeline import Bar
@@ -329,7 +327,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
             _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
         ],
         "dangers": [
-            (DANGERS[danger], _in_words(refusal) if refusal else "", refusal.reason if refusal else "")
+            (DANGERS[danger], labels.render(refusal.detail) if refusal else "", refusal.reason if refusal else "")
             for danger, refusal in shown.dangers
         ],
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
@@ -394,19 +392,15 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         key=key,
         name=name,
         answer=answer,
-        refusal=_in_words(decision.refusal) if decision and decision.refusal else "",
+        refusal=labels.render(decision.refusal.detail) if decision and decision.refusal else "",
         code=decision.refusal.reason if decision and decision.refusal else "",
         spare_seats=spare_seats,
         tables=tables,
         milliseconds=milliseconds,
-        plans=ranking([plan_as_json(plan) for plan in decision.plans] if decision else (), words),
+        plans=ranking([plan.to_json() for plan in decision.plans] if decision else (), words),
         lost=labels.lost(decision.rejected) if decision else [],
         considered=decision.considered if decision else 0,
     )
-
-
-def _in_words(refusal: Refusal) -> str:
-    return labels.refusal(refusal_as_json(refusal))
 
 
 def _card(seat: Seat, shown: Compared) -> Card:

@@ -25,10 +25,11 @@ from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
 from assignments.error_logging import log_error
+from assignments.staff.labels import render
 from rollout.admin import overview
 from rollout.admin.actor import actor
 from rollout.admin.forms import ForcedPlannerForm, PromotionForm, ReasonForm, RollBackForm, WaiverForm
-from rollout.admin.labels import mode, verdict, worded
+from rollout.admin.labels import mode, verdict
 from rollout.control import change_log, steering, switches
 from rollout.flags import resolution
 from rollout.models import ForcedPlanner, Position, Waiver
@@ -89,7 +90,7 @@ class Confirmation(_FormView):
         try:
             return super().dispatch(request, *args, **kwargs)
         except (StaleError, steering.NotBegunError, UnknownStageError) as error:
-            return self.back_to_page(messages.ERROR, worded(error))
+            return self.back_to_page(messages.ERROR, render(error))
         except (DatabaseError, InterfaceError) as error:
             # By its type only: what a driver says names servers and users.
             log_error(logger, error, "%s was broken off in the admin", type(self).__name__)
@@ -134,7 +135,7 @@ class Confirmation(_FormView):
         except steering.PromotionRefusedError:
             form.add_error(None, _("The rollout is not promoted: see what is in the way."))
         except REFUSALS as error:
-            form.add_error(None, worded(error))
+            form.add_error(None, render(error))
         else:
             return self.back_to_page(messages.SUCCESS, self._with_way_back(done))
         return self.form_invalid(form)
@@ -289,7 +290,7 @@ class Promote(StageConfirmation):
             shown = json.loads(lifts)
         except ValueError:
             shown = []
-        news = [worded(each.detail) for each in self.plan.obstacles if each.detail not in shown]
+        news = [render(each.detail) for each in self.plan.obstacles if each.detail not in shown]
         if news:
             raise StaleError(
                 _("Not promoted: more stands in the way than the confirmation showed. %(news)s")
@@ -428,7 +429,7 @@ class Toggle(Confirmation):
     def consequences(self) -> Sequence[str]:
         problem = switches.contradiction(self.switch, self.active)
         if problem:
-            return [worded(problem)]
+            return [render(problem)]
         now = resolution.read()
         name = "v3" if self.switch == resolution.V3_SWITCH else "shadow"
         before = getattr(now, name)

@@ -13,8 +13,9 @@ from waffle import get_waffle_switch_model
 
 from assignments.admin import health_findings, links
 from assignments.admin.health_findings import Attention, Section, duration
+from assignments.staff.labels import render
 from rollout import conf
-from rollout.admin.labels import mode, worded
+from rollout.admin.labels import mode
 from rollout.evidence import measuring
 from rollout.evidence.sql import lists
 from rollout.flags import resolution
@@ -93,7 +94,7 @@ def _attentions(
         )
     elif drift:
         yield Attention(
-            what=_("The flags are not what the stage asks for: %(drift)s.") % {"drift": worded(drift)},
+            what=_("The flags are not what the stage asks for: %(drift)s.") % {"drift": render(drift)},
             remedy=_("Set the switch back, or go to the stage that is meant: nothing can be promoted before."),
             **there,
         )

@@ -1,14 +1,11 @@
-"""What rules and refusals say, and what codes mean, in the user's language."""
+"""What the rollout's codes mean, in the user's language."""
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy
 
 from rollout.flags.resolution import Mode
-from rollout.policy.message import Phrase
 from rollout.policy.verdict import Verdict
 
 VERDICTS: Mapping[str, str | Promise] = {
@@ -52,18 +49,6 @@ GATES: Mapping[str, str | Promise] = {
     "decision_p99_ms": gettext_lazy("V3 latency p99"),
 }
 """What people read; the ids stay, since settings name them."""
-
-
-def worded(text: Any) -> Any:
-    """A phrase, or an exception that says one, in the language of now; and so what is inside of it. Else as it is."""
-    if isinstance(text, Phrase):
-        parameters = {name: worded(value) for name, value in text.parameters.items()}
-        return gettext(text.template) % parameters if parameters else gettext(text.template)
-    if isinstance(text, StrEnum):
-        return gettext(text.value)
-    if isinstance(text, Exception):
-        return str(worded(text.args[0])) if len(text.args) == 1 else str(text)
-    return text
 
 
 def verdict(code: str) -> str:

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.staff.labels import render
 from rollout import conf
-from rollout.admin.labels import worded
 from rollout.models import Change, ComparisonTally, ForcedPlanner, GuardRun, Waiver
 from rollout.policy import guardrails
 
@@ -119,7 +119,7 @@ class GuardRunAdmin(ReadOnlyAdmin):
         assert isinstance(run, GuardRun)
         if not run.breaches:
             return "-"
-        words = ((breach["rail"], worded(guardrails.said(breach))) for breach in run.breaches)
+        words = ((breach["rail"], render(guardrails.said(breach))) for breach in run.breaches)
         return format_html("<ul>{}</ul>", format_html_join("", "<li><code>{}</code>: {}</li>", words))
 
     @admin.display(description=_("measured"))

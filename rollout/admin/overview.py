@@ -14,9 +14,9 @@ from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
 from assignments.error_logging import log_error
+from assignments.staff.labels import render
 from rollout import conf
 from rollout.admin import labels
-from rollout.admin.labels import worded
 from rollout.control import steering, switches
 from rollout.control.steering import PromotionPlan
 from rollout.evidence import measuring
@@ -134,11 +134,11 @@ class GateRow:
 
     @property
     def detail(self) -> str:
-        return str(worded(self.result.detail))
+        return render(self.result.detail)
 
     @property
     def window(self) -> str:
-        return str(worded(self.result.window))
+        return render(self.result.window)
 
     @property
     def in_words(self) -> str:
@@ -235,7 +235,7 @@ def overview() -> dict[str, Any]:
         "waivers": [(each, labels.verdict(each.verdict), each.expires_at <= now) for each in waivers[:LISTED]],
         "has_more_waivers": len(waivers) > LISTED,
         "guard_run": guard_run,
-        "breaches": [(breach["rail"], worded(guardrails.said(breach))) for breach in guard_run.breaches]
+        "breaches": [(breach["rail"], render(guardrails.said(breach))) for breach in guard_run.breaches]
         if guard_run
         else [],
         "changes": [(change, who(change.actor, known)) for change in changes],
@@ -270,7 +270,7 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
         try:
             found.plan, found.problem = steering.plan_from(position, as_they_are, facts), ""
         except UnknownStageError as error:
-            found.problem = worded(error)
+            found.problem = render(error)
     return found
 
 
@@ -325,7 +325,7 @@ def plan_context(plan: PromotionPlan) -> dict[str, Any]:
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
         "plan": plan,
-        "obstacles": [(worded(each.in_words), each.overridable) for each in plan.obstacles],
+        "obstacles": [(render(each.in_words), each.overridable) for each in plan.obstacles],
         "gate_rows": [GateRow(result=result) for result in plan.gates],
         "gates_summary": ngettext(
             "%(passing)s of %(count)s gate passes", "%(passing)s of %(count)s gates pass", len(plan.gates)
@@ -383,7 +383,7 @@ def who(actor: str, known: Mapping[str, str]) -> str:
 
 
 def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> list[str]:
-    problems: list[str] = [worded(each) for each in resolution.wrong_variables()]
+    problems: list[str] = [render(each) for each in resolution.wrong_variables()]
     if as_set.contradict:
         problems.append(
             _("%(v3)s and %(shadow)s are both on, which contradicts itself: the mode is shadow until one is off.")
@@ -391,7 +391,7 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
         )
     drift = measuring.drift_of(position, in_effect) if position else ""
     if drift:
-        problems.append(_("The flags are not what the stage asks for: %(drift)s.") % {"drift": worded(drift)})
+        problems.append(_("The flags are not what the stage asks for: %(drift)s.") % {"drift": render(drift)})
     return problems
 
 

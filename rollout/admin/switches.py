@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from waffle import admin as waffle_admin
 from waffle import get_waffle_switch_model
 
+from assignments.staff.labels import render
 from rollout.admin.actor import actor
-from rollout.admin.labels import worded
 from rollout.control import switches
 from rollout.control.change_log import BusyError, UnusableError
 
@@ -49,7 +49,7 @@ class SwitchForm(_SwitchForm):
             self.add_error("reason", _("A reason is required: it is what the next person will look for."))
         problem = switches.contradiction(name, bool(cleaned.get("active")))
         if problem:
-            self.add_error("active", worded(problem))
+            self.add_error("active", render(problem))
         return cleaned
 
 
@@ -79,7 +79,7 @@ def _apply(model_admin: Any, request: HttpRequest, queryset: Any, waffles_own: A
         except REFUSALS as error:
             model_admin.message_user(
                 request,
-                _("The switch %(switch)s is not changed: %(error)s") % {"switch": switch.name, "error": worded(error)},
+                _("The switch %(switch)s is not changed: %(error)s") % {"switch": switch.name, "error": render(error)},
                 level=messages.ERROR,
             )
 
@@ -146,7 +146,7 @@ class SwitchAdmin(waffle_admin.SwitchAdmin):
             super().delete_model(request, obj)
 
     def _refused(self, request: HttpRequest, error: Exception) -> HttpResponse:
-        self.message_user(request, worded(error), level=messages.ERROR)
+        self.message_user(request, render(error), level=messages.ERROR)
         return HttpResponseRedirect(request.path)
 
 

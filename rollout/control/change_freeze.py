@@ -9,16 +9,16 @@ from django.db.models import Max, Min
 from assignments.integration.floor_cache import floors_or_none
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from rollout import conf
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 
 A_DAY = timedelta(days=1)
 NAMED = 5
 """So many open restaurants are named; one is enough to refuse."""
 
 
-def reasons(now: datetime) -> list[Phrase]:
+def reasons(now: datetime) -> list[Text]:
     """Why there is a change freeze at ``now``, a sentence each; empty when there is none.
 
     Two queries, and those for floors that this process does not know yet.

@@ -8,9 +8,9 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 
 from assignments.concurrency import transactions
+from assignments.planning.text import gettext as _
 from rollout import conf
 from rollout.models import Change
-from rollout.policy.message import phrase as _
 
 LOCK_TIMEOUT_MS = 5000
 

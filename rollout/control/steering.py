@@ -19,6 +19,8 @@ from assignments.integration.floor_cache import floor_of
 from assignments.models import Assignment
 from assignments.planning.floor import InvalidFloorError
 from assignments.planning.reasons import Reason
+from assignments.planning.text import Text, together
+from assignments.planning.text import gettext as _
 from assignments.telemetry import events
 from rollout import conf
 from rollout.control import change_freeze, change_log, switches
@@ -30,8 +32,6 @@ from rollout.policy import gates
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import Stage
 from rollout.policy.measurements import Facts
-from rollout.policy.message import Phrase, together
-from rollout.policy.message import phrase as _
 from rollout.policy.verdict import Verdict
 
 WAIVABLE = (Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS, Verdict.ONLY_V3_SEATS)
@@ -61,15 +61,15 @@ class Obstacle:
     """What stands in the way of a promotion: ``kind`` is ``pause``, ``cool_down``, ``freeze`` or ``gate``."""
 
     kind: str
-    detail: Phrase
-    remedy: Phrase
+    detail: Text
+    remedy: Text
     overridable: bool = True
 
     def __str__(self) -> str:
         return str(self.in_words)
 
     @property
-    def in_words(self) -> Phrase:
+    def in_words(self) -> Text:
         """What it is, and what would help."""
         return together([self.detail, self.remedy] if self.remedy else [self.detail])
 
@@ -416,7 +416,7 @@ def _of_change_freeze(now: datetime) -> list[Obstacle]:
     ]
 
 
-def _measured(result: GateResult) -> Phrase:
+def _measured(result: GateResult) -> Text:
     """The gate's number beside its threshold, for people."""
     if result.value is None:
         return _("Nothing was seen")

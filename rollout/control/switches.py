@@ -6,13 +6,13 @@ from django.db import transaction
 from django.utils import timezone
 from waffle import get_waffle_switch_model
 
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from assignments.telemetry import events
 from rollout.control import change_log
 from rollout.events import SOURCE
 from rollout.flags import resolution
 from rollout.models import Change
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 
 SWITCHES = {"v3": resolution.V3_SWITCH, "shadow": resolution.SHADOW_SWITCH}
 
@@ -21,7 +21,7 @@ class ContradictionError(ValueError):
     """Both flags would be on."""
 
 
-def contradiction(name: str, active: bool) -> Phrase | None:
+def contradiction(name: str, active: bool) -> Text | None:
     """What speaks against setting the switch so, in a sentence; None when nothing does."""
     others = {resolution.V3_SWITCH: resolution.SHADOW_SWITCH, resolution.SHADOW_SWITCH: resolution.V3_SWITCH}
     if not active or name not in others:

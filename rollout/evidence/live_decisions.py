@@ -19,10 +19,10 @@ from assignments.integration.host import HostBooking, configured
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.floor import Floor
+from assignments.planning.text import gettext as _
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
-from rollout.policy.message import phrase as _
 from rollout.policy.seating_audit import Party
 from rollout.shadow.serialization import floor_from_json
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from rollout.policy.confidence import difference_bounds, share_bounds
 from rollout.policy.ladder import Stage
 from rollout.policy.measurements import COVERAGE, Facts, Percentile
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 from rollout.policy.verdict import Verdict
 
 NEGLIGIBLE = 0.01
@@ -177,7 +177,7 @@ def _comparable(facts: Facts, threshold: float) -> GateResult:
     )
 
 
-def _counted(gate: str, verdict: Verdict, what: Phrase, *, waivable: bool) -> Callable[[Facts, float], GateResult]:
+def _counted(gate: str, verdict: Verdict, what: Text, *, waivable: bool) -> Callable[[Facts, float], GateResult]:
     def rule(facts: Facts, threshold: float) -> GateResult:
         comparisons = facts.comparisons
         counts = comparisons.not_waived if waivable else comparisons.verdicts
@@ -355,7 +355,7 @@ def _no_worse(facts: Facts, margin: float) -> GateResult:
 
 
 def _at_most(
-    gate: str, facts: Facts, count: int, sample: int, threshold: float, what: Phrase, *, live: bool = False
+    gate: str, facts: Facts, count: int, sample: int, threshold: float, what: Text, *, live: bool = False
 ) -> GateResult:
     """A share that must lie below the threshold: by its upper bound to pass, by its lower bound to fail."""
     lower, upper = share_bounds(count, sample)

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from rollout.policy import former_words
 from rollout.policy.confidence import difference_bounds, share_bounds
 from rollout.policy.measurements import Facts
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 
 DEFAULT: Mapping[str, float] = MappingProxyType(
     {
@@ -42,7 +42,7 @@ class Breach:
     value: float
     limit: float
     sample: int
-    detail: Phrase
+    detail: Text
     grave: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,8 +51,8 @@ class Breach:
 
 
 def said(kept: Mapping[str, Any]) -> str:
-    """What a breach says that was kept by ``as_dict``; a ``Phrase`` where it was kept how it was made."""
-    return Phrase.from_json(former_words.phrase(kept["said"])) if "said" in kept else str(kept.get("detail", ""))
+    """What a breach says that was kept by ``as_dict``; a ``Text`` where it was kept how it was made."""
+    return Text.from_json(former_words.text(kept["said"])) if "said" in kept else str(kept.get("detail", ""))
 
 
 def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from rollout.policy.message import phrase as _
+from assignments.planning.text import gettext as _
 
 
 class UnknownStageError(LookupError):

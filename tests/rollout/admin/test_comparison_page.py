@@ -20,6 +20,7 @@ from assignments.planning.decision import Decision, Plan
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.text import Text
 from assignments.testing import MemoryHost, a_floor, a_service, a_table
 from rollout.admin import comparisons
 from rollout.admin.labels import VERDICTS
@@ -62,8 +63,8 @@ def chooses(*table_refs: str, party: int = 4, **more: Any) -> Decision:
     """A decision for these tables; for none, a refusal."""
     planned = engine.plan(a_snapshot(party=party))
     if not table_refs:
-        text = "Party of %(party)s: every set of tables is taken."
-        refusal = Refusal(reason=Reason.NO_CAPACITY, text=text, values={"party": party})
+        text = Text("Party of %(party)s: every set of tables is taken.", {"party": party})
+        refusal = Refusal(Reason.NO_CAPACITY, text)
         return replace(planned, plans=(), refusal=refusal, rejected={"table_taken": 3}, considered=5)
     seats = sum(FLOOR.table_by_ref[ref].seats for ref in table_refs if ref in FLOOR.table_by_ref)
     plan = Plan(

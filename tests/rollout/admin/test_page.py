@@ -17,6 +17,7 @@ from waffle.models import Switch
 
 from assignments.coordination import dispatch
 from assignments.models import Attempt
+from assignments.planning.text import gettext as _
 from example import models
 from rollout.admin import overview
 from rollout.control import change_log, steering, switches
@@ -25,7 +26,6 @@ from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, ComparisonTally, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy.guardrails import Breach
-from rollout.policy.message import phrase as _
 from tests.docs.document import DOCS
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure, last_change
