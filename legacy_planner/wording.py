@@ -1,11 +1,11 @@
-"""The old planner's words: its name, and the parts of its score."""
+"""Labels of the legacy planner: its name and the parts of its score."""
 
 from django.utils.translation import gettext_lazy as _
 
 from assignments.staff import labels
 
 labels.register(
-    planners={"legacy": _("the old planner")},
+    planners={"legacy": _("the legacy planner")},
     strategies={
         "penalty": _("lowest penalty"),
         "spare_seats": _("spare seats"),

@@ -100,7 +100,7 @@ def test_the_queue_of_an_evening_has_who_comes_after_midnight(admin_client: Clie
     queue = "admin:assignments_reviewitem_changelist"
     whole = html_of(admin_client, queue, restaurant="R1", date=f"{evening}")
     assert "Booking B1" in whole
-    assert "A night belongs to the evening on which its service began." in whole
+    assert "Bookings after midnight are listed under the evening on which the service began." in whole
     assert re.search(r'Waiting for you <span class="review-count">1<', whole)
     assert "Booking B1" not in html_of(admin_client, queue, restaurant="R1", date=f"{calendar}")
 

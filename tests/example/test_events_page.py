@@ -112,7 +112,7 @@ def test_one_says_what_it_means_what_to_do_and_what_each_value_is(
     assert "attempt 2 Which try at the booking it was, from 1." in text
     text = text_of(page(admin_client, events["error"]))
     assert CATALOGUE["assignment.coordinator", "coordinator.error"].action in text
-    assert "It says no more than that it happened." in text
+    assert "This event has no values." in text
 
 
 def test_one_that_the_catalogue_does_not_know_is_shown_all_the_same(admin_client: Client) -> None:

@@ -54,7 +54,7 @@ class TestVerdict:
         a_run(outcomes={"confirmed": 20, "manual_review": 1}, ended_at=timezone.now())
         text = shown(admin_client)
         assert "All is well." in text
-        assert "What to attend to" not in text
+        assert "Needs attention" not in text
         assert "20 confirmed, 1 to review" in text
 
     def test_where_nothing_ever_ran_it_says_how_runs_come_about(self, admin_client: Client) -> None:
@@ -72,7 +72,7 @@ class TestVerdict:
         text = shown(admin_client)
         assert "No run of run_coordinator has ever succeeded" not in text
         assert "76 confirmed" in text
-        assert "Outcomes of attempts, for each hour (UTC)" in text
+        assert "Outcomes of attempts per hour (UTC)" in text
 
     def test_a_last_success_that_is_too_old_is_grave(self, admin_client: Client, settings: Any) -> None:
         a_run(succeeded_at=ago(minutes=40), ended_at=ago(minutes=40))

@@ -104,7 +104,7 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses("T2"),
         chooses("T3"),
         {},
-        ("equally good", "T2 4 seats chosen by the old planner", "T3 4 seats chosen by V3"),
+        ("equally good", "T2 4 seats chosen by the legacy planner", "T3 4 seats chosen by V3"),
     ),
     Verdict.BETTER: (chooses("T2", "T3"), chooses("T3"), {}, ("V3 is better", "Old planner seats at T2 + T3 4 2")),
     Verdict.WORSE: (chooses("T3"), chooses("T2", "T3"), {}, ("V3 is worse",)),
