@@ -215,7 +215,7 @@ class TestReconcile:
         found = reconcile()
         assert next(found).booking_ref == "B1"
         host.edit("B2", wants_table=True)
-        assert next(found).remedy == "nothing: somebody has mended it meanwhile"
+        assert next(found).remedy == "nothing: already repaired in the meantime"
         assert list(found) == []
         assert Assignment.objects.get(booking_ref="B2").state == State.CONFIRMED
         assert Allocation.objects.get().booking_ref == "B2"
@@ -282,8 +282,8 @@ class TestReconcile:
         assert not Allocation.objects.exists()
         remedies = {found.booking_ref: found.remedy for found in reconcile()}
         assert remedies == {
-            "old": "its tables are taken",
-            "older": "somebody else has its tables: staff are asked",
+            "old": "its tables are taken over",
+            "older": "its tables are occupied: sent to review",
         }
         host.book("new", starts_at=tonight, party=2)
         outcomes = run_all()

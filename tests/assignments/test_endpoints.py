@@ -146,7 +146,7 @@ class TestCron:
         response = Client().get("/health/cron/")
         assert response.status_code == 503
         assert response.json()["last_success_age_seconds"] is None
-        assert response.json()["reason"] == "No run of run_coordinator has ever succeeded."
+        assert response.json()["reason"] == "No run of run_coordinator has succeeded yet."
 
     def test_a_slow_database_is_not_asked_for_ever(self, monkeypatch: Any) -> None:
         monkeypatch.setattr(views, "STATEMENT_TIMEOUT_MS", 50)

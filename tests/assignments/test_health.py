@@ -22,7 +22,7 @@ def test_an_empty_project_has_nothing_due_and_has_never_run(host: TheHost) -> No
     assert (found.outbox_waiting, found.outbox_oldest_age_seconds) == (0, 0.0)
     assert found.last_success_at is None
     assert found.last_success_age_seconds is None
-    assert found.cron_problem == "No run of run_coordinator has ever succeeded."
+    assert found.cron_problem == "No run of run_coordinator has succeeded yet."
 
 
 def test_the_queue_is_as_old_as_what_is_due_longest(host: TheHost, tonight: datetime) -> None:
@@ -157,11 +157,11 @@ def test_a_booking_waits_until_it_has_tables_for_the_first_time(host: TheHost, t
         assert hours is not None
         return [hour.wait_seconds_p95 for hour in hours if hour.wait_seconds_p95 is not None]
 
-    host.book("planned anew", starts_at=tonight)
-    api.assign_now(booking_ref="planned anew")
+    host.book("planned again", starts_at=tonight)
+    api.assign_now(booking_ref="planned again")
     _three_weeks_pass()
-    api.release(booking_ref="planned anew")
-    assert api.assign_now(booking_ref="planned anew").kind == "confirmed"
+    api.release(booking_ref="planned again")
+    assert api.assign_now(booking_ref="planned again").kind == "confirmed"
     host.book("adopted", starts_at=tonight, is_confirmed=True)
     api.adopt(booking_ref="adopted", table_refs=["T3"])
     Assignment.objects.update(requested_at=datetime.now(UTC) - timedelta(weeks=3))

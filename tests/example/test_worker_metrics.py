@@ -32,7 +32,7 @@ def test_a_watching_worker_gives_what_it_measured_and_is_on_record(restaurant: m
     assert samples["assignment_process_pass_seconds_count"] == 1
     assert samples["assignment_process_decision_seconds_count"] == 117
     assert "assignment_due_bookings" not in samples, "the database is asked once for all processes, elsewhere"
-    assert "Stopped; nothing is half done." in out
+    assert "Stopped." in out
     run = Run.objects.get()
     assert (run.watches, run.passes, run.ended_at is None) == (True, 1, False)
 
