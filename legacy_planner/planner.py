@@ -179,7 +179,9 @@ class LegacyPlanner:
             return claimed
         assignment, now = claimed
         if due_before is not None and assignment.due_at is not None and assignment.due_at > due_before:
-            return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="another pass has processed it meanwhile")
+            return noop(
+                booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="another pass has processed it meanwhile"
+            )
         settlement = self._settlement(now, trigger)
         booking = self._booking(assignment, settlement)
         if isinstance(booking, Outcome):
