@@ -843,4 +843,6 @@ class TestFloorAdmin:
                 reverse("admin:assignments_venuesettings_add"),
                 {"restaurant_ref": ref, "timezone": "UTC", "outside_service_minutes": 60},
             )
-            assert "no such restaurant" in str(answer.context["adminform"].form.errors["restaurant_ref"])
+            assert "does not exist in the booking project" in str(
+                answer.context["adminform"].form.errors["restaurant_ref"]
+            )

@@ -1,4 +1,4 @@
-"""From the free units that fit a party to ranked plans."""
+"""Ranking of free units that fit a party."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,20 +8,20 @@ from assignments.planning.snapshot import PlanningRules
 from assignments.planning.units import Unit
 
 SCORE_DIGITS = 9
-"""Scores that differ by less than rounding noise are equal, and the refs decide."""
+"""Digits to which scores are compared. Beyond them they are equal, and refs decide."""
 
 
 def needed(free: Sequence[Unit]) -> list[Unit]:
-    """``free`` without the joins that are not needed: a single table with as few spare seats is free.
+    """Return ``free`` without unnecessary joins, for which a single table with as few spare seats is free.
 
-    Joining tables for a party that a table could take costs the next party its table, whatever else speaks for it.
+    Joining tables for a party that fits at one would cost the next party its table.
     """
     smallest = min((unit.seats for unit in free if unit.table_count == 1), default=None)
     return [unit for unit in free if smallest is None or unit.table_count == 1 or unit.seats < smallest]
 
 
 def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRules) -> list[tuple[Unit, Plan]]:
-    """The best units, at most ``rules.ranked_plans``, each with its plan; best first, equal scores by refs."""
+    """Return up to ``rules.ranked_plans`` best units with plans, best first; equal scores by refs."""
     scored = []
     for unit in units:
         shares = breakdown(unit, circumstances, rules.weights)
@@ -47,7 +47,7 @@ def _plan(unit: Unit, shares: Mapping[str, float], others: Sequence[Mapping[str,
 
 
 def _what_sets_apart(shares: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> str:
-    """The strategy by which a plan leads the other ranked plans most; without others, its largest share."""
+    """Return the strategy by which a plan leads the others most, or its largest share if there are none."""
     if not shares:
         return ""
 

@@ -231,7 +231,7 @@ class TestReconcile:
             call_command("reconcile_assignments")
         assert partly.value.returncode == 1
         out = capsys.readouterr().out
-        assert "B1: confirmed here, waiting in the host -> not mended (RuntimeError)" in out
+        assert "B1: confirmed here, waiting in the host -> not repaired (RuntimeError)" in out
         assert "canary" not in out.lower()
         assert host.rows["B2"].is_confirmed
 
@@ -305,7 +305,7 @@ class TestReconcile:
     def test_the_command_reports(self, host: TheHost, tonight: datetime, capsys: Any) -> None:
         host.book("B1", starts_at=tonight)
         call_command("reconcile_assignments", "--dry-run")
-        assert "B1: waits in the host, unknown here -> would be: requested" in capsys.readouterr().out
+        assert "B1: waiting in the host, unknown here -> would be: requested" in capsys.readouterr().out
         call_command("reconcile_assignments", "--json")
         assert '"booking_ref": "B1"' in capsys.readouterr().out
         call_command("reconcile_assignments")

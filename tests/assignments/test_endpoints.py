@@ -110,7 +110,7 @@ class TestHealth:
         assert response.status_code == 503
         assert response.json() == {
             "status": "unavailable",
-            "reason": "The database does not answer as it should (OperationalError).",
+            "reason": "The database is not available (OperationalError).",
         }
 
     def test_metrics_are_given_without_those_of_the_database(self, database_away: None) -> None:

@@ -221,7 +221,7 @@ def test_what_cannot_be_recorded_is_logged_by_type_and_the_bookings_get_their_ta
         call_command("run_coordinator")
     assert set(Assignment.objects.values_list("state", flat=True)) == {"confirmed"}
     said = {record.getMessage() for record in caplog.records if record.name == "assignments.runs"}
-    assert said == {"A run could not be recorded: ProgrammingError."}
+    assert said == {"Recording a run raised ProgrammingError."}
 
 
 def test_lost_events_are_counted(monkeypatch: Any) -> None:

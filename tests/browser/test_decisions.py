@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 
 def test_one_booking_tells_the_way_it_took_and_why(page: Page, evening: models.Restaurant) -> None:
     page.goto(pages.BOOKING.path())
-    expect(page.get_by_text(re.compile("All times on this page are the restaurant's"))).to_be_visible()
+    expect(page.get_by_text(re.compile("All times on this page are local to the restaurant"))).to_be_visible()
     way = page.get_by_role("region", name="State history")
     expect(way.get_by_role("listitem")).to_have_count(5)
     expect(way.get_by_role("listitem").last).to_contain_text("confirm: from assigned to confirmed")

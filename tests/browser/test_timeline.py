@@ -32,14 +32,14 @@ def test_an_empty_day_says_so_and_leads_to_the_next_one_with_bookings(page: Page
     assignment = Assignment.objects.filter(restaurant_ref=str(evening.pk))[0]
     page.goto(pages.TIMELINE.path())
     page.get_by_role("link", name="Next day →").click()
-    expect(page.get_by_text("Nobody has booked for this day.")).to_be_visible()
+    expect(page.get_by_text("No bookings for this day.")).to_be_visible()
     following = assignment.service_date + timedelta(days=1)
     expect(page.get_by_label("Day", exact=True)).to_have_value(following.isoformat())
-    page.get_by_role("link", name=f"Last day with bookings: {assignment.service_date.isoformat()}").click()
+    page.get_by_role("link", name=f"Previous day with bookings: {assignment.service_date.isoformat()}").click()
     expect(page.get_by_role("heading", name=day_of(evening))).to_be_visible()
     page.get_by_label("Day", exact=True).fill(following.isoformat())
     page.get_by_role("button", name="Show").click()
-    expect(page.get_by_text("Nobody has booked for this day.")).to_be_visible()
+    expect(page.get_by_text("No bookings for this day.")).to_be_visible()
 
 
 def test_everything_is_there_as_a_list_too_and_by_keyboard(page: Page, evening: models.Restaurant) -> None:
