@@ -331,7 +331,7 @@ def test_it_opens_in_few_queries_however_much_there_is(admin_client: Client, sea
     few = queries(admin_client, url_of(seated))
     many(seated, attempts=200, of_events=1000)
     assert few < 20
-    assert queries(admin_client, url_of(seated)) <= few + 1, "one more, which counts the steps that are left out"
+    assert queries(admin_client, url_of(seated)) <= few + 1, "one more, which counts the steps that are not shown"
 
 
 def test_a_booking_tried_for_weeks_is_shown_in_windows(admin_client: Client, seated: Assignment) -> None:
@@ -341,7 +341,7 @@ def test_a_booking_tried_for_weeks_is_shown_in_windows(admin_client: Client, sea
     assert html.count('<details class="booking-attempt"') == 20
     text = text_of(html)
     assert "All attempts" in text
-    assert re.search(r"\d+ earlier steps are left out\.", text)
+    assert re.search(r"\d+ earlier steps are not shown\.", text)
 
 
 def _moments_and_events(html: str) -> Iterator[str]:

@@ -55,14 +55,14 @@ class TestVerdict:
         text = shown(admin_client)
         assert "All is well." in text
         assert "Needs attention" not in text
-        assert "20 confirmed, 1 to review" in text
+        assert "20 confirmed, 1 in review" in text
 
     def test_where_nothing_ever_ran_it_says_how_runs_come_about(self, admin_client: Client) -> None:
         text = shown(admin_client)
         assert "1 issue needs attention." in text
         assert "No run of run_coordinator has succeeded yet" in text
         assert "* * * * * cd /srv/booking && python manage.py run_coordinator" in text
-        assert "Nothing was decided." in text
+        assert "No decisions." in text
         assert "All closed." in text
 
     def test_a_run_of_the_command_makes_it_well(self, admin_client: Client, restaurant: models.Restaurant) -> None:
@@ -171,7 +171,7 @@ class TestVerdict:
         assert [run.worker for run in found.runs or ()][:2] == ["cron:1", f"dead-{4 * diagnostics.LISTED - 1}:1"]
         text = shown(admin_client)
         assert "alive:1 alive" in text
-        assert "20 watching workers went silent" in text
+        assert "20 workers lost their heartbeat" in text
 
     def test_workers_that_were_given_up_or_have_not_passed_yet(self, admin_client: Client) -> None:
         a_run(watches=True, worker="forgotten:1", last_pass_at=ago(days=3))
@@ -273,7 +273,7 @@ class TestSlowDatabase:
         assert f"soon Not measured: {named} ({type(error).__name__})." in text
         assert "20 confirmed" in text
         assert "Overlapping seatings 0" in text
-        assert f"could not measure {part.strip('_')}: {type(error).__name__}." in caplog.text
+        assert f"Health page: {part.strip('_')} raised {type(error).__name__}." in caplog.text
         assert "a guest's name" not in text + caplog.text
 
     def test_the_timeout_is_gone_afterwards(self, admin_client: Client) -> None:

@@ -285,7 +285,7 @@ class TestCost:
     def test_a_long_list_of_waiting_bookings_ends(self, admin_client: Client, evening: dict[str, str]) -> None:
         start = datetime.combine(date.fromisoformat(evening["day"]), datetime.min.time(), tzinfo=UTC)
         many(300, restaurants=1, ref=evening["restaurant"], start=start + timedelta(hours=18))
-        assert re.search(r"\d+ more are not listed\.", page(admin_client, **evening))
+        assert re.search(r"\d+ more are not shown\.", page(admin_client, **evening))
 
 
 def many(count: int, *, restaurants: int = 40, ref: str = "", start: datetime | None = None) -> None:
