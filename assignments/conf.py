@@ -124,13 +124,15 @@ class Settings:
     EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0, A_DAY))
     """Maximum time that a command waits at its end for the last events to be stored."""
     CRON_SECONDS: int = _setting(180, _whole(1, A_DAY))
-    """Maximum age of the last success of ``run_coordinator`` and of the oldest due booking. Beyond it, Health reports a
-    problem.
+    """Maximum age of the last success of ``run_coordinator`` and of the oldest due booking.
+
+    Beyond it, Health reports a problem.
     """
 
     METRICS_TOKEN: str = _setting("", _token, is_secret=True)
-    """Token that Prometheus sends in ``Authorization: Bearer`` for /metrics. Empty: only users with the permission have
-    access.
+    """Token that Prometheus sends in ``Authorization: Bearer`` for /metrics.
+
+    Empty: only users with the permission have access.
     """
     METRICS_TIMEOUT_MS: int = _setting(2000, _whole(1, 60_000))
     """Timeout of one metrics query. A scrape makes a few of them for each app with metrics."""

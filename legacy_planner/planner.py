@@ -151,8 +151,9 @@ class LegacyPlanner:
             return self._record_failure(booking_ref, error, trigger)
 
     def _claim(self, booking_ref: str) -> tuple[Assignment, datetime] | Outcome:
-        """Return the locked row, if this planner may decide it, and the database time. The day is locked before the
-        row.
+        """Return the locked row, if this planner may decide it, and the database time.
+
+        The day is locked before the row.
 
         The router is asked again for bookings without a planner, because the flags may have changed since they were
         handed over.

@@ -37,8 +37,9 @@ CASE WHEN opened_until IS NULL THEN '{State.CLOSED}'
      WHEN opened_until > now() - interval '{QUIET_AFTER.total_seconds():.0f} seconds' THEN '{State.HALF_OPEN}'
      ELSE '{State.QUIET}' END
 """
-"""SQL for the ``State`` of a row of ``assignments_breaker``, by the database clock. Metrics, alert and Health page use
-it.
+"""SQL for the ``State`` of a row of ``assignments_breaker``, by the database clock.
+
+Metrics, alert and Health page use it.
 """
 
 

@@ -35,8 +35,9 @@ LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 _LOST_RACES = (TableTakenError, StaleAssignmentError, BookingBusyError)
 RETRYABLE = frozenset({DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
-"""SQLSTATEs of conflicts that a retry can resolve. The ledger's own 23P01 is a TableTakenError; any other is not
-retried.
+"""SQLSTATEs of conflicts that a retry can resolve.
+
+The ledger's own 23P01 is a TableTakenError; any other is not retried.
 """
 
 repeated: Counter[str] = Counter()

@@ -63,8 +63,9 @@ class Message:
 
 @runtime_checkable
 class Host(Protocol):
-    """The interface that a booking project implements. Callbacks ``on_*`` run in the deciding transaction: raise to
-    refuse.
+    """The interface that a booking project implements. Callbacks ``on_*`` run in the deciding transaction.
+
+    Raise to refuse.
 
     All methods work on many bookings at once, so that a batch needs only a few queries.
     """
@@ -85,8 +86,9 @@ class Host(Protocol):
     def unassigned(
         self, *, after: str | None, limit: int, now: datetime, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
-        """Return up to ``limit`` bookings that start after ``now`` and wait for a table, in a stable order after ref
-        ``after``.
+        """Return up to ``limit`` bookings that start after ``now`` and wait for a table.
+
+        In a stable order, after the ref ``after``.
         """
         ...
 

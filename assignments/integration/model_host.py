@@ -51,8 +51,10 @@ ALL_DAY = ServicePeriod(
         TurnTime(max_party=8, minutes=150),
     ),
 )
-"""Default service period of a venue: no closing time, and generous turn times. Configured service periods without turn
-times use these, too."""
+"""Default service period of a venue: no closing time, and generous turn times.
+
+Configured service periods without turn times use these, too.
+"""
 
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 """Placeholder for a missing start. The booking's ``problem`` says so, and it is not planned."""

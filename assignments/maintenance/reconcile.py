@@ -46,8 +46,7 @@ class _Finding:
 
 
 def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> Iterator[Discrepancy]:
-    """Compare all upcoming bookings with their assignments, ``CHUNK`` at a time, and repair differences unless
-    ``dry_run``.
+    """Compare all upcoming bookings with their assignments, and repair differences unless ``dry_run``.
 
     Bookings that have started are left alone: one that is over no longer needs a table. Each repair has its own
     transaction, which checks again. A failed repair does not stop the others.

@@ -88,8 +88,9 @@ def prune() -> Iterator[Pruned]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Old:
-    """Old rows of a table. ``source``: the source of totals that must include them first. ``key``: the primary key's
-    column.
+    """Old rows of a table.
+
+    ``source``: the source of totals that must include them first. ``key``: the primary key's column.
     """
 
     table: str

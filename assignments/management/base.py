@@ -17,8 +17,9 @@ UNDEFINED_COLUMN = "42703"
 
 
 class DatabaseCommand(BaseCommand):
-    """A command that needs the database. Exits with 2 if migrations are missing, with 75 if the database is
-    unavailable.
+    """A command that needs the database.
+
+    Exits with 2 if migrations are missing, with 75 if the database is unavailable.
     """
 
     def execute(self, *args: Any, **options: Any) -> str | None:

@@ -35,8 +35,10 @@ LATE = timedelta(hours=3)
 STAFF = "staff:"
 
 NOT_RESTORABLE = frozenset({CoordinatorReason.CONFIRMED_BY_HOST, "table_out_of_service"})
-"""Review reasons of bookings that the host shows as confirmed. Their tables in the host are not known here, so an
-assignment cannot be undone, only changed again."""
+"""Review reasons of bookings that the host shows as confirmed.
+
+Their tables in the host are not known here, so an assignment cannot be undone, only changed again.
+"""
 
 MOST_COUNTED = 1000
 """Maximum count of past bookings."""

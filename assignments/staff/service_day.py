@@ -71,8 +71,9 @@ class ServiceDay:
 
 
 def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
-    """Return up to LISTED restaurants with recent or upcoming bookings, plus one if there are more; most bookings
-    first.
+    """Return up to LISTED restaurants with recent or upcoming bookings, plus one if there are more.
+
+    Most bookings first.
 
     One query. The host is not asked for its restaurants, because it need not have a list of them.
     """
@@ -127,8 +128,9 @@ SELECT recent.ref, booked.bookings
 
 
 def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> AssignmentQuerySet:
-    """Return the bookings of a service day. Bookings after midnight, during the night's service, belong to the evening
-    before.
+    """Return the bookings of a service day.
+
+    Bookings after midnight, during the night's service, belong to the evening before.
     """
     start, until = timeline.day_span(floor, day)
     dates = (day - timedelta(days=1), day + timedelta(days=1))  # For the index. The times below decide.

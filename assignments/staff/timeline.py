@@ -167,8 +167,9 @@ class Timeline:
 
 
 def day_span(floor: Floor | None, day: date) -> _Interval:
-    """Return the restaurant's service day in UTC: midnight to midnight, but a night belongs to the evening of its
-    service.
+    """Return the restaurant's service day in UTC.
+
+    From midnight to midnight, but a night belongs to the evening of its service.
 
     Days are adjacent and do not overlap. Without a floor it is the UTC day.
     """

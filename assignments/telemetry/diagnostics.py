@@ -67,7 +67,6 @@ class OpenBreaker:
     """A restaurant's circuit breaker with failures.
 
     ``is_half_open``: the next booking decides whether it closes. ``is_quiet``: the same, but without bookings for long.
-
     """
 
     restaurant_ref: str

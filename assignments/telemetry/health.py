@@ -58,8 +58,9 @@ class Vitals:
 
 
 def vitals() -> Vitals:
-    """Read the vitals. One query, bounded by the open items: due bookings and their restaurants, breakers, waiting
-    messages.
+    """Read the vitals.
+
+    One query, bounded by the open items: due bookings and their restaurants, breakers, waiting messages.
     """
     settings = conf.settings()
     with connection.cursor() as cursor:

@@ -63,7 +63,6 @@ class JsonFormatter(PlaceOnlyFormatter):
 
     Keys: ``at`` (UTC), ``level``, ``logger``, ``message``; ``correlation_id`` and ``booking_ref`` if known
     (``CorrelationFilter``); ``exceptions`` by type and frames, starting with the one that was caught.
-
     """
 
     def format(self, record: logging.LogRecord) -> str:

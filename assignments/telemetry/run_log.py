@@ -82,8 +82,9 @@ class Recorder:
         _tolerated(partial(self._add, done, is_success=done.has_succeeded))
 
     def broke_off(self, error: Exception, *, seconds: float) -> None:
-        """Record a pass that raised. If the database is unavailable, the next pass that reaches it records this one,
-        too.
+        """Record a pass that raised.
+
+        If the database is unavailable, the next pass that reaches it records this one, too.
         """
         if transactions.is_database_away(error):
             self._unrecorded_failures += 1

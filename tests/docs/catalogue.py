@@ -20,12 +20,12 @@ _BETWEEN = re.compile(r"(?<=<!-- events: begin -->\n).*?(?=<!-- events: end -->)
 
 _HEAD = """# Events
 
-All events of this project's apps. Generated from the code by `python -m tests.docs.catalogue`; a test fails if it is not current. For
-sinks and pages see [observability](observability.md).
+All events of this project's apps. Generated from the code by `python -m tests.docs.catalogue`; a test fails if it is
+not current. For sinks and pages see [observability](observability.md).
 
-Each event has a source, a type, a severity (`info`, `warning`, `error`) and a time (UTC). If applicable it has a booking, a restaurant,
-and a correlation id, shared with other records of the same invocation: attempts, history, outbox messages, log lines. The rest is its
-context: only the fields below, at most 4 KB. Fields without a value are left out.
+Each event has a source, a type, a severity (`info`, `warning`, `error`) and a time (UTC). If applicable it has a
+booking, a restaurant, and a correlation id, shared with other records of the same invocation: attempts, history, outbox
+messages, log lines. The rest is its context: only the fields below, at most 4 KB. Fields without a value are left out.
 
 """
 

@@ -184,7 +184,7 @@ def _places(
 
 def _place(place: review_queue.Place, booking_labels: Mapping[str, str], chosen: Sequence[str]) -> PlaceRow:
     def who(taken: Occupied) -> str:
-        return booking_labels[taken.booking_ref] if taken.booking_ref else _("nobody: it is closed")
+        return booking_labels[taken.booking_ref] if taken.booking_ref else _("closed")
 
     return PlaceRow(
         ref=place.table.ref,

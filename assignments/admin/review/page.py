@@ -55,7 +55,7 @@ class ReviewItemAdmin(PageAdmin):
     template = "admin/assignments/page/review.html"
     title = gettext_lazy("Review queue")
     buttons = ("assign", "retry", "reject")
-    """Whoever may take an action may undo it."""
+    """A user who may take an action may also undo it."""
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**queue.page_context(request), "done": self._done(request)}
