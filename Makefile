@@ -2,25 +2,27 @@
 
 PYTHON ?= python3
 VENV := .venv
+PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint serve bench matrix messages screenshots clean help
+.PHONY: demo test test-quick test-random test-removal lint serve bench matrix messages screenshots clean help
 
 help:  ## What there is.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): pyproject.toml requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	touch $(STAMP)
+	@echo "Making $(VENV) with everything that is needed." >&2
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV) >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt >&2
+	@touch $(STAMP)
 
 demo: $(STAMP)  ## Seat a real evening with the old planner and with V3, and compare.
 	@$(BIN)/python manage.py demo $(ARGS)
 
 serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/
-	@export DATABASE_NAME=$${DATABASE_NAME:-booking_demo}; $(BIN)/python manage.py migrate --verbosity 0 && $(BIN)/python manage.py runserver --noreload $(ARGS)
+	@{ test -n "$$DATABASE_URL" || $(BIN)/python manage.py migrate --verbosity 0; } && $(BIN)/python manage.py runserver --noreload $(ARGS)
 
 lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations, deployment checks.
 	$(BIN)/ruff format --check .
@@ -33,8 +35,17 @@ lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations,
 		ALLOWED_HOSTS=booking.test \
 		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-test: lint  ## Lint, and all tests on PostgreSQL.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+test: lint  ## Lint, and all tests on PostgreSQL but test-removal.
+	$(PYTEST) -n 2 $(ARGS)
+
+test-quick: $(STAMP)  ## The apps in one process: no pages of the example, browsers, servers, other programs, whole evenings.
+	$(PYTEST) -n 2 --quick -q $(ARGS)
+
+test-random: $(STAMP)  ## The quick tests in a random order, on four processes; ARGS=--randomly-seed=N repeats one.
+	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
+
+test-removal: $(STAMP)  ## The whole suite on a copy from which the old planner is removed. Minutes.
+	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
 
 bench: $(STAMP)  ## Measure and print; fails on nothing.
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -49,7 +60,7 @@ matrix:  ## All tests on each Python that is on PATH, with the Django that goes 
 		echo "$$python with Django $$django"; \
 		$$python -m venv $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
-		$$venv/bin/python -m pytest -n 2 --dist loadgroup -q $(ARGS) || exit 1; \
+		$$venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q $(ARGS) || exit 1; \
 	done
 
 messages: $(STAMP)  ## Bring the translations up to date with the code; needs gettext.
@@ -58,5 +69,6 @@ messages: $(STAMP)  ## Bring the translations up to date with the code; needs ge
 		../$(BIN)/python -m django compilemessages) || exit 1; \
 	done
 
-clean:  ## Forget the virtual environment, the embedded database, and every cache.
-	rm -rf $(VENV) .venv-* .postgres .postgres.lock .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+clean:  ## Forget the virtual environment, the embedded databases, and every cache.
+	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
+	rm -rf $(VENV) .venv-* .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

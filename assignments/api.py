@@ -33,7 +33,7 @@ from assignments.exceptions import (
 from assignments.integration import planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, configured, is_cancelled, lock_bookings
-from assignments.lifecycle import intake, ledger, seating_validity, transitions
+from assignments.lifecycle import intake, ledger, seating_validity, staff_decisions, transitions
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Outcome
@@ -42,7 +42,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import PREFERENCES, Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
-from assignments.staff import explanation, review_queue
+from assignments.staff import explanation
 from assignments.staff.explanation import Explanation
 from assignments.telemetry import correlation
 
@@ -130,18 +130,18 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
             raise TransitionRefusedError(
                 f"Booking {booking_ref} has its tables already: release them before a new hold."
             )
-        window = _accepted_window(host, assignment, booking, table_refs, now)
+        window, tables = _accepted(host, assignment, booking, table_refs, now)
         ledger.release([booking_ref])
         if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
             # A planner is between its two transactions: it finds that the booking has changed, and tries again later.
             assignment.put_back(actor="host", reason="held")
             assignment.due_at = now
             transitions.store([assignment])
-        token = ledger.hold(_placement(booking, table_refs, window, MANUAL), seconds=length, now=now)
+        token = ledger.hold(_placement(booking, tables, window, MANUAL), seconds=length, now=now)
         return Hold(
             token=token,
             booking_ref=booking_ref,
-            table_refs=tuple(sorted(table_refs)),
+            table_refs=tables,
             expires_at=now + timedelta(seconds=length),
         )
 
@@ -161,23 +161,23 @@ def assign(
     hold_token: uuid.UUID | None = None,
     reason: str = "by_hand",
     version: int | None = None,
-    despite: Collection[Reason] = (),
+    overriding: Collection[Reason] = (),
 ) -> Outcome:
     """Give the booking these tables by hand, whatever it had before, and confirm it.
 
     With ``hold_token`` the tables must be those of that hold. With ``version`` nobody may have changed the assignment since
-    it was that. ``despite``: reasons against the tables that staff pass over; some of ``PREFERENCES``, kept in the history.
+    it was that. ``overriding``: reasons against the tables that staff pass over; some of ``PREFERENCES``, kept in history.
     Raises TablesRefusedError with every reason (capacity, overlap, adjacency, zone, ...), HoldExpiredError, TableTakenError,
     BookingNotFoundError, BookingBusyError, ChangedMeanwhileError.
     """
-    if not PREFERENCES.issuperset(despite):
-        raise ValueError(f"Nobody may pass over {sorted(set(despite) - PREFERENCES)}, only {sorted(PREFERENCES)}.")
+    if not PREFERENCES.issuperset(overriding):
+        raise ValueError(f"Nobody may pass over {sorted(set(overriding) - PREFERENCES)}, only {sorted(PREFERENCES)}.")
 
     def work() -> Outcome:
         host, assignment, booking, now = _locked(booking_ref, version=version)
         if hold_token is not None:
             _check_hold(hold_token, booking_ref, table_refs)
-        window = _accepted_window(host, assignment, booking, table_refs, now, despite=despite)
+        window, tables = _accepted(host, assignment, booking, table_refs, now, overriding=overriding)
         had_tables = bool(ledger.release([booking_ref]))
         if assignment.is_terminal:
             assignment.reopen(actor=actor, reason=reason)
@@ -188,11 +188,11 @@ def assign(
         settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
         outcome = settlement.confirm(
             assignment,
-            table_refs=table_refs,
+            table_refs=tables,
             window=window,
             strategy=MANUAL,
             reason=reason,
-            detail=f"Despite {', '.join(sorted(despite))}." if despite else "",
+            detail=f"Despite {', '.join(sorted(overriding))}." if overriding else "",
         )
         settlement.write()
         return outcome
@@ -216,12 +216,11 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
         if assignment.is_terminal:
             raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
         settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
+        floor = floor_or_none(booking.restaurant_ref, host=host)
         settlement.confirm(
             assignment,
-            table_refs=table_refs,
-            window=seating_validity.window_as_the_host_has_it(
-                booking, floor_or_none(booking.restaurant_ref, host=host)
-            ),
+            table_refs=floor.in_order(table_refs) if floor else table_refs,
+            window=seating_validity.window_as_the_host_has_it(booking, floor),
             strategy=MANUAL,
             reason="confirmed_by_host",
         )
@@ -245,7 +244,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
             raise _refused(booking_ref, table_refs, refusals)
         assignment.pinned_table_refs = sorted(table_refs)
         seated = ledger.tables_of([booking_ref]).get(booking_ref, ())
-        if assignment.is_terminal and tuple(sorted(table_refs)) == seated:
+        if assignment.is_terminal and set(table_refs) == set(seated):
             assignment.touch()
             transitions.store([assignment])
         else:
@@ -289,7 +288,7 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
     def work() -> None:
         host, assignment, now = _locked_assignment(booking_ref)
         _check_version(assignment, version)
-        if assignment.state not in review_queue.WAITING_FOR_STAFF:
+        if assignment.state not in staff_decisions.WAITING_FOR_STAFF:
             raise TransitionRefusedError(
                 f"Booking {booking_ref} is {assignment.state}: only one that waits for staff, or failed, is tried again."
             )
@@ -306,28 +305,30 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
     for a reason that is empty or too long, TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
     """
     why = reason.strip()
-    if not why or len(why) > review_queue.LONGEST_REASON or "\0" in why:
-        raise ValueError(f"Say in 1 to {review_queue.LONGEST_REASON} characters why booking {booking_ref} is rejected.")
+    if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
+        raise ValueError(
+            f"Say in 1 to {staff_decisions.LONGEST_REASON} characters why booking {booking_ref} is rejected."
+        )
 
     def work() -> None:
         _host, assignment, now = _locked_assignment(booking_ref)
         _check_version(assignment, version)
-        if assignment.state not in review_queue.WAITING_FOR_STAFF or assignment.reason == review_queue.REJECTED:
+        if assignment.state not in staff_decisions.WAITING_FOR_STAFF or assignment.reason == staff_decisions.REJECTED:
             raise TransitionRefusedError(
                 f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
                 "failed, can be rejected."
             )
         ledger.release([booking_ref])
         owner, attempts = assignment.planner, assignment.attempts
-        assignment.reopen(actor=actor, reason=review_queue.REJECTED)
+        assignment.reopen(actor=actor, reason=staff_decisions.REJECTED)
         assignment.planner, assignment.attempts, assignment.due_at = owner, attempts, now
-        assignment.fail(actor=actor, reason=review_queue.REJECTED, detail=why)
+        assignment.fail(actor=actor, reason=staff_decisions.REJECTED, detail=why)
         transitions.store([assignment])
 
     _in_transaction(work, booking_ref=booking_ref)
 
 
-def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review_queue.Undoable:
+def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_decisions.Undoable:
     """Take back what staff decided last: tables that they gave to a booking of the review queue, or its rejection.
 
     The booking waits again where it did, with its earlier reason, and its tables are free. Possible as long as nothing
@@ -335,15 +336,15 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> review_
     be taken back, ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
     """
 
-    def work() -> review_queue.Undoable:
+    def work() -> staff_decisions.Undoable:
         host, assignment, now = _locked_assignment(booking_ref)
         _check_version(assignment, version)
-        undoable = review_queue.undoable(assignment)
+        undoable = staff_decisions.undoable(assignment)
         if undoable is None:
             raise TransitionRefusedError(
                 f"Booking {booking_ref} is {assignment.state}: nothing can be taken back there."
             )
-        if undoable.what is review_queue.Undo.ASSIGNMENT:
+        if undoable.what is staff_decisions.Undo.ASSIGNMENT:
             _lock_plannable(host, booking_ref)
             ledger.release([booking_ref])
             host.on_released([booking_ref])
@@ -524,18 +525,19 @@ def _days_between(floor: Floor | None, starts_at: datetime, ends_at: datetime) -
     return [first + timedelta(days=number) for number in range(min(days, MAX_LOCKED_DAYS))]
 
 
-def _accepted_window(
+def _accepted(
     host: Host,
     assignment: Assignment,
     booking: HostBooking,
     table_refs: Sequence[str],
     now: datetime,
     *,
-    despite: Collection[Reason] = (),
-) -> SeatingWindow:
+    overriding: Collection[Reason] = (),
+) -> tuple[SeatingWindow, tuple[str, ...]]:
+    """When the party sits, and the tables in the floor's order. Raises TablesRefusedError."""
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     refusals = engine.judge(snapshot, tuple(table_refs))
-    if all(refusal.reason in despite for refusal in refusals):
+    if all(refusal.reason in overriding for refusal in refusals):
         refusals = ()
     window = seating_window(snapshot.floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
     if isinstance(window, Refusal):
@@ -543,7 +545,7 @@ def _accepted_window(
     if refusals:
         raise _refused(booking.ref, table_refs, refusals)
     assert isinstance(window, SeatingWindow)
-    return window
+    return window, snapshot.floor.in_order(table_refs)
 
 
 def _refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal, ...]) -> TablesRefusedError:
@@ -568,7 +570,7 @@ def _placement(
     return ledger.Placement(
         restaurant_ref=booking.restaurant_ref,
         booking_ref=booking.ref,
-        table_refs=tuple(sorted(table_refs)),
+        table_refs=tuple(table_refs),
         window=window,
         planner=planner,
     )

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.dispatch import Signal
 
+from assignments.error_logging import log_error
+
 logger = logging.getLogger("assignments.signals")
 
 
@@ -13,7 +15,7 @@ class QuietSignal(Signal):
 
     def _log_robust_failure(self, receiver: Any, err: Exception) -> None:
         name = getattr(receiver, "__qualname__", type(receiver).__name__)
-        logger.error("Signal receiver raised %s: %s.", type(err).__name__, name)
+        log_error(logger, err, "The signal receiver %s failed", name)
 
 
 state_changed = QuietSignal()

@@ -15,9 +15,9 @@ from assignments.integration.host import HostBooking, Message, Seating
 from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 
 
-def a_table(ref: str, *, seats: int = 4, **kwargs: Any) -> Table:
-    """Build a table whose name is its ref."""
-    return Table(ref=ref, name=ref, seats=seats, **kwargs)
+def a_table(ref: str, *, name: str = "", seats: int = 4, **kwargs: Any) -> Table:
+    """A table whose name is its ref, unless told otherwise."""
+    return Table(ref=ref, name=name or ref, seats=seats, **kwargs)
 
 
 def a_service(**kwargs: Any) -> ServicePeriod:

@@ -12,6 +12,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from assignments.planning.natural_order import natural_key
 from example import models
 from example.booking import delete_booking, save_booking
 
@@ -88,7 +89,7 @@ class TableJoinAdmin(_JoinAdmin):
 
     @admin.display(description="tables")
     def table_codes(self, join: models.TableJoin) -> str:
-        return " + ".join(sorted(table.code for table in join.tables.all()))
+        return " + ".join(sorted((table.code for table in join.tables.all()), key=natural_key))
 
 
 class TurnTimeInline(_TurnInline):
@@ -125,7 +126,7 @@ class BookingAdmin(_BookingAdmin):
 
     @admin.display(description="tables")
     def table_codes(self, booking: models.Booking) -> str:
-        return " + ".join(sorted(table.code for table in booking.tables.all()))
+        return " + ".join(sorted((table.code for table in booking.tables.all()), key=natural_key))
 
     def save_model(self, request: HttpRequest, obj: models.Booking, form: ModelForm[Any], change: bool) -> None:
         save_booking(obj)

@@ -1,17 +1,13 @@
 """The demo: one evening, seated by the old planner, while there is one, and then, on a fresh copy, by V3; compared."""
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection
 
 from assignments.coordination import dispatch
 from assignments.integration.evening_file import EveningFile
@@ -26,7 +22,6 @@ from rollout.control import switches
 from rollout.flags import resolution
 
 REAL_EVENING = Path(__file__).parent / "data" / "demo_evening.json"
-USERNAME = "demo"
 
 REPORTED = (
     ("Reported by the modelled system", 40, 191.83),
@@ -67,28 +62,6 @@ class Demo:
         return asdict(self)
 
 
-def use_database_of_its_own() -> str:
-    """Make an empty database beside the configured one, and use it from here on; its name."""
-    default = connections["default"]
-    configured = default.settings_dict["NAME"]
-    name = configured if configured.endswith("_demo") else f"{configured}_demo"
-    default.ensure_connection() if default.settings_dict["ENGINE"] == "example.embedded" else None
-    default.close()
-    with default._nodb_cursor() as cursor:  # noqa: SLF001  (what Django's own test runner makes databases with)
-        cursor.execute(f"DROP DATABASE IF EXISTS {default.ops.quote_name(name)} WITH (FORCE)")
-        cursor.execute(f"CREATE DATABASE {default.ops.quote_name(name)}")
-    default.settings_dict["NAME"] = name
-    call_command("migrate", verbosity=0)
-    return name
-
-
-def make_user() -> str:
-    """A superuser for looking around; the password, made anew each time."""
-    password = secrets.token_urlsafe(9)
-    get_user_model().objects.create_superuser(USERNAME, password=password)
-    return password
-
-
 def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], None] = lambda text: None) -> Demo:
     """The planners that are installed, each on a copy of the evening of its own, V3 last; then how V3 takes over.
 
@@ -120,14 +93,6 @@ def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], N
         lost=count_lost(),
         steps=tuple(steps),
     )
-
-
-def moved_to_coming_day(text: str, today: date) -> EveningFile:
-    """The evening of a file, moved to the next such weekday: what is past cannot be planned."""
-    source = evening.parse_json(text)
-    days = [row.start.date() for row in source.bookings]
-    day = evening.coming_day(min(days), today) if days else today
-    return evening.parse_json(text, on=day)
 
 
 def count_overlaps() -> int:
@@ -174,7 +139,7 @@ def count_lost() -> int:
 def _run(planner: str, restaurant: models.Restaurant) -> Run:
     restaurant_ref = str(restaurant.pk)
     started = time.perf_counter()
-    dispatch.take_in(restaurant_ref)
+    dispatch.register_new(restaurant_ref)
     limits = dispatch.PassLimits(restaurant_ref=restaurant_ref)
     outcomes: list[Outcome] = [outcome for progress in dispatch.run_pass(limits) for outcome in progress.outcomes]
     seconds = time.perf_counter() - started

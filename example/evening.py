@@ -9,8 +9,9 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -20,6 +21,8 @@ from django.utils.text import slugify
 
 from assignments.integration import evening_file
 from assignments.integration.evening_file import BadRow, BookingRow, EveningFile, UnusableFileError, as_aware
+from assignments.planning.floor import TurnTime
+from assignments.planning.timezone import time_zone
 from example import models
 from example.booking import save_booking
 
@@ -129,10 +132,10 @@ def _store_restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models
     loaded.count("restaurants", what)
     tables = {}
     for row in evening.tables:
-        zone, _created = models.Zone.objects.get_or_create(restaurant=restaurant, name=row.zone)
-        tables[row.code], what = _upsert(
+        zone, _created = models.Zone.objects.get_or_create(restaurant=restaurant, name=row.zone_ref)
+        tables[row.ref], what = _upsert(
             models.Table,
-            {"restaurant": restaurant, "code": row.code},
+            {"restaurant": restaurant, "code": row.ref},
             {"zone": zone, "seats": row.seats, "min_party": row.min_party, "max_party": row.max_party},
         )
         loaded.count("tables", what)
@@ -146,26 +149,27 @@ def _store_restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models
             models.ServicePeriod,
             {"restaurant": restaurant, "key": service_row.key},
             {
-                "start": service_row.start,
-                "end": service_row.end,
+                "start": service_row.starts,
+                "end": service_row.ends,
                 "allow_overrun": service_row.allow_overrun,
-                "buffer_before_minutes": service_row.buffer_before,
-                "buffer_after_minutes": service_row.buffer_after,
+                "buffer_before_minutes": service_row.buffer_before_minutes,
+                "buffer_after_minutes": service_row.buffer_after_minutes,
             },
         )
-        if _replace_turn_times(service, service_row.turn_minutes) and what == "unchanged":
+        if _replace_turn_times(service, service_row.turn_times) and what == "unchanged":
             what = "updated"
         loaded.count("services", what)
     return restaurant
 
 
-def _replace_turn_times(service: models.ServicePeriod, wanted: tuple[tuple[int, int], ...]) -> bool:
+def _replace_turn_times(service: models.ServicePeriod, wanted: Iterable[TurnTime]) -> bool:
     """The service has these turn times and no others; whether it had not."""
-    if tuple(service.turn_times.order_by("max_party").values_list("max_party", "minutes")) == wanted:
+    rows = [(turn.max_party, turn.minutes) for turn in wanted]
+    if list(service.turn_times.order_by("max_party").values_list("max_party", "minutes")) == rows:
         return False
     service.turn_times.all().delete()
     models.TurnTime.objects.bulk_create(
-        [models.TurnTime(service=service, max_party=max_party, minutes=minutes) for max_party, minutes in wanted]
+        [models.TurnTime(service=service, max_party=max_party, minutes=minutes) for max_party, minutes in rows]
     )
     return True
 
@@ -259,6 +263,24 @@ def _differs(row: Any, values: Mapping[str, Any]) -> bool:
     return bool(differing)
 
 
-def coming_day(evening_date: date, today: date) -> date:
-    """The first day after ``today`` that is the same weekday: where the demo moves a past evening to."""
-    return today + timedelta(days=(evening_date.weekday() - today.weekday() - 1) % 7 + 1)
+def parse_json_ahead(text: str, now: datetime) -> EveningFile:
+    """The evening in a JSON file, moved to the first date on which all of its bookings lie ahead by the restaurant's clock.
+
+    That is today or tomorrow, or later where the clocks skip a booking's time. Raises UnusableFileError.
+    """
+    as_it_was = parse_json(text)
+    if not as_it_was.bookings:
+        return as_it_was
+    today = now.astimezone(time_zone(as_it_was.timezone)).date()
+    for days in range(_DAYS_TRIED):
+        moved = parse_json(text, on=today + timedelta(days=days))
+        with suppress(ValueError):  # A time that the clocks skip on that day.
+            first = min(as_aware(row.start, moved.timezone) for row in moved.bookings)
+            if first >= now + _TIME_TO_LOAD:
+                break
+    return moved
+
+
+_TIME_TO_LOAD = timedelta(minutes=5)
+"""A booking that is closer than this would be past before it is planned."""
+_DAYS_TRIED = 4

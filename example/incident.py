@@ -1,7 +1,8 @@
 """Something goes wrong on purpose: an incident in the demo's database, to practise on and to see the alerts fire.
 
 Each begins with a good evening, as it was two hours ago, and then really breaks something: nothing that the pages or the
-metrics show is made up, and it stays broken until somebody mends it.
+metrics show is made up, and it stays broken until somebody mends it. What the demo has left stays there, and so does what
+an earlier incident did; only what that one broke is mended first.
 """
 
 import io
@@ -74,15 +75,21 @@ class Report:
 
 def seed(incident: Incident, source: EveningFile) -> Report:
     """Break it. For the demo's database, which nobody else uses."""
+    _move_back(AGO)  # What an earlier incident did is too long ago for the guard to judge.
     restaurant = _a_good_evening(source)
     _move_back(AGO)
     return _INCIDENTS[incident](restaurant, source)
 
 
 def _a_good_evening(source: EveningFile) -> Restaurant:
-    """V3 decides everywhere, and has seated an evening."""
+    """V3 decides everywhere, and has seated an evening. What an earlier incident has broken is mended."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP FUNCTION IF EXISTS {TRIGGER} CASCADE")
+    Breaker.objects.all().delete()
     restaurant = evening.store(source).restaurants[0]
     position = steering.current() or steering.begin(actor=ACTOR, reason="The demo's ladder")
+    if position.held:
+        position = steering.release(actor=ACTOR, reason="The demo begins an incident")
     while steering.plan().target is not None:
         position = steering.promote(
             from_stage=position.stage, actor=ACTOR, reason="A demo has no days to wait", override=True
@@ -94,7 +101,7 @@ def _a_good_evening(source: EveningFile) -> Restaurant:
 
 def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
     """A release of the booking project has left a trigger behind that refuses each confirmation of one restaurant."""
-    other = evening.store(replace(source, name="Corner House", bookings=())).restaurants[0]
+    other = _another(replace(source, bookings=()))
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -106,7 +113,8 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
                 WHEN (NEW.restaurant_id = {int(other.pk)} AND NEW.status = 'confirmed') EXECUTE FUNCTION {TRIGGER}();
             """
         )
-    _bookings_come_in(other, like=restaurant)
+    # On two days: each is a success, as soon as there can be one, and two of them close the breaker.
+    _bookings_come_in(other, like=restaurant, days=2)
     # Open for as long as somebody may want to look; with the coordinator in cron it would open again and again.
     with override_settings(ASSIGNMENTS={**settings.ASSIGNMENTS, "BREAKER_OPEN_SECONDS": 3600.0}):
         _run_coordinator()
@@ -134,17 +142,23 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
                 sees="coordinator.error and coordinator.circuit_open, each with its booking",
                 metric='assignment_events_total{severity="error"}',
             ),
-            Look(page=_timeline(other), sees=f"{other.name}: an empty floor, and who waits"),
+            Look(page=_timeline(other, first=True), sees=f"{other.name}: an empty floor, and who waits"),
         ),
         do=(
-            f"Mend the booking project: DROP FUNCTION {TRIGGER} CASCADE; in manage.py dbshell.",
-            "Close the breaker by a success: it lets one booking through when its time is over (manage.py run_coordinator).",
-            "Until then: rollout rollback does not help, since the old planner would meet the same error.",
+            "Leave the rollout as it is: a rollback does not help, since the old planner would meet the same error.",
+            f'Mend the booking project: python manage.py dbshell -- -c "DROP FUNCTION {TRIGGER} CASCADE"',
+            "The breaker opens for 15 seconds at a time. This one is open for an hour, to be looked at. End that hour: "
+            f'python manage.py dbshell -- -c "{END_THE_WAIT}"',
+            "Two successes close the breaker: python manage.py run_coordinator",
         ),
     )
 
 
 TRIGGER = "example_loyalty_points"
+END_THE_WAIT = (
+    "UPDATE assignments_breaker SET opened_until = now(); "
+    "UPDATE assignments_assignment SET due_at = now() WHERE due_at > now()"
+)
 
 
 def _stuck(restaurant: Restaurant, source: EveningFile) -> Report:
@@ -181,8 +195,8 @@ def _stuck(restaurant: Restaurant, source: EveningFile) -> Report:
             Look(page=_timeline(restaurant), sees=f"{restaurant.name}: bookings that wait beside the evening"),
         ),
         do=(
-            "Run one pass by hand and see whether it works: manage.py run_coordinator.",
-            "Then mend cron; `manage.py run_coordinator --watch` under a supervisor bridges the time.",
+            "Run one pass by hand and see whether it works: python manage.py run_coordinator",
+            "Then mend cron. Until it works, run_coordinator --watch under a supervisor does its work.",
         ),
     )
 
@@ -191,7 +205,7 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
     """A release with a bug that no double booking shows: the minutes in which tables are cleared are forgotten."""
     stage = steering.current()
     with mock.patch.object(admission, "seating_window", without_buffers):
-        other = evening.store(replace(source, name="Corner House")).restaurants[0]
+        other = _another(source)
         _run_coordinator()
     seen = guard.look()
     events.flush(10)
@@ -223,7 +237,7 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
         do=(
             "Nothing in a hurry: the old planner decides again, and finishes what waits.",
             f"Look at the seatings of {other.name}: V3 has given tables away too early, and staff know best what to move.",
-            "Roll the release back; promote again only after a new time in shadow (manage.py rollout plan).",
+            "Roll the release back. Promote again only after a new time in shadow: python manage.py rollout plan",
         ),
     )
 
@@ -239,21 +253,32 @@ def _page(name: str, **query: str) -> str:
     return f"{reverse(f'admin:{name}_changelist')}{'?' if query else ''}{urlencode(query)}"
 
 
-def _timeline(restaurant: Restaurant) -> str:
-    """The evening that is concerned."""
+def _timeline(restaurant: Restaurant, *, first: bool = False) -> str:
+    """The evening that is concerned: the restaurant's last one, or its first."""
     ref = str(restaurant.pk)
-    last = Assignment.objects.filter(restaurant_ref=ref).latest("starts_at")
-    day = day_at(floor_or_none(ref), last.starts_at)
+    found = Assignment.objects.filter(restaurant_ref=ref).order_by("starts_at" if first else "-starts_at")[0]
+    day = day_at(floor_or_none(ref), found.starts_at)
     return _page("assignments_serviceday", restaurant=ref, day=day.isoformat())
 
 
-def _bookings_come_in(restaurant: Restaurant, *, like: Restaurant) -> None:
-    """As the first ones of that restaurant's evening, a day later: each could be seated."""
-    for booking in like.bookings.order_by("start", "pk")[:LATE]:
+def _another(source: EveningFile) -> Restaurant:
+    """One more restaurant with that floor and those bookings."""
+    number = Restaurant.objects.filter(name__startswith=ANOTHER).count() + 1
+    return evening.store(replace(source, name=f"{ANOTHER} {number}" if number > 1 else ANOTHER)).restaurants[0]
+
+
+ANOTHER = "Corner House"
+
+
+def _bookings_come_in(restaurant: Restaurant, *, like: Restaurant, days: int = 1) -> None:
+    """As the first ones of that restaurant's evening, on later days on which nobody has booked: each could be seated."""
+    earlier = restaurant.bookings.filter(reference__contains="-late-").count() // LATE
+    of_evening = like.bookings.exclude(reference__contains="-late-").order_by("start", "pk")
+    for number, booking in enumerate(of_evening[:LATE]):
         make_booking(
             restaurant=restaurant,
-            reference=f"{booking.reference}-late",
-            start=booking.start + timedelta(days=1),
+            reference=f"{booking.reference}-late-{earlier + 1}",
+            start=booking.start + timedelta(days=earlier + 1 + number % days),
             party=booking.party,
         )
 

@@ -198,7 +198,7 @@ def _pinned(source: EveningFile, name: str) -> models.Restaurant:
 def _pass(restaurant: models.Restaurant) -> None:
     """One pass over the restaurant's bookings, off the record: what is compared afterwards tells of bookings alone."""
     ref = str(restaurant.pk)
-    dispatch.take_in(ref)
+    dispatch.register_new(ref)
     for _progress in dispatch.run_pass(dispatch.PassLimits(restaurant_ref=ref)):
         pass
     events.flush(10)

@@ -5,6 +5,7 @@ from collections import Counter
 from assignments.planning.admission import admit
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.engine import snapshot_hash
+from assignments.planning.floor import Floor
 from assignments.planning.occupancy import Occupancy
 from assignments.planning.reasons import Reason, Refusal, gettext_noop
 from assignments.planning.request import SeatingRequest
@@ -46,7 +47,7 @@ def plan(snapshot: Snapshot) -> Decision:
         else:
             fitting.append(unit)
     if not fitting:
-        return refused(_never(units, request), len(units), rejected)
+        return refused(_never(floor, units, request), len(units), rejected)
     free = Occupancy(floor, snapshot.occupied).free(window.blocked_from, window.blocked_until)
     available = [unit for unit in fitting if unit.mask & free == unit.mask]
     rejected[Reason.TABLE_TAKEN] += len(fitting) - len(available)
@@ -55,12 +56,13 @@ def plan(snapshot: Snapshot) -> Decision:
         text = gettext_noop("Party of %(party)s: all %(count)s sets of tables that fit are taken.")
         refusal = Refusal(reason=reason, text=text, values={"party": request.party, "count": len(fitting)})
         return refused(refusal, len(units), rejected)
-    ranked = sorted((_plan(snapshot, unit) for unit in available), key=lambda each: (-each.score, each.table_refs))
+    ranked = [(_plan(snapshot, unit), unit.places) for unit in available]
+    ranked.sort(key=lambda each: (-each[0].score, each[1]))
     return Decision(
         booking_ref=request.booking_ref,
         snapshot_hash=digest,
         window=window,
-        plans=tuple(ranked[:RANKED_PLANS]),
+        plans=tuple(plan for plan, _places in ranked[:RANKED_PLANS]),
         considered=len(units),
         rejected=dict(+rejected),
     )
@@ -80,11 +82,11 @@ def _misfit(unit: Unit, request: SeatingRequest) -> Reason | None:
     return None
 
 
-def _never(units: tuple[Unit, ...], request: SeatingRequest) -> Refusal:
+def _never(floor: Floor, units: tuple[Unit, ...], request: SeatingRequest) -> Refusal:
     if not units:
         return Refusal(reason=Reason.NO_TABLES, text=gettext_noop("The restaurant has no table in service."))
     if request.pinned_table_refs:
-        tables = " + ".join(sorted(request.pinned_table_refs))
+        tables = " + ".join(floor.in_order(request.pinned_table_refs))
         return Refusal(
             reason=Reason.PINNED_TABLES_UNFIT,
             text=gettext_noop("Party of %(party)s: %(tables)s cannot seat it."),

@@ -17,10 +17,11 @@ from assignments.concurrency import locks, transactions
 from assignments.coordination.day_planner import CONFIRMED_BY_HOST, cancel_unwanted
 from assignments.coordination.snapshots import held_tables, occupied_during, seating_request
 from assignments.coordination.table_record import success_of
+from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, configured, lock_bookings
-from assignments.integration.planners import Preview, router
+from assignments.integration.planners import Preview, Route, router
 from assignments.lifecycle import intake, ledger, transitions
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment, State
@@ -57,11 +58,21 @@ class _Held:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A decision, its input, and its duration in milliseconds."""
+    """A decision, its input, and its duration in milliseconds. ``is_recorded``: as its route said."""
 
     snapshot: Snapshot
     decision: Decision
     decision_ms: float
+    is_recorded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Claimed:
+    """A locked row that is this planner's to decide, its route, and the database's time."""
+
+    assignment: Assignment
+    route: Route
+    now: datetime
 
 
 class LegacyPlanner:
@@ -150,13 +161,11 @@ class LegacyPlanner:
                 return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail=detail)
             return self._record_failure(booking_ref, error, trigger)
 
-    def _claim(self, booking_ref: str) -> tuple[Assignment, datetime] | Outcome:
-        """Return the locked row, if this planner may decide it, and the database time.
-
-        The day is locked before the row.
+    def _claim(self, booking_ref: str, *, begins: bool = False) -> _Claimed | Outcome:
+        """The row, if it is this planner's to decide. The day is locked before the row.
 
         The router is asked again for bookings without a planner, because the flags may have changed since they were
-        handed over.
+        handed over. What it has claimed already stays with it, and is asked about only when it ``begins`` anew.
         """
         row = Assignment.objects.of(booking_ref)
         now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
@@ -167,18 +176,21 @@ class LegacyPlanner:
             return noop(booking_ref, Noop.TERMINAL_STATE, planner=KEY, detail=assignment.state)
         if assignment.planner not in {"", KEY}:
             return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner has claimed it")
-        if not assignment.planner and router().route([assignment])[booking_ref] != KEY:
+        route = Route(planner=KEY)
+        if begins or not assignment.planner:
+            route = router().route([assignment])[booking_ref]
+        if not assignment.planner and route.planner != KEY:
             return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner is active now")
-        return assignment, now
+        return _Claimed(assignment=assignment, route=route, now=now)
 
     def _hold(
         self, booking_ref: str, trigger: str, judged: list[Judged], due_before: datetime | None = None
     ) -> _Held | Outcome:
         """Run the first transaction: choose tables and hold them, or settle the booking."""
-        claimed = self._claim(booking_ref)
+        claimed = self._claim(booking_ref, begins=True)
         if isinstance(claimed, Outcome):
             return claimed
-        assignment, now = claimed
+        assignment, now = claimed.assignment, claimed.now
         if due_before is not None and assignment.due_at is not None and assignment.due_at > due_before:
             return noop(
                 booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="another pass has processed it meanwhile"
@@ -194,7 +206,7 @@ class LegacyPlanner:
         if floor is None:
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return self._written(settlement, outcome)
-        judged.append(self._judge(assignment, booking, floor, settlement))
+        judged.append(self._judge(claimed, booking, floor, settlement))
         decision, milliseconds = judged[-1].decision, judged[-1].decision_ms
         if decision.best is None or decision.window is None:
             return self._written(settlement, self._refused(settlement, assignment, decision, milliseconds))
@@ -228,7 +240,7 @@ class LegacyPlanner:
         claimed = self._claim(booking_ref)
         if isinstance(claimed, Outcome):
             return claimed
-        assignment, now = claimed
+        assignment, now = claimed.assignment, claimed.now
         if assignment.version != held.version or assignment.state != State.ASSIGNMENT_IN_PROGRESS:
             # Edited or cancelled in between, which freed the hold.
             return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="changed meanwhile")
@@ -244,10 +256,11 @@ class LegacyPlanner:
             ledger.release([booking_ref])
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.BOOKING_MOVED)
             return self._written(settlement, outcome)
-        tables = ledger.seat_hold(held.token)
+        assert held.decision.best is not None
+        ledger.seat_hold(held.token)
         outcome = settlement.confirm(
             assignment,
-            table_refs=tables,
+            table_refs=held.decision.best.table_refs,
             window=held.decision.window,
             strategy="penalty",
             decision=held.decision,
@@ -279,8 +292,8 @@ class LegacyPlanner:
             return settlement.store_only(assignment, moved)
         return booking
 
-    def _judge(self, assignment: Assignment, booking: HostBooking, floor: Floor, settlement: Settlement) -> Judged:
-        request = seating_request(booking, assignment)
+    def _judge(self, claimed: _Claimed, booking: HostBooking, floor: Floor, settlement: Settlement) -> Judged:
+        request = seating_request(booking, claimed.assignment)
         occupied = occupied_during([request], floor, remove_expired=True)
         request, others = _with_its_hold(request, occupied, floor=floor, now=settlement.now)
         snapshot = Snapshot(
@@ -294,7 +307,13 @@ class LegacyPlanner:
         )
         started = time.perf_counter()
         decision = engine.plan(snapshot)
-        return Judged(snapshot=snapshot, decision=decision, decision_ms=(time.perf_counter() - started) * 1000)
+        milliseconds = (time.perf_counter() - started) * 1000
+        return Judged(
+            snapshot=snapshot,
+            decision=decision,
+            decision_ms=milliseconds,
+            is_recorded=claimed.route.is_recorded,
+        )
 
     def _refused(
         self, settlement: Settlement, assignment: Assignment, decision: Decision, milliseconds: float
@@ -362,14 +381,13 @@ class LegacyPlanner:
     def _record_failure(self, booking_ref: str, error: Exception, trigger: str) -> Outcome:
         taken = isinstance(error, TableTakenError)
         if not taken:
-            # Never the message: a host's error may quote a guest's name or e-mail.
-            logger.error("Booking %s failed: %s", booking_ref, type(error).__name__)
+            log_error(logger, error, "Booking %s failed", booking_ref)
 
         def record() -> Outcome:
             claimed = self._claim(booking_ref)
             if isinstance(claimed, Outcome):
                 return claimed
-            assignment, now = claimed
+            assignment, now = claimed.assignment, claimed.now
             settlement = self._settlement(now, trigger)
             if assignment.state == State.ASSIGNMENT_IN_PROGRESS:
                 ledger.release([booking_ref])  # The hold of the first transaction.
@@ -387,7 +405,7 @@ class LegacyPlanner:
         except Exception as second:
             if transactions.is_database_away(second):
                 raise
-            logger.error("The failure of booking %s could not be stored: %s", booking_ref, type(second).__name__)
+            log_error(logger, second, "The failure of booking %s could not be stored", booking_ref)
         # Nothing was stored: the booking is unchanged and still due.
         return Outcome(
             booking_ref=booking_ref,

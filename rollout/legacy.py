@@ -15,7 +15,8 @@ class LegacyPlanner(OldPlanner):
     """The old planner, watched: in shadow mode each of its decisions is kept for V3 to be compared with."""
 
     def decided(self, judged: Judged) -> None:
-        recorder.record(judged.snapshot, judged.decision, decision_ms=judged.decision_ms)
+        if judged.is_recorded:
+            recorder.record(judged.snapshot, judged.decision, decision_ms=judged.decision_ms)
 
     @staticmethod
     def judge(snapshot: Snapshot) -> Decision:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django.db import connection
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from assignments.concurrency.sql import dicts, rows
 from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import labels
 from assignments.telemetry.metrics.collector import COLLECTOR
@@ -54,17 +54,7 @@ def gather() -> Iterator[Metric]:
     yield compared
     as_they_are = resolution.read()
     yield from _flags(as_they_are)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _STANDING,
-            {
-                "environment": conf.settings().ENVIRONMENT,
-                "waiting_counted": WAITING_COUNTED,
-            },
-        )
-        row = cursor.fetchone()
-        names = [column.name for column in cursor.description]
-    standing = dict(zip(names, row, strict=True))
+    (standing,) = dicts(_STANDING, environment=conf.settings().ENVIRONMENT, waiting_counted=WAITING_COUNTED)
     yield from _position(standing)
     yield from _comparing(standing)
     yield GaugeMetricFamily(
@@ -72,9 +62,7 @@ def gather() -> Iterator[Metric]:
         "Seconds that the longest waiting booking of those that are V3's to decide has been due.",
         value=_v3_oldest_due_age(as_they_are, standing),
     )
-    with connection.cursor() as cursor:
-        cursor.execute(_CHANGES, {"environment": conf.settings().ENVIRONMENT, "kind": Change.Kind.STAGE})
-        yield _rollbacks(cursor.fetchall())
+    yield _rollbacks(rows(_CHANGES, environment=conf.settings().ENVIRONMENT, kind=Change.Kind.STAGE))
 
 
 def _flags(as_they_are: resolution.Flags) -> Iterator[Metric]:
@@ -142,9 +130,7 @@ def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any
     if as_they_are.mode is not resolution.Mode.ACTIVE:
         return 0.0
     legacy = routing.legacy_key()
-    with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"legacy": legacy})
-        waiting = cursor.fetchall()
+    waiting = rows(_DUE, legacy=legacy)
     return max(
         (
             age

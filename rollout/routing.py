@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from assignments import conf as assignments_conf
-from assignments.integration.planners import NOBODY, V3, Planner
+from assignments.integration.planners import NOBODY, V3, Planner, Route
 from assignments.models import Assignment
 from rollout import conf
 from rollout.flags import bucketing
 from rollout.flags.resolution import Mode
-from rollout.shadow import recorder
 
 
 class RolloutRouter:
@@ -20,19 +19,18 @@ class RolloutRouter:
     Without an old planner, V3 decides for every restaurant when active, and nobody otherwise.
     """
 
-    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
-        """The planner of each booking, by ref. One query: the rows of flags, stage and pin."""
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+        """The route of each booking, by ref; decisions are recorded in shadow. One query: flags, stage and pin."""
         restaurant_ref = assignments[0].restaurant_ref if assignments else ""
         standing = bucketing.read(restaurant_ref)
-        mode = standing.flags.mode
-        recorder.is_on.set(mode is Mode.SHADOW)
         legacy = legacy_key()
-        if is_for_v3(standing, restaurant_ref, legacy):
-            return {
-                assignment.booking_ref: legacy if legacy and assignment.planner == legacy else V3
-                for assignment in assignments
-            }
-        return {assignment.booking_ref: legacy or NOBODY for assignment in assignments}
+        theirs = Route(planner=legacy or NOBODY, is_recorded=standing.flags.mode is Mode.SHADOW)
+        if not is_for_v3(standing, restaurant_ref, legacy):
+            return {assignment.booking_ref: theirs for assignment in assignments}
+        return {
+            assignment.booking_ref: theirs if legacy and assignment.planner == legacy else Route(planner=V3)
+            for assignment in assignments
+        }
 
     def planner(self, key: str) -> Planner:
         """Raises LookupError for a planner that is not installed."""

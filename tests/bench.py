@@ -1,6 +1,6 @@
 """``make bench``: measure on this machine, and print. Ratios come from one run; nothing here ever fails on a time.
 
-Everything is measured on a database of its own, named like the configured one with ``_demo`` behind.
+Everything is measured on a database of its own, named like the configured one with ``_bench`` behind.
 """
 
 import os
@@ -18,6 +18,7 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
+from django.core.management import call_command  # noqa: E402
 from django.db import connection, reset_queries  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
@@ -29,13 +30,14 @@ from assignments.planning.batch_planner import EveningPlanner, in_order  # noqa:
 from assignments.planning.request import SeatingRequest  # noqa: E402
 from assignments.telemetry import events  # noqa: E402
 from assignments.telemetry.percentiles import percentiles  # noqa: E402
-from example import demo, evening, models  # noqa: E402
+from example import demo, demo_database, evening, models  # noqa: E402
 from example.host import ExampleHost  # noqa: E402
 from rollout import conf as rollout_conf  # noqa: E402
 from rollout.control import steering, switches  # noqa: E402
 from rollout.flags import resolution  # noqa: E402
 from rollout.models import Comparison  # noqa: E402
-from rollout.reporting import builder, jsontext, markdown, webpage  # noqa: E402
+from rollout.reporting import builder  # noqa: E402
+from rollout.reporting.render import FORMATS  # noqa: E402
 from rollout.shadow import comparator, recorder  # noqa: E402
 from tests import crowd  # noqa: E402
 from tests.pages import PAGES, Page  # noqa: E402
@@ -43,7 +45,7 @@ from tests.showcase import show  # noqa: E402
 
 
 def load(name: str, days: int = 30) -> models.Restaurant:
-    source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date() + timedelta(days=days))
+    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC) + timedelta(days=days))
     return evening.store(replace(source, name=name)).restaurants[0]
 
 
@@ -74,7 +76,7 @@ def whole_evening(planner: str) -> float:
     restaurant = load(f"Evening {planner}")
     switches.set_switch(resolution.V3_SWITCH, active=planner == "v3", actor="bench", reason="bench")
     started = time.perf_counter()
-    dispatch.take_in(str(restaurant.pk))
+    dispatch.register_new(str(restaurant.pk))
     limits = dispatch.PassLimits(restaurant_ref=str(restaurant.pk))
     reset_queries()  # The log of queries is bounded, and a full one counts no more.
     with CaptureQueriesContext(connection) as captured:
@@ -91,7 +93,7 @@ def inline(label: str) -> float:
     """``assign_now`` for the bookings of an evening, one by one; the median in milliseconds."""
     restaurant = load(f"Inline {label}", days=60)
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="bench", reason="bench")
-    dispatch.take_in(str(restaurant.pk))
+    dispatch.register_new(str(restaurant.pk))
     milliseconds = []
     for pk in restaurant.bookings.order_by("start").values_list("pk", flat=True):
         started = time.perf_counter()
@@ -108,7 +110,7 @@ def shadow_on_and_off() -> None:
         restaurant = load(f"Shadow {round_number}", days=90)
         switches.set_switch(resolution.V3_SWITCH, active=False, actor="bench", reason="bench")
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
-        dispatch.take_in(str(restaurant.pk))
+        dispatch.register_new(str(restaurant.pk))
         for number, pk in enumerate(restaurant.bookings.order_by("start").values_list("pk", flat=True)):
             is_on = (number + round_number) % 2 == 0
             Switch.objects.update_or_create(name=resolution.SHADOW_SWITCH, defaults={"active": is_on})
@@ -130,7 +132,7 @@ def gates_over(comparisons: int) -> None:
     steering.begin(actor="bench", reason="bench")
     steering.promote(from_stage="off", override=True, actor="bench", reason="bench")
     restaurant = load("Gates", days=120)
-    dispatch.take_in(str(restaurant.pk))
+    dispatch.register_new(str(restaurant.pk))
     list(dispatch.run_pass(dispatch.PassLimits(restaurant_ref=str(restaurant.pk))))
     recorder.flush()
     list(comparator.compare_waiting())
@@ -158,9 +160,9 @@ def report_over() -> None:
     with CaptureQueriesContext(connection) as captured:
         report = builder.build()
     seconds = time.perf_counter() - started
-    total = report.facts.comparisons.total
+    total = report.plan.facts.comparisons.total
     print(f"report                {total} comparisons gathered in {seconds:.2f} s, {len(captured)} queries")
-    for name, render in {"md": markdown.render, "json": jsontext.render, "html": webpage.render}.items():
+    for name, render in FORMATS.items():
         started = time.perf_counter()
         text = render(report)
         print(f"                      {name} of {len(text) // 1024} KiB in {time.perf_counter() - started:.3f} s")
@@ -202,7 +204,7 @@ def _median_ms(client: Client, page: Page) -> float:
 
 
 def main() -> None:
-    demo.use_database_of_its_own()
+    demo_database.use_another("_bench")
     planning_alone()
     is_old_planner_there = bool(rollout_conf.settings().LEGACY_PLANNER)
     legacy = whole_evening("legacy") if is_old_planner_there else 0.0
@@ -220,7 +222,8 @@ def main() -> None:
         shadow_on_and_off()
         with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
             gates_over(10_000)
-    demo.use_database_of_its_own()
+    demo_database.empty()
+    call_command("migrate", verbosity=0)
     pages_at_two_sizes()
     events.flush(10)
 

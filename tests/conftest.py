@@ -1,11 +1,13 @@
 """Fixtures for all tests."""
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.core.management.commands import flush
+from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.utils import translation
 
@@ -15,10 +17,19 @@ from assignments.integration import floor_cache
 from assignments.telemetry import events
 from assignments.telemetry.metrics.collector import COLLECTOR
 from rollout.shadow import recorder
+from tests.schedule import Schedule
 
 LARGE_BYTES = 1_000_000
 KEPT = frozenset({"auth_permission", "django_content_type"})
 """Made of the models by each flush, and the same each time."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only what runs in this process, without whole evenings")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Schedule(config), "schedule")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,6 +43,24 @@ def _tables_are_emptied_and_not_made_anew() -> Iterator[None]:
         mock.patch.object(flush, "emit_post_migrate_signal"),
     ):
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """No test may depend on what ids its rows get: TEST_SEQUENCE_START says from which number they are counted.
+
+    Flushes leave sequences as they are.
+    """
+    start = int(os.environ.get("TEST_SEQUENCE_START") or 1)
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT setval(format('%%I.%%I', schemaname, sequencename)::regclass,
+                          greatest(%s, coalesce(last_value, 0) + 1), false)
+            FROM pg_sequences WHERE schemaname = 'public'
+            """,
+            [start],
+        )
 
 
 def _deletion(self: DatabaseOperations, style: Any, tables: Sequence[str], **options: Any) -> list[str]:
@@ -61,7 +90,6 @@ def _fresh_process_state() -> Iterator[None]:
     floor_cache.forget()
     table_record.forget()
     recorder.flush(5)
-    recorder.is_on.set(False)
     COLLECTOR.forget()
     conf.settings.cache_clear()
     conf.load.cache_clear()

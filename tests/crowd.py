@@ -25,7 +25,7 @@ from example import models
 from rollout.models import Comparison
 from rollout.policy.verdict import compare
 from rollout.shadow import recorder
-from rollout.shadow.serialization import freeze_decision
+from rollout.shadow.serialization import decision_to_json
 
 COPIED_RESTAURANTS = 4
 A_DAY = 24 * 60 * 60
@@ -84,7 +84,7 @@ def compare_evening(restaurant: models.Restaurant, *, of: int = 40) -> None:
                 **recorder.about(snapshot, control),
                 control_ms=0.6,
                 control_repeats=True,
-                candidate=freeze_decision(candidate),
+                candidate=decision_to_json(candidate),
                 candidate_ms=0.4,
                 verdict=compare(snapshot, control, candidate),
                 compared_at=now,

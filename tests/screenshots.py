@@ -1,7 +1,7 @@
 """``make screenshots``: the pictures of the documentation, taken anew of every page with the demo's data.
 
-On a database of its own, named like the configured one with ``_demo`` behind. Needs Debian's Chromium. Dates and times
-differ from run to run, since the demo's evening is always a coming one.
+On a database of its own, named like the configured one with ``_screenshots`` behind. Needs Debian's Chromium. Dates and
+times differ from run to run, since the demo's evening is always a coming one.
 """
 
 import os
@@ -30,7 +30,7 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 
 from assignments.models import Run  # noqa: E402
 from assignments.telemetry import events  # noqa: E402
-from example import demo, models  # noqa: E402
+from example import demo, demo_database, evening, models  # noqa: E402
 from rollout.shadow import comparator  # noqa: E402
 from tests import debian, pages  # noqa: E402
 from tests.browser.browsing import FLAGS, PHONE, visiting  # noqa: E402
@@ -62,16 +62,16 @@ def serving() -> Iterator[str]:
 
 def prepare() -> Any:
     """The demo's data, and a run of the coordinator; who looks at it."""
-    demo.use_database_of_its_own()
-    demo.make_user()
-    source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date())
+    demo_database.use_another("_screenshots")
+    demo_database.make_user()
+    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC))
     demo.run(source, demo.REAL_EVENING, settings.BASE_DIR / "rollout-report.html", say=print)
     call_command("run_coordinator")
     list(comparator.compare_waiting())
     ask_staff(models.Restaurant.objects.get(name__endswith="(v3)"))
     events.flush(10)
     Run.objects.update(worker="worker-1:4711")  # Nobody's machine belongs into the documentation.
-    return get_user_model().objects.get(username=demo.USERNAME)
+    return get_user_model().objects.get(username=demo_database.USERNAME)
 
 
 def take(path: str, name: str, browser: Any, origin: str, user: Any, **options: Any) -> Path:

@@ -4,11 +4,14 @@ import os
 
 from example.settings import *  # noqa: F403
 from example.settings import ASSIGNMENTS, DATABASES, INSTALLED_APPS, ROLLOUT
+from tests import server
 
 ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",)}
 ROLLOUT = {**ROLLOUT, "LADDERS": {}}  # The default ones; the demo's test takes the example's.
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASES["default"]["ENGINE"] == "example.embedded":
+    DATABASES["default"]["SERVER_OPTIONS"] = server.options()
 if os.environ.get("TEST_DATABASE_NAME"):
     DATABASES["default"]["TEST"] = {"NAME": os.environ["TEST_DATABASE_NAME"]}
 if os.environ.get("TEST_HOST"):

@@ -17,14 +17,14 @@ from rollout.flags import resolution
 from rollout.models import Pin
 from tests import crowd
 from tests.example.conftest import load
-from tests.rollout.test_steering import WHO, climb, configure
+from tests.rollout.control.test_steering import WHO, climb, configure
 
 
 def decided(settings: Any) -> models.Restaurant:
     """The real evening, decided by V3: most bookings are confirmed, some wait, a few are in review; its events stored."""
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
     restaurant = load()
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     assert events.flush(10)
     return restaurant

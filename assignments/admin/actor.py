@@ -7,8 +7,8 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from assignments.lifecycle.staff_decisions import STAFF
 from assignments.staff import labels
-from assignments.staff.review_queue import STAFF
 
 
 def actor(request: HttpRequest) -> str:

@@ -9,19 +9,16 @@ from django.utils.translation import gettext_lazy as _
 from assignments.integration.host import configured
 from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
 from assignments.planning.floor import InvalidFloorError
+from assignments.planning.natural_order import natural_key
 
 if TYPE_CHECKING:
     _FloorForm = forms.ModelForm[Any]
     _TurnInline = admin.TabularInline[TurnMinutes, ServiceHours]
-    _VenueAdmin = admin.ModelAdmin[VenueSettings]
-    _TableAdmin = admin.ModelAdmin[TableDetails]
-    _AdjacentAdmin = admin.ModelAdmin[AdjacentTables]
-    _JoinAdmin = admin.ModelAdmin[ListedJoin]
-    _ServiceAdmin = admin.ModelAdmin[ServiceHours]
+    _ModelAdmin = admin.ModelAdmin[Any]
 else:
     _FloorForm = forms.ModelForm
     _TurnInline = admin.TabularInline
-    _VenueAdmin = _TableAdmin = _AdjacentAdmin = _JoinAdmin = _ServiceAdmin = admin.ModelAdmin
+    _ModelAdmin = admin.ModelAdmin
 
 
 class FloorForm(_FloorForm):
@@ -48,7 +45,7 @@ class FloorForm(_FloorForm):
                 self.add_error(
                     name,
                     _("This restaurant has no table %(unknown)s. Its tables: %(known)s.")
-                    % {"unknown": ", ".join(unknown), "known": ", ".join(sorted(known)) or _("none")},
+                    % {"unknown": ", ".join(unknown), "known": ", ".join(known) or _("none")},
                 )
         return cleaned
 
@@ -58,41 +55,45 @@ class TurnMinutesInline(_TurnInline):
     extra = 1
 
 
-@admin.register(VenueSettings)
-class VenueSettingsAdmin(_VenueAdmin):
+class FloorAdmin(_ModelAdmin):
+    """What the admins of the floor's parts share."""
+
     form = FloorForm
-    list_display = ["restaurant_ref", "timezone", "outside_service_minutes"]
     search_fields = ["restaurant_ref"]
+    list_filter = ["restaurant_ref"]
+
+
+@admin.register(VenueSettings)
+class VenueSettingsAdmin(FloorAdmin):
+    list_display = ["restaurant_ref", "timezone", "outside_service_minutes"]
+    list_filter = []
 
 
 @admin.register(TableDetails)
-class TableDetailsAdmin(_TableAdmin):
-    form = FloorForm
+class TableDetailsAdmin(FloorAdmin):
     list_display = ["table_ref", "restaurant_ref", "zone", "min_party", "max_party"]
     search_fields = ["table_ref", "restaurant_ref", "zone"]
     list_filter = ["restaurant_ref", "zone"]
 
 
 @admin.register(AdjacentTables)
-class AdjacentTablesAdmin(_AdjacentAdmin):
-    form = FloorForm
+class AdjacentTablesAdmin(FloorAdmin):
     list_display = ["restaurant_ref", "first_table_ref", "second_table_ref"]
     search_fields = ["restaurant_ref", "first_table_ref", "second_table_ref"]
-    list_filter = ["restaurant_ref"]
 
 
 @admin.register(ListedJoin)
-class ListedJoinAdmin(_JoinAdmin):
-    form = FloorForm
-    list_display = ["restaurant_ref", "table_refs", "seats", "min_party", "max_party"]
+class ListedJoinAdmin(FloorAdmin):
+    list_display = ["restaurant_ref", "tables", "seats", "min_party", "max_party"]
     search_fields = ["restaurant_ref", "table_refs"]
-    list_filter = ["restaurant_ref"]
+
+    @admin.display(description=ListedJoin._meta.get_field("table_refs").verbose_name, ordering="table_refs")
+    def tables(self, join: ListedJoin) -> str:
+        return " + ".join(sorted(join.table_refs, key=natural_key))
 
 
 @admin.register(ServiceHours)
-class ServiceHoursAdmin(_ServiceAdmin):
-    form = FloorForm
+class ServiceHoursAdmin(FloorAdmin):
     list_display = ["restaurant_ref", "key", "starts", "ends", "allow_overrun"]
     search_fields = ["restaurant_ref", "key"]
-    list_filter = ["restaurant_ref"]
     inlines = [TurnMinutesInline]

@@ -16,6 +16,7 @@ from assignments.admin import health_findings, links
 from assignments.admin.chart import Chart, Series
 from assignments.admin.health_findings import Attention, Section, duration
 from assignments.admin.page import PageAdmin
+from assignments.error_logging import log_error
 from assignments.models import Assignment, Health, OutboxMessage, ReviewItem, Run, State
 from assignments.outcome import Kind
 from assignments.telemetry import diagnostics
@@ -86,7 +87,7 @@ def gathered(request: HttpRequest) -> tuple[list[Section], list[Attention]]:
         try:
             sections.append(gather(request))
         except Exception as error:  # noqa: BLE001  (named by type: the page must open)
-            logger.error("Health page section %s raised %s.", key, type(error).__name__)
+            log_error(logger, error, "The section %s of the Health page failed", key)
             failed.append(
                 Attention(
                     what=_("Not measured: %(parts)s.") % {"parts": f"{key} ({type(error).__name__})"},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
+from assignments.error_logging import log_error
 from assignments.integration.host import HostBooking, configured
 
 logger = logging.getLogger("assignments.admin")
@@ -32,7 +33,7 @@ def host_view(booking_ref: str) -> HostView:
         booking = host.bookings([booking_ref]).get(booking_ref)
         label, url = host.label(booking_ref), host.admin_url(booking_ref)
     except Exception as error:  # noqa: BLE001  (our own records can be shown anyway)
-        logger.error("Host raised %s for the page of booking %s.", type(error).__name__, booking_ref)
+        log_error(logger, error, "The host failed for the page of booking %s", booking_ref)
         return HostView(
             label=_nameless(booking_ref), problem=_("The booking project could not be reached for this booking.")
         )
@@ -53,7 +54,7 @@ def bookings_of(booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (our own records can be shown anyway)
-        logger.error("Host raised %s for the bookings of a page.", type(error).__name__)
+        log_error(logger, error, "The host failed for the bookings of a page")
         return {}
 
 
@@ -62,7 +63,7 @@ def label_of(booking_ref: str) -> str:
     try:
         return configured().label(booking_ref)
     except Exception as error:  # noqa: BLE001  (the number will do)
-        logger.error("Host raised %s for the label of booking %s.", type(error).__name__, booking_ref)
+        log_error(logger, error, "The host failed for the label of booking %s", booking_ref)
         return _nameless(booking_ref)
 
 
@@ -74,7 +75,7 @@ def restaurant_names(restaurant_refs: Sequence[str]) -> Mapping[str, str]:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (the ref will do)
-        logger.error("Host raised %s for the names of restaurants.", type(error).__name__)
+        log_error(logger, error, "The host failed when asked for names of restaurants")
         return refs
 
 

@@ -20,11 +20,12 @@ from assignments.admin.timeline_svg import Caption, clock, draw
 from assignments.integration.planners import V3
 from assignments.models import Allocation, ServiceDay, State
 from assignments.planning.floor import Floor
+from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import FIRST_YEAR, LAST_YEAR
 from assignments.staff import labels
 from assignments.staff.service_day import LISTED, Booked, Venue, service_day, venues
 from assignments.staff.service_day import ServiceDay as Day
-from assignments.staff.timeline import A_DAY, Bar, day_at, natural
+from assignments.staff.timeline import A_DAY, Bar, day_at
 
 HOLD, CLOSURE = Allocation.Kind.HOLD.value, Allocation.Kind.CLOSURE.value
 LOOKS: Mapping[str, tuple[str, str]] = {
@@ -75,14 +76,14 @@ class ServiceDayAdmin(PageAdmin):
         if not ref or "\0" in ref:
             return {"venues": _choices(found), "day": day}
         shown = service_day(ref, day, now=moment)
+        today = day_at(shown.floor, moment)
         if all(venue.ref != ref for venue in found):
             found = [Venue(ref=ref, bookings=shown.bookings), *found]
-        elif day:
+        elif day or shown.day != today:
             found = [replace(venue, bookings=shown.bookings) if venue.ref == ref else venue for venue in found]
         choices = _choices(found)
         may_open = request.user.has_perm("assignments.view_assignment")
         captions = Captions(shown, may_open=may_open)
-        today = day_at(shown.floor, moment)
         return {
             "venues": choices[:LISTED],
             "has_more_venues": len(found) > LISTED,
@@ -117,7 +118,7 @@ def _choices(found: Sequence[Venue]) -> list[Choice]:
     """Sort the restaurants by name. Asks the host once, or not at all if there are none."""
     names = restaurant_names([venue.ref for venue in found]) if found else {}
     choices = [Choice(ref=venue.ref, name=names[venue.ref], bookings=venue.bookings) for venue in found]
-    return sorted(choices, key=lambda choice: natural(choice.name.casefold()))
+    return sorted(choices, key=lambda choice: natural_key(choice.name))
 
 
 class Captions:

@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from psycopg.pq import TransactionStatus
 
 from assignments import conf
+from assignments.error_logging import log_error
 from assignments.exceptions import (
     BookingBusyError,
     BrokenTransactionError,
@@ -103,7 +104,7 @@ def _run_hook(hook: Callable[[], object]) -> None:
         hook()
     except Exception as error:  # noqa: BLE001  (logged by type, never the message: it may name a guest)
         name = getattr(hook, "__qualname__", type(hook).__name__)
-        logger.error("Commit hook raised %s: %s.", type(error).__name__, name)
+        log_error(logger, error, "The commit hook %s failed", name)
 
 
 def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int | None = None) -> _T:
@@ -136,6 +137,14 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
             repeated[sqlstate(error) or type(error).__name__] += 1
         time.sleep(random.uniform(0.005, 0.02) * (number + 1))
     raise AssertionError("unreachable")
+
+
+def refuse_nesting() -> None:
+    """Raise NestedTransactionError inside a transaction: what follows runs transactions of its own."""
+    around = connection.atomic_blocks
+    # A test case's own transaction is none of the caller's, as to ``atomic(durable=True)``.
+    if around and not getattr(around[-1], "_from_testcase", False):
+        raise NestedTransactionError
 
 
 @contextmanager

@@ -5,19 +5,16 @@ move the states, write history and attempts, tell the host. The row lock is the 
 """
 
 import logging
-import time
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 
-from django.db.models import Q
-
-from assignments import conf, signals
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.coordination.day_planner import DayPlan
-from assignments.coordination.invocation import Invocation
+from assignments.coordination.day_planner import DayPlanner, plan_requests
+from assignments.coordination.handover import hand_over
+from assignments.coordination.invocation import DayResult, Invocation, Record, Try
+from assignments.coordination.table_record import success_of
+from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
     LockContentionError,
@@ -26,166 +23,156 @@ from assignments.exceptions import (
     TimeBudgetExceededError,
 )
 from assignments.integration.host import Host, configured
-from assignments.integration.planners import NOBODY, V3, router
-from assignments.lifecycle import transitions
+from assignments.integration.planners import NOBODY, V3, Preview, router
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
-from assignments.telemetry import correlation, events
+from assignments.planning.decision import Decision
+from assignments.telemetry import correlation
 
 logger = logging.getLogger("assignments.coordinator")
 
-Place = tuple[datetime, int]
-"""Where a booking stands in its day's queue: when it was due, and its assignment's key."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DayResult:
-    """What one invocation did.
-
-    ``claimed``: how many bookings it had. ``handed_over``: refs for other planners, by planner key. ``last``: the place of
-    the last one. ``is_last``: nothing is due behind it, or nothing more can be done now.
-    """
-
-    outcomes: tuple[Outcome, ...] = ()
-    handed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    claimed: int = 0
-    last: Place | None = None
-    contended: bool = False
-    is_last: bool = True
-    circuit_open_seconds: float = 0.0
-
 
 class Coordinator:
-    """The V3 planner. ``host`` defaults to the configured one."""
+    """The V3 planner. ``host`` defaults to the configured one.
+
+    Implements ``assignments.integration.planners.Planner``. Nothing in here announces what became of a booking: it returns
+    outcomes, and ``Invocation`` announces them.
+    """
+
+    key = V3
 
     def __init__(self, host: Host | None = None) -> None:
         self.host = host or configured()
+
+    def process(
+        self, booking_refs: Sequence[str], *, trigger: str, due_before: datetime | None = None
+    ) -> Sequence[Outcome]:
+        """Decide these bookings, those of a restaurant-day together, as far as the router still gives them to V3."""
+        by_day: dict[tuple[str, date], list[str]] = {}
+        rows = Assignment.objects.filter(booking_ref__in=booking_refs).order_by("due_at", "id")
+        for ref, restaurant_ref, day in rows.values_list("booking_ref", "restaurant_ref", "service_date"):
+            by_day.setdefault((restaurant_ref, day), []).append(ref)
+        return [
+            outcome
+            for (restaurant_ref, day), refs in by_day.items()
+            for outcome in self.process_day(restaurant_ref, day, refs, due_before=due_before, trigger=trigger).outcomes
+        ]
+
+    def preview(self, preview: Preview) -> Sequence[Decision]:
+        """What it would decide for the day's requests, planned together."""
+        decisions, _milliseconds = plan_requests(
+            preview.requests,
+            floor=preview.floor,
+            occupied=preview.occupied,
+            now=preview.now,
+            success=success_of(preview.floor.restaurant_ref),
+        )
+        return list(decisions.values())
 
     def process_day(
         self,
         restaurant_ref: str,
         service_date: date,
+        booking_refs: Sequence[str],
         *,
-        due_before: datetime,
+        due_before: datetime | None = None,
         trigger: str = "cron",
-        limit: int = 0,
-        after: Place | None = None,
     ) -> DayResult:
-        """Decide at most ``limit`` bookings of a restaurant-day that were due at ``due_before``, those behind ``after``.
+        """Decide these bookings of a restaurant-day together, those that are still open, and due at ``due_before``.
 
         A batch that fails is done again in halves, down to single bookings, so that one bad booking costs only itself.
         """
         with correlation.scope():
-            return self._process_day(
-                restaurant_ref, service_date, due_before=due_before, trigger=trigger, limit=limit, after=after
-            )
+            invocation = Invocation(trigger=trigger)
+            day = Assignment.objects.of_day(restaurant_ref, service_date).order_by("due_at", "id")
+            waiting = day.open() if due_before is None else day.due(due_before)
+            batch = _Batch(restaurant_ref, service_date, waiting, invocation)
+            return invocation.execute(lambda: self._decide_batch(batch, booking_refs))
 
-    def _process_day(
-        self,
-        restaurant_ref: str,
-        service_date: date,
-        *,
-        due_before: datetime,
-        trigger: str,
-        limit: int,
-        after: Place | None,
-    ) -> DayResult:
-        limit = min(limit or conf.settings().BATCH_SIZE, conf.settings().BATCH_SIZE)
-        due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("due_at", "id")
-        if after is not None:
-            due = due.filter(Q(due_at__gt=after[0]) | Q(due_at=after[0], id__gt=after[1]))
-        invocation = Invocation(trigger=trigger)
+    def _decide_batch(self, batch: "_Batch", booking_refs: Sequence[str], *, is_half: bool = False) -> DayResult:
         try:
-            result = transactions.run(
-                lambda: self._decide(restaurant_ref, service_date, lambda: _claimed(due, limit), invocation)
+            return batch.invocation.transact(
+                lambda record: self._decide(
+                    batch.restaurant_ref,
+                    batch.service_date,
+                    lambda: list(batch.waiting.filter(booking_ref__in=booking_refs).claim()),
+                    batch.invocation,
+                    record,
+                )
             )
-            return replace(result, is_last=result.claimed < limit)
         except LockContentionError:
             return DayResult(contended=True)
         except Exception as error:
             if transactions.is_database_away(error):
                 raise
-            _log_unexpected("A batch failed and is halved", error, invocation)
-        batch = list(due[:limit])
-        last = _place(batch[-1]) if batch else None
-        merged = _merged(self._halved(due, [assignment.booking_ref for assignment in batch], trigger))
-        return replace(merged, last=last, is_last=len(batch) < limit)
+            if not is_half:
+                log_error(
+                    logger,
+                    error,
+                    "A batch failed and is halved (correlation id %s)",
+                    batch.invocation.correlation_id,
+                    has_place=True,
+                )
+        return self._decide_in_halves(batch, booking_refs)
 
-    def _halved(self, due: AssignmentQuerySet, booking_refs: Sequence[str], trigger: str) -> list[DayResult]:
+    def _decide_in_halves(self, batch: "_Batch", booking_refs: Sequence[str]) -> DayResult:
         """Decide a batch that failed in halves, and halves of halves, until what fails stands alone.
 
-        ``due`` are the day's due bookings: what somebody else decides in between is theirs.
+        What another worker decides in between is theirs.
         """
-        still_due = due.filter(booking_ref__in=booking_refs)
-        first = still_due.first()
-        if first is None:
-            return []
-        if len(booking_refs) == 1:
-            return [self.process(first.booking_ref, trigger=trigger)]
-        middle = len(booking_refs) // 2
-        results = []
-        for half in (booking_refs[:middle], booking_refs[middle:]):
-            claim = partial(_claimed, due.filter(booking_ref__in=half))
-            decide = partial(self._decide, first.restaurant_ref, first.service_date, claim, Invocation(trigger=trigger))
-            try:
-                results.append(transactions.run(decide))
-            except LockContentionError:
-                results.append(DayResult(contended=True))
-            except Exception as error:
-                if transactions.is_database_away(error):
-                    raise
-                results += self._halved(due, half, trigger)
-        return results
+        still_waiting = batch.waiting.filter(booking_ref__in=booking_refs)
+        left = list(still_waiting.values_list("booking_ref", flat=True))
+        if not left:
+            return DayResult()
+        if len(left) == 1:
+            with correlation.scope(booking_ref=left[0]):
+                return self._process_one(left[0], batch.invocation)
+        middle = len(left) // 2
+        return _merged([self._decide_batch(batch, half, is_half=True) for half in (left[:middle], left[middle:])])
 
-    def process(self, booking_ref: str, *, trigger: str, budget_seconds: float | None = None) -> DayResult:
+    def process_one(self, booking_ref: str, *, trigger: str, deadline: float | None = None) -> DayResult:
         """Decide one booking now, whether due or not. The result has one outcome, or hands the booking over.
 
-        Past ``budget_seconds`` the outcome is retry(time_budget_exceeded), and the booking is as it was: still due.
-        Raises AssignmentNotFoundError when no assignment was requested for it.
+        Past ``deadline`` (a ``time.monotonic()`` moment) the outcome is retry(time_budget_exceeded), and the booking is as
+        it was: still due. Raises AssignmentNotFoundError when no assignment was requested for it.
         """
         with correlation.scope(booking_ref=booking_ref):
-            return self._process(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
+            invocation = Invocation(trigger=trigger, deadline=deadline)
+            return invocation.execute(lambda: self._process_one(booking_ref, invocation))
 
-    def _process(self, booking_ref: str, *, trigger: str, budget_seconds: float | None) -> DayResult:
-        invocation = Invocation(
-            trigger=trigger,
-            deadline=None if budget_seconds is None else time.monotonic() + budget_seconds,
-        )
+    def _process_one(self, booking_ref: str, invocation: Invocation) -> DayResult:
         try:
             with invocation.within_budget():
-                return transactions.run(lambda: self._decide_one(booking_ref, invocation), deadline=invocation.deadline)
+                return invocation.transact(
+                    lambda record: self._decide_one(booking_ref, invocation, record), deadline=invocation.deadline
+                )
         except LockContentionError as error:
             outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=str(error))
         except TimeBudgetExceededError:
-            outcome = Outcome(
-                booking_ref=booking_ref, kind=Kind.RETRY, planner=V3, reason=CoordinatorReason.TIME_BUDGET_EXCEEDED
-            )
+            outcome = invocation.out_of_time(booking_ref)
         except (AssignmentNotFoundError, NestedTransactionError):
             raise
         except Exception as error:
             if transactions.is_database_away(error):
                 raise
-            if transactions.is_lost_race(error) and not isinstance(error, TableTakenError):
-                outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=type(error).__name__)
-            else:
-                return DayResult(outcomes=(self._record_failure(booking_ref, error, invocation),))
-        for record in invocation.ended([outcome]):
-            events.emit_now(record)
+            if not transactions.is_lost_race(error) or isinstance(error, TableTakenError):
+                return self._record_failure(booking_ref, error, invocation)
+            outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=type(error).__name__)
         return DayResult(outcomes=(outcome,))
 
-    def _decide_one(self, booking_ref: str, invocation: Invocation) -> DayResult:
+    def _decide_one(self, booking_ref: str, invocation: Invocation, record: Record) -> DayResult:
         assignment = Assignment.objects.of(booking_ref).claim().first()
         if assignment is None:
             if Assignment.objects.of(booking_ref).exists():
                 raise LockContentionError(f"Somebody else decides booking {booking_ref} right now.")
             raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref}.")
         if assignment.is_terminal:
-            outcome = noop(booking_ref, Noop.TERMINAL_STATE, planner=V3, detail=assignment.state)
-            events.emit_all(invocation.ended([outcome]))
-            return DayResult(outcomes=(outcome,))
-        result = self._decide(assignment.restaurant_ref, assignment.service_date, lambda: [assignment], invocation)
+            return DayResult(outcomes=(noop(booking_ref, Noop.TERMINAL_STATE, planner=V3, detail=assignment.state),))
+        result = self._decide(
+            assignment.restaurant_ref, assignment.service_date, lambda: [assignment], invocation, record
+        )
         if not result.circuit_open_seconds:
             return result
         outcome = Outcome(
@@ -195,7 +182,6 @@ class Coordinator:
             reason=CoordinatorReason.CIRCUIT_OPEN,
             delay_seconds=result.circuit_open_seconds,
         )
-        events.emit_all(invocation.ended([outcome]))
         return DayResult(outcomes=(outcome,))
 
     def _decide(
@@ -204,69 +190,62 @@ class Coordinator:
         service_date: date,
         claim: Callable[[], list[Assignment]],
         invocation: Invocation,
+        record: Record,
     ) -> DayResult:
-        """The one transaction. Everything that it emits is announced on commit."""
+        """The one transaction."""
         entry = locks.try_enter(restaurant_ref, service_date, statement_timeout_ms=invocation.statement_timeout_ms)
         if not entry.granted:
             detail = "all permits are taken" if entry.day_locked else "somebody else plans this day"
-            events.emit_now(invocation.contended(restaurant_ref, service_date, detail))
+            invocation.announce_contention(restaurant_ref, service_date, detail)
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
         claimed = claim()
-        last = _place(claimed[-1]) if claimed else None
         routes = router().route(claimed) if claimed else {}
         invocation.check_budget()
-        mine = [assignment for assignment in claimed if routes[assignment.booking_ref] == V3]
-        theirs = [each for each in claimed if routes[each.booking_ref] != V3]
-        handed_over = _handed_over(theirs, routes, invocation.correlation_id)
+        mine = [assignment for assignment in claimed if routes[assignment.booking_ref].planner == V3]
+        handed_over = hand_over(claimed, routes, correlation_id=invocation.correlation_id)
         disabled = tuple(
             noop(assignment.booking_ref, Noop.PIPELINE_DISABLED, planner=V3)
             for assignment in claimed
-            if routes[assignment.booking_ref] == NOBODY
+            if routes[assignment.booking_ref].planner == NOBODY
         )
-        announced = invocation.ended(disabled)
         if not mine:
-            events.emit_all(announced)
-            return DayResult(outcomes=disabled, handed_over=handed_over, claimed=len(claimed), last=last)
+            return DayResult(outcomes=disabled, handed_over=handed_over)
         if entry.breaker.is_open(entry.now):
-            seconds_left = entry.breaker.seconds_left(entry.now)
-            announced.append(invocation.circuit_open(restaurant_ref, entry))
-            events.emit_all(announced)
+            record.about_day.append(invocation.circuit_open(restaurant_ref, entry))
             return DayResult(
                 outcomes=disabled,
                 handed_over=handed_over,
-                claimed=len(claimed),
-                last=last,
-                circuit_open_seconds=seconds_left,
+                circuit_open_seconds=entry.breaker.seconds_left(entry.now),
             )
-        announced += invocation.entered(restaurant_ref, service_date, entry, len(mine))
-        settlement = Settlement(
-            host=self.host,
-            planner=V3,
-            actor=V3,
-            trigger=invocation.trigger,
-            now=entry.now,
-            correlation_id=invocation.correlation_id,
-        )
-        DayPlan(self.host, settlement, restaurant_ref, service_date).settle(mine)
+        record.about_day += invocation.entered(restaurant_ref, service_date, entry, len(mine))
+        settlement = self._settlement(entry.now, invocation)
+        DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine)
         invocation.check_budget()
         settlement.write()
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)
-        waits = {assignment.booking_ref: (entry.now - assignment.requested_at).total_seconds() for assignment in mine}
-        attempts = {assignment.booking_ref: assignment.attempts for assignment in mine}
-        announced += invocation.ended(settlement.outcomes, restaurant_ref, attempts=attempts, wait_seconds=waits)
-        events.emit_all(announced)
-        return DayResult(
-            outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over, claimed=len(claimed), last=last
-        )
+        for assignment in mine:
+            record.tries[assignment.booking_ref] = Try(
+                restaurant_ref=restaurant_ref,
+                attempt=assignment.attempts,
+                wait_seconds=(entry.now - assignment.requested_at).total_seconds(),
+            )
+        return DayResult(outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over)
 
-    def _record_failure(self, booking_ref: str, error: Exception, invocation: Invocation) -> Outcome:
+    def _record_failure(self, booking_ref: str, error: Exception, invocation: Invocation) -> DayResult:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""
         taken = isinstance(error, TableTakenError)
         if not taken:
-            _log_unexpected(f"Booking {booking_ref} failed", error, invocation)
+            log_error(
+                logger,
+                error,
+                "Booking %s failed (correlation id %s)",
+                booking_ref,
+                invocation.correlation_id,
+                has_place=True,
+            )
 
-        def record() -> Outcome:
+        def work(record: Record) -> DayResult:
             row = Assignment.objects.of(booking_ref)
             now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
             assignment = row.claim().first()
@@ -274,17 +253,9 @@ class Coordinator:
                 # Somebody else has it, or has decided it meanwhile: what they do counts.
                 is_over = assignment is not None and assignment.is_terminal
                 reason = Noop.TERMINAL_STATE if is_over else Noop.LOCK_CONTENTION
-                outcome = noop(booking_ref, reason, planner=V3, detail=assignment.state if assignment else "")
-                events.emit_all(invocation.ended([outcome]))
-                return outcome
-            settlement = Settlement(
-                host=self.host,
-                planner=V3,
-                actor=V3,
-                trigger=invocation.trigger,
-                now=now,
-                correlation_id=invocation.correlation_id,
-            )
+                detail = assignment.state if assignment else ""
+                return DayResult(outcomes=(noop(booking_ref, reason, planner=V3, detail=detail),))
+            settlement = self._settlement(now, invocation)
             outcome = settlement.try_again(
                 assignment,
                 reason=CoordinatorReason.TABLE_TAKEN if taken else CoordinatorReason.UNEXPECTED_ERROR,
@@ -294,16 +265,22 @@ class Coordinator:
             settlement.write(host_may_fail=True)
             if not taken:
                 circuit_breaker.record_failure(assignment.restaurant_ref, now)
-            attempts = {booking_ref: assignment.attempts}
-            events.emit_all(invocation.ended([outcome], assignment.restaurant_ref, attempts=attempts))
-            return outcome
+            record.tries[booking_ref] = Try(restaurant_ref=assignment.restaurant_ref, attempt=assignment.attempts)
+            return DayResult(outcomes=(outcome,))
 
         try:
-            return transactions.run(record)
+            return invocation.transact(work)
         except Exception as second:
             if transactions.is_database_away(second):
                 raise
-            _log_unexpected(f"The failure of booking {booking_ref} could not be stored", second, invocation)
+            log_error(
+                logger,
+                second,
+                "The failure of booking %s could not be stored (correlation id %s)",
+                booking_ref,
+                invocation.correlation_id,
+                has_place=True,
+            )
         # Nothing was stored: the booking is as it was, and still due.
         outcome = Outcome(
             booking_ref=booking_ref,
@@ -313,49 +290,27 @@ class Coordinator:
             detail=type(error).__name__,
             unexpected=True,
         )
-        for announced in invocation.ended([outcome]):
-            events.emit_now(announced)
-        return outcome
+        return DayResult(outcomes=(outcome,))
 
-
-def _claimed(assignments: AssignmentQuerySet, limit: int | None = None) -> list[Assignment]:
-    return list(assignments.claim()[:limit])
-
-
-def _place(assignment: Assignment) -> Place:
-    assert assignment.due_at is not None, f"{assignment.booking_ref} is open: a check constraint says that it is due"
-    return assignment.due_at, assignment.pk
-
-
-def _handed_over(
-    assignments: Sequence[Assignment], routes: Mapping[str, str], correlation_id: uuid.UUID
-) -> Mapping[str, Sequence[str]]:
-    """The refs of these bookings by the planner that the router gives them to.
-
-    What V3 had claimed belongs to nobody from now on: the other planner asks the router again when it begins a booking, and
-    claims it then.
-    """
-    by_planner: dict[str, list[str]] = {}
-    handed_back: dict[str, list[str]] = {}
-    for assignment in assignments:
-        key = routes[assignment.booking_ref]
-        if key == NOBODY:
-            continue
-        by_planner.setdefault(key, []).append(assignment.booking_ref)
-        if assignment.planner == V3:
-            assignment.planner = ""
-            assignment.touch()
-            handed_back.setdefault(key, []).append(assignment.booking_ref)
-    transitions.store(assignments, correlation_id=correlation_id)
-    for key, booking_refs in handed_back.items():
-        transitions.send_on_commit(
-            signals.handed_back,
-            correlation_id=correlation_id,
-            sender=Assignment,
-            planner=key,
-            booking_refs=booking_refs,
+    def _settlement(self, now: datetime, invocation: Invocation) -> Settlement:
+        return Settlement(
+            host=self.host,
+            planner=V3,
+            actor=V3,
+            trigger=invocation.trigger,
+            now=now,
+            correlation_id=invocation.correlation_id,
         )
-    return by_planner
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A restaurant-day's bookings that wait, and the invocation that decides some of them."""
+
+    restaurant_ref: str
+    service_date: date
+    waiting: AssignmentQuerySet
+    invocation: Invocation
 
 
 def _merged(results: Sequence[DayResult]) -> DayResult:
@@ -367,14 +322,4 @@ def _merged(results: Sequence[DayResult]) -> DayResult:
         outcomes=tuple(outcome for result in results for outcome in result.outcomes),
         handed_over=handed_over,
         contended=any(result.contended for result in results),
-        is_last=False,
     )
-
-
-def _log_unexpected(what: str, error: Exception, invocation: Invocation) -> None:
-    # The type and the place, never the message: a host's error may quote a guest's name or e-mail.
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else "unknown"
-    logger.error("%s: %s at %s (correlation id %s).", what, type(error).__name__, place, invocation.correlation_id)

@@ -24,7 +24,7 @@ from assignments.planning.snapshot import Occupied
 CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
 
 
-class DayPlan:
+class DayPlanner:
     """Plans the claimed bookings of one restaurant-day and settles each."""
 
     def __init__(self, host: Host, settlement: Settlement, restaurant_ref: str, service_date: date) -> None:

@@ -1,26 +1,34 @@
 """Running planners: one pass over what is due, or one booking now. Where V3 and any other planner meet.
 
-The coordinator claims and asks the router; what the router gives to another planner is handed to it here, after the
-claiming transaction, since that planner works in transactions of its own, and asks the router again in each of them.
+The router is asked here before any planner is called, so that one that is off is not touched at all. Flags may change before
+a planner claims a booking, so whoever claims asks again, in the transaction that does.
 """
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from django.db.models import Min
+from django.db.models import Min, Q
 
-from assignments.concurrency.transactions import database_now
-from assignments.coordination.coordinator import Coordinator, DayResult
-from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError
+from assignments import conf
+from assignments.concurrency.transactions import database_now, is_database_away, refuse_nesting
+from assignments.coordination.coordinator import Coordinator
+from assignments.coordination.handover import hand_back
+from assignments.coordination.invocation import DayResult, Invocation
+from assignments.error_logging import log_error
+from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError, TimeBudgetExceededError
 from assignments.integration.host import configured
-from assignments.integration.planners import V3, router
+from assignments.integration.planners import NOBODY, V3, Route, router
 from assignments.lifecycle import intake
 from assignments.models import Assignment
-from assignments.outcome import Kind, Noop, Outcome, noop
+from assignments.models.assignment import AssignmentQuerySet
+from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
 from assignments.telemetry import correlation, process_metrics
+
+logger = logging.getLogger("assignments.dispatch")
 
 DAYS_AT_ONCE = 50
 HANDED_OVER_AT_ONCE = 10
@@ -47,7 +55,7 @@ class Progress:
     circuit_open: bool = False
 
 
-def take_in(restaurant_ref: str | None = None) -> int:
+def register_new(restaurant_ref: str | None = None) -> int:
     """Request an assignment for every host booking that waits and is unknown here; how many there were."""
     return intake.request_unassigned(configured(), now=database_now(), restaurant_ref=restaurant_ref)
 
@@ -64,9 +72,9 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
     Each booking is decided at most once. A restaurant-day that somebody else works on is left to them. Memory stays
     flat: days are read ``DAYS_AT_ONCE`` at a time, bookings a batch at a time.
     """
+    refuse_nesting()
     limits = limits or PassLimits()
     started, due_before = time.monotonic(), database_now()
-    coordinator = Coordinator()
     left = limits.limit or None
 
     def is_over() -> bool:
@@ -76,34 +84,27 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
     passed: set[tuple[str, date]] = set()
     while days := _due_days(due_before, limits.restaurant_ref, passed):
         for restaurant_ref, service_date in days:
-            after = None
+            after: Assignment | None = None
             while True:
                 if is_over() or left == 0:
                     return
+                size = min(left or conf.settings().BATCH_SIZE, conf.settings().BATCH_SIZE)
+                batch = list(_due_batch(restaurant_ref, service_date, due_before, after)[:size])
                 with correlation.scope():
-                    result = coordinator.process_day(
-                        restaurant_ref,
-                        service_date,
-                        due_before=due_before,
-                        trigger=trigger,
-                        limit=left or 0,
-                        after=after,
-                    )
-                    handed_over = _handed_over(result, trigger, due_before=due_before, should_stop=is_over)
-                    outcomes = (*result.outcomes, *handed_over)
-                process_metrics.observe_decisions(outcomes)
+                    result = _decide(batch, trigger, due_before=due_before, should_stop=is_over)
+                process_metrics.observe_decisions(result.outcomes)
                 if left is not None:
-                    left = max(0, left - sum(1 for outcome in outcomes if outcome.kind is not Kind.NOOP))
+                    left = max(0, left - sum(1 for outcome in result.outcomes if outcome.kind is not Kind.NOOP))
                 yield Progress(
                     restaurant_ref=restaurant_ref,
                     service_date=service_date,
-                    outcomes=outcomes,
+                    outcomes=result.outcomes,
                     contended=result.contended,
                     circuit_open=bool(result.circuit_open_seconds),
                 )
-                if result.is_last or result.last is None:
+                if len(batch) < size or result.contended:
                     break
-                after = result.last  # The day holds more than one batch.
+                after = batch[size - 1]  # The day holds more than one batch.
             passed.add((restaurant_ref, service_date))
 
 
@@ -112,23 +113,131 @@ def assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None =
 
     Raises BookingNotFoundError when neither the host nor this app knows the booking.
     """
+    deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     with correlation.scope(booking_ref=booking_ref):
-        return _assign_one(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
+        try:
+            outcomes = _assign_one(booking_ref, trigger, deadline)
+        except AssignmentNotFoundError:
+            host = configured()
+            booking = host.bookings([booking_ref]).get(booking_ref)
+            if booking is None:
+                raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.") from None
+            intake.request([booking], now=database_now(), host=host)
+            outcomes = _assign_one(booking_ref, trigger, deadline)
+        process_metrics.observe_decisions(outcomes)
+        return outcomes[0] if outcomes else noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3)
 
 
-def _assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None) -> Outcome:
-    coordinator = Coordinator()
+def _assign_one(booking_ref: str, trigger: str, deadline: float | None) -> Sequence[Outcome]:
+    refuse_nesting()
+    invocation = Invocation(trigger=trigger, deadline=deadline)
     try:
-        result = coordinator.process(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
-    except AssignmentNotFoundError:
-        booking = coordinator.host.bookings([booking_ref]).get(booking_ref)
-        if booking is None:
-            raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.") from None
-        intake.request([booking], now=database_now(), host=coordinator.host)
-        result = coordinator.process(booking_ref, trigger=trigger, budget_seconds=budget_seconds)
-    outcomes = (*result.outcomes, *_handed_over(result, trigger))
-    process_metrics.observe_decisions(outcomes)
-    return outcomes[0] if outcomes else noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3)
+        with invocation.within_budget():
+            assignment = _requested(booking_ref)
+            routes = _routes([assignment])
+            invocation.check_budget()
+    except TimeBudgetExceededError:
+        late = invocation.out_of_time(booking_ref)
+        return invocation.execute(lambda: DayResult(outcomes=(late,))).outcomes
+    except _RouterError as failed:
+        unrouted = _unrouted([assignment], failed)
+        return invocation.execute(lambda: unrouted).outcomes
+    key = routes[booking_ref].planner
+    if key != V3:
+        return list(_by_others(key, [assignment], trigger))
+    result = Coordinator().process_one(booking_ref, trigger=trigger, deadline=deadline)
+    return (*result.outcomes, *_handed_over(result, trigger))
+
+
+def _requested(booking_ref: str) -> Assignment:
+    assignment = Assignment.objects.of(booking_ref).first()
+    if assignment is None:
+        raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref}.")
+    return assignment
+
+
+def _decide(
+    batch: Sequence[Assignment], trigger: str, *, due_before: datetime, should_stop: Callable[[], bool]
+) -> DayResult:
+    """What the planners make of bookings of one restaurant-day, each of those that the router gives it."""
+    try:
+        routes = _routes(batch)
+    except _RouterError as failed:
+        unrouted = _unrouted(batch, failed)
+        return Invocation(trigger=trigger).execute(lambda: unrouted)
+    by_planner: dict[str, list[Assignment]] = {}
+    for assignment in batch:
+        by_planner.setdefault(routes[assignment.booking_ref].planner, []).append(assignment)
+    mine = by_planner.pop(V3, [])
+    result = DayResult()
+    if mine:
+        first, refs = mine[0], [assignment.booking_ref for assignment in mine]
+        result = Coordinator().process_day(
+            first.restaurant_ref, first.service_date, refs, due_before=due_before, trigger=trigger
+        )
+    outcomes = [*result.outcomes, *_handed_over(result, trigger, due_before=due_before, should_stop=should_stop)]
+    for key, theirs in by_planner.items():
+        outcomes += _by_others(key, theirs, trigger, due_before=due_before, should_stop=should_stop)
+    return replace(result, outcomes=tuple(outcomes))
+
+
+class _RouterError(Exception):
+    """The router raised what this names by type."""
+
+
+def _routes(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+    """What the router says of bookings of one restaurant. Raises _RouterError, unless the database is away."""
+    try:
+        return router().route(assignments) if assignments else {}
+    except TimeBudgetExceededError:
+        raise
+    except Exception as error:
+        if is_database_away(error):
+            raise
+        log_error(logger, error, "The router failed for restaurant %s", assignments[0].restaurant_ref, has_place=True)
+        raise _RouterError(type(error).__name__) from error
+
+
+def _unrouted(assignments: Sequence[Assignment], failed: _RouterError) -> DayResult:
+    """Nobody knows who decides these bookings, so nobody does: they are as they were, and stay due."""
+    return DayResult(
+        outcomes=tuple(
+            Outcome(
+                booking_ref=each.booking_ref,
+                kind=Kind.RETRY,
+                planner=V3,
+                reason=CoordinatorReason.UNEXPECTED_ERROR,
+                detail=str(failed),
+                unexpected=True,
+            )
+            for each in assignments
+        )
+    )
+
+
+def _by_others(
+    key: str,
+    assignments: Sequence[Assignment],
+    trigger: str,
+    *,
+    due_before: datetime | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """What a planner that is not V3 makes of bookings of one restaurant; what V3 had claimed is handed back to it first."""
+    refs = [assignment.booking_ref for assignment in assignments]
+    if key == NOBODY:
+        left_alone = tuple(
+            noop(each.booking_ref, Noop.TERMINAL_STATE, planner=V3, detail=each.state)
+            if each.is_terminal
+            else noop(each.booking_ref, Noop.PIPELINE_DISABLED, planner=V3)
+            for each in assignments
+        )
+        yield from Invocation(trigger=trigger).execute(lambda: DayResult(outcomes=left_alone)).outcomes
+        return
+    claimed_by_v3 = [each.booking_ref for each in assignments if each.planner == V3 and not each.is_terminal]
+    if claimed_by_v3:
+        hand_back(claimed_by_v3)
+    yield from _handed_over(DayResult(handed_over={key: refs}), trigger, due_before=due_before, should_stop=should_stop)
 
 
 def _handed_over(
@@ -146,6 +255,16 @@ def _handed_over(
                 return
             few = booking_refs[start : start + HANDED_OVER_AT_ONCE]
             yield from planner.process(few, trigger=trigger, due_before=due_before)
+
+
+def _due_batch(
+    restaurant_ref: str, service_date: date, due_before: datetime, after: Assignment | None
+) -> AssignmentQuerySet:
+    """The day's due bookings behind ``after``, the longest waiting first."""
+    due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("due_at", "id")
+    if after is None:
+        return due
+    return due.filter(Q(due_at__gt=after.due_at) | Q(due_at=after.due_at, id__gt=after.pk))
 
 
 def _due_days(

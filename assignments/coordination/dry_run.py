@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from assignments.concurrency import transactions
-from assignments.coordination.day_planner import plan_requests
+from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.snapshots import occupied_during, seating_request
-from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_or_any_problem, floor_or_none
 from assignments.integration.host import Host, configured
 from assignments.integration.planners import NOBODY, V3, Preview, router
@@ -84,7 +83,7 @@ def _preview_day(
     for assignment in assignments:
         booking = bookings.get(assignment.booking_ref)
         if booking is not None and booking.wants_table and not booking.problem:
-            requests.setdefault(routes[assignment.booking_ref], []).append(seating_request(booking, assignment))
+            requests.setdefault(routes[assignment.booking_ref].planner, []).append(seating_request(booking, assignment))
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     if floor is None:
         return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions={}, problem=problem)
@@ -100,9 +99,5 @@ def _preview_day(
 def _decisions(
     planner: str, floor: Floor, occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest], now: datetime
 ) -> Sequence[Decision]:
-    if planner == V3:
-        decisions, _milliseconds = plan_requests(
-            requests, floor=floor, occupied=occupied, now=now, success=success_of(floor.restaurant_ref)
-        )
-        return list(decisions.values())
-    return router().planner(planner).preview(Preview(floor=floor, occupied=occupied, requests=tuple(requests), now=now))
+    its_planner = Coordinator() if planner == V3 else router().planner(planner)
+    return its_planner.preview(Preview(floor=floor, occupied=occupied, requests=tuple(requests), now=now))

@@ -1,19 +1,25 @@
-"""One invocation of the coordinator: its trigger, its time budget, and the events that tell of it."""
+"""One invocation of the coordinator: its trigger, its time budget, and the one place that announces what it did.
+
+The work decides, and returns outcomes; it announces nothing itself. So whatever is returned or raised, each booking has a
+start and exactly one terminal event: on commit, or at once for what no transaction has stored.
+"""
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
+from assignments.concurrency import transactions
 from assignments.concurrency.locks import Entry
 from assignments.exceptions import TimeBudgetExceededError
-from assignments.outcome import Kind, Outcome
-from assignments.telemetry import correlation
+from assignments.integration.planners import V3
+from assignments.outcome import CoordinatorReason, Kind, Outcome
+from assignments.telemetry import correlation, events
 from assignments.telemetry.events import COORDINATOR, EventRecord, event
 
 _TERMINAL_EVENT = {
@@ -26,17 +32,100 @@ _TERMINAL_EVENT = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DayResult:
+    """What one invocation did.
+
+    ``handed_over``: refs that are other planners' to decide now, by planner key. ``contended``: another worker holds the
+    day, or all permits are taken.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    handed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    contended: bool = False
+    circuit_open_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Try:
+    """What events tell of a try at a booking, beside its outcome."""
+
+    restaurant_ref: str
+    attempt: int
+    wait_seconds: float | None = None
+
+
+_UNTRIED = Try(restaurant_ref="", attempt=0)
+
+
+@dataclass(kw_only=True, slots=True)
+class Record:
+    """What one transaction notes while it works: events about its day, and tries by booking ref."""
+
+    about_day: list[EventRecord] = field(default_factory=list)
+    tries: dict[str, Try] = field(default_factory=dict)
+
+
+Work = Callable[[Record], DayResult]
+"""Runs in a transaction, perhaps more than once; each time with an empty record."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Invocation:
-    """The circumstances of one invocation. ``deadline`` is a ``time.monotonic()`` moment."""
+    """The circumstances of one invocation, and what it has announced. ``deadline`` is a ``time.monotonic()`` moment."""
 
     trigger: str
     deadline: float | None = None
     correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
+    _announced: set[str] = field(default_factory=set)
+
+    def execute(self, decide: Callable[[], DayResult]) -> DayResult:
+        """Do the whole work, and announce at once what no transaction of it has announced on its commit.
+
+        What it raises goes on to the caller: nothing has become of the bookings then.
+        """
+        result = decide()
+        untold = [each for each in result.outcomes if each.booking_ref not in self._announced]
+        self._announce(untold, self._events(untold, Record()))
+        return result
+
+    def transact(self, work: Work, *, deadline: float | None = None) -> DayResult:
+        """Run the work in a transaction, again if it loses a race, and announce its outcomes when that commits.
+
+        Raises what ``transactions.run`` raises. Nothing is announced then.
+        """
+
+        def attempt() -> DayResult:
+            record = Record()
+            result = work(record)
+            announced = self._events(result.outcomes, record)
+            transaction.on_commit(lambda: self._announce(result.outcomes, announced), robust=True)
+            return result
+
+        return transactions.run(attempt, deadline=deadline)
+
+    def _announce(self, outcomes: Iterable[Outcome], announced: Sequence[EventRecord]) -> None:
+        self._announced.update(outcome.booking_ref for outcome in outcomes)
+        events.emit_all_now(announced)
+
+    def _events(self, outcomes: Iterable[Outcome], record: Record) -> list[EventRecord]:
+        """What the record holds about the day; then for each outcome a start and its one terminal event."""
+        announced = list(record.about_day)
+        for outcome in outcomes:
+            tried = record.tries.get(outcome.booking_ref, _UNTRIED)
+            announced += [self._start(outcome, tried), self._end(outcome, tried)]
+        return announced
 
     def check_budget(self) -> None:
         """Raises TimeBudgetExceededError once the deadline has passed."""
         if self.deadline is not None and time.monotonic() >= self.deadline:
             raise TimeBudgetExceededError
+
+    @staticmethod
+    def out_of_time(booking_ref: str) -> Outcome:
+        """The outcome of a booking whose time budget is used up."""
+        return Outcome(
+            booking_ref=booking_ref, kind=Kind.RETRY, planner=V3, reason=CoordinatorReason.TIME_BUDGET_EXCEEDED
+        )
 
     @contextmanager
     def within_budget(self) -> Iterator[None]:
@@ -56,25 +145,6 @@ class Invocation:
         if self.deadline is None:
             return None
         return max(1, round((self.deadline - time.monotonic()) * 1000))
-
-    def ended(
-        self,
-        outcomes: Sequence[Outcome],
-        restaurant_ref: str = "",
-        *,
-        attempts: Mapping[str, int] | None = None,
-        wait_seconds: Mapping[str, float] | None = None,
-    ) -> list[EventRecord]:
-        """A start and exactly one terminal event for each outcome; attempts and waiting times by booking ref."""
-        records = []
-        for outcome in outcomes:
-            attempt = (attempts or {}).get(outcome.booking_ref)
-            waited = (wait_seconds or {}).get(outcome.booking_ref)
-            records += [
-                self._start(outcome, restaurant_ref, attempt),
-                self._end(outcome, restaurant_ref, attempt, waited),
-            ]
-        return records
 
     def entered(self, restaurant_ref: str, service_date: date, entry: Entry, bookings: int) -> list[EventRecord]:
         """The day is locked, and a permit is held."""
@@ -98,15 +168,17 @@ class Invocation:
             ),
         ]
 
-    def contended(self, restaurant_ref: str, service_date: date, detail: str) -> EventRecord:
-        """Somebody else is there."""
-        return event(
-            COORDINATOR,
-            "coordinator.lock_contention",
-            restaurant_ref=restaurant_ref,
-            correlation_id=self.correlation_id,
-            service_date=service_date.isoformat(),
-            detail=detail,
+    def announce_contention(self, restaurant_ref: str, service_date: date, detail: str) -> None:
+        """Another worker is there: at once, since the transaction is not going to commit."""
+        events.emit_now(
+            event(
+                COORDINATOR,
+                "coordinator.lock_contention",
+                restaurant_ref=restaurant_ref,
+                correlation_id=self.correlation_id,
+                service_date=service_date.isoformat(),
+                detail=detail,
+            )
         )
 
     def circuit_open(self, restaurant_ref: str, entry: Entry) -> EventRecord:
@@ -120,28 +192,26 @@ class Invocation:
             delay_seconds=entry.breaker.seconds_left(entry.now),
         )
 
-    def _start(self, outcome: Outcome, restaurant_ref: str, attempt: int | None) -> EventRecord:
+    def _start(self, outcome: Outcome, tried: Try) -> EventRecord:
         return event(
             COORDINATOR,
             "coordinator.start",
             booking_ref=outcome.booking_ref,
-            restaurant_ref=restaurant_ref,
+            restaurant_ref=tried.restaurant_ref,
             correlation_id=self.correlation_id,
             trigger=self.trigger,
-            attempt=attempt,
+            attempt=None if tried is _UNTRIED else tried.attempt,
         )
 
-    def _end(
-        self, outcome: Outcome, restaurant_ref: str, attempt: int | None, wait_seconds: float | None
-    ) -> EventRecord:
+    def _end(self, outcome: Outcome, tried: Try) -> EventRecord:
         return event(
             COORDINATOR,
             "coordinator.error" if outcome.unexpected else _TERMINAL_EVENT[outcome.kind],
             booking_ref=outcome.booking_ref,
-            restaurant_ref=restaurant_ref,
+            restaurant_ref=tried.restaurant_ref,
             correlation_id=self.correlation_id,
             trigger=self.trigger,
-            attempt=attempt,
+            attempt=None if tried is _UNTRIED else tried.attempt,
             outcome=outcome.kind,
             reason=outcome.reason or None,
             detail=(outcome.detail or None) if not outcome.unexpected else None,
@@ -150,7 +220,7 @@ class Invocation:
             table_refs=list(outcome.table_refs) or None,
             delay_seconds=round(outcome.delay_seconds, 3) if outcome.kind is Kind.RETRY else None,
             decision_ms=round(outcome.decision_ms, 3) or None,
-            wait_seconds=None if wait_seconds is None else round(wait_seconds, 3),
+            wait_seconds=None if tried.wait_seconds is None else round(tried.wait_seconds, 3),
             party=outcome.party or None,
         )
 

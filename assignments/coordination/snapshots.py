@@ -70,8 +70,8 @@ def held_tables(
             own.setdefault(each.booking_ref, []).append(each)
     held = {}
     for request in requests:
-        refs = tuple(sorted(each.table_ref for each in own.get(request.booking_ref, ())))
-        if not refs or request.pinned_table_refs not in {(), refs}:
+        refs = floor.in_order(each.table_ref for each in own.get(request.booking_ref, ()))
+        if not refs or (request.pinned_table_refs and set(request.pinned_table_refs) != set(refs)):
             continue
         others = tuple(each for each in taken if each.booking_ref != request.booking_ref)
         snapshot = Snapshot(floor=floor, occupied=others, request=request, now=now, rules=rules)

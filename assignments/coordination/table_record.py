@@ -3,9 +3,8 @@
 import time
 from collections.abc import Mapping
 
-from django.db import connection
-
 from assignments import conf
+from assignments.concurrency.sql import rows
 
 MIN_SEATINGS = 20
 """A table with fewer seatings than this has no record worth weighing: it stays neutral."""
@@ -20,10 +19,10 @@ SELECT table_ref, avg((tried.id = last_of.id AND assignment.state = 'confirmed')
   JOIN LATERAL (SELECT max(id) AS id FROM assignments_attempt AS other
                  WHERE other.assignment_id = tried.assignment_id AND other.outcome = 'confirmed') AS last_of ON true
  CROSS JOIN unnest(tried.table_refs) AS table_ref
- WHERE assignment.restaurant_ref = %s AND tried.outcome = 'confirmed' AND tried.at > now() - %s * interval '1 day'
-   AND assignment.state <> 'cancelled'
+ WHERE assignment.restaurant_ref = %(restaurant)s AND assignment.state <> 'cancelled'
+   AND tried.outcome = 'confirmed' AND tried.at > now() - %(days)s * interval '1 day'
  GROUP BY table_ref
-HAVING count(*) >= %s
+HAVING count(*) >= %(least)s
 """
 
 
@@ -37,9 +36,7 @@ def success_of(restaurant_ref: str) -> Mapping[str, float]:
     kept = _kept.get(restaurant_ref)
     if kept and now - kept[0] < KEPT_SECONDS:
         return kept[1]
-    with connection.cursor() as cursor:
-        cursor.execute(_QUERY, [restaurant_ref, conf.EVIDENCE_DAYS, MIN_SEATINGS])
-        success = dict(cursor.fetchall())
+    success = dict(rows(_QUERY, restaurant=restaurant_ref, days=conf.EVIDENCE_DAYS, least=MIN_SEATINGS))
     _kept[restaurant_ref] = (now, success)
     return success
 

@@ -11,14 +11,14 @@
 ``start``, ``end`` and ``requested_at`` are times on the restaurant's ``date``, or whole ISO 8601 moments: its wall clock
 unless they have an offset. May be left out: ``ref`` (of the restaurant: the name), ``min_party`` (1), ``max_party``,
 ``adjacent``, ``allow_overrun`` (false), ``buffer_minutes`` (0), and of bookings ``zone`` (any), ``status`` (pending),
-``end`` (turn times decide), ``requested_at`` (unknown). Other keys of the file are passed over; of a booking, they are a
-mistake.
+``end`` (turn times decide), ``requested_at`` (unknown). Other keys of the file and of the restaurant are passed over; of a
+table, a service or a booking, they are a mistake.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -27,6 +27,8 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import local_to_aware
 from assignments.planning.timezone import time_zone
 
+TABLE_KEYS = ("code", "zone", "capacity", "min_party", "max_party")
+SERVICE_KEYS = ("key", "start", "end", "allow_overrun", "buffer_minutes", "turn_minutes")
 BOOKING_KEYS = ("ref", "start", "end", "party", "zone", "status", "requested_at")
 PENDING, CANCELLED = "pending", "cancelled"
 STATUSES = (PENDING, "confirmed", CANCELLED, "no_show", "completed")
@@ -65,37 +67,17 @@ class BadRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TableRow:
-    code: str
-    zone: str
-    seats: int
-    min_party: int
-    max_party: int | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServiceRow:
-    key: str
-    start: time
-    end: time
-    allow_overrun: bool
-    buffer_before: int
-    buffer_after: int
-    turn_minutes: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class EveningFile:
-    """A whole file. ``name`` is empty for bookings alone, whose rows name their restaurant."""
+    """A whole file. ``name`` is empty for bookings alone, whose rows name their restaurant. A table's ref is its code."""
 
     bookings: tuple[BookingRow, ...]
     bad_rows: tuple[BadRow, ...] = ()
     name: str = ""
     ref: str = ""
     timezone: str = ""
-    tables: tuple[TableRow, ...] = ()
+    tables: tuple[Table, ...] = ()
     adjacent: tuple[tuple[str, str], ...] = ()
-    services: tuple[ServiceRow, ...] = ()
+    services: tuple[ServicePeriod, ...] = ()
 
     def floor(self) -> Floor:
         """The floor, with codes and zone names as refs. Raises UnusableFileError for one that contradicts itself."""
@@ -103,31 +85,8 @@ class EveningFile:
             return Floor(
                 restaurant_ref=self.ref or self.name,
                 timezone=self.timezone,
-                tables=tuple(
-                    Table(
-                        ref=row.code,
-                        name=row.code,
-                        seats=row.seats,
-                        zone_ref=row.zone,
-                        min_party=row.min_party,
-                        max_party=row.max_party,
-                    )
-                    for row in self.tables
-                ),
-                services=tuple(
-                    ServicePeriod(
-                        key=row.key,
-                        starts=row.start,
-                        ends=row.end,
-                        turn_times=tuple(
-                            TurnTime(max_party=max_party, minutes=minutes) for max_party, minutes in row.turn_minutes
-                        ),
-                        allow_overrun=row.allow_overrun,
-                        buffer_before_minutes=row.buffer_before,
-                        buffer_after_minutes=row.buffer_after,
-                    )
-                    for row in self.services
-                ),
+                tables=self.tables,
+                services=self.services,
                 adjacent=adjacency(self.adjacent),
             )
         except InvalidFloorError as error:
@@ -137,7 +96,7 @@ class EveningFile:
         """What was asked for, cancelled bookings left out. Raises UnusableFileError that names every bad booking."""
         bad = list(self.bad_rows)
         requests = []
-        zones = {row.zone for row in self.tables}
+        zones = {table.zone_ref for table in self.tables}
         for row in self.bookings:
             if row.status == CANCELLED:
                 continue
@@ -145,25 +104,18 @@ class EveningFile:
                 bad.append(BadRow(place=row.place, reason=f"there is no zone {row.zone!r}"))
                 continue
             try:
-                aware = replace(
-                    row,
-                    start=as_aware(row.start, self.timezone),
-                    end=row.end and as_aware(row.end, self.timezone),
-                    requested_at=row.requested_at and as_aware(row.requested_at, self.timezone),
+                requests.append(
+                    SeatingRequest(
+                        booking_ref=row.ref,
+                        starts_at=as_aware(row.start, self.timezone),
+                        party=row.party,
+                        ends_at=row.end and as_aware(row.end, self.timezone),
+                        zone_ref=row.zone or None,
+                        requested_at=row.requested_at and as_aware(row.requested_at, self.timezone),
+                    )
                 )
             except ValueError as error:
                 bad.append(BadRow(place=row.place, reason=str(error)))
-                continue
-            requests.append(
-                SeatingRequest(
-                    booking_ref=aware.ref,
-                    starts_at=aware.start,
-                    party=aware.party,
-                    ends_at=aware.end,
-                    zone_ref=aware.zone or None,
-                    requested_at=aware.requested_at,
-                )
-            )
         if bad:
             rows = "\n  ".join(map(str, bad))
             raise UnusableFileError(f"{len(bad)} of its bookings are bad:\n  {rows}")
@@ -214,9 +166,9 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
     services = tuple(
         _service(row, f"services[{index}]", lengths) for index, row in enumerate(_get(data, "services", list))
     )
-    refuse_repeated("tables", (table.code for table in tables))
+    refuse_repeated("tables", (table.ref for table in tables))
     refuse_repeated("services", (service.key for service in services))
-    zones = {table.code: table.zone for table in tables}
+    zones = {table.ref: table.zone_ref for table in tables}
     bookings, bad_rows = split(
         _booking(row, f"bookings[{index}]", day, on, lengths) for index, row in enumerate(_get(data, "bookings", list))
     )
@@ -339,29 +291,38 @@ def _parsed(parse_text: Any, text: str, path: str, what: str) -> Any:
         raise UnusableFileError(f"{path}: {text!r} is not {what}.") from error
 
 
-def _row(row: Any, path: str) -> Mapping[str, Any]:
+def _row(row: Any, path: str, known: Sequence[str]) -> Mapping[str, Any]:
     if not isinstance(row, dict):
         raise UnusableFileError(f"{path} must be an object, not {row!r}.")
+    if problem := _unknown_keys(row, known):
+        raise UnusableFileError(f"{path}: {problem}.")
     return row
 
 
-def _table(row: Any, path: str, longest: Mapping[str, int]) -> TableRow:
-    row = _row(row, path)
+def _unknown_keys(row: Mapping[str, Any], known: Sequence[str]) -> str:
+    unknown = sorted(set(row) - set(known))
+    return f"unknown keys {', '.join(map(repr, unknown))}; known are {', '.join(known)}" if unknown else ""
+
+
+def _table(row: Any, path: str, longest: Mapping[str, int]) -> Table:
+    row = _row(row, path, TABLE_KEYS)
     seats = _number(row, "capacity", f"{path}.", least=1)
     min_party = _number(row, "min_party", f"{path}.", least=1, default=1)
     max_party = None if row.get("max_party") is None else _number(row, "max_party", f"{path}.", least=1)
     if max_party is not None and max_party < min_party:
         raise UnusableFileError(f"{path}: {seats} seats for parties of {min_party} to {max_party} make no sense.")
-    return TableRow(
-        code=_text(row, "code", f"{path}.", longest),
-        zone=_text(row, "zone", f"{path}.", longest),
+    code = _text(row, "code", f"{path}.", longest)
+    return Table(
+        ref=code,
+        name=code,
+        zone_ref=_text(row, "zone", f"{path}.", longest),
         seats=seats,
         min_party=min_party,
         max_party=max_party,
     )
 
 
-def _pair(pair: Any, path: str, zones: Mapping[str, str]) -> tuple[str, str]:
+def _pair(pair: Any, path: str, zones: Mapping[str, str | None]) -> tuple[str, str]:
     if not isinstance(pair, list) or len(pair) != 2 or pair[0] == pair[1]:
         raise UnusableFileError(f"{path} must name two different tables, not {pair!r}.")
     for code in pair:
@@ -375,21 +336,21 @@ def _pair(pair: Any, path: str, zones: Mapping[str, str]) -> tuple[str, str]:
     return first, second
 
 
-def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServiceRow:
-    row = _row(row, path)
-    buffers = _get(row, "buffer_minutes", dict, f"{path}.", default={})
+def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServicePeriod:
+    row = _row(row, path, SERVICE_KEYS)
+    buffers = _row(row.get("buffer_minutes", {}), f"{path}.buffer_minutes", ("before", "after"))
     turns = _get(row, "turn_minutes", list, f"{path}.")
     if not turns or not all(isinstance(turn, list) and len(turn) == 2 and all(map(_is_amount, turn)) for turn in turns):
         raise UnusableFileError(f"{path}.turn_minutes must list [largest party, minutes], not {turns!r}.")
     refuse_repeated(f"{path}.turn_minutes", (f"a party of {party}" for party, _minutes in turns))
-    return ServiceRow(
+    return ServicePeriod(
         key=_text(row, "key", f"{path}.", longest),
-        start=_parsed(time.fromisoformat, _get(row, "start", str, f"{path}."), f"{path}.start", "a time"),
-        end=_parsed(time.fromisoformat, _get(row, "end", str, f"{path}."), f"{path}.end", "a time"),
+        starts=_parsed(time.fromisoformat, _get(row, "start", str, f"{path}."), f"{path}.start", "a time"),
+        ends=_parsed(time.fromisoformat, _get(row, "end", str, f"{path}."), f"{path}.end", "a time"),
         allow_overrun=_get(row, "allow_overrun", bool, f"{path}.", default=False),
-        buffer_before=_number(buffers, "before", f"{path}.buffer_minutes.", least=0, default=0),
-        buffer_after=_number(buffers, "after", f"{path}.buffer_minutes.", least=0, default=0),
-        turn_minutes=tuple(sorted((party, minutes) for party, minutes in turns)),
+        buffer_before_minutes=_number(buffers, "before", f"{path}.buffer_minutes.", least=0, default=0),
+        buffer_after_minutes=_number(buffers, "after", f"{path}.buffer_minutes.", least=0, default=0),
+        turn_times=tuple(TurnTime(max_party=party, minutes=minutes) for party, minutes in sorted(turns)),
     )
 
 
@@ -401,9 +362,8 @@ def _booking(row: Any, path: str, day: date, on: date | None, longest: Mapping[s
     if not isinstance(row, dict):
         return BadRow(place=path, reason=f"must be an object, not {row!r}")
     place = f"{path} ({row['ref']})" if isinstance(row.get("ref"), str) else path
-    if unknown := sorted(set(row) - set(BOOKING_KEYS)):
-        known = ", ".join(BOOKING_KEYS)
-        return BadRow(place=place, reason=f"unknown keys {', '.join(map(repr, unknown))}; known are {known}")
+    if problem := _unknown_keys(row, BOOKING_KEYS):
+        return BadRow(place=place, reason=problem)
     return booking_row(row, place, day, on, longest)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from django.db import DatabaseError
 from django.utils.translation import gettext_noop
 
+from assignments.error_logging import log_error
 from assignments.integration.host import Host, configured
 from assignments.planning.floor import Floor, InvalidFloorError
 
@@ -93,7 +94,7 @@ def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (logged by type; planning reports it again)
-        logger.error("Host raised %s for the floor of restaurant %s.", type(error).__name__, restaurant_ref)
+        log_error(logger, error, "The host failed for the floor of restaurant %s", restaurant_ref)
         return None
 
 

@@ -340,8 +340,7 @@ class ModelHost:
             found.append(
                 checks.Warning(
                     f"None of cancelled_statuses {list(self.cancelled_statuses)} is a choice of {self.booking_model}."
-                    f"{self.status_field}: tables of cancelled bookings are kept unless api.booking_cancelled is "
-                    f"called.",
+                    f"{self.status_field}: tables of cancelled bookings are kept unless api.booking_cancelled is called.",
                     hint=f"Set cancelled_statuses. {hint}",
                     id="assignments.W001",
                 )

@@ -1,7 +1,7 @@
 """The seam between planners: who may decide a booking, and how a planner is called.
 
-This app brings one planner, V3 (the coordinator), and asks the router of ``ASSIGNMENTS["ROUTER"]`` before each claim
-who decides. A project that has only V3 needs no router.
+This app brings one planner, V3 (the coordinator), and asks the router of ``ASSIGNMENTS["ROUTER"]`` who decides, before it
+calls a planner; the planner asks again when it claims. A project that has only V3 needs no router.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,17 @@ NOBODY = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """The router's answer for one booking: the key of its planner, V3's, another's, or NOBODY.
+
+    ``is_recorded``: whether the decision is kept, so that V3 can be compared with it.
+    """
+
+    planner: str
+    is_recorded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
     """A restaurant-day as a planner would see it, for a plan that writes nothing."""
 
@@ -35,7 +46,7 @@ class Preview:
 
 
 class Planner(Protocol):
-    """A planner other than V3. It works in transactions of its own, one booking at a time, and owns what it claimed."""
+    """A planner. It works in transactions of its own, and owns what it claimed."""
 
     key: str
 
@@ -55,10 +66,10 @@ class Planner(Protocol):
 
 
 class Router(Protocol):
-    """Says who decides. Called inside the claiming transaction; must read its flags fresh."""
+    """Says who decides. Called before a planner is, and again in the transaction that claims; must read its flags fresh."""
 
-    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
-        """The planner's key (V3, another's, or NOBODY) for each booking ref, all of one restaurant."""
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+        """The route of each booking, by ref; all are of one restaurant."""
         ...
 
     def planner(self, key: str) -> Planner:
@@ -69,8 +80,8 @@ class Router(Protocol):
 class SoleRouter:
     """V3 decides everything."""
 
-    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, str]:
-        return {assignment.booking_ref: V3 for assignment in assignments}
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+        return {assignment.booking_ref: Route(planner=V3) for assignment in assignments}
 
     def planner(self, key: str) -> Planner:
         raise LookupError(f"There is no planner {key!r}: V3 is the only one installed.")

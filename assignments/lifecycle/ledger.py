@@ -14,6 +14,7 @@ from psycopg.types.range import TimestamptzRange
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.models import Allocation
+from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied
 
@@ -230,5 +231,5 @@ def _insert(rows: list[Allocation]) -> None:
             raise
         raise TableTakenError(
             "Somebody else has one of these tables over this time: "
-            + ", ".join(sorted({row.table_ref for row in rows}))
+            + ", ".join(sorted({row.table_ref for row in rows}, key=natural_key))
         ) from error

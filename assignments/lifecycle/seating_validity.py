@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, Seating, lock_bookings
 from assignments.lifecycle import intake
 from assignments.models import Allocation, Assignment
@@ -77,11 +78,13 @@ def seatings_of(booking_ref: str) -> list[Allocation]:
 def confirm_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) -> None:
     """Tell a host that shows the booking as waiting that it has its tables, in the caller's transaction."""
     lock_bookings(host, [booking_ref])
+    table_refs: Sequence[str] = [row.table_ref for row in seatings]
+    floor = floor_or_none(seatings[0].restaurant_ref, host=host)
     host.on_confirmed(
         [
             Seating(
                 booking_ref=booking_ref,
-                table_refs=tuple(row.table_ref for row in seatings),
+                table_refs=floor.in_order(table_refs) if floor else tuple(table_refs),
                 starts_at=seatings[0].starts_at,
                 ends_at=seatings[0].ends_at,
             )

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
+from assignments.error_logging import log_error
 from assignments.integration.host import Host, Seating
 from assignments.lifecycle import ledger, retry_policy, transitions
 from assignments.models import Assignment, Attempt
@@ -61,11 +62,14 @@ class Settlement:
         reason: str = "",
         detail: str = "",
     ) -> Outcome:
-        """The booking gets these tables. ``already_seated``: its hold is the seating now. ``detail``: for the history."""
+        """The booking gets these tables, which are told in the order given: the floor's.
+
+        ``already_seated``: its hold is the seating now. ``detail``: for the history.
+        """
         self._begin(assignment)
         assignment.assign(actor=self.actor, reason=reason)
         assignment.confirm(actor=self.actor, reason=reason, detail=detail)
-        tables = tuple(sorted(table_refs))
+        tables = tuple(table_refs)
         if not already_seated:
             self._placements.append(
                 ledger.Placement(
@@ -190,7 +194,7 @@ class Settlement:
                 self.host.on_review(self._reviews)
         except Exception as error:  # noqa: BLE001  (logged by type; a host's message may name a guest)
             refs = ", ".join(sorted(self._reviews))
-            logger.error("The host raised %s when told of the review of booking %s.", type(error).__name__, refs)
+            log_error(logger, error, "The host failed when told of the review of booking %s", refs)
 
     def _begin(self, assignment: Assignment) -> None:
         if self.resumes:

@@ -22,7 +22,7 @@ OUTBOX_TOPIC = "booking.assignment_state."
 def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None = None) -> None:
     """Store what was changed in memory, in the caller's transaction; announce it on commit.
 
-    One guarded UPDATE, one insert of history, one of outbox messages, for any number of assignments. Raises
+    One guarded query for states and history, one for outbox messages, for any number of assignments. Raises
     StaleAssignmentError, and TransactionManagementError outside a transaction. History, messages and events carry the given
     id, else that of what is going on (``correlation``).
     """

@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
+from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, configured, is_cancelled
@@ -111,7 +112,7 @@ def _attempted(discrepancy: Discrepancy, mend: Callable[[], Discrepancy]) -> Dis
         if transactions.is_database_away(error):
             raise
         # The type only: a host's message may name a guest.
-        logger.error("Repair of booking %s raised %s.", discrepancy.booking_ref, type(error).__name__)
+        log_error(logger, error, "Booking %s could not be repaired", discrepancy.booking_ref)
         return replace(discrepancy, error=type(error).__name__)
 
 

@@ -9,6 +9,8 @@
 
 from django.db import migrations
 
+from assignments.models.append_only import append_only
+
 TABLES = [
     "assignments_adjacenttables",
     "assignments_allocation",
@@ -25,21 +27,13 @@ TABLES = [
     "assignments_venuesettings",
 ]
 
-APPEND_ONLY = """
-CREATE FUNCTION assignments_history_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'assignments_statetransition is append-only: % refused for booking %', TG_OP, OLD.booking_ref
-        USING ERRCODE = 'restrict_violation';
-END $$;
-CREATE TRIGGER statetransition_append_only
-    BEFORE UPDATE OR DELETE ON assignments_statetransition
-    FOR EACH ROW EXECUTE FUNCTION assignments_history_is_append_only();
-"""
-
-DROP_APPEND_ONLY = """
-DROP TRIGGER statetransition_append_only ON assignments_statetransition;
-DROP FUNCTION assignments_history_is_append_only();
-"""
+APPEND_ONLY, DROP_APPEND_ONLY = append_only(
+    "assignments_statetransition",
+    function="assignments_history_is_append_only",
+    trigger="statetransition_append_only",
+    row="booking",
+    column="booking_ref",
+)
 
 STATE_HAS_HISTORY = """
 CREATE FUNCTION assignments_state_has_history() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -92,7 +92,8 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return self.select_for_update(skip_locked=True)
 
     def persist(self, assignments: Iterable[Assignment], *, correlation_id: uuid.UUID) -> None:
-        """Store transitions made in memory, with one guarded UPDATE and one bulk insert of history.
+        """Store transitions made in memory and their history, which carries ``correlation_id``, in one
+        query.
 
         ``correlation_id`` is stored with the history. Must run inside a transaction. Raises StaleAssignmentError if any
         row has changed since it was read; the caller must then roll back. Afterwards the instances have no unsaved
@@ -101,9 +102,10 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         changed = [assignment for assignment in assignments if assignment.is_changed]
         if not changed:
             return
+        history = [row for assignment in changed for row in assignment.unsaved_transitions]
         with connections[self.db].cursor() as cursor:
             cursor.execute(
-                _GUARDED_UPDATE,
+                _GUARDED_UPDATE_WITH_HISTORY,
                 [
                     [assignment.pk for assignment in changed],
                     [assignment.stored_version for assignment in changed],
@@ -119,34 +121,60 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     [assignment.party for assignment in changed],
                     # unnest() flattens nested arrays, so the pins of each row are passed as one text.
                     ["\x1f".join(assignment.pinned_table_refs) for assignment in changed],
+                    correlation_id,
+                    [row.assignment_id for row in history],
+                    [row.version for row in history],
+                    *(
+                        [str(getattr(row, column)) for row in history]
+                        for column in (
+                            "booking_ref",
+                            "name",
+                            "source",
+                            "target",
+                            "planner",
+                            "actor",
+                            "reason",
+                            "detail",
+                        )
+                    ),
                 ],
             )
             updated = {pk for (pk,) in cursor.fetchall()}
         stale = [assignment.booking_ref for assignment in changed if assignment.pk not in updated]
         if stale:
             raise StaleAssignmentError(stale)
-        transitions = [row for assignment in changed for row in assignment.unsaved_transitions]
-        for row in transitions:
-            row.correlation_id = correlation_id
-        StateTransition.objects.bulk_create(transitions, batch_size=1000)
         for assignment in changed:
             assignment.mark_stored()
 
 
-_GUARDED_UPDATE = """
-UPDATE assignments_assignment AS stored
-   SET version = given.version, state = given.state, planner = given.planner, attempts = given.attempts,
-       due_at = given.due_at, reason = given.reason, restaurant_ref = given.restaurant_ref,
-       service_date = given.service_date, starts_at = given.starts_at, party = given.party,
-       pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
-       updated_at = now()
-  FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
-              %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[])
-    AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
-             starts_at, party, pins)
- WHERE stored.id = given.id AND stored.version = given.stored_version
-RETURNING stored.id
+_GUARDED_UPDATE_WITH_HISTORY = """
+WITH updated AS (
+    UPDATE assignments_assignment AS stored
+       SET version = given.version, state = given.state, planner = given.planner, attempts = given.attempts,
+           due_at = given.due_at, reason = given.reason, restaurant_ref = given.restaurant_ref,
+           service_date = given.service_date, starts_at = given.starts_at, party = given.party,
+           pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
+           updated_at = now()
+      FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
+                  %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[])
+        AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
+                 starts_at, party, pins)
+     WHERE stored.id = given.id AND stored.version = given.stored_version
+    RETURNING stored.id
+), history AS (
+    INSERT INTO assignments_statetransition
+           (correlation_id, assignment_id, version, booking_ref, name, source, target, planner, actor, reason, detail)
+    SELECT %s::uuid, made.*
+      FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                  %s::text[], %s::text[])
+        AS made(assignment_id, version, booking_ref, name, source, target, planner, actor, reason, detail)
+     WHERE made.assignment_id IN (SELECT id FROM updated)
+     ORDER BY made.assignment_id, made.version
+)
+SELECT id FROM updated
 """
+"""The history of a row that somebody else has changed is not inserted: it would break the history's uniqueness before
+``StaleAssignmentError`` could say what happened."""
 
 
 class Assignment(FSMModelMixin, models.Model):

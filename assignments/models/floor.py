@@ -11,6 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 
 
@@ -114,7 +115,7 @@ class ListedJoin(models.Model):
         verbose_name_plural = _("listed joins")
 
     def __str__(self) -> str:
-        return f"{' + '.join(self.table_refs)}: {self.seats}"
+        return f"{' + '.join(sorted(self.table_refs, key=natural_key))}: {self.seats}"
 
     def clean(self) -> None:
         refs = set(self.table_refs or [])

@@ -10,6 +10,7 @@ from assignments.planning.capacity_bound import is_overcrowded, size_classes
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.feasibility import Fit, fit_of, misfit, objections
 from assignments.planning.floor import Floor
+from assignments.planning.natural_order import NaturalKey, natural_key
 from assignments.planning.occupancy import Block, Occupancy
 from assignments.planning.ranking import needed, rank
 from assignments.planning.reasons import Reason, Refusal, gettext_noop
@@ -27,14 +28,21 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 def in_order(requests: Iterable[SeatingRequest], *, floor: Floor, rules: PlanningRules) -> list[SeatingRequest]:
     """Return the requests in the order of decision.
 
-    Earlier requests come first. Those without ``requested_at`` come last, as if at the same time. Among requests of the
-    same time, parties with pinned tables come first, because no other tables will do; then parties that need the fewest
-    tables, because a party at two joined tables takes the place of two others; then by start and ref.
+    Who asked first is first; nobody who asked later goes before. Requests without ``requested_at`` come last, all at
+    the same time. Among those that asked at the same time nobody has a claim before the others: tables that staff
+    pinned go first, since nothing else will do for those parties; then the parties that need the fewest tables, because
+    a party at two joined tables takes the place of two others. What is left goes by start, then by ref (9 before 10:
+    the same evening may have other keys in another database).
     """
 
-    def key(request: SeatingRequest) -> tuple[datetime, int, datetime, str]:
+    def key(request: SeatingRequest) -> tuple[datetime, int, datetime, NaturalKey]:
         tables = _tables_needed(floor, request, rules)
-        return (_aware(request.requested_at or _LAST), tables, _aware(request.starts_at), request.booking_ref)
+        return (
+            _aware(request.requested_at or _LAST),
+            tables,
+            _aware(request.starts_at),
+            natural_key(request.booking_ref),
+        )
 
     return sorted(requests, key=key)
 

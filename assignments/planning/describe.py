@@ -43,7 +43,7 @@ def _tables(plan: Plan, floor: Floor) -> str:
 
 def _names(table_refs: tuple[str, ...], floor: Floor) -> str:
     known = floor.table_by_ref
-    return " + ".join(known[ref].name if ref in known else ref for ref in table_refs)
+    return " + ".join(known[ref].name if ref in known else ref for ref in floor.in_order(table_refs))
 
 
 def _spare(plan: Plan) -> str:

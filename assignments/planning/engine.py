@@ -52,15 +52,17 @@ def snapshot_hash(snapshot: Snapshot) -> str:
 
 
 def _taken(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> list[Refusal]:
-    by_ref = snapshot.floor.table_by_ref
-    return [
-        _taken_by(taken, snapshot.floor)
-        for taken in sorted(snapshot.occupied, key=lambda taken: (taken.table_ref, taken.blocked_from))
+    places = snapshot.floor.places
+    found = [
+        taken
+        for taken in snapshot.occupied
         if taken.table_ref in table_refs
-        and taken.table_ref in by_ref
+        and taken.table_ref in places
         and taken.blocked_from < window.blocked_until
         and window.blocked_from < taken.blocked_until
     ]
+    found.sort(key=lambda taken: (places[taken.table_ref], taken.blocked_from))
+    return [_taken_by(taken, snapshot.floor) for taken in found]
 
 
 def _taken_by(taken: Occupied, floor: Floor) -> Refusal:

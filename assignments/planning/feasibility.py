@@ -14,7 +14,7 @@ from assignments.planning.units import Unit, is_connected, neighbours, seatable_
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """The units that fit a party, by spare seats, number of tables, and refs.
+    """The units that fit a party: fewest spare seats first, then fewest tables, then by their places.
 
     ``rejected``: number of the floor's other units by reason. ``considered``: number of all its units.
     """
@@ -105,14 +105,14 @@ def objections(
             values={"party": request.party},
         )
         return
-    unknown = sorted(set(table_refs) - floor.table_by_ref.keys())
+    unknown = floor.in_order(set(table_refs) - floor.table_by_ref.keys())
     for ref in unknown:
         yield Refusal(
             reason=Reason.UNKNOWN_TABLE,
             text=gettext_noop("Table %(table)s is not on this restaurant's floor."),
             values={"table": ref},
         )
-    for ref in sorted(ref for ref, count in Counter(table_refs).items() if count > 1):
+    for ref in floor.in_order(ref for ref, count in Counter(table_refs).items() if count > 1):
         yield Refusal(
             reason=Reason.TABLE_REPEATED,
             text=gettext_noop("Table %(table)s is named more than once."),
@@ -134,7 +134,7 @@ def _fit(floor: Floor, party: int, zone_ref: str | None, max_tables: int, max_sp
             fitting.append(unit)
         else:
             rejected[reason] += 1
-    fitting.sort(key=lambda unit: (unit.seats, unit.table_count, unit.table_refs))
+    fitting.sort(key=lambda unit: (unit.seats, unit.table_count, unit.places))
     return Fit(
         units=tuple(fitting),
         considered=len(everything),

@@ -8,6 +8,7 @@ from datetime import time
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 
 EVERY_WEEKDAY = frozenset(range(7))
@@ -77,10 +78,12 @@ class ServicePeriod:
 class Floor:
     """The data of a restaurant that planning needs, without bookings.
 
-    ``adjacent``: unordered pairs of table refs. Joins of 2..k tables are the connected sets within a zone.
-    ``outside_service_minutes``: time before a service period (or after the last one) in which bookings still belong to
-    it. ``zone_names``: display names of zones by ref, if different. Planners do not use them, and they do not affect
-    equality.
+    ``tables`` are kept in the natural order of their names (T2 before T10), then of their refs, however they are given.
+    A table's place in it (``places``) is what every list shows and what decides between equals: refs are the host's
+    keys, and the same floor may have others in another database. ``adjacent``: unordered pairs of table refs. Joins of
+    2..k tables are the connected sets within a zone. ``outside_service_minutes``: time before a service period (or
+    after the last one) in which bookings still belong to it. ``zone_names``: display names of zones by ref, if
+    different. Planners do not use them, and they do not affect equality.
 
     Raises InvalidFloorError if it is inconsistent (unknown or repeated tables, no turn times, unknown timezone).
     """
@@ -95,6 +98,8 @@ class Floor:
     zone_names: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
+        ordered = sorted(self.tables, key=lambda table: (natural_key(table.name), natural_key(table.ref)))
+        object.__setattr__(self, "tables", tuple(ordered))
         problems = list(_problems(self))
         if problems:
             raise InvalidFloorError(
@@ -115,12 +120,22 @@ class Floor:
         return {table.ref: table for table in self.tables}
 
     @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Each table's place in the floor's order, from 0, by ref."""
+        return {table.ref: place for place, table in enumerate(self.tables)}
+
+    def in_order(self, table_refs: Iterable[str]) -> tuple[str, ...]:
+        """These tables in the floor's order; those that it does not know come last, in the natural order of their refs."""
+        last = len(self.tables)
+        return tuple(sorted(table_refs, key=lambda ref: (self.places.get(ref, last), natural_key(ref))))
+
+    @cached_property
     def version(self) -> str:
         """A digest of the content. Floors with the same version give the same plans."""
         content = (
             self.restaurant_ref,
             self.timezone,
-            sorted(self.tables, key=lambda table: table.ref),
+            sorted(self.tables, key=lambda table: table.ref),  # By ref, as in versions that are stored already.
             [(replace(service, weekdays=frozenset()), sorted(service.weekdays)) for service in self.services],
             sorted(sorted(pair) for pair in self.adjacent),
             sorted((sorted(join.table_refs), join.seats, join.min_party, join.max_party or 0) for join in self.joins),

@@ -8,7 +8,7 @@ from assignments.planning.snapshot import PlanningRules
 from assignments.planning.units import Unit
 
 SCORE_DIGITS = 9
-"""Digits to which scores are compared. Beyond them they are equal, and refs decide."""
+"""Scores that differ by less than rounding noise are equal, and the places of the tables decide."""
 
 
 def needed(free: Sequence[Unit]) -> list[Unit]:
@@ -21,11 +21,11 @@ def needed(free: Sequence[Unit]) -> list[Unit]:
 
 
 def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRules) -> list[tuple[Unit, Plan]]:
-    """Return up to ``rules.ranked_plans`` best units with plans, best first; equal scores by refs."""
+    """The best units, at most ``rules.ranked_plans``, each with its plan; best first, equals by their places."""
     scored = []
     for unit in units:
         shares = breakdown(unit, circumstances, rules.weights)
-        scored.append((-round(sum(shares.values()), SCORE_DIGITS), unit.table_count, unit.table_refs, unit, shares))
+        scored.append((-round(sum(shares.values()), SCORE_DIGITS), unit.table_count, unit.places, unit, shares))
     scored.sort(key=lambda each: each[:3])
     best = [(unit, shares) for *_, unit, shares in scored[: max(1, rules.ranked_plans)]]
     return [

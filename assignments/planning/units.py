@@ -19,11 +19,13 @@ out, all of one size together, so that the result does not depend on an order. L
 class Unit:
     """Tables that may seat a party: one table, or a join within a zone.
 
-    ``table_refs`` are sorted. ``mask``: bits of its tables (see ``table_bits``). ``seats``: the sum, or the number that
-    the host lists for this join. ``min_party`` to ``max_party``: allowed covers.
+    ``table_refs`` are in the floor's order, and ``places`` are their places in it: what decides between equal units.
+    ``mask`` has the bits (see ``table_bits``) of its tables. ``seats`` is the sum, or what
+    the host lists for exactly this join. Parties of ``min_party`` to ``max_party`` covers may sit here.
     """
 
     table_refs: tuple[str, ...]
+    places: tuple[int, ...]
     mask: int
     seats: int
     min_party: int
@@ -37,8 +39,8 @@ class Unit:
 
 @lru_cache(maxsize=64)
 def table_bits(floor: Floor) -> Mapping[str, int]:
-    """Return each table's bit (``1 << n``) in order of refs, including inactive tables."""
-    return {ref: 1 << position for position, ref in enumerate(sorted(floor.table_by_ref))}
+    """Each table's own bit: ``1 << n`` at place ``n`` of the floor's order; inactive tables have theirs too."""
+    return {ref: 1 << place for ref, place in floor.places.items()}
 
 
 def active_mask(floor: Floor) -> int:
@@ -74,21 +76,21 @@ def neighbours(floor: Floor) -> Mapping[int, int]:
 
 @lru_cache(maxsize=64)
 def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[Unit, ...]:
-    """Return all units of up to ``max_tables`` active tables, fewest tables first, then by refs.
+    """Every unit of at most ``max_tables`` active tables, fewest tables first, then by their places.
 
     Joins are the connected sets within a zone (tables without a zone count as one), and the host's listed joins,
     adjacent or not. A listed join defines its seats and party sizes. No join crosses zones. Cached by floor; see
     MAX_JOINS_PER_ZONE for very large zones.
     """
     bits = table_bits(floor)
-    by_bit = {bits[ref]: table for ref, table in sorted(floor.table_by_ref.items()) if table.active}
+    by_bit = {bits[ref]: table for ref, table in floor.table_by_ref.items() if table.active}
     listed = {_mask(bits, join): join for join in floor.joins if _may_be_joined(floor, join, max_tables)}
     masks = set(listed)
     for zone_mask in zone_masks(floor):
         masks.update(_connected_sets(zone_mask, neighbours(floor), max_tables))
     units = [_single(bit, table) for bit, table in by_bit.items()]
     units += [_join(mask, [by_bit[bit] for bit in each_bit(mask)], listed.get(mask)) for mask in masks]
-    return tuple(sorted(units, key=lambda unit: (unit.table_count, unit.table_refs)))
+    return tuple(sorted(units, key=lambda unit: (unit.table_count, unit.places)))
 
 
 def unit_of(floor: Floor, table_refs: Collection[str]) -> Unit:
@@ -98,7 +100,7 @@ def unit_of(floor: Floor, table_refs: Collection[str]) -> Unit:
     """
     if not table_refs:
         raise ValueError("A unit needs a table.")
-    tables = [floor.table_by_ref[ref] for ref in sorted(set(table_refs))]
+    tables = [floor.table_by_ref[ref] for ref in floor.in_order(set(table_refs))]
     bits = table_bits(floor)
     if len(tables) == 1:
         return _single(bits[tables[0].ref], tables[0])
@@ -118,7 +120,7 @@ def is_connected(mask: int, beside: Mapping[int, int]) -> bool:
 
 
 def each_bit(mask: int) -> Iterator[int]:
-    """Yield the bits of ``mask``, lowest (first ref) first."""
+    """The bits of ``mask``, lowest (first place) first."""
     while mask:
         bit = mask & -mask
         yield bit
@@ -137,6 +139,7 @@ def _grouped(floor: Floor, key: Callable[[Table], Hashable]) -> tuple[int, ...]:
 def _single(bit: int, table: Table) -> Unit:
     return Unit(
         table_refs=(table.ref,),
+        places=(_place(bit),),
         mask=bit,
         seats=table.seats,
         min_party=table.min_party,
@@ -150,12 +153,17 @@ def _join(mask: int, tables: list[Table], listed: Join | None) -> Unit:
     seats = listed.seats if listed else sum(table.seats for table in tables)
     return Unit(
         table_refs=tuple(table.ref for table in tables),
+        places=tuple(map(_place, each_bit(mask))),
         mask=mask,
         seats=seats,
         min_party=listed.min_party if listed else 1,
         max_party=_capped(listed.max_party if listed else None, seats),
         zone_ref=tables[0].zone_ref,
     )
+
+
+def _place(bit: int) -> int:
+    return bit.bit_length() - 1
 
 
 def _capped(max_party: int | None, seats: int) -> int:

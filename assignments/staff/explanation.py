@@ -10,6 +10,7 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import configured
 from assignments.lifecycle import ledger
 from assignments.models import Assignment, Attempt, StateTransition
+from assignments.planning.floor import Floor
 from assignments.staff import labels
 
 
@@ -35,20 +36,25 @@ def explain(booking_ref: str) -> Explanation:
     if assignment is None:
         raise AssignmentNotFoundError(f"No assignment has been requested for booking {booking_ref!r}.")
     attempts = tuple(assignment.tries.order_by("id"))
+    floor = floor_or_none(assignment.restaurant_ref)
     table_refs = ledger.tables_of([booking_ref]).get(booking_ref, ())
+    if floor is not None:
+        table_refs = floor.in_order(table_refs)
     return Explanation(
         booking_ref=booking_ref,
         state=assignment.state,
         reason=assignment.reason,
         table_refs=table_refs,
-        text=" ".join(_in_words(assignment, table_refs, attempts[-1] if attempts else None)),
+        text=" ".join(_in_words(assignment, floor, table_refs, attempts[-1] if attempts else None)),
         attempts=attempts,
         transitions=tuple(assignment.transitions.order_by("version")),
     )
 
 
-def _in_words(assignment: Assignment, table_refs: tuple[str, ...], last: Attempt | None) -> Iterator[str]:
-    words = labels.Words(floor_or_none(assignment.restaurant_ref))
+def _in_words(
+    assignment: Assignment, floor: Floor | None, table_refs: tuple[str, ...], last: Attempt | None
+) -> Iterator[str]:
+    words = labels.Words(floor)
     yield _("%(booking)s, %(party)s covers: %(state)s.") % {
         "booking": configured().label(assignment.booking_ref),
         "party": assignment.party,

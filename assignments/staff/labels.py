@@ -19,6 +19,7 @@ from assignments.integration.planners import MANUAL, V3
 from assignments.models import Attempt, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
 from assignments.planning.floor import Floor
+from assignments.planning.natural_order import natural_key
 from assignments.planning.reasons import Reason, filled
 
 _REASONS: Mapping[str, Any] = {
@@ -239,12 +240,15 @@ class Words:
     """
 
     def __init__(self, floor: Floor | None) -> None:
-        self._names = {table.ref: table.name for table in floor.tables} if floor else {}
+        self._floor = floor
         self.zone: tzinfo = floor.zone if floor else UTC
 
     def tables(self, table_refs: Sequence[str]) -> str:
-        """Tables as staff know them."""
-        return " + ".join(self._names.get(ref, ref) for ref in table_refs)
+        """Tables as staff know them, in the order in which they know them."""
+        if self._floor is None:
+            return " + ".join(sorted(table_refs, key=natural_key))
+        known = self._floor.table_by_ref
+        return " + ".join(known[ref].name if ref in known else ref for ref in self._floor.in_order(table_refs))
 
     def attempt(self, attempt: Attempt) -> str:
         """What one attempt decided, and why."""

@@ -1,6 +1,7 @@
-"""The review queue: bookings that need a decision by staff, their options, and decisions that can be undone.
+"""The review queue: bookings on which staff have to decide, and what would fit them.
 
-Read-only. Decisions are made by ``api.assign``, ``api.reopen`` (retry), ``api.reject`` and ``api.undo``.
+Nothing here writes. Deciding is ``api.assign``, ``api.reopen`` (retry), ``api.reject`` and ``api.undo``, under the
+rules of ``assignments.lifecycle.staff_decisions``.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,9 +14,9 @@ from django.db.models import Count, Q
 from assignments.coordination.snapshots import snapshot_of
 from assignments.integration.floor_cache import no_floor
 from assignments.integration.host import Host, HostBooking
-from assignments.models import Assignment, Attempt, State, StateTransition
+from assignments.lifecycle.staff_decisions import REJECTED, WAITING_FOR_STAFF
+from assignments.models import Assignment, State, StateTransition
 from assignments.models.assignment import AssignmentQuerySet
-from assignments.outcome import CoordinatorReason
 from assignments.planning import engine
 from assignments.planning.decision import Decision, Plan
 from assignments.planning.floor import Floor, InvalidFloorError, Table
@@ -25,21 +26,10 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.units import Unit, seatable_units
 from assignments.staff.service_day import of_evening
+from assignments.staff.timeline import by_zone
 
-REJECTED = "rejected_by_staff"
-"""Reason code of a booking rejected by staff."""
-LONGEST_REASON = 2000
-WAITING_FOR_STAFF = frozenset({State.MANUAL_REVIEW, State.FAILED})
 LATE = timedelta(hours=3)
 """Time after its start for which a booking still counts as upcoming, because its guests may be waiting."""
-STAFF = "staff:"
-
-NOT_RESTORABLE = frozenset({CoordinatorReason.CONFIRMED_BY_HOST, "table_out_of_service"})
-"""Review reasons of bookings that the host shows as confirmed.
-
-Their tables in the host are not known here, so an assignment cannot be undone, only changed again.
-"""
-
 MOST_COUNTED = 1000
 """Maximum count of past bookings."""
 MOST_OPTIONS = 6
@@ -122,94 +112,22 @@ def _narrowed(restaurant_ref: str, day: date | None, floor: Floor | None) -> Ass
     return wanted.filter(service_date=day) if day else wanted
 
 
-# Undo
-
-
-class Undo(StrEnum):
-    """What is undone. The value is the reason code of the undoing transition."""
-
-    ASSIGNMENT = "assignment_undone"
-    REJECTION = "rejection_undone"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Undoable:
-    """Staff's last decision on a booking, and the state before it.
-
-    ``state``, ``reason`` and ``detail``, after ``attempts`` of ``planner``.
-    """
-
-    what: Undo
-    actor: str
-    at: datetime
-    state: str
-    reason: str
-    detail: str
-    planner: str
-    attempts: int
-
-
-def undoable(assignment: Assignment) -> Undoable | None:
-    """Return the decision that can be undone, or None if anything happened since. Two queries."""
-    found = _decision_of_staff(assignment, list(assignment.transitions.order_by("version")))
-    if found is None:
-        return None
-    what, begun, last, before = found
-    tries = Attempt.objects.filter(assignment=assignment, planner=before.planner, at__lt=begun.at).order_by("-id")
-    return Undoable(
-        what=what,
-        actor=last.actor,
-        at=last.at,
-        state=before.target,
-        reason=before.reason,
-        detail=before.detail,
-        planner=before.planner,
-        attempts=tries.values_list("number", flat=True).first() or 0,
-    )
-
-
-def _decision_of_staff(
-    assignment: Assignment, transitions: Sequence[StateTransition]
-) -> tuple[Undo, StateTransition, StateTransition, StateTransition] | None:
-    """Return the decision, its first and last transition, and the one that had sent the booking to staff.
-
-    A decision is one transaction that reopens the booking and continues, all by the same actor.
-    """
-    if not transitions or transitions[-1].version != assignment.version:
-        return None
-    last = transitions[-1]
-    if (last.name, assignment.state) == ("confirm", State.CONFIRMED):
-        what = Undo.ASSIGNMENT
-    elif (last.name, last.reason) == ("fail", REJECTED):
-        what = Undo.REJECTION
-    else:
-        return None
-    begins = max((place for place, row in enumerate(transitions) if row.name == "reopen"), default=0)
-    if begins == 0 or not last.actor.startswith(STAFF):
-        return None
-    decision, before = transitions[begins:], transitions[begins - 1]
-    if any(row.actor != last.actor or row.name == "put_back" for row in decision):
-        return None
-    if before.target not in WAITING_FOR_STAFF:
-        return None
-    if what is Undo.ASSIGNMENT and before.reason in NOT_RESTORABLE:
-        return None
-    return what, decision[0], last, before
-
-
 # Options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """Tables that can be assigned. ``despite``: rules to override. ``plan``: its ranking by the engine, if any."""
+    """Tables that the booking may be given.
+
+    ``overriding``: what staff pass over for it. ``plan``: how good it is, where the engine has ranked it.
+    """
 
     table_refs: tuple[str, ...]
     seats: int
     spare_seats: int
     zone_ref: str | None
     plan: Plan | None = None
-    despite: tuple[Refusal, ...] = ()
+    overriding: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -319,7 +237,7 @@ def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Opti
         for unit in seatable_units(snapshot.floor, rules.max_tables + 1)
         if unit.seats >= request.party and unit.mask & free == unit.mask and request.zone_ref in {None, unit.zone_ref}
     ]
-    candidates.sort(key=lambda unit: (unit.table_count, unit.seats, unit.table_refs))
+    candidates.sort(key=lambda unit: (unit.table_count, unit.seats, unit.places))
     accepted: list[Unit] = []
     for unit in candidates[:MOST_JUDGED]:
         if any(set(smaller.table_refs) <= set(unit.table_refs) for smaller in accepted):
@@ -332,7 +250,7 @@ def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Opti
                 seats=unit.seats,
                 spare_seats=unit.seats - request.party,
                 zone_ref=unit.zone_ref,
-                despite=against,
+                overriding=against,
             )
         if len(accepted) == MOST_OPTIONS:
             return
@@ -366,11 +284,14 @@ def _places(snapshot: Snapshot, window: SeatingWindow) -> tuple[Place, ...]:
     for each in sorted(snapshot.occupied, key=lambda each: each.blocked_from):
         if each.blocked_from < window.blocked_until and window.blocked_from < each.blocked_until:
             taken.setdefault(each.table_ref, []).append(each)
-    tables = sorted(snapshot.floor.tables, key=lambda table: (table.zone_ref or "", table.name, table.ref))
-    return tuple(Place(table=table, taken=tuple(taken.get(table.ref, ()))) for table in tables)
+    return tuple(
+        Place(table=table, taken=tuple(taken.get(table.ref, ())))
+        for _zone_ref, tables in by_zone(snapshot.floor)
+        for table in tables
+    )
 
 
-def despite(refusals: Collection[Refusal]) -> frozenset[Reason]:
+def overridable(refusals: Collection[Refusal]) -> frozenset[Reason]:
     """Return the preferences to override, or nothing if a refusal cannot be overridden."""
     reasons = frozenset(refusal.reason for refusal in refusals)
     return reasons if reasons <= PREFERENCES else frozenset()

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 
-from django.db import connection
-
+from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_any_problem
 from assignments.integration.host import Host
 from assignments.models import Allocation, Assignment, State
@@ -78,20 +77,17 @@ def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
     One query. The host is not asked for its restaurants, because it need not have a list of them.
     """
     first, last = (day, day) if day else ((now - AROUND).date() - timedelta(days=1), (now + AROUND).date())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _VENUES,
-            {
-                "recent": now.date() - RECENT,
-                "recently": now - RECENT,
-                "first": first,
-                "last": last + timedelta(days=0 if day else 1),
-                "start": None if day else now - AROUND,
-                "until": None if day else now + AROUND,
-                "limit": LISTED + 1,
-            },
-        )
-        return [Venue(ref=ref, bookings=bookings) for ref, bookings in cursor.fetchall()]
+    found = rows(
+        _VENUES,
+        recent=now.date() - RECENT,
+        recently=now - RECENT,
+        first=first,
+        last=last + timedelta(days=0 if day else 1),
+        start=None if day else now - AROUND,
+        until=None if day else now + AROUND,
+        limit=LISTED + 1,
+    )
+    return [Venue(ref=ref, bookings=bookings) for ref, bookings in found]
 
 
 # Goes from one restaurant to the next in the index, never through all rows.
@@ -140,12 +136,13 @@ def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> Assignmen
 
 
 def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None) -> ServiceDay:
-    """Return a restaurant's service day. ``day`` None: the current one at ``now``.
+    """What is known of the restaurant's day; ``day`` None is the one of ``opening_day``.
 
-    Five queries and the floor's, for any number of bookings; two more for a day without any.
+    Five queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that has
+    none.
     """
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
-    day = day or timeline.day_at(floor, now)
+    day = day or opening_day(floor, restaurant_ref, now)
     start, until = timeline.day_span(floor, day)
     taken = _taken(restaurant_ref, start, until + timeline.LOOK_AHEAD, now)
     picture = timeline.lay_out(floor, taken, day=day, now=now)
@@ -169,6 +166,20 @@ def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: H
         before=before,
         after=after,
     )
+
+
+def opening_day(floor: Floor | None, restaurant_ref: str, now: datetime) -> date:
+    """Today by the restaurant's clock if anybody comes, else the next day on which somebody does, else today.
+
+    One query.
+    """
+    today = timeline.day_at(floor, now)
+    start, _until = timeline.day_span(floor, today)
+    coming = Assignment.objects.filter(restaurant_ref=restaurant_ref).exclude(state=State.CANCELLED)
+    # The dates are for the index; the moments decide.
+    coming = coming.filter(service_date__gte=today - timedelta(days=1), starts_at__gte=start)
+    first = coming.order_by("service_date", "starts_at").values_list("starts_at", flat=True).first()
+    return timeline.day_at(floor, first) if first else today
 
 
 def _taken(restaurant_ref: str, start: datetime, until: datetime, now: datetime) -> list[Taken]:

@@ -5,13 +5,13 @@ Minutes are elapsed minutes, also when the clocks change. Labels show local time
 Long because one layout has many parts: lanes, bars, joins, buffers, axis.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from assignments.planning.floor import Floor, Table
+from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import SeatingWindow, Service, seating_window, services_on
 from assignments.planning.units import unit_of
 
@@ -205,7 +205,7 @@ def lay_out(
     for each in everything:
         if each.blocked_from < ends_at and starts_at < each.blocked_until:
             there[each.table_ref].append(each)
-    joins = _joins(each for of_table in there.values() for each in of_table)
+    joins = _joins(floor, (each for of_table in there.values() for each in of_table))
     free_within = (min(span[0], starts_at), span[1] + LOOK_AHEAD)
 
     def row(ref: str, table: Table | None) -> Row:
@@ -220,7 +220,7 @@ def lay_out(
         Group(zone_ref=zone_ref, rows=tuple(row(table.ref, table) for table in tables))
         for zone_ref, tables in by_zone(floor)
     ]
-    strays = sorted(there.keys() - (floor.table_by_ref.keys() if floor else set()), key=natural)
+    strays = sorted(there.keys() - (floor.table_by_ref.keys() if floor else set()), key=natural_key)
     if strays:
         groups.append(Group(zone_ref=None, rows=tuple(row(ref, None) for ref in strays), is_known=False))
     return Timeline(
@@ -242,19 +242,14 @@ def lay_out(
     )
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """Return a sort key that puts T2 before T10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name) if part]
-
-
 def by_zone(floor: Floor | None) -> list[tuple[str | None, list[Table]]]:
     """Return the tables of each zone by name, and zones by name. Tables without a zone are last."""
     zones: defaultdict[str | None, list[Table]] = defaultdict(list)
     for table in floor.tables if floor else ():
         zones[table.zone_ref].append(table)
     names = floor.zone_names if floor else {}
-    order = sorted(zones, key=lambda ref: (ref is None, natural(names.get(ref or "", ref or ""))))
-    return [(ref, sorted(zones[ref], key=lambda table: (natural(table.name), table.ref))) for ref in order]
+    order = sorted(zones, key=lambda ref: (ref is None, natural_key(names.get(ref or "", ref or ""))))
+    return [(ref, zones[ref]) for ref in order]
 
 
 # The day
@@ -314,13 +309,17 @@ def _span(start: datetime, until: datetime, first: datetime, last: datetime) -> 
 # Rows
 
 
-def _joins(taken: Iterable[Taken]) -> dict[_Party, tuple[str, ...]]:
+def _joins(floor: Floor | None, taken: Iterable[Taken]) -> dict[_Party, tuple[str, ...]]:
     """Return joined tables by booking."""
     tables: defaultdict[_Party, set[str]] = defaultdict(set)
     for each in taken:
         if each.booking_ref:
             tables[_party(each)].add(each.table_ref)
-    return {party: tuple(sorted(refs, key=natural)) for party, refs in tables.items() if len(refs) > 1}
+    return {
+        party: floor.in_order(refs) if floor else tuple(sorted(refs, key=natural_key))
+        for party, refs in tables.items()
+        if len(refs) > 1
+    }
 
 
 def _party(taken: Taken) -> _Party:

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 
 logger = logging.getLogger("assignments.totals")
 
@@ -118,7 +119,7 @@ class Folder:
             if not fold(steps=1):
                 self._next = now
         except Exception as error:  # noqa: BLE001  (the rows are still there and are added next time)
-            logger.error("Updating the totals raised %s.", type(error).__name__)
+            log_error(logger, error, "Totals could not be brought up to date")
 
 
 def _fold_source(source: Source, steps: int) -> bool:

@@ -20,6 +20,8 @@ from django.db.migrations.executor import MigrationExecutor
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.circuit_breaker import STATE, State, name_for
+from assignments.concurrency.sql import dicts
+from assignments.error_logging import log_error
 from assignments.models import Run
 from assignments.outcome import CoordinatorReason
 from assignments.telemetry import health, run_log
@@ -197,19 +199,12 @@ class _Parts:
             except Exception as error:  # noqa: BLE001  (named by type: the page must open)
                 part = waiting.pop(0)
                 self.errors[part] = type(error).__name__
-                logger.error("Health page: %s raised %s.", part, type(error).__name__)
+                log_error(logger, error, "The Health page could not measure %s", part)
         return found
 
 
-def _rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
 def _backlog() -> Backlog:
-    (row,) = _rows(_BACKLOG, recent=RECENT)
+    (row,) = dicts(_BACKLOG, recent=RECENT)
     return Backlog(**row)
 
 
@@ -258,7 +253,7 @@ def _breakers() -> Sequence[OpenBreaker]:
             opened_until=row["opened_until"],
             state=State(row["state"]),
         )
-        for row in _rows(_BREAKERS, listed=LISTED)
+        for row in dicts(_BREAKERS, listed=LISTED)
     ]
 
 
@@ -270,7 +265,7 @@ SELECT name, failures, opened_until, {STATE} AS state
 
 
 def _hours() -> Sequence[Hour]:
-    return [Hour(**row) for row in _rows(_HOURS, hours=HOURS, confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST)]
+    return [Hour(**row) for row in dicts(_HOURS, hours=HOURS, confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST)]
 
 
 _HOURS = f"""
@@ -298,7 +293,7 @@ SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) A
 
 
 def _integrity() -> Integrity:
-    (row,) = _rows(f"SELECT ({OVERLAPS}) AS overlaps, ({LOST}) AS lost", stay_hours=STAY_HOURS)
+    (row,) = dicts(f"SELECT ({OVERLAPS}) AS overlaps, ({LOST}) AS lost", stay_hours=STAY_HOURS)
     return Integrity(**row)
 
 
@@ -322,6 +317,6 @@ def _findings() -> Sequence[checks.CheckMessage]:
             found += check(app_configs=None, databases=None)
         except Exception as error:  # noqa: BLE001  (told by type: the page must open)
             name = f"{check.__module__}.{getattr(check, '__name__', check)}"
-            logger.error("System check %s raised %s.", name, type(error).__name__)
+            log_error(logger, error, "The system check %s failed", name)
             found.append(checks.Error(f"The system check {name} raised {type(error).__name__}.", id="assignments.E000"))
     return sorted((each for each in found if not each.is_silenced()), key=lambda each: (-each.level, each.id or ""))

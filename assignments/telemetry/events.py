@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext_noop as _
 
 from assignments import conf
+from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentsError
 from assignments.telemetry import correlation, process_metrics
 from assignments.telemetry.background_writer import BackgroundWriter
@@ -159,7 +160,13 @@ def emit_all(records: Sequence[EventRecord]) -> None:
 
 def emit_now(record: EventRecord) -> None:
     """Emit an event immediately, for a transaction that is rolled back (contention, errors)."""
-    _buffer.append([record])
+    emit_all_now([record])
+
+
+def emit_all_now(records: Sequence[EventRecord]) -> None:
+    """Announce events whatever becomes of the current transaction: it did not come about, or has committed already."""
+    if records:
+        _buffer.append(records)
 
 
 def flush(timeout_seconds: float | None = None) -> bool:
@@ -192,7 +199,7 @@ def _write(batch: Sequence[EventRecord]) -> bool:
         try:
             conf.load(path).write(batch)
         except Exception as error:  # noqa: BLE001  (the other sinks still get the batch; the loss is counted)
-            logger.warning("Event sink %s failed (%s); %d events lost to it.", path, type(error).__name__, len(batch))
+            log_error(logger, error, "Event sink %s lost %d events", path, len(batch), level=logging.WARNING)
             is_written = False
     return is_written
 

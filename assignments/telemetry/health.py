@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
-
 from assignments import conf
 from assignments.concurrency.circuit_breaker import STATE, State
 from assignments.concurrency.locks import PERMIT
+from assignments.concurrency.sql import dicts
 
 OUTBOX_COUNTED = 10_000
 """Maximum count of waiting outbox messages. Beyond it the exact number makes no difference."""
@@ -63,18 +62,13 @@ def vitals() -> Vitals:
     One query, bounded by the open items: due bookings and their restaurants, breakers, waiting messages.
     """
     settings = conf.settings()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _VITALS,
-            {
-                "alive_seconds": settings.CRON_SECONDS,
-                "outbox_counted": OUTBOX_COUNTED,
-                "permit": PERMIT,
-                "most_permits": conf.MOST_PERMITS,
-            },
-        )
-        names = [column.name for column in cursor.description]
-        row = dict(zip(names, cursor.fetchone(), strict=True))
+    (row,) = dicts(
+        _VITALS,
+        alive_seconds=settings.CRON_SECONDS,
+        outbox_counted=OUTBOX_COUNTED,
+        permit=PERMIT,
+        most_permits=conf.MOST_PERMITS,
+    )
     return Vitals(permits_limit=settings.MAX_PARALLEL, **row)
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
+from assignments.error_logging import log_error
 from assignments.outcome import Outcome
 
 logger = logging.getLogger("assignments.metrics")
@@ -40,7 +41,7 @@ def _tolerated() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  (the measured work is done)
-        logger.error("Recording a process metric raised %s.", type(error).__name__)
+        log_error(logger, error, "A metric of this process could not be kept")
 
 
 @_tolerated()

@@ -18,6 +18,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 from assignments.models import Run
 from assignments.telemetry import events
 
@@ -158,4 +159,4 @@ def _tolerated(record: Callable[[], object]) -> None:
             transactions.limit_statements(STATEMENT_TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS)
             record()
     except Exception as error:  # noqa: BLE001  (the bookings are decided, and the next pass records again)
-        logger.error("Recording a run raised %s.", type(error).__name__)
+        log_error(logger, error, "A run could not be recorded")

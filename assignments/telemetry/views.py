@@ -16,6 +16,7 @@ from prometheus_client import generate_latest
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 from assignments.telemetry.health import vitals
 from assignments.telemetry.metrics.collector import REGISTRY
 
@@ -98,7 +99,7 @@ def cron_health(request: HttpRequest) -> JsonResponse:
 
 def _unavailable(error: Exception) -> JsonResponse:
     """Return a 503 with the error's type only, because driver messages name hosts and users."""
-    logger.warning("Health check of the database raised %s.", type(error).__name__)
+    log_error(logger, error, "The database did not answer a health check", level=logging.WARNING)
     reason = f"The database is not available ({type(error).__name__})."
     return JsonResponse({"status": "unavailable", "reason": reason}, status=503)
 

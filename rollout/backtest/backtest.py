@@ -21,7 +21,7 @@ from rollout.backtest.replay import Answer, Planner, Replay, Scoreboard, Step
 from rollout.models import Comparison
 from rollout.shadow.comparator import CandidateProcess
 from rollout.shadow.recorder import STATEMENT_TIMEOUT_MS, about, is_joined, keep_floors
-from rollout.shadow.serialization import freeze, freeze_decision, freeze_floor, thaw_decision
+from rollout.shadow.serialization import decision_from_json, decision_to_json, floor_to_json, snapshot_to_json
 
 
 class Backtest:
@@ -56,7 +56,7 @@ class Backtest:
                 self.scoreboard.add(step)
                 if self._feeds and step.verdict is not None:
                     again = self._control(step.snapshot)
-                    kept.append((step, again.table_refs == step.control.answer.table_refs))
+                    kept.append((step, set(again.table_refs) == set(step.control.answer.table_refs)))
                 on_step()
         self.evenings += 1
         if kept:
@@ -109,7 +109,7 @@ def _comparison(step: Step, repeats: bool) -> Comparison:
         **about(step.snapshot, control),
         control_ms=step.control.answer.milliseconds,
         control_repeats=repeats,
-        candidate=freeze_decision(candidate) if candidate else None,
+        candidate=decision_to_json(candidate) if candidate else None,
         candidate_ms=step.compared.milliseconds,
         verdict=step.verdict,
         error=step.compared.error,
@@ -147,8 +147,8 @@ def candidate(process: CandidateProcess) -> Planner:
     def ask(snapshot: Snapshot) -> Answer:
         version = snapshot.floor.version
         if version not in floors:
-            floors[version] = freeze_floor(snapshot.floor)
-        said = process.ask({"snapshot": freeze(snapshot), "floor": floors[version]})
+            floors[version] = floor_to_json(snapshot.floor)
+        said = process.ask({"snapshot": snapshot_to_json(snapshot), "floor": floors[version]})
         if said.error == "not_started":
             raise ImproperlyConfigured(
                 f"{conf.NAME}['CANDIDATE'] is {conf.settings().CANDIDATE!r}, which did not start; standard error says why."
@@ -156,7 +156,7 @@ def candidate(process: CandidateProcess) -> Planner:
         if said.error:
             return Answer(error=said.error, milliseconds=said.milliseconds)
         try:
-            return Answer(decision=thaw_decision(said.decision or {}), milliseconds=said.milliseconds)
+            return Answer(decision=decision_from_json(said.decision or {}), milliseconds=said.milliseconds)
         except (KeyError, TypeError, ValueError) as error:
             return Answer(error=f"nonsense: {type(error).__name__}", milliseconds=said.milliseconds)
 

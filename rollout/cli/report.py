@@ -1,7 +1,6 @@
 """``manage.py rollout report``."""
 
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,14 +8,10 @@ from urllib.parse import urlsplit
 from django.core.management.base import CommandError
 
 from rollout.cli import base
-from rollout.reporting import builder, jsontext, markdown, webpage
-from rollout.reporting.report import Report
+from rollout.reporting import builder
+from rollout.reporting.render import FORMATS
+from rollout.reporting.values import Report
 
-FORMATS: Mapping[str, Callable[..., str]] = {
-    "md": markdown.render,
-    "json": jsontext.render,
-    "html": webpage.render,
-}
 STDOUT = "-"
 
 

@@ -16,7 +16,7 @@ from rollout.models import FloorRecord, GuardRun, Position
 from rollout.policy import guardrails
 from rollout.policy.guardrails import Breach
 from rollout.policy.measurements import Facts
-from rollout.shadow.serialization import freeze_floor
+from rollout.shadow.serialization import floor_to_json
 
 ACTOR = "guard"
 
@@ -101,7 +101,7 @@ def _keep_floors(facts: Facts) -> None:
     floors = live_decisions.current_floors(live_decisions.restaurants(since))
     FloorRecord.objects.bulk_create(
         [
-            FloorRecord(version=floor.version, restaurant_ref=ref, content=freeze_floor(floor))
+            FloorRecord(version=floor.version, restaurant_ref=ref, content=floor_to_json(floor))
             for ref, floor in sorted(floors.items())
         ],
         ignore_conflicts=True,

@@ -13,18 +13,18 @@ from django.db.models.functions import RowNumber
 
 from assignments import api
 from assignments import conf as assignments_conf
+from assignments.concurrency.sql import dicts, rows
 from assignments.integration.floor_cache import floors_or_none
 from assignments.integration.host import HostBooking, configured
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.floor import Floor
-from rollout.evidence.sql import dicts, rows
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
 from rollout.policy.message import phrase as _
 from rollout.policy.seating_audit import Party
-from rollout.shadow.serialization import thaw_floor
+from rollout.shadow.serialization import floor_from_json
 
 INSPECTED = 2000
 """So many of V3's latest decisions are judged one by one."""
@@ -199,7 +199,7 @@ class _Inspection:
         )
         found: dict[str, list[Floor]] = {}
         for record in records.annotate(rank=rank).filter(rank__lte=EARLIER_FLOORS).order_by("rank"):
-            found.setdefault(record.restaurant_ref, []).append(thaw_floor(record.content))
+            found.setdefault(record.restaurant_ref, []).append(floor_from_json(record.content))
         return found
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from django.db import connection, models
 
+from assignments.concurrency.sql import rows
 from rollout.policy.confidence import quantile_ranks
 from rollout.policy.measurements import Percentile
 
@@ -42,21 +43,6 @@ def _percentiles(sample: int, ranks: list[int], values: list[float]) -> tuple[Pe
         Percentile(sample=sample, value=values[0], lower=known(1), upper=known(2)),
         Percentile(sample=sample, value=values[3], lower=known(4), upper=known(5)),
     )
-
-
-def rows(query: str, **parameters: Any) -> list[Any]:
-    """The rows of a query with named parameters."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
-        return list(cursor.fetchall())
-
-
-def dicts(query: str, **parameters: Any) -> list[dict[str, Any]]:
-    """The same, each row by column."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def at_once(queries: Mapping[str, str], *, common: str = "", **parameters: Any) -> dict[str, list[dict[str, Any]]]:

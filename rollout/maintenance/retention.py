@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from assignments.concurrency.sql import rows
 from assignments.telemetry import counter_store
 from rollout import conf, metrics
 
@@ -27,9 +28,7 @@ class EvidenceNeededError(ValueError):
 def count(days: int) -> Pruned:
     """What ``prune`` would forget. Floors: those that no comparison would need any more. Raises EvidenceNeededError."""
     _check(days)
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNT, {"days": days})
-        comparisons, floors, guard_runs = cursor.fetchone()
+    ((comparisons, floors, guard_runs),) = rows(_COUNT, days=days)
     return Pruned(comparisons=comparisons, floors=floors, guard_runs=guard_runs)
 
 

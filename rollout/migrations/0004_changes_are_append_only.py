@@ -2,6 +2,8 @@
 
 from django.db import migrations
 
+from assignments.models.append_only import append_only
+
 TABLES = [
     "rollout_change",
     "rollout_comparisontally",
@@ -11,21 +13,13 @@ TABLES = [
     "rollout_position",
 ]
 
-APPEND_ONLY = """
-CREATE FUNCTION rollout_change_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'rollout_change is append-only: % refused for change %', TG_OP, OLD.id
-        USING ERRCODE = 'restrict_violation';
-END $$;
-CREATE TRIGGER change_append_only
-    BEFORE UPDATE OR DELETE ON rollout_change
-    FOR EACH ROW EXECUTE FUNCTION rollout_change_is_append_only();
-"""
-
-DROP_APPEND_ONLY = """
-DROP TRIGGER change_append_only ON rollout_change;
-DROP FUNCTION rollout_change_is_append_only();
-"""
+APPEND_ONLY, DROP_APPEND_ONLY = append_only(
+    "rollout_change",
+    function="rollout_change_is_append_only",
+    trigger="change_append_only",
+    row="change",
+    column="id",
+)
 
 
 class Migration(migrations.Migration):

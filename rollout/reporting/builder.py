@@ -1,4 +1,4 @@
-"""Making a report: what a promotion looks at, and the rows behind it, all seen at one moment.
+"""Gathers the values of a report: what a promotion looks at, and the rows behind it, all seen at one moment.
 
 A constant number of queries beside those of ``steering.plan``, and of each list only as much as people read.
 """
@@ -11,47 +11,40 @@ from typing import Any
 from django.db.models import Count, Max
 from django.urls import NoReverseMatch, reverse
 
+from assignments.concurrency.sql import dicts, rows
 from assignments.integration.planners import V3
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
 from rollout import conf
 from rollout.control import steering
-from rollout.evidence.measuring import LATEST, drift_of, one_moment
-from rollout.evidence.sql import dicts, rows
+from rollout.evidence.measuring import LATEST, one_moment
 from rollout.flags import resolution
 from rollout.models import Change, Comparison, Explanation, GuardRun, Pin, Position
 from rollout.policy.verdict import Verdict
-from rollout.reporting.report import (
+from rollout.reporting.values import (
     ALIKE,
     BETTER,
     HARMFUL,
     WORSE,
-    Changed,
     Choice,
     Day,
     Difference,
-    Explained,
-    Flag,
     GuardHistory,
-    GuardLook,
-    Next,
-    Obstacle,
     Report,
-    Rung,
     Slow,
     VerdictCount,
 )
-from rollout.shadow.serialization import thaw_decision, thaw_floor
+from rollout.shadow.serialization import decision_from_json, floor_from_json
 
 DAYS = 60
 SLOWEST = 10
 DIFFERENCES_EACH = 3
-"""So many of each verdict by which the planners differ."""
+"""Maximum shown of each verdict by which the planners differ."""
 DIFFERENT = (*HARMFUL, *WORSE, *BETTER)
 BREACHES = 20
 CHANGES = 30
 PINS = 50
-EXPLANATIONS = 50
+WAIVERS = 50
 
 
 def build() -> Report:
@@ -59,54 +52,22 @@ def build() -> Report:
     with one_moment() as now:
         plan = steering.plan()
         position, facts = plan.position, plan.facts
-        as_they_are = resolution.read()
         per_day = rows(_PER_DAY, since=facts.since)
+        changes = Change.objects.filter(environment=position.environment).defer("evidence")
         return Report(
-            environment=position.environment,
-            stage=position.stage,
-            since=position.since,
-            percent=position.percent,
             made_at=now,
-            held=position.held,
-            cool_down_until=position.cool_down_until,
-            mode=as_they_are.mode.value,
-            is_killed=as_they_are.killed,
-            drift=drift_of(position, as_they_are),
-            flags=_flags(as_they_are),
+            plan=plan,
+            flags=resolution.read(),
+            ladder=conf.current_ladder().stages,
             pins=dict(Pin.objects.values_list("restaurant_ref", "planner")[:PINS]),
-            ladder=_ladder(position),
-            gates=plan.gates,
-            facts=facts,
             verdicts=_verdicts(per_day, facts.comparisons.unexplained),
             days=_days(per_day),
-            explanations=_explanations(now),
+            waivers=tuple(Explanation.objects.filter(withdrawn_at__isnull=True)[:WAIVERS]),
             slowest=_slowest(facts.since, max(facts.since, position.since)),
             differences=_differences(facts.since),
             guard=_guard(position),
-            changes=_changes(position),
-            next=_next(plan),
+            changes=tuple(changes[:CHANGES]),
         )
-
-
-def _flags(as_they_are: resolution.Flags) -> tuple[Flag, ...]:
-    return tuple(
-        Flag(switch=each.switch, variable=each.variable, value=each.value, source=each.source.value, raw=each.raw)
-        for each in (as_they_are.v3, as_they_are.shadow)
-    )
-
-
-def _ladder(position: Position) -> tuple[Rung, ...]:
-    return tuple(
-        Rung(
-            key=stage.key,
-            v3=stage.v3,
-            shadow=stage.shadow,
-            percent=stage.percent,
-            soak_hours=stage.soak_hours,
-            is_current=stage.key == position.stage,
-        )
-        for stage in conf.current_ladder().stages
-    )
 
 
 def _verdicts(per_day: Sequence[Any], unexplained: Mapping[str, int]) -> tuple[VerdictCount, ...]:
@@ -133,22 +94,6 @@ def _days(per_day: Sequence[Any]) -> tuple[Day, ...]:
     return tuple(Day(day=day, **counts[day]) for day in sorted(counts)[-DAYS:])
 
 
-def _explanations(now: datetime) -> tuple[Explained, ...]:
-    return tuple(
-        Explained(
-            id=each.pk,
-            verdict=each.verdict,
-            restaurant_ref=each.restaurant_ref,
-            refusal=each.refusal,
-            owner=each.owner,
-            reason=each.reason,
-            expires_at=each.expires_at,
-            is_expired=each.expires_at <= now,
-        )
-        for each in Explanation.objects.filter(withdrawn_at__isnull=True)[:EXPLANATIONS]
-    )
-
-
 def _slowest(since: datetime, live_since: datetime) -> tuple[Slow, ...]:
     found = dicts(_SLOWEST, since=since, live_since=live_since, planner=V3, limit=SLOWEST)
     return tuple(Slow(**row) for row in found)
@@ -166,9 +111,9 @@ def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Diff
     version = comparison.floor_id
     if version not in floors:
         try:
-            floors[version] = thaw_floor(comparison.floor.content)
+            floors[version] = floor_from_json(comparison.floor.content)
         except (AttributeError, KeyError, TypeError, ValueError):
-            floors[version] = None  # Kept by another release: tables go by their refs.
+            floors[version] = None  # Stored by another version: tables are shown by their refs.
     return Difference(
         comparison=comparison.pk,
         booking_ref=comparison.booking_ref,
@@ -180,21 +125,22 @@ def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Diff
         legacy=_choice(comparison.control, floors[version]),
         v3=_choice(comparison.candidate, floors[version])
         if comparison.candidate
-        else Choice(why=f"No decision: {comparison.error or 'it was not kept'}."),
+        else Choice(why=f"No decision: {comparison.error or 'it was not stored'}."),
         admin_path=_admin_path(comparison),
     )
 
 
 def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
     try:
-        decision = thaw_decision(frozen)
+        decision = decision_from_json(frozen)
         best = decision.best
         if best is None:
             return Choice(why=decision.refusal.detail if decision.refusal else "")
         known = floor.table_by_ref if floor else {}
+        refs = floor.in_order(best.table_refs) if floor else best.table_refs
         return Choice(
-            why=describe(decision, floor) if floor else "The floor that it was decided on cannot be read.",
-            tables=tuple(known[ref].name if ref in known else ref for ref in best.table_refs),
+            why=describe(decision, floor) if floor else "The floor plan of this decision cannot be read.",
+            tables=tuple(known[ref].name if ref in known else ref for ref in refs),
             seats=int(best.seats),
             spare_seats=int(best.spare_seats),
             blocked_from=decision.window.blocked_from if decision.window else None,
@@ -203,7 +149,7 @@ def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
             breakdown={str(name): float(share) for name, share in best.breakdown.items()},
         )
     except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
-        return Choice(why=f"It cannot be read: {type(error).__name__}.")
+        return Choice(why=f"This decision cannot be read: {type(error).__name__}.")
 
 
 def _admin_path(comparison: Comparison) -> str:
@@ -216,50 +162,8 @@ def _admin_path(comparison: Comparison) -> str:
 def _guard(position: Position) -> GuardHistory:
     runs = GuardRun.objects.filter(environment=position.environment)
     looks = runs.filter(at__gte=position.since).aggregate(count=Count("pk"), last=Max("at"))
-    return GuardHistory(
-        looks=looks["count"],
-        last=looks["last"],
-        breached=tuple(
-            GuardLook(
-                at=run.at,
-                stage=run.stage,
-                breaches=tuple(f"{breach.get('rail')}: {breach.get('detail')}" for breach in run.breaches),
-                rolled_back_to=run.rolled_back_to,
-            )
-            for run in runs.exclude(breaches=[]).defer("measured")[:BREACHES]
-        ),
-    )
-
-
-def _changes(position: Position) -> tuple[Changed, ...]:
-    return tuple(
-        Changed(
-            at=each.at,
-            kind=each.kind,
-            subject=each.subject,
-            before=each.before,
-            after=each.after,
-            actor=each.actor,
-            reason=each.reason,
-            is_overridden=each.overridden,
-        )
-        for each in Change.objects.filter(environment=position.environment).defer("evidence")[:CHANGES]
-    )
-
-
-def _next(plan: steering.Plan) -> Next:
-    obstacles = tuple(
-        Obstacle(kind=each.kind, text=str(each), is_overridable=each.overridable) for each in plan.obstacles
-    )
-    if plan.target is None:
-        return Next(obstacles=obstacles)
-    return Next(
-        target=plan.target.key,
-        percent=plan.target.percent,
-        switches=plan.switches,
-        joining=plan.joining,
-        obstacles=obstacles,
-    )
+    breached = runs.exclude(breaches=[]).defer("measured")
+    return GuardHistory(looks=looks["count"], last=looks["last"], breached=tuple(breached[:BREACHES]))
 
 
 _PER_DAY = f"""

@@ -29,7 +29,7 @@ from rollout import conf
 from rollout.models import Comparison
 from rollout.policy.verdict import Verdict, compare
 from rollout.shadow.recorder import is_joined
-from rollout.shadow.serialization import thaw, thaw_decision, thaw_floor
+from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
 
 CHUNK = 50
 READY_SECONDS = 60.0
@@ -154,10 +154,10 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
     comparison.compared_at = Now()
     try:
         if comparison.floor_id not in floors:
-            floors[comparison.floor_id] = thaw_floor(comparison.floor.content)
+            floors[comparison.floor_id] = floor_from_json(comparison.floor.content)
         floor = floors[comparison.floor_id]
-        snapshot = thaw(comparison.snapshot, floor)
-        control = thaw_decision(comparison.control)
+        snapshot = snapshot_from_json(comparison.snapshot, floor)
+        control = decision_from_json(comparison.control)
     except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
         # Kept by another release, or by hand: it must not keep the others from being compared.
         comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not readable: {type(error).__name__}"
@@ -168,7 +168,7 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
     decision = None
     if not answer.error:
         try:
-            decision = thaw_decision(answer.decision or {})
+            decision = decision_from_json(answer.decision or {})
         except (KeyError, TypeError, ValueError) as error:
             answer = Answer(error=f"nonsense: {type(error).__name__}")
     if decision is None:
@@ -184,9 +184,10 @@ def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | 
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return None
-    again = assignments_conf.load(path).judge(thaw(comparison.snapshot, floor))
-    first, second = control.best, again.best
-    return bool((first and first.table_refs) == (second and second.table_refs))
+    again = assignments_conf.load(path).judge(snapshot_from_json(comparison.snapshot, floor))
+    # In whatever order: decisions that are kept already may name their tables in another one.
+    first, second = (frozenset(each.best.table_refs) if each.best else None for each in (control, again))
+    return first == second
 
 
 def is_behind_pooler() -> bool:

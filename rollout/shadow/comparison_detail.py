@@ -18,7 +18,7 @@ from assignments.staff import timeline
 from assignments.staff.timeline import A_MINUTE, Span, Taken, Timeline
 from rollout.models import Comparison, Explanation
 from rollout.policy.verdict import Danger, dangers, yardstick
-from rollout.shadow.serialization import thaw, thaw_decision, thaw_floor
+from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What reading raises that another release, or somebody by hand, has written."""
@@ -86,11 +86,11 @@ def read(comparison: Comparison) -> Compared:
             unreadable.append((what, type(error).__name__))
             return None
 
-    floor = attempt("floor", lambda: thaw_floor(comparison.floor.content))
-    snapshot = attempt("snapshot", lambda: _sound(thaw(comparison.snapshot, floor))) if floor else None
-    control = attempt("control", lambda: thaw_decision(comparison.control))
+    floor = attempt("floor", lambda: floor_from_json(comparison.floor.content))
+    snapshot = attempt("snapshot", lambda: _sound(snapshot_from_json(comparison.snapshot, floor))) if floor else None
+    control = attempt("control", lambda: decision_from_json(comparison.control))
     stored = comparison.candidate
-    candidate = attempt("candidate", lambda: thaw_decision(stored)) if stored is not None else None
+    candidate = attempt("candidate", lambda: decision_from_json(stored)) if stored is not None else None
     needed, measures, found, zones, picture = None, {}, [], [], None
     if snapshot is not None:
         needed = attempt("window", lambda: _needed(snapshot))
@@ -226,7 +226,7 @@ def _picture(
                 blocked_until=window.blocked_until,
                 booking_ref=booking_ref,
             )
-            for ref in sorted(_refs(decision))
+            for ref in snapshot.floor.in_order(_refs(decision))
         ]
     start = snapshot.request.starts_at
     until = needed.ends_at if isinstance(needed, SeatingWindow) else start

@@ -7,12 +7,12 @@ raises: the control's outcome stands already, and is not waited with. Asking V3 
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
 
+from assignments.error_logging import log_error
 from assignments.lifecycle.intake import local_date
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
@@ -20,15 +20,12 @@ from assignments.planning.snapshot import Snapshot
 from assignments.telemetry.background_writer import BackgroundWriter
 from rollout import conf
 from rollout.models import Comparison, FloorRecord
-from rollout.shadow.serialization import freeze, freeze_decision, freeze_floor
+from rollout.shadow.serialization import decision_to_json, floor_to_json, snapshot_to_json
 
 logger = logging.getLogger("rollout.shadow")
 
 BUFFER_SIZE = 5000
 STATEMENT_TIMEOUT_MS = 5000
-
-is_on: ContextVar[bool] = ContextVar("rollout_shadow_is_on", default=False)
-"""Whether the mode was shadow when the router last read it in this context: keeping needs no query to know."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +38,10 @@ class Kept:
 
 
 def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
-    """Keep a decision of the old planner for comparison, if the mode is shadow and the booking is in the sample."""
-    if not is_on.get():
-        return
+    """Keep a decision of the old planner for comparison, if the booking is in the sample.
+
+    For decisions whose route says that they are recorded: the mode was shadow when the booking was claimed.
+    """
     if is_sampled(snapshot.request.booking_ref):
         _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
     else:
@@ -70,7 +68,7 @@ def _write(batch: Sequence[Kept]) -> bool:
     try:
         _store(batch)
     except Exception as error:  # noqa: BLE001  (comparisons less are counted; nobody else is concerned)
-        logger.error("%d decisions could not be kept for comparison: %s.", len(batch), type(error).__name__)
+        log_error(logger, error, "%d decisions could not be kept for comparison", len(batch))
         return False
     finally:
         connection.close()
@@ -99,7 +97,7 @@ def keep_floors(floors: Iterable[Floor]) -> None:
     by_version = {floor.version: floor for floor in floors}
     FloorRecord.objects.bulk_create(
         [
-            FloorRecord(version=version, restaurant_ref=floor.restaurant_ref, content=freeze_floor(floor))
+            FloorRecord(version=version, restaurant_ref=floor.restaurant_ref, content=floor_to_json(floor))
             for version, floor in sorted(by_version.items())
         ],
         ignore_conflicts=True,
@@ -117,9 +115,9 @@ def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
         "service_date": local_date(request.starts_at, floor),
         "peak": is_peak(snapshot),
         "joined": is_joined(control),
-        "snapshot": freeze(snapshot),
+        "snapshot": snapshot_to_json(snapshot),
         "snapshot_hash": control.snapshot_hash,
-        "control": freeze_decision(control),
+        "control": decision_to_json(control),
     }
 
 

@@ -42,13 +42,13 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
     from django.db import connection, transaction
 
     from rollout import conf
-    from rollout.shadow.serialization import freeze_decision, thaw, thaw_floor
+    from rollout.shadow.serialization import decision_to_json, floor_from_json, snapshot_from_json
 
     version = question["snapshot"]["floor"]
     if version not in _floors:
         _floors.clear()  # One restaurant's decisions come after each other.
-        _floors[version] = thaw_floor(question["floor"])
-    snapshot = thaw(question["snapshot"], _floors[version])
+        _floors[version] = floor_from_json(question["floor"])
+    snapshot = snapshot_from_json(question["snapshot"], _floors[version])
     said: dict[str, Any] = {"decision": None, "ms": 0.0, "error": ""}
     try:
         with transaction.atomic():
@@ -61,7 +61,7 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
             decision = candidate(snapshot)
             said["ms"] = (time.perf_counter() - started) * 1000
             transaction.set_rollback(True)
-            said["decision"] = freeze_decision(decision)
+            said["decision"] = decision_to_json(decision)
     except Exception as error:  # noqa: BLE001  (whatever the candidate raises is its answer)
         said["error"] = type(error).__name__
     answers.write(json.dumps(said).encode() + b"\n")

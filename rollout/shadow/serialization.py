@@ -1,203 +1,92 @@
 """Snapshots as JSON and back: what one planner saw, kept so that any planner can be asked again later.
 
-The floor is kept apart, by its version: an evening's snapshots share it. ``thaw(freeze(s))`` has the same digest as ``s``.
+The floor is kept apart, by its version: an evening's snapshots share it. A snapshot that is read back has the
+digest that it was written with.
+
+Values are written as msgspec writes dataclasses, except those that a row holds many of: they are lists of their fields'
+values, in the order in which their classes declare them.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
-from assignments.planning.decision import Decision, Plan
-from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
-from assignments.planning.reasons import Reason, Refusal
+import msgspec
+
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor, Join, Table, TurnTime
+from assignments.planning.reasons import Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 
 
-def freeze(snapshot: Snapshot) -> dict[str, Any]:
+def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     """Everything of a snapshot but its floor, which is named by its version."""
-    request, rules = snapshot.request, snapshot.rules
     return {
         "floor": snapshot.floor.version,
-        "now": snapshot.now.isoformat(),
-        "request": {
-            "booking_ref": request.booking_ref,
-            "starts_at": request.starts_at.isoformat(),
-            "party": request.party,
-            "ends_at": _text(request.ends_at),
-            "zone_ref": request.zone_ref,
-            "requested_at": _text(request.requested_at),
-            "pinned_table_refs": list(request.pinned_table_refs),
-        },
-        "occupied": [
-            [taken.table_ref, taken.blocked_from.isoformat(), taken.blocked_until.isoformat(), taken.booking_ref]
-            for taken in snapshot.occupied
-        ],
-        "rules": {
-            "max_spare_seats": rules.max_spare_seats,
-            "max_tables": rules.max_tables,
-            "min_lead_minutes": rules.min_lead_minutes,
-            "max_party": rules.max_party,
-            "ranked_plans": rules.ranked_plans,
-            "weights": dict(rules.weights),
-        },
+        "now": _plain(snapshot.now),
+        "request": _plain(snapshot.request),
+        "occupied": _lists(_plain(snapshot.occupied)),
+        "rules": _plain(snapshot.rules),
         "success": dict(snapshot.success),
     }
 
 
-def thaw(frozen: Mapping[str, Any], floor: Floor) -> Snapshot:
-    """The snapshot again. Raises ValueError when the floor is not the one that it was frozen with."""
-    if frozen["floor"] != floor.version:
-        raise ValueError(f"This snapshot belongs to floor version {frozen['floor']}, not {floor.version}.")
-    request = frozen["request"]
+def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
+    """The snapshot again. Raises KeyError, TypeError or ValueError for what is none, or belongs to another floor."""
+    if stored["floor"] != floor.version:
+        raise ValueError(f"This snapshot belongs to floor version {stored['floor']}, not {floor.version}.")
     return Snapshot(
         floor=floor,
-        now=datetime.fromisoformat(frozen["now"]),
-        request=SeatingRequest(
-            booking_ref=request["booking_ref"],
-            starts_at=datetime.fromisoformat(request["starts_at"]),
-            party=request["party"],
-            ends_at=_moment(request["ends_at"]),
-            zone_ref=request["zone_ref"],
-            requested_at=_moment(request["requested_at"]),
-            pinned_table_refs=tuple(request["pinned_table_refs"]),
-        ),
-        occupied=tuple(
-            Occupied(
-                table_ref=table_ref,
-                blocked_from=datetime.fromisoformat(start),
-                blocked_until=datetime.fromisoformat(until),
-                booking_ref=booking_ref,
-            )
-            for table_ref, start, until, booking_ref in frozen["occupied"]
-        ),
-        rules=PlanningRules(**frozen["rules"]),
-        success=frozen["success"],
+        now=msgspec.convert(stored["now"], datetime),
+        request=msgspec.convert(stored["request"], SeatingRequest),
+        occupied=msgspec.convert(_named(Occupied, stored["occupied"]), tuple[Occupied, ...]),
+        # As they were given: the digest tells a weight of 30 from one of 30.0.
+        rules=PlanningRules(**stored["rules"]),
+        success=stored["success"],
     )
 
 
-def freeze_floor(floor: Floor) -> dict[str, Any]:
+def floor_to_json(floor: Floor) -> dict[str, Any]:
+    content = _plain(floor)
+    for service in content["services"]:
+        service["turn_times"] = _lists(service["turn_times"])
     return {
-        "restaurant_ref": floor.restaurant_ref,
-        "timezone": floor.timezone,
-        "tables": [
-            [table.ref, table.name, table.seats, table.zone_ref, table.min_party, table.max_party, table.active]
-            for table in floor.tables
-        ],
-        "services": [
-            {
-                "key": service.key,
-                "starts": service.starts.isoformat(),
-                "ends": service.ends.isoformat(),
-                "turn_times": [[turn.max_party, turn.minutes] for turn in service.turn_times],
-                "allow_overrun": service.allow_overrun,
-                "buffer_before_minutes": service.buffer_before_minutes,
-                "buffer_after_minutes": service.buffer_after_minutes,
-                "weekdays": sorted(service.weekdays),
-            }
-            for service in floor.services
-        ],
-        "adjacent": sorted(sorted(pair) for pair in floor.adjacent),
-        "joins": [[sorted(join.table_refs), join.seats, join.min_party, join.max_party] for join in floor.joins],
-        "outside_service_minutes": floor.outside_service_minutes,
-        "zone_names": dict(floor.zone_names),
+        **content,
+        "tables": _lists(content["tables"]),
+        "adjacent": sorted(content["adjacent"]),
+        "joins": _lists(content["joins"]),
     }
 
 
-def thaw_floor(frozen: Mapping[str, Any]) -> Floor:
-    """The floor again, with the same version."""
-    return Floor(
-        restaurant_ref=frozen["restaurant_ref"],
-        timezone=frozen["timezone"],
-        tables=tuple(
-            Table(
-                ref=ref,
-                name=name,
-                seats=seats,
-                zone_ref=zone_ref,
-                min_party=min_party,
-                max_party=max_party,
-                active=active,
-            )
-            for ref, name, seats, zone_ref, min_party, max_party, active in frozen["tables"]
-        ),
-        services=tuple(
-            ServicePeriod(
-                key=service["key"],
-                starts=time.fromisoformat(service["starts"]),
-                ends=time.fromisoformat(service["ends"]),
-                turn_times=tuple(
-                    TurnTime(max_party=max_party, minutes=minutes) for max_party, minutes in service["turn_times"]
-                ),
-                allow_overrun=service["allow_overrun"],
-                buffer_before_minutes=service["buffer_before_minutes"],
-                buffer_after_minutes=service["buffer_after_minutes"],
-                weekdays=frozenset(service["weekdays"]),
-            )
-            for service in frozen["services"]
-        ),
-        adjacent=adjacency((one, other) for one, other in frozen["adjacent"]),
-        joins=tuple(
-            Join(table_refs=frozenset(refs), seats=seats, min_party=min_party, max_party=max_party)
-            for refs, seats, min_party, max_party in frozen["joins"]
-        ),
-        outside_service_minutes=frozen["outside_service_minutes"],
-        zone_names=dict(frozen.get("zone_names") or {}),  # Earlier releases kept none.
-    )
+def floor_from_json(stored: Mapping[str, Any]) -> Floor:
+    """The floor again, with the same version. Raises KeyError, TypeError or ValueError for what is none."""
+    services = [{**each, "turn_times": _named(TurnTime, each["turn_times"])} for each in stored["services"]]
+    tables, joins = _named(Table, stored["tables"]), _named(Join, stored["joins"])
+    return msgspec.convert({**stored, "tables": tables, "services": services, "joins": joins}, Floor)
 
 
-def freeze_decision(decision: Decision) -> dict[str, Any]:
-    window = decision.window
-    return {
-        "booking_ref": decision.booking_ref,
-        "snapshot_hash": decision.snapshot_hash,
-        "window": window
-        and [
-            window.starts_at.isoformat(),
-            window.ends_at.isoformat(),
-            window.blocked_from.isoformat(),
-            window.blocked_until.isoformat(),
-            window.service_key,
-        ],
-        "plans": [
-            {
-                "table_refs": list(plan.table_refs),
-                "seats": plan.seats,
-                "spare_seats": plan.spare_seats,
-                "score": plan.score,
-                "breakdown": dict(plan.breakdown),
-                "strategy": plan.strategy,
-                "zone_ref": plan.zone_ref,
-            }
-            for plan in decision.plans
-        ],
-        "refusal": decision.refusal and _freeze_refusal(decision.refusal),
-        "considered": decision.considered,
-        "rejected": {str(reason): count for reason, count in decision.rejected.items()},
+def decision_to_json(decision: Decision) -> dict[str, Any]:
+    """Raises AttributeError for what is no decision."""
+    other = {
+        "window": decision.window and _lists([_plain(decision.window)])[0],
+        "refusal": decision.refusal and _refusal_to_json(decision.refusal),
     }
+    content = {**_plain(decision), **other}
+    del content["moved_from"]  # One booking is decided at a time.
+    return content
 
 
-def thaw_decision(frozen: Mapping[str, Any]) -> Decision:
+def decision_from_json(stored: Mapping[str, Any]) -> Decision:
     """The decision again. Raises KeyError, TypeError or ValueError for what is none."""
-    window = frozen["window"]
-    refusal = frozen["refusal"]
-    decision = Decision(
-        booking_ref=str(frozen["booking_ref"]),
-        snapshot_hash=str(frozen["snapshot_hash"]),
-        window=window
-        and SeatingWindow(
-            starts_at=datetime.fromisoformat(window[0]),
-            ends_at=datetime.fromisoformat(window[1]),
-            blocked_from=datetime.fromisoformat(window[2]),
-            blocked_until=datetime.fromisoformat(window[3]),
-            service_key=window[4],
-        ),
-        plans=tuple(Plan(**{**plan, "table_refs": tuple(plan["table_refs"])}) for plan in frozen["plans"]),
-        refusal=refusal and _thaw_refusal(refusal),
-        considered=int(frozen["considered"]),
-        rejected=dict(frozen["rejected"]),
-    )
+    window, refusal = stored["window"], stored["refusal"]
+    parts = {
+        "window": window and _named(SeatingWindow, [window])[0],
+        "refusal": refusal and _refusal_from_json(refusal),
+    }
+    decision = msgspec.convert({**stored, **parts}, Decision)
     if bool(decision.plans) == bool(decision.refusal):
         raise ValueError("A decision has plans or a refusal, and not both.")
     if decision.plans and decision.window is None:
@@ -205,31 +94,38 @@ def thaw_decision(frozen: Mapping[str, Any]) -> Decision:
     return decision
 
 
-def _freeze_refusal(refusal: Refusal) -> list[Any]:
+def _refusal_to_json(refusal: Refusal) -> list[Any]:
     """Its reason and its sentence; then what the sentence was made from, so that it can be read in other languages too."""
-    because = [_freeze_refusal(each) for each in refusal.because]
+    because = [_refusal_to_json(each) for each in refusal.because]
     return [refusal.reason.value, refusal.detail, refusal.text, dict(refusal.values), because]
 
 
-def _thaw_refusal(frozen: Sequence[Any]) -> Refusal:
-    reason, detail, *made_from = frozen
-    if not made_from:  # Kept before the parts were.
-        return Refusal(reason=Reason(reason), text=str(detail))
-    text, values, because = made_from
-    refusal = Refusal(
-        reason=Reason(reason),
-        text=str(text),
-        values=dict(values),
-        because=tuple(_thaw_refusal(each) for each in because),
-    )
+def _refusal_from_json(stored: Sequence[Any]) -> Refusal:
+    reason, detail, *made_from = stored
+    # Earlier releases kept no parts.
+    text, values, because = made_from or (detail, {}, ())
+    parts = {
+        "reason": reason,
+        "text": text,
+        "values": values,
+        "because": [_refusal_from_json(each) for each in because],
+    }
+    refusal = msgspec.convert(parts, Refusal)
     if refusal.detail != detail:
         raise ValueError(f"A refusal says {detail!r}, and is made from what says {refusal.detail!r}.")
     return refusal
 
 
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
+def _plain(value: Any) -> Any:
+    """Sets of texts and numbers are sorted; of mappings msgspec knows dicts alone."""
+    return msgspec.to_builtins(value, enc_hook=dict, order="deterministic")
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _lists(rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+    return [list(row.values()) for row in rows]
+
+
+def _named(kind: type, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Raises ValueError for a row of another length."""
+    names = [field.name for field in fields(kind)]
+    return [dict(zip(names, row, strict=True)) for row in rows]

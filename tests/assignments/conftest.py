@@ -54,5 +54,5 @@ def rewritten_history() -> Iterator[Any]:
 
 def run_all() -> dict[str, Any]:
     """One whole pass; outcomes by booking ref."""
-    dispatch.take_in()
+    dispatch.register_new()
     return {outcome.booking_ref: outcome for progress in dispatch.run_pass() for outcome in progress.outcomes}

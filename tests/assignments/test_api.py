@@ -16,9 +16,11 @@ from assignments.exceptions import (
     TablesRefusedError,
     TransitionRefusedError,
 )
-from assignments.models import Allocation, Assignment, State, StateTransition
+from assignments.maintenance.reconcile import reconcile
+from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.reasons import Reason
+from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import HOST_PATH, TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -352,3 +354,27 @@ def test_an_unknown_ref_is_named_whoever_is_asked(host: TheHost, ref: str) -> No
         assert repr(ref) in str(unknown.value)
     api.booking_cancelled(booking_ref=ref)
     assert not Assignment.objects.exists()
+
+
+def test_joined_tables_are_told_in_the_order_of_their_names(host: TheHost, tonight: datetime) -> None:
+    names = {"b": "T2", "a": "T10"}
+    tables = [a_table(ref, name=name) for ref, name in names.items()]
+    host.floors["R1"] = a_floor(tables=tables, adjacent=[("a", "b")])
+    in_order = ("b", "a")
+    host.book("B1", starts_at=tonight, party=8)
+    assert run_all()["B1"].table_refs == in_order
+    assert host.seated["B1"].table_refs == in_order
+    assert Attempt.objects.get().table_refs == list(in_order)
+    explained = api.explain(booking_ref="B1")
+    assert explained.table_refs == in_order
+    assert "T2 + T10" in explained.text
+
+    host.edit("B1", is_confirmed=False)
+    assert len(list(reconcile())) == 1
+    assert host.seated["B1"].table_refs == in_order
+
+    api.release(booking_ref="B1")
+    hold = api.hold(booking_ref="B1", table_refs=["a", "b"])
+    assert hold.table_refs == in_order
+    api.assign(booking_ref="B1", table_refs=["a", "b"], actor="staff:1", hold_token=hold.token)
+    assert host.seated["B1"].table_refs == in_order

@@ -9,7 +9,7 @@ from rollout.control import steering, switches
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from tests.browser.browsing import visiting
-from tests.rollout.test_steering import WHO, climb, configure, last_change
+from tests.rollout.control.test_steering import WHO, climb, configure, last_change
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 

@@ -189,7 +189,7 @@ def production(environment: Callable[[str], Environment]) -> tuple[Environment, 
     assert here.stage == "full"
     assert not Change.objects.filter(overridden=True).exists()
     refs = bookings(here.restaurant, days=1, each=20, party=4, first=100)
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     waiting = Assignment.objects.open().filter(booking_ref__in=refs, planner="v3")
     open_ones = list(waiting.values_list("booking_ref", flat=True))

@@ -24,7 +24,7 @@ def ended(restaurant: models.Restaurant) -> models.Restaurant:
     """The real evening by V3, and the old planner's last decision, of eight days ago."""
     now = timezone.now()
     Position.objects.create(environment="dev", stage="full", percent=100, since=now - timedelta(days=10))
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     old = Attempt.objects.all()[0]
     old.pk, old.planner, old.number, old.at = None, "legacy", old.number + 1, now - timedelta(days=8)

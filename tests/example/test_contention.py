@@ -56,7 +56,7 @@ def test_nobody_deadlocks_and_nothing_overlaps(transactional_db: Any, planner: s
 
     def cron(chance: random.Random) -> None:
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
-        dispatch.take_in()
+        dispatch.register_new()
         for progress in dispatch.run_pass():
             for outcome in progress.outcomes:
                 assert not outcome.unexpected, outcome

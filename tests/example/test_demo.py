@@ -1,7 +1,10 @@
-"""The demo, as anybody runs it: in a process of its own, on a database of its own."""
+"""The demo, as anybody runs it: in a process of its own, on the database that is configured."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,14 +16,15 @@ EXAMPLE = {"DJANGO_SETTINGS_MODULE": "example.settings"}
 """As anybody runs it, with the example's ladder."""
 
 
-@pytest.fixture
-def _drop_its_database(transactional_db: None) -> object:
+@pytest.fixture(autouse=True)
+def _on_a_database_of_its_own(transactional_db: None, monkeypatch: Any) -> Iterator[None]:
+    name = f"{connection.settings_dict['NAME']}_demo"
+    monkeypatch.setitem(EXAMPLE, "DATABASE_NAME", name)
     yield
     with connection._nodb_cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{connection.settings_dict["NAME"]}_demo" WITH (FORCE)')
+        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-@pytest.mark.usefixtures("_drop_its_database")
 class TestDemo:
     def test_the_real_evening_keeps_its_promises(self) -> None:
         code, out, err = processes.run("demo", "--json", **EXAMPLE)
@@ -54,16 +58,15 @@ class TestDemo:
         assert facts["rolled_back_to"] == "shadow"
         assert facts["finished_by_the_old_planner"] > 0
         assert "<html" in Path(facts["report"]).read_text()
-        # What it did is what development's Rollout page shows afterwards.
-        database = f"{connection.settings_dict['NAME']}_demo"
-        code, out, err = processes.run("rollout", "status", "--json", DATABASE_NAME=database, **EXAMPLE)
+        # What it did is what every other command on that database sees afterwards.
+        code, out, err = processes.run("rollout", "status", "--json", **EXAMPLE)
         assert code == 0, err
         position = json.loads(out)["position"]
         assert (position["environment"], position["stage"]) == ("dev", "shadow")
         assert position["cool_down_until"]
         # V3 live, the bad release, and what the old planner went on with: each a run, as cron would have left it.
         asked = "from assignments.models import Run; print(Run.objects.filter(succeeded_at__isnull=False).count())"
-        code, out, err = processes.run("shell", "-v", "0", "-c", asked, DATABASE_NAME=database, **EXAMPLE)
+        code, out, err = processes.run("shell", "-v", "0", "-c", asked, **EXAMPLE)
         assert (code, out.strip()) == (0, "3"), err
 
     def test_the_table_is_for_people_and_ends_with_the_way_in(self) -> None:
@@ -84,6 +87,24 @@ class TestDemo:
         assert code == 0, err
         assert "5 bookings" in out
         assert "Proven optimum" not in out
+        # Again: on a fresh database, with the same password.
+        code, again, err = processes.run("demo", "--file", str(path), **EXAMPLE)
+        assert code == 0, err
+        assert "5 bookings" in again
+        assert _password(again) == _password(out)
+        # An incident is added to that. Where somebody else has data too, it is neither made anew nor broken.
+        code, added, err = processes.run("demo", "--incident", "stuck", "--file", str(path), **EXAMPLE)
+        assert code == 0, err
+        assert _password(added) == _password(out)
+        ask = "from example.models import Restaurant as R; print(R.objects.count())"
+        before = processes.run("shell", "-v", "0", "-c", ask, **EXAMPLE)[1]
+        ours = "from example.models import Restaurant as R; R.objects.create(name='Ours', slug='ours')"
+        assert processes.run("shell", "-v", "0", "-c", ours, **EXAMPLE)[0] == 0
+        for arguments in ([], ["--incident", "breaker"]):
+            code, _out, err = processes.run("demo", *arguments, **EXAMPLE)
+            assert code == 2
+            assert "restaurant Ours" in err
+        assert int(processes.run("shell", "-v", "0", "-c", ask, **EXAMPLE)[1]) == int(before) + 1
 
     def test_an_evening_without_bookings_is_an_empty_table(self, tmp_path: Path) -> None:
         data = json.loads(demo.REAL_EVENING.read_text())
@@ -100,7 +121,13 @@ class TestDemo:
         assert "staging" in err
 
 
-def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, transactional_db: None) -> None:
+def _password(out: str) -> str:
+    found = re.search(r"password (\S+)", out)
+    assert found, out
+    return found.group(1)
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     code, _out, err = processes.run("demo", "--file", str(tmp_path / "nowhere.json"))
     assert code == 2
     assert "nowhere.json" in err

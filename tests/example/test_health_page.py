@@ -84,7 +84,7 @@ class TestVerdict:
         self, admin_client: Client, restaurant: models.Restaurant
     ) -> None:
         a_run()
-        dispatch.take_in()
+        dispatch.register_new()
         assert "are due, the oldest" not in shown(admin_client)
         Assignment.objects.update(due_at=ago(hours=3))
         assert "117 bookings are due, the oldest for 3 hours." in shown(admin_client)
@@ -182,7 +182,7 @@ class TestVerdict:
 
     def test_a_booking_without_its_table_is_lost(self, admin_client: Client, restaurant: models.Restaurant) -> None:
         a_run()
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         taken = Allocation.objects.all()[0]
         Allocation.objects.filter(booking_ref=taken.booking_ref).delete()
@@ -273,7 +273,7 @@ class TestSlowDatabase:
         assert f"soon Not measured: {named} ({type(error).__name__})." in text
         assert "20 confirmed" in text
         assert "Overlapping seatings 0" in text
-        assert f"Health page: {part.strip('_')} raised {type(error).__name__}." in caplog.text
+        assert f"could not measure {part.strip('_')}: {type(error).__name__}." in caplog.text
         assert "a guest's name" not in text + caplog.text
 
     def test_the_timeout_is_gone_afterwards(self, admin_client: Client) -> None:
@@ -317,7 +317,7 @@ def test_it_costs_few_queries_whatever_the_number_of_bookings_and_events(
     staff.user_permissions.set(Permission.objects.filter(codename="view_health"))
     client.force_login(staff)
     a_run()
-    dispatch.take_in()
+    dispatch.register_new()
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
@@ -356,7 +356,7 @@ def test_it_links_to_what_the_user_may_see(
     in_review = restaurant.bookings.get(reference="B001")
     models.Booking.objects.filter(pk=in_review.pk).update(party=40)
     api.assign_now(booking_ref=str(in_review.pk))
-    dispatch.take_in()
+    dispatch.register_new()
     Assignment.objects.filter(state="assignment_pending").update(due_at=ago(hours=3))
     staff = django_user_model.objects.create_user("anna", password="x", is_staff=True)
     client.force_login(staff)
@@ -380,7 +380,7 @@ def test_it_links_to_what_the_user_may_see(
 def test_nothing_on_it_breaks_a_strict_content_security_policy(
     admin_client: Client, restaurant: models.Restaurant
 ) -> None:
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     html = admin_client.get(reverse(PAGE)).content.decode()
     assert " style=" not in html

@@ -14,8 +14,12 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from example import demo, incident
+from assignments.coordination import dispatch
+from assignments.models import Assignment, Breaker
+from example import demo, evening, incident
 from example.incident import Incident, Report
+from example.models import Booking
+from tests.docs.document import Step, run
 from tests.example import processes
 from tests.ops import prometheus, website
 from tests.ops.prometheus import Target
@@ -45,7 +49,7 @@ SEEN = {
 @pytest.fixture
 def seeded(settings: Any, request: Any) -> Iterator[Report]:
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
-    source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date())
+    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC))
     yield incident.seed(request.param, source)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP FUNCTION IF EXISTS {incident.TRIGGER} CASCADE")
@@ -72,12 +76,45 @@ def test_nobody_is_seated_twice_or_lost_by_it(seeded: Report) -> None:
     assert demo.count_overlaps() == demo.count_lost() == 0
 
 
+@pytest.mark.parametrize("seeded", list(Incident), indirect=True)
+def test_it_is_over_once_everything_that_it_says_was_done(seeded: Report) -> None:
+    commands = [found.group() for line in seeded.do if (found := re.search(r"python manage\.py .*", line))]
+    assert commands
+    for command in commands:
+        run(Step(place=seeded.incident, language="sh", text=command, promise="0"), TEST_EVENTS="stored")
+    assert not Breaker.objects.exclude(opened_until=None).exists()
+    late = Assignment.objects.filter(booking_ref__in=map(str, late_ones()))
+    if seeded.incident is not Incident.REGRESSION:
+        assert late.count() == incident.LATE
+        states = set(late.values_list("state", flat=True))
+        assert "confirmed" in states
+        assert "created" not in states, "nobody has decided these"
+
+
+def late_ones() -> list[int]:
+    return list(Booking.objects.filter(reference__contains="-late-").values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("seeded", [Incident.REGRESSION], indirect=True)
+def test_others_are_added_to_it_and_what_it_broke_is_mended_first(seeded: Report) -> None:
+    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC))
+    bookings = Booking.objects.count()
+    incident.seed(Incident.BREAKER, source)
+    assert Breaker.objects.filter(opened_until__isnull=False).count() == 1
+    incident.seed(Incident.STUCK, source)
+    assert Booking.objects.count() == bookings + 2 * incident.LATE
+    assert not Breaker.objects.exists()
+    assert dispatch.count_due() >= incident.LATE
+    assert demo.count_overlaps() == demo.count_lost() == 0
+
+
 def test_the_command_says_what_to_look_at_and_to_do(transactional_db: None) -> None:
+    name = f"{connection.settings_dict['NAME']}_demo"
     try:
-        code, out, err = processes.run("demo", "--incident", "stuck", "--json")
+        code, out, err = processes.run("demo", "--incident", "stuck", "--json", DATABASE_NAME=name)
     finally:
         with connection._nodb_cursor() as cursor:
-            cursor.execute(f'DROP DATABASE IF EXISTS "{connection.settings_dict["NAME"]}_demo" WITH (FORCE)')
+            cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     assert code == 0, err
     said = json.loads(out)
     assert said["incident"] == "stuck"
@@ -112,7 +149,7 @@ class Place:
 
     @contextmanager
     def running(self) -> Iterator[Target]:
-        with website.running(**self._variables(f"{self.name}_demo")) as target:
+        with website.running(**self._variables(self.name)) as target:
             yield replace(target, environment=self.kind.value)
 
     def drop(self) -> None:
@@ -120,7 +157,7 @@ class Place:
             self._process.kill()
             self._process.wait()
         with connection._nodb_cursor() as cursor:
-            cursor.execute(f'DROP DATABASE IF EXISTS "{self.name}_demo" WITH (FORCE)')
+            cursor.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
 
     @staticmethod
     def _variables(name: str) -> dict[str, str]:

@@ -103,7 +103,7 @@ def test_what_no_index_finds_is_found_among_the_latest_and_the_page_says_so(
 def test_what_an_index_finds_is_found_however_old_it_is(
     admin_client: Client, restaurant: models.Restaurant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dispatch.take_in()
+    dispatch.register_new()
     monkeypatch.setattr(bounded_changelist, "LOOKED_THROUGH", 10)
     oldest = Assignment.objects.order_by("pk")[0]
     answer = admin_client.get(url_of(Assignment), {"q": oldest.booking_ref, "planner": "nobody"})

@@ -24,7 +24,7 @@ from example.host import ExampleHost
 def decided(restaurant: models.Restaurant, settings: Any) -> models.Restaurant:
     """The real evening, seated, on a server whose own time is nobody's here."""
     settings.TIME_ZONE = "Asia/Tokyo"
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     return restaurant
 

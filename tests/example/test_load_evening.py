@@ -51,7 +51,7 @@ class TestJson:
 
     def test_loading_twice_changes_nothing_even_after_it_was_seated(self, capsys: Any) -> None:
         load(demo.REAL_EVENING, "--date", "2030-01-17")
-        assert dispatch.take_in() == 117
+        assert dispatch.register_new() == 117
         assert list(dispatch.run_pass())
         seated = list(Allocation.objects.order_by("pk").values())
         capsys.readouterr()
@@ -105,6 +105,19 @@ class TestJson:
             (lambda data: data["services"][0].update(turn_minutes=[[2, 60], [2, 70]]), "a party of 2 is listed"),
             (lambda data: data["services"][0].update(turn_minutes=[[2, 10**12]]), r"services\[0\].turn_minutes"),
             (lambda data: data["services"][0]["buffer_minutes"].update(after=-5), "buffer_minutes.after must be"),
+            (
+                lambda data: data["services"][0].update(buffer_minutes=5),
+                r"services\[0\].buffer_minutes must be an object",
+            ),
+            (
+                lambda data: data["tables"][3].update(seats=4),
+                r"tables\[3\]: unknown keys 'seats'; known are code, zone",
+            ),
+            (
+                lambda data: data["services"][0].update(ende="23:00"),
+                r"services\[0\]: unknown keys 'ende'; known are key",
+            ),
+            (lambda data: data["services"][0]["buffer_minutes"].update(afer=5), "buffer_minutes: unknown keys 'afer'"),
         ],
     )
     def test_a_file_that_contradicts_itself_is_refused_and_the_place_named(
@@ -308,12 +321,28 @@ def test_the_project_knows_every_status_of_the_format() -> None:
     assert set(models.Booking.Status.values) == set(evening_file.STATUSES)
 
 
-def test_the_demo_moves_the_evening_to_the_next_such_weekday() -> None:
-    thursday = date(2025, 11, 6)
-    for today in (date(2030, 1, day) for day in range(1, 29)):
-        moved = evening.coming_day(thursday, today)
-        assert moved.weekday() == thursday.weekday()
-        assert 1 <= (moved - today).days <= 7
+@pytest.mark.parametrize(
+    ("first", "now", "expected"),
+    [
+        ("11:51", datetime(2030, 1, 17, 9, tzinfo=UTC), date(2030, 1, 17)),
+        (
+            "11:51",
+            datetime(2030, 1, 17, 11, 50, tzinfo=UTC),
+            date(2030, 1, 18),
+        ),  # It would be past before it is planned.
+        ("11:51", datetime(2030, 1, 17, 19, tzinfo=UTC), date(2030, 1, 18)),
+        # By the restaurant's clock: it is noon there already, and past midnight.
+        ("11:51", datetime(2030, 7, 17, 11, tzinfo=UTC), date(2030, 7, 18)),
+        ("11:51", datetime(2030, 7, 17, 23, 30, tzinfo=UTC), date(2030, 7, 18)),
+        # The clocks skip that time on the next day.
+        ("01:30", datetime(2030, 3, 30, 12, tzinfo=UTC), date(2030, 4, 1)),
+    ],
+)
+def test_the_demos_evening_is_the_first_that_lies_ahead(first: str, now: datetime, expected: date) -> None:
+    data = json.loads(demo.REAL_EVENING.read_text())
+    data["bookings"] = [{"ref": "late", "start": "20:00", "party": 2}, {"ref": "first", "start": first, "party": 2}]
+    moved = evening.parse_json_ahead(json.dumps(data), now)
+    assert {row.start.date() for row in moved.bookings} == {expected}
 
 
 def test_cancelling_in_the_project_frees_the_tables(restaurant: models.Restaurant) -> None:

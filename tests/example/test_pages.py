@@ -28,11 +28,10 @@ MODELS = [
 @pytest.fixture
 def seated(restaurant: models.Restaurant) -> models.Restaurant:
     """The real evening, decided by V3, and as many comparisons as it has bookings."""
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     seven = datetime(2030, 1, 14, 19, tzinfo=UTC)
     floor = a_floor(tables=[a_table("T1")])
-    recorder.is_on.set(True)
     for number in range(117):
         request = SeatingRequest(booking_ref=f"B{number}", starts_at=seven, party=2)
         snapshot = Snapshot(floor=floor, occupied=(), request=request, now=seven - timedelta(days=1))

@@ -26,7 +26,7 @@ BOOKINGS = 100
 @pytest.fixture
 def group(transactional_db: Any) -> list[models.Restaurant]:
     """Twenty restaurants with a hundred bookings each, all pending, and V3 on."""
-    source = demo.moved_to_coming_day(demo.REAL_EVENING.read_text(), datetime.now(UTC).date() + timedelta(days=30))
+    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC) + timedelta(days=30))
     source = replace(source, bookings=source.bookings[:BOOKINGS])
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
     return [

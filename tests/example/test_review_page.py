@@ -18,11 +18,12 @@ from assignments.admin.review import queue
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch
 from assignments.integration import floor_cache
+from assignments.lifecycle import staff_decisions
 from assignments.models import Allocation, Assignment, ReviewItem, State, StateTransition
 from assignments.staff import review_queue
 from example import models
 from example.booking import cancel_booking, make_booking, save_booking
-from tests.example.conftest import load
+from tests.example.conftest import load, turn_keys_around
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,7 +80,7 @@ def seven(restaurant: models.Restaurant) -> datetime:
 
 
 def to_review() -> None:
-    dispatch.take_in()
+    dispatch.register_new()
     while Assignment.objects.open().exists():
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         list(dispatch.run_pass())
@@ -341,6 +342,29 @@ class TestAssign:
         assert (booking.status, booking.tables.count()) == ("pending", 0)
         assert f"Booking {waiting.booking_ref}" in look(admin_client)
 
+    def test_joined_tables_are_named_in_order_whatever_their_keys(
+        self, admin_client: Client, restaurant: models.Restaurant
+    ) -> None:
+        turn_keys_around()
+        restaurant.bookings.all().delete()
+        restaurant.tables.exclude(code__in=["D1-T01", "D1-T04"]).delete()
+        first, second = table("D1-T01"), table("D1-T04")
+        assert second < first
+        start = seven(restaurant)
+        seated = make_booking(restaurant=restaurant, reference="S", start=start, party=2)
+        api.assign(booking_ref=str(seated.pk), table_refs=[first], actor="host")
+        booking = make_booking(restaurant=restaurant, reference="B1", start=start, party=6)
+        to_review()
+        cancel_booking(restaurant.bookings.get(reference="S"))
+        waiting = Assignment.objects.get(booking_ref=str(booking.pk))
+        assert "D1-T01 + D1-T04" in look(admin_client, waiting)
+        answer = press(admin_client, waiting, "assign", tables=[second, first])
+        assert f"Booking {waiting.booking_ref} has tables D1-T01 + D1-T04." in text_of(answer)
+        opened = admin_client.get(reverse("admin:assignments_assignment_change", args=[waiting.pk]))
+        for shown in (look(admin_client, waiting), text_of(opened)):
+            assert "D1-T01 + D1-T04" in shown
+            assert "D1-T04 + D1-T01" not in shown
+
     def test_every_button_of_an_option_does_what_it_says(self, admin_client: Client, waiting: Assignment) -> None:
         html = admin_client.get(reverse(ITEM, args=[waiting.pk])).content.decode()
         buttons = re.findall(r'name="tables" value="(\d+)">\s*<button', html)
@@ -391,12 +415,12 @@ class TestAssign:
         answer = press(admin_client, waiting, "assign", tables=table("D1-T04"))
         assert "Assign anyway" in text_of(answer)
         assert now(waiting).state == State.MANUAL_REVIEW
-        press(admin_client, waiting, "assign", tables=table("D1-T04"), despite="too_many_spare_seats")
+        press(admin_client, waiting, "assign", tables=table("D1-T04"), overriding="too_many_spare_seats")
         assert tables_of(waiting) == ["D1-T04"]
         assert waiting.transitions.get(name="confirm").detail == "Despite too_many_spare_seats."
 
     def test_nobody_can_pass_over_what_must_not_be(self, admin_client: Client, waiting: Assignment) -> None:
-        answer = press(admin_client, waiting, "assign", tables=table("D1-T02"), despite=["table_taken", "nonsense"])
+        answer = press(admin_client, waiting, "assign", tables=table("D1-T02"), overriding=["table_taken", "nonsense"])
         assert "is taken" in text_of(answer)
         assert now(waiting).version == waiting.version
 
@@ -431,7 +455,7 @@ class TestRetryAndReject:
     ) -> None:
         answer = press(admin_client, waiting, "reject", reason="The kitchen closes early.")
         assert "has been rejected" in text_of(answer)
-        assert (now(waiting).state, now(waiting).reason) == (State.FAILED, review_queue.REJECTED)
+        assert (now(waiting).state, now(waiting).reason) == (State.FAILED, staff_decisions.REJECTED)
         assert "The kitchen closes early." in look(admin_client, waiting)
         press(admin_client, now(waiting), "undo")
         assert (now(waiting).state, now(waiting).reason) == (State.MANUAL_REVIEW, "no_capacity")

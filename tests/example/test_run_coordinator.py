@@ -101,7 +101,7 @@ def test_an_unexpected_error_exits_with_one_and_the_others_are_processed(restaur
 
 
 def test_a_host_that_cannot_say_what_waits_does_not_hold_up_what_is_known(restaurant: models.Restaurant) -> None:
-    dispatch.take_in()
+    dispatch.register_new()
     code, out, err = processes.run("run_coordinator", TEST_HOST="tests.example.hosts.ForgetfulHost")
     assert code == 1
     assert "KeyError" in err

@@ -203,6 +203,20 @@ class TestEmbedded:
         assert code == 0
         assert out.startswith("made on demand|")
 
+    def test_a_server_option_of_the_settings_holds_for_all_who_come_later(self, tmp_path: Path) -> None:
+        variables = {"EMBEDDED_POSTGRES_DATA": str(tmp_path / "data")}
+        shown = (
+            "import django; django.setup()\n"
+            "from django.db import connection\n"
+            "connection.settings_dict.update({})\n"
+            "with connection.cursor() as cursor:\n"
+            "    cursor.execute('SHOW fsync')\n"
+            "    print(cursor.fetchone()[0])\n"
+        )
+        given = "SERVER_OPTIONS={'fsync': 'off'}"
+        says = [run("-c", shown.replace("{}", options), **variables)[1].strip() for options in ("", given, "")]
+        assert says == ["on", "off", "off"]
+
     def test_it_migrates_and_every_system_check_passes(self, tmp_path: Path) -> None:
         variables = {"EMBEDDED_POSTGRES_DATA": str(tmp_path / "data")}
         code, _out, err = run("manage.py", "migrate", "--verbosity", "0", **variables)

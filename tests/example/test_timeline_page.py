@@ -22,8 +22,9 @@ from assignments.models import Allocation, Assignment
 from assignments.planning.floor import InvalidFloorError
 from assignments.staff.service_day import LISTED
 from example import models
+from example.booking import cancel_booking
 from example.host import ExampleHost
-from tests.example.conftest import load
+from tests.example.conftest import load, turn_keys_around
 
 URL = "admin:assignments_serviceday_changelist"
 
@@ -46,7 +47,7 @@ def day_of(restaurant: models.Restaurant) -> date:
 @pytest.fixture
 def evening(restaurant: models.Restaurant) -> dict[str, str]:
     """The real evening, seated by V3: 117 bookings for 16 tables."""
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
     return {"restaurant": str(restaurant.pk), "day": day_of(restaurant).isoformat()}
 
@@ -97,6 +98,19 @@ class TestShown:
         assert all("joined" in link for link in links)
         # The keyboard stops once.
         assert [link.count('tabindex="-1"') for link in links] == [0] + [1] * (len(links) - 1)
+
+    def test_tables_are_in_the_order_of_their_names_whatever_their_keys(
+        self, admin_client: Client, restaurant: models.Restaurant
+    ) -> None:
+        turn_keys_around()
+        dispatch.register_new()
+        list(dispatch.run_pass())
+        html = page(admin_client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
+        rows = [code for code, _seats in re.findall(r"(D[12]-T\d+) (\d) seats", text_of(html))]
+        assert list(dict.fromkeys(rows)) == sorted(table.code for table in restaurant.tables.all())
+        joined = {tuple(names.split(" + ")) for names in re.findall(r'tables ([^,"]+) joined', html)}
+        assert joined
+        assert all(list(names) == sorted(names) for names in joined)
 
     def test_holds_closures_and_hand_made_seatings_say_what_they_are(
         self, admin_client: Client, restaurant: models.Restaurant
@@ -159,6 +173,26 @@ class TestShown:
         assert f'value="{evening["day"]}"' in html
         assert 'class="timeline-now"' in html
 
+    def test_without_a_day_it_is_today_or_the_next_day_with_bookings(
+        self, admin_client: Client, evening: dict[str, str], restaurant: models.Restaurant, monkeypatch: Any
+    ) -> None:
+        day = day_of(restaurant)
+
+        def opens_at(moment: datetime) -> str:
+            monkeypatch.setattr(service_day, "now", lambda: moment.replace(tzinfo=UTC))
+            found = re.search(r'name="day" value="([^"]*)"', page(admin_client, restaurant=evening["restaurant"]))
+            assert found
+            return found.group(1)
+
+        morning = datetime(day.year, day.month, day.day, 8)  # noqa: DTZ001
+        assert opens_at(morning) == str(day)
+        assert opens_at(morning + timedelta(hours=14)) == str(day)
+        assert opens_at(morning - timedelta(days=3)) == str(day)
+        assert opens_at(morning + timedelta(days=3)) == str(day + timedelta(days=3))
+        for booking in restaurant.bookings.all():
+            cancel_booking(booking)
+        assert opens_at(morning - timedelta(days=3)) == str(day - timedelta(days=3))
+
     def test_without_any_bookings_it_says_where_they_come_from(self, admin_client: Client, db: None) -> None:
         assert "with its first booking that needs a table" in page(admin_client)
 
@@ -207,7 +241,7 @@ class TestShown:
 
     def test_guests_are_nowhere_on_it(self, admin_client: Client, restaurant: models.Restaurant) -> None:
         restaurant.bookings.update(guest_name="Canary Guest", guest_email="canary@example.test")
-        dispatch.take_in()
+        dispatch.register_new()
         list(dispatch.run_pass())
         html = page(admin_client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
         assert "canary" not in html.lower()

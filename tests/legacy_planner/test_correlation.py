@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from assignments import api, conf
+from assignments.integration.planners import Route
 from assignments.models import Assignment, Attempt, OutboxMessage, StateTransition
 from assignments.telemetry import events
 from legacy_planner.planner import LegacyPlanner
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 class LegacyRouter:
     """The old planner decides everything."""
 
-    def route(self, assignments: Any) -> dict[str, str]:
-        return {assignment.booking_ref: "legacy" for assignment in assignments}
+    def route(self, assignments: Any) -> dict[str, Route]:
+        return {assignment.booking_ref: Route(planner="legacy") for assignment in assignments}
 
     def planner(self, key: str) -> LegacyPlanner:
         return LegacyPlanner()

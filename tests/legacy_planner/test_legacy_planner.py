@@ -1,6 +1,7 @@
 """The old planner: its penalties, its two transactions, and what a crash between them leaves."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from legacy_planner import engine
 from legacy_planner.planner import DELAYS_SECONDS, MAX_ATTEMPTS, LegacyPlanner
 from legacy_planner.scoring import penalty
 from tests.assignments.conftest import HOST_PATH, TheHost, tonight
+from tests.assignments.planning.restaurant import MORNING, real_day, with_keys
 
 __all__ = ["tonight"]
 
@@ -67,6 +69,47 @@ def test_each_penalty(tables: list[str], party: int, terms: tuple[float, ...]) -
 def test_tables_of_two_zones_cost_four() -> None:
     floor = a_floor(tables=[a_table("inside", zone_ref="A"), a_table("outside", zone_ref="B")])
     assert penalty(floor, unit_of(floor, ["inside", "outside"]), 8).zone_spread == 4
+
+
+def test_equal_tables_are_chosen_by_name_and_not_by_ref() -> None:
+    names = {"97": "T10", "100": "T9", "5": "T2", "1": "T11"}
+    floor = a_floor(
+        tables=[a_table(ref, name=name) for ref, name in names.items()], adjacent=[("97", "1"), ("100", "5")]
+    )
+    four, eight = (engine.plan(snapshot(party, floor=floor)).plans for party in (4, 8))
+    assert [each.table_refs for each in four[: len(names)]] == [("5",), ("100",), ("97",), ("1",)]
+    assert [each.table_refs for each in eight] == [("5", "100"), ("97", "1")]
+
+
+def seated_by_name(keys: Iterable[int]) -> list[tuple[str, ...]]:
+    """The names of the tables that each booking of the real day gets, in the file's order; nothing for those without."""
+    floor, requests = with_keys(real_day(), keys)
+    occupied: list[Occupied] = []
+    seated: list[tuple[str, ...]] = []
+    for request in requests:
+        decision = engine.plan(Snapshot(floor=floor, occupied=tuple(occupied), request=request, now=MORNING))
+        refs = decision.best.table_refs if decision.best else ()
+        seated.append(tuple(floor.table_by_ref[ref].name for ref in refs))
+        if decision.window is not None:
+            window = decision.window
+            occupied += [
+                Occupied(
+                    table_ref=ref,
+                    blocked_from=window.blocked_from,
+                    blocked_until=window.blocked_until,
+                    booking_ref=request.booking_ref,
+                )
+                for ref in refs
+            ]
+    return seated
+
+
+def test_the_real_day_is_seated_alike_whatever_the_keys() -> None:
+    expected = seated_by_name(range(1, 17))
+    assert len(expected) == 117
+    assert sum(map(bool, expected)) == 64
+    for keys in (range(97, 113), range(1_000, 1_016), range(112, 96, -1)):
+        assert seated_by_name(keys) == expected
 
 
 def snapshot(party: int, *, taken: tuple[str, ...] = (), floor: Floor = FLOOR, **request: Any) -> Snapshot:
@@ -134,7 +177,7 @@ def host(settings: Any) -> TheHost:
 
 
 def run_all() -> dict[str, Any]:
-    dispatch.take_in()
+    dispatch.register_new()
     return {outcome.booking_ref: outcome for each in dispatch.run_pass() for outcome in each.outcomes}
 
 
@@ -255,7 +298,7 @@ class TestLoop:
     ) -> None:
         host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
         host.book("B1", starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         host.edit("B1", restaurant_ref="R2")
         outcomes = run_all()
         if outcomes["B1"].kind is not Kind.CONFIRMED:
@@ -305,9 +348,9 @@ class TestLoop:
         host.floors["R1"] = a_floor(tables=[a_table("T1")])
         for ref in ("A", "B"):
             host.book(ref, starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         now = transactions.database_now()
-        passes = [Coordinator(host).process_day("R1", tonight.date(), due_before=now) for _ in range(3)]
+        passes = [Coordinator(host).process_day("R1", tonight.date(), ["A", "B"], due_before=now) for _ in range(3)]
         assert [len(each.handed_over["legacy"]) for each in passes] == [2, 2, 2]
         for each in passes:
             LegacyPlanner(host).process(each.handed_over["legacy"], trigger="cron", due_before=now)
@@ -355,7 +398,7 @@ class TestLoop:
         refs = ["B1", "B2", "B3"]
         for ref in refs:
             host.book(ref, starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         asked: list[str] = []
 
         def locked(self: Any, booking_ref: str, *args: Any) -> Any:
@@ -371,7 +414,7 @@ class TestLoop:
     def test_a_stop_is_heard_between_a_few_bookings_of_a_batch(self, host: TheHost, tonight: datetime) -> None:
         for number in range(25):
             host.book(f"B{number:02}", starts_at=tonight + timedelta(minutes=number))
-        dispatch.take_in()
+        dispatch.register_new()
         limits = dispatch.PassLimits(should_stop=lambda: Assignment.objects.exclude(state="created").exists())
         (progress,) = dispatch.run_pass(limits)
         assert len(progress.outcomes) == 10
@@ -421,7 +464,7 @@ class TestLoop:
     def test_gone_cancelled_busy_and_malformed_bookings(self, host: TheHost, tonight: datetime) -> None:
         for ref in ("gone", "cancelled", "busy", "malformed", "zero"):
             host.book(ref, starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         del host.rows["gone"]
         host.edit("cancelled", wants_table=False)
         host.locked.add("busy")
@@ -440,7 +483,7 @@ class TestLoop:
 
     def test_it_leaves_alone_what_another_planner_owns(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight)
-        dispatch.take_in()
+        dispatch.register_new()
         Assignment.objects.update(planner="v3")
         assert LegacyPlanner(host).process(["B1"], trigger="test")[0].reason == "pipeline_disabled"
         assert Assignment.objects.get().state == State.CREATED

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
+pytestmark = pytest.mark.xdist_group("wheel")  # one process builds and installs it
+
 PROJECT = Path(__file__).resolve().parents[2]
 HOSTS = PROJECT / "tests" / "hosts"
 PACKAGES = {"assignments", "legacy_planner", "rollout"}

@@ -18,7 +18,7 @@ from assignments.telemetry.metrics import collector
 from rollout.control import steering, switches
 from rollout.flags import bucketing, resolution
 from rollout.models import Change, Comparison, GuardRun, Pin, Position
-from tests.rollout.test_evidence import compared
+from tests.rollout.evidence.test_measuring import compared
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

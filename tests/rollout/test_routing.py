@@ -1,12 +1,14 @@
 """Routing: who decides, and what happens to bookings in flight when that changes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from assignments import api, signals
+from assignments.concurrency import locks
 from assignments.coordination import dispatch, dry_run
+from assignments.coordination.coordinator import Coordinator
 from assignments.integration.planners import NOBODY, V3
 from assignments.models import Assignment, State
 from assignments.outcome import Kind
@@ -50,7 +52,8 @@ def test_each_owner_in_each_mode(
     router = RolloutRouter()
     with django_assert_num_queries(1):
         routed = router.route(assignments)
-    assert tuple(routed.values()) == routes
+    assert tuple(route.planner for route in routed.values()) == routes
+    assert {route.is_recorded for route in routed.values()} == {mode == "shadow"}
 
 
 def test_an_unknown_planner_is_named(settings: Any) -> None:
@@ -75,7 +78,7 @@ class TestInFlight:
         return restaurant
 
     def run(self) -> dict[str, Any]:
-        dispatch.take_in()
+        dispatch.register_new()
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         return {outcome.booking_ref: outcome for each in dispatch.run_pass() for outcome in each.outcomes}
 
@@ -126,7 +129,7 @@ class TestInFlight:
     ) -> None:
         """All fourteen are in one batch; the flags change once the first of them has been decided."""
         set_mode(before)
-        dispatch.take_in()
+        dispatch.register_new()
         decided: list[str] = []
 
         def flip(sender: Any, booking_ref: str, state: str, **kwargs: Any) -> None:
@@ -160,6 +163,58 @@ class TestInFlight:
         assert (outcome.kind, outcome.reason) == (Kind.RETRY, "time_budget_exceeded")
         assert Assignment.objects.get().planner == ""
         assert api.assign_now(booking_ref=str(booking.pk)).planner == "legacy"
+
+    @pytest.mark.parametrize("off_by", ["kill", "legacy", "shadow"])
+    def test_while_v3_is_off_none_of_it_is_touched_and_the_old_planner_decides(
+        self, crowded: models.Restaurant, settings: Any, monkeypatch: Any, off_by: str
+    ) -> None:
+        waiting = [ref for ref, outcome in self.run().items() if outcome.kind is Kind.RETRY]
+        if off_by == "kill":
+            settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
+        else:
+            set_mode(off_by)
+        start = models.Booking.objects.all()[0].start + timedelta(days=1)
+        new = [
+            models.Booking.objects.create(restaurant=crowded, reference=f"new {number}", start=start, party=2)
+            for number in range(2)
+        ]
+
+        def touched(*args: Any, **kwargs: Any) -> None:
+            raise AssertionError("V3 is off")
+
+        for name in ("__init__", "process", "process_day", "process_one", "preview"):
+            monkeypatch.setattr(Coordinator, name, touched)
+        monkeypatch.setattr(locks, "try_enter", touched)
+        assert api.assign_now(booking_ref=str(new[0].pk)).planner == "legacy"
+        outcomes = self.run()
+        assert {outcome.planner for outcome in outcomes.values()} == {"legacy"}
+        assert set(outcomes) == {*waiting, str(new[1].pk)}
+        assert outcomes[str(new[1].pk)].kind is Kind.CONFIRMED
+        events.flush(5)
+        handed = [event for event in events.MemorySink.events if event.type == "rollout.handed_back"]
+        assert [event.context["bookings"] for event in handed] == [1]
+
+    @pytest.mark.parametrize("way", ["pass", "inline"])
+    def test_a_flip_between_the_question_and_v3s_claim_hands_over_at_once(
+        self, crowded: models.Restaurant, monkeypatch: Any, way: str
+    ) -> None:
+        """V3 has been chosen; before it has claimed anything the flags change."""
+        waiting = [ref for ref, outcome in self.run().items() if outcome.kind is Kind.RETRY]
+        Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        enter = locks.try_enter
+
+        def flip(*args: Any, **kwargs: Any) -> Any:
+            set_mode("legacy")
+            return enter(*args, **kwargs)
+
+        monkeypatch.setattr(locks, "try_enter", flip)
+        if way == "inline":
+            outcomes = [api.assign_now(booking_ref=waiting[0])]
+        else:
+            outcomes = [outcome for each in dispatch.run_pass() for outcome in each.outcomes]
+        assert [(outcome.booking_ref, outcome.planner) for outcome in outcomes] == [(waiting[0], "legacy")]
+        events.flush(5)
+        assert "rollout.handed_back" in {event.type for event in events.MemorySink.events}
 
     def test_a_kill_sends_the_next_decision_to_the_old_planner(self, crowded: models.Restaurant, settings: Any) -> None:
         first, second = list(models.Booking.objects.order_by("pk")[:2])

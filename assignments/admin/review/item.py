@@ -17,9 +17,10 @@ from assignments.admin.actor import names
 from assignments.admin.host_lookup import host_view, label_of, restaurant_names
 from assignments.admin.review import sentences
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, configured
-from assignments.lifecycle import ledger
+from assignments.lifecycle import ledger, staff_decisions
 from assignments.lifecycle.settlement import plan_as_json
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
@@ -32,7 +33,7 @@ logger = logging.getLogger("assignments.review")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptionRow:
-    """Tables that can be assigned with one click. ``despite``: overridden rules as pairs of reason and text."""
+    """Tables that can be assigned with one click. ``overriding``: what is passed over for it, by reason and in words."""
 
     tables: str
     table_refs: tuple[str, ...]
@@ -42,7 +43,7 @@ class OptionRow:
     why: str = ""
     score: str = ""
     shares: Sequence[tuple[str, str]] = ()
-    despite: Sequence[tuple[str, str]] = ()
+    overriding: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +73,10 @@ def context(
         booking, problem = None, _("The booking no longer needs a table: it is cancelled or over.")
     floor = floor_or_none(assignment.restaurant_ref, host=host)
     arrived = review_queue.latest_transitions([assignment]).get(assignment.pk)
-    undo = review_queue.undoable(assignment)
+    undo = staff_decisions.undoable(assignment)
     actors = names({arrived.actor} if arrived else set())
-    is_waiting = assignment.state in review_queue.WAITING_FOR_STAFF
-    is_rejected = assignment.reason == review_queue.REJECTED
+    is_waiting = assignment.state in staff_decisions.WAITING_FOR_STAFF
+    is_rejected = assignment.reason == staff_decisions.REJECTED
     found: dict[str, Any] = {
         "assignment": assignment,
         "label": seen.label,
@@ -124,7 +125,7 @@ def _options(
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name a guest; retry and reject remain)
-        logger.error("Options for booking %s raised %s.", assignment.booking_ref, type(error).__name__)
+        log_error(logger, error, "Options for booking %s could not be determined", assignment.booking_ref)
         return {"problem": _("Available tables could not be determined (%(error)s).") % {"error": type(error).__name__}}
     floor = options.floor
     if floor is None:
@@ -143,7 +144,7 @@ def _options(
         "chosen_refs": chosen,
         "judged": refusals is not None,
         "refusals": [sentences.refusal(each) for each in refusals or ()],
-        "despite": sorted(review_queue.despite(refusals or ())),
+        "overriding": sorted(review_queue.overridable(refusals or ())),
     }
 
 
@@ -165,7 +166,7 @@ def _option(option: review_queue.Option, floor: Floor) -> OptionRow:
         zone=sentences.zone(option.zone_ref, floor),
         score=f"{plan.score:.1f}" if plan else "",
         shares=sentences.shares(plan.breakdown) if plan else (),
-        despite=[(each.reason.value, sentences.refusal(each)) for each in option.despite],
+        overriding=[(each.reason.value, sentences.refusal(each)) for each in option.overriding],
     )
 
 

@@ -19,6 +19,7 @@ from assignments.admin.host_lookup import label_of
 from assignments.admin.page import PageAdmin
 from assignments.admin.review import item, queue, sentences
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingBusyError,
@@ -33,6 +34,7 @@ from assignments.exceptions import (
     TransitionRefusedError,
 )
 from assignments.integration.floor_cache import floor_or_none
+from assignments.lifecycle import staff_decisions
 from assignments.models import Assignment, ReviewItem
 from assignments.planning.reasons import PREFERENCES, Reason
 from assignments.staff import review_queue
@@ -90,7 +92,7 @@ class ReviewItemAdmin(PageAdmin):
             return HttpResponseNotAllowed(["POST"])
         assignment = self._assignment(pk)
         table_refs = list(dict.fromkeys(filter(None, request.POST.getlist("tables"))))
-        despite = [Reason(each) for each in request.POST.getlist("despite") if each in PREFERENCES]
+        overriding = [Reason(each) for each in request.POST.getlist("overriding") if each in PREFERENCES]
 
         def check() -> Callable[[], HttpResponse]:
             refusals = api.judge(booking_ref=assignment.booking_ref, table_refs=table_refs)
@@ -104,7 +106,7 @@ class ReviewItemAdmin(PageAdmin):
                     table_refs=table_refs,
                     actor=actor(request),
                     version=_version(request),
-                    despite=despite,
+                    overriding=overriding,
                 )
             except TablesRefusedError as error:
                 refusals = error.refusals
@@ -151,7 +153,9 @@ class ReviewItemAdmin(PageAdmin):
                     version=_version(request),
                 )
             except ValueError:
-                problem = _("Enter a reason of at most %(count)s characters.") % {"count": review_queue.LONGEST_REASON}
+                problem = _("Enter a reason of at most %(count)s characters.") % {
+                    "count": staff_decisions.LONGEST_REASON
+                }
                 return lambda: self._item(request, assignment, reject_problem=problem, reject_reason=reason)
             return lambda: self._decided(
                 request, assignment, _("%(booking)s has been rejected.") % {"booking": label_of(assignment.booking_ref)}
@@ -166,7 +170,7 @@ class ReviewItemAdmin(PageAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         assignment = self._assignment(pk)
-        undoable = review_queue.undoable(assignment)
+        undoable = staff_decisions.undoable(assignment)
         if undoable is not None:
             self._require(request, _needed_for(undoable))
 
@@ -203,7 +207,7 @@ class ReviewItemAdmin(PageAdmin):
             if transactions.is_lost_race(error):
                 said = _("Nothing was changed: a planner or another user is processing this evening. Try again.")
             else:  # Most likely from the host. Logged by type, because its message may name a guest.
-                logger.error("Booking %s: host raised %s.", assignment.booking_ref, type(error).__name__)
+                log_error(logger, error, "The host failed for booking %s", assignment.booking_ref)
                 said = _("Nothing was changed: the booking project refused it (%(error)s).") % {
                     "error": type(error).__name__
                 }
@@ -234,7 +238,7 @@ class ReviewItemAdmin(PageAdmin):
             "may": may,
             **found,
             "may_undo": undo is not None and may[_needed_for(undo)],
-            "longest_reason": review_queue.LONGEST_REASON,
+            "longest_reason": staff_decisions.LONGEST_REASON,
             "kept": queue.kept(request),
             **values,
         }
@@ -244,7 +248,7 @@ class ReviewItemAdmin(PageAdmin):
         """Return the last decision, if it can be undone."""
         key = request.GET.get("done", "")
         assignment = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
-        undoable = review_queue.undoable(assignment) if assignment else None
+        undoable = staff_decisions.undoable(assignment) if assignment else None
         if assignment is None or undoable is None or not self.may(request)[_needed_for(undoable)]:
             return None
         return {"assignment": assignment, "label": label_of(assignment.booking_ref), "undo": undoable}
@@ -272,8 +276,8 @@ class ReviewItemAdmin(PageAdmin):
             raise PermissionDenied
 
 
-def _needed_for(undoable: review_queue.Undoable) -> str:
-    return "assign" if undoable.what is review_queue.Undo.ASSIGNMENT else "reject"
+def _needed_for(undoable: staff_decisions.Undoable) -> str:
+    return "assign" if undoable.what is staff_decisions.Undo.ASSIGNMENT else "reject"
 
 
 def _must_wait(assignment: Assignment, version: int) -> None:
@@ -281,7 +285,7 @@ def _must_wait(assignment: Assignment, version: int) -> None:
 
     Checks the booking as read, at the form's version. The version detects later changes.
     """
-    if assignment.version == version and assignment.state not in review_queue.WAITING_FOR_STAFF:
+    if assignment.version == version and assignment.state not in staff_decisions.WAITING_FOR_STAFF:
         raise TransitionRefusedError(
             f"Booking {assignment.booking_ref} is {assignment.state}: it is not waiting for staff."
         )
@@ -297,7 +301,7 @@ def _tried_again(assignment: Assignment) -> str:
     except Exception as error:
         if transactions.is_database_away(error):
             raise
-        logger.error("Retry of booking %s raised %s.", assignment.booking_ref, type(error).__name__)
+        log_error(logger, error, "Booking %s could not be retried", assignment.booking_ref)
     else:
         return sentences.tried_again(outcome, label, floor_or_none(assignment.restaurant_ref))
     return _("The next run will retry %(booking)s.") % {"booking": label}

@@ -18,6 +18,7 @@ from assignments.admin.service_day import day_of
 from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none, floors_or_none
 from assignments.integration.host import HostBooking
+from assignments.lifecycle import staff_decisions
 from assignments.models import Assignment, StateTransition
 from assignments.planning.floor import Floor
 from assignments.staff import labels, review_queue
@@ -110,7 +111,7 @@ class Row:
 
     @property
     def is_rejected(self) -> bool:
-        return self.assignment.reason == review_queue.REJECTED
+        return self.assignment.reason == staff_decisions.REJECTED
 
     @property
     def why(self) -> str:

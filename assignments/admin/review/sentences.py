@@ -7,12 +7,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from assignments.lifecycle.settlement import refusal_as_json
+from assignments.lifecycle.staff_decisions import REJECTED, Undo
 from assignments.models import State, StateTransition
 from assignments.outcome import Kind, Noop, Outcome
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.staff import labels
-from assignments.staff.review_queue import REJECTED, Undo
 
 _MEANWHILE: Mapping[str, Any] = {
     REJECTED: gettext_lazy("Nothing was changed: %(who)s rejected the booking at %(when)s."),

@@ -272,7 +272,7 @@ class Command(DatabaseCommand):
     def _take_in(self, restaurant_ref: str | None, tally: Tally) -> int:
         """Request new bookings. If the host raises, they wait for the next pass; known ones are still decided."""
         try:
-            return dispatch.take_in(restaurant_ref)
+            return dispatch.register_new(restaurant_ref)
         except ImproperlyConfigured:
             raise
         except Exception as error:

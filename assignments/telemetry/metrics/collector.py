@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 
 logger = logging.getLogger("assignments.metrics")
 
@@ -45,7 +46,7 @@ class _Gatherer:
                 with _one_moment(conf.settings().METRICS_TIMEOUT_MS):
                     self.families, self.is_up = tuple(self.gather()), True
             except Exception as error:  # noqa: BLE001  (a scrape must report it and not fail)
-                logger.warning("Gathering metrics of %s raised %s.", self.name, type(error).__name__)
+                log_error(logger, error, "Metrics of %s could not be gathered", self.name, level=logging.WARNING)
                 self.families, self.is_up = (), False
             self.seconds = time.monotonic() - started
             # A failure is cached for as long as a result, to spare a database in trouble.

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
-from django.db import connection
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from assignments.concurrency.sql import rows
 from assignments.models import State
 from assignments.telemetry import counter_store, health
 from assignments.telemetry.invariants import LOST, OVERLAPS, STAY_HOURS
@@ -147,9 +147,7 @@ def _vitals(vitals: health.Vitals) -> Iterator[Metric]:
 
 
 def _standing() -> Iterator[Metric]:
-    with connection.cursor() as cursor:
-        cursor.execute(_STANDING, {"states": list(State), "stay_hours": STAY_HOURS})
-        counts, overlaps, lost = cursor.fetchone()
+    ((counts, overlaps, lost),) = rows(_STANDING, states=list(State), stay_hours=STAY_HOURS)
     bookings = GaugeMetricFamily(
         "assignment_bookings", "Bookings that have not started yet, by state.", labels=["state"]
     )

@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from assignments.integration import evening_file
-from assignments.integration.evening_file import UnusableFileError
-from example import demo, incident
+from assignments.integration.evening_file import EveningFile, UnusableFileError
+from example import demo, demo_database, evening, incident
+from example.demo_database import OccupiedError
 from example.incident import Incident, Report
 
 WHERE = "http://127.0.0.1:8000"
@@ -24,10 +25,12 @@ WHERE = "http://127.0.0.1:8000"
 
 class Command(BaseCommand):
     help = (
-        "Seat an evening with the old planner and, on a fresh copy, with V3, in a database of its own (named like the "
-        "configured one with _demo behind; made anew each time), and print the two side by side. With --incident "
-        "break something there instead, and say where it shows and what to do. "
-        "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file cannot be used; "
+        "Seat an evening with the old planner and, on a fresh copy, with V3, and print the two side by side. It works on "
+        "the configured database, so that every other command sees its data, and makes that data anew each time. A "
+        "database that holds anything which the demo did not make is refused and left as it is: give the demo another "
+        "one then, which it creates, with DATABASE_NAME=booking_demo. With --incident add something that is broken to "
+        "what is there, and say where it shows and what to do. "
+        "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file or the database cannot be used; "
         "75 the database is away."
     )
     requires_system_checks = []
@@ -51,26 +54,20 @@ class Command(BaseCommand):
         if settings.ENVIRONMENT != "dev":
             raise CommandError(f"The demo is for development; ENVIRONMENT is {settings.ENVIRONMENT}.", returncode=2)
         path: Path = options["file"]
-        try:
-            source = demo.moved_to_coming_day(evening_file.decode(path.read_bytes()), timezone.localdate())
-        except OSError as error:
-            raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
-        except UnusableFileError as error:
-            raise CommandError(f"{path} cannot be used. {error}", returncode=2) from error
+        source = self._read(path)
         if options["incident"] and not source.bookings:
             raise CommandError(f"{path} has no bookings, so there is nothing that could go wrong.", returncode=2)
-        for row in source.bad_rows:
-            self.stderr.write(f"left out: {row}")
-        self.stderr.write(f"{len(source.bookings)} bookings and {len(source.tables)} tables of {source.name}.")
         try:
-            name = demo.use_database_of_its_own()
-            password = demo.make_user()
-            if options["incident"]:
-                seeded = incident.seed(Incident(options["incident"]), source)
-                self._incident(seeded, options, database=name, password=password)
-                return
-            report = settings.BASE_DIR / "rollout-report.html"
-            result = demo.run(source, path, report, say=self.stderr.write)
+            with demo_database.claimed(anew=not options["incident"]) as name:
+                password = demo_database.make_user()
+                if options["incident"]:
+                    seeded = incident.seed(Incident(options["incident"]), source)
+                    self._incident(seeded, options, database=name, password=password)
+                    return
+                report = settings.BASE_DIR / "rollout-report.html"
+                result = demo.run(source, path, report, say=self.stderr.write)
+        except OccupiedError as error:
+            raise CommandError(str(error), returncode=2) from error
         except OperationalError as error:
             raise CommandError(f"The database is away: {error}", returncode=75) from error
         finally:
@@ -81,6 +78,18 @@ class Command(BaseCommand):
             self._print(result, is_real=path == demo.REAL_EVENING, database=name, password=password)
         if result.overlaps or result.lost:
             raise CommandError(f"{result.overlaps} overlaps and {result.lost} lost bookings.", returncode=1)
+
+    def _read(self, path: Path) -> EveningFile:
+        try:
+            source = evening.parse_json_ahead(evening_file.decode(path.read_bytes()), timezone.now())
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
+        except UnusableFileError as error:
+            raise CommandError(f"{path} cannot be used. {error}", returncode=2) from error
+        for row in source.bad_rows:
+            self.stderr.write(f"left out: {row}")
+        self.stderr.write(f"{len(source.bookings)} bookings and {len(source.tables)} tables of {source.name}.")
+        return source
 
     def _print(self, result: demo.Demo, *, is_real: bool, database: str, password: str) -> None:
         table = Table(title=f"{result.bookings} bookings, all pending at once, {result.tables} tables")
@@ -144,5 +153,5 @@ class Command(BaseCommand):
     def _print_way_in(self, console: Console, database: str, password: str) -> None:
         console.print(
             f"\nLook around: [bold]make serve[/bold], then {WHERE}/admin/ "
-            f"as [bold]{demo.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."
+            f"as [bold]{demo_database.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."
         )

@@ -1,0 +1,20 @@
+"""Rows of a query in SQL, with named parameters."""
+
+from typing import Any
+
+from django.db import connection
+
+
+def rows(query: str, **parameters: Any) -> list[Any]:
+    """The rows, as tuples."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+def dicts(query: str, **parameters: Any) -> list[dict[str, Any]]:
+    """The rows, each by column."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

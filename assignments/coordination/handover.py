@@ -1,0 +1,60 @@
+"""Handing bookings from V3 to the planner that the router names."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+from assignments import signals
+from assignments.concurrency import transactions
+from assignments.integration.planners import NOBODY, V3, Route, router
+from assignments.lifecycle import transitions
+from assignments.models import Assignment
+from assignments.telemetry import correlation
+
+
+def hand_over(
+    assignments: Sequence[Assignment], routes: Mapping[str, Route], *, correlation_id: uuid.UUID
+) -> Mapping[str, Sequence[str]]:
+    """The refs of these locked bookings by the planner that is not V3 and gets them; none for NOBODY.
+
+    What V3 had claimed belongs to nobody from now on: the other planner asks the router again when it begins a booking, and
+    claims it then.
+    """
+    by_planner: dict[str, list[str]] = {}
+    handed_back: dict[str, list[str]] = {}
+    for assignment in assignments:
+        key = routes[assignment.booking_ref].planner
+        if key in {V3, NOBODY}:
+            continue
+        by_planner.setdefault(key, []).append(assignment.booking_ref)
+        if assignment.planner == V3:
+            assignment.planner = ""
+            assignment.touch()
+            handed_back.setdefault(key, []).append(assignment.booking_ref)
+    if handed_back:
+        transitions.store(assignments, correlation_id=correlation_id)
+    for key, booking_refs in handed_back.items():
+        transitions.send_on_commit(
+            signals.handed_back,
+            correlation_id=correlation_id,
+            sender=Assignment,
+            planner=key,
+            booking_refs=booking_refs,
+        )
+    return by_planner
+
+
+def hand_back(booking_refs: Sequence[str]) -> None:
+    """Give what V3 has claimed of these bookings, which are of one restaurant, to the planner that the router names now.
+
+    A transaction that takes no lock but the rows' own, and leaves out rows that another worker has: none of V3's code has
+    a part in it, so it works while V3 is killed.
+    """
+
+    def work() -> None:
+        claimed = list(
+            Assignment.objects.open().filter(booking_ref__in=booking_refs, planner=V3).order_by("id").claim()
+        )
+        if claimed:
+            hand_over(claimed, router().route(claimed), correlation_id=correlation.id_or_new())
+
+    transactions.run(work)

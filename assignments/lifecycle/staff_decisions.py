@@ -1,0 +1,96 @@
+"""What staff may decide about a booking, and which of their decisions can be taken back.
+
+The rules behind ``api.reopen``, ``api.reject`` and ``api.undo``; nothing here writes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from assignments.models import Assignment, Attempt, State, StateTransition
+from assignments.outcome import CoordinatorReason
+
+REJECTED = "rejected_by_staff"
+"""The reason code of a booking that staff turned down."""
+LONGEST_REASON = 2000
+"""Maximum characters of the reason that staff give."""
+WAITING_FOR_STAFF = frozenset({State.MANUAL_REVIEW, State.FAILED})
+STAFF = "staff:"
+"""What every actor who is a member of staff begins with."""
+
+NOT_RESTORABLE = frozenset({CoordinatorReason.CONFIRMED_BY_HOST, "table_out_of_service"})
+"""Reasons for a review of bookings that the host shows as confirmed: what tables it had stored for them is not known here,
+so giving them others cannot be taken back, only changed again."""
+
+
+class Undo(StrEnum):
+    """What is taken back; the value is the reason code of the transition that does it."""
+
+    ASSIGNMENT = "assignment_undone"
+    REJECTION = "rejection_undone"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undoable:
+    """Staff's last decision on a booking, and where the booking stood before.
+
+    That is ``state`` with ``reason`` and ``detail``, after so many ``attempts`` of ``planner``.
+    """
+
+    what: Undo
+    actor: str
+    at: datetime
+    state: str
+    reason: str
+    detail: str
+    planner: str
+    attempts: int
+
+
+def undoable(assignment: Assignment) -> Undoable | None:
+    """What could be taken back now; None once anything else has happened. Two queries."""
+    found = _decision_of_staff(assignment, list(assignment.transitions.order_by("version")))
+    if found is None:
+        return None
+    what, begun, last, before = found
+    tries = Attempt.objects.filter(assignment=assignment, planner=before.planner, at__lt=begun.at).order_by("-id")
+    return Undoable(
+        what=what,
+        actor=last.actor,
+        at=last.at,
+        state=before.target,
+        reason=before.reason,
+        detail=before.detail,
+        planner=before.planner,
+        attempts=tries.values_list("number", flat=True).first() or 0,
+    )
+
+
+def _decision_of_staff(
+    assignment: Assignment, transitions: Sequence[StateTransition]
+) -> tuple[Undo, StateTransition, StateTransition, StateTransition] | None:
+    """The decision, the transitions that began and ended it, and the one that had sent the booking to staff.
+
+    A decision is one transaction: it reopens the booking and goes on from there, all by the same actor.
+    """
+    if not transitions or transitions[-1].version != assignment.version:
+        return None
+    last = transitions[-1]
+    if (last.name, assignment.state) == ("confirm", State.CONFIRMED):
+        what = Undo.ASSIGNMENT
+    elif (last.name, last.reason) == ("fail", REJECTED):
+        what = Undo.REJECTION
+    else:
+        return None
+    begins = max((place for place, row in enumerate(transitions) if row.name == "reopen"), default=0)
+    if begins == 0 or not last.actor.startswith(STAFF):
+        return None
+    decision, before = transitions[begins:], transitions[begins - 1]
+    if any(row.actor != last.actor or row.name == "put_back" for row in decision):
+        return None
+    if before.target not in WAITING_FOR_STAFF:
+        return None
+    if what is Undo.ASSIGNMENT and before.reason in NOT_RESTORABLE:
+        return None
+    return what, decision[0], last, before

@@ -1,0 +1,172 @@
+"""The database that the demo works on: the configured one, as long as everything in it was made by the demo.
+
+So ``manage.py``, ``make serve`` and the incident drills all see the demo's data. An empty database is taken over. One that
+holds anything else is refused, never emptied. The restaurants that the demo made are listed in a comment on their table,
+in the transaction that makes each, so that the list is right whenever a run ends.
+
+The demo user's password is made once. The database has its hash; the password itself is in a file beside the embedded
+server's data, which git ignores and only its owner can read, because each run prints it again. For development only.
+"""
+
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.db.models.signals import post_save
+
+from example.embedded.base import PGDATA
+from example.models import Restaurant
+
+USERNAME = "demo"
+PASSWORD_FILE = Path(f"{PGDATA}.demo-password")
+
+_MADE_BY_MIGRATIONS = ("django_migrations", "django_content_type", "auth_permission")
+
+
+class OccupiedError(Exception):
+    """The database holds what the demo did not make. Nothing was changed."""
+
+
+@contextmanager
+def claimed(*, anew: bool) -> Iterator[str]:
+    """The configured database, migrated, for the demo alone; its name. It is created if it is missing.
+
+    What an earlier demo left there is removed if ``anew``. Raises OccupiedError. Restaurants that are made inside are the
+    demo's from then on.
+    """
+    _create_if_missing()
+    name = str(connection.settings_dict["NAME"])
+    made = _made()
+    if found := _others(made):
+        raise OccupiedError(
+            f"The database {name} holds what the demo did not make ({', '.join(found)}), so nothing was done. "
+            "Give the demo a database of its own, which it creates: DATABASE_NAME=booking_demo, here and for all "
+            "commands that are to see it."
+        )
+    if anew and made is not None:
+        empty()
+    call_command("migrate", verbosity=0)
+    if anew or made is None:
+        _keep_made(())
+    post_save.connect(_record, sender=Restaurant)
+    try:
+        yield name
+    finally:
+        post_save.disconnect(_record, sender=Restaurant)
+
+
+def make_user() -> str:
+    """A superuser for looking around; the password, the same each time."""
+    password = _password()
+    user, _created = get_user_model().objects.get_or_create(username=USERNAME)
+    if not (user.is_superuser and user.is_staff and user.is_active and user.check_password(password)):
+        user.is_superuser = user.is_staff = user.is_active = True
+        user.set_password(password)
+        user.save()
+    return password
+
+
+def use_another(suffix: str) -> None:
+    """Make an empty database, named like the configured one with this behind, and use it from here on."""
+    _create_if_missing()
+    name = f"{connection.settings_dict['NAME']}{suffix}"
+    connection.close()
+    with connection._nodb_cursor() as cursor:  # noqa: SLF001  (what Django's own test runner makes databases with)
+        cursor.execute(f"DROP DATABASE IF EXISTS {connection.ops.quote_name(name)} WITH (FORCE)")
+        cursor.execute(f"CREATE DATABASE {connection.ops.quote_name(name)}")
+    connection.settings_dict["NAME"] = name
+    call_command("migrate", verbosity=0)
+
+
+def empty() -> None:
+    """Drop every table and function of ours, in one transaction. The database, and who may use it, stay as they are."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EMPTY)
+
+
+_EMPTY = """
+DO $$ DECLARE command text; BEGIN
+    FOR command IN
+        SELECT format('DROP TABLE %s CASCADE', oid::regclass) FROM pg_class
+         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+           AND relowner = current_user::regrole
+           AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
+    LOOP EXECUTE command; END LOOP;
+    FOR command IN
+        SELECT format('DROP ROUTINE %s CASCADE', oid::regprocedure) FROM pg_proc
+         WHERE pronamespace = current_schema()::regnamespace AND proowner = current_user::regrole
+           AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+    LOOP EXECUTE command; END LOOP;
+END $$
+"""
+
+
+def _create_if_missing() -> None:
+    """The embedded server does it by itself."""
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        name = connection.settings_dict["NAME"]
+        with connection._nodb_cursor() as cursor:  # noqa: SLF001
+            cursor.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+            if cursor.fetchone() is not None:
+                raise
+            cursor.execute(f"CREATE DATABASE {connection.ops.quote_name(name)}")
+
+
+def _made() -> list[int] | None:
+    """The restaurants that the demo made here; None where it never was."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT obj_description(to_regclass('example_restaurant'), 'pg_class')")
+        comment = cursor.fetchone()[0]
+    with suppress(ValueError, TypeError, KeyError):
+        return [int(pk) for pk in json.loads(comment)["made_by_demo"]]
+    return None
+
+
+def _keep_made(made: Sequence[int]) -> None:
+    with connection.cursor() as cursor:
+        # A COMMENT takes no parameters; this is JSON of numbers.
+        cursor.execute(f"COMMENT ON TABLE example_restaurant IS '{json.dumps({'made_by_demo': list(made)})}'")
+
+
+def _record(instance: Restaurant, created: bool, **options: Any) -> None:
+    if created:
+        _keep_made([*(_made() or ()), instance.pk])
+
+
+def _others(made: Sequence[int] | None) -> list[str]:
+    """What the demo did not make, in words: in its own database restaurants and users, elsewhere any row of any table."""
+    with connection.cursor() as cursor:
+        if made is not None:
+            cursor.execute("SELECT name FROM example_restaurant WHERE id <> ALL(%s) ORDER BY id LIMIT 3", [list(made)])
+            found = [f"restaurant {name}" for (name,) in cursor.fetchall()]
+            cursor.execute("SELECT username FROM auth_user WHERE username <> %s ORDER BY id LIMIT 3", [USERNAME])
+            return found + [f"user {name}" for (name,) in cursor.fetchall()]
+        tables = sorted(set(connection.introspection.table_names(cursor)) - set(_MADE_BY_MIGRATIONS))
+        found = []
+        for table in tables:
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {connection.ops.quote_name(table)})")  # noqa: S608
+            if cursor.fetchone()[0]:
+                found.append(f"rows in {table}")
+        return found[:3]
+
+
+def _password() -> str:
+    """Made by whoever is first; whole before anybody can read it."""
+    if not PASSWORD_FILE.exists():
+        handle, name = tempfile.mkstemp(dir=PASSWORD_FILE.parent, prefix=f"{PASSWORD_FILE.name}.")  # mode 0600
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(9))
+        with suppress(FileExistsError):
+            os.link(name, PASSWORD_FILE)
+        Path(name).unlink()
+    return PASSWORD_FILE.read_text().strip()

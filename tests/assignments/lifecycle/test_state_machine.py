@@ -1,0 +1,192 @@
+"""The state machine: which transitions exist, and that history, versions and guards hold in the database."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
+from assignments.lifecycle import transitions
+from assignments.models import OPEN_STATES, TERMINAL_STATES, Assignment, OutboxMessage, State, StateTransition
+from assignments.telemetry import events
+
+NOW = datetime(2030, 1, 14, 19, tzinfo=UTC)
+
+# The states and transitions of the pipeline. Every other pair must be refused.
+ALLOWED: dict[tuple[State, str], State] = {
+    (State.CREATED, "verify_capacity"): State.CAPACITY_VERIFIED,
+    (State.CREATED, "fail"): State.FAILED,
+    (State.CAPACITY_VERIFIED, "queue"): State.ASSIGNMENT_PENDING,
+    (State.CAPACITY_VERIFIED, "fail"): State.FAILED,
+    (State.ASSIGNMENT_PENDING, "begin"): State.ASSIGNMENT_IN_PROGRESS,
+    (State.ASSIGNMENT_PENDING, "send_to_review"): State.MANUAL_REVIEW,
+    (State.ASSIGNMENT_PENDING, "fail"): State.FAILED,
+    (State.ASSIGNMENT_IN_PROGRESS, "assign"): State.ASSIGNED,
+    (State.ASSIGNMENT_IN_PROGRESS, "put_back"): State.ASSIGNMENT_PENDING,
+    (State.ASSIGNMENT_IN_PROGRESS, "fail"): State.FAILED,
+    (State.ASSIGNMENT_IN_PROGRESS, "send_to_review"): State.MANUAL_REVIEW,
+    (State.ASSIGNED, "confirm"): State.CONFIRMED,
+    (State.ASSIGNED, "put_back"): State.ASSIGNMENT_PENDING,
+    (State.ASSIGNED, "send_to_review"): State.MANUAL_REVIEW,
+    **{(state, "reopen"): State.ASSIGNMENT_PENDING for state in TERMINAL_STATES},
+    **{(state, "cancel"): State.CANCELLED for state in State if state != State.CANCELLED},
+}
+METHODS = sorted({method for _state, method in ALLOWED})
+WAY_TO = {
+    State.CREATED: (),
+    State.CAPACITY_VERIFIED: ("verify_capacity",),
+    State.ASSIGNMENT_PENDING: ("verify_capacity", "queue"),
+    State.ASSIGNMENT_IN_PROGRESS: ("verify_capacity", "queue", "begin"),
+    State.ASSIGNED: ("verify_capacity", "queue", "begin", "assign"),
+    State.CONFIRMED: ("verify_capacity", "queue", "begin", "assign", "confirm"),
+    State.FAILED: ("fail",),
+    State.MANUAL_REVIEW: ("verify_capacity", "queue", "send_to_review"),
+    State.CANCELLED: ("cancel",),
+}
+
+
+def make(ref: str = "B1", state: State = State.CREATED) -> Assignment:
+    assignment = Assignment(
+        booking_ref=ref,
+        restaurant_ref="R1",
+        service_date=NOW.date(),
+        starts_at=NOW,
+        party=2,
+        requested_at=NOW,
+        due_at=NOW,
+    )
+    for method in WAY_TO[state]:
+        getattr(assignment, method)(actor="test")
+    return assignment
+
+
+def stored(ref: str = "B1", state: State = State.CREATED) -> Assignment:
+    assignment = make(ref)
+    assignment.save()
+    for method in WAY_TO[state]:
+        getattr(assignment, method)(actor="test")
+    with transaction.atomic():
+        transitions.store([assignment])
+    return Assignment.objects.get(pk=assignment.pk)
+
+
+@pytest.mark.parametrize("state", list(State), ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_pair_of_state_and_transition_is_either_listed_or_refused(state: State, method: str) -> None:
+    assignment = make(state=state)
+    version = assignment.version
+    if (state, method) in ALLOWED:
+        getattr(assignment, method)(actor="test")
+        assert assignment.state == ALLOWED[state, method]
+        assert assignment.version == version + 1
+        assert (assignment.unsaved_transitions[-1].source, assignment.unsaved_transitions[-1].target) == (
+            state,
+            ALLOWED[state, method],
+        )
+    else:
+        with pytest.raises(TransitionRefusedError, match="B1"):
+            getattr(assignment, method)(actor="test")
+        assert (assignment.state, assignment.version) == (state, version)
+
+
+def test_no_method_of_the_model_makes_a_transition_that_is_not_listed() -> None:
+    made = {
+        (State(transition.source), transition.name)
+        for transition in Assignment().get_all_state_transitions()  # type: ignore[attr-defined]
+        if transition.source != "+"
+    }
+    assert made == {pair for pair in ALLOWED if pair[1] != "cancel"}
+
+
+def test_the_state_cannot_be_set_directly() -> None:
+    assignment = make()
+    with pytest.raises(AttributeError):
+        assignment.state = State.CONFIRMED
+
+
+@pytest.mark.django_db(transaction=True)
+class TestStoring:
+    def test_history_equals_the_transitions(self) -> None:
+        assignment = stored(state=State.CONFIRMED)
+        rows = list(StateTransition.objects.filter(assignment=assignment).values_list("version", "source", "target"))
+        assert rows == [
+            (1, "created", "capacity_verified"),
+            (2, "capacity_verified", "assignment_pending"),
+            (3, "assignment_pending", "assignment_in_progress"),
+            (4, "assignment_in_progress", "assigned"),
+            (5, "assigned", "confirmed"),
+        ]
+        assert (assignment.state, assignment.version, assignment.due_at) == ("confirmed", 5, None)
+
+    def test_many_assignments_cost_two_queries(self, django_assert_num_queries: object) -> None:
+        assignments = [stored(f"B{number}", State.ASSIGNMENT_PENDING) for number in range(20)]
+        for assignment in assignments:
+            assignment.begin(actor="test")
+            assignment.assign(actor="test")
+            assignment.confirm(actor="test")
+        with transaction.atomic(), django_assert_num_queries(2):  # type: ignore[operator]
+            transitions.store(assignments)
+        assert Assignment.objects.filter(state=State.CONFIRMED).count() == 20
+
+    def test_of_two_writers_one_loses_and_leaves_no_trace(self) -> None:
+        first = stored(state=State.ASSIGNMENT_PENDING)
+        second = Assignment.objects.get(pk=first.pk)
+        first.begin(actor="first")
+        with transaction.atomic():
+            transitions.store([first])
+        second.send_to_review(actor="second")
+        with pytest.raises(StaleAssignmentError, match="B1"), transaction.atomic():
+            transitions.store([second])
+        assert Assignment.objects.get().state == State.ASSIGNMENT_IN_PROGRESS
+        assert not StateTransition.objects.filter(actor="second").exists()
+
+    @pytest.mark.parametrize(
+        "statement", ["UPDATE assignments_statetransition SET reason = 'x'", "DELETE FROM assignments_statetransition"]
+    )
+    def test_history_can_be_neither_updated_nor_deleted(self, statement: str) -> None:
+        stored(state=State.CONFIRMED)
+        with pytest.raises(DatabaseError, match="append-only"), connection.cursor() as cursor:
+            cursor.execute(statement)
+        assert StateTransition.objects.count() == 5
+
+    def test_a_state_without_history_cannot_be_committed_even_by_raw_sql(self) -> None:
+        assignment = stored(state=State.ASSIGNMENT_PENDING)
+        with pytest.raises(DatabaseError, match="has no history"):
+            Assignment.objects.filter(pk=assignment.pk).update(state=State.CONFIRMED, due_at=None)
+        assert Assignment.objects.get().state == State.ASSIGNMENT_PENDING
+
+    @pytest.mark.parametrize("state", sorted(OPEN_STATES))
+    def test_an_open_assignment_always_has_a_due_date(self, state: State) -> None:
+        assignment = stored(state=state)
+        with pytest.raises(DatabaseError, match="assignment_open_iff_due"):
+            Assignment.objects.filter(pk=assignment.pk).update(due_at=None)
+
+    def test_a_transition_is_announced_when_it_has_committed_and_only_then(self) -> None:
+        assignment = stored(state=State.ASSIGNMENT_PENDING)
+        events.flush(5)
+        events.MemorySink.events.clear()
+        OutboxMessage.objects.all().delete()
+        assignment.begin(actor="test")
+        with pytest.raises(RuntimeError), transaction.atomic():
+            transitions.store([assignment])
+            raise RuntimeError("rolled back")
+        events.flush(5)
+        assert events.MemorySink.events == []
+        assert not OutboxMessage.objects.exists()
+
+        again = Assignment.objects.get()
+        again.begin(actor="test")
+        with transaction.atomic():
+            transitions.store([again])
+            assert events.MemorySink.events == []
+        events.flush(5)
+        assert [(event.source, event.context["to_state"]) for event in events.MemorySink.events] == [
+            ("assignment.state_machine", "assignment_in_progress")
+        ]
+        assert OutboxMessage.objects.get().topic == "booking.assignment_state.assignment_in_progress"
+
+    def test_storing_outside_a_transaction_is_refused(self) -> None:
+        assignment = stored()
+        assignment.verify_capacity(actor="test")
+        with pytest.raises(transaction.TransactionManagementError):
+            transitions.store([assignment])

@@ -1,0 +1,262 @@
+"""The guard: each guardrail from the database to the rollback, once, with the reason kept and exit code 3."""
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from psycopg.types.range import TimestamptzRange
+
+from assignments.coordination import dispatch
+from assignments.models import Allocation, Assignment, Attempt
+from assignments.telemetry import events
+from example import models
+from rollout.control import guard, steering, switches
+from rollout.evidence import measuring
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode
+from rollout.models import Change, FloorRecord, GuardRun, Position
+from tests.example.conftest import load
+from tests.rollout.control.test_steering import WHO, climb, configure
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def ladder(settings: Any) -> None:
+    configure(settings)
+
+
+@pytest.fixture
+def evening(ladder: None) -> models.Restaurant:
+    """The real evening, decided by V3 in one batch, at the last stage."""
+    restaurant = load("v3")
+    climb("full")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+    return restaurant
+
+
+def break_allocations(**changes: Any) -> None:
+    Allocation.objects.filter(booking_ref=Allocation.objects.all()[0].booking_ref).update(**changes)
+
+
+def lose_tables() -> None:
+    Allocation.objects.filter(booking_ref=Allocation.objects.all()[0].booking_ref).delete()
+
+
+def keep_too_short() -> None:
+    row = Allocation.objects.all()[0]
+    break_allocations(blocked=TimestamptzRange(row.blocked.lower, row.blocked.upper - timedelta(minutes=1)))
+
+
+def fail_often() -> None:
+    refused = Attempt.objects.exclude(outcome="confirmed").values("pk")[:10]
+    Attempt.objects.filter(pk__in=refused).update(reason="unexpected_error")
+
+
+def send_many_to_review() -> None:
+    """Those that could be seated: their tables are free, and they are in review all the same."""
+    confirmed = Assignment.objects.filter(state="confirmed").values_list("booking_ref", flat=True)[:20]
+    refs = list(confirmed)
+    Allocation.objects.filter(booking_ref__in=refs).delete()
+    Attempt.objects.filter(booking_ref__in=refs).update(outcome="manual_review", reason="no_capacity")
+    Assignment.objects.filter(booking_ref__in=refs).update(planner="manual")
+
+
+def be_slow() -> None:
+    Attempt.objects.update(decision_ms=400.0)
+
+
+def tell_nobody() -> None:
+    models.Booking.objects.update(status="pending")
+
+
+def seat_fewer_than_the_old_planner() -> None:
+    other = load("legacy", name="Elsewhere")
+    switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
+    steering.pin(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
+    dispatch.register_new()
+    list(dispatch.run_pass())
+    waiting = Attempt.objects.filter(planner="legacy").exclude(outcome="confirmed").values("pk")
+    Attempt.objects.filter(pk__in=waiting).update(outcome="confirmed")
+
+
+BREACHES: dict[str, Callable[[], None]] = {
+    "lost": lose_tables,
+    "unsafe_seatings": keep_too_short,
+    "errors": fail_often,
+    "review": send_many_to_review,
+    "untold": tell_nobody,
+    "decision_p95_ms": be_slow,
+    "less_seated": seat_fewer_than_the_old_planner,
+}
+"""How each rail is breached. Overlaps, joins and large tables have tests of their own."""
+
+
+@pytest.mark.legacy_planner
+@pytest.mark.parametrize("rail", BREACHES)
+def test_a_breach_rolls_back_once_keeps_why_and_exits_with_3(
+    evening: models.Restaurant, rail: str, capsys: Any
+) -> None:
+    assert guard.look().breaches == ()
+    BREACHES[rail]()
+    with pytest.raises(CommandError, match=r"Rolled back to shadow") as breached:
+        call_command("rollout", "guard", "--json")
+    assert breached.value.returncode == 3
+    look = json.loads(capsys.readouterr().out)
+    assert rail in [breach["rail"] for breach in look["breaches"]]
+    assert resolution.read().mode is Mode.SHADOW
+
+    change = Change.objects.filter(kind="stage")[0]
+    assert (change.before, change.after, change.actor) == ("full", "shadow", "guard")
+    assert look["breaches"][0]["detail"] in change.reason
+    assert change.evidence["breaches"] == look["breaches"]
+    run = GuardRun.objects.all()[0]
+    assert (run.stage, run.rolled_back_to, run.breaches) == ("full", "shadow", look["breaches"])
+    position = steering.current()
+    assert position is not None
+    assert position.cool_down_until is not None
+    assert position.cool_down_until > datetime.now(UTC) + timedelta(hours=23)
+    events.flush(5)
+    (event,) = [each for each in events.MemorySink.events if each.type == "rollout.guard_breached"]
+    assert (event.context["from_state"], event.context["to_state"]) == ("full", "shadow")
+
+    stages = Change.objects.filter(kind="stage").count()
+    call_command("rollout", "guard")
+    assert "nothing to guard" in capsys.readouterr().out
+    assert Change.objects.filter(kind="stage").count() == stages
+
+
+@pytest.mark.legacy_planner
+@pytest.mark.parametrize("rail", ["lost", "unsafe_seatings"])
+def test_a_grave_breach_needs_no_sample(ladder: None, rail: str) -> None:
+    restaurant = load("v3")
+    climb("full")
+    keep = restaurant.bookings.filter(party=2).order_by("start")[0]
+    restaurant.bookings.exclude(pk=keep.pk).delete()
+    dispatch.register_new()
+    list(dispatch.run_pass())
+    BREACHES[rail]()
+    look = guard.look()
+    assert [(breach.rail, breach.grave) for breach in look.breaches] == [(rail, True)]
+    assert look.rolled_back_to == "shadow"
+
+
+@pytest.mark.legacy_planner
+def test_one_overlap_is_enough(evening: models.Restaurant, capsys: Any) -> None:
+    """The constraint is taken away and put back: both are rolled back."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE assignments_allocation DROP CONSTRAINT allocation_no_overlap")
+        row = Allocation.objects.order_by("table_ref", "starts_at")[0]
+        row.pk, row.planner, row.kind, row.booking_ref = None, "", "closure", ""
+        row.save()
+        look = guard.look()
+        assert [breach.rail for breach in look.breaches] == ["overlaps"]
+        assert look.rolled_back_to == "shadow"
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("mode", ["off", "shadow"])
+def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
+    mode: str, capsys: Any, django_assert_max_num_queries: Any
+) -> None:
+    climb(mode)
+    with django_assert_max_num_queries(3):
+        assert guard.look() == guard.Look(stage=mode)
+    call_command("rollout", "guard")
+    assert "nothing to guard" in capsys.readouterr().out
+    assert not GuardRun.objects.exists()
+
+
+def test_a_v3_that_decides_before_the_ladder_has_begun_is_not_guarded_and_that_is_said() -> None:
+    assert guard.look() == guard.Look()
+    switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
+    with pytest.raises(CommandError, match="nobody guards it: the ladder has not begun") as refused:
+        call_command("rollout", "guard")
+    assert refused.value.returncode == 1
+
+
+def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsys: Any) -> None:
+    call_command("rollout", "guard")
+    assert "full: 117 bookings of V3" in capsys.readouterr().out
+    run = GuardRun.objects.get()
+    assert (run.breaches, run.rolled_back_to, run.measured["v3"]["bookings"]) == ([], "", 117)
+    assert resolution.read().mode is Mode.ACTIVE
+    assert FloorRecord.objects.get().restaurant_ref == str(evening.pk), "its seatings are judged by the floor they knew"
+
+
+def test_what_was_bad_before_the_window_is_over(evening: models.Restaurant) -> None:
+    be_slow()
+    Attempt.objects.update(at=datetime.now(UTC) - timedelta(hours=2))
+    Position.objects.update(since=datetime.now(UTC) - timedelta(days=1))
+    assert guard.look().breaches == ()
+
+
+def test_what_was_bad_before_this_stage_is_over(evening: models.Restaurant) -> None:
+    be_slow()
+    Position.objects.update(since=datetime.now(UTC))
+    assert guard.look().breaches == ()
+
+
+def test_limits_are_settings(evening: models.Restaurant, settings: Any) -> None:
+    be_slow()
+    configure(settings, GUARD={"decision_p95_ms": 500})
+    assert guard.look().breaches == ()
+
+
+@pytest.mark.legacy_planner
+def test_v3_turned_on_by_hand_below_its_stage_is_guarded_too(evening: models.Restaurant) -> None:
+    """The stage says shadow; somebody turned V3 on for the restaurants that are pinned to it."""
+    Position.objects.update(stage="shadow", percent=0)
+    lose_tables()
+    look = guard.look()
+    assert (look.stage, look.rolled_back_to) == ("shadow", "shadow")
+    assert resolution.read().mode is Mode.SHADOW
+
+
+def test_without_an_old_planner_it_says_so_and_leaves_v3_on(evening: models.Restaurant, settings: Any) -> None:
+    """Nobody deciding at all would be worse."""
+    configure(settings, LEGACY_PLANNER="")
+    lose_tables()
+    with pytest.raises(CommandError, match="Not rolled back: No old planner is installed") as breached:
+        call_command("rollout", "guard")
+    assert breached.value.returncode == 3
+    assert resolution.read().mode is Mode.ACTIVE
+    assert GuardRun.objects.all()[0].rolled_back_to == ""
+    events.flush(5)
+    assert "rollout.guard_breached" in [each.type for each in events.MemorySink.events]
+
+
+@pytest.mark.legacy_planner
+def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkeypatch: Any) -> None:
+    lose_tables()
+    barrier, looks = threading.Barrier(2), []
+    measure = measuring.measure_live
+
+    def measure_together(position: Position, *, minutes: float) -> Any:
+        facts = measure(position, minutes=minutes)
+        barrier.wait(30)
+        return facts
+
+    monkeypatch.setattr(measuring, "measure_live", measure_together)
+
+    def look() -> None:
+        try:
+            looks.append(guard.look())
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(each.rolled_back_to for each in looks) == ["", "shadow"]
+    assert any("has moved to shadow meanwhile" in each.problem for each in looks)
+    assert Change.objects.filter(actor="guard").count() == 1

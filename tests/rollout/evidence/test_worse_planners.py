@@ -1,0 +1,135 @@
+"""A V3 made worse on purpose, in five ways: a gate catches each before promotion, and the guard catches each after.
+
+Before: the old planner decides a real evening with the worse V3 in its shadow. After: the worse V3 decides it.
+"""
+
+import time
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from assignments.coordination import day_planner, dispatch, table_record
+from example import models
+from rollout.control import guard, steering
+from rollout.control.steering import PromotionRefusedError
+from rollout.flags import resolution
+from rollout.flags.resolution import Mode
+from rollout.policy.gates import GateResult, Status
+from rollout.policy.ladder import PARITY
+from rollout.shadow import comparator, recorder
+from tests.built import built_once
+from tests.example.conftest import load
+from tests.rollout.control.test_steering import WHO, climb, configure
+from tests.rollout.evidence import worse
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WAYS = {
+    "prefers_joins": ("parity", "avoidable_joins"),
+    "at_random": ("parity", "avoidable_joins"),
+    "ignores_zones": ("unsafe", "unsafe_seatings"),
+    "off_by_one_on_buffers": ("unsafe", "unsafe_seatings"),
+    "slow": ("candidate_p95_ms", "decision_p95_ms"),
+}
+"""What catches each: a gate before, a guardrail after."""
+
+
+@pytest.fixture(autouse=True)
+def environment(settings: Any, monkeypatch: Any) -> None:
+    configure(settings)
+    monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
+    monkeypatch.setattr(time, "perf_counter", time.perf_counter)  # put back after the slow one
+
+
+@pytest.fixture
+def evening(environment: None, transactional_db: Any) -> models.Restaurant:
+    return undecided()
+
+
+@pytest.fixture
+def by_the_old_planner(environment: None, transactional_db: Any) -> models.Restaurant:
+    """The evening in shadow mode: every decision waits to be compared."""
+    built_once("the demanding evening by the old planner", decide_in_shadow_mode)
+    return models.Restaurant.objects.get()
+
+
+def undecided() -> models.Restaurant:
+    """The real evening, with minutes to clear tables, and every third guest insisting on a zone."""
+    restaurant = load("legacy")
+    models.ServicePeriod.objects.update(buffer_after_minutes=10)
+    zones = list(restaurant.zones.order_by("pk"))
+    for number, booking in enumerate(restaurant.bookings.order_by("start", "pk")):
+        if number % 3 == 0:
+            models.Booking.objects.filter(pk=booking.pk).update(zone=zones[number // 3 % len(zones)])
+    return restaurant
+
+
+def decide_in_shadow_mode() -> None:
+    undecided()
+    climb("shadow")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+    assert recorder.flush()
+
+
+def compared_with(settings: Any, candidate: str) -> dict[str, GateResult]:
+    """The gates of shadow mode, when this candidate has been asked about the evening."""
+    configure(settings, gates=dict(PARITY), CANDIDATE=candidate)
+    list(comparator.compare_waiting())
+    return {result.gate: result for result in steering.plan().gates}
+
+
+def lived() -> guard.Look:
+    """What the guard says after an evening that V3, whatever it is now, decided."""
+    climb("full")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+    return guard.look()
+
+
+@pytest.mark.legacy_planner
+@pytest.mark.parametrize("way", WAYS)
+def test_a_gate_catches_it_before_promotion(by_the_old_planner: models.Restaurant, settings: Any, way: str) -> None:
+    gate, _rail = WAYS[way]
+    results = compared_with(settings, f"tests.rollout.evidence.worse.{way}")
+    assert results[gate].status is Status.FAIL, results[gate].detail
+    with pytest.raises(PromotionRefusedError, match=f"Gate {gate}: fail"):
+        steering.promote(from_stage="shadow", **WHO)
+    assert resolution.read().mode is Mode.SHADOW
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_guard_catches_it_after(evening: models.Restaurant, monkeypatch: Any, way: str) -> None:
+    """That a breach rolls back, whatever rail it is, is tested with the guard: it takes somebody who would go on."""
+    _gate, rail = WAYS[way]
+    monkeypatch.setattr(day_planner, "EveningPlanner", worse.evening_planner(getattr(worse, way)))
+    assert rail in [breach.rail for breach in lived().breaches]
+
+
+@pytest.mark.legacy_planner
+def test_what_the_guard_caught_does_not_decide_the_next_booking(evening: models.Restaurant, monkeypatch: Any) -> None:
+    monkeypatch.setattr(day_planner, "EveningPlanner", worse.evening_planner(worse.ignores_zones))
+    assert lived().rolled_back_to == "shadow"
+    assert resolution.read().mode is Mode.SHADOW
+
+
+@pytest.mark.legacy_planner
+def test_v3_as_it_is_fails_no_gate_and_breaches_no_guardrail(
+    by_the_old_planner: models.Restaurant, settings: Any
+) -> None:
+    """Those that hold want more than one evening."""
+    results = compared_with(settings, "rollout.shadow.candidate.v3")
+    assert [result for result in results.values() if result.status is Status.FAIL] == []
+    dispatch_again(by_the_old_planner)
+    assert lived().breaches == ()
+
+
+def dispatch_again(restaurant: models.Restaurant) -> None:
+    """The same evening, undecided."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE assignments_assignment, assignments_allocation CASCADE")
+    models.Booking.tables.through.objects.all().delete()
+    restaurant.bookings.update(status="pending")
+    table_record.forget()

@@ -1,0 +1,156 @@
+"""The rules of its own by which V3 is judged: each of them, and that V3 as it is passes all of them."""
+
+from dataclasses import replace
+from datetime import time, timedelta
+from random import Random
+
+import pytest
+
+from assignments.planning.engine import plan
+from assignments.planning.floor import Floor, Join
+from assignments.planning.reasons import Reason
+from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.snapshot import Occupied, PlanningRules
+from rollout.policy.seating_audit import Party, could_seat, flaws, has_better_table, window
+from tests.assignments.planning.restaurant import MORNING, ask, at, floor, real_day, snapshot, table
+
+RULES = PlanningRules()
+FLOOR = floor(
+    table("A2", 2),
+    table("B4", 4),
+    table("C4", 4, max_party=3),
+    table("D6", 6),
+    table("T4", 4, "Terrace"),
+    table("U4", 4, "Terrace"),
+    adjacent=[("B4", "D6"), ("B4", "T4"), ("T4", "U4")],
+    joins=[Join(table_refs=frozenset({"A2", "D6"}), seats=7)],
+)
+# Four at seven sit for 75 minutes; five minutes to clear.
+FROM, UNTIL = at("19:00"), at("20:20")
+
+
+def party(covers: int = 4, start: str = "19:00", zone: str | None = None) -> Party:
+    return Party(covers=covers, starts_at=at(start), zone_ref=zone)
+
+
+@pytest.mark.parametrize(
+    ("who", "tables", "minutes", "found"),
+    [
+        (party(), ["B4"], 0, []),
+        (party(), ["B4"], 1, ["kept_too_short"]),
+        (party(), ["A2"], 0, ["too_few_seats"]),
+        (party(7), ["A2", "D6"], -15, []),
+        (party(8), ["A2", "D6"], -15, ["too_few_seats"]),
+        (party(8), ["B4", "D6"], -15, []),
+        (party(8), ["B4", "C4"], -15, ["not_adjacent"]),
+        (party(8), ["B4", "T4"], -15, ["zones_differ"]),
+        (party(zone="Terrace"), ["T4"], 0, []),
+        (party(zone="Terrace"), ["B4"], 0, ["wrong_zone"]),
+        (party(), ["B4", "Z9"], 0, ["unknown_table"]),
+        (party(), [], 0, ["unknown_table"]),
+        (party(start="04:00"), ["B4"], 0, ["outside_service"]),
+    ],
+)
+def test_each_flaw_is_found(who: Party, tables: list[str], minutes: int, found: list[str]) -> None:
+    assert flaws(FLOOR, who, tables, FROM, UNTIL - timedelta(minutes=minutes)) == found
+
+
+def test_a_buffer_before_counts_too() -> None:
+    (lunch, dinner) = FLOOR.services
+    with_buffer = replace(FLOOR, services=(lunch, replace(dinner, buffer_before_minutes=10)))
+    assert flaws(with_buffer, party(), ["B4"], FROM, UNTIL) == ["kept_too_short"]
+    assert flaws(with_buffer, party(), ["B4"], FROM - timedelta(minutes=10), UNTIL) == []
+
+
+@pytest.mark.parametrize(
+    ("who", "tables", "taken", "better"),
+    [
+        (party(), ["D6"], set(), True),
+        (party(), ["D6"], {"B4", "T4", "U4"}, False),
+        (party(), ["D6"], {"B4"}, True),
+        (party(zone="Hall"), ["D6"], {"B4"}, False),
+        (party(), ["B4"], set(), False),
+        (party(8), ["B4", "D6"], set(), False),
+        (party(6), ["B4", "D6"], set(), True),
+        (party(4), ["T4", "U4"], {"B4", "D6"}, True),
+    ],
+)
+def test_a_better_table_is_found_where_one_was_free(
+    who: Party, tables: list[str], taken: set[str], better: bool
+) -> None:
+    assert has_better_table(FLOOR, who, tables, taken, RULES) is better
+
+
+@pytest.mark.parametrize(
+    ("who", "taken", "possible"),
+    [
+        (party(), set(), True),
+        (party(), {"B4", "D6", "T4", "U4"}, False),
+        (party(7), {"B4", "T4", "U4"}, True),
+        (party(8), {"B4"}, True),
+        (party(8), {"B4", "T4"}, False),
+        (party(40), set(), False),
+        (party(0), set(), False),
+        (party(start="04:00"), set(), False),
+        (party(zone="Attic"), set(), False),
+    ],
+)
+def test_whether_anybody_could_have_seated_them(who: Party, taken: set[str], possible: bool) -> None:
+    assert could_seat(FLOOR, who, MORNING, taken, RULES) is possible
+
+
+def test_what_has_begun_or_begins_too_soon_could_not_be_seated() -> None:
+    assert could_seat(FLOOR, party(), at("19:01"), set(), RULES) is False
+    assert could_seat(FLOOR, party(), at("18:30"), set(), PlanningRules(min_lead_minutes=60)) is False
+
+
+@pytest.mark.parametrize("timezone", ["Europe/London", "America/New_York", "Australia/Lord_Howe"])
+def test_the_window_is_v3s_window(timezone: str) -> None:
+    """Two implementations of one rule, on every quarter of an hour around both clock changes."""
+    (lunch, dinner) = FLOOR.services
+    late = replace(dinner, key="late", starts=time(23), ends=time(3), allow_overrun=True, weekdays=frozenset({4, 5, 6}))
+    on = replace(FLOOR, services=(lunch, replace(dinner, buffer_before_minutes=5), late), timezone=timezone)
+    for first in ("2025-10-25", "2026-03-07", "2026-03-28", "2026-04-04"):
+        for quarter in range(3 * 24 * 4):
+            starts_at = at("00:00", first) + timedelta(minutes=15 * quarter)
+            theirs = seating_window(on, starts_at=starts_at, party=quarter % 9 + 1)
+            ours = window(on, Party(covers=quarter % 9 + 1, starts_at=starts_at))
+            expected = (theirs.blocked_from, theirs.blocked_until) if isinstance(theirs, SeatingWindow) else None
+            assert ours == expected, starts_at
+
+
+def random_evening(source: Random) -> tuple[Floor, list[Occupied]]:
+    day, _requests = real_day()
+    refs = [each.ref for each in day.tables]
+    busy = source.sample(refs, source.randrange(len(refs)))
+    starts_at = at("18:00", "2025-11-08", day)
+    return day, [
+        Occupied(
+            table_ref=ref, blocked_from=starts_at, blocked_until=starts_at + timedelta(hours=4), booking_ref="other"
+        )
+        for ref in busy
+    ]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_v3_has_no_flaw_wastes_no_table_and_refuses_nobody_who_could_be_seated(seed: int) -> None:
+    source = Random(seed)
+    on, occupied = random_evening(source)
+    zones = [None, None, *sorted({each.zone_ref for each in on.tables if each.zone_ref})]
+    request = replace(
+        ask(party=source.randint(1, 14)), starts_at=at("19:00", "2025-11-08", on), zone_ref=source.choice(zones)
+    )
+    decision = plan(snapshot(on, request, *occupied))
+    who = Party(covers=request.party, starts_at=request.starts_at, zone_ref=request.zone_ref)
+    taken = {each.table_ref for each in occupied}
+    if decision.best is None:
+        assert decision.refusal is not None
+        assert could_seat(on, who, MORNING, taken, RULES) is False, decision.refusal
+        assert decision.refusal.reason in {Reason.NO_CAPACITY, Reason.NO_FIT, Reason.PARTY_TOO_LARGE}
+        return
+    assert decision.window is not None
+    tables = decision.best.table_refs
+    assert flaws(on, who, tables, decision.window.blocked_from, decision.window.blocked_until) == []
+    assert could_seat(on, who, MORNING, taken, RULES) is True
+    if len(tables) > 1:
+        assert has_better_table(on, who, tables, taken, RULES) is False

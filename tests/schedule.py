@@ -1,0 +1,104 @@
+"""In which order the tests run on several processes, which are left out of the quick run, and where the time went."""
+
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+RECORD = "tests/seconds"
+LEAST_RECORDED_SECONDS = 0.5
+SHOWN = 10
+
+ELSEWHERE = frozenset({"browser", "docs", "example", "ops", "packaging"})
+"""Folders of browsers, servers, other programs, and pages of the whole example project."""
+
+EXPENSIVE = frozenset({"tests.example.processes", "tests.crowd", "tests.showcase", "example.demo", "tests.debian"})
+WHOLE_EVENINGS = frozenset({"load", "restaurant"})
+
+
+class Schedule:
+    """One whole run of pytest.
+
+    What took longest in the last run here starts first, so that no process is left alone with it at the end; where there
+    is no last run, tests with a time limit of their own do. Tests of one ``xdist_group`` count, and stay, together.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """All processes have to collect in one order."""
+        node.workerinput["seconds"] = self._recorded()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        if config.getoption("--quick"):
+            left_out = [item for item in items if not is_quick(item)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if is_quick(item)]
+        given = getattr(config, "workerinput", {}).get("seconds")
+        if given is not None and not config.pluginmanager.hasplugin("randomly"):
+            items[:] = longest_first(items, given)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid.partition("@")[0]] += report.duration
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if not self._config.getoption("numprocesses", None) or not self._seconds:
+            return
+        terminalreporter.section("seconds by folder, and the slowest tests")
+        for lines in (by_folder(self._seconds), sorted(self._seconds.items(), key=lambda each: -each[1])[:SHOWN]):
+            for name, seconds in lines:
+                terminalreporter.write_line(f"{seconds:8.1f}  {name}")
+            terminalreporter.write_line("")
+        if self._config.cache is not None:
+            kept = {**self._recorded(), **self._seconds}
+            long = {name: round(seconds, 1) for name, seconds in kept.items() if seconds >= LEAST_RECORDED_SECONDS}
+            self._config.cache.set(RECORD, long)
+
+    def _recorded(self) -> dict[str, float]:
+        recorded: dict[str, float] = self._config.cache.get(RECORD, {}) if self._config.cache is not None else {}
+        return recorded
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Whether the test runs in this process, without a browser, a server, other programs or a whole evening."""
+    if ELSEWHERE & set(item.path.parts):
+        return False
+    module = item.getparent(pytest.Module)
+    held = vars(module.obj) if module is not None else {}
+    modules = {value.__name__ for value in held.values() if isinstance(value, ModuleType)}
+    return not (modules & EXPENSIVE or subprocess.__name__ in modules or WHOLE_EVENINGS & set(held))
+
+
+def longest_first(items: Iterable[pytest.Item], seconds: dict[str, float]) -> list[pytest.Item]:
+    """The units in which tests are handed out, the longest first; otherwise as they came."""
+    units: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        units.setdefault(f"@{group.args[0]}" if group else item.nodeid, []).append(item)
+    unrecorded = {name: _limit(unit[0]) for name, unit in units.items()}
+    expected = {
+        name: sum(seconds.get(item.nodeid.partition("@")[0], 0.0) for item in unit) or unrecorded[name]
+        for name, unit in units.items()
+    }
+    return [item for name in sorted(units, key=lambda each: -expected[each]) for item in units[name]]
+
+
+def by_folder(seconds: dict[str, float]) -> list[tuple[str, float]]:
+    sums: defaultdict[str, float] = defaultdict(float)
+    for name, each in seconds.items():
+        sums[str(Path(name.partition("::")[0]).parent)] += each
+    return sorted(sums.items(), key=lambda each: -each[1])
+
+
+def _limit(item: pytest.Item) -> float:
+    """The time limit that the test sets itself, in seconds; 0 for none."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker and marker.args else 0.0
