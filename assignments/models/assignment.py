@@ -92,10 +92,9 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return self.select_for_update(skip_locked=True)
 
     def persist(self, assignments: Iterable[Assignment], *, correlation_id: uuid.UUID) -> None:
-        """Store transitions made in memory and their history, which carries ``correlation_id``, in one
-        query.
+        """Store transitions made in memory, and their history with ``correlation_id``, in one query.
 
-        ``correlation_id`` is stored with the history. Must run inside a transaction. Raises StaleAssignmentError if any
+        Must run inside a transaction. Raises StaleAssignmentError if any
         row has changed since it was read; the caller must then roll back. Afterwards the instances have no unsaved
         changes.
         """
