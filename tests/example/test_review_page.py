@@ -359,7 +359,7 @@ class TestAssign:
         waiting = Assignment.objects.get(booking_ref=str(booking.pk))
         assert "D1-T01 + D1-T04" in look(admin_client, waiting)
         answer = press(admin_client, waiting, "assign", tables=[second, first])
-        assert f"Booking {waiting.booking_ref} has tables D1-T01 + D1-T04." in text_of(answer)
+        assert f"Booking {waiting.booking_ref} is assigned to tables D1-T01 + D1-T04." in text_of(answer)
         opened = admin_client.get(reverse("admin:assignments_assignment_change", args=[waiting.pk]))
         for shown in (look(admin_client, waiting), text_of(opened)):
             assert "D1-T01 + D1-T04" in shown
