@@ -64,7 +64,7 @@ SOFT_REASONS = frozenset({Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN})
 """Waiting may help: tried again, and to manual review after the last try."""
 
 PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE_LIMITS, Reason.TOO_MANY_TABLES})
-"""What planners keep to and staff may pass over: every guest still has a seat, in the right zone, and nobody else's."""
+"""Rules for planners that staff may override. Every guest still has a seat, in the right zone, at a free table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,45 +13,45 @@ COORDINATOR = "assignment.coordinator"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContextField:
-    """A value that a context may hold: what it means, and its unit where it has one. Never personal data."""
+    """A field that a context may have: its meaning and unit. Never personal data."""
 
     meaning: str
     unit: str = ""
 
 
 ALLOWED_CONTEXT: Mapping[str, ContextField] = {
-    "actor": ContextField(meaning=_("On whose behalf: a planner, host, or staff:<user id>; never a name.")),
-    "attempt": ContextField(meaning=_("Which try at the booking it was, from 1.")),
-    "bookings": ContextField(meaning=_("How many bookings it is about.")),
-    "decision_ms": ContextField(meaning=_("Planning alone, without the database."), unit=_("milliseconds")),
-    "delay_seconds": ContextField(meaning=_("Until the next try."), unit=_("seconds")),
-    "detail": ContextField(meaning=_("What the reason or the event names: tables, numbers, stages.")),
-    "error_type": ContextField(meaning=_("The type of what was raised; never its message.")),
-    "failures": ContextField(meaning=_("Errors in a row.")),
-    "from_state": ContextField(meaning=_("The state or stage before.")),
-    "mode": ContextField(meaning=_("Which planners are on, as the rollout names it.")),
+    "actor": ContextField(meaning=_("Actor: a planner, host, or staff:<user id>; never a name.")),
+    "attempt": ContextField(meaning=_("Number of the attempt, from 1.")),
+    "bookings": ContextField(meaning=_("Number of bookings.")),
+    "decision_ms": ContextField(meaning=_("Planning time, without the database."), unit=_("milliseconds")),
+    "delay_seconds": ContextField(meaning=_("Time until the next attempt."), unit=_("seconds")),
+    "detail": ContextField(meaning=_("Details of the reason or event: tables, numbers, stages.")),
+    "error_type": ContextField(meaning=_("Type of the error; never its message.")),
+    "failures": ContextField(meaning=_("Consecutive errors.")),
+    "from_state": ContextField(meaning=_("Previous state or stage.")),
+    "mode": ContextField(meaning=_("Active planners, in the rollout's terms.")),
     "outcome": ContextField(meaning=_("confirmed, retry, manual_review, noop or failed.")),
-    "party": ContextField(meaning=_("The size of the party."), unit=_("covers")),
-    "planner": ContextField(meaning=_("The key of the planner that it belongs to.")),
-    "reason": ContextField(meaning=_("A reason code, for ever the same; or why a person did it.")),
-    "score": ContextField(meaning=_("The chosen plan's; comparable within one decision only.")),
-    "service_date": ContextField(meaning=_("The restaurant's day, by its own clock.")),
-    "slot": ContextField(meaning=_("The number of the permit, from 1.")),
-    "strategy": ContextField(meaning=_("What set the chosen plan apart.")),
-    "table_refs": ContextField(meaning=_("The tables, by the booking project's keys.")),
-    "to_state": ContextField(meaning=_("The state or stage after.")),
-    "total_ms": ContextField(meaning=_("All of it, wall time."), unit=_("milliseconds")),
-    "transition": ContextField(meaning=_("The transition's name.")),
-    "trigger": ContextField(meaning=_("What caused it: cron, inline, staff.")),
-    "version": ContextField(meaning=_("The assignment's version after it.")),
-    "wait_seconds": ContextField(meaning=_("From the request to this."), unit=_("seconds")),
+    "party": ContextField(meaning=_("Party size."), unit=_("covers")),
+    "planner": ContextField(meaning=_("Key of the planner.")),
+    "reason": ContextField(meaning=_("A stable reason code, or a person's reason.")),
+    "score": ContextField(meaning=_("Score of the chosen plan; comparable within one decision only.")),
+    "service_date": ContextField(meaning=_("Service day, in the restaurant's time zone.")),
+    "slot": ContextField(meaning=_("Number of the permit, from 1.")),
+    "strategy": ContextField(meaning=_("Strategy that set the chosen plan apart.")),
+    "table_refs": ContextField(meaning=_("Tables, by their keys in the booking project.")),
+    "to_state": ContextField(meaning=_("New state or stage.")),
+    "total_ms": ContextField(meaning=_("Total wall time."), unit=_("milliseconds")),
+    "transition": ContextField(meaning=_("Name of the transition.")),
+    "trigger": ContextField(meaning=_("Trigger: cron, inline or staff.")),
+    "version": ContextField(meaning=_("The assignment's version after the transition.")),
+    "wait_seconds": ContextField(meaning=_("Time since the request."), unit=_("seconds")),
 }
-"""What a context may hold. No names, e-mails, phones, notes: an unknown key is dropped and counted."""
+"""Fields allowed in a context. No names, e-mails, phone numbers or notes. Unknown keys are dropped and counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventType:
-    """A catalogue entry: what an event means, and what whoever sees it should do. English, marked for translation."""
+    """A catalogue entry: an event's meaning, and the action to take. English, marked for translation."""
 
     source: str
     type: str
@@ -65,7 +65,7 @@ CATALOGUE: dict[tuple[str, str], EventType] = {}
 
 
 class Declare(Protocol):
-    """Adds an event type to the catalogue. Raises ValueError for fields that no context may hold."""
+    """Adds an event type to the catalogue. Raises ValueError for fields not allowed in contexts."""
 
     def __call__(self, event: str, fields: str, meaning: str, action: str = "", /) -> None: ...
 
@@ -79,7 +79,7 @@ def _declare(source: str, severity: str, event: str, fields: str, meaning: str, 
     names = tuple(fields.split())
     unknown = set(names) - ALLOWED_CONTEXT.keys()
     if unknown:
-        raise ValueError(f"Event {source} {event} names fields that no context may hold: {sorted(unknown)}")
+        raise ValueError(f"Event {source} {event} names fields that are not allowed in contexts: {sorted(unknown)}")
     CATALOGUE[source, event] = EventType(
         source=source, type=event, severity=severity, fields=names, meaning=meaning, action=action
     )
@@ -89,30 +89,30 @@ info, *_more = declare(STATE_MACHINE)
 info(
     "state_machine.transition",
     "transition from_state to_state version actor planner reason detail",
-    _("An assignment went from one state to another, and the transaction that did it has committed."),
+    _("An assignment changed state. The transaction has committed."),
 )
 info, warning, error = declare(COORDINATOR)
 info(
     "coordinator.start",
     "trigger attempt",
-    _("V3 begins to decide a booking. Exactly one of confirmed, retry, manual_review, noop, error follows."),
+    _("V3 starts to decide a booking. Exactly one of confirmed, retry, manual_review, noop, error follows."),
 )
 info(
     "coordinator.lock_acquired",
     "service_date bookings",
-    _("A restaurant-day is locked for planning, with this many due bookings."),
+    _("A restaurant-day is locked for planning, with this number of due bookings."),
 )
 info(
     "coordinator.lock_contention",
     "service_date detail",
-    _("Somebody else plans this restaurant-day, or all its permits are taken; the next run sees to it."),
-    _("Only when frequent: fewer workers at once, or a larger MAX_PARALLEL."),
+    _("Another worker holds this restaurant-day, or all permits are taken. The next run tries again."),
+    _("Only if frequent: run fewer workers, or increase MAX_PARALLEL."),
 )
 warning(
     "coordinator.circuit_open",
     "failures delay_seconds",
-    _("The restaurant's breaker is open after repeated errors; nothing is tried until it half-opens."),
-    _("Look at the coordinator.error events of the restaurant."),
+    _("The restaurant's breaker is open after repeated errors. No attempts are made until it half-opens."),
+    _("See the coordinator.error events of the restaurant."),
 )
 info(
     "coordinator.rate_permit_acquired",
@@ -127,7 +127,7 @@ info(
 info(
     "coordinator.retry",
     "trigger attempt reason detail delay_seconds decision_ms",
-    _("No table this time; it is tried again when the delay has passed."),
+    _("No table was found. The booking is retried after the delay."),
 )
 warning(
     "coordinator.manual_review",
@@ -138,11 +138,11 @@ warning(
 info(
     "coordinator.noop",
     "trigger reason",
-    _("Nothing was to be done: pipeline_disabled, lock_contention, booking_not_found or terminal_state."),
+    _("There was nothing to do: pipeline_disabled, lock_contention, booking_not_found or terminal_state."),
 )
 error(
     "coordinator.error",
     "trigger attempt reason detail error_type",
-    _("The booking failed: its request is invalid, or something unexpected was raised."),
-    _("The reason says which; unexpected errors are in the log with the same correlation id."),
+    _("The booking failed: its request is invalid, or an unexpected error occurred."),
+    _("See the reason. Unexpected errors are in the log with the same correlation id."),
 )

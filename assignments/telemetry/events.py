@@ -1,9 +1,9 @@
-"""Observability events: emitting appends to memory, storing happens elsewhere and later, and never slows a decision.
+"""Observability events: emitted to memory and stored in the background, so that no decision waits.
 
-``emit`` and ``emit_all`` put events into a bounded buffer once the surrounding transaction has committed (an event of
-a rolled-back transaction never happened). One daemon thread takes them out in bulk and hands them to the sinks of
-``ASSIGNMENTS["EVENT_SINKS"]``. A full buffer, a failing sink and a hanging sink cost events, which are counted in
-``counters()``, and nothing else.
+``emit`` and ``emit_all`` put events into a bounded buffer after the surrounding transaction commits; events of a
+rolled-back transaction are discarded. A daemon thread passes them in bulk to the sinks in
+``ASSIGNMENTS["EVENT_SINKS"]``. If the buffer is full, or a sink fails or hangs, events are lost and counted in
+``counters()``. Nothing else is affected.
 """
 
 import json
@@ -34,7 +34,7 @@ class UnknownEventError(AssignmentsError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventRecord:
-    """An event on its way to the sinks. ``at`` is aware UTC."""
+    """An event for the sinks. ``at`` is aware UTC."""
 
     source: str
     type: str
@@ -47,7 +47,7 @@ class EventRecord:
 
 
 class Sink(Protocol):
-    """Where events end up. May raise, may hang: neither reaches the decision that emitted them."""
+    """A destination for events. If it raises or hangs, decisions are not affected."""
 
     def write(self, events: Sequence[EventRecord]) -> None: ...
 
@@ -61,14 +61,14 @@ def event(
     correlation_id: uuid.UUID | None = None,
     **context: Any,
 ) -> EventRecord:
-    """An event of a known type, its context filtered and bounded, with the given id or that of what is going on.
+    """Build an event of a known type, with a filtered and bounded context and the given or current correlation id.
 
     Raises UnknownEventError.
     """
     try:
         known = CATALOGUE[source, type]
     except KeyError:
-        raise UnknownEventError(f"No event type {type!r} of source {source!r} is in the catalogue.") from None
+        raise UnknownEventError(f"Event type {type!r} of source {source!r} is not in the catalogue.") from None
     return EventRecord(
         source=source,
         type=type,
@@ -81,18 +81,18 @@ def event(
 
 
 def emit(record: EventRecord) -> None:
-    """Announce one event when the current transaction commits, or now outside of one."""
+    """Emit an event when the current transaction commits, or immediately outside of one."""
     emit_all([record])
 
 
 def emit_all(records: Sequence[EventRecord]) -> None:
-    """Announce events when the current transaction commits, or now outside of one."""
+    """Emit events when the current transaction commits, or immediately outside of one."""
     if records:
         transaction.on_commit(lambda: _buffer.append(records), robust=True)
 
 
 def emit_now(record: EventRecord) -> None:
-    """Announce an event of a transaction that did not come about (contention, errors)."""
+    """Emit an event immediately, for a transaction that is rolled back (contention, errors)."""
     emit_all_now([record])
 
 
@@ -103,12 +103,12 @@ def emit_all_now(records: Sequence[EventRecord]) -> None:
 
 
 def flush(timeout_seconds: float | None = None) -> bool:
-    """Wait until everything emitted so far is with the sinks; False when time ran out. For commands that end."""
+    """Wait until the sinks have all emitted events. Returns False on timeout. For commands before they exit."""
     return _buffer.flush(conf.settings().EVENT_FLUSH_SECONDS if timeout_seconds is None else timeout_seconds)
 
 
 def counters() -> dict[str, int]:
-    """Counts of this process: stored, dropped_overflow, dropped_failure, dropped_context_keys, ..."""
+    """Return the counts of this process: stored, dropped_overflow, dropped_failure, dropped_context_keys, ..."""
     return _buffer.counters()
 
 
@@ -126,19 +126,19 @@ def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(batch: Sequence[EventRecord]) -> bool:
-    """Hand a batch to every sink; whether all of them took it."""
+    """Pass a batch to every sink. Returns whether all accepted it."""
     is_written = True
     for path in conf.settings().EVENT_SINKS:
         try:
             conf.load(path).write(batch)
-        except Exception as error:  # noqa: BLE001  (whatever a sink does, the others get the batch; the loss is counted)
+        except Exception as error:  # noqa: BLE001  (the other sinks still get the batch; the loss is counted)
             log_error(logger, error, "Event sink %s lost %d events", path, len(batch), level=logging.WARNING)
             is_written = False
     return is_written
 
 
 def new_buffer() -> BackgroundWriter[EventRecord]:
-    """The buffer of a process; tests make others."""
+    """Return a new buffer. A process has one; tests create others."""
     return BackgroundWriter(
         "assignments-events",
         _write,
@@ -153,8 +153,7 @@ _buffer = new_buffer()
 class DatabaseSink:
     """Stores events in this app's own table, in bulk.
 
-    Over a connection of the event thread's own, which is closed after each write: between writes an idle process keeps
-    no connection open for its events.
+    It uses the event thread's own connection and closes it after each write, so that an idle process keeps none open.
     """
 
     def write(self, events: Sequence[EventRecord]) -> None:
