@@ -15,7 +15,7 @@ register(
         type="rollout.handed_back",
         severity="warning",
         fields=("planner", "bookings"),
-        meaning=_("Open bookings that V3 had claimed go to the legacy planner, since V3 no longer decides."),
+        meaning=_("Open bookings that V3 had claimed go back to the legacy planner, because V3 no longer decides."),
         action=_("Expected after a rollback or a kill."),
     ),
     EventType(
@@ -24,17 +24,15 @@ register(
         severity="warning",
         fields=("detail", "actor", "reason"),
         meaning=_("Somebody changed a switch by hand."),
-        action=_("'rollout status' tells whether it still is what the stage asks for."),
+        action=_("'rollout status' shows whether it still matches the stage."),
     ),
     EventType(
         source=SOURCE,
         type="rollout.stage_changed",
         severity="warning",
         fields=("from_state", "to_state", "actor", "reason", "detail"),
-        meaning=_(
-            "The environment went to another stage of its ladder; detail names what was overridden, if anything."
-        ),
-        action=_("'rollout history' has who, why, and what was measured."),
+        meaning=_("The environment moved to another stage; detail names what was overridden, if anything."),
+        action=_("'rollout history' shows who, why, and the measurements."),
     ),
     EventType(
         source=SOURCE,
@@ -52,7 +50,7 @@ register(
         severity="error",
         fields=("from_state", "to_state", "detail"),
         meaning=_("The guard found a guardrail breached, and rolled back unless both stages are the same."),
-        action=_("'rollout history' has what was measured. Nobody may promote until the cool-down is over."),
+        action=_("'rollout history' shows the measurements. Promotion is locked until the cool-down ends."),
     ),
     EventType(
         source=SOURCE,
