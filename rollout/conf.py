@@ -107,7 +107,7 @@ def _freeze_problems(windows: Any) -> list[str]:
             good = False
         if not good:
             found.append(
-                f"{NAME}['FREEZE_WINDOWS']: {window!r} is no pair of ISO 8601 moments with offset, the earlier one first"
+                f"{NAME}['FREEZE_WINDOWS']: {window!r} must be a pair of ISO 8601 times with offset, the earlier one first"
             )
     return found
 

@@ -14,20 +14,20 @@ info, warning, error = declare(SOURCE)
 warning(
     "rollout.handed_back",
     "planner bookings",
-    _("Open bookings that V3 had claimed go to the legacy planner, since V3 no longer decides."),
+    _("Open bookings that V3 had claimed go back to the legacy planner, because V3 no longer decides."),
     _("Expected after a rollback or a kill."),
 )
 warning(
     "rollout.switch_changed",
     "detail actor reason",
     _("Somebody changed a switch by hand."),
-    _("'rollout status' tells whether it still is what the stage asks for."),
+    _("'rollout status' shows whether it still matches the stage."),
 )
 warning(
     "rollout.stage_changed",
     "from_state to_state actor reason detail",
-    _("The environment went to another stage of its ladder; detail names what was overridden, if anything."),
-    _("'rollout history' has who, why, and what was measured."),
+    _("The environment moved to another stage; detail names what was overridden, if anything."),
+    _("'rollout history' shows who, why, and the measurements."),
 )
 info(
     "rollout.steered",
@@ -41,7 +41,7 @@ error(
     "rollout.guard_breached",
     "from_state to_state detail",
     _("The guard found a guardrail breached, and rolled back unless both stages are the same."),
-    _("'rollout history' has what was measured. Nobody may promote until the cool-down is over."),
+    _("'rollout history' shows the measurements. Promotion is locked until the cool-down ends."),
 )
 info("rollout.backtest_fed", "bookings detail actor", _("Somebody fed the decisions of a backtest to the gates."))
 

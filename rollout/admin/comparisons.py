@@ -56,15 +56,15 @@ LATEST_ERRORS = 1000
 
 MEANINGS: Mapping[str, str | Promise] = {
     Verdict.SAME_TABLES: gettext_lazy("Both planners chose the same tables."),
-    Verdict.EQUIVALENT: gettext_lazy("Other tables, with as many spare seats and as many tables."),
-    Verdict.BETTER: gettext_lazy("V3 wastes fewer seats, or as many with fewer tables."),
-    Verdict.WORSE: gettext_lazy("V3 wastes more seats, or as many with more tables."),
+    Verdict.EQUIVALENT: gettext_lazy("Different tables, with the same number of spare seats and tables."),
+    Verdict.BETTER: gettext_lazy("V3 leaves fewer seats empty, or as many with fewer tables."),
+    Verdict.WORSE: gettext_lazy("V3 leaves more seats empty, or as many with more tables."),
     Verdict.ONLY_V3_SEATS: gettext_lazy("The legacy planner refused the party, V3 would have seated it."),
     Verdict.ONLY_LEGACY_SEATS: gettext_lazy("V3 would have refused a party that the legacy planner seated."),
     Verdict.BOTH_REFUSE: gettext_lazy("Neither planner found tables."),
-    Verdict.V3_ERROR: gettext_lazy("V3 gave no answer that could be compared."),
-    Verdict.UNSAFE: gettext_lazy("V3's answer must not be carried out: it stops every promotion."),
-    "": gettext_lazy("The legacy planner has decided. V3 is asked when decisions are compared, from cron."),
+    Verdict.V3_ERROR: gettext_lazy("V3 returned no decision."),
+    Verdict.UNSAFE: gettext_lazy("V3's decision must not be used. It blocks every promotion."),
+    "": gettext_lazy("The legacy planner has decided. V3 decides when cron next compares."),
 }
 STATUS = {
     Verdict.SAME_TABLES: "page-pass",
@@ -77,15 +77,15 @@ STATUS = {
     Verdict.UNSAFE: "page-fail",
 }
 DANGERS: Mapping[Danger, str | Promise] = {
-    Danger.ANOTHER_BOOKING: gettext_lazy("It answers for another booking."),
-    Danger.WITHOUT_TIMES: gettext_lazy("It gives tables without saying for how long."),
-    Danger.TIME_REFUSED: gettext_lazy("It seats a party at a time that the floor's rules refuse."),
-    Danger.KEPT_TOO_SHORT: gettext_lazy("It keeps the tables for a shorter time than the party and its buffers need."),
-    Danger.TABLES_REFUSED: gettext_lazy("It gives tables that may not be given."),
+    Danger.ANOTHER_BOOKING: gettext_lazy("The decision is for another booking."),
+    Danger.WITHOUT_TIMES: gettext_lazy("The decision has tables but no times."),
+    Danger.TIME_REFUSED: gettext_lazy("It seats the party at a time that the rules of the floor do not allow."),
+    Danger.KEPT_TOO_SHORT: gettext_lazy("It occupies the tables for less time than the party and its buffers need."),
+    Danger.TABLES_REFUSED: gettext_lazy("It uses tables that are not available."),
 }
 PARTS: Mapping[str, str | Promise] = {
     "floor": gettext_lazy("the floor"),
-    "snapshot": gettext_lazy("what was known then"),
+    "snapshot": gettext_lazy("known at the time"),
     "control": gettext_lazy("the legacy planner's decision"),
     "candidate": gettext_lazy("V3's decision"),
 }
@@ -192,7 +192,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
         "by_the_legacy_planner",
         "by_v3",
         "milliseconds",
-        recorded("recorded_at", gettext_lazy("kept (UTC)")),
+        recorded("recorded_at", gettext_lazy("recorded (UTC)")),
     ]
     list_filter = [
         VerdictFilter,
@@ -366,7 +366,7 @@ class Captions:
         }
         if taken.kind not in LOOKS:
             whose = label_of(taken.booking_ref) if taken.booking_ref else _("closed")
-            title = _("%(whose)s, taken then") % {"whose": whose}
+            title = _("%(whose)s, occupied at the time") % {"whose": whose}
             return Caption(look="timeline-taken", first=whose, second=times, title=title)
         look, pattern, who = LOOKS[taken.kind]
         tables = self._words.tables(bar.joined or (taken.table_ref,))
@@ -383,7 +383,7 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
     spare_seats, tables = shown.measures.get(key, (None, None))
     if decision is None:
         waits = key == CANDIDATE and not shown.comparison.verdict
-        answer = _("not asked yet") if waits else _("no answer that can be read")
+        answer = _("not compared yet") if waits else _("no readable decision")
     elif decision.best is None:
         answer = _("refuses")
     else:
@@ -434,14 +434,14 @@ def _beside(seat: Seat, floor: Floor) -> str:
         return ""
     neighbours = {table.ref for table in floor.tables if table.zone_ref == seat.table.zone_ref} - {seat.table.ref}
     if len(neighbours) > 1 and neighbours <= {table.ref for table in seat.beside}:
-        return _("beside every other table here")
-    return _("beside %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
+        return _("next to every other table here")
+    return _("next to %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
 
 
 def _standing(waiver: Waiver) -> str:
     if waiver.withdrawn_at is not None:
         return _("withdrawn")
-    return _("expired") if waiver.expires_at <= timezone.now() else _("covers it")
+    return _("expired") if waiver.expires_at <= timezone.now() else _("valid")
 
 
 def _replay(comparison: Comparison, *, is_hosts: bool) -> str:

@@ -10,7 +10,7 @@ from rollout.policy.verdict import Verdict
 
 VERDICTS: Mapping[str, str | Promise] = {
     Verdict.SAME_TABLES: gettext_lazy("same tables"),
-    Verdict.EQUIVALENT: gettext_lazy("other tables, equally good"),
+    Verdict.EQUIVALENT: gettext_lazy("different tables, equally good"),
     Verdict.BETTER: gettext_lazy("V3 is better"),
     Verdict.WORSE: gettext_lazy("V3 is worse"),
     Verdict.ONLY_V3_SEATS: gettext_lazy("only V3 seats"),
@@ -27,14 +27,14 @@ MODES: Mapping[str, str | Promise] = {
 }
 GATES: Mapping[str, str | Promise] = {
     "soak": gettext_lazy("time in stage"),
-    "integrity": gettext_lazy("tables and bookings in order"),
-    "flags": gettext_lazy("flags as the stage asks"),
+    "integrity": gettext_lazy("no overlaps or lost bookings"),
+    "flags": gettext_lazy("flags match the stage"),
     "seatings": gettext_lazy("seatings that break a rule"),
     "comparable": gettext_lazy("decisions compared"),
-    "unsafe": gettext_lazy("unsafe decisions of V3"),
-    "refused": gettext_lazy("seated by the legacy planner alone"),
+    "unsafe": gettext_lazy("unsafe V3 decisions"),
+    "refused": gettext_lazy("seated only by the legacy planner"),
     "candidate_errors": gettext_lazy("V3 errors in comparisons"),
-    "parity": gettext_lazy("V3 better rather than worse"),
+    "parity": gettext_lazy("V3 better more often than worse"),
     "candidate_p95_ms": gettext_lazy("V3 latency p95 in comparisons"),
     "candidate_p99_ms": gettext_lazy("V3 latency p99 in comparisons"),
     "complete": gettext_lazy("share of decisions compared"),

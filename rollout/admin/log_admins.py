@@ -86,7 +86,7 @@ class ChangeAdmin(ReadOnlyAdmin):
         """The list does not read the evidence, which is large; a change's own page does."""
         return super().get_queryset(request).defer("evidence")
 
-    @admin.display(description=_("what was known then"))
+    @admin.display(description=_("known at the time"))
     def what_was_known(self, change: Model) -> str:
         assert isinstance(change, Change)
         return as_block(change.evidence)

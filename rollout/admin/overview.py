@@ -48,11 +48,11 @@ SOURCES = {
     Source.DEFAULT: gettext_lazy("default"),
 }
 KINDS = (
-    (gettext_lazy("the same, as good, or better"), (*ALIKE, Verdict.BETTER)),
+    (gettext_lazy("same, equally good, or better"), (*ALIKE, Verdict.BETTER)),
     (gettext_lazy("worse"), (Verdict.WORSE,)),
     (gettext_lazy("only V3 seats"), (Verdict.ONLY_V3_SEATS,)),
     (gettext_lazy("only the legacy planner seats"), (Verdict.ONLY_LEGACY_SEATS,)),
-    (gettext_lazy("unsafe, or an error"), HARMFUL),
+    (gettext_lazy("unsafe or error"), HARMFUL),
 )
 """The verdicts, as the chart tells them apart."""
 STATUSES = {
@@ -145,8 +145,8 @@ class GateRow:
         """What the meter shows, for whoever does not see it."""
         values = {"value": self.value, "threshold": f"{self.result.threshold:.4g}"}
         if self._is_minimum:
-            return _("%(value)s; at least %(threshold)s is asked for") % values
-        return _("%(value)s; at most %(threshold)s is allowed") % values
+            return _("%(value)s; at least %(threshold)s required") % values
+        return _("%(value)s; at most %(threshold)s allowed") % values
 
     @property
     def meter(self) -> Meter:
@@ -264,7 +264,7 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
         log_error(logger, error, "The Rollout page could not measure everything")
         found.problem = _(
             "The gates could not be measured (%(error)s). Rolling back needs no measurement. "
-            "With more patience: manage.py rollout check."
+            "Try manage.py rollout check, which waits longer."
         ) % {"error": type(error).__name__}
     if position is not None and facts is not None:
         try:
@@ -283,7 +283,7 @@ def charts(over_time: Course) -> Sequence[Chart]:
         found.append(
             Chart(
                 id="parity",
-                caption=_("Parity, for each hour (UTC)") if over_time.is_hourly else _("Parity, for each day (UTC)"),
+                caption=_("Parity by hour (UTC)") if over_time.is_hourly else _("Parity by day (UTC)"),
                 unit=unit,
                 x=x,
                 series=[
@@ -298,9 +298,9 @@ def charts(over_time: Course) -> Sequence[Chart]:
         found.append(
             Chart(
                 id="seated",
-                caption=_("Seated at the end of the wait, for each hour (UTC)")
+                caption=_("Bookings seated, by hour (UTC)")
                 if over_time.is_hourly
-                else _("Seated at the end of the wait, for each day (UTC)"),
+                else _("Bookings seated, by day (UTC)"),
                 unit=_("percent of bookings"),
                 x=x,
                 series=[
@@ -350,7 +350,7 @@ def flag_rows(in_effect: Flags, as_set: Flags) -> list[FlagRow]:
                 flag=flag,
                 row=on_off(underneath.value) if underneath.source is Source.SWITCH else "",
                 variable_text=conf.settings().ENVIRONMENT_VARIABLES.get(flag.variable, ""),
-                objection=_("The other one is on: turn it off first.") if other.value else "",
+                objection=_("The other switch is on: turn it off first.") if other.value else "",
             )
         )
     return rows
@@ -386,12 +386,12 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
     problems: list[str] = [render(each) for each in resolution.wrong_variables()]
     if as_set.contradict:
         problems.append(
-            _("%(v3)s and %(shadow)s are both on, which contradicts itself: the mode is shadow until one is off.")
+            _("%(v3)s and %(shadow)s are both on, a contradiction. The mode is shadow until one is off.")
             % {"v3": as_set.v3.switch, "shadow": as_set.shadow.switch}
         )
     drift = measuring.drift_of(position, in_effect) if position else ""
     if drift:
-        problems.append(_("The flags are not what the stage asks for: %(drift)s.") % {"drift": render(drift)})
+        problems.append(_("The flags do not match the stage: %(drift)s.") % {"drift": render(drift)})
     return problems
 
 

@@ -35,7 +35,7 @@ class SwitchForm(_SwitchForm):
         label=_("Reason"),
         required=False,
         widget=AdminTextareaWidget({"rows": 2}),
-        help_text=_("Required for the rollout's switches: kept for ever with who and when, and as the note."),
+        help_text=_("Required for the rollout's switches. Stored permanently in the audit log, and as the note."),
     )
 
     def clean(self) -> dict[str, Any] | None:
@@ -46,7 +46,7 @@ class SwitchForm(_SwitchForm):
         if self.instance.pk and name != self.instance.name:
             raise ValidationError({"name": _("Add this switch; another one cannot be renamed to it.")})
         if not cleaned.get("reason"):
-            self.add_error("reason", _("A reason is required: it is what the next person will look for."))
+            self.add_error("reason", _("A reason is required for the audit log."))
         problem = switches.contradiction(name, bool(cleaned.get("active")))
         if problem:
             self.add_error("active", render(problem))

@@ -61,7 +61,7 @@ def actor() -> str:
 
 def add_reason(parser: ArgumentParser) -> None:
     """``--reason``, for whatever changes something."""
-    parser.add_argument("--reason", required=True, help="Why; kept for ever with who and when.")
+    parser.add_argument("--reason", required=True, help="Why; stored permanently in the audit log.")
 
 
 def position_as_dict(position: Position) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def local_date(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no date; write YYYY-MM-DD") from None
+        raise ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from None
     if day.year not in YEARS:
         raise ArgumentTypeError(f"must be in the years {YEARS[0]} to {YEARS[-1]}, not {text}")
     return day

@@ -8,7 +8,7 @@ from rollout.control import steering
 
 
 class Action(base.Action):
-    help = "Begin the ladder at the stage that the flags amount to already. Nothing else changes."
+    help = "Begin the ladder at the stage that matches the current flags. Nothing else changes."
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from rollout.control import steering
 
 
 class Action(base.Action):
-    help = "Nobody may promote, not even with --override, until 'rollout resume'."
+    help = "Block promotion, also with --override, until 'rollout resume'."
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:

@@ -24,7 +24,7 @@ def reasons(now: datetime) -> list[Text]:
     Two queries, and those for floors that this process does not know yet.
     """
     found = [
-        _("The settings freeze the rollout from %(start)s until %(until)s.", start=start, until=until)
+        _("Change freeze from %(start)s until %(until)s (setting FREEZE_WINDOWS).", start=start, until=until)
         for start, until in conf.settings().FREEZE_WINDOWS
         if datetime.fromisoformat(start) <= now < datetime.fromisoformat(until)
     ]
@@ -34,9 +34,9 @@ def reasons(now: datetime) -> list[Text]:
     if open_refs:
         refs = ", ".join(open_refs)
         found.append(
-            _("Service is on, with bookings, at restaurant %(refs)s and perhaps others.", refs=refs)
+            _("Service with bookings is under way at restaurant %(refs)s, and possibly at others.", refs=refs)
             if len(open_refs) == NAMED
-            else _("Service is on, with bookings, at restaurant %(refs)s.", refs=refs)
+            else _("Service with bookings is under way at restaurant %(refs)s.", refs=refs)
         )
     return found
 

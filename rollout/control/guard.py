@@ -54,7 +54,7 @@ def run() -> Findings:
     if resolution.read().mode is not Mode.ACTIVE:
         return Findings(stage=position.stage if position else "")
     if position is None:
-        return Findings(problem="V3 decides, and nobody guards it: the ladder has not begun (manage.py rollout begin).")
+        return Findings(problem="V3 decides without a guard: the ladder has not begun (manage.py rollout begin).")
     rails = conf.guard_rails()
     facts = measuring.measure_live(position, minutes=rails["window_minutes"])
     found = guardrails.breaches(facts, rails)

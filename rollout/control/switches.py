@@ -32,7 +32,7 @@ def contradiction(name: str, active: bool) -> Text | None:
     if not other.value:
         return None
     return _(
-        "%(other)s is on (by %(source)s): turn it off before %(switch)s goes on.",
+        "%(other)s is on (by %(source)s): turn it off before you turn on %(switch)s.",
         other=other.switch,
         source=other.source,
         switch=name,
@@ -78,7 +78,7 @@ def unset_switch(name: str, *, actor: str, reason: str) -> resolution.Flags:
             raise ContradictionError(
                 _(
                     "Without its row, %(v3)s would be on (by %(v3_source)s) and %(shadow)s too (by %(shadow_source)s): "
-                    "turn the other one off before.",
+                    "turn the other one off first.",
                     v3=then.v3.switch,
                     v3_source=then.v3.source,
                     shadow=then.shadow.switch,

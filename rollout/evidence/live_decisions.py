@@ -300,7 +300,11 @@ def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[
     Both are rows of ``of_the_legacy_planner``.
     """
     if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
-        return meanwhile["seated"], meanwhile["bookings"], _("the legacy planner at other restaurants in the same time")
+        return (
+            meanwhile["seated"],
+            meanwhile["bookings"],
+            _("the legacy planner at other restaurants in the same period"),
+        )
     return before["seated"], before["bookings"], _("the legacy planner before this stage") if before["bookings"] else ""
 
 

@@ -1,4 +1,4 @@
-"""Whether the flags are what the stage asks for. Pure."""
+"""Whether the flags match the stage. Pure."""
 
 from assignments.planning.text import Text, together
 from assignments.planning.text import gettext as _
@@ -28,7 +28,7 @@ def drift(stage: Stage, percent: int, flags: Flags) -> Text:
     if percent != stage.percent:
         found.append(
             _(
-                "%(percent)s %% of restaurants are in, and the settings say %(wanted)s %%",
+                "V3 decides for %(percent)s %% of restaurants, but the settings say %(wanted)s %%",
                 percent=percent,
                 wanted=stage.percent,
             )

@@ -120,7 +120,7 @@ def _integrity(facts: Facts, threshold: float) -> GateResult:
         fails=found > 0,
         detail=_(
             "%(overlaps)s overlapping seatings, %(lost)s lost bookings, "
-            "%(untold)s with tables of which the host knows nothing (manage.py reconcile_assignments)",
+            "%(untold)s bookings with tables that the host was not told about (manage.py reconcile_assignments)",
             overlaps=facts.overlaps,
             lost=facts.lost,
             untold=untold,
@@ -137,7 +137,7 @@ def _flags(facts: Facts, threshold: float) -> GateResult:
         sample=1,
         passes=not facts.drift,
         fails=bool(facts.drift),
-        detail=facts.drift or _("the flags are what the stage asks for"),
+        detail=facts.drift or _("the flags match the stage"),
         live=True,
     )
 
@@ -173,7 +173,7 @@ def _comparable(facts: Facts, threshold: float) -> GateResult:
         sample=total,
         passes=total >= threshold,
         fails=False,
-        detail=_("decisions on which both planners were asked, in shadow and in replays"),
+        detail=_("decisions compared, in shadow mode and in backtests"),
     )
 
 
@@ -218,7 +218,7 @@ def _parity(facts: Facts, threshold: float) -> GateResult:
         passes=not fails and (lower >= threshold or worse <= NEGLIGIBLE),
         fails=fails,
         detail=_(
-            "V3 did better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
+            "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
             "worse in at most %(worse)s of all decisions",
             gained=gained,
             lost=lost,
@@ -296,13 +296,13 @@ def _waivers(facts: Facts, threshold: float) -> GateResult:
 
 def _errors(facts: Facts, threshold: float) -> GateResult:
     v3 = facts.v3
-    what = _("attempts met an unexpected error")
+    what = _("attempts raised an unexpected error")
     return _at_most("errors", facts, v3.errors, v3.attempts, threshold, what, live=True)
 
 
 def _review(facts: Facts, threshold: float) -> GateResult:
     v3 = facts.v3
-    what = _("feasible bookings went to review")
+    what = _("feasible bookings were sent to review")
     return _at_most("review", facts, v3.review, v3.feasible, threshold, what, live=True)
 
 
@@ -343,10 +343,10 @@ def _no_worse(facts: Facts, margin: float) -> GateResult:
         passes=known and lower >= -margin,
         fails=known and upper < -margin,
         detail=_(
-            "seated %(v3)s against %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
+            "V3 seated %(v3)s, control %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
             v3=f"{v3.confirmed}/{v3.bookings}",
             old=f"{facts.reference_seated}/{facts.reference_bookings}",
-            reference=facts.reference or _("nothing to compare with"),
+            reference=facts.reference or _("no control data"),
             lower=f"{lower:+.3f}",
             upper=f"{upper:+.3f}",
         ),
@@ -392,7 +392,7 @@ def _percentile(gate: str, take: Callable[[Facts], Percentile], *, live: bool) -
             sample=measured.sample,
             passes=measured.upper is not None and measured.upper <= threshold,
             fails=measured.lower is not None and measured.lower > threshold,
-            detail=_("milliseconds of planning alone; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
+            detail=_("planning time in ms; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
             live=live,
         )
 
@@ -409,11 +409,11 @@ ALWAYS: Mapping[str, Callable[[Facts, float], GateResult]] = {
 
 GATES: Mapping[str, Callable[[Facts, float], GateResult]] = {
     "comparable": _comparable,
-    "unsafe": _counted("unsafe", Verdict.UNSAFE, _("decisions of V3 that must not be carried out"), waivable=False),
+    "unsafe": _counted("unsafe", Verdict.UNSAFE, _("unsafe decisions by V3"), waivable=False),
     "refused": _counted(
-        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that V3 refuses and the legacy planner seats"), waivable=True
+        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True
     ),
-    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("errors of V3"), waivable=False),
+    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("V3 errors"), waivable=False),
     "parity": _parity,
     "candidate_p95_ms": _percentile("candidate_p95_ms", lambda facts: facts.comparisons.p95, live=False),
     "candidate_p99_ms": _percentile("candidate_p99_ms", lambda facts: facts.comparisons.p99, live=False),

@@ -403,7 +403,7 @@ class TestReference:
         found = measured()
         assert (found.reference_bookings, found.reference) == (
             234,
-            "the legacy planner at other restaurants in the same time",
+            "the legacy planner at other restaurants in the same period",
         )
 
     def test_who_was_refused_before_and_is_tried_again_says_nothing_of_who_comes_now(self) -> None:

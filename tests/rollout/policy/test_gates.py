@@ -178,7 +178,7 @@ def test_guardrails(measured: Facts, rails: Mapping[str, bool]) -> None:
 
 def test_a_breach_says_how_many_of_how_many() -> None:
     (breach,) = guardrails.breaches(live(attempts=50, errors=6), guardrails.DEFAULT)
-    assert breach.detail == "6 of 50 attempts met an unexpected error: surely more than 2.0%"
+    assert breach.detail == "6 of 50 attempts raised an unexpected error: above the limit of 2.0% (95 % confidence)"
 
 
 def test_a_breach_that_was_kept_as_english_alone_says_that() -> None:
