@@ -42,7 +42,7 @@ from assignments.staff.timeline import Bar
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
 from rollout.models import Comparison, FloorRecord, Waiver
-from rollout.policy.verdict import Danger, Verdict
+from rollout.policy.verdict import MEANINGS, Danger, Verdict
 from rollout.shadow import comparison_detail
 from rollout.shadow.comparison_detail import BOTH, CANDIDATE, CONTROL, Compared, Seat
 
@@ -54,18 +54,6 @@ CHOICES = 50
 LATEST_ERRORS = 1000
 """So many failures are looked through for errors to offer."""
 
-MEANINGS: Mapping[str, str | Promise] = {
-    Verdict.SAME_TABLES: gettext_lazy("Both planners chose the same tables."),
-    Verdict.EQUIVALENT: gettext_lazy("Different tables, with the same number of spare seats and tables."),
-    Verdict.BETTER: gettext_lazy("V3 leaves fewer seats empty, or as many with fewer tables."),
-    Verdict.WORSE: gettext_lazy("V3 leaves more seats empty, or as many with more tables."),
-    Verdict.ONLY_V3_SEATS: gettext_lazy("The legacy planner refused the party, V3 would have seated it."),
-    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("V3 would have refused a party that the legacy planner seated."),
-    Verdict.BOTH_REFUSE: gettext_lazy("Neither planner found tables."),
-    Verdict.V3_ERROR: gettext_lazy("V3 returned no decision."),
-    Verdict.UNSAFE: gettext_lazy("V3's decision must not be used. It blocks every promotion."),
-    "": gettext_lazy("The legacy planner has decided. V3 decides when cron next compares."),
-}
 STATUS = {
     Verdict.SAME_TABLES: "page-pass",
     Verdict.EQUIVALENT: "page-pass",
@@ -286,7 +274,7 @@ def counts() -> list[dict[str, Any]]:
     return [
         {
             "words": words,
-            "meaning": MEANINGS[verdict],
+            "meaning": labels.render(MEANINGS[verdict]),
             "count": min(found.get(str(verdict), 0), COUNTED),
             "is_more": found.get(str(verdict), 0) > COUNTED,
             "status": STATUS.get(verdict, "") if found.get(str(verdict)) else "",  # type: ignore[call-overload]
@@ -315,7 +303,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "comparison": comparison,
         "shown": shown,
         "verdict": VERDICTS.get(comparison.verdict, comparison.verdict),
-        "meaning": MEANINGS.get(comparison.verdict, ""),
+        "meaning": labels.render(MEANINGS.get(comparison.verdict, "")),
         "status": STATUS.get(comparison.verdict, ""),  # type: ignore[call-overload]
         "booking": label,
         "booking_url": links.permitted(request, Assignment, around.assignment) if is_hosts else "",

@@ -434,7 +434,7 @@ class Toggle(Confirmation):
             % {
                 "switch": self.switch,
                 "before": overview.on_off(before.value),
-                "source": overview.SOURCES[before.source],
+                "source": render(before.source),
                 "after": overview.on_off(self.active),
             }
         ]

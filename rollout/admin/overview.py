@@ -41,12 +41,6 @@ LISTED = 50
 CHANGES = 10
 METER_WIDTH = 120
 
-SOURCES = {
-    Source.KILL: gettext_lazy("kill variable"),
-    Source.SWITCH: gettext_lazy("switch"),
-    Source.ENVIRONMENT: gettext_lazy("environment variable"),
-    Source.DEFAULT: gettext_lazy("default"),
-}
 KINDS = (
     (gettext_lazy("same, equally good, or better"), (*ALIKE, Verdict.BETTER)),
     (gettext_lazy("worse"), (Verdict.WORSE,)),
@@ -55,16 +49,11 @@ KINDS = (
     (gettext_lazy("unsafe or error"), HARMFUL),
 )
 """The verdicts, as the chart tells them apart."""
-STATUSES = {
-    Status.PASS: gettext_lazy("pass"),
-    Status.FAIL: gettext_lazy("fail"),
-    Status.INCONCLUSIVE: gettext_lazy("inconclusive"),
-}
 STATUS_CLASSES = {Status.PASS: "page-pass", Status.FAIL: "page-fail", Status.INCONCLUSIVE: "page-warning"}
 
 
 def on_off(value: bool) -> str:
-    return _("on") if value else _("off")
+    return render(resolution.as_text(value))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +72,7 @@ class FlagRow:
 
     @property
     def source(self) -> str:
-        return str(SOURCES[self.flag.source])
+        return render(self.flag.source)
 
     @property
     def is_row_on(self) -> bool:
@@ -118,7 +107,7 @@ class GateRow:
 
     @property
     def status(self) -> str:
-        return str(STATUSES[self.result.status])
+        return render(self.result.status)
 
     @property
     def status_class(self) -> str:

@@ -21,10 +21,10 @@ FALSE_TEXTS = frozenset({"0", "false", "no", "off", ""})
 
 
 class Source(StrEnum):
-    KILL = "kill variable"
-    SWITCH = "switch"
-    ENVIRONMENT = "environment variable"
-    DEFAULT = "default"
+    KILL = _("kill variable")
+    SWITCH = _("switch")
+    ENVIRONMENT = _("environment variable")
+    DEFAULT = _("default")
 
 
 class Mode(StrEnum):
