@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_noop as _
 
 from assignments.telemetry.event_catalogue import declare
-from assignments.telemetry.events import emit, event
+from assignments.telemetry.events import announce
 
 SOURCE = "assignment.rollout"
 
@@ -48,4 +48,4 @@ info("rollout.backtest_fed", "bookings detail actor", _("Somebody fed the decisi
 
 def announce_handed_back(*, planner: str, booking_refs: Sequence[str], **kwargs: Any) -> None:
     """Receiver of ``assignments.signals.handed_back``."""
-    emit(event(SOURCE, "rollout.handed_back", planner=planner, bookings=len(booking_refs)))
+    announce(SOURCE, "rollout.handed_back", planner=planner, bookings=len(booking_refs))

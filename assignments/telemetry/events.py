@@ -85,6 +85,11 @@ def emit(record: EventRecord) -> None:
     emit_all([record])
 
 
+def announce(source: str, type: str, /, **given: Any) -> None:  # noqa: A002  (as in ``event``)
+    """Emit an event of a known type. Raises UnknownEventError."""
+    emit(event(source, type, **given))
+
+
 def emit_all(records: Sequence[EventRecord]) -> None:
     """Emit events when the current transaction commits, or immediately outside of one."""
     if records:

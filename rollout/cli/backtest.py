@@ -90,15 +90,13 @@ class Action(base.Action):
 
     def _announce(self, fed: int, options: dict[str, Any]) -> None:
         detail = f"from {options['file'].name}" if options["file"] else f"{options['first']} to {options['last']}"
-        events.emit(
-            events.event(
-                SOURCE,
-                "rollout.backtest_fed",
-                restaurant_ref=options["restaurant"] or "",
-                bookings=fed,
-                detail=detail,
-                actor=base.actor(),
-            )
+        events.announce(
+            SOURCE,
+            "rollout.backtest_fed",
+            restaurant_ref=options["restaurant"] or "",
+            bookings=fed,
+            detail=detail,
+            actor=base.actor(),
         )
         events.flush()
 

@@ -83,14 +83,12 @@ def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tup
         ).stage
     except steering.RefusedError as error:
         stage, problem = "", str(error)
-    events.emit(
-        events.event(
-            SOURCE,
-            "rollout.guard_breached",
-            from_state=position.stage,
-            to_state=stage or position.stage,
-            detail=f"{why}{f' ({problem})' if problem else ''}"[:1000],
-        )
+    events.announce(
+        SOURCE,
+        "rollout.guard_breached",
+        from_state=position.stage,
+        to_state=stage or position.stage,
+        detail=f"{why}{f' ({problem})' if problem else ''}"[:1000],
     )
     return stage, problem
 

@@ -491,16 +491,14 @@ def _move(
         overridden=overridden,
         evidence={**(evidence or {}), "switches": values, "percent": stage.percent},
     )
-    events.emit(
-        events.event(
-            SOURCE,
-            "rollout.stage_changed",
-            from_state=before or None,
-            to_state=stage.key,
-            actor=actor,
-            reason=reason[:200],
-            detail="gates overridden" if overridden else None,
-        )
+    events.announce(
+        SOURCE,
+        "rollout.stage_changed",
+        from_state=before or None,
+        to_state=stage.key,
+        actor=actor,
+        reason=reason[:200],
+        detail="gates overridden" if overridden else None,
     )
 
 
@@ -546,4 +544,4 @@ def _record(kind: Change.Kind, subject: str, *, actor: str, reason: str, before:
     """Record a change that is no change of stage, and announce it."""
     change_log.record(kind=kind, subject=subject, before=before, after=after, actor=actor, reason=reason)
     detail = f"{kind} {subject}: {before or 'none'} -> {after or 'none'}"
-    events.emit(events.event(SOURCE, "rollout.steered", detail=detail[:200], actor=actor, reason=reason[:200]))
+    events.announce(SOURCE, "rollout.steered", detail=detail[:200], actor=actor, reason=reason[:200])

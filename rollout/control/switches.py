@@ -110,6 +110,4 @@ def _forget_cached(name: str) -> None:
 def _record(name: str, before: str, after: str, *, actor: str, reason: str) -> None:
     change_log.record(kind=Change.Kind.SWITCH, subject=name, before=before, after=after, actor=actor, reason=reason)
     detail = f"{name} {after or 'without a row'}"
-    events.emit(
-        events.event(SOURCE, "rollout.switch_changed", detail=detail, actor=actor, reason=reason[:200]),
-    )
+    events.announce(SOURCE, "rollout.switch_changed", detail=detail, actor=actor, reason=reason[:200])
