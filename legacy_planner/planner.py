@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Unpack
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
@@ -26,7 +25,7 @@ from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, configured, lock_bookings
 from assignments.integration.planners import Preview, Route, router
 from assignments.lifecycle import intake, ledger, transitions
-from assignments.lifecycle.settlement import Said, Settlement
+from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment, State
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
 from assignments.planning.decision import Decision
@@ -98,20 +97,22 @@ class LegacyPlanner:
 
     def _process_all(self, booking_refs: Sequence[str], trigger: str, due_before: datetime | None) -> Sequence[Outcome]:
         started = time.perf_counter()
-        events.announce(SOURCE, "auto_assign.started", trigger=trigger, bookings=len(booking_refs))
+        events.emit(events.event(SOURCE, "auto_assign.started", trigger=trigger, bookings=len(booking_refs)))
         outcomes = []
         for ref in booking_refs:
             outcomes.append(self._process(ref, trigger, due_before))
             if outcomes[-1].detail == DAY_LOCKED:
                 break
         kinds = Counter(outcome.kind.value for outcome in outcomes)
-        events.announce(
-            SOURCE,
-            "auto_assign.summary",
-            trigger=trigger,
-            bookings=len(outcomes),
-            detail=", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())),
-            total_ms=round((time.perf_counter() - started) * 1000, 3),
+        events.emit(
+            events.event(
+                SOURCE,
+                "auto_assign.summary",
+                trigger=trigger,
+                bookings=len(outcomes),
+                detail=", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())),
+                total_ms=round((time.perf_counter() - started) * 1000, 3),
+            )
         )
         return outcomes
 
@@ -321,31 +322,57 @@ class LegacyPlanner:
     ) -> Outcome:
         refusal = decision.refusal
         assert refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
-        said: Said = {
-            "reason": refusal.reason,
-            "detail": refusal.detail,
-            "decision": decision,
-            "decision_ms": milliseconds,
-        }
-        if refusal.is_invalid:
-            return settlement.fail(assignment, **said)
-        if refusal.is_hard:
-            return settlement.send_to_review(assignment, **said)
-        return self._try_again(settlement, assignment, **said)
+        if refusal.is_invalid or refusal.is_hard:
+            settle = settlement.fail if refusal.is_invalid else settlement.send_to_review
+            return settle(
+                assignment,
+                reason=refusal.reason,
+                detail=refusal.detail,
+                decision=decision,
+                decision_ms=milliseconds,
+            )
+        return self._try_again(
+            settlement,
+            assignment,
+            reason=refusal.reason,
+            detail=refusal.detail,
+            decision=decision,
+            decision_ms=milliseconds,
+        )
 
-    def _try_again(self, settlement: Settlement, assignment: Assignment, **said: Unpack[Said]) -> Outcome:
+    def _try_again(
+        self,
+        settlement: Settlement,
+        assignment: Assignment,
+        *,
+        reason: str,
+        detail: str = "",
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+        unexpected: bool = False,
+    ) -> Outcome:
         attempt = assignment.attempts + (0 if settlement.resumes else 1)
-        delay = DELAYS_SECONDS[min(attempt, len(DELAYS_SECONDS)) - 1]
-        return settlement.try_again(assignment, delay_seconds=delay, last_try=attempt >= MAX_ATTEMPTS, **said)
+        return settlement.try_again(
+            assignment,
+            reason=reason,
+            detail=detail,
+            decision=decision,
+            decision_ms=decision_ms,
+            delay_seconds=DELAYS_SECONDS[min(attempt, len(DELAYS_SECONDS)) - 1],
+            last_try=attempt >= MAX_ATTEMPTS,
+            unexpected=unexpected,
+        )
 
     def _cut_off(self, assignment: Assignment, settlement: Settlement) -> Outcome:
-        events.announce(
-            SOURCE,
-            "auto_assign.cutoff_skipped",
-            booking_ref=assignment.booking_ref,
-            restaurant_ref=assignment.restaurant_ref,
-            trigger=settlement.trigger,
-            reason=Reason.START_TOO_NEAR,
+        events.emit(
+            events.event(
+                SOURCE,
+                "auto_assign.cutoff_skipped",
+                booking_ref=assignment.booking_ref,
+                restaurant_ref=assignment.restaurant_ref,
+                trigger=settlement.trigger,
+                reason=Reason.START_TOO_NEAR,
+            )
         )
         return settlement.send_to_review(
             assignment,
@@ -403,20 +430,22 @@ class LegacyPlanner:
         if outcome.unexpected:
             kind = "auto_assign.attempt_error"
         if kind is not None:
-            events.announce(
-                SOURCE,
-                kind,
-                booking_ref=outcome.booking_ref,
-                correlation_id=settlement.correlation_id,
-                trigger=settlement.trigger,
-                attempt=attempt,
-                reason=outcome.reason or None,
-                detail=(outcome.detail or None) if not outcome.unexpected else None,
-                error_type=outcome.detail if outcome.unexpected else None,
-                table_refs=list(outcome.table_refs) or None,
-                delay_seconds=outcome.delay_seconds or None,
-                decision_ms=round(outcome.decision_ms, 3) or None,
-                party=outcome.party or None,
+            events.emit(
+                events.event(
+                    SOURCE,
+                    kind,
+                    booking_ref=outcome.booking_ref,
+                    correlation_id=settlement.correlation_id,
+                    trigger=settlement.trigger,
+                    attempt=attempt,
+                    reason=outcome.reason or None,
+                    detail=(outcome.detail or None) if not outcome.unexpected else None,
+                    error_type=outcome.detail if outcome.unexpected else None,
+                    table_refs=list(outcome.table_refs) or None,
+                    delay_seconds=outcome.delay_seconds or None,
+                    decision_ms=round(outcome.decision_ms, 3) or None,
+                    party=outcome.party or None,
+                )
             )
         return outcome
 

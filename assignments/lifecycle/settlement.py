@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Required, TypedDict, Unpack
+from typing import Any
 
 from django.db import transaction
 
@@ -24,16 +24,6 @@ from assignments.planning.text import Text
 from assignments.telemetry import correlation
 
 logger = logging.getLogger("assignments.settlement")
-
-
-class Said(TypedDict, total=False):
-    """What is said of a booking that gets no tables. ``unexpected``: ``detail`` is the type of an error."""
-
-    reason: Required[str]
-    detail: str
-    decision: Decision | None
-    decision_ms: float
-    unexpected: bool
 
 
 @dataclass(kw_only=True)
@@ -101,7 +91,7 @@ class Settlement:
         return self._settle(
             assignment,
             Kind.CONFIRMED,
-            decision=decision,
+            decision,
             reason=reason,
             strategy=strategy,
             table_refs=tables,
@@ -112,9 +102,13 @@ class Settlement:
         self,
         assignment: Assignment,
         *,
+        reason: str,
+        detail: str = "",
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
         delay_seconds: float | None = None,
+        unexpected: bool = False,
         last_try: bool | None = None,
-        **said: Unpack[Said],
     ) -> Outcome:
         """No table this time: a retry with a due date, or manual review when this was the last try.
 
@@ -123,25 +117,50 @@ class Settlement:
         self._begin(assignment)
         exhausted = retry_policy.is_exhausted(assignment.attempts) if last_try is None else last_try
         if exhausted:
-            return self._to_review(assignment, **said)
+            return self._to_review(assignment, reason, detail, decision, decision_ms, unexpected=unexpected)
         delay = delay_seconds
         if delay is None:
             delay = retry_policy.delay_seconds(assignment.booking_ref, assignment.attempts)
-        assignment.put_back(actor=self.actor, reason=said["reason"], detail=said.get("detail", ""))
+        assignment.put_back(actor=self.actor, reason=reason, detail=detail)
         assignment.due_at = self.now + timedelta(seconds=delay)
-        return self._settle(assignment, Kind.RETRY, delay_seconds=delay, **said)
+        return self._settle(
+            assignment,
+            Kind.RETRY,
+            decision,
+            reason=reason,
+            detail=detail,
+            delay_seconds=delay,
+            decision_ms=decision_ms,
+            unexpected=unexpected,
+        )
 
-    def send_to_review(self, assignment: Assignment, **said: Unpack[Said]) -> Outcome:
+    def send_to_review(
+        self,
+        assignment: Assignment,
+        *,
+        reason: str,
+        detail: str = "",
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+    ) -> Outcome:
         """Staff have to decide."""
         self._begin(assignment)
-        return self._to_review(assignment, **said)
+        return self._to_review(assignment, reason, detail, decision, decision_ms)
 
-    def fail(self, assignment: Assignment, **said: Unpack[Said]) -> Outcome:
+    def fail(
+        self,
+        assignment: Assignment,
+        *,
+        reason: str,
+        detail: str = "",
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+    ) -> Outcome:
         """The request cannot be planned as it is."""
         assignment.attempts += 1
         assignment.planner = self.planner
-        assignment.fail(actor=self.actor, reason=said["reason"], detail=said.get("detail", ""))
-        return self._settle(assignment, Kind.FAILED, **said)
+        assignment.fail(actor=self.actor, reason=reason, detail=detail)
+        return self._settle(assignment, Kind.FAILED, decision, reason=reason, detail=detail, decision_ms=decision_ms)
 
     def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
         """Something else happened to it (cancelled, handed over): store that along with the rest."""
@@ -184,12 +203,29 @@ class Settlement:
         assignment.planner = self.planner
         transitions.start(assignment, actor=self.actor)
 
-    def _to_review(self, assignment: Assignment, **said: Unpack[Said]) -> Outcome:
-        assignment.send_to_review(actor=self.actor, reason=said["reason"], detail=said.get("detail", ""))
-        self._reviews[assignment.booking_ref] = said["reason"]
-        return self._settle(assignment, Kind.MANUAL_REVIEW, **said)
+    def _to_review(
+        self,
+        assignment: Assignment,
+        reason: str,
+        detail: str,
+        decision: Decision | None,
+        decision_ms: float,
+        *,
+        unexpected: bool = False,
+    ) -> Outcome:
+        assignment.send_to_review(actor=self.actor, reason=reason, detail=detail)
+        self._reviews[assignment.booking_ref] = reason
+        return self._settle(
+            assignment,
+            Kind.MANUAL_REVIEW,
+            decision,
+            reason=reason,
+            detail=detail,
+            decision_ms=decision_ms,
+            unexpected=unexpected,
+        )
 
-    def _settle(self, assignment: Assignment, kind: Kind, *, decision: Decision | None = None, **facts: Any) -> Outcome:
+    def _settle(self, assignment: Assignment, kind: Kind, decision: Decision | None, **facts: Any) -> Outcome:
         """Keep the outcome, the changed assignment and the attempt for ``write``."""
         outcome = Outcome(
             booking_ref=assignment.booking_ref, kind=kind, planner=self.planner, party=assignment.party, **facts

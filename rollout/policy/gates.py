@@ -7,7 +7,6 @@ confidence bounds lie on both sides of the threshold. Only pass opens a gate.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 from assignments.planning.text import Text
@@ -31,7 +30,7 @@ class Status(StrEnum):
 class GateResult:
     """What one gate says. ``value`` is None when nothing was seen; ``sample`` and ``window`` say on what it rests.
 
-    ``window`` and ``detail`` are texts, as far as they come from here: pages show them in the user's language.
+    ``window`` and ``detail`` are phrases, as far as they come from here: pages say them in the user's language.
     """
 
     gate: str
@@ -59,62 +58,91 @@ def evaluate(stage: Stage, facts: Facts) -> tuple[GateResult, ...]:
     return tuple(results)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a gate's rule found. ``threshold``: where it is another than the one that was given."""
-
-    value: float | None
-    sample: int
-    detail: str
-    passes: bool
-    fails: bool = False
-    threshold: float | None = None
-
-
-_Rule = Callable[[Facts, float], _Found]
-
-
-def _gates(rules: Mapping[str, _Rule]) -> dict[str, Callable[[Facts, float], GateResult]]:
-    """Functions that give the results of these rules."""
-    return {name: partial(_result, name, rule) for name, rule in rules.items()}
-
-
-def _result(gate: str, rule: _Rule, facts: Facts, threshold: float) -> GateResult:
-    found = rule(facts, threshold)
-    since = facts.stage_since if gate in LIVE else facts.since
+def _result(
+    gate: str,
+    facts: Facts,
+    *,
+    value: float | None,
+    threshold: float,
+    sample: int,
+    passes: bool,
+    fails: bool,
+    detail: str,
+    live: bool = False,
+) -> GateResult:
+    status = Status.INCONCLUSIVE
+    if passes:
+        status = Status.PASS
+    elif fails:
+        status = Status.FAIL
+    since = facts.stage_since if live else facts.since
     return GateResult(
         gate=gate,
-        status=Status.PASS if found.passes else Status.FAIL if found.fails else Status.INCONCLUSIVE,
-        value=found.value,
-        threshold=threshold if found.threshold is None else found.threshold,
-        sample=found.sample,
+        status=status,
+        value=value,
+        threshold=threshold,
+        sample=sample,
         window=_("%(since)s to %(until)s UTC", since=f"{since:%Y-%m-%d %H:%M}", until=f"{facts.now:%Y-%m-%d %H:%M}"),
-        detail=found.detail,
+        detail=detail,
     )
 
 
-def _soak(facts: Facts, hours: float) -> _Found:
+def _soak(facts: Facts, hours: float) -> GateResult:
     soaked = facts.soaked_hours
-    values = {"stage": facts.stage, "soaked": f"{soaked:.1f}", "hours": f"{hours:g}"}
-    detail = _("at %(stage)s for %(soaked)s h of %(hours)s h", **values)
-    return _Found(round(soaked, 2), 1, detail, passes=soaked >= hours)
-
-
-def _integrity(facts: Facts, threshold: float) -> _Found:
-    values = {"overlaps": facts.overlaps, "lost": facts.lost, "untold": facts.seatings.untold}
-    detail = _(
-        "%(overlaps)s overlapping seatings, %(lost)s lost bookings, "
-        "%(untold)s bookings with tables that the host was not told about (manage.py reconcile_assignments)",
-        **values,
+    return _result(
+        "soak",
+        facts,
+        value=round(soaked, 2),
+        threshold=hours,
+        sample=1,
+        passes=soaked >= hours,
+        fails=False,
+        detail=_(
+            "at %(stage)s for %(soaked)s h of %(hours)s h",
+            stage=facts.stage,
+            soaked=f"{soaked:.1f}",
+            hours=f"{hours:g}",
+        ),
+        live=True,
     )
-    return _count(sum(values.values()), 1, threshold, detail)
 
 
-def _flags(facts: Facts, threshold: float) -> _Found:
-    return _count(int(bool(facts.drift)), 1, threshold, facts.drift or _("the flags match the stage"))
+def _integrity(facts: Facts, threshold: float) -> GateResult:
+    untold = facts.seatings.untold
+    found = facts.overlaps + facts.lost + untold
+    return _result(
+        "integrity",
+        facts,
+        value=found,
+        threshold=threshold,
+        sample=1,
+        passes=found == 0,
+        fails=found > 0,
+        detail=_(
+            "%(overlaps)s overlapping seatings, %(lost)s lost bookings, "
+            "%(untold)s bookings with tables that the host was not told about (manage.py reconcile_assignments)",
+            overlaps=facts.overlaps,
+            lost=facts.lost,
+            untold=untold,
+        ),
+    )
 
 
-def _seatings(facts: Facts, threshold: float) -> _Found:
+def _flags(facts: Facts, threshold: float) -> GateResult:
+    return _result(
+        "flags",
+        facts,
+        value=int(bool(facts.drift)),
+        threshold=threshold,
+        sample=1,
+        passes=not facts.drift,
+        fails=bool(facts.drift),
+        detail=facts.drift or _("the flags match the stage"),
+        live=True,
+    )
+
+
+def _seatings(facts: Facts, threshold: float) -> GateResult:
     seatings = facts.seatings
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
     counts = {"unsafe": seatings.unsafe, "checked": seatings.checked}
@@ -122,27 +150,54 @@ def _seatings(facts: Facts, threshold: float) -> _Found:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s", **counts, rules=reasons)
     else:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor", **counts)
-    return _count(seatings.unsafe, seatings.checked, threshold, detail)
+    return _result(
+        "seatings",
+        facts,
+        value=seatings.unsafe if seatings.checked else None,
+        threshold=threshold,
+        sample=seatings.checked,
+        passes=seatings.checked > 0 and seatings.unsafe <= threshold,
+        fails=seatings.unsafe > threshold,
+        detail=detail,
+        live=True,
+    )
 
 
-def _comparable(facts: Facts, threshold: float) -> _Found:
+def _comparable(facts: Facts, threshold: float) -> GateResult:
     total = facts.comparisons.total
-    return _Found(total, total, _("decisions compared, in shadow mode and in backtests"), passes=total >= threshold)
+    return _result(
+        "comparable",
+        facts,
+        value=total,
+        threshold=threshold,
+        sample=total,
+        passes=total >= threshold,
+        fails=False,
+        detail=_("decisions compared, in shadow mode and in backtests"),
+    )
 
 
-def _counted(verdict: Verdict, what: Text, *, waivable: bool) -> _Rule:
-    def rule(facts: Facts, threshold: float) -> _Found:
+def _counted(gate: str, verdict: Verdict, what: Text, *, waivable: bool) -> Callable[[Facts, float], GateResult]:
+    def rule(facts: Facts, threshold: float) -> GateResult:
         comparisons = facts.comparisons
         counts = comparisons.not_waived if waivable else comparisons.verdicts
         found = counts.get(verdict, 0)
         covered = comparisons.verdicts.get(verdict, 0) - found
-        detail = _("%(what)s (%(count)s more are waived)", what=what, count=covered) if covered else what
-        return _count(found, comparisons.total, threshold, detail)
+        return _result(
+            gate,
+            facts,
+            value=found if comparisons.total else None,
+            threshold=threshold,
+            sample=comparisons.total,
+            passes=comparisons.total > 0 and found <= threshold,
+            fails=found > threshold,
+            detail=_("%(what)s (%(count)s more are waived)", what=what, count=covered) if covered else what,
+        )
 
     return rule
 
 
-def _parity(facts: Facts, threshold: float) -> _Found:
+def _parity(facts: Facts, threshold: float) -> GateResult:
     """V3's share of the decisions in which one planner did better: a sign test, since most decisions are the same.
 
     It also passes when V3 is surely worse in no more than NEGLIGIBLE of all decisions: of two planners that hardly ever
@@ -154,166 +209,225 @@ def _parity(facts: Facts, threshold: float) -> _Found:
     lower, upper = share_bounds(gained, gained + lost)
     _lower, worse = share_bounds(lost, max(lost, facts.comparisons.total))
     fails = gained + lost > 0 and upper < threshold
-    detail = _(
-        "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
-        "worse in at most %(worse)s of all decisions",
-        worse=f"{worse:.2%}",
-        gained=gained,
-        lost=lost,
-        lower=f"{lower:.3f}",
-        upper=f"{upper:.3f}",
+    return _result(
+        "parity",
+        facts,
+        value=gained / (gained + lost) if gained + lost else None,
+        threshold=threshold,
+        sample=gained + lost,
+        passes=not fails and (lower >= threshold or worse <= NEGLIGIBLE),
+        fails=fails,
+        detail=_(
+            "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
+            "worse in at most %(worse)s of all decisions",
+            gained=gained,
+            lost=lost,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+            worse=f"{worse:.2%}",
+        ),
     )
-    share = gained / (gained + lost) if gained + lost else None
-    passes = not fails and (lower >= threshold or worse <= NEGLIGIBLE)
-    return _Found(share, gained + lost, detail, passes=passes, fails=fails)
 
 
-def _complete(facts: Facts, threshold: float) -> _Found:
+def _complete(facts: Facts, threshold: float) -> GateResult:
     """A raw share: every decision was to be compared, so this is a census and no sample."""
-    compared, waiting = facts.comparisons.compared_live, facts.comparisons.waiting
-    expected = facts.comparisons.expected
-    values = {"compared": compared, "expected": expected, "waiting": waiting}
-    detail = _("%(compared)s of %(expected)s decisions compared, %(waiting)s waiting", **values)
-    if not expected:
-        return _Found(None, 0, detail, passes=False)
-    share = min(1.0, compared / expected)
-    # Some may still be waiting to be compared: only those cannot come any more have failed.
-    return _Found(share, expected, detail, passes=share >= threshold, fails=(compared + waiting) / expected < threshold)
+    comparisons = facts.comparisons
+    share = min(1.0, comparisons.compared_live / comparisons.expected) if comparisons.expected else None
+    return _result(
+        "complete",
+        facts,
+        value=share,
+        threshold=threshold,
+        sample=comparisons.expected,
+        passes=share is not None and share >= threshold,
+        # Some may still be waiting to be compared: only those cannot come any more have failed.
+        fails=share is not None
+        and (comparisons.compared_live + comparisons.waiting) / comparisons.expected < threshold,
+        detail=_(
+            "%(compared)s of %(expected)s decisions compared, %(waiting)s waiting",
+            compared=comparisons.compared_live,
+            expected=comparisons.expected,
+            waiting=comparisons.waiting,
+        ),
+        live=True,
+    )
 
 
-def _coverage(facts: Facts, threshold: float) -> _Found:
+def _coverage(facts: Facts, threshold: float) -> GateResult:
     counts = {name: facts.coverage.get(name, 0) for name in COVERAGE}
     least = min(counts.values())
-    detail = _(
-        "peak evenings %(peaks)s, large parties %(large)s, joins %(joins)s, edits %(edits)s, "
-        "cancellations %(cancellations)s",
-        **dict(zip(("peaks", "large", "joins", "edits", "cancellations"), counts.values(), strict=True)),
+    return _result(
+        "coverage",
+        facts,
+        value=least,
+        threshold=threshold,
+        sample=sum(counts.values()),
+        passes=least >= threshold,
+        fails=False,
+        detail=_(
+            "peak evenings %(peaks)s, large parties %(large)s, joins %(joins)s, edits %(edits)s, "
+            "cancellations %(cancellations)s",
+            **dict(zip(("peaks", "large", "joins", "edits", "cancellations"), counts.values(), strict=True)),
+        ),
     )
-    return _Found(least, sum(counts.values()), detail, passes=least >= threshold)
 
 
-def _noise(facts: Facts, threshold: float) -> _Found:
+def _noise(facts: Facts, threshold: float) -> GateResult:
     """The legacy planner against itself: differences below this share mean nothing."""
     asked = facts.comparisons.asked_twice
+    differed = asked - facts.comparisons.repeated
     what = _("the legacy planner answered differently when asked again")
-    return _at_most(asked - facts.comparisons.repeated, asked, threshold, what)
+    return _at_most("noise", facts, differed, asked, threshold, what)
 
 
-def _waivers(facts: Facts, threshold: float) -> _Found:
-    expired, valid = facts.waivers_expired, facts.waivers_valid
-    detail = _("%(expired)s expired, %(valid)s valid", expired=expired, valid=valid)
-    return _Found(expired, valid + expired, detail, passes=expired <= threshold, fails=expired > threshold)
-
-
-def _errors(facts: Facts, threshold: float) -> _Found:
-    return _at_most(facts.v3.errors, facts.v3.attempts, threshold, _("attempts raised an unexpected error"))
-
-
-def _review(facts: Facts, threshold: float) -> _Found:
-    return _at_most(facts.v3.review, facts.v3.feasible, threshold, _("feasible bookings were sent to review"))
-
-
-def _confirmed(facts: Facts, threshold: float) -> _Found:
-    confirmed, feasible = facts.v3.confirmed, facts.v3.feasible
-    lower, upper = share_bounds(confirmed, feasible)
-    detail = _(
-        "%(confirmed)s of %(feasible)s feasible bookings confirmed; bounds %(lower)s to %(upper)s",
-        confirmed=confirmed,
-        feasible=feasible,
-        lower=f"{lower:.3f}",
-        upper=f"{upper:.3f}",
+def _waivers(facts: Facts, threshold: float) -> GateResult:
+    expired = facts.waivers_expired
+    return _result(
+        "explanations",
+        facts,
+        value=expired,
+        threshold=threshold,
+        sample=facts.waivers_valid + expired,
+        passes=expired <= threshold,
+        fails=expired > threshold,
+        detail=_("%(expired)s expired, %(valid)s valid", expired=expired, valid=facts.waivers_valid),
     )
-    if not feasible:
-        return _Found(None, 0, detail, passes=False)
-    return _Found(confirmed / feasible, feasible, detail, passes=lower >= threshold, fails=upper < threshold)
 
 
-def _no_worse(facts: Facts, margin: float) -> _Found:
+def _errors(facts: Facts, threshold: float) -> GateResult:
+    v3 = facts.v3
+    what = _("attempts raised an unexpected error")
+    return _at_most("errors", facts, v3.errors, v3.attempts, threshold, what, live=True)
+
+
+def _review(facts: Facts, threshold: float) -> GateResult:
+    v3 = facts.v3
+    what = _("feasible bookings were sent to review")
+    return _at_most("review", facts, v3.review, v3.feasible, threshold, what, live=True)
+
+
+def _confirmed(facts: Facts, threshold: float) -> GateResult:
+    v3 = facts.v3
+    lower, upper = share_bounds(v3.confirmed, v3.feasible)
+    return _result(
+        "confirmed",
+        facts,
+        value=v3.confirmed / v3.feasible if v3.feasible else None,
+        threshold=threshold,
+        sample=v3.feasible,
+        passes=v3.feasible > 0 and lower >= threshold,
+        fails=v3.feasible > 0 and upper < threshold,
+        detail=_(
+            "%(confirmed)s of %(feasible)s feasible bookings confirmed; bounds %(lower)s to %(upper)s",
+            confirmed=v3.confirmed,
+            feasible=v3.feasible,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+        ),
+        live=True,
+    )
+
+
+def _no_worse(facts: Facts, margin: float) -> GateResult:
     """V3's seated share minus the legacy planner's. All bookings count: calling them infeasible hides nothing here."""
-    v3, seated, bookings = facts.v3, facts.reference_seated, facts.reference_bookings
-    lower, upper = difference_bounds(v3.confirmed, v3.bookings, seated, bookings)
-    detail = _(
-        "V3 seated %(v3)s, control %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
-        v3=f"{v3.confirmed}/{v3.bookings}",
-        old=f"{seated}/{bookings}",
-        reference=facts.reference or _("no control data"),
-        lower=f"{lower:+.3f}",
-        upper=f"{upper:+.3f}",
+    v3 = facts.v3
+    lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
+    known = v3.bookings > 0 and facts.reference_bookings > 0
+    value = v3.confirmed / v3.bookings - facts.reference_seated / facts.reference_bookings if known else None
+    return _result(
+        "no_worse",
+        facts,
+        value=value,
+        threshold=-margin,
+        sample=min(v3.bookings, facts.reference_bookings),
+        passes=known and lower >= -margin,
+        fails=known and upper < -margin,
+        detail=_(
+            "V3 seated %(v3)s, control %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
+            v3=f"{v3.confirmed}/{v3.bookings}",
+            old=f"{facts.reference_seated}/{facts.reference_bookings}",
+            reference=facts.reference or _("no control data"),
+            lower=f"{lower:+.3f}",
+            upper=f"{upper:+.3f}",
+        ),
+        live=True,
     )
-    if not v3.bookings or not bookings:
-        return _Found(None, 0, detail, passes=False, threshold=-margin)
-    value, sample = v3.confirmed / v3.bookings - seated / bookings, min(v3.bookings, bookings)
-    return _Found(value, sample, detail, passes=lower >= -margin, fails=upper < -margin, threshold=-margin)
 
 
-def _count(count: int, sample: int, threshold: float, detail: str) -> _Found:
-    """A number that must not lie above the threshold."""
-    value, is_low = count if sample else None, count <= threshold
-    return _Found(value, sample, detail, passes=sample > 0 and is_low, fails=not is_low)
-
-
-def _at_most(count: int, sample: int, threshold: float, what: Text) -> _Found:
+def _at_most(
+    gate: str, facts: Facts, count: int, sample: int, threshold: float, what: Text, *, live: bool = False
+) -> GateResult:
     """A share that must lie below the threshold: by its upper bound to pass, by its lower bound to fail."""
     lower, upper = share_bounds(count, sample)
-    detail = _(
-        "%(count)s of %(sample)s %(what)s; bounds %(lower)s to %(upper)s",
-        what=what,
-        count=count,
+    return _result(
+        gate,
+        facts,
+        value=count / sample if sample else None,
+        threshold=threshold,
         sample=sample,
-        lower=f"{lower:.4f}",
-        upper=f"{upper:.4f}",
+        passes=sample > 0 and upper <= threshold,
+        fails=sample > 0 and lower > threshold,
+        detail=_(
+            "%(count)s of %(sample)s %(what)s; bounds %(lower)s to %(upper)s",
+            count=count,
+            sample=sample,
+            what=what,
+            lower=f"{lower:.4f}",
+            upper=f"{upper:.4f}",
+        ),
+        live=live,
     )
-    if not sample:
-        return _Found(None, 0, detail, passes=False)
-    return _Found(count / sample, sample, detail, passes=upper <= threshold, fails=lower > threshold)
 
 
-def _percentile(take: Callable[[Facts], Percentile]) -> _Rule:
-    def rule(facts: Facts, threshold: float) -> _Found:
+def _percentile(gate: str, take: Callable[[Facts], Percentile], *, live: bool) -> Callable[[Facts, float], GateResult]:
+    def rule(facts: Facts, threshold: float) -> GateResult:
         measured = take(facts)
         lower = "?" if measured.lower is None else f"{measured.lower:.2f}"
         upper = "?" if measured.upper is None else f"{measured.upper:.2f}"
-        return _Found(
-            measured.value,
-            measured.sample,
-            _("planning time in ms; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
+        return _result(
+            gate,
+            facts,
+            value=measured.value,
+            threshold=threshold,
+            sample=measured.sample,
             passes=measured.upper is not None and measured.upper <= threshold,
             fails=measured.lower is not None and measured.lower > threshold,
+            detail=_("planning time in ms; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
+            live=live,
         )
 
     return rule
 
 
-LIVE = frozenset(
-    {"soak", "flags", "seatings", "complete", "errors", "review", "confirmed", "no_worse"}
-    | {"decision_p95_ms", "decision_p99_ms"}
-)
-"""Gates that look at the time since the stage began, and not at all evidence."""
-
-ALWAYS = _gates({"soak": _soak, "integrity": _integrity, "flags": _flags, "seatings": _seatings})
+ALWAYS: Mapping[str, Callable[[Facts, float], GateResult]] = {
+    "soak": _soak,
+    "integrity": _integrity,
+    "flags": _flags,
+    "seatings": _seatings,
+}
 """Gates that stand before every step up, whatever the ladder says."""
 
-GATES = _gates(
-    {
-        "comparable": _comparable,
-        "unsafe": _counted(Verdict.UNSAFE, _("unsafe decisions by V3"), waivable=False),
-        "refused": _counted(Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True),
-        "candidate_errors": _counted(Verdict.V3_ERROR, _("V3 errors"), waivable=False),
-        "parity": _parity,
-        "candidate_p95_ms": _percentile(lambda facts: facts.comparisons.p95),
-        "candidate_p99_ms": _percentile(lambda facts: facts.comparisons.p99),
-        "complete": _complete,
-        "coverage": _coverage,
-        "noise": _noise,
-        "explanations": _waivers,
-        "errors": _errors,
-        "confirmed": _confirmed,
-        "review": _review,
-        "no_worse": _no_worse,
-        "decision_p95_ms": _percentile(lambda facts: facts.v3.p95),
-        "decision_p99_ms": _percentile(lambda facts: facts.v3.p99),
-    }
-)
+GATES: Mapping[str, Callable[[Facts, float], GateResult]] = {
+    "comparable": _comparable,
+    "unsafe": _counted("unsafe", Verdict.UNSAFE, _("unsafe decisions by V3"), waivable=False),
+    "refused": _counted(
+        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True
+    ),
+    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("V3 errors"), waivable=False),
+    "parity": _parity,
+    "candidate_p95_ms": _percentile("candidate_p95_ms", lambda facts: facts.comparisons.p95, live=False),
+    "candidate_p99_ms": _percentile("candidate_p99_ms", lambda facts: facts.comparisons.p99, live=False),
+    "complete": _complete,
+    "coverage": _coverage,
+    "noise": _noise,
+    "explanations": _waivers,
+    "errors": _errors,
+    "confirmed": _confirmed,
+    "review": _review,
+    "no_worse": _no_worse,
+    "decision_p95_ms": _percentile("decision_p95_ms", lambda facts: facts.v3.p95, live=True),
+    "decision_p99_ms": _percentile("decision_p99_ms", lambda facts: facts.v3.p99, live=True),
+}
 """The gates that a stage may ask for, each with its threshold."""
 
 AT_LEAST = frozenset({"soak", "comparable", "parity", "complete", "coverage", "confirmed", "no_worse"})
