@@ -1,4 +1,4 @@
-"""System checks. Ids are stable and never used for anything else."""
+"""System checks. Ids are stable and never reused."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ ROUTER_METHODS = ("route", "planner")
 
 @checks.register("assignments")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E001: a setting is missing or wrong."""
+    """E001: a setting is missing or invalid."""
     return [
         checks.Error(
             problem, hint=f"See assignments.conf.Settings for what {conf.NAME} may hold.", id="assignments.E001"
@@ -88,7 +88,7 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
         return [
             checks.Error(
                 f"{path} ({conf.NAME}[{name!r}]) cannot be instantiated: {type(error).__name__}: {error}",
-                hint="It is created without arguments, once a process.",
+                hint="It is created without arguments, once per process.",
                 id="assignments.E002",
             )
         ]
@@ -98,13 +98,13 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
 
 @checks.register("assignments")
 def check_retention(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E007: records would be forgotten that somebody needs."""
+    """E007: retention is shorter than other parts need."""
     if conf.problems():
         return []
     try:
         retention.check()
     except retention.StillNeededError as error:
-        return [checks.Error(str(error), hint="Keep them for longer.", id="assignments.E007")]
+        return [checks.Error(str(error), hint="Increase the retention.", id="assignments.E007")]
     return []
 
 
@@ -119,7 +119,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         return []
     return [
         checks.Error(
-            f"The default database is {engine!r}: no double booking is promised by a PostgreSQL exclusion constraint.",
+            f"The default database is {engine!r}. Double bookings are prevented by a PostgreSQL exclusion constraint.",
             hint="Use PostgreSQL 14 or later, with psycopg 3.",
             id="assignments.E004",
         )
@@ -130,7 +130,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E005: asked for bookings that do not exist, the host must answer with none. W002. Run with --database default."""
+    """E005: the host must return nothing for unknown bookings. Also runs W002. Run with --database default."""
     from assignments.concurrency.transactions import sqlstate
 
     if not databases or "default" not in databases or conf.problems():
@@ -140,21 +140,21 @@ def check_host_answers(
         known = host.bookings(["assignments-check-no-such-booking"])
     except ProgrammingError as error:
         if sqlstate(error) == UNDEFINED_TABLE:
-            return []  # Before the first migrate there is nothing to ask.
+            return []  # Before the first migrate there are no tables to query.
         raise
     except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
         return [
             checks.Error(
                 f"The host raised {type(error).__name__} for a booking that does not exist: {error}",
-                hint="Host.bookings() leaves out refs that it does not know, malformed ones too.",
+                hint="Host.bookings() must leave out unknown refs, including malformed ones.",
                 id="assignments.E005",
             )
         ]
     if known:
         return [
             checks.Error(
-                "The host knows a booking that does not exist.",
-                hint="Host.bookings() leaves out refs that it does not know, malformed ones too.",
+                "The host returned a booking that does not exist.",
+                hint="Host.bookings() must leave out unknown refs, including malformed ones.",
                 id="assignments.E005",
             )
         ]
@@ -162,7 +162,7 @@ def check_host_answers(
 
 
 def _tables_not_taken_over() -> list[checks.CheckMessage]:
-    """W002: bookings that the host has seated by itself have no tables here, so planners would give these away."""
+    """W002: bookings that the host has seated have no tables here, so planners could assign those to others."""
     from assignments.concurrency.transactions import sqlstate
     from assignments.maintenance import reconcile
 
@@ -178,9 +178,9 @@ def _tables_not_taken_over() -> list[checks.CheckMessage]:
         return []
     return [
         checks.Warning(
-            f"Booking {found.booking_ref} (and perhaps others) is seated by the host and unknown here: "
-            "its tables would be given to others.",
-            hint="Run manage.py reconcile_assignments before any planner.",
+            f"Booking {found.booking_ref} (and perhaps others) is seated by the host but unknown here. Its tables "
+            f"could be assigned to others.",
+            hint="Run manage.py reconcile_assignments before any planner runs.",
             id="assignments.W002",
         )
     ]

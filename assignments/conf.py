@@ -1,6 +1,6 @@
-"""Typed access to the settings under ``ASSIGNMENTS``, each with its default and its check.
+"""Typed settings under ``ASSIGNMENTS``, with defaults and checks.
 
-Read through ``conf.settings()``; the values are cached until Django's ``setting_changed`` fires.
+Read them with ``conf.settings()``. The values are cached until Django's ``setting_changed`` fires.
 """
 
 import math
@@ -19,15 +19,15 @@ from assignments.planning.snapshot import DEFAULT_WEIGHTS, PlanningRules
 NAME = "ASSIGNMENTS"
 
 A_DAY = 24 * 60 * 60
-"""Seconds; nothing here may take longer. Dates and the database have an end, too."""
+"""Maximum duration in seconds. Dates and the database have limits, too."""
 A_YEAR_OF_MINUTES = 366 * 24 * 60
 LARGEST_WEIGHT = 1000
 LARGEST_DAYS = 10_000
 SHORTEST_TOKEN = 20
 EVIDENCE_DAYS = 90
-"""So far back planning looks at how seatings at a table have held (``assignments.coordination.table_record``)."""
+"""Days of past seatings that planning evaluates (``assignments.coordination.table_record``)."""
 MOST_PERMITS = 20
-"""No restaurant has more, whatever ``MAX_PARALLEL`` is on the machine that looks."""
+"""Maximum of ``MAX_PARALLEL``, on any machine."""
 
 
 def _at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], str | None]:
@@ -89,22 +89,22 @@ def _setting(default: Any, problem: Callable[[Any], str | None], *, is_secret: b
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings, with their defaults. Durations say their unit in their name."""
+    """All settings with their defaults. The names of durations include the unit."""
 
     HOST: str = _setting("", _dotted_path)
     """Dotted path of the host class (see ``assignments.integration.host.Host``). Required."""
     ROUTER: str = _setting("assignments.integration.planners.SoleRouter", _dotted_path)
-    """Dotted path of the router, which says which planner decides a booking. Default: V3 decides all."""
+    """Dotted path of the router, which selects the planner of a booking. Default: V3 for all."""
     MAX_PARALLEL: int = _setting(3, _whole(1, MOST_PERMITS))
-    """Restaurant-days of one restaurant that are planned at once, across all processes and machines."""
+    """Maximum days of one restaurant planned in parallel, across all processes and machines."""
     BATCH_SIZE: int = _setting(200, _whole(1, 5000))
-    """Bookings of one restaurant-day that one transaction decides."""
+    """Maximum bookings of one restaurant-day decided in one transaction."""
     MAX_ATTEMPTS: int = _setting(5, _whole(1, 100))
     RETRY_BASE_SECONDS: float = _setting(1.0, _at_least(0, A_DAY))
     RETRY_MAX_SECONDS: float = _setting(30.0, _at_least(0, A_DAY))
     RETRY_JITTER_SECONDS: float = _setting(1.0, _at_least(0, A_DAY))
     TRANSACTION_RETRIES: int = _setting(3, _whole(0, 20))
-    """How often a transaction that lost a race (deadlock, serialization, exclusion) is run again."""
+    """Maximum retries of a transaction after a conflict (deadlock, serialization, exclusion)."""
     LOCK_TIMEOUT_MS: int = _setting(2000, _whole(1, A_DAY * 1000))
     STATEMENT_TIMEOUT_MS: int = _setting(10000, _whole(1, A_DAY * 1000))
     HOLD_SECONDS: int = _setting(180, _whole(1, A_DAY))
@@ -115,33 +115,39 @@ class Settings:
     MAX_TABLES: int = _setting(3, _whole(1, 6))
     MAX_PARTY: int = _setting(1000, _whole(1))
     MIN_LEAD_MINUTES: int = _setting(0, _whole(0, A_YEAR_OF_MINUTES))
-    """A booking that starts sooner than this goes to review: the floor staff decide."""
+    """Minimum lead time. Bookings that start sooner go to review for staff to decide."""
     WEIGHTS: Mapping[str, float] = field(
         default_factory=lambda: DEFAULT_WEIGHTS, metadata={"problem": _weights, "is_secret": False}
     )
     EVENT_SINKS: tuple[str, ...] = _setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
     EVENT_BUFFER_SIZE: int = _setting(10000, _whole(1))
     EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0, A_DAY))
-    """How long a finishing command waits for its last events to be stored."""
+    """Maximum time that a command waits at its end for the last events to be stored."""
     CRON_SECONDS: int = _setting(180, _whole(1, A_DAY))
-    """When the last success of ``run_coordinator``, or the longest due booking, is older than this, something is wrong."""
+    """Maximum age of the last success of ``run_coordinator`` and of the oldest due booking.
+
+    Beyond it, Health reports a problem.
+    """
 
     METRICS_TOKEN: str = _setting("", _token, is_secret=True)
-    """What Prometheus says in ``Authorization: Bearer`` to be given /metrics; empty: only users with the permission are."""
+    """Token that Prometheus sends in ``Authorization: Bearer`` for /metrics.
+
+    Empty: only users with the permission have access.
+    """
     METRICS_TIMEOUT_MS: int = _setting(2000, _whole(1, 60_000))
-    """How long one query for metrics may take. A scrape makes a few, for each of the apps that have metrics."""
+    """Timeout of one metrics query. A scrape makes a few of them for each app with metrics."""
     METRICS_CACHE_SECONDS: float = _setting(10.0, _at_least(0, 3600))
-    """How long a process keeps what it asked the database for."""
+    """Time for which a process caches metrics from the database."""
     EVENT_DAYS: int = _setting(90, _whole(1, LARGEST_DAYS))
-    """``prune_assignments`` forgets events that are older; likewise below."""
+    """Age at which ``prune_assignments`` deletes events. The settings below work the same way."""
     ATTEMPT_DAYS: int = _setting(365, _whole(EVIDENCE_DAYS, LARGEST_DAYS))
-    """Attempts at bookings that are over for so long. Less than 90 days would take the tables' record from planning."""
+    """Attempts, by the end of their booking. At least 90 days, because planning evaluates past seatings."""
     RUN_DAYS: int = _setting(30, _whole(1, LARGEST_DAYS))
     OUTBOX_DAYS: int = _setting(30, _whole(1, LARGEST_DAYS))
-    """Outbox messages that were delivered."""
+    """Delivered outbox messages."""
 
     def rules(self) -> PlanningRules:
-        """The part of the settings that planning needs, as a value."""
+        """Return the settings for planning as a value."""
         return PlanningRules(
             max_spare_seats=self.MAX_SPARE_SEATS,
             max_tables=self.MAX_TABLES,
@@ -152,13 +158,13 @@ class Settings:
 
 
 def problems() -> list[str]:
-    """What is wrong with the settings, one sentence each; empty when all is well."""
+    """Return the problems of the settings, one sentence each."""
     given = getattr(django_settings, NAME, {})
     if not isinstance(given, Mapping):
         return [f"{NAME} must be a dict, not {given!r}"]
     known = {each.name: each for each in fields(Settings)}
     found = [
-        f"{NAME} has no setting {name!r}; it knows {', '.join(sorted(known))}"
+        f"{NAME} has no setting {name!r}. Known settings: {', '.join(sorted(known))}"
         for name in sorted(set(given) - set(known))
     ]
     defaults = Settings()
@@ -176,7 +182,7 @@ def problems() -> list[str]:
 
 @cache
 def settings() -> Settings:
-    """The settings of this process. Raises ImproperlyConfigured that lists every wrong value."""
+    """Return the settings of this process. Raises ImproperlyConfigured with all invalid values."""
     found = problems()
     if found:
         raise ImproperlyConfigured("; ".join(found))
@@ -185,7 +191,7 @@ def settings() -> Settings:
 
 @cache
 def load(path: str) -> Any:
-    """One instance, for this process, of the class that ``path`` names. Raises ImproperlyConfigured."""
+    """Return this process's instance of the class at ``path``. Raises ImproperlyConfigured."""
     try:
         return import_string(path)()
     except ImportError as error:

@@ -1,11 +1,11 @@
-"""Every error that this app raises on purpose. The first line of a docstring is the default message."""
+"""The exceptions of this app. The first line of a docstring is the default message."""
 
 from collections.abc import Iterable
 from typing import Any
 
 
 class AssignmentsError(Exception):
-    """Something went wrong while assigning a table."""
+    """Table assignment failed."""
 
     def __init__(self, message: str | None = None, **context: Any) -> None:
         self.context = context
@@ -17,26 +17,26 @@ class BookingNotFoundError(AssignmentsError):
 
 
 class AssignmentNotFoundError(AssignmentsError):
-    """No assignment was ever requested for this booking."""
+    """No assignment has been requested for this booking."""
 
 
 class InvalidBookingError(AssignmentsError):
-    """The host gave a booking that cannot be planned."""
+    """The host returned a booking that cannot be planned."""
 
 
 class StaleAssignmentError(AssignmentsError):
-    """Somebody else changed the assignment meanwhile; read it again and decide anew."""
+    """The assignment has changed since it was read; read it again and decide again."""
 
     def __init__(self, booking_refs: Iterable[str]) -> None:
         self.booking_refs = tuple(booking_refs)
         super().__init__(
-            f"Somebody else changed the assignment of booking {', '.join(self.booking_refs)} meanwhile; "
-            "read it again and decide anew."
+            f"The assignment of booking {', '.join(self.booking_refs)} has changed since it was read; read it again "
+            f"and decide again."
         )
 
 
 class ChangedMeanwhileError(AssignmentsError):
-    """Somebody changed the booking's assignment since it was looked at; look again, and decide anew."""
+    """The booking's assignment has changed since it was shown; check it and decide again."""
 
 
 class TransitionRefusedError(AssignmentsError):
@@ -44,7 +44,7 @@ class TransitionRefusedError(AssignmentsError):
 
 
 class TableTakenError(AssignmentsError):
-    """One of the tables is already taken over this time."""
+    """One of the tables is already occupied at this time."""
 
 
 class TablesRefusedError(AssignmentsError):
@@ -56,11 +56,11 @@ class TablesRefusedError(AssignmentsError):
 
 
 class HoldExpiredError(AssignmentsError):
-    """The hold has expired or was released; take a new one."""
+    """The hold has expired or was released; place a new one."""
 
 
 class LockContentionError(AssignmentsError):
-    """Somebody else is working on this booking or this restaurant-day; try again."""
+    """Another process is working on this booking or restaurant-day; try again."""
 
 
 class BookingBusyError(AssignmentsError):
@@ -68,12 +68,12 @@ class BookingBusyError(AssignmentsError):
 
 
 class NestedTransactionError(AssignmentsError, RuntimeError):
-    """This runs a transaction of its own, and again if it loses a race: call it outside of one, after commit."""
+    """This runs and retries its own transaction; call it outside of any other, after commit."""
 
 
 class BrokenTransactionError(AssignmentsError):
-    """A database error was swallowed in this transaction, so nothing of it can be stored: look at the host's callbacks."""
+    """A database error was suppressed in this transaction, so it cannot be committed; check the host's callbacks."""
 
 
 class TimeBudgetExceededError(AssignmentsError):
-    """The time budget was used up before a decision; the booking stays pending."""
+    """The time budget ran out before a decision; the booking stays pending."""

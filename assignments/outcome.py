@@ -1,4 +1,4 @@
-"""What became of one booking in one invocation of a planner."""
+"""The outcome of a planner's invocation for one booking."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +17,7 @@ class Kind(StrEnum):
 
 
 class Noop(StrEnum):
-    """Why nothing was done."""
+    """Reasons for doing nothing."""
 
     PIPELINE_DISABLED = "pipeline_disabled"
     LOCK_CONTENTION = "lock_contention"
@@ -26,9 +26,9 @@ class Noop(StrEnum):
 
 
 class CoordinatorReason(StrEnum):
-    """What befell a booking beside the planning reasons of ``assignments.planning.reasons``.
+    """Reasons from the coordinator, in addition to those in ``assignments.planning.reasons``.
 
-    All but the first two are soft: the booking is tried again.
+    After all but the first two the booking is retried.
     """
 
     INVALID_BOOKING = "invalid_booking"
@@ -46,8 +46,8 @@ class CoordinatorReason(StrEnum):
 class Outcome:
     """One of confirmed(strategy, tables), retry(reason, delay), manual_review(reason), noop(reason), failed(reason).
 
-    ``delay_seconds`` is set for retries; ``decision_ms`` is milliseconds of planning alone. ``unexpected`` marks an
-    error that nobody provided for: the run goes on, and ends with exit code 1.
+    ``delay_seconds`` is set for retries. ``decision_ms`` is the planning time in milliseconds. ``unexpected`` marks an
+    unexpected error: the run continues and ends with exit code 1.
     """
 
     booking_ref: str

@@ -1,4 +1,4 @@
-"""Signals for the host. Sent after the commit, robustly: a failing receiver is logged by type and changes nothing."""
+"""Signals for the host, sent after commit. A receiver that fails is logged by type and has no other effect."""
 
 import logging
 from typing import Any
@@ -11,15 +11,16 @@ logger = logging.getLogger("assignments.signals")
 
 
 class QuietSignal(Signal):
-    """A signal whose failing receivers are logged by type: Django logs what they say, which may name a guest."""
+    """A signal that logs failing receivers by type. Django would log their message, which may name a guest."""
 
     def _log_robust_failure(self, receiver: Any, err: Exception) -> None:
         name = getattr(receiver, "__qualname__", type(receiver).__name__)
-        log_error(logger, err, "A receiver of a signal, %s, failed", name)
+        log_error(logger, err, "The signal receiver %s failed", name)
 
 
 state_changed = QuietSignal()
 """``booking_ref``, ``previous`` and ``state`` (values of State), ``reason`` (code, may be empty)."""
 
 handed_back = QuietSignal()
-"""``planner`` (a key) and ``booking_refs``: open bookings that V3 had claimed go to this planner, as the router says."""
+"""``planner`` (a key) and ``booking_refs``: open bookings that V3 had claimed and the router now gives to this planner.
+"""

@@ -1,9 +1,9 @@
-"""For the tests of projects that use this app: a host in memory, and builders for its values.
+"""Test helpers for projects that use this app: a host in memory, and builders for its values.
 
     host = MemoryHost(floors=[a_floor(tables=[a_table("T1", seats=4)])])
     host.book("B1", starts_at=..., party=2)
 
-Point ``ASSIGNMENTS["HOST"]`` at a class of yours that inherits from it, or hand it to ``Coordinator(host)``.
+Set ``ASSIGNMENTS["HOST"]`` to a subclass of it, or pass it to ``Coordinator(host)``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ def a_table(ref: str, *, name: str = "", seats: int = 4, **kwargs: Any) -> Table
 
 
 def a_service(**kwargs: Any) -> ServicePeriod:
-    """Dinner, 17:00 to 23:00, two hours for everybody, unless told otherwise."""
+    """Build a service period. Default: dinner, 17:00 to 23:00, with a turn time of two hours."""
     defaults: dict[str, Any] = {
         "key": "dinner",
         "starts": time(17),
@@ -40,7 +40,7 @@ def a_floor(
     joins: Iterable[Join] = (),
     timezone: str = "Europe/London",
 ) -> Floor:
-    """A floor; with one dinner service unless ``services`` are given."""
+    """Build a floor. Default for ``services``: one dinner."""
     return Floor(
         restaurant_ref=restaurant_ref,
         timezone=timezone,
@@ -52,10 +52,10 @@ def a_floor(
 
 
 class MemoryHost:
-    """Implements ``assignments.integration.host.Host`` in memory, and records what it was told.
+    """An ``assignments.integration.host.Host`` in memory that records the calls to it.
 
-    ``locked`` refs behave as rows that somebody else is editing. ``raises`` maps a method's name to an exception that it
-    raises for the booking refs in ``raises_for`` (or always, when that is empty).
+    ``locked`` refs behave like rows that another transaction has locked. ``raises`` maps method names to exceptions,
+    which are raised for the booking refs in ``raises_for``, or always if that is empty.
     """
 
     tracks_confirmation = True
@@ -74,12 +74,12 @@ class MemoryHost:
     def book(
         self, ref: str, *, starts_at: datetime, party: int = 2, restaurant_ref: str = "R1", **kwargs: Any
     ) -> HostBooking:
-        """A new booking, waiting for a table."""
+        """Add a booking that needs a table."""
         self.rows[ref] = HostBooking(ref=ref, restaurant_ref=restaurant_ref, starts_at=starts_at, party=party, **kwargs)
         return self.rows[ref]
 
     def edit(self, ref: str, **changes: Any) -> HostBooking:
-        """Change a booking's facts."""
+        """Change fields of a booking."""
         self.rows[ref] = replace(self.rows[ref], **changes)
         return self.rows[ref]
 

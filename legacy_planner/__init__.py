@@ -1,1 +1,1 @@
-"""The legacy planner, which owns confirmations until V3 takes over. Deleted once it has."""
+"""The legacy planner, which confirms bookings until V3 takes over. It is deleted afterwards."""

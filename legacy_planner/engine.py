@@ -1,4 +1,4 @@
-"""The legacy planner's choice for one booking: the free set of tables with the lowest penalty."""
+"""The legacy planner's choice for one booking: the free table combination with the lowest penalty."""
 
 from collections import Counter
 
@@ -17,11 +17,11 @@ MAX_TABLES = 3
 MAX_SPARE_SEATS = 4
 RANKED_PLANS = 5
 RULES = PlanningRules()
-"""Its own, whatever V3 is configured with."""
+"""The legacy planner's own rules, independent of V3's settings."""
 
 
 def plan(snapshot: Snapshot) -> Decision:
-    """The legacy planner's answer to the same snapshot that V3 is asked with. A plan's score is minus its penalty."""
+    """Decide on the same snapshot that V3 gets. A plan's score is its negative penalty."""
     digest = snapshot_hash(snapshot)
     request, floor = snapshot.request, snapshot.floor
 

@@ -12,22 +12,22 @@ register(
         type="auto_assign.started",
         severity="info",
         fields=("trigger", "bookings"),
-        meaning=_("The legacy planner begins with a number of bookings."),
+        meaning=_("The legacy planner starts with a number of bookings."),
     ),
     EventType(
         source=SOURCE,
         type="auto_assign.attempt",
         severity="info",
         fields=("trigger", "attempt", "reason", "detail", "delay_seconds", "decision_ms"),
-        meaning=_("It found no table this time; it tries again when the delay has passed."),
+        meaning=_("No table was found; the booking is retried after the delay."),
     ),
     EventType(
         source=SOURCE,
         type="auto_assign.attempt_error",
         severity="error",
         fields=("trigger", "attempt", "error_type"),
-        meaning=_("Something unexpected was raised while it tried a booking."),
-        action=_("The log names the place."),
+        meaning=_("An unexpected error occurred for a booking."),
+        action=_("See the log for the location."),
     ),
     EventType(
         source=SOURCE,
@@ -41,7 +41,7 @@ register(
         type="auto_assign.failed",
         severity="warning",
         fields=("trigger", "attempt", "reason", "detail", "decision_ms"),
-        meaning=_("It gave the booking up: staff have to decide, or the request is invalid."),
+        meaning=_("The booking could not be planned: staff have to decide, or the request is invalid."),
         action=_("Work the review queue."),
     ),
     EventType(
@@ -57,6 +57,6 @@ register(
         type="auto_assign.summary",
         severity="info",
         fields=("trigger", "bookings", "detail", "total_ms"),
-        meaning=_("What became of the bookings that it started with."),
+        meaning=_("The outcomes of the bookings."),
     ),
 )

@@ -1,7 +1,9 @@
-"""The legacy planner's loop: one booking after the other, each held in one transaction and confirmed in the next.
+"""The legacy planner's loop: one booking at a time, each held in one transaction and confirmed in the next.
 
-Between the two a crash leaves a hold that expires and a due date at which the booking is picked up again. Attempts are
-due dates, as in V3: at most 11, 5, 15, then 45 seconds apart.
+After a crash between the two, the hold expires and the booking is retried at its due date. Attempts are due dates, as
+in V3: at most 11, 5, 15, then 45 seconds apart.
+
+Long because the package goes as a whole, and this is all that decides in it.
 """
 
 import logging
@@ -42,12 +44,12 @@ HOLD_SECONDS = 180
 MAX_ATTEMPTS = 11
 DELAYS_SECONDS = (5.0, 15.0, 45.0)
 START_CUTOFF_MINUTES = 10
-DAY_LOCKED = "somebody else keeps the day locked"
+DAY_LOCKED = "another process has locked the day"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Held:
-    """What the first transaction leaves for the second."""
+    """The result of the first transaction, for the second."""
 
     token: uuid.UUID
     version: int
@@ -58,7 +60,7 @@ class _Held:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A decision, what it was made on, and the milliseconds that it took. ``is_recorded``: as its route said."""
+    """A decision, its input, and its duration in milliseconds. ``is_recorded``: as its route said."""
 
     snapshot: Snapshot
     decision: Decision
@@ -86,9 +88,9 @@ class LegacyPlanner:
     def process(
         self, booking_refs: Sequence[str], *, trigger: str, due_before: datetime | None = None
     ) -> Sequence[Outcome]:
-        """Decide these bookings as far as they are this planner's, still open and (at ``due_before``) due.
+        """Decide those of these bookings that belong to this planner and are open and (at ``due_before``) due.
 
-        Ends early when somebody else keeps their day locked: the others would wait as long, and stay due.
+        Stops early if another process has locked their day. The other bookings would wait as long, and they stay due.
         """
         with correlation.scope():
             return self._process_all(booking_refs, trigger, due_before)
@@ -115,7 +117,7 @@ class LegacyPlanner:
         return outcomes
 
     def preview(self, preview: Preview) -> Sequence[Decision]:
-        """What it would decide, one booking after the other on an evening that fills up."""
+        """Return the decisions that it would make, one booking at a time, with earlier ones applied."""
         occupied = list(preview.occupied)
         decisions = []
         for asked in preview.requests:
@@ -135,19 +137,19 @@ class LegacyPlanner:
         return decisions
 
     def decided(self, judged: Judged) -> None:
-        """Called with each decision once its transactions have ended; does nothing. For whoever compares planners."""
+        """Hook, called with each decision after its transactions. Used to compare planners."""
 
     def _process(self, booking_ref: str, trigger: str, due_before: datetime | None = None) -> Outcome:
         judged: list[Judged] = []
         with correlation.scope(booking_ref=booking_ref):
             outcome = self._attempt(booking_ref, trigger, judged, due_before)
             if judged:
-                self.decided(judged[-1])  # The last one, if a lost race had it judged again.
+                self.decided(judged[-1])  # The last one, if a conflict caused another.
             return outcome
 
     def _attempt(self, booking_ref: str, trigger: str, judged: list[Judged], due_before: datetime | None) -> Outcome:
         try:
-            # Waiting for a locked day once more is enough: whoever has it goes on there.
+            # One more wait for a locked day is enough: its owner continues there.
             held = transactions.run(lambda: self._hold(booking_ref, trigger, judged, due_before), retries=1)
             if isinstance(held, Outcome):
                 return held
@@ -164,7 +166,7 @@ class LegacyPlanner:
     def _claim(self, booking_ref: str, *, begins: bool = False) -> _Claimed | Outcome:
         """The row, if it is this planner's to decide. The day is locked before the row.
 
-        What belongs to nobody yet is this planner's if the router still says so: the flags may have changed since it was
+        The router is asked again for bookings without a planner, because the flags may have changed since they were
         handed over. What it has claimed already stays with it, and is asked about only when it ``begins`` anew.
         """
         row = Assignment.objects.of(booking_ref)
@@ -175,24 +177,26 @@ class LegacyPlanner:
         if assignment.is_terminal:
             return noop(booking_ref, Noop.TERMINAL_STATE, planner=KEY, detail=assignment.state)
         if assignment.planner not in {"", KEY}:
-            return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner has it")
+            return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner has claimed it")
         route = Route(planner=KEY)
         if begins or not assignment.planner:
             route = router().route([assignment])[booking_ref]
         if not assignment.planner and route.planner != KEY:
-            return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner is on duty now")
+            return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner is active now")
         return _Claimed(assignment=assignment, route=route, now=now)
 
     def _hold(
         self, booking_ref: str, trigger: str, judged: list[Judged], due_before: datetime | None = None
     ) -> _Held | Outcome:
-        """The first transaction: choose tables and hold them, or settle the booking."""
+        """Run the first transaction: choose tables and hold them, or settle the booking."""
         claimed = self._claim(booking_ref, begins=True)
         if isinstance(claimed, Outcome):
             return claimed
         assignment, now = claimed.assignment, claimed.now
         if due_before is not None and assignment.due_at is not None and assignment.due_at > due_before:
-            return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="another pass has tried it meanwhile")
+            return noop(
+                booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="another pass has processed it meanwhile"
+            )
         settlement = self._settlement(now, trigger)
         booking = self._booking(assignment, settlement)
         if isinstance(booking, Outcome):
@@ -208,7 +212,7 @@ class LegacyPlanner:
         decision, milliseconds = judged[-1].decision, judged[-1].decision_ms
         if decision.best is None or decision.window is None:
             return self._written(settlement, self._refused(settlement, assignment, decision, milliseconds))
-        ledger.release([booking_ref])  # What it held itself; the decision has counted that as free for it.
+        ledger.release([booking_ref])  # Its own hold, which the decision counted as free.
         token = ledger.hold(
             ledger.Placement(
                 restaurant_ref=assignment.restaurant_ref,
@@ -234,13 +238,13 @@ class LegacyPlanner:
         )
 
     def _confirm(self, booking_ref: str, held: _Held, trigger: str) -> Outcome:
-        """The second transaction: the hold becomes the seating."""
+        """Run the second transaction: turn the hold into a seating."""
         claimed = self._claim(booking_ref)
         if isinstance(claimed, Outcome):
             return claimed
         assignment, now = claimed.assignment, claimed.now
         if assignment.version != held.version or assignment.state != State.ASSIGNMENT_IN_PROGRESS:
-            # Edited or cancelled in between; whoever did that has freed the hold.
+            # Edited or cancelled in between, which freed the hold.
             return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="changed meanwhile")
         assert held.decision.window is not None
         settlement = self._settlement(now, trigger, resumes=True)
@@ -250,7 +254,7 @@ class LegacyPlanner:
             cancelled = cancel_unwanted(assignment, booking, planner=KEY)
             return self._written(settlement, settlement.store_only(assignment, cancelled))
         if replace(booking, requested_at=held.booking.requested_at) != held.booking:
-            # Edited in between without a word: what was chosen is for another party.
+            # Edited in between without notice: the tables were chosen for another party.
             ledger.release([booking_ref])
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.BOOKING_MOVED)
             return self._written(settlement, outcome)
@@ -268,7 +272,7 @@ class LegacyPlanner:
         return self._written(settlement, outcome, attempt=assignment.attempts)
 
     def _booking(self, assignment: Assignment, settlement: Settlement) -> HostBooking | Outcome:
-        """The host's booking, locked; or what becomes of an assignment whose booking is gone, cancelled or busy."""
+        """Return the host's booking, locked, or the outcome if it is gone, cancelled or busy."""
         ref = assignment.booking_ref
         booking = self.host.bookings([ref], lock=True).get(ref)
         if booking is None and ref in self.host.bookings([ref]):
@@ -284,7 +288,7 @@ class LegacyPlanner:
             )
         if intake.take_over_facts(
             assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=self.host)
-        ):  # Moved without a word: its new restaurant-day is not the one that is locked.
+        ):  # Moved without notice: its new restaurant-day is not the locked one.
             assignment.touch()
             moved = Outcome(booking_ref=ref, kind=Kind.RETRY, planner=KEY, reason=CoordinatorReason.BOOKING_MOVED)
             return settlement.store_only(assignment, moved)
@@ -299,7 +303,7 @@ class LegacyPlanner:
             occupied=others,
             request=request,
             now=settlement.now,
-            # The legacy planner has rules of its own; these are what V3 is asked with when the two are compared.
+            # The legacy planner has its own rules; these are for V3 when the two are compared.
             rules=conf.settings().rules(),
             success=success_of(booking.restaurant_ref),
         )
@@ -388,7 +392,7 @@ class LegacyPlanner:
             assignment, now = claimed.assignment, claimed.now
             settlement = self._settlement(now, trigger)
             if assignment.state == State.ASSIGNMENT_IN_PROGRESS:
-                ledger.release([booking_ref])  # The hold of its first transaction.
+                ledger.release([booking_ref])  # The hold of the first transaction.
             outcome = self._try_again(
                 settlement,
                 assignment,
@@ -404,7 +408,7 @@ class LegacyPlanner:
             if transactions.is_database_away(second):
                 raise
             log_error(logger, second, "The failure of booking %s could not be stored", booking_ref)
-        # Nothing was stored: the booking is as it was, and still due.
+        # Nothing was stored: the booking is unchanged and still due.
         return Outcome(
             booking_ref=booking_ref,
             kind=Kind.RETRY,
@@ -420,7 +424,7 @@ class LegacyPlanner:
     def _written(
         self, settlement: Settlement, outcome: Outcome, attempt: int | None = None, *, host_may_fail: bool = False
     ) -> Outcome:
-        """Write the settlement in the open transaction, and announce what it means."""
+        """Write the settlement in the open transaction and emit its events."""
         settlement.write(host_may_fail=host_may_fail)
         kind = _EVENTS.get(outcome.kind)
         if outcome.unexpected:
@@ -449,7 +453,9 @@ class LegacyPlanner:
 def _with_its_hold(
     request: SeatingRequest, occupied: Sequence[Occupied], *, floor: Floor, now: datetime
 ) -> tuple[SeatingRequest, tuple[Occupied, ...]]:
-    """The request, kept to the tables that its booking holds if they still do, and what others have."""
+    """Return the request, limited to the tables that the booking holds if they are still valid, and the tables of
+    others.
+    """
     held = held_tables([request], occupied, floor=floor, now=now)
     if held:
         request = replace(request, pinned_table_refs=held[request.booking_ref])

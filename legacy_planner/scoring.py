@@ -1,4 +1,4 @@
-"""The legacy planner's penalties. Lower is better. They are what they always were: V3 is compared with them."""
+"""The legacy planner's penalties. Lower is better. Unchanged, because V3 is compared with them."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ADJACENCY = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Penalty:
-    """The weighted terms of one set of tables for one party."""
+    """The weighted terms of one table combination for one party."""
 
     spare_seats: float
     extra_tables: float
@@ -37,7 +37,7 @@ class Penalty:
         )
 
     def as_breakdown(self) -> dict[str, float]:
-        """As shares of a score, where higher is better: every penalty counts against it."""
+        """Return the terms as negative shares of a score, where higher is better."""
         return {
             "spare_seats": -self.spare_seats,
             "extra_tables": -self.extra_tables,
@@ -49,14 +49,14 @@ class Penalty:
 
 
 def penalty(floor: Floor, unit: Unit, party: int) -> Penalty:
-    """What it costs to seat ``party`` covers at ``unit``.
+    """Return the penalty for seating ``party`` covers at ``unit``.
 
     * spare seats: 5 for each seat that stays empty;
     * extra tables: 3 for each table after the first;
     * fragmentation: 2 for each seat by which the largest table of the set exceeds the smallest (mixed sets leave odd
       remainders on the floor);
     * zone spread: 4 for each zone after the first;
-    * adjacency cost: 1 for each pair of the set that does not stand side by side;
+    * adjacency cost: 1 for each pair that is not adjacent;
     * scarcity: for each table, 1 divided by the number of active tables of its size.
     """
     tables = [floor.table_by_ref[ref] for ref in unit.table_refs]

@@ -1,4 +1,4 @@
-"""The legacy planner's words: its name, and the parts of its score."""
+"""Labels of the legacy planner: its name and the parts of its score."""
 
 from django.utils.translation import gettext_lazy as _
 

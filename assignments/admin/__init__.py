@@ -1,4 +1,4 @@
-"""The admin: everything to look at, nothing to change by hand, but what a host's floor lacks."""
+"""The admin: read-only pages, except for floor data that the host does not have."""
 
 from assignments.admin.allocation import AllocationAdmin
 from assignments.admin.assignment import AssignmentAdmin

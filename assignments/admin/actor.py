@@ -1,4 +1,4 @@
-"""Who does it: a user of the admin, as history names them, and what they are called today."""
+"""Actors: how history names an admin user, and the user's current name."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -12,12 +12,12 @@ from assignments.staff import labels
 
 
 def actor(request: HttpRequest) -> str:
-    """``staff:<id>``, never a name: history is for ever."""
+    """Return ``staff:<id>``. Never a name, because history is permanent."""
     return f"{STAFF}{request.user.pk}"
 
 
 def names(actors: Iterable[str]) -> Mapping[str, str]:
-    """What each of these actors is called now: users by their name, if they are still there. At most one query."""
+    """Map actors to display names: the username of users who still exist. At most one query."""
     known = {each: labels.actor(each) for each in actors}
     model = get_user_model()
     keys = {}

@@ -18,7 +18,7 @@ from assignments.staff import labels
 
 
 class AllocationList(BoundedList):
-    """Its rows know the clock of their restaurant: UTC's, where the floor cannot be had. One query for many."""
+    """Give each row its restaurant's time zone, or UTC if the floor is not available. One query for all rows."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -1,4 +1,4 @@
-"""One booking in the admin: where it stands and why, the way it took, and everything that was recorded of it."""
+"""The page of one booking: its status and reason, its state history and its journal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ from assignments.planning.floor import Floor
 from assignments.staff import explanation, journal, labels
 
 SHOWN_STEPS = 30
-"""How many of the latest steps are told one by one; the drawing has more of them."""
+"""Maximum number of steps in the list (the latest ones). The chart shows more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepView:
-    """One transition in words."""
+    """A transition, as text."""
 
     number: int
     at: datetime
@@ -54,7 +54,7 @@ class StepView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptView:
-    """One attempt in words. ``lost`` pairs a reason with a count."""
+    """An attempt, as text. ``lost`` pairs a reason with a count."""
 
     attempt: Attempt
     what: str
@@ -66,7 +66,7 @@ class AttemptView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EntryView:
-    """One line of the journal."""
+    """A line of the journal."""
 
     at: datetime
     kind: str
@@ -80,13 +80,13 @@ class EntryView:
 
 
 class PlannerFilter(admin.SimpleListFilter):
-    """By who claimed it. The planners are known; asking the table for them would read all of it."""
+    """Filter by the planner that claimed the booking. The choices are known, so the table need not be read for them."""
 
     title = gettext_lazy("planner")
     parameter_name = "planner"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*labels.planners(), ("nobody", _("nobody yet"))]
+        return [*labels.planners(), ("nobody", _("none yet"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
         value = self.value()
@@ -102,7 +102,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
         "state_label",
         "why",
         "planned_by",
-        recorded("due_at", gettext_lazy("tried next (UTC)"), seconds=True),
+        recorded("due_at", gettext_lazy("next attempt (UTC)"), seconds=True),
     ]
     list_filter = ["state", PlannerFilter, since("starts_at", gettext_lazy("starts"), coming=True)]
     search_fields = ["=booking_ref", "=restaurant_ref"]
@@ -127,12 +127,12 @@ class AssignmentAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The page of one booking, which shows and never changes."""
+        """Show the page of one booking, read-only."""
         assignment = self.get_object(request, object_id)
         if not self.has_view_permission(request, assignment) or request.method != "GET":
             raise PermissionDenied
         if not isinstance(assignment, Assignment):
-            raise Http404(_("There is no assignment %(id)s.") % {"id": object_id})
+            raise Http404(_("Assignment %(id)s does not exist.") % {"id": object_id})
         context = {
             **self.admin_site.each_context(request),
             **page_of(request, assignment, before=_moment(request.GET.get("before", ""))),
@@ -143,7 +143,7 @@ class AssignmentAdmin(ReadOnlyAdmin):
 
 
 def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | None = None) -> dict[str, Any]:
-    """What the page shows. ``before``: the journal's window ends there."""
+    """Return the page's context. ``before``: end of the journal's window."""
     floor = floor_or_none(assignment.restaurant_ref)
     words = labels.Words(floor)
     path = journal.path_of(assignment)
@@ -193,20 +193,20 @@ _STATUS: Mapping[State, str] = {
 
 
 _SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-warning", Event.Severity.ERROR: "page-fail"}
-"""What is told of an event's severity: nothing where it is no more than information."""
+"""CSS class by severity. Information has none."""
 
 
 def _links(request: HttpRequest, assignment: Assignment, floor: Floor | None) -> Iterator[Link]:
     evening = links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor)
     if evening:
-        yield Link(url=evening, text=_("That evening's timeline"))
+        yield Link(url=evening, text=_("Timeline for this evening"))
     if assignment.state == State.MANUAL_REVIEW:
         review = links.permitted(request, ReviewItem, assignment.pk)
         if review:
-            yield Link(url=review, text=_("Decide on it in the review queue"))
+            yield Link(url=review, text=_("Decide in the review queue"))
     taken = links.permitted(request, Allocation, q=assignment.booking_ref)
     if taken:
-        yield Link(url=taken, text=_("Its tables in the ledger"))
+        yield Link(url=taken, text=_("Tables in the ledger"))
     yield from links.links_of(request, assignment)
 
 
@@ -262,7 +262,7 @@ def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str]) -
 
 
 def _said(request: HttpRequest, row: journal.Row, who: Mapping[str, str]) -> tuple[str, str, str, str, str, str]:
-    """Kind, what, words, by whom, how grave (a class of pages.css), and the page of a record."""
+    """Return kind, title, details, actor, severity (a class in pages.css) and URL of a record."""
     if isinstance(row, StateTransition):
         step = _step(row.version, row, who)
         return _("state"), step.what, step.reason, step.by, "", ""
@@ -279,7 +279,7 @@ def _delivery(message: OutboxMessage) -> str:
     if message.delivered_at is not None:
         return _("Delivered.")
     if message.last_error:
-        return _("Not delivered yet; refused %(count)s times, the last time with %(error)s.") % {
+        return _("Not delivered yet; %(count)s failed attempts, the last with %(error)s.") % {
             "count": message.attempts,
             "error": message.last_error,
         }
@@ -287,7 +287,7 @@ def _delivery(message: OutboxMessage) -> str:
 
 
 def _moment(text: str) -> datetime | None:
-    """What a link of this page has in its query; nonsense is no window."""
+    """Parse the time in a link of this page. Returns None for anything else."""
     try:
         moment = parse_datetime(text)
         return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None

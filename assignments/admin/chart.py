@@ -1,4 +1,4 @@
-"""A chart over time for the pages: what is drawn, and the same as a table for who does not see it."""
+"""A chart over time, and its table for screen readers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
-    """One line: a value for each moment of the chart, None where there is none."""
+    """A line of the chart: one value for each moment, or None."""
 
     label: str
     values: Sequence[float | None]
@@ -16,9 +16,9 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chart:
-    """Drawn by ``assignments/charts.js`` where ``admin/assignments/page/chart.html`` is included.
+    """A chart that ``assignments/charts.js`` draws where ``admin/assignments/page/chart.html`` is included.
 
-    ``id`` is the element's, one for each chart of a page. ``x``: aware moments, ascending; shown in UTC.
+    ``id``: the element's id, unique on the page. ``x``: aware datetimes, ascending, shown in UTC.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Chart:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the script reads."""
+        """The data for the script."""
         return {
             "x": [moment.timestamp() for moment in self.x],
             "series": [{"label": str(each.label), "values": list(each.values)} for each in self.series],

@@ -1,4 +1,4 @@
-"""Events in the admin: filtered by index and never counted in full, since there may be millions."""
+"""Events in the admin. Filters use indexes and nothing is counted in full, because there may be millions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ def _sources() -> list[tuple[str, str]]:
 
 
 class TypeFilter(admin.SimpleListFilter):
-    """By type; those of the chosen source, if one is chosen. The source goes with it, for the index."""
+    """Filter by type, limited to the selected source if there is one. It filters by source too, for the index."""
 
     title = gettext_lazy("type")
     parameter_name = "type"
@@ -46,7 +46,7 @@ class TypeFilter(admin.SimpleListFilter):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldView:
-    """One value of an event's context, and what it means."""
+    """A value of an event's context, and its meaning."""
 
     name: str
     value: str
@@ -87,13 +87,13 @@ class EventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("booking"))
     def booking(self, event: Model) -> str:
-        """Linked to everything else about the booking."""
+        """Link to all other events of the booking."""
         assert isinstance(event, Event)
         return _filtered("booking_ref", event.booking_ref, event.booking_ref)
 
     @admin.display(description=gettext_lazy("why"))
     def why(self, event: Model) -> str:
-        """What fits into a row; the whole context is on the event's own page."""
+        """Return the reason, short enough for a row. The event's page shows the whole context."""
         assert isinstance(event, Event)
         if reason := event.context.get("reason"):
             return labels.reason(str(reason))
@@ -101,7 +101,7 @@ class EventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("invocation"))
     def invocation(self, event: Model) -> str:
-        """Linked to everything else that the same invocation did."""
+        """Link to all other events of the same invocation."""
         assert isinstance(event, Event)
         known = str(event.correlation_id or "")
         return _filtered("correlation_id", known, known[:8])
@@ -109,12 +109,12 @@ class EventAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The page of one event, which shows and never changes."""
+        """Show the page of one event, read-only."""
         event = self.get_object(request, object_id)
         if not self.has_view_permission(request, event) or request.method != "GET":
             raise PermissionDenied
         if not isinstance(event, Event):
-            raise Http404(_("There is no event %(id)s; it may have been pruned.") % {"id": object_id})
+            raise Http404(_("Event %(id)s does not exist; it may have been pruned.") % {"id": object_id})
         context = {
             **self.admin_site.each_context(request),
             **page_of(request, event),
@@ -125,7 +125,7 @@ class EventAdmin(ReadOnlyAdmin):
 
 
 def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
-    """What the page shows. One query, for the booking's page."""
+    """Return the page's context. One query, for the link to the booking."""
     known = CATALOGUE.get((event.source, event.type))
     assignment = Assignment.objects.of(event.booking_ref).only("pk").first() if event.booking_ref else None
     recorded = [name for name in (known.fields if known else ()) if name in event.context]
@@ -147,7 +147,7 @@ def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
 
 
 def _related(request: HttpRequest, event: Event) -> list[links.Link]:
-    """Everything else that the same invocation left, as far as the user may see it."""
+    """Return links to other records of the same invocation that the user may see."""
     if event.correlation_id is None:
         return []
     known = str(event.correlation_id)
@@ -165,7 +165,7 @@ def _field(name: str, value: object) -> FieldView:
     return FieldView(
         name=name,
         value=text,
-        meaning=_(known.meaning) if known else pgettext("an event's value", "Not in the catalogue any more."),
+        meaning=_(known.meaning) if known else pgettext("an event's value", "No longer in the catalogue."),
         unit=_(known.unit) if known and known.unit else "",
     )
 

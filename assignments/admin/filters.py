@@ -1,4 +1,4 @@
-"""Filters of the lists whose choices are known: asking a large table for them would read all of it."""
+"""List filters with known choices, so that a large table need not be read for them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -24,7 +24,7 @@ _COMING: Mapping[str, tuple[Any, timedelta]] = {
 
 
 def known(column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any]]]) -> type[admin.SimpleListFilter]:
-    """A filter of a text column by values that the code knows, with what each is called."""
+    """Return a filter of a text column by known values and their labels."""
 
     class KnownFilter(admin.SimpleListFilter):
         def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -39,7 +39,7 @@ def known(column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any
 
 
 def since(column: str, title: Any, *, coming: bool = False) -> type[admin.SimpleListFilter]:
-    """A filter of a moment by how long ago it was; with ``coming``, of one that may lie ahead, also by how soon it is."""
+    """Return a filter of a datetime by its age. With ``coming``, also by how soon it is."""
     ahead = _COMING if coming else {}
 
     class SinceFilter(admin.SimpleListFilter):

@@ -1,4 +1,4 @@
-"""Editing what the host's own tables lack."""
+"""Admin forms for floor data that the host's tables do not have."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,7 +22,7 @@ else:
 
 
 class FloorForm(_FloorForm):
-    """Refs are text without foreign keys: that the host knows them is asked here, where they are typed."""
+    """Check refs against the host. They are text without foreign keys."""
 
     table_fields: ClassVar[tuple[str, ...]] = ("table_ref", "first_table_ref", "second_table_ref", "table_refs")
 
@@ -34,9 +34,9 @@ class FloorForm(_FloorForm):
         try:
             known = configured().floor(restaurant_ref).table_by_ref
         except LookupError:
-            self.add_error("restaurant_ref", _("The booking project knows no such restaurant."))
+            self.add_error("restaurant_ref", _("This restaurant does not exist in the booking project."))
             return cleaned
-        except InvalidFloorError:  # Which may be mended by this very form.
+        except InvalidFloorError:  # This form may be what repairs it.
             return cleaned
         for name in self.table_fields:
             given = cleaned.get(name) or []
@@ -44,7 +44,7 @@ class FloorForm(_FloorForm):
             if unknown:
                 self.add_error(
                     name,
-                    _("This restaurant has no table %(unknown)s; it has %(known)s.")
+                    _("This restaurant has no table %(unknown)s. Its tables: %(known)s.")
                     % {"unknown": ", ".join(unknown), "known": ", ".join(known) or _("none")},
                 )
         return cleaned

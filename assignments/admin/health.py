@@ -1,4 +1,4 @@
-"""The Health page: whether all is well, in words at the top, and below it the facts."""
+"""The Health page: a summary at the top, with the measurements below."""
 
 import logging
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ logger = logging.getLogger("assignments.admin.health")
 
 KINDS = {
     Kind.CONFIRMED: gettext_lazy("confirmed"),
-    Kind.RETRY: gettext_lazy("tried again later"),
-    Kind.MANUAL_REVIEW: gettext_lazy("to review"),
+    Kind.RETRY: gettext_lazy("retry later"),
+    Kind.MANUAL_REVIEW: gettext_lazy("in review"),
     Kind.FAILED: gettext_lazy("failed"),
-    Kind.NOOP: gettext_lazy("left alone"),
+    Kind.NOOP: gettext_lazy("no action"),
 }
 
 
 @admin.register(Health)
 class HealthAdmin(PageAdmin):
-    """In place of a list of runs, of which most are alike."""
+    """Replaces the list of runs."""
 
     template = "admin/assignments/page/health.html"
     title = gettext_lazy("Health")
@@ -75,23 +75,23 @@ LEVELS = {
 def verdict(attentions: Sequence[Attention]) -> str:
     if not attentions:
         return _("All is well.")
-    return ngettext("%(count)s thing needs attention.", "%(count)s things need attention.", len(attentions)) % {
+    return ngettext("%(count)s issue needs attention.", "%(count)s issues need attention.", len(attentions)) % {
         "count": len(attentions)
     }
 
 
 def gathered(request: HttpRequest) -> tuple[list[Section], list[Attention]]:
-    """What other apps add; what raised is something to attend to."""
+    """Return the sections of other apps. One that raises becomes a finding."""
     sections, failed = [], []
     for key, gather in health_findings.sections().items():
         try:
             sections.append(gather(request))
-        except Exception as error:  # noqa: BLE001  (told by type: the page must open)
+        except Exception as error:  # noqa: BLE001  (named by type: the page must open)
             log_error(logger, error, "The section %s of the Health page failed", key)
             failed.append(
                 Attention(
                     what=_("Not measured: %(parts)s.") % {"parts": f"{key} ({type(error).__name__})"},
-                    remedy=_("The database did not answer in time, or the app has a bug: the log says more."),
+                    remedy=_("The database did not answer in time, or the app has a bug. See the log."),
                     is_grave=isinstance(error, Error),
                 )
             )
@@ -99,7 +99,7 @@ def gathered(request: HttpRequest) -> tuple[list[Section], list[Attention]]:
 
 
 def facts(found: Condition) -> dict[str, str]:
-    """Durations in words; empty where nothing was measured."""
+    """Return durations as text, empty if not measured."""
     vitals, backlog = found.vitals, found.backlog
     if vitals is None:
         return {}
@@ -114,44 +114,44 @@ def facts(found: Condition) -> dict[str, str]:
 
 
 def outcomes_of(run: Run) -> str:
-    """What came of a run, the kinds that occurred."""
+    """Return the outcomes of a run that occurred, with counts."""
     known = [(str(KINDS[kind]), run.outcomes.get(kind.value, 0)) for kind in KINDS]
     return ", ".join(f"{count} {name}" for name, count in known if count)
 
 
 def charts(hours: Sequence[Hour]) -> Sequence[Chart]:
-    """Of the last 24 hours."""
+    """Return the charts of the last 24 hours."""
     if not any((hour.confirmed, hour.retry, hour.manual_review, hour.failed) != (0, 0, 0, 0) for hour in hours):
         return ()
     x = [hour.begins for hour in hours]
     return (
         Chart(
             id="outcomes",
-            caption=_("Outcomes of attempts, for each hour (UTC)"),
+            caption=_("Outcomes of attempts per hour (UTC)"),
             unit=_("attempts"),
             x=x,
             series=[
                 Series(label=_("confirmed"), values=[hour.confirmed for hour in hours]),
-                Series(label=_("tried again later"), values=[hour.retry for hour in hours]),
-                Series(label=_("to review"), values=[hour.manual_review for hour in hours]),
+                Series(label=_("retry later"), values=[hour.retry for hour in hours]),
+                Series(label=_("in review"), values=[hour.manual_review for hour in hours]),
                 Series(label=_("failed"), values=[hour.failed for hour in hours]),
             ],
         ),
         Chart(
             id="waiting",
-            caption=_("From request to confirmation, by the hour of the confirmation (UTC)"),
+            caption=_("Time from request to confirmation, by hour of confirmation (UTC)"),
             unit=_("seconds"),
             x=x,
             series=[
-                Series(label=_("half of them within"), values=[hour.wait_seconds_p50 for hour in hours]),
-                Series(label=_("95 percent of them within"), values=[hour.wait_seconds_p95 for hour in hours]),
+                Series(label=_("median"), values=[hour.wait_seconds_p50 for hour in hours]),
+                Series(label=_("95th percentile"), values=[hour.wait_seconds_p95 for hour in hours]),
             ],
         ),
         Chart(
             id="deciding",
-            caption=_("Planning alone: 95 percent of decisions within, for each hour (UTC)"),
+            caption=_("Planning time per hour (UTC)"),
             unit=_("milliseconds"),
             x=x,
-            series=[Series(label=_("95 percent within"), values=[hour.decision_ms_p95 for hour in hours])],
+            series=[Series(label=_("95th percentile"), values=[hour.decision_ms_p95 for hour in hours])],
         ),
     )

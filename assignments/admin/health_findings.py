@@ -1,4 +1,4 @@
-"""What needs attention on the Health page, in words, with what to do and where; and what other apps add to the page."""
+"""Findings of the Health page with their remedies, and the sections that other apps add."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,7 @@ from assignments.telemetry.diagnostics import RECENT, Condition
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attention:
-    """Something that is not as it should be. ``is_grave``: guests notice. ``url`` is empty where there is no page for it, or
-    the user may not see it.
-    """
+    """A finding. ``is_grave``: guests notice it. ``url`` is empty if there is no page or the user may not see it."""
 
     what: str
     remedy: str
@@ -29,7 +27,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """What another app adds to the page: facts as pairs of a term and a text, and what of them needs attention."""
+    """A section from another app: facts as pairs of term and text, and its findings."""
 
     key: str
     title: str
@@ -45,17 +43,17 @@ _sections: dict[str, Gather] = {}
 
 
 def register(key: str, gather: Gather) -> None:
-    """Have this on the Health page. ``gather`` is asked each time, and may raise: that is said on the page."""
+    """Add a section to the Health page. ``gather`` is called for each view; if it raises, the page says so."""
     _sections[key] = gather
 
 
 def sections() -> dict[str, Gather]:
-    """What was registered, in its order."""
+    """Return the registered sections in order."""
     return dict(_sections)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the largest unit of which there is at least two, or one of seconds."""
+    """Format seconds in the largest unit that gives at least two."""
     if seconds < 120:
         return ngettext("%(count)s second", "%(count)s seconds", round(seconds)) % {"count": round(seconds)}
     if seconds < 2 * 3600:
@@ -66,7 +64,7 @@ def duration(seconds: float) -> str:
 
 
 def attentions(request: HttpRequest, condition: Condition) -> list[Attention]:
-    """Everything that needs attention, the grave first. No query but for the user's permissions."""
+    """Return the findings, grave ones first. Queries only the user's permissions."""
     found = [
         *_integrity(request, condition),
         *_not_measured(condition),
@@ -90,13 +88,14 @@ def _integrity(request: HttpRequest, condition: Condition) -> Iterator[Attention
         yield Attention(
             is_grave=True,
             what=ngettext(
-                "%(count)s seating overlaps another one at its table.",
-                "%(count)s seatings overlap another one at their table.",
+                "%(count)s seating overlaps another at the same table.",
+                "%(count)s seatings overlap another at the same table.",
                 integrity.overlaps,
             )
             % {"count": integrity.overlaps},
             remedy=_(
-                "The database's constraint forbids it: find out who took it away. Move one of the guests by hand now."
+                "A database constraint prevents this, so it must have been removed. Move one of the parties by hand "
+                "now, then restore the constraint."
             ),
             url=links.permitted(request, Allocation),
             link=_("The ledger"),
@@ -105,12 +104,12 @@ def _integrity(request: HttpRequest, condition: Condition) -> Iterator[Attention
         yield Attention(
             is_grave=True,
             what=ngettext(
-                "%(count)s booking is lost: confirmed without a table, or waiting and never looked at.",
-                "%(count)s bookings are lost: confirmed without a table, or waiting and never looked at.",
+                "%(count)s booking is lost: confirmed without a table, or waiting but not scheduled.",
+                "%(count)s bookings are lost: confirmed without a table, or waiting but not scheduled.",
                 integrity.lost,
             )
             % {"count": integrity.lost},
-            remedy=_("Run manage.py reconcile_assignments: it finds them, and gives them back to the planner."),
+            remedy=_("Run manage.py reconcile_assignments to return them to the planner."),
             url=links.permitted(request, Assignment, state__exact=State.CONFIRMED),
             link=_("Confirmed bookings"),
         )
@@ -137,8 +136,8 @@ def _not_measured(condition: Condition) -> Iterator[Attention]:
         is_grave="vitals" in condition.not_measured,
         what=_("Not measured: %(parts)s.") % {"parts": parts},
         remedy=_(
-            "The database did not answer in time, or lacks a migration; for anything else the log says more. Look at it, "
-            "and load this page again; the rest of the page is right."
+            "The database did not answer in time, or a migration is missing. For other causes see the log. The rest of "
+            "this page is correct."
         ),
     )
 
@@ -151,29 +150,27 @@ def _runs(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
     if age is None:
         yield Attention(
             is_grave=True,
-            what=_("No run of run_coordinator has ever succeeded: bookings wait until one does."),
-            remedy=_("Put manage.py run_coordinator into cron, each minute, or have a worker run it with --watch."),
+            what=_("No run of run_coordinator has succeeded yet. Bookings wait until one does."),
+            remedy=_("Run manage.py run_coordinator from cron every minute, or as a worker with --watch."),
         )
     elif age > limit:
         yield Attention(
             is_grave=True,
-            what=_("The last successful run was %(age)s ago; more than %(limit)s is too long.")
+            what=_("The last successful run was %(age)s ago (limit: %(limit)s).")
             % {"age": duration(age), "limit": duration(limit)},
-            remedy=_("Is cron alive, and the worker? Run manage.py run_coordinator by hand and read what it says."),
+            remedy=_("Check cron and the worker. Run manage.py run_coordinator by hand and read its output."),
         )
     latest = next(iter(condition.runs or ()), None)
     if latest is not None and latest.failed_at is not None and vitals.now - latest.failed_at < RECENT:
         since = max(0.0, (vitals.now - latest.failed_at).total_seconds())
         yield Attention(
             what=ngettext(
-                "The latest run has met %(count)s unexpected error: %(type)s, %(age)s ago.",
-                "The latest run has met %(count)s unexpected errors since it began; the last was %(type)s, %(age)s ago.",
+                "The latest run had %(count)s unexpected error: %(type)s, %(age)s ago.",
+                "The latest run has had %(count)s unexpected errors; the last was %(type)s, %(age)s ago.",
                 latest.unexpected,
             )
-            % {"count": latest.unexpected, "type": latest.error or _("no type"), "age": duration(since)},
-            remedy=_(
-                "Its bookings are tried again, and go to staff after the last try. The events say which they are."
-            ),
+            % {"count": latest.unexpected, "type": latest.error or _("unknown type"), "age": duration(since)},
+            remedy=_("The bookings are retried and go to staff after the last attempt. The events name them."),
             url=links.permitted(request, Event, severity__exact=Event.Severity.ERROR),
             link=_("Error events"),
         )
@@ -191,7 +188,8 @@ def _queue(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
             )
             % {"count": vitals.due_bookings, "age": duration(vitals.oldest_due_age_seconds)},
             remedy=_(
-                "Either nobody works (see the runs), or the restaurant's breaker is open, or a pass is too short for all."
+                "Either no worker is running (see the runs), the restaurant's breaker is open, or a pass is too short "
+                "for all bookings."
             ),
             url=links.permitted(request, Assignment, state__exact=State.ASSIGNMENT_PENDING),
             link=_("Waiting bookings"),
@@ -205,18 +203,19 @@ def _breakers(request: HttpRequest, condition: Condition) -> Iterator[Attention]
         values = {"restaurant": breaker.restaurant_ref, "count": breaker.failures}
         if breaker.is_open:
             what = _(
-                "The breaker of restaurant %(restaurant)s is open after %(count)s failures: nothing is decided there."
+                "The breaker of restaurant %(restaurant)s is open after %(count)s failures. No bookings are decided "
+                "there."
             )
         else:
             what = _(
-                "The breaker of restaurant %(restaurant)s is half open after %(count)s failures: the next booking there "
-                "decides whether it closes."
+                "The breaker of restaurant %(restaurant)s is half open after %(count)s failures. The next booking "
+                "there decides whether it closes."
             )
         yield Attention(
             is_grave=breaker.is_open,
             what=what % values,
             remedy=_(
-                "It tries again by itself. The error events say what fails: mostly the floor or the booking project."
+                "It retries by itself. The error events show the cause, usually the floor plan or the booking project."
             ),
             url=links.permitted(request, Event, severity__exact=Event.Severity.ERROR),
             link=_("Error events"),
@@ -228,12 +227,12 @@ def _outbox(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
     if vitals is not None and vitals.outbox_oldest_age_seconds > limit:
         yield Attention(
             what=ngettext(
-                "%(count)s message waits to be delivered, the oldest for %(age)s.",
-                "%(count)s messages wait to be delivered, the oldest for %(age)s.",
+                "%(count)s message is waiting for delivery, the oldest for %(age)s.",
+                "%(count)s messages are waiting for delivery, the oldest for %(age)s.",
                 vitals.outbox_waiting,
             )
             % {"count": vitals.outbox_waiting, "age": duration(vitals.outbox_oldest_age_seconds)},
-            remedy=_("Put manage.py deliver_outbox into cron; if it is there, a message's last error says what fails."),
+            remedy=_("Run manage.py deliver_outbox from cron. If it already does, see the last error of the messages."),
             url=links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
             link=_("Waiting messages"),
         )
@@ -244,18 +243,18 @@ def _workers(condition: Condition) -> Iterator[Attention]:
     if silent:
         yield Attention(
             what=ngettext(
-                "%(count)s watching worker went silent without saying that it stops: %(names)s.",
-                "%(count)s watching workers went silent without saying that they stop: %(names)s.",
+                "%(count)s worker lost its heartbeat without stopping: %(names)s.",
+                "%(count)s workers lost their heartbeat without stopping: %(names)s.",
                 len(silent),
             )
             % {"count": len(silent), "names": ", ".join(worker.run.worker for worker in silent)},
-            remedy=_("Was it killed, or does it hang? Its supervisor should have started another one."),
+            remedy=_("It was killed, or it hangs. Its supervisor should have started a new one."),
         )
     if len(condition.worker_versions) > 1:
         yield Attention(
-            what=_("Several versions are at work at once: %(versions)s.")
+            what=_("Workers are running different versions: %(versions)s.")
             % {"versions": ", ".join(condition.worker_versions)},
-            remedy=_("During a deployment that is as it should be; otherwise restart the workers of the old version."),
+            remedy=_("This is normal during a deployment. Otherwise restart the workers of the old version."),
         )
 
 
@@ -265,8 +264,8 @@ def _versions(condition: Condition) -> Iterator[Attention]:
         yield Attention(
             is_grave=True,
             what=ngettext(
-                "%(count)s migration was not applied: %(names)s.",
-                "%(count)s migrations were not applied, the first of them %(names)s.",
+                "%(count)s migration is not applied: %(names)s.",
+                "%(count)s migrations are not applied, including %(names)s.",
                 len(pending),
             )
             % {"count": len(pending), "names": pending[0]},
@@ -286,7 +285,7 @@ def _findings(condition: Condition) -> Iterator[Attention]:
                 count,
             )
             % {"count": count},
-            remedy=_("Each says below what would mend it."),
+            remedy=_("See below for how to fix each one."),
             url="#checks",
             link=_("Configuration checks"),
         )
@@ -298,10 +297,13 @@ def _dropped(condition: Condition) -> Iterator[Attention]:
         age = duration(max(0.0, (vitals.now - backlog.dropped_at).total_seconds()))
         yield Attention(
             what=ngettext(
-                "%(count)s event was lost, %(age)s ago.",
-                "Events were lost, the last %(age)s ago: %(count)s since the runs began that lost them.",
+                "%(count)s event was lost %(age)s ago.",
+                "Events were lost, the last %(age)s ago (%(count)s over the whole of the runs concerned).",
                 backlog.dropped_events,
             )
             % {"count": backlog.dropped_events, "age": age},
-            remedy=_("No booking was: but what happened is known in part only. Was the database slow, or a sink?"),
+            remedy=_(
+                "No bookings were lost, but the record of events is incomplete. The database or a sink may have been "
+                "slow."
+            ),
         )

@@ -1,4 +1,4 @@
-"""A booking as its project calls it, for pages that must open whatever the project says."""
+"""Booking labels and restaurant names from the host, for pages that must open even if the host fails."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,10 @@ logger = logging.getLogger("assignments.admin")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostView:
-    """``url`` is "" where it has no page, or is gone. ``problem``: why ``booking`` is None, in a sentence."""
+    """What the host knows about a booking.
+
+    ``url`` is "" if it has no page or no longer exists. ``problem``: why ``booking`` is None, as a sentence.
+    """
 
     label: str
     url: str = ""
@@ -24,51 +27,54 @@ class HostView:
 
 
 def host_view(booking_ref: str) -> HostView:
-    """Asks the host once. Never raises; what the host raised is logged by type, for a message may name a guest."""
+    """Ask the host once. Never raises. Errors are logged by type, because a message may name a guest."""
     host = configured()
     try:
         booking = host.bookings([booking_ref]).get(booking_ref)
         label, url = host.label(booking_ref), host.admin_url(booking_ref)
-    except Exception as error:  # noqa: BLE001  (what is recorded here can be read all the same)
+    except Exception as error:  # noqa: BLE001  (our own records can be shown anyway)
         log_error(logger, error, "The host failed for the page of booking %s", booking_ref)
         return HostView(
-            label=_nameless(booking_ref), problem=_("The booking project could not be asked about this booking.")
+            label=_nameless(booking_ref), problem=_("The booking project could not be reached for this booking.")
         )
     if booking is None:
-        return HostView(label=label, problem=_("The booking project no longer knows this booking."))
+        return HostView(label=label, problem=_("This booking no longer exists in the booking project."))
     return HostView(label=label, url=url or "", booking=booking)
 
 
 def bookings_of(booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
-    """These bookings by ref; none where the host cannot tell. For none it is not asked. Raises DatabaseError only."""
+    """Return these bookings by ref, or none if the host fails. Without refs the host is not asked.
+
+    Raises DatabaseError only.
+    """
     if not booking_refs:
         return {}
     try:
         return configured().bookings(booking_refs)
     except DatabaseError:
         raise
-    except Exception as error:  # noqa: BLE001  (what is recorded here can be read all the same)
+    except Exception as error:  # noqa: BLE001  (our own records can be shown anyway)
         log_error(logger, error, "The host failed for the bookings of a page")
         return {}
 
 
 def label_of(booking_ref: str) -> str:
-    """How staff recognise the booking, or its number where the host cannot tell. Never raises."""
+    """Return the host's label of the booking, or its number if the host fails. Never raises."""
     try:
         return configured().label(booking_ref)
-    except Exception as error:  # noqa: BLE001  (the number names it too)
+    except Exception as error:  # noqa: BLE001  (the number will do)
         log_error(logger, error, "The host failed for the label of booking %s", booking_ref)
         return _nameless(booking_ref)
 
 
 def restaurant_names(restaurant_refs: Sequence[str]) -> Mapping[str, str]:
-    """Names of restaurants by ref, the ref where the host has none or cannot tell. Raises DatabaseError only."""
+    """Return restaurant names by ref; the ref itself where the host has no name or fails. Raises DatabaseError only."""
     refs = {ref: ref for ref in restaurant_refs}
     try:
         return refs | dict(configured().restaurant_names(restaurant_refs))
     except DatabaseError:
         raise
-    except Exception as error:  # noqa: BLE001  (the ref names it too)
+    except Exception as error:  # noqa: BLE001  (the ref will do)
         log_error(logger, error, "The host failed when asked for names of restaurants")
         return refs
 

@@ -1,4 +1,4 @@
-"""Where things can be looked at elsewhere in the admin, by whoever may. Other apps add their own places for a booking."""
+"""Links between admin pages, by permission. Other apps register their own links for a booking."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from assignments.staff.timeline import day_at
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
-    """A place that the user of the request may open. ``text`` says what is there."""
+    """A page that the request's user may open, and the text of the link."""
 
     url: str
     text: str
@@ -30,18 +30,18 @@ _providers: list[Provider] = []
 
 
 def register(provider: Provider) -> Provider:
-    """Have a booking's page link to what this gives. It must ask for permissions, and cost no query."""
+    """Register links for a booking's page. The provider must check permissions and make no query."""
     _providers.append(provider)
     return provider
 
 
 def links_of(request: HttpRequest, assignment: Assignment) -> list[Link]:
-    """The places of other apps."""
+    """Return the links of other apps."""
     return [link for provider in _providers for link in provider(request, assignment)]
 
 
 def permitted(request: HttpRequest, model: type[Model], *key: object, **query: str) -> str:
-    """The model's page in the admin, or that of one row, with this query; "" where there is none, or not for this user."""
+    """Return the URL of a model's list, or of one row, with this query; "" if there is none or the user may not see it."""
     page = "change" if key else "changelist"
     try:
         if not admin.site.get_model_admin(model).has_view_permission(request):
@@ -53,9 +53,9 @@ def permitted(request: HttpRequest, model: type[Model], *key: object, **query: s
 
 
 def evening(request: HttpRequest, restaurant_ref: str, starts_at: datetime, floor: Floor | None) -> str:
-    """The service timeline of the evening to which a booking of that start belongs, by the floor as it is now.
+    """Return the URL of the service timeline for a booking's evening, by the current floor.
 
-    After midnight, while the night's service goes on, that is the day before. "" where the user may not see it.
+    During a service that runs past midnight this is the previous day. "" if the user may not see it.
     """
     day = day_at(floor, starts_at)
     return permitted(request, ServiceDay, restaurant=restaurant_ref, day=day.isoformat())

@@ -1,4 +1,4 @@
-"""What was recorded, in the admin: transitions, attempts, events, outbox, breakers."""
+"""Read-only lists in the admin: transitions, attempts, outbox messages, circuit breakers."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _

@@ -1,4 +1,4 @@
-"""Admin pages in place of a model's list: what they show is theirs, who may see it is the same everywhere."""
+"""Base for admin pages that replace a model's list, with one rule for permissions."""
 
 from typing import Any, ClassVar
 
@@ -11,9 +11,9 @@ from assignments.admin.readonly import ReadOnlyAdmin
 
 
 class PageAdmin(ReadOnlyAdmin):
-    """``template`` is rendered with ``title``, ``may`` and ``page_context``.
+    """Renders ``template`` with ``title``, ``may`` and ``page_context``.
 
-    ``buttons``: the permissions of the model's app, one for each kind of button.
+    ``buttons``: permissions of the model's app, one for each kind of button.
     """
 
     template: ClassVar[str]
@@ -24,11 +24,11 @@ class PageAdmin(ReadOnlyAdmin):
         raise NotImplementedError
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may press a button has to see what."""
+        """Allow users with any button's permission, too."""
         return super().has_view_permission(request, obj) or any(self.may(request).values())
 
     def may(self, request: HttpRequest) -> dict[str, bool]:
-        """Which of the buttons the user may press."""
+        """Return which buttons the user may press."""
         return {each: request.user.has_perm(f"{self.opts.app_label}.{each}") for each in self.buttons}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

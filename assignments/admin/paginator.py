@@ -15,14 +15,14 @@ MOST_PAGES = 200
 
 
 class UncountedPaginator(_Paginator):
-    """Counts no further than the pages that anybody would turn: at most ``MOST_PAGES``, from where filters help.
+    """A paginator that counts at most ``MOST_PAGES`` pages.
 
-    A full count of a large table reads all of it, each time that a page of it is opened.
+    A full count of a large table would read all of it for every page. Beyond that many pages, filters help.
     """
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are, or as many as are shown of more."""
+        """The number of rows, up to the maximum shown."""
         rows: Any = self.object_list
         if isinstance(rows, Sequence):
             return len(rows)

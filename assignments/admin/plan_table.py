@@ -1,4 +1,4 @@
-"""The plans that a decision ranked, as a table: ``admin/assignments/page/plans.html`` shows it."""
+"""The ranked plans of a decision as a table, for ``admin/assignments/page/plans.html``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from assignments.staff import labels
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One set of tables. ``shares``: what each part gave to its score, in the order of the columns; None: nothing."""
+    """A table combination. ``shares``: each part's share of the score in column order, or None."""
 
     tables: str
     seats: int
@@ -20,14 +20,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ranking:
-    """The best first. ``columns``: the parts of the scores."""
+    """Plans, best first. ``columns``: the parts of the scores."""
 
     columns: Sequence[str]
     rows: Sequence[Row]
 
 
 def ranking(plans: Sequence[Mapping[str, Any]], words: labels.Words) -> Ranking:
-    """Of plans as ``settlement.plan_as_json`` keeps them. What counts most for the best one first: JSON keeps no order."""
+    """Build the table from plans as stored by ``settlement.plan_as_json``.
+
+    Columns are ordered by their share in the best plan, because the stored JSON has no order.
+    """
     names = {name for plan in plans for name in plan["breakdown"]}
     columns = sorted(names, key=lambda name: (-abs(plans[0]["breakdown"].get(name, 0.0)), name))
     return Ranking(

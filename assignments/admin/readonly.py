@@ -1,4 +1,4 @@
-"""Admin pages that show and never change."""
+"""Read-only admin pages."""
 
 import uuid
 from datetime import UTC
@@ -25,12 +25,12 @@ else:
 
 
 class ReadOnlyAdmin(_ModelAdmin):
-    """A list and a page of a model, read-only, whatever permissions somebody has.
+    """A model's list and page, read-only whatever the user's permissions.
 
-    Tables may be large: nothing is counted in full, and what is searched for is looked up as it is written. ``indexed``: the
-    columns, and parameters of filters, that an index serves; by any other one only the latest rows are looked through, and
-    ``ordering`` is by one of them, or by the key. ``search_fields`` name columns (``=booking_ref``); ``correlation_id`` is
-    searched where it is one. Columns without ``=`` are searched for words in them.
+    Tables may be large, so nothing is counted in full. ``indexed``: columns and filter parameters that have an index;
+    any other filter covers the latest rows only. ``ordering`` is by one of them, or by the key. ``search_fields``:
+    columns with ``=`` match exactly (``=booking_ref``), others by words. ``correlation_id`` is searched if the term is
+    one.
     """
 
     indexed: ClassVar[frozenset[str]] = frozenset()
@@ -55,7 +55,7 @@ class ReadOnlyAdmin(_ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """The page of one row. Its moments are UTC's, and it says so: a server's own time is nobody's here."""
+        """Show the page of one row, with times in UTC."""
         context["subtitle"] = _("%(row)s (times are UTC)") % {"row": context["original"]}
         response = super().render_change_form(request, context, *args, **kwargs)
         with timezone.override(UTC):
@@ -64,7 +64,7 @@ class ReadOnlyAdmin(_ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Model]", search_term: str
     ) -> "tuple[QuerySet[Model], bool]":
-        """Rows of which a column is the term; never duplicates."""
+        """Return rows with a column equal to the term, without duplicates."""
         term = search_term.strip()
         if not term:
             return queryset, False

@@ -1,4 +1,4 @@
-"""The service timeline: a restaurant's tables by time over one day, and who still waits for one."""
+"""The service timeline: a restaurant's tables over one day, and bookings without a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,13 +32,13 @@ LOOKS: Mapping[str, tuple[str, str]] = {
     V3: ("timeline-v3", ""),
     api.MANUAL: ("timeline-hand", "timeline-dots"),
 }
-"""Of seatings, by planner. Any other one is the planner that was there before V3."""
+"""CSS class by planner. Any other planner is the one before V3."""
 OLD_PLANNER = ("timeline-old", "timeline-stripes")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """A booking of the day without tables."""
+    """A booking of the day without a table."""
 
     booked: Booked
     label: str
@@ -50,7 +50,7 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """A restaurant to choose, by what staff call it."""
+    """A restaurant in the selection, by its display name."""
 
     ref: str
     name: str
@@ -59,7 +59,7 @@ class Choice:
 
 @admin.register(ServiceDay)
 class ServiceDayAdmin(PageAdmin):
-    """In place of a list: the tables of one restaurant over one day."""
+    """Replaces the list: the tables of one restaurant over one day."""
 
     template = "admin/assignments/page/service_day.html"
     title = gettext_lazy("Service timeline")
@@ -69,7 +69,7 @@ class ServiceDayAdmin(PageAdmin):
         asked = request.GET.get("day", "")
         day = day_of(asked)
         if asked and day is None:
-            text = _("%(asked)s is no date that can be shown; write it as 2026-12-31. This is today.")
+            text = _("%(asked)s is not a valid date (use 2026-12-31). Showing today.")
             messages.warning(request, text % {"asked": asked[:40]})
         found = venues(moment, day=day)
         ref = request.GET.get("restaurant") or (found[0].ref if found else "")
@@ -110,19 +110,19 @@ class ServiceDayAdmin(PageAdmin):
 
 
 def _serves_past_midnight(floor: Floor | None) -> bool:
-    """Whether a date and its evening differ there: where they never do, nobody need be told of it."""
+    """Return whether a service runs past midnight, so that evening and calendar date differ."""
     return floor is not None and any(period.ends <= period.starts for period in floor.services)
 
 
 def _choices(found: Sequence[Venue]) -> list[Choice]:
-    """By name. The host is asked once, and not at all where there is nothing to name."""
+    """Sort the restaurants by name. Asks the host once, or not at all if there are none."""
     names = restaurant_names([venue.ref for venue in found]) if found else {}
     choices = [Choice(ref=venue.ref, name=names[venue.ref], bookings=venue.bookings) for venue in found]
     return sorted(choices, key=lambda choice: natural_key(choice.name))
 
 
 class Captions:
-    """What each bar of a day says. Called with one, its caption."""
+    """Captions for the bars of a day. Call it with a bar."""
 
     def __init__(self, shown: Day, *, may_open: bool) -> None:
         self._shown = shown
@@ -154,10 +154,10 @@ class Captions:
         if bar.joined:
             tables = self._words.tables(bar.joined)
             first = f"{first} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
-            parts.append(_("tables %(tables)s joined") % {"tables": tables})
+            parts.append(_("joined tables %(tables)s") % {"tables": tables})
         look, pattern = LOOKS.get(taken.planner, OLD_PLANNER)
         if taken.kind == HOLD and taken.expires_at is not None:
-            held = _("held until %(until)s") % {"until": clock(taken.expires_at, self._zone)}
+            held = _("on hold until %(until)s") % {"until": clock(taken.expires_at, self._zone)}
             return Caption(
                 look="timeline-hold", first=first, second=held, title=", ".join([*parts, held]), url=self._url(booked)
             )
@@ -174,7 +174,7 @@ class Captions:
 
     @property
     def seated(self) -> int:
-        """Bookings with a table in the picture."""
+        """Number of bookings with a table on the timeline."""
         return len(self._seated())
 
     @property
@@ -212,7 +212,7 @@ def covers(party: int) -> str:
 
 
 def day_of(text: str) -> date | None:
-    """The date that somebody wrote; None for what is none, or too far away to be shown."""
+    """Parse a date. Returns None if it is invalid or too far away to show."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

@@ -1,6 +1,6 @@
-"""The state machine as a drawing: where each state stands, and a curve for each transition that there is.
+"""The state machine as a chart: the position of each state, and a curve for each transition.
 
-What there is to draw is read from django-fsm, so that the drawing cannot differ from the machine. Units are those of the
+States and transitions are read from django-fsm, so the chart cannot differ from the machine. Units are those of the
 SVG's view box.
 """
 
@@ -26,12 +26,12 @@ _MAIN = (
     State.CONFIRMED,
 )
 _ASIDE = {State.FAILED: 0.7, State.MANUAL_REVIEW: 2.5, State.CANCELLED: 4.6}
-"""Endings beside the main line, by the row at which they stand."""
+"""States beside the main column, with the row of each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """A state, its upper left corner, and how the booking stands to it."""
+    """A state, its upper left corner, and whether the booking is or was in it."""
 
     state: str
     label: str
@@ -59,7 +59,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edge:
-    """A transition between two states: its curve, and the numbers of the booking's steps along it."""
+    """A transition between two states: its curve, and the numbers of the booking's steps on it."""
 
     source: str
     target: str
@@ -87,7 +87,7 @@ class StateChart:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     from_anywhere: tuple[str, ...]
-    """Labels of the states that every other state can turn into; drawn only where that was done."""
+    """Labels of the states that can follow any other. Drawn only if the booking took such a step."""
 
     width: int = WIDTH
     node_width: int = NODE_WIDTH
@@ -98,7 +98,7 @@ class StateChart:
 
 
 def transitions() -> tuple[set[tuple[str, str]], set[str]]:
-    """Pairs of states as django-fsm has them, and the states that every other state can turn into."""
+    """Return the pairs of states from django-fsm, and the states that can follow any other."""
     pairs, from_anywhere = set(), set()
     for each in Assignment._meta.get_field("state").get_all_transitions(Assignment):
         if each.source in {ANY_STATE, ANY_OTHER_STATE}:
@@ -109,7 +109,7 @@ def transitions() -> tuple[set[tuple[str, str]], set[str]]:
 
 
 def draw(state: str, steps: Iterable[tuple[int, str, str]]) -> StateChart:
-    """The machine, with the steps (number, source, target) that a booking has taken, which is in ``state`` now."""
+    """Draw the machine for a booking in ``state`` with these steps (number, source, target)."""
     taken: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, source, target in steps:
         taken[source, target].append(number)
@@ -127,7 +127,7 @@ def draw(state: str, steps: Iterable[tuple[int, str, str]]) -> StateChart:
         for each, (x, y) in corners.items()
     }
     pairs, from_anywhere = transitions()
-    # What was taken is drawn last, on top of the others.
+    # Taken steps are drawn last, on top of the others.
     drawn = sorted(pairs | taken.keys(), key=lambda pair: (pair in taken, pair))
     return StateChart(
         nodes=tuple(nodes.values()),
@@ -144,7 +144,7 @@ def _corners() -> Mapping[str, tuple[float, float]]:
     corners: dict[str, tuple[float, float]] = {str(each): (LEFT, TOP + ROW * row) for row, each in enumerate(_MAIN)}
     corners |= {str(each): (RIGHT, TOP + ROW * row) for each, row in _ASIDE.items()}
     missing = [str(each) for each in State if str(each) not in corners]
-    assert not missing, f"The drawing has no place for {', '.join(missing)}."
+    assert not missing, f"The chart has no place for {', '.join(missing)}."
     return corners
 
 
@@ -168,7 +168,7 @@ def _edge(source: Node, target: Node, numbers: Sequence[int]) -> Edge:
 
 
 def _across(source: Node, target: Node) -> tuple[str, tuple[float, float]]:
-    """Between the columns. The way back is a little lower, so that both can be seen."""
+    """A curve between the columns. The way back is a little lower, so that both are visible."""
     goes_right = target.x > source.x
     shift = -6 if goes_right else 6
     start_x, end_x = (source.x + NODE_WIDTH, target.x - 6) if goes_right else (source.x, target.x + NODE_WIDTH + 6)
@@ -179,7 +179,7 @@ def _across(source: Node, target: Node) -> tuple[str, tuple[float, float]]:
 
 
 def _around(source: Node, target: Node) -> tuple[str, tuple[float, float]]:
-    """Within a column, past other states: a bow outside of it, the wider the further."""
+    """A curve within a column, around other states. It is wider for longer distances."""
     rows = abs(target.y - source.y) / ROW
     is_left = source.x == LEFT
     edge = source.x if is_left else source.x + NODE_WIDTH

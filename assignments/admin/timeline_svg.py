@@ -1,4 +1,4 @@
-"""A timeline in pixels, for ``admin/assignments/page/timeline.html``, and the same as a list for who does not see it."""
+"""A timeline in pixels for ``admin/assignments/page/timeline.html``, and as a list for screen readers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from assignments.staff.timeline import Bar, Gap, Group, Row, Span, Timeline
 PIXELS_A_MINUTE = 2
 LANE = 42
 BAR_TOP, BAR_HEIGHT = 3, 36
-"""In its lane."""
+"""Within the lane."""
 READABLE_WIDTH = 46
-"""A gap that is narrower has no words in it; they are in its title, and in the list."""
+"""Minimum width of a gap with text in it. Narrower ones have it in their title and in the list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caption:
-    """What a bar says. ``look``: a class of pages.css; ``pattern``: the id of a pattern of the template, or empty.
+    """The texts of a bar. ``look``: a class in pages.css; ``pattern``: the id of a pattern in the template, or empty.
 
-    ``first`` and ``second``: the lines in the bar. ``title``: everything, for the list and for screen readers. ``url``: what
-    it opens, or empty.
+    ``first`` and ``second``: the lines in the bar. ``title``: the full text, for the list and screen readers. ``url``:
+    the page it opens, or empty.
     """
 
     look: str
@@ -40,7 +40,7 @@ Captions = Callable[[Bar], Caption]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Box:
-    """A bar: the time with buffers, and the time in which guests sit."""
+    """A bar: the blocked time with buffers, and the seating within it."""
 
     caption: Caption
     blocked_x: int
@@ -50,7 +50,7 @@ class Box:
     width: int
     words_x: int
     is_repeated: bool
-    """Its booking is in a row above already: the keyboard stops there only."""
+    """Whether a row above already has this booking. Then the keyboard skips this box."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ class Space:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """A part of the line that joins tables; ``dot_y`` is where it meets the bar, or None."""
+    """A part of the line that connects joined tables. ``dot_y``: where it meets the bar, or None."""
 
     x: int
     y1: int
@@ -92,7 +92,7 @@ class Zone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """Something on the scale: a service, an hour."""
+    """A mark on the scale: a service period or an hour."""
 
     x: int
     width: int
@@ -101,7 +101,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """A line of the list: what a booking has, or one gap. Times are local."""
+    """A line of the list: a booking's tables, or a gap. Times are local."""
 
     starts_at: datetime
     ends_at: datetime
@@ -112,7 +112,7 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawing:
-    """``timezone``: the name of the zone whose clock is shown. ``scroll_to``: where to look first."""
+    """A drawn timeline. ``timezone``: the time zone's name. ``scroll_to``: the initial scroll position."""
 
     width: int
     timezone: str
@@ -127,7 +127,7 @@ class Drawing:
 
 
 def draw(timeline: Timeline, floor: Floor | None, captions: Captions, *, window: Span | None = None) -> Drawing:
-    """``window``: a time to be seen in every row."""
+    """Lay out a timeline. ``window``: a time span to highlight in every row."""
     timezone = floor.timezone if floor else "UTC"
     said = labels.Words(floor)
     seen: set[tuple[str, str, datetime]] = set()
@@ -172,7 +172,7 @@ def draw(timeline: Timeline, floor: Floor | None, captions: Captions, *, window:
 
 def zone_name(zone_ref: str | None, floor: Floor | None) -> str:
     if zone_ref is None:
-        return _("Tables of no zone")
+        return _("Tables without a zone")
     return (floor.zone_names if floor else {}).get(zone_ref, zone_ref)
 
 
@@ -187,7 +187,7 @@ def seats(count: int) -> str:
 def _group_name(group: Group, floor: Floor | None) -> str:
     if group.is_known:
         return zone_name(group.zone_ref, floor)
-    return _("Tables that are not on the floor") if floor else _("Tables")
+    return _("Tables not on the floor plan") if floor else _("Tables")
 
 
 def _interest(timeline: Timeline, window: Span | None) -> float:
@@ -231,11 +231,11 @@ def _space(gap: Gap) -> Space:
 
 
 def gap_words(gap: Gap) -> str:
-    """How long it is, and who could sit there."""
+    """Describe a gap: its length, and the largest party that fits."""
     minutes = ngettext("free for %(count)s minute", "free for %(count)s minutes", gap.minutes) % {"count": gap.minutes}
     if gap.largest_party is None:
-        return _("%(free)s; no party could still come") % {"free": minutes}
-    return _("%(free)s; a party of up to %(party)s could sit") % {"free": minutes, "party": gap.largest_party}
+        return _("%(free)s; no party fits") % {"free": minutes}
+    return _("%(free)s; seats a party of up to %(party)s") % {"free": minutes, "party": gap.largest_party}
 
 
 def _row(row: Row, name: str, boxes: tuple[Box, ...], spaces: tuple[Space, ...]) -> TableRow:

@@ -1,1 +1,1 @@
-"""Transactions that are retried, advisory locks, circuit breakers."""
+"""Retried transactions, advisory locks and circuit breakers."""

@@ -1,10 +1,10 @@
-"""The circuit breaker: after repeated errors a restaurant is left alone for a while. "No capacity" is not an error.
+"""The circuit breaker: after repeated errors a restaurant is paused for a while. "No capacity" is not an error.
 
-Closed -> open after ``BREAKER_FAILURES`` failures in a row, for ``BREAKER_OPEN_SECONDS``; then half open: the next
-success counts, ``BREAKER_SUCCESSES`` of them close it, one failure opens it again.
+Closed -> open after ``BREAKER_FAILURES`` consecutive failures, for ``BREAKER_OPEN_SECONDS``. Then half open:
+``BREAKER_SUCCESSES`` successes close it, one failure opens it again.
 
-Whether anything is ever tried again is not up to the breaker: where V3 no longer decides, or nobody books, it would stay
-half open for ever. So it counts as *quiet* after a while (``STATE``), and ``assignments.maintenance.retention`` deletes it.
+Without further attempts, for example without bookings or after a rollback, it would stay half open forever. So it
+counts as *quiet* (idle) after a while (``STATE``), and ``assignments.maintenance.retention`` deletes it.
 """
 
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from assignments import conf
 from assignments.models import Breaker
 
 QUIET_AFTER = timedelta(hours=1)
-"""Half open for so long, a breaker is quiet: each failure opens it anew, so none has happened since."""
+"""Time in half open after which a breaker is idle."""
 FORGOTTEN_AFTER = timedelta(days=1)
-"""Nothing having happened for so long, a breaker is forgotten, and counts failures from the first again."""
+"""Time without changes after which a breaker is deleted, so that failures count from zero."""
 
 
 class State(StrEnum):
-    """What a breaker is for whoever looks. To the coordinator quiet is half open: the next failure opens it again."""
+    """Displayed state of a breaker. For the coordinator, quiet is the same as half open: the next failure opens it."""
 
     OPEN = "open"
     HALF_OPEN = "half_open"
@@ -37,13 +37,15 @@ CASE WHEN opened_until IS NULL THEN '{State.CLOSED}'
      WHEN opened_until > now() - interval '{QUIET_AFTER.total_seconds():.0f} seconds' THEN '{State.HALF_OPEN}'
      ELSE '{State.QUIET}' END
 """
-"""SQL that gives the ``State`` of a row of ``assignments_breaker``, by the database's clock. The one definition: metrics,
-the alert and the Health page go by it."""
+"""SQL for the ``State`` of a row of ``assignments_breaker``, by the database clock.
+
+Metrics, alert and Health page use it.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """A breaker at one moment. ``failures`` in a row; ``successes`` since it half-opened."""
+    """The state of a breaker at one moment. ``failures``: consecutive ones. ``successes``: since it half-opened."""
 
     failures: int = 0
     successes: int = 0
@@ -73,19 +75,19 @@ CLOSED = Reading()
 
 
 def name_for(restaurant_ref: str) -> str:
-    """One breaker for each restaurant: a broken floor stops that restaurant, not the group."""
+    """Return the breaker's name. Each restaurant has its own, so that a broken floor stops only that restaurant."""
     return f"coordinator:{restaurant_ref}"
 
 
 def record_failure(restaurant_ref: str, now: datetime) -> Reading:
-    """Count a failure, in the caller's transaction, and give the new reading."""
+    """Count a failure in the caller's transaction and return the new reading."""
     with transaction.atomic():
         row, _created = Breaker.objects.select_for_update().get_or_create(name=name_for(restaurant_ref))
         return _store(row, _reading(row).after_failure(now))
 
 
 def record_success(restaurant_ref: str, before: Reading) -> None:
-    """Count a success. Costs nothing while the breaker, as read ``before``, has seen no failure."""
+    """Count a success. Makes no query if the breaker, as read ``before``, has no failures."""
     if before == CLOSED:
         return
     row = Breaker.objects.select_for_update().filter(name=name_for(restaurant_ref)).first()

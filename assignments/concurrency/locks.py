@@ -1,8 +1,8 @@
-"""The locks that keep planners out of each other's way. All of them end with the transaction.
+"""Locks between planners. All are released at the end of the transaction.
 
-Transaction-level advisory locks only: session locks break behind a transaction pooler. Order, for whoever takes several:
-restaurant-days sorted, then assignment rows. The coordinator only *tries* locks; staff and host calls wait for them,
-at most ``LOCK_TIMEOUT_MS``.
+Only transaction-level advisory locks are used, because session locks fail behind a transaction pooler. Lock order:
+restaurant-days sorted, then assignment rows. The coordinator only *tries* locks. Calls from staff and host wait for
+them, at most ``LOCK_TIMEOUT_MS``.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from assignments.concurrency.circuit_breaker import CLOSED, Reading, name_for
 from assignments.exceptions import AssignmentNotFoundError
 
 PERMIT = "assignments:permit:"
-"""What the keys of all permits begin with; the restaurant's ref, a colon and the permit's number follow."""
+"""Prefix of permit keys, followed by the restaurant's ref, a colon and the permit's number."""
 
 
 def _day_key(restaurant_ref: str, service_date: date) -> str:
@@ -29,7 +29,7 @@ def _permit_key(restaurant_ref: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What ``try_enter`` found. ``now`` is the database's time; ``slot`` the permit's number, from 1."""
+    """Result of ``try_enter``. ``now``: database time. ``slot``: the permit's number, from 1."""
 
     now: datetime
     day_locked: bool
@@ -42,9 +42,9 @@ class Entry:
 
 
 def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: int | None = None) -> Entry:
-    """Try, without waiting, to get a restaurant-day and one of the restaurant's permits.
+    """Try to lock a restaurant-day and one of the restaurant's permits, without waiting.
 
-    The same query sets the transaction's timeouts and reads the restaurant's breaker: it opens every decision.
+    The same query sets the transaction's timeouts and reads the restaurant's breaker. Every decision starts with it.
     """
     settings = conf.settings()
     with connection.cursor() as cursor:
@@ -77,13 +77,13 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
 
 
 def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
-    """Wait for these restaurant-days, in sorted order, and give the database's time.
+    """Lock these restaurant-days in sorted order, waiting if needed, and return the database time.
 
-    Before any assignment row is locked: that is everybody's order. ``LOCK_TIMEOUT_MS`` then holds for the rest of the
-    transaction, the caller's own statements included.
+    Call it before locking assignment rows, to keep the lock order. ``LOCK_TIMEOUT_MS`` then applies to the rest of the
+    transaction, including the caller's statements.
 
-    Raises AssignmentNotFoundError for no days at all, and OperationalError (SQLSTATE 55P03) after ``LOCK_TIMEOUT_MS``;
-    ``transactions.run`` runs that again.
+    Raises AssignmentNotFoundError without days, and OperationalError (SQLSTATE 55P03) after ``LOCK_TIMEOUT_MS``, which
+    ``transactions.run`` retries.
     """
     keys = [_day_key(ref, day) for ref, day in sorted(set(days))]
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Transactions of our own: short, whole, and run again when they lose a race."""
+"""Short transactions that are retried after a conflict."""
 
 import logging
 import random
@@ -36,39 +36,42 @@ LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 _LOST_RACES = (TableTakenError, StaleAssignmentError, BookingBusyError)
 RETRYABLE = frozenset({DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
-"""SQLSTATEs of lost races. The ledger's own 23P01 is a TableTakenError; anybody else's is no race that passes."""
+"""SQLSTATEs of conflicts that a retry can resolve.
+
+The ledger's own 23P01 is a TableTakenError; any other is not retried.
+"""
 
 repeated: Counter[str] = Counter()
-"""How often a transaction of this process was run again, by SQLSTATE."""
+"""Retries of transactions in this process, by SQLSTATE."""
 
 
 def database_now() -> datetime:
-    """The database's clock: it decides what is due."""
+    """Return the time of the database clock, which decides what is due."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         return cursor.fetchone()[0]  # type: ignore[no-any-return]
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """The SQLSTATE behind a Django database error, or None."""
+    """Return the SQLSTATE of a Django database error, or None."""
     return getattr(error.__cause__, "sqlstate", None)
 
 
 def is_lost_race(error: BaseException) -> bool:
-    """Whether running the same transaction again may well succeed: somebody else was faster, no more."""
+    """Return whether the error is a conflict that a retry can resolve."""
     return isinstance(error, _LOST_RACES) or sqlstate(error) in RETRYABLE
 
 
 def is_overlap(error: BaseException) -> bool:
-    """Whether the ledger's exclusion constraint refused the write."""
+    """Return whether the ledger's exclusion constraint refused the write."""
     diagnostics = getattr(error.__cause__, "diag", None)
     return sqlstate(error) == EXCLUSION_VIOLATION and diagnostics.constraint_name == NO_OVERLAP_CONSTRAINT  # type: ignore[union-attr]
 
 
 def is_database_away(error: BaseException) -> bool:
-    """Whether the database itself cannot be reached any more, so that going on is of no use.
+    """Return whether the database itself is unavailable, so that continuing is pointless.
 
-    Ask after the failed transaction has ended. An error of a host's other database is the host's, not this.
+    Call it after the failed transaction has ended. Errors of another database of the host do not count.
     """
     if not isinstance(error, OperationalError | InterfaceError):
         return False
@@ -76,10 +79,10 @@ def is_database_away(error: BaseException) -> bool:
 
 
 def require_intact() -> None:
-    """Raise BrokenTransactionError when what was written in this transaction could not be committed any more.
+    """Raise BrokenTransactionError if this transaction can no longer be committed.
 
-    Somebody in it (a host's callback) caught a database error and went on: PostgreSQL then answers COMMIT with a rollback,
-    without an error. Costs no query.
+    That is so if, for example, a host's callback caught a database error and continued. PostgreSQL then turns COMMIT
+    into a rollback without an error. Makes no query.
     """
     status = connection.connection.info.transaction_status if connection.connection is not None else None
     if connection.needs_rollback or status == TransactionStatus.INERROR:
@@ -87,12 +90,12 @@ def require_intact() -> None:
 
 
 def guard_commit_hooks() -> None:
-    """Have everything that waits for this commit run whatever another of it does: call it at the transaction's end.
+    """Make the commit hooks robust against each other. Call it at the end of the transaction.
 
-    A host's hook (a mail, a task) that raises would else drop all that come after it, and look like a failed transaction
-    when everything was stored.
+    Otherwise a host's hook (a mail, a task) that raises would prevent all later ones and look like a failed
+    transaction, although everything was stored.
     """
-    waiting: list[Any] = connection.run_on_commit  # the stubs know two of an entry's three values
+    waiting: list[Any] = connection.run_on_commit  # the stubs declare two of an entry's three values
     connection.run_on_commit = [(sids, partial(_run_hook, hook), robust) for sids, hook, robust in waiting]  # type: ignore[misc]
 
 
@@ -101,16 +104,15 @@ def _run_hook(hook: Callable[[], object]) -> None:
         hook()
     except Exception as error:  # noqa: BLE001  (logged by type, never the message: it may name a guest)
         name = getattr(hook, "__qualname__", type(hook).__name__)
-        log_error(logger, error, "A hook that waited for the commit, %s, failed", name)
+        log_error(logger, error, "The commit hook %s failed", name)
 
 
 def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int | None = None) -> _T:
-    """Run ``work`` in a transaction of its own, and again when it lost a race: at most ``retries`` times, else as often as
-    ``TRANSACTION_RETRIES`` says.
+    """Run ``work`` in its own transaction and retry it after a conflict, at most ``retries`` times.
 
-    ``deadline`` is a ``time.monotonic()`` moment: past it a lost race is not run again, and a statement that the
-    database cancelled raises TimeBudgetExceededError. Raises NestedTransactionError inside another transaction:
-    only a whole transaction can be run again; and BrokenTransactionError, see ``require_intact``.
+    The default for ``retries`` is ``TRANSACTION_RETRIES``. ``deadline`` is a ``time.monotonic()`` value; after it there
+    are no retries, and a cancelled statement raises TimeBudgetExceededError. Raises NestedTransactionError inside
+    another transaction, which could not be retried, and BrokenTransactionError (see ``require_intact``).
     """
     tries = conf.settings().TRANSACTION_RETRIES if retries is None else retries
     for number in range(tries + 1):
@@ -147,17 +149,19 @@ def refuse_nesting() -> None:
 
 @contextmanager
 def read_only() -> Iterator[None]:
-    """A transaction in which PostgreSQL refuses every write (ReadOnlySqlTransaction, as InternalError), whoever tries."""
+    """Open a read-only transaction. Any write raises InternalError (ReadOnlySqlTransaction)."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
-            cursor.execute("SELECT 1")  # From here on the transaction cannot be made writable.
+            cursor.execute("SELECT 1")  # After a query the transaction can no longer be made writable.
         yield
 
 
 def limit_statements(milliseconds: int, *, lock_timeout_ms: int | None = None) -> None:
-    """Have each further statement of the caller's transaction cancelled that takes longer, or waits for a lock longer than
-    ``lock_timeout_ms``. Rolling back to a savepoint from before gives the limits from before back."""
+    """Limit the duration and lock waits of further statements in the caller's transaction.
+
+    Rolling back to an earlier savepoint restores the earlier limits.
+    """
     require_transaction()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -167,6 +171,6 @@ def limit_statements(milliseconds: int, *, lock_timeout_ms: int | None = None) -
 
 
 def require_transaction() -> None:
-    """Raise unless the caller has a transaction open: what follows must commit together with the caller's change."""
+    """Raise unless the caller has an open transaction, in which the following must commit."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("This must run inside the caller's transaction.atomic() block.")

@@ -1,1 +1,1 @@
-"""The seam to the booking project: the host protocol, ModelHost, floors, planners, evening files."""
+"""The interface to the booking project: host protocol, ModelHost, floors, planners, evening files."""

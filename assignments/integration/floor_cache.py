@@ -1,4 +1,4 @@
-"""Floors from the host, kept in this process until their fingerprint changes."""
+"""Cache of the host's floors in this process, by fingerprint."""
 
 import logging
 from collections import OrderedDict
@@ -16,7 +16,7 @@ logger = logging.getLogger("assignments.floors")
 NO_FLOOR = gettext_noop("The host has no floor for restaurant %(restaurant)s (%(error)s).")
 RAISED = gettext_noop("The host raised %(error)s for its floor.")
 BEING_EDITED = gettext_noop("The floor of restaurant %(restaurant)s is being edited right now.")
-"""What is said here in English, and stored so. ``wording.said`` says it again in the reader's language."""
+"""Texts stored in English. ``labels.said`` translates them for the reader."""
 
 _KEPT = 256
 _READS = 3
@@ -24,10 +24,10 @@ _floors: OrderedDict[tuple[str, str], Floor] = OrderedDict()
 
 
 def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str = "") -> Floor:
-    """The restaurant's floor as it is now: one query when it is known already, none where its ``fingerprint`` is given.
+    """Return the restaurant's current floor. One query if cached, none if its ``fingerprint`` is given.
 
-    A floor that somebody edits while it is read is read again, so that none is ever half old and half new. Raises
-    InvalidFloorError, and LookupError for a restaurant that the host does not know.
+    If the floor changes while it is read, it is read again, so that it is never a mix of old and new. Raises
+    InvalidFloorError, and LookupError for an unknown restaurant.
     """
     host = host or configured()
     fingerprint = fingerprint or host.floor_fingerprint(restaurant_ref)
@@ -48,7 +48,7 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str 
 def floor_or_problem(
     restaurant_ref: str, *, host: Host | None = None, fingerprint: str = ""
 ) -> tuple[Floor | None, str]:
-    """The floor; or None, and a sentence that says why there is none. A host's own words are not repeated in it."""
+    """Return the floor, or None and the reason as a sentence. It does not contain the host's own message."""
     try:
         return floor_of(restaurant_ref, host=host, fingerprint=fingerprint), ""
     except InvalidFloorError as error:
@@ -58,44 +58,46 @@ def floor_or_problem(
 
 
 def floor_or_any_problem(restaurant_ref: str, *, host: Host | None = None) -> tuple[Floor | None, str]:
-    """The same, also where the host raises what it should not: by type, since its message may name a guest."""
+    """Like ``floor_or_problem``, but for any exception of the host, named by type because its message may name a guest."""
     try:
         return floor_or_problem(restaurant_ref, host=host)
     except DatabaseError:
         raise
-    except Exception as error:  # noqa: BLE001  (one restaurant's trouble is no other's)
+    except Exception as error:  # noqa: BLE001  (one restaurant must not affect others)
         return None, RAISED % {"error": type(error).__name__}
 
 
 def no_floor(restaurant_ref: str, error: LookupError) -> str:
-    """A sentence that says that the host knows no such restaurant, without the host's own words."""
+    """Return the reason for an unknown restaurant, without the host's own message."""
     return NO_FLOOR % {"restaurant": repr(restaurant_ref), "error": type(error).__name__}
 
 
 def floors_or_none(restaurant_refs: Collection[str]) -> dict[str, Floor | None]:
-    """The floors of several restaurants, None as in ``floor_or_none``. Where the host gives fingerprints many at once
-    (``ModelHost.floor_fingerprints``), one query for all that are known already."""
+    """Return the floors of several restaurants, each or None as in ``floor_or_none``.
+
+    One query for all cached floors if the host has ``floor_fingerprints`` (as ``ModelHost`` does).
+    """
     host = configured()
     try:
         fingerprints: Mapping[str, str] = getattr(host, "floor_fingerprints", lambda refs: {})(restaurant_refs)
     except DatabaseError:
         raise
-    except Exception:  # noqa: BLE001  (one restaurant's trouble: each is asked by itself, and that is logged)
+    except Exception:  # noqa: BLE001  (each is then asked for by itself, and logged)
         fingerprints = {}
     return {ref: floor_or_none(ref, host=host, fingerprint=fingerprints.get(ref, "")) for ref in restaurant_refs}
 
 
 def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint: str = "") -> Floor | None:
-    """The floor, or None where the host has none that is valid, or raises: one restaurant's trouble is no other's."""
+    """Return the floor, or None if it is invalid or the host raises."""
     try:
         return floor_or_problem(restaurant_ref, host=host, fingerprint=fingerprint)[0]
     except DatabaseError:
         raise
-    except Exception as error:  # noqa: BLE001  (logged by type; whoever plans there meets it again, and reports it)
+    except Exception as error:  # noqa: BLE001  (logged by type; planning reports it again)
         log_error(logger, error, "The host failed for the floor of restaurant %s", restaurant_ref)
         return None
 
 
 def forget() -> None:
-    """Start afresh, for tests and for hosts that were swapped."""
+    """Clear the cache, for tests and for replaced hosts."""
     _floors.clear()

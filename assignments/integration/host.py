@@ -1,8 +1,8 @@
-"""The host seam: what the booking project gives this app, and what it is told.
+"""The host protocol: what the booking project provides to this app, and what it is told.
 
 The app never imports the host's models. It refers to bookings, tables and restaurants by text refs (the host's primary
-key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for everything else. ``assignments.host.ModelHost``
-implements that class from field names alone for the usual case.
+key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for everything else.
+``assignments.host.ModelHost`` implements that class from field names alone for the usual case.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from assignments.planning.floor import Floor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostBooking:
-    """A booking as the host tells it.
+    """A booking from the host.
 
-    ``party``: covers. ``starts_at``: aware datetime. ``ends_at``: if the host knows it (else turn times decide).
-    ``wants_table``: False once nothing may be assigned any more: it is cancelled, or guests sit at their table, or sat.
-    ``keeps_tables``: of those, guests sit there or sat: what they have is not freed. False means cancelled.
-    ``is_confirmed``: the host already shows it as confirmed; such a booking is not waiting for a table.
-    ``problem``: why the host's row cannot be planned (no start, a start in the DST gap), in a sentence for staff; the
-    assignment fails with it, and the other bookings of the batch go on.
+    ``party``: covers. ``starts_at``: aware datetime. ``ends_at``: if the host has it (else turn times decide).
+    ``wants_table``: False once no table may be assigned: the booking is cancelled, or its guests are seated or have
+    left. ``keeps_tables``: for those, True if the guests are seated or have left, so the tables are not freed. False:
+    cancelled. ``is_confirmed``: the host shows it as confirmed, so it is not waiting for a table. ``problem``: why the
+    host's row cannot be planned (no start, a start in the DST gap), as a sentence for staff. The assignment fails with
+    it; other bookings of the batch are not affected.
     """
 
     ref: str
@@ -42,7 +42,7 @@ class HostBooking:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seating:
-    """A booking and the tables that it was given, over ``[starts_at, ends_at)``."""
+    """A booking and its tables, for ``[starts_at, ends_at)``."""
 
     booking_ref: str
     table_refs: tuple[str, ...]
@@ -52,7 +52,7 @@ class Seating:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """An outbox message. Delivered at least once: the host tells repeats apart by ``id``."""
+    """An outbox message. Delivered at least once; the host detects repeats by ``id``."""
 
     id: int
     topic: str
@@ -63,96 +63,102 @@ class Message:
 
 @runtime_checkable
 class Host(Protocol):
-    """What a booking project implements. The callbacks ``on_*`` run inside the deciding transaction: raise to refuse.
+    """The interface that a booking project implements. Callbacks ``on_*`` run in the deciding transaction.
 
-    All of them take and give many bookings at once, so that a batch costs a handful of queries.
+    Raise to refuse.
+
+    All methods work on many bookings at once, so that a batch needs only a few queries.
     """
 
     @property
     def tracks_confirmation(self) -> bool:
-        """Whether ``HostBooking.is_confirmed`` means anything: False for a project that stores no such thing."""
+        """Whether the project stores confirmation, so that ``HostBooking.is_confirmed`` is meaningful."""
         ...
 
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
-        """The bookings that exist, by ref.
+        """Return the existing bookings by ref.
 
-        With ``lock`` inside a transaction: rows are locked against edits until its end, and rows that somebody else
-        has locked are left out (``SKIP LOCKED``), so that planning never waits for a guest's edit.
+        With ``lock`` in a transaction, rows are locked against edits until its end. Rows locked by others are left out
+        (``SKIP LOCKED``), so that planning never waits for a guest's edit.
         """
         ...
 
     def unassigned(
         self, *, after: str | None, limit: int, now: datetime, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
-        """At most ``limit`` bookings that start after ``now`` and wait for a table, in a stable order, those behind
-        the booking ref ``after``."""
+        """Return up to ``limit`` bookings that start after ``now`` and wait for a table.
+
+        In a stable order, after the ref ``after``.
+        """
         ...
 
     def history(
         self, *, start: datetime, until: datetime, after: str | None, limit: int, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
-        """At most ``limit`` bookings that start in ``[start, until)``, in a stable order, those behind the ref ``after``.
+        """Return up to ``limit`` bookings that start in ``[start, until)``, in a stable order after ref ``after``.
 
-        Everybody who wanted a table then: who waits, who is confirmed, who came, who did not show up. Cancelled bookings are
-        left out. For replaying past evenings (``manage.py rollout backtest``).
+        Includes all that needed a table: waiting, confirmed, seated and no-show bookings, but not cancelled ones. Used
+        to replay past evenings (``manage.py rollout backtest``).
         """
         ...
 
     def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """The tables that the project itself has stored for these bookings, by booking ref; those without are left out.
+        """Return the tables that the project has stored for these bookings, by ref; those without are left out.
 
-        Asked once, for bookings that were confirmed before this app was installed. Empty for a project that stores none.
+        Called once, for bookings confirmed before this app was installed. Empty for a project that stores none.
         """
         ...
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """The restaurant's floor. Raises InvalidFloorError, or LookupError for an unknown restaurant."""
+        """Return the restaurant's floor. Raises InvalidFloorError, or LookupError for an unknown restaurant."""
         ...
 
     def floor_fingerprint(self, restaurant_ref: str) -> str:
-        """A cheap string that changes whenever ``floor`` would: floors are cached by it."""
+        """Return a string that changes whenever ``floor`` does. It must be cheap; floors are cached by it."""
         ...
 
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
-        """These bookings have their tables: mark them confirmed, and store the tables if the host does."""
+        """Mark these bookings as confirmed, and store their tables if the host does that."""
         ...
 
     def on_review(self, reasons: Mapping[str, str]) -> None:
-        """Staff have to decide on these bookings (ref -> reason code)."""
+        """Handle bookings that need a decision by staff (ref -> reason code)."""
         ...
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
-        """These bookings lost their tables and wait again (edited, table broken, staff): unconfirm them, forget the
-        tables. Must leave a booking that the host itself has cancelled as it is."""
+        """Return these bookings to waiting and clear their tables (edited, table out of service, undone by staff).
+
+        Must not change a booking that the host has cancelled.
+        """
         ...
 
     def restaurant_names(self, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
-        """What staff call these restaurants, by ref; those without a name are left out."""
+        """Return the names of these restaurants by ref; those without a name are left out."""
         ...
 
     def label(self, booking_ref: str) -> str:
-        """How staff recognise the booking, without personal data."""
+        """Return a label by which staff recognise the booking, without personal data."""
         ...
 
     def admin_url(self, booking_ref: str) -> str | None:
-        """Where staff open the booking, or None."""
+        """Return the URL where staff open the booking, or None."""
         ...
 
     def deliver(self, message: Message) -> None:
-        """Tell the guest, a bus, a webhook. Raise to have it tried again."""
+        """Deliver a message to the guest, a bus or a webhook. Raise to have it retried."""
         ...
 
 
 def is_cancelled(booking: HostBooking | None) -> bool:
-    """Whether nobody will come: the booking is gone or cancelled, and what it has is to be freed."""
+    """Return whether the booking is gone or cancelled, so that its tables are to be freed."""
     return booking is None or not (booking.wants_table or booking.keeps_tables)
 
 
 def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
-    """Lock these bookings before the host is told of them; those that no longer exist are left out.
+    """Lock these bookings before a callback to the host; those that no longer exist are left out.
 
-    Never waits: whoever edits a booking may wait for our locks already. Raises BookingBusyError for bookings that somebody
-    else has locked; ``transactions.run`` runs that again.
+    Never waits, because an edit may already wait for our locks. Raises BookingBusyError for bookings locked by others,
+    which ``transactions.run`` retries.
     """
     locked = host.bookings(booking_refs, lock=True)
     absent = [ref for ref in booking_refs if ref not in locked]
@@ -163,6 +169,6 @@ def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostB
 
 
 def configured() -> Host:
-    """The host of this project, one instance a process. Raises ImproperlyConfigured."""
+    """Return this project's host, one instance per process. Raises ImproperlyConfigured."""
     host: Host = conf.load(conf.settings().HOST)
     return host

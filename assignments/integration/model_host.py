@@ -1,4 +1,4 @@
-"""A host from field names alone: for the usual booking model, a project writes some fifteen lines.
+"""A host defined by field names. For a usual booking model a project needs about fifteen lines.
 
     class BookingHost(ModelHost):
         booking_model = "booking.Booking"
@@ -9,8 +9,8 @@
         table_model = "booking.Table"
         table_restaurant_field = "restaurant"
 
-What the host's tables do not say (zones, adjacency, joins, services, turn times, party limits) is kept in this app and
-edited in its admin.
+Floor data that the host's tables do not have (zones, adjacency, joins, service periods, turn times, party limits) is
+stored in this app and edited in its admin.
 
 Long because one class answers the whole host protocol from field names.
 """
@@ -51,11 +51,13 @@ ALL_DAY = ServicePeriod(
         TurnTime(max_party=8, minutes=150),
     ),
 )
-"""The service of a venue for which none is configured: no closing time, and generous turn times, which a configured
-service without turn times of its own has too."""
+"""Default service period of a venue: no closing time, and generous turn times.
+
+Configured service periods without turn times use these, too.
+"""
 
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
-"""Stands in for the start of a booking that has none; its ``problem`` says so, and nothing is planned for it."""
+"""Placeholder for a missing start. The booking's ``problem`` says so, and it is not planned."""
 
 _FIELDS = {
     "booking_model": (
@@ -81,40 +83,40 @@ _FIELDS = {
         "table_restaurant_field",
     ),
 }
-"""Which attributes of a host name fields of which model."""
+"""Attributes of a host that name fields, by model."""
 
 
 class ModelHost:
-    """Implements ``assignments.integration.host.Host`` over the project's models. See the attributes for what can be said.
+    """An ``assignments.integration.host.Host`` over the project's models, configured by its attributes.
 
-    A field that is None does not exist in the project's model.
+    A field set to None does not exist in the project's model.
     """
 
     booking_model: str = ""
-    """``"app.Model"``; integer, UUID or text keys."""
+    """``"app.Model"``, with integer, UUID or text keys."""
     start_field: str | None = None
-    """An aware datetime. Or else ``date_field`` and ``time_field``: the restaurant's wall clock."""
+    """An aware datetime. Alternatively ``date_field`` and ``time_field``, in the restaurant's local time."""
     date_field: str | None = None
     time_field: str | None = None
     end_field: str | None = None
-    """When guests leave, a datetime (else turn times decide); may be null."""
+    """End of the seating, a datetime; may be null. Otherwise turn times decide."""
     party_field: str = "party"
     restaurant_field: str | None = None
-    """A foreign key or a text; None for a single venue, whose ref is ``venue_ref``."""
+    """A foreign key or text; None for a single venue with the ref ``venue_ref``."""
     venue_ref: str = "venue"
     zone_field: str | None = None
     requested_field: str | None = None
-    """When the guest booked, a datetime."""
+    """Time of the booking's creation, a datetime."""
     status_field: str | None = None
     waiting_statuses: Sequence[Any] = ("pending",)
     confirmed_status: Any = "confirmed"
     cancelled_statuses: Sequence[Any] = ("cancelled",)
-    """Nobody will come: the tables are free. In any other status (seated, completed) they are kept until their time is
-    up."""
+    """Statuses that free the tables. In any other (seated, completed) the tables are kept until the end of the seating.
+    """
     confirmed_field: str | None = None
-    """A boolean, for models without a status; null waits, as false does."""
+    """A boolean, for models without a status. Null waits, like false."""
     tables_field: str | None = None
-    """Where the chosen tables go: a foreign key (gets the first table of a join), or a many-to-many; None: nowhere."""
+    """Where chosen tables are stored: a foreign key (the first table of a join), a many-to-many, or None."""
     table_model: str = ""
     table_name_field: str | None = None
     table_seats_field: str = "seats"
@@ -124,11 +126,11 @@ class ModelHost:
     table_max_party_field: str | None = None
     table_restaurant_field: str | None = None
     timezone: str | None = None
-    """The venue's time zone where ``VenueSettings`` has none; default: Django's TIME_ZONE."""
+    """The venue's time zone if ``VenueSettings`` has none. Default: Django's TIME_ZONE."""
 
     @property
     def tracks_confirmation(self) -> bool:
-        """Whether the project stores that a booking is confirmed."""
+        """Whether the project stores confirmation."""
         return bool(self.status_field or self.confirmed_field)
 
     @cached_property
@@ -142,7 +144,7 @@ class ModelHost:
     # Reading bookings
 
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
-        # The project's own order may join other tables, and their rows must not be locked.
+        # The project's default order may join other tables, whose rows must not be locked.
         rows = self.bookings_table._default_manager.filter(pk__in=_keys(self.bookings_table, refs)).order_by("pk")
         if lock:
             rows = rows.select_for_update(skip_locked=True, no_key=True, of=("self", *self._parents))
@@ -157,12 +159,12 @@ class ModelHost:
     def history(
         self, *, start: datetime, until: datetime, after: str | None, limit: int, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
-        """All that were not cancelled, by key. What has no start is in no history."""
+        """Return bookings that were not cancelled, by key. Those without a start are left out."""
         then = self.bookings_table._default_manager.filter(~self._is_cancelled(), self._starts_within(start, until))
         return self._page(then, after=after, limit=limit, restaurant_ref=restaurant_ref)
 
     def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """From the foreign key (one table) or the many-to-many; nothing without ``tables_field``. One query."""
+        """Return tables from the foreign key (one table) or the many-to-many; none without ``tables_field``. One query."""
         if not self.tables_field:
             return {}
         rows = (
@@ -176,7 +178,7 @@ class ModelHost:
         return {ref: tuple(each) for ref, each in tables.items()}
 
     def restaurant_names(self, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
-        """What the project's restaurants call themselves, in one query; none where they are but a text."""
+        """Return the restaurants' names in one query; none if restaurants are plain text."""
         field: Any = self.restaurant_field and self.bookings_table._meta.get_field(self.restaurant_field)
         if not field or not field.related_model:
             return {}
@@ -200,10 +202,10 @@ class ModelHost:
     # The floor
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """From the host's tables, and what this app keeps about them. At most seven queries.
+        """Build the floor from the host's tables and this app's floor data. At most seven queries.
 
-        Adjacencies and joins of tables that the project has deleted are passed over. Raises LookupError for an
-        unknown restaurant (where restaurants are but a text in the tables, one without tables has an empty floor).
+        Adjacencies and joins of deleted tables are ignored. Raises LookupError for an unknown restaurant. If
+        restaurants are plain text, one without tables has an empty floor.
         """
         details = {row.table_ref: row for row in TableDetails.objects.filter(restaurant_ref=restaurant_ref)}
         venue = VenueSettings.objects.filter(restaurant_ref=restaurant_ref).first()
@@ -234,7 +236,7 @@ class ModelHost:
         )
 
     def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
-        """Everything that ``floor`` reads. A subclass that reads more adds it here."""
+        """Return the querysets that ``floor`` reads. A subclass that reads more must add to them."""
         return [
             self._tables(restaurant_ref),
             *(
@@ -245,11 +247,11 @@ class ModelHost:
         ]
 
     def floor_fingerprint(self, restaurant_ref: str) -> str:
-        """A digest of the rows themselves, in one query: no version has to be kept up to date."""
+        """Return a digest of the rows, in one query, so that no version number is needed."""
         return self._digests([restaurant_ref])[restaurant_ref]
 
     def floor_fingerprints(self, restaurant_refs: Collection[str]) -> Mapping[str, str]:
-        """The same for several restaurants in one query; one each where a subclass has fingerprints of its own."""
+        """Return several fingerprints in one query, or one query each if a subclass overrides ``floor_fingerprint``."""
         if type(self).floor_fingerprint is not ModelHost.floor_fingerprint:
             return {ref: self.floor_fingerprint(ref) for ref in restaurant_refs}
         return self._digests(restaurant_refs) if restaurant_refs else {}
@@ -268,12 +270,12 @@ class ModelHost:
             cursor.execute(f"SELECT {', '.join(digests)}", parameters)
             return dict(zip(restaurant_refs, cursor.fetchone(), strict=True))
 
-    # Being told
+    # Callbacks
 
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
-        """Mark as confirmed and store the tables; at most two queries, whatever the number of bookings.
+        """Mark bookings as confirmed and store their tables. At most two queries for any number of bookings.
 
-        Raises InvalidBookingError for bookings that are gone or no longer wait: the transaction must be rolled back.
+        Raises InvalidBookingError for bookings that no longer exist or wait. Then the transaction must be rolled back.
         """
         keys = {seating.booking_ref: self._key(seating.booking_ref) for seating in seatings}
         changes: dict[str, Any] = {}
@@ -295,10 +297,10 @@ class ModelHost:
             self._write_many(seatings, keys)
 
     def on_review(self, reasons: Mapping[str, str]) -> None:
-        """Nothing: the review queue is this app's."""
+        """Do nothing: this app has the review queue."""
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
-        """Wait again, without tables; at most two queries. A booking that the project has cancelled stays as it is."""
+        """Return bookings to waiting and clear their tables, except cancelled ones. At most two queries."""
         released = self.bookings_table._default_manager.filter(
             self._is_waiting() | self._is_confirmed(), pk__in=_keys(self.bookings_table, booking_refs)
         )
@@ -309,7 +311,7 @@ class ModelHost:
             ).delete()
         changes: dict[str, Any] = {}
         if self.status_field:
-            # Of several waiting statuses, a booking that the project itself set back keeps its own.
+            # A booking that the project has already set back keeps its waiting status.
             changes[self.status_field] = Case(
                 When(self._is_confirmed(), then=Value(self.waiting_statuses[0])), default=F(self.status_field)
             )
@@ -317,19 +319,18 @@ class ModelHost:
             changes[self.confirmed_field] = False
         if self.tables_field and not self._tables_are_many:
             field = self.bookings_table._meta.get_field(self.tables_field)
-            if field.null:  # A required foreign key keeps its old table until the next one is chosen.
+            if field.null:  # A required foreign key keeps its table until the next one is chosen.
                 changes[self._column(self.tables_field)] = None
         if changes:
             released.update(**changes)
 
     def deliver(self, message: Message) -> None:
-        """Nothing is sent: override it to tell guests, a bus or a webhook."""
+        """Do nothing. Override it to notify guests, a bus or a webhook."""
 
     # Checking
 
     def check(self) -> list[checks.CheckMessage]:
-        """E006: a model or field that this host names does not exist, or will not do. W001: no status is known as
-        cancelled."""
+        """E006: a configured model or field does not exist or does not fit. W001: no status counts as cancelled."""
         hint = f"Correct the attributes of {type(self).__module__}.{type(self).__qualname__}."
         found: list[checks.CheckMessage] = [
             checks.Error(problem, hint=hint, id="assignments.E006")
@@ -358,7 +359,7 @@ class ModelHost:
             try:
                 model = apps.get_model(label)
             except (LookupError, ValueError):
-                yield f"{attribute} is {label!r}: there is no such model."
+                yield f"{attribute} is {label!r}, but this model does not exist."
                 continue
             for name in names:
                 field = getattr(self, name)
@@ -366,9 +367,9 @@ class ModelHost:
                     if field:
                         model._meta.get_field(field)
                 except FieldDoesNotExist:
-                    yield f"{name} is {field!r}: {label} has no such field."
+                    yield f"{name} is {field!r}, but {label} has no such field."
         if not self.start_field and not (self.date_field and self.time_field):
-            yield "start_field, or date_field and time_field, must say when a booking starts."
+            yield "Set start_field, or date_field and time_field."
 
     def _wrong_relation(self) -> Iterable[str]:
         if not self.tables_field:
@@ -376,20 +377,20 @@ class ModelHost:
         named = f"tables_field is {self.tables_field!r}"
         field: Any = self.bookings_table._meta.get_field(self.tables_field)
         if field.related_model is not self.tables_table:
-            yield f"{named}: {self.booking_model} has no {self.table_model} there."
+            yield f"{named}, which is not a relation from {self.booking_model} to {self.table_model}."
         elif isinstance(field, models.ForeignObjectRel):
             yield (
-                f"{named}: that is the other side of {field.related_model._meta.label}.{field.field.name}. Name a foreign "
-                f"key or a many-to-many of {self.booking_model} itself, or None and write the tables in on_confirmed."
+                f"{named}: this is the reverse side of {field.related_model._meta.label}.{field.field.name}. Use a "
+                f"foreign key or many-to-many of {self.booking_model}, or None and store the tables in on_confirmed."
             )
         elif self._tables_are_many and (needed := self._needed_besides_links()):
             yield (
-                f"{named}: a row of {self._through._meta.label} needs {', '.join(needed)} too. Let it be null or give it a "
-                "db_default; or None for tables_field, and write the tables in on_confirmed."
+                f"{named}: rows of {self._through._meta.label} also need {', '.join(needed)}. Make it nullable or give "
+                f"it a db_default, or set tables_field to None and store the tables in on_confirmed."
             )
 
     def _needed_besides_links(self) -> list[str]:
-        """Columns of the many-to-many's rows that have to be filled; the database knows no default of Django's."""
+        """Return further required columns of the many-to-many's rows. Django's defaults do not exist in the database."""
         return [
             field.name
             for field in self._through._meta.local_concrete_fields
@@ -398,12 +399,12 @@ class ModelHost:
         ]
 
     def _wrong_restaurants(self) -> Iterable[str]:
-        overrides_floor = type(self).floor is not ModelHost.floor  # It says itself whose tables they are.
+        overrides_floor = type(self).floor is not ModelHost.floor  # The many-to-many itself determines the tables.
         if self.restaurant_field and not self.table_restaurant_field and not overrides_floor:
             yield (
-                f"table_restaurant_field is None, but restaurant_field is {self.restaurant_field!r}: a booking could get "
-                f"another restaurant's table. Name the field of {self.table_model} that says whose table it is; for a "
-                "single venue, whose tables need no such field, leave restaurant_field None."
+                f"table_restaurant_field is None, but restaurant_field is {self.restaurant_field!r}: a booking could "
+                f"get another restaurant's table. Set it to the restaurant field of {self.table_model}; for a single "
+                f"venue leave restaurant_field None."
             )
 
     # Details
@@ -420,13 +421,13 @@ class ModelHost:
 
     @cached_property
     def _links(self) -> tuple[Any, Any]:
-        """The foreign keys of the many-to-many's rows: to the booking, and to the table."""
+        """Return the foreign keys of the many-to-many's rows to booking and table."""
         field: Any = self.bookings_table._meta.get_field(self.tables_field or "")
         meta = self._through._meta
         return meta.get_field(field.m2m_field_name()), meta.get_field(field.m2m_reverse_field_name())
 
     def _write_many(self, seatings: Sequence[Seating], keys: Mapping[str, Any]) -> None:
-        """Exactly these tables for these bookings, in one query: rows that are right already are left alone."""
+        """Set the tables of these bookings, in one query. Rows that are correct stay unchanged."""
         quote = connection.ops.quote_name
         table = quote(self._through._meta.db_table)
         to_booking, to_table = self._links
@@ -450,23 +451,23 @@ class ModelHost:
                 INSERT INTO {table} ({booking}, {chosen}) SELECT booking, chosen FROM wanted
                  WHERE (booking, chosen) NOT IN (SELECT {booking}, {chosen} FROM {table}
                                                   WHERE {booking} IN (SELECT booking FROM wanted))
-                """,  # noqa: S608  (names from the project's own model)
+                """,  # noqa: S608  (names from the project's model)
                 [[key for key, _table in pairs], [key for _booking, key in pairs]],
             )
 
     def _not_confirmed(self, keys: Mapping[str, Any]) -> str:
-        """Whom an update that reached too few rows has left out."""
+        """Return the bookings that an update missed."""
         confirmed = self.bookings_table._default_manager.filter(self._is_confirmed(), pk__in=keys.values())
         reached = set(confirmed.values_list("pk", flat=True))
-        # Nobody is missing when one of them was confirmed before: then it may be any.
+        # None is missing if one was confirmed before; then it may be any.
         left_out = sorted(ref for ref, key in keys.items() if key not in reached) or sorted(keys)
-        return f"Bookings that no longer wait for a table cannot be confirmed: {', '.join(left_out)}."
+        return f"Bookings no longer waiting for a table cannot be confirmed: {', '.join(left_out)}."
 
     def _key(self, ref: str) -> Any:
         return _key_of(self.bookings_table, ref)
 
     def _column(self, field_name: str) -> str:
-        """The name under which a queryset gives the plain value: ``restaurant_id`` for a foreign key."""
+        """Return the column for the plain value: ``restaurant_id`` for a foreign key."""
         return str(self.bookings_table._meta.get_field(field_name).attname)  # type: ignore[union-attr]
 
     def _is_waiting(self) -> Q:
@@ -491,8 +492,8 @@ class ModelHost:
         return Q(**{f"{self.status_field}__in": list(self.cancelled_statuses)}) if self.status_field else Q(pk__in=[])
 
     def _is_at(self, model: type[models.Model], field_name: str | None, restaurant_ref: str) -> Q:
-        """The rows of one restaurant. Raises LookupError for a ref that cannot be one."""
-        missing = LookupError(f"There is no restaurant {restaurant_ref!r}.")
+        """Return a restaurant's rows. Raises LookupError for an impossible ref."""
+        missing = LookupError(f"Restaurant {restaurant_ref!r} does not exist.")
         if self.restaurant_field is None and restaurant_ref != self.venue_ref:
             raise missing
         if field_name is None:
@@ -508,7 +509,7 @@ class ModelHost:
         if field and field.related_model:
             key = field.target_field
             if not field.related_model._default_manager.filter(**{key.attname: key.to_python(restaurant_ref)}).exists():
-                raise LookupError(f"There is no restaurant {restaurant_ref!r}.")
+                raise LookupError(f"Restaurant {restaurant_ref!r} does not exist.")
 
     def _page(
         self, rows: QuerySet[Any], *, after: str | None, limit: int, restaurant_ref: str | None
@@ -536,13 +537,13 @@ class ModelHost:
         )
 
     def _by_each_clock(self, condition: Callable[[str], Q]) -> Q:
-        """The condition by the clock on each restaurant's wall, where that is what the project stores."""
+        """Apply a condition in each restaurant's local time, if the project stores that."""
         zones = self._time_zones()
         if self.restaurant_field is None:
             return condition(zones.get(self.venue_ref, self._default_timezone))
         here: dict[str, Q] = {}
         for restaurant_ref, zone in zones.items():
-            with suppress(LookupError):  # Settings of a restaurant that cannot be.
+            with suppress(LookupError):  # Settings of an impossible restaurant ref.
                 here[zone] = here.get(zone, Q()) | self._is_at(
                     self.bookings_table, self.restaurant_field, restaurant_ref
                 )
@@ -551,10 +552,10 @@ class ModelHost:
         return there | (anywhere_else & condition(self._default_timezone))
 
     def _on_the_wall(self, moment: datetime, zone: str, comparison: str) -> Q:
-        """Date and time compared with ``moment`` by the clock of a time zone; ``comparison``: gt, gte or lt."""
+        """Compare date and time with ``moment`` in a time zone. ``comparison``: gt, gte or lt."""
         try:
             local = moment.astimezone(time_zone(zone))
-        except ValueError:  # Reported with each of its bookings.
+        except ValueError:  # Reported for each of its bookings.
             local = moment
         return Q(**{f"{self.date_field}__{comparison[:2]}": local.date()}) | Q(
             **{f"{self.date_field}": local.date(), f"{self.time_field}__{comparison}": local.time()}
@@ -580,11 +581,11 @@ class ModelHost:
 
     @cached_property
     def _parents(self) -> dict[str, str]:
-        """Of a booking model that inherits from another one's table: the link to each parent, and a column of it.
+        """Return the parents of a booking model with multi-table inheritance: each link, and a column.
 
-        An edit of the booking may be one of a parent's row, and so may our own. Django locks those that it reads.
+        An edit of a booking may change a parent's row, and so may ours. Django locks the rows that it reads.
         """
-        stored: Any = self.bookings_table._meta.concrete_model  # Of a proxy, what it stands for.
+        stored: Any = self.bookings_table._meta.concrete_model  # Resolve a proxy to its model.
         return {
             LOOKUP_SEP.join(step.join_field.name for step in stored._meta.get_path_to_parent(parent)): column.attname
             for parent in stored._meta.all_parents
@@ -602,7 +603,7 @@ class ModelHost:
         is_confirmed = status == self.confirmed_status if self.status_field else bool(row.get("confirmed"))
         party = row["party"]
         if not isinstance(party, int):
-            # Not its text, which may name a guest.
+            # Not the text, which may name a guest.
             party, problem = 0, problem or f"The party is a {type(row['party']).__name__}, not a number of covers."
         zone = row.get("zone")
         return HostBooking(
@@ -644,7 +645,7 @@ class ModelHost:
         return self.timezone or django_settings.TIME_ZONE
 
     def _time_zones(self) -> dict[str, str]:
-        """The time zones of the restaurants that have one of their own, by ref. One query."""
+        """Return the time zones of restaurants that have their own, by ref. One query."""
         return dict(VenueSettings.objects.values_list("restaurant_ref", "timezone"))
 
     def _tables(self, restaurant_ref: str) -> QuerySet[Any]:
@@ -691,10 +692,10 @@ def _key_of(model: type[models.Model], ref: str) -> Any:
 
 
 def _keys(model: type[models.Model], refs: Iterable[str]) -> list[Any]:
-    """The primary keys that these refs can be; a malformed ref can be none."""
+    """Return the primary keys of these refs, without malformed ones."""
     keys = []
     for ref in refs:
-        if "\0" in ref:  # No text of PostgreSQL's holds it, so asking would fail.
+        if "\0" in ref:  # PostgreSQL text cannot contain it, so the query would fail.
             continue
         try:
             keys.append(_key_of(model, ref))

@@ -1,1 +1,1 @@
-"""Upkeep that cron runs: reconciling with the host, delivering the outbox, deleting old rows."""
+"""Maintenance from cron: reconciliation with the host, outbox delivery, deletion of old rows."""

@@ -20,7 +20,7 @@ LONGEST_DELAY_SECONDS = 3600
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """Message counts of one run."""
+    """Message counts of a run."""
 
     delivered: int
     refused: int
@@ -28,11 +28,11 @@ class Delivery:
 
 
 def deliver(*, limit: int = 1000) -> Delivery:
-    """Hand at most ``limit`` due messages to ``Host.deliver``, oldest first; several runs at once share the work.
+    """Pass at most ``limit`` due messages to ``Host.deliver``, oldest first. Parallel runs share the work.
 
-    At least once: a message counts as delivered when the host returned and our commit came through. One that the host
-    refuses (raises) is due again later, 5 s first, doubling up to an hour. The messages of one booking keep their order:
-    later ones wait for it, those of other bookings go on.
+    Delivery is at least once: a message is delivered when the host has returned and our commit has succeeded. If the
+    host raises, the message is retried after 5 s, doubling up to an hour. Messages of one booking keep their order:
+    later ones wait, those of other bookings do not.
     """
     earlier = OutboxMessage.objects.filter(
         booking_ref=OuterRef("booking_ref"), delivered_at__isnull=True, id__lt=OuterRef("id")
@@ -59,7 +59,7 @@ def deliver(*, limit: int = 1000) -> Delivery:
 
 def _accepted(message: OutboxMessage) -> bool:
     try:
-        # A host that breaks its own query must not break the batch.
+        # A failed query of the host must not break the batch.
         with correlation.scope(_correlation_id(message), booking_ref=message.booking_ref), transaction.atomic():
             configured().deliver(
                 Message(
@@ -70,7 +70,7 @@ def _accepted(message: OutboxMessage) -> bool:
                     created_at=message.created_at,
                 )
             )
-    except Exception as error:  # noqa: BLE001  (stored with the message, and tried again)
+    except Exception as error:  # noqa: BLE001  (stored with the message, and retried)
         delay = min(FIRST_DELAY_SECONDS * 2**message.attempts, LONGEST_DELAY_SECONDS)
         OutboxMessage.objects.filter(pk=message.pk).update(
             attempts=F("attempts") + 1,
@@ -82,6 +82,6 @@ def _accepted(message: OutboxMessage) -> bool:
 
 
 def _correlation_id(message: OutboxMessage) -> uuid.UUID | None:
-    """Of what the message tells of; None for messages from before there were such ids."""
+    """Return the id of the invocation that the message reports, or None for messages from before these ids."""
     stored = message.payload.get("correlation_id")
     return uuid.UUID(stored) if stored else None

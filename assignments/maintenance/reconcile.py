@@ -1,4 +1,4 @@
-"""Reconciling: refs are text without foreign keys, so what the host did behind our back is found and mended here."""
+"""Reconciliation: finds and repairs changes by the host that this app was not told of, since refs are not foreign keys."""
 
 import logging
 from collections import defaultdict
@@ -27,12 +27,12 @@ CHUNK = 500
 LONGEST_DINNER = timedelta(hours=12)
 FURTHEST = timedelta(days=730)
 RECENT = timedelta(days=7)
-"""How long after its start a confirmed booking is still looked at: its host may have moved it to another day."""
+"""Time after the start for which confirmed bookings are still checked. The host may have moved them to another day."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discrepancy:
-    """Something that host and ledger disagree about, and what mends it. ``error``: the type of what kept it from that."""
+    """A discrepancy between host and ledger, and its repair. ``error``: the error's type if the repair failed."""
 
     booking_ref: str
     problem: str
@@ -47,10 +47,10 @@ class _Finding:
 
 
 def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> Iterator[Discrepancy]:
-    """Compare every coming booking with its assignment, ``CHUNK`` at a time, and mend what differs unless ``dry_run``.
+    """Compare all upcoming bookings with their assignments, and repair differences unless ``dry_run``.
 
-    What has started is history: a dinner that is over wants no table any more, and that is no discrepancy. Each is mended
-    in a transaction of its own, in which it is looked at again; one that cannot be mended does not keep the others from it.
+    Bookings that have started are left alone: one that is over no longer needs a table. Each repair has its own
+    transaction, which checks again. A failed repair does not stop the others.
     """
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
     now = transactions.database_now()
@@ -73,7 +73,7 @@ def _compared(assignments: Sequence[Assignment], *, now: datetime, dry_run: bool
 
 
 def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_Finding]:
-    """What is wrong with these. Three queries, and one for each restaurant among them."""
+    """Return the discrepancies of these assignments. Three queries, and one per restaurant."""
     refs = [assignment.booking_ref for assignment in assignments]
     bookings = configured().bookings(refs)
     seatings: dict[str, list[Allocation]] = defaultdict(list)
@@ -89,7 +89,7 @@ def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_
 
 
 def _mended(discrepancy: Discrepancy, *, now: datetime) -> Discrepancy:
-    """Mend it if it is still there once the booking is locked: staff and planners have gone on meanwhile."""
+    """Repair a discrepancy, if it is still there once the booking is locked."""
     ref = discrepancy.booking_ref
 
     def work() -> Discrepancy:
@@ -97,7 +97,7 @@ def _mended(discrepancy: Discrepancy, *, now: datetime) -> Discrepancy:
         locks.lock_days(row.values_list("restaurant_ref", "service_date"))
         found = next(_findings([row.select_for_update().get()], now=now), None)
         if found is None:
-            return replace(discrepancy, remedy="nothing: somebody has mended it meanwhile")
+            return replace(discrepancy, remedy="nothing: already repaired in the meantime")
         found.mend()
         return found.discrepancy
 
@@ -112,7 +112,7 @@ def _attempted(discrepancy: Discrepancy, mend: Callable[[], Discrepancy]) -> Dis
         if transactions.is_database_away(error):
             raise
         # The type only: a host's message may name a guest.
-        log_error(logger, error, "Booking %s could not be mended", discrepancy.booking_ref)
+        log_error(logger, error, "Booking %s could not be repaired", discrepancy.booking_ref)
         return replace(discrepancy, error=type(error).__name__)
 
 
@@ -124,22 +124,22 @@ def _difference(
     *,
     now: datetime,
 ) -> _Finding | None:
-    """What is wrong with one assignment, and what mends it; None when nothing is."""
+    """Return an assignment's discrepancy and its repair, or None."""
     state = assignment.state
     comes_later = booking is not None and intake.stored_start(booking) > now
     if assignment.starts_at <= now and state != State.FAILED and not comes_later:
-        return None  # History.
+        return None  # In the past.
     if booking is None or not booking.wants_table:
         return _unwanted(assignment, booking, has_tables=bool(seatings))
     if state == State.CONFIRMED:
         return _wrong_with_confirmed(assignment, booking, seatings, floor)
     problem = ""
     if state == State.CANCELLED:
-        problem = "cancelled here, wanted by the host"
+        problem = "cancelled here, active in the host"
     elif state in {State.FAILED, State.MANUAL_REVIEW} and _has_changed(assignment, booking):
-        problem = "time, party or restaurant changed since it was decided"
+        problem = "time, party or restaurant changed since the decision"
     elif state == State.FAILED and assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem:
-        problem = "failed as malformed, mended since"
+        problem = "failed as invalid, corrected since"
     return _plan_anew(assignment, problem) if problem else None
 
 
@@ -151,18 +151,18 @@ def _wrong_with_confirmed(
         return _finding(
             ref,
             "confirmed without tables",
-            "planned anew",
+            "planned again",
             lambda: api.release_tables(booking_ref=ref, actor="reconcile", reason="confirmed_without_tables"),
         )
     if floor is None:
-        return None  # Nobody can say.
+        return None  # Unknown.
     if not seating_validity.still_stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
-        return _plan_anew(assignment, "changed since it was confirmed: its tables are not right any more")
+        return _plan_anew(assignment, "changed since it was confirmed: its tables are no longer valid")
     if configured().tracks_confirmation and not booking.is_confirmed:
         return _finding(
             ref,
             "confirmed here, waiting in the host",
-            "the host is told again",
+            "the host is notified again",
             lambda: seating_validity.confirm_again(configured(), ref, seatings),
         )
     return None
@@ -174,19 +174,19 @@ def _finding(booking_ref: str, problem: str, remedy: str, mend: Callable[[], obj
 
 def _plan_anew(assignment: Assignment, problem: str) -> _Finding:
     ref = assignment.booking_ref
-    return _finding(ref, problem, "planned anew", lambda: api.booking_changed(booking_ref=ref))
+    return _finding(ref, problem, "planned again", lambda: api.booking_changed(booking_ref=ref))
 
 
 def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables: bool) -> _Finding | None:
-    """The host wants no table for it any more."""
+    """Return the discrepancy of a booking that no longer needs a table."""
     ref, state = assignment.booking_ref, assignment.state
     if state == State.CANCELLED:
         if not has_tables:
             return None
-        return _finding(ref, "cancelled, but it has tables", "its tables are free", lambda: ledger.release([ref]))
+        return _finding(ref, "cancelled, but has tables", "its tables are freed", lambda: ledger.release([ref]))
     if is_cancelled(booking):
-        problem = "the host no longer knows the booking" if booking is None else "the host has cancelled it"
-        return _finding(ref, problem, "cancelled, its tables are free", lambda: api.booking_cancelled(booking_ref=ref))
+        problem = "the booking no longer exists in the host" if booking is None else "cancelled in the host"
+        return _finding(ref, problem, "cancelled, its tables are freed", lambda: api.booking_cancelled(booking_ref=ref))
     if state == State.CONFIRMED:
         return None
     return _finding(ref, "seated without this app", "cancelled here", lambda: api.booking_changed(booking_ref=ref))
@@ -198,7 +198,7 @@ def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:
 
 
 def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
-    """What waits in the host and was never requested here, or is known here by a start that has passed."""
+    """Find bookings that wait in the host and were never requested here, or have a past start here."""
     host = configured()
     now = transactions.database_now()
     for bookings in intake.chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref):
@@ -209,7 +209,7 @@ def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepan
         for booking in bookings:
             if booking.ref not in known:
                 yield Discrepancy(
-                    booking_ref=booking.ref, problem="waits in the host, unknown here", remedy="requested"
+                    booking_ref=booking.ref, problem="waiting in the host, unknown here", remedy="requested"
                 )
         if not dry_run:
             intake.request(bookings, now=now, host=host)
@@ -217,9 +217,9 @@ def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepan
 
 
 def seated_without_us(*, now: datetime, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
-    """What the host has confirmed with tables, or seated, and was never requested here.
+    """Find bookings that the host has confirmed with tables, or seated, and that were never requested here.
 
-    Unless ``dry_run`` the tables are taken over.
+    Unless ``dry_run``, take over their tables.
     """
     host, after = configured(), None
     while True:
@@ -236,7 +236,7 @@ def seated_without_us(*, now: datetime, dry_run: bool, restaurant_ref: str | Non
         unknown = sorted(set(seated) - set(known))
         for ref, table_refs in sorted(host.tables_of(unknown).items()):
             discrepancy = Discrepancy(
-                booking_ref=ref, problem="seated by the host, unknown here", remedy="its tables are taken"
+                booking_ref=ref, problem="seated by the host, unknown here", remedy="its tables are taken over"
             )
             yield discrepancy if dry_run else _attempted(discrepancy, partial(_adopted, discrepancy, table_refs))
 
@@ -245,20 +245,20 @@ def _adopted(discrepancy: Discrepancy, table_refs: Sequence[str]) -> Discrepancy
     try:
         api.adopt(booking_ref=discrepancy.booking_ref, table_refs=table_refs)
     except TableTakenError:
-        # Two bookings of the host's at one table: the next pass sends it to review.
+        # The host has two bookings at one table: the next pass sends this one to review.
         api.request(booking_ref=discrepancy.booking_ref)
-        return replace(discrepancy, remedy="somebody else has its tables: staff are asked")
+        return replace(discrepancy, remedy="its tables are occupied: sent to review")
     return discrepancy
 
 
 def _orphans(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
-    """Tables taken for bookings that never had an assignment."""
+    """Find occupied tables of bookings without an assignment."""
     rows = Allocation.objects.exclude(booking_ref="").exclude(
         booking_ref__in=Assignment.objects.values_list("booking_ref", flat=True)
     )
     if restaurant_ref:
         rows = rows.filter(restaurant_ref=restaurant_ref)
     for ref in rows.order_by("booking_ref").values_list("booking_ref", flat=True).distinct():
-        yield Discrepancy(booking_ref=ref, problem="has tables, but no assignment", remedy="its tables are free")
+        yield Discrepancy(booking_ref=ref, problem="has tables, but no assignment", remedy="its tables are freed")
         if not dry_run:
             ledger.release([ref])

@@ -1,8 +1,6 @@
-"""How long records are kept: old events, attempts, runs, delivered outbox messages and breakers at which nothing happens any
-more are forgotten, a chunk at a time.
+"""Retention: deletes old events, attempts, runs, delivered outbox messages and idle circuit breakers, in chunks.
 
-What was counted of them stays in the totals: nothing is deleted that was not added to them. Transitions are history, and
-never forgotten.
+Their counts remain in the totals: rows are deleted only after they were added to them. Transitions are never deleted.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +18,7 @@ CHUNK = 5000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pruned:
-    """What was forgotten so far, or would be."""
+    """Counts of rows deleted so far, or to be deleted."""
 
     events: int = 0
     attempts: int = 0
@@ -37,19 +35,19 @@ class Pruned:
 
 
 class StillNeededError(ValueError):
-    """What would be pruned is still needed by somebody."""
+    """Rows to be deleted are still needed."""
 
 
 _needs: dict[str, Callable[[], float]] = {}
 
 
 def require_attempts(name: str, days: Callable[[], float]) -> None:
-    """Have attempts kept for so many days at least. ``name`` says in a refusal who needs them. In an app's ``ready``."""
+    """Require attempts to be kept for this many days. ``name`` appears in the error. Call it in an app's ``ready``."""
     _needs[name] = days
 
 
 def check() -> None:
-    """Raises StillNeededError where ATTEMPT_DAYS is less than somebody needs."""
+    """Raise StillNeededError if ATTEMPT_DAYS is less than required."""
     kept = conf.settings().ATTEMPT_DAYS
     for name, days in _needs.items():
         if kept < days():
@@ -59,7 +57,7 @@ def check() -> None:
 
 
 def count() -> Pruned:
-    """What ``prune`` would forget. Raises StillNeededError."""
+    """Count what ``prune`` would delete. Raises StillNeededError."""
     check()
     with connection.cursor() as cursor:
         cursor.execute("SELECT " + ", ".join(old.count for old in _OLD.values()), _days())
@@ -67,9 +65,9 @@ def count() -> Pruned:
 
 
 def prune() -> Iterator[Pruned]:
-    """Forget what is old enough, a chunk in each transaction; after each, what was forgotten so far.
+    """Delete old rows, one chunk per transaction, and yield the counts so far after each.
 
-    Brings the totals up to date first. Several at once share the work. Raises StillNeededError.
+    Updates the totals first. Parallel runs share the work. Raises StillNeededError.
     """
     check()
     counter_store.compact()
@@ -90,8 +88,9 @@ def prune() -> Iterator[Pruned]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Old:
-    """Rows of a table that are old enough. ``source``: the totals' source that must have added them up before. ``key``: the
-    primary key's column.
+    """Old rows of a table.
+
+    ``source``: the source of totals that must include them first. ``key``: the primary key's column.
     """
 
     table: str
@@ -146,7 +145,7 @@ _OLD = {
     "runs": _Old(
         table="assignments_run",
         moment="ended_at",
-        # The last success is kept: health endpoints and alerts ask for its age.
+        # The last success is kept, because health endpoints and alerts need its age.
         condition="""
             ended_at < now() - %(run_days)s * interval '1 day'
             AND succeeded_at IS DISTINCT FROM (SELECT max(succeeded_at) FROM assignments_run)""",
@@ -161,7 +160,7 @@ _OLD = {
         table="assignments_breaker",
         key="name",
         moment="updated_at",
-        # A success moves only the one, and a breaker may stay open for longer than a day.
+        # A success changes updated_at only, and a breaker may stay open for more than a day.
         condition="""
             updated_at < now() - %(breaker_days)s * interval '1 day'
             AND coalesce(opened_until < now() - %(breaker_days)s * interval '1 day', TRUE)""",

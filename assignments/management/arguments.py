@@ -1,4 +1,4 @@
-"""What the options of commands may be, for argparse: anything else is bad usage, exit code 2."""
+"""Types of command options for argparse. Invalid values are bad usage, exit code 2."""
 
 import math
 from argparse import ArgumentTypeError
@@ -9,14 +9,14 @@ A_DAY = 24 * 60 * 60.0
 
 
 def count(text: str) -> int:
-    """A whole number above 0."""
+    """Parse a whole number above 0."""
     if not (text.isascii() and text.isdecimal() and 0 < int(text) <= LARGEST_COUNT):
         raise ArgumentTypeError(f"must be a whole number from 1 to {LARGEST_COUNT}, not {text!r}")
     return int(text)
 
 
 def seconds(text: str) -> float:
-    """More than 0 seconds, and at most a day."""
+    """Parse a number of seconds, above 0 and at most a day."""
     try:
         value = float(text)
     except ValueError:
@@ -27,7 +27,7 @@ def seconds(text: str) -> float:
 
 
 def address(text: str) -> tuple[str, int]:
-    """``HOST:PORT``, an IPv6 address in brackets. Port 0 is any that is free."""
+    """Parse ``HOST:PORT``, with an IPv6 address in brackets. Port 0 selects a free port."""
     host, _colon, port = text.rpartition(":")
     is_bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
     if not host or is_bare_ipv6 or not (port.isascii() and port.isdecimal() and int(port) <= LARGEST_PORT):
@@ -36,7 +36,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 def restaurant_ref(text: str) -> str:
-    """A ref is the host's primary key as a text, and never empty: no restaurant is not all of them."""
+    """Parse a restaurant's ref, the host's primary key as text. It must not be empty, which could be taken for all."""
     if not text.strip():
-        raise ArgumentTypeError("names no restaurant; leave the option out for all of them")
+        raise ArgumentTypeError("must not be empty; leave the option out for all restaurants")
     return text

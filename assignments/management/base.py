@@ -1,4 +1,4 @@
-"""What this app's commands have in common."""
+"""Base class of this app's commands."""
 
 from typing import Any
 
@@ -17,7 +17,10 @@ UNDEFINED_COLUMN = "42703"
 
 
 class DatabaseCommand(BaseCommand):
-    """A command that needs the app's tables: exits with 2 where they were not migrated, with 75 where nobody answers."""
+    """A command that needs the database.
+
+    Exits with 2 if migrations are missing, with 75 if the database is unavailable.
+    """
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
@@ -31,6 +34,6 @@ class DatabaseCommand(BaseCommand):
             ) from error
         except (OperationalError, InterfaceError) as error:
             if not is_database_away(error):
-                # The type only: a host's database may say a guest's name.
+                # The type only: a message from the host's database may contain a guest's name.
                 raise CommandError(f"Unexpected {type(error).__name__}.", returncode=EXIT_UNEXPECTED) from error
-            raise CommandError(f"The database is away: {error}", returncode=EXIT_DATABASE_AWAY) from error
+            raise CommandError(f"The database is unavailable: {error}", returncode=EXIT_DATABASE_AWAY) from error

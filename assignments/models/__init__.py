@@ -1,4 +1,4 @@
-"""The models. Import them from here; migrations and hosts refer to these paths."""
+"""The models. Import them from here. Migrations and hosts depend on these paths."""
 
 from assignments.models.allocation import NO_OVERLAP_CONSTRAINT, Allocation
 from assignments.models.assignment import OPEN_STATES, TERMINAL_STATES, Assignment, State

@@ -1,4 +1,4 @@
-"""The ledger's one table: which table is taken when, and by whom. PostgreSQL refuses every overlap."""
+"""The ledger: which table is occupied when, and by whom. A PostgreSQL constraint prevents overlaps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NO_OVERLAP_CONSTRAINT = "allocation_no_overlap"
 
 
 class TableKey(Func):
-    """``int8range(h, h, '[]')`` of a ref's hash: GiST compares ranges without the btree_gist extension.
+    """Hash of a ref as a range, ``int8range(h, h, '[]')``, so that GiST works without the btree_gist extension.
 
-    Two table refs whose 64-bit hashes collide would be refused together, never seated together.
+    If two table refs had the same 64-bit hash, a valid seating could be refused, but no double booking could happen.
     """
 
     function = "int8range"
@@ -27,23 +27,23 @@ class TableKey(Func):
 
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
         sql, params = super().as_sql(*args, **kwargs)
-        return sql, [*params, *params]  # The template names the expression twice.
+        return sql, [*params, *params]  # The template contains the expression twice.
 
 
 class AllocationQuerySet(models.QuerySet["Allocation"]):
     def at(self, restaurant_ref: str) -> AllocationQuerySet:
-        """The restaurant's. With a range of ``blocked``, the index ``allocation_occupancy`` finds a day among years."""
+        """Filter by restaurant. With a range of ``blocked`` this uses the index ``allocation_occupancy``."""
         return self.alias(restaurant_key=TableKey(F("restaurant_ref"))).filter(
             restaurant_key__overlap=TableKey(Value(restaurant_ref)), restaurant_ref=restaurant_ref
         )
 
 
 class Allocation(models.Model):
-    """One table, taken over one time range.
+    """One table, occupied for one time range.
 
-    ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, buffers included; guests sit over ``starts_at``..``ends_at``.
-    A *hold* keeps the table until ``expires_at`` while somebody thinks; a *seating* keeps it for good; a *closure* keeps
-    it from everybody (out of service) and belongs to no booking.
+    ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, including buffers. The seating is
+    ``starts_at``..``ends_at``. A *hold* reserves the table until ``expires_at``. A *seating* reserves it without a
+    limit. A *closure* takes it out of service and belongs to no booking.
     """
 
     class Kind(models.TextChoices):
@@ -59,7 +59,7 @@ class Allocation(models.Model):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
-    token = models.UUIDField(null=True, blank=True, help_text=_("Names a hold, which may span several tables."))
+    token = models.UUIDField(null=True, blank=True, help_text=_("Identifies a hold, which may cover several tables."))
     planner = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
 

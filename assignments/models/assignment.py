@@ -1,4 +1,4 @@
-"""The assignment: one row for each booking that asked for a table, and its state machine."""
+"""The assignment: one row per booking that needs a table, and its state machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T", bound=Callable[..., Any])
 
 
 class State(models.TextChoices):
-    """Where an assignment stands. The last four are terminal for planners; only host or staff leave them."""
+    """State of an assignment. The last four are terminal for planners; only the host or staff can change them."""
 
     CREATED = "created", _("created")
     CAPACITY_VERIFIED = "capacity_verified", _("capacity verified")
@@ -37,7 +37,7 @@ OPEN_STATES = frozenset(State) - TERMINAL_STATES
 
 
 def _records_history(transition_method: _T) -> _T:
-    """Wrap a django-fsm transition so that it leaves a history row and a new version on the instance, unsaved."""
+    """Wrap a django-fsm transition so that it adds an unsaved history row and a new version to the instance."""
 
     def record(self: Assignment, *, actor: str, reason: str = "", detail: str = "") -> None:
         source = self.state
@@ -73,29 +73,30 @@ def _records_history(transition_method: _T) -> _T:
 
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def open(self) -> AssignmentQuerySet:
-        """Those that a planner still has to decide."""
+        """Return assignments that a planner still has to decide."""
         return self.filter(state__in=OPEN_STATES)
 
     def due(self, at: datetime) -> AssignmentQuerySet:
-        """Open ones whose next try is due at ``at``."""
+        """Return open assignments whose next attempt is due at ``at``."""
         return self.open().filter(due_at__lte=at)
 
     def of_day(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
         return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)
 
     def of(self, booking_ref: str) -> AssignmentQuerySet:
-        """The booking's, which is one or none. PostgreSQL keeps no text with a NUL, so no booking is called that."""
+        """Return the booking's assignment, if any. A ref with a NUL matches none, because PostgreSQL cannot store it."""
         return self.none() if "\0" in booking_ref else self.filter(booking_ref=booking_ref)
 
     def claim(self) -> AssignmentQuerySet:
-        """Lock the rows until the transaction ends; those that somebody else works on are left out."""
+        """Lock the rows until the transaction ends, skipping rows that are locked already."""
         return self.select_for_update(skip_locked=True)
 
     def persist(self, assignments: Iterable[Assignment], *, correlation_id: uuid.UUID) -> None:
-        """Store the transitions that were made in memory, and their history, which carries ``correlation_id``, in one query.
+        """Store transitions made in memory, and their history with ``correlation_id``, in one query.
 
-        Must run inside a transaction. Raises StaleAssignmentError when any row has changed since it was read; nothing
-        may be committed then. Instances are clean afterwards.
+        Must run inside a transaction. Raises StaleAssignmentError if any
+        row has changed since it was read; the caller must then roll back. Afterwards the instances have no unsaved
+        changes.
         """
         changed = [assignment for assignment in assignments if assignment.is_changed]
         if not changed:
@@ -117,7 +118,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     [assignment.service_date for assignment in changed],
                     [assignment.starts_at for assignment in changed],
                     [assignment.party for assignment in changed],
-                    # unnest() flattens nested arrays, so the pins travel as one text each.
+                    # unnest() flattens nested arrays, so the pins of each row are passed as one text.
                     ["\x1f".join(assignment.pinned_table_refs) for assignment in changed],
                     correlation_id,
                     [row.assignment_id for row in history],
@@ -176,28 +177,28 @@ SELECT id FROM updated
 
 
 class Assignment(FSMModelMixin, models.Model):
-    """A booking's way to its tables.
+    """The assignment of tables to a booking.
 
-    The booking is the host's; it is known here by its ref alone. ``planner`` is who claimed it first: it stays with
-    that planner until it is terminal or handed back. ``due_at`` is when it is tried next, in database time.
-    Transitions change memory only; ``Assignment.objects.persist`` stores them, history and all.
+    The booking belongs to the host and is known here only by its ref. ``planner`` is the planner that claimed it, until
+    it is terminal or handed back. ``due_at`` is the time of the next attempt, by the database clock. Transitions change
+    the instance only; ``Assignment.objects.persist`` stores them with their history.
     """
 
     State = State
 
     booking_ref = models.TextField(unique=True)
     restaurant_ref = models.TextField()
-    service_date = models.DateField(help_text=_("The local date on which the booking starts."))
+    service_date = models.DateField(help_text=_("Local date of the booking's start."))
     starts_at = models.DateTimeField()
     party = models.IntegerField(help_text=_("Covers."))
     state = FSMField(
         default=State.CREATED, choices=State.choices, protected=True, editable=False, verbose_name=_("state")
     )
     version = models.IntegerField(default=0, editable=False)
-    planner = models.TextField(blank=True, default="", help_text=_("Who claimed it; empty until somebody does."))
+    planner = models.TextField(blank=True, default="", help_text=_("Planner that claimed it; empty until then."))
     attempts = models.IntegerField(default=0)
-    due_at = models.DateTimeField(null=True, blank=True, help_text=_("When it is tried next; empty once decided."))
-    reason = models.TextField(blank=True, default="", help_text=_("The reason code of the last transition."))
+    due_at = models.DateTimeField(null=True, blank=True, help_text=_("Time of the next attempt; empty once decided."))
+    reason = models.TextField(blank=True, default="", help_text=_("Reason code of the last transition."))
     pinned_table_refs = ArrayField(models.TextField(), default=list, blank=True)
     requested_at = models.DateTimeField()
     updated_at = models.DateTimeField(auto_now=True)
@@ -220,7 +221,7 @@ class Assignment(FSMModelMixin, models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(state__in=sorted(State)), name="assignment_state_known"),
             models.CheckConstraint(
-                # An open assignment without a due date would never be looked at again: a lost booking.
+                # An open assignment without a due date would never be planned again: a lost booking.
                 condition=models.Q(state__in=sorted(TERMINAL_STATES), due_at__isnull=True)
                 | models.Q(state__in=sorted(OPEN_STATES), due_at__isnull=False),
                 name="assignment_open_iff_due",
@@ -230,7 +231,7 @@ class Assignment(FSMModelMixin, models.Model):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.unsaved_transitions: list[StateTransition] = []
-        # Through __dict__, so that an instance with deferred fields does not load them here.
+        # Reads __dict__, so that deferred fields are not loaded here.
         self.stored_version: int = self.__dict__.get("version", 0)
         self.stored_state: str = self.__dict__.get("state", State.CREATED)
 
@@ -243,43 +244,43 @@ class Assignment(FSMModelMixin, models.Model):
 
     @property
     def is_changed(self) -> bool:
-        """Something was changed in memory that ``persist`` has not stored yet."""
+        """Return whether there are changes that ``persist`` has not stored yet."""
         return bool(self.unsaved_transitions) or self.version != self.stored_version
 
     def mark_stored(self) -> None:
-        """Memory and database agree again."""
+        """Mark all changes as stored."""
         self.unsaved_transitions = []
         self.stored_version = self.version
         self.stored_state = self.state
 
     def touch(self) -> None:
-        """Count a change that is no transition (owner, due date, pins) as a new version, so that it is guarded too."""
+        """Add a version for a change without a transition (planner, due date, pins), so that it is guarded too."""
         self.version += 1
 
     @_records_history
     @transition(field=state, source=State.CREATED, target=State.CAPACITY_VERIFIED)
     def verify_capacity(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """The request is well-formed, and a floor exists that it can be held against."""
+        """Mark the request as valid and its floor as available."""
 
     @_records_history
     @transition(field=state, source=State.CAPACITY_VERIFIED, target=State.ASSIGNMENT_PENDING)
     def queue(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """It waits for a planner."""
+        """Queue it for a planner."""
 
     @_records_history
     @transition(field=state, source=State.ASSIGNMENT_PENDING, target=State.ASSIGNMENT_IN_PROGRESS)
     def begin(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """A planner works on it."""
+        """Mark it as being planned."""
 
     @_records_history
     @transition(field=state, source=State.ASSIGNMENT_IN_PROGRESS, target=State.ASSIGNED)
     def assign(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """Its tables are taken in the ledger."""
+        """Mark its tables as occupied in the ledger."""
 
     @_records_history
     @transition(field=state, source=State.ASSIGNED, target=State.CONFIRMED)
     def confirm(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """The host knows its tables."""
+        """Mark its tables as known to the host."""
         self.due_at = None
 
     @_records_history
@@ -289,7 +290,7 @@ class Assignment(FSMModelMixin, models.Model):
         target=State.ASSIGNMENT_PENDING,
     )
     def put_back(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """No table this time; it is tried again at ``due_at``, which the caller sets."""
+        """Return it to the queue for a retry at ``due_at``, which the caller sets."""
 
     @_records_history
     @transition(
@@ -298,7 +299,7 @@ class Assignment(FSMModelMixin, models.Model):
         target=State.MANUAL_REVIEW,
     )
     def send_to_review(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """Staff have to decide."""
+        """Send it to staff for a decision."""
         self.due_at = None
 
     @_records_history
@@ -313,7 +314,7 @@ class Assignment(FSMModelMixin, models.Model):
         target=State.FAILED,
     )
     def fail(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """The request cannot be planned as it is."""
+        """Mark the request as one that cannot be planned."""
         self.due_at = None
 
     @_records_history
@@ -323,12 +324,12 @@ class Assignment(FSMModelMixin, models.Model):
         target=State.ASSIGNMENT_PENDING,
     )
     def reopen(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """Host or staff want it planned anew, by whoever plans now; the caller sets ``due_at``."""
+        """Queue it again for host or staff, for any planner. The caller sets ``due_at``."""
         self.attempts = 0
         self.planner = ""
 
     @_records_history
     @transition(field=state, source="+", target=State.CANCELLED)
     def cancel(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """The host cancelled the booking."""
+        """Mark the booking as cancelled by the host."""
         self.due_at = None

@@ -1,4 +1,4 @@
-"""What a planner decided, each time it tried: the record that explains a decision later."""
+"""Planning attempts: the record that explains a decision later."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -7,17 +7,18 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Attempt(models.Model):
-    """One try of one planner at one booking.
+    """One attempt of a planner to seat a booking.
 
-    ``decision_ms``: milliseconds of planning alone. ``decision``: the ranked plans with their score breakdown, and how
-    many sets of tables lost for which reason. ``snapshot_hash`` identifies what the planner saw.
+    ``decision_ms``: planning time in milliseconds, without the database. ``decision``: the ranked plans with the parts
+    of their scores, and the number of table combinations ruled out by reason. ``snapshot_hash`` identifies the
+    planner's input.
     """
 
     assignment = models.ForeignKey("assignments.Assignment", on_delete=models.CASCADE, related_name="tries")
     booking_ref = models.TextField()
     number = models.IntegerField()
     planner = models.TextField()
-    trigger = models.TextField(help_text=_("What caused it: cron, inline, staff."))
+    trigger = models.TextField(help_text=_("Trigger: cron, inline or staff."))
     outcome = models.TextField(help_text=_("confirmed, retry, manual_review or failed."))
     reason = models.TextField(blank=True)
     detail = models.TextField(blank=True)

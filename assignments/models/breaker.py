@@ -5,10 +5,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Breaker(models.Model):
-    """One circuit breaker. A row exists only once something has failed.
+    """A circuit breaker. It has a row only after a first failure.
 
-    Closed: ``opened_until`` is empty. Open: until then nothing is tried. Half open: that moment has passed, and
-    ``successes`` counts towards closing it; quiet, when it passed long ago (``concurrency.circuit_breaker.STATE``).
+    Closed: ``opened_until`` is empty. Open: no attempts until then. Half open: that time has passed, and ``successes``
+    counts towards closing it. Idle: it passed long ago (``concurrency.circuit_breaker.STATE``).
     """
 
     name = models.TextField(primary_key=True)

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Event(models.Model):
-    """One thing that happened, for dashboards and for whoever asks why. Never personal data; ``context`` is allow-listed."""
+    """An event, for dashboards and diagnosis. Never contains personal data; ``context`` is allow-listed."""
 
     class Severity(models.TextChoices):
         INFO = "info", _("info")
@@ -20,7 +20,7 @@ class Event(models.Model):
     restaurant_ref = models.TextField(blank=True, default="")
     context = models.JSONField(default=dict)
     correlation_id = models.UUIDField(null=True, blank=True)
-    at = models.DateTimeField(help_text=_("When it happened, which may be before it was stored."))
+    at = models.DateTimeField(help_text=_("Time of the event, which may be before it was stored."))
     stored_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -1,6 +1,6 @@
-"""What a host's own tables lack, kept here and edited in our admin: zones, adjacency, joins, services, turn times.
+"""Floor data that the host's tables do not have: zones, adjacency, joins, service periods, turn times.
 
-Only ``ModelHost`` reads these. Refs are text, as everywhere; nothing points into the host's schema.
+Edited in the admin, and read by ``ModelHost`` only. Refs are text without foreign keys into the host's schema.
 """
 
 from collections.abc import Collection
@@ -19,11 +19,11 @@ def validate_timezone(name: str) -> None:
     try:
         time_zone(name)
     except ValueError as error:
-        raise ValidationError(_("%(name)s is no time zone."), params={"name": name}) from error
+        raise ValidationError(_("%(name)s is not a time zone."), params={"name": name}) from error
 
 
 class VenueSettings(models.Model):
-    """One restaurant's clock, and how far outside its services a booking still belongs to one."""
+    """A restaurant's time zone, and how far outside a service period a booking still belongs to it."""
 
     restaurant_ref = models.TextField(unique=True)
     timezone = models.TextField(default="UTC", validators=[validate_timezone])
@@ -38,7 +38,7 @@ class VenueSettings(models.Model):
 
 
 class TableDetails(models.Model):
-    """A table's zone and the parties it takes alone, where the host's table does not say."""
+    """A table's zone and party sizes, if the host does not have them."""
 
     restaurant_ref = models.TextField()
     table_ref = models.TextField(unique=True)
@@ -56,7 +56,7 @@ class TableDetails(models.Model):
 
     def clean(self) -> None:
         if self.min_party and self.max_party and self.min_party > self.max_party:
-            raise ValidationError({"max_party": _("The largest party is smaller than the smallest one.")})
+            raise ValidationError({"max_party": _("The maximum party is smaller than the minimum.")})
 
 
 class AdjacentTables(models.Model):
@@ -84,24 +84,24 @@ class AdjacentTables(models.Model):
 
     def clean(self) -> None:
         if not self.first_table_ref or not self.second_table_ref:
-            return  # Said already.
+            return  # Reported already.
         if self.first_table_ref == self.second_table_ref:
-            raise ValidationError({"second_table_ref": _("A table is not adjacent to itself: name another one.")})
+            raise ValidationError({"second_table_ref": _("A table cannot be adjacent to itself. Choose another one.")})
         if AdjacentTables.objects.filter(
             restaurant_ref=self.restaurant_ref,
             first_table_ref=self.second_table_ref,
             second_table_ref=self.first_table_ref,
         ).exists():
-            raise ValidationError({"second_table_ref": _("These two tables are adjacent already.")})
+            raise ValidationError({"second_table_ref": _("These tables are already listed as adjacent.")})
 
     def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
-        """Twice the same table is said once, by ``clean``."""
+        """Leave the error for twice the same table to ``clean``, so that it is reported once."""
         if self.first_table_ref != self.second_table_ref:
             super().validate_constraints(exclude=exclude)
 
 
 class ListedJoin(models.Model):
-    """Tables that may be joined whatever their adjacency, with the seats that they have together."""
+    """Tables that may be joined regardless of adjacency, with their total seats."""
 
     restaurant_ref = models.TextField()
     table_refs = ArrayField(models.TextField())
@@ -120,18 +120,18 @@ class ListedJoin(models.Model):
     def clean(self) -> None:
         refs = set(self.table_refs or [])
         if not refs:
-            return  # Said already.
+            return  # Reported already.
         if len(refs) < 2:
             raise ValidationError({"table_refs": _("A join needs at least two different tables.")})
         if self.max_party is not None and self.max_party < self.min_party:
-            raise ValidationError({"max_party": _("The largest party is smaller than the smallest one.")})
+            raise ValidationError({"max_party": _("The maximum party is smaller than the minimum.")})
         others = ListedJoin.objects.filter(restaurant_ref=self.restaurant_ref, table_refs__contains=list(refs))
         if any(set(join.table_refs) == refs for join in others.exclude(pk=self.pk)):
-            raise ValidationError({"table_refs": _("This join is listed already.")})
+            raise ValidationError({"table_refs": _("This join is already listed.")})
 
 
 class ServiceHours(models.Model):
-    """A service such as dinner. ``ends`` at or before ``starts`` means past midnight."""
+    """A service period such as dinner. If ``ends`` is not after ``starts``, it ends after midnight."""
 
     restaurant_ref = models.TextField()
     key = models.SlugField(default="dinner")
@@ -157,7 +157,7 @@ class ServiceHours(models.Model):
 
 
 class TurnMinutes(models.Model):
-    """Parties of up to ``max_party`` covers keep their table for ``minutes``."""
+    """Turn time in ``minutes`` for parties of up to ``max_party`` covers."""
 
     service = models.ForeignKey(ServiceHours, on_delete=models.CASCADE, related_name="turns")
     max_party = models.PositiveIntegerField(validators=[MinValueValidator(1)])

@@ -1,4 +1,4 @@
-"""The transactional outbox: what the host has to be told, stored with the change that it tells of."""
+"""The transactional outbox: messages to the host, stored in the same transaction as the change."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class OutboxMessage(models.Model):
-    """One message to the host. Topic ``booking.assignment_state.<state>``; delivered at least once, oldest first."""
+    """A message to the host. Topic ``booking.assignment_state.<state>``; delivered at least once, oldest first."""
 
     topic = models.TextField()
     booking_ref = models.TextField()

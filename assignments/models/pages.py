@@ -1,4 +1,4 @@
-"""Pages of the admin that are no list of a table. A proxy gives each its place in the index, and its permissions."""
+"""Proxy models that give admin pages without a table their place in the index and their permissions."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from assignments.models.run import Run
 
 
 class ReviewItem(Assignment):
-    """A booking on which staff have to decide."""
+    """A booking that needs a decision by staff."""
 
     class Meta:
         proxy = True
@@ -35,7 +35,7 @@ class ServiceDay(Allocation):
 
 
 class Health(Run):
-    """How the coordinator is doing."""
+    """The Health page of the coordinator."""
 
     class Meta:
         proxy = True

@@ -1,4 +1,4 @@
-"""Runs of the coordinator: who worked, when, and what came of it. What cron did is known by this alone."""
+"""Runs of the coordinator. For runs from cron this is the only record."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -6,33 +6,34 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Run(models.Model):
-    """One process of ``run_coordinator``: one pass from cron, or pass after pass with ``--watch``.
+    """A process of ``run_coordinator``: one pass from cron, or repeated passes with ``--watch``.
 
-    ``worker`` is ``host:pid``. ``succeeded_at``: when a pass last decided what was due, single errors or not
-    (``telemetry.run_log.Pass.has_succeeded``); ``failed_passes`` counts those with an error, too. A watching worker is alive
-    as long as ``last_pass_at`` moves. ``outcomes`` counts by kind. All counts are over all passes, which may be those of
-    weeks: ``failed_at`` and ``dropped_at`` say when errors and losses were last added. Seconds are wall time.
+    ``worker`` is ``host:pid``. ``succeeded_at``: when a pass last decided the due bookings, even with single errors
+    (``telemetry.run_log.Pass.has_succeeded``). ``failed_passes`` also counts those with single errors. A worker with
+    ``--watch`` is alive as long as ``last_pass_at`` advances. ``outcomes`` counts by kind. All counts cover all passes,
+    which may span weeks; ``failed_at`` and ``dropped_at`` are the times of the last error and loss. Seconds are wall
+    time.
     """
 
     worker = models.TextField()
-    version = models.TextField(blank=True, default="", help_text=_("Of this app, as installed where it ran."))
+    version = models.TextField(blank=True, default="", help_text=_("Version of this app in the process."))
     watches = models.BooleanField(default=False)
     started_at = models.DateTimeField(db_default=Now())
     last_pass_at = models.DateTimeField(null=True, blank=True)
     succeeded_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     passes = models.IntegerField(default=0)
-    failed_passes = models.IntegerField(default=0, help_text=_("Passes that met an unexpected error, or broke off."))
-    taken_in = models.IntegerField(default=0, help_text=_("Bookings that were new."))
+    failed_passes = models.IntegerField(default=0, help_text=_("Passes with an unexpected error, or aborted."))
+    taken_in = models.IntegerField(default=0, help_text=_("New bookings."))
     outcomes = models.JSONField(default=dict)
-    contended = models.IntegerField(default=0, help_text=_("Restaurant-days that somebody else was at."))
-    breaker_open = models.IntegerField(default=0, help_text=_("Restaurant-days left alone after repeated errors."))
+    contended = models.IntegerField(default=0, help_text=_("Restaurant-days that another worker had locked."))
+    breaker_open = models.IntegerField(default=0, help_text=_("Restaurant-days skipped after repeated errors."))
     unexpected = models.IntegerField(default=0, help_text=_("Unexpected errors."))
-    failed_at = models.DateTimeField(null=True, blank=True, help_text=_("When it last met an unexpected error."))
+    failed_at = models.DateTimeField(null=True, blank=True, help_text=_("Time of the last unexpected error."))
     dropped_events = models.IntegerField(default=0)
-    dropped_at = models.DateTimeField(null=True, blank=True, help_text=_("When it last found that events were lost."))
+    dropped_at = models.DateTimeField(null=True, blank=True, help_text=_("Time when a loss of events was last found."))
     seconds = models.FloatField(default=0)
-    error = models.TextField(blank=True, default="", help_text=_("The last error, by type; never a message."))
+    error = models.TextField(blank=True, default="", help_text=_("Type of the last error; never its message."))
 
     class Meta:
         ordering = ["-id"]

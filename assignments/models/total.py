@@ -1,4 +1,4 @@
-"""Totals that outlive the rows they were counted from: what a counter of Prometheus must never forget."""
+"""Totals for Prometheus counters, kept after the rows they count are deleted."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -6,10 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Total(models.Model):
-    """How often something happened since this app was installed. Only ``assignments.telemetry.counter_store`` writes it.
+    """A count since this app was installed. Only ``assignments.telemetry.counter_store`` writes it.
 
-    ``name`` is a metric's, ``labels`` its labels' values in the metric's order. ``value`` only ever grows, and is
-    exact: seconds are kept to the nanosecond.
+    ``name``: the metric. ``labels``: its label values, in the metric's order. ``value`` only grows and is exact;
+    seconds are stored to the nanosecond.
     """
 
     name = models.TextField()
@@ -27,7 +27,7 @@ class Total(models.Model):
 
 
 class Folded(models.Model):
-    """Until when the rows of a source are in the totals; younger rows are counted as they are."""
+    """The time until which a source's rows are included in the totals. Later rows are counted directly."""
 
     source = models.TextField(primary_key=True)
     until = models.DateTimeField()

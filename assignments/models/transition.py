@@ -1,4 +1,4 @@
-"""The append-only history of every assignment's state."""
+"""The append-only history of assignment states."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -6,9 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class StateTransition(models.Model):
-    """One transition that happened. A database trigger refuses to update or delete it.
+    """A transition. A database trigger prevents updates and deletes.
 
-    ``version`` is the assignment's after the transition: unique for each assignment, so that of two writers one loses.
+    ``version``: the assignment's version after the transition. It is unique per assignment, so of two concurrent
+    writers one fails.
     """
 
     assignment = models.ForeignKey("assignments.Assignment", on_delete=models.DO_NOTHING, related_name="transitions")
@@ -18,11 +19,11 @@ class StateTransition(models.Model):
     source = models.TextField()
     target = models.TextField()
     planner = models.TextField(blank=True)
-    actor = models.TextField(help_text=_("The planner, 'host', or 'staff:<user id>'."))
+    actor = models.TextField(help_text=_("A planner, 'host' or 'staff:<user id>'."))
     reason = models.TextField(blank=True)
     detail = models.TextField(blank=True)
     correlation_id = models.UUIDField(
-        null=True, help_text=_("What one invocation did: the same on its attempts, events and log lines.")
+        null=True, help_text=_("Identifies the invocation, also on its attempts, events and log lines.")
     )
     at = models.DateTimeField(db_default=Now())
 

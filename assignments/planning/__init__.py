@@ -1,5 +1,5 @@
-"""The planning core: frozen values in, a decision with its reasons out.
+"""The planning core: turns immutable input into a decision with reasons.
 
-Nothing in here imports Django, reads a clock, or does I/O; import-linter holds it to that.
+It does not import Django, read a clock or do I/O; import-linter enforces this.
 Times are aware datetimes, durations are minutes, table sizes are seats, parties are covers.
 """

@@ -1,4 +1,4 @@
-"""What must hold before any table is looked at: the party, its start, and a service that seats it."""
+"""Admission: checks of party, start and service period before any table is considered."""
 
 from datetime import datetime, timedelta
 
@@ -10,9 +10,9 @@ from assignments.planning.snapshot import PlanningRules
 
 
 def admit(floor: Floor, request: SeatingRequest, *, rules: PlanningRules, now: datetime) -> SeatingWindow | Refusal:
-    """When the party would sit, or the first reason why it cannot be planned at all.
+    """Return the seating window, or the first reason why the party cannot be planned.
 
-    Raises TypeError for a naive ``now``, which is the caller's mistake and not the guest's.
+    Raises TypeError for a naive ``now``, which is an error of the caller.
     """
     refusal = party_refusal(request, rules) or _start_refusal(request, rules, now)
     if refusal is not None:
@@ -21,10 +21,10 @@ def admit(floor: Floor, request: SeatingRequest, *, rules: PlanningRules, now: d
 
 
 def party_refusal(request: SeatingRequest, rules: PlanningRules) -> Refusal | None:
-    """Why a party of this size can never be planned, whatever the floor; None when it can."""
+    """Return why a party of this size cannot be planned on any floor, or None."""
     party = request.party
     if not isinstance(party, int) or party < 1:
-        # What is no number may be a name.
+        # A value that is not a number may be a name.
         return Refusal(
             reason=Reason.INVALID_PARTY,
             text=gettext_noop("A party has at least one cover, as a whole number; this one has %(found)s."),

@@ -1,4 +1,4 @@
-"""Planning all bookings of one restaurant-day that wait at the same time."""
+"""Planning of all waiting bookings of a restaurant-day."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,13 +26,13 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def in_order(requests: Iterable[SeatingRequest], *, floor: Floor, rules: PlanningRules) -> list[SeatingRequest]:
-    """The requests in the order in which they are to be decided.
+    """Return the requests in the order of decision.
 
     Who asked first is first; nobody who asked later goes before. Requests without ``requested_at`` come last, all at
     the same time. Among those that asked at the same time nobody has a claim before the others: tables that staff
-    pinned go first, since nothing else will do for those parties; then the parties that need the fewest tables,
-    because a party at two joined tables takes the place of two others. What is left goes by start, then by ref (9 before
-    10: the same evening may have other keys in another database).
+    pinned go first, since nothing else will do for those parties; then the parties that need the fewest tables, because
+    a party at two joined tables takes the place of two others. What is left goes by start, then by ref (9 before 10:
+    the same evening may have other keys in another database).
     """
 
     def key(request: SeatingRequest) -> tuple[datetime, int, datetime, NaturalKey]:
@@ -49,7 +49,7 @@ def in_order(requests: Iterable[SeatingRequest], *, floor: Floor, rules: Plannin
 
 @dataclass(eq=False, slots=True)
 class _Guest:
-    """A request that could be seated, and what it takes of the occupancy while it is."""
+    """A request that can be seated, and its occupied tables while it is."""
 
     request: SeatingRequest
     window: SeatingWindow
@@ -58,7 +58,7 @@ class _Guest:
     block: Block | None = None
 
     def taken(self, unit: Unit) -> Iterator[Occupied]:
-        """What it takes of the occupancy at ``unit``."""
+        """Yield its occupied tables at ``unit``."""
         for ref in unit.table_refs:
             yield Occupied(
                 table_ref=ref,
@@ -69,14 +69,14 @@ class _Guest:
 
 
 class EveningPlanner:
-    """Decides the requests of one restaurant-day, one after the other, each against what those before it were given.
+    """Decides the requests of a restaurant-day one at a time, each given the decisions before it.
 
-    A request gets the best tables that are free. When there are none, parties *of this batch* that were decided
-    before it may change tables (never lose them) if that frees tables for it; pinned parties and everything in
-    ``occupied`` stay where they are. ``decisions`` are final when the last request has been decided.
+    A request gets the best free tables. If there are none, parties *of this batch* that were decided earlier may be
+    moved to other tables to free some; they never lose their seat. Pinned parties and everything in ``occupied`` stay.
+    ``decisions`` are final once the last request is decided.
 
-    ``occupied`` must leave out what the requests themselves have. ``now`` is aware; ``success`` see Snapshot.
-    Raises ValueError for unknown or negative weights.
+    ``occupied`` must not contain the requests' own tables. ``now`` is aware; for ``success`` see Snapshot. Raises
+    ValueError for unknown or negative weights.
     """
 
     def __init__(
@@ -103,11 +103,11 @@ class EveningPlanner:
 
     @property
     def decisions(self) -> Mapping[str, Decision]:
-        """The decision on each booking so far, by ref, in the order in which they were asked for."""
+        """Return the decisions so far by ref, in the order of the requests."""
         return dict(self._decisions)
 
     def decide(self, request: SeatingRequest) -> Decision:
-        """Decide one more request, and take the tables it gets. Raises ValueError for a booking decided already."""
+        """Decide a request and occupy its tables. Raises ValueError if the booking is already decided."""
         if request.booking_ref in self._decisions:
             raise ValueError(f"Booking {request.booking_ref} has been decided in this batch already.")
         decision = self._decide(
@@ -134,7 +134,7 @@ class EveningPlanner:
         return self._choose(self._guest(request, window, fit), fit, decision)
 
     def _fit(self, request: SeatingRequest) -> Fit | Refusal:
-        """The units that could seat the party, or why the tables pinned for it never could."""
+        """Return the units that fit the party, or why its pinned tables do not."""
         pinned = request.pinned_table_refs
         if not pinned:
             return fit_of(self._floor, request, self._rules)
@@ -169,7 +169,7 @@ class EveningPlanner:
         return _Guest(request=request, window=window, party=party)
 
     def _ranked(self, guest: _Guest, fit: Fit) -> tuple[list[tuple[Unit, Plan]], Mapping[str, int]]:
-        """The best units that are free now, and how many lost for which reason."""
+        """Return the best free units, and the number of others by reason."""
         circumstances, free = self._circumstances(guest)
         vacant = [unit for unit in guest.party.options if unit.mask & free == unit.mask]
         worthwhile = needed(vacant)
@@ -179,7 +179,7 @@ class EveningPlanner:
         return rank(worthwhile, circumstances, self._rules), {reason: count for reason, count in lost.items() if count}
 
     def _circumstances(self, guest: _Guest) -> tuple[Circumstances, int]:
-        """What scoring has to know, and the mask of the tables that are free for the guest."""
+        """Return the circumstances for scoring, and the mask of free tables."""
         start, until = guest.window.blocked_from, guest.window.blocked_until
         free = self._occupancy.free(start, until)
         circumstances = circumstances_of(
@@ -193,14 +193,14 @@ class EveningPlanner:
         return circumstances, free
 
     def _seat(self, guest: _Guest, unit: Unit) -> None:
-        """Seat a newcomer for good: from now on it may change tables, but not lose them."""
+        """Seat a newcomer. From now on it may change tables but not lose its seat."""
         self._guests[guest.party] = guest
         guest.first_unit = unit
         self._batch.seat(guest.party, unit)
         self._take(guest, unit)
 
     def _with_moves(self, guest: _Guest) -> tuple[Plan, ...]:
-        """Seat a newcomer by moving others of the batch; its plan, or nothing when that does not help either."""
+        """Try to seat a newcomer by moving others of the batch. Returns its plan, or nothing."""
         newcomer = guest.party
         if not newcomer.options:
             return ()
@@ -227,7 +227,7 @@ class EveningPlanner:
         return replace(self._decisions[ref], plans=(self._plan_at_its_place(guest),), moved_from=moved_from)
 
     def _plan_at_its_place(self, guest: _Guest) -> Plan:
-        """The plan for where the guest sits, scored as things are now. Only one: the other tables are not free."""
+        """Return the plan for the guest's current tables, with its current score."""
         unit = self._release(guest)
         circumstances, _free = self._circumstances(guest)
         self._take(guest, unit)
@@ -242,7 +242,7 @@ class EveningPlanner:
             self._digest.add(taken)
 
     def _release(self, guest: _Guest) -> Unit:
-        """Free the guest's tables, which are the answer, until ``_take`` gives it some again."""
+        """Free the guest's tables and return them, until ``_take`` assigns some again."""
         unit, block = guest.party.unit, guest.block
         assert unit is not None, f"{guest.request.booking_ref} has no tables to free"
         assert block is not None, f"{guest.request.booking_ref} takes nothing of the occupancy"
@@ -277,12 +277,12 @@ class EveningPlanner:
 
 
 def _tables_needed(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> int:
-    """How many tables the party takes at least; 0 where that does not matter (pinned, or never to be seated)."""
+    """Return the minimum number of tables for the party; 0 if it does not matter (pinned, or cannot be seated)."""
     if request.pinned_table_refs or party_refusal(request, rules) is not None:
         return 0
     return min((unit.table_count for unit in fit_of(floor, request, rules).units), default=0)
 
 
 def _aware(moment: datetime) -> datetime:
-    # A naive start is refused when it is decided; until then it only has to be sortable.
+    # A naive start is refused later, in the decision; here it only has to be sortable.
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A quick proof that no moves can help: at some moment there are more parties than tables that could take them."""
+"""Capacity bound: a quick proof that no moves can help, because at some moment there are too few tables."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -11,19 +11,19 @@ from assignments.planning.units import size_masks, table_bits
 
 @lru_cache(maxsize=64)
 def size_classes(floor: Floor) -> tuple[int, ...]:
-    """For each table size of the floor, the mask of the active tables that are at least as large."""
+    """Return, for each table size, the mask of active tables of at least that size."""
     seats = {bit: floor.table_by_ref[ref].seats for ref, bit in table_bits(floor).items()}
     sizes = {seats[mask & -mask]: mask for mask in size_masks(floor)}
     return tuple(sum(mask for size, mask in sizes.items() if size >= least) for least in sorted(sizes))
 
 
 def is_overcrowded(newcomer: Party, fixed: Sequence[Block], classes: Sequence[int]) -> bool:
-    """Whether at some moment of the newcomer's stay everybody cannot sit, wherever they are moved.
+    """Return whether at some moment of the newcomer's seating not everybody can be seated, with any moves.
 
-    ``fixed`` are the tables taken from outside the batch. Counted, for each class of tables: how many of them the
-    parties that are there need at the very least, against how many there are. False proves nothing.
+    ``fixed``: tables occupied from outside the batch. For each class of tables, it compares the number that the present
+    parties need at least with the number that exists. False proves nothing.
     """
-    # Crowds only grow when somebody comes, so no other moment has to be looked at.
+    # Demand only grows when a party arrives, so these moments are enough.
     arrivals = {newcomer.start}
     arrivals.update(start for start in _starts(newcomer, fixed) if start > newcomer.start)
     return any(_is_overfull(moment, newcomer, fixed, tables) for moment in arrivals for tables in classes)

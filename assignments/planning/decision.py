@@ -1,4 +1,4 @@
-"""What the planner answers: ranked plans, or a refusal, and why."""
+"""The planner's decision: ranked plans, or a refusal with its reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,9 @@ from assignments.planning.seating_window import SeatingWindow
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """One set of tables for one party. ``score``: higher is better, comparable only within one decision.
+    """A table combination for a party. ``score``: higher is better, comparable only within one decision.
 
-    ``breakdown`` maps each strategy to its weighted share of the score; ``strategy`` names the one that set this plan
-    apart.
+    ``breakdown``: each strategy's weighted share of the score. ``strategy``: the one that set this plan apart.
     """
 
     table_refs: tuple[str, ...]
@@ -26,11 +25,11 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """The answer to one request.
+    """The decision on one request.
 
-    ``plans`` are ranked, best first, and empty exactly when ``refusal`` says why.
-    ``rejected`` counts the sets of tables that lost, by reason code; ``considered`` is how many there were.
-    ``moved_from``: the tables that an earlier pass of the same batch had chosen, if a later booking made it move.
+    ``plans`` are ranked, best first; they are empty exactly if there is a ``refusal``.
+    ``rejected``: number of table combinations ruled out, by reason code. ``considered``: number of all.
+    ``moved_from``: the tables chosen earlier in the same batch, if a later booking made it move.
     """
 
     booking_ref: str
@@ -44,5 +43,5 @@ class Decision:
 
     @property
     def best(self) -> Plan | None:
-        """The plan to seat, or None."""
+        """The best plan, or None."""
         return self.plans[0] if self.plans else None

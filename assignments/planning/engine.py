@@ -1,4 +1,4 @@
-"""The engine: one snapshot in, ranked plans or a refusal out."""
+"""The engine: decides on a snapshot with ranked plans or a refusal."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ from assignments.planning.snapshot_hash import SnapshotDigest
 
 
 def plan(snapshot: Snapshot) -> Decision:
-    """The best tables for one request, and why: what a batch of one decides.
+    """Decide on one request, as a batch of one.
 
-    ``snapshot.occupied`` must leave out what the request itself has. Raises ValueError for unknown or negative weights.
+    ``snapshot.occupied`` must not contain the request's own tables. Raises ValueError for unknown or negative weights.
     """
     evening = EveningPlanner(
         floor=snapshot.floor,
@@ -29,9 +29,9 @@ def plan(snapshot: Snapshot) -> Decision:
 
 
 def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
-    """Every reason why these tables may not be given to the request by hand; nothing means that they may.
+    """Return all reasons against assigning these tables by hand; empty if there are none.
 
-    A late or past start is no reason: staff may still seat whoever stands at the door.
+    A late or past start is not a reason, because staff may seat guests who have arrived.
     """
     floor, request = snapshot.floor, snapshot.request
     invalid = party_refusal(request, snapshot.rules)
@@ -44,7 +44,7 @@ def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
 
 
 def snapshot_hash(snapshot: Snapshot) -> str:
-    """32 hexadecimal digits: the same for equal snapshots in every process, whatever the order of what is occupied."""
+    """Return 32 hexadecimal digits, equal for equal snapshots in every process and for any order of ``occupied``."""
     digest = SnapshotDigest(
         snapshot.floor, snapshot.occupied, rules=snapshot.rules, now=snapshot.now, success=snapshot.success
     )

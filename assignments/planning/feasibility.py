@@ -1,4 +1,4 @@
-"""Which tables could seat a party, whoever else is there: the rules that time does not change."""
+"""Feasibility: the tables that fit a party by the floor's rules, regardless of occupancy."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +16,7 @@ from assignments.planning.units import Unit, is_connected, neighbours, seatable_
 class Fit:
     """The units that fit a party: fewest spare seats first, then fewest tables, then by their places.
 
-    ``rejected`` counts the other units of the floor by the reason that put them out; ``considered`` is how many units
-    the floor has.
+    ``rejected``: number of the floor's other units by reason. ``considered``: number of all its units.
     """
 
     units: tuple[Unit, ...]
@@ -26,12 +25,12 @@ class Fit:
 
 
 def fit_of(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Fit:
-    """The units of the floor that fit the request. Kept for every kind of party that a floor has seen."""
+    """Return the floor's units that fit the request. Cached by floor and kind of party."""
     return _fit(floor, request.party, request.zone_ref, rules.max_tables, rules.max_spare_seats)
 
 
 def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refusal:
-    """Why nothing fits, for a request whose Fit has no units."""
+    """Return why nothing fits a request whose Fit has no units."""
     party, zone = request.party, request.zone_ref
     everywhere = seatable_units(floor, rules.max_tables)
     if not everywhere:
@@ -73,7 +72,7 @@ def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refus
 
 
 def _larger_than(unit: Unit, reason: Reason, party: int, zone: str | None) -> Refusal:
-    """The party is larger than the largest unit, of the zone if one is given."""
+    """Return the refusal of a party larger than the largest unit (of the zone, if given)."""
     values: dict[str, str | int] = {"party": party, "seats": unit.seats}
     single = unit.table_count == 1
     if zone is None:
@@ -95,9 +94,9 @@ def _larger_than(unit: Unit, reason: Reason, party: int, zone: str | None) -> Re
 def objections(
     floor: Floor, request: SeatingRequest, rules: PlanningRules, table_refs: Sequence[str]
 ) -> Iterator[Refusal]:
-    """Every reason why exactly these tables could never seat the party; nothing when they could.
+    """Yield all reasons why exactly these tables cannot seat the party.
 
-    More tables than the party needs are no objection: whoever picks tables by hand may have a reason.
+    More tables than needed are not a reason, because tables chosen by hand may be deliberate.
     """
     if not table_refs:
         yield Refusal(
@@ -129,7 +128,7 @@ def _fit(floor: Floor, party: int, zone_ref: str | None, max_tables: int, max_sp
     rejected: Counter[Reason] = Counter()
     fitting: list[Unit] = []
     everything = seatable_units(floor, max_tables)
-    for unit in everything:  # Fewest tables first, so that what a larger join contains is known by then.
+    for unit in everything:  # Fewest tables first, so that the parts of a larger join are known by then.
         reason = _reason_against(unit, party, zone_ref, max_spare_seats, fitting)
         if reason is None:
             fitting.append(unit)
@@ -231,7 +230,7 @@ def _may_be_joined(floor: Floor, unit: Unit) -> bool:
     if unit.table_count == 1 or any(join.table_refs == frozenset(unit.table_refs) for join in floor.joins):
         return True
     beside = neighbours(floor)
-    # Tables out of service are objected to as such; here they stand next to nothing.
+    # Tables out of service have their own reason; here they are adjacent to nothing.
     bits = table_bits(floor)
     return all(bits[ref] in beside for ref in unit.table_refs) and is_connected(unit.mask, beside)
 

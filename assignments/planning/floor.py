@@ -1,4 +1,4 @@
-"""A restaurant's floor: tables, which of them may be joined, and the services they are laid for."""
+"""A restaurant's floor: tables, joins and service periods."""
 
 import hashlib
 from collections import Counter
@@ -15,12 +15,12 @@ EVERY_WEEKDAY = frozenset(range(7))
 
 
 class InvalidFloorError(ValueError):
-    """The host's floor contradicts itself; the message names the table, join or service at fault."""
+    """The host's floor is inconsistent. The message names the table, join or service period."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """One table. ``min_party`` and ``max_party`` bound the party that may sit at it alone."""
+    """A table. ``min_party`` and ``max_party``: sizes of parties that may have it alone."""
 
     ref: str
     name: str
@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Join:
-    """Tables that the host lists as joinable, whose seats need not be the sum (two round 4-tops may seat 6)."""
+    """Tables that the host lists as a join. Its seats need not be the sum (two round 4-tops may seat 6)."""
 
     table_refs: frozenset[str]
     seats: int
@@ -51,10 +51,10 @@ class TurnTime:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServicePeriod:
-    """A service such as dinner, in the restaurant's local time; ``ends <= starts`` means past midnight.
+    """A service period such as dinner, in local time. ``ends <= starts`` means that it ends after midnight.
 
-    ``turn_times`` ascend by ``max_party``; a larger party than the last row names keeps the last row's minutes.
-    ``weekdays`` are those (Monday is 0) on which the service starts.
+    ``turn_times`` ascend by ``max_party``. The last one also applies to larger parties.
+    ``weekdays``: those on which it starts (Monday is 0).
     """
 
     key: str
@@ -67,7 +67,7 @@ class ServicePeriod:
     weekdays: frozenset[int] = EVERY_WEEKDAY
 
     def turn_minutes(self, party: int) -> int:
-        """Minutes that a party of ``party`` covers keeps its table, buffers not included."""
+        """Return the turn time of a party in minutes, without buffers."""
         for turn in self.turn_times:
             if party <= turn.max_party:
                 return turn.minutes
@@ -76,18 +76,16 @@ class ServicePeriod:
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
-    """Everything about a restaurant that planning needs and that bookings do not change.
+    """The data of a restaurant that planning needs, without bookings.
 
     ``tables`` are kept in the natural order of their names (T2 before T10), then of their refs, however they are given.
-    A table's place in it (``places``) is what every list shows and what decides between equals: refs are the host's keys,
-    and the same floor may have others in another database.
-    ``adjacent`` holds unordered pairs of table refs; joins of 2..k tables are the connected sets of one zone.
-    ``outside_service_minutes``: how long before a service starts (or after the last one ends) a booking still counts
-    as that service's; further out nobody is there to serve it.
-    ``zone_names``: what staff call the zones, by ref, where that is not the ref. No planner reads them, and floors that
-    differ in nothing else are equal.
+    A table's place in it (``places``) is what every list shows and what decides between equals: refs are the host's
+    keys, and the same floor may have others in another database. ``adjacent``: unordered pairs of table refs. Joins of
+    2..k tables are the connected sets within a zone. ``outside_service_minutes``: time before a service period (or
+    after the last one) in which bookings still belong to it. ``zone_names``: display names of zones by ref, if
+    different. Planners do not use them, and they do not affect equality.
 
-    Raises InvalidFloorError when it contradicts itself (unknown or repeated tables, no turn times, unknown timezone).
+    Raises InvalidFloorError if it is inconsistent (unknown or repeated tables, no turn times, unknown timezone).
     """
 
     restaurant_ref: str
@@ -109,7 +107,7 @@ class Floor:
             )
 
     def __hash__(self) -> int:
-        """What is computed once per floor is cached by floor: hash the digest, not every table and pair again."""
+        """Hash the digest. Floors are cache keys, so hashing must not visit every table and pair."""
         return hash(self.version)
 
     @cached_property
@@ -133,7 +131,7 @@ class Floor:
 
     @cached_property
     def version(self) -> str:
-        """A digest of the content: two floors with the same version plan alike."""
+        """A digest of the content. Floors with the same version give the same plans."""
         content = (
             self.restaurant_ref,
             self.timezone,
@@ -147,7 +145,7 @@ class Floor:
 
 
 def adjacency(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
-    """The unordered pairs of ``pairs``, as Floor.adjacent wants them."""
+    """Return unordered pairs for Floor.adjacent."""
     return frozenset(frozenset(pair) for pair in pairs)
 
 

@@ -1,4 +1,4 @@
-"""Which tables are taken when, as bitmasks."""
+"""Occupied tables over time, as bitmasks."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from assignments.planning.units import active_mask, each_bit, table_bits
 
 
 class Block(NamedTuple):
-    """Tables that are taken over ``[start, until)`` (seconds since the epoch), and the booking that has them."""
+    """Tables occupied for ``[start, until)`` (seconds since the epoch), and their booking."""
 
     start: float
     until: float
@@ -20,9 +20,9 @@ class Block(NamedTuple):
 
 
 class Occupancy:
-    """The taken tables of one floor. Intervals are half-open: a table is free again at the moment its block ends.
+    """The occupied tables of a floor. Intervals are half-open: a table is free again when its block ends.
 
-    Tables that the floor does not know (removed since they were booked) are ignored: nobody can be seated there.
+    Tables not on the floor (removed since) are ignored.
     """
 
     def __init__(self, floor: Floor, occupied: Iterable[Occupied] = ()) -> None:
@@ -36,20 +36,20 @@ class Occupancy:
                 self.add(bit, taken.blocked_from, taken.blocked_until, taken.booking_ref or "")
 
     def free(self, start: datetime, until: datetime) -> int:
-        """The mask of the active tables that nobody has at any moment of ``[start, until)``."""
+        """Return the mask of active tables that are free for all of ``[start, until)``."""
         taken = 0
         for block in self.blocks(start, until):
             taken |= block.mask
         return self._active & ~taken
 
     def blocks(self, start: datetime, until: datetime) -> list[Block]:
-        """What overlaps ``[start, until)``, by start."""
+        """Return the blocks that overlap ``[start, until)``, by start."""
         return self._between(start.timestamp(), until.timestamp())
 
     def idle_seconds(self, start: datetime, until: datetime, horizon: float) -> dict[int, float]:
-        """How long each table (by its bit) would idle just before ``start`` and just after ``until``, in all.
+        """Return the idle time of each table (by bit) just before ``start`` plus just after ``until``.
 
-        Each side counts up to ``horizon`` seconds; a table that is not in the answer has nobody within it.
+        Each side counts up to ``horizon`` seconds. Tables not in the result have no blocks within it.
         """
         first, last = start.timestamp(), until.timestamp()
         before: dict[int, float] = {}
@@ -63,21 +63,21 @@ class Occupancy:
         return {bit: before.get(bit, horizon) + after.get(bit, horizon) for bit in {*before, *after}}
 
     def add(self, mask: int, start: datetime, until: datetime, booking_ref: str = "") -> Block:
-        """Take the tables of ``mask`` over ``[start, until)``; give the block back to ``remove`` to free them."""
+        """Occupy the tables of ``mask`` for ``[start, until)``. Pass the returned block to ``remove`` to free them."""
         block = Block(start.timestamp(), until.timestamp(), mask, booking_ref)
         insort(self._blocks, block)
         self._longest = max(self._longest, block.until - block.start)
         return block
 
     def remove(self, block: Block) -> None:
-        """Free what ``add`` took. Raises ValueError for a block that is not (or no longer) there."""
+        """Free a block of ``add``. Raises ValueError if it is not there."""
         position = bisect_left(self._blocks, block)
         if self._blocks[position : position + 1] != [block]:
             raise ValueError(f"Nothing to free: {block} is not in the occupancy.")
         del self._blocks[position]
 
     def _between(self, first: float, last: float) -> list[Block]:
-        # No block that began longer ago than the longest one lasts can still be going on.
+        # A block that began longer ago than the longest one lasts is over.
         earliest = bisect_left(self._blocks, (first - self._longest,))
         latest = bisect_left(self._blocks, (last,))
         return [block for block in self._blocks[earliest:latest] if block.until > first]

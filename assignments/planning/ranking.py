@@ -1,4 +1,4 @@
-"""From the free units that fit a party to ranked plans."""
+"""Ranking of free units that fit a party."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,9 +12,9 @@ SCORE_DIGITS = 9
 
 
 def needed(free: Sequence[Unit]) -> list[Unit]:
-    """``free`` without the joins that are not needed: a single table with as few spare seats is free.
+    """Return ``free`` without unnecessary joins, for which a single table with as few spare seats is free.
 
-    Joining tables for a party that a table could take costs the next party its table, whatever else speaks for it.
+    Joining tables for a party that fits at one would cost the next party its table.
     """
     smallest = min((unit.seats for unit in free if unit.table_count == 1), default=None)
     return [unit for unit in free if smallest is None or unit.table_count == 1 or unit.seats < smallest]
@@ -47,7 +47,7 @@ def _plan(unit: Unit, shares: Mapping[str, float], others: Sequence[Mapping[str,
 
 
 def _what_sets_apart(shares: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> str:
-    """The strategy by which a plan leads the other ranked plans most; without others, its largest share."""
+    """Return the strategy by which a plan leads the others most, or its largest share if there are none."""
     if not shares:
         return ""
 

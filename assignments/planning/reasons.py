@@ -62,7 +62,7 @@ SOFT_REASONS = frozenset({Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN})
 """Waiting may help: tried again, and to manual review after the last try."""
 
 PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE_LIMITS, Reason.TOO_MANY_TABLES})
-"""What planners keep to and staff may pass over: every guest still has a seat, in the right zone, and nobody else's."""
+"""Rules for planners that staff may override. Every guest still has a seat, in the right zone, at a free table."""
 
 
 def gettext_noop(message: str) -> str:
@@ -74,8 +74,8 @@ def gettext_noop(message: str) -> str:
 class Refusal:
     """One reason, and a sentence that names the values at fault (tables, party, minutes), for staff to read.
 
-    ``text`` is the sentence in English with ``%(name)s`` for each of ``values``, so that it can be read in other languages
-    too (``assignments.staff.labels``). ``because``: the reasons behind this one.
+    ``text`` is the sentence in English with ``%(name)s`` for each of ``values``, so that it can be read in other
+    languages too (``assignments.staff.labels``). ``because``: the reasons behind this one.
     """
 
     reason: Reason

@@ -1,4 +1,4 @@
-"""What is asked of the planner: one party, at one time."""
+"""A request to the planner."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,11 +6,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeatingRequest:
-    """One booking as planning sees it.
+    """A booking, as input for planning.
 
-    ``starts_at`` is an aware datetime. ``ends_at``, where the host knows it, replaces the turn time.
-    ``zone_ref`` locks the party to a zone; ``pinned_table_refs`` to exactly these tables.
-    ``requested_at`` is when the guest booked: who asked first is served first.
+    ``starts_at``: aware datetime. ``ends_at``: if the host has it, replaces the turn time.
+    ``zone_ref``: the required zone. ``pinned_table_refs``: the required tables.
+    ``requested_at``: time of the request. Earlier requests come first.
     """
 
     booking_ref: str

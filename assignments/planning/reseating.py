@@ -1,7 +1,7 @@
-"""Making room: which parties of one batch change tables so that one more can sit.
+"""Reseating: moves of parties within a batch, to make room for one more.
 
-Nobody's booking is confirmed before its batch is, so a party that was given a table a moment ago may still be given
-another one. It never loses its seat for that, and nothing that was taken before the batch is touched.
+Bookings are confirmed with their batch, so a party may still be moved within it. It never loses its seat, and tables
+occupied before the batch are not touched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,17 @@ from collections.abc import Mapping, Sequence
 from assignments.planning.units import Unit
 
 MAX_DEPTH = 6
-"""A makes room for B, B for C, and so on. Nobody has been told a table yet, so a longer chain troubles nobody; it only
-takes longer to find."""
+"""Maximum length of a chain of moves. No guest knows a table yet, so longer chains only take longer to find."""
 
 MAX_STEPS = 400
-"""Parties tried for one newcomer, so that a search ends within a few milliseconds on the fullest evening."""
+"""Maximum parties tried for a newcomer, so that a search takes a few milliseconds at most."""
 
 
 class Party:
-    """A party of the batch: when it needs tables, where it could sit, and where it does.
+    """A party of the batch: its time, its options and its current unit.
 
-    ``options`` are the units that fit and that are not taken from outside the batch, the preferred ones first.
-    ``start`` and ``until`` are seconds since the epoch, buffers included.
+    ``options``: units that fit and are free apart from the batch, preferred ones first.
+    ``start`` and ``until``: seconds since the epoch, with buffers.
     """
 
     __slots__ = ("_needs", "meets", "options", "ref", "start", "unit", "until")
@@ -33,31 +32,31 @@ class Party:
         self.unit: Unit | None = None
         self._needs: dict[int, int] = {}
         self.meets: list[Party] = []
-        """The seated parties of the batch that are there at the same time."""
+        """Seated parties of the batch at the same time."""
 
     def overlaps(self, other: "Party") -> bool:
-        """Whether both need their tables at one moment."""
+        """Return whether both need tables at the same time."""
         return self.start < other.until and other.start < self.until
 
     def needs(self, tables: int) -> int:
-        """How many of these ``tables`` (a mask) the party takes wherever it sits."""
+        """Return how many of these ``tables`` (a mask) the party needs in any of its options."""
         if tables not in self._needs:
             self._needs[tables] = min((unit.mask & tables).bit_count() for unit in self.options)
         return self._needs[tables]
 
 
 class Batch:
-    """The parties of a batch that have a seat."""
+    """The seated parties of a batch."""
 
     def __init__(self) -> None:
         self._seated: list[Party] = []
 
     def meet(self, newcomer: Party) -> None:
-        """Let ``newcomer`` see who is there at the same time."""
+        """Record the parties present at the same time as ``newcomer``."""
         newcomer.meets = [party for party in self._seated if party.overlaps(newcomer)]
 
     def seat(self, newcomer: Party, unit: Unit) -> None:
-        """Give ``newcomer`` tables that are free."""
+        """Seat ``newcomer`` at free tables."""
         newcomer.unit = unit
         for party in newcomer.meets:
             party.meets.append(newcomer)
@@ -65,9 +64,9 @@ class Batch:
 
 
 def make_room(newcomer: Party) -> Mapping[Party, Unit] | None:
-    """Who must sit where so that ``newcomer`` (included) can sit too; None when no chain of moves was found.
+    """Return the moves that seat ``newcomer`` (included), or None if no chain was found.
 
-    Changes nothing. Short chains are looked for first: as few guests as possible change tables.
+    Changes nothing. Short chains are tried first, so that few parties move.
     """
     steps = 0
     for depth in range(1, MAX_DEPTH + 1):
@@ -81,7 +80,7 @@ def make_room(newcomer: Party) -> Mapping[Party, Unit] | None:
 
 
 class _Search:
-    """One depth-first search for a chain of moves. ``placed`` is where those that move would sit."""
+    """A depth-first search for a chain of moves. ``placed``: new units of parties that move."""
 
     def __init__(self, newcomer: Party, steps: int) -> None:
         self.placed: dict[Party, Unit] = {}
@@ -91,8 +90,8 @@ class _Search:
         self._failed: dict[Party, int] = {}
 
     def place(self, party: Party, depth: int) -> bool:
-        """Find a place for ``party``, moving others at most ``depth`` deep."""
-        # What failed once is not tried again from elsewhere: it could succeed there, but hardly ever does.
+        """Place ``party``, moving others up to ``depth`` deep."""
+        # Failed placements are not tried again from elsewhere, where they rarely succeed.
         if self._failed.get(party, -1) >= depth:
             return False
         self.steps += 1
@@ -110,7 +109,7 @@ class _Search:
         if depth == 0:
             self.could_go_deeper = True
             return False
-        # Fewest occupied tables first: the fewest guests have to move.
+        # Fewest occupied tables first, so that few parties move.
         clearable = [unit for unit in party.options if not unit.mask & settled]
         clearable.sort(key=lambda unit: (unit.mask & taken).bit_count())
         stuck = self._stuck_around(party, depth - 1)
@@ -125,7 +124,7 @@ class _Search:
         return False
 
     def _tables_around(self, party: Party) -> tuple[int, int]:
-        """While ``party`` is there: the tables that this search has given away, and all that are taken."""
+        """Return the tables assigned by this search, and all occupied ones, during ``party``'s time."""
         settled = 0
         taken = 0
         for other in self._met_by(party):
@@ -137,13 +136,13 @@ class _Search:
         return settled, settled | taken
 
     def _met_by(self, party: Party) -> Sequence[Party]:
-        # The newcomer has no seat yet, so nobody meets it.
+        # The newcomer has no seat yet, so no party has it in ``meets``.
         if party is not self._newcomer and party.overlaps(self._newcomer):
             return [*party.meets, self._newcomer]
         return party.meets
 
     def _stuck_around(self, party: Party, depth: int) -> int:
-        """The tables of those for whom this search has found no other place, ``depth`` deep or deeper."""
+        """Return the tables of parties that this search could not move, at ``depth`` or deeper."""
         stuck = 0
         for other in party.meets:
             if other.unit is not None and self._failed.get(other, -1) >= depth:
@@ -151,7 +150,7 @@ class _Search:
         return stuck
 
     def _clear(self, unit: Unit, party: Party, depth: int) -> bool:
-        """Give ``party`` the ``unit`` and find other places for those who sit there."""
+        """Place ``party`` at ``unit`` and move the parties there."""
         leaving = [other for other in party.meets if other.unit is not None and other.unit.mask & unit.mask]
         before = dict(self.placed)
         self.placed[party] = unit

@@ -1,7 +1,6 @@
-"""How good a set of tables is for a party: five strategies, each from 0 to 1, weighted and added up.
+"""Scoring of a table combination for a party: five strategies from 0 to 1, weighted and added up.
 
-No strategy can make up for a join that is not needed: while a single table fits as well, joins are not even scored
-(see ``engine``).
+Unnecessary joins are not scored at all if a single table fits as well (see ``engine``).
 """
 
 import math
@@ -13,16 +12,16 @@ from assignments.planning.floor import Floor
 from assignments.planning.units import Unit, each_bit, neighbours, size_masks, table_bits, zone_masks
 
 IDLE_HORIZON_SECONDS = 4 * 3600.0
-"""A table that nobody has for four hours counts as idle as can be."""
+"""Idle time that counts as the maximum."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
-    """What the strategies know besides the unit: the party, and the floor while it would be there.
+    """Input of the strategies besides the unit: the party, and the floor during its seating.
 
-    Only units that are free may be scored. The mappings are by table bit: ``idleness`` is the share (0..1) of
-    IDLE_HORIZON_SECONDS before and after that the table would stand empty; ``choice`` is how many free tables of that
-    size there are; ``zone_room`` is the share of its zone's tables that are free; ``success`` see Snapshot.
+    Only free units may be scored. The mappings are by table bit. ``idleness``: share (0..1) of IDLE_HORIZON_SECONDS
+    before and after for which the table would be empty. ``choice``: number of free tables of that size. ``zone_room``:
+    share of free tables in its zone. ``success``: see Snapshot.
     """
 
     party: int
@@ -38,16 +37,16 @@ Strategy = Callable[[Unit, Circumstances], float]
 
 
 def optimal_fit(unit: Unit, now: Circumstances) -> float:
-    """Waste the fewest seats; among equals, the least time: a table between two parties before one that idles.
+    """Prefer fewer spare seats, then less idle time: a table between two parties over one that would be idle.
 
-    A spare seat always counts at least as much as any idle time, so that the sizes decide first.
+    A spare seat counts at least as much as any idle time, so that sizes decide first.
     """
     spare = unit.seats - now.party
     return max(0.0, 1 - (spare + _mean(unit, now.idleness, 1.0)) / (now.max_spare_seats + 1))
 
 
 def adjacency(unit: Unit, now: Circumstances) -> float:
-    """A table of one's own is best; of joins, the one with fewer tables that all stand next to each other."""
+    """Prefer a single table, then joins with fewer tables that are all adjacent to each other."""
     if unit.table_count == 1:
         return 1.0
     pairs = [(one, other) for one, other in combinations(each_bit(unit.mask), 2)]
@@ -56,20 +55,20 @@ def adjacency(unit: Unit, now: Circumstances) -> float:
 
 
 def zone_preference(unit: Unit, now: Circumstances) -> float:
-    """Prefer the zone that has more of its tables free: calmer for guests and staff, and no zone fills up first.
+    """Prefer the zone with more free tables, to spread guests over the zones.
 
-    A zone that the request locks is a rule and not a preference: then all units are in it.
+    A requested zone is a rule, not a preference: then all units are in it.
     """
     return _mean(unit, now.zone_room, 0.0)
 
 
 def load_balancing(unit: Unit, now: Circumstances) -> float:
-    """Take from the sizes of which many are free: the last free table of its size is kept for who needs it."""
+    """Prefer table sizes of which many are free, to keep the last table of a size for a party that needs it."""
     return sum(1 - 1 / now.choice[bit] for bit in each_bit(unit.mask)) / unit.table_count
 
 
 def historical_success(unit: Unit, now: Circumstances) -> float:
-    """Prefer tables whose past seatings were kept; a table without a past is neutral."""
+    """Prefer tables whose past seatings held. A table without a record is neutral."""
     return _mean(unit, now.success, 0.5)
 
 
@@ -80,7 +79,7 @@ STRATEGIES: Mapping[str, Strategy] = {
 
 
 def check_weights(weights: Mapping[str, float]) -> None:
-    """Raises ValueError for a strategy that does not exist, and for a weight that is not a number from 0 up.
+    """Raise ValueError for an unknown strategy, or a weight that is not a number from 0 up.
 
     A strategy without a weight does not count.
     """
@@ -93,7 +92,7 @@ def check_weights(weights: Mapping[str, float]) -> None:
 
 
 def breakdown(unit: Unit, circumstances: Circumstances, weights: Mapping[str, float]) -> dict[str, float]:
-    """Each weighted strategy's part of the unit's score."""
+    """Return each strategy's weighted share of the unit's score."""
     return {name: weight * STRATEGIES[name](unit, circumstances) for name, weight in weights.items()}
 
 
@@ -106,7 +105,7 @@ def circumstances_of(
     idle_seconds: Mapping[int, float],
     success: Mapping[str, float],
 ) -> Circumstances:
-    """The circumstances of a party while the tables of ``free`` are free; ``idle_seconds`` as Occupancy gives them."""
+    """Return the circumstances of a party with the tables ``free``. ``idle_seconds``: from Occupancy."""
     bits = table_bits(floor)
     choice: dict[int, int] = {}
     zone_room: dict[int, float] = {}

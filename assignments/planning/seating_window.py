@@ -1,4 +1,4 @@
-"""When a party sits, and how long its tables are blocked: the seating window."""
+"""The seating window: when a party is seated, and how long its tables are blocked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from assignments.planning.floor import Floor, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal, gettext_noop
 
 FIRST_YEAR, LAST_YEAR = 1900, 9000
-"""Nearer to the ends of the calendar, adding minutes or an offset may leave it."""
+"""Range of years in which adding minutes or an offset cannot overflow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeatingWindow:
-    """Guests sit over ``[starts_at, ends_at)``; the tables are blocked over ``[blocked_from, blocked_until)``. UTC."""
+    """A seating for ``[starts_at, ends_at)`` that blocks tables for ``[blocked_from, blocked_until)``. UTC."""
 
     starts_at: datetime
     ends_at: datetime
@@ -25,7 +25,7 @@ class SeatingWindow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A service period on one date, by the wall clock: 22:00 is 22:00, whatever the clocks did that day."""
+    """A service period on a date, in local time, also when the clocks change."""
 
     period: ServicePeriod
     starts_at: datetime
@@ -33,10 +33,9 @@ class Service:
 
 
 def local_to_aware(local: datetime, zone: ZoneInfo) -> datetime:
-    """The UTC moment of a naive local wall time; of the two in the autumn hour, the first.
+    """Convert naive local time to UTC. In the repeated autumn hour it is the first.
 
-    Raises ValueError for a wall time that the spring change skips, for one whose UTC moment lies beyond the calendar, and
-    for one that is aware already.
+    Raises ValueError for a time that the spring change skips, for one beyond the calendar in UTC, and for an aware one.
     """
     if local.tzinfo is not None:
         raise ValueError(f"{local.isoformat()} is aware already.")
@@ -52,12 +51,12 @@ def local_to_aware(local: datetime, zone: ZoneInfo) -> datetime:
 def seating_window(
     floor: Floor, *, starts_at: datetime, party: int, ends_at: datetime | None = None
 ) -> SeatingWindow | Refusal:
-    """When ``party`` covers that come at ``starts_at`` sit, or why they cannot.
+    """Return the seating window of ``party`` covers at ``starts_at``, or a refusal.
 
-    They stay for the turn time of their size, unless the host knows ``ends_at``; minutes are elapsed minutes, also in
-    a night in which the clocks change. The service's buffers come on top. A booking belongs to the service that is on;
-    else to the next one that starts within ``floor.outside_service_minutes``; else to the last one that ended within
-    as many. Guests may stay past a service's end only where it allows overruns; buffers do not count for that.
+    The duration is the turn time for the party, unless the host has ``ends_at``. Minutes are elapsed minutes, also when
+    the clocks change. Buffers are added. A booking belongs to the current service period, or to the next one that
+    starts within ``floor.outside_service_minutes``, or to the last one that ended within it. A seating may exceed its
+    service period only if overruns are allowed; buffers do not count.
     """
     for moment in (starts_at, ends_at):
         if moment is not None and moment.tzinfo is None:
@@ -113,7 +112,7 @@ def seating_window(
 
 def _service_at(floor: Floor, start: datetime) -> Service | None:
     today = start.astimezone(floor.zone).date()
-    # Yesterday's, since a service that runs past midnight started then.
+    # Includes yesterday, for services that run past midnight.
     nearby = [service for day in (-1, 0, 1) for service in services_on(floor, today + timedelta(days=day))]
     on_now = [service for service in nearby if service.starts_at <= start < service.ends_at]
     if on_now:
@@ -127,7 +126,7 @@ def _service_at(floor: Floor, start: datetime) -> Service | None:
 
 
 def services_on(floor: Floor, day: date) -> Iterator[Service]:
-    """The services that start on the restaurant's date ``day``, in UTC."""
+    """Yield the service periods that start on the local date ``day``, in UTC."""
     for period in floor.services:
         if day.weekday() not in period.weekdays:
             continue
@@ -140,7 +139,7 @@ def services_on(floor: Floor, day: date) -> Iterator[Service]:
 
 
 def _wall_clock(day: date, clock: time, zone: ZoneInfo) -> datetime:
-    # A wall time that the spring change skips is read by the offset before the change, as zoneinfo does.
+    # A time that the spring change skips uses the offset before the change, as in zoneinfo.
     return datetime.combine(day, clock, tzinfo=zone).astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""A frozen picture of everything that a decision depends on."""
+"""The snapshot: all input of a decision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from assignments.planning.request import SeatingRequest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Occupied:
-    """A table that is taken over ``[blocked_from, blocked_until)``, buffers included, and by whom."""
+    """A table occupied for ``[blocked_from, blocked_until)``, with buffers, and its booking."""
 
     table_ref: str
     blocked_from: datetime
@@ -34,7 +34,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
 class PlanningRules:
     """The limits and weights of a decision.
 
-    Counts are seats and tables; ``min_lead_minutes`` are minutes before start; ``weights`` see ``scoring``.
+    Counts are seats and tables. ``min_lead_minutes``: minutes before the start. ``weights``: see ``scoring``.
     """
 
     max_spare_seats: int = 4
@@ -47,11 +47,11 @@ class PlanningRules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """Floor, occupancy, request and now: the same snapshot always gets the same decision.
+    """Floor, occupancy, request and time. The same snapshot always gives the same decision.
 
-    ``occupied`` leaves out what the request itself has: it may keep its tables.
+    ``occupied`` does not contain the request's own tables, which it may keep.
 
-    ``success`` is the share (0..1) of past seatings at a table that were kept; a table without an entry is neutral.
+    ``success``: share (0..1) of past seatings at a table that held. A table without an entry is neutral.
     """
 
     floor: Floor

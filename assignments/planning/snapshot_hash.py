@@ -1,4 +1,4 @@
-"""The digest of a snapshot: equal exactly when a decision depends on equal things, in every process."""
+"""The digest of a snapshot, equal in every process exactly if the input of the decision is equal."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -12,9 +12,9 @@ _MODULUS = 1 << 256
 
 
 class SnapshotDigest:
-    """Digests of one floor's snapshots, cheap to keep up to date while a batch takes one table after the other.
+    """Digests of a floor's snapshots, updated incrementally while a batch occupies tables.
 
-    The occupancy counts as a sum of its entries' digests, so its order does not matter.
+    The occupancy is a sum of its entries' digests, so the order does not matter.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class SnapshotDigest:
             self.add(taken)
 
     def add(self, taken: Occupied) -> None:
-        """Count a table as taken."""
+        """Add an occupied table."""
         self._occupied = (self._occupied + _entry(taken)) % _MODULUS
 
     def remove(self, taken: Occupied) -> None:
-        """Count it as free again."""
+        """Remove an occupied table."""
         self._occupied = (self._occupied - _entry(taken)) % _MODULUS
 
     def of(self, request: SeatingRequest) -> str:
-        """32 hexadecimal digits that stand for the snapshot in which ``request`` is decided."""
+        """Return 32 hexadecimal digits for the snapshot in which ``request`` is decided."""
         asked = (
             request.booking_ref,
             _moment(request.starts_at),
@@ -69,7 +69,7 @@ def _entry(taken: Occupied) -> int:
 
 
 def _moment(moment: datetime | None) -> str | None:
-    # One moment has one digest, whatever zone it is given in. A naive one has none: it counts as it is written.
+    # A moment has the same digest in any time zone. A naive time is hashed as written.
     if moment is None:
         return None
     return (moment if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()

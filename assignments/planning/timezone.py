@@ -1,13 +1,13 @@
-"""Time zones by their names."""
+"""Time zones by name."""
 
 from zoneinfo import ZoneInfo
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """The zone of that name in the IANA database, such as ``"Europe/London"``. Raises ValueError that names it.
+    """Return the IANA time zone of this name, such as ``"Europe/London"``. Raises ValueError with the name.
 
-    ``ZoneInfo`` itself fails in three ways: KeyError where there is none, ValueError for what no name may look like, and
-    OSError for a folder of the database ("Europe") or a name that is too long for any file.
+    ``ZoneInfo`` itself raises KeyError for an unknown name, ValueError for an invalid one, and OSError for a folder of
+    the database ("Europe") or a name that is too long for a file.
     """
     try:
         return ZoneInfo(name)

@@ -1,4 +1,4 @@
-"""The seatable units of a floor: every single table, and every set of tables that may be joined for one party."""
+"""The seatable units of a floor: its single tables and its joins."""
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from assignments.planning.floor import Floor, Join, Table
 
 DEFAULT_MAX_TABLES = 3
 MAX_JOINS_PER_ZONE = 5_000
-"""More joins than this in one zone are more than anybody could lay, and more than can be scored in a few milliseconds.
+"""Maximum joins in a zone, to keep scoring within a few milliseconds.
 
-A complete graph of 30 tables has 4,495 joins of two or three. Beyond the limit the largest joins of that zone are left
-out, all those of one size together, so that what remains does not depend on any order. Listed joins always stay.
+A complete graph of 30 tables has 4,495 joins of two or three. Beyond the limit the largest joins of the zone are left
+out, all of one size together, so that the result does not depend on an order. Listed joins always stay.
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """Tables that may seat one party: one table, or a join within one zone.
+    """Tables that may seat a party: one table, or a join within a zone.
 
     ``table_refs`` are in the floor's order, and ``places`` are their places in it: what decides between equal units.
     ``mask`` has the bits (see ``table_bits``) of its tables. ``seats`` is the sum, or what
@@ -44,26 +44,26 @@ def table_bits(floor: Floor) -> Mapping[str, int]:
 
 
 def active_mask(floor: Floor) -> int:
-    """The mask of the tables that are in service."""
+    """Return the mask of tables in service."""
     bits = table_bits(floor)
     return sum(bits[table.ref] for table in floor.tables if table.active)
 
 
 @lru_cache(maxsize=64)
 def zone_masks(floor: Floor) -> tuple[int, ...]:
-    """The active tables of each zone; those without a zone are a zone of their own."""
+    """Return the masks of active tables by zone. Tables without a zone count as a zone."""
     return _grouped(floor, lambda table: table.zone_ref)
 
 
 @lru_cache(maxsize=64)
 def size_masks(floor: Floor) -> tuple[int, ...]:
-    """The active tables of each number of seats."""
+    """Return the masks of active tables by number of seats."""
     return _grouped(floor, lambda table: table.seats)
 
 
 @lru_cache(maxsize=64)
 def neighbours(floor: Floor) -> Mapping[int, int]:
-    """For each active table's bit, the mask of the active tables of its zone that stand next to it."""
+    """Return, for each active table's bit, the mask of adjacent active tables in its zone."""
     bits = table_bits(floor)
     beside = {bits[table.ref]: 0 for table in floor.tables if table.active}
     for first, second in map(tuple, floor.adjacent):
@@ -78,9 +78,9 @@ def neighbours(floor: Floor) -> Mapping[int, int]:
 def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[Unit, ...]:
     """Every unit of at most ``max_tables`` active tables, fewest tables first, then by their places.
 
-    Joins are the connected sets of one zone (tables without a zone form a zone of their own), and the joins that the
-    host lists, adjacent or not. A listed join says how many it seats and whom it takes; no join crosses zones.
-    Computed once per floor and kept; see MAX_JOINS_PER_ZONE for very large zones.
+    Joins are the connected sets within a zone (tables without a zone count as one), and the host's listed joins,
+    adjacent or not. A listed join defines its seats and party sizes. No join crosses zones. Cached by floor; see
+    MAX_JOINS_PER_ZONE for very large zones.
     """
     bits = table_bits(floor)
     by_bit = {bits[ref]: table for ref, table in floor.table_by_ref.items() if table.active}
@@ -94,9 +94,9 @@ def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[
 
 
 def unit_of(floor: Floor, table_refs: Collection[str]) -> Unit:
-    """The unit that exactly these tables make, chosen by hand: it need not be one of ``seatable_units``.
+    """Return the unit of exactly these tables, chosen by hand. It need not be in ``seatable_units``.
 
-    Raises KeyError for a table that the floor does not know, ValueError for no tables at all.
+    Raises KeyError for a table not on the floor, ValueError for no tables.
     """
     if not table_refs:
         raise ValueError("A unit needs a table.")
@@ -110,7 +110,7 @@ def unit_of(floor: Floor, table_refs: Collection[str]) -> Unit:
 
 
 def is_connected(mask: int, beside: Mapping[int, int]) -> bool:
-    """Whether the tables of ``mask`` form one group in which everybody can be reached from table to table."""
+    """Return whether the tables of ``mask`` are connected."""
     reached = mask & -mask
     while True:
         wider = reached | (_around(reached, beside) & mask)
@@ -149,7 +149,7 @@ def _single(bit: int, table: Table) -> Unit:
 
 
 def _join(mask: int, tables: list[Table], listed: Join | None) -> Unit:
-    # A table's own limits are for a party that sits at it alone: they say nothing about a join.
+    # A table's own limits apply to a party at it alone, not to a join.
     seats = listed.seats if listed else sum(table.seats for table in tables)
     return Unit(
         table_refs=tuple(table.ref for table in tables),
@@ -181,7 +181,7 @@ def _may_be_joined(floor: Floor, join: Join, max_tables: int) -> bool:
 
 
 def _connected_sets(zone_mask: int, beside: Mapping[int, int], max_tables: int) -> set[int]:
-    """The connected sets of 2..``max_tables`` tables of one zone, grown table by table."""
+    """Yield the connected sets of 2..``max_tables`` tables of a zone, grown table by table."""
     found: set[int] = set()
     smaller = set(each_bit(zone_mask))
     for _ in range(2, max_tables + 1):

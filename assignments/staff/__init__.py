@@ -1,1 +1,1 @@
-"""What pages show staff: the review queue, the service day, a booking's history, labels. Reads only."""
+"""Read-only data for staff pages: the review queue, the service day, a booking's history, labels."""

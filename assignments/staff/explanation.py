@@ -1,4 +1,4 @@
-"""Explaining a booking: where it stands and why, in words that staff understand and in full for developers."""
+"""Explanation of a booking: a short text for staff, and its full records for developers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,10 @@ from assignments.staff import labels
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
-    """``text``: a few sentences, in the active language. ``attempts`` and ``transitions``: oldest first."""
+    """The explanation of a booking.
+
+    ``text``: a few sentences in the active language. ``attempts`` and ``transitions``: oldest first.
+    """
 
     booking_ref: str
     state: str
@@ -28,10 +31,10 @@ class Explanation:
 
 
 def explain(booking_ref: str) -> Explanation:
-    """Raises AssignmentNotFoundError."""
+    """Explain a booking's state. Raises AssignmentNotFoundError."""
     assignment = Assignment.objects.of(booking_ref).first()
     if assignment is None:
-        raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
+        raise AssignmentNotFoundError(f"No assignment has been requested for booking {booking_ref!r}.")
     attempts = tuple(assignment.tries.order_by("id"))
     floor = floor_or_none(assignment.restaurant_ref)
     table_refs = ledger.tables_of([booking_ref]).get(booking_ref, ())
@@ -52,26 +55,26 @@ def _in_words(
     assignment: Assignment, floor: Floor | None, table_refs: tuple[str, ...], last: Attempt | None
 ) -> Iterator[str]:
     words = labels.Words(floor)
-    yield _("%(booking)s (covers: %(party)s): %(state)s.") % {
+    yield _("%(booking)s, %(party)s covers: %(state)s.") % {
         "booking": configured().label(assignment.booking_ref),
         "party": assignment.party,
         "state": labels.state(assignment.state),
     }
     if table_refs:
-        yield _("It has %(tables)s.") % {"tables": words.tables(table_refs)}
+        yield _("Assigned to %(tables)s.") % {"tables": words.tables(table_refs)}
     yield from sentences(assignment, words, last)
 
 
 def sentences(assignment: Assignment, words: labels.Words, last: Attempt | None) -> list[str]:
-    """Why it stands where it stands: what the last attempt decided, why the other tables lost, when it is tried again."""
+    """Return the reasons: the last attempt's decision, why other tables were ruled out, and when the next attempt is."""
     if last is None:
-        said = [_("No planner has tried it yet.")]
+        said = [_("No attempts yet.")]
     else:
         why = {"number": last.number, "planner": labels.planner(last.planner), "why": words.attempt(last)}
         said = [_("Attempt %(number)s by %(planner)s: %(why)s") % why, *_why_not_the_others(last)]
     if assignment.due_at:
         local = assignment.due_at.astimezone(words.zone)
-        text = _("It is tried at %(time)s.") if last is None else _("It is tried again at %(time)s.")
+        text = _("First attempt at %(time)s.") if last is None else _("Next attempt at %(time)s.")
         said.append(text % {"time": f"{local:%Y-%m-%d %H:%M:%S %Z}"})
     return said
 
@@ -79,7 +82,7 @@ def sentences(assignment: Assignment, words: labels.Words, last: Attempt | None)
 def _why_not_the_others(last: Attempt) -> Iterator[str]:
     rejected = last.decision.get("rejected", {})
     if rejected:
-        yield _("Of %(count)s sets of tables these lost: %(why)s") % {
+        yield _("Ruled out of %(count)s table combinations: %(why)s.") % {
             "count": last.decision["considered"],
-            "why": " ".join(f"{why} ({count})" for why, count in labels.lost(rejected)),
+            "why": "; ".join(f"{why.removesuffix('.')} ({count})" for why, count in labels.lost(rejected)),
         }

@@ -1,6 +1,6 @@
-"""Everything that is recorded of one booking, in windows: a booking may have been tried for weeks.
+"""The journal of one booking, in windows, because it may span weeks.
 
-Facts only; ``assignments.admin.assignment`` shows them, ``assignments.staff.labels`` says them.
+Data only. ``assignments.admin.assignment`` shows it with texts from ``assignments.staff.labels``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ MOST_ENTRIES = 100
 
 
 class Kind(StrEnum):
-    """Where an entry comes from, in the order in which entries of one moment are told."""
+    """Source of an entry, in the order for entries of the same moment."""
 
     TRANSITION = "transition"
     ATTEMPT = "attempt"
@@ -34,7 +34,7 @@ Row = StateTransition | Attempt | OutboxMessage | Event
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One thing that was recorded. ``correlation_id`` links it to what else the same invocation did; "" if unknown."""
+    """A journal entry. ``correlation_id`` links it to other records of the same invocation; "" if unknown."""
 
     at: datetime
     kind: Kind
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Journal:
-    """Entries, oldest first. ``earlier``: pass it as ``before`` for what came before them; None when they are the first."""
+    """Entries, oldest first. ``earlier``: pass it as ``before`` for earlier entries; None if there are none."""
 
     entries: tuple[Entry, ...]
     earlier: datetime | None
@@ -52,19 +52,19 @@ class Journal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Path:
-    """The latest transitions, oldest first. ``skipped``: how many there were before them."""
+    """The latest transitions, oldest first. ``skipped``: number of earlier ones."""
 
     steps: tuple[StateTransition, ...]
     skipped: int
 
     @property
     def numbered(self) -> list[tuple[int, StateTransition]]:
-        """Each with its number in the booking's whole life, from 1."""
+        """Return the transitions with their numbers, from 1 for the booking's first."""
         return list(enumerate(self.steps, self.skipped + 1))
 
 
 def path_of(assignment: Assignment) -> Path:
-    """The way through the states that the booking has taken. At most two queries."""
+    """Return the booking's path through the states. At most two queries."""
     rows = StateTransition.objects.filter(assignment=assignment)
     steps = list(rows.order_by("-version")[: MOST_STEPS + 1])
     skipped = rows.count() - MOST_STEPS if len(steps) > MOST_STEPS else 0
@@ -72,15 +72,15 @@ def path_of(assignment: Assignment) -> Path:
 
 
 def attempts_of(assignment: Assignment) -> tuple[Sequence[Attempt], bool]:
-    """The latest attempts, latest first, and whether there are more. One query."""
+    """Return the latest attempts, latest first, and whether there are more. One query."""
     rows = list(assignment.tries.order_by("-id")[: MOST_ATTEMPTS + 1])
     return rows[:MOST_ATTEMPTS], len(rows) > MOST_ATTEMPTS
 
 
 def journal_of(booking_ref: str, *, before: datetime | None = None) -> Journal:
-    """What was recorded last (before that moment), all kinds side by side. Four queries.
+    """Return the latest entries of all kinds (before that moment). Four queries.
 
-    What was recorded at one and the same moment is never torn apart, so that nothing falls between two windows.
+    Entries of the same moment stay together, so that none is lost between two windows.
     """
     entries = [entry for kind in Kind for entry in _entries(kind, booking_ref, before)]
     entries.sort(key=lambda entry: (entry.at, list(Kind).index(entry.kind), entry.row.pk))
@@ -96,12 +96,12 @@ def _entries(kind: Kind, booking_ref: str, before: datetime | None) -> Iterable[
         Kind.TRANSITION: StateTransition.objects.all(),
         Kind.ATTEMPT: Attempt.objects.defer("decision"),
         Kind.MESSAGE: OutboxMessage.objects.all(),
-        Kind.EVENT: Event.objects.exclude(source=events.STATE_MACHINE),  # They say what the transitions say.
+        Kind.EVENT: Event.objects.exclude(source=events.STATE_MACHINE),  # They repeat the transitions.
     }[kind].filter(booking_ref=booking_ref)
     moment = "created_at" if kind is Kind.MESSAGE else "at"
     if before is not None:
         rows = rows.filter(**{f"{moment}__lt": before})
-    # Twice what is shown: so that the oldest moment that is shown is whole.
+    # Twice the shown number, so that the oldest moment is complete.
     for row in rows.order_by(f"-{moment}", "-pk")[: 2 * MOST_ENTRIES]:
         known = row.payload.get("correlation_id") if kind is Kind.MESSAGE else row.correlation_id
         yield Entry(at=getattr(row, moment), kind=kind, correlation_id=str(known or ""), row=row)

@@ -1,7 +1,7 @@
 """The review queue: bookings on which staff have to decide, and what would fit them.
 
-Nothing here writes. Deciding is ``api.assign``, ``api.reopen`` (retry), ``api.reject`` and ``api.undo``, under the rules of
-``assignments.lifecycle.staff_decisions``.
+Nothing here writes. Deciding is ``api.assign``, ``api.reopen`` (retry), ``api.reject`` and ``api.undo``, under the
+rules of ``assignments.lifecycle.staff_decisions``.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,17 +29,17 @@ from assignments.staff.service_day import of_evening
 from assignments.staff.timeline import by_zone
 
 LATE = timedelta(hours=3)
-"""So long after its start a booking still counts as ahead: its guests may stand at the door."""
+"""Time after its start for which a booking still counts as upcoming, because its guests may be waiting."""
 MOST_COUNTED = 1000
-"""So many bookings of the past are counted; more are said to be more."""
+"""Maximum count of past bookings."""
 MOST_OPTIONS = 6
 MOST_JUDGED = 60
-"""Sets of tables that are looked at one by one when nothing fits by the rules: the smallest first."""
+"""Maximum table combinations judged one by one when nothing fits by the rules, smallest first."""
 NEARBY_MINUTES = (-60, -30, 30, 60)
 
 
 class Section(StrEnum):
-    """What the queue is divided into. ``REVIEW``, ``FAILED``, ``REJECTED`` lie ahead; ``PAST`` is what nobody decided."""
+    """Sections of the queue. ``REVIEW``, ``FAILED`` and ``REJECTED`` are upcoming; ``PAST`` was never decided."""
 
     REVIEW = "review"
     FAILED = "failed"
@@ -61,10 +61,10 @@ class Section(StrEnum):
 def queue(
     section: Section, *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
 ) -> AssignmentQuerySet:
-    """The section's bookings, soonest first; past ones, the latest first.
+    """Return a section's bookings, soonest first; past ones latest first.
 
-    With the restaurant's ``floor``, ``day`` is its evening, to which whoever comes after midnight belongs too; else it is
-    the date on which a booking starts.
+    With the restaurant's ``floor``, ``day`` is its service day, which includes bookings after midnight. Otherwise it is
+    the date of a booking's start.
     """
     found = _narrowed(restaurant_ref, day, floor).filter(section.condition(now))
     return found.order_by("-starts_at", "-id") if section is Section.PAST else found.order_by("starts_at", "id")
@@ -73,9 +73,9 @@ def queue(
 def counts(
     *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
 ) -> Mapping[Section, int]:
-    """How many bookings each section has; of ``PAST``, which only grows, no more than MOST_COUNTED + 1 are counted.
+    """Count the bookings of each section; of ``PAST``, which only grows, at most MOST_COUNTED + 1.
 
-    Two queries. What is over is read for ``PAST`` alone: bookings that failed, or were rejected, are kept for years.
+    Two queries. Only ``PAST`` reads past bookings, because failed and rejected ones are kept for years.
     """
     wanted = _narrowed(restaurant_ref, day, floor)
     waiting = wanted.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
@@ -86,20 +86,20 @@ def counts(
 
 
 def restaurants(now: datetime) -> list[str]:
-    """Refs of the restaurants that have anything in the queue; of ``PAST``, in its latest MOST_COUNTED. Two queries."""
+    """Return refs of restaurants with bookings in the queue; for ``PAST``, in its latest MOST_COUNTED. Two queries."""
     ahead = Assignment.objects.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
     past = queue(Section.PAST, now=now).values_list("restaurant_ref", flat=True)[:MOST_COUNTED]
     return sorted({*ahead.order_by().values_list("restaurant_ref", flat=True).distinct(), *past})
 
 
 def latest_transitions(assignments: Sequence[Assignment]) -> Mapping[int, StateTransition]:
-    """How each of them came to stand where it stands, by key: when, by whom, and the detail of the reason. One query."""
+    """Return the latest transition of each assignment by key: time, actor and detail. One query."""
     rows = StateTransition.objects.filter(assignment__in=assignments).order_by("assignment_id", "-version")
     return {row.assignment_id: row for row in rows.distinct("assignment_id")}
 
 
 def changes_since(assignment: Assignment, version: int) -> list[StateTransition]:
-    """What happened to it after it was at ``version``, oldest first."""
+    """Return the transitions after ``version``, oldest first."""
     return list(assignment.transitions.filter(version__gt=version).order_by("version"))
 
 
@@ -112,13 +112,15 @@ def _narrowed(restaurant_ref: str, day: date | None, floor: Floor | None) -> Ass
     return wanted.filter(service_date=day) if day else wanted
 
 
-# What would fit
+# Options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """Tables that the booking may be given. ``overriding``: what staff pass over for it. ``plan``: how good it is, where the
-    engine has ranked it."""
+    """Tables that the booking may be given.
+
+    ``overriding``: what staff pass over for it. ``plan``: how good it is, where the engine has ranked it.
+    """
 
     table_refs: tuple[str, ...]
     seats: int
@@ -130,7 +132,7 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """One table of the floor, and who has it while the booking would sit."""
+    """A table of the floor, and who occupies it during the booking."""
 
     table: Table
     taken: tuple[Occupied, ...]
@@ -138,7 +140,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hint:
-    """What would fit if the guests agreed: another time, or any zone. Nothing that could be assigned as it is."""
+    """An option that needs the guests' agreement: another time or zone. It cannot be assigned as it is."""
 
     starts_at: datetime
     table_refs: tuple[str, ...]
@@ -146,11 +148,11 @@ class Hint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What there is for one booking. Each option is one that ``api.assign`` accepts as things stand.
+    """The options for a booking. ``api.assign`` currently accepts each of them.
 
-    ``problem``: why nothing can be said, in the words of floor or host. ``refusal``: why no set of tables fits by the rules;
-    ``rejected`` counts those of ``considered`` that lost, by reason code. ``other_zone``, ``other_times``: only when nothing
-    fits. ``places`` are empty where the booking could not sit at all.
+    ``problem``: why options are not available, in the words of floor or host. ``refusal``: why no table combination
+    fits by the rules; ``rejected`` counts those ruled out of ``considered``, by reason code. ``other_zone``,
+    ``other_times``: only if nothing fits. ``places``: empty if the booking cannot be seated at all.
     """
 
     floor: Floor | None = None
@@ -167,9 +169,9 @@ class Options:
 
 
 def options(booking: HostBooking, assignment: Assignment, *, host: Host, now: datetime) -> Options:
-    """What staff can give the booking: ranked, or by passing over a preference, and what stands in the way.
+    """Return the options for staff: ranked, or by overriding a preference, and the reasons against others.
 
-    A start that is near or past is no obstacle here, and neither is a pin: staff decide.
+    A start that is near or past does not matter here, nor does a pin: staff decide.
     """
     if booking.problem:
         return Options(problem=booking.problem)
@@ -183,7 +185,7 @@ def options(booking: HostBooking, assignment: Assignment, *, host: Host, now: da
 
 
 def options_in(snapshot: Snapshot) -> Options:
-    """The same of a snapshot, pure."""
+    """Return the options for a snapshot. Pure."""
     decision = engine.plan(snapshot)
     found = Options(
         floor=snapshot.floor,
@@ -227,7 +229,7 @@ def _fitting(snapshot: Snapshot, decision: Decision) -> Iterator[Option]:
 
 
 def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Option]:
-    """Free tables with enough seats against which only preferences speak, the least wasteful first."""
+    """Yield free tables with enough seats that break preferences only, least wasteful first."""
     request, rules = snapshot.request, snapshot.rules
     free = Occupancy(snapshot.floor, snapshot.occupied).free(window.blocked_from, window.blocked_until)
     candidates = [
@@ -239,7 +241,7 @@ def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Opti
     accepted: list[Unit] = []
     for unit in candidates[:MOST_JUDGED]:
         if any(set(smaller.table_refs) <= set(unit.table_refs) for smaller in accepted):
-            continue  # More tables than are needed.
+            continue  # More tables than needed.
         against = engine.judge(snapshot, unit.table_refs)
         if against and all(refusal.reason in PREFERENCES for refusal in against):
             accepted.append(unit)
@@ -261,7 +263,7 @@ def _other_zone(snapshot: Snapshot) -> Hint | None:
 
 
 def _other_times(snapshot: Snapshot) -> Iterator[Hint]:
-    """Free at another time nearby. The snapshot knows what is taken hours around the booking."""
+    """Yield free tables at other times nearby. The snapshot covers hours around the booking."""
     request = snapshot.request
     for minutes in NEARBY_MINUTES:
         shift = timedelta(minutes=minutes)
@@ -290,6 +292,6 @@ def _places(snapshot: Snapshot, window: SeatingWindow) -> tuple[Place, ...]:
 
 
 def overridable(refusals: Collection[Refusal]) -> frozenset[Reason]:
-    """What would have to be passed over; empty where it must not be."""
+    """Return the preferences to override, or nothing if a refusal cannot be overridden."""
     reasons = frozenset(refusal.reason for refusal in refusals)
     return reasons if reasons <= PREFERENCES else frozenset()

@@ -1,4 +1,4 @@
-"""A restaurant's day as staff look at it: who has which table when, and who still waits for one."""
+"""A restaurant's service day for staff: seatings by table, and bookings without a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,14 +14,14 @@ from assignments.staff import timeline
 from assignments.staff.timeline import Taken, Timeline
 
 LISTED = 200
-"""So many restaurants are offered, and so many waiting bookings listed."""
+"""Maximum restaurants offered, and waiting bookings listed."""
 RECENT = timedelta(days=90)
 AROUND = timedelta(hours=12)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Venue:
-    """A restaurant to choose. ``bookings``: on the date that was asked about, or within twelve hours of now."""
+    """A restaurant to select. ``bookings``: their number on the requested date, or within twelve hours of now."""
 
     ref: str
     bookings: int
@@ -29,7 +29,7 @@ class Venue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Booked:
-    """What a booking's assignment says."""
+    """A booking, from its assignment."""
 
     pk: int
     booking_ref: str
@@ -42,12 +42,13 @@ class Booked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceDay:
-    """``floor`` is None where there is no valid one, and ``problem`` says why; times are UTC's then.
+    """A restaurant's service day.
 
-    ``booked``: by ref, of whoever is in the picture. ``unseated``: those of the day that are neither confirmed nor
-    cancelled, by start, at most LISTED; ``unseated_count``: how many there are. ``bookings``: how many come on the day,
-    seated or not. ``before`` and ``after``: the nearest
-    days with bookings, asked for when this one has none.
+    ``floor`` is None if there is no valid one; then ``problem`` has the reason and times are UTC.
+
+    ``booked``: visible bookings by ref. ``unseated``: the day's bookings that are neither confirmed nor cancelled, by
+    start, at most LISTED; ``unseated_count``: their number. ``bookings``: number of the day's bookings, seated or not.
+    ``before`` and ``after``: the nearest days with bookings, if this one has none.
     """
 
     restaurant_ref: str
@@ -69,9 +70,11 @@ class ServiceDay:
 
 
 def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
-    """At most LISTED restaurants with bookings lately or to come, and one more where there are more; most bookings first.
+    """Return up to LISTED restaurants with recent or upcoming bookings, plus one if there are more.
 
-    One query, whatever the number of bookings. The host is not asked for its restaurants: it need not have a list of them.
+    Most bookings first.
+
+    One query. The host is not asked for its restaurants, because it need not have a list of them.
     """
     first, last = (day, day) if day else ((now - AROUND).date() - timedelta(days=1), (now + AROUND).date())
     found = rows(
@@ -87,7 +90,7 @@ def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
     return [Venue(ref=ref, bookings=bookings) for ref, bookings in found]
 
 
-# From one restaurant to the next through the index, never through all rows.
+# Goes from one restaurant to the next in the index, never through all rows.
 _VENUES = """
 WITH RECURSIVE assigned(ref) AS (
     (SELECT restaurant_ref FROM assignments_assignment ORDER BY restaurant_ref LIMIT 1)
@@ -121,10 +124,12 @@ SELECT recent.ref, booked.bookings
 
 
 def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> AssignmentQuerySet:
-    """The bookings that come on ``day`` as the timeline shows it: whoever comes after midnight, while the night's service
-    goes on, has the next date, but belongs to the evening before."""
+    """Return the bookings of a service day.
+
+    Bookings after midnight, during the night's service, belong to the evening before.
+    """
     start, until = timeline.day_span(floor, day)
-    dates = (day - timedelta(days=1), day + timedelta(days=1))  # For the index. The moments decide.
+    dates = (day - timedelta(days=1), day + timedelta(days=1))  # For the index. The times below decide.
     return Assignment.objects.filter(
         restaurant_ref=restaurant_ref, service_date__range=dates, starts_at__gte=start, starts_at__lt=until
     )
@@ -133,7 +138,8 @@ def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> Assignmen
 def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None) -> ServiceDay:
     """What is known of the restaurant's day; ``day`` None is the one of ``opening_day``.
 
-    Five queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that has none.
+    Five queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that has
+    none.
     """
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     day = day or opening_day(floor, restaurant_ref, now)
@@ -163,7 +169,10 @@ def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: H
 
 
 def opening_day(floor: Floor | None, restaurant_ref: str, now: datetime) -> date:
-    """Today by the restaurant's clock if anybody comes, else the next day on which somebody does, else today. One query."""
+    """Today by the restaurant's clock if anybody comes, else the next day on which somebody does, else today.
+
+    One query.
+    """
     today = timeline.day_at(floor, now)
     start, _until = timeline.day_span(floor, today)
     coming = Assignment.objects.filter(restaurant_ref=restaurant_ref).exclude(state=State.CANCELLED)
@@ -174,7 +183,7 @@ def opening_day(floor: Floor | None, restaurant_ref: str, now: datetime) -> date
 
 
 def _taken(restaurant_ref: str, start: datetime, until: datetime, now: datetime) -> list[Taken]:
-    """What the ledger has over ``[start, until)``, without holds whose time is up."""
+    """Return the ledger's entries in ``[start, until)``, without expired holds."""
     rows = Allocation.objects.at(restaurant_ref).filter(blocked__overlap=(start, until))
     return [
         Taken(
@@ -197,7 +206,7 @@ def _booked(assignments: AssignmentQuerySet) -> list[Booked]:
 
 
 def _nearest(floor: Floor | None, restaurant_ref: str, day: date) -> tuple[date | None, date | None]:
-    """The evenings before and after ``day`` on which somebody comes. The dates are for the index; the moments decide."""
+    """Return the nearest evenings before and after ``day`` with bookings. Dates are for the index; the times decide."""
     start, until = timeline.day_span(floor, day)
     coming = Assignment.objects.filter(restaurant_ref=restaurant_ref).exclude(state=State.CANCELLED)
     earlier = coming.filter(service_date__lte=day + timedelta(days=1), starts_at__lt=start)

@@ -1,6 +1,6 @@
-"""A restaurant's tables over one day, laid out for a picture: rows, lanes, gaps, in minutes from its left edge. Pure.
+"""Layout of a restaurant's tables over one day: rows, lanes and gaps, in minutes from the left edge. Pure.
 
-Minutes are elapsed minutes, also in a night in which the clocks change; what stands above them is the wall clock.
+Minutes are elapsed minutes, also when the clocks change. Labels show local time.
 
 Long because one layout has many parts: lanes, bars, joins, buffers, axis.
 """
@@ -19,11 +19,11 @@ A_MINUTE = timedelta(minutes=1)
 AN_HOUR = timedelta(hours=1)
 A_DAY = timedelta(days=1)
 MARGIN = timedelta(minutes=30)
-"""So much is drawn before the first service, and before the first that is taken."""
+"""Margin before the first service period and the first occupied time."""
 LOOK_AHEAD = timedelta(hours=12)
-"""Whoever comes on a day is gone so long after it."""
+"""Time after the end of a day by which all its guests have left."""
 STEP = timedelta(minutes=15)
-"""Every offset from UTC that is in use is a multiple of it, so the full hours of any clock are met."""
+"""Step that meets the full hours of every time zone: all UTC offsets in use are multiples of it."""
 
 _Interval = tuple[datetime, datetime]
 _Party = tuple[str, str, datetime]
@@ -31,9 +31,9 @@ _Party = tuple[str, str, datetime]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
-    """One table, taken over ``[blocked_from, blocked_until)``; guests sit there over ``[starts_at, ends_at)``.
+    """A table occupied for ``[blocked_from, blocked_until)``. The seating is ``[starts_at, ends_at)``.
 
-    ``kind`` is what it is drawn as. ``expires_at``: of a hold. Aware datetimes.
+    ``kind`` selects how it is drawn. ``expires_at``: for holds. Aware datetimes.
     """
 
     table_ref: str
@@ -49,7 +49,7 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """From the minute ``start`` to the minute ``until``, counted from the picture's left edge."""
+    """A span from minute ``start`` to minute ``until``, from the left edge."""
 
     start: float
     until: float
@@ -61,9 +61,9 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
-    """Something taken, as far as it is in the picture. ``blocked`` has the buffers, ``sat`` is None where only they are.
+    """The visible part of an occupied time. ``blocked`` includes buffers. ``sat`` is None if only buffers are visible.
 
-    ``lane``: 0 unless others of its table overlap it. ``joined``: all tables of the booking, when they are several.
+    ``lane``: 0 unless it overlaps others at its table. ``joined``: all tables of the booking, if there are several.
     """
 
     taken: Taken
@@ -75,10 +75,10 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
-    """A table that nobody has, during service; one that has begun is counted from now.
+    """A free time of a table during a service period. If it has begun, it starts now.
 
-    ``largest_party``: who could still come and sit there alone, at most; None when nobody could, by the turn times, or when
-    it is over.
+    ``largest_party``: the largest party that fits at this table alone by the turn times. None if none fits, or if it is
+    over.
     """
 
     starts_at: datetime
@@ -93,9 +93,9 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tie:
-    """Where a row meets the line that joins a booking's tables: at ``minute``, from above, to below, or both.
+    """The part of the line between joined tables within a row: at ``minute``, from above, to below, or both.
 
-    ``is_end``: the booking has this row's table; else the line only passes.
+    ``is_end``: the booking has this row's table; otherwise the line only passes.
     """
 
     minute: float
@@ -107,7 +107,7 @@ class Tie:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One table. ``table`` is None for one that the floor does not know (any more)."""
+    """A table's row. ``table`` is None if it is not on the floor (any more)."""
 
     table_ref: str
     table: Table | None
@@ -119,7 +119,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """The tables of one zone. ``zone_ref`` None: of no zone; ``is_known`` False: those that are not on the floor."""
+    """The tables of a zone. ``zone_ref`` None: no zone. ``is_known`` False: tables not on the floor."""
 
     zone_ref: str | None
     rows: tuple[Row, ...]
@@ -128,7 +128,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Band:
-    """A service, as far as it is in the picture."""
+    """The visible part of a service period."""
 
     key: str
     starts_at: datetime
@@ -147,7 +147,7 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeline:
-    """The picture from ``starts_at`` until ``ends_at``. ``now``: the minute of it, when it is in the picture."""
+    """A timeline from ``starts_at`` until ``ends_at``. ``now``: the current minute, if visible."""
 
     starts_at: datetime
     ends_at: datetime
@@ -167,13 +167,17 @@ class Timeline:
 
 
 def day_span(floor: Floor | None, day: date) -> _Interval:
-    """When ``day`` is on at the restaurant: from midnight to midnight, but a night belongs to the evening on which its
-    service began. Days touch and do not overlap. UTC; without a floor, UTC's day."""
+    """Return the restaurant's service day in UTC.
+
+    From midnight to midnight, but a night belongs to the evening of its service.
+
+    Days are adjacent and do not overlap. Without a floor it is the UTC day.
+    """
     return _day_starts(floor, day), _day_starts(floor, day + A_DAY)
 
 
 def day_at(floor: Floor | None, moment: datetime) -> date:
-    """The restaurant's day that is on at ``moment``: at 01:00, while last night's service goes on, still yesterday."""
+    """Return the restaurant's service day at ``moment``. At 01:00, during last night's service, it is still yesterday."""
     today = moment.astimezone(floor.zone if floor else UTC).date()
     return today if moment >= _day_starts(floor, today) else today - A_DAY
 
@@ -187,11 +191,10 @@ def lay_out(
     with_gaps: bool = True,
     within: tuple[datetime, datetime] | None = None,
 ) -> Timeline:
-    """The picture of ``day``, or of the full hours around ``within`` alone: every table of the floor, and whatever else is
-    taken then.
+    """Lay out ``day``, or only the full hours around ``within``: all tables of the floor, and any others occupied then.
 
-    ``taken`` may hold more than the day; it needs what is taken up to ``LOOK_AHEAD`` behind it. Without a floor (it is
-    invalid, say) the tables are those that are taken, and the clock is UTC.
+    ``taken`` must extend to ``LOOK_AHEAD`` after the day and may contain more. Without a floor, for example an invalid
+    one, the tables are the occupied ones and times are UTC.
     """
     everything = list(taken)
     span = day_span(floor, day)
@@ -240,7 +243,7 @@ def lay_out(
 
 
 def by_zone(floor: Floor | None) -> list[tuple[str | None, list[Table]]]:
-    """The tables of each zone by name; zones by name, those of no zone last."""
+    """Return the tables of each zone by name, and zones by name. Tables without a zone are last."""
     zones: defaultdict[str | None, list[Table]] = defaultdict(list)
     for table in floor.tables if floor else ():
         zones[table.zone_ref].append(table)
@@ -262,8 +265,10 @@ def _day_starts(floor: Floor | None, day: date) -> datetime:
 
 
 def _edges(span: _Interval, services: Sequence[Service], taken: Sequence[Taken], zone: tzinfo) -> _Interval:
-    """Full hours around the services and around whoever comes on this day. What lasts for days, and who has been there since
-    yesterday, do not widen the picture."""
+    """Return the full hours around the service periods and the day's seatings.
+
+    Entries that last for days or began yesterday do not extend it.
+    """
     coming = [each for each in taken if span[0] <= each.starts_at < span[1] and each.ends_at - each.starts_at < A_DAY]
     starts = [service.starts_at for service in services] + [each.blocked_from for each in coming]
     ends = [service.ends_at for service in services] + [each.blocked_until for each in coming]
@@ -273,15 +278,15 @@ def _edges(span: _Interval, services: Sequence[Service], taken: Sequence[Taken],
 
 
 def _rounded(start: datetime, until: datetime, zone: tzinfo) -> _Interval:
-    """The full hours around it, where the clock of ``zone`` has any."""
+    """Extend an interval to full hours in ``zone``."""
     hours = list(_full_hours(start - AN_HOUR, until + AN_HOUR, zone))
     first = max((hour for hour in hours if hour <= start), default=start)
     return first, min((hour for hour in hours if hour >= until), default=until)
 
 
 def _full_hours(start: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
-    """The moments from ``start`` to ``until``, both included, at which the clock of ``zone`` shows a full hour. UTC."""
-    # A whole number of steps since the epoch, and so of any clock.
+    """Yield the full hours of ``zone`` from ``start`` to ``until`` inclusive, in UTC."""
+    # A whole number of steps since the epoch, and so in any time zone.
     moment = datetime.fromtimestamp(start.timestamp() // STEP.total_seconds() * STEP.total_seconds(), tz=UTC)
     while moment <= until:
         if moment >= start and moment.astimezone(zone).minute == 0:
@@ -297,7 +302,7 @@ def _ticks(start: datetime, until: datetime, zone: tzinfo) -> Iterator[Tick]:
 
 
 def _span(start: datetime, until: datetime, first: datetime, last: datetime) -> Span:
-    """In minutes since ``first``, cut at ``first`` and ``last``."""
+    """Return a span in minutes since ``first``, cut at ``first`` and ``last``."""
     return Span(start=(max(start, first) - first) / A_MINUTE, until=(min(until, last) - first) / A_MINUTE)
 
 
@@ -305,7 +310,7 @@ def _span(start: datetime, until: datetime, first: datetime, last: datetime) -> 
 
 
 def _joins(floor: Floor | None, taken: Iterable[Taken]) -> dict[_Party, tuple[str, ...]]:
-    """The tables of those who have several, by whose they are."""
+    """Return joined tables by booking."""
     tables: defaultdict[_Party, set[str]] = defaultdict(set)
     for each in taken:
         if each.booking_ref:
@@ -324,7 +329,7 @@ def _party(taken: Taken) -> _Party:
 def _bars(
     taken: Iterable[Taken], joins: Mapping[_Party, tuple[str, ...]], first: datetime, last: datetime
 ) -> tuple[tuple[Bar, ...], int]:
-    """The bars of one table by start, and how many lanes they need."""
+    """Return the bars of a table by start, and the number of lanes."""
     bars: list[Bar] = []
     busy_until: list[datetime] = []
     for each in sorted(taken, key=lambda each: (each.blocked_from, each.blocked_until, each.kind, each.booking_ref)):
@@ -345,7 +350,7 @@ def _bars(
 
 
 def _tied(groups: Sequence[Group]) -> Iterator[Group]:
-    """The groups, each row with its part of the lines that join a booking's tables."""
+    """Add to each row its part of the lines between joined tables."""
     rows = [row for group in groups for row in group.rows]
     ends: defaultdict[_Party, dict[int, Bar]] = defaultdict(dict)
     for number, row in enumerate(rows):
@@ -391,7 +396,7 @@ def _gaps(
         )
         for first, last in served:
             if now is not None and first < now < last:
-                first = now  # noqa: PLW2901  (what of it is over helps nobody any more)
+                first = now  # noqa: PLW2901  (the past part is of no use)
             if last - first < A_MINUTE:
                 continue
             yield Gap(
@@ -405,7 +410,7 @@ def _gaps(
 def _largest_party(
     floor: Floor, table: Table, free: _Interval, served: _Interval, services: Sequence[Service], now: datetime | None
 ) -> int | None:
-    """Who comes as early as the gap allows stays within it the longest; smaller parties stay shorter."""
+    """Return the largest party whose turn time fits the gap from its start."""
     unit = unit_of(floor, [table.ref])
     best: int | None = None
     for service in services:
@@ -428,7 +433,7 @@ def _largest_party(
 
 
 def _without(whole: Sequence[_Interval], taken: Iterable[_Interval]) -> list[_Interval]:
-    """What remains of ``whole``."""
+    """Return ``whole`` without the occupied intervals."""
     remaining = list(whole)
     for start, until in taken:
         pieces = []
@@ -443,7 +448,7 @@ def _without(whole: Sequence[_Interval], taken: Iterable[_Interval]) -> list[_In
 
 
 def _union(intervals: Iterable[_Interval]) -> list[_Interval]:
-    """The same time, in pieces that do not touch."""
+    """Merge intervals that overlap or touch."""
     merged: list[_Interval] = []
     for start, until in sorted(intervals):
         if merged and start <= merged[-1][1]:

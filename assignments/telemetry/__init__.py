@@ -1,1 +1,1 @@
-"""Events, metrics, run records, health and logs. Never blocks a decision."""
+"""Events, metrics, run records, health and logs. None of these blocks a decision."""

@@ -1,6 +1,6 @@
-"""Writing later, elsewhere: what must never slow a decision is put into a bounded buffer and written by a thread.
+"""A background writer: entries go into a bounded buffer and a thread writes them, so that no decision waits.
 
-A full buffer, a failing writer and a hanging one cost entries, which are counted, and nothing else.
+If the buffer is full, or the writer fails or hangs, entries are lost and counted. Nothing else is affected.
 """
 
 import os
@@ -18,11 +18,11 @@ _writers: list["BackgroundWriter[Any]"] = []
 
 
 class BackgroundWriter(Generic[_T]):
-    """A bounded buffer and its one daemon thread, which starts with the first entry.
+    """A bounded buffer with one daemon thread, which starts with the first entry.
 
-    ``write`` gets at most ``BULK`` entries at once; it raises, or gives False, for entries that are lost. ``size`` is asked
-    at each append. ``lost`` hears of entries that are lost, by cause (``overflow``, ``failure``) and number,
-    outside the lock, and must not raise.
+    ``write`` gets at most ``BULK`` entries at once. It raises or returns False if they are lost. ``size`` is called for
+    each append. ``lost`` is called with the cause (``overflow``, ``failure``) and number of lost entries, outside the
+    lock, and must not raise.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class BackgroundWriter(Generic[_T]):
         self._reset()
         _writers.append(self)
         if hasattr(os, "register_at_fork"):
-            # The child has neither the parent's thread nor a sane lock.
+            # A forked child has no thread, and its copy of the lock may be held.
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
@@ -48,7 +48,7 @@ class BackgroundWriter(Generic[_T]):
         self._thread: threading.Thread | None = None
 
     def append(self, entries: Sequence[_T]) -> None:
-        """Have these written; as many as there is room for."""
+        """Queue entries, as many as there is room for."""
         with self._changed:
             room = max(self._size() - len(self._entries), 0)
             self._entries.extend(entries[:room])
@@ -63,17 +63,17 @@ class BackgroundWriter(Generic[_T]):
             self._lost("overflow", dropped)
 
     def count(self, name: str, by: int = 1) -> None:
-        """Count something else beside what the writer counts itself."""
+        """Add to a counter of the caller."""
         with self._changed:
             self._counts[name] += by
 
     def counters(self) -> dict[str, int]:
-        """``stored``, ``dropped_overflow``, ``dropped_failure``, ``flush_ms``, and what ``count`` was told."""
+        """Return ``stored``, ``dropped_overflow``, ``dropped_failure``, ``flush_ms`` and the counters of ``count``."""
         with self._changed:
             return dict(self._counts)
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until everything appended so far is written; False when time ran out."""
+        """Wait until all queued entries are written. Returns False on timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._entries and not self._writing, timeout_seconds)
 
@@ -89,7 +89,7 @@ class BackgroundWriter(Generic[_T]):
             started = time.monotonic()
             try:
                 is_written = self._write(batch)
-            except Exception:  # noqa: BLE001  (the thread must outlive whatever a writer does; the loss is counted)
+            except Exception:  # noqa: BLE001  (the thread must survive any writer; the loss is counted)
                 is_written = False
             if not is_written:
                 self._lost("failure", len(batch))
@@ -101,7 +101,7 @@ class BackgroundWriter(Generic[_T]):
 
 
 def flush_all(timeout_seconds: float) -> bool:
-    """Wait for every writer of this process, together at most this long; False when time ran out."""
+    """Flush all writers of this process within one timeout. Returns False on timeout."""
     deadline = time.monotonic() + timeout_seconds
     flushed = [writer.flush(max(0.0, deadline - time.monotonic())) for writer in _writers]
     return all(flushed)

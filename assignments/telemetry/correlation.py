@@ -1,8 +1,8 @@
-"""One id for everything that one invocation does: its events, attempts, history, outbox messages and log lines.
+"""The correlation id, shared by an invocation's events, attempts, history, outbox messages and log lines.
 
-An invocation is a restaurant-day planned by a pass, one booking decided inline, one call of ``assignments.api``, one
-discrepancy mended. Scopes nest: what is called inside of one belongs to it, so that a project that opens a scope of its own
-(with the id of a web request, if that is a UUID) finds it on everything that came of it.
+An invocation is a restaurant-day planned by a pass, a booking decided inline, a call of ``assignments.api``, or a
+repaired discrepancy. Scopes nest: inner calls use the outer id. So a project can open its own scope, for example with
+the UUID of a web request, and find that id on all resulting records.
 """
 
 import uuid
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """What is going on. ``booking_ref`` is "" while it is about several bookings, or none."""
+    """The current invocation. ``booking_ref`` is "" if it concerns several bookings or none."""
 
     correlation_id: uuid.UUID
     booking_ref: str = ""
@@ -25,7 +25,7 @@ _scope: ContextVar[Scope | None] = ContextVar("assignments_correlation", default
 
 @contextmanager
 def scope(correlation_id: uuid.UUID | None = None, *, booking_ref: str = "") -> Iterator[uuid.UUID]:
-    """Everything in here carries one id: the given one, else that of the scope around it, else a new one."""
+    """Open a scope with the given id, the outer scope's id, or a new one."""
     around = _scope.get()
     entered = Scope(
         correlation_id=correlation_id or (around.correlation_id if around else uuid.uuid4()),
@@ -39,16 +39,16 @@ def scope(correlation_id: uuid.UUID | None = None, *, booking_ref: str = "") -> 
 
 
 def current() -> Scope | None:
-    """The scope that this is called in, or None."""
+    """Return the current scope, or None."""
     return _scope.get()
 
 
 def current_id() -> uuid.UUID | None:
-    """The id of the scope that this is called in, or None."""
+    """Return the id of the current scope, or None."""
     around = _scope.get()
     return around.correlation_id if around else None
 
 
 def id_or_new() -> uuid.UUID:
-    """The id of the scope that this is called in; outside of one, a new id."""
+    """Return the id of the current scope, or a new id outside any."""
     return current_id() or uuid.uuid4()

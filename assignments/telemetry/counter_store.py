@@ -1,8 +1,8 @@
-"""Totals: counters that must never go down, although the rows that they count are pruned some day.
+"""Totals: counters that never go down, although the counted rows are pruned.
 
-A *source* is a table whose rows are counted. Young rows are counted as they are; those older than ``LAG_SECONDS`` are added
-to ``Total`` by ``compact``, a bounded step at a time, and each step moves the source's watermark (``Folded``) in the same
-transaction. Whoever reads adds both up, and sees each row once. Only rows behind the watermark may be deleted.
+A *source* is a table whose rows are counted. Recent rows are counted directly. ``compact`` adds rows older than
+``LAG_SECONDS`` to ``Total`` in bounded steps; each step moves the source's watermark (``Folded``) in the same
+transaction. Readers add up both, so each row counts once. Only rows before the watermark may be deleted.
 """
 
 import logging
@@ -29,13 +29,13 @@ STATEMENT_TIMEOUT_MS = 20_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A table that is counted, under the metrics' ``names``.
+    """A table whose rows are counted for the metrics ``names``.
 
-    ``moment``: an indexed column, set to the time of the statement that writes it; afterwards the row changes no more.
-    ``counted``: SQL that gives ``name``, ``labels`` and ``value`` of the rows for which its ``{rows}`` holds, with the
-    ``parameters``. A value is a whole number or a sum of ``numeric`` with at most nine places, and no float: floats come to
-    less now and then when they are added in another order, as compacting does. ``pending``: SQL that holds for rows which
-    have no moment yet, and are counted as they are.
+    ``moment``: an indexed column with the time of the statement that writes it. The row does not change afterwards.
+    ``counted``: SQL that returns ``name``, ``labels`` and ``value`` of the rows that match ``{rows}``, with the
+    ``parameters``. A value is a whole number or a sum of ``numeric`` with at most nine places, never a float: sums of
+    floats depend on their order, so a counter could go down. ``pending``: SQL condition for rows without a moment,
+    which are counted directly.
     """
 
     key: str
@@ -49,7 +49,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counted:
-    """One counter: a metric's name, its labels' values in the metric's order, and how often (or how many seconds)."""
+    """A counter: metric name, label values in the metric's order, and the value (a number, or seconds)."""
 
     name: str
     labels: tuple[str, ...]
@@ -60,14 +60,12 @@ _sources: dict[str, Source] = {}
 
 
 def register(*sources: Source) -> None:
-    """Have these counted from now on. In an app's ``ready``."""
+    """Register sources. Call it in an app's ``ready``."""
     _sources.update({source.key: source for source in sources})
 
 
 def read(*keys: str) -> list[Counted]:
-    """The counters of these sources as they are now. Two queries, which must see the same moment: call it in a REPEATABLE
-    READ transaction.
-    """
+    """Return the current counters of these sources. Makes two queries, so call it in a REPEATABLE READ transaction."""
     sources = [_sources[key] for key in keys]
     parameters: dict[str, Any] = {"names": [name for source in sources for name in source.names]}
     for source in sources:
@@ -77,7 +75,7 @@ def read(*keys: str) -> list[Counted]:
         until = dict(cursor.fetchall())
         live: list[str] = []
         for source in sources:
-            # Constants, so that PostgreSQL knows how few rows these are.
+            # Literals, so that PostgreSQL estimates the small number of rows.
             rows = "TRUE"
             if source.key in until:
                 parameters[f"until_{len(live)}"] = until[source.key]
@@ -95,24 +93,24 @@ def read(*keys: str) -> list[Counted]:
 
 
 def compact(*keys: str, steps: int = STEPS_AT_ONCE) -> bool:
-    """Add to the totals what has grown old, of these sources or of all, at most so many steps of each; whether nothing is
-    left to add.
+    """Add old rows of these sources (default: all) to the totals, in at most ``steps`` steps per source.
 
-    Of several processes at once, one does it for a source, and the others leave it to that one.
+    Returns whether all are added. Only one process at a time does this for a source; others skip it.
     """
     left = [key for key in keys or tuple(_sources) if not _compact_source(_sources[key], steps)]
     return not left
 
 
 class Compactor:
-    """Compacts now and then, for a process that calls it after each pass: one step of each source, since bookings wait
-    meanwhile. What goes wrong is logged by type: the totals are late then, and no bookings."""
+    """Runs ``compact`` periodically in a process that calls it after each pass.
+
+    It does one step per source, because bookings are waiting. Errors are logged by type; they delay the totals only."""
 
     def __init__(self) -> None:
         self._next = 0.0
 
     def compact_if_due(self) -> None:
-        """Compact, unless this process did so in the last ``COMPACT_EVERY_SECONDS`` and left nothing."""
+        """Run ``compact``, unless this process completed it in the last ``COMPACT_EVERY_SECONDS``."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -120,7 +118,7 @@ class Compactor:
         try:
             if not compact(steps=1):
                 self._next = now
-        except Exception as error:  # noqa: BLE001  (the rows are still there: they are added the next time)
+        except Exception as error:  # noqa: BLE001  (the rows are still there and are added next time)
             log_error(logger, error, "Totals could not be brought up to date")
 
 
@@ -129,7 +127,7 @@ def _compact_source(source: Source, steps: int) -> bool:
 
 
 def _compact_step(source: Source) -> bool:
-    """Add the next rows, at most about ``STEP_ROWS``; whether none are left, or somebody else is at it."""
+    """Add the next rows, about ``STEP_ROWS`` at most. Returns True if none are left or another process has the lock."""
     with transaction.atomic(), connection.cursor() as cursor:
         transactions.limit_statements(STATEMENT_TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS)
         cursor.execute(_HORIZON, {"lag": LAG_SECONDS})
@@ -152,7 +150,7 @@ def _compact_step(source: Source) -> bool:
 
 
 def _end_of_step(cursor: Any, source: Source, since: datetime, horizon: datetime) -> datetime:
-    """Where a step ends that begins at ``since``. A bulk insert gives thousands of rows one moment: all of them, or none."""
+    """Return the end of the step from ``since``. Rows with the same moment (bulk inserts) stay together."""
     moment, table = source.moment, source.table
     between = f"FROM {table} WHERE {moment} >= %s AND {moment} < %s"
     cursor.execute(
@@ -168,7 +166,7 @@ def _end_of_step(cursor: Any, source: Source, since: datetime, horizon: datetime
     return cursor.fetchone()[0]  # type: ignore[no-any-return]
 
 
-# Rows that are not committed yet belong to transactions that have an id, and carry a later moment than their beginning.
+# Uncommitted rows belong to transactions with an id, and have a later moment than the transaction's start.
 _HORIZON = """
 SELECT least(now() - %(lag)s * interval '1 second',
              (SELECT min(xact_start) FROM pg_stat_activity

@@ -1,6 +1,6 @@
-"""Everything that the Health page tells, as values: what ``health`` gives, and what stands behind it.
+"""Diagnostics for the Health page, as values: the vitals from ``health``, and details.
 
-Each part is one query, limited in time: a page about a slow database must open. What could not be measured is named so.
+Each part is one query with a timeout, so that the page opens even if the database is slow. Parts that fail are listed.
 """
 
 import logging
@@ -33,31 +33,31 @@ logger = logging.getLogger("assignments.condition")
 
 STATEMENT_TIMEOUT_MS = 2000
 LISTED = 20
-"""So many runs, living workers, silent ones, and breakers are listed."""
+"""Maximum rows in each list."""
 HOURS = 24
 RECENT = timedelta(days=1)
-"""Errors and losses are told for so long: a worker counts those of all its life, which may be weeks."""
+"""Time for which errors and losses are reported. A worker's counts cover its whole life, which may be weeks."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backlog:
-    """Bookings by what they wait for. ``later``: for their next try. ``review``: for staff, since ``review_since``."""
+    """Waiting bookings. ``later``: for the next attempt. ``review``: for staff, the oldest since ``review_since``."""
 
     later: int
     review: int
     review_since: datetime | None
     server_version: str
     dropped_events: int
-    """Events that were lost by the runs that lost some within ``RECENT``, each counted from its beginning."""
+    """Events lost by runs with a loss within ``RECENT``, counted over the whole of each run."""
     dropped_at: datetime | None
-    """When they last lost some; None: nothing was lost within ``RECENT``."""
+    """Time of the last loss, or None if there was none within ``RECENT``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """A process that watches. ``is_alive``: it gave a sign within ``CRON_SECONDS``."""
+    """A process with ``--watch``. ``is_alive``: it had a heartbeat within ``CRON_SECONDS``."""
 
     run: Run
     seen_at: datetime
@@ -66,8 +66,9 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenBreaker:
-    """A restaurant whose breaker has counted failures. ``is_half_open``: the next booking there decides. ``is_quiet``: so it
-    would, and none has come for long.
+    """A restaurant's circuit breaker with failures.
+
+    ``is_half_open``: the next booking decides whether it closes. ``is_quiet``: the same, but without bookings for long.
     """
 
     restaurant_ref: str
@@ -90,8 +91,8 @@ class OpenBreaker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hour:
-    """What was decided in one hour. Milliseconds are of planning alone, seconds from the request of a booking until it had
-    tables for the first time; None: nothing.
+    """Decisions of one hour. Milliseconds: planning time. Seconds: from a booking's request to its first tables. None:
+    no data.
 
     ``confirmed`` to ``failed`` count attempts.
     """
@@ -108,7 +109,7 @@ class Hour:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Integrity:
-    """What must never be: see ``assignments.telemetry.invariants``."""
+    """Violated invariants: see ``assignments.telemetry.invariants``."""
 
     overlaps: int
     lost: int
@@ -116,7 +117,7 @@ class Integrity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Versions:
-    """Of what runs here. ``pending``: migrations that were not applied; None: not known."""
+    """Versions of the software here. ``pending``: migrations not applied, or None if unknown."""
 
     app: str
     django: str
@@ -127,7 +128,7 @@ class Versions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """What was found. A part that could not be measured is None, and in ``not_measured``, with the type of the error."""
+    """The diagnostics. A part that failed is None and listed in ``not_measured`` with the error's type."""
 
     vitals: Vitals | None
     backlog: Backlog | None
@@ -142,13 +143,13 @@ class Condition:
 
     @property
     def worker_versions(self) -> Sequence[str]:
-        """The versions that are at work: of living workers, and of this process."""
+        """Return the versions of live workers and of this process."""
         alive = {worker.run.version for worker in self.workers or () if worker.is_alive}
         return sorted({*alive, self.versions.app} - {""})
 
 
 def look() -> Condition:
-    """Look at everything. About ten queries."""
+    """Run all diagnostics. About ten queries."""
     parts = _Parts()
     found: dict[str, Any] = parts.measured(
         vitals=health.vitals,
@@ -178,7 +179,7 @@ def look() -> Condition:
 
 
 class _Parts:
-    """Parts that are measured one after the other in one transaction; a new one after each that fails."""
+    """Measures parts in one transaction, with a new one after each failure."""
 
     def __init__(self) -> None:
         self.errors: dict[str, str] = {}
@@ -193,9 +194,9 @@ class _Parts:
                     while waiting:
                         found[waiting[0]] = parts[waiting[0]]()
                         waiting.pop(0)
-                    # Nothing was written; this gives a surrounding transaction its own timeout back.
+                    # Nothing was written. This restores the timeout of a surrounding transaction.
                     transaction.set_rollback(True)
-            except Exception as error:  # noqa: BLE001  (told by type: the page must open, whatever a part meets)
+            except Exception as error:  # noqa: BLE001  (named by type: the page must open)
                 part = waiting.pop(0)
                 self.errors[part] = type(error).__name__
                 log_error(logger, error, "The Health page could not measure %s", part)
@@ -220,9 +221,9 @@ SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > now()) AS lat
 
 
 def _runs() -> tuple[Sequence[Run], Sequence[Worker]]:
-    """The latest runs, the latest first; and the workers that have not ended, those that live first.
+    """Return the latest runs, latest first, and the workers that have not ended, live ones first.
 
-    Each kind is selected by itself, so that none crowds out another: however many have died, the living are there.
+    Each kind has its own query, so that many dead workers do not hide the live ones.
     """
     now = models.functions.Now()
     seen = Run.objects.annotate(seen_at=models.functions.Coalesce("last_pass_at", "started_at")).order_by(
@@ -303,9 +304,9 @@ def _pending() -> Sequence[str]:
 
 
 def _findings() -> Sequence[checks.CheckMessage]:
-    """What this project's system checks say, of those that need no database, the gravest first.
+    """Return the findings of this project's system checks without the database, most severe first.
 
-    A project's checks are those that are registered under the label of one of its apps. One that raises is a finding.
+    A project's checks are those tagged with the label of one of its apps. A check that raises becomes a finding.
     """
     ours = {config.label for config in apps.get_app_configs() if not config.name.startswith("django.")}
     found: list[checks.CheckMessage] = []

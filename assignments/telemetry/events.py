@@ -1,9 +1,9 @@
-"""Observability events: emitting appends to memory, storing happens elsewhere and later, and never slows a decision.
+"""Observability events: emitted to memory and stored in the background, so that no decision waits.
 
-``emit`` and ``emit_all`` put events into a bounded buffer once the surrounding transaction has committed (an event of
-a rolled-back transaction never happened). One daemon thread takes them out in bulk and hands them to the sinks of
-``ASSIGNMENTS["EVENT_SINKS"]``. A full buffer, a failing sink and a hanging sink cost events, which are counted in
-``counters()``, and nothing else.
+``emit`` and ``emit_all`` put events into a bounded buffer after the surrounding transaction commits; events of a
+rolled-back transaction are discarded. A daemon thread passes them in bulk to the sinks in
+``ASSIGNMENTS["EVENT_SINKS"]``. If the buffer is full, or a sink fails or hangs, events are lost and counted in
+``counters()``. Nothing else is affected.
 """
 
 import json
@@ -33,40 +33,40 @@ MAX_CONTEXT_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContextField:
-    """A value that a context may hold: what it means, and its unit where it has one. Never personal data."""
+    """A field that a context may have: its meaning and unit. Never personal data."""
 
     meaning: str
     unit: str = ""
 
 
 ALLOWED_CONTEXT: Mapping[str, ContextField] = {
-    "actor": ContextField(meaning=_("On whose behalf: a planner, host, or staff:<user id>; never a name.")),
-    "attempt": ContextField(meaning=_("Which try at the booking it was, from 1.")),
-    "bookings": ContextField(meaning=_("How many bookings it is about.")),
-    "decision_ms": ContextField(meaning=_("Planning alone, without the database."), unit=_("milliseconds")),
-    "delay_seconds": ContextField(meaning=_("Until the next try."), unit=_("seconds")),
-    "detail": ContextField(meaning=_("What the reason or the event names: tables, numbers, stages.")),
-    "error_type": ContextField(meaning=_("The type of what was raised; never its message.")),
-    "failures": ContextField(meaning=_("Errors in a row.")),
-    "from_state": ContextField(meaning=_("The state or stage before.")),
-    "mode": ContextField(meaning=_("Which planners are on, as the rollout names it.")),
+    "actor": ContextField(meaning=_("Actor: a planner, host, or staff:<user id>; never a name.")),
+    "attempt": ContextField(meaning=_("Number of the attempt, from 1.")),
+    "bookings": ContextField(meaning=_("Number of bookings.")),
+    "decision_ms": ContextField(meaning=_("Planning time, without the database."), unit=_("milliseconds")),
+    "delay_seconds": ContextField(meaning=_("Time until the next attempt."), unit=_("seconds")),
+    "detail": ContextField(meaning=_("Details of the reason or event: tables, numbers, stages.")),
+    "error_type": ContextField(meaning=_("Type of the error; never its message.")),
+    "failures": ContextField(meaning=_("Consecutive errors.")),
+    "from_state": ContextField(meaning=_("Previous state or stage.")),
+    "mode": ContextField(meaning=_("Active planners, in the rollout's terms.")),
     "outcome": ContextField(meaning=_("confirmed, retry, manual_review, noop or failed.")),
-    "party": ContextField(meaning=_("The size of the party."), unit=_("covers")),
-    "planner": ContextField(meaning=_("The key of the planner that it belongs to.")),
-    "reason": ContextField(meaning=_("A reason code, for ever the same; or why a person did it.")),
-    "score": ContextField(meaning=_("The chosen plan's; comparable within one decision only.")),
-    "service_date": ContextField(meaning=_("The restaurant's day, by its own clock.")),
-    "slot": ContextField(meaning=_("The number of the permit, from 1.")),
-    "strategy": ContextField(meaning=_("What set the chosen plan apart.")),
-    "table_refs": ContextField(meaning=_("The tables, by the booking project's keys.")),
-    "to_state": ContextField(meaning=_("The state or stage after.")),
-    "total_ms": ContextField(meaning=_("All of it, wall time."), unit=_("milliseconds")),
-    "transition": ContextField(meaning=_("The transition's name.")),
-    "trigger": ContextField(meaning=_("What caused it: cron, inline, staff.")),
-    "version": ContextField(meaning=_("The assignment's version after it.")),
-    "wait_seconds": ContextField(meaning=_("From the request to this."), unit=_("seconds")),
+    "party": ContextField(meaning=_("Party size."), unit=_("covers")),
+    "planner": ContextField(meaning=_("Key of the planner.")),
+    "reason": ContextField(meaning=_("A stable reason code, or a person's reason.")),
+    "score": ContextField(meaning=_("Score of the chosen plan; comparable within one decision only.")),
+    "service_date": ContextField(meaning=_("Service day, in the restaurant's time zone.")),
+    "slot": ContextField(meaning=_("Number of the permit, from 1.")),
+    "strategy": ContextField(meaning=_("Strategy that set the chosen plan apart.")),
+    "table_refs": ContextField(meaning=_("Tables, by their keys in the booking project.")),
+    "to_state": ContextField(meaning=_("New state or stage.")),
+    "total_ms": ContextField(meaning=_("Total wall time."), unit=_("milliseconds")),
+    "transition": ContextField(meaning=_("Name of the transition.")),
+    "trigger": ContextField(meaning=_("Trigger: cron, inline or staff.")),
+    "version": ContextField(meaning=_("The assignment's version after the transition.")),
+    "wait_seconds": ContextField(meaning=_("Time since the request."), unit=_("seconds")),
 }
-"""What a context may hold. No names, e-mails, phones, notes: an unknown key is dropped and counted."""
+"""Fields allowed in a context. No names, e-mails, phone numbers or notes. Unknown keys are dropped and counted."""
 
 
 class UnknownEventError(AssignmentsError):
@@ -75,7 +75,7 @@ class UnknownEventError(AssignmentsError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventType:
-    """A catalogue entry: what an event means, and what whoever sees it should do. English, marked for translation."""
+    """A catalogue entry: an event's meaning, and the action to take. English, marked for translation."""
 
     source: str
     type: str
@@ -87,7 +87,7 @@ class EventType:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventRecord:
-    """An event on its way to the sinks. ``at`` is aware UTC."""
+    """An event for the sinks. ``at`` is aware UTC."""
 
     source: str
     type: str
@@ -100,7 +100,7 @@ class EventRecord:
 
 
 class Sink(Protocol):
-    """Where events end up. May raise, may hang: neither reaches the decision that emitted them."""
+    """A destination for events. If it raises or hangs, decisions are not affected."""
 
     def write(self, events: Sequence[EventRecord]) -> None: ...
 
@@ -109,12 +109,12 @@ CATALOGUE: dict[tuple[str, str], EventType] = {}
 
 
 def register(*types: EventType) -> None:
-    """Add event types to the catalogue. Raises ValueError for fields that contexts may not hold."""
+    """Add event types to the catalogue. Raises ValueError for fields not allowed in contexts."""
     for each in types:
         unknown = set(each.fields) - ALLOWED_CONTEXT.keys()
         if unknown:
             raise ValueError(
-                f"Event {each.source} {each.type} names fields that no context may hold: {sorted(unknown)}"
+                f"Event {each.source} {each.type} names fields that are not allowed in contexts: {sorted(unknown)}"
             )
         CATALOGUE[each.source, each.type] = each
 
@@ -128,14 +128,14 @@ def event(
     correlation_id: uuid.UUID | None = None,
     **context: Any,
 ) -> EventRecord:
-    """An event of a known type, its context filtered and bounded, with the given id or that of what is going on.
+    """Build an event of a known type, with a filtered and bounded context and the given or current correlation id.
 
     Raises UnknownEventError.
     """
     try:
         known = CATALOGUE[source, type]
     except KeyError:
-        raise UnknownEventError(f"No event type {type!r} of source {source!r} is in the catalogue.") from None
+        raise UnknownEventError(f"Event type {type!r} of source {source!r} is not in the catalogue.") from None
     return EventRecord(
         source=source,
         type=type,
@@ -148,18 +148,18 @@ def event(
 
 
 def emit(record: EventRecord) -> None:
-    """Announce one event when the current transaction commits, or now outside of one."""
+    """Emit an event when the current transaction commits, or immediately outside of one."""
     emit_all([record])
 
 
 def emit_all(records: Sequence[EventRecord]) -> None:
-    """Announce events when the current transaction commits, or now outside of one."""
+    """Emit events when the current transaction commits, or immediately outside of one."""
     if records:
         transaction.on_commit(lambda: _buffer.append(records), robust=True)
 
 
 def emit_now(record: EventRecord) -> None:
-    """Announce an event of a transaction that did not come about (contention, errors)."""
+    """Emit an event immediately, for a transaction that is rolled back (contention, errors)."""
     emit_all_now([record])
 
 
@@ -170,12 +170,12 @@ def emit_all_now(records: Sequence[EventRecord]) -> None:
 
 
 def flush(timeout_seconds: float | None = None) -> bool:
-    """Wait until everything emitted so far is with the sinks; False when time ran out. For commands that end."""
+    """Wait until the sinks have all emitted events. Returns False on timeout. For commands before they exit."""
     return _buffer.flush(conf.settings().EVENT_FLUSH_SECONDS if timeout_seconds is None else timeout_seconds)
 
 
 def counters() -> dict[str, int]:
-    """Counts of this process: stored, dropped_overflow, dropped_failure, dropped_context_keys, ..."""
+    """Return the counts of this process: stored, dropped_overflow, dropped_failure, dropped_context_keys, ..."""
     return _buffer.counters()
 
 
@@ -193,19 +193,19 @@ def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(batch: Sequence[EventRecord]) -> bool:
-    """Hand a batch to every sink; whether all of them took it."""
+    """Pass a batch to every sink. Returns whether all accepted it."""
     is_written = True
     for path in conf.settings().EVENT_SINKS:
         try:
             conf.load(path).write(batch)
-        except Exception as error:  # noqa: BLE001  (whatever a sink does, the others get the batch; the loss is counted)
+        except Exception as error:  # noqa: BLE001  (the other sinks still get the batch; the loss is counted)
             log_error(logger, error, "Event sink %s lost %d events", path, len(batch), level=logging.WARNING)
             is_written = False
     return is_written
 
 
 def new_buffer() -> BackgroundWriter[EventRecord]:
-    """The buffer of a process; tests make others."""
+    """Return a new buffer. A process has one; tests create others."""
     return BackgroundWriter(
         "assignments-events",
         _write,
@@ -220,8 +220,7 @@ _buffer = new_buffer()
 class DatabaseSink:
     """Stores events in this app's own table, in bulk.
 
-    Over a connection of the event thread's own, which is closed after each write: between writes an idle process keeps
-    no connection open for its events.
+    It uses the event thread's own connection and closes it after each write, so that an idle process keeps none open.
     """
 
     def write(self, events: Sequence[EventRecord]) -> None:
@@ -284,7 +283,7 @@ register(
         type="state_machine.transition",
         severity="info",
         fields=("transition", "from_state", "to_state", "version", "actor", "planner", "reason", "detail"),
-        meaning=_("An assignment went from one state to another, and the transaction that did it has committed."),
+        meaning=_("An assignment changed state. The transaction has committed."),
     ),
     EventType(
         source=COORDINATOR,
@@ -292,7 +291,7 @@ register(
         severity="info",
         fields=("trigger", "attempt"),
         meaning=_(
-            "V3 begins to decide a booking. Exactly one of confirmed, retry, manual_review, noop, error follows."
+            "V3 starts to decide a booking. Exactly one of confirmed, retry, manual_review, noop, error follows."
         ),
     ),
     EventType(
@@ -300,23 +299,23 @@ register(
         type="coordinator.lock_acquired",
         severity="info",
         fields=("service_date", "bookings"),
-        meaning=_("A restaurant-day is locked for planning, with this many due bookings."),
+        meaning=_("A restaurant-day is locked for planning, with this number of due bookings."),
     ),
     EventType(
         source=COORDINATOR,
         type="coordinator.lock_contention",
         severity="info",
         fields=("service_date", "detail"),
-        meaning=_("Somebody else plans this restaurant-day, or all its permits are taken; the next run sees to it."),
-        action=_("Only when frequent: fewer workers at once, or a larger MAX_PARALLEL."),
+        meaning=_("Another worker holds this restaurant-day, or all permits are taken. The next run tries again."),
+        action=_("Only if frequent: run fewer workers, or increase MAX_PARALLEL."),
     ),
     EventType(
         source=COORDINATOR,
         type="coordinator.circuit_open",
         severity="warning",
         fields=("failures", "delay_seconds"),
-        meaning=_("The restaurant's breaker is open after repeated errors; nothing is tried until it half-opens."),
-        action=_("Look at the coordinator.error events of the restaurant."),
+        meaning=_("The restaurant's breaker is open after repeated errors. No attempts are made until it half-opens."),
+        action=_("See the coordinator.error events of the restaurant."),
     ),
     EventType(
         source=COORDINATOR,
@@ -337,7 +336,7 @@ register(
         type="coordinator.retry",
         severity="info",
         fields=("trigger", "attempt", "reason", "detail", "delay_seconds", "decision_ms"),
-        meaning=_("No table this time; it is tried again when the delay has passed."),
+        meaning=_("No table was found. The booking is retried after the delay."),
     ),
     EventType(
         source=COORDINATOR,
@@ -352,14 +351,14 @@ register(
         type="coordinator.noop",
         severity="info",
         fields=("trigger", "reason"),
-        meaning=_("Nothing was to be done: pipeline_disabled, lock_contention, booking_not_found or terminal_state."),
+        meaning=_("There was nothing to do: pipeline_disabled, lock_contention, booking_not_found or terminal_state."),
     ),
     EventType(
         source=COORDINATOR,
         type="coordinator.error",
         severity="error",
         fields=("trigger", "attempt", "reason", "detail", "error_type"),
-        meaning=_("The booking failed: its request is invalid, or something unexpected was raised."),
-        action=_("The reason says which; unexpected errors are in the log with the same correlation id."),
+        meaning=_("The booking failed: its request is invalid, or an unexpected error occurred."),
+        action=_("See the reason. Unexpected errors are in the log with the same correlation id."),
     ),
 )

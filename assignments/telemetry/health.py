@@ -1,4 +1,4 @@
-"""How the coordinator is doing right now: the facts behind health endpoints, metrics and the Health page. One query."""
+"""The coordinator's current vitals, for health endpoints, metrics and the Health page. One query."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,18 +9,18 @@ from assignments.concurrency.locks import PERMIT
 from assignments.concurrency.sql import dicts
 
 OUTBOX_COUNTED = 10_000
-"""Waiting outbox messages are counted up to this many: whoever never delivers has more, and it makes no difference."""
+"""Maximum count of waiting outbox messages. Beyond it the exact number makes no difference."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vitals:
-    """One moment, in the database's time. Ages are seconds; 0 where nothing waits.
+    """The vitals at one moment, by the database clock. Ages are in seconds, 0 if nothing is waiting.
 
-    ``last_success_at``: when a pass of ``run_coordinator`` last decided what was due, single errors or not
-    (``assignments.telemetry.run_log.Pass.has_succeeded``); None: never.
-    ``oldest_due_age_seconds``: how long the booking that is due longest should have been looked at. ``workers``: watching
-    ones that gave a sign of life within ``CRON_SECONDS``. ``permits_in_use``: of the restaurant that has most of its
-    permits taken; ``permits_limit`` is each restaurant's. Quiet breakers (``concurrency.circuit_breaker``) do not count.
+    ``last_success_at``: the last successful pass of ``run_coordinator``
+    (``assignments.telemetry.run_log.Pass.has_succeeded``), or None. ``oldest_due_age_seconds``: how long the oldest due
+    booking has been overdue. ``workers``: those with ``--watch`` and a heartbeat within ``CRON_SECONDS``.
+    ``permits_in_use``: of the restaurant with the most permits in use; ``permits_limit``: per restaurant. Idle breakers
+    (``concurrency.circuit_breaker``) do not count.
     """
 
     now: datetime
@@ -37,27 +37,30 @@ class Vitals:
 
     @property
     def last_success_age_seconds(self) -> float | None:
-        """Seconds since the last success; None: never."""
+        """Return the seconds since the last success, or None."""
         if self.last_success_at is None:
             return None
         return max(0.0, (self.now - self.last_success_at).total_seconds())
 
     @property
     def cron_problem(self) -> str:
-        """What is wrong with the runs, in a sentence; empty when they come as they should."""
+        """Return the problem with the runs as a sentence, or ""."""
         limit = conf.settings().CRON_SECONDS
         age = self.last_success_age_seconds
         if age is None:
-            return "No run of run_coordinator has ever succeeded."
+            return "No run of run_coordinator has succeeded yet."
         if age > limit:
-            return f"The last successful run was {age:.0f} s ago; it may be {limit} s."
+            return f"The last successful run was {age:.0f} s ago (limit: {limit} s)."
         if self.oldest_due_age_seconds > limit:
-            return f"A booking is due for {self.oldest_due_age_seconds:.0f} s; it may be {limit} s."
+            return f"A booking has been due for {self.oldest_due_age_seconds:.0f} s (limit: {limit} s)."
         return ""
 
 
 def vitals() -> Vitals:
-    """Read them. One query, bounded by what is open: bookings due and their restaurants, breakers, waiting messages."""
+    """Read the vitals.
+
+    One query, bounded by the open items: due bookings and their restaurants, breakers, waiting messages.
+    """
     settings = conf.settings()
     (row,) = dicts(
         _VITALS,
@@ -69,7 +72,8 @@ def vitals() -> Vitals:
     return Vitals(permits_limit=settings.MAX_PARALLEL, **row)
 
 
-# A 64-bit advisory key is in pg_locks as two halves. Every permit's restaurant has an open booking: it is being decided.
+# pg_locks has a 64-bit advisory key as two halves. Every permit's restaurant has an open booking, the one being
+# decided.
 _VITALS = f"""
 WITH due AS (
      SELECT count(*) AS bookings, min(due_at) AS oldest

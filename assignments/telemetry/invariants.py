@@ -1,7 +1,7 @@
-"""What must never be, as SQL: asked of the rows alone, without what forbids it. Takes ``stay_hours``."""
+"""Invariants as SQL that counts violations, independent of the constraints. Parameter: ``stay_hours``."""
 
 STAY_HOURS = 3
-"""A confirmed booking without tables has no end on record: its guests are taken to stay for so long."""
+"""Assumed duration of a confirmed booking without tables, because its end is not recorded."""
 
 OVERLAPS = """
 SELECT count(*)
@@ -12,7 +12,7 @@ SELECT count(*)
          WHERE ends_at > now() AND (expires_at IS NULL OR expires_at > now())) AS taken
  WHERE is_overlap
 """
-"""Tables taken, by bookings that have not ended, while somebody else has them."""
+"""Number of occupied tables that overlap another seating, for bookings that have not ended."""
 
 LOST = """
 SELECT (SELECT count(*)
@@ -25,4 +25,4 @@ SELECT (SELECT count(*)
          WHERE state NOT IN ('confirmed', 'failed', 'manual_review', 'cancelled') AND due_at IS NULL
            AND starts_at > now() - %(stay_hours)s * interval '1 hour')
 """
-"""Bookings that have not ended and are confirmed without a table, or wait and are never looked at."""
+"""Number of bookings that have not ended and are confirmed without a table, or waiting without a due date."""

@@ -1,4 +1,4 @@
-"""Logs that a machine reads: one JSON object a line, with the id that links it to events, attempts and history.
+"""Structured logs: one JSON object per line, with the correlation id of events, attempts and history.
 
     LOGGING = {
         "version": 1,
@@ -8,7 +8,7 @@
         "root": {"handlers": ["console"], "level": "INFO"},
     }
 
-Exceptions are written by type and place, never with their messages: what a booking project raises may name a guest.
+Exceptions are logged by type and location, never with their messages, because those may name a guest.
 """
 
 import json
@@ -27,9 +27,9 @@ LONGEST_CHAIN = 5
 
 
 class CorrelationFilter(logging.Filter):
-    """Gives each record ``correlation_id`` and ``booking_ref``: its own (``extra``), else those of what is going on.
+    """Adds ``correlation_id`` and ``booking_ref`` to each record: from ``extra``, or from the current scope.
 
-    On a handler, so that it sees the records of every logger; in the thread that logs, so before any queue.
+    Put it on a handler, to get the records of every logger. It must run in the thread that logs, so before any queue.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -42,10 +42,10 @@ class CorrelationFilter(logging.Filter):
 
 
 class PlaceOnlyFormatter(logging.Formatter):
-    """Text as logging writes it, except that exceptions are their types and places."""
+    """Formats text as usual, but exceptions by type and location only."""
 
     def format(self, record: logging.LogRecord) -> str:
-        # Whoever formatted it before has left its own text of the exception on the record, for all to use.
+        # An earlier formatter may have cached the full text of the exception on the record.
         kept, record.exc_text = record.exc_text, None
         try:
             return super().format(record)
@@ -59,8 +59,10 @@ class PlaceOnlyFormatter(logging.Formatter):
 
 
 class JsonFormatter(PlaceOnlyFormatter):
-    """One JSON object for each record: ``at`` (UTC), ``level``, ``logger``, ``message``; ``correlation_id`` and
-    ``booking_ref`` where known (``CorrelationFilter``); ``exceptions`` by type and frames, the one that was caught first.
+    """Formats each record as a JSON object.
+
+    Keys: ``at`` (UTC), ``level``, ``logger``, ``message``; ``correlation_id`` and ``booking_ref`` if known
+    (``CorrelationFilter``); ``exceptions`` by type and frames, starting with the one that was caught.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -81,7 +83,7 @@ class JsonFormatter(PlaceOnlyFormatter):
 
 
 def exceptions(exc_info: _ExcInfo) -> Iterator[dict[str, Any]]:
-    """The error and what it came of, outermost first: ``type`` and ``frames``, the innermost frames where there are many."""
+    """Yield the error and its causes, outermost first: ``type`` and ``frames`` (the innermost if there are many)."""
     error = exc_info[1]
     seen: set[int] = set()
     while error is not None and id(error) not in seen and len(seen) < LONGEST_CHAIN:
@@ -94,7 +96,7 @@ def exceptions(exc_info: _ExcInfo) -> Iterator[dict[str, Any]]:
 
 
 def frames(error: BaseException) -> Iterator[str]:
-    """Where it was raised, outermost first: file, line and function; never a line of source, which may quote a value."""
+    """Yield the frames, outermost first: file, line and function. Never source lines, which may quote a value."""
     traceback = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code

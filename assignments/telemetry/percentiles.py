@@ -1,11 +1,11 @@
-"""How long decisions take, in three numbers. Pure."""
+"""Percentiles of planning times. Pure."""
 
 import statistics
 from collections.abc import Sequence
 
 
 def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    """p50, p95 and max of planning times, in milliseconds; zeros when there are none."""
+    """Return p50, p95 and max in milliseconds; zeros if there are no values."""
     if not milliseconds:
         return {"p50": 0.0, "p95": 0.0, "max": 0.0}
     if len(milliseconds) == 1:

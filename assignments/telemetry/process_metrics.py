@@ -1,8 +1,8 @@
-"""What a long-running process measures itself: workers and web servers. In prometheus_client's default registry.
+"""Metrics of a long-running process (worker or web server), in prometheus_client's default registry.
 
-With ``PROMETHEUS_MULTIPROC_DIR`` in the environment, prometheus_client adds up the processes of one server. Observing
-happens after the transaction that decided, costs microseconds, and never raises: what goes wrong (a full disk, say, under
-that directory) is logged by type.
+With ``PROMETHEUS_MULTIPROC_DIR`` in the environment, prometheus_client adds up the processes of a server. Metrics are
+recorded after the deciding transaction, cost microseconds and never raise. Errors, such as a full disk, are logged by
+type.
 """
 
 import logging
@@ -21,15 +21,15 @@ PASS_BUCKETS = (1.0, 10.0, 60.0)
 
 DECISION_SECONDS = Histogram(
     "assignment_process_decision_seconds",
-    "Seconds of planning alone that one decision of this process took.",
+    "Planning time of a decision of this process, in seconds.",
     buckets=DECISION_BUCKETS,
 )
 PASS_SECONDS = Histogram(
-    "assignment_process_pass_seconds", "Seconds that one pass of run_coordinator took.", buckets=PASS_BUCKETS
+    "assignment_process_pass_seconds", "Duration of a pass of run_coordinator, in seconds.", buckets=PASS_BUCKETS
 )
 EVENTS_DROPPED = Counter(
     "assignment_process_events_dropped_total",
-    "Events that this process has lost: the buffer was full (overflow), or a sink failed (failure).",
+    "Events lost by this process: the buffer was full (overflow), or a sink failed (failure).",
     ["cause"],
 )
 for _cause in ("overflow", "failure"):
@@ -40,13 +40,13 @@ for _cause in ("overflow", "failure"):
 def _tolerated() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001  (whatever it is: what is measured has been done)
+    except Exception as error:  # noqa: BLE001  (the measured work is done)
         log_error(logger, error, "A metric of this process could not be kept")
 
 
 @_tolerated()
 def observe_decisions(outcomes: Sequence[Outcome]) -> None:
-    """Once the transaction that decided them is over."""
+    """Record decisions, after their transaction."""
     for outcome in outcomes:
         if outcome.decision_ms:
             DECISION_SECONDS.observe(outcome.decision_ms / 1000)
@@ -54,11 +54,11 @@ def observe_decisions(outcomes: Sequence[Outcome]) -> None:
 
 @_tolerated()
 def observe_pass(seconds: float) -> None:
-    """Once a pass is over. Wall time."""
+    """Record the wall time of a pass, after it."""
     PASS_SECONDS.observe(seconds)
 
 
 @_tolerated()
 def count_dropped_events(cause: str, events: int) -> None:
-    """``cause``: overflow or failure."""
+    """Count lost events. ``cause``: overflow or failure."""
     EVENTS_DROPPED.labels(cause).inc(events)

@@ -1,6 +1,6 @@
-"""Recording the runs of ``run_coordinator``: what cron did is known by this alone.
+"""Records the runs of ``run_coordinator``. For runs from cron this is the only record.
 
-Recording serves whoever looks, never the bookings: what goes wrong with it is logged by type, and the pass goes on.
+If recording fails, the error is logged by type and the pass continues.
 """
 
 import logging
@@ -28,14 +28,15 @@ DISTRIBUTION = "table-assignments"
 LOCK_TIMEOUT_MS = 1000
 STATEMENT_TIMEOUT_MS = 5000
 GIVEN_UP_AFTER = timedelta(days=2)
-"""A run without a sign of life for so long has died without saying so: no interval and no pass lasts longer."""
+"""Time without a heartbeat after which a run counts as dead. No interval and no pass lasts longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pass:
-    """What one pass did that came to its end. ``host_raised``: when asked who waits. ``outcomes`` by kind; ``decided``: how
-    many of them were a planner's, and neither an unexpected error nor left alone. ``error``: the type of the last unexpected
-    one. ``seconds``: wall time.
+    """The result of a completed pass.
+
+    ``host_raised``: the host failed to list waiting bookings. ``outcomes``: by kind. ``decided``: how many a planner
+    decided without an unexpected error. ``error``: type of the last unexpected error. ``seconds``: wall time.
     """
 
     seconds: float
@@ -50,20 +51,20 @@ class Pass:
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether bookings are being decided: the one rule for what health endpoints, metrics and alerts call a success.
+        """Whether the pass counts as a success, for health endpoints, metrics and alerts alike.
 
-        A booking that meets an error, or a restaurant at which all do, takes nothing from the others: error events, the
-        breaker and ``failed_passes`` tell of it, and nobody is to be told that cron is dead. But where the host cannot
-        say who waits nobody new is decided, and where errors are all that comes of a pass nobody is.
+        An error at one booking or one restaurant does not stop the others. Error events, the breaker and
+        ``failed_passes`` report it, and cron is not dead. A pass is not a success if the host failed to list waiting
+        bookings, or if it had errors only.
         """
         return not self.host_raised and (not self.unexpected or self.decided > 0)
 
 
 class Recorder:
-    """The record of this process: ``begin``, ``passed`` or ``broke_off`` for each pass, ``end``. Never raises.
+    """Records this process: ``begin``, then ``passed`` or ``broke_off`` for each pass, then ``end``. Never raises.
 
-    A process may do so more than once; what it lost of its events is counted by the record in whose time it did. A pass
-    whose row is not there (its beginning was not stored) or was given up begins a new one.
+    A process may do so repeatedly; lost events count for the record at the time. If the row is missing or was marked as
+    dead, a pass starts a new one.
     """
 
     def __init__(self, *, watches: bool) -> None:
@@ -74,15 +75,18 @@ class Recorder:
         self._lost = self._lost_before = dropped_events()
 
     def begin(self) -> None:
-        """The process has started."""
+        """Record the start of the process."""
         _tolerated(self._begin)
 
     def passed(self, done: Pass) -> None:
-        """A pass came to its end."""
+        """Record a completed pass."""
         _tolerated(partial(self._add, done, is_success=done.has_succeeded))
 
     def broke_off(self, error: Exception, *, seconds: float) -> None:
-        """A pass raised. If that was because the database is away, the next pass that finds it back records this one too."""
+        """Record a pass that raised.
+
+        If the database is unavailable, the next pass that reaches it records this one, too.
+        """
         if transactions.is_database_away(error):
             self._unrecorded_failures += 1
             return
@@ -90,7 +94,7 @@ class Recorder:
         _tolerated(partial(self._add, done, is_success=False))
 
     def end(self) -> None:
-        """The process stops, as it should."""
+        """Record a regular stop of the process."""
         _tolerated(partial(self._update, ended_at=Now()))
 
     def _begin(self) -> None:
@@ -126,17 +130,17 @@ class Recorder:
         )
 
     def _update(self, **values: object) -> bool:
-        """Whether the row was there, and open."""
+        """Update the open row. Returns False if there is none."""
         return bool(Run.objects.filter(pk=self._run_id, ended_at__isnull=True).update(**values))
 
 
 def worker() -> str:
-    """Who this process is: ``host:pid``."""
+    """Return this process's name, ``host:pid``."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def version() -> str:
-    """The version of this app as it is installed here; empty where it is not (a source tree on the path)."""
+    """Return the installed version of this app, or "" if it is not installed as a package."""
     try:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:
@@ -144,7 +148,7 @@ def version() -> str:
 
 
 def dropped_events() -> int:
-    """How many events this process has lost since it began."""
+    """Return the number of events that this process has lost."""
     counts = events.counters()
     return counts.get("dropped_overflow", 0) + counts.get("dropped_failure", 0)
 
@@ -154,5 +158,5 @@ def _tolerated(record: Callable[[], object]) -> None:
         with transaction.atomic():
             transactions.limit_statements(STATEMENT_TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS)
             record()
-    except Exception as error:  # noqa: BLE001  (whatever it is: the bookings are decided, and the next pass records again)
+    except Exception as error:  # noqa: BLE001  (the bookings are decided, and the next pass records again)
         log_error(logger, error, "A run could not be recorded")

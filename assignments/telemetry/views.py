@@ -1,6 +1,6 @@
-"""What machines ask over HTTP: metrics for Prometheus, health for load balancers and cron monitors.
+"""HTTP endpoints: metrics for Prometheus, health for load balancers and cron monitors.
 
-None of them tells a secret or a guest. All work while the database is away, and say so; none needs a session.
+They reveal no secrets or guest data. They respond even if the database is unavailable, and need no session.
 """
 
 import logging
@@ -30,19 +30,29 @@ PERMISSION = "assignments.view_health"
 @never_cache
 @transaction.non_atomic_requests
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Everything for Prometheus: this server's own metrics as django-prometheus exports them, then those of the database.
+    """Export all metrics for Prometheus: this server's from django-prometheus, then those from the database.
 
-    For whoever says ``Authorization: Bearer`` and METRICS_TOKEN, and for users with the permission to view Health.
-    401 for those who say nothing or the wrong thing, 403 for users without it.
+    Requires ``Authorization: Bearer`` with METRICS_TOKEN, or a user with permission to view Health. 401 without valid
+    credentials, 403 for users without the permission.
     """
     if not _knows_token(request):
         user = getattr(request, "user", None)
         if user is None or not _is_known(user):
-            refused = HttpResponse("Authorization: Bearer METRICS_TOKEN is needed.\n", "text/plain", status=401)
+            refused = HttpResponse(
+                "Authorization: Bearer METRICS_TOKEN is required.\
+",
+                "text/plain",
+                status=401,
+            )
             refused["WWW-Authenticate"] = 'Bearer realm="metrics"'
             return refused
         if not user.has_perm(PERMISSION):
-            return HttpResponse(f"The permission {PERMISSION} is needed.\n", "text/plain", status=403)
+            return HttpResponse(
+                f"The permission {PERMISSION} is required.\
+",
+                "text/plain",
+                status=403,
+            )
     of_this_server: HttpResponse = ExportToDjangoView(request)
     body = of_this_server.content + generate_latest(REGISTRY)
     return HttpResponse(body, content_type=of_this_server["Content-Type"])
@@ -52,7 +62,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 @never_cache
 @transaction.non_atomic_requests
 def health(request: HttpRequest) -> JsonResponse:
-    """For load balancers: 200 while this server reaches its database, else 503 and why. One query."""
+    """Report health to load balancers: 200 if the database responds, else 503 with the reason. One query."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -65,10 +75,9 @@ def health(request: HttpRequest) -> JsonResponse:
 @never_cache
 @transaction.non_atomic_requests
 def cron_health(request: HttpRequest) -> JsonResponse:
-    """For cron monitors: 200 while runs of run_coordinator succeed and keep up, 503 and why when they do not. One query,
-    limited in time.
+    """Report health to cron monitors: 200 if runs of run_coordinator succeed and keep up, else 503 with the reason.
 
-    Too late is what is older than CRON_SECONDS.
+    The limit is CRON_SECONDS. One query with a timeout.
     """
     try:
         with transaction.atomic():
@@ -89,14 +98,14 @@ def cron_health(request: HttpRequest) -> JsonResponse:
 
 
 def _unavailable(error: Exception) -> JsonResponse:
-    """The type only: what a driver says names hosts and users."""
+    """Return a 503 with the error's type only, because driver messages name hosts and users."""
     log_error(logger, error, "The database did not answer a health check", level=logging.WARNING)
-    reason = f"The database does not answer as it should ({type(error).__name__})."
+    reason = f"The database is not available ({type(error).__name__})."
     return JsonResponse({"status": "unavailable", "reason": reason}, status=503)
 
 
 def _is_known(user: Any) -> bool:
-    """Whether the user is logged in. While the database is away nobody can tell, so nobody is."""
+    """Return whether the user is logged in; False if the database is unavailable."""
     try:
         return bool(user.is_authenticated)
     except (DatabaseError, InterfaceError):

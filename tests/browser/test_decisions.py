@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 
 def test_one_booking_tells_the_way_it_took_and_why(page: Page, evening: models.Restaurant) -> None:
     page.goto(pages.BOOKING.path())
-    expect(page.get_by_text(re.compile("All times on this page are the restaurant's"))).to_be_visible()
-    way = page.get_by_role("region", name="The way it took")
+    expect(page.get_by_text(re.compile("All times on this page are local to the restaurant"))).to_be_visible()
+    way = page.get_by_role("region", name="State history")
     expect(way.get_by_role("listitem")).to_have_count(5)
     expect(way.get_by_role("listitem").last).to_contain_text("confirm: from assigned to confirmed")
     expect(page.get_by_role("region", name="Why", exact=True)).to_contain_text("Attempt 1 by V3")
@@ -25,8 +25,8 @@ def test_one_booking_tells_the_way_it_took_and_why(page: Page, evening: models.R
 def test_a_booking_that_waits_says_why_and_that_it_is_tried_again(page: Page, evening: models.Restaurant) -> None:
     waiting = Assignment.objects.open()[0]
     page.goto(f"/admin/assignments/assignment/{waiting.pk}/change/")
-    expect(page.get_by_text("Tried next")).to_be_visible()
-    expect(page.get_by_role("region", name="Where it stands")).to_contain_text("assignment pending")
+    expect(page.get_by_text("Next attempt")).to_be_visible()
+    expect(page.get_by_role("region", name="Status")).to_contain_text("assignment pending")
 
 
 @pytest.mark.usefixtures("everything")

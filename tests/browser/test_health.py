@@ -19,6 +19,6 @@ def test_a_run_and_an_open_breaker_are_seen(page: Page, evening: models.Restaura
     for _failure in range(conf.settings().BREAKER_FAILURES):
         circuit_breaker.record_failure(str(evening.pk), transactions.database_now())
     page.reload()
-    breakers = page.get_by_role("region", name="Breakers")
+    breakers = page.get_by_role("region", name="Circuit breakers")
     expect(breakers.get_by_role("row", name=str(evening.pk))).to_contain_text("open")
-    expect(page.get_by_role("heading", name="What to attend to")).to_be_visible()
+    expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()

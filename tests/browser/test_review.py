@@ -51,27 +51,27 @@ def open_from_queue(page: Page, assignment: Assignment) -> None:
 def test_a_booking_gets_tables_with_one_click_and_loses_them_with_another(page: Page, waiting: Assignment) -> None:
     open_from_queue(page, waiting)
     best = (
-        page.get_by_role("table", name="Sets of tables that fit the booking, the best first").locator("tbody tr").first
+        page.get_by_role("table", name="Table combinations that fit the booking, best first").locator("tbody tr").first
     )
     tables = best.get_by_role("rowheader").inner_text().split("\n")[0].split(" zone ")[0].split(" ", 1)[1].strip()
     best.get_by_role("button", name="Assign").click()
-    expect(page.get_by_text(f"{booking(waiting)} has just been given its tables.")).to_be_visible()
+    expect(page.get_by_text(f"{booking(waiting)} has been assigned its tables.")).to_be_visible()
     assert state_of(waiting) == State.CONFIRMED
     assert tables_of(waiting) == tables
     page.get_by_role("button", name=f"Undo : {booking(waiting)}").click()
-    expect(page.get_by_text(f"Taken back: {booking(waiting)} is in the queue again.")).to_be_visible()
+    expect(page.get_by_text(f"Undone: {booking(waiting)} is back in the queue.")).to_be_visible()
     assert (state_of(waiting), tables_of(waiting)) == (State.MANUAL_REVIEW, "")
 
 
 def test_a_rejection_takes_a_reason_and_can_be_taken_back(page: Page, waiting: Assignment) -> None:
     open_from_queue(page, waiting)
-    page.get_by_role("button", name="Reject the booking").click()
-    assert page.get_by_label("Why is it rejected?").evaluate("field => field.validity.valueMissing")
-    page.get_by_label("Why is it rejected?").fill("The terrace is closed")
-    page.get_by_role("button", name="Reject the booking").click()
-    expect(page.get_by_text(f"{booking(waiting)} has just been rejected.")).to_be_visible()
+    page.get_by_role("button", name="Reject booking").click()
+    assert page.get_by_label("Reason for rejection").evaluate("field => field.validity.valueMissing")
+    page.get_by_label("Reason for rejection").fill("The terrace is closed")
+    page.get_by_role("button", name="Reject booking").click()
+    expect(page.get_by_text(f"{booking(waiting)} has been rejected.")).to_be_visible()
     page.get_by_role("button", name=f"Undo : {booking(waiting)}").click()
-    expect(page.get_by_role("heading", name="Why it is here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Reason for review")).to_be_visible()
     assert state_of(waiting) == State.MANUAL_REVIEW
 
 
@@ -83,11 +83,11 @@ def test_of_two_people_at_one_booking_the_second_is_told_and_changes_nothing(
         open_from_queue(page, waiting)
         open_from_queue(second, waiting)
         page.get_by_role("button", name="Assign").first.click()
-        expect(page.get_by_text(f"{booking(waiting)} has just been given its tables.")).to_be_visible()
+        expect(page.get_by_text(f"{booking(waiting)} has been assigned its tables.")).to_be_visible()
         given = tables_of(waiting)
         second.get_by_role("button", name="Assign").nth(1).click()
-        expect(second.get_by_text("Nothing was done")).to_be_visible()
-        expect(second.get_by_role("heading", name="Where it stands")).to_be_visible()
+        expect(second.get_by_text("Nothing was changed")).to_be_visible()
+        expect(second.get_by_role("heading", name="Status")).to_be_visible()
     assert (state_of(waiting), tables_of(waiting)) == (State.CONFIRMED, given)
 
 
@@ -100,18 +100,18 @@ def test_the_queue_is_worked_by_keyboard_alone_and_the_focus_is_seen(page: Page,
     skip_to_content(page)
     tab_to(page, "Assign")
     page.keyboard.press("Enter")
-    expect(page.get_by_text(f"{booking(waiting)} has just been given its tables.")).to_be_visible()
+    expect(page.get_by_text(f"{booking(waiting)} has been assigned its tables.")).to_be_visible()
     assert state_of(waiting) == State.CONFIRMED
     skip_to_content(page)
     tab_to(page, "Undo")
     page.keyboard.press("Space")
-    expect(page.get_by_text(f"Taken back: {booking(waiting)} is in the queue again.")).to_be_visible()
+    expect(page.get_by_text(f"Undone: {booking(waiting)} is back in the queue.")).to_be_visible()
     skip_to_content(page)
-    tab_to(page, "Why is it rejected?")
+    tab_to(page, "Reason for rejection")
     page.keyboard.type("Nobody answers the phone")
-    tab_to(page, "Reject the booking")
+    tab_to(page, "Reject booking")
     page.keyboard.press("Enter")
-    expect(page.get_by_text(f"{booking(waiting)} has just been rejected.")).to_be_visible()
+    expect(page.get_by_text(f"{booking(waiting)} has been rejected.")).to_be_visible()
 
 
 def skip_to_content(page: Page) -> None:

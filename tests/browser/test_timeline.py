@@ -24,7 +24,7 @@ def test_a_booking_is_opened_from_the_evening_and_leads_back_to_it(page: Page, e
     label = (seating.get_attribute("aria-label") or "").split(",")[0]
     seating.click()
     expect(page.get_by_role("heading", name=label, level=1)).to_be_visible()
-    page.get_by_role("link", name="That evening's timeline").click()
+    page.get_by_role("link", name="Timeline for this evening").click()
     expect(heading).to_be_visible()
 
 
@@ -32,26 +32,26 @@ def test_an_empty_day_says_so_and_leads_to_the_next_one_with_bookings(page: Page
     assignment = Assignment.objects.filter(restaurant_ref=str(evening.pk))[0]
     page.goto(pages.TIMELINE.path())
     page.get_by_role("link", name="Next day →").click()
-    expect(page.get_by_text("Nobody has booked for this day.")).to_be_visible()
+    expect(page.get_by_text("No bookings for this day.")).to_be_visible()
     following = assignment.service_date + timedelta(days=1)
     expect(page.get_by_label("Day", exact=True)).to_have_value(following.isoformat())
-    page.get_by_role("link", name=f"Last day with bookings: {assignment.service_date.isoformat()}").click()
+    page.get_by_role("link", name=f"Previous day with bookings: {assignment.service_date.isoformat()}").click()
     expect(page.get_by_role("heading", name=day_of(evening))).to_be_visible()
     page.get_by_label("Day", exact=True).fill(following.isoformat())
     page.get_by_role("button", name="Show").click()
-    expect(page.get_by_text("Nobody has booked for this day.")).to_be_visible()
+    expect(page.get_by_text("No bookings for this day.")).to_be_visible()
 
 
 def test_everything_is_there_as_a_list_too_and_by_keyboard(page: Page, evening: models.Restaurant) -> None:
     page.goto(pages.TIMELINE.path())
-    page.get_by_text("As a list").focus()
+    page.get_by_text("Show as list").focus()
     page.keyboard.press("Enter")
-    taken = page.get_by_role("table", name="Taken", exact=True)
+    taken = page.get_by_role("table", name="Occupied", exact=True)
     seated = Assignment.objects.filter(state="confirmed").count()
     expect(taken.get_by_role("link")).to_have_count(seated)
     taken.get_by_role("link").first.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="The way it took")).to_be_visible()
+    expect(page.get_by_role("heading", name="State history")).to_be_visible()
 
 
 def test_times_are_the_restaurants_wherever_the_browser_is(page: Page, evening: models.Restaurant) -> None:
@@ -60,6 +60,6 @@ def test_times_are_the_restaurants_wherever_the_browser_is(page: Page, evening: 
     page.goto(pages.TIMELINE.path())
     first = evening.bookings.filter(status="confirmed").order_by("start")[0]
     local = first.start + timedelta(hours=9)
-    page.get_by_text("As a list").click()
-    rows = page.get_by_role("table", name="Taken", exact=True).get_by_role("row")
+    page.get_by_text("Show as list").click()
+    rows = page.get_by_role("table", name="Occupied", exact=True).get_by_role("row")
     expect(rows.filter(has_text=f"Booking {first.pk}").first).to_contain_text(f"{local:%Y-%m-%d %H:%M}")

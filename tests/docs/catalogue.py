@@ -20,13 +20,12 @@ _BETWEEN = re.compile(r"(?<=<!-- events: begin -->\n).*?(?=<!-- events: end -->)
 
 _HEAD = """# Events
 
-Every event that the apps of this project announce. Made from the code by `python -m tests.docs.catalogue`; a test fails when
-it is not current. What becomes of an event, and where to look at it: [observability](observability.md).
+All events of this project's apps. Generated from the code by `python -m tests.docs.catalogue`; a test fails if it is
+not current. For sinks and pages see [observability](observability.md).
 
-Each event has a source, a type, a severity (`info`, `warning`, `error`) and the moment at which it happened (UTC). Where
-they apply, it has a booking's and a restaurant's number, and a correlation id, which it shares with whatever else the same
-invocation did: attempts, history, outbox messages, log lines. The rest is its context: the fields below, no others, at most
-4 KB. A field without a value is left out.
+Each event has a source, a type, a severity (`info`, `warning`, `error`) and a time (UTC). If applicable it has a
+booking, a restaurant, and a correlation id, shared with other records of the same invocation: attempts, history, outbox
+messages, log lines. The rest is its context: only the fields below, at most 4 KB. Fields without a value are left out.
 
 """
 

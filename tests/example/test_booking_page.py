@@ -151,16 +151,16 @@ def test_the_decision_is_told_with_its_plans_and_why_the_others_lost(admin_clien
     parts = decision["plans"][0]["breakdown"]
     titles = [labels.strategy(name) for name in sorted(parts, key=lambda name: (-abs(parts[name]), name))]
     assert f"Rank Tables Seats Spare seats Score {' '.join(titles)} 1 " in text, "what counts most comes first"
-    assert f"Of {decision['considered']} sets of tables:" in text
+    assert f"Of {decision['considered']} table combinations:" in text
     for reason, count in decision["rejected"].items():
-        assert f"{labels.reason(reason)} That ruled out {count}." in text
+        assert f"{count} ruled out: {labels.reason(reason)}" in text
 
 
 def test_times_are_the_restaurants_and_say_so(admin_client: Client, seated: Assignment) -> None:
     text = text_of(html_of(admin_client, seated))
     local = seated.starts_at + timedelta(hours=1)  # The evening is in winter.
     assert f"Starts {local:%Y-%m-%d %H:%M}" in text
-    assert "All times on this page are the restaurant's (Europe/Berlin)." in text
+    assert "All times on this page are local to the restaurant (Europe/Berlin)." in text
 
 
 def test_the_journal_puts_everything_side_by_side_in_order(admin_client: Client, seated: Assignment) -> None:
@@ -230,14 +230,14 @@ def test_a_booking_that_was_never_tried_says_what_would_be_here(admin_client: Cl
     ref = str(restaurant.bookings.get(reference="B001").pk)
     api.request(booking_ref=ref)
     text = text_of(html_of(admin_client, Assignment.objects.get(booking_ref=ref)))
-    for said in ("It has not moved yet.", "No planner has tried it yet.", "Nothing was recorded yet.", "nobody yet"):
+    for said in ("No steps yet.", "No attempts yet.", "No records yet.", "none yet"):
         assert said in text
 
 
 def test_a_booking_that_is_gone_is_still_told(admin_client: Client, seated: Assignment) -> None:
     models.Booking.objects.all().delete()
     html = html_of(admin_client, seated)
-    assert "The booking project no longer knows this booking" in text_of(html)
+    assert "This booking no longer exists in the booking project" in text_of(html)
     assert reverse("admin:example_booking_change", args=[seated.booking_ref]) not in html
 
 
@@ -258,8 +258,8 @@ def test_a_project_that_cannot_be_asked_does_not_cost_the_page(
     conf.settings.cache_clear()
     conf.load.cache_clear()
     text = text_of(html_of(admin_client, seated))
-    assert "The booking project could not be asked" in text
-    assert "all times on this page are in UTC" in text
+    assert "The booking project could not be reached" in text
+    assert "Times are shown in UTC" in text
     assert "Canary" not in text + caplog.text
 
 
@@ -331,7 +331,7 @@ def test_it_opens_in_few_queries_however_much_there_is(admin_client: Client, sea
     few = queries(admin_client, url_of(seated))
     many(seated, attempts=200, of_events=1000)
     assert few < 20
-    assert queries(admin_client, url_of(seated)) <= few + 1, "one more, which counts the steps that are left out"
+    assert queries(admin_client, url_of(seated)) <= few + 1, "one more, which counts the steps that are not shown"
 
 
 def test_a_booking_tried_for_weeks_is_shown_in_windows(admin_client: Client, seated: Assignment) -> None:
@@ -341,7 +341,7 @@ def test_a_booking_tried_for_weeks_is_shown_in_windows(admin_client: Client, sea
     assert html.count('<details class="booking-attempt"') == 20
     text = text_of(html)
     assert "All attempts" in text
-    assert re.search(r"\d+ earlier steps are left out\.", text)
+    assert re.search(r"\d+ earlier steps are not shown\.", text)
 
 
 def _moments_and_events(html: str) -> Iterator[str]:

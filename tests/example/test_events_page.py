@@ -109,18 +109,18 @@ def test_one_says_what_it_means_what_to_do_and_what_each_value_is(
     assert known.meaning in text
     assert "What to do: Nothing." in text
     assert "Reason: Everything that fits the party is taken." in text
-    assert "attempt 2 Which try at the booking it was, from 1." in text
+    assert "attempt 2 Number of the attempt, from 1." in text
     text = text_of(page(admin_client, events["error"]))
     assert CATALOGUE["assignment.coordinator", "coordinator.error"].action in text
-    assert "It says no more than that it happened." in text
+    assert "This event has no values." in text
 
 
 def test_one_that_the_catalogue_does_not_know_is_shown_all_the_same(admin_client: Client) -> None:
     event = an_event(source="gone", type="gone.happened", context={"unheard_of": [1, 2]})
     event.save()
     text = text_of(page(admin_client, event))
-    assert "The catalogue does not know this event any more" in text
-    assert "unheard_of 1, 2 Not in the catalogue any more." in text
+    assert "This event is no longer in the catalogue" in text
+    assert "unheard_of 1, 2 No longer in the catalogue." in text
 
 
 def test_one_leads_to_its_booking_and_to_what_else_the_invocation_did(

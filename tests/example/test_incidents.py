@@ -33,7 +33,7 @@ SEEN = {
         "/admin/assignments/serviceday/": ["Corner House", "0 bookings, 0 covers", "assignment pending"],
     },
     Incident.STUCK: {
-        "/admin/assignments/health/": ["The last success was 3 hours", "58 the oldest for"],
+        "/admin/assignments/health/": ["Last success: 3 hours", "58 (oldest:"],
         "/admin/rollout/position/": ["assignment_pipeline_v3 on switch"],
         "/admin/assignments/serviceday/": ["0 bookings, 0 covers", "created"],
     },

@@ -96,7 +96,7 @@ def test_what_no_index_finds_is_found_among_the_latest_and_the_page_says_so(
         monkeypatch.setattr(bounded_changelist, "LOOKED_THROUGH", looked_through)
         answer = admin_client.get(url_of(GuardRun), {"rolled_back_to": "off"})
         assert answer.context["cl"].result_count == found
-        says_so = f"Only the latest {looked_through} entries are looked through for this." in answer.content.decode()
+        says_so = f"This searches the latest {looked_through} entries only." in answer.content.decode()
         assert says_so is not bool(found)
 
 

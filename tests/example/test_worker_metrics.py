@@ -32,7 +32,7 @@ def test_a_watching_worker_gives_what_it_measured_and_is_on_record(restaurant: m
     assert samples["assignment_process_pass_seconds_count"] == 1
     assert samples["assignment_process_decision_seconds_count"] == 117
     assert "assignment_due_bookings" not in samples, "the database is asked once for all processes, elsewhere"
-    assert "Stopped; nothing is half done." in out
+    assert "Stopped." in out
     run = Run.objects.get()
     assert (run.watches, run.passes, run.ended_at is None) == (True, 1, False)
 
@@ -58,7 +58,7 @@ def test_an_address_that_is_taken_is_a_clear_error(restaurant: models.Restaurant
         (["--watch", "--metrics-address", "127.0.0.1:99999"], "not '127.0.0.1:99999'"),
         (["--watch", "--metrics-address", "::1:9108"], "not '::1:9108'"),
         (["--watch", "--metrics-address", "127.0.0.1:many"], "not '127.0.0.1:many'"),
-        (["--metrics-address", "127.0.0.1:9108"], "--metrics-address goes with --watch"),
+        (["--metrics-address", "127.0.0.1:9108"], "--metrics-address requires --watch"),
         (["--watch", "--metrics-address", "nowhere.invalid:9108"], "nothing can listen at nowhere.invalid port 9108"),
     ],
     ids=lambda given: given[-1] if isinstance(given, list) else "",

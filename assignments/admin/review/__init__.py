@@ -1,4 +1,4 @@
-"""The review queue in the admin: what floor staff work with."""
+"""The review queue in the admin."""
 
 from assignments.admin.review.page import ReviewItemAdmin
 

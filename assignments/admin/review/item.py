@@ -1,4 +1,4 @@
-"""What the page of one booking in the review queue shows."""
+"""Context of the review page of one booking."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ class OptionRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlaceRow:
-    """One table to choose by hand; ``taken``: by whom, from when, until when."""
+    """A table to select by hand. ``taken``: label, start and end of each occupied time."""
 
     ref: str
     name: str
@@ -65,12 +65,12 @@ def context(
     chosen: Sequence[str] = (),
     refusals: Sequence[Refusal] | None = None,
 ) -> dict[str, Any]:
-    """The page as things stand. ``chosen``: tables ticked by hand; ``refusals``: what was said against them, if asked."""
+    """Return the page's context. ``chosen``: selected tables. ``refusals``: reasons against them, if they were checked."""
     host, now = configured(), transactions.database_now()
     seen = host_view(assignment.booking_ref)
     booking, problem = seen.booking, seen.problem
     if booking is not None and not booking.wants_table:
-        booking, problem = None, _("The booking wants no table any more: it is cancelled or over.")
+        booking, problem = None, _("The booking no longer needs a table: it is cancelled or over.")
     floor = floor_or_none(assignment.restaurant_ref, host=host)
     arrived = review_queue.latest_transitions([assignment]).get(assignment.pk)
     undo = staff_decisions.undoable(assignment)
@@ -106,7 +106,7 @@ def context(
 
 
 def _detail(assignment: Assignment, floor: Floor | None) -> str:
-    """What the planner that sent it here said, with the values at fault; nothing where it was no planner."""
+    """Return the planner's explanation with values, or "" if no planner sent the booking here."""
     last = assignment.tries.exclude(planner=api.MANUAL).order_by("-id").first()
     return labels.Words(floor).attempt(last) if last and last.reason == assignment.reason else ""
 
@@ -125,8 +125,8 @@ def _options(
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name a guest; retry and reject remain)
-        log_error(logger, error, "Options for booking %s could not be worked out", assignment.booking_ref)
-        return {"problem": _("What would fit could not be worked out (%(error)s).") % {"error": type(error).__name__}}
+        log_error(logger, error, "Options for booking %s could not be determined", assignment.booking_ref)
+        return {"problem": _("Available tables could not be determined (%(error)s).") % {"error": type(error).__name__}}
     floor = options.floor
     if floor is None:
         return {"problem": labels.said(options.problem)}
@@ -149,7 +149,7 @@ def _options(
 
 
 def _ranked(options: Sequence[review_queue.Option], floor: Floor) -> list[OptionRow]:
-    """Each with what sets it before the next one."""
+    """Add to each option why it ranks above the next."""
     rows, said = [_option(option, floor) for option in options], labels.Words(floor)
     plans = [plan_as_json(option.plan) if option.plan else {} for option in options]
     reasons = [said.preferred(plan, following) for plan, following in pairwise(plans)]
@@ -173,7 +173,7 @@ def _option(option: review_queue.Option, floor: Floor) -> OptionRow:
 def _places(
     places: Sequence[review_queue.Place], floor: Floor, chosen: Sequence[str]
 ) -> list[tuple[str, list[PlaceRow]]]:
-    """The floor's tables by zone."""
+    """Group the floor's tables by zone."""
     booking_labels = {
         taken.booking_ref: label_of(taken.booking_ref) for each in places for taken in each.taken if taken.booking_ref
     }
@@ -185,7 +185,7 @@ def _places(
 
 def _place(place: review_queue.Place, booking_labels: Mapping[str, str], chosen: Sequence[str]) -> PlaceRow:
     def who(taken: Occupied) -> str:
-        return booking_labels[taken.booking_ref] if taken.booking_ref else _("nobody: it is closed")
+        return booking_labels[taken.booking_ref] if taken.booking_ref else _("closed")
 
     return PlaceRow(
         ref=place.table.ref,

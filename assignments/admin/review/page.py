@@ -1,4 +1,4 @@
-"""The review queue's pages and buttons: look at it, decide, take back. What is done is done by ``assignments.api``."""
+"""The review queue's pages and buttons. All changes go through ``assignments.api``."""
 
 import logging
 from collections.abc import Callable
@@ -44,7 +44,7 @@ logger = logging.getLogger("assignments.review")
 LIST = "admin:assignments_reviewitem_changelist"
 ITEM = "admin:assignments_reviewitem_change"
 TRY_SECONDS = 3.0
-"""How long somebody who has a booking tried again waits for the answer; later it is the next run's."""
+"""Maximum seconds that a user waits for a retry. After that the next run does it."""
 
 BUSY = (BookingBusyError, LockContentionError, StaleAssignmentError, TableTakenError)
 GONE = (AssignmentNotFoundError, BookingNotFoundError, InvalidBookingError)
@@ -52,12 +52,12 @@ GONE = (AssignmentNotFoundError, BookingNotFoundError, InvalidBookingError)
 
 @admin.register(ReviewItem)
 class ReviewItemAdmin(PageAdmin):
-    """In place of a list and a form: the queue, and for one booking what would fit."""
+    """Replaces list and form: the queue, and the available options of one booking."""
 
     template = "admin/assignments/page/review.html"
     title = gettext_lazy("Review queue")
     buttons = ("assign", "retry", "reject")
-    """Whoever may do something may take it back."""
+    """A user who may take an action may also undo it."""
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**queue.page_context(request), "done": self._done(request)}
@@ -67,7 +67,7 @@ class ReviewItemAdmin(PageAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        if request.method == "POST":  # Deciding has addresses of its own.
+        if request.method == "POST":  # Decisions have their own URLs.
             raise PermissionDenied
         return self._item(request, self._assignment(object_id), **(extra_context or {}))
 
@@ -83,10 +83,10 @@ class ReviewItemAdmin(PageAdmin):
             *super().get_urls(),
         ]
 
-    # The buttons
+    # Buttons
 
     def assign(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """The tables of an option, or those that were ticked; or only what speaks against those."""
+        """Assign an option's tables or the selected ones, or only check them."""
         self._require(request, "assign")
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
@@ -115,13 +115,16 @@ class ReviewItemAdmin(PageAdmin):
 
         def done() -> HttpResponse:
             given = sentences.tables(table_refs, floor_or_none(assignment.restaurant_ref))
-            said = _("%(booking)s has %(tables)s.") % {"booking": label_of(assignment.booking_ref), "tables": given}
+            said = _("%(booking)s is assigned to %(tables)s.") % {
+                "booking": label_of(assignment.booking_ref),
+                "tables": given,
+            }
             return self._decided(request, assignment, said)
 
         return self._carry_out(request, assignment, check if "check" in request.POST else work)
 
     def retry(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Have it tried again, at once where that can be."""
+        """Retry the booking, immediately if possible."""
         self._require(request, "retry")
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
@@ -134,7 +137,7 @@ class ReviewItemAdmin(PageAdmin):
         return self._carry_out(request, assignment, work)
 
     def reject(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Turn it down, with a reason."""
+        """Reject the booking, with a reason."""
         self._require(request, "reject")
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
@@ -150,16 +153,18 @@ class ReviewItemAdmin(PageAdmin):
                     version=_version(request),
                 )
             except ValueError:
-                problem = _("Say why, in at most %(count)s characters.") % {"count": staff_decisions.LONGEST_REASON}
+                problem = _("Enter a reason of at most %(count)s characters.") % {
+                    "count": staff_decisions.LONGEST_REASON
+                }
                 return lambda: self._item(request, assignment, reject_problem=problem, reject_reason=reason)
             return lambda: self._decided(
-                request, assignment, _("%(booking)s is rejected.") % {"booking": label_of(assignment.booking_ref)}
+                request, assignment, _("%(booking)s has been rejected.") % {"booking": label_of(assignment.booking_ref)}
             )
 
         return self._carry_out(request, assignment, work)
 
     def undo(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Take back what was decided last."""
+        """Undo the last decision."""
         if not any(self.may(request)[each] for each in ("assign", "reject")):
             raise PermissionDenied
         if request.method != "POST":
@@ -174,18 +179,18 @@ class ReviewItemAdmin(PageAdmin):
             return done
 
         def done() -> HttpResponse:
-            said = _("Taken back: %(booking)s is in the queue again.") % {"booking": label_of(assignment.booking_ref)}
+            said = _("Undone: %(booking)s is back in the queue.") % {"booking": label_of(assignment.booking_ref)}
             messages.success(request, said)
             return HttpResponseRedirect(self._item_url(request, assignment))
 
         return self._carry_out(request, assignment, work)
 
-    # What they have in common
+    # Shared by the buttons
 
     def _carry_out(
         self, request: HttpRequest, assignment: Assignment, work: Callable[[], Callable[[], HttpResponse]]
     ) -> HttpResponse:
-        """Do it, and then answer as it says; or say why nothing was done, and show how things are now."""
+        """Run an action and return its response, or say why nothing was changed and show the current state."""
         try:
             answer = work()
         except ChangedMeanwhileError:
@@ -193,17 +198,17 @@ class ReviewItemAdmin(PageAdmin):
         except TransitionRefusedError:
             said = self._meanwhile(assignment, assignment.version)
         except BUSY:
-            said = _("Nothing was done: a planner or somebody else is at this booking right now. Try again.")
+            said = _("Nothing was changed: a planner or another user is processing this booking. Try again.")
         except GONE:
-            said = _("Nothing was done: the booking was cancelled, is over, or was changed in the booking project.")
+            said = _("Nothing was changed: the booking was cancelled, is over, or was changed in the booking project.")
         except Exception as error:
             if transactions.is_database_away(error):
                 raise
             if transactions.is_lost_race(error):
-                said = _("Nothing was done: a planner or somebody else is at this evening right now. Try again.")
-            else:  # The host's most likely, by type: its message may name a guest.
+                said = _("Nothing was changed: a planner or another user is processing this evening. Try again.")
+            else:  # Most likely from the host. Logged by type, because its message may name a guest.
                 log_error(logger, error, "The host failed for booking %s", assignment.booking_ref)
-                said = _("Nothing was done: the booking project refused it (%(error)s).") % {
+                said = _("Nothing was changed: the booking project refused it (%(error)s).") % {
                     "error": type(error).__name__
                 }
         else:
@@ -240,7 +245,7 @@ class ReviewItemAdmin(PageAdmin):
         return TemplateResponse(request, "admin/assignments/page/review_item.html", context)
 
     def _done(self, request: HttpRequest) -> dict[str, Any] | None:
-        """What was decided a moment ago, and may be taken back."""
+        """Return the last decision, if it can be undone."""
         key = request.GET.get("done", "")
         assignment = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
         undoable = staff_decisions.undoable(assignment) if assignment else None
@@ -263,7 +268,7 @@ class ReviewItemAdmin(PageAdmin):
         key = str(pk)
         found = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
         if found is None:
-            raise Http404(_("There is no such booking."))
+            raise Http404(_("This booking does not exist."))
         return found
 
     def _require(self, request: HttpRequest, permission: str) -> None:
@@ -276,30 +281,30 @@ def _needed_for(undoable: staff_decisions.Undoable) -> str:
 
 
 def _must_wait(assignment: Assignment, version: int) -> None:
-    """Only what waits for staff is decided here; ``api.assign`` itself moves guests who have tables, too.
+    """Refuse bookings that are not waiting for staff. ``api.assign`` itself would also move seated guests.
 
-    As it was read, at the version of the form; whatever has happened since is noticed by that.
+    Checks the booking as read, at the form's version. The version detects later changes.
     """
     if assignment.version == version and assignment.state not in staff_decisions.WAITING_FOR_STAFF:
         raise TransitionRefusedError(
-            f"Booking {assignment.booking_ref} is {assignment.state}: it does not wait for staff."
+            f"Booking {assignment.booking_ref} is {assignment.state}: it is not waiting for staff."
         )
 
 
 def _tried_again(assignment: Assignment) -> str:
-    """Try it at once, and say what came of it. It is due by now: the next run tries it, whatever happens here."""
+    """Retry the booking immediately and describe the outcome. If this fails, the next run retries it."""
     label = label_of(assignment.booking_ref)
     try:
         outcome = api.assign_now(booking_ref=assignment.booking_ref, budget_seconds=TRY_SECONDS)
-    except NestedTransactionError:  # The project wraps requests in transactions.
+    except NestedTransactionError:  # The project runs requests in transactions.
         pass
     except Exception as error:
         if transactions.is_database_away(error):
             raise
-        log_error(logger, error, "Booking %s could not be tried again", assignment.booking_ref)
+        log_error(logger, error, "Booking %s could not be retried", assignment.booking_ref)
     else:
         return sentences.tried_again(outcome, label, floor_or_none(assignment.restaurant_ref))
-    return _("%(booking)s will be tried again by the next run.") % {"booking": label}
+    return _("The next run will retry %(booking)s.") % {"booking": label}
 
 
 def _zone(assignment: Assignment) -> tzinfo:
@@ -308,6 +313,6 @@ def _zone(assignment: Assignment) -> tzinfo:
 
 
 def _version(request: HttpRequest) -> int:
-    """The version that the form showed; one that no booking has, where it is missing."""
+    """Return the form's version, or one that no booking has if it is missing."""
     text = request.POST.get("version", "")
     return int(text) if text.isdecimal() and len(text) < 10 else -1

@@ -1,4 +1,4 @@
-"""What the list of the review queue shows."""
+"""Context of the review queue's list."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,31 +26,32 @@ from assignments.staff.review_queue import Section
 
 PER_PAGE = 50
 KEPT = ("show", "restaurant", "date", "page")
-"""What of the list's address goes with whoever opens a booking, and comes back."""
+"""Parameters of the list that links to a booking keep, for the way back."""
 
 SECTIONS: Mapping[Section, Any] = {
-    Section.REVIEW: gettext_lazy("Waiting for you"),
+    Section.REVIEW: gettext_lazy("Needs decision"),
     Section.FAILED: gettext_lazy("Failed"),
     Section.REJECTED: gettext_lazy("Rejected"),
     Section.PAST: gettext_lazy("Past"),
 }
 EMPTY: Mapping[Section, Any] = {
-    Section.REVIEW: gettext_lazy(
-        "Nobody waits for a decision. A booking comes here when no planner could seat it, soonest first."
-    ),
+    Section.REVIEW: gettext_lazy("No bookings need a decision. A booking appears here when no planner could seat it."),
     Section.FAILED: gettext_lazy(
-        "Nothing has failed. A booking comes here when it cannot be planned as it is: without covers, or without a time."
+        "No bookings have failed. A booking appears here when it cannot be planned, for example without covers or a "
+        "time."
     ),
     Section.REJECTED: gettext_lazy(
-        "No coming booking was rejected. Those that staff reject are here until they are past."
+        "No upcoming bookings are rejected. Rejected bookings are listed here until their time has passed."
     ),
-    Section.PAST: gettext_lazy("No booking went by undecided. Here is what nobody decided before its time was over."),
+    Section.PAST: gettext_lazy(
+        "No bookings. Those that were never decided are listed here once their time has passed."
+    ),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which part of the queue is looked at."""
+    """The selected section, restaurant and day of the queue."""
 
     section: Section = Section.REVIEW
     restaurant_ref: str = ""
@@ -58,7 +59,7 @@ class Filter:
 
     @classmethod
     def of(cls, request: HttpRequest) -> "Filter":
-        """What the address asks for; what it should not, is left out."""
+        """Read the filter from the query string, ignoring invalid values."""
         show, restaurant, day = (request.GET.get(name, "") for name in ("show", "restaurant", "date"))
         return cls(
             section=Section(show) if show in list(Section) else Section.REVIEW,
@@ -72,12 +73,12 @@ class Filter:
 
     @cached_property
     def floor(self) -> Floor | None:
-        """The restaurant's, where a day of it is asked for: by it, a night belongs to its evening."""
+        """The floor of the selected restaurant and day, by which a night belongs to its evening."""
         return floor_or_none(self.restaurant_ref) if self.restaurant_ref and self.day else None
 
 
 def kept(request: HttpRequest, **changes: str) -> str:
-    """The part of the address that says which list somebody came from, with these changes: ``?...``, or nothing."""
+    """Return the query string of the list, with these changes: ``?...``, or ""."""
     values = {name: request.GET.get(name, "") for name in KEPT} | changes
     query = urlencode({name: value for name, value in values.items() if value})
     return f"?{query}" if query else ""
@@ -85,7 +86,7 @@ def kept(request: HttpRequest, **changes: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One booking of the list. ``arrived``: the transition that brought it where it is."""
+    """A row of the list. ``arrived``: the transition to the current state."""
 
     assignment: Assignment
     label: str
@@ -126,7 +127,7 @@ class Row:
 
 
 def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
-    """The rows of a page of the list, in a number of queries that does not depend on how many there are."""
+    """Return the rows of a page of the list, with a constant number of queries."""
     bookings = bookings_of([each.booking_ref for each in assignments])
     refs = sorted({each.restaurant_ref for each in assignments})
     restaurants, floors = restaurant_names(refs), floors_or_none(refs) if refs else {}
@@ -152,7 +153,7 @@ def _at_most(count: int) -> str:
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """The list, as the address asks for it."""
+    """Return the list's context for this query string."""
     wanted, now = Filter.of(request), transactions.database_now()
     counts = review_queue.counts(now=now, **wanted.values)
     page = UncountedPaginator(review_queue.queue(wanted.section, now=now, **wanted.values), PER_PAGE).get_page(

@@ -1,4 +1,4 @@
-"""``manage.py deliver_outbox``: tell the host what happened to its bookings."""
+"""``manage.py deliver_outbox``: deliver messages about bookings to the host."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,9 +12,9 @@ from assignments.management.base import DatabaseCommand
 
 class Command(DatabaseCommand):
     help = (
-        "Hand the waiting outbox messages to the host, oldest first. Delivered at least once; a message that the host "
-        "refuses is tried again later. Exit codes: 0 done; 1 a message was refused; 2 bad usage, or a database that was not "
-        "migrated; 75 the database is away."
+        "Deliver waiting outbox messages to the host, oldest first, at least once. A message that the host refuses is "
+        "retried later. Exit codes: 0 done; 1 a message was refused; 2 bad usage, or migrations are missing; 75 the "
+        "database is unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,4 +26,4 @@ class Command(DatabaseCommand):
         result = outbox.deliver(limit=options["limit"])
         self.stdout.write(f"{result.delivered} delivered, {result.refused} refused, {result.waiting} waiting.")
         if result.refused:
-            raise CommandError("The host refused messages; they are tried again later.", returncode=1)
+            raise CommandError("The host refused messages. They are retried later.", returncode=1)

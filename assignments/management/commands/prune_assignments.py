@@ -1,4 +1,4 @@
-"""``manage.py prune_assignments``: forget old events, attempts, runs, delivered outbox messages and breakers at rest."""
+"""``manage.py prune_assignments``: delete old events, attempts, runs, delivered outbox messages and idle breakers."""
 
 import json
 from argparse import ArgumentParser
@@ -13,16 +13,15 @@ from assignments.management.base import EXIT_USAGE, DatabaseCommand
 
 class Command(DatabaseCommand):
     help = (
-        "Forget what is older than ASSIGNMENTS says: events (EVENT_DAYS), attempts at past bookings (ATTEMPT_DAYS), "
-        "runs of run_coordinator (RUN_DAYS), delivered outbox messages (OUTBOX_DAYS); and "
-        "circuit breakers at which nothing has happened for a day. Metrics go on counting them; the "
-        "history of states is kept for ever. Once a day from cron. Exit codes: 0 done; 2 bad usage or configuration, or a "
-        "database that was not migrated; 75 the database is away."
+        "Delete records past their retention in ASSIGNMENTS: events (EVENT_DAYS), attempts of past bookings "
+        "(ATTEMPT_DAYS), runs of run_coordinator (RUN_DAYS), delivered outbox messages (OUTBOX_DAYS); and circuit "
+        "breakers idle for a day. Metrics still count them, and the history of states is kept. Run it daily from cron. "
+        "Exit codes: 0 done; 2 bad usage or configuration, or migrations are missing; 75 the database is unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Only count.")
-        parser.add_argument("--json", action="store_true", help="One JSON object on standard output.")
+        parser.add_argument("--dry-run", action="store_true", help="Only count rows; delete nothing.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -37,7 +36,7 @@ class Command(DatabaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({**pruned.as_dict(), "dry_run": options["dry_run"]}))
             return
-        verb = "Would forget" if options["dry_run"] else "Forgot"
+        verb = "Would delete" if options["dry_run"] else "Forgot"
         self.stdout.write(
             f"{verb} {pruned.events} events, {pruned.attempts} attempts, {pruned.runs} runs, "
             f"{pruned.outbox_messages} outbox messages and {pruned.breakers} breakers."

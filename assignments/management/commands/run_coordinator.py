@@ -1,4 +1,4 @@
-"""``manage.py run_coordinator``: give the bookings that are due their tables."""
+"""``manage.py run_coordinator``: assign tables to due bookings."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ logger = logging.getLogger("assignments.run_coordinator")
 
 
 class Tally:
-    """What a run did, in numbers."""
+    """Counts of a run."""
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
@@ -89,15 +89,15 @@ class Tally:
 
     def __str__(self) -> str:
         counted = ", ".join(f"{self.kinds[kind]} {kind.value}" for kind in Kind if self.kinds[kind])
-        return counted or "nothing was due"
+        return counted or "nothing due"
 
 
 class Command(DatabaseCommand):
     help = (
-        "Give the bookings that are due their tables: one pass and out (for cron), or --watch. Which planner decides "
-        "is up to the router (see `manage.py rollout status` where rollout is installed). "
-        "Exit codes: 0 done; 1 a booking met an unexpected error (the others were processed); "
-        "2 bad usage or configuration, or a database that was not migrated; 75 the database is away."
+        "Assign tables to due bookings: a single pass (for cron), or repeated passes with --watch. The router selects "
+        "the planner (see `manage.py rollout status` if rollout is installed). Exit codes: 0 done; 1 an unexpected "
+        "error at a booking (the others were processed); 2 bad usage or configuration, or migrations are missing; 75 "
+        "the database is unavailable."
     )
     # Checked in handle(), so that a wrong configuration exits with 2.
     requires_system_checks = []
@@ -107,35 +107,34 @@ class Command(DatabaseCommand):
         self._compactor = counter_store.Compactor()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--watch", action="store_true", help="Go on, pass after pass, until SIGTERM or Ctrl-C.")
+        parser.add_argument("--watch", action="store_true", help="Repeat passes until SIGTERM or Ctrl-C.")
         parser.add_argument(
             "--interval", type=arguments.seconds, default=5.0, help="Seconds between passes of --watch (default 5)."
         )
-        parser.add_argument("--limit", type=arguments.count, help="Process at most this many bookings (each pass).")
+        parser.add_argument("--limit", type=arguments.count, help="Maximum bookings per pass.")
         parser.add_argument(
             "--restaurant",
             type=arguments.restaurant_ref,
-            help="Only this restaurant (its ref: the host's primary key).",
+            help="Only this restaurant (its ref, the host's primary key).",
         )
         parser.add_argument(
-            "--max-seconds", type=arguments.seconds, help="Begin no further restaurant-day after this many seconds."
+            "--max-seconds", type=arguments.seconds, help="Start no further restaurant-day after this many seconds."
         )
         parser.add_argument(
             "--metrics-address",
             type=arguments.address,
             metavar="HOST:PORT",
-            help="With --watch: give Prometheus this worker's own metrics here, to whoever asks; port 0 is any free one.",
+            help="With --watch: serve this worker's metrics for Prometheus here, without authentication. Port 0 "
+            "selects a free port.",
         )
-        parser.add_argument("--dry-run", action="store_true", help="Plan and print; write nothing.")
-        parser.add_argument("--json", action="store_true", help="One JSON object for each pass on standard output.")
+        parser.add_argument("--dry-run", action="store_true", help="Plan and print only; write nothing.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object per pass.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["watch"] and options["dry_run"]:
-            raise CommandError("--watch and --dry-run exclude each other.", returncode=EXIT_USAGE)
+            raise CommandError("--watch and --dry-run cannot be combined.", returncode=EXIT_USAGE)
         if options["metrics_address"] and not options["watch"]:
-            raise CommandError(
-                "--metrics-address goes with --watch: one pass is over before anybody asks.", returncode=EXIT_USAGE
-            )
+            raise CommandError("--metrics-address requires --watch.", returncode=EXIT_USAGE)
         try:
             self.check()
             if options["restaurant"]:
@@ -143,7 +142,7 @@ class Command(DatabaseCommand):
             if options["dry_run"]:
                 self._dry_run(options)
             elif self._work(options):
-                raise CommandError("A booking met an unexpected error; see the log.", returncode=EXIT_UNEXPECTED)
+                raise CommandError("Unexpected error at a booking; see the log.", returncode=EXIT_UNEXPECTED)
         except (SystemCheckError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
 
@@ -151,14 +150,14 @@ class Command(DatabaseCommand):
         try:
             configured().floor(restaurant_ref)
         except InvalidFloorError:
-            pass  # It exists; each of its bookings gets this as its reason.
+            pass  # It exists. Its bookings get this error as their reason.
         except LookupError:
             raise CommandError(
-                f"--restaurant: the host knows no restaurant {restaurant_ref!r}.", returncode=EXIT_USAGE
+                f"--restaurant: the host has no restaurant {restaurant_ref!r}.", returncode=EXIT_USAGE
             ) from None
 
     def _work(self, options: dict[str, Any]) -> int:
-        """Decide for real, on record; how many unexpected errors the one pass met."""
+        """Decide and record the run. Returns the number of unexpected errors in a single pass."""
         recorder = run_log.Recorder(watches=options["watch"])
         recorder.begin()
         try:
@@ -180,7 +179,7 @@ class Command(DatabaseCommand):
         except OSError as error:
             host, port = options["metrics_address"]
             raise CommandError(
-                f"--metrics-address: nothing can listen at {host} port {port}: {error.strerror or error}.",
+                f"--metrics-address: cannot listen at {host} port {port}: {error.strerror or error}.",
                 returncode=EXIT_USAGE,
             ) from error
         with server:
@@ -202,10 +201,10 @@ class Command(DatabaseCommand):
                     close_old_connections()
                     self._pass(options, recorder, should_stop=stop.is_set)
                 except (OperationalError, InterfaceError) as error:
-                    # A worker outlives a database restart; a supervisor would only start it again.
+                    # A worker survives a database restart; a supervisor would only start it again.
                     is_away = transactions.is_database_away(error)
                     self.stderr.write(
-                        f"The database is away: {error}" if is_away else f"Unexpected {type(error).__name__}."
+                        f"The database is unavailable: {error}" if is_away else f"Unexpected {type(error).__name__}."
                     )
                     connection.close()
                 stop.wait(options["interval"])
@@ -213,7 +212,7 @@ class Command(DatabaseCommand):
             for number, handler in before.items():
                 signal.signal(number, handler)
         if not options["json"]:
-            self.stdout.write("Stopped; nothing is half done.")
+            self.stdout.write("Stopped.")
 
     def _pass(
         self, options: dict[str, Any], recorder: run_log.Recorder, should_stop: Callable[[], bool] = lambda: False
@@ -245,7 +244,7 @@ class Command(DatabaseCommand):
         return tally
 
     def _decide(self, options: dict[str, Any], should_stop: Callable[[], bool]) -> tuple[int, Tally]:
-        """One pass; how many bookings were new, and what became of those that were due."""
+        """Run one pass and report new bookings and the outcomes of due ones."""
         tally = Tally()
         taken_in = self._take_in(options["restaurant"], tally)
         limits = dispatch.PassLimits(
@@ -267,11 +266,11 @@ class Command(DatabaseCommand):
             self.stdout.write(f"{taken_in} new; {tally}; {seconds:.2f} s.")
             for reason, count in sorted(tally.reasons.items()):
                 self.stdout.write(f"  {count:5} {reason}")
-        # Whoever reads a pipe must see a pass when it ends, not when --watch does.
+        # Flush, so that the reader of a pipe sees each pass when it ends.
         self.stdout.flush()
 
     def _take_in(self, restaurant_ref: str | None, tally: Tally) -> int:
-        """Request what is new. A host that raises costs its new bookings this pass; those known already are decided."""
+        """Request new bookings. If the host raises, they wait for the next pass; known ones are still decided."""
         try:
             return dispatch.register_new(restaurant_ref)
         except ImproperlyConfigured:
@@ -279,15 +278,15 @@ class Command(DatabaseCommand):
         except Exception as error:
             if transactions.is_database_away(error):
                 raise
-            # Counted, and the run goes on. Never the message, which may name a guest.
+            # Counted, and the run continues. Never log the message, which may name a guest.
             tally.host_raised = True
             tally.add_unexpected(type(error).__name__)
-            self.stderr.write(f"The host raised {type(error).__name__} when asked for its waiting bookings.")
+            self.stderr.write(f"The host raised {type(error).__name__} for its waiting bookings.")
             return 0
 
     @contextmanager
     def _progress_bar(self, options: dict[str, Any]) -> Iterator[Callable[[dispatch.Progress], None]]:
-        """A bar on a terminal; a plain line for each restaurant-day elsewhere; nothing with --json."""
+        """Show progress: a bar on a terminal, otherwise a line per restaurant-day, nothing with --json."""
         if options["json"]:
             yield lambda progress: None
             return
@@ -302,9 +301,9 @@ class Command(DatabaseCommand):
     def _write_line(self, progress: dispatch.Progress) -> None:
         day = f"restaurant {progress.restaurant_ref} {progress.service_date}"
         if progress.contended:
-            self.stdout.write(f"{day}: somebody else is at it")
+            self.stdout.write(f"{day}: skipped: another worker holds this day")
         elif progress.circuit_open:
-            self.stdout.write(f"{day}: the breaker is open after repeated errors")
+            self.stdout.write(f"{day}: skipped: the breaker is open after repeated errors")
         elif progress.outcomes:
             tally = Tally()
             tally.add(progress)
@@ -338,7 +337,7 @@ class Command(DatabaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"dry_run": True, "days": days}))
         elif not days:
-            self.stdout.write("Nothing is due.")
+            self.stdout.write("Nothing due.")
         else:
             self.stdout.write("Dry run: nothing was written.")
 

@@ -1,5 +1,5 @@
 /* Draws each <figure class="page-chart" data-chart="ID"> from the JSON in the element ID:
-   {x: [seconds since 1970], series: [{label, values}]}. The same numbers are in the table below it. */
+   {x: [seconds since 1970], series: [{label, values}]}. The table below has the same numbers. */
 "use strict";
 
 (() => {
@@ -18,7 +18,7 @@
       height: HEIGHT,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       fmtDate: (template) => uPlot.fmtDate(template.replace("{h}", "{HH}").replace("{aa}", "")),
-      // A single moment has an hour around it, and not the years that a range of nothing would be widened to.
+      // A single moment gets a range of an hour. uPlot would widen an empty range to years.
       scales: { x: { range: (plot, first, last) => (first < last ? [first, last] : [first - 1800, last + 1800]) }, y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.1 : 1] } },
       axes: [
         { ...axis, space: 90, values: [

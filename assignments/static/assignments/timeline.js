@@ -1,5 +1,5 @@
 "use strict";
-/* Scrolls each timeline to where something is going on. Without scripts it is scrolled by hand. */
+/* Scrolls each timeline to its first activity. Without scripts, users scroll by hand. */
 document.addEventListener("DOMContentLoaded", () => {
   for (const scroll of document.querySelectorAll("[data-scroll-to]")) {
     const wanted = Number(scroll.dataset.scrollTo);

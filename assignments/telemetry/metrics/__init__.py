@@ -1,1 +1,1 @@
-"""Metrics for Prometheus: counters and states from the database, and what long-running processes measure themselves."""
+"""Metrics for Prometheus: counters and states from the database, and metrics of long-running processes."""

@@ -1,8 +1,8 @@
-"""Metrics from the database: cron processes die before a scrape, so what they did is asked of the tables.
+"""Metrics from the database, because cron processes end before a scrape.
 
-Each gatherer has one read-only transaction with a statement timeout of its own, and its result is kept in this process for
-``METRICS_CACHE_SECONDS``, however many servers scrape. One that fails gives no numbers at all, rather than old ones, and
-``assignment_collector_up`` 0; the scrape goes on without it.
+Each gatherer has its own read-only transaction with a statement timeout, and its result is cached in this process for
+``METRICS_CACHE_SECONDS``. If it fails, it returns no values rather than old ones, and ``assignment_collector_up`` is 0.
+The scrape continues without it.
 """
 
 import logging
@@ -37,7 +37,7 @@ class _Gatherer:
     seconds: float = 0.0
 
     def ask(self) -> None:
-        """Bring it up to date. Of several scrapes at once, one asks the database and the others wait for that one."""
+        """Refresh the cached result. Of several parallel scrapes one queries the database and the others wait for it."""
         with self.lock:
             started = time.monotonic()
             if started < self.kept_until:
@@ -45,41 +45,43 @@ class _Gatherer:
             try:
                 with _one_moment(conf.settings().METRICS_TIMEOUT_MS):
                     self.families, self.is_up = tuple(self.gather()), True
-            except Exception as error:  # noqa: BLE001  (whatever it is, a scrape must tell of it and not fail by it)
+            except Exception as error:  # noqa: BLE001  (a scrape must report it and not fail)
                 log_error(logger, error, "Metrics of %s could not be gathered", self.name, level=logging.WARNING)
                 self.families, self.is_up = (), False
             self.seconds = time.monotonic() - started
-            # A database in trouble is left alone for as long as one that answers.
+            # A failure is cached for as long as a result, to spare a database in trouble.
             self.kept_until = time.monotonic() + conf.settings().METRICS_CACHE_SECONDS
 
 
 class DatabaseCollector(Collector):
-    """Everything that ``register`` was given, and how asking for it went."""
+    """Collects the registered metrics, and the status of each gatherer."""
 
     def __init__(self) -> None:
         self._gatherers: dict[str, _Gatherer] = {}
 
     def register(self, name: str, gather: Gather) -> None:
-        """Have ``gather`` called at a scrape, inside its transaction; ``name`` is its label ``collector``."""
+        """Register ``gather``, which is called at a scrape in its own transaction. ``name`` is the label ``collector``."""
         self._gatherers[name] = _Gatherer(name=name, gather=gather)
 
     def forget(self) -> None:
-        """Ask the database at the next scrape, whatever is kept. For tests."""
+        """Clear the cache. For tests."""
         for gatherer in self._gatherers.values():
             gatherer.kept_until = 0.0
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not ask the database."""
+        """Return nothing, because registration must not query the database."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily(
             "assignment_collector_up",
-            "1 if the database was asked for these metrics, 0 if that failed.",
+            "1 if these metrics could be read from the database, 0 if not.",
             labels=["collector"],
         )
         seconds = GaugeMetricFamily(
-            "assignment_collector_seconds", "Seconds that asking for these metrics took.", labels=["collector"]
+            "assignment_collector_seconds",
+            "Time to read these metrics from the database, in seconds.",
+            labels=["collector"],
         )
         for gatherer in tuple(self._gatherers.values()):
             gatherer.ask()
@@ -91,7 +93,8 @@ class DatabaseCollector(Collector):
 
 
 REGISTRY = CollectorRegistry(auto_describe=False)
-"""Apart from the default one: what comes from the database is the same from every process, and must not be added up."""
+"""Separate from the default registry. Metrics from the database are the same in every process and must not be added up.
+"""
 
 COLLECTOR = DatabaseCollector()
 REGISTRY.register(COLLECTOR)
@@ -99,12 +102,12 @@ REGISTRY.register(COLLECTOR)
 
 @contextmanager
 def _one_moment(statement_timeout_ms: int) -> Iterator[None]:
-    """Queries that see one moment and cannot write, each limited in time."""
+    """Run queries in one read-only snapshot, each with a timeout."""
     isolation = "" if connection.in_atomic_block else "ISOLATION LEVEL REPEATABLE READ, "
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"SET TRANSACTION {isolation}READ ONLY")
         transactions.limit_statements(statement_timeout_ms)
         yield
-        # Nothing was written; this gives a caller's transaction its own settings back.
+        # Nothing was written. This restores the settings of a surrounding transaction.
         transaction.set_rollback(True)

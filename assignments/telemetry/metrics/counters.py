@@ -1,4 +1,4 @@
-"""The counters that the database keeps: what is counted of which table, and under which labels."""
+"""Counters from the database: their tables and labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,30 +19,30 @@ RUNS = "assignment_runs_total"
 EVENTS_DROPPED = "assignment_events_dropped_total"
 
 DECISION_BUCKETS = (0.01, 0.05, 0.1, 0.5)
-"""Seconds. The gates of the rollout ask for 0.05 and 0.1."""
+"""Seconds. The rollout's gates need 0.05 and 0.1."""
 WAIT_BUCKETS = (10.0, 60.0, 300.0, 3600.0, 86400.0)
 INFINITE = "+Inf"
 
 
 def le(buckets: Sequence[float]) -> list[str]:
-    """The values of the label ``le``."""
+    """Return the values of the label ``le``."""
     return [*(str(bound) for bound in buckets), INFINITE]
 
 
 def transitions() -> list[tuple[str, str]]:
-    """The states between which there is a transition. Cancelling, which is possible from anywhere, counts as one."""
+    """Return the pairs of states with a transition. Cancelling, possible from any state, counts as one."""
     field = Assignment._meta.get_field("state")
     found = {(str(each.source), str(each.target)) for each in field.get_all_transitions(Assignment)}
     return [*sorted(pair for pair in found if pair[1] != State.CANCELLED), (OTHER, State.CANCELLED)]
 
 
 def event_types() -> list[tuple[str, str, str]]:
-    """Source, type and severity of every event in the catalogue."""
+    """Return source, type and severity of every event in the catalogue."""
     return [(each.source, each.type, each.severity) for each in CATALOGUE.values()]
 
 
 def _columns(prefix: str, rows: Sequence[Sequence[str]]) -> Mapping[str, list[str]]:
-    """The columns of ``rows`` as parameters for ``unnest``: ``<prefix>_0``, ``<prefix>_1``, ..."""
+    """Return the columns of ``rows`` as parameters for ``unnest``: ``<prefix>_0``, ``<prefix>_1``, ..."""
     return {f"{prefix}_{number}": list(column) for number, column in enumerate(zip(*rows, strict=True))}
 
 
@@ -96,8 +96,8 @@ SELECT moved.at, greatest(extract(epoch FROM moved.at - assignment.requested_at)
                             WHERE earlier.assignment_id = moved.assignment_id AND earlier.version < moved.version
                               AND earlier.target = 'confirmed')
 """
-"""A booking waits until it has tables for the first time; what happens to it afterwards is another story. ``{rows}`` says
-which transitions, ``moved``, are looked at; ``confirmed_by_host`` is the reason of those for which nobody waited."""
+"""SQL for the time from a booking's request to its first tables. ``{rows}`` filters the transitions, ``moved``.
+``confirmed_by_host`` is the reason of transitions without a wait."""
 
 _TRANSITIONS = f"""
 SELECT 'assignment_transitions_total' AS name,

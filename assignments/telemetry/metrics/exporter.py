@@ -1,4 +1,4 @@
-"""A worker's own metrics over HTTP. Those of the database are given by the project's /metrics, once for all processes."""
+"""A worker's own metrics over HTTP. The project's /metrics has those from the database, once for all processes."""
 
 import os
 from types import TracebackType
@@ -8,9 +8,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 
 class Exporter:
-    """A server in a thread of its own, until the ``with`` block ends. Port 0 is any that is free.
+    """An HTTP server in its own thread, for the duration of a ``with`` block. Port 0 selects a free port.
 
-    Raises OSError where nobody can listen.
+    Raises OSError if the address cannot be bound.
     """
 
     def __init__(self, host: str, port: int) -> None:

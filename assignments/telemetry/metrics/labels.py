@@ -1,4 +1,4 @@
-"""The values that labels may have. Whatever else is found becomes ``other``: the number of series has an end."""
+"""Allowed label values. Any other becomes ``other``, which bounds the number of series."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from assignments.planning.reasons import HARD_REASONS, INVALID_REASONS, SOFT_REA
 
 OTHER = "other"
 
-# What is tried again ends in review after the last try.
+# Retried bookings end in review after the last attempt.
 _TRIED_AGAIN = frozenset(
     {
         *SOFT_REASONS,
@@ -26,7 +26,7 @@ V3_REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
         Kind.FAILED: frozenset({*INVALID_REASONS, CoordinatorReason.INVALID_BOOKING}),
     }
 )
-"""The reasons that V3's outcomes are counted by."""
+"""Reasons by which V3's outcomes are counted."""
 REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         Kind.CONFIRMED: frozenset({""}),
@@ -35,28 +35,28 @@ REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
         Kind.FAILED: frozenset(),
     }
 )
-"""The reasons that any other planner's outcomes are counted by."""
+"""Reasons by which other planners' outcomes are counted."""
 
 MANUAL_REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {Kind.CONFIRMED: frozenset({"by_hand", CoordinatorReason.CONFIRMED_BY_HOST})}
 )
-"""What staff, or the host before this app was installed, have decided by themselves. Staff's own words are ``other``."""
+"""Reasons for decisions by staff, or by the host before installation. Free text from staff becomes ``other``."""
 
 _planners = {V3: V3_REASONS}
 
 
 def register_planner(key: str) -> None:
-    """Have this planner's outcomes counted under its own key. In an app's ``ready``."""
+    """Count this planner's outcomes under its own key. Call it in an app's ``ready``."""
     _planners.setdefault(key, REASONS)
 
 
 def planners() -> list[str]:
-    """The keys of the planners that measure their decisions."""
+    """Return the keys of planners that measure their decisions."""
     return list(_planners)
 
 
 def outcomes() -> list[tuple[str, str, str]]:
-    """Every planner, outcome and reason that an attempt may be counted as. There is no other such series."""
+    """Return every combination of planner, outcome and reason that attempts are counted by."""
     by_planner = {**_planners, MANUAL: MANUAL_REASONS, OTHER: dict.fromkeys(V3_REASONS, frozenset[str]())}
     known = [
         (key, kind, reason)

@@ -1,4 +1,4 @@
-"""The metrics of this app that come from the database. Six queries, bounded by what is young, open or not over yet."""
+"""This app's metrics from the database. Six queries, bounded to recent, open or future rows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -15,7 +15,7 @@ Counts = Mapping[tuple[str, tuple[str, ...]], float]
 
 
 def gather() -> Iterator[Metric]:
-    """Every metric family, in the transaction of ``collector``."""
+    """Yield all metric families, in the transaction of ``collector``."""
     counts = {
         (each.name, each.labels): each.value
         for each in counter_store.read(*(source.key for source in counters.SOURCES))
@@ -23,28 +23,28 @@ def gather() -> Iterator[Metric]:
     yield _counter(
         counts,
         counters.OUTCOMES,
-        'Attempts at a booking, by planner, by what became of it, and why. Retries are outcome="retry".',
+        'Attempts by planner, outcome and reason. Retries have outcome="retry".',
         ["planner", "outcome", "reason"],
         labels.outcomes(),
     )
     yield _counter(
         counts,
         counters.TRANSITIONS,
-        'Transitions of the state machine; from_state is "other" where a booking was cancelled.',
+        'Transitions of the state machine. from_state is "other" for cancellations.',
         ["from_state", "to_state"],
         counters.transitions(),
     )
     yield _counter(
         counts,
         counters.EVENTS,
-        "Stored events, by their entry in the catalogue.",
+        "Stored events, by catalogue entry.",
         ["source", "type", "severity"],
         counters.event_types(),
     )
     yield _histogram(
         counts,
         counters.DECISION_SECONDS,
-        "Seconds of planning alone that one decision took.",
+        "Planning time of a decision, in seconds.",
         counters.DECISION_BUCKETS,
         ["planner"],
         [(key,) for key in labels.planners()],
@@ -52,7 +52,7 @@ def gather() -> Iterator[Metric]:
     yield _histogram(
         counts,
         counters.WAIT_SECONDS,
-        "Seconds from the request of a booking until it had tables for the first time.",
+        "Time from a booking's request to its first tables, in seconds.",
         counters.WAIT_BUCKETS,
         [],
         [()],
@@ -60,11 +60,11 @@ def gather() -> Iterator[Metric]:
     yield _counter(
         counts,
         counters.RUNS,
-        "Passes of run_coordinator; error: it met an unexpected error, be it at one booking, or broke off.",
+        "Passes of run_coordinator. error: aborted, or an unexpected error at one or more bookings.",
         ["result"],
         [("success",), ("error",)],
     )
-    yield _counter(counts, counters.EVENTS_DROPPED, "Events that runs of run_coordinator have lost.", [], [()])
+    yield _counter(counts, counters.EVENTS_DROPPED, "Events lost by runs of run_coordinator.", [], [()])
     yield from _vitals(health.vitals())
     yield from _standing()
 
@@ -72,7 +72,7 @@ def gather() -> Iterator[Metric]:
 def _counter(
     counts: Counts, name: str, documentation: str, label_names: Sequence[str], known: Iterable[tuple[str, ...]]
 ) -> Metric:
-    """A counter family. What is known is there from the start, with 0: a rate sees the first one, too."""
+    """Build a counter family. Known series start at 0, so that a rate includes the first increment."""
     family = CounterMetricFamily(name, documentation, labels=label_names)
     found = {values: value for (each, values), value in counts.items() if each == name}
     for values, value in sorted({**dict.fromkeys(known, 0.0), **found}.items()):
@@ -101,44 +101,44 @@ def _histogram(
 def _vitals(vitals: health.Vitals) -> Iterator[Metric]:
     last_success = vitals.last_success_at.timestamp() if vitals.last_success_at else 0.0
     for name, documentation, value in (
-        ("assignment_due_bookings", "Bookings that should be looked at now.", vitals.due_bookings),
+        ("assignment_due_bookings", "Bookings due for planning now.", vitals.due_bookings),
         (
             "assignment_oldest_due_age_seconds",
-            "Seconds since when the longest waiting of these should have been looked at.",
+            "Time for which the oldest of these has been due, in seconds.",
             vitals.oldest_due_age_seconds,
         ),
         (
             "assignment_permits_in_use",
-            "Permits taken right now at the restaurant that has most of its permits taken.",
+            "Permits in use at the restaurant with the most in use.",
             vitals.permits_in_use,
         ),
-        ("assignment_permits_limit", "Permits of each restaurant (MAX_PARALLEL).", vitals.permits_limit),
+        ("assignment_permits_limit", "Maximum permits per restaurant (MAX_PARALLEL).", vitals.permits_limit),
         (
             "assignment_outbox_waiting",
-            f"Outbox messages that wait to be delivered, counted up to {health.OUTBOX_COUNTED}.",
+            f"Outbox messages waiting for delivery, counted up to {health.OUTBOX_COUNTED}.",
             vitals.outbox_waiting,
         ),
         (
             "assignment_outbox_oldest_age_seconds",
-            "Seconds that the oldest of these has waited.",
+            "Age of the oldest of these, in seconds.",
             vitals.outbox_oldest_age_seconds,
         ),
         (
             "assignment_last_success_timestamp_seconds",
-            "When a pass of run_coordinator last took in what was new and came to its end, and not all that came of it were "
-            "unexpected errors; 0: never.",
+            "Time of the last successful pass of run_coordinator: it listed new bookings and had not only errors. 0: "
+            "never.",
             last_success,
         ),
         (
             "assignment_workers",
-            "Workers with --watch that gave a sign of life within CRON_SECONDS.",
+            "Workers with --watch and a heartbeat within CRON_SECONDS.",
             vitals.workers,
         ),
     ):
         yield GaugeMetricFamily(name, documentation, value=value)
     breakers = GaugeMetricFamily(
         "assignment_breakers",
-        "Restaurants whose circuit breaker is open, or half open for less than an hour.",
+        "Restaurants whose circuit breaker is open, or has been half open for less than an hour.",
         labels=["state"],
     )
     breakers.add_metric(["open"], vitals.breakers_open)
@@ -156,12 +156,13 @@ def _standing() -> Iterator[Metric]:
     yield bookings
     yield GaugeMetricFamily(
         "assignment_overlaps",
-        "Tables taken, by bookings that have not ended, while somebody else has them. Always 0.",
+        "Number of occupied tables that overlap another seating, for bookings that have not ended. Must be 0.",
         value=overlaps,
     )
     yield GaugeMetricFamily(
         "assignment_lost_bookings",
-        "Bookings that have not ended and are confirmed without a table, or wait and are never looked at. Always 0.",
+        "Number of bookings that have not ended and are confirmed without a table, or waiting without a due date. "
+        "Must be 0.",
         value=lost,
     )
 

@@ -100,8 +100,8 @@ def test_the_queue_of_an_evening_has_who_comes_after_midnight(admin_client: Clie
     queue = "admin:assignments_reviewitem_changelist"
     whole = html_of(admin_client, queue, restaurant="R1", date=f"{evening}")
     assert "Booking B1" in whole
-    assert "A night belongs to the evening on which its service began." in whole
-    assert re.search(r'Waiting for you <span class="review-count">1<', whole)
+    assert "Bookings after midnight are listed under the evening on which the service began." in whole
+    assert re.search(r'Needs decision <span class="review-count">1<', whole)
     assert "Booking B1" not in html_of(admin_client, queue, restaurant="R1", date=f"{calendar}")
 
 
@@ -109,7 +109,7 @@ def test_without_a_restaurant_the_queue_goes_by_the_calendar_and_says_so(admin_c
     calendar = evening_of(night) + A_DAY
     by_date = html_of(admin_client, "admin:assignments_reviewitem_changelist", date=f"{calendar}")
     assert "Booking B1" in by_date
-    assert "The date is the calendar's" in by_date
+    assert "This filters by calendar date" in by_date
 
 
 def test_the_repeated_hour_belongs_to_one_evening_whole(host: TheHost) -> None:
@@ -136,6 +136,6 @@ def test_where_nobody_serves_past_midnight_nothing_is_said_of_it(
     host.book("B2", starts_at=dinner, party=2, restaurant_ref="R2")
     run_all()
     day = f"{dinner.astimezone(LONDON).date()}"
-    said = "whoever comes after midnight counts on the next one"
+    said = "Bookings after midnight count for the next day"
     assert said in html_of(admin_client, TIMELINE, restaurant="R1", day=day)
     assert said not in html_of(admin_client, TIMELINE, restaurant="R2", day=day)

@@ -215,7 +215,7 @@ class TestReconcile:
         found = reconcile()
         assert next(found).booking_ref == "B1"
         host.edit("B2", wants_table=True)
-        assert next(found).remedy == "nothing: somebody has mended it meanwhile"
+        assert next(found).remedy == "nothing: already repaired in the meantime"
         assert list(found) == []
         assert Assignment.objects.get(booking_ref="B2").state == State.CONFIRMED
         assert Allocation.objects.get().booking_ref == "B2"
@@ -231,7 +231,7 @@ class TestReconcile:
             call_command("reconcile_assignments")
         assert partly.value.returncode == 1
         out = capsys.readouterr().out
-        assert "B1: confirmed here, waiting in the host -> not mended (RuntimeError)" in out
+        assert "B1: confirmed here, waiting in the host -> not repaired (RuntimeError)" in out
         assert "canary" not in out.lower()
         assert host.rows["B2"].is_confirmed
 
@@ -282,8 +282,8 @@ class TestReconcile:
         assert not Allocation.objects.exists()
         remedies = {found.booking_ref: found.remedy for found in reconcile()}
         assert remedies == {
-            "old": "its tables are taken",
-            "older": "somebody else has its tables: staff are asked",
+            "old": "its tables are taken over",
+            "older": "its tables are occupied: sent to review",
         }
         host.book("new", starts_at=tonight, party=2)
         outcomes = run_all()
@@ -305,7 +305,7 @@ class TestReconcile:
     def test_the_command_reports(self, host: TheHost, tonight: datetime, capsys: Any) -> None:
         host.book("B1", starts_at=tonight)
         call_command("reconcile_assignments", "--dry-run")
-        assert "B1: waits in the host, unknown here -> would be: requested" in capsys.readouterr().out
+        assert "B1: waiting in the host, unknown here -> would be: requested" in capsys.readouterr().out
         call_command("reconcile_assignments", "--json")
         assert '"booking_ref": "B1"' in capsys.readouterr().out
         call_command("reconcile_assignments")

@@ -385,7 +385,7 @@ class TestTablesOf:
             return [each.id for each in checks.run_checks(databases=["default"]) if each.id == "assignments.W002"]
 
         assert warned() == ["assignments.W002"]
-        assert [found.remedy for found in reconcile()] == ["its tables are taken"]
+        assert [found.remedy for found in reconcile()] == ["its tables are taken over"]
         assert warned() == []
         assert Allocation.objects.get().table_ref == str(boards[0].pk)
 
@@ -843,4 +843,6 @@ class TestFloorAdmin:
                 reverse("admin:assignments_venuesettings_add"),
                 {"restaurant_ref": ref, "timezone": "UTC", "outside_service_minutes": 60},
             )
-            assert "no such restaurant" in str(answer.context["adminform"].form.errors["restaurant_ref"])
+            assert "does not exist in the booking project" in str(
+                answer.context["adminform"].form.errors["restaurant_ref"]
+            )

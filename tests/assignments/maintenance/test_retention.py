@@ -151,7 +151,7 @@ def test_in_chunks_the_same_goes(chunk: int, monkeypatch: Any) -> None:
 def test_a_dry_run_only_counts(capsys: Any) -> None:
     assert prune("--dry-run", capsys=capsys) == {**EXPECTED, "dry_run": True}
     call_command("prune_assignments", "--dry-run")
-    assert "Would forget 2 events, 3 attempts, 2 runs, 1 outbox messages and 2 breakers." in capsys.readouterr().out
+    assert "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages and 2 breakers." in capsys.readouterr().out
     assert Event.objects.count() == 4
     assert Run.objects.count() == 4
 

@@ -22,7 +22,7 @@ def test_an_empty_project_has_nothing_due_and_has_never_run(host: TheHost) -> No
     assert (found.outbox_waiting, found.outbox_oldest_age_seconds) == (0, 0.0)
     assert found.last_success_at is None
     assert found.last_success_age_seconds is None
-    assert found.cron_problem == "No run of run_coordinator has ever succeeded."
+    assert found.cron_problem == "No run of run_coordinator has succeeded yet."
 
 
 def test_the_queue_is_as_old_as_what_is_due_longest(host: TheHost, tonight: datetime) -> None:
@@ -51,8 +51,8 @@ def test_only_watching_workers_that_gave_a_sign_of_life_count(host: TheHost) -> 
     ("success_age", "due_age", "problem"),
     [
         (10, 0, ""),
-        (1000, 0, "The last successful run was 1000 s ago; it may be 180 s."),
-        (10, 1000, "A booking is due for 1000 s; it may be 180 s."),
+        (1000, 0, "The last successful run was 1000 s ago (limit: 180 s)."),
+        (10, 1000, "A booking has been due for 1000 s (limit: 180 s)."),
     ],
 )
 def test_what_is_wrong_with_the_runs_is_a_sentence(success_age: int, due_age: int, problem: str) -> None:
@@ -157,11 +157,11 @@ def test_a_booking_waits_until_it_has_tables_for_the_first_time(host: TheHost, t
         assert hours is not None
         return [hour.wait_seconds_p95 for hour in hours if hour.wait_seconds_p95 is not None]
 
-    host.book("planned anew", starts_at=tonight)
-    api.assign_now(booking_ref="planned anew")
+    host.book("planned again", starts_at=tonight)
+    api.assign_now(booking_ref="planned again")
     _three_weeks_pass()
-    api.release_tables(booking_ref="planned anew")
-    assert api.assign_now(booking_ref="planned anew").kind == "confirmed"
+    api.release_tables(booking_ref="planned again")
+    assert api.assign_now(booking_ref="planned again").kind == "confirmed"
     host.book("adopted", starts_at=tonight, is_confirmed=True)
     api.adopt(booking_ref="adopted", table_refs=["T3"])
     Assignment.objects.update(requested_at=datetime.now(UTC) - timedelta(weeks=3))

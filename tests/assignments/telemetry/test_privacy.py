@@ -213,7 +213,7 @@ def assert_clean(logged: Everything, capsys: Any) -> None:
     # It was not for want of anything to find.
     assert 'assignment_collector_up{collector="assignments"} 1.0' in from_database
     everything = text["logged as json"]
-    for trace in ("CanaryError", "A receiver of a signal", "Event sink", "state_machine.transition"):
+    for trace in ("CanaryError", "The signal receiver", "Event sink", "state_machine.transition"):
         assert trace in everything, trace
     assert OutboxMessage.objects.filter(last_error="CanaryError").exists()
     assert Attempt.objects.filter(detail="CanaryError").exists()

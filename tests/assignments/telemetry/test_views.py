@@ -110,7 +110,7 @@ class TestHealth:
         assert response.status_code == 503
         assert response.json() == {
             "status": "unavailable",
-            "reason": "The database does not answer as it should (OperationalError).",
+            "reason": "The database is not available (OperationalError).",
         }
 
     def test_metrics_are_given_without_those_of_the_database(self, database_away: None) -> None:
@@ -146,7 +146,7 @@ class TestCron:
         response = Client().get("/health/cron/")
         assert response.status_code == 503
         assert response.json()["last_success_age_seconds"] is None
-        assert response.json()["reason"] == "No run of run_coordinator has ever succeeded."
+        assert response.json()["reason"] == "No run of run_coordinator has succeeded yet."
 
     def test_a_slow_database_is_not_asked_for_ever(self, monkeypatch: Any) -> None:
         monkeypatch.setattr(views, "STATEMENT_TIMEOUT_MS", 50)
