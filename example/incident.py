@@ -1,7 +1,7 @@
 """Incidents in the demo's database, for practice and to see alerts fire.
 
-Each starts with a good evening two hours ago, and then breaks something for real: pages and metrics show nothing made up, and it
-stays broken until somebody fixes it. Data of the demo and of earlier incidents is kept; only the faults of earlier
+Each starts with a good evening two hours ago, and then breaks something for real: pages and metrics show nothing made up,
+and it stays broken until somebody fixes it. Data of the demo and of earlier incidents is kept; only the faults of earlier
 incidents are fixed first.
 """
 

@@ -276,7 +276,7 @@ def _noise(facts: Facts, threshold: float) -> GateResult:
     """Share of repeated decisions in which the legacy planner differs from itself."""
     asked = facts.comparisons.asked_twice
     differed = asked - facts.comparisons.repeated
-    what = _("the legacy planner answered differently when asked again")
+    what = _("repeated decisions of the legacy planner differed")
     return _at_most("noise", facts, differed, asked, threshold, what)
 
 
