@@ -11,7 +11,7 @@ Long because it is the one page of what a project may call; each function is sho
 
 import uuid
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
@@ -200,6 +200,45 @@ def assign(
     return _in_transaction(work, booking_ref=booking_ref)
 
 
+def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
+    """Seat a confirmed booking again by today's rules: at its own tables if they allow it, else at others that V3 finds.
+
+    The booking keeps its tables until others are settled, in the same transaction. Returns False if nothing fits, and then
+    nothing has changed. Raises TransitionRefusedError for a booking that is not confirmed, BookingNotFoundError,
+    BookingBusyError, InvalidBookingError, InvalidFloorError.
+    """
+
+    def work() -> bool:
+        host, assignment, booking, now = _locked(booking_ref)
+        if assignment.state != State.CONFIRMED:
+            raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state}, not confirmed.")
+        snapshot = snapshot_of(booking, assignment, host=host, now=now)
+        own = snapshot.floor.in_order(row.table_ref for row in seating_validity.seatings_of(booking_ref))
+        decision = engine.plan(replace(snapshot, request=replace(snapshot.request, pinned_table_refs=own)))
+        if decision.best is None:
+            decision = engine.plan(snapshot)
+        if decision.best is None or decision.window is None:
+            return False
+        ledger.release([booking_ref])
+        assignment.reopen(actor=actor, reason=reason)
+        assignment.due_at = now
+        host.on_released([booking_ref])
+        intake.take_over_facts(assignment, booking, floor=snapshot.floor)
+        settlement = Settlement(host=host, planner=planners.V3, actor=actor, trigger="staff", now=now)
+        settlement.confirm(
+            assignment,
+            table_refs=decision.best.table_refs,
+            window=decision.window,
+            strategy=decision.best.strategy,
+            decision=decision,
+            reason=reason,
+        )
+        settlement.write()
+        return True
+
+    return _in_transaction(work, booking_ref=booking_ref)
+
+
 def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     """The host has seated this booking by itself, before this app was installed: its tables are taken from now on.
 
@@ -363,8 +402,9 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
 def booking_changed(*, booking_ref: str) -> bool:
     """The host has edited the booking: call it in the same transaction, after the change.
 
-    Where the edit matters to the tables (time, party, zone, restaurant, cancelled), they are free again at once and the
-    booking is planned anew. True if so; False if its tables still stand: guests who sit at them, or sat, keep them. Raises
+    Where the guest wants something else (time, stay, party, zone, restaurant) or cancels, the tables are free again at once
+    and the booking is planned anew. True if so. False if the promise still stands: a corrected name, or a floor, service or
+    setting that was edited since, costs nobody a table, and guests who sit there, or sat, keep theirs. Raises
     BookingNotFoundError.
     """
 
@@ -579,7 +619,7 @@ def _placement(
 def _keeps_tables(host: Host, assignment: Assignment, booking: HostBooking, floor: Floor | None, now: datetime) -> bool:
     """Whether a confirmed booking keeps its tables after an edit: they still stand, or its guests sit there already."""
     seatings = seating_validity.seatings_of(booking.ref)
-    if seating_validity.still_stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
+    if seating_validity.stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
         if host.tracks_confirmation and not booking.is_confirmed:
             seating_validity.confirm_again(host, booking.ref, seatings)
         return True

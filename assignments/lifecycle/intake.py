@@ -45,13 +45,14 @@ def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assi
         service_date=local_date(booking.starts_at, floor),
         starts_at=stored_start(booking),
         party=stored_party(booking),
+        zone_ref=booking.zone_ref or "",
         requested_at=booking.requested_at or now,
         due_at=now,
     )
 
 
 def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> bool:
-    """Give the assignment what the host says now of restaurant, day, time and party, in memory.
+    """Give the assignment what the host says now of restaurant, day, time, party and zone, in memory.
 
     ``floor`` is the booking's restaurant's. Whether that moves it to another restaurant-day.
     """
@@ -59,6 +60,7 @@ def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floo
     assignment.restaurant_ref = booking.restaurant_ref
     assignment.service_date = local_date(booking.starts_at, floor)
     assignment.starts_at, assignment.party = stored_start(booking), stored_party(booking)
+    assignment.zone_ref = booking.zone_ref or ""
     return (assignment.restaurant_ref, assignment.service_date) != before
 
 

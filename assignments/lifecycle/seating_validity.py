@@ -1,7 +1,7 @@
-"""Whether the tables that a booking has are still right for it, after its host, its floor or its time has changed."""
+"""Whether a confirmed booking's promise still stands: its tables, time, stay and party as they were confirmed."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Sequence, Set
+from datetime import datetime, timedelta
 
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, Seating, lock_bookings
@@ -14,22 +14,16 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import PlanningRules
 
-FACTS = frozenset(
-    {
-        Reason.UNKNOWN_TABLE,
-        Reason.TABLE_INACTIVE,
-        Reason.TOO_FEW_SEATS,
-        Reason.ZONES_DIFFER,
-        Reason.NOT_ADJACENT,
-        Reason.WRONG_ZONE,
-    }
-)
-"""What makes tables wrong. How many seats may stay empty is a preference of whoever plans: nobody is moved for it."""
+UNUSABLE = frozenset({Reason.UNKNOWN_TABLE, Reason.TABLE_INACTIVE, Reason.TOO_FEW_SEATS})
+"""What ends a promise from the tables' side: a table is gone or out of service, or there are fewer seats than guests."""
+
+RULES = UNUSABLE | {Reason.ZONES_DIFFER, Reason.NOT_ADJACENT, Reason.WRONG_ZONE}
+"""What a new booking's tables must also meet. Preferences, such as spare seats, are left to whoever plans."""
 
 FALLBACK_MINUTES = 120
 
 
-def still_stands(
+def stands(
     assignment: Assignment,
     booking: HostBooking,
     seatings: Sequence[Allocation],
@@ -37,21 +31,57 @@ def still_stands(
     floor: Floor | None,
     rules: PlanningRules,
 ) -> bool:
-    """Whether these seatings (all that the booking has) are where, when and for whom the booking is now. No query."""
-    if not seatings or floor is None or booking.problem or intake.stored_party(booking) != assignment.party:
+    """Return whether the promise that these seatings (all of the booking's) are still stands. Runs no query.
+
+    A promise is judged by the facts on which it was made: settings, opening hours and floor edits apply to new bookings. It
+    ends when the guest edits the booking, or when a table can no longer be used.
+    """
+    if not seatings or booking.problem or is_edited(assignment, booking, seatings, floor=floor):
         return False
-    if any(row.restaurant_ref != booking.restaurant_ref for row in seatings):
+    return floor is None or not _against(UNUSABLE, booking, seatings, floor=floor, rules=rules)
+
+
+def is_edited(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None
+) -> bool:
+    """Return whether the guest wants something else than these seatings: restaurant, time, stay, party or zone.
+
+    A zone that the guest did not ask for when the seatings were made counts only if the tables are not in it.
+    """
+    start, end = intake.stored_start(booking), known_end(booking)
+    if intake.stored_party(booking) != assignment.party:
+        return True
+    if any((row.restaurant_ref, row.starts_at) != (booking.restaurant_ref, start) for row in seatings):
+        return True
+    if end is not None and any(row.ends_at != end for row in seatings):
+        return True
+    if not booking.zone_ref or booking.zone_ref == assignment.zone_ref or floor is None:
         return False
+    tables = (floor.table_by_ref.get(row.table_ref) for row in seatings)
+    return any(table is not None and table.zone_ref != booking.zone_ref for table in tables)
+
+
+def outdated_because(
+    booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor, rules: PlanningRules
+) -> str:
+    """Return why today's rules would not make this promise again, as codes; empty if they would."""
     window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
     if not isinstance(window, SeatingWindow):
-        return False
-    if any((row.starts_at, row.ends_at) != (window.starts_at, window.ends_at) for row in seatings):
-        return False
+        return window.reason
+    found = sorted({str(reason) for reason in _against(RULES, booking, seatings, floor=floor, rules=rules)})
+    if any(row.ends_at != window.ends_at for row in seatings):
+        found.append("other_turn_time")
+    return ", ".join(found)
+
+
+def _against(
+    reasons: Set[Reason], booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor, rules: PlanningRules
+) -> list[Reason]:
     request = SeatingRequest(
         booking_ref=booking.ref, starts_at=booking.starts_at, party=booking.party, zone_ref=booking.zone_ref
     )
     refs = [row.table_ref for row in seatings]
-    return not any(refusal.reason in FACTS for refusal in objections(floor, request, rules, refs))
+    return [refusal.reason for refusal in objections(floor, request, rules, refs) if refusal.reason in reasons]
 
 
 def window_as_the_host_has_it(booking: HostBooking, floor: Floor | None) -> SeatingWindow:
@@ -59,14 +89,20 @@ def window_as_the_host_has_it(booking: HostBooking, floor: Floor | None) -> Seat
 
     Its end is the host's; else its turn time, or FALLBACK_MINUTES where nothing says.
     """
-    start = intake.stored_start(booking)
+    start, end = intake.stored_start(booking), known_end(booking)
     if floor is not None:
-        window = seating_window(floor, starts_at=start, party=booking.party, ends_at=booking.ends_at)
+        window = seating_window(floor, starts_at=start, party=booking.party, ends_at=end)
         if isinstance(window, SeatingWindow):
             return window
     turns = [service.turn_minutes(booking.party) for service in floor.services] if floor is not None else []
-    end = booking.ends_at or start + timedelta(minutes=max(turns, default=FALLBACK_MINUTES))
+    end = end or start + timedelta(minutes=max(turns, default=FALLBACK_MINUTES))
     return SeatingWindow(starts_at=start, ends_at=end, blocked_from=start, blocked_until=end)
+
+
+def known_end(booking: HostBooking) -> datetime | None:
+    """Return the host's end of the stay; None where it has none, or one that is not after the start."""
+    end = booking.ends_at
+    return end if end is not None and end.tzinfo is not None and end > intake.stored_start(booking) else None
 
 
 def seatings_of(booking_ref: str) -> list[Allocation]:

@@ -41,6 +41,19 @@ class Discrepancy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OutdatedPromise:
+    """A confirmed booking that today's rules would not seat like this again. It keeps its tables.
+
+    ``because``: reason codes. ``remedy``: what became of it. ``error``: the error's type if replanning failed.
+    """
+
+    booking_ref: str
+    because: str
+    remedy: str = "kept"
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Finding:
     discrepancy: Discrepancy
     mend: Callable[[], object]
@@ -67,13 +80,57 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     yield from _orphans(dry_run=dry_run, restaurant_ref=restaurant_ref)
 
 
+def outdated_promises(*, repair: int = 0, restaurant_ref: str | None = None) -> Iterator[OutdatedPromise]:
+    """List upcoming confirmed bookings whose seating today's floor and settings would not make again.
+
+    Promises are kept: an edited turn time, service or join applies to new bookings. With ``repair`` at most so many of them
+    are planned again by today's rules; each keeps its tables unless others are settled in the same transaction.
+    """
+    now, after, left = transactions.database_now(), 0, repair
+    rows = Assignment.objects.filter(state=State.CONFIRMED, starts_at__gt=now).order_by("pk")
+    if restaurant_ref:
+        rows = rows.filter(restaurant_ref=restaurant_ref)
+    while chunk := list(rows.filter(pk__gt=after)[:CHUNK]):
+        after = chunk[-1].pk
+        for found in _outdated(chunk):
+            yield _replanned(found) if left > 0 else found
+            left -= 1
+
+
+def _outdated(assignments: Sequence[Assignment]) -> Iterator[OutdatedPromise]:
+    rules = conf.settings().rules()
+    for assignment, booking, seatings, floor in _with_facts(assignments):
+        if booking is None or floor is None or not seatings:
+            continue  # For ``reconcile``.
+        if seating_validity.stands(assignment, booking, seatings, floor=floor, rules=rules):
+            because = seating_validity.outdated_because(booking, seatings, floor=floor, rules=rules)
+            if because:
+                yield OutdatedPromise(booking_ref=assignment.booking_ref, because=because)
+
+
+def _replanned(found: OutdatedPromise) -> OutdatedPromise:
+    try:
+        with correlation.scope(booking_ref=found.booking_ref):
+            has_moved = api.replan(booking_ref=found.booking_ref, actor="reconcile")
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        log_error(logger, error, "Booking %s could not be planned again", found.booking_ref)
+        return replace(found, error=type(error).__name__)
+    return replace(found, remedy="planned again" if has_moved else "kept: nothing else fits")
+
+
 def _compared(assignments: Sequence[Assignment], *, now: datetime, dry_run: bool) -> Iterator[Discrepancy]:
     for found in _findings(assignments, now=now):
         yield found.discrepancy if dry_run else _mended(found.discrepancy, now=now)
 
 
-def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_Finding]:
-    """Return the discrepancies of these assignments. Three queries, and one per restaurant."""
+_Facts = tuple[Assignment, HostBooking | None, list[Allocation], Floor | None]
+"""An assignment, with what the host, the ledger and the floor say of its booking."""
+
+
+def _with_facts(assignments: Sequence[Assignment]) -> Iterator[_Facts]:
+    """Yield these assignments with their facts. Two queries, and those of the floor per restaurant."""
     refs = [assignment.booking_ref for assignment in assignments]
     bookings = configured().bookings(refs)
     seatings: dict[str, list[Allocation]] = defaultdict(list)
@@ -83,7 +140,13 @@ def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_
     for assignment in assignments:
         booking = bookings.get(assignment.booking_ref)
         floor = floors[booking.restaurant_ref] if booking else None
-        found = _difference(assignment, booking, seatings[assignment.booking_ref], floor, now=now)
+        yield assignment, booking, seatings[assignment.booking_ref], floor
+
+
+def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_Finding]:
+    """Yield the discrepancies of these assignments."""
+    for assignment, booking, seatings, floor in _with_facts(assignments):
+        found = _difference(assignment, booking, seatings, floor, now=now)
         if found is not None:
             yield found
 
@@ -154,9 +217,7 @@ def _wrong_with_confirmed(
             "planned again",
             lambda: api.release_tables(booking_ref=ref, actor="reconcile", reason="confirmed_without_tables"),
         )
-    if floor is None:
-        return None  # Unknown.
-    if not seating_validity.still_stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
+    if not seating_validity.stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
         return _plan_anew(assignment, "changed since it was confirmed: its tables are no longer valid")
     if configured().tracks_confirmation and not booking.is_confirmed:
         return _finding(

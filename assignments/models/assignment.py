@@ -118,6 +118,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     [assignment.service_date for assignment in changed],
                     [assignment.starts_at for assignment in changed],
                     [assignment.party for assignment in changed],
+                    [assignment.zone_ref for assignment in changed],
                     # unnest() flattens nested arrays, so the pins of each row are passed as one text.
                     ["\x1f".join(assignment.pinned_table_refs) for assignment in changed],
                     correlation_id,
@@ -152,12 +153,13 @@ WITH updated AS (
        SET version = given.version, state = given.state, planner = given.planner, attempts = given.attempts,
            due_at = given.due_at, reason = given.reason, restaurant_ref = given.restaurant_ref,
            service_date = given.service_date, starts_at = given.starts_at, party = given.party,
+           zone_ref = given.zone_ref,
            pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
            updated_at = now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
-                  %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[])
+                  %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::text[])
         AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
-                 starts_at, party, pins)
+                 starts_at, party, zone_ref, pins)
      WHERE stored.id = given.id AND stored.version = given.stored_version
     RETURNING stored.id
 ), history AS (
@@ -191,6 +193,9 @@ class Assignment(FSMModelMixin, models.Model):
     service_date = models.DateField(help_text=_("Local date of the booking's start."))
     starts_at = models.DateTimeField()
     party = models.IntegerField(help_text=_("Covers."))
+    zone_ref = models.TextField(  # noqa: DJ001  (null and empty differ)
+        null=True, blank=True, help_text=_("Zone requested when it was last planned. Null: not recorded; empty: none.")
+    )
     state = FSMField(
         default=State.CREATED, choices=State.choices, protected=True, editable=False, verbose_name=_("state")
     )

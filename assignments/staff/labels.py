@@ -73,6 +73,7 @@ _REASONS: Mapping[str, Any] = {
     "pinned": gettext_lazy("It was pinned to tables."),
     "rejected_by_staff": gettext_lazy("Staff rejected it."),
     "rejection_undone": gettext_lazy("Staff took its rejection back."),
+    "replanned": gettext_lazy("It was planned again by today's rules."),
     "released": gettext_lazy("Its tables were freed."),
     "retry": gettext_lazy("Staff had it tried again."),
     "table_out_of_service": gettext_lazy("Its table was taken out of service."),

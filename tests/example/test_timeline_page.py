@@ -108,7 +108,7 @@ class TestShown:
         html = page(admin_client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
         rows = [code for code, _seats in re.findall(r"(D[12]-T\d+) (\d) seats", text_of(html))]
         assert list(dict.fromkeys(rows)) == sorted(table.code for table in restaurant.tables.all())
-        joined = {tuple(names.split(" + ")) for names in re.findall(r'tables ([^,"]+) joined', html)}
+        joined = {tuple(names.split(" + ")) for names in re.findall(r'joined tables ([^,"]+)', html)}
         assert joined
         assert all(list(names) == sorted(names) for names in joined)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from assignments.maintenance.reconcile import reconcile
+from assignments.maintenance.reconcile import OutdatedPromise, outdated_promises, reconcile
 from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand
 
@@ -16,12 +16,20 @@ class Command(DatabaseCommand):
     help = (
         "Compare assignments and ledger with the host's bookings and repair differences: bookings deleted, cancelled "
         "or edited without notice, bookings never requested, tables assigned by the host itself, tables occupied "
-        "without a booking. Exit codes: 0 done; 1 something could not be repaired (the rest was); 2 bad usage, or "
-        "migrations are missing; 75 the database is unavailable."
+        "without a booking. Promises are kept: confirmed bookings that today's floor and settings would seat "
+        "differently are listed, and keep their tables. Exit codes: 0 done; 1 something could not be repaired (the "
+        "rest was); 2 bad usage, or migrations are missing; 75 the database is unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Report only.")
+        parser.add_argument(
+            "--repair",
+            type=arguments.count,
+            default=0,
+            metavar="N",
+            help="Plan at most N of the listed promises again by today's rules. Each keeps its tables unless others fit.",
+        )
         parser.add_argument("--restaurant", type=arguments.restaurant_ref, help="Only this restaurant (its ref).")
         parser.add_argument("--json", action="store_true", help="One JSON object per discrepancy, one per line.")
 
@@ -38,5 +46,21 @@ class Command(DatabaseCommand):
             self.stdout.write(f"{found.booking_ref}: {found.problem} -> {would_be}{remedy}")
         if not options["json"]:
             self.stdout.write(f"{count} discrepancies." if count else "Host and ledger agree.")
+        failed += self._outdated(options)
         if failed:
             raise CommandError(f"{failed} could not be repaired; see the log.", returncode=EXIT_UNEXPECTED)
+
+    def _outdated(self, options: dict[str, Any]) -> int:
+        """List the promises that today's rules would not make again, and return how many could not be replanned."""
+        repair = 0 if options["dry_run"] else options["repair"]
+        found: list[OutdatedPromise] = []
+        for promise in outdated_promises(repair=repair, restaurant_ref=options["restaurant"]):
+            found.append(promise)
+            if options["json"]:
+                self.stdout.write(json.dumps({"outdated_promise": asdict(promise)}))
+            else:
+                remedy = f"not planned again ({promise.error})" if promise.error else promise.remedy
+                self.stdout.write(f"{promise.booking_ref}: not by today's rules ({promise.because}) -> {remedy}")
+        if found and not options["json"]:
+            self.stdout.write(f"{len(found)} confirmed bookings would be seated differently today. Promises are kept.")
+        return sum(bool(promise.error) for promise in found)
