@@ -101,7 +101,6 @@ class ServiceDayAdmin(PageAdmin):
             "before_link": link(ref, shown.before) if shown.before else "",
             "after_link": link(ref, shown.after) if shown.after else "",
             "drawing": draw(shown.timeline, shown.floor, captions),
-            "services": [(band.key.replace("_", " "), band) for band in shown.timeline.bands],
             "seated": captions.seated,
             "covers": captions.covers,
             "waiting": [captions.waiting(booked) for booked in shown.unseated],
