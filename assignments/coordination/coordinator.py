@@ -27,7 +27,7 @@ from assignments.integration.planners import NOBODY, V3, Preview, router
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.models.assignment import AssignmentQuerySet
-from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
+from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop, unstored
 from assignments.planning.decision import Decision
 from assignments.telemetry import correlation
 
@@ -282,15 +282,7 @@ class Coordinator:
                 has_place=True,
             )
         # Nothing was stored: the booking is as it was, and still due.
-        outcome = Outcome(
-            booking_ref=booking_ref,
-            kind=Kind.RETRY,
-            planner=V3,
-            reason=CoordinatorReason.UNEXPECTED_ERROR,
-            detail=type(error).__name__,
-            unexpected=True,
-        )
-        return DayResult(outcomes=(outcome,))
+        return DayResult(outcomes=(unstored(booking_ref, error, planner=V3),))
 
     def _settlement(self, now: datetime, invocation: Invocation) -> Settlement:
         return Settlement(
