@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -20,8 +18,8 @@ from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import since
 from assignments.admin.host_lookup import host_view
 from assignments.admin.links import Link
+from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import Ranking, ranking
-from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
 from assignments.models import (
@@ -94,7 +92,9 @@ class PlannerFilter(admin.SimpleListFilter):
 
 
 @admin.register(Assignment)
-class AssignmentAdmin(ReadOnlyAdmin):
+class AssignmentAdmin(RowPageAdmin):
+    row_template = "admin/assignments/booking/page.html"
+    missing = gettext_lazy("Assignment %(id)s does not exist.")
     list_display = [
         "booking_ref",
         recorded("starts_at", gettext_lazy("starts (UTC)")),
@@ -124,22 +124,8 @@ class AssignmentAdmin(ReadOnlyAdmin):
         assert isinstance(assignment, Assignment)
         return labels.planner(assignment.planner)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the page of one booking, read-only."""
-        assignment = self.get_object(request, object_id)
-        if not self.has_view_permission(request, assignment) or request.method != "GET":
-            raise PermissionDenied
-        if not isinstance(assignment, Assignment):
-            raise Http404(_("Assignment %(id)s does not exist.") % {"id": object_id})
-        context = {
-            **self.admin_site.each_context(request),
-            **page_of(request, assignment, before=_moment(request.GET.get("before", ""))),
-            **(extra_context or {}),
-            "opts": self.opts,
-        }
-        return TemplateResponse(request, "admin/assignments/booking/page.html", context)
+    def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return page_of(request, row, before=_moment(request.GET.get("before", "")))
 
 
 def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | None = None) -> dict[str, Any]:

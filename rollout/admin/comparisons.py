@@ -12,10 +12,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import F, Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -27,8 +25,8 @@ from assignments.admin.bounded_changelist import BoundedList
 from assignments.admin.datetime_columns import local, recorded
 from assignments.admin.filters import since
 from assignments.admin.host_lookup import label_of, restaurant_names
+from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import Ranking, ranking
-from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
 from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_none
@@ -185,7 +183,9 @@ class Card:
 
 
 @admin.register(Comparison)
-class ComparisonAdmin(ReadOnlyAdmin):
+class ComparisonAdmin(RowPageAdmin):
+    row_template = "admin/rollout/comparison/page.html"
+    missing = gettext_lazy("There is no comparison %(id)s.")
     list_display = [
         "booking",
         "in_words",
@@ -228,26 +228,13 @@ class ComparisonAdmin(ReadOnlyAdmin):
             {"title": _("Comparisons"), "counts": classes, "is_empty": is_empty, **(extra_context or {})},
         )
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
-            raise PermissionDenied
-        comparison = self._whole(request, unquote(object_id))
-        if comparison is None:
-            raise Http404(_("There is no comparison %(number)s.") % {"number": object_id})
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Comparison %(number)s") % {"number": comparison.pk},
-            "opts": self.opts,
-            **page(request, comparison),
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/rollout/comparison/page.html", context)
-
-    def _whole(self, request: HttpRequest, pk: str) -> Comparison | None:
+    def row(self, request: HttpRequest, object_id: str) -> Comparison | None:
+        pk = unquote(object_id)
         whole = Comparison.objects.select_related("floor")
         return whole.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 19 else None
+
+    def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {"title": _("Comparison %(number)s") % {"number": row.pk}, **page(request, row)}
 
     @admin.display(description=gettext_lazy("booking"), ordering="booking_ref")
     def booking(self, comparison: Any) -> str:
