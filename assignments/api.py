@@ -141,7 +141,14 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
         assignment.put_back(actor="host", reason="held")
         assignment.due_at = now
         transitions.store([assignment])
-    token = ledger.hold(_placement(booking, tables, window, MANUAL), seconds=length, now=now)
+    placement = ledger.Placement(
+        restaurant_ref=booking.restaurant_ref,
+        booking_ref=booking_ref,
+        table_refs=tables,
+        window=window,
+        planner=MANUAL,
+    )
+    token = ledger.hold(placement, seconds=length, now=now)
     return Hold(
         token=token,
         booking_ref=booking_ref,
@@ -525,18 +532,6 @@ def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -
         raise HoldExpiredError(
             f"Hold {token} of booking {booking_ref} has expired or is for other tables; take a new one."
         )
-
-
-def _placement(
-    booking: HostBooking, table_refs: Sequence[str], window: SeatingWindow, planner: str
-) -> ledger.Placement:
-    return ledger.Placement(
-        restaurant_ref=booking.restaurant_ref,
-        booking_ref=booking.ref,
-        table_refs=tuple(table_refs),
-        window=window,
-        planner=planner,
-    )
 
 
 def _keeps_tables(host: Host, assignment: Assignment, booking: HostBooking, floor: Floor | None, now: datetime) -> bool:

@@ -23,8 +23,10 @@ _COMING: Mapping[str, tuple[Any, timedelta]] = {
 }
 
 
-def known(column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any]]]) -> type[admin.SimpleListFilter]:
-    """Return a filter of a text column by known values and their labels."""
+def known(
+    column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any]]], *, parameter: str = ""
+) -> type[admin.SimpleListFilter]:
+    """Return a filter of a text column by known values and their labels. ``parameter``: in URLs, if not the column."""
 
     class KnownFilter(admin.SimpleListFilter):
         def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -34,7 +36,7 @@ def known(column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any
             value = self.value()
             return queryset if value is None else queryset.filter(**{column: value})
 
-    KnownFilter.title, KnownFilter.parameter_name = title, column
+    KnownFilter.title, KnownFilter.parameter_name = title, parameter or column
     return KnownFilter
 
 

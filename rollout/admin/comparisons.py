@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy
 from assignments.admin import links
 from assignments.admin.bounded_changelist import BoundedList
 from assignments.admin.datetime_columns import local, recorded
-from assignments.admin.filters import since
+from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import Ranking, ranking
@@ -109,35 +109,19 @@ class VerdictFilter(admin.SimpleListFilter):
         return queryset.filter(verdict="" if self.value() == WAITING else self.value())
 
 
-class RestaurantFilter(admin.SimpleListFilter):
+def restaurants() -> list[tuple[str, str]]:
     """Those whose floors were kept: a floor has few versions, and they are found without reading comparisons."""
-
-    title = gettext_lazy("restaurant")
-    parameter_name = "restaurant"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        refs = FloorRecord.objects.order_by("restaurant_ref").values_list("restaurant_ref", flat=True).distinct()
-        known = list(refs[:CHOICES])
-        names = restaurant_names(known) if known else {}
-        return [(ref, names[ref]) for ref in known]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
-        return queryset if self.value() is None else queryset.filter(restaurant_ref=self.value())
+    refs = FloorRecord.objects.order_by("restaurant_ref").values_list("restaurant_ref", flat=True).distinct()
+    shown = list(refs[:CHOICES])
+    names = restaurant_names(shown) if shown else {}
+    return [(ref, names[ref]) for ref in shown]
 
 
-class ErrorFilter(admin.SimpleListFilter):
+def errors() -> list[tuple[str, str]]:
     """Those of the latest failures, which the index of verdicts knows."""
-
-    title = gettext_lazy("error")
-    parameter_name = "error"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        failed = Comparison.objects.filter(verdict=Verdict.V3_ERROR).order_by("-recorded_at")
-        errors = set(failed.values_list("error", flat=True)[:LATEST_ERRORS])
-        return [(error, error) for error in sorted(errors - {""})[:CHOICES]]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
-        return queryset if self.value() is None else queryset.filter(error=self.value())
+    failed = Comparison.objects.filter(verdict=Verdict.V3_ERROR).order_by("-recorded_at")
+    found = set(failed.values_list("error", flat=True)[:LATEST_ERRORS])
+    return [(error, error) for error in sorted(found - {""})[:CHOICES]]
 
 
 class ComparisonList(BoundedList):
@@ -199,8 +183,8 @@ class ComparisonAdmin(RowPageAdmin):
     list_filter = [
         VerdictFilter,
         "origin",
-        RestaurantFilter,
-        ErrorFilter,
+        known("restaurant_ref", gettext_lazy("restaurant"), restaurants, parameter="restaurant"),
+        known("error", gettext_lazy("error"), errors),
         "control_repeats",
         since("recorded_at", gettext_lazy("kept")),
     ]
