@@ -384,7 +384,7 @@ class LegacyPlanner:
                 raise
             log_error(logger, second, "The failure of booking %s could not be stored", booking_ref)
         # Nothing was stored: the booking is unchanged and still due.
-        return unstored(booking_ref, error, planner=KEY)
+        return unstored(booking_ref, type(error).__name__, planner=KEY)
 
     def _settlement(self, now: datetime, trigger: str, *, resumes: bool = False) -> Settlement:
         return Settlement(host=self.host, planner=KEY, actor=KEY, trigger=trigger, now=now, resumes=resumes)

@@ -282,7 +282,7 @@ class Coordinator:
                 has_place=True,
             )
         # Nothing was stored: the booking is as it was, and still due.
-        return DayResult(outcomes=(unstored(booking_ref, error, planner=V3),))
+        return DayResult(outcomes=(unstored(booking_ref, type(error).__name__, planner=V3),))
 
     def _settlement(self, now: datetime, invocation: Invocation) -> Settlement:
         return Settlement(

@@ -59,32 +59,6 @@ Configured service periods without turn times use these, too.
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 """Placeholder for a missing start. The booking's ``problem`` says so, and it is not planned."""
 
-_FIELDS = {
-    "booking_model": (
-        "start_field",
-        "date_field",
-        "time_field",
-        "end_field",
-        "party_field",
-        "restaurant_field",
-        "zone_field",
-        "requested_field",
-        "status_field",
-        "confirmed_field",
-        "tables_field",
-    ),
-    "table_model": (
-        "table_name_field",
-        "table_seats_field",
-        "table_zone_field",
-        "table_active_field",
-        "table_min_party_field",
-        "table_max_party_field",
-        "table_restaurant_field",
-    ),
-}
-"""Attributes of a host that name fields, by model."""
-
 
 class ModelHost:
     """An ``assignments.integration.host.Host`` over the project's models, configured by its attributes.
@@ -354,7 +328,10 @@ class ModelHost:
         return not choices or bool(choices & set(self.cancelled_statuses))
 
     def _wrong_names(self) -> Iterable[str]:
-        for attribute, names in _FIELDS.items():
+        every = [name for name in vars(ModelHost) if name.endswith("_field")]
+        of_table = [name for name in every if name.startswith("table_")]
+        of_booking = [name for name in every if name not in of_table]
+        for attribute, names in (("booking_model", of_booking), ("table_model", of_table)):
             label = getattr(self, attribute)
             try:
                 model = apps.get_model(label)
