@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from assignments.admin import links, statechart
 from assignments.admin.actor import names
 from assignments.admin.datetime_columns import recorded
-from assignments.admin.filters import since
+from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import host_view
 from assignments.admin.links import Link
 from assignments.admin.page import RowPageAdmin
@@ -67,28 +68,18 @@ class EntryView:
     """A line of the journal."""
 
     at: datetime
+    correlation_id: str
     kind: str
     what: str
     words: str
-    by: str
-    severity: str
-    status_class: str
-    correlation_id: str
-    url: str
+    by: str = ""
+    severity: str = ""
+    status_class: str = ""
+    url: str = ""
 
 
-class PlannerFilter(admin.SimpleListFilter):
-    """Filter by the planner that claimed the booking. The choices are known, so the table need not be read for them."""
-
-    title = gettext_lazy("planner")
-    parameter_name = "planner"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*labels.planners(), ("nobody", _("none yet"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
-        value = self.value()
-        return queryset if value is None else queryset.filter(planner="" if value == "nobody" else value)
+def _planners() -> list[tuple[str, Any]]:
+    return [*labels.planners(), ("nobody", _("none yet"))]
 
 
 @admin.register(Assignment)
@@ -104,7 +95,11 @@ class AssignmentAdmin(RowPageAdmin):
         "planned_by",
         recorded("due_at", gettext_lazy("next attempt (UTC)"), seconds=True),
     ]
-    list_filter = ["state", PlannerFilter, since("starts_at", gettext_lazy("starts"), coming=True)]
+    list_filter = [
+        "state",
+        known("planner", gettext_lazy("planner"), _planners, empty="nobody"),
+        since("starts_at", gettext_lazy("starts"), coming=True),
+    ]
     search_fields = ["=booking_ref", "=restaurant_ref"]
     ordering = ["-id"]
     indexed = frozenset({"booking_ref", "restaurant_ref", "state"})
@@ -233,32 +228,23 @@ def _attempt_in_words(attempt: Attempt) -> str:
 
 
 def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str]) -> EntryView:
-    kind, what, words, by, status_class, url = _said(request, entry.row, who)
-    return EntryView(
-        at=entry.at,
-        kind=kind,
-        what=what,
-        words=words,
-        by=by,
-        severity=entry.row.get_severity_display() if status_class and isinstance(entry.row, Event) else "",
-        status_class=status_class,
-        correlation_id=entry.correlation_id,
-        url=url,
-    )
-
-
-def _said(request: HttpRequest, row: journal.Row, who: Mapping[str, str]) -> tuple[str, str, str, str, str, str]:
-    """Return kind, title, details, actor, severity (a class in pages.css) and URL of a record."""
+    row, view = entry.row, partial(EntryView, at=entry.at, correlation_id=entry.correlation_id)
     if isinstance(row, StateTransition):
         step = _step(row.version, row, who)
-        return _("state"), step.what, step.reason, step.by, "", ""
+        return view(kind=_("state"), what=step.what, words=step.reason, by=step.by)
     if isinstance(row, Attempt):
-        return _("attempt"), _attempt_in_words(row), labels.reason(row.reason, row.detail), "", "", ""
+        return view(kind=_("attempt"), what=_attempt_in_words(row), words=labels.reason(row.reason, row.detail))
     if isinstance(row, OutboxMessage):
-        return _("message"), row.topic, _delivery(row), "", "", ""
-    url = links.permitted(request, Event, row.pk)
-    words = labels.reason(str(row.context.get("reason") or ""))
-    return _("event"), row.type, words, "", _SEVERITIES.get(row.severity, ""), url
+        return view(kind=_("message"), what=row.topic, words=_delivery(row))
+    status_class = _SEVERITIES.get(row.severity, "")
+    return view(
+        kind=_("event"),
+        what=row.type,
+        words=labels.reason(str(row.context.get("reason") or "")),
+        severity=row.get_severity_display() if status_class else "",
+        status_class=status_class,
+        url=links.permitted(request, Event, row.pk),
+    )
 
 
 def _delivery(message: OutboxMessage) -> str:

@@ -96,17 +96,8 @@ LOOKS: Mapping[str, tuple[str, str, str | Promise]] = {
 }
 
 
-class VerdictFilter(admin.SimpleListFilter):
-    title = gettext_lazy("verdict")
-    parameter_name = "verdict__exact"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(verdict or WAITING, str(words)) for verdict, words in VERDICTS.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
-        if self.value() is None:
-            return queryset
-        return queryset.filter(verdict="" if self.value() == WAITING else self.value())
+def verdicts() -> list[tuple[str, str]]:
+    return [(verdict or WAITING, str(words)) for verdict, words in VERDICTS.items()]
 
 
 def restaurants() -> list[tuple[str, str]]:
@@ -181,7 +172,7 @@ class ComparisonAdmin(RowPageAdmin):
         recorded("recorded_at", gettext_lazy("kept (UTC)")),
     ]
     list_filter = [
-        VerdictFilter,
+        known("verdict", gettext_lazy("verdict"), verdicts, parameter="verdict__exact", empty=WAITING),
         "origin",
         known("restaurant_ref", gettext_lazy("restaurant"), restaurants, parameter="restaurant"),
         known("error", gettext_lazy("error"), errors),
