@@ -12,24 +12,11 @@ from django.utils.module_loading import import_string
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.integration.host import Host
 from assignments.maintenance import retention
 
 UNDEFINED_TABLE = "42P01"
-HOST_METHODS = (
-    "bookings",
-    "unassigned",
-    "history",
-    "tables_of",
-    "floor",
-    "floor_fingerprint",
-    "on_confirmed",
-    "on_review",
-    "on_released",
-    "restaurant_names",
-    "label",
-    "admin_url",
-    "deliver",
-)
+HOST_METHODS = tuple(name for name, each in vars(Host).items() if callable(each) and not name.startswith("_"))
 ROUTER_METHODS = ("route", "planner")
 
 
