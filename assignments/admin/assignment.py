@@ -178,16 +178,17 @@ _SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-warning", Event.
 
 
 def _links(request: HttpRequest, assignment: Assignment, floor: Floor | None) -> Iterator[Link]:
-    evening = links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor)
-    if evening:
-        yield Link(url=evening, text=_("Timeline for this evening"))
-    if assignment.state == State.MANUAL_REVIEW:
-        review = links.permitted(request, ReviewItem, assignment.pk)
-        if review:
-            yield Link(url=review, text=_("Decide in the review queue"))
-    taken = links.permitted(request, Allocation, q=assignment.booking_ref)
-    if taken:
-        yield Link(url=taken, text=_("Tables in the ledger"))
+    waits = assignment.state == State.MANUAL_REVIEW
+    for url, text in (
+        (
+            links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor),
+            _("Timeline for this evening"),
+        ),
+        (links.permitted(request, ReviewItem, assignment.pk) if waits else "", _("Decide in the review queue")),
+        (links.permitted(request, Allocation, q=assignment.booking_ref), _("Tables in the ledger")),
+    ):
+        if url:
+            yield Link(url=url, text=text)
     yield from links.links_of(request, assignment)
 
 

@@ -67,14 +67,8 @@ def actor() -> str:
 
 
 def position_as_dict(position: Position) -> dict[str, Any]:
-    return {
-        "environment": position.environment,
-        "stage": position.stage,
-        "percent": position.percent,
-        "since": position.since,
-        "paused": position.paused,
-        "cool_down_until": position.cool_down_until,
-    }
+    names = ("environment", "stage", "percent", "since", "paused", "cool_down_until")
+    return {name: getattr(position, name) for name in names}
 
 
 def local_date(text: str) -> date:
