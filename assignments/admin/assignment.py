@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -105,18 +104,15 @@ class AssignmentAdmin(RowPageAdmin):
     indexed = frozenset({"booking_ref", "restaurant_ref", "state"})
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
-    def state_label(self, assignment: Model) -> str:
-        assert isinstance(assignment, Assignment)
+    def state_label(self, assignment: Assignment) -> str:
         return labels.state(assignment.state)
 
     @admin.display(description=gettext_lazy("reason"))
-    def why(self, assignment: Model) -> str:
-        assert isinstance(assignment, Assignment)
+    def why(self, assignment: Assignment) -> str:
         return labels.reason(assignment.reason)
 
     @admin.display(description=gettext_lazy("planner"))
-    def planned_by(self, assignment: Model) -> str:
-        assert isinstance(assignment, Assignment)
+    def planned_by(self, assignment: Assignment) -> str:
         return labels.planner(assignment.planner)
 
     def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:

@@ -76,33 +76,28 @@ class EventAdmin(RowPageAdmin):
     indexed = frozenset({"at", "booking_ref", "correlation_id", "severity", "since", "source", "type"})
 
     @admin.display(description=gettext_lazy("event"))
-    def event_type(self, event: Model) -> str:
-        assert isinstance(event, Event)
+    def event_type(self, event: Event) -> str:
         return event.type
 
     @admin.display(description=gettext_lazy("severity"), ordering="severity")
-    def level(self, event: Model) -> str:
-        assert isinstance(event, Event)
+    def level(self, event: Event) -> str:
         return event.get_severity_display()
 
     @admin.display(description=gettext_lazy("booking"))
-    def booking(self, event: Model) -> str:
+    def booking(self, event: Event) -> str:
         """Link to all other events of the booking."""
-        assert isinstance(event, Event)
         return _filtered("booking_ref", event.booking_ref, event.booking_ref)
 
     @admin.display(description=gettext_lazy("why"))
-    def why(self, event: Model) -> str:
+    def why(self, event: Event) -> str:
         """Return the reason, short enough for a row. The event's page shows the whole context."""
-        assert isinstance(event, Event)
         if reason := event.context.get("reason"):
             return labels.reason(str(reason))
         return labels.state(str(event.context.get("to_state") or ""))
 
     @admin.display(description=gettext_lazy("invocation"))
-    def invocation(self, event: Model) -> str:
+    def invocation(self, event: Event) -> str:
         """Link to all other events of the same invocation."""
-        assert isinstance(event, Event)
         known = str(event.correlation_id or "")
         return _filtered("correlation_id", known, known[:8])
 
