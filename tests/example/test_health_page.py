@@ -374,7 +374,7 @@ def test_it_links_to_what_the_user_may_see(
     assert links("view_event", "view_assignment", "view_outboxmessage", "view_reviewitem", "view_position") == pages(
         *everywhere, "rollout_position"
     )
-    assert links("retry", "pin") == pages("assignments_reviewitem", "rollout_position"), "whoever may act may look"
+    assert links("retry", "force_planner") == pages("assignments_reviewitem", "rollout_position"), "whoever may act may look"
 
 
 def test_nothing_on_it_breaks_a_strict_content_security_policy(

@@ -44,7 +44,7 @@ def test_an_address_that_is_taken_is_a_clear_error(restaurant: models.Restaurant
         port = other.getsockname()[1]
         code, _out, err = processes.run("run_coordinator", "--watch", "--metrics-address", f"127.0.0.1:{port}")
     assert code == 2
-    assert f"--metrics-address: nothing can listen at 127.0.0.1 port {port}: Address already in use." in err
+    assert f"--metrics-address: cannot listen at 127.0.0.1 port {port}: Address already in use." in err
     assert "Traceback" not in err
 
 
@@ -59,7 +59,7 @@ def test_an_address_that_is_taken_is_a_clear_error(restaurant: models.Restaurant
         (["--watch", "--metrics-address", "::1:9108"], "not '::1:9108'"),
         (["--watch", "--metrics-address", "127.0.0.1:many"], "not '127.0.0.1:many'"),
         (["--metrics-address", "127.0.0.1:9108"], "--metrics-address requires --watch"),
-        (["--watch", "--metrics-address", "nowhere.invalid:9108"], "nothing can listen at nowhere.invalid port 9108"),
+        (["--watch", "--metrics-address", "nowhere.invalid:9108"], "cannot listen at nowhere.invalid port 9108"),
     ],
     ids=lambda given: given[-1] if isinstance(given, list) else "",
 )

@@ -642,7 +642,7 @@ class TestFloor:
     @pytest.mark.parametrize("host", [VisitHost(), ExampleHost(), NoteHost()])
     @pytest.mark.parametrize("ref", ["abc", "", "²", "9" * 40])
     def test_a_restaurant_that_cannot_be_is_not_found(self, host: ModelHost, ref: str) -> None:
-        with pytest.raises(LookupError, match=f"no restaurant '{ref}'"):
+        with pytest.raises(LookupError, match=f"Restaurant '{ref}' does not exist"):
             host.floor(ref)
 
     def test_it_costs_seven_queries_at_most(self, house: House, boards: list[Board]) -> None:
@@ -715,14 +715,14 @@ class TestStaff:
     @pytest.mark.parametrize(
         ("attributes", "problem"),
         [
-            ({"booking_model": "shapes.Nothing"}, "'shapes.Nothing': there is no such model"),
+            ({"booking_model": "shapes.Nothing"}, "'shapes.Nothing': but this model does not exist"),
             ({"table_model": ""}, "table_model is ''"),
             ({"party_field": "heads"}, "party_field is 'heads'"),
             ({"table_seats_field": "chairs"}, "table_seats_field is 'chairs'"),
             ({"date_field": None}, "start_field, or date_field and time_field"),
             ({"tables_field": "guests"}, "tables_field is 'guests'"),
             ({"tables_field": "house"}, "tables_field is 'house'"),
-            ({"tables_field": "kept"}, "'kept': that is the other side of shapes.Board.kept_for"),
+            ({"tables_field": "kept"}, "'kept': this is the reverse side of shapes.Board.kept_for"),
             ({"table_restaurant_field": None}, "table_restaurant_field is None, but restaurant_field is 'house'"),
         ],
     )
@@ -736,7 +736,7 @@ class TestStaff:
         noted = type("NotedHost", (TicketHost,), {"tables_field": "noted_boards"})()
         dated = type("DatedHost", (TicketHost,), {"tables_field": "dated_boards"})()
         assert noted.check() == []
-        assert ["a row of shapes.DatedBoard needs since too" in each.msg for each in dated.check()] == [True]
+        assert ["rows of shapes.DatedBoard also need since" in each.msg for each in dated.check()] == [True]
 
     def test_whose_tables_they_are_is_up_to_a_host_that_gives_floors_itself(self) -> None:
         own = {"table_restaurant_field": None, "floor": lambda self, restaurant_ref: None}

@@ -507,7 +507,7 @@ class TestSteering:
         assert len(seen) >= 3
         assert set(seen) == {overview.PATIENCE_MS}
         text = " ".join((DOCS / "pages.md").read_text().split())
-        assert f"measured in time ({overview.PATIENCE_MS // 1000} seconds a statement)" in text
+        assert f"measured in time ({overview.PATIENCE_MS // 1000} seconds per statement)" in text
         assert f"`manage.py rollout promote` waits for {measuring.STATEMENT_TIMEOUT_MS // 1000} seconds" in text
 
     @pytest.mark.legacy_planner
