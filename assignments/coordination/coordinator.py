@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
 from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination.day_planner import DayPlanner, plan_requests
@@ -32,6 +33,7 @@ from assignments.planning.decision import Decision
 from assignments.telemetry import correlation
 
 logger = logging.getLogger("assignments.coordinator")
+_log_failure = partial(log_error, logger, has_place=True)
 
 
 class Coordinator:
@@ -108,13 +110,7 @@ class Coordinator:
             if transactions.is_database_away(error):
                 raise
             if not is_half:
-                log_error(
-                    logger,
-                    error,
-                    "A batch failed and is halved (correlation id %s)",
-                    batch.invocation.correlation_id,
-                    has_place=True,
-                )
+                _log_failure(error, "A batch failed and is halved (correlation id %s)", batch.invocation.correlation_id)
         return self._decide_in_halves(batch, booking_refs)
 
     def _decide_in_halves(self, batch: "_Batch", booking_refs: Sequence[str]) -> DayResult:
@@ -236,14 +232,7 @@ class Coordinator:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""
         taken = isinstance(error, TableTakenError)
         if not taken:
-            log_error(
-                logger,
-                error,
-                "Booking %s failed (correlation id %s)",
-                booking_ref,
-                invocation.correlation_id,
-                has_place=True,
-            )
+            _log_failure(error, "Booking %s failed (correlation id %s)", booking_ref, invocation.correlation_id)
 
         def work(record: Record) -> DayResult:
             row = Assignment.objects.of(booking_ref)
@@ -273,13 +262,11 @@ class Coordinator:
         except Exception as second:
             if transactions.is_database_away(second):
                 raise
-            log_error(
-                logger,
+            _log_failure(
                 second,
                 "The failure of booking %s could not be stored (correlation id %s)",
                 booking_ref,
                 invocation.correlation_id,
-                has_place=True,
             )
         # Nothing was stored: the booking is as it was, and still due.
         return DayResult(outcomes=(unstored(booking_ref, type(error).__name__, planner=V3),))
