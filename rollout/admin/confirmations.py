@@ -78,6 +78,7 @@ class Confirmation(_FormView):
     button: Any
     is_grave = False
     """Whether the button looks like those that delete."""
+    undo: WayBack | None = None
     form_class: type[ReasonForm] = ReasonForm
     template_name = "admin/rollout/page/confirm.html"
     admin_site: Any = None
@@ -138,8 +139,6 @@ class Confirmation(_FormView):
         else:
             return self.back_to_page(messages.SUCCESS, self._with_way_back(done))
         return self.form_invalid(form)
-
-    undo: WayBack | None = None
 
     def way_back(self) -> WayBack | None:
         """What would undo it, once it is done."""
