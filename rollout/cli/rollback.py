@@ -12,12 +12,11 @@ class Action(base.Action):
         "Go back, at once and always allowed: to the nearest stage below in which V3 decides for nobody, or to a named "
         "lower one. What V3 has begun and not finished is handed to the legacy planner by the next pass."
     )
+    asks_reason = True
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        base.add_reason(parser)
         parser.add_argument("--to", default="", metavar="STAGE", help="A lower stage (default: the previous safe one).")
 
     def run(self, options: dict[str, Any]) -> None:
-        position = steering.roll_back(actor=base.actor(), reason=options["reason"], to=options["to"])
-        self.print_position(position, options)
+        self.steer(steering.roll_back, options, to=options["to"])
