@@ -47,9 +47,9 @@ def claimed(*, anew: bool) -> Iterator[str]:
     made = _made()
     if found := _others(made):
         raise OccupiedError(
-            f"The database {name} holds what the demo did not make ({', '.join(found)}), so nothing was done. "
-            "Give the demo a database of its own, which it creates: DATABASE_NAME=booking_demo, here and for all "
-            "commands that are to see it."
+            f"The database {name} contains data that the demo did not create ({', '.join(found)}). Nothing was changed. "
+            "Give the demo its own database, which it creates: set DATABASE_NAME=booking_demo here and for all "
+            "commands that should use it."
         )
     if anew and made is not None:
         empty()

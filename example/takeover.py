@@ -1,8 +1,8 @@
-"""How V3 takes over from the legacy planner, step by step, on copies of one evening: what the demo shows of the rollout.
+"""The demo's rollout: V3 takes over from the legacy planner, step by step, on copies of one evening.
 
-Each step really does what it tells of, through the functions that the commands and the admin call, on development's ladder
-(``ROLLOUT["LADDERS"]`` in ``example.settings``): the Rollout page shows it afterwards. What would take hours of soaking is
-promoted by override, which is kept in the record as such.
+Each step calls the functions that the commands and the admin call, on development's ladder (``ROLLOUT["LADDERS"]`` in
+``example.settings``), so the Rollout page shows it afterwards. Stages that would last for hours are left by override, which
+the audit log records.
 """
 
 import io
@@ -39,7 +39,7 @@ ACTOR = "command:demo"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One step: a heading, what came of it in sentences, and the same as values."""
+    """One step: a heading, its result in sentences, and the same result as values."""
 
     title: str
     lines: tuple[str, ...]
@@ -47,9 +47,9 @@ class Step:
 
 
 def watched(source: EveningFile) -> Step:
-    """The legacy planner's evening twice, alone and with V3 in its shadow: the database must be the same afterwards.
+    """Run the legacy planner's evening twice, without and with shadow mode; the database must be the same afterwards.
 
-    For an empty database that nobody else uses: it starts over in between, and at the end.
+    Needs an empty database that nobody else uses: it is reset in between and at the end.
     """
     restaurant = evening.store(replace(source, name=f"{source.name} (in shadow)")).restaurants[0]
     switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The legacy planner alone")
@@ -59,7 +59,7 @@ def watched(source: EveningFile) -> Step:
     alone = twins.contents()
     switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor=ACTOR, reason="V3 watches")
     events.flush(10)
-    twins.start_over()  # The switch's own record is no part of what is compared.
+    twins.start_over()  # The record of the switch itself is not compared.
     _pass(restaurant)
     recorder.flush()
     changed = twins.differences(alone, twins.contents())
@@ -73,7 +73,7 @@ def watched(source: EveningFile) -> Step:
     return Step(
         title="The legacy planner decides, V3 watches",
         lines=(
-            f"Every table of the database but the comparisons' is {same} as without shadow.",
+            f"Apart from comparisons, every database table is {same} as without shadow mode.",
             f"{verdicts.total()} decisions compared: {_counted(verdicts)}.",
         ),
         facts={"changed_by_shadow": changed, "verdicts": dict(verdicts)},
@@ -81,7 +81,7 @@ def watched(source: EveningFile) -> Step:
 
 
 def taken_over(source: EveningFile, path: Path, report: Path) -> Iterator[Step]:
-    """From shadow to V3 and back: promote refused, backtest, promote, V3 live, a regression, the guard."""
+    """Go from shadow to V3 and back: promotion refused, backtest, promotion, V3 live, a regression, the guard."""
     for name in (resolution.V3_SWITCH, resolution.SHADOW_SWITCH):
         switches.set_switch(name, active=name == resolution.SHADOW_SWITCH, actor=ACTOR, reason="Begin in shadow")
     steering.begin(actor=ACTOR, reason="V3 has watched an evening")
@@ -102,7 +102,7 @@ def _refused() -> Step:
         raise AssertionError("One evening of shadow is no evidence: the promotion must be refused.")
     return Step(
         title="Promote? Refused",
-        lines=(f"{len(obstacles)} reasons, among them:", *(f"- {each}" for each in obstacles[:4])),
+        lines=(f"{len(obstacles)} reasons, including:", *(f"- {each}" for each in obstacles[:4])),
         facts={"obstacles": obstacles},
     )
 
@@ -113,13 +113,13 @@ def _backtested(path: Path) -> Step:
     said = json.loads(out.getvalue())
     planners = said["planners"]
     return Step(
-        title="Backtest: the same evening, booking by booking as they came in",
+        title="Backtest: the same evening, booking by booking, in the order they were made",
         lines=(
             *(
                 f"{name}: {planners[key]['seated']} bookings, {planners[key]['covers']} covers."
                 for key, name in (("legacy", "Legacy planner"), ("v3", "V3"))
             ),
-            f"{said['fed']} decisions are evidence for the gates from now on.",
+            f"{said['fed']} decisions were added as evidence for the gates.",
         ),
         facts={"backtest": said},
     )
@@ -130,7 +130,7 @@ def _promoted() -> Step:
     return Step(
         title="Promote with an override",
         lines=(
-            f"At {position.stage}: V3 decides for {position.percent} % of restaurants. What was overridden is on record.",
+            f"At {position.stage}: V3 decides for {position.percent} % of restaurants. The audit log names what was lifted.",
         ),
         facts={"stage": position.stage},
     )
@@ -144,15 +144,15 @@ def _live(source: EveningFile) -> Step:
     return Step(
         title="V3 decides, the guard is watching",
         lines=(
-            f"{said[Kind.CONFIRMED]} bookings seated by V3 at a restaurant that is forced to it.",
-            f"The guard found {len(seen.breaches) or 'nothing'}{' breaches' if seen.breaches else ' wrong'}.",
+            f"{said[Kind.CONFIRMED]} bookings seated by V3, at a restaurant where it is forced.",
+            f"The guard found {len(seen.breaches) or 'no'} breaches.",
         ),
         facts={"live": kinds, "breaches": [breach.rail for breach in seen.breaches]},
     )
 
 
 def _guarded(source: EveningFile) -> Step:
-    """A release with a bug that no double booking shows: the minutes in which tables are cleared are forgotten."""
+    """Run a release with a bug that causes no double booking: it drops the buffers between seatings."""
     steering.promote(from_stage="canary", actor=ACTOR, reason="a new release", override=True)
     restaurant = _pinned(source, "a bad release")
     with mock.patch.object(admission, "seating_window", without_buffers):
@@ -162,22 +162,22 @@ def _guarded(source: EveningFile) -> Step:
     back_at = seen.rolled_back_to or "nothing: no guardrail was breached"
     by_old = sum(count for planner, count in left["planners"].items() if planner not in {"", V3})
     return Step(
-        title="A bad release forgets the minutes in which tables are cleared; the guard rolls back by itself",
+        title="A bad release drops the buffers between seatings; the guard rolls back automatically",
         lines=(
             *(f"- {breach.detail}" for breach in seen.breaches),
-            f"Back at {back_at}. The legacy planner went on with {by_old} bookings that waited.",
+            f"Rolled back to {back_at}. The legacy planner took over {by_old} waiting bookings.",
         ),
         facts={
             "breaches_after_regression": [breach.rail for breach in seen.breaches],
             "rolled_back_to": seen.rolled_back_to,
-            "finished_by_the_old_planner": by_old,
+            "finished_by_the_legacy_planner": by_old,
         },
     )
 
 
 def _reported(report: Path) -> Step:
     call_command("rollout", "report", "--format", "html", "--output", str(report), stdout=io.StringIO())
-    return Step(title="The evidence, for a review", lines=(f"{report}",), facts={"report": str(report)})
+    return Step(title="Report for the promotion review", lines=(f"{report}",), facts={"report": str(report)})
 
 
 def without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
@@ -199,7 +199,7 @@ def _pinned(source: EveningFile, name: str) -> models.Restaurant:
 
 
 def _pass(restaurant: models.Restaurant) -> None:
-    """One pass over the restaurant's bookings, off the record: what is compared afterwards tells of bookings alone."""
+    """Run one pass over the restaurant's bookings without recording a run, so that only bookings are compared."""
     ref = str(restaurant.pk)
     dispatch.register_new(ref)
     for _progress in dispatch.run_pass(dispatch.PassLimits(restaurant_ref=ref)):
@@ -208,7 +208,7 @@ def _pass(restaurant: models.Restaurant) -> None:
 
 
 def _run_coordinator(restaurant: models.Restaurant) -> dict[str, Any]:
-    """As cron does, for this restaurant, bookings included that are to be tried again later; what it said."""
+    """Run the coordinator for this restaurant as cron does, including bookings due later; return its output."""
     make_due(restaurant)
     out = io.StringIO()
     call_command("run_coordinator", "--restaurant", str(restaurant.pk), "--json", stdout=out)
@@ -217,7 +217,7 @@ def _run_coordinator(restaurant: models.Restaurant) -> dict[str, Any]:
 
 
 def make_due(restaurant: models.Restaurant) -> None:
-    """What waits at the restaurant is to be tried now."""
+    """Make the restaurant's waiting bookings due now."""
     waiting = Assignment.objects.open().filter(restaurant_ref=str(restaurant.pk))
     waiting.update(due_at=transactions.database_now() - timedelta(seconds=1))
 

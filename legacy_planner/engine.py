@@ -7,9 +7,10 @@ from assignments.planning.decision import Decision, Plan
 from assignments.planning.engine import snapshot_hash
 from assignments.planning.floor import Floor
 from assignments.planning.occupancy import Occupancy
-from assignments.planning.reasons import Reason, Refusal, gettext_noop
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import PlanningRules, Snapshot
+from assignments.planning.text import gettext as _
 from assignments.planning.units import Unit, seatable_units
 from legacy_planner.scoring import penalty
 
@@ -53,9 +54,9 @@ def plan(snapshot: Snapshot) -> Decision:
     rejected[Reason.TABLE_TAKEN] += len(fitting) - len(available)
     if not available:
         reason = Reason.PINNED_TABLES_TAKEN if request.pinned_table_refs else Reason.NO_CAPACITY
-        text = gettext_noop("Party of %(party)s: all %(count)s sets of tables that fit are taken.")
-        refusal = Refusal(reason=reason, text=text, values={"party": request.party, "count": len(fitting)})
-        return refused(refusal, len(units), rejected)
+        party, count = request.party, len(fitting)
+        text = _("Party of %(party)s: all %(count)s sets of tables that fit are taken.", party=party, count=count)
+        return refused(Refusal(reason, text), len(units), rejected)
     ranked = [(_plan(snapshot, unit), unit.places) for unit in available]
     ranked.sort(key=lambda each: (-each[0].score, each[1]))
     return Decision(
@@ -84,26 +85,20 @@ def _misfit(unit: Unit, request: SeatingRequest) -> Reason | None:
 
 def _never(floor: Floor, units: tuple[Unit, ...], request: SeatingRequest) -> Refusal:
     if not units:
-        return Refusal(reason=Reason.NO_TABLES, text=gettext_noop("The restaurant has no table in service."))
+        return Refusal(Reason.NO_TABLES, _("The restaurant has no table in service."))
     if request.pinned_table_refs:
         tables = " + ".join(floor.in_order(request.pinned_table_refs))
         return Refusal(
-            reason=Reason.PINNED_TABLES_UNFIT,
-            text=gettext_noop("Party of %(party)s: %(tables)s cannot seat it."),
-            values={"party": request.party, "tables": tables},
+            Reason.PINNED_TABLES_UNFIT,
+            _("Party of %(party)s: %(tables)s cannot seat it.", party=request.party, tables=tables),
         )
     largest = max(unit.seats for unit in units)
     if request.party > largest:
         return Refusal(
-            reason=Reason.PARTY_TOO_LARGE,
-            text=gettext_noop("Party of %(party)s: the largest set of tables seats %(seats)s."),
-            values={"party": request.party, "seats": largest},
+            Reason.PARTY_TOO_LARGE,
+            _("Party of %(party)s: the largest set of tables seats %(seats)s.", party=request.party, seats=largest),
         )
-    return Refusal(
-        reason=Reason.NO_FIT,
-        text=gettext_noop("Party of %(party)s: no set of tables takes it."),
-        values={"party": request.party},
-    )
+    return Refusal(Reason.NO_FIT, _("Party of %(party)s: no set of tables takes it.", party=request.party))
 
 
 def _plan(snapshot: Snapshot, unit: Unit) -> Plan:

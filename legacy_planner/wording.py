@@ -1,6 +1,7 @@
 """Labels of the legacy planner: its name and the parts of its score."""
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from assignments.staff import labels
 
@@ -15,10 +16,10 @@ labels.register(
         "scarcity": _("scarcity"),
     },
     because={
-        "spare_seats": _("Preferred over %(tables)s because fewer seats stay empty."),
-        "extra_tables": _("Preferred over %(tables)s because it takes fewer tables."),
-        "fragmentation": _("Preferred over %(tables)s because its tables are of more equal size."),
-        "zone_spread": _("Preferred over %(tables)s because it takes tables of fewer zones."),
-        "scarcity": _("Preferred over %(tables)s because it leaves the scarcer tables free."),
+        "spare_seats": gettext_noop("Preferred over %(tables)s because fewer seats stay empty."),
+        "extra_tables": gettext_noop("Preferred over %(tables)s because it takes fewer tables."),
+        "fragmentation": gettext_noop("Preferred over %(tables)s because its tables are of more equal size."),
+        "zone_spread": gettext_noop("Preferred over %(tables)s because it takes tables of fewer zones."),
+        "scarcity": gettext_noop("Preferred over %(tables)s because it leaves the scarcer tables free."),
     },
 )

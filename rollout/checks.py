@@ -30,7 +30,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     found += [
         checks.Error(
             problem,
-            hint="Until it is mended, a wrong kill variable counts as set and a wrong flag as off.",
+            hint="Until it is fixed, a wrong kill variable counts as set and a wrong flag as off.",
             id="rollout.E001",
         )
         for problem in resolution.wrong_variables()
@@ -43,7 +43,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             found.append(
                 checks.Error(
                     f"{conf.NAME}['LEGACY_PLANNER'] is {path!r}, which cannot be imported: {error}",
-                    hint="Name the legacy planner's class while it is installed, and leave the setting out afterwards.",
+                    hint="Set it to the legacy planner's class while that is installed, and remove the setting afterwards.",
                     id="rollout.E003",
                 )
             )
@@ -104,13 +104,13 @@ def objection_to_database(database: Mapping[str, Any], environment: str) -> str:
         return ""
     engine, host = str(database.get("ENGINE", "")), str(database.get("HOST") or "")
     if "postgresql" not in engine and "postgis" not in engine:
-        return f"In {environment} the tables live on the remote PostgreSQL, not on {engine!r}."
+        return f"In {environment} the database must be a remote PostgreSQL, not {engine!r}."
     if _is_local(host):
-        return f"In {environment} the tables live on the remote PostgreSQL, not on {host or 'a local socket'!r}."
+        return f"In {environment} the database must be a remote PostgreSQL, not {host or 'a local socket'!r}."
     mode = str(database.get("OPTIONS", {}).get("sslmode", ""))
     if mode not in TLS_MODES:
         modes = ", ".join(sorted(TLS_MODES))
-        return f"In {environment} the database is reached over TLS: sslmode must be one of {modes}, not {mode!r}."
+        return f"In {environment} the database connection needs TLS: sslmode must be one of {modes}, not {mode!r}."
     return ""
 
 

@@ -1,8 +1,8 @@
-"""Typed access to the settings under ``ROLLOUT``, and the reading of the environment that projects do in theirs.
+"""Typed access to the settings under ``ROLLOUT``, and ``read_environment`` for projects to call in their settings.
 
 ROLLOUT = {
     "ENVIRONMENT": "production",
-    "LEGACY_PLANNER": "dotted.path.of.the.OldPlanner",
+    "LEGACY_PLANNER": "dotted.path.of.the.LegacyPlanner",
     "ENVIRONMENT_VARIABLES": read_environment(os.environ),
 }
 """
@@ -31,7 +31,7 @@ VARIABLES = (KILL_VARIABLE, V3_VARIABLE, SHADOW_VARIABLE)
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The rollout's variables as they are set. Call it once, in settings."""
+    """The rollout's environment variables that are set. Call it once, in settings."""
     return {name: environ[name] for name in VARIABLES if name in environ}
 
 
@@ -89,31 +89,31 @@ class Settings:
 
     ENVIRONMENT: str = setting("dev", _environment)
     LEGACY_PLANNER: str = setting("", _dotted_path_or_empty)
-    """Dotted path of the legacy planner; empty once it is gone."""
+    """Dotted path of the legacy planner; empty once it is removed."""
     ENVIRONMENT_VARIABLES: Mapping[str, str] = setting({}, _variables)
-    """Raw texts, as ``read_environment`` gives them."""
+    """Raw texts, as returned by ``read_environment``."""
     CANDIDATE: str = setting("rollout.shadow.candidate.v3", dotted_path)
-    """Dotted path of the function that shadow mode compares with: a snapshot in, a decision out."""
+    """Dotted path of the candidate, a function from a snapshot to a decision."""
     SHADOW_SAMPLE: float = setting(1.0, at_least(0, 1))
-    """Share (0..1) of the legacy planner's decisions that are kept for comparison, by a stable hash of the booking."""
+    """Share (0..1) of the legacy planner's decisions recorded for comparison, by a stable hash of the booking."""
     CANDIDATE_SECONDS: float = setting(5.0, at_least(0.001, 3600))
-    """How long the candidate may take for one decision before it counts as an error."""
+    """Maximum seconds for one decision by the candidate; longer counts as an error."""
     LADDERS: Mapping[str, Sequence[Mapping[str, Any]]] = setting({}, _judged_elsewhere)
-    """Ladders by environment, lowest stage first, in place of ``rollout.policy.ladder.DEFAULT``."""
+    """Ladders by environment, lowest stage first; overrides ``rollout.policy.ladder.DEFAULT``."""
     EVIDENCE_DAYS: int = setting(28, at_least(1, LARGEST_DAYS))
-    """Evidence older than this counts for no gate."""
+    """Maximum age of evidence that gates count, in days."""
     GUARD: Mapping[str, float] = setting({}, _guard)
-    """Guardrails, in place of ``rollout.policy.guardrails.DEFAULT``."""
+    """Guardrail limits; override ``rollout.policy.guardrails.DEFAULT``."""
     COOL_DOWN_HOURS: float = setting(24.0, at_least(0, 10_000))
-    """How long nobody may promote after the guard rolled back."""
+    """Hours without promotion after a rollback by the guard."""
     FREEZE_DURING_SERVICE: bool = setting(True, _boolean)
-    """In staging and production: no promotion while a restaurant with bookings that day is open."""
+    """In staging and production: refuse promotion while a restaurant with bookings that day is open."""
     FREEZE_WINDOWS: Sequence[Sequence[str]] = setting((), _freeze_windows)
-    """Further times without promotion: pairs of ISO 8601 moments with offset, from and until."""
+    """Other periods without promotion: pairs of ISO 8601 times with offset, start and end."""
 
 
 def problems() -> list[str]:
-    """What is wrong with the settings, one sentence each. The variables' values are checked by ``rollout.flags``."""
+    """Problems of the settings, one sentence each. ``rollout.flags`` checks the values of the variables."""
     given = getattr(django_settings, NAME, {})
     found = declared_problems(NAME, Settings, given)
     ladders = given.get("LADDERS", {}) if isinstance(given, Mapping) else {}
@@ -143,5 +143,5 @@ def current_ladder() -> ladder.Ladder:
 
 
 def guard_rails() -> Mapping[str, float]:
-    """The guardrails, those that the settings do not name at their defaults."""
+    """The guardrails from the settings, with defaults for the others."""
     return {**guardrails.DEFAULT, **settings().GUARD}

@@ -163,7 +163,7 @@ class Waiver(models.Model):
     verdict = models.TextField(choices=[(each.value, each.value) for each in Verdict])
     restaurant_ref = models.TextField(blank=True, default="")
     refusal = models.TextField(blank=True, default="", help_text=_("The reason code of the refusal."))
-    owner = models.TextField(help_text=_("Who answers for it: a team or a user id."))
+    owner = models.TextField(help_text=_("Who is responsible for it: a team or a user id."))
     reason = models.TextField()
     expires_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)

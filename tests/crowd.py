@@ -21,6 +21,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.text import Text
 from example import models
 from rollout.models import Comparison
 from rollout.policy.verdict import compare
@@ -98,7 +99,7 @@ def _other(decision: Decision, agrees: str) -> Decision:
         first, second, *rest = decision.plans
         return replace(decision, plans=(second, first, *rest))
     if agrees == "refuses" and decision.plans:
-        return replace(decision, plans=(), refusal=Refusal(reason=Reason.NO_CAPACITY, text="No table was free."))
+        return replace(decision, plans=(), refusal=Refusal(reason=Reason.NO_CAPACITY, text=Text("No table was free.")))
     return decision
 
 

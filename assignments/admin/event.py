@@ -17,7 +17,7 @@ from assignments.admin.filters import known, since
 from assignments.admin.page import RowPageAdmin
 from assignments.models import Assignment, Attempt, Event, StateTransition
 from assignments.staff import labels
-from assignments.telemetry.events import ALLOWED_CONTEXT, CATALOGUE
+from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 
 
 def _sources() -> list[tuple[str, str]]:

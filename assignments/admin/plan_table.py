@@ -27,7 +27,7 @@ class Ranking:
 
 
 def ranking(plans: Sequence[Mapping[str, Any]], words: labels.Words) -> Ranking:
-    """Build the table from plans as stored by ``settlement.plan_as_json``.
+    """Build the table from plans as given by ``Plan.to_json``.
 
     Columns are ordered by their share in the best plan, because the stored JSON has no order.
     """

@@ -85,7 +85,7 @@ class ServiceDayAdmin(PageAdmin):
             "venue_name": next(choice.name for choice in choices if choice.ref == ref),
             "day": shown.day,
             "shown": shown,
-            "problem": labels.said(shown.problem),
+            "problem": labels.render(shown.problem),
             "today_link": "" if shown.day == today else link(ref, today),
             "previous_link": link(ref, shown.day - A_DAY),
             "next_link": link(ref, shown.day + A_DAY),

@@ -20,7 +20,8 @@ from assignments.exceptions import TimeBudgetExceededError
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.telemetry import correlation, events
-from assignments.telemetry.events import COORDINATOR, EventRecord, event
+from assignments.telemetry.event_catalogue import COORDINATOR
+from assignments.telemetry.events import EventRecord, event
 
 _TERMINAL_EVENT = {
     Kind.CONFIRMED: "coordinator.confirmed",

@@ -5,18 +5,13 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 
 from django.db import DatabaseError
-from django.utils.translation import gettext_noop
 
 from assignments.error_logging import log_error
 from assignments.integration.host import Host, configured
 from assignments.planning.floor import Floor, InvalidFloorError
+from assignments.planning.text import gettext as _
 
 logger = logging.getLogger("assignments.floors")
-
-NO_FLOOR = gettext_noop("The host has no floor for restaurant %(restaurant)s (%(error)s).")
-RAISED = gettext_noop("The host raised %(error)s for its floor.")
-BEING_EDITED = gettext_noop("The floor of restaurant %(restaurant)s is being edited right now.")
-"""Texts stored in English. ``labels.said`` translates them for the reader."""
 
 _KEPT = 256
 _READS = 3
@@ -34,7 +29,7 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str 
     floor = _floors.get((restaurant_ref, fingerprint))
     if floor is not None:
         return floor
-    for _ in range(_READS):
+    for _read in range(_READS):
         floor = host.floor(restaurant_ref)
         before, fingerprint = fingerprint, host.floor_fingerprint(restaurant_ref)
         if fingerprint == before:
@@ -42,7 +37,9 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str 
             while len(_floors) > _KEPT:
                 _floors.popitem(last=False)
             return floor
-    raise InvalidFloorError(BEING_EDITED % {"restaurant": repr(restaurant_ref)})
+    raise InvalidFloorError(
+        _("The floor of restaurant %(restaurant)s is being edited right now.", restaurant=repr(restaurant_ref))
+    )
 
 
 def floor_or_problem(
@@ -52,7 +49,7 @@ def floor_or_problem(
     try:
         return floor_of(restaurant_ref, host=host, fingerprint=fingerprint), ""
     except InvalidFloorError as error:
-        return None, str(error)
+        return None, error.said
     except LookupError as error:
         return None, no_floor(restaurant_ref, error)
 
@@ -64,12 +61,16 @@ def floor_or_any_problem(restaurant_ref: str, *, host: Host | None = None) -> tu
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (one restaurant must not affect others)
-        return None, RAISED % {"error": type(error).__name__}
+        return None, _("The host raised %(error)s for its floor.", error=type(error).__name__)
 
 
 def no_floor(restaurant_ref: str, error: LookupError) -> str:
     """Return the reason for an unknown restaurant, without the host's own message."""
-    return NO_FLOOR % {"restaurant": repr(restaurant_ref), "error": type(error).__name__}
+    return _(
+        "The host has no floor for restaurant %(restaurant)s (%(error)s).",
+        restaurant=repr(restaurant_ref),
+        error=type(error).__name__,
+    )
 
 
 def floors_or_none(restaurant_refs: Collection[str]) -> dict[str, Floor | None]:

@@ -18,9 +18,9 @@ from assignments.integration.host import Host, Seating
 from assignments.lifecycle import ledger, retry_policy, transitions
 from assignments.models import Assignment, Attempt
 from assignments.outcome import Kind, Outcome
-from assignments.planning.decision import Decision, Plan
-from assignments.planning.reasons import Refusal
+from assignments.planning.decision import Decision
 from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.text import Text
 from assignments.telemetry import correlation
 
 logger = logging.getLogger("assignments.settlement")
@@ -208,7 +208,7 @@ class Settlement:
                 detail=outcome.detail,
                 strategy=outcome.strategy,
                 table_refs=list(outcome.table_refs),
-                decision=as_json(decision) if decision else {},
+                decision=decision.to_json() if decision else _kept(outcome.detail),
                 snapshot_hash=decision.snapshot_hash if decision else "",
                 decision_ms=outcome.decision_ms,
                 correlation_id=self.correlation_id,
@@ -217,44 +217,6 @@ class Settlement:
         return outcome
 
 
-def as_json(decision: Decision) -> dict[str, Any]:
-    """What is kept of a decision: enough to explain it later; ``wording.Words`` puts it into words when it is read."""
-    window = decision.window
-    return {
-        "window": {
-            "starts_at": window.starts_at.isoformat(),
-            "ends_at": window.ends_at.isoformat(),
-            "blocked_from": window.blocked_from.isoformat(),
-            "blocked_until": window.blocked_until.isoformat(),
-            "service": window.service_key,
-        }
-        if window
-        else None,
-        "plans": [plan_as_json(plan) for plan in decision.plans],
-        "refusal": refusal_as_json(decision.refusal) if decision.refusal else None,
-        "considered": decision.considered,
-        "rejected": dict(decision.rejected),
-        "moved_from": list(decision.moved_from),
-    }
-
-
-def refusal_as_json(refusal: Refusal) -> dict[str, Any]:
-    """What is kept of a refusal, and what ``wording.refusal`` reads."""
-    return {
-        "reason": refusal.reason,
-        "text": refusal.text,
-        "values": dict(refusal.values),
-        "because": [refusal_as_json(each) for each in refusal.because],
-    }
-
-
-def plan_as_json(plan: Plan) -> dict[str, Any]:
-    """What is kept of a plan, and what ``wording.Words`` reads."""
-    return {
-        "table_refs": list(plan.table_refs),
-        "seats": plan.seats,
-        "spare_seats": plan.spare_seats,
-        "score": round(plan.score, 4),
-        "breakdown": {name: round(value, 4) for name, value in plan.breakdown.items()},
-        "strategy": plan.strategy,
-    }
+def _kept(detail: str) -> dict[str, Any]:
+    """What an attempt keeps where nothing was decided: how our own sentence was made, to be shown in other languages."""
+    return {"detail": detail.to_json()} if isinstance(detail, Text) else {}

@@ -15,6 +15,7 @@ from assignments import signals
 from assignments.concurrency.transactions import require_transaction
 from assignments.models import OPEN_STATES, Assignment, OutboxMessage, State, StateTransition
 from assignments.telemetry import correlation, events
+from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 OUTBOX_TOPIC = "booking.assignment_state."
 
@@ -95,7 +96,7 @@ def is_open(assignment: Assignment) -> bool:
 
 def _event(row: StateTransition, restaurant_ref: str, correlation_id: uuid.UUID | None) -> events.EventRecord:
     return events.event(
-        events.STATE_MACHINE,
+        STATE_MACHINE,
         "state_machine.transition",
         booking_ref=row.booking_ref,
         restaurant_ref=restaurant_ref,

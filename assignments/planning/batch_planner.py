@@ -13,13 +13,14 @@ from assignments.planning.floor import Floor
 from assignments.planning.natural_order import NaturalKey, natural_key
 from assignments.planning.occupancy import Block, Occupancy
 from assignments.planning.ranking import needed, rank
-from assignments.planning.reasons import Reason, Refusal, gettext_noop
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.reseating import Batch, Party, make_room
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, occupied_by
 from assignments.planning.snapshot_hash import SnapshotDigest
+from assignments.planning.text import gettext as _
 from assignments.planning.units import Unit, table_bits, unit_of
 
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -134,11 +135,7 @@ class EveningPlanner:
             return fit_of(self._floor, request, self._rules)
         unfit = list(objections(self._floor, request, self._rules, pinned))
         if unfit:
-            return Refusal(
-                reason=Reason.PINNED_TABLES_UNFIT,
-                text=gettext_noop("The pinned tables will not do."),
-                because=tuple(unfit),
-            )
+            return Refusal(Reason.PINNED_TABLES_UNFIT, _("The pinned tables will not do."), because=tuple(unfit))
         return Fit(units=(unit_of(self._floor, pinned),), considered=1, rejected={})
 
     def _choose(self, guest: _Guest, fit: Fit, decision: Decision) -> Decision:
@@ -253,20 +250,31 @@ class EveningPlanner:
             bits = table_bits(self._floor)
             names = [self._floor.table_by_ref[ref].name for ref in fit.units[0].table_refs if not bits[ref] & free]
             return Refusal(
-                reason=Reason.PINNED_TABLES_TAKEN,
-                text=gettext_noop("Pinned to %(tables)s at %(time)s: %(taken)s is taken."),
-                values={"tables": ", ".join(fit.units[0].table_refs), "time": time, "taken": ", ".join(names)},
+                Reason.PINNED_TABLES_TAKEN,
+                _(
+                    "Pinned to %(tables)s at %(time)s: %(taken)s is taken.",
+                    tables=", ".join(fit.units[0].table_refs),
+                    time=time,
+                    taken=", ".join(names),
+                ),
             )
         if len(fit.units) == 1:
             return Refusal(
-                reason=Reason.NO_CAPACITY,
-                text=gettext_noop("Party of %(party)s at %(time)s: the only table or join that fits is taken."),
-                values={"party": request.party, "time": time},
+                Reason.NO_CAPACITY,
+                _(
+                    "Party of %(party)s at %(time)s: the only table or join that fits is taken.",
+                    party=request.party,
+                    time=time,
+                ),
             )
         return Refusal(
-            reason=Reason.NO_CAPACITY,
-            text=gettext_noop("Party of %(party)s at %(time)s: all %(count)s tables and joins that fit are taken."),
-            values={"party": request.party, "time": time, "count": len(fit.units)},
+            Reason.NO_CAPACITY,
+            _(
+                "Party of %(party)s at %(time)s: all %(count)s tables and joins that fit are taken.",
+                party=request.party,
+                time=time,
+                count=len(fit.units),
+            ),
         )
 
 

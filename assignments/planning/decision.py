@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow
@@ -21,6 +22,17 @@ class Plan:
     breakdown: Mapping[str, float]
     strategy: str
     zone_ref: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it."""
+        return {
+            "table_refs": list(self.table_refs),
+            "seats": self.seats,
+            "spare_seats": self.spare_seats,
+            "score": round(self.score, 4),
+            "breakdown": {name: round(value, 4) for name, value in self.breakdown.items()},
+            "strategy": self.strategy,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,3 +57,23 @@ class Decision:
     def best(self) -> Plan | None:
         """The best plan, or None."""
         return self.plans[0] if self.plans else None
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it: enough to explain it later. ``describe`` puts it into words."""
+        window = self.window
+        return {
+            "window": {
+                "starts_at": window.starts_at.isoformat(),
+                "ends_at": window.ends_at.isoformat(),
+                "blocked_from": window.blocked_from.isoformat(),
+                "blocked_until": window.blocked_until.isoformat(),
+                "service": window.service_key,
+            }
+            if window
+            else None,
+            "plans": [plan.to_json() for plan in self.plans],
+            "refusal": self.refusal.to_json() if self.refusal else None,
+            "considered": self.considered,
+            "rejected": dict(self.rejected),
+            "moved_from": list(self.moved_from),
+        }

@@ -1,54 +1,76 @@
 """A decision in plain words, for staff."""
 
-from assignments.planning.decision import Decision, Plan
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
 from assignments.planning.floor import Floor
+from assignments.planning.natural_order import natural_key
+from assignments.planning.text import Text, ngettext, together
+from assignments.planning.text import gettext as _
 
-_BECAUSE = {
-    "optimal_fit": "it wastes fewer seats and less time",
-    "adjacency": "it takes fewer tables, or tables that stand closer together",
-    "zone_preference": "its zone has more tables free",
-    "load_balancing": "it leaves the scarcer tables free",
-    "historical_success": "bookings there have gone better",
+BECAUSE: dict[str, str] = {
+    "optimal_fit": _("Preferred over %(tables)s because it wastes fewer seats and less time."),
+    "adjacency": _("Preferred over %(tables)s because it takes fewer tables, or tables that stand closer together."),
+    "zone_preference": _("Preferred over %(tables)s because its zone has more tables free."),
+    "load_balancing": _("Preferred over %(tables)s because it leaves the scarcer tables free."),
+    "historical_success": _("Preferred over %(tables)s because bookings there have gone better."),
 }
+"""Why one part of a score made a planner prefer its choice. Other planners add theirs."""
 
 
-def describe(decision: Decision, floor: Floor) -> str:
-    """What was decided and why, in local time; for a refusal, its detail."""
-    best, window = decision.best, decision.window
-    if best is None or window is None:
-        return decision.refusal.detail if decision.refusal else "Nothing was decided."
-    start, end = (moment.astimezone(floor.zone) for moment in (window.starts_at, window.ends_at))
-    covers = best.seats - best.spare_seats
-    party = f"{_count(covers, 'cover')}, {start:%H:%M}-{end:%H:%M}"
-    parts = [f"{_tables(best, floor)} ({_count(best.seats, 'seat')}) for {party}: fits {_spare(best)}"]
-    if decision.moved_from:
-        parts.append(f"moved from {_names(decision.moved_from, floor)} so that another party can sit too")
-    if len(decision.plans) > 1:
-        parts.append(_comparison(best, decision.plans[1], floor))
-    return "; ".join(parts) + "."
+def describe(decision: Mapping[str, Any], floor: Floor | None) -> Text:
+    """What was decided and why, of ``Decision.to_json()``, in local time; for a refusal, its detail.
+
+    Without a floor, tables are shown by their refs, and times in UTC.
+    """
+    if decision.get("plans") and decision.get("window"):
+        return together(list(_chosen(decision, floor)))
+    return Text.from_json(decision["refusal"]) if decision.get("refusal") else _("Nothing was decided.")
 
 
-def _comparison(best: Plan, second: Plan, floor: Floor) -> str:
-    leads = {name: share - second.breakdown.get(name, 0.0) for name, share in best.breakdown.items()}
+def preferred(best: Mapping[str, Any], second: Mapping[str, Any], floor: Floor | None) -> Text:
+    """Why one plan comes before another, of ``Plan.to_json()``."""
+    tables = names(second["table_refs"], floor)
+    leads = {name: share - second["breakdown"].get(name, 0.0) for name, share in best["breakdown"].items()}
     name = max(leads, key=lambda name: leads[name], default="")
     if not name or leads[name] <= 0:
-        return f"as good as {_names(second.table_refs, floor)}, which comes later by name"
-    because = _BECAUSE.get(name) or "of its " + name.replace("_", " ")
-    return f"preferred over {_names(second.table_refs, floor)} because {because}"
+        return _("It is as good as %(tables)s, which comes later by name.", tables=tables)
+    if name in BECAUSE:
+        return Text(BECAUSE[name], {"tables": tables})
+    what = Text(name.replace("_", " "))
+    return _("Preferred over %(tables)s because of this: %(what)s.", tables=tables, what=what)
 
 
-def _tables(plan: Plan, floor: Floor) -> str:
-    return f"{'Table' if len(plan.table_refs) == 1 else 'Tables'} {_names(plan.table_refs, floor)}"
-
-
-def _names(table_refs: tuple[str, ...], floor: Floor) -> str:
+def names(table_refs: Sequence[str], floor: Floor | None) -> str:
+    """Tables as staff know them, in the order in which they know them."""
+    if floor is None:
+        return " + ".join(sorted(table_refs, key=natural_key))
     known = floor.table_by_ref
     return " + ".join(known[ref].name if ref in known else ref for ref in floor.in_order(table_refs))
 
 
-def _spare(plan: Plan) -> str:
-    return f"with {_count(plan.spare_seats, 'spare seat')}" if plan.spare_seats else "exactly"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _chosen(decision: Mapping[str, Any], floor: Floor | None) -> Iterator[Text]:
+    best, window = decision["plans"][0], decision["window"]
+    zone = floor.zone if floor else UTC
+    start, end = (f"{datetime.fromisoformat(window[each]).astimezone(zone):%H:%M}" for each in ("starts_at", "ends_at"))
+    values = {
+        "tables": names(best["table_refs"], floor),
+        "party": ngettext("%(count)s cover", "%(count)s covers", best["seats"] - best["spare_seats"]),
+        "start": start,
+        "end": end,
+    }
+    if best["spare_seats"]:
+        yield ngettext(
+            "%(tables)s for %(party)s from %(start)s to %(end)s: %(count)s seat stays empty.",
+            "%(tables)s for %(party)s from %(start)s to %(end)s: %(count)s seats stay empty.",
+            best["spare_seats"],
+            **values,
+        )
+    else:
+        yield _("%(tables)s for %(party)s from %(start)s to %(end)s: it fits exactly.", **values)
+    if decision.get("moved_from"):
+        tables = names(decision["moved_from"], floor)
+        yield _("It was moved from %(tables)s so that another party can sit too.", tables=tables)
+    if len(decision["plans"]) > 1:
+        yield preferred(best, decision["plans"][1], floor)

@@ -7,10 +7,11 @@ from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.decision import Decision
 from assignments.planning.feasibility import objections
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason, Refusal, gettext_noop
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.snapshot_hash import SnapshotDigest
+from assignments.planning.text import gettext as _
 
 
 def plan(snapshot: Snapshot) -> Decision:
@@ -66,13 +67,16 @@ def _taken(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow)
 
 
 def _taken_by(taken: Occupied, floor: Floor) -> Refusal:
-    values: dict[str, str | int] = {
+    values = {
         "table": floor.table_by_ref[taken.table_ref].name,
         "start": f"{taken.blocked_from.astimezone(floor.zone):%H:%M}",
         "end": f"{taken.blocked_until.astimezone(floor.zone):%H:%M}",
     }
-    if not taken.booking_ref:
-        text = gettext_noop("Table %(table)s is taken from %(start)s to %(end)s.")
-        return Refusal(reason=Reason.TABLE_TAKEN, text=text, values=values)
-    text = gettext_noop("Table %(table)s is taken from %(start)s to %(end)s by booking %(booking)s.")
-    return Refusal(reason=Reason.TABLE_TAKEN, text=text, values={**values, "booking": taken.booking_ref})
+    text = _("Table %(table)s is taken from %(start)s to %(end)s.", **values)
+    if taken.booking_ref:
+        text = _(
+            "Table %(table)s is taken from %(start)s to %(end)s by booking %(booking)s.",
+            booking=taken.booking_ref,
+            **values,
+        )
+    return Refusal(Reason.TABLE_TAKEN, text)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason, Refusal, gettext_noop
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import PlanningRules
+from assignments.planning.text import gettext as _
 from assignments.planning.units import Unit, is_connected, neighbours, seatable_units, table_bits, unit_of
 
 
@@ -34,22 +35,21 @@ def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refus
     party, zone = request.party, request.zone_ref
     everywhere = seatable_units(floor, rules.max_tables)
     if not everywhere:
-        return Refusal(reason=Reason.NO_TABLES, text=gettext_noop("The restaurant has no table in service."))
+        return Refusal(Reason.NO_TABLES, _("The restaurant has no table in service."))
     largest = max(everywhere, key=lambda unit: unit.seats)
     if party > largest.seats:
         return _larger_than(largest, Reason.PARTY_TOO_LARGE, party, None)
     units = [unit for unit in everywhere if zone is None or unit.zone_ref == zone]
     if not units:
         return Refusal(
-            reason=Reason.NO_FIT,
-            text=gettext_noop("Party of %(party)s: there is no table in service in zone %(zone)s."),
-            values={"party": party, "zone": zone or ""},
+            Reason.NO_FIT,
+            _("Party of %(party)s: there is no table in service in zone %(zone)s.", party=party, zone=zone or ""),
         )
     largest = max(units, key=lambda unit: unit.seats)
     if party > largest.seats:
         return _larger_than(largest, Reason.NO_FIT, party, zone)
     best = min((unit for unit in units if unit.seats >= party), key=lambda unit: (unit.seats, unit.table_count))
-    values: dict[str, str | int] = {
+    values = {
         "party": party,
         "tables": _named(floor, best),
         "seats": best.seats,
@@ -58,37 +58,34 @@ def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refus
         "spare": rules.max_spare_seats,
     }
     if zone is None:
-        text = gettext_noop(
+        text = _(
             "Party of %(party)s: no table or join takes it. The nearest, %(tables)s, seats %(seats)s and takes parties of "
-            "%(least)s to %(most)s; %(spare)s seats may stay empty."
+            "%(least)s to %(most)s; %(spare)s seats may stay empty.",
+            **values,
         )
     else:
-        values["zone"] = zone
-        text = gettext_noop(
+        text = _(
             "Party of %(party)s: no table or join in zone %(zone)s takes it. The nearest, %(tables)s, seats %(seats)s and "
-            "takes parties of %(least)s to %(most)s; %(spare)s seats may stay empty."
+            "takes parties of %(least)s to %(most)s; %(spare)s seats may stay empty.",
+            zone=zone,
+            **values,
         )
-    return Refusal(reason=Reason.NO_FIT, text=text, values=values)
+    return Refusal(Reason.NO_FIT, text)
 
 
 def _larger_than(unit: Unit, reason: Reason, party: int, zone: str | None) -> Refusal:
     """Return the refusal of a party larger than the largest unit (of the zone, if given)."""
-    values: dict[str, str | int] = {"party": party, "seats": unit.seats}
-    single = unit.table_count == 1
-    if zone is None:
-        text = (
-            gettext_noop("Party of %(party)s: the largest table seats %(seats)s.")
-            if single
-            else gettext_noop("Party of %(party)s: the largest join seats %(seats)s.")
-        )
-    else:
-        values["zone"] = zone
-        text = (
-            gettext_noop("Party of %(party)s: the largest table in zone %(zone)s seats %(seats)s.")
-            if single
-            else gettext_noop("Party of %(party)s: the largest join in zone %(zone)s seats %(seats)s.")
-        )
-    return Refusal(reason=reason, text=text, values=values)
+    values = {"party": party, "seats": unit.seats}
+    match unit.table_count == 1, zone:
+        case True, None:
+            text = _("Party of %(party)s: the largest table seats %(seats)s.", **values)
+        case False, None:
+            text = _("Party of %(party)s: the largest join seats %(seats)s.", **values)
+        case True, _zone:
+            text = _("Party of %(party)s: the largest table in zone %(zone)s seats %(seats)s.", zone=zone, **values)
+        case _single, _zone:
+            text = _("Party of %(party)s: the largest join in zone %(zone)s seats %(seats)s.", zone=zone, **values)
+    return Refusal(reason, text)
 
 
 def objections(
@@ -99,25 +96,13 @@ def objections(
     More tables than needed are not a reason, because tables chosen by hand may be deliberate.
     """
     if not table_refs:
-        yield Refusal(
-            reason=Reason.UNKNOWN_TABLE,
-            text=gettext_noop("No table is named for the party of %(party)s."),
-            values={"party": request.party},
-        )
+        yield Refusal(Reason.UNKNOWN_TABLE, _("No table is named for the party of %(party)s.", party=request.party))
         return
     unknown = floor.in_order(set(table_refs) - floor.table_by_ref.keys())
     for ref in unknown:
-        yield Refusal(
-            reason=Reason.UNKNOWN_TABLE,
-            text=gettext_noop("Table %(table)s is not on this restaurant's floor."),
-            values={"table": ref},
-        )
+        yield Refusal(Reason.UNKNOWN_TABLE, _("Table %(table)s is not on this restaurant's floor.", table=ref))
     for ref in floor.in_order(ref for ref, count in Counter(table_refs).items() if count > 1):
-        yield Refusal(
-            reason=Reason.TABLE_REPEATED,
-            text=gettext_noop("Table %(table)s is named more than once."),
-            values={"table": ref},
-        )
+        yield Refusal(Reason.TABLE_REPEATED, _("Table %(table)s is named more than once.", table=ref))
     known = set(table_refs) - set(unknown)
     if known:
         yield from _objections_to(floor, request, rules, unit_of(floor, known))
@@ -163,41 +148,45 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
     for ref in unit.table_refs:
         if not floor.table_by_ref[ref].active:
             yield Refusal(
-                reason=Reason.TABLE_INACTIVE,
-                text=gettext_noop("Table %(table)s is out of service."),
-                values={"table": floor.table_by_ref[ref].name},
+                Reason.TABLE_INACTIVE, _("Table %(table)s is out of service.", table=floor.table_by_ref[ref].name)
             )
     if unit.seats < party:
         yield Refusal(
-            reason=Reason.TOO_FEW_SEATS,
-            text=gettext_noop("%(tables)s seats %(seats)s, the party is %(party)s."),
-            values={"tables": names, "seats": unit.seats, "party": party},
+            Reason.TOO_FEW_SEATS,
+            _("%(tables)s seats %(seats)s, the party is %(party)s.", tables=names, seats=unit.seats, party=party),
         )
     elif unit.seats - party > rules.max_spare_seats:
         yield Refusal(
-            reason=Reason.TOO_MANY_SPARE_SEATS,
-            text=gettext_noop(
-                "%(tables)s seats %(seats)s: %(more)s more than the party of %(party)s needs, and %(spare)s are allowed."
+            Reason.TOO_MANY_SPARE_SEATS,
+            _(
+                "%(tables)s seats %(seats)s: %(more)s more than the party of %(party)s needs, and %(spare)s are allowed.",
+                tables=names,
+                seats=unit.seats,
+                more=unit.seats - party,
+                party=party,
+                spare=rules.max_spare_seats,
             ),
-            values={
-                "tables": names,
-                "seats": unit.seats,
-                "more": unit.seats - party,
-                "party": party,
-                "spare": rules.max_spare_seats,
-            },
         )
     if party < unit.min_party or unit.max_party < min(party, unit.seats):
         yield Refusal(
-            reason=Reason.PARTY_OUTSIDE_TABLE_LIMITS,
-            text=gettext_noop("%(tables)s takes parties of %(least)s to %(most)s, not of %(party)s."),
-            values={"tables": names, "least": unit.min_party, "most": unit.max_party, "party": party},
+            Reason.PARTY_OUTSIDE_TABLE_LIMITS,
+            _(
+                "%(tables)s takes parties of %(least)s to %(most)s, not of %(party)s.",
+                tables=names,
+                least=unit.min_party,
+                most=unit.max_party,
+                party=party,
+            ),
         )
     if unit.table_count > rules.max_tables:
         yield Refusal(
-            reason=Reason.TOO_MANY_TABLES,
-            text=gettext_noop("%(tables)s are %(count)s tables; at most %(most)s may be joined."),
-            values={"tables": names, "count": unit.table_count, "most": rules.max_tables},
+            Reason.TOO_MANY_TABLES,
+            _(
+                "%(tables)s are %(count)s tables; at most %(most)s may be joined.",
+                tables=names,
+                count=unit.table_count,
+                most=rules.max_tables,
+            ),
         )
     yield from _objections_to_place(floor, request, unit)
 
@@ -207,22 +196,20 @@ def _objections_to_place(floor: Floor, request: SeatingRequest, unit: Unit) -> I
     zones = sorted({floor.table_by_ref[ref].zone_ref or "no zone" for ref in unit.table_refs})
     if len(zones) > 1:
         yield Refusal(
-            reason=Reason.ZONES_DIFFER,
-            text=gettext_noop("%(tables)s are in different zones: %(zones)s."),
-            values={"tables": names, "zones": ", ".join(zones)},
+            Reason.ZONES_DIFFER,
+            _("%(tables)s are in different zones: %(zones)s.", tables=names, zones=", ".join(zones)),
         )
     elif not _may_be_joined(floor, unit):
-        yield Refusal(
-            reason=Reason.NOT_ADJACENT,
-            text=gettext_noop("%(tables)s do not stand next to each other."),
-            values={"tables": names},
-        )
+        yield Refusal(Reason.NOT_ADJACENT, _("%(tables)s do not stand next to each other.", tables=names))
     strays = [ref for ref in unit.table_refs if floor.table_by_ref[ref].zone_ref != request.zone_ref]
     if request.zone_ref is not None and strays:
         yield Refusal(
-            reason=Reason.WRONG_ZONE,
-            text=gettext_noop("The party is to sit in zone %(zone)s; %(tables)s is not."),
-            values={"zone": request.zone_ref, "tables": ", ".join(strays)},
+            Reason.WRONG_ZONE,
+            _(
+                "The party is to sit in zone %(zone)s; %(tables)s is not.",
+                zone=request.zone_ref,
+                tables=", ".join(strays),
+            ),
         )
 
 

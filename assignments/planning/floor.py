@@ -17,6 +17,11 @@ EVERY_WEEKDAY = frozenset(range(7))
 class InvalidFloorError(ValueError):
     """The host's floor is inconsistent. The message names the table, join or service period."""
 
+    @property
+    def said(self) -> str:
+        """The message; a ``Text`` where it is our own."""
+        return self.args[0] if len(self.args) == 1 and isinstance(self.args[0], str) else str(self)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:

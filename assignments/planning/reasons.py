@@ -5,9 +5,11 @@ Such a booking goes to manual review at once. A *soft* one may be cured (somebod
 the booking is tried again.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from assignments.planning.text import Text, together
 
 
 class Reason(StrEnum):
@@ -65,28 +67,21 @@ PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE
 """Rules for planners that staff may override. Every guest still has a seat, in the right zone, at a free table."""
 
 
-def gettext_noop(message: str) -> str:
-    """Marks a sentence that readers get in their own language; here, where no language is known, it stays as it is."""
-    return message
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """One reason, and a sentence that names the values at fault (tables, party, minutes), for staff to read.
 
-    ``text`` is the sentence in English with ``%(name)s`` for each of ``values``, so that it can be read in other
-    languages too (``assignments.staff.labels``). ``because``: the reasons behind this one.
+    ``because``: the reasons behind this one.
     """
 
     reason: Reason
-    text: str
-    values: Mapping[str, str | int] = field(default_factory=dict, hash=False)
+    text: Text
     because: tuple["Refusal", ...] = ()
 
     @property
-    def detail(self) -> str:
-        """The whole sentence, in English."""
-        return " ".join([filled(self.text, self.values), *(refusal.detail for refusal in self.because)])
+    def detail(self) -> Text:
+        """The whole sentence."""
+        return together([self.text, *(refusal.detail for refusal in self.because)])
 
     @property
     def is_hard(self) -> bool:
@@ -96,7 +91,11 @@ class Refusal:
     def is_invalid(self) -> bool:
         return self.reason in INVALID_REASONS
 
-
-def filled(text: str, values: Mapping[str, str | int]) -> str:
-    """The sentence with its values. Raises KeyError, TypeError or ValueError for a sentence that asks for others."""
-    return text % values if values else text
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it, and what ``Text.from_json`` reads."""
+        return {
+            "reason": self.reason,
+            "text": self.text.template,
+            "values": dict(self.text.values),
+            "because": [refusal.to_json() for refusal in self.because],
+        }

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from assignments.planning.floor import Floor, ServicePeriod
-from assignments.planning.reasons import Reason, Refusal, gettext_noop
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.text import gettext as _
 
 FIRST_YEAR, LAST_YEAR = 1900, 9000
 """Range of years in which adding minutes or an offset cannot overflow."""
@@ -60,46 +61,44 @@ def seating_window(
     """
     for moment in (starts_at, ends_at):
         if moment is not None and moment.tzinfo is None:
-            return Refusal(
-                reason=Reason.INVALID_START,
-                text=gettext_noop("The time %(time)s has no time zone."),
-                values={"time": moment.isoformat()},
-            )
+            return Refusal(Reason.INVALID_START, _("The time %(time)s has no time zone.", time=moment.isoformat()))
         if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
             return Refusal(
-                reason=Reason.INVALID_START,
-                text=gettext_noop("The time %(time)s is no time for a dinner."),
-                values={"time": moment.isoformat()},
+                Reason.INVALID_START, _("The time %(time)s is no time for a dinner.", time=moment.isoformat())
             )
     start = starts_at.astimezone(UTC)
     service = _service_at(floor, start)
     if service is None:
         return Refusal(
-            reason=Reason.OUTSIDE_SERVICE,
-            text=gettext_noop("Nothing is served at %(start)s, nor within %(minutes)s minutes of it."),
-            values={"start": _clock(start, floor), "minutes": floor.outside_service_minutes},
+            Reason.OUTSIDE_SERVICE,
+            _(
+                "Nothing is served at %(start)s, nor within %(minutes)s minutes of it.",
+                start=_clock(start, floor),
+                minutes=floor.outside_service_minutes,
+            ),
         )
     period = service.period
     end = ends_at.astimezone(UTC) if ends_at else start + timedelta(minutes=period.turn_minutes(party))
     if end <= start:
         return Refusal(
-            reason=Reason.INVALID_START,
-            text=gettext_noop("It ends at %(end)s, not after its start at %(start)s."),
-            values={"end": _clock(end, floor), "start": _clock(start, floor)},
+            Reason.INVALID_START,
+            _(
+                "It ends at %(end)s, not after its start at %(start)s.",
+                end=_clock(end, floor),
+                start=_clock(start, floor),
+            ),
         )
     if end > service.ends_at and not period.allow_overrun:
         return Refusal(
-            reason=Reason.SERVICE_OVERRUN,
-            text=gettext_noop(
-                "A party of %(party)s that comes at %(start)s would sit until %(end)s; %(service)s ends at %(service_end)s."
+            Reason.SERVICE_OVERRUN,
+            _(
+                "A party of %(party)s that comes at %(start)s would sit until %(end)s; %(service)s ends at %(service_end)s.",
+                party=party,
+                start=_clock(start, floor),
+                end=_clock(end, floor),
+                service=period.key,
+                service_end=_clock(service.ends_at, floor),
             ),
-            values={
-                "party": party,
-                "start": _clock(start, floor),
-                "end": _clock(end, floor),
-                "service": period.key,
-                "service_end": _clock(service.ends_at, floor),
-            },
         )
     return SeatingWindow(
         starts_at=start,

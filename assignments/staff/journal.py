@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from assignments.models import Assignment, Attempt, Event, OutboxMessage, StateTransition
-from assignments.telemetry import events
+from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 MOST_STEPS = 200
 MOST_ATTEMPTS = 20
@@ -96,7 +96,7 @@ def _entries(kind: Kind, booking_ref: str, before: datetime | None) -> Iterable[
         Kind.TRANSITION: StateTransition.objects.all(),
         Kind.ATTEMPT: Attempt.objects.defer("decision"),
         Kind.MESSAGE: OutboxMessage.objects.all(),
-        Kind.EVENT: Event.objects.exclude(source=events.STATE_MACHINE),  # They repeat the transitions.
+        Kind.EVENT: Event.objects.exclude(source=STATE_MACHINE),  # They repeat the transitions.
     }[kind].filter(booking_ref=booking_ref)
     moment = "created_at" if kind is Kind.MESSAGE else "at"
     if before is not None:

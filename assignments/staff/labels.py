@@ -1,26 +1,27 @@
 """What is stored as codes and numbers, in words and in the reader's language: states, reasons, outcomes, decisions.
 
 Codes, and the English sentences that planners leave in ``detail``, are for ever and the same for everybody; what staff read
-is made from them here, when it is read. What the booking project said in its own words (why a request is malformed, what is
-wrong with a floor) stays as it was said; what we say where it says nothing is said again. A code that nobody here knows is
-shown as it is.
+is made from them here, when it is read. ``render`` is the one place where a ``Text`` is translated. What the booking project
+said in its own words (why a request is malformed, what is wrong with a floor) stays as it was said. A code that nobody here
+knows is shown as it is.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
+from enum import StrEnum
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from assignments.integration import floor_cache
 from assignments.integration.planners import MANUAL, V3
 from assignments.models import Attempt, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
+from assignments.planning import describe
+from assignments.planning.decision import Plan
 from assignments.planning.floor import Floor
-from assignments.planning.natural_order import natural_key
-from assignments.planning.reasons import Reason, filled
+from assignments.planning.reasons import Reason
+from assignments.planning.text import Text
 
 _REASONS: Mapping[str, Any] = {
     Reason.INVALID_PARTY: gettext_lazy("The party has no number of covers that can be seated."),
@@ -84,12 +85,6 @@ _SAID_ELSEWHERE = frozenset(
 )
 """Reasons whose detail is not ours to word: the booking project's own sentence, or the type of an error."""
 
-_OWN_SENTENCES = [
-    (re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.+)", re.escape(text))), text)
-    for text in (floor_cache.NO_FLOOR, floor_cache.RAISED, floor_cache.BEING_EDITED)
-]
-"""What we say where the booking project says nothing, and what it looks like once it is filled in."""
-
 _OUTCOMES: Mapping[str, Any] = {
     Kind.CONFIRMED: gettext_lazy("confirmed"),
     Kind.RETRY: gettext_lazy("tried again later"),
@@ -99,16 +94,6 @@ _OUTCOMES: Mapping[str, Any] = {
 }
 
 _PLANNERS: dict[str, Any] = {V3: "V3", MANUAL: gettext_lazy("by hand")}
-
-_BECAUSE: dict[str, Any] = {
-    "optimal_fit": gettext_lazy("Preferred over %(tables)s because it wastes fewer seats and less time."),
-    "adjacency": gettext_lazy(
-        "Preferred over %(tables)s because it takes fewer tables, or tables that stand closer together."
-    ),
-    "zone_preference": gettext_lazy("Preferred over %(tables)s because its zone has more tables free."),
-    "load_balancing": gettext_lazy("Preferred over %(tables)s because it leaves the scarcer tables free."),
-    "historical_success": gettext_lazy("Preferred over %(tables)s because bookings there have gone better."),
-}
 
 _STRATEGIES: dict[str, Any] = {
     "optimal_fit": gettext_lazy("optimal fit"),
@@ -144,13 +129,13 @@ USERS = frozenset({"staff", "user"})
 """What an actor begins with who is a user: in the history of bookings, and in the records of other apps."""
 
 
-def register(*, planners: Mapping[str, Any], strategies: Mapping[str, Any], because: Mapping[str, Any]) -> None:
+def register(*, planners: Mapping[str, Any], strategies: Mapping[str, Any], because: Mapping[str, str]) -> None:
     """The words of another planner: its key, its strategies and parts of a score, and why one of them made it prefer its
-    choice (``%(tables)s`` is what it was preferred over). All lazily translated.
+    choice (``%(tables)s`` is what it was preferred over). All lazily translated, but ``because``, which is translated later.
     """
     _PLANNERS.update(planners)
     _STRATEGIES.update(strategies)
-    _BECAUSE.update(because)
+    describe.BECAUSE.update(because)
 
 
 def reason(code: str, detail: str = "") -> str:
@@ -163,15 +148,7 @@ def reason(code: str, detail: str = "") -> str:
         return " ".join(part for part in (code.replace("_", " "), detail) if part)
     if not detail or code not in _SAID_ELSEWHERE:
         return str(known)
-    return _("%(sentence)s It says: %(detail)s") % {"sentence": known, "detail": said(detail)}
-
-
-def said(sentence: str) -> str:
-    """A sentence that was made, or stored, in English: ours in the reader's language, the booking project's as it is."""
-    for pattern, text in _OWN_SENTENCES:
-        if found := pattern.fullmatch(sentence):
-            return filled(_(text), found.groupdict())
-    return sentence
+    return _("%(sentence)s It says: %(detail)s") % {"sentence": known, "detail": render(detail)}
 
 
 def state(value: str) -> str:
@@ -246,80 +223,47 @@ class Words:
 
     def tables(self, table_refs: Sequence[str]) -> str:
         """Tables as staff know them, in the order in which they know them."""
-        if self._floor is None:
-            return " + ".join(sorted(table_refs, key=natural_key))
-        known = self._floor.table_by_ref
-        return " + ".join(known[ref].name if ref in known else ref for ref in self._floor.in_order(table_refs))
+        return describe.names(table_refs, self._floor)
 
     def attempt(self, attempt: Attempt) -> str:
         """What one attempt decided, and why."""
         stored = attempt.decision or {}
-        if stored.get("plans") and stored.get("window"):
-            return " ".join(self._chosen(stored))
         if stored.get("refusal"):
             return refusal(stored["refusal"])
+        if stored.get("plans") and stored.get("window"):
+            return render(describe.describe(stored, self._floor))
         if attempt.table_refs:
             return _("%(tables)s, chosen %(strategy)s.") % {
                 "tables": self.tables(attempt.table_refs),
                 "strategy": strategy(attempt.strategy),
             }
-        return reason(attempt.reason, attempt.detail)
+        detail = Text.from_json(stored["detail"]) if "detail" in stored else attempt.detail
+        return reason(attempt.reason, detail)
 
-    def _chosen(self, stored: Mapping[str, Any]) -> Iterator[str]:
-        best, window = stored["plans"][0], stored["window"]
-        covers = best["seats"] - best["spare_seats"]
-        values = {
-            "tables": self.tables(best["table_refs"]),
-            "party": ngettext("%(count)s cover", "%(count)s covers", covers) % {"count": covers},
-            "start": self._clock(window["starts_at"]),
-            "end": self._clock(window["ends_at"]),
-            "count": best["spare_seats"],
-        }
-        if not best["spare_seats"]:
-            yield _("%(tables)s for %(party)s from %(start)s to %(end)s: it fits exactly.") % values
-        else:
-            yield (
-                ngettext(
-                    "%(tables)s for %(party)s from %(start)s to %(end)s: %(count)s seat stays empty.",
-                    "%(tables)s for %(party)s from %(start)s to %(end)s: %(count)s seats stay empty.",
-                    best["spare_seats"],
-                )
-                % values
-            )
-        if stored.get("moved_from"):
-            moved_from = self.tables(stored["moved_from"])
-            yield _("It was moved from %(tables)s so that another party can sit too.") % {"tables": moved_from}
-        if len(stored["plans"]) > 1:
-            yield self.preferred(best, stored["plans"][1])
-
-    def preferred(self, best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-        """Why one stored plan comes before another."""
-        tables = {"tables": self.tables(second["table_refs"])}
-        leads = {name: share - second["breakdown"].get(name, 0.0) for name, share in best["breakdown"].items()}
-        name = max(leads, key=lambda name: leads[name], default="")
-        if not name or leads[name] <= 0:
-            return _("It is as good as %(tables)s, which comes later by name.") % tables
-        known = _BECAUSE.get(name)
-        if known is None:
-            return _("Preferred over %(tables)s because of this: %(what)s.") % {**tables, "what": strategy(name)}
-        return str(known) % tables
-
-    def _clock(self, moment: str) -> str:
-        return f"{datetime.fromisoformat(moment).astimezone(self.zone):%H:%M}"
+    def preferred(self, best: Plan, second: Plan) -> str:
+        """Why one plan comes before another."""
+        return render(describe.preferred(best.to_json(), second.to_json(), self._floor))
 
 
 def refusal(stored: Mapping[str, Any]) -> str:
-    """A stored refusal: its sentence with its values, and the reasons behind it. Of older ones the sentence was kept as it
-    was, in English (``detail``); of some the code alone.
-    """
-    text, values = stored.get("text", ""), stored.get("values", {})
-    if not text:
-        return stored.get("detail") or reason(stored.get("reason", ""))
+    """A stored refusal. Of older ones the English sentence was kept (``detail``), or the code alone."""
+    return render(Text.from_json(stored)) or reason(stored.get("reason", ""))
+
+
+def render(said: object) -> str:
+    """A text, or an exception that says one, in the reader's language, and so what is inside of it; else as it is."""
+    if isinstance(said, Exception):
+        return render(said.args[0]) if len(said.args) == 1 else str(said)
+    if isinstance(said, StrEnum):
+        return _(said.value)
+    if not isinstance(said, Text):
+        return str(said)
+    values = {name: render(value) for name, value in said.values.items()}
+    template = ngettext(said.template, said.plural, said.values["count"]) if said.plural else _(said.template)
     try:
-        sentence = filled(_(text), values)
+        return template % values if values else template
     except (KeyError, TypeError, ValueError):  # A translation that asks for other values must not cost the page.
-        sentence = filled(text, values)
-    return " ".join([sentence, *(refusal(each) for each in stored.get("because", ()))])
+        return str(said)
 
 
 def lost(rejected: Mapping[str, int]) -> list[tuple[str, int]]:

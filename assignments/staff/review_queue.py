@@ -178,7 +178,7 @@ def options(booking: HostBooking, assignment: Assignment, *, host: Host, now: da
     try:
         snapshot = snapshot_of(booking, assignment, host=host, now=now)
     except InvalidFloorError as error:
-        return Options(problem=str(error))
+        return Options(problem=error.said)
     except LookupError as error:
         return Options(problem=no_floor(booking.restaurant_ref, error))
     return options_in(_as_staff_see_it(snapshot))

@@ -15,74 +15,21 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from django.db import connection, transaction
-from django.utils.translation import gettext_noop as _
 
 from assignments import conf
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentsError
 from assignments.telemetry import correlation, process_metrics
 from assignments.telemetry.background_writer import BackgroundWriter
+from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 
 logger = logging.getLogger("assignments.events")
-
-STATE_MACHINE = "assignment.state_machine"
-COORDINATOR = "assignment.coordinator"
 
 MAX_CONTEXT_BYTES = 4096
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ContextField:
-    """A field that a context may have: its meaning and unit. Never personal data."""
-
-    meaning: str
-    unit: str = ""
-
-
-ALLOWED_CONTEXT: Mapping[str, ContextField] = {
-    "actor": ContextField(meaning=_("Actor: a planner, host, or staff:<user id>; never a name.")),
-    "attempt": ContextField(meaning=_("Number of the attempt, from 1.")),
-    "bookings": ContextField(meaning=_("Number of bookings.")),
-    "decision_ms": ContextField(meaning=_("Planning time, without the database."), unit=_("milliseconds")),
-    "delay_seconds": ContextField(meaning=_("Time until the next attempt."), unit=_("seconds")),
-    "detail": ContextField(meaning=_("Details of the reason or event: tables, numbers, stages.")),
-    "error_type": ContextField(meaning=_("Type of the error; never its message.")),
-    "failures": ContextField(meaning=_("Consecutive errors.")),
-    "from_state": ContextField(meaning=_("Previous state or stage.")),
-    "mode": ContextField(meaning=_("Active planners, in the rollout's terms.")),
-    "outcome": ContextField(meaning=_("confirmed, retry, manual_review, noop or failed.")),
-    "party": ContextField(meaning=_("Party size."), unit=_("covers")),
-    "planner": ContextField(meaning=_("Key of the planner.")),
-    "reason": ContextField(meaning=_("A stable reason code, or a person's reason.")),
-    "score": ContextField(meaning=_("Score of the chosen plan; comparable within one decision only.")),
-    "service_date": ContextField(meaning=_("Service day, in the restaurant's time zone.")),
-    "slot": ContextField(meaning=_("Number of the permit, from 1.")),
-    "strategy": ContextField(meaning=_("Strategy that set the chosen plan apart.")),
-    "table_refs": ContextField(meaning=_("Tables, by their keys in the booking project.")),
-    "to_state": ContextField(meaning=_("New state or stage.")),
-    "total_ms": ContextField(meaning=_("Total wall time."), unit=_("milliseconds")),
-    "transition": ContextField(meaning=_("Name of the transition.")),
-    "trigger": ContextField(meaning=_("Trigger: cron, inline or staff.")),
-    "version": ContextField(meaning=_("The assignment's version after the transition.")),
-    "wait_seconds": ContextField(meaning=_("Time since the request."), unit=_("seconds")),
-}
-"""Fields allowed in a context. No names, e-mails, phone numbers or notes. Unknown keys are dropped and counted."""
-
-
 class UnknownEventError(AssignmentsError):
     """This event type is not in the catalogue."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EventType:
-    """A catalogue entry: an event's meaning, and the action to take. English, marked for translation."""
-
-    source: str
-    type: str
-    severity: str
-    fields: tuple[str, ...]
-    meaning: str
-    action: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,20 +50,6 @@ class Sink(Protocol):
     """A destination for events. If it raises or hangs, decisions are not affected."""
 
     def write(self, events: Sequence[EventRecord]) -> None: ...
-
-
-CATALOGUE: dict[tuple[str, str], EventType] = {}
-
-
-def register(*types: EventType) -> None:
-    """Add event types to the catalogue. Raises ValueError for fields not allowed in contexts."""
-    for each in types:
-        unknown = set(each.fields) - ALLOWED_CONTEXT.keys()
-        if unknown:
-            raise ValueError(
-                f"Event {each.source} {each.type} names fields that are not allowed in contexts: {sorted(unknown)}"
-            )
-        CATALOGUE[each.source, each.type] = each
 
 
 def event(
@@ -150,6 +83,11 @@ def event(
 def emit(record: EventRecord) -> None:
     """Emit an event when the current transaction commits, or immediately outside of one."""
     emit_all([record])
+
+
+def announce(source: str, type: str, /, **given: Any) -> None:  # noqa: A002  (as in ``event``)
+    """Emit an event of a known type. Raises UnknownEventError."""
+    emit(event(source, type, **given))
 
 
 def emit_all(records: Sequence[EventRecord]) -> None:
@@ -275,90 +213,3 @@ class MemorySink:
 
     def write(self, events: Sequence[EventRecord]) -> None:
         self.events.extend(events)
-
-
-register(
-    EventType(
-        source=STATE_MACHINE,
-        type="state_machine.transition",
-        severity="info",
-        fields=("transition", "from_state", "to_state", "version", "actor", "planner", "reason", "detail"),
-        meaning=_("An assignment changed state. The transaction has committed."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.start",
-        severity="info",
-        fields=("trigger", "attempt"),
-        meaning=_(
-            "V3 starts to decide a booking. Exactly one of confirmed, retry, manual_review, noop, error follows."
-        ),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.lock_acquired",
-        severity="info",
-        fields=("service_date", "bookings"),
-        meaning=_("A restaurant-day is locked for planning, with this number of due bookings."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.lock_contention",
-        severity="info",
-        fields=("service_date", "detail"),
-        meaning=_("Another worker holds this restaurant-day, or all permits are taken. The next run tries again."),
-        action=_("Only if frequent: run fewer workers, or increase MAX_PARALLEL."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.circuit_open",
-        severity="warning",
-        fields=("failures", "delay_seconds"),
-        meaning=_("The restaurant's breaker is open after repeated errors. No attempts are made until it half-opens."),
-        action=_("See the coordinator.error events of the restaurant."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.rate_permit_acquired",
-        severity="info",
-        fields=("service_date", "slot"),
-        meaning=_("One of the restaurant's MAX_PARALLEL permits was taken."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.confirmed",
-        severity="info",
-        fields=("trigger", "attempt", "strategy", "table_refs", "decision_ms", "score", "party", "wait_seconds"),
-        meaning=_("The booking has its tables."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.retry",
-        severity="info",
-        fields=("trigger", "attempt", "reason", "detail", "delay_seconds", "decision_ms"),
-        meaning=_("No table was found. The booking is retried after the delay."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.manual_review",
-        severity="warning",
-        fields=("trigger", "attempt", "reason", "detail", "decision_ms"),
-        meaning=_("Staff have to decide."),
-        action=_("Work the review queue."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.noop",
-        severity="info",
-        fields=("trigger", "reason"),
-        meaning=_("There was nothing to do: pipeline_disabled, lock_contention, booking_not_found or terminal_state."),
-    ),
-    EventType(
-        source=COORDINATOR,
-        type="coordinator.error",
-        severity="error",
-        fields=("trigger", "attempt", "reason", "detail", "error_type"),
-        meaning=_("The booking failed: its request is invalid, or an unexpected error occurred."),
-        action=_("See the reason. Unexpected errors are in the log with the same correlation id."),
-    ),
-)

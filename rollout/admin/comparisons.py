@@ -30,19 +30,17 @@ from assignments.admin.plan_table import Ranking, ranking
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
 from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_none
-from assignments.lifecycle.settlement import plan_as_json, refusal_as_json
 from assignments.models import Assignment
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
-from assignments.planning.reasons import Refusal
 from assignments.planning.timezone import time_zone
 from assignments.staff import labels
 from assignments.staff.timeline import Bar
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
 from rollout.models import Comparison, FloorRecord, Waiver
-from rollout.policy.verdict import Danger, Verdict
+from rollout.policy.verdict import MEANINGS, Danger, Verdict
 from rollout.shadow import comparison_detail
 from rollout.shadow.comparison_detail import BOTH, CANDIDATE, CONTROL, Compared, Seat
 
@@ -54,18 +52,6 @@ CHOICES = 50
 LATEST_ERRORS = 1000
 """So many failures are looked through for errors to offer."""
 
-MEANINGS: Mapping[str, str | Promise] = {
-    Verdict.SAME_TABLES: gettext_lazy("Both planners chose the same tables."),
-    Verdict.EQUIVALENT: gettext_lazy("Other tables, with as many spare seats and as many tables."),
-    Verdict.BETTER: gettext_lazy("V3 wastes fewer seats, or as many with fewer tables."),
-    Verdict.WORSE: gettext_lazy("V3 wastes more seats, or as many with more tables."),
-    Verdict.ONLY_V3_SEATS: gettext_lazy("The legacy planner refused the party, V3 would have seated it."),
-    Verdict.ONLY_LEGACY_SEATS: gettext_lazy("V3 would have refused a party that the legacy planner seated."),
-    Verdict.BOTH_REFUSE: gettext_lazy("Neither planner found tables."),
-    Verdict.V3_ERROR: gettext_lazy("V3 gave no answer that could be compared."),
-    Verdict.UNSAFE: gettext_lazy("V3's answer must not be carried out: it stops every promotion."),
-    "": gettext_lazy("The legacy planner has decided. V3 is asked when decisions are compared, from cron."),
-}
 STATUS = {
     Verdict.SAME_TABLES: "page-pass",
     Verdict.EQUIVALENT: "page-pass",
@@ -77,15 +63,15 @@ STATUS = {
     Verdict.UNSAFE: "page-fail",
 }
 DANGERS: Mapping[Danger, str | Promise] = {
-    Danger.ANOTHER_BOOKING: gettext_lazy("It answers for another booking."),
-    Danger.WITHOUT_TIMES: gettext_lazy("It gives tables without saying for how long."),
-    Danger.TIME_REFUSED: gettext_lazy("It seats a party at a time that the floor's rules refuse."),
-    Danger.KEPT_TOO_SHORT: gettext_lazy("It keeps the tables for a shorter time than the party and its buffers need."),
-    Danger.TABLES_REFUSED: gettext_lazy("It gives tables that may not be given."),
+    Danger.ANOTHER_BOOKING: gettext_lazy("The decision is for another booking."),
+    Danger.WITHOUT_TIMES: gettext_lazy("The decision has tables but no times."),
+    Danger.TIME_REFUSED: gettext_lazy("It seats the party at a time that the rules of the floor do not allow."),
+    Danger.KEPT_TOO_SHORT: gettext_lazy("It occupies the tables for less time than the party and its buffers need."),
+    Danger.TABLES_REFUSED: gettext_lazy("It uses tables that are not available."),
 }
 PARTS: Mapping[str, str | Promise] = {
     "floor": gettext_lazy("the floor"),
-    "snapshot": gettext_lazy("what was known then"),
+    "snapshot": gettext_lazy("known at the time"),
     "control": gettext_lazy("the legacy planner's decision"),
     "candidate": gettext_lazy("V3's decision"),
 }
@@ -169,7 +155,7 @@ class ComparisonAdmin(RowPageAdmin):
         "by_the_legacy_planner",
         "by_v3",
         "milliseconds",
-        recorded("recorded_at", gettext_lazy("kept (UTC)")),
+        recorded("recorded_at", gettext_lazy("recorded (UTC)")),
     ]
     list_filter = [
         known("verdict", gettext_lazy("verdict"), verdicts, parameter="verdict__exact", empty=WAITING),
@@ -250,7 +236,7 @@ def counts() -> list[dict[str, Any]]:
     return [
         {
             "words": words,
-            "meaning": MEANINGS[verdict],
+            "meaning": labels.render(MEANINGS[verdict]),
             "count": min(found.get(str(verdict), 0), COUNTED),
             "is_more": found.get(str(verdict), 0) > COUNTED,
             "status": STATUS.get(verdict, "") if found.get(str(verdict)) else "",  # type: ignore[call-overload]
@@ -279,7 +265,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "comparison": comparison,
         "shown": shown,
         "verdict": VERDICTS.get(comparison.verdict, comparison.verdict),
-        "meaning": MEANINGS.get(comparison.verdict, ""),
+        "meaning": labels.render(MEANINGS.get(comparison.verdict, "")),
         "status": STATUS.get(comparison.verdict, ""),  # type: ignore[call-overload]
         "booking": label,
         "booking_url": links.permitted(request, Assignment, around.assignment) if is_hosts else "",
@@ -291,7 +277,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
             _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
         ],
         "dangers": [
-            (DANGERS[danger], _in_words(refusal) if refusal else "", refusal.reason if refusal else "")
+            (DANGERS[danger], labels.render(refusal.detail) if refusal else "", refusal.reason if refusal else "")
             for danger, refusal in shown.dangers
         ],
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
@@ -330,7 +316,7 @@ class Captions:
         }
         if taken.kind not in LOOKS:
             whose = label_of(taken.booking_ref) if taken.booking_ref else _("closed")
-            title = _("%(whose)s, taken then") % {"whose": whose}
+            title = _("%(whose)s, occupied at the time") % {"whose": whose}
             return Caption(look="timeline-taken", first=whose, second=times, title=title)
         look, pattern, who = LOOKS[taken.kind]
         tables = self._words.tables(bar.joined or (taken.table_ref,))
@@ -347,7 +333,7 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
     spare_seats, tables = shown.measures.get(key, (None, None))
     if decision is None:
         waits = key == CANDIDATE and not shown.comparison.verdict
-        answer = _("not asked yet") if waits else _("no answer that can be read")
+        answer = _("not compared yet") if waits else _("no readable decision")
     elif decision.best is None:
         answer = _("refuses")
     else:
@@ -356,19 +342,15 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         key=key,
         name=name,
         answer=answer,
-        refusal=_in_words(decision.refusal) if decision and decision.refusal else "",
+        refusal=labels.render(decision.refusal.detail) if decision and decision.refusal else "",
         code=decision.refusal.reason if decision and decision.refusal else "",
         spare_seats=spare_seats,
         tables=tables,
         milliseconds=milliseconds,
-        plans=ranking([plan_as_json(plan) for plan in decision.plans] if decision else (), words),
+        plans=ranking([plan.to_json() for plan in decision.plans] if decision else (), words),
         lost=labels.lost(decision.rejected) if decision else [],
         considered=decision.considered if decision else 0,
     )
-
-
-def _in_words(refusal: Refusal) -> str:
-    return labels.refusal(refusal_as_json(refusal))
 
 
 def _card(seat: Seat, shown: Compared) -> Card:
@@ -402,14 +384,14 @@ def _beside(seat: Seat, floor: Floor) -> str:
         return ""
     neighbours = {table.ref for table in floor.tables if table.zone_ref == seat.table.zone_ref} - {seat.table.ref}
     if len(neighbours) > 1 and neighbours <= {table.ref for table in seat.beside}:
-        return _("beside every other table here")
-    return _("beside %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
+        return _("next to every other table here")
+    return _("next to %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
 
 
 def _standing(waiver: Waiver) -> str:
     if waiver.withdrawn_at is not None:
         return _("withdrawn")
-    return _("expired") if waiver.expires_at <= timezone.now() else _("covers it")
+    return _("expired") if waiver.expires_at <= timezone.now() else _("valid")
 
 
 def _replay(comparison: Comparison, *, is_hosts: bool) -> str:

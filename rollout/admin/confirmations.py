@@ -25,10 +25,11 @@ from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
 from assignments.error_logging import log_error
+from assignments.staff.labels import render
 from rollout.admin import overview
 from rollout.admin.actor import actor
 from rollout.admin.forms import ForcedPlannerForm, PromotionForm, ReasonForm, RollBackForm, WaiverForm
-from rollout.admin.labels import mode, verdict, worded
+from rollout.admin.labels import mode, verdict
 from rollout.control import change_log, steering, switches
 from rollout.flags import resolution
 from rollout.models import ForcedPlanner, Position, Waiver
@@ -90,17 +91,17 @@ class Confirmation(_FormView):
         try:
             return super().dispatch(request, *args, **kwargs)
         except (StaleError, steering.NotBegunError, UnknownStageError) as error:
-            return self.back_to_page(messages.ERROR, worded(error))
+            return self.back_to_page(messages.ERROR, render(error))
         except (DatabaseError, InterfaceError) as error:
             # By its type only: what a driver says names servers and users.
             log_error(logger, error, "%s was broken off in the admin", type(self).__name__)
             if request.method == "POST":
                 # It may have been at COMMIT, and then nobody here can tell on which side of it.
                 problem = _(
-                    "The database failed meanwhile (%(error)s), and whether it was done is not known: look below."
+                    "The database failed (%(error)s). It is not known whether the change was made; check below."
                 )
             else:
-                problem = _("The database failed (%(error)s), and nothing was done.")
+                problem = _("The database failed (%(error)s). Nothing was changed.")
             return self.back_to_page(messages.ERROR, problem % {"error": type(error).__name__})
 
     def back_to_page(self, level: int, text: str) -> HttpResponse:
@@ -127,15 +128,15 @@ class Confirmation(_FormView):
 
     def refuse_unless_as_seen(self, data: dict[str, Any]) -> None:
         if data["seen"] != self.seen():
-            raise StaleError(_("The rollout was changed meanwhile, and nothing was done: look at how it is now."))
+            raise StaleError(_("The rollout has changed in the meantime. Nothing was done; check its current state."))
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
             done = self.carry_out_as_seen(form.cleaned_data, actor(self.request))
         except steering.PromotionRefusedError:
-            form.add_error(None, _("The rollout is not promoted: see what is in the way."))
+            form.add_error(None, _("Promotion refused; see what is blocking it."))
         except REFUSALS as error:
-            form.add_error(None, worded(error))
+            form.add_error(None, render(error))
         else:
             return self.back_to_page(messages.SUCCESS, self._with_way_back(done))
         return self.form_invalid(form)
@@ -194,8 +195,8 @@ class Begin(StageConfirmation):
 
     def consequences(self) -> Sequence[str]:
         return [
-            _("The stage that the flags amount to already is kept as the one where the rollout stands."),
-            _("Nothing else changes: no switch, and nobody's planner."),
+            _("The rollout starts at the stage that matches the current flags."),
+            _("Nothing else changes: no switch, and no restaurant's planner."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
@@ -235,8 +236,8 @@ class Promote(StageConfirmation):
         except NotMeasuredError as error:
             logger.error("The gates could not be measured in the admin: %s", error)
             problem = _(
-                "The gates could not be measured (%(error)s), so nothing is promoted. "
-                "With more patience: manage.py rollout promote."
+                "The gates could not be measured (%(error)s), so nothing was promoted. "
+                "Try manage.py rollout promote, which waits longer."
             )
             return self.back_to_page(messages.ERROR, problem % {"error": error})
 
@@ -288,10 +289,10 @@ class Promote(StageConfirmation):
             shown = json.loads(lifts)
         except ValueError:
             shown = []
-        news = [worded(each.detail) for each in self.plan.obstacles if each.detail not in shown]
+        news = [render(each.detail) for each in self.plan.obstacles if each.detail not in shown]
         if news:
             raise StaleError(
-                _("Not promoted: more stands in the way than the confirmation showed. %(news)s")
+                _("Not promoted: there are more obstacles than the confirmation showed. %(news)s")
                 % {"news": " ".join(news)}
             )
 
@@ -339,12 +340,8 @@ class RollBack(StageConfirmation):
         if not self.stages:
             return [_("%(stage)s is the lowest stage: there is nothing to roll back.") % {"stage": self.position.stage}]
         return [
-            _(
-                "It takes effect at once, in every process. Nothing is measured, and no gate or pause stands in the way."
-            ),
-            _(
-                "What V3 has begun and not finished is handed to the legacy planner by the next pass; no booking is dropped."
-            ),
+            _("It takes effect immediately, in every process. Gates and pauses do not block it."),
+            _("The next pass hands V3's unfinished bookings to the legacy planner. No booking is lost."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
@@ -369,9 +366,9 @@ class Pause(StageConfirmation):
 
     def consequences(self) -> Sequence[str]:
         return [
-            _("Nobody may promote from %(stage)s, not even with an override, until it is resumed.")
+            _("Nobody can promote from %(stage)s until the rollout is resumed, not even with an override.")
             % {"stage": self.position.stage},
-            _("Rolling back stays possible, for the guard too."),
+            _("Rolling back remains possible, for the guard too."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
@@ -386,7 +383,7 @@ class Resume(StageConfirmation):
     button = gettext_lazy("Resume")
 
     def consequences(self) -> Sequence[str]:
-        return [_("From %(stage)s it may be promoted again, once its gates pass.") % {"stage": self.position.stage}]
+        return [_("It can be promoted from %(stage)s again once the gates pass.") % {"stage": self.position.stage}]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         steering.resume(actor=who, reason=data["reason"])
@@ -421,7 +418,7 @@ class Toggle(Confirmation):
     def consequences(self) -> Sequence[str]:
         problem = switches.contradiction(self.switch, self.active)
         if problem:
-            return [worded(problem)]
+            return [render(problem)]
         now = resolution.read()
         name = "v3" if self.switch == resolution.V3_SWITCH else "shadow"
         before = getattr(now, name)
@@ -430,19 +427,19 @@ class Toggle(Confirmation):
             % {
                 "switch": self.switch,
                 "before": overview.on_off(before.value),
-                "source": overview.SOURCES[before.source],
+                "source": render(before.source),
                 "after": overview.on_off(self.active),
             }
         ]
         if now.killed:
-            found.append(_("The kill variable is set: it has no effect before that is gone."))
+            found.append(_("The kill variable is set. The switch has no effect until it is removed."))
         else:
             then = replace(now, **{name: replace(before, value=self.active)})
             found.append(_("Mode: %(before)s → %(after)s.") % {"before": mode(now.mode), "after": mode(then.mode)})
         position = steering.current()
         if position is not None:
             found.append(
-                _("The stage stays %(stage)s. While the flags are not what it asks for, nothing can be promoted.")
+                _("The stage stays %(stage)s. Nothing can be promoted while the flags do not match it.")
                 % {"stage": position.stage}
             )
         return found
@@ -473,8 +470,8 @@ class ForcePlanner(Confirmation):
 
     def consequences(self) -> Sequence[str]:
         return [
-            _("While V3 decides for anybody, the restaurant goes to this planner, whatever the percentage."),
-            _("Flags and the kill variable still rule. Bookings in flight stay with their planner."),
+            _("At stages where V3 decides, this planner decides for the restaurant, regardless of the percentage."),
+            _("Flags and the kill variable take precedence. Bookings in progress stay with their planner."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
@@ -482,7 +479,7 @@ class ForcePlanner(Confirmation):
         forced = steering.force_planner(
             restaurant_ref=data["restaurant_ref"], planner=planner, actor=who, reason=data["reason"]
         )
-        return _("Restaurant %(restaurant)s is forced to %(planner)s.") % {
+        return _("The planner of restaurant %(restaurant)s is forced: %(planner)s.") % {
             "restaurant": forced.restaurant_ref,
             "planner": planner.label,
         }
@@ -514,15 +511,15 @@ class UnforcePlanner(Confirmation):
 
     def consequences(self) -> Sequence[str]:
         return [
-            _("It is forced to %(planner)s: %(reason)s")
+            _("Forced planner: %(planner)s. Reason: %(reason)s")
             % {"planner": self.forced.get_planner_display(), "reason": self.forced.reason},
-            _("From then on the stage's percentage decides again who plans there."),
+            _("After that, the stage's percentage decides which planner is used."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         ref = self.kwargs["restaurant_ref"]
         steering.unforce_planner(restaurant_ref=ref, actor=who, reason=data["reason"])
-        return _("No planner is forced for restaurant %(restaurant)s any more.") % {"restaurant": ref}
+        return _("The forced planner of restaurant %(restaurant)s has ended.") % {"restaurant": ref}
 
 
 class Waive(Confirmation):
@@ -532,7 +529,7 @@ class Waive(Confirmation):
     form_class = WaiverForm
 
     def consequences(self) -> Sequence[str]:
-        return [_("Differences that it covers count in no gate until it expires. Then they count again.")]
+        return [_("The gates ignore the differences it covers until it expires.")]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         self.waiver = waiver = steering.waive(
@@ -577,7 +574,7 @@ class Withdraw(Confirmation):
                 "owner": self.waiver.owner,
                 "reason": self.waiver.reason,
             },
-            _("What it covers counts in the gates again."),
+            _("The differences it covers count in the gates again."),
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:

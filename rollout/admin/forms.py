@@ -27,7 +27,7 @@ class ReasonForm(forms.Form):
         label=_("Reason"),
         max_length=2000,
         widget=AdminTextareaWidget({"rows": 3}),
-        help_text=_("Kept for ever with who and when: it is what the next person will look for."),
+        help_text=_("Stored permanently in the audit log."),
     )
 
 
@@ -38,9 +38,9 @@ class PromotionForm(ReasonForm):
 
     lifts = forms.CharField(required=False, widget=forms.HiddenInput)
     override = forms.BooleanField(
-        label=_("Override: go on although this stands in the way"),
+        label=_("Override: promote despite these obstacles"),
         required=False,
-        help_text=_("Kept for ever with what it lifts."),
+        help_text=_("Stored permanently, with the obstacles it overrides."),
     )
 
     def show_again(self, *, lifts: str) -> None:
@@ -64,7 +64,7 @@ class ForcedPlannerForm(ReasonForm):
     restaurant_ref = forms.CharField(
         label=_("Restaurant"),
         widget=AdminTextInputWidget,
-        help_text=_("Its ref: the primary key in the booking project."),
+        help_text=_("Its reference: the primary key in the booking project."),
     )
     planner = forms.ChoiceField(label=_("Planner"), choices=ForcedPlanner.PlannerChoice.choices)
 
@@ -86,21 +86,21 @@ class WaiverForm(ReasonForm):
         label=_("Restaurant"),
         required=False,
         widget=AdminTextInputWidget,
-        help_text=_("Its ref; empty: all restaurants."),
+        help_text=_("Its reference; leave empty for all restaurants."),
     )
     refusal = forms.ChoiceField(
-        label=_("Reason of the refusal"),
+        label=_("Reason for the refusal"),
         required=False,
         choices=_refusals,
-        help_text=_("Why the planner that refuses does so."),
+        help_text=_("Why the refusing planner refuses."),
     )
     owner = forms.CharField(
-        label=_("Owner"), widget=AdminTextInputWidget, help_text=_("Who answers for it: a team or a user id.")
+        label=_("Owner"), widget=AdminTextInputWidget, help_text=_("Who is responsible for it: a team or a user id.")
     )
     days = forms.IntegerField(
         label=_("Days"),
         min_value=1,
         max_value=steering.MAX_WAIVER_DAYS,
         initial=14,
-        help_text=_("Until it expires. Once expired it blocks promotion until it is renewed or withdrawn."),
+        help_text=_("Until it expires. An expired waiver blocks promotion until it is renewed or withdrawn."),
     )

@@ -14,8 +14,9 @@ from waffle import get_waffle_switch_model
 from assignments.admin import health_findings, links
 from assignments.admin.health_findings import Attention, Section, duration
 from assignments.concurrency import transactions
+from assignments.staff.labels import render
 from rollout import conf
-from rollout.admin.labels import mode, worded
+from rollout.admin.labels import mode
 from rollout.evidence import measuring
 from rollout.evidence.sql import lists
 from rollout.flags import resolution
@@ -48,7 +49,7 @@ def section(request: HttpRequest) -> Section:
     drift = measuring.drift_of(position, set_to) if position else ""
     waiting_since = waiting[0].recorded_at if waiting else None
     now = timezone.now()
-    there = {"url": links.permitted(request, Position), "link": _("The Rollout page")}
+    there = {"url": links.permitted(request, Position), "link": _("Rollout page")}
     return Section(
         key="rollout",
         title=_("Rollout"),
@@ -88,23 +89,23 @@ def _attentions(
     if set_to.killed:
         yield Attention(
             what=_("%(variable)s is set: the legacy planner decides everything.") % {"variable": conf.KILL_VARIABLE},
-            remedy=_("Take it out of the environment, and restart, once what it was set for is over."),
+            remedy=_("Remove it from the environment and restart once it is no longer needed."),
             **there,
         )
     elif drift:
         yield Attention(
-            what=_("The flags are not what the stage asks for: %(drift)s.") % {"drift": worded(drift)},
-            remedy=_("Set the switch back, or go to the stage that is meant: nothing can be promoted before."),
+            what=_("The flags do not match the stage: %(drift)s.") % {"drift": render(drift)},
+            remedy=_("Set the switch back, or move to the intended stage. Until then nothing can be promoted."),
             **there,
         )
     if set_to.mode is Mode.ACTIVE and conf.settings().LEGACY_PLANNER:
         looked_at = run.at if run else position.since if position else None
         if looked_at is None or now - looked_at > LATE:
             yield Attention(
-                what=_("V3 decides, and the guard has not run for %(duration)s.") % {"duration": _since(now, looked_at)}
+                what=_("V3 decides, but the guard has not run for %(duration)s.") % {"duration": _since(now, looked_at)}
                 if looked_at
-                else _("V3 decides, and nobody guards it: the ladder has not begun."),
-                remedy=_("Put manage.py rollout guard into cron, every five minutes."),  # rollout-removal: ignore
+                else _("V3 decides without a guard: the ladder has not begun."),
+                remedy=_("Run manage.py rollout guard from cron every five minutes."),  # rollout-removal: ignore
                 **there,
             )
     cools = bool(position and position.cool_down_until and now < position.cool_down_until)
@@ -116,18 +117,19 @@ def _attentions(
                 len(run.breaches),
             )
             % {"count": len(run.breaches)},
-            remedy=_("It has rolled back to %(stage)s. Find out why before anybody promotes again.")
+            remedy=_("It rolled back to %(stage)s. Find the cause before promoting again.")
             % {"stage": run.rolled_back_to}
             if run.rolled_back_to
-            else _("It could not roll back: do it by hand, or turn V3 off."),
+            else _("It could not roll back. Roll back by hand, or turn V3 off."),
             is_grave=not run.rolled_back_to,
             **there,
         )
     # Those that are left over from shadow wait for nobody.
     if set_to.mode is Mode.SHADOW and waiting_since is not None and now - waiting_since > LATE:
         yield Attention(
-            what=_("Decisions wait for %(duration)s to be compared.") % {"duration": _since(now, waiting_since)},
-            remedy=_("Put manage.py rollout compare into cron, every five minutes."),  # rollout-removal: ignore
+            what=_("Decisions have been waiting for comparison for %(duration)s.")
+            % {"duration": _since(now, waiting_since)},
+            remedy=_("Run manage.py rollout compare from cron every five minutes."),  # rollout-removal: ignore
             **there,
         )
 

@@ -1,19 +1,16 @@
-"""What rules and refusals say, and what codes mean, in the user's language."""
+"""What the rollout's codes mean, in the user's language."""
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy
 
 from rollout.flags.resolution import Mode
-from rollout.policy.message import Phrase
 from rollout.policy.verdict import Verdict
 
 VERDICTS: Mapping[str, str | Promise] = {
     Verdict.SAME_TABLES: gettext_lazy("same tables"),
-    Verdict.EQUIVALENT: gettext_lazy("other tables, equally good"),
+    Verdict.EQUIVALENT: gettext_lazy("different tables, equally good"),
     Verdict.BETTER: gettext_lazy("V3 is better"),
     Verdict.WORSE: gettext_lazy("V3 is worse"),
     Verdict.ONLY_V3_SEATS: gettext_lazy("only V3 seats"),
@@ -30,14 +27,14 @@ MODES: Mapping[str, str | Promise] = {
 }
 GATES: Mapping[str, str | Promise] = {
     "soak": gettext_lazy("time in stage"),
-    "integrity": gettext_lazy("tables and bookings in order"),
-    "flags": gettext_lazy("flags as the stage asks"),
+    "integrity": gettext_lazy("no overlaps or lost bookings"),
+    "flags": gettext_lazy("flags match the stage"),
     "seatings": gettext_lazy("seatings that break a rule"),
     "comparable": gettext_lazy("decisions compared"),
-    "unsafe": gettext_lazy("unsafe decisions of V3"),
-    "refused": gettext_lazy("seated by the legacy planner alone"),
+    "unsafe": gettext_lazy("unsafe V3 decisions"),
+    "refused": gettext_lazy("seated only by the legacy planner"),
     "candidate_errors": gettext_lazy("V3 errors in comparisons"),
-    "parity": gettext_lazy("V3 better rather than worse"),
+    "parity": gettext_lazy("V3 better more often than worse"),
     "candidate_p95_ms": gettext_lazy("V3 latency p95 in comparisons"),
     "candidate_p99_ms": gettext_lazy("V3 latency p99 in comparisons"),
     "complete": gettext_lazy("share of decisions compared"),
@@ -52,18 +49,6 @@ GATES: Mapping[str, str | Promise] = {
     "decision_p99_ms": gettext_lazy("V3 latency p99"),
 }
 """What people read; the ids stay, since settings name them."""
-
-
-def worded(text: Any) -> Any:
-    """A phrase, or an exception that says one, in the language of now; and so what is inside of it. Else as it is."""
-    if isinstance(text, Phrase):
-        parameters = {name: worded(value) for name, value in text.parameters.items()}
-        return gettext(text.template) % parameters if parameters else gettext(text.template)
-    if isinstance(text, StrEnum):
-        return gettext(text.value)
-    if isinstance(text, Exception):
-        return str(worded(text.args[0])) if len(text.args) == 1 else str(text)
-    return text
 
 
 def verdict(code: str) -> str:

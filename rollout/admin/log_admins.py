@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.staff.labels import render
 from rollout import conf
-from rollout.admin.labels import worded
 from rollout.models import Change, ComparisonTally, ForcedPlanner, GuardRun, Waiver
 from rollout.policy import guardrails
 
@@ -86,7 +86,7 @@ class ChangeAdmin(ReadOnlyAdmin):
         """The list does not read the evidence, which is large; a change's own page does."""
         return super().get_queryset(request).defer("evidence")
 
-    @admin.display(description=_("what was known then"))
+    @admin.display(description=_("known at the time"))
     def what_was_known(self, change: Change) -> str:
         return as_block(change.evidence)
 
@@ -116,7 +116,7 @@ class GuardRunAdmin(ReadOnlyAdmin):
     def all_breaches(self, run: GuardRun) -> str:
         if not run.breaches:
             return "-"
-        words = ((breach["rail"], worded(guardrails.said(breach))) for breach in run.breaches)
+        words = ((breach["rail"], render(guardrails.said(breach))) for breach in run.breaches)
         return format_html("<ul>{}</ul>", format_html_join("", "<li><code>{}</code>: {}</li>", words))
 
     @admin.display(description=_("measured"))

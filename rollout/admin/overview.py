@@ -14,9 +14,9 @@ from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
 from assignments.error_logging import log_error
+from assignments.staff.labels import render
 from rollout import conf
 from rollout.admin import labels
-from rollout.admin.labels import worded
 from rollout.control import steering, switches
 from rollout.control.steering import PromotionPlan
 from rollout.evidence import measuring
@@ -41,30 +41,19 @@ LISTED = 50
 CHANGES = 10
 METER_WIDTH = 120
 
-SOURCES = {
-    Source.KILL: gettext_lazy("kill variable"),
-    Source.SWITCH: gettext_lazy("switch"),
-    Source.ENVIRONMENT: gettext_lazy("environment variable"),
-    Source.DEFAULT: gettext_lazy("default"),
-}
 KINDS = (
-    (gettext_lazy("the same, as good, or better"), (*ALIKE, Verdict.BETTER)),
+    (gettext_lazy("same, equally good, or better"), (*ALIKE, Verdict.BETTER)),
     (gettext_lazy("worse"), (Verdict.WORSE,)),
     (gettext_lazy("only V3 seats"), (Verdict.ONLY_V3_SEATS,)),
     (gettext_lazy("only the legacy planner seats"), (Verdict.ONLY_LEGACY_SEATS,)),
-    (gettext_lazy("unsafe, or an error"), HARMFUL),
+    (gettext_lazy("unsafe or error"), HARMFUL),
 )
 """The verdicts, as the chart tells them apart."""
-STATUSES = {
-    Status.PASS: gettext_lazy("pass"),
-    Status.FAIL: gettext_lazy("fail"),
-    Status.INCONCLUSIVE: gettext_lazy("inconclusive"),
-}
 STATUS_CLASSES = {Status.PASS: "page-pass", Status.FAIL: "page-fail", Status.INCONCLUSIVE: "page-warning"}
 
 
 def on_off(value: bool) -> str:
-    return _("on") if value else _("off")
+    return render(resolution.as_text(value))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +72,7 @@ class FlagRow:
 
     @property
     def source(self) -> str:
-        return str(SOURCES[self.flag.source])
+        return render(self.flag.source)
 
     @property
     def is_row_on(self) -> bool:
@@ -118,7 +107,7 @@ class GateRow:
 
     @property
     def status(self) -> str:
-        return str(STATUSES[self.result.status])
+        return render(self.result.status)
 
     @property
     def status_class(self) -> str:
@@ -134,19 +123,19 @@ class GateRow:
 
     @property
     def detail(self) -> str:
-        return str(worded(self.result.detail))
+        return render(self.result.detail)
 
     @property
     def window(self) -> str:
-        return str(worded(self.result.window))
+        return render(self.result.window)
 
     @property
     def in_words(self) -> str:
         """What the meter shows, for whoever does not see it."""
         values = {"value": self.value, "threshold": f"{self.result.threshold:.4g}"}
         if self._is_minimum:
-            return _("%(value)s; at least %(threshold)s is asked for") % values
-        return _("%(value)s; at most %(threshold)s is allowed") % values
+            return _("%(value)s; at least %(threshold)s required") % values
+        return _("%(value)s; at most %(threshold)s allowed") % values
 
     @property
     def meter(self) -> Meter:
@@ -235,7 +224,7 @@ def overview() -> dict[str, Any]:
         "waivers": [(each, labels.verdict(each.verdict), each.expires_at <= now) for each in waivers[:LISTED]],
         "has_more_waivers": len(waivers) > LISTED,
         "guard_run": guard_run,
-        "breaches": [(breach["rail"], worded(guardrails.said(breach))) for breach in guard_run.breaches]
+        "breaches": [(breach["rail"], render(guardrails.said(breach))) for breach in guard_run.breaches]
         if guard_run
         else [],
         "changes": [(change, who(change.actor, known)) for change in changes],
@@ -264,13 +253,13 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
         log_error(logger, error, "The Rollout page could not measure everything")
         found.problem = _(
             "The gates could not be measured (%(error)s). Rolling back needs no measurement. "
-            "With more patience: manage.py rollout check."
+            "Try manage.py rollout check, which waits longer."
         ) % {"error": type(error).__name__}
     if position is not None and facts is not None:
         try:
             found.plan, found.problem = steering.plan_from(position, as_they_are, facts), ""
         except UnknownStageError as error:
-            found.problem = worded(error)
+            found.problem = render(error)
     return found
 
 
@@ -283,7 +272,7 @@ def charts(over_time: Course) -> Sequence[Chart]:
         found.append(
             Chart(
                 id="parity",
-                caption=_("Parity, for each hour (UTC)") if over_time.is_hourly else _("Parity, for each day (UTC)"),
+                caption=_("Parity by hour (UTC)") if over_time.is_hourly else _("Parity by day (UTC)"),
                 unit=unit,
                 x=x,
                 series=[
@@ -298,9 +287,9 @@ def charts(over_time: Course) -> Sequence[Chart]:
         found.append(
             Chart(
                 id="seated",
-                caption=_("Seated at the end of the wait, for each hour (UTC)")
+                caption=_("Bookings seated, by hour (UTC)")
                 if over_time.is_hourly
-                else _("Seated at the end of the wait, for each day (UTC)"),
+                else _("Bookings seated, by day (UTC)"),
                 unit=_("percent of bookings"),
                 x=x,
                 series=[
@@ -325,7 +314,7 @@ def plan_context(plan: PromotionPlan) -> dict[str, Any]:
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
         "plan": plan,
-        "obstacles": [(worded(each.in_words), each.overridable) for each in plan.obstacles],
+        "obstacles": [(render(each.in_words), each.overridable) for each in plan.obstacles],
         "gate_rows": [GateRow(result=result) for result in plan.gates],
         "gates_summary": ngettext(
             "%(passing)s of %(count)s gate passes", "%(passing)s of %(count)s gates pass", len(plan.gates)
@@ -350,7 +339,7 @@ def flag_rows(in_effect: Flags, as_set: Flags) -> list[FlagRow]:
                 flag=flag,
                 row=on_off(underneath.value) if underneath.source is Source.SWITCH else "",
                 variable_text=conf.settings().ENVIRONMENT_VARIABLES.get(flag.variable, ""),
-                objection=_("The other one is on: turn it off first.") if other.value else "",
+                objection=_("The other switch is on: turn it off first.") if other.value else "",
             )
         )
     return rows
@@ -383,15 +372,15 @@ def who(actor: str, known: Mapping[str, str]) -> str:
 
 
 def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> list[str]:
-    problems: list[str] = [worded(each) for each in resolution.wrong_variables()]
+    problems: list[str] = [render(each) for each in resolution.wrong_variables()]
     if as_set.contradict:
         problems.append(
-            _("%(v3)s and %(shadow)s are both on, which contradicts itself: the mode is shadow until one is off.")
+            _("%(v3)s and %(shadow)s are both on, a contradiction. The mode is shadow until one is off.")
             % {"v3": as_set.v3.switch, "shadow": as_set.shadow.switch}
         )
     drift = measuring.drift_of(position, in_effect) if position else ""
     if drift:
-        problems.append(_("The flags are not what the stage asks for: %(drift)s.") % {"drift": worded(drift)})
+        problems.append(_("The flags do not match the stage: %(drift)s.") % {"drift": render(drift)})
     return problems
 
 

@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from waffle import admin as waffle_admin
 from waffle import get_waffle_switch_model
 
+from assignments.staff.labels import render
 from rollout.admin.actor import actor
-from rollout.admin.labels import worded
 from rollout.control import switches
 from rollout.control.change_log import BusyError, UnusableError
 
@@ -35,7 +35,7 @@ class SwitchForm(_SwitchForm):
         label=_("Reason"),
         required=False,
         widget=AdminTextareaWidget({"rows": 2}),
-        help_text=_("Required for the rollout's switches: kept for ever with who and when, and as the note."),
+        help_text=_("Required for the rollout's switches. Stored permanently in the audit log, and as the note."),
     )
 
     def clean(self) -> dict[str, Any] | None:
@@ -46,10 +46,10 @@ class SwitchForm(_SwitchForm):
         if self.instance.pk and name != self.instance.name:
             raise ValidationError({"name": _("Add this switch; another one cannot be renamed to it.")})
         if not cleaned.get("reason"):
-            self.add_error("reason", _("A reason is required: it is what the next person will look for."))
+            self.add_error("reason", _("A reason is required for the audit log."))
         problem = switches.contradiction(name, bool(cleaned.get("active")))
         if problem:
-            self.add_error("active", worded(problem))
+            self.add_error("active", render(problem))
         return cleaned
 
 
@@ -79,7 +79,7 @@ def _apply(model_admin: Any, request: HttpRequest, queryset: Any, waffles_own: A
         except REFUSALS as error:
             model_admin.message_user(
                 request,
-                _("The switch %(switch)s is not changed: %(error)s") % {"switch": switch.name, "error": worded(error)},
+                _("The switch %(switch)s is not changed: %(error)s") % {"switch": switch.name, "error": render(error)},
                 level=messages.ERROR,
             )
 
@@ -146,7 +146,7 @@ class SwitchAdmin(waffle_admin.SwitchAdmin):
             super().delete_model(request, obj)
 
     def _refused(self, request: HttpRequest, error: Exception) -> HttpResponse:
-        self.message_user(request, worded(error), level=messages.ERROR)
+        self.message_user(request, render(error), level=messages.ERROR)
         return HttpResponseRedirect(request.path)
 
 

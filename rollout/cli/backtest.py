@@ -83,22 +83,20 @@ class Action(base.Action):
         elif not backtest.scoreboard.bookings:
             where = f" of restaurant {options['restaurant']}" if options["restaurant"] else ""
             when = f" from {first} to {last}" if first and last else ""
-            self.stdout.write(f"There are no bookings{where}{when} to replay.")
+            self.stdout.write(f"No bookings{where}{when} to replay.")
             self._write_left_out(left_out)
         else:
             self._write(backtest, left_out, fed=options["feed"])
 
     def _announce(self, fed: int, options: dict[str, Any]) -> None:
         detail = f"from {options['file'].name}" if options["file"] else f"{options['first']} to {options['last']}"
-        events.emit(
-            events.event(
-                SOURCE,
-                "rollout.backtest_fed",
-                restaurant_ref=options["restaurant"] or "",
-                bookings=fed,
-                detail=detail,
-                actor=base.actor(),
-            )
+        events.announce(
+            SOURCE,
+            "rollout.backtest_fed",
+            restaurant_ref=options["restaurant"] or "",
+            bookings=fed,
+            detail=detail,
+            actor=base.actor(),
         )
         events.flush()
 
@@ -147,7 +145,7 @@ class Action(base.Action):
             self._write_row(f"refused: {reason}", *cells)
         for error in sorted({*board.control.errors, *board.candidate.errors}):
             self._write_row(f"error: {error}", *(f"{tally.errors[error]}" for tally in both))
-        self.stdout.write("In brackets: what the other planner, asked about the very same evening, would have seated.")
+        self.stdout.write("In brackets: bookings that the other planner would have seated in the same situation.")
         self.stdout.write("V3 compared on the legacy planner's evening:")
         for verdict in Verdict:
             if board.verdicts[verdict]:

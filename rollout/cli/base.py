@@ -76,7 +76,7 @@ def local_date(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no date; write YYYY-MM-DD") from None
+        raise ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from None
     if day.year not in YEARS:
         raise ArgumentTypeError(f"must be in the years {YEARS[0]} to {YEARS[-1]}, not {text}")
     return day

@@ -7,7 +7,7 @@ from rollout.control import steering
 
 
 class Action(base.Action):
-    help = "Begin the ladder at the stage that the flags amount to already. Nothing else changes."
+    help = "Begin the ladder at the stage that matches the current flags. Nothing else changes."
     asks_reason = True
 
     def run(self, options: dict[str, Any]) -> None:

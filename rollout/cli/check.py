@@ -10,7 +10,7 @@ from rollout.policy.gates import Status
 
 
 class Action(base.Action):
-    help = "Every gate of the current stage with value, threshold, sample and window. Exit code 1 unless all pass."
+    help = "Measure every gate of the current stage: value, threshold and sample. Exit code 1 unless all pass."
 
     def run(self, options: dict[str, Any]) -> None:
         plan = steering.plan()

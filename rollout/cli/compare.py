@@ -11,7 +11,7 @@ from rollout.shadow import comparator
 
 
 class Action(base.Action):
-    help = "Ask V3 what it would have decided where the legacy planner did in shadow mode (for cron)."
+    help = "Compare V3 with the legacy planner's decisions recorded in shadow mode (for cron)."
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
@@ -27,7 +27,7 @@ class Action(base.Action):
             self.print_json({"compared": verdicts.total(), "verdicts": counts})
             return
         if not verdicts:
-            self.stdout.write("No decision waits for comparison.")
+            self.stdout.write("No decisions are waiting for comparison.")
         for verdict, count in counts.items():
             if count:
                 self.stdout.write(f"  {count:6} {verdict}")

@@ -11,8 +11,8 @@ from rollout.control import guard
 
 class Action(base.Action):
     help = (
-        "Measure what V3 did lately (for cron, every few minutes). On a breach of a guardrail, go back to the previous safe "
-        "stage, keep why, and exit with 3."
+        "Measure V3's recent decisions (for cron, every few minutes). On a breach of a guardrail, roll back to the "
+        "previous safe stage, record why, and exit with 3."
     )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -21,12 +21,10 @@ class Action(base.Action):
         if options["json"]:
             self.print_json(findings.as_dict())
         elif findings.facts is None and not findings.problem:
-            self.stdout.write("V3 decides for nobody: there is nothing to guard.")
+            self.stdout.write("V3 decides for no restaurant: nothing to guard.")
         elif findings.facts is not None and not findings.breaches:
             since = f"since {findings.facts.since:%Y-%m-%d %H:%M} UTC"
-            self.stdout.write(
-                f"{findings.stage}: {findings.facts.v3.bookings} bookings of V3 {since}, nothing is breached."
-            )
+            self.stdout.write(f"{findings.stage}: {findings.facts.v3.bookings} bookings by V3 {since}, no breaches.")
         for breach in findings.breaches:
             self.stderr.write(self.style.ERROR(f"{breach.rail}: {breach.detail}."))
         if findings.breaches:

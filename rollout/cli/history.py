@@ -9,11 +9,11 @@ from rollout.models import Change
 
 
 class Action(base.Action):
-    help = "What was changed, by whom and why, the latest first."
+    help = "Changes with author and reason, newest first."
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("--limit", type=arguments.count, default=20, help="So many changes (default: 20).")
+        parser.add_argument("--limit", type=arguments.count, default=20, help="Maximum changes to list (default: 20).")
         parser.add_argument("--kind", choices=Change.Kind.values, help="Only changes of this kind.")
 
     def run(self, options: dict[str, Any]) -> None:
@@ -32,4 +32,4 @@ class Action(base.Action):
             self.stdout.write(f"{change.at:%Y-%m-%d %H:%M} {change.environment} {what}{overridden}")
             self.stdout.write(f"{'':17}{change.actor}: {change.reason}")
         if not changes:
-            self.stdout.write("Nothing was changed yet.")
+            self.stdout.write("No changes yet.")

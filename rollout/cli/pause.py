@@ -7,7 +7,7 @@ from rollout.control import steering
 
 
 class Action(base.Action):
-    help = "Nobody may promote, not even with --override, until 'rollout resume'."
+    help = "Block promotion, also with --override, until 'rollout resume'."
     asks_reason = True
 
     def run(self, options: dict[str, Any]) -> None:

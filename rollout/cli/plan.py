@@ -10,7 +10,7 @@ NAMED = 10
 
 
 class Action(base.Action):
-    help = "What a promotion would do now: the exact switches, and everything that stands in its way. Changes nothing."
+    help = "Show what a promotion would do now: the exact switches, and everything that blocks it. Changes nothing."
 
     def run(self, options: dict[str, Any]) -> None:
         plan = steering.plan()
@@ -29,11 +29,13 @@ class Action(base.Action):
             named = ", ".join(plan.joining[:NAMED]) + (", ..." if len(plan.joining) > NAMED else "")
             self.stdout.write(f"  {share}: {len(plan.joining)} more{f' ({named})' if named else ''}")
         if plan.obstacles:
-            self.stdout.write("In the way:" if target else "Not shown yet, before the legacy planner goes:")
+            self.stdout.write("Blocking promotion:" if target else "Blocking the removal of the legacy planner:")
             for obstacle in plan.obstacles:
                 self.stdout.write(f"  {'' if obstacle.overridable else '(cannot be overridden) '}{obstacle}")
         elif target:
-            self.stdout.write(self.style.SUCCESS("Nothing is in the way: manage.py rollout promote --reason ..."))
+            self.stdout.write(
+                self.style.SUCCESS("Nothing is blocking promotion: manage.py rollout promote --reason ...")
+            )
 
 
 def as_dict(plan: steering.PromotionPlan) -> dict[str, Any]:

@@ -9,20 +9,18 @@ from rollout.control import steering
 
 class Action(base.Action):
     help = (
-        "Go to the next stage. Refused, with exit code 1 and everything that stands in the way, unless all gates pass and "
-        "it is not paused, cooling down or in a change freeze. 'rollout plan' shows that beforehand."
+        "Go to the next stage. Refused, with exit code 1 and everything that blocks it, unless all gates pass and "
+        "the rollout is not paused, cooling down or in a change freeze. 'rollout plan' shows this beforehand."
     )
     asks_reason = True
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--from", dest="from_stage", default="", help="Refuse unless this is the stage (default: it is)."
-        )
+        parser.add_argument("--from", dest="from_stage", default="", help="Refuse unless this is the current stage.")
         parser.add_argument(
             "--override",
             action="store_true",
-            help="Go on although gates do not pass, or in a change freeze or cool-down; stored "
+            help="Promote although gates do not pass, or in a change freeze or cool-down; stored "
             "permanently. Does not lift a pause.",
         )
 

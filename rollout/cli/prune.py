@@ -13,13 +13,13 @@ from rollout.maintenance import retention
 
 class Action(base.Action):
     help = (
-        "Forget old comparisons, with the floors that only they needed, and old runs of the guard without a breach. How "
+        "Delete old comparisons, the floors that only they needed, and old guard runs without a breach. How "
         "many comparisons there were of each verdict, restaurant and day is kept."
     )
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=arguments.count, default=90, help="Keep so many days (default: 90).")
+        parser.add_argument("--days", type=arguments.count, default=90, help="Days to keep (default: 90).")
         parser.add_argument("--dry-run", action="store_true", help="Only count.")
 
     def run(self, options: dict[str, Any]) -> None:
@@ -37,5 +37,5 @@ class Action(base.Action):
             return
         verb = "Would forget" if options["dry_run"] else "Forgot"
         self.stdout.write(
-            f"{verb} {pruned.comparisons} comparisons, {pruned.floors} floors and {pruned.guard_runs} runs of the guard."
+            f"{verb} {pruned.comparisons} comparisons, {pruned.floors} floors and {pruned.guard_runs} guard runs."
         )

@@ -22,8 +22,8 @@ DAYS = 7
 
 class Action(base.Action):
     help = (
-        "The end of the legacy planner: whether this environment can do without it, and every place that goes with it, with "
-        "file and line, what to do there, and what may go wrong. Changes nothing. Exits with 0 when ready, 1 when not."
+        "Show whether the legacy planner can be removed from this environment, and every place to change, with "
+        "file and line, what to do, and what may go wrong. Changes nothing. Exits with 0 when ready, 1 when not."
     )
 
     @staticmethod
@@ -38,12 +38,12 @@ class Action(base.Action):
             "--root",
             type=_folder,
             default=None,
-            help="The project to look through (default: settings.BASE_DIR, else the current folder).",
+            help="The project to search (default: settings.BASE_DIR, else the current folder).",
         )
         parser.add_argument(
             "--only",
             choices=PARTS,
-            help="readiness: reads no files, for a server without the sources. scope: asks no database; exits with 0.",
+            help="readiness: reads no files, for servers without the sources. scope: needs no database; exits with 0.",
         )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ class Action(base.Action):
     def _print_readiness(self, report: dict[str, Any], results: tuple[GateResult, ...]) -> None:
         if not results:
             return
-        self.stdout.write(f"Can {report['environment']} do without the legacy planner? ({report['days']} days)")
+        self.stdout.write(f"Can the legacy planner be removed from {report['environment']}? ({report['days']} days)")
         styles = {
             Status.PASS: self.style.SUCCESS,
             Status.FAIL: self.style.ERROR,
@@ -90,7 +90,7 @@ class Action(base.Action):
         if found is None:
             return
         self.stdout.write("")
-        self.stdout.write(f"What goes with it, under {found.root}:")
+        self.stdout.write(f"What to remove or change, under {found.root}:")
         for kind, traces in groupby(found.traces, key=lambda trace: trace.kind):
             self.stdout.write(f"\n{kind}: {RISKS[kind][1]}")
             for trace in traces:
@@ -103,7 +103,7 @@ class Action(base.Action):
                 elif trace.what:
                     self.stdout.write(f"{'':22} {trace.what}")
         self.stdout.write(
-            f"\n{len(found.mechanical)} edits that --json describes for a program, {len(found.by_hand)} places for people."
+            f"\n{len(found.mechanical)} edits that a program can make (--json), {len(found.by_hand)} places for people."
         )
         if not found.is_installed:
             self.stdout.write("The legacy planner's package is not installed.")
@@ -115,5 +115,5 @@ def _root() -> Path:
 
 def _folder(text: str) -> Path:
     if not Path(text).is_dir():
-        raise ArgumentTypeError(f"is no folder: {text!r}")
+        raise ArgumentTypeError(f"is not a folder: {text!r}")
     return Path(text)

@@ -17,8 +17,8 @@ STDOUT = "-"
 
 class Action(base.Action):
     help = (
-        "The evidence for a promotion review: flags, gates, both planners compared, the slowest and the most different "
-        "decisions, the guard, all changes, and what a promotion would do. Holds references only, no guest's data. Changes "
+        "Write the evidence for a promotion review: flags, gates, both planners compared, the slowest and most different "
+        "decisions, the guard, all changes, and what a promotion would do. Contains references only, no guest data. Changes "
         "nothing."
     )
 

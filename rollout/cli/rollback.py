@@ -9,8 +9,8 @@ from rollout.control import steering
 
 class Action(base.Action):
     help = (
-        "Go back, at once and always allowed: to the nearest stage below in which V3 decides for nobody, or to a named "
-        "lower one. What V3 has begun and not finished is handed to the legacy planner by the next pass."
+        "Roll back immediately; always allowed. Goes to the nearest lower stage in which V3 decides for nobody, or to a "
+        "named lower one. The next pass hands V3's unfinished bookings to the legacy planner."
     )
     asks_reason = True
 

@@ -14,7 +14,7 @@ from rollout.policy.ladder import UnknownStageError
 
 
 class Action(base.Action):
-    help = "Every flag, its value and where that came from; the mode; the stage, its gates, and what comes next."
+    help = "Show every flag with its value and source, the mode, the stage with its gates, and the next step."
 
     def run(self, options: dict[str, Any]) -> None:
         current = resolution.read()
@@ -22,11 +22,11 @@ class Action(base.Action):
         problems: list[str] = [*resolution.wrong_variables()]
         if current.contradict:
             problems.append(f"{current.v3.switch} and {current.shadow.switch} are both on; shadow wins.")
-        # Killed, it has to work without a database.
+        # While killed it must work without a database.
         position = None if current.killed else steering.current()
         drift = measuring.drift_of(position, current) if position else ""
         if drift:
-            problems.append(f"The flags are not what the stage asks for: {drift}.")
+            problems.append(f"The flags do not match the stage: {drift}.")
         plan = _plan(position)
         forced = {} if current.killed else dict(ForcedPlanner.objects.values_list("restaurant_ref", "planner"))
         if options["json"]:
@@ -62,7 +62,7 @@ class Action(base.Action):
                 else flag.source
             )
             self.stdout.write(f"  {flag.switch:30} {value:4} by {where}")
-        self.stdout.write(f"Max parallel    {assignments_conf.settings().MAX_PARALLEL}")
+        self.stdout.write(f"Max parallel    {assignments_conf.settings().MAX_PARALLEL} per restaurant")
         self.stdout.write(f"Legacy planner  {settings.LEGACY_PLANNER or 'not installed'}")
         if not current.killed:
             self._write_stage(position, plan, forced)
@@ -78,22 +78,22 @@ class Action(base.Action):
         since = f"since {position.since:%Y-%m-%d %H:%M} UTC"
         self.stdout.write(f"Stage           {position.stage}, {position.percent} % of restaurants, {since}")
         for ref, planner in sorted(forced.items()):
-            self.stdout.write(f"Forced          restaurant {ref} to {planner}")
+            self.stdout.write(f"Forced planner  restaurant {ref}: {planner}")
         if position.paused:
-            self.stdout.write("Paused          nobody may promote (manage.py rollout resume)")
+            self.stdout.write("Paused          promotions are refused (manage.py rollout resume)")
         if plan is None:
             return
         if position.cool_down_until and position.cool_down_until > plan.facts.now:
-            self.stdout.write(f"Cooling down    until {position.cool_down_until:%Y-%m-%d %H:%M} UTC")
-        shut = [f"{each.gate} {each.status.value}" for each in plan.gates if each.status is not Status.PASS]
+            self.stdout.write(f"Locked          no promotion until {position.cool_down_until:%Y-%m-%d %H:%M} UTC")
+        shut = [f"{each.gate} ({each.status.value})" for each in plan.gates if each.status is not Status.PASS]
         passing = f"{len(plan.gates) - len(shut)} of {len(plan.gates)} pass"
-        self.stdout.write(f"Gates           {passing}{': ' if shut else ''}{', '.join(shut)}")
+        self.stdout.write(f"Gates           {passing}{'; not passing: ' if shut else ''}{', '.join(shut)}")
         if plan.target is None:
             next_step = "none: this is the last stage"
         elif plan.is_open:
-            next_step = f"promote to {plan.target.key}: nothing is in the way"
+            next_step = f"promote to {plan.target.key}: nothing is blocking promotion"
         else:
-            next_step = f"{plan.target.key}, once {len(plan.obstacles)} obstacles are gone (manage.py rollout plan)"
+            next_step = f"{plan.target.key}, blocked by {len(plan.obstacles)} obstacles (manage.py rollout plan)"
         self.stdout.write(f"Next            {next_step}")
 
 
@@ -103,4 +103,4 @@ def _plan(position: Position | None) -> steering.PromotionPlan | None:
     try:
         return steering.plan()
     except UnknownStageError:
-        return None  # The drift says so.
+        return None  # Reported as drift.

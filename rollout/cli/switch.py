@@ -17,7 +17,7 @@ class Action(base.Action):
     def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument("switch", choices=sorted(switches.SWITCHES))
         parser.add_argument("value", choices=["on", "off"])
-        parser.add_argument("--reason", required=True, help="Why; kept with the switch and in the events.")
+        parser.add_argument("--reason", required=True, help="Why; stored with the switch and in the audit log.")
 
     def run(self, options: dict[str, Any]) -> None:
         try:

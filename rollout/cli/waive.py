@@ -14,7 +14,7 @@ from rollout.models import Waiver
 
 class Action(base.Action):
     help = (
-        "Accept a known difference between the planners for some days, or withdraw that; without arguments, list the "
+        "Accept a known difference between the planners for some days, or withdraw a waiver; without arguments, list the "
         "waivers. An expired waiver blocks promotion until it is withdrawn or renewed."
     )
 
@@ -23,10 +23,10 @@ class Action(base.Action):
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--verdict", choices=[str(verdict) for verdict in steering.WAIVABLE])
         what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The waiver to withdraw.")
-        parser.add_argument("--restaurant", default="", help="Its ref (default: all restaurants).")
-        parser.add_argument("--refusal", default="", help="The reason code of the planner that refuses (default: any).")
-        parser.add_argument("--owner", default="", help="Who answers for it: a team or a user id.")
-        parser.add_argument("--days", type=arguments.count, default=14, help="Until it expires (default: 14).")
+        parser.add_argument("--restaurant", default="", help="Its reference (default: all restaurants).")
+        parser.add_argument("--refusal", default="", help="The reason code of the refusing planner (default: any).")
+        parser.add_argument("--owner", default="", help="Who is responsible for it: a team or a user id.")
+        parser.add_argument("--days", type=arguments.count, default=14, help="Days until it expires (default: 14).")
         parser.add_argument("--reason", default="", help="Why; required for a change.")
 
     def run(self, options: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ class Action(base.Action):
         elif options["withdraw"]:
             steering.withdraw(waiver_id=options["withdraw"], actor=base.actor(), reason=options["reason"])
         elif options["reason"]:
-            raise CommandError("A reason for what? Give --verdict or --withdraw.", returncode=base.EXIT_USAGE)
+            raise CommandError("--reason needs --verdict or --withdraw.", returncode=base.EXIT_USAGE)
         self._list(options)
 
     def _list(self, options: dict[str, Any]) -> None:

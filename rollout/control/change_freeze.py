@@ -9,22 +9,22 @@ from django.db.models import Max, Min
 from assignments.integration.floor_cache import floors_or_none
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from rollout import conf
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 
 A_DAY = timedelta(days=1)
 NAMED = 5
 """So many open restaurants are named; one is enough to refuse."""
 
 
-def reasons(now: datetime) -> list[Phrase]:
+def reasons(now: datetime) -> list[Text]:
     """Why there is a change freeze at ``now``, a sentence each; empty when there is none.
 
     Two queries, and those for floors that this process does not know yet.
     """
     found = [
-        _("The settings freeze the rollout from %(start)s until %(until)s.", start=start, until=until)
+        _("Change freeze from %(start)s until %(until)s (setting FREEZE_WINDOWS).", start=start, until=until)
         for start, until in conf.settings().FREEZE_WINDOWS
         if datetime.fromisoformat(start) <= now < datetime.fromisoformat(until)
     ]
@@ -34,9 +34,9 @@ def reasons(now: datetime) -> list[Phrase]:
     if open_refs:
         refs = ", ".join(open_refs)
         found.append(
-            _("Service is on, with bookings, at restaurant %(refs)s and perhaps others.", refs=refs)
+            _("Service with bookings is under way at restaurant %(refs)s, and possibly at others.", refs=refs)
             if len(open_refs) == NAMED
-            else _("Service is on, with bookings, at restaurant %(refs)s.", refs=refs)
+            else _("Service with bookings is under way at restaurant %(refs)s.", refs=refs)
         )
     return found
 

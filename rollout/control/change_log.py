@@ -8,15 +8,15 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 
 from assignments.concurrency import transactions
+from assignments.planning.text import gettext as _
 from rollout import conf
 from rollout.models import Change
-from rollout.policy.message import phrase as _
 
 LOCK_TIMEOUT_MS = 5000
 
 
 class BusyError(Exception):
-    """Somebody else is changing the rollout right now; try again."""
+    """Another change to the rollout is in progress; try again."""
 
 
 class UnusableError(ValueError):
@@ -26,7 +26,7 @@ class UnusableError(ValueError):
 def require_reason(reason: str) -> None:
     """Raises UnusableError for an empty one."""
     if not reason.strip():
-        raise UnusableError(_("A reason is required: it is what the next person will look for."))
+        raise UnusableError(_("A reason is required for the audit log."))
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def changing(*, reason: str) -> Iterator[datetime]:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('rollout:changing', 0))")
         except OperationalError as error:
             if transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE:
-                raise BusyError(_("Somebody else is changing the rollout right now; try again.")) from error
+                raise BusyError(_("Another change to the rollout is in progress; try again.")) from error
             raise
         # Not now(): that is when the transaction began, which may be before whoever had the lock had finished.
         cursor.execute("SELECT clock_timestamp()")

@@ -54,7 +54,7 @@ def run() -> Findings:
     if resolution.read().mode is not Mode.ACTIVE:
         return Findings(stage=position.stage if position else "")
     if position is None:
-        return Findings(problem="V3 decides, and nobody guards it: the ladder has not begun (manage.py rollout begin).")
+        return Findings(problem="V3 decides without a guard: the ladder has not begun (manage.py rollout begin).")
     rails = conf.guard_rails()
     facts = measuring.measure_live(position, minutes=rails["window_minutes"])
     found = guardrails.breaches(facts, rails)
@@ -83,14 +83,12 @@ def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tup
         ).stage
     except steering.RefusedError as error:
         stage, problem = "", str(error)
-    events.emit(
-        events.event(
-            SOURCE,
-            "rollout.guard_breached",
-            from_state=position.stage,
-            to_state=stage or position.stage,
-            detail=f"{why}{f' ({problem})' if problem else ''}"[:1000],
-        )
+    events.announce(
+        SOURCE,
+        "rollout.guard_breached",
+        from_state=position.stage,
+        to_state=stage or position.stage,
+        detail=f"{why}{f' ({problem})' if problem else ''}"[:1000],
     )
     return stage, problem
 

@@ -19,6 +19,8 @@ from assignments.integration.floor_cache import floor_of
 from assignments.models import Assignment
 from assignments.planning.floor import InvalidFloorError
 from assignments.planning.reasons import Reason
+from assignments.planning.text import Text, together
+from assignments.planning.text import gettext as _
 from assignments.telemetry import events
 from rollout import conf
 from rollout.control import change_freeze, change_log, switches
@@ -30,8 +32,6 @@ from rollout.policy import gates
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import Stage
 from rollout.policy.measurements import Facts
-from rollout.policy.message import Phrase, together
-from rollout.policy.message import phrase as _
 from rollout.policy.verdict import Verdict
 
 WAIVABLE = (Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS, Verdict.ONLY_V3_SEATS)
@@ -61,15 +61,15 @@ class Obstacle:
     """What stands in the way of a promotion: ``kind`` is ``pause``, ``cool_down``, ``freeze`` or ``gate``."""
 
     kind: str
-    detail: Phrase
-    remedy: Phrase
+    detail: Text
+    remedy: Text
     overridable: bool = True
 
     def __str__(self) -> str:
         return str(self.in_words)
 
     @property
-    def in_words(self) -> Phrase:
+    def in_words(self) -> Text:
         """What it is, and what would help."""
         return together([self.detail, self.remedy] if self.remedy else [self.detail])
 
@@ -97,7 +97,7 @@ class PromotionRefusedError(RefusedError):
 
     def __init__(self, obstacles: Sequence[Obstacle]) -> None:
         self.obstacles = tuple(obstacles)
-        super().__init__("\n".join(["The rollout is not promoted:", *(f"- {obstacle}" for obstacle in obstacles)]))
+        super().__init__("\n".join(["Promotion refused:", *(f"- {obstacle}" for obstacle in obstacles)]))
 
 
 def current() -> Position | None:
@@ -113,7 +113,7 @@ def begin(*, actor: str, reason: str) -> Position:
     with change_log.changing(reason=reason) as now:
         if current() is not None:
             raise RefusedError(
-                _("The rollout of %(environment)s has begun already.", environment=conf.settings().ENVIRONMENT)
+                _("The rollout of %(environment)s has already begun.", environment=conf.settings().ENVIRONMENT)
             )
         as_they_are = resolution.read()
         # While there is no position, V3's switch alone means all restaurants.
@@ -123,7 +123,7 @@ def begin(*, actor: str, reason: str) -> Position:
         if stage is None:
             raise RefusedError(
                 _(
-                    "No stage of the ladder is like the flags are now (mode %(mode)s): turn them off first, "
+                    "No stage of the ladder matches the current flags (mode %(mode)s). Turn them off first: "
                     "manage.py rollout set.",
                     mode=as_they_are.mode,
                 )
@@ -187,7 +187,7 @@ def promote(
     if seen.target is None:
         raise RefusedError(
             _(
-                "%(stage)s is the last stage. What remains is to remove the legacy planner: see the runbook.",
+                "%(stage)s is the last stage. The next step is to remove the legacy planner: see the runbook.",
                 stage=from_stage,
             )
         )
@@ -196,7 +196,7 @@ def promote(
         _check_stage(position, from_stage)
         if position.since != seen.position.since:
             raise RefusedError(
-                _("The rollout was changed and changed back to %(stage)s meanwhile; look again.", stage=from_stage)
+                _("The rollout left %(stage)s and returned to it in the meantime; check again.", stage=from_stage)
             )
         obstacles = _of_position(position, now) + [each for each in seen.obstacles if each.kind in {"freeze", "gate"}]
         if any(not (override and each.overridable) for each in obstacles):
@@ -238,13 +238,15 @@ def roll_back(
     with change_log.changing(reason=reason) as now:
         position = _required(current())
         if seen is not None and (position.stage, position.since) != (seen.stage, seen.since):
-            raise RefusedError(_("The rollout has moved to %(stage)s meanwhile; look again.", stage=position.stage))
+            raise RefusedError(
+                _("The rollout has moved to %(stage)s in the meantime; check again.", stage=position.stage)
+            )
         stage = _lower_stage(position, to, is_guard=seen is not None)
         if not stage.decides and not conf.settings().LEGACY_PLANNER:
             raise RefusedError(
                 _(
                     "No legacy planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
-                    "To stop V3 all the same, use manage.py rollout set v3 off.",
+                    "To stop V3 anyway, use manage.py rollout set v3 off.",
                     stage=stage.key,
                 )
             )
@@ -273,7 +275,7 @@ def force_planner(
     """
     with change_log.changing(reason=reason) as now:
         if not _is_known(restaurant_ref):
-            raise RefusedError(_("The host knows no restaurant %(restaurant)s.", restaurant=repr(restaurant_ref)))
+            raise RefusedError(_("The host has no restaurant %(restaurant)s.", restaurant=repr(restaurant_ref)))
         if planner == ForcedPlanner.PlannerChoice.LEGACY and not conf.settings().LEGACY_PLANNER:
             raise RefusedError(_("No legacy planner is installed: nobody would decide for the restaurant."))
         before = ForcedPlanner.objects.filter(restaurant_ref=restaurant_ref).first()
@@ -320,15 +322,19 @@ def waive(
         )
     if refusal and refusal not in set(Reason):
         raise change_log.UnusableError(
-            _("%(refusal)s is no reason code; known are %(known)s.", refusal=repr(refusal), known=", ".join(Reason))
+            _(
+                "%(refusal)s is not a reason code. Reason codes: %(known)s.",
+                refusal=repr(refusal),
+                known=", ".join(Reason),
+            )
         )
     if not owner.strip():
-        raise change_log.UnusableError(_("A waiver needs an owner: whoever answers for it."))
+        raise change_log.UnusableError(_("A waiver needs an owner."))
     with change_log.changing(reason=reason) as now:
         if not now < expires_at <= now + timedelta(days=MAX_WAIVER_DAYS):
             raise change_log.UnusableError(
                 _(
-                    "A waiver expires within %(days)s days from now, not at %(moment)s.",
+                    "A waiver must expire in the future and within %(days)s days, not at %(moment)s.",
                     days=MAX_WAIVER_DAYS,
                     moment=expires_at.isoformat(),
                 )
@@ -352,7 +358,7 @@ def withdraw(*, waiver_id: int, actor: str, reason: str) -> Waiver:
     with change_log.changing(reason=reason) as now:
         waiver = Waiver.objects.filter(pk=waiver_id, withdrawn_at__isnull=True).first()
         if waiver is None:
-            raise RefusedError(_("There is no waiver %(id)s that is not withdrawn.", id=waiver_id))
+            raise RefusedError(_("Waiver %(id)s does not exist or was withdrawn.", id=waiver_id))
         waiver.withdrawn_at = now
         waiver.save(update_fields=["withdrawn_at"])
         _record(
@@ -376,7 +382,7 @@ def _check_stage(position: Position, expected: str) -> None:
     if position.stage != expected:
         raise RefusedError(
             _(
-                "The rollout is at %(stage)s and not at %(expected)s any more; look again.",
+                "The rollout is at %(stage)s, no longer at %(expected)s; check again.",
                 stage=position.stage,
                 expected=expected,
             )
@@ -390,8 +396,8 @@ def _of_position(position: Position, now: datetime) -> list[Obstacle]:
         found.append(
             Obstacle(
                 kind="pause",
-                detail=_("It is paused."),
-                remedy=_("Only resuming lifts that: manage.py rollout resume."),
+                detail=_("The rollout is paused."),
+                remedy=_("Resume it first: manage.py rollout resume."),
                 overridable=False,
             )
         )
@@ -400,7 +406,7 @@ def _of_position(position: Position, now: datetime) -> list[Obstacle]:
             Obstacle(
                 kind="cool_down",
                 detail=_(
-                    "The guard rolled back; it cools down until %(until)s UTC.",
+                    "The guard rolled back; promotion is locked until %(until)s UTC.",
                     until=f"{position.cool_down_until:%Y-%m-%d %H:%M}",
                 ),
                 remedy=_("See manage.py rollout history for what it measured."),
@@ -411,17 +417,16 @@ def _of_position(position: Position, now: datetime) -> list[Obstacle]:
 
 def _of_change_freeze(now: datetime) -> list[Obstacle]:
     return [
-        Obstacle(kind="freeze", detail=reason, remedy=_("Wait until it is over."))
-        for reason in change_freeze.reasons(now)
+        Obstacle(kind="freeze", detail=reason, remedy=_("Wait until it ends.")) for reason in change_freeze.reasons(now)
     ]
 
 
-def _measured(result: GateResult) -> Phrase:
+def _measured(result: GateResult) -> Text:
     """The gate's number beside its threshold, for people."""
     if result.value is None:
-        return _("Nothing was seen")
+        return _("No data yet")
     return _(
-        "It says %(value)s against %(threshold)s (sample %(sample)s)",
+        "Measured %(value)s, required %(threshold)s (n = %(sample)s)",
         value=f"{result.value:g}",
         threshold=f"{result.threshold:g}",
         sample=result.sample,
@@ -447,7 +452,9 @@ def _lower_stage(position: Position, to: str, *, is_guard: bool) -> Stage:
     if to:
         stage = ladder.stage(to)
         if stage not in lower:
-            raise RefusedError(_("%(to)s is not below %(stage)s: a rollback goes down.", to=to, stage=position.stage))
+            raise RefusedError(
+                _("%(to)s is not below %(stage)s; a rollback needs a lower stage.", to=to, stage=position.stage)
+            )
         return stage
     if is_guard and position.stage in known:
         return ladder.refuge(position.stage)
@@ -484,16 +491,14 @@ def _move(
         overridden=overridden,
         evidence={**(evidence or {}), "switches": values, "percent": stage.percent},
     )
-    events.emit(
-        events.event(
-            SOURCE,
-            "rollout.stage_changed",
-            from_state=before or None,
-            to_state=stage.key,
-            actor=actor,
-            reason=reason[:200],
-            detail="gates overridden" if overridden else None,
-        )
+    events.announce(
+        SOURCE,
+        "rollout.stage_changed",
+        from_state=before or None,
+        to_state=stage.key,
+        actor=actor,
+        reason=reason[:200],
+        detail="gates overridden" if overridden else None,
     )
 
 
@@ -506,7 +511,7 @@ def _set_paused(paused: bool, *, actor: str, reason: str) -> Position:
     with change_log.changing(reason=reason):
         position = _required(current())
         if position.paused == paused:
-            raise RefusedError(_("It is paused already.") if paused else _("It is not paused."))
+            raise RefusedError(_("The rollout is already paused.") if paused else _("The rollout is not paused."))
         position.paused = paused
         position.save(update_fields=["paused"])
         texts = {True: "paused", False: "resumed"}
@@ -539,4 +544,4 @@ def _record(kind: Change.Kind, subject: str, *, actor: str, reason: str, before:
     """Record a change that is no change of stage, and announce it."""
     change_log.record(kind=kind, subject=subject, before=before, after=after, actor=actor, reason=reason)
     detail = f"{kind} {subject}: {before or 'none'} -> {after or 'none'}"
-    events.emit(events.event(SOURCE, "rollout.steered", detail=detail[:200], actor=actor, reason=reason[:200]))
+    events.announce(SOURCE, "rollout.steered", detail=detail[:200], actor=actor, reason=reason[:200])

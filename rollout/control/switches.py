@@ -6,13 +6,13 @@ from django.db import transaction
 from django.utils import timezone
 from waffle import get_waffle_switch_model
 
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from assignments.telemetry import events
 from rollout.control import change_log
 from rollout.events import SOURCE
 from rollout.flags import resolution
 from rollout.models import Change
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 
 SWITCHES = {"v3": resolution.V3_SWITCH, "shadow": resolution.SHADOW_SWITCH}
 
@@ -21,7 +21,7 @@ class ContradictionError(ValueError):
     """Both flags would be on."""
 
 
-def contradiction(name: str, active: bool) -> Phrase | None:
+def contradiction(name: str, active: bool) -> Text | None:
     """What speaks against setting the switch so, in a sentence; None when nothing does."""
     others = {resolution.V3_SWITCH: resolution.SHADOW_SWITCH, resolution.SHADOW_SWITCH: resolution.V3_SWITCH}
     if not active or name not in others:
@@ -32,7 +32,7 @@ def contradiction(name: str, active: bool) -> Phrase | None:
     if not other.value:
         return None
     return _(
-        "%(other)s is on (by %(source)s): turn it off before %(switch)s goes on.",
+        "%(other)s is on (by %(source)s): turn it off before you turn on %(switch)s.",
         other=other.switch,
         source=other.source,
         switch=name,
@@ -78,7 +78,7 @@ def unset_switch(name: str, *, actor: str, reason: str) -> resolution.Flags:
             raise ContradictionError(
                 _(
                     "Without its row, %(v3)s would be on (by %(v3_source)s) and %(shadow)s too (by %(shadow_source)s): "
-                    "turn the other one off before.",
+                    "turn the other one off first.",
                     v3=then.v3.switch,
                     v3_source=then.v3.source,
                     shadow=then.shadow.switch,
@@ -110,6 +110,4 @@ def _forget_cached(name: str) -> None:
 def _record(name: str, before: str, after: str, *, actor: str, reason: str) -> None:
     change_log.record(kind=Change.Kind.SWITCH, subject=name, before=before, after=after, actor=actor, reason=reason)
     detail = f"{name} {after or 'without a row'}"
-    events.emit(
-        events.event(SOURCE, "rollout.switch_changed", detail=detail, actor=actor, reason=reason[:200]),
-    )
+    events.announce(SOURCE, "rollout.switch_changed", detail=detail, actor=actor, reason=reason[:200])

@@ -19,10 +19,10 @@ from assignments.integration.host import HostBooking, configured
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.floor import Floor
+from assignments.planning.text import gettext as _
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
-from rollout.policy.message import phrase as _
 from rollout.policy.seating_audit import Party
 from rollout.shadow.serialization import floor_from_json
 
@@ -291,7 +291,11 @@ def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[
     Both are rows of ``of_the_legacy_planner``.
     """
     if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
-        return meanwhile["seated"], meanwhile["bookings"], _("the legacy planner at other restaurants in the same time")
+        return (
+            meanwhile["seated"],
+            meanwhile["bookings"],
+            _("the legacy planner at other restaurants in the same period"),
+        )
     return before["seated"], before["bookings"], _("the legacy planner before this stage") if before["bookings"] else ""
 
 

@@ -1,13 +1,13 @@
-"""Whether the flags are what the stage asks for. Pure."""
+"""Whether the flags match the stage. Pure."""
 
+from assignments.planning.text import Text, together
+from assignments.planning.text import gettext as _
 from rollout.conf import KILL_VARIABLE
 from rollout.flags.resolution import Flags, as_text
 from rollout.policy.ladder import Stage
-from rollout.policy.message import Phrase, together
-from rollout.policy.message import phrase as _
 
 
-def drift(stage: Stage, percent: int, flags: Flags) -> Phrase:
+def drift(stage: Stage, percent: int, flags: Flags) -> Text:
     """How flags and stored percentage differ from the stage, in a sentence; empty when they do not."""
     found = []
     if flags.killed:
@@ -28,7 +28,7 @@ def drift(stage: Stage, percent: int, flags: Flags) -> Phrase:
     if percent != stage.percent:
         found.append(
             _(
-                "%(percent)s %% of restaurants are in, and the settings say %(wanted)s %%",
+                "V3 decides for %(percent)s %% of restaurants, but the settings say %(wanted)s %%",
                 percent=percent,
                 wanted=stage.percent,
             )

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from waffle import get_waffle_switch_model
 
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from rollout import conf
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 
 V3_SWITCH = "assignment_pipeline_v3"
 SHADOW_SWITCH = "assignment_pipeline_v3_shadow"
@@ -21,10 +21,10 @@ FALSE_TEXTS = frozenset({"0", "false", "no", "off", ""})
 
 
 class Source(StrEnum):
-    KILL = "kill variable"
-    SWITCH = "switch"
-    ENVIRONMENT = "environment variable"
-    DEFAULT = "default"
+    KILL = _("kill variable")
+    SWITCH = _("switch")
+    ENVIRONMENT = _("environment variable")
+    DEFAULT = _("default")
 
 
 class Mode(StrEnum):
@@ -76,11 +76,11 @@ def as_boolean(text: str) -> bool | None:
     return False if cleaned in FALSE_TEXTS else None
 
 
-def as_text(value: bool) -> Phrase:
+def as_text(value: bool) -> Text:
     return _("on") if value else _("off")
 
 
-def wrong_variables() -> list[Phrase]:
+def wrong_variables() -> list[Text]:
     """A sentence for each environment variable whose text means neither true nor false."""
     return [
         _(

@@ -61,7 +61,7 @@ def _check(days: int) -> None:
     needed = conf.settings().EVIDENCE_DAYS
     if days < needed:
         raise EvidenceNeededError(
-            f"Gates look back {needed} days (EVIDENCE_DAYS): pruning after {days} takes evidence."
+            f"Gates need {needed} days of evidence (EVIDENCE_DAYS); pruning after {days} days would delete some of it."
         )
 
 

@@ -30,10 +30,10 @@ def change(kind: str, before: str, after: str) -> tuple[str, str, str]:
     return KINDS.get(kind, kind), before, after
 
 
-def phrase(kept: Any) -> Any:
-    """A phrase as it was kept (``Phrase.to_json``), with the template of today, which has a translation."""
+def text(kept: Any) -> Any:
+    """A text as it was kept (``Text.to_json``), with the template of today, which has a translation."""
     if isinstance(kept, Mapping):
-        return {name: phrase(value) for name, value in kept.items()}
+        return {name: text(value) for name, value in kept.items()}
     return kept.replace("old planner", "legacy planner") if isinstance(kept, str) else kept
 
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from rollout.policy.confidence import difference_bounds, share_bounds
 from rollout.policy.ladder import Stage
 from rollout.policy.measurements import COVERAGE, Facts, Percentile
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 from rollout.policy.verdict import Verdict
 
 NEGLIGIBLE = 0.01
@@ -21,9 +21,9 @@ NEGLIGIBLE = 0.01
 
 
 class Status(StrEnum):
-    PASS = "pass"  # noqa: S105  (no password)
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
+    PASS = _("pass")
+    FAIL = _("fail")
+    INCONCLUSIVE = _("inconclusive")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +131,7 @@ def _integrity(facts: Facts, threshold: float) -> Reading:
         fails=found > 0,
         detail=_(
             "%(overlaps)s overlapping seatings, %(lost)s lost bookings, "
-            "%(untold)s with tables of which the host knows nothing (manage.py reconcile_assignments)",
+            "%(untold)s bookings with tables that the host was not told about (manage.py reconcile_assignments)",
             overlaps=facts.overlaps,
             lost=facts.lost,
             untold=untold,
@@ -144,7 +144,7 @@ def _flags(facts: Facts, threshold: float) -> Reading:
         value=int(bool(facts.drift)),
         passes=not facts.drift,
         fails=bool(facts.drift),
-        detail=facts.drift or _("the flags are what the stage asks for"),
+        detail=facts.drift or _("the flags match the stage"),
     )
 
 
@@ -171,11 +171,11 @@ def _comparable(facts: Facts, threshold: float) -> Reading:
         value=total,
         sample=total,
         passes=total >= threshold,
-        detail=_("decisions on which both planners were asked, in shadow and in replays"),
+        detail=_("decisions compared, in shadow mode and in backtests"),
     )
 
 
-def _counted(verdict: Verdict, what: Phrase, *, waivable: bool) -> Measure:
+def _counted(verdict: Verdict, what: Text, *, waivable: bool) -> Measure:
     def rule(facts: Facts, threshold: float) -> Reading:
         comparisons = facts.comparisons
         counts = comparisons.not_waived if waivable else comparisons.verdicts
@@ -210,7 +210,7 @@ def _parity(facts: Facts, threshold: float) -> Reading:
         passes=not fails and (lower >= threshold or worse <= NEGLIGIBLE),
         fails=fails,
         detail=_(
-            "V3 did better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
+            "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
             "worse in at most %(worse)s of all decisions",
             gained=gained,
             lost=lost,
@@ -277,13 +277,13 @@ def _waivers(facts: Facts, threshold: float) -> Reading:
 
 def _errors(facts: Facts, threshold: float) -> Reading:
     v3 = facts.v3
-    what = _("attempts met an unexpected error")
+    what = _("attempts raised an unexpected error")
     return _at_most(v3.errors, v3.attempts, threshold, what)
 
 
 def _review(facts: Facts, threshold: float) -> Reading:
     v3 = facts.v3
-    what = _("feasible bookings went to review")
+    what = _("feasible bookings were sent to review")
     return _at_most(v3.review, v3.feasible, threshold, what)
 
 
@@ -318,17 +318,17 @@ def _no_worse(facts: Facts, margin: float) -> Reading:
         passes=known and lower >= -margin,
         fails=known and upper < -margin,
         detail=_(
-            "seated %(v3)s against %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
+            "V3 seated %(v3)s, control %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
             v3=f"{v3.confirmed}/{v3.bookings}",
             old=f"{facts.reference_seated}/{facts.reference_bookings}",
-            reference=facts.reference or _("nothing to compare with"),
+            reference=facts.reference or _("no control data"),
             lower=f"{lower:+.3f}",
             upper=f"{upper:+.3f}",
         ),
     )
 
 
-def _at_most(count: int, sample: int, threshold: float, what: Phrase) -> Reading:
+def _at_most(count: int, sample: int, threshold: float, what: Text) -> Reading:
     """A share that must lie below the threshold: by its upper bound to pass, by its lower bound to fail."""
     lower, upper = share_bounds(count, sample)
     return Reading(
@@ -357,7 +357,7 @@ def _percentile(take: Callable[[Facts], Percentile]) -> Measure:
             sample=measured.sample,
             passes=measured.upper is not None and measured.upper <= threshold,
             fails=measured.lower is not None and measured.lower > threshold,
-            detail=_("milliseconds of planning alone; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
+            detail=_("planning time in ms; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
         )
 
     return rule
@@ -369,11 +369,9 @@ ALWAYS: Mapping[str, Gate] = _gates({"soak": _soak, "integrity": _integrity, "fl
 GATES: Mapping[str, Gate] = _gates(
     {
         "comparable": _comparable,
-        "unsafe": _counted(Verdict.UNSAFE, _("decisions of V3 that must not be carried out"), waivable=False),
-        "refused": _counted(
-            Verdict.ONLY_LEGACY_SEATS, _("bookings that V3 refuses and the legacy planner seats"), waivable=True
-        ),
-        "candidate_errors": _counted(Verdict.V3_ERROR, _("errors of V3"), waivable=False),
+        "unsafe": _counted(Verdict.UNSAFE, _("unsafe decisions by V3"), waivable=False),
+        "refused": _counted(Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True),
+        "candidate_errors": _counted(Verdict.V3_ERROR, _("V3 errors"), waivable=False),
         "parity": _parity,
         "candidate_p95_ms": _percentile(lambda facts: facts.comparisons.p95),
         "candidate_p99_ms": _percentile(lambda facts: facts.comparisons.p99),

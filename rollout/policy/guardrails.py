@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 from rollout.policy import former_words
 from rollout.policy.confidence import difference_bounds, share_bounds
 from rollout.policy.measurements import Facts
-from rollout.policy.message import Phrase
-from rollout.policy.message import phrase as _
 
 DEFAULT: Mapping[str, float] = MappingProxyType(
     {
@@ -42,7 +42,7 @@ class Breach:
     value: float
     limit: float
     sample: int
-    detail: Phrase
+    detail: Text
     grave: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,8 +51,8 @@ class Breach:
 
 
 def said(kept: Mapping[str, Any]) -> str:
-    """What a breach says that was kept by ``as_dict``; a ``Phrase`` where it was kept how it was made."""
-    return Phrase.from_json(former_words.phrase(kept["said"])) if "said" in kept else str(kept.get("detail", ""))
+    """What a breach says that was kept by ``as_dict``; a ``Text`` where it was kept how it was made."""
+    return Text.from_json(former_words.text(kept["said"])) if "said" in kept else str(kept.get("detail", ""))
 
 
 def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
@@ -69,7 +69,7 @@ def _grave(facts: Facts) -> Iterator[Breach]:
             "lost",
             facts.lost,
             1,
-            _("confirmed bookings that have no table, or that the host does not know: %(count)s", count=facts.lost),
+            _("confirmed bookings without a table, or not confirmed in the host: %(count)s", count=facts.lost),
         ),
         (
             "unsafe_seatings",
@@ -90,16 +90,16 @@ def _grave(facts: Facts) -> Iterator[Breach]:
 def _shares(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
     v3, seatings = facts.v3, facts.seatings
     for rail, count, sample, what in (
-        ("errors", v3.errors, v3.attempts, _("attempts met an unexpected error")),
-        ("review", v3.review, v3.feasible, _("feasible bookings went to review")),
-        ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables without need")),
-        ("oversized", seatings.oversized, seatings.checked, _("seatings keep a larger table than was needed")),
-        ("untold", seatings.untold, seatings.checked, _("bookings have tables, and the host still waits")),
+        ("errors", v3.errors, v3.attempts, _("attempts raised an unexpected error")),
+        ("review", v3.review, v3.feasible, _("feasible bookings were sent to review")),
+        ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables unnecessarily")),
+        ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
+        ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
     ):
         lower, _upper = share_bounds(count, sample)
         if sample and lower > rails[rail]:
             detail = _(
-                "%(count)s of %(sample)s %(what)s: surely more than %(limit)s",
+                "%(count)s of %(sample)s %(what)s: above the limit of %(limit)s (95 %% confidence)",
                 count=count,
                 sample=sample,
                 what=what,
@@ -115,7 +115,7 @@ def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
     _lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
     if upper < limit:
         detail = _(
-            "seats %(seated)s of %(bookings)s bookings, the legacy planner %(old_seated)s of %(old_bookings)s "
+            "V3 seats %(seated)s of %(bookings)s bookings, the legacy planner %(old_seated)s of %(old_bookings)s "
             "(%(reference)s)",
             seated=v3.confirmed,
             bookings=v3.bookings,
@@ -131,6 +131,8 @@ def _slow(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
     p95, limit = facts.v3.p95, rails["decision_p95_ms"]
     if p95.lower is not None and p95.value is not None and p95.lower > limit:
         detail = _(
-            "p95 of planning is %(p95)s ms, surely more than %(limit)s ms", p95=f"{p95.value:.1f}", limit=f"{limit:g}"
+            "p95 planning time is %(p95)s ms: above the limit of %(limit)s ms (95 %% confidence)",
+            p95=f"{p95.value:.1f}",
+            limit=f"{limit:g}",
         )
         yield Breach(rail="decision_p95_ms", value=p95.value, limit=limit, sample=p95.sample, detail=detail)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from rollout.policy.message import phrase as _
+from assignments.planning.text import gettext as _
 
 
 class UnknownStageError(LookupError):
@@ -119,7 +119,7 @@ class Ladder:
         return following[0] if following else None
 
     def below(self, key: str) -> tuple[Stage, ...]:
-        """The stages below, the nearest first."""
+        """Lower stages, nearest first."""
         return tuple(reversed(self.stages[: self.stages.index(self.stage(key))]))
 
     def refuge(self, key: str) -> Stage:

@@ -1,6 +1,6 @@
 """Comparing two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from assignments.planning.decision import Decision, Plan
@@ -8,6 +8,8 @@ from assignments.planning.engine import judge
 from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Snapshot
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
 
 
 class Verdict(StrEnum):
@@ -22,6 +24,21 @@ class Verdict(StrEnum):
     BOTH_REFUSE = "both_refuse"
     V3_ERROR = "v3_error"
     UNSAFE = "unsafe"
+
+
+MEANINGS: Mapping[str, Text] = {
+    Verdict.SAME_TABLES: _("Both planners chose the same tables."),
+    Verdict.EQUIVALENT: _("Different tables, with the same number of spare seats and tables."),
+    Verdict.BETTER: _("V3 leaves fewer seats empty, or as many with fewer tables."),
+    Verdict.WORSE: _("V3 leaves more seats empty, or as many with more tables."),
+    Verdict.ONLY_V3_SEATS: _("The legacy planner refused the party, V3 would have seated it."),
+    Verdict.ONLY_LEGACY_SEATS: _("V3 would have refused a party that the legacy planner seated."),
+    Verdict.BOTH_REFUSE: _("Neither planner found tables."),
+    Verdict.V3_ERROR: _("V3 returned no decision."),
+    Verdict.UNSAFE: _("V3's decision must not be used. It blocks every promotion."),
+    "": _("The legacy planner has decided. V3 decides when cron next compares."),
+}
+"""What a verdict says, also of a comparison that has none yet. Pages translate it."""
 
 
 class Danger(StrEnum):

@@ -28,14 +28,16 @@ def traces(path: str, text: str, names: Names, *, is_test: bool) -> list[Trace]:
 
 
 def event_types(text: str) -> Iterator[tuple[int, str, list[str]]]:
-    """The event types that a file registers: line, type, fields."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("EventType"):
-            given = {each.arg: each.value for each in node.keywords}
-            kind, fields = given.get("type"), given.get("fields")
-            if isinstance(kind, ast.Constant) and isinstance(kind.value, str):
-                names = [each.value for each in ast.walk(fields or kind) if isinstance(each, ast.Constant)]
-                yield kind.lineno, kind.value, [str(name) for name in names if name != kind.value]
+    """The event types that a file declares: line, type, fields."""
+    declaring: set[str] = set()
+    for statement in ast.parse(text).body:
+        match statement:
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Call(func=function)):
+                if ast.unparse(function).endswith("declare"):
+                    declaring.update(ast.unparse(name) for name in names)
+            case ast.Expr(ast.Call(ast.Name(name), [ast.Constant(str(kind)) as first, ast.Constant(str(fields)), *_])):
+                if name in declaring:
+                    yield first.lineno, kind, fields.split()
 
 
 class _File:

@@ -50,7 +50,7 @@ def _flags(remaining: Remaining) -> Reading:
         passes=not remaining.drift and bool(remaining.stage),
         fails=bool(remaining.drift),
         detail=remaining.drift
-        or ("the flags are what the stage asks for" if remaining.stage else "no stage to hold the flags against"),
+        or ("the flags match the stage" if remaining.stage else "no stage to hold the flags against"),
     )
 
 

@@ -141,7 +141,7 @@ def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
         known = floor.table_by_ref if floor else {}
         refs = floor.in_order(best.table_refs) if floor else best.table_refs
         return Choice(
-            why=describe(decision, floor) if floor else "The floor plan of this decision cannot be read.",
+            why=describe(decision.to_json(), floor) if floor else "The floor plan of this decision cannot be read.",
             tables=tuple(known[ref].name if ref in known else ref for ref in refs),
             seats=int(best.seats),
             spare_seats=int(best.spare_seats),

@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 
 from rollout.policy.gates import AT_LEAST, Status
-from rollout.policy.verdict import Verdict
+from rollout.policy.verdict import MEANINGS
 from rollout.reporting.values import BETTER, HARMFUL, WORSE, Report
 
 NAMED = 10
@@ -16,18 +16,7 @@ NAMED = 10
 BAR = 20
 """Characters of the longest bar in Markdown."""
 
-MEANINGS = {
-    Verdict.SAME_TABLES: "same tables",
-    Verdict.EQUIVALENT: "different tables, equally good",
-    Verdict.BETTER: "V3 leaves fewer seats empty or uses fewer tables",
-    Verdict.WORSE: "V3 leaves more seats empty or uses more tables",
-    Verdict.ONLY_V3_SEATS: "V3 seats a party that the legacy planner refuses",
-    Verdict.ONLY_LEGACY_SEATS: "V3 refuses a party that the legacy planner seats",
-    Verdict.BOTH_REFUSE: "neither planner seats the party",
-    Verdict.V3_ERROR: "V3 returned no decision",
-    Verdict.UNSAFE: "V3's decision must not be used",
-}
-STATUSES = {Status.PASS: ("pass", "good"), Status.FAIL: ("fail", "bad"), Status.INCONCLUSIVE: ("inconclusive", "open")}
+GATE_TONES = {Status.PASS: "good", Status.FAIL: "bad", Status.INCONCLUSIVE: "open"}
 TONES = {**dict.fromkeys(BETTER, "good"), **dict.fromkeys(WORSE, "open"), **dict.fromkeys(HARMFUL, "bad")}
 WORDS = {
     "cool_down": "promotion lock",
@@ -60,9 +49,7 @@ def context(report: Report, *, site: str = "") -> dict[str, Any]:
             if each["kind"] != "gate"
         ],
         "gates": [_gate(gate) for gate in values["gates"]],
-        "closed": ", ".join(
-            f"{gate.gate} ({STATUSES[gate.status][0]})" for gate in gates if gate.status != Status.PASS
-        ),
+        "closed": ", ".join(f"{gate.gate} ({gate.status})" for gate in gates if gate.status != Status.PASS),
         "live": [
             ("Bookings", v3.bookings),
             ("Confirmed", v3.confirmed),
@@ -120,18 +107,19 @@ def _summary(report: Report) -> tuple[str, str]:
 
 
 def _gate(gate: Mapping[str, Any]) -> dict[str, Any]:
-    status, tone = STATUSES[gate["status"]]
     return {
         **gate,
-        "status": status,
-        "tone": tone,
+        "tone": GATE_TONES[gate["status"]],
         "measured": "No data yet" if gate["value"] is None else _number(gate["value"]),
         "required": f"{'at least' if gate['gate'] in AT_LEAST else 'at most'} {_number(gate['threshold'])}",
     }
 
 
 def _verdict(source: Mapping[str, Any]) -> dict[str, str]:
-    return {"meaning": MEANINGS.get(source["verdict"], ""), "tone": TONES.get(source["verdict"], "neutral")}
+    return {
+        "meaning": MEANINGS.get(source["verdict"], "").removesuffix("."),
+        "tone": TONES.get(source["verdict"], "neutral"),
+    }
 
 
 def _difference(difference: Mapping[str, Any], site: str) -> dict[str, Any]:

@@ -16,10 +16,11 @@ import msgspec
 
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor, Join, Table, TurnTime
-from assignments.planning.reasons import Refusal
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.text import Text
 
 
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
@@ -97,28 +98,25 @@ def decision_from_json(stored: Mapping[str, Any]) -> Decision:
 def _refusal_to_json(refusal: Refusal) -> list[Any]:
     """Its reason and its sentence; then what the sentence was made from, so that it can be read in other languages too."""
     because = [_refusal_to_json(each) for each in refusal.because]
-    return [refusal.reason.value, refusal.detail, refusal.text, dict(refusal.values), because]
+    return [refusal.reason.value, str(refusal.detail), refusal.text.template, dict(refusal.text.values), because]
 
 
 def _refusal_from_json(stored: Sequence[Any]) -> Refusal:
     reason, detail, *made_from = stored
     # Earlier releases kept no parts.
     text, values, because = made_from or (detail, {}, ())
-    parts = {
-        "reason": reason,
-        "text": text,
-        "values": values,
-        "because": [_refusal_from_json(each) for each in because],
-    }
-    refusal = msgspec.convert(parts, Refusal)
+    behind = tuple(_refusal_from_json(each) for each in because)
+    refusal = Refusal(Reason(reason), Text(text, msgspec.convert(values, dict[str, str | int])), behind)
     if refusal.detail != detail:
         raise ValueError(f"A refusal says {detail!r}, and is made from what says {refusal.detail!r}.")
     return refusal
 
 
 def _plain(value: Any) -> Any:
-    """Sets of texts and numbers are sorted; of mappings msgspec knows dicts alone."""
-    return msgspec.to_builtins(value, enc_hook=dict, order="deterministic")
+    """Sets of texts and numbers are sorted; of mappings msgspec knows dicts alone, and of strings no ``Text``."""
+    return msgspec.to_builtins(
+        value, enc_hook=lambda each: str(each) if isinstance(each, str) else dict(each), order="deterministic"
+    )
 
 
 def _lists(rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:

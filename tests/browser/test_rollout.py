@@ -39,7 +39,7 @@ def test_signing_in_leads_to_the_rollout(
         page.get_by_label("Password").fill("password")
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("link", name="Rollout", exact=True).last.click()
-        expect(page.get_by_role("heading", name="Where it stands")).to_be_visible()
+        expect(page.get_by_role("heading", name="Status")).to_be_visible()
 
 
 def test_a_switch_is_turned_with_a_reason_and_the_reason_is_on_the_page(page: Page, admin_user: Any) -> None:
@@ -62,7 +62,7 @@ def test_contradictory_flags_are_offered_nowhere_and_refused_where_somebody_was_
     switches.set_switch(resolution.SHADOW_SWITCH, active=True, **WHO)
     page.get_by_role("button", name="Turn on").click()
     expect(page.get_by_text("was changed meanwhile")).to_be_visible()
-    expect(page.get_by_text("The other one is on: turn it off first.")).to_be_visible()
+    expect(page.get_by_text("The other switch is on: turn it off first.")).to_be_visible()
     expect(page.get_by_role("link", name="Turn on… assignment_pipeline_v3", exact=True)).to_have_count(0)
     assert resolution.read().mode is Mode.SHADOW
 
@@ -88,7 +88,7 @@ def test_promoting_takes_an_override_where_a_gate_holds_and_a_rollback_takes_it_
     page.get_by_role("button", name="Promote").click()
     expect(page.get_by_text("Nothing was done.")).to_be_visible()
     assert stage() == "shadow"
-    page.get_by_label("Override: go on although this stands in the way").check()
+    page.get_by_label("Override: promote despite these obstacles").check()
     page.get_by_role("button", name="Promote").click()
     change = page.get_by_role("row", name="the chef said so")
     expect(change).to_contain_text("overridden")
@@ -107,7 +107,7 @@ def test_who_may_only_look_sees_no_button_and_is_refused_behind_each(
     user = staff("mira", "rollout.view_position")
     with visiting(browser, live_server.url, user, expected=frozenset({403})) as page:
         page.goto(PAGE)
-        expect(page.get_by_role("heading", name="Where it stands")).to_be_visible()
+        expect(page.get_by_role("heading", name="Status")).to_be_visible()
         expect(page.locator("#content .page-actions a")).to_have_count(0)
         for path in ("promote/", "roll-back/", "pause/", "switches/v3/on/", "force/", "waive/"):
             answer = page.goto(f"{PAGE}{path}")

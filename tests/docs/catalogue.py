@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.docs.document import DOCS
 
 if TYPE_CHECKING:
-    from assignments.telemetry.events import EventType
+    from assignments.telemetry.event_catalogue import EventType
 
 RUNBOOK = DOCS / "assignment-pipeline-rollout.md"
 EVENTS = DOCS / "events.md"
@@ -44,7 +44,7 @@ def cheat_sheet() -> str:
 
 def reference() -> str:
     """docs/events.md: each event with its fields, and what the fields mean."""
-    from assignments.telemetry.events import ALLOWED_CONTEXT
+    from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT
 
     sections = []
     for source, events in _by_source():
@@ -76,7 +76,7 @@ def write() -> None:
 
 def _by_source() -> Iterator[tuple[str, list["EventType"]]]:
     """The sources of the installed apps, each with its events."""
-    from assignments.telemetry.events import CATALOGUE
+    from assignments.telemetry.event_catalogue import CATALOGUE
 
     for source in sorted({each.source for each in CATALOGUE.values()}):
         yield source, [each for each in CATALOGUE.values() if each.source == source]

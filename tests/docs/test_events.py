@@ -2,7 +2,7 @@
 
 import pytest
 
-from assignments.telemetry.events import ALLOWED_CONTEXT, CATALOGUE
+from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 from tests.docs import catalogue
 
 

@@ -23,6 +23,7 @@ from assignments.models import Assignment, Attempt, Event, OutboxMessage, State,
 from assignments.planning.reasons import Reason
 from assignments.staff import labels
 from assignments.telemetry import events
+from assignments.telemetry.event_catalogue import STATE_MACHINE
 from example import models
 from example.host import ExampleHost
 from tests.example.conftest import load
@@ -351,9 +352,7 @@ def _moments_and_events(html: str) -> Iterator[str]:
 def test_turning_the_journals_pages_shows_every_event_once(admin_client: Client, seated: Assignment) -> None:
     many(seated, attempts=50, of_events=400)
     wanted = set(
-        Event.objects.filter(booking_ref=seated.booking_ref)
-        .exclude(source=events.STATE_MACHINE)
-        .values_list("pk", flat=True)
+        Event.objects.filter(booking_ref=seated.booking_ref).exclude(source=STATE_MACHINE).values_list("pk", flat=True)
     )
     seen: list[str] = []
     query: dict[str, str] = {}

@@ -74,7 +74,7 @@ class TestDemo:
         assert facts["live"]["confirmed"] >= 70
         assert facts["breaches_after_regression"] == ["unsafe_seatings"]
         assert facts["rolled_back_to"] == "shadow"
-        assert facts["finished_by_the_old_planner"] > 0
+        assert facts["finished_by_the_legacy_planner"] > 0
         assert "<html" in Path(facts["report"]).read_text()
         # What it did is what every other command on that database sees afterwards.
         code, out, err = processes.run("rollout", "status", "--json", **variables)

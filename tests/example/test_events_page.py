@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assignments.models import Assignment, Event
-from assignments.telemetry.events import CATALOGUE
+from assignments.telemetry.event_catalogue import CATALOGUE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

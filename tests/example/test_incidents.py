@@ -38,7 +38,10 @@ SEEN = {
         "/admin/assignments/serviceday/": ["0 bookings, 0 covers", "created"],
     },
     Incident.REGRESSION: {
-        "/admin/rollout/position/": ["78 of 78 seatings break a rule of the floor: kept_too_short 78", "Cooling down"],
+        "/admin/rollout/position/": [
+            "78 of 78 seatings break a rule of the floor: kept_too_short 78",
+            "Promotion locked",
+        ],
         "/admin/assignments/event/": ["rollout.guard_breached"],
         "/admin/assignments/serviceday/": ["Corner House", "78 bookings"],
     },

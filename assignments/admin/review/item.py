@@ -21,7 +21,6 @@ from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, configured
 from assignments.lifecycle import ledger, staff_decisions
-from assignments.lifecycle.settlement import plan_as_json
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
@@ -129,13 +128,13 @@ def _options(
         return {"problem": _("Available tables could not be determined (%(error)s).") % {"error": type(error).__name__}}
     floor = options.floor
     if floor is None:
-        return {"problem": labels.said(options.problem)}
+        return {"problem": labels.render(options.problem)}
     return {
         "options": options,
         "fitting": _ranked(options.fitting, floor),
         "by_passing_over": [_option(option, floor) for option in options.by_passing_over],
         "refusal": labels.reason(options.refusal.reason) if options.refusal else "",
-        "refusal_detail": sentences.refusal(options.refusal) if options.refusal else "",
+        "refusal_detail": labels.render(options.refusal.detail) if options.refusal else "",
         "lost": labels.lost(options.rejected),
         "other_zone": sentences.tables(options.other_zone.table_refs, floor) if options.other_zone else "",
         "other_times": [(hint.starts_at, sentences.tables(hint.table_refs, floor)) for hint in options.other_times],
@@ -143,7 +142,7 @@ def _options(
         "chosen": sentences.tables(chosen, floor) if chosen else "",
         "chosen_refs": chosen,
         "judged": refusals is not None,
-        "refusals": [sentences.refusal(each) for each in refusals or ()],
+        "refusals": [labels.render(each.detail) for each in refusals or ()],
         "overriding": sorted(review_queue.overridable(refusals or ())),
     }
 
@@ -151,7 +150,7 @@ def _options(
 def _ranked(options: Sequence[review_queue.Option], floor: Floor) -> list[OptionRow]:
     """Add to each option why it ranks above the next."""
     rows, said = [_option(option, floor) for option in options], labels.Words(floor)
-    plans = [plan_as_json(option.plan) if option.plan else {} for option in options]
+    plans = [option.plan for option in options if option.plan]
     reasons = [said.preferred(plan, following) for plan, following in pairwise(plans)]
     return [replace(row, why=why) for row, why in zip(rows, [*reasons, ""], strict=False)]
 
@@ -166,7 +165,7 @@ def _option(option: review_queue.Option, floor: Floor) -> OptionRow:
         zone=sentences.zone(option.zone_ref, floor),
         score=f"{plan.score:.1f}" if plan else "",
         shares=sentences.shares(plan.breakdown) if plan else (),
-        overriding=[(each.reason.value, sentences.refusal(each)) for each in option.overriding],
+        overriding=[(each.reason.value, labels.render(each.detail)) for each in option.overriding],
     )
 
 

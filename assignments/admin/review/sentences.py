@@ -6,12 +6,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from assignments.lifecycle.settlement import refusal_as_json
 from assignments.lifecycle.staff_decisions import REJECTED, Undo
 from assignments.models import State, StateTransition
 from assignments.outcome import Kind, Noop, Outcome
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Refusal
 from assignments.staff import labels
 
 _MEANWHILE: Mapping[str, Any] = {
@@ -25,11 +23,6 @@ _MEANWHILE: Mapping[str, Any] = {
         "Nothing was changed: %(who)s retried the booking at %(when)s, and it is back in review."
     ),
 }
-
-
-def refusal(given: Refusal) -> str:
-    """Describe a reason against tables, with its values."""
-    return labels.refusal(refusal_as_json(given))
 
 
 def shares(breakdown: Mapping[str, float]) -> list[tuple[str, str]]:

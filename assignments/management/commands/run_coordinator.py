@@ -303,7 +303,7 @@ class Command(DatabaseCommand):
                     "planner": planner,
                     "tables": list(decision.best.table_refs) if decision.best else [],
                     "reason": decision.refusal.reason if decision.refusal else "",
-                    "why": describe(decision, day.floor),
+                    "why": describe(decision.to_json(), day.floor),
                 }
                 for planner, decisions in day.decisions.items()
                 for decision in decisions

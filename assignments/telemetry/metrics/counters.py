@@ -6,7 +6,7 @@ from typing import Any
 from assignments.models import Assignment, State
 from assignments.outcome import CoordinatorReason
 from assignments.telemetry import counter_store
-from assignments.telemetry.events import CATALOGUE
+from assignments.telemetry.event_catalogue import CATALOGUE
 from assignments.telemetry.metrics import labels
 from assignments.telemetry.metrics.labels import OTHER
 

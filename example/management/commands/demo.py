@@ -56,7 +56,7 @@ class Command(BaseCommand):
         path: Path = options["file"]
         source = self._read(path)
         if options["incident"] and not source.bookings:
-            raise CommandError(f"{path} has no bookings, so there is nothing that could go wrong.", returncode=2)
+            raise CommandError(f"{path} has no bookings, so no incident is possible.", returncode=2)
         try:
             with demo_database.claimed(anew=not options["incident"]) as name:
                 password = demo_database.make_user()
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         except OccupiedError as error:
             raise CommandError(str(error), returncode=2) from error
         except OperationalError as error:
-            raise CommandError(f"The database is away: {error}", returncode=75) from error
+            raise CommandError(f"The database is unavailable: {error}", returncode=75) from error
         finally:
             connection.close()
         if options["json"]:
@@ -87,7 +87,7 @@ class Command(BaseCommand):
         except UnusableFileError as error:
             raise CommandError(f"{path} cannot be used. {error}", returncode=2) from error
         for row in source.bad_rows:
-            self.stderr.write(f"left out: {row}")
+            self.stderr.write(f"skipped: {row}")
         self.stderr.write(f"{len(source.bookings)} bookings and {len(source.tables)} tables of {source.name}.")
         return source
 

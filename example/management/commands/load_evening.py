@@ -17,7 +17,7 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no date; write YYYY-MM-DD") from None
+        raise ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from None
 
 
 class Command(BaseCommand):
@@ -52,6 +52,6 @@ class Command(BaseCommand):
             for kind, counts in loaded.counts.items():
                 self.stdout.write(f"{kind}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
         for row in loaded.bad_rows:
-            self.stderr.write(f"left out: {row}")
+            self.stderr.write(f"skipped: {row}")
         if loaded.bad_rows:
             raise CommandError(f"{len(loaded.bad_rows)} rows were left out.", returncode=1)

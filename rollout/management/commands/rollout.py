@@ -57,8 +57,8 @@ ACTIONS: dict[str, type[base.Action]] = {
 
 class Command(DatabaseCommand):
     help = (
-        "Which planner decides, and why. Exit codes: 0 done; 1 refused; 2 bad usage or configuration; "
-        "3 the guard rolled back; 75 the database is away."
+        "Show and change which planner decides. Exit codes: 0 done; 1 refused; 2 bad usage or configuration; "
+        "3 the guard rolled back; 75 the database is unavailable."
     )
     # A wrong variable must not keep anybody from seeing the status that names it.
     requires_system_checks = []
@@ -84,4 +84,4 @@ class Command(DatabaseCommand):
                 raise CommandError(
                     f"The database took too long to answer: {error}", returncode=base.EXIT_DATABASE_AWAY
                 ) from error
-            raise CommandError(f"The database is away: {error}", returncode=base.EXIT_DATABASE_AWAY) from error
+            raise CommandError(f"The database is unavailable: {error}", returncode=base.EXIT_DATABASE_AWAY) from error

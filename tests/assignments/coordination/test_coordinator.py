@@ -16,6 +16,7 @@ from assignments.models import Allocation, Assignment, Attempt, Breaker, Event, 
 from assignments.outcome import Kind
 from assignments.planning.floor import InvalidFloorError
 from assignments.telemetry import events
+from assignments.telemetry.event_catalogue import COORDINATOR
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, run_all
 
@@ -35,7 +36,7 @@ def emitted(booking_ref: str = "") -> list[str]:
     return [
         event.type
         for event in events.MemorySink.events
-        if event.source == events.COORDINATOR and event.booking_ref == booking_ref
+        if event.source == COORDINATOR and event.booking_ref == booking_ref
     ]
 
 
@@ -131,6 +132,8 @@ def test_a_floor_that_contradicts_itself_is_retried_and_then_reviewed(
         (Kind.MANUAL_REVIEW, "invalid_floor"),
     ]
     assert outcomes[0].detail == detail
+    kept = {attempt.decision.get("detail", {}).get("template") for attempt in Attempt.objects.all()}
+    assert kept == {"The host has no floor for restaurant %(restaurant)s (%(error)s)." if "host" in detail else None}
     assert not StateTransition.objects.filter(detail__icontains="canary").exists()
 
 
@@ -288,7 +291,7 @@ def test_every_invocation_has_one_start_and_one_terminal_event(host: TheHost, to
     run_all()
     api.assign_now(booking_ref="B0")
     events.flush(5)
-    ours = [event for event in events.MemorySink.events if event.source == events.COORDINATOR and event.booking_ref]
+    ours = [event for event in events.MemorySink.events if event.source == COORDINATOR and event.booking_ref]
     starts = Counter(event.booking_ref for event in ours if event.type == "coordinator.start")
     ends = Counter(event.booking_ref for event in ours if event.type in TERMINAL_EVENTS)
     assert starts == ends

@@ -24,6 +24,7 @@ from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind, Noop, noop
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.telemetry import events
+from assignments.telemetry.event_catalogue import COORDINATOR, STATE_MACHINE
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import HOST_PATH, TheHost
 from tests.assignments.coordination.test_coordinator import TERMINAL_EVENTS
@@ -102,7 +103,7 @@ def test_each_booking_has_one_terminal_event_and_waits_or_is_decided(
     outcomes = {outcome.booking_ref: outcome for outcome in result.outcomes}
     assert (sorted(outcomes), len(result.outcomes)) == (refs, len(refs))
     events.flush(5)
-    ours = [event for event in events.MemorySink.events if event.source == events.COORDINATOR and event.booking_ref]
+    ours = [event for event in events.MemorySink.events if event.source == COORDINATOR and event.booking_ref]
     assert Counter(event.booking_ref for event in ours if event.type in TERMINAL_EVENTS) == Counter(refs)
     assert Counter(event.booking_ref for event in ours if event.type == "coordinator.start") == Counter(refs)
     assert len(ours) == 2 * len(refs)
@@ -113,7 +114,7 @@ def test_each_booking_has_one_terminal_event_and_waits_or_is_decided(
         if not assignment.is_terminal:
             assert outcome.kind in {Kind.RETRY, Kind.NOOP}
             assert assignment.due_at is not None
-    transition_events = [each for each in events.MemorySink.events if each.source == events.STATE_MACHINE]
+    transition_events = [each for each in events.MemorySink.events if each.source == STATE_MACHINE]
     assert len(transition_events) == StateTransition.objects.count()
 
 
@@ -179,5 +180,5 @@ def test_while_the_breaker_is_open_a_batch_tells_of_the_restaurant_alone(host: T
     Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=datetime(2100, 1, 1, tzinfo=tonight.tzinfo))
     assert run_batch(host, tonight).outcomes == ()
     events.flush(5)
-    ours = [event.type for event in events.MemorySink.events if event.source == events.COORDINATOR]
+    ours = [event.type for event in events.MemorySink.events if event.source == COORDINATOR]
     assert ours == ["coordinator.circuit_open"]

@@ -97,12 +97,12 @@ def test_reasons_name_tables_in_order() -> None:
     request = ask(party=8)
     blocked = [taken("100", "18:00", "19:00"), taken("97", "18:00", "19:00")]
     found = judge(snapshot(on, request, *blocked), ["100", "97"])
-    assert [each.values.get("tables") or each.values["table"] for each in found] == ["T2 + T10", "T2", "T10"]
+    assert [each.text.values.get("tables") or each.text.values["table"] for each in found] == ["T2 + T10", "T2", "T10"]
 
 
 def test_decisions_are_described_in_order() -> None:
     on = floor(named("100", "T2"), named("97", "T10"), adjacent=[("97", "100")])
-    assert describe(plan(snapshot(on, ask(party=8))), on).startswith("Tables T2 + T10 (8 seats)")
+    assert describe(plan(snapshot(on, ask(party=8))).to_json(), on).startswith("T2 + T10 for 8 covers")
 
 
 def seated_by_name(keys: list[int], first_booking: int) -> list[tuple[str, ...]]:

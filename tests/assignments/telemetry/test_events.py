@@ -10,6 +10,7 @@ import pytest
 
 from assignments import conf
 from assignments.telemetry import events, process_metrics
+from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE, COORDINATOR
 
 
 class HangingSink:
@@ -39,7 +40,7 @@ def configure(settings: Any, sink: str, size: int = 10_000) -> None:
 
 
 def an_event(number: int = 0, **context: Any) -> events.EventRecord:
-    return events.event(events.COORDINATOR, "coordinator.noop", booking_ref=f"B{number}", **context)
+    return events.event(COORDINATOR, "coordinator.noop", booking_ref=f"B{number}", **context)
 
 
 def test_a_failing_sink_loses_events_and_counts_them(settings: Any, buffer: Any) -> None:
@@ -97,14 +98,14 @@ def test_a_context_is_bounded_and_keeps_its_small_values(settings: Any, buffer: 
 
 def test_an_event_that_is_not_in_the_catalogue_is_a_programming_error() -> None:
     with pytest.raises(events.UnknownEventError, match=r"coordinator\.unheard_of"):
-        events.event(events.COORDINATOR, "coordinator.unheard_of")
+        events.event(COORDINATOR, "coordinator.unheard_of")
 
 
 def test_every_catalogued_event_says_what_it_means_and_names_allowed_fields() -> None:
-    for known in events.CATALOGUE.values():
+    for known in CATALOGUE.values():
         assert known.meaning
         assert known.severity in {"info", "warning", "error"}
-        assert set(known.fields) <= events.ALLOWED_CONTEXT.keys()
+        assert set(known.fields) <= ALLOWED_CONTEXT.keys()
 
 
 @pytest.mark.django_db(transaction=True)

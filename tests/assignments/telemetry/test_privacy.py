@@ -21,6 +21,7 @@ from assignments.exceptions import TablesRefusedError
 from assignments.models import Assignment, Attempt, Event, OutboxMessage
 from assignments.signals import handed_back, state_changed
 from assignments.telemetry import background_writer, events
+from assignments.telemetry.event_catalogue import COORDINATOR
 from assignments.telemetry.log_formatters import CorrelationFilter, JsonFormatter, PlaceOnlyFormatter
 from assignments.telemetry.metrics.collector import COLLECTOR, REGISTRY
 from example import models
@@ -176,7 +177,7 @@ def work(restaurant: models.Restaurant) -> None:
         CANARIES[1]: "x",
         "phone": CANARIES[2],
     }
-    events.emit_now(events.event(events.COORDINATOR, "coordinator.noop", booking_ref=refs[0], **malicious))
+    events.emit_now(events.event(COORDINATOR, "coordinator.noop", booking_ref=refs[0], **malicious))
     events.flush(10)
     background_writer.flush_all(10)
 

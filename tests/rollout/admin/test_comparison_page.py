@@ -20,6 +20,7 @@ from assignments.planning.decision import Decision, Plan
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.text import Text
 from assignments.testing import MemoryHost, a_floor, a_service, a_table
 from rollout.admin import comparisons
 from rollout.admin.labels import VERDICTS
@@ -62,8 +63,8 @@ def chooses(*table_refs: str, party: int = 4, **more: Any) -> Decision:
     """A decision for these tables; for none, a refusal."""
     planned = engine.plan(a_snapshot(party=party))
     if not table_refs:
-        text = "Party of %(party)s: every set of tables is taken."
-        refusal = Refusal(reason=Reason.NO_CAPACITY, text=text, values={"party": party})
+        text = Text("Party of %(party)s: every set of tables is taken.", {"party": party})
+        refusal = Refusal(Reason.NO_CAPACITY, text)
         return replace(planned, plans=(), refusal=refusal, rejected={"table_taken": 3}, considered=5)
     seats = sum(FLOOR.table_by_ref[ref].seats for ref in table_refs if ref in FLOOR.table_by_ref)
     plan = Plan(
@@ -116,7 +117,7 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         (
             "only the legacy planner seats",
             "no_capacity",
-            "Of 5 sets of tables these lost: 3: Somebody else has a table then.",
+            "Ruled out, of 5 table combinations: 3: Somebody else has a table then.",
         ),
     ),
     Verdict.BOTH_REFUSE: (chooses(), chooses(), {}, ("both refuse", "Neither planner found tables.")),
@@ -124,15 +125,15 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses("T3"),
         None,
         {"verdict": "v3_error", "error": "timeout", "candidate_ms": 0.0},
-        ("V3 failed", "timeout", "V3 no answer that can be read"),
+        ("V3 failed", "timeout", "V3 no readable decision"),
     ),
     Verdict.UNSAFE: (
         chooses("T3"),
         chooses("T1"),
         {},
-        ("V3 is unsafe", "It gives tables that may not be given. T1 seats 2, the party is 4.", "Table T1 is taken"),
+        ("V3 is unsafe", "It uses tables that are not available. T1 seats 2, the party is 4.", "Table T1 is taken"),
     ),
-    "": (chooses("T3"), None, {"compared_at": None}, ("waiting", "V3 not asked yet")),
+    "": (chooses("T3"), None, {"compared_at": None}, ("waiting", "V3 not compared yet")),
 }
 
 
@@ -153,10 +154,10 @@ class TestOne:
             reverse("admin:rollout_comparison_change", args=[kept(chooses("T2"), chooses("T3")).pk])
         )
         html, text = answer.content.decode(), text_of(answer)
-        assert "T1 2 seats taken 19:00-21:00 beside T2" in text
+        assert "T1 2 seats taken 19:00-21:00 next to T2" in text
         assert 'aria-label="Booking B1, chosen by: legacy planner, T2"' in html
         assert 'aria-label="Booking B1, chosen by: V3, T3"' in html
-        assert 'aria-label="Booking B9, taken then"' in html
+        assert 'aria-label="Booking B9, occupied at the time"' in html
         assert 'class="timeline-window"' in html
         assert "Europe/London" in text
 
@@ -165,16 +166,16 @@ class TestOne:
         assert "optimal fit adjacency" in text
         assert "12.50 10.00 2.50" in text
         assert "V3 seats at T3 0 1 2.25" in text
-        assert "chose other tables: part of any difference is its own noise" in text
+        assert "different tables: part of the difference is its own noise" in text
 
     def test_every_reason_why_it_is_unsafe_is_said(self, admin_client: Client) -> None:
         short = engine.plan(a_snapshot()).window
         assert short is not None
         window = replace(short, blocked_until=short.ends_at)
         text = page(admin_client, kept(chooses("T3"), chooses("T3", window=window)))
-        assert "It keeps the tables for a shorter time than the party and its buffers need." in text
+        assert "It occupies the tables for less time than the party and its buffers need." in text
         text = page(admin_client, kept(chooses("T3"), chooses("T3", booking_ref="B77")))
-        assert "It answers for another booking." in text
+        assert "The decision is for another booking." in text
         timeless = list(dangers(a_snapshot(), chooses("T3", window=None)))
         assert timeless == [(Danger.WITHOUT_TIMES, None)]
 
@@ -193,7 +194,7 @@ class TestOne:
         Waiver.objects.create(**facts, restaurant_ref="R2", reason="elsewhere")
         Waiver.objects.create(**facts, refusal="no_fit", reason="for another reason")
         text = page(admin_client, comparison)
-        for words in ("covers it : it keeps the buffers", "expired : long ago", "withdrawn : we were wrong"):
+        for words in ("valid : it keeps the buffers", "expired : long ago", "withdrawn : we were wrong"):
             assert words in text
         assert "elsewhere" not in text
         assert "for another reason" not in text
@@ -270,7 +271,7 @@ class TestOne:
         else:
             Comparison.objects.update(**spoilt)
         text = page(admin_client, comparison)
-        assert "Not everything that was kept of this comparison can be read" in text
+        assert "Parts of this comparison cannot be read" in text
         assert comparison.snapshot_hash in text
         text_of(admin_client.get(reverse(LIST)))
 
@@ -292,7 +293,7 @@ class TestOne:
         comparison = kept(chooses("T2"), chooses("T3"))
         request = {**comparison.snapshot["request"], "starts_at": "2030-01-15T00:30:00+00:00"}
         Comparison.objects.update(snapshot={**comparison.snapshot, "request": request})
-        assert "when the party would sit" in page(admin_client, comparison)
+        assert "time of this seating" in page(admin_client, comparison)
 
     def test_after_midnight_it_leads_to_the_evening_before(self, admin_client: Client, settings: Any) -> None:
         settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": "tests.rollout.admin.test_comparison_page.LateHost"}
@@ -369,11 +370,11 @@ class TestList:
         assert f"{found} comparison" in text
 
     def test_an_empty_list_says_where_comparisons_come_from(self, admin_client: Client) -> None:
-        assert "Nothing to see yet." in text_of(admin_client.get(reverse(LIST)))
+        assert "No comparisons yet." in text_of(admin_client.get(reverse(LIST)))
 
     def test_a_filter_that_finds_nothing_is_no_empty_list(self, admin_client: Client) -> None:
         kept(chooses("T3"), chooses("T3"))
-        assert "Nothing to see yet." not in text_of(admin_client.get(f"{reverse(LIST)}?restaurant=R2"))
+        assert "No comparisons yet." not in text_of(admin_client.get(f"{reverse(LIST)}?restaurant=R2"))
 
 
 class TestAllowed:

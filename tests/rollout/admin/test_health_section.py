@@ -57,7 +57,7 @@ def test_decisions_that_wait_too_long() -> None:
     compared("same_tables", 3, recorded_at=hours_ago(9))
     assert attended() == []
     compared("", 3, recorded_at=hours_ago(5))
-    assert attended() == ["Decisions wait for 5 hours to be compared."]
+    assert attended() == ["Decisions have been waiting for comparison for 5 hours."]
 
 
 @pytest.mark.legacy_planner
@@ -65,7 +65,7 @@ def test_decisions_that_wait_too_long() -> None:
 def test_what_shadow_has_left_over_is_late_for_nobody(stage: str) -> None:
     climb("shadow")
     compared("", 3, recorded_at=hours_ago(5))
-    assert attended() == ["Decisions wait for 5 hours to be compared."]
+    assert attended() == ["Decisions have been waiting for comparison for 5 hours."]
     if stage == "off":
         steering.roll_back(to="off", **WHO)
     else:
@@ -80,7 +80,7 @@ def test_v3_decides_and_nobody_looks() -> None:
     climb("full")
     assert attended() == []
     Position.objects.update(since=hours_ago(4))
-    assert attended() == ["V3 decides, and the guard has not run for 4 hours."]
+    assert attended() == ["V3 decides, but the guard has not run for 4 hours."]
     guard.run()
     assert attended() == []
 
@@ -88,7 +88,7 @@ def test_v3_decides_and_nobody_looks() -> None:
 @pytest.mark.legacy_planner
 def test_v3_decides_without_a_ladder() -> None:
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
-    assert attended() == ["V3 decides, and nobody guards it: the ladder has not begun."]
+    assert attended() == ["V3 decides without a guard: the ladder has not begun."]
 
 
 def test_a_breach_is_told_until_the_cool_down_is_over_and_is_grave_without_a_rollback() -> None:
@@ -98,7 +98,7 @@ def test_a_breach_is_told_until_the_cool_down_is_over_and_is_grave_without_a_rol
     Position.objects.update(cool_down_until=datetime.now(UTC) + timedelta(hours=1))
     (found,) = section().attentions
     assert (found.what, found.is_grave) == ("The guard's last run found 1 breach.", False)
-    assert "It has rolled back to shadow." in found.remedy
+    assert "It rolled back to shadow." in found.remedy
     Position.objects.update(cool_down_until=None)
     GuardRun.objects.filter(pk=run.pk).update(rolled_back_to="")
     (found,) = section().attentions
@@ -109,7 +109,7 @@ def test_flags_that_left_their_stage_and_the_kill_variable(settings: Any) -> Non
     climb("shadow")
     switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
     (said,) = attended()
-    assert said.startswith("The flags are not what the stage asks for: assignment_pipeline_v3_shadow is off")
+    assert said.startswith("The flags do not match the stage: assignment_pipeline_v3_shadow is off")
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}
     assert attended() == ["ASSIGNMENT_PIPELINE_KILL is set: the legacy planner decides everything."]
 

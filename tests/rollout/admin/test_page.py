@@ -17,6 +17,7 @@ from waffle.models import Switch
 
 from assignments.coordination import dispatch
 from assignments.models import Attempt
+from assignments.planning.text import gettext as _
 from example import models
 from rollout.admin import overview
 from rollout.control import change_log, steering, switches
@@ -25,7 +26,6 @@ from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, ComparisonTally, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy.guardrails import Breach
-from rollout.policy.message import phrase as _
 from tests.docs.document import DOCS
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure, last_change
@@ -105,11 +105,11 @@ class TestShown:
         for said in (
             "The ladder has not begun: the flags alone decide.",
             "Begin the ladder…",
-            "Nothing is measured before the ladder has begun.",
-            "No planner is forced for a restaurant.",
+            "Gates are measured once the ladder has begun.",
+            "No restaurant has a forced planner.",
             "There are no waivers.",
-            "It has not run yet.",
-            "Nothing was changed yet.",
+            "No run yet.",
+            "No changes yet.",
         ):
             assert said in text
         assert "Promote to" not in text
@@ -117,7 +117,7 @@ class TestShown:
     def test_without_evidence_it_says_where_evidence_comes_from(self, admin_client: Client) -> None:
         climb("shadow")
         text = page(admin_client)
-        assert "No evidence yet" in text
+        assert "No comparisons yet" in text
         assert "manage.py rollout compare" in text
 
     def test_it_shows_the_source_of_each_flag(self, admin_client: Client, settings: Any) -> None:
@@ -156,7 +156,7 @@ class TestShown:
         steering.pause(actor=f"user:{admin_user.pk}", reason="the chef is away")
         text = page(admin_client)
         assert f"pause shadow resumed → paused admin (user:{admin_user.pk}) the chef is away" in text
-        assert "yes: nobody may promote" in text
+        assert "yes: promotions are refused" in text
 
     def test_who_is_no_user_is_named_once(self, admin_client: Client) -> None:
         climb("shadow")
@@ -303,14 +303,14 @@ class TestDrawn:
         )
         compared("unsafe", 9, recorded_at=today - timedelta(days=40))
         parity = self.charts(admin_client)["parity"]
-        assert parity.caption == "Parity, for each day (UTC)"
+        assert parity.caption == "Parity by day (UTC)"
         assert list(parity.x) == [today - timedelta(days=5), today - timedelta(days=3), today]
         assert {series.label: list(series.values) for series in parity.series} == {
-            "the same, as good, or better": [0, 0, 80],
+            "same, equally good, or better": [0, 0, 80],
             "worse": [0, 0, 10],
             "only V3 seats": [100, 0, 0],
             "only the legacy planner seats": [0, 0, 10],
-            "unsafe, or an error": [0, 100, 0],
+            "unsafe or error": [0, 100, 0],
         }
 
     def test_the_first_two_days_are_drawn_hour_by_hour(self, admin_client: Client) -> None:
@@ -318,7 +318,7 @@ class TestDrawn:
         compared("same_tables", 3)
         compared("worse", 1, recorded_at=hour - timedelta(hours=5))
         parity = self.charts(admin_client)["parity"]
-        assert (parity.caption, list(parity.x)) == ("Parity, for each hour (UTC)", [hour - timedelta(hours=5), hour])
+        assert (parity.caption, list(parity.x)) == ("Parity by hour (UTC)", [hour - timedelta(hours=5), hour])
 
     def test_what_v3_seated_is_drawn_once_it_decides(self, admin_client: Client) -> None:
         assert self.charts(admin_client) == {}
@@ -349,8 +349,8 @@ class TestDrawn:
         climb("shadow")
         compared("same_tables", 5)
         html = admin_client.get(reverse(PAGE)).content.decode()
-        assert 'aria-label="5; at least 10 is asked for"' in html
-        assert 'aria-label="0; at most 0 is allowed"' in html
+        assert 'aria-label="5; at least 10 required"' in html
+        assert 'aria-label="0; at most 0 allowed"' in html
         meters = {row.result.gate: row.meter for row in admin_client.get(reverse(PAGE)).context["gate_rows"]}
         short, fine = meters["comparable"], meters["unsafe"]
         assert short.value < short.allowed_from == short.threshold
@@ -383,8 +383,8 @@ class TestInAnotherLanguage:
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         text = page(admin_client)
         for said in (
-            "«decisions on which both planners were asked, in shadow and in replays»",
-            "««It is paused.» «Only resuming lifts that: manage.py rollout resume.»»",
+            "«decisions compared, in shadow mode and in backtests»",
+            "««The rollout is paused.» «Resume it first: manage.py rollout resume.»»",
             "«Gate comparable: «inconclusive».»",
             "«assignment_pipeline_v3_shadow is «off» (by «switch») and should be «on»»",
         ):
@@ -392,7 +392,7 @@ class TestInAnotherLanguage:
 
     def test_refusals_are_said_in_it(self, admin_client: Client) -> None:
         answer = confirm(admin_client, "force", restaurant_ref="999999", planner="v3")
-        assert "«The host knows no restaurant '999999'.»" in text_of(answer)
+        assert "«The host has no restaurant '999999'.»" in text_of(answer)
         answer = admin_client.get(reverse("admin:rollout_pause"), follow=True)
         assert "«The rollout of dev has not begun its ladder" in text_of(answer)
 
@@ -416,7 +416,7 @@ class TestSteering:
         assert "assignment_pipeline_v3_shadow : off → on" in text
         assert "assignment_pipeline_v3 : stays off" in text
         assert "soak pass" in text
-        assert "Nothing is in the way." in text
+        assert "Nothing is blocking promotion." in text
         assert "Override" not in text
         answer = confirm(admin_client, "promote")
         assert "Promoted to shadow" in text_of(answer)
@@ -431,7 +431,7 @@ class TestSteering:
         settings.ROLLOUT = {**settings.ROLLOUT, "LADDERS": {"dev": stages}}
         climb("off")
         text = text_of(admin_client.get(reverse("admin:rollout_promote")))
-        assert f"1 restaurant with coming bookings joins: {restaurant.pk}" in text
+        assert f"1 restaurant with upcoming bookings joins: {restaurant.pk}" in text
 
     @pytest.mark.parametrize("error", [OperationalError, LookupError], ids=["database", "host"])
     def test_gates_that_cannot_be_measured_promote_nothing_and_say_the_errors_type_alone(
@@ -447,7 +447,7 @@ class TestSteering:
         url = reverse("admin:rollout_promote")
         for answer in (admin_client.get(url, follow=True), admin_client.post(url, sent, follow=True)):
             text = text_of(answer)
-            assert f"The gates could not be measured ({error.__name__}), so nothing is promoted." in text
+            assert f"The gates could not be measured ({error.__name__}), so nothing was promoted." in text
             assert "db.secret" not in text
             assert answer.redirect_chain == [(reverse(PAGE), 302)]
         assert stage() == "off"
@@ -466,7 +466,7 @@ class TestSteering:
         monkeypatch.setattr(steering, "promote", lost)
         answer = admin_client.post(reverse("admin:rollout_promote"), sent, follow=True)
         text = text_of(answer)
-        assert "(OperationalError), and whether it was done is not known" in text
+        assert "(OperationalError). It is not known whether the change was made" in text
         assert "nothing is promoted" not in text
         assert "db.secret" not in text
         assert stage() == "shadow"
@@ -485,7 +485,7 @@ class TestSteering:
 
         monkeypatch.setattr(steering, "roll_back", fail)
         text = text_of(admin_client.post(url, sent, follow=True))
-        assert "The database failed meanwhile (OperationalError), and whether it was done is not known" in text
+        assert "The database failed (OperationalError). It is not known whether the change was made" in text
         assert "db.secret" not in text
         assert stage() == "full"
 
@@ -545,7 +545,7 @@ class TestSteering:
 
     def test_a_restaurant_that_the_host_does_not_know_is_not_pinned(self, admin_client: Client) -> None:
         answer = confirm(admin_client, "force", restaurant_ref="999999", planner="v3")
-        assert "The host knows no restaurant '999999'." in text_of(answer)
+        assert "The host has no restaurant '999999'." in text_of(answer)
         assert not ForcedPlanner.objects.exists()
 
     def test_what_is_waived_is_said_in_words_and_in_the_readers_language(self, admin_client: Client) -> None:
@@ -640,7 +640,7 @@ class TestRefused:
         html = admin_client.get(reverse(PAGE)).content.decode()
         url = reverse("admin:rollout_toggle", args=["shadow", "on"])
         assert url not in html
-        assert "The other one is on: turn it off first." in html
+        assert "The other switch is on: turn it off first." in html
         seen = admin_client.get(url).context["form"]["seen"].value()
         answer = admin_client.post(url, {"reason": REASON, "seen": seen})
         assert "turn it off before" in text_of(answer)
@@ -657,12 +657,12 @@ class TestRefused:
         configure(settings, gates={"comparable": 3000}, soak_hours=24)
         client = staff("promote")
         text = text_of(client.get(reverse("admin:rollout_promote")))
-        assert "It cannot be promoted now." in text
+        assert "The rollout cannot be promoted now." in text
         answer = confirm(client, "promote")
         for said in (
-            "The rollout is not promoted",
+            "Promotion refused",
             "Gate comparable: inconclusive.",
-            "Gate soak: inconclusive. It says 0 against 24",
+            "Gate soak: inconclusive. Measured 0, required 24",
         ):
             assert said in text_of(answer)
         assert stage() == "shadow"
@@ -672,7 +672,7 @@ class TestRefused:
         configure(settings, gates={"comparable": 3000})
         client = staff("promote", "override_gates")
         text = text_of(client.get(reverse("admin:rollout_promote")))
-        assert "Override: go on although this stands in the way" in text
+        assert "Override: promote despite these obstacles" in text
         assert "Gate comparable: inconclusive." in text
         assert stage_after(confirm(client, "promote")) == "shadow"
         assert stage_after(confirm(client, "promote", override="on")) == "some"
@@ -689,15 +689,15 @@ class TestRefused:
         compared("unsafe", 1)
         sent = {**shown, "reason": REASON, "override": "on"}
         answer = admin_client.post(reverse("admin:rollout_promote"), sent, follow=True)
-        assert "more stands in the way than the confirmation showed. Gate unsafe: " in text_of(answer)
+        assert "there are more obstacles than the confirmation showed. Gate unsafe: " in text_of(answer)
         assert stage() == "shadow"
 
     def test_an_override_does_not_lift_a_hold(self, admin_client: Client) -> None:
         climb("shadow")
         steering.pause(**WHO)
-        assert "No override lifts this." in text_of(admin_client.get(reverse("admin:rollout_promote")))
+        assert "This cannot be overridden." in text_of(admin_client.get(reverse("admin:rollout_promote")))
         answer = confirm(admin_client, "promote", override="on")
-        assert "Only resuming lifts that" in text_of(answer)
+        assert "Resume it first" in text_of(answer)
         assert stage() == "shadow"
 
     @pytest.mark.legacy_planner
@@ -710,7 +710,7 @@ class TestRefused:
         climb("some")
         before = Change.objects.count()
         answer = admin_client.post(url, {"seen": seen, "reason": REASON, "to": "shadow"}, follow=True)
-        assert "The rollout was changed meanwhile, and nothing was done" in text_of(answer)
+        assert "The rollout has changed in the meantime" in text_of(answer)
         assert (stage(), Change.objects.count()) == ("some", before)
 
     def test_a_switch_that_was_turned_meanwhile_is_refused(self, admin_client: Client) -> None:
@@ -718,7 +718,7 @@ class TestRefused:
         seen = admin_client.get(url).context["form"]["seen"].value()
         switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         answer = admin_client.post(url, {"seen": seen, "reason": REASON}, follow=True)
-        assert "changed meanwhile" in text_of(answer)
+        assert "changed in the meantime" in text_of(answer)
         assert resolution.read().v3.value is False
 
     def test_somebody_else_being_at_it_is_said(self, admin_client: Client, monkeypatch: Any) -> None:
@@ -733,7 +733,7 @@ class TestRefused:
     def test_the_last_stage_has_no_next(self, admin_client: Client) -> None:
         climb("full")
         text = page(admin_client)
-        assert "full is the last stage. What remains is to remove the legacy planner." in text
+        assert "full is the last stage. The next step is to remove the legacy planner." in text
         assert "Promote to" not in text
         assert "last stage" in text_of(admin_client.get(reverse("admin:rollout_promote")))
 

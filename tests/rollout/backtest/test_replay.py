@@ -11,6 +11,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
+from assignments.planning.text import Text
 from assignments.testing import a_floor, a_service, a_table
 from rollout.backtest.replay import Answer, Planner, Replay, Scoreboard, Step, in_booking_order, made_at
 from tests.assignments.planning.restaurant import real_day
@@ -43,7 +44,7 @@ def decision(snapshot: Snapshot, tables: str) -> Decision:
     ours = engine.plan(snapshot)
     window = ours.window or engine.plan(Snapshot(floor=FLOOR, occupied=(), request=ask("x"), now=MONTH_BEFORE)).window
     if not tables:
-        refusal = Refusal(reason=Reason.NO_CAPACITY, text="Everything is taken.")
+        refusal = Refusal(reason=Reason.NO_CAPACITY, text=Text("Everything is taken."))
         return Decision(booking_ref=snapshot.request.booking_ref, snapshot_hash="", refusal=refusal)
     plan = Plan(
         table_refs=tuple(tables.split("+")), seats=99, spare_seats=99, score=0.0, breakdown={}, strategy="by hand"

@@ -99,7 +99,7 @@ class TestRefusals:
     def test_a_stage_that_was_left_meanwhile_is_refused(self) -> None:
         climb("shadow")
         code, message = refused("promote", "--reason", "x", "--from", "off")
-        assert (code, "is at shadow and not at off" in message) == (1, True)
+        assert (code, "is at shadow, no longer at off" in message) == (1, True)
 
     def test_an_unknown_stage_is_a_usage_error_that_names_those_there_are(self) -> None:
         climb("shadow")
@@ -158,7 +158,7 @@ class TestPlan:
         climb("shadow")
         steering.pause(**WHO)
         text = run("plan")
-        assert "(cannot be overridden) It is paused. Only resuming lifts that: manage.py rollout resume." in text
+        assert "(cannot be overridden) The rollout is paused. Resume it first: manage.py rollout resume." in text
 
     def test_at_the_top(self, run: Any) -> None:
         climb("full")
@@ -211,11 +211,11 @@ class TestStatus:
         text = run("status")
         for line in (
             "Stage           shadow, 0 % of restaurants, since",
-            f"Forced          restaurant {restaurant.pk} to v3",
-            "Paused          nobody may promote",
-            "Cooling down    until",
-            "Gates           3 of 4 pass: comparable inconclusive",
-            "Next            some, once 3 obstacles are gone",
+            f"Forced planner  restaurant {restaurant.pk}: v3",
+            "Paused          promotions are refused",
+            "Locked          no promotion until",
+            "Gates           3 of 4 pass; not passing: comparable (inconclusive)",
+            "Next            some, blocked by 3 obstacles",
         ):
             assert line in text
 
@@ -224,7 +224,7 @@ class TestStatus:
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         (problem,) = run("status", "--json")["problems"]
         assert f"{resolution.SHADOW_SWITCH} is off (by switch) and should be on" in problem
-        assert "Problem: The flags are not what the stage asks for" in run("status")
+        assert "Problem: The flags do not match the stage" in run("status")
 
     def test_a_stage_that_the_settings_no_longer_name_is_a_problem(self, run: Any) -> None:
         climb("shadow")
@@ -255,7 +255,7 @@ class TestPin:
 
     def test_an_unknown_restaurant_is_refused(self) -> None:
         code, message = refused("force", "Rialto", "--planner", "v3", "--reason", "x")
-        assert (code, message) == (1, "The host knows no restaurant 'Rialto'.")
+        assert (code, message) == (1, "The host has no restaurant 'Rialto'.")
 
 
 class TestWaive:
@@ -285,9 +285,9 @@ class TestWaive:
         [
             (["--verdict", "worse", "--reason", "x"], 2, "needs an owner"),
             (["--verdict", "worse", "--owner", "us"], 2, "A reason is required"),
-            (["--verdict", "worse", "--owner", "us", "--reason", "x", "--refusal", "luck"], 2, "no reason code"),
-            (["--reason", "x"], 2, "A reason for what?"),
-            (["--withdraw", "7", "--reason", "x"], 1, "no waiver 7"),
+            (["--verdict", "worse", "--owner", "us", "--reason", "x", "--refusal", "luck"], 2, "not a reason code"),
+            (["--reason", "x"], 2, "--reason needs"),
+            (["--withdraw", "7", "--reason", "x"], 1, "Waiver 7 does not exist"),
         ],
     )
     def test_what_cannot_be_is_named(self, arguments: list[str], code: int, named: str) -> None:
@@ -298,6 +298,6 @@ class TestWaive:
 def test_hold_and_release(run: Any) -> None:
     climb("off")
     assert run("pause", "--reason", "x", "--json")["paused"] is True
-    assert refused("pause", "--reason", "x") == (1, "It is paused already.")
+    assert refused("pause", "--reason", "x") == (1, "The rollout is already paused.")
     assert run("resume", "--reason", "x", "--json")["paused"] is False
     assert resolution.read().mode is Mode.LEGACY

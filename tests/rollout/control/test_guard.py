@@ -182,14 +182,14 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
 def test_a_v3_that_decides_before_the_ladder_has_begun_is_not_guarded_and_that_is_said() -> None:
     assert guard.run() == guard.Findings()
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
-    with pytest.raises(CommandError, match="nobody guards it: the ladder has not begun") as refused:
+    with pytest.raises(CommandError, match="without a guard: the ladder has not begun") as refused:
         call_command("rollout", "guard")
     assert refused.value.returncode == 1
 
 
 def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsys: Any) -> None:
     call_command("rollout", "guard")
-    assert "full: 117 bookings of V3" in capsys.readouterr().out
+    assert "full: 117 bookings by V3" in capsys.readouterr().out
     run = GuardRun.objects.get()
     assert (run.breaches, run.rolled_back_to, run.measured["v3"]["bookings"]) == ([], "", 117)
     assert resolution.read().mode is Mode.ACTIVE
@@ -263,5 +263,5 @@ def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkey
     for thread in threads:
         thread.join(60)
     assert sorted(each.rolled_back_to for each in looks) == ["", "shadow"]
-    assert any("has moved to shadow meanwhile" in each.problem for each in looks)
+    assert any("has moved to shadow in the meantime" in each.problem for each in looks)
     assert Change.objects.filter(actor="guard").count() == 1

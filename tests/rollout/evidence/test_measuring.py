@@ -409,7 +409,7 @@ class TestReference:
         found = measured()
         assert (found.reference_bookings, found.reference) == (
             40,
-            "the legacy planner at other restaurants in the same time",
+            "the legacy planner at other restaurants in the same period",
         )
 
     def test_who_was_refused_before_and_is_tried_again_says_nothing_of_who_comes_now(self) -> None:

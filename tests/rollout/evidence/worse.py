@@ -19,6 +19,7 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.text import Text
 from assignments.planning.units import Unit, seatable_units
 
 Candidate = Callable[[Snapshot], Decision]
@@ -87,7 +88,7 @@ def _chosen(snapshot: Snapshot, choose: Callable[[Sequence[Unit]], Unit]) -> Dec
             and unit.seats - request.party <= snapshot.rules.max_spare_seats
         ]
         if not units:
-            refusal = Refusal(reason=Reason.NO_CAPACITY, text="Everything that fits is taken.")
+            refusal = Refusal(reason=Reason.NO_CAPACITY, text=Text("Everything that fits is taken."))
     digest = snapshot_hash(snapshot)
     if refusal is not None:
         return Decision(booking_ref=request.booking_ref, snapshot_hash=digest, refusal=refusal)

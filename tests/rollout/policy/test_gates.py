@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from assignments.planning.text import Text
 from rollout.policy import gates, guardrails
 from rollout.policy.gates import GATES, Status
 from rollout.policy.ladder import DEFAULT, Stage
 from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
-from rollout.policy.message import Phrase
 
 NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
 NOTHING = Facts(environment="production", stage="shadow", now=NOW, stage_since=NOW, since=NOW - timedelta(days=28))
@@ -171,14 +171,14 @@ def test_guardrails(measured: Facts, rails: Mapping[str, bool]) -> None:
         kept = json.loads(json.dumps(breach.as_dict()))
         assert kept["rail"] == breach.rail
         again = guardrails.said(kept)
-        assert isinstance(again, Phrase)
+        assert isinstance(again, Text)
         assert (again, again.to_json()) == (breach.detail, breach.detail.to_json())
         assert kept["detail"] == breach.detail
 
 
 def test_a_breach_says_how_many_of_how_many() -> None:
     (breach,) = guardrails.breaches(live(attempts=50, errors=6), guardrails.DEFAULT)
-    assert breach.detail == "6 of 50 attempts met an unexpected error: surely more than 2.0%"
+    assert breach.detail == "6 of 50 attempts raised an unexpected error: above the limit of 2.0% (95 % confidence)"
 
 
 def test_a_breach_that_was_kept_as_english_alone_says_that() -> None:

@@ -81,7 +81,7 @@ def test_a_wrong_ladder_is_named(stages: Any, problem: str) -> None:
         ({"COOL_DOWN_HOURS": "long"}, "must be a number, not 'long'"),
         ({"COOL_DOWN_HOURS": float("inf")}, "must be a finite number, not inf"),
         ({"FREEZE_DURING_SERVICE": 1}, "must be True or False, not 1"),
-        ({"FREEZE_WINDOWS": [["2030-01-01", "2030-01-02"]]}, "no pair of ISO 8601 moments with offset"),
+        ({"FREEZE_WINDOWS": [["2030-01-01", "2030-01-02"]]}, "must be a pair of ISO 8601 times with offset"),
         ({"FREEZE_WINDOWS": [["2030-01-02T00:00Z", "2030-01-01T00:00Z"]]}, "the earlier one first"),
         ({"LADDERS": {"dev": []}}, "must be a list of stages"),
     ],

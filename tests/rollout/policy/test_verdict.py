@@ -14,6 +14,7 @@ from assignments.planning.floor import Join
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.text import Text
 from assignments.testing import a_floor, a_service, a_table
 from rollout.policy.verdict import Verdict, compare, yardstick
 from rollout.shadow.serialization import (
@@ -63,7 +64,7 @@ def at(snap: Snapshot, *table_refs: str) -> Decision:
 
 
 def refused(snap: Snapshot) -> Decision:
-    refusal = Refusal(reason=Reason.NO_CAPACITY, text="Everything is taken.")
+    refusal = Refusal(reason=Reason.NO_CAPACITY, text=Text("Everything is taken."))
     return replace(engine.plan(snap), plans=(), refusal=refusal)
 
 

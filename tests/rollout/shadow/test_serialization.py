@@ -19,6 +19,7 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.text import Text
 from rollout.policy.verdict import compare
 from rollout.shadow.serialization import (
     decision_from_json,
@@ -123,12 +124,11 @@ def seats(snap: Snapshot, *table_refs: str) -> Decision:
 
 
 def refuses(snap: Snapshot, reason: Reason) -> Decision:
-    behind = Refusal(reason=Reason.TABLE_TAKEN, text="100% taken: %(tables)s.", values={})
+    behind = Refusal(reason=Reason.TABLE_TAKEN, text=Text("100% taken: %(tables)s."))
     refusal = Refusal(
         reason=reason,
-        text="No table for %(party)s at %(time)s.",
-        values={"party": 4, "time": "20:00"},
-        because=(replace(behind, text="Taken."), replace(behind, because=(behind,))),
+        text=Text("No table for %(party)s at %(time)s.", {"party": 4, "time": "20:00"}),
+        because=(replace(behind, text=Text("Taken.")), replace(behind, because=(behind,))),
     )
     return Decision(booking_ref=snap.request.booking_ref, snapshot_hash="2e" * 16, refusal=refusal)
 
@@ -179,10 +179,12 @@ def test_a_floor_without_zone_names_and_a_refusal_without_its_parts_are_read() -
     floor = {key: value for key, value in floor_to_json(EVERY_FIELD).items() if key != "zone_names"}
     assert floor_from_json(floor) == EVERY_FIELD
     decision = {**decision_to_json(refuses(BARE, Reason.NO_FIT)), "refusal": ["no_fit", "100% taken."]}
-    assert decision_from_json(decision).refusal == Refusal(reason=Reason.NO_FIT, text="100% taken.")
+    assert decision_from_json(decision).refusal == Refusal(reason=Reason.NO_FIT, text=Text("100% taken."))
 
 
-@pytest.mark.parametrize("answer", [None, "no", {"plans": []}, Refusal(reason=Reason.NO_FIT, text="No.")], ids=str)
+@pytest.mark.parametrize(
+    "answer", [None, "no", {"plans": []}, Refusal(reason=Reason.NO_FIT, text=Text("No."))], ids=str
+)
 def test_what_is_no_decision_is_not_written(answer: Any) -> None:
     with pytest.raises(AttributeError):
         decision_to_json(answer)

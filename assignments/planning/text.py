@@ -1,0 +1,80 @@
+"""A sentence that can be shown in any language: its English template, and the values in it. Pure.
+
+Rules and commands use a ``Text`` as the English string that it is. Pages show it in the reader's language, with
+``assignments.staff.labels.render``. Import ``gettext`` as ``_``, so that ``makemessages`` finds the templates.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Text(str):
+    """The English sentence. ``template`` has places for ``values`` as ``%(name)s``; values are texts, strings or numbers.
+
+    ``plural`` is the template for every ``count`` among the values but 1, where there is one. A template without values is
+    not filled in, so that it may hold a percent sign. Raises KeyError, TypeError or ValueError where they do not match.
+    """
+
+    __slots__ = ("plural", "template", "values")
+
+    template: str
+    values: Mapping[str, Any]
+    plural: str
+
+    def __new__(cls, template: str, values: Mapping[str, Any] | None = None, plural: str = "") -> "Text":
+        english = plural if plural and values and values["count"] != 1 else template
+        text = super().__new__(cls, english % values if values else english)
+        text.template, text.values, text.plural = template, values or {}, plural
+        return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is one too."""
+        return Text, (self.template, self.values, self.plural)
+
+    def __deepcopy__(self, memo: Any) -> "Text":
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """How it was made, as values that JSON has."""
+        return {
+            "template": self.template,
+            "parameters": {
+                name: value.to_json() if isinstance(value, Text) else value for name, value in self.values.items()
+            },
+            **({"plural": self.plural} if self.plural else {}),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Text":
+        """The text that ``to_json`` was asked of, or that a stored refusal says. Raises what the class raises.
+
+        Of older refusals the English ``detail`` was kept, or the code alone, which gives an empty text.
+        """
+        if "template" not in stored:
+            behind = [cls.from_json(each) for each in stored.get("because", ())]
+            said = stored.get("text") or stored.get("detail", "")
+            return together([_filled(said, stored.get("values", {})), *behind])
+        return _filled(stored["template"], stored["parameters"], stored.get("plural", ""))
+
+
+def gettext(template: str, /, **values: Any) -> Text:
+    """A text with these values, which may be texts themselves."""
+    return Text(template, values)
+
+
+def ngettext(singular: str, plural: str, count: int, /, **values: Any) -> Text:
+    """A text that depends on a number, which is ``%(count)s`` in it."""
+    return Text(singular, {**values, "count": count}, plural)
+
+
+def together(texts: Sequence[Text], separator: str = " ") -> Text:
+    """Several as one; empty when there are none."""
+    if len(texts) == 1:
+        return texts[0]
+    places = {f"part{number}": each for number, each in enumerate(texts)}
+    return Text(separator.join(f"%({place})s" for place in places), places)
+
+
+def _filled(template: str, values: Mapping[str, Any], plural: str = "") -> Text:
+    made = {name: Text.from_json(value) if isinstance(value, dict) else value for name, value in values.items()}
+    return Text(template, made, plural)
