@@ -1,4 +1,4 @@
-# make demo: the main job on a real evening.  make test: everything that must hold.  Both set up what they need.
+# make demo: the main job on a real evening.  make test: lint, types and all tests.  Both set up what they need.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,11 +8,11 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo test test-quick test-random test-removal lint serve bench matrix messages screenshots clean help
 
-help:  ## What there is.
+help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): pyproject.toml requirements.txt
-	@echo "Making $(VENV) with everything that is needed." >&2
+	@echo "Creating $(VENV) and installing the requirements." >&2
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV) >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt >&2
@@ -35,40 +35,40 @@ lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations,
 		ALLOWED_HOSTS=booking.test \
 		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-test: lint  ## Lint, and all tests on PostgreSQL but test-removal.
+test: lint  ## Lint, then all tests on PostgreSQL except test-removal.
 	$(PYTEST) -n 2 $(ARGS)
 
-test-quick: $(STAMP)  ## The apps in one process: no pages of the example, browsers, servers, other programs, whole evenings.
+test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, other programs or whole evenings.
 	$(PYTEST) -n 2 --quick -q $(ARGS)
 
-test-random: $(STAMP)  ## The quick tests in a random order, on four processes; ARGS=--randomly-seed=N repeats one.
+test-random: $(STAMP)  ## The quick tests in random order, in four processes; ARGS=--randomly-seed=N repeats an order.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
 
-test-removal: $(STAMP)  ## The whole suite on a copy from which the old planner is removed. Minutes.
+test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
 
-bench: $(STAMP)  ## Measure and print; fails on nothing.
+bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-screenshots: $(STAMP)  ## Take the documentation's pictures anew, of every page; needs chromium.
+screenshots: $(STAMP)  ## Retake the documentation's pictures of every page; needs chromium.
 	@$(BIN)/python -m tests.screenshots $(ARGS)
 
-matrix:  ## All tests on each Python that is on PATH, with the Django that goes with it.
+matrix:  ## All tests on each Python on PATH, with its Django version.
 	@for pair in 3.11:5.2 3.12:6.0 3.13:6.1 3.14:6.1; do \
 		python=python$${pair%%:*}; django=$${pair##*:}; venv=.venv-$${pair%%:*}; \
-		if ! $$python -c '' 2>/dev/null; then echo "$$python is not here."; continue; fi; \
+		if ! $$python -c '' 2>/dev/null; then echo "$$python is not installed."; continue; fi; \
 		echo "$$python with Django $$django"; \
 		$$python -m venv $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
 		$$venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q $(ARGS) || exit 1; \
 	done
 
-messages: $(STAMP)  ## Bring the translations up to date with the code; needs gettext.
+messages: $(STAMP)  ## Update the translation catalogues from the code; needs gettext.
 	@for package in $$(dirname */apps.py | grep -v example); do \
 		(cd $$package && ../$(BIN)/python -m django makemessages --locale de --no-location --no-obsolete && \
 		../$(BIN)/python -m django compilemessages) || exit 1; \
 	done
 
-clean:  ## Forget the virtual environment, the embedded databases, and every cache.
+clean:  ## Delete the virtual environment, the embedded databases, and every cache.
 	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
 	rm -rf $(VENV) .venv-* .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

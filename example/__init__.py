@@ -1,1 +1,1 @@
-"""A small booking project: what a host of the apps looks like. Never shipped."""
+"""A small booking project, as an example host of the apps. Not shipped."""

@@ -98,7 +98,7 @@ class TurnTimeInline(_TurnInline):
     min_num = 1
 
     def get_formset(self, request: HttpRequest, obj: models.ServicePeriod | None = None, **kwargs: Any) -> Any:
-        """A service that does not say how long guests stay cannot be planned."""
+        """Requires turn times, since a service without them cannot be planned."""
         return super().get_formset(request, obj, **{**kwargs, "validate_min": True})
 
 
@@ -118,7 +118,7 @@ class BookingAdmin(_BookingAdmin):
     list_select_related = ["restaurant"]
     search_fields = ["reference", "guest_name", "guest_email"]
     date_hierarchy = "start"
-    # The planners choose the tables; by hand they are chosen in the assignments app, which checks them.
+    # The planners choose the tables; staff choose them in the assignments app, which checks them.
     readonly_fields = ["tables"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Booking]:

@@ -1,4 +1,4 @@
-"""What happens to bookings in this project. The assignments app is told in the same transaction, each time."""
+"""Operations on this project's bookings. Each tells the assignments app in the same transaction."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from example.models import Booking, Restaurant
 
 
 def make_booking(*, restaurant: Restaurant, reference: str, start: datetime, party: int, **details: Any) -> Booking:
-    """A new booking, waiting for a table. ``api.assign_now`` may be called once this has committed."""
+    """Make a new booking, waiting for a table. Call ``api.assign_now`` only after the commit."""
     with transaction.atomic():
         booking = Booking.objects.create(
             restaurant=restaurant, reference=reference, start=start, party=party, **details
@@ -20,7 +20,7 @@ def make_booking(*, restaurant: Restaurant, reference: str, start: datetime, par
 
 
 def save_booking(booking: Booking) -> bool:
-    """Store an edited (or new) booking; True when its tables no longer stand and it is planned anew."""
+    """Store an edited (or new) booking; True if it lost its tables and is planned again."""
     with transaction.atomic():
         booking.save()
         if booking.status in {Booking.Status.CANCELLED, Booking.Status.NO_SHOW}:
@@ -29,13 +29,13 @@ def save_booking(booking: Booking) -> bool:
 
 
 def cancel_booking(booking: Booking) -> None:
-    """The guest does not come: the tables are free at once."""
+    """Cancel a booking; its tables are free immediately."""
     booking.status = Booking.Status.CANCELLED
     save_booking(booking)
 
 
 def delete_booking(booking: Booking) -> None:
-    """The booking is gone altogether: its tables are free at once."""
+    """Delete a booking; its tables are free immediately."""
     with transaction.atomic():
         api.booking_cancelled(booking_ref=str(booking.pk))
         booking.delete()

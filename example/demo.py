@@ -1,4 +1,4 @@
-"""The demo: one evening, seated by the legacy planner, while there is one, and then, on a fresh copy, by V3; compared."""
+"""The demo: one evening, seated by the legacy planner (if installed) and, on a fresh copy, by V3; compared."""
 
 import time
 from collections import Counter
@@ -27,7 +27,7 @@ REPORTED = (
     ("Reported by the modelled system", 40, 191.83),
     ("Reported, second run", 5, 2077.96),
 )
-"""Bookings confirmed of the same 117, and seconds, from the run reports of the system that this one is modelled on."""
+"""Confirmed of the same 117 bookings, and seconds, from run reports of the system that this one is modelled on."""
 PROVEN_OPTIMUM = 76
 """Proven with a constraint solver for the real evening: 3 of the 117 would overrun dinner."""
 
@@ -63,9 +63,9 @@ class Demo:
 
 
 def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], None] = lambda text: None) -> Demo:
-    """The planners that are installed, each on a copy of the evening of its own, V3 last; then how V3 takes over.
+    """Run every installed planner on its own copy of the evening, V3 last; then V3's takeover.
 
-    ``say`` hears of each step. ``path`` is the file that ``source`` was read from; the evidence is written to ``report``.
+    ``say`` is called with each step. ``path`` is the file that ``source`` was read from; the report goes to ``report``.
     """
     can_take_over = bool(source.bookings and conf.settings().LEGACY_PLANNER)
     steps: list[Step] = []
@@ -96,7 +96,7 @@ def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], N
 
 
 def count_overlaps() -> int:
-    """Pairs of seatings of one table whose times overlap, found without the constraint that forbids them."""
+    """Count overlapping seatings of one table, independently of the constraint that forbids them."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -110,7 +110,7 @@ def count_overlaps() -> int:
 
 
 def count_lost() -> int:
-    """Bookings without exactly one outcome: unknown to the planners, undecided with no next try, or told differently.
+    """Count bookings without exactly one outcome: unknown, undecided without a next attempt, or inconsistent.
 
     A confirmed booking must be so in the host, in its assignment, and in the ledger, with the same tables.
     """

@@ -1,11 +1,11 @@
-"""The database that the demo works on: the configured one, as long as everything in it was made by the demo.
+"""The demo's database: the configured one, if the demo created everything in it.
 
-So ``manage.py``, ``make serve`` and the incident drills all see the demo's data. An empty database is taken over. One that
-holds anything else is refused, never emptied. The restaurants that the demo made are listed in a comment on their table,
-in the transaction that makes each, so that the list is right whenever a run ends.
+This way ``manage.py``, ``make serve`` and the incidents all use the demo's data. An empty database is used; one with other
+data is refused, never emptied. A comment on the restaurants' table lists those of the demo. It is written in the transaction
+that creates each, so it is correct even after an interrupted run.
 
-The demo user's password is made once. The database has its hash; the password itself is in a file beside the embedded
-server's data, which git ignores and only its owner can read, because each run prints it again. For development only.
+The demo user's password is created once. Since each run prints it again, it is stored in a file beside the embedded server's
+data, ignored by git and readable only by its owner. For development only.
 """
 
 import json
@@ -32,15 +32,14 @@ _MADE_BY_MIGRATIONS = ("django_migrations", "django_content_type", "auth_permiss
 
 
 class OccupiedError(Exception):
-    """The database holds what the demo did not make. Nothing was changed."""
+    """Raised when the database contains data that the demo did not create. Nothing was changed."""
 
 
 @contextmanager
 def claimed(*, anew: bool) -> Iterator[str]:
-    """The configured database, migrated, for the demo alone; its name. It is created if it is missing.
+    """Open the configured database for the demo, create and migrate it if necessary, and yield its name.
 
-    What an earlier demo left there is removed if ``anew``. Raises OccupiedError. Restaurants that are made inside are the
-    demo's from then on.
+    With ``anew``, data of an earlier demo is removed. Restaurants created inside belong to the demo. Raises OccupiedError.
     """
     _create_if_missing()
     name = str(connection.settings_dict["NAME"])
@@ -64,7 +63,7 @@ def claimed(*, anew: bool) -> Iterator[str]:
 
 
 def make_user() -> str:
-    """A superuser for looking around; the password, the same each time."""
+    """Make a superuser for the admin and return the password, the same each time."""
     password = _password()
     user, _created = get_user_model().objects.get_or_create(username=USERNAME)
     if not (user.is_superuser and user.is_staff and user.is_active and user.check_password(password)):
@@ -75,7 +74,7 @@ def make_user() -> str:
 
 
 def use_another(suffix: str) -> None:
-    """Make an empty database, named like the configured one with this behind, and use it from here on."""
+    """Create an empty database, named like the configured one with this suffix, and use it from now on."""
     _create_if_missing()
     name = f"{connection.settings_dict['NAME']}{suffix}"
     connection.close()
@@ -87,7 +86,7 @@ def use_another(suffix: str) -> None:
 
 
 def empty() -> None:
-    """Drop every table and function of ours, in one transaction. The database, and who may use it, stay as they are."""
+    """Drop all our tables and functions in one transaction. The database and its permissions stay."""
     with connection.cursor() as cursor:
         cursor.execute(_EMPTY)
 
@@ -110,7 +109,7 @@ END $$
 
 
 def _create_if_missing() -> None:
-    """The embedded server does it by itself."""
+    """Create the database, unless the embedded server does."""
     try:
         connection.ensure_connection()
     except OperationalError:
@@ -123,7 +122,7 @@ def _create_if_missing() -> None:
 
 
 def _made() -> list[int] | None:
-    """The restaurants that the demo made here; None where it never was."""
+    """The demo's restaurants here; None if it never ran here."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT obj_description(to_regclass('example_restaurant'), 'pg_class')")
         comment = cursor.fetchone()[0]
@@ -144,7 +143,7 @@ def _record(instance: Restaurant, created: bool, **options: Any) -> None:
 
 
 def _others(made: Sequence[int] | None) -> list[str]:
-    """What the demo did not make, in words: in its own database restaurants and users, elsewhere any row of any table."""
+    """Foreign data, in words: in the demo's database restaurants and users, elsewhere any row of any table."""
     with connection.cursor() as cursor:
         if made is not None:
             cursor.execute("SELECT name FROM example_restaurant WHERE id <> ALL(%s) ORDER BY id LIMIT 3", [list(made)])
@@ -161,7 +160,7 @@ def _others(made: Sequence[int] | None) -> list[str]:
 
 
 def _password() -> str:
-    """Made by whoever is first; whole before anybody can read it."""
+    """Create the file once; it is complete before anybody can read it."""
     if not PASSWORD_FILE.exists():
         handle, name = tempfile.mkstemp(dir=PASSWORD_FILE.parent, prefix=f"{PASSWORD_FILE.name}.")  # mode 0600
         with os.fdopen(handle, "w") as file:

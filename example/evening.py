@@ -1,7 +1,7 @@
-"""Evenings into the database: a restaurant's floor, services and bookings (JSON), or bookings alone (CSV).
+"""Loads evenings into the database: a restaurant's floor, services and bookings (JSON), or bookings alone (CSV).
 
-``parse_json`` and ``parse_csv`` turn text into frozen values and say what is wrong with each row; ``store`` puts them
-into the database, all or nothing, and changes nothing the second time.
+``parse_json`` and ``parse_csv`` parse text and report the problems of each row; ``store`` writes the values in one
+transaction, and changes nothing the second time.
 """
 
 import csv
@@ -41,12 +41,12 @@ LONGEST = {
     "key": _longest(models.ServicePeriod, "key"),
     "ref": _longest(models.Booking, "reference"),
 }
-"""How many characters the database takes."""
+"""Maximum characters in the database."""
 
 
 @dataclass(kw_only=True)
 class Loaded:
-    """How many rows were created, updated and unchanged, by kind; and those that were not loaded."""
+    """Rows created, updated and unchanged, by kind; and rows not loaded."""
 
     restaurants: list[models.Restaurant] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
@@ -88,10 +88,10 @@ def _read_csv(reader: "csv.DictReader[str]", on: date | None) -> EveningFile:
 
 
 def store(evening: EveningFile, *, restaurant_name: str = "", strict: bool = False) -> Loaded:
-    """Put an evening into the database, in one transaction; the next ``run_coordinator`` takes its bookings in.
+    """Store an evening in one transaction; the next ``run_coordinator`` picks up its bookings.
 
-    Rows are recognised by the restaurant's slug, the table's code, the booking's reference: what is there already is
-    updated where it differs. With ``strict`` any bad row refuses the whole (raises UnusableFileError).
+    Rows are recognised by the restaurant's slug, the table's code, the booking's reference: existing rows are
+    updated if they differ. With ``strict`` any bad row refuses the whole file (raises UnusableFileError).
     """
     if restaurant_name and not evening.name:
         raise UnusableFileError("Its rows name their restaurants; another name can be given to JSON files only.")
@@ -180,7 +180,7 @@ def _store_bookings(rows: Iterable[BookingRow], restaurants: dict[str, models.Re
     zones: dict[int, dict[str, models.Zone]] = {}
     new: list[models.Booking] = []
     places: dict[tuple[int, str], str] = {}
-    # Where a file does not say who asked first, all of its bookings asked at the same time.
+    # Without booking times in the file, all bookings count as made at the same time.
     loaded_at = timezone.now()
     for row in rows:
         restaurant = _restaurant(row.restaurant, restaurants)

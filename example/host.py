@@ -1,4 +1,4 @@
-"""The booking project's host: what the assignments app knows of it."""
+"""The booking project's host, its interface for the assignments app."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class ExampleHost(ModelHost):
         ]
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """This project keeps whole floors of its own. Seven queries; raises LookupError for an unknown restaurant."""
+        """The floor, from this project's own tables. Seven queries; raises LookupError for an unknown restaurant."""
         restaurant = models.Restaurant.objects.filter(pk=restaurant_ref).first() if restaurant_ref.isdecimal() else None
         if restaurant is None:
             raise LookupError(f"There is no restaurant {restaurant_ref!r}.")

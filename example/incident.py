@@ -1,8 +1,8 @@
-"""Something goes wrong on purpose: an incident in the demo's database, to practise on and to see the alerts fire.
+"""Incidents in the demo's database, for practice and to see alerts fire.
 
-Each begins with a good evening, as it was two hours ago, and then really breaks something: nothing that the pages or the
-metrics show is made up, and it stays broken until somebody mends it. What the demo has left stays there, and so does what
-an earlier incident did; only what that one broke is mended first.
+Each starts with a good evening two hours ago, and then breaks something for real: pages and metrics show nothing made up,
+and it stays broken until somebody fixes it. Data of the demo and of earlier incidents is kept; only the faults of earlier
+incidents are fixed first.
 """
 
 import io
@@ -38,9 +38,9 @@ from rollout.control import guard, steering
 
 ACTOR = "command:demo"
 AGO = timedelta(hours=2)
-"""How long ago the evening was planned on which all was well."""
+"""Time since the good evening was planned."""
 LATE = 20
-"""Bookings that come in afterwards."""
+"""Number of bookings made afterwards."""
 
 
 class Incident(StrEnum):
@@ -51,7 +51,7 @@ class Incident(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """Where it shows: the path of a page, what is read there, the metric and the alert that tell of it."""
+    """Where an incident shows: a page's path, what it says, and the related metric and alert."""
 
     page: str
     sees: str
@@ -61,7 +61,7 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What happened, where to look, and what to do about it, the first thing first."""
+    """What happened, where to look, and what to do, in order."""
 
     incident: Incident
     title: str
@@ -74,15 +74,15 @@ class Report:
 
 
 def seed(incident: Incident, source: EveningFile) -> Report:
-    """Break it. For the demo's database, which nobody else uses."""
-    _move_back(AGO)  # What an earlier incident did is too long ago for the guard to judge.
+    """Cause the incident, in the demo's database, which nobody else uses."""
+    _move_back(AGO)  # Earlier incidents are moved back in time, outside the guard's window.
     restaurant = _a_good_evening(source)
     _move_back(AGO)
     return _INCIDENTS[incident](restaurant, source)
 
 
 def _a_good_evening(source: EveningFile) -> Restaurant:
-    """V3 decides everywhere, and has seated an evening. What an earlier incident has broken is mended."""
+    """Fix earlier incidents, let V3 decide everywhere, and seat an evening."""
     with connection.cursor() as cursor:
         cursor.execute(f"DROP FUNCTION IF EXISTS {TRIGGER} CASCADE")
     Breaker.objects.all().delete()
@@ -100,7 +100,7 @@ def _a_good_evening(source: EveningFile) -> Restaurant:
 
 
 def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
-    """A release of the booking project has left a trigger behind that refuses each confirmation of one restaurant."""
+    """Break confirmations: a release of the booking project left a trigger that refuses them at one restaurant."""
     other = _another(replace(source, bookings=()))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -113,9 +113,9 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
                 WHEN (NEW.restaurant_id = {int(other.pk)} AND NEW.status = 'confirmed') EXECUTE FUNCTION {TRIGGER}();
             """
         )
-    # On two days: each is a success, as soon as there can be one, and two of them close the breaker.
+    # On two days: once fixed, each gives a success, and two successes close the breaker.
     _bookings_come_in(other, like=restaurant, days=2)
-    # Open for as long as somebody may want to look; with the coordinator in cron it would open again and again.
+    # Open long enough to look at it; with the coordinator in cron it would keep reopening.
     with override_settings(ASSIGNMENTS={**settings.ASSIGNMENTS, "BREAKER_OPEN_SECONDS": 3600.0}):
         _run_coordinator()
         while not Breaker.objects.filter(opened_until__isnull=False).exists():
@@ -128,7 +128,7 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
         title=f"Nothing can be confirmed at {other.name}, and its circuit breaker is open",
         happened=(
             f"{LATE} bookings came in for {other.name}. The booking project raised an error at each confirmation.",
-            f"Nothing was half done: {waiting} bookings wait, none holds a table. {restaurant.name} is not concerned.",
+            f"Nothing was left half done: {waiting} bookings wait, none holds a table. {restaurant.name} is not affected.",
         ),
         look=(
             Look(
@@ -145,9 +145,9 @@ def _breaker(restaurant: Restaurant, source: EveningFile) -> Report:
             Look(page=_timeline(other, first=True), sees=f"{other.name}: an empty floor, and who waits"),
         ),
         do=(
-            "Leave the rollout as it is: a rollback does not help, since the legacy planner would meet the same error.",
-            f'Mend the booking project: python manage.py dbshell -- -c "DROP FUNCTION {TRIGGER} CASCADE"',
-            "The breaker opens for 15 seconds at a time. This one is open for an hour, to be looked at. End that hour: "
+            "Do not roll back: the legacy planner would meet the same error.",
+            f'Fix the booking project: python manage.py dbshell -- -c "DROP FUNCTION {TRIGGER} CASCADE"',
+            "A breaker normally opens for 15 seconds. This one is open for an hour, for practice. End that hour: "
             f'python manage.py dbshell -- -c "{END_THE_WAIT}"',
             "Two successes close the breaker: python manage.py run_coordinator",
         ),
@@ -162,13 +162,13 @@ END_THE_WAIT = (
 
 
 def _stuck(restaurant: Restaurant, source: EveningFile) -> Report:
-    """Cron has died an hour and a half ago; V3's flag is on, and bookings come in."""
+    """Stop cron an hour and a half ago; V3's flag is on, and bookings keep coming."""
     _bookings_come_in(restaurant, like=restaurant)
     _move_back(timedelta(minutes=90))
     due = dispatch.count_due()
     return Report(
         incident=Incident.STUCK,
-        title="Bookings come in and nobody decides them: cron has died",
+        title="Bookings come in but are not decided: cron has stopped",
         happened=(
             "The last successful run was three and a half hours ago. V3's flag is on, so nobody else decides either.",
             f"{due} bookings are due, and have been for an hour and a half or longer.",
@@ -196,13 +196,13 @@ def _stuck(restaurant: Restaurant, source: EveningFile) -> Report:
         ),
         do=(
             "Run one pass by hand and see whether it works: python manage.py run_coordinator",
-            "Then mend cron. Until it works, run_coordinator --watch under a supervisor does its work.",
+            "Then fix cron. Until it works, run run_coordinator --watch under a supervisor.",
         ),
     )
 
 
 def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
-    """A release with a bug that no double booking shows: the minutes in which tables are cleared are forgotten."""
+    """Run a release with a bug that causes no double booking: it drops the buffers between seatings."""
     stage = steering.current()
     with mock.patch.object(admission, "seating_window", without_buffers):
         other = _another(source)
@@ -212,12 +212,12 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
     seated = Assignment.objects.filter(restaurant_ref=str(other.pk), state="confirmed").count()
     return Report(
         incident=Incident.REGRESSION,
-        title="A bad release of V3 gives tables away too early, and the guard has rolled it back",
+        title="A bad release of V3 assigns tables too early, and the guard has rolled it back",
         happened=(
-            f"At {stage.stage if stage else '-'}, a release forgot the minutes in which tables are cleared: "
+            f"At {stage.stage if stage else '-'}, a release dropped the buffers between seatings: "
             f"{seated} seatings at {other.name} break a rule of the floor. No table is booked twice.",
             *(breach.detail for breach in seen.breaches),
-            f"The guard rolled back to {seen.rolled_back_to or 'nothing'}; nobody may promote before the cool-down ends.",
+            f"The guard rolled back to {seen.rolled_back_to or 'nothing'}; promotion is locked until the cool-down ends.",
         ),
         look=(
             Look(
@@ -235,8 +235,8 @@ def _regression(restaurant: Restaurant, source: EveningFile) -> Report:
             Look(page=_page("assignments_event", severity__exact="error"), sees="rollout.guard_breached"),
         ),
         do=(
-            "Nothing in a hurry: the legacy planner decides again, and finishes what waits.",
-            f"Look at the seatings of {other.name}: V3 has given tables away too early, and staff know best what to move.",
+            "No rush: the legacy planner decides again, and finishes the waiting bookings.",
+            f"Look at the seatings of {other.name}: V3 has assigned tables too early, and staff decide what to move.",
             "Roll the release back. Promote again only after a new time in shadow: python manage.py rollout plan",
         ),
     )
@@ -254,7 +254,7 @@ def _page(name: str, **query: str) -> str:
 
 
 def _timeline(restaurant: Restaurant, *, first: bool = False) -> str:
-    """The evening that is concerned: the restaurant's last one, or its first."""
+    """The affected evening: the restaurant's last, or its first."""
     ref = str(restaurant.pk)
     found = Assignment.objects.filter(restaurant_ref=ref).order_by("starts_at" if first else "-starts_at")[0]
     day = day_at(floor_or_none(ref), found.starts_at)
@@ -262,7 +262,7 @@ def _timeline(restaurant: Restaurant, *, first: bool = False) -> str:
 
 
 def _another(source: EveningFile) -> Restaurant:
-    """One more restaurant with that floor and those bookings."""
+    """Add a restaurant with that floor and those bookings."""
     number = Restaurant.objects.filter(name__startswith=ANOTHER).count() + 1
     return evening.store(replace(source, name=f"{ANOTHER} {number}" if number > 1 else ANOTHER)).restaurants[0]
 
@@ -271,7 +271,7 @@ ANOTHER = "Corner House"
 
 
 def _bookings_come_in(restaurant: Restaurant, *, like: Restaurant, days: int = 1) -> None:
-    """As the first ones of that restaurant's evening, on later days on which nobody has booked: each could be seated."""
+    """Add bookings like the evening's first, on later empty days, so that each could be seated."""
     earlier = restaurant.bookings.filter(reference__contains="-late-").count() // LATE
     of_evening = like.bookings.exclude(reference__contains="-late-").order_by("start", "pk")
     for number, booking in enumerate(of_evening[:LATE]):
@@ -284,18 +284,18 @@ def _bookings_come_in(restaurant: Restaurant, *, like: Restaurant, days: int = 1
 
 
 def _run_coordinator() -> None:
-    """As cron runs it, an unexpected error included: it has reported it, and cron runs it again."""
+    """Run the coordinator as cron does, ignoring an unexpected error, which it has reported."""
     with suppress(CommandError):
         call_command("run_coordinator", stdout=io.StringIO(), stderr=io.StringIO())
 
 
 APPEND_ONLY = ("assignments_statetransition", "rollout_change")
 PLANNED = frozenset({"starts_at", "ends_at"})
-"""When guests sit: that does not move with what was recorded about it."""
+"""Columns with times of seatings, which do not move with the records."""
 
 
 def _move_back(by: timedelta) -> None:
-    """Everything that is on record happened so much earlier. Only the demo's own database lets its history be moved."""
+    """Move all records back in time. Only the demo's own database allows this."""
     with transaction.atomic(), connection.cursor() as cursor:
         for table in APPEND_ONLY:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")

@@ -31,7 +31,7 @@ def _boolean(name: str, default: bool) -> bool:
 
 
 def _whole_number(name: str, default: int) -> int | str:
-    """A text that is no number is left as it is: the system check of the setting names it."""
+    """Parse a number; other text is returned unchanged, and the setting's system check reports it."""
     text = os.environ.get(name, "").strip()
     return int(text) if text.isdecimal() else text or default
 
@@ -55,7 +55,7 @@ def _database() -> dict[str, Any]:
     try:
         given = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        # What PostgreSQL's library says about it quotes it, password and all.
+        # The library's message would quote it, including the password.
         raise ImproperlyConfigured(
             "DATABASE_URL cannot be read; write postgresql://user:password@host:port/database, "
             "with reserved characters percent-encoded."
@@ -74,7 +74,7 @@ def _database() -> dict[str, Any]:
     }
     options.pop("dbname", None)
     if port == "6543":
-        # A transaction pooler: prepared statements and server-side cursors belong to sessions, which it shuffles.
+        # Behind a transaction pooler, sessions change, so prepared statements and server-side cursors do not work.
         options["prepare_threshold"] = None
         database["DISABLE_SERVER_SIDE_CURSORS"] = True
     return database
@@ -108,7 +108,7 @@ ROLLOUT: dict[str, Any] = {
     "ENVIRONMENT": ENVIRONMENT,
     "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
     "ENVIRONMENT_VARIABLES": read_environment(os.environ),
-    # Development climbs as production does, with thresholds that an afternoon can meet: the demo does it.
+    # Development has a ladder like production's, with thresholds that the demo can meet.
     "LADDERS": {
         "dev": [
             {"key": "off"},
@@ -155,7 +155,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-"""Nothing from elsewhere, and no script or style written into a page. The admin and every page of the apps keep to it."""
+"""No external sources, no inline scripts or styles. The admin and every page of the apps comply."""
 
 ROOT_URLCONF = "example.urls"
 TEMPLATES = [
@@ -187,7 +187,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if not IS_DEV:
     SECURE_SSL_REDIRECT = True
-    # Load balancers ask the server itself, without TLS.
+    # Load balancers connect to the server directly, without TLS.
     SECURE_REDIRECT_EXEMPT = [r"^health/$", r"^health/cron/$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
@@ -218,9 +218,9 @@ LOGGING = {
     "loggers": {
         "assignments": {"level": LOG_LEVEL},
         "rollout": {"level": LOG_LEVEL},
-        # Instead of Django's own handlers: they write, and mail, what exceptions say.
+        # Replaces Django's handlers, which log and mail exception messages.
         "django": {"handlers": [], "level": "INFO"},
-        # Statements with their parameters, among them what guests have typed; Django writes them where DEBUG is on.
+        # With DEBUG, Django logs statements with parameters, including guests' input.
         "django.db.backends": {"level": "WARNING"},
     },
 }

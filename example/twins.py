@@ -1,4 +1,4 @@
-"""Everything in the database, so that two runs on the same evening can be compared row by row."""
+"""Dumps the database, so that two runs on the same evening can be compared row by row."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ VOLATILE = frozenset(
         *("correlation_id", "decision_ms", "token", "snapshot_hash", "note", "active"),
     }
 )
-"""Columns that differ from run to run by their nature: clocks, random names, what the switch itself was set to."""
+"""Columns that differ between runs by nature: times, random ids, the switch's own value."""
 APPS = frozenset({"assignments", "rollout", "example", "waffle"})
 
 
 def contents() -> dict[str, list[dict[str, Any]]]:
-    """The rows of every table of APPS but the comparisons', without VOLATILE columns, by model."""
+    """The rows of every table of APPS except comparisons, without VOLATILE columns, by model."""
     found = {}
     for model in apps.get_models(include_auto_created=True):
         if model in {Comparison, FloorRecord} or model._meta.app_label not in APPS:
@@ -32,19 +32,19 @@ def contents() -> dict[str, list[dict[str, Any]]]:
 
 
 def _without_times(value: Any) -> Any:
-    """What an event's context says of milliseconds and seconds is the clock's, and a message's correlation id is random."""
+    """The value without timings and random ids."""
     if not isinstance(value, dict):
         return value
     return {key: each for key, each in value.items() if key not in VOLATILE and not key.endswith(("_ms", "_seconds"))}
 
 
 def differences(one: dict[str, list[dict[str, Any]]], other: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The tables whose rows are not the same."""
+    """The tables whose rows differ."""
     return sorted(label for label in one.keys() | other.keys() if one.get(label) != other.get(label))
 
 
 def start_over() -> None:
-    """The same bookings with the same keys, before anything was planned. For databases that nobody else uses."""
+    """Reset the database to the same bookings with the same keys, unplanned. Only for databases that nobody else uses."""
     names = ", ".join(
         connection.ops.quote_name(model._meta.db_table)
         for model in apps.get_models()

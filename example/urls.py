@@ -1,4 +1,4 @@
-"""The example's pages: the admin, and what machines ask."""
+"""The example's URLs: the admin, and endpoints for machines."""
 
 from django.contrib import admin
 from django.templatetags.static import static

@@ -1,1 +1,1 @@
-"""Who plans a booking: the switches, and what they mean. Goes when the migration is over."""
+"""Decides which planner plans a booking, by switches and stages. Remove it once the migration is complete."""

@@ -29,7 +29,7 @@ class RolloutConfig(AppConfig):
 
 
 def _refuse_local_database(using: str, **kwargs: Any) -> None:
-    """``migrate --skip-checks`` must not get past the policy either."""
+    """Refuse to migrate a database that the policy forbids, even with ``migrate --skip-checks``."""
     from django.conf import settings
     from django.core.management import CommandError
 

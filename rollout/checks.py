@@ -1,4 +1,4 @@
-"""System checks. Ids are stable and never used for anything else."""
+"""System checks. Their ids are stable and never reused."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ LOCAL_HOSTS = frozenset({"", "localhost", "localhost.localdomain", "host.docker.
 
 @checks.register("rollout")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E001: a variable's text means neither true nor false. E002: a setting is wrong. E003: the legacy planner."""
+    """Check variables (E001: neither true nor false), settings (E002) and the legacy planner's path (E003)."""
     found: list[checks.CheckMessage] = [
-        checks.Error(problem, hint=f"See rollout.conf.Settings for what {conf.NAME} may hold.", id="rollout.E002")
+        checks.Error(problem, hint=f"See rollout.conf.Settings for what {conf.NAME} can contain.", id="rollout.E002")
         for problem in conf.problems()
     ]
     if found:
@@ -52,7 +52,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 @checks.register("rollout")
 def check_variables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E004: both variables are on."""
+    """Check that the variables do not turn on both flags (E004)."""
     if conf.problems():
         return []
     texts = conf.settings().ENVIRONMENT_VARIABLES
@@ -69,7 +69,7 @@ def check_variables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 
 @checks.register("rollout")
 def check_remote(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E006: in staging or production the tables would be on a local, embedded or TLS-less database."""
+    """Check that staging and production use a remote database over TLS (E006)."""
     if conf.problems():
         return []
     problem = objection_to_database(django_settings.DATABASES["default"], conf.settings().ENVIRONMENT)
@@ -80,11 +80,11 @@ def check_remote(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 def check_switches(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E005: what switches and variables come to contradicts itself. Run with --database default."""
+    """Check that switches and variables do not turn on both flags (E005). Needs --database default."""
     if not databases or "default" not in databases or conf.problems():
         return []
     if get_waffle_switch_model()._meta.db_table not in connection.introspection.table_names():
-        return []  # Before the first migrate there are no switches.
+        return []  # There are no switches before the first migrate.
     current = resolution.read()
     if not current.contradict:
         return []
@@ -99,7 +99,7 @@ def check_switches(
 
 
 def objection_to_database(database: Mapping[str, Any], environment: str) -> str:
-    """Why the tables may not be on this database (an entry of DATABASES) there, in a sentence; empty when they may."""
+    """Why this database (an entry of DATABASES) is not allowed in the environment, as a sentence; empty if it is."""
     if environment not in conf.REMOTE_ENVIRONMENTS:
         return ""
     engine, host = str(database.get("ENGINE", "")), str(database.get("HOST") or "")

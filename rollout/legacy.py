@@ -1,6 +1,6 @@
-"""The one seam to the legacy planner. Loaded by the dotted path in ``ROLLOUT["LEGACY_PLANNER"]``; imported by nobody.
+"""The only connection to the legacy planner. Loaded by the dotted path in ``ROLLOUT["LEGACY_PLANNER"]``, never imported.
 
-Removing the legacy planner is removing ``legacy_planner/``, this module, and their two settings lines.
+To remove the legacy planner, delete ``legacy_planner/``, this module, and their two settings lines.
 """
 
 from assignments.planning.decision import Decision
@@ -12,7 +12,7 @@ from rollout.shadow import recorder
 
 
 class LegacyPlanner(OldPlanner):
-    """The legacy planner, watched: in shadow mode each of its decisions is kept for V3 to be compared with."""
+    """The legacy planner; in shadow mode each of its decisions is recorded for comparison with V3."""
 
     def decided(self, judged: Judged) -> None:
         if judged.is_recorded:
@@ -20,5 +20,5 @@ class LegacyPlanner(OldPlanner):
 
     @staticmethod
     def judge(snapshot: Snapshot) -> Decision:
-        """Its decision on a snapshot, made again: what it does twice differently is noise."""
+        """Decide a snapshot again, to measure how far the legacy planner repeats itself."""
         return engine.plan(snapshot)

@@ -1,4 +1,4 @@
-"""The rollout's metrics: where it stands, what the flags are, what was compared, and what the guard found."""
+"""The rollout's metrics: stage, flags, comparisons, and the guard's findings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from rollout.policy.verdict import Verdict
 
 COMPARISONS = "rollout_comparisons_total"
 WAITING_COUNTED = 10_000
-"""Comparisons that wait for V3 are counted up to this many."""
+"""Maximum count of comparisons waiting for V3."""
 
 _COMPARED = """
 SELECT 'rollout_comparisons_total' AS name,
@@ -36,17 +36,17 @@ COMPARISON = counter_store.Source(
 
 
 def register() -> None:
-    """Have these metrics gathered at each scrape, and the legacy planner's outcomes counted under its own key."""
+    """Collect these metrics at each scrape, and count the legacy planner's outcomes under its own key."""
     counter_store.register(COMPARISON)
-    if not conf.problems() and conf.settings().LEGACY_PLANNER:  # wrong settings are for the checks to report
+    if not conf.problems() and conf.settings().LEGACY_PLANNER:  # the checks report wrong settings
         labels.register_planner(ForcedPlanner.PlannerChoice.LEGACY)
     COLLECTOR.register("rollout", gather)
 
 
 def gather() -> Iterator[Metric]:
-    """Every metric family, in the transaction of the collector. Six queries, whatever the number of comparisons."""
+    """Every metric family, in the collector's transaction. Six queries, regardless of the number of comparisons."""
     compared = CounterMetricFamily(
-        COMPARISONS, "Decisions of the legacy planner that V3 was asked about, by verdict.", labels=["verdict"]
+        COMPARISONS, "Decisions of the legacy planner that V3 was compared with, by verdict.", labels=["verdict"]
     )
     found = {each.labels[0]: each.value for each in counter_store.read(COMPARISON.key)}
     for verdict, value in sorted({**dict.fromkeys([str(each) for each in Verdict], 0.0), **found}.items()):
@@ -59,26 +59,26 @@ def gather() -> Iterator[Metric]:
     yield from _comparing(standing)
     yield GaugeMetricFamily(
         "rollout_v3_oldest_due_age_seconds",
-        "Seconds that the longest waiting booking of those that are V3's to decide has been due.",
+        "Seconds since the oldest due booking that V3 has to decide became due.",
         value=_v3_oldest_due_age(as_they_are, standing),
     )
     yield _rollbacks(rows(_CHANGES, environment=conf.settings().ENVIRONMENT, kind=Change.Kind.STAGE))
 
 
 def _flags(as_they_are: resolution.Flags) -> Iterator[Metric]:
-    flag = GaugeMetricFamily("rollout_flag", "1 while the flag is on, wherever it is set.", labels=["flag"])
+    flag = GaugeMetricFamily("rollout_flag", "1 while the flag is on, from any source.", labels=["flag"])
     flag.add_metric(["v3"], as_they_are.v3.value)
     flag.add_metric(["shadow"], as_they_are.shadow.value)
     yield flag
     yield GaugeMetricFamily(
         "rollout_killed",
-        "1 while the kill variable of the server that was asked overrules all.",
+        "1 while the kill variable is set on the scraped server.",
         value=as_they_are.killed,
     )
 
 
 def _position(standing: Mapping[str, Any]) -> Iterator[Metric]:
-    stage = GaugeMetricFamily("rollout_stage", "1 for the stage at which the environment stands.", labels=["stage"])
+    stage = GaugeMetricFamily("rollout_stage", "1 for the current stage of the environment.", labels=["stage"])
     known = [each.key for each in conf.current_ladder().stages]
     here = standing["stage"]
     for key in known:
@@ -87,7 +87,7 @@ def _position(standing: Mapping[str, Any]) -> Iterator[Metric]:
         stage.add_metric([labels.OTHER], 1)
     yield stage
     percent = standing["percent"] or 0
-    yield GaugeMetricFamily("rollout_percent", "Percent of restaurants that V3 may decide for.", value=percent)
+    yield GaugeMetricFamily("rollout_percent", "Percent of restaurants that V3 decides for.", value=percent)
     yield GaugeMetricFamily("rollout_held", "1 while the rollout is paused.", value=bool(standing["paused"]))
 
 
@@ -95,22 +95,22 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
     for name, documentation, value in (
         (
             "rollout_comparisons_waiting",
-            f"Decisions that V3 was not asked about yet, counted up to {WAITING_COUNTED}.",
+            f"Decisions waiting for comparison, counted up to {WAITING_COUNTED}.",
             standing["waiting"],
         ),
         (
             "rollout_comparisons_oldest_waiting_age_seconds",
-            "Seconds that the oldest of these has waited.",
+            "Seconds that the oldest decision has waited for comparison.",
             standing["oldest_waiting_age"],
         ),
         (
             "rollout_last_comparison_timestamp_seconds",
-            "When V3 was last asked about a decision; 0: never.",
+            "Time of the last comparison; 0: never.",
             standing["last_comparison"],
         ),
         (
             "rollout_guard_last_run_timestamp_seconds",
-            "When the guard last looked; 0: never.",
+            "Time of the last guard run; 0: never.",
             standing["last_guard_run"],
         ),
     ):
@@ -126,7 +126,7 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any]) -> float:
-    """Zero where V3 decides for nobody, or nothing waits for it. The rule of who decides is the router's own."""
+    """Zero if V3 decides for nobody, or nothing waits for it. Uses the router's own rule."""
     if as_they_are.mode is not resolution.Mode.ACTIVE:
         return 0.0
     legacy = routing.legacy_key()
@@ -153,7 +153,7 @@ def _rollbacks(changes: Sequence[tuple[bool, str, str, int]]) -> Metric:
         if is_guard or is_down:
             counts["guard" if is_guard else "person"] += times
     family = CounterMetricFamily(
-        "rollout_rollbacks_total", "Times that the environment went down its ladder, by who decided it.", labels=["by"]
+        "rollout_rollbacks_total", "Rollbacks of the environment, by who decided them.", labels=["by"]
     )
     for by, times in counts.items():
         family.add_metric([by], times)
@@ -180,7 +180,7 @@ SELECT (SELECT stage FROM position) AS stage,
   FROM waiting
 """
 
-# What the legacy planner has claimed stays with it.
+# Bookings claimed by the legacy planner stay with it.
 _DUE = """
 SELECT due.restaurant_ref, coalesce(forced.planner, '') AS forced, extract(epoch FROM now() - due.oldest)::float AS age
   FROM (SELECT restaurant_ref, min(due_at) AS oldest

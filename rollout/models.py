@@ -1,4 +1,4 @@
-"""What the rollout keeps: where it stands and how it came there, and what shadow mode saw and compared."""
+"""The rollout's tables: its position and changes, comparisons, forced planners, waivers and guard runs."""
 
 from collections.abc import Collection
 from typing import Any
@@ -12,7 +12,7 @@ from rollout.policy.verdict import Verdict
 
 
 class FloorRecord(models.Model):
-    """A floor as it was, by its version: many snapshots share it."""
+    """A version of a floor, shared by many snapshots."""
 
     version = models.TextField(primary_key=True)
     restaurant_ref = models.TextField()
@@ -30,9 +30,9 @@ class FloorRecord(models.Model):
 class Comparison(models.Model):
     """One decision of the legacy planner, and what V3 would have decided on the same snapshot.
 
-    Kept with the snapshot, so that any planner can be asked again. ``verdict`` is empty until V3 has been asked
-    (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the legacy planner,
-    asked twice, gave the same tables. ``origin``: decided for a guest in shadow mode, or replayed by a backtest.
+    Stored with the snapshot, so that any planner can decide it again. ``verdict`` is empty until V3 has decided
+    (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the legacy planner
+    chose the same tables when asked again. ``origin``: decided for a guest in shadow mode, or replayed by a backtest.
     """
 
     class Origin(models.TextChoices):
@@ -77,7 +77,7 @@ class Comparison(models.Model):
 
 
 class ComparisonTally(models.Model):
-    """What remains of a restaurant's comparisons of one day once they are pruned. Milliseconds of planning alone."""
+    """Totals of a restaurant's pruned comparisons of one day. Milliseconds of planning alone."""
 
     day = models.DateField(help_text=_("The day of recording, UTC."))
     restaurant_ref = models.TextField()
@@ -102,9 +102,9 @@ class ComparisonTally(models.Model):
 
 
 class Position(models.Model):
-    """Where an environment stands on its ladder. Only ``rollout.control.steering`` writes it, each time with a ``Change``.
+    """The stage of an environment. Only ``rollout.control.steering`` writes it, always with a ``Change``.
 
-    ``percent`` is the share of restaurants that V3 may decide for, kept here so that routing needs no more than this row.
+    ``percent`` is V3's share of restaurants, stored here so that routing needs only this row.
     """
 
     environment = models.TextField(primary_key=True)
@@ -132,7 +132,7 @@ class Position(models.Model):
 
 
 class ForcedPlanner(models.Model):
-    """A restaurant that goes to one planner whatever the percentage says. The flags and the kill variable still rule."""
+    """The planner forced for a restaurant, regardless of the percentage. Flags and kill variable take precedence."""
 
     class PlannerChoice(models.TextChoices):
         V3 = "v3", _("V3")
@@ -154,10 +154,10 @@ class ForcedPlanner(models.Model):
 
 
 class Waiver(models.Model):
-    """A known difference between the planners that somebody answers for, until ``expires_at``.
+    """An accepted difference between the planners, with an owner, valid until ``expires_at``.
 
-    It covers comparisons of its verdict, of one restaurant or of all (empty), and of one reason for which the planner that
-    refuses does so, or of any (empty). Once expired it blocks promotion until it is renewed or withdrawn.
+    It covers comparisons with its verdict, of one restaurant or all (empty), and with one reason code of the refusing
+    planner or any (empty). An expired waiver blocks promotion until it is renewed or withdrawn.
     """
 
     verdict = models.TextField(choices=[(each.value, each.value) for each in Verdict])
@@ -179,10 +179,10 @@ class Waiver(models.Model):
 
 
 class ChangeQuerySet(models.QuerySet["Change"]):
-    """Changes, by today's words."""
+    """Changes, by their current names."""
 
     def of_kind(self, kind: str) -> "ChangeQuerySet":
-        """Changes of this kind, whatever version wrote them."""
+        """Changes of this kind, written by any version."""
         former = [old for old, new in former_words.KINDS.items() if new == kind]
         found = models.Q(kind__in=[kind, *former])
         if kind == Change.Kind.PAUSE:
@@ -193,9 +193,9 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
 
 class Change(models.Model):
-    """One change of the rollout, stored permanently: who, what, why, and what was known then. A database trigger guards it.
+    """One entry of the audit log: who, what, why, and the measurements. A database trigger makes it append-only.
 
-    Rows of earlier versions keep their words, and are read in today's (``from_db``; by kind: ``of_kind``).
+    Rows of earlier versions keep their words and are translated when read (``from_db``; by kind: ``of_kind``).
     """
 
     class Kind(models.TextChoices):
@@ -230,7 +230,7 @@ class Change(models.Model):
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> "Change":
-        """The row, in today's words."""
+        """The row, in current words."""
         row = dict(zip(field_names, values, strict=True))
         if {"kind", "before", "after"} <= row.keys():
             row["kind"], row["before"], row["after"] = former_words.change(row["kind"], row["before"], row["after"])
@@ -240,7 +240,7 @@ class Change(models.Model):
 
 
 class GuardRun(models.Model):
-    """One run of the guard: what it measured of V3, and what it found wrong."""
+    """One guard run: what it measured of V3, and the breaches it found."""
 
     environment = models.TextField()
     stage = models.TextField()

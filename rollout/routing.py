@@ -11,16 +11,16 @@ from rollout.flags.resolution import Mode
 
 
 class RolloutRouter:
-    """The router of a project that moves from the old planner to V3.
+    """Routes bookings while a project moves from the legacy planner to V3.
 
-    Where V3 decides for the restaurant, bookings that the old planner has claimed stay with it until they are done.
-    Where it does not (legacy, shadow, a restaurant outside of the stage's share or forced to it), the old planner decides
-    everything; what V3 had claimed and not finished is handed back to it.
-    Without an old planner, V3 decides for every restaurant when active, and nobody otherwise.
+    Where V3 decides for the restaurant, bookings that the legacy planner has claimed stay with it until they are done.
+    Elsewhere (mode legacy or shadow, outside the stage's share, or forced) the legacy planner decides everything; V3's
+    unfinished bookings are handed back to it.
+    Without a legacy planner, V3 decides for every restaurant when active, and nobody does otherwise.
     """
 
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
-        """The route of each booking, by ref; decisions are recorded in shadow. One query: flags, stage and pin."""
+        """The route of each booking, by ref; decisions are recorded in shadow. One query."""
         restaurant_ref = assignments[0].restaurant_ref if assignments else ""
         standing = bucketing.read(restaurant_ref)
         legacy = legacy_key()
@@ -43,12 +43,12 @@ class RolloutRouter:
 
 
 def is_for_v3(standing: bucketing.RolloutState, restaurant_ref: str, legacy: str) -> bool:
-    """Whether V3 decides what the old planner has not claimed there. ``legacy``: its key; empty: it is gone."""
+    """Whether V3 decides what the legacy planner has not claimed. ``legacy``: its key; empty if not installed."""
     return standing.v3_decides(restaurant_ref) or (standing.flags.mode is Mode.ACTIVE and not legacy)
 
 
 def legacy_key() -> str:
-    """The old planner's key; empty where none is installed."""
+    """The legacy planner's key; empty if it is not installed."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return ""

@@ -206,10 +206,10 @@ def _median_ms(client: Client, page: Page) -> float:
 def main() -> None:
     demo_database.use_another("_bench")
     planning_alone()
-    is_old_planner_there = bool(rollout_conf.settings().LEGACY_PLANNER)
-    legacy = whole_evening("legacy") if is_old_planner_there else 0.0
+    is_legacy_planner_there = bool(rollout_conf.settings().LEGACY_PLANNER)
+    legacy = whole_evening("legacy") if is_legacy_planner_there else 0.0
     v3 = whole_evening("v3")
-    if is_old_planner_there:
+    if is_legacy_planner_there:
         print(f"                      V3 takes {v3 / legacy:.2f} of the legacy planner's time")
     inline("warm-up")
     with_events = inline("with events")
@@ -218,7 +218,7 @@ def main() -> None:
     without = inline("without events")
     events.emit_all = emit_all
     print(f"                      events cost a factor of {with_events / without:.2f} at the median")
-    if is_old_planner_there:
+    if is_legacy_planner_there:
         shadow_on_and_off()
         with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
             gates_over(10_000)

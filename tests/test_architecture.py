@@ -23,7 +23,7 @@ def mentions(pattern: str, *folders: str) -> set[str]:
 
 
 @pytest.mark.legacy_planner
-def test_nothing_but_the_seam_and_the_settings_names_the_old_planners_package() -> None:
+def test_nothing_but_the_seam_and_the_settings_names_the_legacy_planners_package() -> None:
     named = mentions(r"\blegacy_planner\b(?!\")", "assignments", "rollout", "example")
     assert named == {"rollout/legacy.py"}
     quoted = mentions(r"\"legacy_planner\"", "assignments", "rollout", "example")
@@ -37,7 +37,7 @@ def test_only_settings_name_the_seam() -> None:
 
 
 @pytest.mark.legacy_planner
-def test_the_assignments_app_does_not_name_the_old_planner() -> None:
+def test_the_assignments_app_does_not_name_the_legacy_planner() -> None:
     assert mentions(r"legacy_planner", "assignments") == set()
 
 

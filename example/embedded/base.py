@@ -29,7 +29,7 @@ _configured: set[Path] = set()
 
 
 def server_uri() -> str:
-    """Where the server is; it runs when this returns."""
+    """Start the server if necessary, and return its address."""
     return str(_server().get_uri())
 
 
@@ -87,7 +87,7 @@ def _mend_users() -> None:
 
 
 def _ensure_options(uri: str, options: dict[str, str]) -> None:
-    """Set what is not set yet, for all who use this server."""
+    """Set missing options, for all users of this server."""
     if not options or PGDATA in _configured:
         return
     with psycopg.connect(uri, autocommit=True) as connection:
@@ -105,7 +105,7 @@ def _ensure_database(uri: str, name: str) -> None:
     with psycopg.connect(uri, autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         if not known:
-            # Unless another process was faster.
+            # Unless another process has created it.
             with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     _created.add(name)

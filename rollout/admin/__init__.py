@@ -1,4 +1,4 @@
-"""The rollout in the admin: one page that steers it, waffle's switches under the same audit, and what was recorded."""
+"""The rollout in the admin: the Rollout page, waffle's switches with the same audit log, and the records."""
 
 from rollout.admin import (
     health,

@@ -1,8 +1,8 @@
-"""Who does it: a user of the admin, as the record names them."""
+"""Names the admin's user for the audit log."""
 
 from django.http import HttpRequest
 
 
 def actor(request: HttpRequest) -> str:
-    """``user:<id>``, never a name: the record is for ever."""
+    """``user:<id>``, never a name, since the record is permanent."""
     return f"user:{request.user.pk}"

@@ -46,11 +46,11 @@ from rollout.shadow.comparison_detail import BOTH, CANDIDATE, CONTROL, Compared,
 
 WAITING = "waiting"
 COUNTED = 10_000
-"""So many of a class are counted; more are said to be more."""
+"""Maximum count of a class; larger ones show a plus."""
 CHOICES = 50
-"""So many restaurants and errors are offered to filter by."""
+"""Maximum restaurants and errors in the filters."""
 LATEST_ERRORS = 1000
-"""So many failures are looked through for errors to offer."""
+"""Maximum failures searched for errors to filter by."""
 
 STATUS = {
     Verdict.SAME_TABLES: "page-pass",
@@ -117,7 +117,7 @@ class ComparisonList(BoundedList):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """One planner's answer, in words."""
+    """One planner's decision, in words."""
 
     key: str
     name: str
@@ -173,7 +173,7 @@ class ComparisonAdmin(RowPageAdmin):
         return ComparisonList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        """Of the decisions the list reads the chosen tables only."""
+        """Load only the chosen tables of the decisions."""
         light: QuerySet[Model] = super().get_queryset(request).defer("snapshot", "control", "candidate")
         rows: QuerySet[Model] = light.annotate(
             control_tables=F("control__plans__0__table_refs"),
@@ -254,7 +254,7 @@ SELECT wanted.verdict, (SELECT count(*) FROM (SELECT FROM rollout_comparison AS 
 
 
 def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
-    """What one comparison's page shows."""
+    """Context of one comparison's page."""
     shown, around = comparison_detail.read(comparison), comparison_detail.around(comparison)
     floor, label = shown.floor, label_of(comparison.booking_ref)
     is_hosts = around.assignment is not None
@@ -292,7 +292,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
 
 
 def _evening(request: HttpRequest, comparison: Comparison) -> str:
-    """The timeline of the comparison's evening, by the floor as it is now, as the timeline draws it."""
+    """URL of the timeline of the comparison's evening, by the current floor."""
     if comparison.starts_at is None:
         return ""
     ref = comparison.restaurant_ref
@@ -300,7 +300,7 @@ def _evening(request: HttpRequest, comparison: Comparison) -> str:
 
 
 class Captions:
-    """What each bar of the evening says."""
+    """Captions of the evening's bars."""
 
     def __init__(self, shown: Compared, label: str) -> None:
         assert shown.floor is not None
@@ -395,7 +395,7 @@ def _standing(waiver: Waiver) -> str:
 
 
 def _replay(comparison: Comparison, *, is_hosts: bool) -> str:
-    """How to have the whole evening decided again, by both. A booking that nobody asked a table for came from a file."""
+    """The command that replays the whole evening. A booking without an assignment came from a file."""
     if not is_hosts:
         return "manage.py rollout backtest --file FILE"
     if comparison.service_date is None:
@@ -405,7 +405,7 @@ def _replay(comparison: Comparison, *, is_hosts: bool) -> str:
 
 
 def _names_in(content: Any) -> dict[str, str]:
-    """Table names by ref, of a stored floor that may be anything."""
+    """Table names by ref, from a stored floor that may be malformed."""
     tables = content.get("tables") if isinstance(content, dict) else None
     return {str(table[0]): str(table[1]) for table in tables or () if isinstance(table, list) and len(table) > 1}
 

@@ -1,8 +1,8 @@
-"""The confirmations behind the Rollout page's buttons: what would happen, why it is done, and then it is done.
+"""The confirmation pages of the Rollout page's buttons: effects, reason, action.
 
-A GET shows, a POST does. Both ask for the permission. Whatever changed between the two is refused.
+GET shows the effects, POST acts. Both need the permission. A change between the two is refused.
 
-Long because each button has its confirmation here, all on one base.
+Long because every button has its confirmation here, all on one base class.
 """
 
 import json
@@ -46,11 +46,11 @@ PAGE = "admin:rollout_position_changelist"
 
 
 class StaleError(Exception):
-    """What was confirmed is not what is there any more."""
+    """Raised when the state has changed since the confirmation."""
 
 
 class NotMeasuredError(Exception):
-    """The gates could not be measured; the message is the type of what was raised."""
+    """Raised when the gates could not be measured; the message is the error's type."""
 
 
 REFUSALS = (
@@ -63,7 +63,7 @@ REFUSALS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WayBack:
-    """The confirmation that undoes what was done, and the permission that it asks for."""
+    """The confirmation that undoes the action, and the permission it needs."""
 
     name: str
     permission: str
@@ -93,10 +93,10 @@ class Confirmation(_FormView):
         except (StaleError, steering.NotBegunError, UnknownStageError) as error:
             return self.back_to_page(messages.ERROR, render(error))
         except (DatabaseError, InterfaceError) as error:
-            # By its type only: what a driver says names servers and users.
-            log_error(logger, error, "%s was broken off in the admin", type(self).__name__)
+            # Only its type: driver messages name servers and users.
+            log_error(logger, error, "%s was interrupted in the admin", type(self).__name__)
             if request.method == "POST":
-                # It may have been at COMMIT, and then nobody here can tell on which side of it.
+                # It may have failed during COMMIT; then it is unknown whether it committed.
                 problem = _(
                     "The database failed (%(error)s). It is not known whether the change was made; check below."
                 )
@@ -109,19 +109,19 @@ class Confirmation(_FormView):
         return HttpResponseRedirect(reverse(PAGE, current_app=self.admin_site.name))
 
     def consequences(self) -> Sequence[str]:
-        """What it would do, a sentence each."""
+        """Effects, one sentence each."""
         return ()
 
     def seen(self) -> str:
-        """What it depends on, as it is now: if that changes before the confirmation, look again."""
+        """The current state that it depends on; a change before the confirmation is refused."""
         return ""
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        """Do it; what was done, in a sentence. Raises one of REFUSALS."""
+        """Act, and return a sentence that says what was done. Raises one of REFUSALS."""
         raise NotImplementedError
 
     def carry_out_as_seen(self, data: dict[str, Any], who: str) -> str:
-        """Under the rollout's lock, so that nothing comes between looking and doing."""
+        """Check and act under the rollout's lock, so that nothing changes in between."""
         with change_log.changing(reason=data["reason"]):
             self.refuse_unless_as_seen(data)
             return self.carry_out(data, who)
@@ -142,7 +142,7 @@ class Confirmation(_FormView):
         return self.form_invalid(form)
 
     def way_back(self) -> WayBack | None:
-        """What would undo it, once it is done."""
+        """The confirmation that would undo it."""
         return self.undo
 
     def _with_way_back(self, done: str) -> str:
@@ -174,7 +174,7 @@ class Confirmation(_FormView):
 
 
 class StageConfirmation(Confirmation):
-    """What depends on where the rollout stands."""
+    """Base of confirmations that depend on the position."""
 
     @cached_property
     def position(self) -> Position:
@@ -222,7 +222,7 @@ class Promote(StageConfirmation):
 
     @cached_property
     def plan(self) -> steering.PromotionPlan:
-        """Raises NotMeasuredError for whatever the measuring meets: the host has a part in it."""
+        """Make the plan. Raises NotMeasuredError for any error: measuring calls the host."""
         try:
             return steering.plan(statement_timeout_ms=overview.PATIENCE_MS)
         except (steering.NotBegunError, UnknownStageError):
@@ -243,7 +243,7 @@ class Promote(StageConfirmation):
 
     @property
     def may_override(self) -> bool:
-        """Whether there is something to lift, all of it can be lifted, and this user may."""
+        """Whether there are obstacles, all can be overridden, and this user may override."""
         obstacles = self.plan.obstacles
         can_be_lifted = bool(obstacles) and all(each.overridable for each in obstacles)
         return can_be_lifted and self.request.user.has_perm("rollout.override_gates")
@@ -262,7 +262,7 @@ class Promote(StageConfirmation):
         return json.dumps([each.detail for each in self.plan.obstacles])
 
     def carry_out_as_seen(self, data: dict[str, Any], who: str) -> str:
-        """Without the lock: it is measured before that is taken, and ``steering.promote`` looks again under it."""
+        """Act without the lock: measuring comes first, and ``steering.promote`` checks again under the lock."""
         self.refuse_unless_as_seen(data)
         return self.carry_out(data, who)
 
@@ -282,7 +282,7 @@ class Promote(StageConfirmation):
         }
 
     def _check_override(self, lifts: str) -> None:
-        """An override lifts what its user was shown and nothing that came up since."""
+        """An override lifts only the obstacles that its user was shown."""
         if not self.request.user.has_perm("rollout.override_gates"):
             raise PermissionDenied
         try:
@@ -297,7 +297,7 @@ class Promote(StageConfirmation):
             )
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        """Whoever is refused sees what is measured now, and has to tick the override again."""
+        """After a refusal, show the new measurements and clear the override."""
         self.__dict__.pop("plan", None)
         form.show_again(lifts=self.lifts)
         if not self.may_override:
@@ -391,7 +391,7 @@ class Resume(StageConfirmation):
 
 
 class Toggle(Confirmation):
-    """One switch, by hand. The URL says which, and to what."""
+    """Sets one switch by hand. The URL names the switch and its value."""
 
     permission = "toggle"
 
@@ -537,7 +537,7 @@ class Waive(Confirmation):
             restaurant_ref=data["restaurant_ref"],
             refusal=data["refusal"],
             owner=data["owner"],
-            # A moment earlier: the rollout's clock is the database's, and 90 days by this one may be more by that.
+            # A minute less: the database's clock counts, and may be behind this one.
             expires_at=timezone.now() + timedelta(days=data["days"], minutes=-1),
             actor=who,
             reason=data["reason"],

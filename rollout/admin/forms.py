@@ -1,4 +1,4 @@
-"""What the confirmations ask for. Each asks why; what may be entered is judged by ``rollout.control.steering``."""
+"""Forms of the confirmations. Each needs a reason; ``rollout.control.steering`` validates the values."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from rollout.policy.ladder import Stage
 
 
 class ReasonForm(forms.Form):
-    """``seen``: what the page showed, so that a change meanwhile is noticed."""
+    """``seen``: the state shown on the page, to detect changes since."""
 
     required_css_class = "required"
     field_order: Sequence[str] | None = None
@@ -44,7 +44,7 @@ class PromotionForm(ReasonForm):
     )
 
     def show_again(self, *, lifts: str) -> None:
-        """For whoever has to look again before sending it once more: other obstacles, and no tick."""
+        """Reset the form with new obstacles and a cleared override."""
         self.data = {**self.data.dict(), "lifts": lifts, "override": ""}  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""What the rollout adds to the Health page: whether V3 decides or is watched, and whether that is looked after."""
+"""The rollout's section of the Health page: mode, guard and comparisons."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ LATE = timedelta(minutes=30)
 
 
 def section(request: HttpRequest) -> Section:
-    """One query, limited in time."""
+    """The section. One query with a time limit."""
     environment = conf.settings().ENVIRONMENT
     with transaction.atomic():
         transactions.limit_statements(STATEMENT_TIMEOUT_MS)
@@ -124,7 +124,7 @@ def _attentions(
             is_grave=not run.rolled_back_to,
             **there,
         )
-    # Those that are left over from shadow wait for nobody.
+    # Comparisons left over from shadow mode do not matter.
     if set_to.mode is Mode.SHADOW and waiting_since is not None and now - waiting_since > LATE:
         yield Attention(
             what=_("Decisions have been waiting for comparison for %(duration)s.")

@@ -1,4 +1,4 @@
-"""What the rollout's codes mean, in the user's language."""
+"""Labels of codes, and translations of rules' and refusals' texts."""
 
 from collections.abc import Mapping
 
@@ -48,19 +48,19 @@ GATES: Mapping[str, str | Promise] = {
     "decision_p95_ms": gettext_lazy("V3 latency p95"),
     "decision_p99_ms": gettext_lazy("V3 latency p99"),
 }
-"""What people read; the ids stay, since settings name them."""
+"""Labels of gates; their ids never change, since settings use them."""
 
 
 def verdict(code: str) -> str:
-    """How the planners compare; the code, where nobody here knows it."""
+    """The label of a verdict; its code if unknown."""
     return str(VERDICTS.get(code, code))
 
 
 def gate(code: str) -> str:
-    """What a gate is called; its id, where nobody here knows it."""
+    """The label of a gate; its id if unknown."""
     return str(GATES.get(code, code))
 
 
 def mode(code: str) -> str:
-    """Who decides, and who watches."""
+    """The label of a mode."""
     return str(MODES.get(code, code))

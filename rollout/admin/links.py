@@ -1,4 +1,4 @@
-"""From a booking's page to what comparing the planners said of it."""
+"""Links a booking's page to its comparisons."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from rollout.models import Comparison
 
 @links.register
 def comparisons(request: HttpRequest, assignment: Assignment) -> Iterator[links.Link]:
-    """For who may see comparisons."""
+    """The links, for users who may view comparisons."""
     url = links.permitted(request, Comparison, q=assignment.booking_ref)
     if url:
         yield links.Link(url=url, text=_("Comparisons of the planners"))

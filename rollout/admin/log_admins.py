@@ -1,4 +1,4 @@
-"""What the rollout recorded, in the admin, read-only: changes, the guard's runs, tallies, forced planners, waivers."""
+"""Read-only admin of the rollout's records: changes, guard runs, tallies, forced planners, waivers."""
 
 import json
 from typing import Any
@@ -24,17 +24,17 @@ def as_block(value: Any) -> str:
 
 
 def stages() -> list[tuple[str, str]]:
-    """The rungs of this environment's ladder."""
+    """Filters by stage of this environment's ladder."""
     return [(stage.key, stage.key) for stage in conf.current_ladder().stages]
 
 
 def environments() -> list[tuple[str, str]]:
-    """Those that there are."""
+    """Filters by existing values."""
     return [(each, each) for each in conf.ENVIRONMENTS]
 
 
 class KindFilter(admin.SimpleListFilter):
-    """By kind, whatever version wrote the change."""
+    """Filters by kind, for changes of any version."""
 
     title = _("kind")
     parameter_name = "kind"
@@ -83,7 +83,7 @@ class ChangeAdmin(ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        """The list does not read the evidence, which is large; a change's own page does."""
+        """Skip the large evidence in the list; a change's own page loads it."""
         return super().get_queryset(request).defer("evidence")
 
     @admin.display(description=_("known at the time"))

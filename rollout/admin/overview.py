@@ -1,4 +1,4 @@
-"""What the Rollout page shows: what is on and why, where the rollout stands, and what would happen next."""
+"""Builds the Rollout page: flags and their sources, position, and the next step."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -34,10 +34,9 @@ from rollout.reporting.values import ALIKE, HARMFUL
 logger = logging.getLogger(__name__)
 
 PATIENCE_MS = 8000
-"""How long the measuring may take here, nearly all of which is one statement: the page is needed most when the database is
-slow."""
+"""Maximum milliseconds of a measuring statement: the page is needed most when the database is slow."""
 LISTED = 50
-"""So many forced planners, waivers and restaurants are listed; the rest is counted."""
+"""Maximum forced planners, waivers and restaurants to list; the rest is counted."""
 CHANGES = 10
 METER_WIDTH = 120
 
@@ -48,7 +47,7 @@ KINDS = (
     (gettext_lazy("only the legacy planner seats"), (Verdict.ONLY_LEGACY_SEATS,)),
     (gettext_lazy("unsafe or error"), HARMFUL),
 )
-"""The verdicts, as the chart tells them apart."""
+"""The verdicts by series of the chart."""
 STATUS_CLASSES = {Status.PASS: "page-pass", Status.FAIL: "page-fail", Status.INCONCLUSIVE: "page-warning"}
 
 
@@ -85,7 +84,7 @@ class FlagRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Meter:
-    """A gate's value against its threshold, drawn on a line of METER_WIDTH: where it may lie, and where it does."""
+    """Positions for drawing a gate's value, threshold and allowed range on a line of METER_WIDTH."""
 
     allowed_from: float
     allowed_width: float
@@ -97,7 +96,7 @@ class Meter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateRow:
-    """One gate, in words, and drawn."""
+    """One gate, as text and as a chart."""
 
     result: GateResult
 
@@ -131,7 +130,7 @@ class GateRow:
 
     @property
     def in_words(self) -> str:
-        """What the meter shows, for whoever does not see it."""
+        """The chart as text, for screen readers."""
         values = {"value": self.value, "threshold": f"{self.result.threshold:.4g}"}
         if self._is_minimum:
             return _("%(value)s; at least %(threshold)s required") % values
@@ -139,7 +138,7 @@ class GateRow:
 
     @property
     def meter(self) -> Meter:
-        """From 0, or from what lies below it, to a little more than the larger of value and threshold."""
+        """The chart, from 0 (or lower values) to slightly above the larger of value and threshold."""
         value, threshold = self.result.value, self.result.threshold
         known = [0.0, threshold, *([] if value is None else [value])]
         low, high = min(known), max(known)
@@ -164,7 +163,7 @@ class GateRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageRow:
-    """One rung of the ladder."""
+    """One stage of the ladder."""
 
     stage: Stage
     is_here: bool = False
@@ -184,7 +183,7 @@ class StageRow:
 
 
 def overview() -> dict[str, Any]:
-    """The page's context. Opens whatever happens to the measuring: from here somebody has to be able to roll back."""
+    """The page's context. It works even if measuring fails, since people roll back from here."""
     environment = conf.settings().ENVIRONMENT
     now = timezone.now()
     positions, rows, forced, waivers, guard_runs, changes = lists(
@@ -233,7 +232,7 @@ def overview() -> dict[str, Any]:
 
 @dataclass(kw_only=True, slots=True)
 class Measured:
-    """What was measured; ``problem``: why there is no plan, although the ladder has begun."""
+    """The measurements; ``problem`` says why there is no plan although the ladder has begun."""
 
     plan: PromotionPlan | None = None
     course: Course | None = None
@@ -241,7 +240,7 @@ class Measured:
 
 
 def measure(position: Position | None, as_they_are: Flags) -> Measured:
-    """The plan and the course of things, as far as they can be measured in time."""
+    """The plan and the trend, as far as they can be measured in time."""
     found = Measured()
     facts = None
     try:
@@ -264,7 +263,7 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
 
 
 def charts(over_time: Course) -> Sequence[Chart]:
-    """What comparing came to, and what share each planner seated, over time."""
+    """Charts of verdicts and of each planner's seated share over time."""
     x = [moment.begins for moment in over_time.moments]
     unit = _("percent of comparisons")
     found = []
@@ -310,7 +309,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def plan_context(plan: PromotionPlan) -> dict[str, Any]:
-    """What the page and the confirmation of a promotion show of a plan."""
+    """The context of a plan, for the page and the confirmation of a promotion."""
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
         "plan": plan,
@@ -356,7 +355,7 @@ def stage_rows(position: Position | None) -> list[StageRow]:
 
 
 def lower_stages(position: Position | None) -> Sequence[Stage]:
-    """Where a rollback may lead, the nearest first; from a stage that the settings do not name any more, anywhere."""
+    """Targets of a rollback, nearest first; from a stage that the settings no longer name, all stages."""
     if position is None:
         return ()
     ladder = conf.current_ladder()
@@ -367,7 +366,7 @@ def lower_stages(position: Position | None) -> Sequence[Stage]:
 
 
 def who(actor: str, known: Mapping[str, str]) -> str:
-    """What the record's actor is called today, and how the record names it, where that is not the same."""
+    """The actor's current name, with the recorded one if it differs."""
     return actor if known[actor] == actor else f"{known[actor]} ({actor})"
 
 
@@ -385,7 +384,7 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
 
 
 def _verdicts(plan: PromotionPlan | None) -> list[tuple[str, str, int, int | str]]:
-    """Verdict, in words, how many, and how many of them no waiver covers, where one can."""
+    """Verdict, label, count, and how many of them are not waived, if they can be."""
     if plan is None:
         return []
     found = plan.facts.comparisons

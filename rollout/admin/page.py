@@ -1,4 +1,4 @@
-"""The Rollout page: what is on, why, what would happen next, and a button for whatever the user may do about it."""
+"""The Rollout page: flags, position and next step, with a button for each permitted action."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from rollout.models import Position
 
 @admin.register(Position)
 class RolloutAdmin(PageAdmin):
-    """In place of a list of positions, of which an environment has one."""
+    """Replaces the list of positions, since an environment has only one."""
 
     template = "admin/rollout/page/page.html"
     title = _("Rollout")

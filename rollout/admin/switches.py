@@ -1,4 +1,4 @@
-"""Waffle's own switch pages. For the rollout's two switches: no contradiction, a reason, a permission, and a record."""
+"""Waffle's switch pages; the rollout's switches need a reason and a permission, and cannot contradict each other."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class SwitchActionForm(ActionForm):
 
 
 def _apply(model_admin: Any, request: HttpRequest, queryset: Any, waffles_own: Any, active: bool | None) -> None:
-    """Ours one after the other, so that the second of two contradicting ones is refused; others as waffle does it.
+    """Apply an action: ours one by one, so that a contradiction is refused; others as waffle does.
 
     ``active`` None: remove the row.
     """
@@ -106,7 +106,7 @@ class SwitchAdmin(waffle_admin.SwitchAdmin):
     actions = [enable_switches, disable_switches, delete_individually]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Of ours, what is set is whether it is on; the note is the last reason."""
+        """For our switches only the value can be changed; the note is the last reason."""
         return ("name", "note", "created", "modified") if obj is not None and obj.name in OURS else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -116,7 +116,7 @@ class SwitchAdmin(waffle_admin.SwitchAdmin):
         return super().has_delete_permission(request, obj) and _may_toggle(request, obj)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """What the form could not know yet (somebody was faster) is refused by the rollout itself, under its lock."""
+        """Show refusals that the form could not foresee, such as a concurrent change."""
         try:
             return super().changeform_view(request, *args, **kwargs)
         except REFUSALS as error:

@@ -1,7 +1,7 @@
-"""A backtest: past evenings through both planners, and what that says; fed to the gates only when asked for.
+"""Runs a backtest: past evenings through both planners. Its decisions count for the gates only on request.
 
-The legacy planner is asked in this process, inside a READ ONLY transaction; V3 where it is asked in shadow mode too, in a
-process of its own whose connections are read-only.
+The control runs in this process, inside a READ ONLY transaction; the candidate runs as in shadow mode, in a separate
+process with read-only connections.
 """
 
 import time
@@ -25,10 +25,10 @@ from rollout.shadow.serialization import decision_from_json, decision_to_json, f
 
 
 class Backtest:
-    """Replays evenings, each restaurant's in the order of their dates; ``scoreboard`` is of all so far.
+    """Replays evenings, each restaurant's in order of date; ``scoreboard`` covers all so far.
 
-    With ``feed`` the decisions are kept as comparisons, in place of those that an earlier backtest kept of the same
-    bookings; ``fed`` is how many.
+    With ``feed`` the decisions are stored as comparisons and replace those of an earlier backtest of the same bookings;
+    ``fed`` counts them.
     """
 
     def __init__(self, *, control: Planner, candidate: Planner, feed: bool = False) -> None:
@@ -41,11 +41,11 @@ class Backtest:
 
     @property
     def restaurants(self) -> int:
-        """How many there were so far."""
+        """Number of restaurants so far."""
         return len(self._replays)
 
     def replay(self, evening: Evening, *, on_step: Callable[[], None] = lambda: None) -> Scoreboard:
-        """One more evening; its own scoreboard. Calls ``on_step`` after each booking."""
+        """Replay one evening and return its scoreboard. Calls ``on_step`` after each booking."""
         scoreboard = Scoreboard()
         kept: list[tuple[Step, bool]] = []
         replay = self._replay_of(evening)
@@ -75,15 +75,15 @@ class Backtest:
                 success=evening.success,
             )
         elif evening.requests:
-            # Those of the night before may still sit there.
+            # Guests of the night before may still be seated.
             self._replays[ref].forget(min(request.starts_at for request in evening.requests) - DAY)
         return self._replays[ref]
 
 
 def feed(steps: Sequence[tuple[Step, bool]]) -> None:
-    """Keep one restaurant's steps as comparisons; with each, whether the legacy planner gave the same tables again.
+    """Store one restaurant's steps as comparisons, each with whether the control repeated its tables.
 
-    Whoever feeds the same bookings at the same time waits, so that none counts twice.
+    Parallel feeds of the same bookings wait for each other, so that none counts twice.
     """
     restaurant_ref = steps[0][0].snapshot.floor.restaurant_ref
     refs = [step.snapshot.request.booking_ref for step, _repeats in steps]
@@ -134,8 +134,8 @@ def control_planner() -> Planner:
         try:
             decision = judge(snapshot)
         except DatabaseError:
-            raise  # It tried to write, or the database is away: nothing to count.
-        except Exception as error:  # noqa: BLE001  (one booking that it cannot decide spoils no evening; counted by type)
+            raise  # It tried to write, or the database is unavailable: not counted.
+        except Exception as error:  # noqa: BLE001  (one undecidable booking must not stop the evening; counted by type)
             return Answer(error=type(error).__name__, milliseconds=(time.perf_counter() - started) * 1000)
         return Answer(decision=decision, milliseconds=(time.perf_counter() - started) * 1000)
 
@@ -143,7 +143,7 @@ def control_planner() -> Planner:
 
 
 def candidate(process: CandidateProcess) -> Planner:
-    """V3 (``ROLLOUT["CANDIDATE"]``) in its own process. Asked, it raises ImproperlyConfigured when that does not start."""
+    """V3 (``ROLLOUT["CANDIDATE"]``) in its own process. Calling it raises ImproperlyConfigured if that does not start."""
     floors: dict[str, object] = {}
 
     def ask(snapshot: Snapshot) -> Answer:

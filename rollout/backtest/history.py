@@ -1,4 +1,4 @@
-"""Past evenings: the bookings of a restaurant's day, in the order in which they were made, from the host or from a file."""
+"""Reads past evenings from the host or a file: a restaurant-day's bookings in the order they were made."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evening:
-    """The bookings of one restaurant-day. ``success`` see Snapshot."""
+    """The bookings of one restaurant-day. For ``success`` see Snapshot."""
 
     floor: Floor
     service_date: date
@@ -32,9 +32,9 @@ class Evening:
 
 
 class PastEvenings:
-    """The host's evenings from ``first`` to ``last`` (restaurants' local dates, both included), one after the other.
+    """The host's evenings from ``first`` to ``last`` (local dates, inclusive), one after another.
 
-    Read-only, and a day at a time: what is in memory does not grow with the range. Floors are as they are today.
+    Read-only, and one day at a time, so memory does not grow with the range. Floors are the current ones.
     ``left_out`` counts, by reason, bookings that cannot be replayed. Raises LookupError or InvalidFloorError for a
     ``restaurant_ref`` that has no valid floor.
     """
@@ -51,7 +51,7 @@ class PastEvenings:
 
     def __iter__(self) -> Iterator[Evening]:
         open_days: defaultdict[tuple[date, str], list[SeatingRequest]] = defaultdict(list)
-        # The local date of a moment is UTC's, or one beside it.
+        # A local date is the UTC date or a neighbouring one.
         day = self._first - DAY
         while day <= self._last + DAY:
             with read_only():
@@ -62,7 +62,7 @@ class PastEvenings:
             day += DAY
 
     def _read(self, day: date, open_days: defaultdict[tuple[date, str], list[SeatingRequest]]) -> None:
-        """What starts on this day in UTC, page by page."""
+        """Read the bookings that start on this UTC day, page by page."""
         start = datetime.combine(day, time(), tzinfo=UTC)
         for page in pages(
             lambda after: self._host.history(
@@ -106,7 +106,7 @@ class PastEvenings:
 
 
 def _request(booking: HostBooking, assignment: Assignment | None) -> SeatingRequest:
-    """The booking with the tables that staff pinned; made when the host says, or else when we were told of it."""
+    """The booking with its pinned tables; made when the host says, or else when this app was told of it."""
     request = seating_request(booking, assignment or Assignment())
     return replace(request, requested_at=booking.requested_at or (assignment.requested_at if assignment else None))
 

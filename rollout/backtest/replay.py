@@ -1,7 +1,7 @@
-"""Replaying bookings through both planners, each on an evening of its own that fills up as they decide. Pure.
+"""Replays bookings through both planners, each on its own evening, which fills up as it decides. Pure.
 
-A booking is decided once, when it was made, and keeps its tables: what was cancelled, moved or tried again is not replayed.
-Each planner is given what production gives it: what is taken while the party would sit.
+Each booking is decided once, when it was made, and keeps its tables: cancellations, moves and retries are not replayed.
+Each planner gets the same input as in production: the tables taken during the seating.
 """
 
 from array import array
@@ -21,12 +21,12 @@ from rollout.policy.verdict import Verdict, compare, is_unsafe, yardstick
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 UNKNOWN_LEAD = timedelta(days=1)
-"""How long before its start a booking counts as made where nobody knows when it was."""
+"""Default time between making a booking and its start, if unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a planner said: a decision, or the type of the error instead. Milliseconds of planning alone."""
+    """A planner's answer: a decision, or the type of its error. Milliseconds of planning alone."""
 
     decision: Decision | None = None
     milliseconds: float = 0.0
@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def table_refs(self) -> tuple[str, ...]:
-        """The tables that it would seat the party at; empty when it would not."""
+        """The tables chosen; empty for a refusal."""
         best = self.decision.best if self.decision else None
         return best.table_refs if best else ()
 
@@ -46,9 +46,9 @@ Planner = Callable[[Snapshot], Answer]
 class Turn:
     """One planner's decision on its own evening.
 
-    ``impossible``: the tables must not be given (taken, unknown; of the candidate, whatever else is unsafe), so nobody sits
-    there. ``seats`` at the tables that were given, measured on the floor. ``other_would_seat``: it refused, and the other
-    planner, asked about the very same evening, did not.
+    ``impossible``: the tables are not available (taken, unknown; for the candidate, unsafe), so nobody is seated there.
+    ``seats``: of the chosen tables, measured on the floor. ``other_would_seat``: it refused, but the other planner would
+    have seated the party on the same evening.
     """
 
     answer: Answer
@@ -59,7 +59,7 @@ class Turn:
 
     @property
     def refusal(self) -> str:
-        """The reason code of its refusal, or empty."""
+        """The reason code of the refusal; empty for none."""
         refusal = self.answer.decision.refusal if self.answer.decision else None
         return refusal.reason.value if refusal else ""
 
@@ -68,8 +68,8 @@ class Turn:
 class Step:
     """One booking, decided by both.
 
-    ``snapshot`` is the control's; ``compared`` what the candidate said on it, and ``verdict`` how that compares: both judged
-    the same. None where the control itself raised.
+    ``snapshot`` is the control's; ``compared`` is the candidate's answer on it, and ``verdict`` compares both. None if the
+    control raised.
     """
 
     snapshot: Snapshot
@@ -80,7 +80,7 @@ class Step:
 
 
 def in_booking_order(requests: Iterable[SeatingRequest]) -> list[SeatingRequest]:
-    """Who booked first comes first, then by ref (so that 9 comes before 10). When it is not known, last."""
+    """Sort by booking time, then by ref (so that 9 comes before 10); unknown times last."""
 
     def key(request: SeatingRequest) -> tuple[datetime, int, str]:
         return (request.requested_at or _LAST, len(request.booking_ref), request.booking_ref)
@@ -89,14 +89,14 @@ def in_booking_order(requests: Iterable[SeatingRequest]) -> list[SeatingRequest]
 
 
 def made_at(request: SeatingRequest) -> datetime:
-    """When the booking counts as made: at its start at the latest, since walk-ins are entered late."""
+    """When the booking counts as made: never after its start, since walk-ins are entered late."""
     if request.requested_at is None:
         return request.starts_at - UNKNOWN_LEAD
     return min(request.requested_at, request.starts_at)
 
 
 class Replay:
-    """One restaurant's bookings, decided in turn by both planners."""
+    """Replays one restaurant's bookings through both planners."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Replay:
         self._controls, self._candidates = _Evening(), _Evening()
 
     def decide(self, request: SeatingRequest) -> Step:
-        """Ask both about one booking, and seat it on each one's evening as it said."""
+        """Have both planners decide one booking, and seat it on each one's evening."""
         needed = seating_window(self.floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
         window = needed if isinstance(needed, SeatingWindow) else None
         controls = self._snapshot(request, self._controls, window)
@@ -134,7 +134,7 @@ class Replay:
         )
 
     def forget(self, until: datetime) -> None:
-        """Forget seatings that ended by then; nobody who starts later can meet them."""
+        """Drop seatings that ended by then; later bookings cannot overlap them."""
         self._controls.forget(until)
         self._candidates.forget(until)
 
@@ -181,14 +181,14 @@ class Replay:
         best = answer.decision.best if answer.decision else None
         if window is None or best is None or not is_possible:
             return Turn(answer=answer, impossible=True)
-        # How long the party keeps its tables is the floor's to say, and not the planner's.
+        # The floor, not the planner, determines how long the party stays.
         evening.seat(best.table_refs, window, snapshot.request.booking_ref)
         spare_seats, _tables = yardstick(snapshot, best)
         return Turn(answer=answer, is_seated=True, seats=snapshot.request.party + spare_seats)
 
 
 def _ledger_takes(snapshot: Snapshot, window: SeatingWindow | None, answer: Answer) -> bool:
-    """Whether the answer gives tables that exist and that nobody has."""
+    """Whether the chosen tables exist and are free."""
     refs = set(answer.table_refs)
     if window is None or not refs or not refs <= snapshot.floor.table_by_ref.keys():
         return False
@@ -200,13 +200,13 @@ def _is_unsafe(snapshot: Snapshot, answer: Answer) -> bool:
 
 
 class _Evening:
-    """Who sits where on one planner's evening. A day's seatings are few: looking through them costs less than an index."""
+    """Seatings on one planner's evening. A day has few: scanning them is cheaper than an index."""
 
     def __init__(self) -> None:
         self._taken: list[Occupied] = []
 
     def during(self, window: SeatingWindow) -> tuple[Occupied, ...]:
-        """What is taken at some moment of the window."""
+        """Tables taken at any time in the window."""
         return tuple(
             taken
             for taken in self._taken
@@ -222,7 +222,7 @@ class _Evening:
 
 @dataclass(kw_only=True)
 class Tally:
-    """What one planner did with its evenings. ``refused`` and ``other_would_seat`` count by reason."""
+    """One planner's results. ``refused`` and ``other_would_seat`` count by reason."""
 
     seated: int = 0
     covers: int = 0
@@ -252,12 +252,12 @@ class Tally:
 
     @property
     def seat_use(self) -> float:
-        """The share (0..1) of the seats given away on which somebody sat."""
+        """Share (0..1) of the seats at assigned tables that were used."""
         return self.covers / self.seats if self.seats else 0.0
 
     @property
     def decision_ms(self) -> dict[str, float]:
-        """p50, p95 and max of its decisions on its own evenings."""
+        """p50, p95 and maximum decision time on its own evenings."""
         return percentiles(self.milliseconds)
 
     def as_dict(self) -> dict[str, Any]:
@@ -277,14 +277,14 @@ class Tally:
 
 @dataclass(kw_only=True)
 class Scoreboard:
-    """Both planners side by side. It grows with the number of bookings by their timings alone."""
+    """Both planners' results side by side. Only timings grow with the number of bookings."""
 
     bookings: int = 0
     covers: int = 0
     control: Tally = field(default_factory=Tally)
     candidate: Tally = field(default_factory=Tally)
     verdicts: Counter[str] = field(default_factory=Counter)
-    """By verdict, of decisions on the control's evening."""
+    """Decisions on the control's evening, by verdict."""
 
     def add(self, step: Step) -> None:
         party = step.snapshot.request.party

@@ -1,1 +1,1 @@
-"""What ``manage.py rollout`` can do: one module for each action, one class ``Action`` in each."""
+"""The actions of ``manage.py rollout``: one module per action, each with a class ``Action``."""

@@ -1,4 +1,4 @@
-"""What all actions of ``manage.py rollout`` have in common."""
+"""Common base of all actions of ``manage.py rollout``."""
 
 import getpass
 import json
@@ -22,7 +22,7 @@ EXIT_DATABASE_AWAY = 75
 
 
 class Action:
-    """One action. ``run`` prints, and raises CommandError with an exit code for whatever was refused."""
+    """One action. ``run`` prints, and raises CommandError with an exit code when refused."""
 
     help: ClassVar[str]
     asks_reason: ClassVar[bool] = False
@@ -35,13 +35,13 @@ class Action:
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        """Its arguments. Every action has ``--json`` already."""
+        """Add the action's arguments. Every action already has ``--json``."""
 
     def run(self, options: dict[str, Any]) -> None:
         raise NotImplementedError
 
     def print_json(self, value: Any) -> None:
-        """One JSON object on one line; moments in ISO 8601."""
+        """Print one JSON object on one line; times in ISO 8601."""
         self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder))
 
     def steer(self, change: Callable[..., Position], options: dict[str, Any], **how: Any) -> None:
@@ -49,20 +49,20 @@ class Action:
         self.print_position(change(actor=actor(), reason=options["reason"], **how), options)
 
     def print_position(self, position: Position, options: dict[str, Any]) -> None:
-        """Where the rollout stands, after a change; events are stored by then."""
+        """Print the position after a change, once its events are stored."""
         events.flush()
         if options["json"]:
             self.print_json(position_as_dict(position))
             return
         paused = ", paused" if position.paused else ""
         self.stdout.write(
-            f"{position.environment} is at {position.stage} since {position.since:%Y-%m-%d %H:%M} UTC: "
+            f"{position.environment} is at {position.stage}, since {position.since:%Y-%m-%d %H:%M} UTC. "
             f"V3 decides for {position.percent} % of restaurants{paused}."
         )
 
 
 def actor() -> str:
-    """Who runs this command, for the record: ``command:<login>``."""
+    """Who runs this command, for the audit log: ``command:<login>``."""
     return f"command:{getpass.getuser()}"
 
 
@@ -72,7 +72,7 @@ def position_as_dict(position: Position) -> dict[str, Any]:
 
 
 def local_date(text: str) -> date:
-    """A date of the years that a booking may have, for argparse."""
+    """Parse a date in the years that a booking may have, for argparse."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

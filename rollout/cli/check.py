@@ -30,11 +30,11 @@ class Action(base.Action):
                 Status.FAIL: self.style.ERROR,
                 Status.INCONCLUSIVE: self.style.WARNING,
             }
-            self.stdout.write(f"{'':4}  {'gate':18} {'value':>10} {'threshold':>10} {'sample':>8}")
+            self.stdout.write(f"{'':12}  {'gate':18} {'value':>10} {'threshold':>10} {'sample':>8}")
             for result in plan.gates:
                 value = "-" if result.value is None else f"{result.value:.4g}"
                 row = f"{result.gate:18} {value:>10} {result.threshold:>10.4g} {result.sample:>8}"
-                self.stdout.write(f"{paint[result.status](result.status.value)}  {row}  {result.detail}")
+                self.stdout.write(f"{paint[result.status](f'{result.status.value:12}')}  {row}  {result.detail}")
                 self.stdout.write(f"{'':6}{result.window}")
         if counts[Status.PASS] < len(plan.gates):
             raise CommandError(

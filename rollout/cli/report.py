@@ -59,7 +59,7 @@ class Action(base.Action):
 
 
 def _file_name(report: Report) -> str:
-    """Stages are named by the settings, which may hold what no file name may."""
+    """Make a stage's name safe for file names."""
     stage = "".join(character if character.isalnum() or character in "-_" else "_" for character in report.stage)
     return f"rollout-report-{report.environment}-{stage}.html"
 

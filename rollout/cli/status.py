@@ -85,9 +85,13 @@ class Action(base.Action):
             return
         if position.cool_down_until and position.cool_down_until > plan.facts.now:
             self.stdout.write(f"Locked          no promotion until {position.cool_down_until:%Y-%m-%d %H:%M} UTC")
-        shut = [f"{each.gate} ({each.status.value})" for each in plan.gates if each.status is not Status.PASS]
-        passing = f"{len(plan.gates) - len(shut)} of {len(plan.gates)} pass"
-        self.stdout.write(f"Gates           {passing}{'; not passing: ' if shut else ''}{', '.join(shut)}")
+        gates = {status: [each.gate for each in plan.gates if each.status is status] for status in Status}
+        shut = [
+            f"; {status.value}: {', '.join(names)}"
+            for status, names in gates.items()
+            if status is not Status.PASS and names
+        ]
+        self.stdout.write(f"Gates           {len(gates[Status.PASS])} of {len(plan.gates)} pass{''.join(shut)}")
         if plan.target is None:
             next_step = "none: this is the last stage"
         elif plan.is_open:

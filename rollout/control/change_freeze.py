@@ -1,4 +1,4 @@
-"""When nobody may promote: during service, and in the windows that the settings name."""
+"""Determines change freezes: during service, and in the windows of the settings."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -15,13 +15,13 @@ from rollout import conf
 
 A_DAY = timedelta(days=1)
 NAMED = 5
-"""So many open restaurants are named; one is enough to refuse."""
+"""Maximum open restaurants to name; one is enough to refuse."""
 
 
 def reasons(now: datetime) -> list[Text]:
-    """Why there is a change freeze at ``now``, a sentence each; empty when there is none.
+    """Reasons for a change freeze at ``now``, one sentence each; empty if there is none.
 
-    Two queries, and those for floors that this process does not know yet.
+    Two queries, plus those for floors that this process has not loaded yet.
     """
     found = [
         _("Change freeze from %(start)s until %(until)s (setting FREEZE_WINDOWS).", start=start, until=until)
@@ -42,7 +42,7 @@ def reasons(now: datetime) -> list[Text]:
 
 
 def services_on(floor: Floor, now: datetime) -> Sequence[tuple[date, datetime, datetime]]:
-    """Date, start and end of each service that is on at ``now``: yesterday's too, where one runs past midnight."""
+    """Date, start and end of each service under way at ``now``, including yesterday's past midnight."""
     today = now.astimezone(floor.zone).date()
     found = []
     for day in (today - A_DAY, today):
@@ -71,9 +71,9 @@ def _open_restaurants(now: datetime) -> list[str]:
 
 
 def _is_open(floor: Floor, booked: Mapping[date, tuple[datetime, datetime]], now: datetime) -> bool:
-    """Whether a service is on to which somebody comes: on its date, or after midnight, which is the next one's.
+    """Whether a service with bookings is under way, on its date or after midnight of the next one.
 
-    ``booked``: when the first and the last booking of each date starts.
+    ``booked``: start of the first and last booking of each date.
     """
     return any(
         (day in booked and booked[day][1] >= starts) or (day + A_DAY in booked and booked[day + A_DAY][0] < ends)

@@ -1,4 +1,4 @@
-"""The record of changes, and the one lock under which all of them are made."""
+"""The audit log of changes, and the single lock under which all of them are made."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,22 +16,22 @@ LOCK_TIMEOUT_MS = 5000
 
 
 class BusyError(Exception):
-    """Another change to the rollout is in progress; try again."""
+    """Raised when another change is in progress; try again."""
 
 
 class UnusableError(ValueError):
-    """What was given cannot be used; the message says what it was."""
+    """Raised for unusable input, which the message names."""
 
 
 def require_reason(reason: str) -> None:
-    """Raises UnusableError for an empty one."""
+    """Check the reason. Raises UnusableError if it is empty."""
     if not reason.strip():
         raise UnusableError(_("A reason is required for the audit log."))
 
 
 @contextmanager
 def changing(*, reason: str) -> Iterator[datetime]:
-    """A transaction in which nobody else changes switches, stage, forced planners or waivers; gives the database's time.
+    """Open a transaction that excludes all other changes to the rollout; yield the database's time.
 
     One advisory lock for all of it, since switches and position may have no rows yet. Raises UnusableError without a
     reason, BusyError after LOCK_TIMEOUT_MS.
@@ -45,7 +45,7 @@ def changing(*, reason: str) -> Iterator[datetime]:
             if transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE:
                 raise BusyError(_("Another change to the rollout is in progress; try again.")) from error
             raise
-        # Not now(): that is when the transaction began, which may be before whoever had the lock had finished.
+        # Not now(): that is the start of the transaction, possibly before the lock's previous holder had finished.
         cursor.execute("SELECT clock_timestamp()")
         yield cursor.fetchone()[0]
 

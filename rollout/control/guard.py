@@ -1,4 +1,4 @@
-"""The guard: measures what V3 did lately, and takes the decisions away from it when that was bad. Run from cron."""
+"""The guard: measures V3's recent decisions, and rolls back on a breach. Run from cron."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ ACTOR = "guard"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
-    """What one run of the guard found. ``facts`` is None where V3 decides for nobody: then there is nothing to guard.
+    """Findings of one guard run. ``facts`` is None if V3 decides for nobody: then there is nothing to guard.
 
-    ``rolled_back_to`` is empty without a breach, and where there was no rollback all the same: ``problem`` says why.
+    ``rolled_back_to`` is empty without a breach, or if the rollback failed: then ``problem`` says why.
     """
 
     stage: str = ""
@@ -46,9 +46,9 @@ class Findings:
 
 
 def run() -> Findings:
-    """Measure; on a breach roll back to the previous safe stage, once, and keep why. Keeps a ``GuardRun``.
+    """Run the guard once: measure, roll back to the previous safe stage on a breach, and store a ``GuardRun``.
 
-    Of several guards at once, one rolls back; what the others saw is kept too.
+    Of several parallel runs, one rolls back; the others store their findings too.
     """
     position = steering.current()
     if resolution.read().mode is not Mode.ACTIVE:
@@ -94,6 +94,6 @@ def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tup
 
 
 def _keep_floors(facts: Facts) -> None:
-    """The floors as they are now, so that after an edit V3's earlier seatings are judged by the floor that it knew."""
+    """Store the current floors, so that after an edit V3's earlier seatings are audited by the floor that it knew."""
     since = facts.now - timedelta(days=1)
     keep_floors(live_decisions.current_floors(live_decisions.restaurants(since)).values())

@@ -1,7 +1,7 @@
-"""Changing where the rollout stands: the one place that does, for commands, the admin and the guard.
+"""Changes the state of the rollout: the only place that does, for commands, the admin and the guard.
 
-Each function is one transaction under one lock (``change_log``): it checks, writes, and appends a ``Change``. Switches
-that a stage sets are written together, so that nobody ever reads a contradiction. A single switch is set by hand with
+Each function is one transaction under one lock (``change_log``): it checks, writes, and appends a ``Change``. A stage's
+switches are written together, so that no reader sees a contradiction. A single switch is set by hand with
 ``rollout.control.switches.set_switch``, under the same lock and with the same record.
 
 ``actor`` is ``user:<id>``, ``command:<login>`` or ``guard``, never a name. All raise
@@ -35,16 +35,16 @@ from rollout.policy.measurements import Facts
 from rollout.policy.verdict import Verdict
 
 WAIVABLE = (Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS, Verdict.ONLY_V3_SEATS)
-"""Differences that may be wanted. Nobody can answer for an unsafe decision or an error."""
+"""Verdicts that can be waived. Unsafe decisions and errors cannot."""
 MAX_WAIVER_DAYS = 90
 
 
 class RefusedError(Exception):
-    """The rollout may not be changed so; the message says why, and what would help."""
+    """Raised when a change is refused; the message says why, and what to do."""
 
 
 class NotBegunError(RefusedError):
-    """This environment has not begun its ladder: manage.py rollout begin."""
+    """Raised before the ladder of this environment has begun: manage.py rollout begin."""
 
     def __init__(self) -> None:
         environment = conf.settings().ENVIRONMENT
@@ -58,7 +58,7 @@ class NotBegunError(RefusedError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Obstacle:
-    """What stands in the way of a promotion: ``kind`` is ``pause``, ``cool_down``, ``freeze`` or ``gate``."""
+    """One obstacle to a promotion; ``kind`` is ``pause``, ``cool_down``, ``freeze`` or ``gate``."""
 
     kind: str
     detail: Text
@@ -70,13 +70,13 @@ class Obstacle:
 
     @property
     def in_words(self) -> Text:
-        """What it is, and what would help."""
+        """The obstacle, and what to do about it."""
         return together([self.detail, self.remedy] if self.remedy else [self.detail])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromotionPlan:
-    """What the next promotion would do. ``target`` is None at the top; ``joining``: restaurants that V3 would newly have."""
+    """The effects of the next promotion. ``target`` is None at the top; ``joining``: restaurants that V3 would take over."""
 
     position: Position
     target: Stage | None
@@ -88,12 +88,12 @@ class PromotionPlan:
 
     @property
     def is_open(self) -> bool:
-        """Whether a promotion would go through now."""
+        """Whether a promotion would be accepted now."""
         return self.target is not None and not self.obstacles
 
 
 class PromotionRefusedError(RefusedError):
-    """Something stands in the way of the promotion. ``obstacles`` are all of it."""
+    """Raised when a promotion is refused, with all ``obstacles``."""
 
     def __init__(self, obstacles: Sequence[Obstacle]) -> None:
         self.obstacles = tuple(obstacles)
@@ -101,14 +101,14 @@ class PromotionRefusedError(RefusedError):
 
 
 def current() -> Position | None:
-    """Where this environment stands; None while it has not begun."""
+    """This environment's position; None before the ladder has begun."""
     return Position.objects.filter(environment=conf.settings().ENVIRONMENT).first()
 
 
 def begin(*, actor: str, reason: str) -> Position:
-    """Begin the ladder, at the stage that the flags amount to already: nothing changes but that it is kept.
+    """Begin the ladder at the stage that matches the current flags; only the position is stored.
 
-    Raises RefusedError when it has begun, and when no stage is like the flags.
+    Raises RefusedError if it has already begun, or if no stage matches the flags.
     """
     with change_log.changing(reason=reason) as now:
         if current() is not None:
@@ -116,7 +116,7 @@ def begin(*, actor: str, reason: str) -> Position:
                 _("The rollout of %(environment)s has already begun.", environment=conf.settings().ENVIRONMENT)
             )
         as_they_are = resolution.read()
-        # While there is no position, V3's switch alone means all restaurants.
+        # Without a position, V3's switch means all restaurants.
         wanted = (as_they_are.v3.value, as_they_are.shadow.value, 100 if as_they_are.v3.value else 0)
         stages = conf.current_ladder().stages
         stage = next((each for each in stages if (each.v3, each.shadow, each.percent) == wanted), None)
@@ -134,14 +134,14 @@ def begin(*, actor: str, reason: str) -> Position:
 
 
 def plan(*, statement_timeout_ms: int = measuring.STATEMENT_TIMEOUT_MS) -> PromotionPlan:
-    """What the next promotion would do and what stands in its way. Measures; changes nothing. Raises NotBegunError."""
+    """Plan the next promotion: its effects and obstacles. Measures; changes nothing. Raises NotBegunError."""
     position, as_they_are = _required(current()), resolution.read()
     facts = measuring.measure(position, as_they_are=as_they_are, statement_timeout_ms=statement_timeout_ms)
     return plan_from(position, as_they_are, facts)
 
 
 def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -> PromotionPlan:
-    """The same, of what was read and measured already. Raises UnknownStageError."""
+    """Plan from values already read and measured. Raises UnknownStageError."""
     ladder = conf.current_ladder()
     stage, target = ladder.stage(position.stage), ladder.above(position.stage)
     results = gates.evaluate(stage, facts)
@@ -175,14 +175,14 @@ def promote(
     *, from_stage: str, actor: str, reason: str, override: bool = False, measured: PromotionPlan | None = None
 ) -> Position:
     """Go to the next stage. ``from_stage`` is the stage that the caller saw: of two promotions at once, one is refused.
-    ``measured``: the plan, where the caller has just made it.
+    ``measured``: the plan, if the caller has just made it.
 
-    Raises PromotionRefusedError with everything that stands in the way. ``override`` lifts gates, change freezes and the
-    cool-down, and is kept for ever with what it lifted; a pause is only lifted by ``resume``. Raises NotBegunError, and
+    Raises PromotionRefusedError with all obstacles. ``override`` lifts gates, change freezes and the cool-down, and is
+    recorded with what it lifted; only ``resume`` lifts a pause. Raises NotBegunError, and
     RefusedError at the top.
     """
     change_log.require_reason(reason)
-    seen = measured or plan()  # Before the lock: whoever has to roll back must not wait for measurements.
+    seen = measured or plan()  # Before taking the lock: a rollback must not wait for measurements.
     _check_stage(seen.position, from_stage)
     if seen.target is None:
         raise RefusedError(
@@ -228,12 +228,12 @@ def roll_back(
 ) -> Position:
     """Go back to the stage ``to``, or to the previous safe one: the nearest below in which V3 decides for nobody.
 
-    Always allowed, also while paused or in a change freeze, and nothing is measured: it must be quick. What V3 has begun
-    and not finished is handed to the legacy planner by the next pass. ``seen``: do nothing but raise RefusedError if the
-    rollout has moved since. ``measured`` is kept as the evidence (else the guard's last run is).
+    Always allowed, also while paused or in a change freeze, and quick: nothing is measured. The next pass hands V3's
+    unfinished bookings to the legacy planner. ``seen``: raise RefusedError if the rollout has moved since. ``measured`` is
+    stored as the evidence (by default the guard's last run).
 
-    Raises NotBegunError, UnknownStageError, and RefusedError where there is no stage below or no planner
-    that would go on.
+    Raises NotBegunError, UnknownStageError, and RefusedError if there is no lower stage or no planner to
+    take over.
     """
     with change_log.changing(reason=reason) as now:
         position = _required(current())
@@ -257,7 +257,7 @@ def roll_back(
 
 
 def pause(*, actor: str, reason: str) -> Position:
-    """Nobody may promote, not even with an override, until ``resume``. Raises NotBegunError, RefusedError if paused."""
+    """Block promotion, also with an override, until ``resume``. Raises NotBegunError, RefusedError if paused."""
     return _set_paused(True, actor=actor, reason=reason)
 
 
@@ -269,9 +269,9 @@ def resume(*, actor: str, reason: str) -> Position:
 def force_planner(
     *, restaurant_ref: str, planner: ForcedPlanner.PlannerChoice, actor: str, reason: str
 ) -> ForcedPlanner:
-    """While V3 decides for anybody, this restaurant goes to ``planner``, whatever the percentage.
+    """Force ``planner`` for this restaurant at stages where V3 decides, regardless of the percentage.
 
-    Raises RefusedError for a restaurant that the host does not know, and for the legacy planner once it is gone.
+    Raises RefusedError for a restaurant that the host does not know, and for the legacy planner once it is removed.
     """
     with change_log.changing(reason=reason) as now:
         if not _is_known(restaurant_ref):
@@ -286,7 +286,7 @@ def force_planner(
 
 
 def unforce_planner(*, restaurant_ref: str, actor: str, reason: str) -> None:
-    """The percentage decides again for this restaurant. Raises RefusedError if none is forced there."""
+    """End a forced planner: the percentage decides again. Raises RefusedError if none is forced."""
     with change_log.changing(reason=reason):
         forced = ForcedPlanner.objects.filter(restaurant_ref=restaurant_ref).first()
         if forced is None:
@@ -307,9 +307,9 @@ def waive(
     restaurant_ref: str = "",
     refusal: str = "",
 ) -> Waiver:
-    """Accept a known difference until ``expires_at`` (aware): it counts in no gate until then.
+    """Accept a known difference until ``expires_at`` (aware): the gates ignore it until then.
 
-    Raises UnusableError for a verdict that cannot be waived, an unknown refusal, no owner, and an expiry that is past or
+    Raises UnusableError for a verdict that cannot be waived, an unknown refusal, no owner, and an expiry in the past or
     more than MAX_WAIVER_DAYS away.
     """
     if verdict not in WAIVABLE:
@@ -354,7 +354,7 @@ def waive(
 
 
 def withdraw(*, waiver_id: int, actor: str, reason: str) -> Waiver:
-    """Nobody answers for it any more: what it covered counts again. Raises RefusedError if there is none such."""
+    """Withdraw a waiver: what it covered counts again. Raises RefusedError if there is no such waiver."""
     with change_log.changing(reason=reason) as now:
         waiver = Waiver.objects.filter(pk=waiver_id, withdrawn_at__isnull=True).first()
         if waiver is None:
@@ -390,7 +390,7 @@ def _check_stage(position: Position, expected: str) -> None:
 
 
 def _of_position(position: Position, now: datetime) -> list[Obstacle]:
-    """What the position itself says against a promotion."""
+    """Obstacles from the position itself."""
     found = []
     if position.paused:
         found.append(
@@ -422,7 +422,7 @@ def _of_change_freeze(now: datetime) -> list[Obstacle]:
 
 
 def _measured(result: GateResult) -> Text:
-    """The gate's number beside its threshold, for people."""
+    """The gate's measured value and threshold, for people."""
     if result.value is None:
         return _("No data yet")
     return _(
@@ -434,7 +434,7 @@ def _measured(result: GateResult) -> Text:
 
 
 def _joining(stage: Stage, target: Stage, now: datetime) -> tuple[str, ...]:
-    """Restaurants with coming bookings for which V3 would newly decide."""
+    """Restaurants with upcoming bookings that V3 would take over."""
     coming = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
     refs = coming.exclude(restaurant_ref__in=ForcedPlanner.objects.values("restaurant_ref"))
     return tuple(
@@ -447,7 +447,7 @@ def _joining(stage: Stage, target: Stage, now: datetime) -> tuple[str, ...]:
 def _lower_stage(position: Position, to: str, *, is_guard: bool) -> Stage:
     ladder = conf.current_ladder()
     known = {each.key for each in ladder.stages}
-    # A stage that the settings no longer name lies above all of them.
+    # A stage that the settings no longer name counts as above all others.
     lower = ladder.below(position.stage) if position.stage in known else tuple(reversed(ladder.stages))
     if to:
         stage = ladder.stage(to)
@@ -478,7 +478,7 @@ def _move(
     before = position.stage
     position.stage, position.percent, position.since = stage.key, stage.percent, now
     position.save()
-    # Off before on: not even whoever reads inside this transaction sees both.
+    # Off before on: not even a reader inside this transaction sees both on.
     values = {resolution.V3_SWITCH: stage.v3, resolution.SHADOW_SWITCH: stage.shadow}
     switches.write(dict(sorted(values.items(), key=lambda each: each[1])), note=reason)
     change_log.record(
@@ -532,7 +532,7 @@ def _is_known(restaurant_ref: str) -> bool:
     except LookupError:
         return False
     except InvalidFloorError:
-        pass  # A restaurant it is; who would decide there is another question.
+        pass  # The restaurant exists; its floor does not matter here.
     return True
 
 
@@ -541,7 +541,7 @@ def _record_forced(restaurant_ref: str, before: str, after: str, *, actor: str, 
 
 
 def _record(kind: Change.Kind, subject: str, *, actor: str, reason: str, before: str = "", after: str = "") -> None:
-    """Record a change that is no change of stage, and announce it."""
+    """Record and announce a change other than of the stage."""
     change_log.record(kind=kind, subject=subject, before=before, after=after, actor=actor, reason=reason)
     detail = f"{kind} {subject}: {before or 'none'} -> {after or 'none'}"
     events.announce(SOURCE, "rollout.steered", detail=detail[:200], actor=actor, reason=reason[:200])

@@ -1,4 +1,4 @@
-"""Changing switches: never into a contradiction, and never without a trace."""
+"""Changes switches, without contradictions and always with a record."""
 
 from collections.abc import Mapping
 
@@ -18,15 +18,15 @@ SWITCHES = {"v3": resolution.V3_SWITCH, "shadow": resolution.SHADOW_SWITCH}
 
 
 class ContradictionError(ValueError):
-    """Both flags would be on."""
+    """Raised when both flags would be on."""
 
 
 def contradiction(name: str, active: bool) -> Text | None:
-    """What speaks against setting the switch so, in a sentence; None when nothing does."""
+    """Why the switch cannot be set to this value, as a sentence; None if it can."""
     others = {resolution.V3_SWITCH: resolution.SHADOW_SWITCH, resolution.SHADOW_SWITCH: resolution.V3_SWITCH}
     if not active or name not in others:
         return None
-    # Also while killed: what is set now is what holds once the kill variable is gone.
+    # Also while killed: this value applies once the kill variable is removed.
     current = resolution.as_set()
     other = current.shadow if name == resolution.V3_SWITCH else current.v3
     if not other.value:
@@ -40,9 +40,9 @@ def contradiction(name: str, active: bool) -> Text | None:
 
 
 def set_switch(name: str, *, active: bool, actor: str, reason: str) -> resolution.Flags:
-    """Set one switch's row by hand, which is there from then on, and give the flags as they are now.
+    """Set one switch's row by hand, and return the resulting flags.
 
-    The stage stays what it is: ``rollout status`` shows the difference, and the gate ``flags`` blocks promotion. Raises
+    The stage stays the same: ``rollout status`` shows the difference, and the gate ``flags`` blocks promotion. Raises
     ContradictionError, UnusableError without a reason, BusyError.
     """
     with change_log.changing(reason=reason):
@@ -62,7 +62,7 @@ def set_switch(name: str, *, active: bool, actor: str, reason: str) -> resolutio
 
 
 def unset_switch(name: str, *, actor: str, reason: str) -> resolution.Flags:
-    """Remove one switch's row, so that its environment variable rules again, and give the flags as they are now.
+    """Remove one switch's row, so that its environment variable applies again, and return the resulting flags.
 
     Raises ContradictionError where the variable would contradict the other flag, UnusableError without a reason or a row,
     BusyError.
@@ -92,9 +92,9 @@ def unset_switch(name: str, *, actor: str, reason: str) -> resolution.Flags:
 
 
 def write(values: Mapping[str, bool], *, note: str) -> None:
-    """Set these switches' rows, in the transaction of ``changes.changing``: whoever reads sees all of them, or none.
+    """Set these switches' rows, in the transaction of ``change_log.changing``: readers see all of them, or none.
 
-    Waffle's own ``save`` is passed by: what it does after the commit fails while the cache is down, and a rollback must not.
+    Bypasses waffle's ``save``, whose work after the commit fails while the cache is down; a rollback must not.
     """
     model = get_waffle_switch_model()
     for name, active in values.items():

@@ -1,4 +1,4 @@
-"""What V3 decided, and whether that stands up to rules of its own; what the legacy planner did in the same time."""
+"""Measures and audits V3's live decisions, with the legacy planner's as control."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,17 +27,17 @@ from rollout.policy.seating_audit import Party
 from rollout.shadow.serialization import floor_from_json
 
 INSPECTED = 2000
-"""So many of V3's latest decisions are judged one by one."""
+"""Maximum decisions of V3 to audit, latest first."""
 RESTAURANTS = 50
 EARLIER_FLOORS = 3
-"""A seating is judged by the floor as it is, and by as many earlier ones: the floor may have been edited since."""
+"""Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
 NOT_THE_LEGACY_PLANNER = [V3, api.MANUAL]
 ENOUGH_MEANWHILE = 30
-"""With fewer bookings of the legacy planner in the same time, its earlier ones are what V3 is held against."""
+"""Minimum bookings of the legacy planner in the same period; with fewer, its earlier ones are the control."""
 
 
 def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
-    """The floors of these restaurants that are valid."""
+    """Valid floors of these restaurants."""
     return {ref: floor for ref, floor in floors_or_none(refs).items() if floor is not None}
 
 
@@ -48,8 +48,7 @@ def restaurants(since: datetime) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Decided:
-    """V3's last decision on a booking. ``is_unsure``: somebody has left that evening since, so nobody can tell any more
-    what was free then."""
+    """V3's last decision on a booking. ``is_unsure``: tables were released since, so what was free then is unknown."""
 
     booking_ref: str
     restaurant_ref: str
@@ -78,7 +77,7 @@ class _Taken:
 def decisions(
     since: datetime, counted: Mapping[str, int], percentiles: tuple[Percentile, Percentile]
 ) -> tuple[Outcomes, Seatings]:
-    """What became of V3's bookings, and how its seatings and refusals stand up to rules of their own.
+    """Outcomes of V3's bookings, and the audit of its seatings and refusals.
 
     ``counted`` is the row of ``outcomes``; ``percentiles`` are those of V3's decisions.
     """
@@ -112,12 +111,12 @@ def decisions(
 
 
 def _scaled(found: int, judged: int, everything: int) -> int:
-    """Of more decisions than are judged one by one, those that are not are taken to be like those that are."""
+    """Extrapolate from the audited decisions to all."""
     return round(found * everything / judged) if judged else 0
 
 
 class _Inspection:
-    """V3's decisions, held against the floor by ``rollout.policy.seating_audit``."""
+    """Audits V3's decisions with ``rollout.policy.seating_audit``."""
 
     def __init__(
         self,
@@ -131,9 +130,9 @@ class _Inspection:
         self._rules = assignments_conf.settings().rules()
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
-        """The seatings judged, and how many refusals nobody can object to, by outcome.
+        """Audited seatings, and the number of correct refusals by outcome.
 
-        Bookings that the host has changed since without saying so, and restaurants without a valid floor, cannot be judged.
+        Bookings that the host has changed without notice, and restaurants without a valid floor, cannot be audited.
         """
         reasons, refused_rightly, found = Counter[str](), Counter[str](), Counter[str]()
         for each in decided:
@@ -165,7 +164,7 @@ class _Inspection:
         return seating_audit.has_better_table(floor, party, decided.tables, taken, self._rules)
 
     def _taken_then(self, decided: _Decided, start: datetime, until: datetime) -> set[str]:
-        """The tables that others had when it was decided, and still have, at any time of ``[start, until)``."""
+        """Tables that others had at the time of the decision, and still have, during ``[start, until)``."""
         return {
             taken.table_ref
             for taken in self._taken.get((decided.restaurant_ref, decided.service_date), ())
@@ -186,13 +185,13 @@ class _Inspection:
         return found
 
     def _floors_of(self, floor: Floor, restaurant_ref: str) -> Iterator[Floor]:
-        """The floor as it is now, then as it was."""
+        """The current floor, then earlier ones."""
         yield floor
         yield from self._earlier.get(restaurant_ref, ())
 
     @cached_property
     def _earlier(self) -> Mapping[str, Sequence[Floor]]:
-        """The floors as they were, by restaurant: one query, and only when something is wrong by one of those of today."""
+        """Earlier floors by restaurant. One query, made only if the current floor shows a flaw."""
         rank = Window(RowNumber(), partition_by=F("restaurant_ref"), order_by=F("recorded_at").desc())
         records = FloorRecord.objects.filter(restaurant_ref__in=self._floors).exclude(
             version__in=[floor.version for floor in self._floors.values()]
@@ -204,7 +203,7 @@ class _Inspection:
 
 
 def _party(decided: _Decided, booking: HostBooking | None) -> Party | None:
-    """The party that was decided on; None when the host has none such any more."""
+    """The party of the decision; None if the host no longer has it."""
     if booking is None or (booking.starts_at, booking.party) != (decided.starts_at, decided.party):
         return None
     return Party(covers=booking.party, starts_at=booking.starts_at, ends_at=booking.ends_at, zone_ref=booking.zone_ref)
@@ -215,7 +214,7 @@ def _is_untold(booking: HostBooking) -> bool:
 
 
 def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_Taken]]:
-    """What is taken on and around the evenings of these decisions, by restaurant and date."""
+    """Seatings on and around the evenings of these decisions, by restaurant and date."""
     evenings = sorted({(each.restaurant_ref, each.service_date) for each in decided})
     taken: dict[tuple[str, date], list[_Taken]] = {}
     for row in dicts(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
@@ -223,7 +222,7 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_T
     return taken
 
 
-# The guest who gives up before there is a table is nobody's failure; what the host had confirmed by itself nobody decided.
+# A guest who cancels first is not a failure, and bookings that the host confirmed itself were not decided by a planner.
 def _last(since: str) -> str:
     return f"""
 WITH tried AS MATERIALIZED (
@@ -239,7 +238,7 @@ WITH tried AS MATERIALIZED (
 
 
 def outcomes(since: str) -> str:
-    """The query for what V3 decided since then (SQL); it takes PARAMETERS."""
+    """SQL for V3's decisions since then; it takes PARAMETERS."""
     return f"""{_last(since)}
 SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
        count(*) FILTER (WHERE outcome = 'manual_review') AS review,
@@ -286,7 +285,7 @@ SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken
 
 
 def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[int, int, str]:
-    """What the legacy planner seated, of how many, and where: meanwhile elsewhere, or, if that is too little, before.
+    """The control: what the legacy planner seated, of how many, and where (elsewhere meanwhile, or else before).
 
     Both are rows of ``of_the_legacy_planner``.
     """
@@ -300,9 +299,9 @@ def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[
 
 
 def of_the_legacy_planner(since: str, until: str) -> str:
-    """The query for what the legacy planner seated in that time (SQL); it takes PARAMETERS.
+    """SQL for what the legacy planner seated in that period; it takes PARAMETERS.
 
-    Who was refused on a full evening before, and is tried again, says nothing of how it seats those who come now.
+    Retries of bookings refused earlier do not count: they say nothing about new bookings.
     """
     return f"""
 SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS bookings
@@ -319,4 +318,4 @@ SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS book
 PARAMETERS: Mapping[str, Any] = MappingProxyType(
     {"planner": V3, "others": NOT_THE_LEGACY_PLANNER, "unexpected": CoordinatorReason.UNEXPECTED_ERROR}
 )
-"""Of ``outcomes`` and ``of_the_legacy_planner``."""
+"""Parameters of ``outcomes`` and ``of_the_legacy_planner``."""

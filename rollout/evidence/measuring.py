@@ -1,7 +1,8 @@
-"""Measuring: the facts that gates and guardrails look at, from the database.
+"""Measures the facts for gates and guardrails from the database.
 
-A constant number of queries, whatever the number of bookings, and a few for each restaurant that V3 decided for (at most
-``decided.RESTAURANTS``). All of it sees one moment, in a transaction that is rolled back; each statement is limited in time.
+It needs a constant number of queries, regardless of the number of bookings, plus a few for each restaurant that V3 decided
+for (at most ``live_decisions.RESTAURANTS``). All queries see one moment, in a transaction that is rolled back, and each
+statement has a time limit.
 """
 
 from collections import Counter
@@ -26,7 +27,7 @@ from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Percentile
 
 STATEMENT_TIMEOUT_MS = 20_000
 LARGE_PARTY = 6
-"""Covers from which a party counts as large."""
+"""Minimum covers of a large party."""
 
 
 def measure(
@@ -36,10 +37,10 @@ def measure(
     now: datetime | None = None,
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
 ) -> Facts:
-    """Everything that the gates of the position's stage ask for.
+    """Measure everything that the gates of the position's stage need.
 
-    ``as_they_are``: the flags, where they have been read already. ``now``: the moment of a ``one_moment`` that the caller is
-    inside of; else there is one here.
+    ``as_they_are``: the flags, if already read. ``now``: the moment of the caller's ``one_moment``; without it, this opens
+    its own.
     """
     if now is None:
         with one_moment(statement_timeout_ms) as moment:
@@ -88,7 +89,7 @@ def measure(
 
 
 def measure_live(position: Position, *, minutes: float) -> Facts:
-    """What V3 did in the last minutes, since the stage began at the earliest: all that the guardrails ask for."""
+    """Measure everything that the guardrails need: V3's recent decisions, not before the stage began."""
     with one_moment() as now:
         since = max(now - timedelta(minutes=minutes), position.since)
         counted = at_once(
@@ -114,18 +115,18 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
 
 @contextmanager
 def one_moment(statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[datetime]:
-    """Queries that all see the same moment, where nobody has a transaction open already; the database's time."""
+    """Let all queries see the same moment, unless a transaction is already open; yield the database's time."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         with connection.cursor() as cursor:
             level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;" if is_outermost else ""
-            # One round trip. Without parameters, so that it may be several statements however parameters are bound.
+            # One round trip. Without parameters, several statements are possible however parameters are bound.
             cursor.execute(f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)}; SELECT now()")
             while cursor.nextset():
                 pass
             ((now,),) = cursor.fetchall()
         yield now
-        # Nothing was written; this gives the caller's transaction its own timeout back.
+        # Nothing was written; this restores the caller's timeout.
         transaction.set_rollback(True)
 
 
@@ -162,7 +163,7 @@ def _facts(
 
 
 def drift_of(position: Position, as_they_are: resolution.Flags) -> str:
-    """How the flags differ from what the position's stage asks for, in a sentence; empty when they do not. No query."""
+    """How the flags differ from the position's stage, as a sentence; empty if they do not. No query."""
     try:
         stage = conf.current_ladder().stage(position.stage)
     except UnknownStageError as error:
@@ -170,8 +171,8 @@ def drift_of(position: Position, as_they_are: resolution.Flags) -> str:
     return drift(stage, position.percent, as_they_are)
 
 
-# From when on evidence counts: what is from before V3 last left the bottom stage, or was rolled back by the guard, is about
-# another V3. And what is from before this stage says nothing of what V3 does in it.
+# Start of the evidence: anything before V3 last left the bottom stage, or was rolled back by the guard, is about another V3.
+# And anything before this stage says nothing about V3's decisions in it.
 _BOUNDS = """
 WITH began AS (
      SELECT greatest(%(oldest)s, coalesce(
@@ -213,7 +214,7 @@ def _comparisons(
 
 
 def latest(since: str) -> str:
-    """Comparisons recorded since then (SQL). A replay that was run again counts once, as it was the last time."""
+    """Comparisons recorded since then (SQL). A repeated replay counts once, with its last result."""
     return f"""
 SELECT DISTINCT ON (booking_ref, snapshot_hash)
        id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at
@@ -253,7 +254,7 @@ SELECT 'v3', percentile_disc(%(fractions_v3)s::float[]) WITHIN GROUP (ORDER BY d
    AND cardinality(%(fractions_v3)s::float[]) > 0
 """  # noqa: S608
 
-# Each decision of the legacy planner since the stage began, as far as it is in the sample (see ``shadow.is_sampled``).
+# Each decision of the legacy planner since the stage began, if it is in the sample (see ``shadow.is_sampled``).
 _COMPLETE = f"""
 SELECT count(*) AS expected, count(*) FILTER (WHERE kept.is_compared) AS compared,
        count(*) FILTER (WHERE NOT kept.is_compared) AS waiting
@@ -271,7 +272,7 @@ SELECT count(*) AS expected, count(*) FILTER (WHERE kept.is_compared) AS compare
 
 
 def _sample_limit() -> str:
-    """The sample's limit as the first 16 hexadecimal digits of a hash; empty when all are in it."""
+    """The sample's limit as the first 16 hexadecimal digits of a hash; empty if it contains everything."""
     sample = conf.settings().SHADOW_SAMPLE
     return "" if sample >= 1 else f"{ceil(sample * 2**64):016x}"
 
@@ -297,11 +298,11 @@ SELECT count(*) FILTER (WHERE expires_at > %(now)s) AS valid, count(*) FILTER (W
  WHERE withdrawn_at IS NULL
 """
 
-# What must never be
+# Integrity
 
 
 # Seatings that overlap another one's time at the same table, and V3's bookings that are confirmed but have no tables, or
-# have tables but are not confirmed. From the ledger's rows alone, without what forbids it.
+# have tables but are not confirmed. Uses only the ledger's rows, independently of its constraint.
 _INTEGRITY = """
 SELECT (SELECT count(*)
           FROM (SELECT lower(blocked) < max(upper(blocked)) OVER (
@@ -330,7 +331,7 @@ _LIVE = {
     "before": live_decisions.of_the_legacy_planner(_SINCE, _LIVE_SINCE),
     "integrity": _INTEGRITY,
 }
-"""What gates and guardrails count."""
+"""Queries for gates and guardrails."""
 
 _GATED = {
     "bounds": "SELECT since, live_since FROM bounds",
@@ -340,4 +341,4 @@ _GATED = {
     "changed": _CHANGED,
     "waivers": _WAIVERS,
 }
-"""What gates count besides."""
+"""Further queries for gates alone."""

@@ -1,4 +1,4 @@
-"""Asking the database in SQL of our own: rows, several queries at once, and percentiles with what bounds them."""
+"""Runs raw SQL: several queries in one statement, and percentiles with their bounds."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def percentiles(query: str, samples: Mapping[str, int], **parameters: Any) -> di
         for quantile in (0.95, 0.99) if sample else ():
             lower, upper = quantile_ranks(quantile, sample)
             ranks[name] += [ceil(quantile * sample), lower, upper]
-        # Half a rank lower, so that no rounding makes it the next value; ranks out of range are not asked for.
+        # Half a rank lower, so that rounding cannot reach the next value; ranks out of range are not used.
         fractions[f"fractions_{name}"] = [min(1.0, max(0.0, (rank - 0.5) / sample)) for rank in ranks[name]]
     found = dict(rows(query, **fractions, **parameters)) if any(samples.values()) else {}
     return {
@@ -56,7 +56,7 @@ def at_once(queries: Mapping[str, str], *, common: str = "", **parameters: Any) 
 
 
 def lists(*querysets: "models.QuerySet[Any]") -> list[list[Any]]:
-    """The instances of several short querysets in one statement. What a queryset defers stays so; none may join."""
+    """The instances of several short querysets in one statement. Deferred fields stay deferred; joins are not supported."""
     queries = [queryset.query.sql_with_params() for queryset in querysets]
     with connection.cursor() as cursor:
         cursor.execute(

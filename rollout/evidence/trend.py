@@ -1,4 +1,4 @@
-"""How it went over time: what comparing came to, and what share of bookings each planner seated. One query."""
+"""Reads the trend: verdicts, and the share of bookings that each planner seated, over time. One query."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,14 @@ from rollout.evidence.sql import at_once
 
 DAYS = 28
 HOURS = 48
-"""While nothing is older than this, it is told by the hour, else by the day."""
+"""Maximum age of the oldest data for an hourly trend; otherwise it is daily."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
-    """One hour or day (UTC). ``verdicts``: comparisons recorded in it, pruned ones too.
+    """One hour or day (UTC). ``verdicts``: comparisons recorded in it, including pruned ones.
 
-    ``v3`` and ``old``: of the attempts of each planner that ended a booking's wait, how many confirmed it, and how many
-    there were.
+    ``v3`` and ``old``: of each planner's final attempts, how many confirmed the booking, and how many there were.
     """
 
     begins: datetime
@@ -32,7 +31,7 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """The moments in which anything happened, the earliest first."""
+    """The moments with data, earliest first."""
 
     moments: Sequence[Moment] = ()
     is_hourly: bool = False
@@ -47,7 +46,7 @@ class Course:
 
 
 def course(now: datetime) -> Course:
-    """The last DAYS. Best inside ``evidence.one_moment``, which limits its time."""
+    """The trend of the last DAYS. Call it inside ``measuring.one_moment``, which limits its time."""
     found = at_once(
         {"unit": "SELECT unit FROM scale", "verdicts": _VERDICTS, "decided": _DECIDED},
         common=_SCALE,
@@ -99,7 +98,7 @@ SELECT day::timestamp AT TIME ZONE 'UTC', verdict, sum(comparisons)
  GROUP BY 1, 2
 """  # noqa: S608  (text of our own)
 
-# What the host had confirmed by itself nobody decided.
+# Bookings that the host confirmed itself were not decided by a planner.
 _DECIDED = """
 SELECT date_trunc((SELECT unit FROM scale), at, 'UTC') AS begins,
        count(*) FILTER (WHERE planner = %(planner)s AND outcome = 'confirmed') AS v3_confirmed,

@@ -1,1 +1,1 @@
-"""Who decides: flags and their sources, the share of restaurants, drift from the stage."""
+"""Determines which planner decides: flags and their sources, the share of restaurants, drift from the stage."""

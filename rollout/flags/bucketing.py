@@ -1,4 +1,4 @@
-"""Who decides for a restaurant right now: flags, stage, percentage and forced planners together, read fresh in one query."""
+"""Determines which planner decides for a restaurant: flags, stage, percentage and forced planner, read in one query."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from rollout.models import ForcedPlanner, Position
 class RolloutState:
     """Flags, stage and forced planner as they apply to one restaurant.
 
-    ``percent`` is None while nobody has begun the ladder: the flags alone rule then.
+    ``percent`` is None before the ladder has begun; then the flags alone decide.
     """
 
     flags: resolution.Flags
@@ -25,7 +25,7 @@ class RolloutState:
     forced_planner: str = ""
 
     def v3_decides(self, restaurant_ref: str) -> bool:
-        """Kill and flags first, then the restaurant's forced planner, then the stage's percentage."""
+        """Whether V3 decides: by kill variable and flags, then forced planner, then the stage's percentage."""
         if self.flags.mode is not resolution.Mode.ACTIVE:
             return False
         if self.forced_planner:
@@ -34,13 +34,13 @@ class RolloutState:
 
 
 def is_in_share(restaurant_ref: str, percent: int) -> bool:
-    """Whether the restaurant is among the first ``percent`` of all; who is in stays in when the percentage is raised."""
+    """Whether the restaurant is in the share; it stays in when the percentage is raised."""
     digest = hashlib.sha256(f"rollout:{restaurant_ref}".encode()).digest()
     return int.from_bytes(digest[:8]) * 100 < percent * 2**64
 
 
 def read(restaurant_ref: str) -> RolloutState:
-    """One query that goes past every cache; none at all when killed."""
+    """Read the state in one query that bypasses every cache; no query when killed."""
     if resolution.is_killed():
         return RolloutState(flags=resolution.killed())
     text = TextField()

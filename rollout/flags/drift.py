@@ -8,7 +8,7 @@ from rollout.policy.ladder import Stage
 
 
 def drift(stage: Stage, percent: int, flags: Flags) -> Text:
-    """How flags and stored percentage differ from the stage, in a sentence; empty when they do not."""
+    """How flags and stored percentage differ from the stage, as a sentence; empty if they do not."""
     found = []
     if flags.killed:
         value = repr(flags.v3.raw)

@@ -1,4 +1,4 @@
-"""The flags: what each is set to, and which of its sources said so.
+"""Resolves the flags: the value of each, and its source.
 
 Precedence: ASSIGNMENT_PIPELINE_KILL (needs no database) > the switch's row > the environment variable > off.
 """
@@ -28,7 +28,7 @@ class Source(StrEnum):
 
 
 class Mode(StrEnum):
-    """What the flags mean together."""
+    """The mode that both flags result in."""
 
     LEGACY = "legacy"
     SHADOW = "shadow"
@@ -37,7 +37,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlagValue:
-    """One flag. ``raw`` is what its source held, as text."""
+    """One flag. ``raw`` is the text of its source."""
 
     switch: str
     variable: str
@@ -48,7 +48,7 @@ class FlagValue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
-    """Both flags as they are now. ``killed``: the kill variable overrules them."""
+    """Both current flags. ``killed``: the kill variable overrules them."""
 
     v3: FlagValue
     shadow: FlagValue
@@ -56,7 +56,7 @@ class Flags:
 
     @property
     def mode(self) -> Mode:
-        """(off, off) legacy; (off, on) shadow; (on, off) active. Both on contradict each other: shadow, the safe one."""
+        """(off, off) legacy; (off, on) shadow; (on, off) active; both on, a contradiction: shadow, the safe mode."""
         if self.killed:
             return Mode.LEGACY
         if self.shadow.value:
@@ -69,7 +69,7 @@ class Flags:
 
 
 def as_boolean(text: str) -> bool | None:
-    """What a variable's text means; None when it means neither."""
+    """The boolean that a variable's text means; None for any other text."""
     cleaned = text.strip().lower()
     if cleaned in TRUE_TEXTS:
         return True
@@ -81,7 +81,7 @@ def as_text(value: bool) -> Text:
 
 
 def wrong_variables() -> list[Text]:
-    """A sentence for each environment variable whose text means neither true nor false."""
+    """A sentence for each environment variable that is neither true nor false."""
     return [
         _(
             "%(name)s must be one of true, false, 1, 0, yes, no, on, off, or empty, not %(text)s.",
@@ -94,18 +94,18 @@ def wrong_variables() -> list[Text]:
 
 
 def is_killed() -> bool:
-    """Whether the kill variable is set. A text that means neither counts as set: the safe side. No query."""
+    """Whether the kill variable is set. An invalid text counts as set, to be safe. No query."""
     text = conf.settings().ENVIRONMENT_VARIABLES.get(conf.KILL_VARIABLE, "")
     return as_boolean(text) is not False
 
 
 def read() -> Flags:
-    """The flags as they are this moment: one query that goes past waffle's cache, none at all when killed."""
+    """The current flags: one query that bypasses waffle's cache; no query when killed."""
     return killed() if is_killed() else as_set()
 
 
 def as_set() -> Flags:
-    """What the switches' rows and the variables say, whatever the kill variable does: one query."""
+    """The flags by switches and variables, ignoring the kill variable: one query."""
     rows = get_waffle_switch_model().objects.filter(name__in=[V3_SWITCH, SHADOW_SWITCH])
     return from_rows(dict(rows.values_list("name", "active")))
 
@@ -122,7 +122,7 @@ def killed() -> Flags:
 
 
 def from_rows(active: Mapping[str, bool]) -> Flags:
-    """The flags, given the switches' rows by name; the variables fill in for rows that are not there."""
+    """The flags from the switches' rows by name; variables fill in for missing rows."""
     return Flags(
         v3=_value(V3_SWITCH, conf.V3_VARIABLE, active), shadow=_value(SHADOW_SWITCH, conf.SHADOW_VARIABLE, active)
     )
@@ -136,7 +136,7 @@ def _value(switch: str, variable: str, active: Mapping[str, bool]) -> FlagValue:
     text = conf.settings().ENVIRONMENT_VARIABLES.get(variable)
     if text is None:
         return FlagValue(switch=switch, variable=variable, value=False, source=Source.DEFAULT)
-    # A text that means neither is reported by the checks; until it is mended the flag is off.
+    # The checks report an invalid text; until it is fixed the flag is off.
     return FlagValue(
         switch=switch, variable=variable, value=as_boolean(text) is True, source=Source.ENVIRONMENT, raw=text
     )

@@ -1,4 +1,4 @@
-"""Forgetting old comparisons; how many there were of each kind is kept, and metrics go on counting them."""
+"""Prunes old comparisons; totals by kind are kept, and metrics keep counting them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ CHUNK = 5000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pruned:
-    """What was forgotten so far, or would be."""
+    """What was pruned so far, or would be."""
 
     comparisons: int = 0
     floors: int = 0
@@ -22,21 +22,21 @@ class Pruned:
 
 
 class EvidenceNeededError(ValueError):
-    """What would be pruned is still evidence."""
+    """Raised when pruning would delete evidence that gates need."""
 
 
 def count(days: int) -> Pruned:
-    """What ``prune`` would forget. Floors: those that no comparison would need any more. Raises EvidenceNeededError."""
+    """What ``prune`` would delete, including floors that no comparison would need. Raises EvidenceNeededError."""
     _check(days)
     ((comparisons, floors, guard_runs),) = rows(_COUNT, days=days)
     return Pruned(comparisons=comparisons, floors=floors, guard_runs=guard_runs)
 
 
 def prune(days: int) -> Iterator[Pruned]:
-    """Forget what is older than ``days``, a chunk in each transaction; after each, what was forgotten so far.
+    """Delete data older than ``days``, a chunk per transaction; yield the totals so far after each.
 
-    Comparisons are added to the metrics' totals before, and counted into ``ComparisonTally`` by the statement that deletes
-    them; those that still wait for V3 stay, and so do the guard's runs that found a breach. Raises EvidenceNeededError.
+    Comparisons are first added to the metrics' totals, and counted into ``ComparisonTally`` by the statement that deletes
+    them; those still waiting for V3 stay, as do guard runs with a breach. Raises EvidenceNeededError.
     """
     _check(days)
     counter_store.compact(metrics.COMPARISON.key)

@@ -1,11 +1,12 @@
-"""Confidence bounds: what a measured share or percentile allows to be said of the true one. Pure.
+"""Confidence bounds of shares, differences of shares, and percentiles. Pure.
 
-All bounds are one-sided at 95 %. Of 20 gates with nothing wrong, one would be off by chance: that is why a stage has a soak
-time, and why the guard goes on looking after a promotion.
+All bounds are one-sided at 95 %. Of 20 gates, one would be wrong by chance. That is why a stage has a minimum
+time, and why the guard keeps measuring after a promotion.
 
-Why these: the Wilson score interval (Wilson 1927) keeps its promise for small samples and for shares near 0 and 1, where the
+Why these: the Wilson score interval (Wilson 1927) stays valid for small samples and for shares near 0 and 1, where the
 textbook ("Wald") interval shrinks to nothing: 0 errors in 20 decisions do not prove an error share of 0. Newcombe's interval
-(1998, method 10) combines two of them for a difference. Percentiles use order statistics: no shape is assumed of latencies.
+(1998, method 10) combines two of them for a difference. Percentiles use order statistics, which need no
+distribution of latencies.
 """
 
 from math import ceil, floor, sqrt
@@ -17,17 +18,17 @@ Z = 1.6448536269514722
 def share_bounds(successes: int, sample: int) -> tuple[float, float]:
     """Lower and upper Wilson bound (0..1) of the true share behind ``successes`` of ``sample``; (0, 1) without a sample.
 
-    Raises ValueError for counts that cannot be.
+    Raises ValueError for impossible counts.
     """
     if not 0 <= successes <= sample:
-        raise ValueError(f"{successes} of {sample} is no share.")
+        raise ValueError(f"{successes} of {sample} is not a share.")
     if not sample:
         return 0.0, 1.0
     share = successes / sample
     scale = 1 + Z**2 / sample
     middle = (share + Z**2 / (2 * sample)) / scale
     reach = Z * sqrt(share * (1 - share) / sample + Z**2 / (4 * sample**2)) / scale
-    # At the edges the formula is exact but for rounding.
+    # At the edges the formula is exact, apart from rounding.
     lower = 0.0 if successes == 0 else max(0.0, middle - reach)
     upper = 1.0 if successes == sample else min(1.0, middle + reach)
     return lower, upper

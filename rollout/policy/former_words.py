@@ -1,6 +1,6 @@
-"""What earlier versions called things, in rows that nobody may rewrite. Pure.
+"""Translates names of earlier versions in append-only rows to current ones. Pure.
 
-Readers get today's words (``rollout.models.Change`` asks for them as it is read); what is stored stays as it was written.
+``rollout.models.Change`` calls this when a row is read; stored rows are never changed.
 """
 
 import re
@@ -8,37 +8,37 @@ from collections.abc import Mapping
 from typing import Any
 
 KINDS: Mapping[str, str] = {"pin": "forced_planner", "explanation": "waiver"}
-"""Kinds of changes that another word stands for now. ``hold`` became two, by what it came to."""
+"""Renamed kinds of changes. ``hold`` became ``pause`` and ``resume``; see ``change``."""
 PAUSES: Mapping[str, str] = {"held": "paused", "released": "resumed"}
-"""What a change of kind ``hold`` had before and after."""
+"""Renamed values of changes of kind ``hold``."""
 STATUSES: Mapping[str, str] = {"hold": "inconclusive"}
-"""What a gate can say."""
+"""Renamed gate statuses."""
 MEASURED: Mapping[str, str] = {
     "explanations_valid": "waivers_valid",
     "explanations_expired": "waivers_expired",
     "unexplained": "not_waived",
 }
-"""Names among what was measured."""
+"""Renamed measurements."""
 
 _GATE = re.compile(r"^Gate (\S+): hold\.")
 
 
 def change(kind: str, before: str, after: str) -> tuple[str, str, str]:
-    """Kind, before and after of a change, in today's words."""
+    """Kind, before and after of a change, in current words."""
     if kind == "hold":
         return ("resume" if after == "released" else "pause", PAUSES.get(before, before), PAUSES.get(after, after))
     return KINDS.get(kind, kind), before, after
 
 
 def text(kept: Any) -> Any:
-    """A text as it was kept (``Text.to_json``), with the template of today, which has a translation."""
+    """A stored phrase (``Phrase.to_json``) with the current template, which has a translation."""
     if isinstance(kept, Mapping):
         return {name: text(value) for name, value in kept.items()}
     return kept.replace("old planner", "legacy planner") if isinstance(kept, str) else kept
 
 
 def evidence(kept: Any) -> Any:
-    """What a change kept as its evidence, in today's words. Whatever has another shape than ours is left alone."""
+    """A change's evidence in current words. Values of an unknown shape stay as they are."""
     if isinstance(kept, Mapping):
         renamed = {MEASURED.get(name, name): evidence(value) for name, value in kept.items()}
         status = renamed.get("status")

@@ -1,7 +1,7 @@
-"""Gates: rules over what was measured that decide whether a stage may be left. Pure.
+"""Gates: rules over measurements that decide whether a stage may be left. Pure.
 
-Each gives pass, fail or inconclusive. Inconclusive means that nothing can be said yet: too little was seen, or the
-confidence bounds lie on both sides of the threshold. Only pass opens a gate.
+Each returns pass, fail or inconclusive. Inconclusive: too little data, or the confidence bounds lie on both sides of the
+threshold. Only a pass opens a gate.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from rollout.policy.measurements import COVERAGE, Facts, Percentile
 from rollout.policy.verdict import Verdict
 
 NEGLIGIBLE = 0.01
-"""The share of all decisions in which V3 may be worse without anybody having to prove that it is better elsewhere."""
+"""Maximum share of all decisions in which V3 may be worse without having to be better elsewhere."""
 
 
 class Status(StrEnum):
@@ -28,9 +28,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateResult:
-    """What one gate says. ``value`` is None when nothing was seen; ``sample`` and ``window`` say on what it rests.
+    """Result of one gate. ``value`` is None without data; ``sample`` and ``window`` describe the data.
 
-    ``window`` and ``detail`` are phrases, as far as they come from here: pages say them in the user's language.
+    ``window`` and ``detail`` are phrases where they are built here; pages translate them.
     """
 
     gate: str
@@ -46,7 +46,7 @@ class GateResult:
 
 
 def evaluate(stage: Stage, facts: Facts) -> tuple[GateResult, ...]:
-    """What stands between this stage and the next: its own gates, and those that stand before every step up."""
+    """Results of all gates to the next stage: the stage's own, and those of every promotion."""
     results = [
         ALWAYS["soak"](facts, stage.soak_hours),
         ALWAYS["integrity"](facts, 0),
@@ -193,10 +193,10 @@ def _counted(verdict: Verdict, what: Text, *, waivable: bool) -> Measure:
 
 
 def _parity(facts: Facts, threshold: float) -> Reading:
-    """V3's share of the decisions in which one planner did better: a sign test, since most decisions are the same.
+    """V3's share of the decisions in which one planner was better: a sign test, since most decisions are the same.
 
-    It also passes when V3 is surely worse in no more than NEGLIGIBLE of all decisions: of two planners that hardly ever
-    differ, too few differences would be seen to ever prove anything.
+    It also passes if V3 is worse in at most NEGLIGIBLE of all decisions, by the upper bound: planners that hardly ever
+    differ would never produce enough differences.
     """
     not_waived = facts.comparisons.not_waived
     gained = not_waived.get(Verdict.BETTER, 0) + not_waived.get(Verdict.ONLY_V3_SEATS, 0)
@@ -222,14 +222,14 @@ def _parity(facts: Facts, threshold: float) -> Reading:
 
 
 def _complete(facts: Facts, threshold: float) -> Reading:
-    """A raw share: every decision was to be compared, so this is a census and no sample."""
+    """Share of decisions compared. A plain share without bounds: it covers every decision, not a sample."""
     comparisons = facts.comparisons
     share = min(1.0, comparisons.compared_live / comparisons.expected) if comparisons.expected else None
     return Reading(
         value=share,
         sample=comparisons.expected,
         passes=share is not None and share >= threshold,
-        # Some may still be waiting to be compared: only those cannot come any more have failed.
+        # Decisions still waiting may yet be compared; only missing ones make it fail.
         fails=share is not None
         and (comparisons.compared_live + comparisons.waiting) / comparisons.expected < threshold,
         detail=_(
@@ -257,10 +257,10 @@ def _coverage(facts: Facts, threshold: float) -> Reading:
 
 
 def _noise(facts: Facts, threshold: float) -> Reading:
-    """The legacy planner against itself: differences below this share mean nothing."""
+    """Share of repeated decisions in which the legacy planner differs from itself."""
     asked = facts.comparisons.asked_twice
     differed = asked - facts.comparisons.repeated
-    what = _("the legacy planner answered differently when asked again")
+    what = _("repeated decisions of the legacy planner differed")
     return _at_most(differed, asked, threshold, what)
 
 
@@ -306,7 +306,7 @@ def _confirmed(facts: Facts, threshold: float) -> Reading:
 
 
 def _no_worse(facts: Facts, margin: float) -> Reading:
-    """V3's seated share minus the legacy planner's. All bookings count: calling them infeasible hides nothing here."""
+    """V3's seated share minus the legacy planner's, over all bookings, including infeasible ones."""
     v3 = facts.v3
     lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
     known = v3.bookings > 0 and facts.reference_bookings > 0
@@ -329,7 +329,7 @@ def _no_worse(facts: Facts, margin: float) -> Reading:
 
 
 def _at_most(count: int, sample: int, threshold: float, what: Text) -> Reading:
-    """A share that must lie below the threshold: by its upper bound to pass, by its lower bound to fail."""
+    """A share that passes if its upper bound is at most the threshold, and fails if its lower bound is above it."""
     lower, upper = share_bounds(count, sample)
     return Reading(
         value=count / sample if sample else None,
@@ -364,7 +364,7 @@ def _percentile(take: Callable[[Facts], Percentile]) -> Measure:
 
 
 ALWAYS: Mapping[str, Gate] = _gates({"soak": _soak, "integrity": _integrity, "flags": _flags, "seatings": _seatings})
-"""Gates that stand before every step up, whatever the ladder says."""
+"""Gates of every promotion, regardless of the ladder."""
 
 GATES: Mapping[str, Gate] = _gates(
     {
@@ -387,7 +387,7 @@ GATES: Mapping[str, Gate] = _gates(
         "decision_p99_ms": _percentile(lambda facts: facts.v3.p99),
     }
 )
-"""The gates that a stage may ask for, each with its threshold."""
+"""The gates that a stage can require, each with a threshold."""
 
 LIVE = frozenset(
     {
@@ -406,4 +406,4 @@ LIVE = frozenset(
 """Gates that look at the time since the stage began, and at nothing before."""
 
 AT_LEAST = frozenset({"soak", "comparable", "parity", "complete", "coverage", "confirmed", "no_worse"})
-"""Gates whose value may not lie below the threshold; that of all others may not lie above it."""
+"""Gates with a minimum; all others have a maximum."""

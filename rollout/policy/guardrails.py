@@ -1,7 +1,7 @@
-"""Guardrails: what V3 must never do while it decides. Pure. ``rollout.control.guard`` acts on them.
+"""Guardrails: limits for V3 while it decides. Pure. ``rollout.control.guard`` acts on them.
 
-A gate asks whether V3 has proven itself; a guardrail asks whether it has proven the opposite. So a share breaches its rail
-only when its lower confidence bound lies above it: three errors out of four are a breach, one out of one is not.
+A gate needs proof that V3 is good; a guardrail needs proof that it is bad. So a share breaches its guardrail only if its
+lower confidence bound is above the limit: three errors out of four are a breach, one out of one is not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,16 +27,16 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "decision_p95_ms": 100,
     }
 )
-"""The rails where ROLLOUT["GUARD"] names no others. Of overlaps, lost bookings, unsafe seatings one is too many."""
+"""Default limits, overridden by ROLLOUT["GUARD"]. One overlap, lost booking or unsafe seating is always a breach."""
 
 GRAVE = ("overlaps", "lost", "unsafe_seatings")
 RAILS = (*GRAVE, *(rail for rail in DEFAULT if rail != "window_minutes"))
-"""Every rail, the grave first."""
+"""Every guardrail, grave ones first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Breach:
-    """A rail that was breached. ``grave``: tables or bookings are at stake, so that one case is enough."""
+    """A breached guardrail. ``grave``: one case is enough, since tables or bookings are at stake."""
 
     rail: str
     value: float
@@ -56,7 +56,7 @@ def said(kept: Mapping[str, Any]) -> str:
 
 
 def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
-    """Everything that is wrong, the grave first."""
+    """All breaches, grave ones first."""
     return (*_grave(facts), *_shares(facts, rails), *_less_seated(facts, rails), *_slow(facts, rails))
 
 

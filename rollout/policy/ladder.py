@@ -1,4 +1,4 @@
-"""The ladder: the stages of an environment, as data, and which gates stand before the next one. Pure."""
+"""The ladder: the stages of an environment as data, and the gates to leave each. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,9 +18,9 @@ NO_GATES: Mapping[str, float] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """One rung. ``percent``: the share of restaurants that V3 decides for. ``gates``: thresholds by gate, to leave it.
+    """One stage. ``percent``: V3's share of restaurants. ``gates``: thresholds by gate, to leave it.
 
-    ``soak_hours``: how long it must have lasted before anybody may go on.
+    ``soak_hours``: its minimum duration before a promotion.
     """
 
     key: str
@@ -32,7 +32,7 @@ class Stage:
 
     @property
     def decides(self) -> bool:
-        """Whether V3 decides for anybody."""
+        """Whether V3 decides for any restaurant."""
         return self.v3 and self.percent > 0
 
 
@@ -51,7 +51,7 @@ PARITY = MappingProxyType(
         "explanations": 0,
     }
 )
-"""What shadow mode must have shown before V3 decides for anybody."""
+"""Gates to leave shadow mode."""
 
 LIVE = MappingProxyType(
     {
@@ -64,7 +64,7 @@ LIVE = MappingProxyType(
         "explanations": 0,
     }
 )
-"""What V3 must show while it decides."""
+"""Gates to leave a stage in which V3 decides."""
 
 DEFAULT: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
     {
@@ -88,7 +88,7 @@ DEFAULT: Mapping[str, tuple[Stage, ...]] = MappingProxyType(
         ),
     }
 )
-"""The ladders where ROLLOUT["LADDERS"] names no other. Leaving the last stage is removing the legacy planner."""
+"""Default ladders, overridden by ROLLOUT["LADDERS"]. Leaving the last stage means removing the legacy planner."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +99,7 @@ class Ladder:
     stages: tuple[Stage, ...]
 
     def stage(self, key: str) -> Stage:
-        """Raises UnknownStageError, which names the stages there are."""
+        """The stage of this key. Raises UnknownStageError, which names the known stages."""
         for stage in self.stages:
             if stage.key == key:
                 return stage
@@ -114,7 +114,7 @@ class Ladder:
         )
 
     def above(self, key: str) -> Stage | None:
-        """The next stage, None at the top."""
+        """The next stage; None at the top."""
         following = self.stages[self.stages.index(self.stage(key)) + 1 :]
         return following[0] if following else None
 
@@ -123,17 +123,17 @@ class Ladder:
         return tuple(reversed(self.stages[: self.stages.index(self.stage(key))]))
 
     def refuge(self, key: str) -> Stage:
-        """The nearest stage at or below in which V3 decides for nobody: where a breach leads."""
+        """The nearest stage at or below in which V3 decides for nobody; the guard rolls back to it."""
         return next(stage for stage in (self.stage(key), *self.below(key)) if not stage.decides)
 
     @property
     def bottom(self) -> Stage:
-        """Where every rollout begins: V3 neither decides nor watches."""
+        """The first stage of every rollout: V3 neither decides nor watches."""
         return self.stages[0]
 
 
 def ladder(environment: str, overrides: Mapping[str, Sequence[Mapping[str, Any]]]) -> Ladder:
-    """The environment's ladder, from the settings or the default one. The settings were checked by ``problems``."""
+    """The environment's ladder, from the settings or the default. ``problems`` checks the settings."""
     stages = overrides.get(environment)
     if stages is None:
         return Ladder(environment=environment, stages=DEFAULT[environment])
@@ -141,7 +141,7 @@ def ladder(environment: str, overrides: Mapping[str, Sequence[Mapping[str, Any]]
 
 
 def problems(overrides: Any, known_gates: Sequence[str]) -> list[str]:
-    """What is wrong with ladders in the settings, a sentence each."""
+    """Problems of the ladders in the settings, one sentence each."""
     name = "ROLLOUT['LADDERS']"
     if not isinstance(overrides, Mapping):
         return [f"{name} must map environments to lists of stages, not {overrides!r}"]
@@ -194,7 +194,7 @@ def _stage_problems(stage: Any, known_gates: Sequence[str]) -> list[str]:
 def _order_problems(stages: Sequence[Stage]) -> list[str]:
     found = []
     keys = [stage.key for stage in stages]
-    found += [f"stage {key!r} is there {keys.count(key)} times" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    found += [f"stage {key!r} occurs {keys.count(key)} times" for key in dict.fromkeys(keys) if keys.count(key) > 1]
     if stages[0].v3 or stages[0].shadow:
         found.append(f"the first stage, {keys[0]!r}, must have V3 and shadow off: it is where a rollback ends")
     for stage in stages:

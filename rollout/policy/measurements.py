@@ -1,4 +1,4 @@
-"""What was measured: the inputs of gates and guardrails. Pure values; ``rollout.evidence`` takes them from the database."""
+"""Measurements, the inputs of gates and guardrails. Pure values; ``rollout.evidence`` reads them from the database."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 COVERAGE = ("peak evenings", "large parties", "joins", "edits", "cancellations")
-"""What must have been seen before V3 decides. A large party has six covers or more."""
+"""Situations that the gate ``coverage`` counts. A large party has six covers or more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Percentile:
-    """One percentile in milliseconds, with the order statistics that bound it; None: too few values to say."""
+    """One percentile in milliseconds, with the order statistics that bound it; None if there are too few values."""
 
     sample: int = 0
     value: float | None = None
@@ -21,7 +21,7 @@ class Percentile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparisons:
-    """What shadow mode and replays compared in the window.
+    """Comparisons of shadow mode and backtests in the window.
 
     ``not_waived`` counts, by verdict, those that no valid waiver covers. ``expected`` is how many decisions of the
     legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
@@ -42,7 +42,7 @@ class Comparisons:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcomes:
-    """What became of the bookings that one planner decided in the window, by the last attempt at each.
+    """Outcomes of the bookings that one planner decided in the window, by the last attempt at each.
 
     ``infeasible``: no set of tables could seat them, ever or beside those who sit there; they count as neither confirmed nor
     ``review``. ``attempts`` and ``errors`` count tries.
@@ -81,7 +81,7 @@ class Seatings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Everything that gates and guardrails look at.
+    """All inputs of gates and guardrails.
 
     ``reference`` is what the legacy planner seated, of how many, and where.
     """
@@ -103,13 +103,13 @@ class Facts:
     overlaps: int = 0
     lost: int = 0
     drift: str = ""
-    """How the flags differ from what the stage asks for; empty when they do not."""
+    """How the flags differ from the stage; empty if they do not."""
 
     @property
     def soaked_hours(self) -> float:
         return (self.now - self.stage_since).total_seconds() / 3600
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON; moments in ISO 8601."""
+        """All values, ready for JSON; times in ISO 8601."""
         moments = {name: getattr(self, name).isoformat() for name in ("now", "stage_since", "since")}
         return {**asdict(self), **moments}

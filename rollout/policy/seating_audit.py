@@ -1,6 +1,6 @@
-"""Judging V3's seatings and refusals by rules of its own. Pure, and written apart from V3's planning on purpose.
+"""Audits V3's seatings and refusals. Pure, and deliberately independent of V3's planning.
 
-Whoever shares V3's code shares V3's mistakes: nothing here calls ``assignments.planning``, which gives the values only.
+Shared code would share its bugs: nothing here calls ``assignments.planning`` functions; it only uses their value types.
 """
 
 from collections.abc import Collection, Iterator
@@ -13,7 +13,7 @@ from assignments.planning.snapshot import PlanningRules
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Party:
-    """Who is to be seated. ``ends_at`` and ``zone_ref`` where the host knows them."""
+    """A party to seat. ``ends_at`` and ``zone_ref`` are set if the host knows them."""
 
     covers: int
     starts_at: datetime
@@ -24,7 +24,7 @@ class Party:
 def flaws(
     floor: Floor, party: Party, table_refs: Collection[str], blocked_from: datetime, blocked_until: datetime
 ) -> list[str]:
-    """What is wrong with a seating, as codes: each of them would be noticed by guests or staff. Empty: nothing."""
+    """Flaws of a seating that guests or staff would notice, as codes; empty if there are none."""
     tables = {table.ref: table for table in floor.tables}
     if not table_refs or not set(table_refs) <= tables.keys():
         return ["unknown_table"]
@@ -49,21 +49,21 @@ def flaws(
 def has_better_table(
     floor: Floor, party: Party, table_refs: Collection[str], taken: Collection[str], rules: PlanningRules
 ) -> bool:
-    """Whether a single table that was free would have done better: fewer spare seats, or as few and no join.
+    """Whether a single free table would have been better: fewer spare seats, or as few without a join.
 
-    ``taken``: the tables that others had then, at any time of the window.
+    ``taken``: tables that other bookings had during the window.
     """
     tables = {table.ref: table for table in floor.tables}
     spare = _seats(floor, [tables[ref] for ref in table_refs]) - party.covers
     free = [table for table in floor.tables if table.ref not in taken and table.ref not in table_refs]
-    # A table of the join itself was free as well: it would have done alone.
+    # Each table of the join was free too, and may have sufficed alone.
     free += [tables[ref] for ref in table_refs if len(table_refs) > 1]
     limit = spare if len(table_refs) > 1 else spare - 1
     return any(_fits_alone(table, party, rules) and table.seats - party.covers <= limit for table in free)
 
 
 def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collection[str], rules: PlanningRules) -> bool:
-    """Whether some set of free tables could have seated the party: then refusing it was wrong."""
+    """Whether some set of free tables could have seated the party, so that refusing it was wrong."""
     if not 1 <= party.covers <= rules.max_party or party.starts_at < decided_at:
         return False
     if party.starts_at - decided_at < timedelta(minutes=rules.min_lead_minutes) or window(floor, party) is None:
@@ -94,7 +94,7 @@ def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collecti
 
 
 def window(floor: Floor, party: Party) -> tuple[datetime, datetime] | None:
-    """From when until when the party's tables have to be kept, buffers included; None when nothing is served then."""
+    """The time for which the party occupies its tables, including buffers; None outside of service."""
     start = party.starts_at.astimezone(UTC)
     on_now, coming, over = [], [], []
     tolerance = timedelta(minutes=floor.outside_service_minutes)

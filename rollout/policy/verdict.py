@@ -1,4 +1,4 @@
-"""Comparing two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
+"""Compares two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -13,7 +13,7 @@ from assignments.planning.text import gettext as _
 
 
 class Verdict(StrEnum):
-    """How V3's decision compares with the one that counted. Stored; never rename one."""
+    """How V3's decision compares with the control's. Stored; never rename one."""
 
     SAME_TABLES = "same_tables"
     EQUIVALENT = "equivalent"
@@ -42,7 +42,7 @@ MEANINGS: Mapping[str, Text] = {
 
 
 class Danger(StrEnum):
-    """What makes a decision unsafe."""
+    """Reasons why a decision is unsafe."""
 
     ANOTHER_BOOKING = "another_booking"
     WITHOUT_TIMES = "without_times"
@@ -55,8 +55,8 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
     """The verdict on the candidate's decision.
 
     Unsafe comes first: tables that are taken, do not fit, or may not be joined; another booking; tables kept for a
-    shorter time than guests sit. Better and worse are judged by a yardstick that belongs to neither planner: fewer spare
-    seats, then fewer tables; decisions that are equal by it are equivalent.
+    shorter time than guests sit. Better and worse are judged independently of both planners: fewer spare seats, then
+    fewer tables; decisions equal in both are equivalent.
     """
     if is_unsafe(snapshot, candidate):
         return Verdict.UNSAFE
@@ -87,7 +87,7 @@ def is_unsafe(snapshot: Snapshot, candidate: Decision) -> bool:
 
 
 def dangers(snapshot: Snapshot, candidate: Decision) -> Iterator[tuple[Danger, Refusal | None]]:
-    """Everything that makes it unsafe, with the floor's own refusal where there is one; nothing when it is safe."""
+    """Reasons why the decision is unsafe, with the floor's refusal if there is one; none if it is safe."""
     request, best = snapshot.request, candidate.best
     if candidate.booking_ref != request.booking_ref:
         yield Danger.ANOTHER_BOOKING, None

@@ -1,1 +1,1 @@
-"""The end of the legacy planner: whether an environment can do without it, and everything that goes with it."""
+"""Prepares the removal of the legacy planner: readiness of an environment, and every place to change."""

@@ -1,4 +1,4 @@
-"""Cutting pieces out of a text, as edits of whole lines: what a person sees in a diff, and a program can carry out. Pure."""
+"""Turns cuts in a text into edits of whole lines, readable as a diff and applicable by a program. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rollout.removal.finding import Action, Kind, Trace
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cut:
-    """A piece that goes: ``start`` to ``end`` in the text's bytes, the end not included. ``label``: what it is called."""
+    """A piece to cut: bytes ``start`` to ``end``, end excluded. ``label``: its name."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ def as_traces(path: str, source: bytes, cuts: Sequence[Cut]) -> list[Trace]:
 
 
 def without(source: bytes, traces: Sequence[Trace]) -> bytes:
-    """The text after these edits of it."""
+    """The text after these edits."""
     lines = source.decode().splitlines(keepends=True)
     for trace in sorted(traces, key=lambda each: each.line, reverse=True):
         kept = f"{trace.replacement}\n" if trace.action is Action.REPLACE_LINES else ""
@@ -69,7 +69,7 @@ def _lines_without(source: bytes, start: int, end: int, cuts: Sequence[Cut]) -> 
 
 
 def _offset(source: bytes, line: int) -> int:
-    """Where a line begins, counted from 1; the end of the text for the line after the last."""
+    """Start of a line, counted from 1; the end of the text for the line after the last."""
     position = 0
     for _ in range(line - 1):
         found = source.find(b"\n", position)

@@ -1,4 +1,4 @@
-"""One place that knows of the legacy planner: where, what to do about it, and what may go wrong."""
+"""One place that refers to the legacy planner: where it is, what to do, and what may go wrong."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Kind(StrEnum):
-    """What the place is. ``RISKS`` says what may go wrong with each."""
+    """Kind of the place. ``RISKS`` says what may go wrong with each."""
 
     PACKAGE = "package"
     SEAM = "seam"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 
 class Action(StrEnum):
-    """What to do there. A program can do the first four; the next is for people; the last two ask for nothing.
+    """What to do there. A program can do the first four; the next is for people; the last two need no action.
 
     ``goes_along``: it is in a file or folder that is deleted.
     """
@@ -52,28 +52,28 @@ class Risk(StrEnum):
 RISKS: dict[Kind, tuple[Risk, str]] = {
     Kind.PACKAGE: (
         Risk.MEDIUM,
-        "There is no way back without a deploy: a rollback is refused then, and a kill means that nobody decides.",
+        "There is no way back without a deploy: rollbacks are refused, and with the kill variable nobody decides.",
     ),
     Kind.SEAM: (Risk.LOW, "Nothing imports it; settings that still name it are refused by the check rollout.E003."),
     Kind.IMPORT: (Risk.HIGH, "The module cannot be imported any more, and neither can what imports it."),
-    Kind.DEPENDENT: (Risk.HIGH, "It stands and falls with the module through which it reaches the legacy planner."),
+    Kind.DEPENDENT: (Risk.HIGH, "It depends on the module through which it reaches the legacy planner."),
     Kind.SETTING: (
         Risk.HIGH,
-        "Django does not start with an app, or decides nothing with a planner, that is not there.",
+        "With a missing app Django does not start; with a missing planner it decides nothing.",
     ),
-    Kind.MIGRATION: (Risk.HIGH, "migrate refuses to run while a migration names an app that is not there."),
+    Kind.MIGRATION: (Risk.HIGH, "migrate refuses to run while a migration names a missing app."),
     Kind.SWITCH: (Risk.HIGH, "Without the legacy planner nobody decides while V3 is off, in shadow, or killed."),
-    Kind.EVENT: (Risk.MEDIUM, "It is never written again: what counts it falls silent, alerts on silence go off."),
-    Kind.METRIC: (Risk.MEDIUM, "It ends: a chart of it is flat, and a ratio with it divides by nothing."),
+    Kind.EVENT: (Risk.MEDIUM, "It is no longer written: its counters stop, and alerts on silence fire."),
+    Kind.METRIC: (Risk.MEDIUM, "It ends: its charts go flat, and ratios divide by zero."),
     Kind.CRON: (
         Risk.MEDIUM,
-        "There is nothing left to compare with, or to roll back to: the guard exits with 3 and leaves V3 on.",
+        "There is nothing to compare with or to roll back to: on a breach the guard exits with 3 and leaves V3 on.",
     ),
     Kind.TABLE: (Risk.LOW, "History stays readable; nothing is dropped."),
-    Kind.PACKAGING: (Risk.MEDIUM, "The build, or a tool's configuration, names a folder that is not there."),
-    Kind.TEST: (Risk.LOW, "It tests what is gone."),
+    Kind.PACKAGING: (Risk.MEDIUM, "The build, or a tool's configuration, names a missing folder."),
+    Kind.TEST: (Risk.LOW, "It tests removed code."),
     Kind.DOCUMENT: (Risk.LOW, "It misleads its readers."),
-    Kind.MENTION: (Risk.LOW, "A comment or a text; check that nothing acts on it."),
+    Kind.MENTION: (Risk.LOW, "A comment or a text; check that nothing depends on it."),
 }
 
 

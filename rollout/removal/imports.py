@@ -28,7 +28,7 @@ class Importer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Importers:
-    """All of them; ``missing`` says why the graph could not be had, and what to do."""
+    """All importing modules; ``missing`` says why there is no graph, and what to do."""
 
     found: tuple[Importer, ...] = ()
     missing: str = ""
@@ -72,7 +72,7 @@ def importers(names: Names, root: Path) -> Importers:
 
 
 def location(package: str) -> Path | None:
-    """The folder of an installed package; None where it is not installed."""
+    """The folder of an installed package; None if it is not installed."""
     spec = find_spec(package)
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 

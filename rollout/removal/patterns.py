@@ -1,4 +1,4 @@
-"""What the legacy planner is called, and how a text refers to it."""
+"""Names of the legacy planner, and patterns of references to it."""
 
 import re
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Names:
 
     @property
     def seam(self) -> str:
-        """Through what the rollout reaches it: our module, or the class of the project's own that the settings name."""
+        """The path by which the rollout reaches it: our module, or the project's own class from the settings."""
         return SEAM if not self.path or self.path.startswith(f"{SEAM}.") else self.path
 
     def refers(self, text: str) -> bool:
@@ -51,7 +51,7 @@ class Names:
 
     @cached_property
     def quoted(self) -> re.Pattern[str]:
-        """A quoted text that begins with it: an element of an array, and the comma behind it."""
+        """A quoted text that begins with it: an array element with its comma."""
         seam = re.escape(self.seam).replace(r"\.", "[./]")
         name = rf"(?:tests[./])?(?:{re.escape(self.package)}|{seam})"
         return re.compile(rf"""(["']){name}(?:[^\w"'][^"']*)?\1\s*,?\s*""")

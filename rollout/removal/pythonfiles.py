@@ -1,4 +1,4 @@
-"""What a Python file has of the legacy planner, read from its syntax tree, and how the file looks without it. Pure.
+"""Finds references to the legacy planner in a Python file by its syntax tree, and edits that remove them. Pure.
 
 Elements of lists, settings and tests that are marked can be cut out by a program. What cannot be decided from the syntax
 alone (an import whose name is used further down, a text, a comment) is left to people.
@@ -15,13 +15,13 @@ from rollout.removal.finding import Action, Kind, Trace
 from rollout.removal.patterns import SETTING, Names
 
 IGNORE = re.compile(r"rollout-removal: ignore(-file)?")
-"""Behind a line: it is no trace, whatever it says. With ``-file``: no line of the file is."""
+"""Excludes its line from the traces; with ``-file``, the whole file."""
 
 _TestCode = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def traces(path: str, text: str, names: Names, *, is_test: bool) -> list[Trace]:
-    """All traces in one file. Raises SyntaxError for what is no Python."""
+    """All traces in one file. Raises SyntaxError for invalid Python."""
     if any(found.group(1) for found in IGNORE.finditer(text)):
         return []
     return _File(path, text, names, is_test=is_test).traces()
@@ -80,11 +80,11 @@ class _File:
         return Trace.of_line(self.path, line, kind=kind, text=text, action=Action.BY_HAND, what=what)
 
     def _checked(self, found: list[Trace]) -> list[Trace]:
-        """The edits, or the same places left to people where the file would be no Python afterwards."""
+        """The edits; places whose edit would break the file are left to people."""
         try:
             ast.parse(edits.without(self.source, found))
         except SyntaxError:
-            what = "Take it out; what is around it has to change too."
+            what = "Remove it, and adapt the code around it."
             return [replace(each, action=Action.BY_HAND, replacement="", what=what) for each in found]
         return found
 
@@ -113,7 +113,7 @@ class _File:
         if statement is not None:
             self._cut_lines(statement, kind)
         elif not self._cut_from_container(node, kind):
-            self._look(node, kind, "It refers to what goes: change what is done with it.")
+            self._look(node, kind, "It refers to removed code: adapt what uses it.")
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         if self._is_ignored(node):
@@ -129,7 +129,7 @@ class _File:
             what = (
                 f"Mark the tests that need it with pytest.mark.{self.names.package}, or move them."
                 if self.is_test
-                else "Take the import out, and what uses it."
+                else "Remove the import and what uses it."
             )
             self._look(node, Kind.IMPORT, what)
 
@@ -174,7 +174,7 @@ class _File:
         return None
 
     def _cut_from_container(self, node: ast.expr, kind: Kind) -> bool:
-        """Cut one element out of what holds it, with its comma; False where that would change what is around it."""
+        """Cut one element with its comma; False if that would change the code around it."""
         container = self.parents[node]
         if isinstance(container, ast.List | ast.Set):
             siblings: list[tuple[ast.AST, ast.AST]] = [(each, each) for each in container.elts]
@@ -218,7 +218,7 @@ class _File:
         return Cut(start=start, end=end, kind=kind)
 
     def _cut_lines(self, node: ast.stmt, kind: Kind, *, label: str = "") -> None:
-        """Cut whole lines, decorators and the empty lines before included."""
+        """Cut whole lines, including decorators and preceding empty lines."""
         first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
         while first > 1 and isinstance(node, _TestCode) and not self.lines[first - 2].strip():
             first -= 1

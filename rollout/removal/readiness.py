@@ -1,4 +1,4 @@
-"""Whether an environment can do without the legacy planner. Pure rules over what was measured; only pass on all is ready."""
+"""Checks whether an environment is ready to lose the legacy planner. Pure rules over measurements; all must pass."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -8,7 +8,7 @@ from rollout.removal.usage import Remaining
 
 
 def evaluate(remaining: Remaining) -> tuple[GateResult, ...]:
-    """Every rule's result. Inconclusive: it may still come true by waiting, or nothing was seen that could say."""
+    """Every rule's result. Inconclusive: it may pass later, or there is no data."""
     window = f"{remaining.since:%Y-%m-%d %H:%M} to {remaining.now:%Y-%m-%d %H:%M} UTC"
     return tuple(rule(remaining).result(name, 0, window) for name, rule in RULES.items())
 
@@ -18,7 +18,7 @@ def is_ready(results: tuple[GateResult, ...]) -> bool:
 
 
 def _stage(remaining: Remaining) -> Reading:
-    """At the top of the ladder, and V3 decides for every restaurant there."""
+    """At the top of the ladder, with V3 deciding for every restaurant."""
     begun = bool(remaining.stage)
     at_top = remaining.stage == remaining.top and remaining.percent == 100
     where = f"at {remaining.stage}, V3 decides for {remaining.percent} % of restaurants"
@@ -29,7 +29,7 @@ def _stage(remaining: Remaining) -> Reading:
         fails=begun and not at_top,
         detail=f"{where}; the top is {remaining.top}"
         if begun
-        else f"nobody has begun the ladder; its top is {remaining.top}",
+        else f"the ladder has not begun; its top is {remaining.top}",
     )
 
 
@@ -50,12 +50,12 @@ def _flags(remaining: Remaining) -> Reading:
         passes=not remaining.drift and bool(remaining.stage),
         fails=bool(remaining.drift),
         detail=remaining.drift
-        or ("the flags match the stage" if remaining.stage else "no stage to hold the flags against"),
+        or ("the flags match the stage" if remaining.stage else "no stage to compare the flags with"),
     )
 
 
 def _old_decisions(remaining: Remaining) -> Reading:
-    """None by the legacy planner. Where V3 decided nothing either, that says nothing: inconclusive."""
+    """No decisions by the legacy planner; inconclusive if V3 decided nothing either."""
     old, last = remaining.old_decisions, remaining.last_old_decision
     detail = f"{old} by the legacy planner, {remaining.v3_decisions} by V3"
     return Reading(
@@ -73,13 +73,12 @@ def _in_flight(remaining: Remaining) -> Reading:
         value=found,
         passes=not found,
         fails=found > 0,
-        detail=f"{remaining.in_flight} open bookings are the legacy planner's, {remaining.holds} tables are held by it",
+        detail=f"{remaining.in_flight} open bookings claimed by the legacy planner, {remaining.holds} tables held by it",
     )
 
 
 def _waivers(remaining: Remaining) -> Reading:
-    """An open one is inconclusive: a difference that somebody still answers for cannot be looked into without
-    the legacy planner."""
+    """Open waivers are inconclusive: their differences cannot be examined without the legacy planner."""
     expired, still_open = remaining.waivers_expired, remaining.waivers_open
     return Reading(
         value=expired + still_open,
@@ -102,7 +101,7 @@ def _forced_planners(remaining: Remaining) -> Reading:
 
 def _paused(remaining: Remaining) -> Reading:
     cooling = remaining.cool_down_until is not None and remaining.cool_down_until > remaining.now
-    detail = "nobody has paused the rollout"
+    detail = "the rollout is not paused"
     if remaining.paused:
         detail = "the rollout is paused"
     elif cooling:

@@ -1,4 +1,4 @@
-"""The exact scope: every place, in the project and in what is installed, that goes or changes with the legacy planner.
+"""Finds every place, in the project and in installed packages, that changes with the legacy planner's removal.
 
 Files are read below one root, the host project's or this repository's. The import graph finds who imports what; dotted
 strings, switches, events, cron lines, packaging and documents are found by reading, since no graph sees them.
@@ -80,7 +80,7 @@ def _package(root: Path, package: Path | None, names: Names) -> list[Trace]:
     if package.resolve().is_relative_to(root) and "site-packages" not in package.parts:
         return [Trace(kind=Kind.PACKAGE, path=_relative(package, root), action=Action.DELETE_FOLDER)]
     distributions = ", ".join(sorted(set(packages_distributions().get(names.package, ())))) or "its distribution"
-    what = f"Installed by {distributions}: it goes with the release that leaves it out, once nothing below names it."
+    what = f"Installed by {distributions}: the release that drops it removes it, once nothing below names it."
     return [Trace(kind=Kind.PACKAGE, path=str(package), action=Action.BY_HAND, what=what)]
 
 
@@ -101,7 +101,7 @@ def _own_seam(root: Path, names: Names) -> Iterator[Trace]:
             kind=Kind.SEAM,
             text=names.path,
             action=Action.BY_HAND,
-            what="Delete it once the settings name it no more, if nothing else uses it.",
+            what="Delete it once the settings no longer name it, if nothing else uses it.",
         )
 
 
@@ -155,15 +155,15 @@ def _from_graph(root: Path, package: Path | None, graph: imports.Importers, foun
             kind=Kind.IMPORT if importer.is_direct else Kind.DEPENDENT,
             text=importer.text.strip(),
             action=Action.GOES_ALONG if goes_along else Action.BY_HAND,
-            what=chain if goes_along else f"Take the import out, and what uses it: {chain}.",
+            what=chain if goes_along else f"Remove the import and what uses it: {chain}.",
         )
 
 
 def _switches(root: Path) -> Iterator[Trace]:
     place = Path(resolution.__file__)
     for switch, what in (
-        (resolution.V3_SWITCH, "The row stays, and stays on, until the rollout itself is taken out."),
-        (resolution.SHADOW_SWITCH, "The row stays off: there is nobody left to watch."),
+        (resolution.V3_SWITCH, "The row stays, and stays on, until the rollout itself is removed."),
+        (resolution.SHADOW_SWITCH, "The row stays off: there is nothing left to compare."),
     ):
         line = _line_of(place, f'"{switch}"')
         yield Trace.of_line(_relative(place, root), line, kind=Kind.SWITCH, text=switch, action=Action.KEEP, what=what)
@@ -191,10 +191,10 @@ def _tables(names: Names) -> Iterator[Trace]:
     tables = [model._meta.db_table for model in apps.get_app_config(names.package).get_models()]
     for table in tables:
         yield Trace(
-            kind=Kind.TABLE, path="", text=table, action=Action.BY_HAND, what="Drop it in a migration of the project's."
+            kind=Kind.TABLE, path="", text=table, action=Action.BY_HAND, what="Drop it in a migration of the project."
         )
     if not tables:
-        what = "It has no models, no migrations, no permissions: nothing to drop. What it decided stays as history."
+        what = "It has no models, migrations or permissions: nothing to drop. Its past decisions are kept."
         yield Trace(kind=Kind.TABLE, path="", text="none", action=Action.KEEP, what=what)
 
 

@@ -1,4 +1,4 @@
-"""What every other file has of the legacy planner: packaging, documents, cron lines, variables. Line by line; pure.
+"""Finds references to the legacy planner in other files: packaging, documents, cron lines, variables. Pure.
 
 Array elements, table rows and cron lines can be cut out by a program; sentences are left to people.
 """
@@ -64,7 +64,7 @@ def _toml(path: str, text: str, names: Names) -> list[Trace]:
             edits.without(text.encode(), [each for each in found if each.action is not Action.BY_HAND]).decode()
         )
     except tomllib.TOMLDecodeError:
-        return [replace(each, action=Action.BY_HAND, replacement="", what="Take it out.") for each in found]
+        return [replace(each, action=Action.BY_HAND, replacement="", what="Remove it.") for each in found]
     return found
 
 
@@ -123,11 +123,11 @@ def _other(path: str, text: str, names: Names) -> list[Trace]:
         elif names.events in line and names.mention.search(line):
             found.append(_edit(Kind.METRIC, path, number, line, None, what="Count assignment.coordinator's events."))
         elif names.decided.search(line):
-            found.append(_edit(Kind.METRIC, path, number, line, None, what="It counts rows of the past only."))
+            found.append(_edit(Kind.METRIC, path, number, line, None, what="It counts only past rows."))
         elif names.mention.search(line):
-            found.append(_edit(Kind.MENTION, path, number, line, None, what="Take it out."))
+            found.append(_edit(Kind.MENTION, path, number, line, None, what="Remove it."))
         elif _COMPARING.search(line):
-            found.append(_edit(Kind.CRON, path, number, line, None, what="Take the command out of the schedule."))
+            found.append(_edit(Kind.CRON, path, number, line, None, what="Remove the command from the schedule."))
         elif (variable := _VARIABLE.search(line)) and not line.lstrip().startswith(("#", "//")):
             found.append(
                 replace(

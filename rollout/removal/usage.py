@@ -1,4 +1,4 @@
-"""What an environment still has of the legacy planner, taken from its database and its settings."""
+"""Measures an environment's remaining use of the legacy planner, from its database and settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def read(*, now: datetime, days: int) -> Remaining:
 
 
 def legacy_planner_key() -> str:
-    """Under which key the legacy planner's decisions are kept, also once it is gone."""
+    """The key of the legacy planner's decisions, also after its removal."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return str(ForcedPlanner.PlannerChoice.LEGACY)
@@ -92,7 +92,7 @@ def legacy_planner_key() -> str:
 
 
 def _drift(position: Position | None, as_they_are: resolution.Flags) -> str:
-    """Also where nobody has begun the ladder: killed, the legacy planner decides everything."""
+    """Drift, also before the ladder has begun: with the kill variable the legacy planner decides everything."""
     if position is None:
         return f"{conf.KILL_VARIABLE} is set" if as_they_are.killed else ""
     return measuring.drift_of(position, as_they_are)

@@ -1,6 +1,6 @@
-"""Gathers the values of a report: what a promotion looks at, and the rows behind it, all seen at one moment.
+"""Gathers the values of a report: the promotion plan and its underlying data, all read at one moment.
 
-A constant number of queries beside those of ``steering.plan``, and of each list only as much as people read.
+Needs a constant number of queries besides those of ``steering.plan``; lists are limited to what people read.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A report in each of its formats: JSON, Markdown (GitHub's, for its tables), and one page of HTML that needs nothing else.
+"""Renders a report as JSON, Markdown (GitHub's, for its tables), or one self-contained HTML page.
 
 The engine is the report's own, so that a project's ``TEMPLATES`` need not know it. A content security policy in the page
 allows its own style sheet, by its hash, and nothing more.

@@ -1,4 +1,4 @@
-"""Making texts of others harmless: nothing that a reader cannot see, and no markup."""
+"""Sanitizes other people's texts: no invisible characters, and no markup."""
 
 import re
 import unicodedata
@@ -10,11 +10,11 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 """Control, format (text direction among them), private, surrogate and unassigned characters."""
 _MARKUP = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![^\W_])_|_(?![^\W_])")
-"""What Markdown would take for markup. A bare address stays one: it leads where it says."""
+"""Markdown markup. A bare URL stays a link: it shows its target."""
 
 
 def visible(text: str) -> str:
-    """The text on one line. White space becomes one blank; what has no glyph or turns the direction, a replacement."""
+    """The text on one line. White space becomes one space; invisible and direction-changing characters are replaced."""
     return "".join(
         REPLACEMENT if unicodedata.category(character) in _HIDDEN else character for character in " ".join(text.split())
     )

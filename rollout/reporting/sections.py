@@ -1,4 +1,4 @@
-"""What the report's templates are given: the values of its JSON form, and words for those that need some. Pure.
+"""Builds the context of the report's templates: the JSON values, with labels where needed. Pure.
 
 Headings and whole sentences are the templates' own.
 """

@@ -107,7 +107,7 @@ class GuardHistory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """Everything that whoever decides on a promotion should see. ``waivers`` are those that were not withdrawn."""
+    """All values for the promotion review. ``waivers`` are those that were not withdrawn."""
 
     made_at: datetime
     plan: PromotionPlan

@@ -1,4 +1,4 @@
-"""What shadow mode compares with: V3's engine, on the snapshot that the legacy planner decided."""
+"""The default candidate: V3's engine, run on the control's snapshot."""
 
 from assignments.planning import engine
 from assignments.planning.decision import Decision

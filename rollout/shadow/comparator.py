@@ -1,11 +1,11 @@
-"""Asking V3 what it would have decided, where it can harm nobody, and keeping the verdict.
+"""Has the candidate decide recorded snapshots without side effects, and stores the verdicts.
 
 The candidate runs in a process of its own, whose database connections are read-only by default and limited in time, inside
-a READ ONLY transaction that is always rolled back. Whatever it does there (raise, hang, exit, answer nonsense, try to
-write) becomes the verdict ``v3_error``; the legacy planner's outcome was committed long before.
+a READ ONLY transaction that is always rolled back. If it raises, hangs, exits, returns nonsense or tries to
+write, the verdict is ``v3_error``; the control's outcome was committed long before.
 
-A transaction pooler takes no defaults for a session. Behind one the READ ONLY transaction alone remains, which a candidate
-could only leave by a connection of its own.
+A transaction pooler does not support session defaults. Behind one, only the READ ONLY transaction protects; a candidate
+could only get around it with another connection.
 """
 
 import json
@@ -37,7 +37,7 @@ READY_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the candidate's process said. ``error`` is a type's name, ``timeout`` or ``exited``; else there is a decision."""
+    """The candidate's answer: a decision, or an ``error``: a type's name, ``timeout`` or ``exited``."""
 
     decision: Mapping[str, Any] | None = None
     milliseconds: float = 0.0
@@ -45,7 +45,7 @@ class Answer:
 
 
 class CandidateProcess:
-    """The process in which the candidate is asked, started when it is first needed and again when it had to be ended."""
+    """The candidate's process, started when first needed and restarted after it had to be killed."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -58,7 +58,7 @@ class CandidateProcess:
         self._end()
 
     def ask(self, question: Mapping[str, Any]) -> Answer:
-        """Its answer, or what became of it instead. Never raises for what the candidate does."""
+        """Ask the candidate; return its answer or error. Never raises for what the candidate does."""
         process = self._running()
         if process is None:
             return Answer(error="not_started")
@@ -100,7 +100,7 @@ class CandidateProcess:
         return {"PGOPTIONS": f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"}
 
     def _line(self, seconds: float) -> bytes | None:
-        """The next line, empty at the end of the stream, None when time ran out."""
+        """The next line; empty at the end of the stream, None on timeout."""
         assert self._process is not None
         assert self._process.stdout is not None
         deadline, line = time.monotonic() + seconds, b""
@@ -123,9 +123,9 @@ class CandidateProcess:
 
 
 def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
-    """Ask V3 about the decisions that wait, oldest first, at most ``limit``; after each chunk, verdicts so far.
+    """Compare waiting decisions, oldest first, at most ``limit``; yield the verdicts so far after each chunk.
 
-    Several runs at once share the work. Raises ImproperlyConfigured for a wrong ROLLOUT setting.
+    Parallel runs share the work. Raises ImproperlyConfigured for a wrong ROLLOUT setting.
     """
     verdicts: Counter[str] = Counter()
     floors: dict[str, Floor] = {}
@@ -159,7 +159,7 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
         snapshot = snapshot_from_json(comparison.snapshot, floor)
         control = decision_from_json(comparison.control)
     except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
-        # Kept by another release, or by hand: it must not keep the others from being compared.
+        # Stored by another release, or by hand. It must not block the others.
         comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not readable: {type(error).__name__}"
         return
     answer = candidate.ask({"snapshot": comparison.snapshot, "floor": comparison.floor.content})
@@ -180,23 +180,23 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
 
 
 def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | None:
-    """Whether the legacy planner, asked again, gives the same tables; None where it is not installed any more."""
+    """Whether the control, asked again, chooses the same tables; None if it is no longer installed."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return None
     again = assignments_conf.load(path).judge(snapshot_from_json(comparison.snapshot, floor))
-    # In whatever order: decisions that are kept already may name their tables in another one.
+    # Ignore the order: stored decisions may list their tables differently.
     first, second = (frozenset(each.best.table_refs) if each.best else None for each in (control, again))
     return first == second
 
 
 def is_behind_pooler() -> bool:
-    """Whether the settings say that a transaction pooler stands before the database, as Django has them say it."""
+    """Whether the database is behind a transaction pooler, according to Django's settings."""
     return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
 def database_is_read_only() -> bool:
-    """Whether this process's connection refuses writes by default: how the candidate's process is checked."""
+    """Whether this process's connection refuses writes by default; the candidate's process checks this."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW default_transaction_read_only")
         return bool(cursor.fetchone()[0] == "on")

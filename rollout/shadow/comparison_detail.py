@@ -1,4 +1,4 @@
-"""One comparison in full: both decisions on the floor as it was then, as far as what was kept can be read."""
+"""Reads one comparison in full: both decisions on the floor of that time, as far as stored data is readable."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from rollout.policy.verdict import Danger, dangers, yardstick
 from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading raises that another release, or somebody by hand, has written."""
+"""Errors on reading data written by another release or by hand."""
 TAKEN, CONTROL, CANDIDATE, BOTH = "taken", "control", "candidate", "both"
-"""What a table is then: somebody else's, chosen by the legacy planner, by V3, or by both."""
+"""Status of a table: taken by others, or chosen by the control, the candidate, or both."""
 WAIVERS = 10
 AROUND = timedelta(hours=2)
-"""So much of the evening is shown before the party would come, and after it would have left."""
+"""Time shown before the seating and after it."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seat:
-    """A table of the floor then. ``taken``: by whom, while the party would sit; ``beside``: the tables next to it."""
+    """A table of the floor. ``taken``: by whom during the seating; ``beside``: the tables next to it."""
 
     table: Table
     taken: tuple[Occupied, ...]
@@ -44,8 +44,7 @@ class Seat:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """What a comparison says. Whatever could not be read is None or empty, and ``unreadable`` names it with the type of the
-    error.
+    """Contents of a comparison. Unreadable parts are None or empty, and listed in ``unreadable`` with the error's type.
 
     ``needed``: when the party would sit by the floor's rules, or why it could not. ``measures``: spare seats and tables, by
     CONTROL and CANDIDATE. ``zones``: the floor's tables by zone ref. ``window``: in ``picture``, when the party would sit.
@@ -67,7 +66,7 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Around:
-    """What else is known: waivers of such a difference, valid or not; neighbours of the same verdict; the booking."""
+    """Related data: waivers of this difference, valid or not; neighbours with the same verdict; the booking."""
 
     waivers: Sequence[Waiver]
     older: int | None
@@ -76,7 +75,7 @@ class Around:
 
 
 def read(comparison: Comparison) -> Compared:
-    """No query, where the floor was selected with it. Raises nothing for what was kept."""
+    """Read a comparison. No query if its floor was selected with it. Never raises for stored data."""
     unreadable: list[tuple[str, str]] = []
 
     def attempt(what: str, make: Callable[[], _T]) -> _T | None:
@@ -139,7 +138,7 @@ def around(comparison: Comparison) -> Around:
 
 
 def refusal_of(comparison: Comparison) -> str:
-    """The reason code of the planner that refuses, V3's first: what a waiver is held against. Empty for none."""
+    """The reason code of the refusing planner, the candidate's first, which waivers match; empty for none."""
     for decision in (comparison.candidate, comparison.control):
         refusal = decision.get("refusal") if isinstance(decision, dict) else None
         if isinstance(refusal, list) and refusal and isinstance(refusal[0], str):
@@ -148,7 +147,7 @@ def refusal_of(comparison: Comparison) -> str:
 
 
 def _sound(snapshot: Snapshot) -> Snapshot:
-    """Raises ValueError for a moment without a time zone, which nothing can be drawn by."""
+    """Raise ValueError for a time without time zone, which cannot be drawn."""
     moments = [snapshot.now, snapshot.request.starts_at]
     moments += [moment for taken in snapshot.occupied for moment in (taken.blocked_from, taken.blocked_until)]
     if any(moment.tzinfo is None for moment in moments):
@@ -240,7 +239,7 @@ def _picture(
 
 
 def _window(picture: Timeline, snapshot: Snapshot, needed: SeatingWindow | Refusal | None) -> Span:
-    """When the party would sit; a minute, where nothing tells how long."""
+    """Time of the seating; one minute if its length is unknown."""
     start = (snapshot.request.starts_at - picture.starts_at) / A_MINUTE
     if isinstance(needed, SeatingWindow):
         return Span(start=start, until=(needed.ends_at - picture.starts_at) / A_MINUTE)

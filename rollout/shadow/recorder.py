@@ -1,7 +1,7 @@
-"""Shadow mode: keep what the old planner saw and decided; V3 is asked later, elsewhere, where it can harm nobody.
+"""Records the control's snapshots and decisions in shadow mode, for a later comparison.
 
-Keeping happens after the old planner's transactions have ended, by a thread with a connection of its own, and never
-raises: the control's outcome stands already, and is not waited with. Asking V3 is ``rollout.shadow.comparator``'s.
+A thread with its own connection records after the control's transactions have ended. It never raises and never delays the
+control. ``rollout.shadow.comparator`` does the comparing.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ STATEMENT_TIMEOUT_MS = 5000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """A decision of the old planner on its way into the database."""
+    """A decision of the control to be stored."""
 
     snapshot: Snapshot
     control: Decision
@@ -39,9 +39,9 @@ class Kept:
 
 
 def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
-    """Keep a decision of the old planner for comparison, if the booking is in the sample.
+    """Record a decision of the control for comparison, if the booking is in the sample.
 
-    For decisions whose route says that they are recorded: the mode was shadow when the booking was claimed.
+    Call it for decisions whose route asks for it: the mode was shadow when the booking was claimed.
     """
     if is_sampled(snapshot.request.booking_ref):
         _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
@@ -50,26 +50,26 @@ def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None
 
 
 def is_sampled(booking_ref: str) -> bool:
-    """Whether the booking is in the sample; the same answer each time, and a larger sample keeps the smaller one."""
+    """Whether the booking is in the sample. Stable; a larger sample contains every smaller one."""
     digest = hashlib.sha256(f"shadow:{booking_ref}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64 < conf.settings().SHADOW_SAMPLE
 
 
 def flush(timeout_seconds: float = 10.0) -> bool:
-    """Wait until everything recorded so far is kept; False when time ran out."""
+    """Wait until everything recorded so far is stored; False on timeout."""
     return _writer.flush(timeout_seconds)
 
 
 def counters() -> dict[str, int]:
-    """Of this process: ``stored``, ``left_out`` by sampling, ``dropped_overflow``, ``dropped_failure``."""
+    """Counters of this process: ``stored``, ``left_out`` by sampling, ``dropped_overflow``, ``dropped_failure``."""
     return _writer.counters()
 
 
 def _write(batch: Sequence[Kept]) -> bool:
     try:
         _store(batch)
-    except Exception as error:  # noqa: BLE001  (comparisons less are counted; nobody else is concerned)
-        log_error(logger, error, "%d decisions could not be kept for comparison", len(batch))
+    except Exception as error:  # noqa: BLE001  (lost comparisons are counted and affect nothing else)
+        log_error(logger, error, "%d decisions could not be recorded for comparison", len(batch))
         return False
     finally:
         connection.close()
@@ -93,7 +93,7 @@ def _store(batch: Sequence[Kept]) -> None:
 
 
 def keep_floors(floors: Iterable[Floor]) -> None:
-    """Keep the floors that comparisons refer to, each version once. One query."""
+    """Store the floors that comparisons refer to, each version once. One query."""
     by_version = {floor.version: floor for floor in floors}
     FloorRecord.objects.bulk_create(
         [
@@ -105,7 +105,7 @@ def keep_floors(floors: Iterable[Floor]) -> None:
 
 
 def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
-    """The columns of a comparison that say what was decided on, and how."""
+    """The columns of a comparison that describe the booking and the control's decision."""
     floor, request = snapshot.floor, snapshot.request
     return {
         "restaurant_ref": floor.restaurant_ref,
@@ -122,7 +122,7 @@ def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
 
 
 def is_peak(snapshot: Snapshot) -> bool:
-    """Whether half of the tables or more were taken when the booking would start."""
+    """Whether at least half of the tables were taken at the booking's start."""
     start = snapshot.request.starts_at
     taken = {each.table_ref for each in snapshot.occupied if each.blocked_from <= start < each.blocked_until}
     tables = {table.ref for table in snapshot.floor.tables if table.active}
@@ -130,7 +130,7 @@ def is_peak(snapshot: Snapshot) -> bool:
 
 
 def is_joined(decision: Decision) -> bool:
-    """Whether it joins tables."""
+    """Whether the decision joins tables."""
     return decision.best is not None and len(decision.best.table_refs) > 1
 
 

@@ -1,8 +1,8 @@
 """The candidate's process: ``python -m rollout.shadow.sandbox PATH``, started by ``rollout.shadow.comparator``.
 
-Questions come as JSON lines on standard input, answers go out on the standard output that this process was born with;
-what the candidate prints goes to standard error. Each question is answered inside a READ ONLY transaction that is rolled
-back, whatever happens.
+Questions come as JSON lines on standard input, answers go out on the process's original standard output;
+the candidate's own output goes to standard error. Each question is answered inside a READ ONLY transaction that is always
+rolled back.
 """
 
 import json
@@ -46,7 +46,7 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
 
     version = question["snapshot"]["floor"]
     if version not in _floors:
-        _floors.clear()  # One restaurant's decisions come after each other.
+        _floors.clear()  # Decisions of one restaurant follow each other.
         _floors[version] = floor_from_json(question["floor"])
     snapshot = snapshot_from_json(question["snapshot"], _floors[version])
     said: dict[str, Any] = {"decision": None, "ms": 0.0, "error": ""}
@@ -54,7 +54,7 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION READ ONLY")
-                # From here on the transaction cannot be made writable.
+                # From now on the transaction cannot become writable.
                 milliseconds = str(round(conf.settings().CANDIDATE_SECONDS * 1000))
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
             started = time.perf_counter()

@@ -1,10 +1,10 @@
-"""Snapshots as JSON and back: what one planner saw, kept so that any planner can be asked again later.
+"""Converts snapshots to JSON and back, so that any planner can decide them again later.
 
-The floor is kept apart, by its version: an evening's snapshots share it. A snapshot that is read back has the
-digest that it was written with.
+The floor is stored separately, by version, since an evening's snapshots share it. A snapshot keeps its digest through the
+round trip.
 
-Values are written as msgspec writes dataclasses, except those that a row holds many of: they are lists of their fields'
-values, in the order in which their classes declare them.
+Values are written as msgspec writes dataclasses, except types that occur many times: they are lists of field values, in the
+order of declaration.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from assignments.planning.text import Text
 
 
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
-    """Everything of a snapshot but its floor, which is named by its version."""
+    """A snapshot without its floor, which is named by its version."""
     return {
         "floor": snapshot.floor.version,
         "now": _plain(snapshot.now),
@@ -36,7 +36,7 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
-    """The snapshot again. Raises KeyError, TypeError or ValueError for what is none, or belongs to another floor."""
+    """Read a snapshot. Raises KeyError, TypeError or ValueError if it is invalid or belongs to another floor."""
     if stored["floor"] != floor.version:
         raise ValueError(f"This snapshot belongs to floor version {stored['floor']}, not {floor.version}.")
     return Snapshot(
@@ -63,14 +63,14 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
 
 
 def floor_from_json(stored: Mapping[str, Any]) -> Floor:
-    """The floor again, with the same version. Raises KeyError, TypeError or ValueError for what is none."""
+    """Read a floor, with the same version. Raises KeyError, TypeError or ValueError if it is invalid."""
     services = [{**each, "turn_times": _named(TurnTime, each["turn_times"])} for each in stored["services"]]
     tables, joins = _named(Table, stored["tables"]), _named(Join, stored["joins"])
     return msgspec.convert({**stored, "tables": tables, "services": services, "joins": joins}, Floor)
 
 
 def decision_to_json(decision: Decision) -> dict[str, Any]:
-    """Raises AttributeError for what is no decision."""
+    """Write a decision. Raises AttributeError for any other value."""
     other = {
         "window": decision.window and _lists([_plain(decision.window)])[0],
         "refusal": decision.refusal and _refusal_to_json(decision.refusal),
@@ -81,7 +81,7 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
 
 
 def decision_from_json(stored: Mapping[str, Any]) -> Decision:
-    """The decision again. Raises KeyError, TypeError or ValueError for what is none."""
+    """Read a decision. Raises KeyError, TypeError or ValueError if it is invalid."""
     window, refusal = stored["window"], stored["refusal"]
     parts = {
         "window": window and _named(SeatingWindow, [window])[0],
@@ -124,6 +124,6 @@ def _lists(rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
 
 
 def _named(kind: type, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Raises ValueError for a row of another length."""
+    """Check a row. Raises ValueError for a wrong length."""
     names = [field.name for field in fields(kind)]
     return [dict(zip(names, row, strict=True)) for row in rows]

@@ -19,7 +19,7 @@ def test_every_event_of_every_installed_app_is_in_it() -> None:
 
 
 @pytest.mark.legacy_planner
-def test_the_old_planners_events_are_in_it_as_long_as_it_is_installed() -> None:
+def test_the_legacy_planners_events_are_in_it_as_long_as_it_is_installed() -> None:
     assert "## `auto_assign`" in catalogue.reference()
 
 

@@ -57,7 +57,7 @@ class TestDemo:
         assert 70 <= v3["confirmed"] <= demo.PROVEN_OPTIMUM
 
     @pytest.mark.legacy_planner
-    def test_the_old_planner_goes_first_and_v3_seats_no_fewer_and_takes_over_step_by_step(
+    def test_the_legacy_planner_goes_first_and_v3_seats_no_fewer_and_takes_over_step_by_step(
         self, real_one: tuple[dict[str, Any], dict[str, str]]
     ) -> None:
         result, variables = real_one

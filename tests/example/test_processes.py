@@ -86,7 +86,7 @@ def test_four_processes_share_two_thousand_bookings_without_deciding_one_twice(
 
 
 @pytest.mark.legacy_planner
-def test_four_processes_of_the_old_planner_try_each_booking_once(transactional_db: Any) -> None:
+def test_four_processes_of_the_legacy_planner_try_each_booking_once(transactional_db: Any) -> None:
     load("legacy")
     workers = [processes.start("run_coordinator", "--json") for _ in range(4)]
     finished = [worker.communicate(timeout=200) for worker in workers]

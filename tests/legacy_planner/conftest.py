@@ -6,7 +6,7 @@ MARKER = "full_removal"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"{MARKER}: all tests on a copy without the old planner, for several minutes")
+    config.addinivalue_line("markers", f"{MARKER}: all tests on a copy without the legacy planner, for several minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

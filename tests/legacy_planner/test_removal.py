@@ -220,7 +220,7 @@ def scope_below(root: Path) -> Scope:
     return find(root, patterns.current())
 
 
-def test_the_list_names_every_event_switch_and_number_of_the_old_planner() -> None:
+def test_the_list_names_every_event_switch_and_number_of_the_legacy_planner() -> None:
     found = scope_below(PROJECT).traces
     lines = (PROJECT / "legacy_planner" / "events.py").read_text().splitlines()
     events = [trace for trace in found if trace.kind is Kind.EVENT]

@@ -161,7 +161,7 @@ def test_a_real_rollback_is_counted() -> None:
 
 
 @pytest.mark.legacy_planner
-def test_the_old_planner_has_its_own_series() -> None:
+def test_the_legacy_planner_has_its_own_series() -> None:
     found = scraped()
     assert value(found, "assignment_outcomes_total", planner="legacy", outcome="confirmed", reason="") == 0
     assert value(found, "assignment_decision_seconds_count", planner="legacy") == 0
@@ -213,7 +213,7 @@ def test_only_what_v3_would_decide_waits_for_v3() -> None:
     assert v3_waits() == 0
 
 
-def test_without_an_old_planner_all_that_is_due_waits_for_v3(settings: Any) -> None:
+def test_without_a_legacy_planner_all_that_is_due_waits_for_v3(settings: Any) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, "LEGACY_PLANNER": ""}
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
     standing("off", 0)

@@ -82,7 +82,7 @@ class TestInFlight:
         Assignment.objects.open().update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
         return {outcome.booking_ref: outcome for each in dispatch.run_pass() for outcome in each.outcomes}
 
-    def test_what_v3_had_not_finished_is_handed_back_and_the_old_planner_finishes_it(
+    def test_what_v3_had_not_finished_is_handed_back_and_the_legacy_planner_finishes_it(
         self, crowded: models.Restaurant
     ) -> None:
         waiting = [ref for ref, outcome in self.run().items() if outcome.kind is Kind.RETRY]
@@ -101,7 +101,7 @@ class TestInFlight:
         handed = [event for event in events.MemorySink.events if event.type == "rollout.handed_back"]
         assert [event.context["bookings"] for event in handed] == [1]
 
-    def test_what_the_old_planner_has_claimed_stays_with_it_while_v3_takes_the_rest(
+    def test_what_the_legacy_planner_has_claimed_stays_with_it_while_v3_takes_the_rest(
         self, crowded: models.Restaurant
     ) -> None:
         set_mode("legacy")
@@ -155,7 +155,7 @@ class TestInFlight:
             assert planners == {V3}  # one transaction had decided all of them before anybody could know
             assert {outcome.planner for outcome in self.run().values()} <= {"legacy"}
 
-    def test_past_the_time_budget_the_old_planner_is_not_begun(self, crowded: models.Restaurant) -> None:
+    def test_past_the_time_budget_the_legacy_planner_is_not_begun(self, crowded: models.Restaurant) -> None:
         set_mode("legacy")
         booking = models.Booking.objects.order_by("pk")[0]
         api.request(booking_ref=str(booking.pk))
@@ -165,7 +165,7 @@ class TestInFlight:
         assert api.assign_now(booking_ref=str(booking.pk)).planner == "legacy"
 
     @pytest.mark.parametrize("off_by", ["kill", "legacy", "shadow"])
-    def test_while_v3_is_off_none_of_it_is_touched_and_the_old_planner_decides(
+    def test_while_v3_is_off_none_of_it_is_touched_and_the_legacy_planner_decides(
         self, crowded: models.Restaurant, settings: Any, monkeypatch: Any, off_by: str
     ) -> None:
         waiting = [ref for ref, outcome in self.run().items() if outcome.kind is Kind.RETRY]
@@ -216,7 +216,9 @@ class TestInFlight:
         events.flush(5)
         assert "rollout.handed_back" in {event.type for event in events.MemorySink.events}
 
-    def test_a_kill_sends_the_next_decision_to_the_old_planner(self, crowded: models.Restaurant, settings: Any) -> None:
+    def test_a_kill_sends_the_next_decision_to_the_legacy_planner(
+        self, crowded: models.Restaurant, settings: Any
+    ) -> None:
         first, second = list(models.Booking.objects.order_by("pk")[:2])
         assert api.assign_now(booking_ref=str(first.pk)).planner == V3
         settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "1"}}

@@ -1,4 +1,4 @@
-"""``manage.py demo``: the whole thing on a real evening."""
+"""``manage.py demo``: seat a real evening with both planners, and compare."""
 
 import json
 from argparse import ArgumentParser
@@ -25,13 +25,13 @@ WHERE = "http://127.0.0.1:8000"
 
 class Command(BaseCommand):
     help = (
-        "Seat an evening with the legacy planner and, on a fresh copy, with V3, and print the two side by side. It works on "
-        "the configured database, so that every other command sees its data, and makes that data anew each time. A "
-        "database that holds anything which the demo did not make is refused and left as it is: give the demo another "
-        "one then, which it creates, with DATABASE_NAME=booking_demo. With --incident add something that is broken to "
-        "what is there, and say where it shows and what to do. "
+        "Seat an evening with the legacy planner and, on a fresh copy, with V3, and print both results. It works on "
+        "the configured database, so that every other command sees its data, and recreates that data each time. A "
+        "database with data that the demo did not create is refused and left unchanged: give the demo another "
+        "one then, which it creates, with DATABASE_NAME=booking_demo. With --incident, add a fault to the existing "
+        "data, and print where it shows and what to do. "
         "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file or the database cannot be used; "
-        "75 the database is away."
+        "75 the database is unavailable."
     )
     requires_system_checks = []
 
@@ -44,8 +44,8 @@ class Command(BaseCommand):
             choices=[str(each) for each in Incident],
             help=(
                 "breaker: one restaurant's confirmations raise errors until its circuit breaker opens; "
-                "stuck: cron has died, and bookings wait; "
-                "regression: a bad release of V3, which the guard rolls back. Two hours before, all was well."
+                "stuck: cron has stopped, and bookings wait; "
+                "regression: a bad release of V3, which the guard rolls back."
             ),
         )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")

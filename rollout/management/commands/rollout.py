@@ -1,4 +1,4 @@
-"""``manage.py rollout``: look at the rollout, and steer it. What each action does is in ``rollout.cli``."""
+"""``manage.py rollout``: show and change the rollout. The actions are in ``rollout.cli``."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -60,7 +60,7 @@ class Command(DatabaseCommand):
         "Show and change which planner decides. Exit codes: 0 done; 1 refused; 2 bad usage or configuration; "
         "3 the guard rolled back; 75 the database is unavailable."
     )
-    # A wrong variable must not keep anybody from seeing the status that names it.
+    # A wrong variable must not prevent the status that names it.
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -165,7 +165,7 @@ def test_a_router_that_fails_leaves_its_restaurants_bookings_due_and_costs_no_ot
 @pytest.mark.legacy_planner
 @pytest.mark.parametrize("call", [lambda: api.assign_now(booking_ref="B1"), lambda: list(dispatch.run_pass())])
 def test_inside_a_transaction_no_planner_is_called(host: TheHost, tonight: datetime, settings: Any, call: Any) -> None:
-    """The old planner too works in transactions of its own."""
+    """The legacy planner too works in transactions of its own."""
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": "rollout.routing.RolloutRouter"}
     conf.load(HOST_PATH).book("B1", starts_at=tonight)
     dispatch.register_new()

@@ -229,7 +229,7 @@ def test_v3_keeps_none_of_it(evening: models.Restaurant, logged: Everything, cap
 
 @pytest.mark.legacy_planner
 @pytest.mark.parametrize("in_shadow", [False, True], ids=["alone", "v3 in its shadow"])
-def test_the_old_planner_keeps_none_of_it(
+def test_the_legacy_planner_keeps_none_of_it(
     evening: models.Restaurant, logged: Everything, capsys: Any, in_shadow: bool
 ) -> None:
     switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")

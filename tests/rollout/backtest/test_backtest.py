@@ -188,7 +188,7 @@ class TestRefusals:
             run("--file", str(path))
         assert refused.value.returncode == 2
 
-    def test_without_an_old_planner_there_is_nothing_to_compare_with(
+    def test_without_a_legacy_planner_there_is_nothing_to_compare_with(
         self, few: models.Restaurant, settings: Any
     ) -> None:
         use(settings, LEGACY_PLANNER="")
@@ -230,7 +230,7 @@ class TestItWritesNothing:
         assert report["planners"]["v3"]["errors"] == {"InternalError": 2}
         assert report["planners"]["legacy"]["seated"] > 0
 
-    def test_an_old_planner_that_tries_to_is_refused(self, few: models.Restaurant, settings: Any) -> None:
+    def test_a_legacy_planner_that_tries_to_is_refused(self, few: models.Restaurant, settings: Any) -> None:
         use(settings, LEGACY_PLANNER="tests.rollout.planners.Writing")
         before = contents()
         with pytest.raises(DatabaseError, match="read-only transaction"):
@@ -257,7 +257,7 @@ class TestItWritesNothing:
 
 @pytest.mark.legacy_planner
 class TestFeeding:
-    def test_what_both_decided_on_the_old_planners_evening_is_kept_with_its_verdict(
+    def test_what_both_decided_on_the_legacy_planners_evening_is_kept_with_its_verdict(
         self, few: models.Restaurant
     ) -> None:
         report = run(*RANGE, "--feed")
@@ -319,7 +319,7 @@ class TestFeeding:
         assert event.context["actor"].startswith("command:")
         assert text(*RANGE, "--feed").endswith("20 decisions kept as comparisons.\n")
 
-    def test_errors_of_v3_are_kept_and_what_the_old_planner_could_not_decide_is_not(
+    def test_errors_of_v3_are_kept_and_what_the_legacy_planner_could_not_decide_is_not(
         self, few: models.Restaurant, settings: Any
     ) -> None:
         use(settings, CANDIDATE="tests.rollout.candidates.raises", LEGACY_PLANNER="tests.rollout.planners.Raising")

@@ -200,7 +200,7 @@ class TestCounting:
         assert not board.candidate.refused
         assert (board.control.seated, board.verdicts) == (2, {"v3_error": 2})
 
-    def test_where_the_old_planner_errs_nothing_is_compared(self) -> None:
+    def test_where_the_legacy_planner_errs_nothing_is_compared(self) -> None:
         board, (step,) = replay(raises, v3, ask("B1"))
         assert step.verdict is None
         assert (board.control.errors, board.verdicts, board.candidate.seated) == ({"ZeroDivisionError": 1}, {}, 1)

@@ -214,7 +214,7 @@ class TestStatus:
             f"Forced planner  restaurant {restaurant.pk}: v3",
             "Paused          promotions are refused",
             "Locked          no promotion until",
-            "Gates           3 of 4 pass; not passing: comparable (inconclusive)",
+            "Gates           3 of 4 pass; inconclusive: comparable",
             "Next            some, blocked by 3 obstacles",
         ):
             assert line in text

@@ -81,7 +81,7 @@ def tell_nobody() -> None:
     models.Booking.objects.update(status="pending")
 
 
-def seat_fewer_than_the_old_planner() -> None:
+def seat_fewer_than_the_legacy_planner() -> None:
     other = load("legacy", name="Elsewhere")
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     steering.force_planner(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ BREACHES: dict[str, Callable[[], None]] = {
     "review": send_many_to_review,
     "untold": tell_nobody,
     "decision_p95_ms": be_slow,
-    "less_seated": seat_fewer_than_the_old_planner,
+    "less_seated": seat_fewer_than_the_legacy_planner,
 }
 """How each rail is breached. Overlaps, joins and large tables have tests of their own."""
 
@@ -225,7 +225,7 @@ def test_v3_turned_on_by_hand_below_its_stage_is_guarded_too(evening: models.Res
     assert resolution.read().mode is Mode.SHADOW
 
 
-def test_without_an_old_planner_it_says_so_and_leaves_v3_on(evening: models.Restaurant, settings: Any) -> None:
+def test_without_a_legacy_planner_it_says_so_and_leaves_v3_on(evening: models.Restaurant, settings: Any) -> None:
     """Nobody deciding at all would be worse."""
     configure(settings, LEGACY_PLANNER="")
     lose_tables()

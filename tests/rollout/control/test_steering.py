@@ -310,7 +310,7 @@ class TestRollBack:
         steering.roll_back(**WHO)
         assert resolution.read().mode is Mode.SHADOW
 
-    def test_without_an_old_planner_nobody_is_left_to_decide_so_it_is_refused(self, settings: Any) -> None:
+    def test_without_a_legacy_planner_nobody_is_left_to_decide_so_it_is_refused(self, settings: Any) -> None:
         climb("full")
         configure(settings, LEGACY_PLANNER="")
         with pytest.raises(RefusedError, match="nobody would decide"):
@@ -498,7 +498,7 @@ class TestInFlight:
         seated.save()
         api.booking_cancelled(booking_ref=str(seated.pk))
 
-    def test_after_a_rollback_the_old_planner_finishes_what_v3_began(self, crowded: models.Restaurant) -> None:
+    def test_after_a_rollback_the_legacy_planner_finishes_what_v3_began(self, crowded: models.Restaurant) -> None:
         climb("full")
         waiting = [ref for ref, outcome in self.run().items() if outcome.kind is Kind.RETRY]
         assert Assignment.objects.get(booking_ref=waiting[0]).planner == "v3"
@@ -512,7 +512,7 @@ class TestInFlight:
         events.flush(5)
         assert "rollout.handed_back" in [event.type for event in events.MemorySink.events]
 
-    def test_after_a_promotion_the_old_planner_finishes_what_it_began(self, crowded: models.Restaurant) -> None:
+    def test_after_a_promotion_the_legacy_planner_finishes_what_it_began(self, crowded: models.Restaurant) -> None:
         climb("shadow")
         waiting = [ref for ref, outcome in self.run().items() if outcome.kind is Kind.RETRY]
         assert Assignment.objects.get(booking_ref=waiting[0]).planner == "legacy"

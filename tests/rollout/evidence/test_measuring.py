@@ -381,7 +381,7 @@ class TestIntegrity:
         Allocation.objects.filter(pk=row.pk).update(booking_ref="nobody")
         assert live().lost >= 1
 
-    def test_what_the_old_planner_lost_is_not_v3s(self, evening: models.Restaurant) -> None:
+    def test_what_the_legacy_planner_lost_is_not_v3s(self, evening: models.Restaurant) -> None:
         Allocation.objects.filter(booking_ref=Allocation.objects.all()[0].booking_ref).delete()
         Assignment.objects.update(planner="legacy")
         assert live().lost == 0
@@ -390,7 +390,7 @@ class TestIntegrity:
 @pytest.mark.legacy_planner
 class TestReference:
     def decide(self, restaurants: int) -> None:
-        """The old planner decides the real evening in shadow mode; at several restaurants twenty of its bookings each."""
+        """The legacy planner decides the real evening at so many restaurants, in shadow mode."""
 
         def build() -> None:
             for number in range(restaurants):
@@ -403,7 +403,7 @@ class TestReference:
 
         built_once(f"the evening by the legacy planner at {restaurants}", build)
 
-    def test_it_is_the_old_planner_elsewhere_in_the_same_time(self) -> None:
+    def test_it_is_the_legacy_planner_elsewhere_in_the_same_time(self) -> None:
         self.decide(2)
         Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
         found = measured()
@@ -430,7 +430,7 @@ class TestReference:
         Attempt.objects.filter(pk__in=refused.values("pk")).update(outcome="manual_review", reason="confirmed_by_host")
         assert measured().reference_bookings == 117 - 3
 
-    def test_where_v3_decides_everything_it_is_the_old_planner_before_the_stage(self) -> None:
+    def test_where_v3_decides_everything_it_is_the_legacy_planner_before_the_stage(self) -> None:
         self.decide(1)
         seated = Assignment.objects.filter(state="confirmed").count()
         climb("full")

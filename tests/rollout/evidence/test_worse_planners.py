@@ -49,9 +49,9 @@ def evening(environment: None, transactional_db: Any) -> models.Restaurant:
 
 
 @pytest.fixture
-def by_the_old_planner(environment: None, transactional_db: Any) -> models.Restaurant:
+def by_the_legacy_planner(environment: None, transactional_db: Any) -> models.Restaurant:
     """The evening in shadow mode: every decision waits to be compared."""
-    built_once("the demanding evening by the old planner", decide_in_shadow_mode)
+    built_once("the demanding evening by the legacy planner", decide_in_shadow_mode)
     return models.Restaurant.objects.get()
 
 
@@ -91,7 +91,7 @@ def lived() -> guard.Findings:
 
 @pytest.mark.legacy_planner
 @pytest.mark.parametrize("way", WAYS)
-def test_a_gate_catches_it_before_promotion(by_the_old_planner: models.Restaurant, settings: Any, way: str) -> None:
+def test_a_gate_catches_it_before_promotion(by_the_legacy_planner: models.Restaurant, settings: Any, way: str) -> None:
     gate, _rail = WAYS[way]
     results = compared_with(settings, f"tests.rollout.evidence.worse.{way}")
     assert results[gate].status is Status.FAIL, results[gate].detail
@@ -117,12 +117,12 @@ def test_what_the_guard_caught_does_not_decide_the_next_booking(evening: models.
 
 @pytest.mark.legacy_planner
 def test_v3_as_it_is_fails_no_gate_and_breaches_no_guardrail(
-    by_the_old_planner: models.Restaurant, settings: Any
+    by_the_legacy_planner: models.Restaurant, settings: Any
 ) -> None:
     """Those that hold want more than one evening."""
     results = compared_with(settings, "rollout.shadow.candidate.v3")
     assert [result for result in results.values() if result.status is Status.FAIL] == []
-    dispatch_again(by_the_old_planner)
+    dispatch_again(by_the_legacy_planner)
     assert lived().breaches == ()
 
 

@@ -103,7 +103,7 @@ def test_every_decision_is_kept_compared_and_can_be_asked_again(recorded: models
     assert "No decision waits" in capsys.readouterr().out
 
 
-def test_the_old_planner_repeats_what_was_kept_when_tables_were_listed_by_key(evening: models.Restaurant) -> None:
+def test_the_legacy_planner_repeats_what_was_kept_when_tables_were_listed_by_key(evening: models.Restaurant) -> None:
     kept = json.loads((Path(__file__).parents[1] / "data" / "kept_by_key.json").read_text())
     floor = FloorRecord.objects.create(version=kept["version"], restaurant_ref="r1", content=kept["floor"])
     Comparison.objects.create(
