@@ -10,10 +10,11 @@ Long because it is the one page of what a project may call; each function is sho
 """
 
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from django.db import connection, transaction
 
@@ -42,10 +43,12 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import PREFERENCES, Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.snapshot import Snapshot
 from assignments.staff import explanation
 from assignments.staff.explanation import Explanation
 from assignments.telemetry import correlation
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 MANUAL = planners.MANUAL
@@ -64,6 +67,22 @@ class Hold:
     booking_ref: str
     table_refs: tuple[str, ...]
     expires_at: datetime
+
+
+def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
+    """In the caller's transaction if there is one (which then decides about retries), else in one of our own."""
+
+    @wraps(work)
+    def function(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with correlation.scope(booking_ref=str(kwargs.get("booking_ref", ""))):
+            if not connection.in_atomic_block:
+                return transactions.run(lambda: work(*args, **kwargs))
+            with transaction.atomic():
+                result = work(*args, **kwargs)
+                transactions.require_intact()
+                return result
+
+    return function
 
 
 def request(*, booking_ref: str) -> None:
@@ -91,13 +110,7 @@ def evaluate(*, booking_ref: str) -> Decision:
 
     Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
     """
-    host = configured()
-    booking = _booking(host, booking_ref)
-    now = transactions.database_now()
-    assignment = Assignment.objects.of(booking_ref).first()
-    if assignment is None:
-        assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
-    return engine.plan(snapshot_of(booking, assignment, host=host, now=now))
+    return engine.plan(_snapshot(booking_ref))
 
 
 def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
@@ -105,15 +118,10 @@ def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]
 
     Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
     """
-    host = configured()
-    booking = _booking(host, booking_ref)
-    now = transactions.database_now()
-    assignment = Assignment.objects.of(booking_ref).first()
-    if assignment is None:
-        assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
-    return engine.judge(snapshot_of(booking, assignment, host=host, now=now), tuple(table_refs))
+    return engine.judge(_snapshot(booking_ref), tuple(table_refs))
 
 
+@_in_transaction
 def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None = None) -> Hold:
     """Keep these tables for the booking for ``seconds`` (default: the HOLD_SECONDS setting).
 
@@ -123,36 +131,39 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
     length = conf.settings().HOLD_SECONDS if seconds is None else seconds
     if length <= 0:
         raise ValueError(f"A hold lasts more than 0 seconds, not {length}.")
+    host, assignment, booking, now = _locked(booking_ref)
+    if assignment.state == State.CONFIRMED:
+        raise TransitionRefusedError(f"Booking {booking_ref} has its tables already: release them before a new hold.")
+    window, tables = _accepted(host, assignment, booking, table_refs, now)
+    ledger.release([booking_ref])
+    if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
+        # A planner is between its two transactions: it finds that the booking has changed, and tries again later.
+        assignment.put_back(actor="host", reason="held")
+        assignment.due_at = now
+        transitions.store([assignment])
+    placement = ledger.Placement(
+        restaurant_ref=booking.restaurant_ref,
+        booking_ref=booking_ref,
+        table_refs=tables,
+        window=window,
+        planner=MANUAL,
+    )
+    token = ledger.hold(placement, seconds=length, now=now)
+    return Hold(
+        token=token,
+        booking_ref=booking_ref,
+        table_refs=tables,
+        expires_at=now + timedelta(seconds=length),
+    )
 
-    def work() -> Hold:
-        host, assignment, booking, now = _locked(booking_ref)
-        if assignment.state == State.CONFIRMED:
-            raise TransitionRefusedError(
-                f"Booking {booking_ref} has its tables already: release them before a new hold."
-            )
-        window, tables = _accepted(host, assignment, booking, table_refs, now)
-        ledger.release([booking_ref])
-        if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
-            # A planner is between its two transactions: it finds that the booking has changed, and tries again later.
-            assignment.put_back(actor="host", reason="held")
-            assignment.due_at = now
-            transitions.store([assignment])
-        token = ledger.hold(_placement(booking, tables, window, MANUAL), seconds=length, now=now)
-        return Hold(
-            token=token,
-            booking_ref=booking_ref,
-            table_refs=tables,
-            expires_at=now + timedelta(seconds=length),
-        )
 
-    return _in_transaction(work, booking_ref=booking_ref)
-
-
+@_in_transaction
 def release_hold(*, token: uuid.UUID) -> bool:
     """Give a hold back before its time; False if it was gone already."""
-    return _in_transaction(lambda: ledger.release_hold(token) > 0)
+    return ledger.release_hold(token) > 0
 
 
+@_in_transaction
 def assign(
     *,
     booking_ref: str,
@@ -172,34 +183,31 @@ def assign(
     """
     if not PREFERENCES.issuperset(overriding):
         raise ValueError(f"Nobody may pass over {sorted(set(overriding) - PREFERENCES)}, only {sorted(PREFERENCES)}.")
-
-    def work() -> Outcome:
-        host, assignment, booking, now = _locked(booking_ref, version=version)
-        if hold_token is not None:
-            _check_hold(hold_token, booking_ref, table_refs)
-        window, tables = _accepted(host, assignment, booking, table_refs, now, overriding=overriding)
-        had_tables = bool(ledger.release([booking_ref]))
-        if assignment.is_terminal:
-            assignment.reopen(actor=actor, reason=reason)
-            assignment.due_at = now
-        if had_tables or booking.is_confirmed:
-            host.on_released([booking_ref])
-        intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
-        settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
-        outcome = settlement.confirm(
-            assignment,
-            table_refs=tables,
-            window=window,
-            strategy=MANUAL,
-            reason=reason,
-            detail=f"Despite {', '.join(sorted(overriding))}." if overriding else "",
-        )
-        settlement.write()
-        return outcome
-
-    return _in_transaction(work, booking_ref=booking_ref)
+    host, assignment, booking, now = _locked(booking_ref, version=version)
+    if hold_token is not None:
+        _check_hold(hold_token, booking_ref, table_refs)
+    window, tables = _accepted(host, assignment, booking, table_refs, now, overriding=overriding)
+    had_tables = bool(ledger.release([booking_ref]))
+    if assignment.is_terminal:
+        assignment.reopen(actor=actor, reason=reason)
+        assignment.due_at = now
+    if had_tables or booking.is_confirmed:
+        host.on_released([booking_ref])
+    intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+    settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
+    outcome = settlement.confirm(
+        assignment,
+        table_refs=tables,
+        window=window,
+        strategy=MANUAL,
+        reason=reason,
+        detail=f"Despite {', '.join(sorted(overriding))}." if overriding else "",
+    )
+    settlement.write()
+    return outcome
 
 
+@_in_transaction
 def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
     """Seat a confirmed booking again by today's rules: at its own tables if they allow it, else at others that V3 finds.
 
@@ -207,38 +215,35 @@ def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
     nothing has changed. Raises TransitionRefusedError for a booking that is not confirmed, BookingNotFoundError,
     BookingBusyError, InvalidBookingError, InvalidFloorError.
     """
-
-    def work() -> bool:
-        host, assignment, booking, now = _locked(booking_ref)
-        if assignment.state != State.CONFIRMED:
-            raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state}, not confirmed.")
-        snapshot = snapshot_of(booking, assignment, host=host, now=now)
-        own = snapshot.floor.in_order(row.table_ref for row in seating_validity.seatings_of(booking_ref))
-        decision = engine.plan(replace(snapshot, request=replace(snapshot.request, pinned_table_refs=own)))
-        if decision.best is None:
-            decision = engine.plan(snapshot)
-        if decision.best is None or decision.window is None:
-            return False
-        ledger.release([booking_ref])
-        assignment.reopen(actor=actor, reason=reason)
-        assignment.due_at = now
-        host.on_released([booking_ref])
-        intake.take_over_facts(assignment, booking, floor=snapshot.floor)
-        settlement = Settlement(host=host, planner=planners.V3, actor=actor, trigger="staff", now=now)
-        settlement.confirm(
-            assignment,
-            table_refs=decision.best.table_refs,
-            window=decision.window,
-            strategy=decision.best.strategy,
-            decision=decision,
-            reason=reason,
-        )
-        settlement.write()
-        return True
-
-    return _in_transaction(work, booking_ref=booking_ref)
+    host, assignment, booking, now = _locked(booking_ref)
+    if assignment.state != State.CONFIRMED:
+        raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state}, not confirmed.")
+    snapshot = snapshot_of(booking, assignment, host=host, now=now)
+    own = snapshot.floor.in_order(row.table_ref for row in seating_validity.seatings_of(booking_ref))
+    decision = engine.plan(replace(snapshot, request=replace(snapshot.request, pinned_table_refs=own)))
+    if decision.best is None:
+        decision = engine.plan(snapshot)
+    if decision.best is None or decision.window is None:
+        return False
+    ledger.release([booking_ref])
+    assignment.reopen(actor=actor, reason=reason)
+    assignment.due_at = now
+    host.on_released([booking_ref])
+    intake.take_over_facts(assignment, booking, floor=snapshot.floor)
+    settlement = Settlement(host=host, planner=planners.V3, actor=actor, trigger="staff", now=now)
+    settlement.confirm(
+        assignment,
+        table_refs=decision.best.table_refs,
+        window=decision.window,
+        strategy=decision.best.strategy,
+        decision=decision,
+        reason=reason,
+    )
+    settlement.write()
+    return True
 
 
+@_in_transaction
 def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     """The host has seated this booking by itself, before this app was installed: its tables are taken from now on.
 
@@ -246,96 +251,80 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     TableTakenError when somebody else has one of the tables then, BookingNotFoundError, TransitionRefusedError for a booking
     that is decided here already.
     """
-
-    def work() -> None:
-        host = configured()
-        booking = _booking(host, booking_ref)
-        intake.request([booking], now=transactions.database_now(), host=host)
-        _host, assignment, now = _locked_assignment(booking_ref)
-        if assignment.is_terminal:
-            raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
-        settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
-        floor = floor_or_none(booking.restaurant_ref, host=host)
-        settlement.confirm(
-            assignment,
-            table_refs=floor.in_order(table_refs) if floor else table_refs,
-            window=seating_validity.window_as_the_host_has_it(booking, floor),
-            strategy=MANUAL,
-            reason="confirmed_by_host",
-        )
-        settlement.write()
-
-    _in_transaction(work, booking_ref=booking_ref)
+    host = configured()
+    booking = _booking(host, booking_ref)
+    intake.request([booking], now=transactions.database_now(), host=host)
+    _host, assignment, now = _locked_assignment(booking_ref)
+    if assignment.is_terminal:
+        raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
+    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    settlement.confirm(
+        assignment,
+        table_refs=floor.in_order(table_refs) if floor else table_refs,
+        window=seating_validity.window_as_the_host_has_it(booking, floor),
+        strategy=MANUAL,
+        reason="confirmed_by_host",
+    )
+    settlement.write()
 
 
+@_in_transaction
 def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
     """From now on only these tables will do for the booking; planned anew if it sits elsewhere.
 
     Raises TablesRefusedError when they could never seat it, whoever else is there.
     """
-
-    def work() -> None:
-        host, assignment, booking, now = _locked(booking_ref)
-        refusals = engine.judge(
-            snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False), tuple(table_refs)
-        )
-        if refusals:
-            raise _refused(booking_ref, table_refs, refusals)
-        assignment.pinned_table_refs = sorted(table_refs)
-        seated = ledger.tables_of([booking_ref]).get(booking_ref, ())
-        if assignment.is_terminal and set(table_refs) == set(seated):
-            assignment.touch()
-            transitions.store([assignment])
-        else:
-            _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
-
-    _in_transaction(work, booking_ref=booking_ref)
+    host, assignment, booking, now = _locked(booking_ref)
+    refusals = engine.judge(
+        snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False), tuple(table_refs)
+    )
+    if refusals:
+        raise _refused(booking_ref, table_refs, refusals)
+    assignment.pinned_table_refs = sorted(table_refs)
+    seated = ledger.tables_of([booking_ref]).get(booking_ref, ())
+    if assignment.is_terminal and set(table_refs) == set(seated):
+        assignment.touch()
+        transitions.store([assignment])
+    else:
+        _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
 
 
+@_in_transaction
 def unpin(*, booking_ref: str, actor: str) -> None:
     """Any tables will do again. The booking keeps those it has; if it waits, it is tried at once."""
-
-    def work() -> None:
-        host, assignment, _booking_now, now = _locked(booking_ref)
-        assignment.pinned_table_refs = []
-        if assignment.state == State.CONFIRMED:
-            assignment.touch()
-            transitions.store([assignment])
-        else:
-            _plan_anew(host, assignment, now=now, actor=actor, reason="unpinned")
-
-    _in_transaction(work, booking_ref=booking_ref)
+    host, assignment, _booking_now, now = _locked(booking_ref)
+    assignment.pinned_table_refs = []
+    if assignment.state == State.CONFIRMED:
+        assignment.touch()
+        transitions.store([assignment])
+    else:
+        _plan_anew(host, assignment, now=now, actor=actor, reason="unpinned")
 
 
+@_in_transaction
 def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
     """Free the booking's tables and have it planned anew; the tables that it had."""
-
-    def work() -> tuple[str, ...]:
-        host, assignment, now = _locked_assignment(booking_ref)
-        return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
-
-    return _in_transaction(work, booking_ref=booking_ref)
+    host, assignment, now = _locked_assignment(booking_ref)
+    return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
 
 
+@_in_transaction
 def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> None:
     """Have a booking that failed or waits in the review queue tried again, with all its attempts.
 
     With ``version`` nobody may have changed the assignment since it was that: raises ChangedMeanwhileError. Raises
     TransitionRefusedError for a booking in any other state: ``release_tables`` frees the tables of one that has some.
     """
-
-    def work() -> None:
-        host, assignment, now = _locked_assignment(booking_ref)
-        _check_version(assignment, version)
-        if assignment.state not in staff_decisions.WAITING_FOR_STAFF:
-            raise TransitionRefusedError(
-                f"Booking {booking_ref} is {assignment.state}: only one that waits for staff, or failed, is tried again."
-            )
-        _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
-
-    _in_transaction(work, booking_ref=booking_ref)
+    host, assignment, now = _locked_assignment(booking_ref, version=version)
+    if assignment.state not in staff_decisions.WAITING_FOR_STAFF:
+        raise TransitionRefusedError(
+            f"Booking {booking_ref} is {assignment.state}: only one that waits for staff, or failed, is tried again."
+        )
+    _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
 
 
+@_in_transaction
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
     """Staff turn a booking of the review queue, or one that failed, down: nobody plans it any more.
 
@@ -348,25 +337,21 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
         raise ValueError(
             f"Say in 1 to {staff_decisions.LONGEST_REASON} characters why booking {booking_ref} is rejected."
         )
-
-    def work() -> None:
-        _host, assignment, now = _locked_assignment(booking_ref)
-        _check_version(assignment, version)
-        if assignment.state not in staff_decisions.WAITING_FOR_STAFF or assignment.reason == staff_decisions.REJECTED:
-            raise TransitionRefusedError(
-                f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
-                "failed, can be rejected."
-            )
-        ledger.release([booking_ref])
-        owner, attempts = assignment.planner, assignment.attempts
-        assignment.reopen(actor=actor, reason=staff_decisions.REJECTED)
-        assignment.planner, assignment.attempts, assignment.due_at = owner, attempts, now
-        assignment.fail(actor=actor, reason=staff_decisions.REJECTED, detail=why)
-        transitions.store([assignment])
-
-    _in_transaction(work, booking_ref=booking_ref)
+    _host, assignment, now = _locked_assignment(booking_ref, version=version)
+    if assignment.state not in staff_decisions.WAITING_FOR_STAFF or assignment.reason == staff_decisions.REJECTED:
+        raise TransitionRefusedError(
+            f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
+            "failed, can be rejected."
+        )
+    ledger.release([booking_ref])
+    owner, attempts = assignment.planner, assignment.attempts
+    assignment.reopen(actor=actor, reason=staff_decisions.REJECTED)
+    assignment.planner, assignment.attempts, assignment.due_at = owner, attempts, now
+    assignment.fail(actor=actor, reason=staff_decisions.REJECTED, detail=why)
+    transitions.store([assignment])
 
 
+@_in_transaction
 def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_decisions.Undoable:
     """Take back what staff decided last: tables that they gave to a booking of the review queue, or its rejection.
 
@@ -374,31 +359,25 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     else has happened to it; ``version`` as for ``reopen``. Raises TransitionRefusedError when there is nothing that could
     be taken back, ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
     """
-
-    def work() -> staff_decisions.Undoable:
-        host, assignment, now = _locked_assignment(booking_ref)
-        _check_version(assignment, version)
-        undoable = staff_decisions.undoable(assignment)
-        if undoable is None:
-            raise TransitionRefusedError(
-                f"Booking {booking_ref} is {assignment.state}: nothing can be taken back there."
-            )
-        if undoable.what is staff_decisions.Undo.ASSIGNMENT:
-            _lock_plannable(host, booking_ref)
-            ledger.release([booking_ref])
-            host.on_released([booking_ref])
-        assignment.reopen(actor=actor, reason=undoable.what.value)
-        assignment.planner, assignment.attempts, assignment.due_at = undoable.planner, undoable.attempts, now
-        end = assignment.send_to_review if undoable.state == State.MANUAL_REVIEW else assignment.fail
-        end(actor=actor, reason=undoable.reason, detail=undoable.detail)
-        transitions.store([assignment])
-        if undoable.state == State.MANUAL_REVIEW:
-            host.on_review({booking_ref: undoable.reason})
-        return undoable
-
-    return _in_transaction(work, booking_ref=booking_ref)
+    host, assignment, now = _locked_assignment(booking_ref, version=version)
+    undoable = staff_decisions.undoable(assignment)
+    if undoable is None:
+        raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state}: nothing can be taken back there.")
+    if undoable.what is staff_decisions.Undo.ASSIGNMENT:
+        _lock_plannable(host, booking_ref)
+        ledger.release([booking_ref])
+        host.on_released([booking_ref])
+    assignment.reopen(actor=actor, reason=undoable.what.value)
+    assignment.planner, assignment.attempts, assignment.due_at = undoable.planner, undoable.attempts, now
+    end = assignment.send_to_review if undoable.state == State.MANUAL_REVIEW else assignment.fail
+    end(actor=actor, reason=undoable.reason, detail=undoable.detail)
+    transitions.store([assignment])
+    if undoable.state == State.MANUAL_REVIEW:
+        host.on_review({booking_ref: undoable.reason})
+    return undoable
 
 
+@_in_transaction
 def booking_changed(*, booking_ref: str) -> bool:
     """The host has edited the booking: call it in the same transaction, after the change.
 
@@ -407,44 +386,38 @@ def booking_changed(*, booking_ref: str) -> bool:
     setting that was edited since, costs nobody a table, and guests who sit there, or sat, keep theirs. Raises
     BookingNotFoundError.
     """
-
-    def work() -> bool:
-        host = configured()
-        if not Assignment.objects.of(booking_ref).exists():
-            booking = _booking(host, booking_ref, must_be_plannable=False)
-            if booking.wants_table:
-                intake.request([booking], now=transactions.database_now(), host=host)
-            return booking.wants_table
-        _host, assignment, now = _locked_assignment(booking_ref)
+    host = configured()
+    if not Assignment.objects.of(booking_ref).exists():
         booking = _booking(host, booking_ref, must_be_plannable=False)
-        if not booking.wants_table:
-            if not is_cancelled(booking) and assignment.state == State.CONFIRMED:
-                return False  # Guests sit there, or sat.
-            _cancel(assignment, "booking_cancelled" if is_cancelled(booking) else "no_table_wanted")
-            return True
-        floor = floor_or_none(booking.restaurant_ref, host=host)
-        if assignment.state == State.CONFIRMED and _keeps_tables(host, assignment, booking, floor, now):
-            return False
-        intake.take_over_facts(assignment, booking, floor=floor)
-        _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
+        if booking.wants_table:
+            intake.request([booking], now=transactions.database_now(), host=host)
+        return booking.wants_table
+    _host, assignment, now = _locked_assignment(booking_ref)
+    booking = _booking(host, booking_ref, must_be_plannable=False)
+    if not booking.wants_table:
+        if not is_cancelled(booking) and assignment.state == State.CONFIRMED:
+            return False  # Guests sit there, or sat.
+        _cancel(assignment, "booking_cancelled" if is_cancelled(booking) else "no_table_wanted")
         return True
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    if assignment.state == State.CONFIRMED and _keeps_tables(host, assignment, booking, floor, now):
+        return False
+    intake.take_over_facts(assignment, booking, floor=floor)
+    _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
+    return True
 
-    return _in_transaction(work, booking_ref=booking_ref)
 
-
+@_in_transaction
 def booking_cancelled(*, booking_ref: str) -> None:
     """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction."""
-
-    def work() -> None:
-        try:
-            _host, assignment, _now = _locked_assignment(booking_ref)
-        except AssignmentNotFoundError:
-            return
-        _cancel(assignment, "booking_cancelled")
-
-    _in_transaction(work, booking_ref=booking_ref)
+    try:
+        _host, assignment, _now = _locked_assignment(booking_ref)
+    except AssignmentNotFoundError:
+        return
+    _cancel(assignment, "booking_cancelled")
 
 
+@_in_transaction
 def table_out_of_service(
     *, restaurant_ref: str, table_ref: str, starts_at: datetime, ends_at: datetime, actor: str = "host"
 ) -> tuple[str, ...]:
@@ -458,35 +431,32 @@ def table_out_of_service(
         raise ValueError(f"Table {table_ref}: starts_at and ends_at must be aware, not {starts_at} and {ends_at}.")
     if ends_at <= starts_at:
         raise ValueError(f"Table {table_ref}: it cannot be out of service from {starts_at} until {ends_at}.")
-
-    def work() -> tuple[str, ...]:
-        host = configured()
-        floor = floor_or_none(restaurant_ref, host=host)
-        if floor is not None and table_ref not in floor.table_by_ref:
-            raise ValueError(f"Restaurant {restaurant_ref} has no table {table_ref}.")
-        refs = {row.booking_ref for row in ledger.blocked_at(table_ref, starts_at, ends_at)}
-        days = Assignment.objects.filter(booking_ref__in=refs).values_list("restaurant_ref", "service_date")
-        now = locks.lock_days([*days, *((restaurant_ref, day) for day in _days_between(floor, starts_at, ends_at))])
-        rows = ledger.blocked_at(table_ref, starts_at, ends_at)
-        affected = [row for row in rows if row.starts_at < ends_at and starts_at < row.ends_at]
-        refs = {row.booking_ref for row in affected}
-        ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), starts_at, ends_at)
-        here_now = {row.booking_ref for row in affected if row.kind == Allocation.Kind.SEATING and row.starts_at <= now}
-        for assignment in Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"):
-            if assignment.booking_ref in here_now and assignment.state == State.CONFIRMED:
-                _ask_staff_to_move(host, assignment, actor=actor)
-            else:
-                _plan_anew(host, assignment, now=now, actor=actor, reason=TABLE_OUT_OF_SERVICE)
-        ledger.release(sorted(refs))
-        ledger.close_table(restaurant_ref, table_ref, starts_at, ends_at)
-        return tuple(dict.fromkeys(row.booking_ref for row in affected))
-
-    return _in_transaction(work)
+    host = configured()
+    floor = floor_or_none(restaurant_ref, host=host)
+    if floor is not None and table_ref not in floor.table_by_ref:
+        raise ValueError(f"Restaurant {restaurant_ref} has no table {table_ref}.")
+    refs = {row.booking_ref for row in ledger.blocked_at(table_ref, starts_at, ends_at)}
+    days = Assignment.objects.filter(booking_ref__in=refs).values_list("restaurant_ref", "service_date")
+    now = locks.lock_days([*days, *((restaurant_ref, day) for day in _days_between(floor, starts_at, ends_at))])
+    rows = ledger.blocked_at(table_ref, starts_at, ends_at)
+    affected = [row for row in rows if row.starts_at < ends_at and starts_at < row.ends_at]
+    refs = {row.booking_ref for row in affected}
+    ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), starts_at, ends_at)
+    here_now = {row.booking_ref for row in affected if row.kind == Allocation.Kind.SEATING and row.starts_at <= now}
+    for assignment in Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"):
+        if assignment.booking_ref in here_now and assignment.state == State.CONFIRMED:
+            _ask_staff_to_move(host, assignment, actor=actor)
+        else:
+            _plan_anew(host, assignment, now=now, actor=actor, reason=TABLE_OUT_OF_SERVICE)
+    ledger.release(sorted(refs))
+    ledger.close_table(restaurant_ref, table_ref, starts_at, ends_at)
+    return tuple(dict.fromkeys(row.booking_ref for row in affected))
 
 
+@_in_transaction
 def table_in_service(*, restaurant_ref: str, table_ref: str) -> int:
     """The table can be used again; how many closures that ended."""
-    return _in_transaction(lambda: ledger.open_table(restaurant_ref, table_ref))
+    return ledger.open_table(restaurant_ref, table_ref)
 
 
 def explain(*, booking_ref: str) -> Explanation:
@@ -497,19 +467,23 @@ def explain(*, booking_ref: str) -> Explanation:
     return explanation.explain(booking_ref)
 
 
-def _in_transaction(work: Callable[[], _T], *, booking_ref: str = "") -> _T:
-    """In the caller's transaction if there is one (which then decides about retries), else in one of our own."""
-    with correlation.scope(booking_ref=booking_ref):
-        if not connection.in_atomic_block:
-            return transactions.run(work)
-        with transaction.atomic():
-            result = work()
-            transactions.require_intact()
-            return result
+def _snapshot(booking_ref: str) -> Snapshot:
+    """What planning looks at for the booking, as things stand, whether or not a table was requested for it."""
+    host = configured()
+    booking = _booking(host, booking_ref)
+    now = transactions.database_now()
+    assignment = Assignment.objects.of(booking_ref).first()
+    if assignment is None:
+        assignment = intake.unsaved(booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now)
+    return snapshot_of(booking, assignment, host=host, now=now)
 
 
 def _booking(host: Host, booking_ref: str, *, must_be_plannable: bool = True) -> HostBooking:
-    booking = host.bookings([booking_ref]).get(booking_ref)
+    return _known(booking_ref, host.bookings([booking_ref]), must_be_plannable=must_be_plannable)
+
+
+def _known(booking_ref: str, found: Mapping[str, HostBooking], *, must_be_plannable: bool = True) -> HostBooking:
+    booking = found.get(booking_ref)
     if booking is None:
         raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.")
     if must_be_plannable and booking.problem:
@@ -517,41 +491,34 @@ def _booking(host: Host, booking_ref: str, *, must_be_plannable: bool = True) ->
     return booking
 
 
-def _locked_assignment(booking_ref: str) -> tuple[Host, Assignment, datetime]:
-    """Lock the restaurant-day, then the row: the order that everybody keeps."""
+def _locked_assignment(booking_ref: str, *, version: int | None = None) -> tuple[Host, Assignment, datetime]:
+    """Lock the restaurant-day, then the row: the order that everybody keeps. Raises ChangedMeanwhileError."""
     days = list(Assignment.objects.of(booking_ref).values_list("restaurant_ref", "service_date"))
     if not days:
         raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
     now = locks.lock_days(days)
-    return configured(), Assignment.objects.select_for_update().get(booking_ref=booking_ref), now
+    assignment = Assignment.objects.select_for_update().get(booking_ref=booking_ref)
+    if version is not None and version != assignment.version:
+        raise ChangedMeanwhileError(
+            f"Booking {booking_ref} was changed meanwhile: it is {assignment.state} now. Look again.",
+            booking_ref=booking_ref,
+            version=version,
+        )
+    return configured(), assignment, now
 
 
 def _locked(booking_ref: str, *, version: int | None = None) -> tuple[Host, Assignment, HostBooking, datetime]:
     if not Assignment.objects.of(booking_ref).exists():
         request(booking_ref=booking_ref)
-    host, assignment, now = _locked_assignment(booking_ref)
-    _check_version(assignment, version)
+    host, assignment, now = _locked_assignment(booking_ref, version=version)
     return host, assignment, _lock_plannable(host, booking_ref), now
 
 
 def _lock_plannable(host: Host, booking_ref: str) -> HostBooking:
-    booking = lock_bookings(host, [booking_ref]).get(booking_ref)
-    if booking is None:
-        raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.")
-    if booking.problem:
-        raise InvalidBookingError(f"Booking {booking_ref}: {booking.problem}")
+    booking = _known(booking_ref, lock_bookings(host, [booking_ref]))
     if not booking.wants_table:
         raise InvalidBookingError(f"Booking {booking_ref} wants no table any more: it is cancelled or over.")
     return booking
-
-
-def _check_version(assignment: Assignment, version: int | None) -> None:
-    if version is not None and version != assignment.version:
-        raise ChangedMeanwhileError(
-            f"Booking {assignment.booking_ref} was changed meanwhile: it is {assignment.state} now. Look again.",
-            booking_ref=assignment.booking_ref,
-            version=version,
-        )
 
 
 def _days_between(floor: Floor | None, starts_at: datetime, ends_at: datetime) -> list[date]:
@@ -602,18 +569,6 @@ def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -
         raise HoldExpiredError(
             f"Hold {token} of booking {booking_ref} has expired or is for other tables; take a new one."
         )
-
-
-def _placement(
-    booking: HostBooking, table_refs: Sequence[str], window: SeatingWindow, planner: str
-) -> ledger.Placement:
-    return ledger.Placement(
-        restaurant_ref=booking.restaurant_ref,
-        booking_ref=booking.ref,
-        table_refs=tuple(table_refs),
-        window=window,
-        planner=planner,
-    )
 
 
 def _keeps_tables(host: Host, assignment: Assignment, booking: HostBooking, floor: Floor | None, now: datetime) -> bool:

@@ -12,25 +12,16 @@ from django.utils.module_loading import import_string
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.integration.host import Host
 from assignments.maintenance import retention
 
 UNDEFINED_TABLE = "42P01"
-HOST_METHODS = (
-    "bookings",
-    "unassigned",
-    "history",
-    "tables_of",
-    "floor",
-    "floor_fingerprint",
-    "on_confirmed",
-    "on_review",
-    "on_released",
-    "restaurant_names",
-    "label",
-    "admin_url",
-    "deliver",
-)
+HOST_METHODS = tuple(name for name, each in vars(Host).items() if callable(each) and not name.startswith("_"))
 ROUTER_METHODS = ("route", "planner")
+
+
+def _error(id_: str, problem: str, *, hint: str | None = None) -> list[checks.CheckMessage]:
+    return [checks.Error(problem, hint=hint, id=id_)]
 
 
 @checks.register("assignments")
@@ -64,34 +55,28 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
     try:
         cls = import_string(path)
     except ImportError as error:
-        return [
-            checks.Error(
-                f"{conf.NAME}[{name!r}] is {path!r}, which cannot be imported: {error}",
-                hint="Give the dotted path of a class, such as 'booking.host.BookingHost'.",
-                id="assignments.E002",
-            )
-        ]
+        return _error(
+            "assignments.E002",
+            f"{conf.NAME}[{name!r}] is {path!r}, which cannot be imported: {error}",
+            hint="Give the dotted path of a class, such as 'booking.host.BookingHost'.",
+        )
     missing = [method for method in methods if not callable(getattr(cls, method, None))]
     if missing:
-        return [
-            checks.Error(
-                f"{path} ({conf.NAME}[{name!r}]) lacks {', '.join(missing)}.",
-                hint="Implement them, or inherit from assignments.integration.model_host.ModelHost.",
-                id="assignments.E003",
-            )
-        ]
+        return _error(
+            "assignments.E003",
+            f"{path} ({conf.NAME}[{name!r}]) lacks {', '.join(missing)}.",
+            hint="Implement them, or inherit from assignments.integration.model_host.ModelHost.",
+        )
     try:
         instance = conf.load(path)
     except ImproperlyConfigured as error:
-        return [checks.Error(f"{path}: {error}", id="assignments.E002")]
+        return _error("assignments.E002", f"{path}: {error}")
     except Exception as error:  # noqa: BLE001  (whatever a host's __init__ does, the check reports it)
-        return [
-            checks.Error(
-                f"{path} ({conf.NAME}[{name!r}]) cannot be instantiated: {type(error).__name__}: {error}",
-                hint="It is created without arguments, once per process.",
-                id="assignments.E002",
-            )
-        ]
+        return _error(
+            "assignments.E002",
+            f"{path} ({conf.NAME}[{name!r}]) cannot be instantiated: {type(error).__name__}: {error}",
+            hint="It is created without arguments, once per process.",
+        )
     own_check = getattr(instance, "check", None)
     return list(own_check()) if callable(own_check) else []
 
@@ -104,7 +89,7 @@ def check_retention(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     try:
         retention.check()
     except retention.StillNeededError as error:
-        return [checks.Error(str(error), hint="Increase the retention.", id="assignments.E007")]
+        return _error("assignments.E007", str(error), hint="Increase the retention.")
     return []
 
 
@@ -117,13 +102,11 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
     if connection.vendor == "postgresql":
         return []
-    return [
-        checks.Error(
-            f"The default database is {engine!r}. Double bookings are prevented by a PostgreSQL exclusion constraint.",
-            hint="Use PostgreSQL 14 or later, with psycopg 3.",
-            id="assignments.E004",
-        )
-    ]
+    return _error(
+        "assignments.E004",
+        f"The default database is {engine!r}. Double bookings are prevented by a PostgreSQL exclusion constraint.",
+        hint="Use PostgreSQL 14 or later, with psycopg 3.",
+    )
 
 
 @checks.register(checks.Tags.database)
@@ -143,21 +126,17 @@ def check_host_answers(
             return []  # Before the first migrate there are no tables to query.
         raise
     except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
-        return [
-            checks.Error(
-                f"The host raised {type(error).__name__} for a booking that does not exist: {error}",
-                hint="Host.bookings() must leave out unknown refs, including malformed ones.",
-                id="assignments.E005",
-            )
-        ]
+        return _error(
+            "assignments.E005",
+            f"The host raised {type(error).__name__} for a booking that does not exist: {error}",
+            hint="Host.bookings() must leave out unknown refs, including malformed ones.",
+        )
     if known:
-        return [
-            checks.Error(
-                "The host returned a booking that does not exist.",
-                hint="Host.bookings() must leave out unknown refs, including malformed ones.",
-                id="assignments.E005",
-            )
-        ]
+        return _error(
+            "assignments.E005",
+            "The host returned a booking that does not exist.",
+            hint="Host.bookings() must leave out unknown refs, including malformed ones.",
+        )
     return _tables_not_taken_over()
 
 

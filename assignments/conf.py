@@ -4,7 +4,7 @@ Read them with ``conf.settings()``. The values are cached until Django's ``setti
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -30,7 +30,9 @@ MOST_PERMITS = 20
 """Maximum of ``MAX_PARALLEL``, on any machine."""
 
 
-def _at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], str | None]:
+def at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], str | None]:
+    """A number, for ``setting``."""
+
     def problem(value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "must be a number"
@@ -43,8 +45,9 @@ def _at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], s
     return problem
 
 
-def _whole(minimum: int, maximum: int | None = None) -> Callable[[Any], str | None]:
-    in_range = _at_least(minimum, maximum)
+def whole(minimum: int, maximum: int | None = None) -> Callable[[Any], str | None]:
+    """A whole number, for ``setting``."""
+    in_range = at_least(minimum, maximum)
 
     def problem(value: Any) -> str | None:
         return in_range(value) if isinstance(value, int) else "must be a whole number"
@@ -63,12 +66,13 @@ def _token(value: Any) -> str | None:
     return f"must be empty, or a text of {SHORTEST_TOKEN} ASCII characters or more"
 
 
-def _dotted_path(value: Any) -> str | None:
+def dotted_path(value: Any) -> str | None:
+    """A dotted path, for ``setting``."""
     return None if isinstance(value, str) and "." in value else "must be a dotted path such as 'project.module.Name'"
 
 
 def _dotted_paths(value: Any) -> str | None:
-    if isinstance(value, list | tuple) and all(_dotted_path(path) is None for path in value):
+    if isinstance(value, list | tuple) and all(dotted_path(path) is None for path in value):
         return None
     return "must be a list of dotted paths"
 
@@ -79,71 +83,72 @@ def _weights(value: Any) -> str | None:
     unknown = sorted(set(value) - set(DEFAULT_WEIGHTS))
     if unknown:
         return f"names unknown strategies {unknown}; known are {sorted(DEFAULT_WEIGHTS)}"
-    wrong = sorted(name for name, weight in value.items() if _at_least(0, LARGEST_WEIGHT)(weight))
+    wrong = sorted(name for name, weight in value.items() if at_least(0, LARGEST_WEIGHT)(weight))
     return f"must be between 0 and {LARGEST_WEIGHT} for {wrong}" if wrong else None
 
 
-def _setting(default: Any, problem: Callable[[Any], str | None], *, is_secret: bool = False) -> Any:
-    return field(default=default, metadata={"problem": problem, "is_secret": is_secret}, repr=not is_secret)
+def setting(default: Any, problem: Callable[[Any], str | None], *, is_secret: bool = False) -> Any:
+    """Declare a setting. ``problem`` says what is wrong with a value, to follow the setting's name, or None."""
+    return field(
+        default_factory=lambda: default, metadata={"problem": problem, "is_secret": is_secret}, repr=not is_secret
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings with their defaults. The names of durations include the unit."""
 
-    HOST: str = _setting("", _dotted_path)
+    HOST: str = setting("", dotted_path)
     """Dotted path of the host class (see ``assignments.integration.host.Host``). Required."""
-    ROUTER: str = _setting("assignments.integration.planners.SoleRouter", _dotted_path)
+    ROUTER: str = setting("assignments.integration.planners.SoleRouter", dotted_path)
     """Dotted path of the router, which selects the planner of a booking. Default: V3 for all."""
-    MAX_PARALLEL: int = _setting(3, _whole(1, MOST_PERMITS))
+    MAX_PARALLEL: int = setting(3, whole(1, MOST_PERMITS))
     """Maximum days of one restaurant planned in parallel, across all processes and machines."""
-    BATCH_SIZE: int = _setting(200, _whole(1, 5000))
+    BATCH_SIZE: int = setting(200, whole(1, 5000))
     """Maximum bookings of one restaurant-day decided in one transaction."""
-    MAX_ATTEMPTS: int = _setting(5, _whole(1, 100))
-    RETRY_BASE_SECONDS: float = _setting(1.0, _at_least(0, A_DAY))
-    RETRY_MAX_SECONDS: float = _setting(30.0, _at_least(0, A_DAY))
-    RETRY_JITTER_SECONDS: float = _setting(1.0, _at_least(0, A_DAY))
-    TRANSACTION_RETRIES: int = _setting(3, _whole(0, 20))
+    MAX_ATTEMPTS: int = setting(5, whole(1, 100))
+    RETRY_BASE_SECONDS: float = setting(1.0, at_least(0, A_DAY))
+    RETRY_MAX_SECONDS: float = setting(30.0, at_least(0, A_DAY))
+    RETRY_JITTER_SECONDS: float = setting(1.0, at_least(0, A_DAY))
+    TRANSACTION_RETRIES: int = setting(3, whole(0, 20))
     """Maximum retries of a transaction after a conflict (deadlock, serialization, exclusion)."""
-    LOCK_TIMEOUT_MS: int = _setting(2000, _whole(1, A_DAY * 1000))
-    STATEMENT_TIMEOUT_MS: int = _setting(10000, _whole(1, A_DAY * 1000))
-    HOLD_SECONDS: int = _setting(180, _whole(1, A_DAY))
-    BREAKER_FAILURES: int = _setting(5, _whole(1))
-    BREAKER_OPEN_SECONDS: float = _setting(15.0, _at_least(0, A_DAY))
-    BREAKER_SUCCESSES: int = _setting(2, _whole(1))
-    MAX_SPARE_SEATS: int = _setting(4, _whole(0))
-    MAX_TABLES: int = _setting(3, _whole(1, 6))
-    MAX_PARTY: int = _setting(1000, _whole(1))
-    MIN_LEAD_MINUTES: int = _setting(0, _whole(0, A_YEAR_OF_MINUTES))
+    LOCK_TIMEOUT_MS: int = setting(2000, whole(1, A_DAY * 1000))
+    STATEMENT_TIMEOUT_MS: int = setting(10000, whole(1, A_DAY * 1000))
+    HOLD_SECONDS: int = setting(180, whole(1, A_DAY))
+    BREAKER_FAILURES: int = setting(5, whole(1))
+    BREAKER_OPEN_SECONDS: float = setting(15.0, at_least(0, A_DAY))
+    BREAKER_SUCCESSES: int = setting(2, whole(1))
+    MAX_SPARE_SEATS: int = setting(4, whole(0))
+    MAX_TABLES: int = setting(3, whole(1, 6))
+    MAX_PARTY: int = setting(1000, whole(1))
+    MIN_LEAD_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES))
     """Minimum lead time. Bookings that start sooner go to review for staff to decide."""
-    WEIGHTS: Mapping[str, float] = field(
-        default_factory=lambda: DEFAULT_WEIGHTS, metadata={"problem": _weights, "is_secret": False}
-    )
-    EVENT_SINKS: tuple[str, ...] = _setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
-    EVENT_BUFFER_SIZE: int = _setting(10000, _whole(1))
-    EVENT_FLUSH_SECONDS: float = _setting(2.0, _at_least(0, A_DAY))
+    WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights)
+    EVENT_SINKS: tuple[str, ...] = setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
+    EVENT_BUFFER_SIZE: int = setting(10000, whole(1))
+    EVENT_FLUSH_SECONDS: float = setting(2.0, at_least(0, A_DAY))
     """Maximum time that a command waits at its end for the last events to be stored."""
-    CRON_SECONDS: int = _setting(180, _whole(1, A_DAY))
+    CRON_SECONDS: int = setting(180, whole(1, A_DAY))
     """Maximum age of the last success of ``run_coordinator`` and of the oldest due booking.
 
     Beyond it, Health reports a problem.
     """
 
-    METRICS_TOKEN: str = _setting("", _token, is_secret=True)
+    METRICS_TOKEN: str = setting("", _token, is_secret=True)
     """Token that Prometheus sends in ``Authorization: Bearer`` for /metrics.
 
     Empty: only users with the permission have access.
     """
-    METRICS_TIMEOUT_MS: int = _setting(2000, _whole(1, 60_000))
+    METRICS_TIMEOUT_MS: int = setting(2000, whole(1, 60_000))
     """Timeout of one metrics query. A scrape makes a few of them for each app with metrics."""
-    METRICS_CACHE_SECONDS: float = _setting(10.0, _at_least(0, 3600))
+    METRICS_CACHE_SECONDS: float = setting(10.0, at_least(0, 3600))
     """Time for which a process caches metrics from the database."""
-    EVENT_DAYS: int = _setting(90, _whole(1, LARGEST_DAYS))
+    EVENT_DAYS: int = setting(90, whole(1, LARGEST_DAYS))
     """Age at which ``prune_assignments`` deletes events. The settings below work the same way."""
-    ATTEMPT_DAYS: int = _setting(365, _whole(EVIDENCE_DAYS, LARGEST_DAYS))
+    ATTEMPT_DAYS: int = setting(365, whole(EVIDENCE_DAYS, LARGEST_DAYS))
     """Attempts, by the end of their booking. At least 90 days, because planning evaluates past seatings."""
-    RUN_DAYS: int = _setting(30, _whole(1, LARGEST_DAYS))
-    OUTBOX_DAYS: int = _setting(30, _whole(1, LARGEST_DAYS))
+    RUN_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
+    OUTBOX_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     """Delivered outbox messages."""
 
     def rules(self) -> PlanningRules:
@@ -160,23 +165,28 @@ class Settings:
 def problems() -> list[str]:
     """Return the problems of the settings, one sentence each."""
     given = getattr(django_settings, NAME, {})
-    if not isinstance(given, Mapping):
-        return [f"{NAME} must be a dict, not {given!r}"]
-    known = {each.name: each for each in fields(Settings)}
-    found = [
-        f"{NAME} has no setting {name!r}. Known settings: {', '.join(sorted(known))}"
-        for name in sorted(set(given) - set(known))
-    ]
-    defaults = Settings()
-    for name, each in known.items():
-        value = given.get(name, getattr(defaults, name))
-        problem = each.metadata["problem"](value)
-        if problem and not (name == "HOST" and not value):
-            found.append(f"{NAME}[{name!r}] {problem}" + ("" if each.metadata["is_secret"] else f", not {value!r}"))
-    if not given.get("HOST"):
+    found = declared_problems(NAME, Settings, given, may_be_empty={"HOST"})
+    if isinstance(given, Mapping) and not given.get("HOST"):
         found.append(
             f"{NAME}['HOST'] is required: the dotted path of your host class, such as 'booking.host.BookingHost'"
         )
+    return found
+
+
+def declared_problems(name: str, declared: type, given: Any, *, may_be_empty: Collection[str] = ()) -> list[str]:
+    """Return what is wrong with ``given`` by the settings that the dataclass ``declared`` declares with ``setting``."""
+    if not isinstance(given, Mapping):
+        return [f"{name} must be a dict, not {given!r}"]
+    known = {each.name: each for each in fields(declared)}
+    found = [
+        f"{name} has no setting {key!r}. Known settings: {', '.join(sorted(known))}"
+        for key in sorted(set(given) - set(known))
+    ]
+    for key, value in given.items():
+        each = known.get(key)
+        problem = each.metadata["problem"](value) if each and (value or key not in may_be_empty) else None
+        if each and problem:
+            found.append(f"{name}[{key!r}] {problem}" + ("" if each.metadata["is_secret"] else f", not {value!r}"))
     return found
 
 

@@ -75,3 +75,15 @@ class Outcome:
 
 def noop(booking_ref: str, reason: Noop, *, planner: str = "", detail: str = "") -> Outcome:
     return Outcome(booking_ref=booking_ref, kind=Kind.NOOP, planner=planner, reason=reason, detail=detail)
+
+
+def unstored(booking_ref: str, error_type: str, *, planner: str) -> Outcome:
+    """Return the outcome of a booking after an error that could not be stored: it is unchanged, and still due."""
+    return Outcome(
+        booking_ref=booking_ref,
+        kind=Kind.RETRY,
+        planner=planner,
+        reason=CoordinatorReason.UNEXPECTED_ERROR,
+        detail=error_type,
+        unexpected=True,
+    )

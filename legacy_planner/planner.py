@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Unpack
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
@@ -25,14 +26,14 @@ from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, configured, lock_bookings
 from assignments.integration.planners import Preview, Route, router
 from assignments.lifecycle import intake, ledger, transitions
-from assignments.lifecycle.settlement import Settlement
+from assignments.lifecycle.settlement import Basis, Settlement
 from assignments.models import Assignment, State
-from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
+from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop, unstored
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 from assignments.telemetry import correlation, events
 from legacy_planner import engine
 from legacy_planner.events import SOURCE
@@ -125,15 +126,7 @@ class LegacyPlanner:
             decision = engine.plan(Snapshot(floor=preview.floor, occupied=others, request=request, now=preview.now))
             decisions.append(decision)
             if decision.best is not None and decision.window is not None:
-                occupied += [
-                    Occupied(
-                        table_ref=ref,
-                        blocked_from=decision.window.blocked_from,
-                        blocked_until=decision.window.blocked_until,
-                        booking_ref=request.booking_ref,
-                    )
-                    for ref in decision.best.table_refs
-                ]
+                occupied += occupied_by(request.booking_ref, decision.best.table_refs, decision.window)
         return decisions
 
     def decided(self, judged: Judged) -> None:
@@ -322,23 +315,11 @@ class LegacyPlanner:
     ) -> Outcome:
         refusal = decision.refusal
         assert refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
+        basis: Basis = {"detail": refusal.detail, "decision": decision, "decision_ms": milliseconds}
         if refusal.is_invalid or refusal.is_hard:
             settle = settlement.fail if refusal.is_invalid else settlement.send_to_review
-            return settle(
-                assignment,
-                reason=refusal.reason,
-                detail=refusal.detail,
-                decision=decision,
-                decision_ms=milliseconds,
-            )
-        return self._try_again(
-            settlement,
-            assignment,
-            reason=refusal.reason,
-            detail=refusal.detail,
-            decision=decision,
-            decision_ms=milliseconds,
-        )
+            return settle(assignment, reason=refusal.reason, **basis)
+        return self._try_again(settlement, assignment, reason=refusal.reason, **basis)
 
     def _try_again(
         self,
@@ -346,21 +327,15 @@ class LegacyPlanner:
         assignment: Assignment,
         *,
         reason: str,
-        detail: str = "",
-        decision: Decision | None = None,
-        decision_ms: float = 0.0,
-        unexpected: bool = False,
+        **basis: Unpack[Basis],
     ) -> Outcome:
         attempt = assignment.attempts + (0 if settlement.resumes else 1)
         return settlement.try_again(
             assignment,
             reason=reason,
-            detail=detail,
-            decision=decision,
-            decision_ms=decision_ms,
             delay_seconds=DELAYS_SECONDS[min(attempt, len(DELAYS_SECONDS)) - 1],
             last_try=attempt >= MAX_ATTEMPTS,
-            unexpected=unexpected,
+            **basis,
         )
 
     def _cut_off(self, assignment: Assignment, settlement: Settlement) -> Outcome:
@@ -409,14 +384,7 @@ class LegacyPlanner:
                 raise
             log_error(logger, second, "The failure of booking %s could not be stored", booking_ref)
         # Nothing was stored: the booking is unchanged and still due.
-        return Outcome(
-            booking_ref=booking_ref,
-            kind=Kind.RETRY,
-            planner=KEY,
-            reason=CoordinatorReason.UNEXPECTED_ERROR,
-            detail=type(error).__name__,
-            unexpected=True,
-        )
+        return unstored(booking_ref, type(error).__name__, planner=KEY)
 
     def _settlement(self, now: datetime, trigger: str, *, resumes: bool = False) -> Settlement:
         return Settlement(host=self.host, planner=KEY, actor=KEY, trigger=trigger, now=now, resumes=resumes)

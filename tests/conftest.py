@@ -9,14 +9,8 @@ import pytest
 from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
-from django.utils import translation
 
-from assignments import conf
-from assignments.coordination import table_record
-from assignments.integration import floor_cache
-from assignments.telemetry import events
-from assignments.telemetry.metrics.collector import COLLECTOR
-from rollout.shadow import recorder
+from tests import process_state
 from tests.schedule import Schedule
 
 LARGE_BYTES = 1_000_000
@@ -85,12 +79,4 @@ def _deletion(self: DatabaseOperations, style: Any, tables: Sequence[str], **opt
 def _fresh_process_state() -> Iterator[None]:
     """What a process remembers (floors, settings, events, the language) is forgotten between tests."""
     yield
-    events.flush(timeout_seconds=5)
-    events.MemorySink.events.clear()
-    floor_cache.forget()
-    table_record.forget()
-    recorder.flush(5)
-    COLLECTOR.forget()
-    conf.settings.cache_clear()
-    conf.load.cache_clear()
-    translation.deactivate()
+    process_state.forget()

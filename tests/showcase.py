@@ -16,6 +16,7 @@ from rollout.control import steering, switches
 from rollout.flags import resolution
 from rollout.models import ForcedPlanner
 from tests import crowd
+from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
@@ -23,6 +24,11 @@ from tests.rollout.control.test_steering import WHO, climb, configure
 def decided(settings: Any) -> models.Restaurant:
     """The real evening, decided by V3: most bookings are confirmed, some wait, a few are in review; its events stored."""
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
+    built_once("the evening by V3 with its events", _decide)
+    return models.Restaurant.objects.get()
+
+
+def _decide() -> models.Restaurant:
     restaurant = load()
     dispatch.register_new()
     list(dispatch.run_pass())
@@ -45,12 +51,17 @@ def ask_staff(restaurant: models.Restaurant) -> None:
 
 def show(settings: Any) -> models.Restaurant:
     """That evening, comparisons of all kinds, and a rollout under way with a forced planner and a record."""
-    restaurant = decided(settings)
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
     configure(settings, gates={"comparable": 3000})
+    built_once("something to show on every page", _fill)
+    return models.Restaurant.objects.get()
+
+
+def _fill() -> None:
+    restaurant = _decide()
     switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
     climb("shadow")
     steering.force_planner(restaurant_ref=str(restaurant.pk), planner=ForcedPlanner.PlannerChoice.V3, **WHO)
     crowd.compare_evening(restaurant)
     ask_staff(restaurant)
     assert events.flush(10)
-    return restaurant

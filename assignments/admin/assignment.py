@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,11 +15,11 @@ from django.utils.translation import gettext_lazy
 from assignments.admin import links, statechart
 from assignments.admin.actor import names
 from assignments.admin.datetime_columns import recorded
-from assignments.admin.filters import since
+from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import host_view
 from assignments.admin.links import Link
+from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import Ranking, ranking
-from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
 from assignments.models import (
@@ -69,32 +67,24 @@ class EntryView:
     """A line of the journal."""
 
     at: datetime
+    correlation_id: str
     kind: str
     what: str
     words: str
-    by: str
-    severity: str
-    status_class: str
-    correlation_id: str
-    url: str
+    by: str = ""
+    severity: str = ""
+    status_class: str = ""
+    url: str = ""
 
 
-class PlannerFilter(admin.SimpleListFilter):
-    """Filter by the planner that claimed the booking. The choices are known, so the table need not be read for them."""
-
-    title = gettext_lazy("planner")
-    parameter_name = "planner"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*labels.planners(), ("nobody", _("none yet"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
-        value = self.value()
-        return queryset if value is None else queryset.filter(planner="" if value == "nobody" else value)
+def _planners() -> list[tuple[str, Any]]:
+    return [*labels.planners(), ("nobody", _("none yet"))]
 
 
 @admin.register(Assignment)
-class AssignmentAdmin(ReadOnlyAdmin):
+class AssignmentAdmin(RowPageAdmin):
+    row_template = "admin/assignments/booking/page.html"
+    missing = gettext_lazy("Assignment %(id)s does not exist.")
     list_display = [
         "booking_ref",
         recorded("starts_at", gettext_lazy("starts (UTC)")),
@@ -104,42 +94,29 @@ class AssignmentAdmin(ReadOnlyAdmin):
         "planned_by",
         recorded("due_at", gettext_lazy("next attempt (UTC)"), seconds=True),
     ]
-    list_filter = ["state", PlannerFilter, since("starts_at", gettext_lazy("starts"), coming=True)]
+    list_filter = [
+        "state",
+        known("planner", gettext_lazy("planner"), _planners, empty="nobody"),
+        since("starts_at", gettext_lazy("starts"), coming=True),
+    ]
     search_fields = ["=booking_ref", "=restaurant_ref"]
     ordering = ["-id"]
     indexed = frozenset({"booking_ref", "restaurant_ref", "state"})
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
-    def state_label(self, assignment: Model) -> str:
-        assert isinstance(assignment, Assignment)
+    def state_label(self, assignment: Assignment) -> str:
         return labels.state(assignment.state)
 
     @admin.display(description=gettext_lazy("reason"))
-    def why(self, assignment: Model) -> str:
-        assert isinstance(assignment, Assignment)
+    def why(self, assignment: Assignment) -> str:
         return labels.reason(assignment.reason)
 
     @admin.display(description=gettext_lazy("planner"))
-    def planned_by(self, assignment: Model) -> str:
-        assert isinstance(assignment, Assignment)
+    def planned_by(self, assignment: Assignment) -> str:
         return labels.planner(assignment.planner)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the page of one booking, read-only."""
-        assignment = self.get_object(request, object_id)
-        if not self.has_view_permission(request, assignment) or request.method != "GET":
-            raise PermissionDenied
-        if not isinstance(assignment, Assignment):
-            raise Http404(_("Assignment %(id)s does not exist.") % {"id": object_id})
-        context = {
-            **self.admin_site.each_context(request),
-            **page_of(request, assignment, before=_moment(request.GET.get("before", ""))),
-            **(extra_context or {}),
-            "opts": self.opts,
-        }
-        return TemplateResponse(request, "admin/assignments/booking/page.html", context)
+    def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return page_of(request, row, before=_moment(request.GET.get("before", "")))
 
 
 def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | None = None) -> dict[str, Any]:
@@ -197,16 +174,17 @@ _SEVERITIES: Mapping[str, str] = {Event.Severity.WARNING: "page-warning", Event.
 
 
 def _links(request: HttpRequest, assignment: Assignment, floor: Floor | None) -> Iterator[Link]:
-    evening = links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor)
-    if evening:
-        yield Link(url=evening, text=_("Timeline for this evening"))
-    if assignment.state == State.MANUAL_REVIEW:
-        review = links.permitted(request, ReviewItem, assignment.pk)
-        if review:
-            yield Link(url=review, text=_("Decide in the review queue"))
-    taken = links.permitted(request, Allocation, q=assignment.booking_ref)
-    if taken:
-        yield Link(url=taken, text=_("Tables in the ledger"))
+    waits = assignment.state == State.MANUAL_REVIEW
+    for url, text in (
+        (
+            links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor),
+            _("Timeline for this evening"),
+        ),
+        (links.permitted(request, ReviewItem, assignment.pk) if waits else "", _("Decide in the review queue")),
+        (links.permitted(request, Allocation, q=assignment.booking_ref), _("Tables in the ledger")),
+    ):
+        if url:
+            yield Link(url=url, text=text)
     yield from links.links_of(request, assignment)
 
 
@@ -247,32 +225,23 @@ def _attempt_in_words(attempt: Attempt) -> str:
 
 
 def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str]) -> EntryView:
-    kind, what, words, by, status_class, url = _said(request, entry.row, who)
-    return EntryView(
-        at=entry.at,
-        kind=kind,
-        what=what,
-        words=words,
-        by=by,
-        severity=entry.row.get_severity_display() if status_class and isinstance(entry.row, Event) else "",
-        status_class=status_class,
-        correlation_id=entry.correlation_id,
-        url=url,
-    )
-
-
-def _said(request: HttpRequest, row: journal.Row, who: Mapping[str, str]) -> tuple[str, str, str, str, str, str]:
-    """Return kind, title, details, actor, severity (a class in pages.css) and URL of a record."""
+    row, view = entry.row, partial(EntryView, at=entry.at, correlation_id=entry.correlation_id)
     if isinstance(row, StateTransition):
         step = _step(row.version, row, who)
-        return _("state"), step.what, step.reason, step.by, "", ""
+        return view(kind=_("state"), what=step.what, words=step.reason, by=step.by)
     if isinstance(row, Attempt):
-        return _("attempt"), _attempt_in_words(row), labels.reason(row.reason, row.detail), "", "", ""
+        return view(kind=_("attempt"), what=_attempt_in_words(row), words=labels.reason(row.reason, row.detail))
     if isinstance(row, OutboxMessage):
-        return _("message"), row.topic, _delivery(row), "", "", ""
-    url = links.permitted(request, Event, row.pk)
-    words = labels.reason(str(row.context.get("reason") or ""))
-    return _("event"), row.type, words, "", _SEVERITIES.get(row.severity, ""), url
+        return view(kind=_("message"), what=row.topic, words=_delivery(row))
+    status_class = _SEVERITIES.get(row.severity, "")
+    return view(
+        kind=_("event"),
+        what=row.type,
+        words=labels.reason(str(row.context.get("reason") or "")),
+        severity=row.get_severity_display() if status_class else "",
+        status_class=status_class,
+        url=links.permitted(request, Event, row.pk),
+    )
 
 
 def _delivery(message: OutboxMessage) -> str:

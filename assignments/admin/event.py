@@ -5,10 +5,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
@@ -16,7 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext
 from assignments.admin import links
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
-from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.page import RowPageAdmin
 from assignments.models import Assignment, Attempt, Event, StateTransition
 from assignments.staff import labels
 from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
@@ -55,7 +53,9 @@ class FieldView:
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
+class EventAdmin(RowPageAdmin):
+    row_template = "admin/assignments/event/page.html"
+    missing = gettext_lazy("Event %(id)s does not exist; it may have been pruned.")
     list_display = [
         recorded("at", gettext_lazy("when (UTC)"), seconds=True),
         "event_type",
@@ -76,52 +76,33 @@ class EventAdmin(ReadOnlyAdmin):
     indexed = frozenset({"at", "booking_ref", "correlation_id", "severity", "since", "source", "type"})
 
     @admin.display(description=gettext_lazy("event"))
-    def event_type(self, event: Model) -> str:
-        assert isinstance(event, Event)
+    def event_type(self, event: Event) -> str:
         return event.type
 
     @admin.display(description=gettext_lazy("severity"), ordering="severity")
-    def level(self, event: Model) -> str:
-        assert isinstance(event, Event)
+    def level(self, event: Event) -> str:
         return event.get_severity_display()
 
     @admin.display(description=gettext_lazy("booking"))
-    def booking(self, event: Model) -> str:
+    def booking(self, event: Event) -> str:
         """Link to all other events of the booking."""
-        assert isinstance(event, Event)
         return _filtered("booking_ref", event.booking_ref, event.booking_ref)
 
     @admin.display(description=gettext_lazy("why"))
-    def why(self, event: Model) -> str:
+    def why(self, event: Event) -> str:
         """Return the reason, short enough for a row. The event's page shows the whole context."""
-        assert isinstance(event, Event)
         if reason := event.context.get("reason"):
             return labels.reason(str(reason))
         return labels.state(str(event.context.get("to_state") or ""))
 
     @admin.display(description=gettext_lazy("invocation"))
-    def invocation(self, event: Model) -> str:
+    def invocation(self, event: Event) -> str:
         """Link to all other events of the same invocation."""
-        assert isinstance(event, Event)
         known = str(event.correlation_id or "")
         return _filtered("correlation_id", known, known[:8])
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the page of one event, read-only."""
-        event = self.get_object(request, object_id)
-        if not self.has_view_permission(request, event) or request.method != "GET":
-            raise PermissionDenied
-        if not isinstance(event, Event):
-            raise Http404(_("Event %(id)s does not exist; it may have been pruned.") % {"id": object_id})
-        context = {
-            **self.admin_site.each_context(request),
-            **page_of(request, event),
-            **(extra_context or {}),
-            "opts": self.opts,
-        }
-        return TemplateResponse(request, "admin/assignments/event/page.html", context)
+    def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return page_of(request, row)
 
 
 def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:

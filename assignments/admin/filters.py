@@ -23,8 +23,18 @@ _COMING: Mapping[str, tuple[Any, timedelta]] = {
 }
 
 
-def known(column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any]]]) -> type[admin.SimpleListFilter]:
-    """Return a filter of a text column by known values and their labels."""
+def known(
+    column: str,
+    title: Any,
+    choices: Callable[[], Iterable[tuple[str, Any]]],
+    *,
+    parameter: str = "",
+    empty: str = "",
+) -> type[admin.SimpleListFilter]:
+    """Return a filter of a text column by known values and their labels.
+
+    ``parameter``: its name in URLs, if not the column. ``empty``: the choice that stands for rows without a value.
+    """
 
     class KnownFilter(admin.SimpleListFilter):
         def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -32,9 +42,9 @@ def known(column: str, title: Any, choices: Callable[[], Iterable[tuple[str, Any
 
         def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
             value = self.value()
-            return queryset if value is None else queryset.filter(**{column: value})
+            return queryset if value is None else queryset.filter(**{column: "" if value == empty else value})
 
-    KnownFilter.title, KnownFilter.parameter_name = title, column
+    KnownFilter.title, KnownFilter.parameter_name = title, parameter or column
     return KnownFilter
 
 

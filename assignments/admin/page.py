@@ -1,9 +1,10 @@
-"""Base for admin pages that replace a model's list, with one rule for permissions."""
+"""Bases for admin pages that replace a model's list or its form, with one rule for permissions."""
 
 from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
 
@@ -43,3 +44,33 @@ class PageAdmin(ReadOnlyAdmin):
             **(extra_context or {}),
         }
         return TemplateResponse(request, self.template, context)
+
+
+class RowPageAdmin(ReadOnlyAdmin):
+    """Renders ``row_template`` with ``row_context`` instead of a row's form. ``missing``: said for one that is gone."""
+
+    row_template: ClassVar[str]
+    missing: ClassVar[str | Promise]
+
+    def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def row(self, request: HttpRequest, object_id: str) -> Model | None:
+        return self.get_object(request, object_id)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the page of one row, read-only."""
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.row(request, object_id)
+        if row is None:
+            raise Http404(self.missing % {"id": object_id})
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            **self.row_context(request, row),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, self.row_template, context)

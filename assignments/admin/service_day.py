@@ -48,15 +48,6 @@ class Waiting:
     url: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """A restaurant in the selection, by its display name."""
-
-    ref: str
-    name: str
-    bookings: int
-
-
 @admin.register(ServiceDay)
 class ServiceDayAdmin(PageAdmin):
     """Replaces the list: the tables of one restaurant over one day."""
@@ -101,7 +92,6 @@ class ServiceDayAdmin(PageAdmin):
             "before_link": link(ref, shown.before) if shown.before else "",
             "after_link": link(ref, shown.after) if shown.after else "",
             "drawing": draw(shown.timeline, shown.floor, captions),
-            "services": [(band.key.replace("_", " "), band) for band in shown.timeline.bands],
             "seated": captions.seated,
             "covers": captions.covers,
             "waiting": [captions.waiting(booked) for booked in shown.unseated],
@@ -114,11 +104,11 @@ def _serves_past_midnight(floor: Floor | None) -> bool:
     return floor is not None and any(period.ends <= period.starts for period in floor.services)
 
 
-def _choices(found: Sequence[Venue]) -> list[Choice]:
+def _choices(found: Sequence[Venue]) -> list[Venue]:
     """Sort the restaurants by name. Asks the host once, or not at all if there are none."""
     names = restaurant_names([venue.ref for venue in found]) if found else {}
-    choices = [Choice(ref=venue.ref, name=names[venue.ref], bookings=venue.bookings) for venue in found]
-    return sorted(choices, key=lambda choice: natural_key(choice.name))
+    named = [replace(venue, name=names[venue.ref]) for venue in found]
+    return sorted(named, key=lambda venue: natural_key(venue.name))
 
 
 class Captions:

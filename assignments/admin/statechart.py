@@ -44,18 +44,6 @@ class Node:
     def middle(self) -> tuple[float, float]:
         return self.x + NODE_WIDTH / 2, self.y + NODE_HEIGHT / 2
 
-    @property
-    def inner_x(self) -> float:
-        return self.x + 3
-
-    @property
-    def inner_y(self) -> float:
-        return self.y + 3
-
-    @property
-    def text_y(self) -> float:
-        return self.y + NODE_HEIGHT / 2 + 4.5
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edge:
@@ -75,11 +63,8 @@ class Edge:
 
     @property
     def label_left(self) -> float:
-        return self.label_x - self.label_width / 2
-
-    @property
-    def label_top(self) -> float:
-        return self.label_y - 12
+        """From the label's middle."""
+        return -self.label_width / 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +77,6 @@ class StateChart:
     width: int = WIDTH
     node_width: int = NODE_WIDTH
     node_height: int = NODE_HEIGHT
-    inner_width: int = NODE_WIDTH - 6
-    inner_height: int = NODE_HEIGHT - 6
     height: int = TOP * 2 + ROW * (len(_MAIN) - 1) + NODE_HEIGHT
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
 from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination.day_planner import DayPlanner, plan_requests
@@ -27,11 +28,12 @@ from assignments.integration.planners import NOBODY, V3, Preview, router
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.models.assignment import AssignmentQuerySet
-from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
+from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop, unstored
 from assignments.planning.decision import Decision
 from assignments.telemetry import correlation
 
 logger = logging.getLogger("assignments.coordinator")
+_log_failure = partial(log_error, logger, has_place=True)
 
 
 class Coordinator:
@@ -108,13 +110,7 @@ class Coordinator:
             if transactions.is_database_away(error):
                 raise
             if not is_half:
-                log_error(
-                    logger,
-                    error,
-                    "A batch failed and is halved (correlation id %s)",
-                    batch.invocation.correlation_id,
-                    has_place=True,
-                )
+                _log_failure(error, "A batch failed and is halved (correlation id %s)", batch.invocation.correlation_id)
         return self._decide_in_halves(batch, booking_refs)
 
     def _decide_in_halves(self, batch: "_Batch", booking_refs: Sequence[str]) -> DayResult:
@@ -236,14 +232,7 @@ class Coordinator:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""
         taken = isinstance(error, TableTakenError)
         if not taken:
-            log_error(
-                logger,
-                error,
-                "Booking %s failed (correlation id %s)",
-                booking_ref,
-                invocation.correlation_id,
-                has_place=True,
-            )
+            _log_failure(error, "Booking %s failed (correlation id %s)", booking_ref, invocation.correlation_id)
 
         def work(record: Record) -> DayResult:
             row = Assignment.objects.of(booking_ref)
@@ -273,24 +262,14 @@ class Coordinator:
         except Exception as second:
             if transactions.is_database_away(second):
                 raise
-            log_error(
-                logger,
+            _log_failure(
                 second,
                 "The failure of booking %s could not be stored (correlation id %s)",
                 booking_ref,
                 invocation.correlation_id,
-                has_place=True,
             )
         # Nothing was stored: the booking is as it was, and still due.
-        outcome = Outcome(
-            booking_ref=booking_ref,
-            kind=Kind.RETRY,
-            planner=V3,
-            reason=CoordinatorReason.UNEXPECTED_ERROR,
-            detail=type(error).__name__,
-            unexpected=True,
-        )
-        return DayResult(outcomes=(outcome,))
+        return DayResult(outcomes=(unstored(booking_ref, type(error).__name__, planner=V3),))
 
     def _settlement(self, now: datetime, invocation: Invocation) -> Settlement:
         return Settlement(

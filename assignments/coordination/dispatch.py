@@ -25,7 +25,7 @@ from assignments.integration.planners import NOBODY, V3, Route, router
 from assignments.lifecycle import intake
 from assignments.models import Assignment
 from assignments.models.assignment import AssignmentQuerySet
-from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
+from assignments.outcome import Kind, Noop, Outcome, noop, unstored
 from assignments.telemetry import correlation, process_metrics
 
 logger = logging.getLogger("assignments.dispatch")
@@ -200,19 +200,7 @@ def _routes(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
 
 def _unrouted(assignments: Sequence[Assignment], failed: _RouterError) -> DayResult:
     """Nobody knows who decides these bookings, so nobody does: they are as they were, and stay due."""
-    return DayResult(
-        outcomes=tuple(
-            Outcome(
-                booking_ref=each.booking_ref,
-                kind=Kind.RETRY,
-                planner=V3,
-                reason=CoordinatorReason.UNEXPECTED_ERROR,
-                detail=str(failed),
-                unexpected=True,
-            )
-            for each in assignments
-        )
-    )
+    return DayResult(outcomes=tuple(unstored(each.booking_ref, str(failed), planner=V3) for each in assignments))
 
 
 def _by_others(

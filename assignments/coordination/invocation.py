@@ -151,19 +151,15 @@ class Invocation:
         """The day is locked, and a permit is held."""
         day = service_date.isoformat()
         return [
-            event(
-                COORDINATOR,
+            self._event(
                 "coordinator.lock_acquired",
                 restaurant_ref=restaurant_ref,
-                correlation_id=self.correlation_id,
                 service_date=day,
                 bookings=bookings,
             ),
-            event(
-                COORDINATOR,
+            self._event(
                 "coordinator.rate_permit_acquired",
                 restaurant_ref=restaurant_ref,
-                correlation_id=self.correlation_id,
                 service_date=day,
                 slot=entry.slot,
             ),
@@ -172,11 +168,9 @@ class Invocation:
     def announce_contention(self, restaurant_ref: str, service_date: date, detail: str) -> None:
         """Another worker is there: at once, since the transaction is not going to commit."""
         events.emit_now(
-            event(
-                COORDINATOR,
+            self._event(
                 "coordinator.lock_contention",
                 restaurant_ref=restaurant_ref,
-                correlation_id=self.correlation_id,
                 service_date=service_date.isoformat(),
                 detail=detail,
             )
@@ -184,33 +178,30 @@ class Invocation:
 
     def circuit_open(self, restaurant_ref: str, entry: Entry) -> EventRecord:
         """The restaurant is left alone for a while."""
-        return event(
-            COORDINATOR,
+        return self._event(
             "coordinator.circuit_open",
             restaurant_ref=restaurant_ref,
-            correlation_id=self.correlation_id,
             failures=entry.breaker.failures,
             delay_seconds=entry.breaker.seconds_left(entry.now),
         )
 
+    def _event(self, kind: str, **fields: Any) -> EventRecord:
+        return event(COORDINATOR, kind, correlation_id=self.correlation_id, **fields)
+
     def _start(self, outcome: Outcome, tried: Try) -> EventRecord:
-        return event(
-            COORDINATOR,
+        return self._event(
             "coordinator.start",
             booking_ref=outcome.booking_ref,
             restaurant_ref=tried.restaurant_ref,
-            correlation_id=self.correlation_id,
             trigger=self.trigger,
             attempt=None if tried is _UNTRIED else tried.attempt,
         )
 
     def _end(self, outcome: Outcome, tried: Try) -> EventRecord:
-        return event(
-            COORDINATOR,
+        return self._event(
             "coordinator.error" if outcome.unexpected else _TERMINAL_EVENT[outcome.kind],
             booking_ref=outcome.booking_ref,
             restaurant_ref=tried.restaurant_ref,
-            correlation_id=self.correlation_id,
             trigger=self.trigger,
             attempt=None if tried is _UNTRIED else tried.attempt,
             outcome=outcome.kind,

@@ -5,7 +5,7 @@ key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for ever
 ``assignments.host.ModelHost`` implements that class from field names alone for the usual case.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -147,6 +147,14 @@ class Host(Protocol):
     def deliver(self, message: Message) -> None:
         """Deliver a message to the guest, a bus or a webhook. Raise to have it retried."""
         ...
+
+
+def pages(read: Callable[[str | None], Sequence[HostBooking]]) -> Iterator[Sequence[HostBooking]]:
+    """Yield one page after the other of what ``read`` returns for ``after``, so that memory stays flat."""
+    page = read(None)
+    while page:
+        yield page
+        page = read(page[-1].ref)
 
 
 def is_cancelled(booking: HostBooking | None) -> bool:

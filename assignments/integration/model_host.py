@@ -59,32 +59,6 @@ Configured service periods without turn times use these, too.
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 """Placeholder for a missing start. The booking's ``problem`` says so, and it is not planned."""
 
-_FIELDS = {
-    "booking_model": (
-        "start_field",
-        "date_field",
-        "time_field",
-        "end_field",
-        "party_field",
-        "restaurant_field",
-        "zone_field",
-        "requested_field",
-        "status_field",
-        "confirmed_field",
-        "tables_field",
-    ),
-    "table_model": (
-        "table_name_field",
-        "table_seats_field",
-        "table_zone_field",
-        "table_active_field",
-        "table_min_party_field",
-        "table_max_party_field",
-        "table_restaurant_field",
-    ),
-}
-"""Attributes of a host that name fields, by model."""
-
 
 class ModelHost:
     """An ``assignments.integration.host.Host`` over the project's models, configured by its attributes.
@@ -354,14 +328,15 @@ class ModelHost:
         return not choices or bool(choices & set(self.cancelled_statuses))
 
     def _wrong_names(self) -> Iterable[str]:
-        for attribute, names in _FIELDS.items():
+        for kind in ("booking", "table"):
+            attribute = f"{kind}_model"
             label = getattr(self, attribute)
             try:
                 model = apps.get_model(label)
             except (LookupError, ValueError):
                 yield f"{attribute} is {label!r}, but this model does not exist."
                 continue
-            for name in names:
+            for name in _fields_of(kind):
                 field = getattr(self, name)
                 try:
                     if field:
@@ -562,19 +537,10 @@ class ModelHost:
         )
 
     def _read(self, rows: QuerySet[Any]) -> Iterable[HostBooking]:
-        names = {
-            "start": self.start_field,
-            "date": self.date_field,
-            "time": self.time_field,
-            "end": self.end_field,
-            "party": self.party_field,
-            "restaurant": self.restaurant_field,
-            "zone": self.zone_field,
-            "requested": self.requested_field,
-            "status": self.status_field,
-            "confirmed": self.confirmed_field,
+        named = {
+            name.removesuffix("_field"): getattr(self, name) for name in _fields_of("booking") if name != "tables_field"
         }
-        columns = {key: self._column(name) for key, name in names.items() if name}
+        columns = {key: self._column(field) for key, field in named.items() if field}
         zones = self._time_zones() if self.date_field else {}
         for row in rows.values("pk", *dict.fromkeys([*columns.values(), *self._parents.values()])):
             yield self._booking(str(row["pk"]), {key: row[column] for key, column in columns.items()}, zones)
@@ -685,6 +651,12 @@ class ModelHost:
                 buffer_after_minutes=row.buffer_after_minutes,
                 weekdays=frozenset(row.weekdays) or EVERY_WEEKDAY,
             )
+
+
+def _fields_of(kind: str) -> list[str]:
+    """Return the attributes of a host that name fields of its bookings, or of its tables."""
+    fields = [name for name in vars(ModelHost) if name.endswith("_field")]
+    return [name for name in fields if name.startswith("table_") == (kind == "table")]
 
 
 def _key_of(model: type[models.Model], ref: str) -> Any:

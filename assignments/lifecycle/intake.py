@@ -7,7 +7,7 @@ from django.db import OperationalError, connection, transaction
 
 from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, HostBooking
+from assignments.integration.host import Host, HostBooking, pages
 from assignments.models import Assignment
 from assignments.planning.floor import Floor
 
@@ -102,13 +102,7 @@ def chunks_of_unassigned(
     host: Host, *, now: datetime, restaurant_ref: str | None = None
 ) -> Iterable[Sequence[HostBooking]]:
     """The host's bookings that wait for a table, ``CHUNK`` at a time, so that memory stays flat."""
-    after: str | None = None
-    while True:
-        bookings = host.unassigned(after=after, limit=CHUNK, now=now, restaurant_ref=restaurant_ref)
-        if not bookings:
-            return
-        yield bookings
-        after = bookings[-1].ref
+    return pages(lambda after: host.unassigned(after=after, limit=CHUNK, now=now, restaurant_ref=restaurant_ref))
 
 
 def request_unassigned(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:

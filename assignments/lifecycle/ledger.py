@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -80,18 +81,8 @@ def seat(placements: Iterable[Placement]) -> None:
 def hold(placement: Placement, *, seconds: float, now: datetime) -> uuid.UUID:
     """Take the tables for ``seconds`` and give the hold's token. Raises TableTakenError (roll back then)."""
     token = uuid.uuid4()
-    _insert(
-        [
-            _row(
-                placement,
-                table_ref,
-                kind=Allocation.Kind.HOLD,
-                expires_at=now + timedelta(seconds=seconds),
-                token=token,
-            )
-            for table_ref in placement.table_refs
-        ]
-    )
+    columns = {"kind": Allocation.Kind.HOLD, "expires_at": now + timedelta(seconds=seconds), "token": token}
+    _insert([_row(placement, table_ref, **columns) for table_ref in placement.table_refs])
     return token
 
 
@@ -198,26 +189,17 @@ def open_table(restaurant_ref: str, table_ref: str) -> int:
     return removed
 
 
-def _row(
-    placement: Placement,
-    table_ref: str,
-    *,
-    kind: Allocation.Kind,
-    expires_at: datetime | None = None,
-    token: uuid.UUID | None = None,
-) -> Allocation:
+def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:
     window = placement.window
     return Allocation(
         restaurant_ref=placement.restaurant_ref,
         table_ref=table_ref,
         booking_ref=placement.booking_ref,
-        kind=kind,
         blocked=TimestamptzRange(window.blocked_from, window.blocked_until),
         starts_at=window.starts_at,
         ends_at=window.ends_at,
-        expires_at=expires_at,
-        token=token,
         planner=placement.planner,
+        **columns,
     )
 
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
@@ -24,6 +24,15 @@ from assignments.planning.text import Text
 from assignments.telemetry import correlation
 
 logger = logging.getLogger("assignments.settlement")
+
+
+class Basis(TypedDict, total=False):
+    """What an outcome rests on. ``detail``: for the history. ``unexpected``: an error led to it."""
+
+    detail: str
+    decision: Decision | None
+    decision_ms: float
+    unexpected: bool
 
 
 @dataclass(kw_only=True)
@@ -91,7 +100,7 @@ class Settlement:
         return self._settle(
             assignment,
             Kind.CONFIRMED,
-            decision,
+            decision=decision,
             reason=reason,
             strategy=strategy,
             table_refs=tables,
@@ -103,12 +112,9 @@ class Settlement:
         assignment: Assignment,
         *,
         reason: str,
-        detail: str = "",
-        decision: Decision | None = None,
-        decision_ms: float = 0.0,
         delay_seconds: float | None = None,
-        unexpected: bool = False,
         last_try: bool | None = None,
+        **basis: Unpack[Basis],
     ) -> Outcome:
         """No table this time: a retry with a due date, or manual review when this was the last try.
 
@@ -117,50 +123,25 @@ class Settlement:
         self._begin(assignment)
         exhausted = retry_policy.is_exhausted(assignment.attempts) if last_try is None else last_try
         if exhausted:
-            return self._to_review(assignment, reason, detail, decision, decision_ms, unexpected=unexpected)
+            return self._to_review(assignment, reason, **basis)
         delay = delay_seconds
         if delay is None:
             delay = retry_policy.delay_seconds(assignment.booking_ref, assignment.attempts)
-        assignment.put_back(actor=self.actor, reason=reason, detail=detail)
+        assignment.put_back(actor=self.actor, reason=reason, detail=basis.get("detail", ""))
         assignment.due_at = self.now + timedelta(seconds=delay)
-        return self._settle(
-            assignment,
-            Kind.RETRY,
-            decision,
-            reason=reason,
-            detail=detail,
-            delay_seconds=delay,
-            decision_ms=decision_ms,
-            unexpected=unexpected,
-        )
+        return self._settle(assignment, Kind.RETRY, reason=reason, delay_seconds=delay, **basis)
 
-    def send_to_review(
-        self,
-        assignment: Assignment,
-        *,
-        reason: str,
-        detail: str = "",
-        decision: Decision | None = None,
-        decision_ms: float = 0.0,
-    ) -> Outcome:
+    def send_to_review(self, assignment: Assignment, *, reason: str, **basis: Unpack[Basis]) -> Outcome:
         """Staff have to decide."""
         self._begin(assignment)
-        return self._to_review(assignment, reason, detail, decision, decision_ms)
+        return self._to_review(assignment, reason, **basis)
 
-    def fail(
-        self,
-        assignment: Assignment,
-        *,
-        reason: str,
-        detail: str = "",
-        decision: Decision | None = None,
-        decision_ms: float = 0.0,
-    ) -> Outcome:
+    def fail(self, assignment: Assignment, *, reason: str, **basis: Unpack[Basis]) -> Outcome:
         """The request cannot be planned as it is."""
         assignment.attempts += 1
         assignment.planner = self.planner
-        assignment.fail(actor=self.actor, reason=reason, detail=detail)
-        return self._settle(assignment, Kind.FAILED, decision, reason=reason, detail=detail, decision_ms=decision_ms)
+        assignment.fail(actor=self.actor, reason=reason, detail=basis.get("detail", ""))
+        return self._settle(assignment, Kind.FAILED, reason=reason, **basis)
 
     def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
         """Something else happened to it (cancelled, handed over): store that along with the rest."""
@@ -203,29 +184,12 @@ class Settlement:
         assignment.planner = self.planner
         transitions.start(assignment, actor=self.actor)
 
-    def _to_review(
-        self,
-        assignment: Assignment,
-        reason: str,
-        detail: str,
-        decision: Decision | None,
-        decision_ms: float,
-        *,
-        unexpected: bool = False,
-    ) -> Outcome:
-        assignment.send_to_review(actor=self.actor, reason=reason, detail=detail)
+    def _to_review(self, assignment: Assignment, reason: str, **basis: Unpack[Basis]) -> Outcome:
+        assignment.send_to_review(actor=self.actor, reason=reason, detail=basis.get("detail", ""))
         self._reviews[assignment.booking_ref] = reason
-        return self._settle(
-            assignment,
-            Kind.MANUAL_REVIEW,
-            decision,
-            reason=reason,
-            detail=detail,
-            decision_ms=decision_ms,
-            unexpected=unexpected,
-        )
+        return self._settle(assignment, Kind.MANUAL_REVIEW, reason=reason, **basis)
 
-    def _settle(self, assignment: Assignment, kind: Kind, decision: Decision | None, **facts: Any) -> Outcome:
+    def _settle(self, assignment: Assignment, kind: Kind, *, decision: Decision | None = None, **facts: Any) -> Outcome:
         """Keep the outcome, the changed assignment and the attempt for ``write``."""
         outcome = Outcome(
             booking_ref=assignment.booking_ref, kind=kind, planner=self.planner, party=assignment.party, **facts

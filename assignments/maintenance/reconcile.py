@@ -14,7 +14,7 @@ from assignments.concurrency import locks, transactions
 from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import HostBooking, configured, is_cancelled
+from assignments.integration.host import HostBooking, configured, is_cancelled, pages
 from assignments.lifecycle import intake, ledger, seating_validity
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import CoordinatorReason
@@ -282,14 +282,9 @@ def seated_without_us(*, now: datetime, dry_run: bool, restaurant_ref: str | Non
 
     Unless ``dry_run``, take over their tables.
     """
-    host, after = configured(), None
-    while True:
-        bookings = host.history(
-            start=now - LONGEST_DINNER, until=now + FURTHEST, after=after, limit=CHUNK, restaurant_ref=restaurant_ref
-        )
-        if not bookings:
-            return
-        after = bookings[-1].ref
+    host = configured()
+    span = {"start": now - LONGEST_DINNER, "until": now + FURTHEST}
+    for bookings in pages(lambda after: host.history(**span, after=after, limit=CHUNK, restaurant_ref=restaurant_ref)):
         seated = {
             each.ref: each for each in bookings if each.is_confirmed or (each.keeps_tables and not each.wants_table)
         }

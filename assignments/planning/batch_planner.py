@@ -1,7 +1,7 @@
 """Planning of all waiting bookings of a restaurant-day."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.reseating import Batch, Party, make_room
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
 from assignments.planning.seating_window import SeatingWindow
-from assignments.planning.snapshot import Occupied, PlanningRules
+from assignments.planning.snapshot import Occupied, PlanningRules, occupied_by
 from assignments.planning.snapshot_hash import SnapshotDigest
 from assignments.planning.text import gettext as _
 from assignments.planning.units import Unit, table_bits, unit_of
@@ -58,15 +58,9 @@ class _Guest:
     first_unit: Unit | None = None
     block: Block | None = None
 
-    def taken(self, unit: Unit) -> Iterator[Occupied]:
-        """Yield its occupied tables at ``unit``."""
-        for ref in unit.table_refs:
-            yield Occupied(
-                table_ref=ref,
-                blocked_from=self.window.blocked_from,
-                blocked_until=self.window.blocked_until,
-                booking_ref=self.request.booking_ref,
-            )
+    def taken(self, unit: Unit) -> list[Occupied]:
+        """Return its occupied tables at ``unit``."""
+        return occupied_by(self.request.booking_ref, unit.table_refs, self.window)
 
 
 class EveningPlanner:

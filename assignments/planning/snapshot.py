@@ -1,12 +1,13 @@
 """The snapshot: all input of a decision."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +18,16 @@ class Occupied:
     blocked_from: datetime
     blocked_until: datetime
     booking_ref: str | None = None
+
+
+def occupied_by(booking_ref: str, table_refs: Iterable[str], window: SeatingWindow) -> list[Occupied]:
+    """Return the tables as a booking occupies them that is seated there."""
+    return [
+        Occupied(
+            table_ref=ref, blocked_from=window.blocked_from, blocked_until=window.blocked_until, booking_ref=booking_ref
+        )
+        for ref in table_refs
+    ]
 
 
 DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(

@@ -21,10 +21,14 @@ AROUND = timedelta(hours=12)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Venue:
-    """A restaurant to select. ``bookings``: their number on the requested date, or within twelve hours of now."""
+    """A restaurant to select. ``bookings``: their number on the requested date, or within twelve hours of now.
+
+    ``name``: its display name, once the host has been asked.
+    """
 
     ref: str
     bookings: int
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Layout of a restaurant's tables over one day: rows, lanes and gaps, in minutes from the left edge. Pure.
+"""Layout of a restaurant's tables over one day: rows, lanes and gaps, in minutes and pixels from the left edge. Pure.
 
 Minutes are elapsed minutes, also when the clocks change. Labels show local time.
 
@@ -25,8 +25,17 @@ LOOK_AHEAD = timedelta(hours=12)
 STEP = timedelta(minutes=15)
 """Step that meets the full hours of every time zone: all UTC offsets in use are multiples of it."""
 
+PIXELS_A_MINUTE = 2
+LANE = 42
+"""Height of a lane, in pixels."""
+
 _Interval = tuple[datetime, datetime]
 _Party = tuple[str, str, datetime]
+
+
+def pixels(minutes: float) -> int:
+    """Return minutes as pixels of the page."""
+    return round(minutes * PIXELS_A_MINUTE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +67,14 @@ class Span:
     def minutes(self) -> float:
         return self.until - self.start
 
+    @property
+    def x(self) -> int:
+        return pixels(self.start)
+
+    @property
+    def width(self) -> int:
+        return max(1, pixels(self.minutes))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
@@ -71,6 +88,10 @@ class Bar:
     sat: Span | None
     lane: int = 0
     joined: tuple[str, ...] = ()
+
+    @property
+    def y(self) -> int:
+        return self.lane * LANE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +125,14 @@ class Tie:
     is_end: bool
     lane: int = 0
 
+    @property
+    def x(self) -> int:
+        return pixels(self.minute)
+
+    @property
+    def y(self) -> int:
+        return self.lane * LANE
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
@@ -115,6 +144,10 @@ class Row:
     lanes: int = 1
     gaps: tuple[Gap, ...] = ()
     ties: tuple[Tie, ...] = ()
+
+    @property
+    def height(self) -> int:
+        return self.lanes * LANE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +168,10 @@ class Band:
     ends_at: datetime
     span: Span
 
+    @property
+    def name(self) -> str:
+        return self.key.replace("_", " ")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
@@ -143,6 +180,14 @@ class Tick:
     minute: float
     moment: datetime
     is_repeated: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.moment:%H:%M}" + (f" ({self.moment:%Z})" if self.is_repeated else "")
+
+    @property
+    def x(self) -> int:
+        return pixels(self.minute)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,6 +204,14 @@ class Timeline:
     @property
     def minutes(self) -> float:
         return (self.ends_at - self.starts_at) / A_MINUTE
+
+    @property
+    def width(self) -> int:
+        return pixels(self.minutes)
+
+    @property
+    def now_x(self) -> int | None:
+        return None if self.now is None else pixels(self.now)
 
     @property
     def rows(self) -> Iterator[Row]:

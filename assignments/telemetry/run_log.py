@@ -31,7 +31,7 @@ GIVEN_UP_AFTER = timedelta(days=2)
 """Time without a heartbeat after which a run counts as dead. No interval and no pass lasts longer."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True)
 class Pass:
     """The result of a completed pass.
 
@@ -39,7 +39,7 @@ class Pass:
     decided without an unexpected error. ``error``: type of the last unexpected error. ``seconds``: wall time.
     """
 
-    seconds: float
+    seconds: float = 0.0
     taken_in: int = 0
     host_raised: bool = False
     outcomes: Mapping[str, int] = field(default_factory=dict)

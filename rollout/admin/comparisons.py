@@ -12,10 +12,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import F, Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -25,10 +23,10 @@ from django.utils.translation import gettext_lazy
 from assignments.admin import links
 from assignments.admin.bounded_changelist import BoundedList
 from assignments.admin.datetime_columns import local, recorded
-from assignments.admin.filters import since
+from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import label_of, restaurant_names
+from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import Ranking, ranking
-from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
 from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_none
@@ -84,48 +82,23 @@ LOOKS: Mapping[str, tuple[str, str, str | Promise]] = {
 }
 
 
-class VerdictFilter(admin.SimpleListFilter):
-    title = gettext_lazy("verdict")
-    parameter_name = "verdict__exact"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(verdict or WAITING, str(words)) for verdict, words in VERDICTS.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
-        if self.value() is None:
-            return queryset
-        return queryset.filter(verdict="" if self.value() == WAITING else self.value())
+def verdicts() -> list[tuple[str, str]]:
+    return [(verdict or WAITING, str(words)) for verdict, words in VERDICTS.items()]
 
 
-class RestaurantFilter(admin.SimpleListFilter):
+def restaurants() -> list[tuple[str, str]]:
     """Those whose floors were kept: a floor has few versions, and they are found without reading comparisons."""
-
-    title = gettext_lazy("restaurant")
-    parameter_name = "restaurant"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        refs = FloorRecord.objects.order_by("restaurant_ref").values_list("restaurant_ref", flat=True).distinct()
-        known = list(refs[:CHOICES])
-        names = restaurant_names(known) if known else {}
-        return [(ref, names[ref]) for ref in known]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
-        return queryset if self.value() is None else queryset.filter(restaurant_ref=self.value())
+    refs = FloorRecord.objects.order_by("restaurant_ref").values_list("restaurant_ref", flat=True).distinct()
+    shown = list(refs[:CHOICES])
+    names = restaurant_names(shown) if shown else {}
+    return [(ref, names[ref]) for ref in shown]
 
 
-class ErrorFilter(admin.SimpleListFilter):
+def errors() -> list[tuple[str, str]]:
     """Those of the latest failures, which the index of verdicts knows."""
-
-    title = gettext_lazy("error")
-    parameter_name = "error"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        failed = Comparison.objects.filter(verdict=Verdict.V3_ERROR).order_by("-recorded_at")
-        errors = set(failed.values_list("error", flat=True)[:LATEST_ERRORS])
-        return [(error, error) for error in sorted(errors - {""})[:CHOICES]]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
-        return queryset if self.value() is None else queryset.filter(error=self.value())
+    failed = Comparison.objects.filter(verdict=Verdict.V3_ERROR).order_by("-recorded_at")
+    found = set(failed.values_list("error", flat=True)[:LATEST_ERRORS])
+    return [(error, error) for error in sorted(found - {""})[:CHOICES]]
 
 
 class ComparisonList(BoundedList):
@@ -171,7 +144,9 @@ class Card:
 
 
 @admin.register(Comparison)
-class ComparisonAdmin(ReadOnlyAdmin):
+class ComparisonAdmin(RowPageAdmin):
+    row_template = "admin/rollout/comparison/page.html"
+    missing = gettext_lazy("There is no comparison %(id)s.")
     list_display = [
         "booking",
         "in_words",
@@ -183,10 +158,10 @@ class ComparisonAdmin(ReadOnlyAdmin):
         recorded("recorded_at", gettext_lazy("recorded (UTC)")),
     ]
     list_filter = [
-        VerdictFilter,
+        known("verdict", gettext_lazy("verdict"), verdicts, parameter="verdict__exact", empty=WAITING),
         "origin",
-        RestaurantFilter,
-        ErrorFilter,
+        known("restaurant_ref", gettext_lazy("restaurant"), restaurants, parameter="restaurant"),
+        known("error", gettext_lazy("error"), errors),
         "control_repeats",
         since("recorded_at", gettext_lazy("kept")),
     ]
@@ -214,26 +189,13 @@ class ComparisonAdmin(ReadOnlyAdmin):
             {"title": _("Comparisons"), "counts": classes, "is_empty": is_empty, **(extra_context or {})},
         )
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
-            raise PermissionDenied
-        comparison = self._whole(request, unquote(object_id))
-        if comparison is None:
-            raise Http404(_("There is no comparison %(number)s.") % {"number": object_id})
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Comparison %(number)s") % {"number": comparison.pk},
-            "opts": self.opts,
-            **page(request, comparison),
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/rollout/comparison/page.html", context)
-
-    def _whole(self, request: HttpRequest, pk: str) -> Comparison | None:
+    def row(self, request: HttpRequest, object_id: str) -> Comparison | None:
+        pk = unquote(object_id)
         whole = Comparison.objects.select_related("floor")
         return whole.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 19 else None
+
+    def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {"title": _("Comparison %(number)s") % {"number": row.pk}, **page(request, row)}
 
     @admin.display(description=gettext_lazy("booking"), ordering="booking_ref")
     def booking(self, comparison: Any) -> str:

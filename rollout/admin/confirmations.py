@@ -67,7 +67,7 @@ class WayBack:
 
     name: str
     permission: str
-    label: str
+    label: Any
     args: tuple[str, ...] = ()
 
 
@@ -79,6 +79,7 @@ class Confirmation(_FormView):
     button: Any
     is_grave = False
     """Whether the button looks like those that delete."""
+    undo: WayBack | None = None
     form_class: type[ReasonForm] = ReasonForm
     template_name = "admin/rollout/page/confirm.html"
     admin_site: Any = None
@@ -142,7 +143,7 @@ class Confirmation(_FormView):
 
     def way_back(self) -> WayBack | None:
         """The confirmation that would undo it."""
-        return None
+        return self.undo
 
     def _with_way_back(self, done: str) -> str:
         way_back = self.way_back()
@@ -205,6 +206,7 @@ class Begin(StageConfirmation):
 
 class Promote(StageConfirmation):
     permission = "promote"
+    undo = WayBack(name="roll_back", permission="roll_back", label=gettext_lazy("Roll back…"))
     form_class = PromotionForm
     template_name = "admin/rollout/page/promote.html"
     button = gettext_lazy("Promote")
@@ -279,9 +281,6 @@ class Promote(StageConfirmation):
             "percent": position.percent,
         }
 
-    def way_back(self) -> WayBack:
-        return WayBack(name="roll_back", permission="roll_back", label=_("Roll back…"))
-
     def _check_override(self, lifts: str) -> None:
         """An override lifts only the obstacles that its user was shown."""
         if not self.request.user.has_perm("rollout.override_gates"):
@@ -319,6 +318,7 @@ class Promote(StageConfirmation):
 
 class RollBack(StageConfirmation):
     permission = "roll_back"
+    undo = WayBack(name="promote", permission="promote", label=gettext_lazy("Promote again, once the gates pass…"))
     title = gettext_lazy("Roll back")
     button = gettext_lazy("Roll back")
     is_grave = True
@@ -351,9 +351,6 @@ class RollBack(StageConfirmation):
             "percent": position.percent,
         }
 
-    def way_back(self) -> WayBack:
-        return WayBack(name="promote", permission="promote", label=_("Promote again, once the gates pass…"))
-
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         rows = [overview.StageRow(stage=stage) for stage in self.stages]
         return super().get_context_data(
@@ -363,6 +360,7 @@ class RollBack(StageConfirmation):
 
 class Pause(StageConfirmation):
     permission = "pause"
+    undo = WayBack(name="resume", permission="pause", label=gettext_lazy("Resume…"))
     title = gettext_lazy("Pause the rollout")
     button = gettext_lazy("Pause")
 
@@ -377,12 +375,10 @@ class Pause(StageConfirmation):
         steering.pause(actor=who, reason=data["reason"])
         return _("The rollout is paused.")
 
-    def way_back(self) -> WayBack:
-        return WayBack(name="resume", permission="pause", label=_("Resume…"))
-
 
 class Resume(StageConfirmation):
     permission = "pause"
+    undo = WayBack(name="pause", permission="pause", label=gettext_lazy("Pause…"))
     title = gettext_lazy("Resume the rollout")
     button = gettext_lazy("Resume")
 
@@ -392,9 +388,6 @@ class Resume(StageConfirmation):
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         steering.resume(actor=who, reason=data["reason"])
         return _("The rollout is resumed.")
-
-    def way_back(self) -> WayBack:
-        return WayBack(name="pause", permission="pause", label=_("Pause…"))
 
 
 class Toggle(Confirmation):
@@ -498,6 +491,7 @@ class ForcePlanner(Confirmation):
 
 class UnforcePlanner(Confirmation):
     permission = "force_planner"
+    undo = WayBack(name="force", permission="force_planner", label=gettext_lazy("Force a planner…"))
     button = gettext_lazy("End")
 
     @property
@@ -526,9 +520,6 @@ class UnforcePlanner(Confirmation):
         ref = self.kwargs["restaurant_ref"]
         steering.unforce_planner(restaurant_ref=ref, actor=who, reason=data["reason"])
         return _("The forced planner of restaurant %(restaurant)s has ended.") % {"restaurant": ref}
-
-    def way_back(self) -> WayBack:
-        return WayBack(name="force", permission="force_planner", label=_("Force a planner…"))
 
 
 class Waive(Confirmation):
@@ -563,6 +554,7 @@ class Waive(Confirmation):
 
 class Withdraw(Confirmation):
     permission = "waive"
+    undo = WayBack(name="waive", permission="waive", label=gettext_lazy("Accept a difference…"))
     title = gettext_lazy("Withdraw a waiver")
     button = gettext_lazy("Withdraw")
 
@@ -588,6 +580,3 @@ class Withdraw(Confirmation):
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         steering.withdraw(waiver_id=self.kwargs["waiver_id"], actor=who, reason=data["reason"])
         return _("The waiver is withdrawn.")
-
-    def way_back(self) -> WayBack:
-        return WayBack(name="waive", permission="waive", label=_("Accept a difference…"))

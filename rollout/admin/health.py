@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,6 +13,7 @@ from waffle import get_waffle_switch_model
 
 from assignments.admin import health_findings, links
 from assignments.admin.health_findings import Attention, Section, duration
+from assignments.concurrency import transactions
 from assignments.staff.labels import render
 from rollout import conf
 from rollout.admin.labels import mode
@@ -31,8 +32,7 @@ def section(request: HttpRequest) -> Section:
     """The section. One query with a time limit."""
     environment = conf.settings().ENVIRONMENT
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
+        transactions.limit_statements(STATEMENT_TIMEOUT_MS)
         positions, switches, runs, waiting = lists(
             Position.objects.filter(environment=environment),
             get_waffle_switch_model().objects.filter(name__in=[resolution.V3_SWITCH, resolution.SHADOW_SWITCH]),

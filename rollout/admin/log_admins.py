@@ -87,8 +87,7 @@ class ChangeAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).defer("evidence")
 
     @admin.display(description=_("known at the time"))
-    def what_was_known(self, change: Model) -> str:
-        assert isinstance(change, Change)
+    def what_was_known(self, change: Change) -> str:
         return as_block(change.evidence)
 
 
@@ -109,22 +108,19 @@ class GuardRunAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).defer("measured")
 
     @admin.display(description=_("breaches"))
-    def found(self, run: Model) -> str:
+    def found(self, run: GuardRun) -> str:
         """The guardrails by name; a dash when nothing was wrong."""
-        assert isinstance(run, GuardRun)
         return ", ".join(str(breach["rail"]) for breach in run.breaches) or "-"
 
     @admin.display(description=_("breaches"))
-    def all_breaches(self, run: Model) -> str:
-        assert isinstance(run, GuardRun)
+    def all_breaches(self, run: GuardRun) -> str:
         if not run.breaches:
             return "-"
         words = ((breach["rail"], render(guardrails.said(breach))) for breach in run.breaches)
         return format_html("<ul>{}</ul>", format_html_join("", "<li><code>{}</code>: {}</li>", words))
 
     @admin.display(description=_("measured"))
-    def all_measured(self, run: Model) -> str:
-        assert isinstance(run, GuardRun)
+    def all_measured(self, run: GuardRun) -> str:
         return as_block(run.measured)
 
 

@@ -10,7 +10,7 @@ from assignments.coordination.snapshots import seating_request
 from assignments.coordination.table_record import success_of
 from assignments.integration.evening_file import UnusableFileError, parse
 from assignments.integration.floor_cache import floor_of
-from assignments.integration.host import Host, HostBooking
+from assignments.integration.host import Host, HostBooking, pages
 from assignments.lifecycle.intake import CHUNK, local_date
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason
@@ -64,13 +64,11 @@ class PastEvenings:
     def _read(self, day: date, open_days: defaultdict[tuple[date, str], list[SeatingRequest]]) -> None:
         """Read the bookings that start on this UTC day, page by page."""
         start = datetime.combine(day, time(), tzinfo=UTC)
-        after: str | None = None
-        while True:
-            page = self._host.history(
+        for page in pages(
+            lambda after: self._host.history(
                 start=start, until=start + DAY, after=after, limit=CHUNK, restaurant_ref=self._restaurant_ref
             )
-            if not page:
-                return
+        ):
             assignments = {
                 assignment.booking_ref: assignment
                 for assignment in Assignment.objects.filter(booking_ref__in=[booking.ref for booking in page])
@@ -87,7 +85,6 @@ class PastEvenings:
                 else:
                     request = _request(booking, assignments.get(booking.ref))
                     open_days[service_date, booking.restaurant_ref].append(request)
-            after = page[-1].ref
 
     def _floor(self, restaurant_ref: str) -> Floor | None:
         if restaurant_ref not in self._floors:

@@ -15,7 +15,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
-from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot, occupied_by
 from assignments.telemetry.percentiles import percentiles
 from rollout.policy.verdict import Verdict, compare, is_unsafe, yardstick
 
@@ -214,15 +214,7 @@ class _Evening:
         )
 
     def seat(self, table_refs: Iterable[str], window: SeatingWindow, booking_ref: str) -> None:
-        self._taken += [
-            Occupied(
-                table_ref=ref,
-                blocked_from=window.blocked_from,
-                blocked_until=window.blocked_until,
-                booking_ref=booking_ref,
-            )
-            for ref in table_refs
-        ]
+        self._taken += occupied_by(booking_ref, table_refs, window)
 
     def forget(self, until: datetime) -> None:
         self._taken = [taken for taken in self._taken if taken.blocked_until > until]

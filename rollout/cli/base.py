@@ -3,6 +3,7 @@
 import getpass
 import json
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from datetime import date
 from typing import Any, ClassVar
 
@@ -24,6 +25,8 @@ class Action:
     """One action. ``run`` prints, and raises CommandError with an exit code when refused."""
 
     help: ClassVar[str]
+    asks_reason: ClassVar[bool] = False
+    """Whether it takes ``--reason``, as whatever changes something does."""
 
     def __init__(self, stdout: OutputWrapper, stderr: OutputWrapper, style: Style) -> None:
         self.stdout = stdout
@@ -40,6 +43,10 @@ class Action:
     def print_json(self, value: Any) -> None:
         """Print one JSON object on one line; times in ISO 8601."""
         self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder))
+
+    def steer(self, change: Callable[..., Position], options: dict[str, Any], **how: Any) -> None:
+        """Change the rollout in this user's name, for the reason given, and print where it stands then."""
+        self.print_position(change(actor=actor(), reason=options["reason"], **how), options)
 
     def print_position(self, position: Position, options: dict[str, Any]) -> None:
         """Print the position after a change, once its events are stored."""
@@ -59,20 +66,9 @@ def actor() -> str:
     return f"command:{getpass.getuser()}"
 
 
-def add_reason(parser: ArgumentParser) -> None:
-    """Add ``--reason``, for every action that changes something."""
-    parser.add_argument("--reason", required=True, help="Why; stored permanently in the audit log.")
-
-
 def position_as_dict(position: Position) -> dict[str, Any]:
-    return {
-        "environment": position.environment,
-        "stage": position.stage,
-        "percent": position.percent,
-        "since": position.since,
-        "paused": position.paused,
-        "cool_down_until": position.cool_down_until,
-    }
+    names = ("environment", "stage", "percent", "since", "paused", "cool_down_until")
+    return {name: getattr(position, name) for name in names}
 
 
 def local_date(text: str) -> date:

@@ -1,6 +1,5 @@
 """``manage.py rollout pause``."""
 
-from argparse import ArgumentParser
 from typing import Any
 
 from rollout.cli import base
@@ -9,10 +8,7 @@ from rollout.control import steering
 
 class Action(base.Action):
     help = "Block promotion, also with --override, until 'rollout resume'."
-
-    @staticmethod
-    def add_arguments(parser: ArgumentParser) -> None:
-        base.add_reason(parser)
+    asks_reason = True
 
     def run(self, options: dict[str, Any]) -> None:
-        self.print_position(steering.pause(actor=base.actor(), reason=options["reason"]), options)
+        self.steer(steering.pause, options)

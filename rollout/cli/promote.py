@@ -12,10 +12,10 @@ class Action(base.Action):
         "Go to the next stage. Refused, with exit code 1 and everything that blocks it, unless all gates pass and "
         "the rollout is not paused, cooling down or in a change freeze. 'rollout plan' shows this beforehand."
     )
+    asks_reason = True
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        base.add_reason(parser)
         parser.add_argument("--from", dest="from_stage", default="", help="Refuse unless this is the current stage.")
         parser.add_argument(
             "--override",
@@ -28,10 +28,5 @@ class Action(base.Action):
         position = steering.current()
         if position is None:
             raise steering.NotBegunError
-        promoted = steering.promote(
-            from_stage=options["from_stage"] or position.stage,
-            actor=base.actor(),
-            reason=options["reason"],
-            override=options["override"],
-        )
-        self.print_position(promoted, options)
+        from_stage = options["from_stage"] or position.stage
+        self.steer(steering.promote, options, from_stage=from_stage, override=options["override"])

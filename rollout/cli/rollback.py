@@ -12,12 +12,11 @@ class Action(base.Action):
         "Roll back immediately; always allowed. Goes to the nearest lower stage in which V3 decides for nobody, or to a "
         "named lower one. The next pass hands V3's unfinished bookings to the legacy planner."
     )
+    asks_reason = True
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        base.add_reason(parser)
         parser.add_argument("--to", default="", metavar="STAGE", help="A lower stage (default: the previous safe one).")
 
     def run(self, options: dict[str, Any]) -> None:
-        position = steering.roll_back(actor=base.actor(), reason=options["reason"], to=options["to"])
-        self.print_position(position, options)
+        self.steer(steering.roll_back, options, to=options["to"])

@@ -12,11 +12,11 @@ from rollout.events import SOURCE
 from rollout.evidence import live_decisions, measuring
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
-from rollout.models import FloorRecord, GuardRun, Position
+from rollout.models import GuardRun, Position
 from rollout.policy import guardrails
 from rollout.policy.guardrails import Breach
 from rollout.policy.measurements import Facts
-from rollout.shadow.serialization import floor_to_json
+from rollout.shadow.recorder import keep_floors
 
 ACTOR = "guard"
 
@@ -96,11 +96,4 @@ def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tup
 def _keep_floors(facts: Facts) -> None:
     """Store the current floors, so that after an edit V3's earlier seatings are audited by the floor that it knew."""
     since = facts.now - timedelta(days=1)
-    floors = live_decisions.current_floors(live_decisions.restaurants(since))
-    FloorRecord.objects.bulk_create(
-        [
-            FloorRecord(version=floor.version, restaurant_ref=ref, content=floor_to_json(floor))
-            for ref, floor in sorted(floors.items())
-        ],
-        ignore_conflicts=True,
-    )
+    keep_floors(live_decisions.current_floors(live_decisions.restaurants(since)).values())

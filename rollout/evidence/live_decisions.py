@@ -217,17 +217,8 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_T
     """Seatings on and around the evenings of these decisions, by restaurant and date."""
     evenings = sorted({(each.restaurant_ref, each.service_date) for each in decided})
     taken: dict[tuple[str, date], list[_Taken]] = {}
-    for ref, day, *row in rows(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
-        table_ref, booking_ref, blocked_from, blocked_until, at = row
-        taken.setdefault((ref, day), []).append(
-            _Taken(
-                table_ref=table_ref,
-                booking_ref=booking_ref,
-                blocked_from=blocked_from,
-                blocked_until=blocked_until,
-                at=at,
-            )
-        )
+    for row in dicts(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
+        taken.setdefault((row.pop("ref"), row.pop("day")), []).append(_Taken(**row))
     return taken
 
 
@@ -285,8 +276,8 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 """  # noqa: S608
 
 _TAKEN = """
-SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken.blocked), upper(taken.blocked),
-       taken.created_at
+SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken.blocked) AS blocked_from,
+       upper(taken.blocked) AS blocked_until, taken.created_at AS at
   FROM unnest(%(refs)s::text[], %(days)s::date[]) AS evening(ref, day)
   JOIN assignments_allocation AS taken
     ON taken.restaurant_ref = evening.ref AND taken.starts_at >= evening.day - 1 AND taken.starts_at < evening.day + 3

@@ -58,64 +58,75 @@ def evaluate(stage: Stage, facts: Facts) -> tuple[GateResult, ...]:
     return tuple(results)
 
 
-def _result(
-    gate: str,
-    facts: Facts,
-    *,
-    value: float | None,
-    threshold: float,
-    sample: int,
-    passes: bool,
-    fails: bool,
-    detail: str,
-    live: bool = False,
-) -> GateResult:
-    status = Status.INCONCLUSIVE
-    if passes:
-        status = Status.PASS
-    elif fails:
-        status = Status.FAIL
-    since = facts.stage_since if live else facts.since
-    return GateResult(
-        gate=gate,
-        status=status,
-        value=value,
-        threshold=threshold,
-        sample=sample,
-        window=_("%(since)s to %(until)s UTC", since=f"{since:%Y-%m-%d %H:%M}", until=f"{facts.now:%Y-%m-%d %H:%M}"),
-        detail=detail,
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What a rule reads off what was measured. ``threshold``: where it is another than the one that the rule was given.
+
+    It may neither pass nor fail: then nothing can be said yet.
+    """
+
+    value: float | None
+    passes: bool
+    detail: str
+    fails: bool = False
+    sample: int = 1
+    threshold: float | None = None
+
+    def result(self, gate: str, threshold: float, window: str) -> GateResult:
+        """The gate's result."""
+        status = Status.INCONCLUSIVE
+        if self.passes:
+            status = Status.PASS
+        elif self.fails:
+            status = Status.FAIL
+        return GateResult(
+            gate=gate,
+            status=status,
+            value=self.value,
+            threshold=threshold if self.threshold is None else self.threshold,
+            sample=self.sample,
+            window=window,
+            detail=self.detail,
+        )
 
 
-def _soak(facts: Facts, hours: float) -> GateResult:
+Measure = Callable[[Facts, float], Reading]
+Gate = Callable[[Facts, float], GateResult]
+
+
+def _gates(measures: Mapping[str, Measure]) -> Mapping[str, Gate]:
+    """The gates that measure so, by name."""
+    return {name: _gate(name, measure) for name, measure in measures.items()}
+
+
+def _gate(name: str, measure: Measure) -> Gate:
+    def gate(facts: Facts, threshold: float) -> GateResult:
+        since = facts.stage_since if name in LIVE else facts.since
+        window = _("%(since)s to %(until)s UTC", since=f"{since:%Y-%m-%d %H:%M}", until=f"{facts.now:%Y-%m-%d %H:%M}")
+        return measure(facts, threshold).result(name, threshold, window)
+
+    return gate
+
+
+def _soak(facts: Facts, hours: float) -> Reading:
     soaked = facts.soaked_hours
-    return _result(
-        "soak",
-        facts,
+    return Reading(
         value=round(soaked, 2),
-        threshold=hours,
-        sample=1,
         passes=soaked >= hours,
-        fails=False,
         detail=_(
             "at %(stage)s for %(soaked)s h of %(hours)s h",
             stage=facts.stage,
             soaked=f"{soaked:.1f}",
             hours=f"{hours:g}",
         ),
-        live=True,
     )
 
 
-def _integrity(facts: Facts, threshold: float) -> GateResult:
+def _integrity(facts: Facts, threshold: float) -> Reading:
     untold = facts.seatings.untold
     found = facts.overlaps + facts.lost + untold
-    return _result(
-        "integrity",
-        facts,
+    return Reading(
         value=found,
-        threshold=threshold,
-        sample=1,
         passes=found == 0,
         fails=found > 0,
         detail=_(
@@ -128,21 +139,16 @@ def _integrity(facts: Facts, threshold: float) -> GateResult:
     )
 
 
-def _flags(facts: Facts, threshold: float) -> GateResult:
-    return _result(
-        "flags",
-        facts,
+def _flags(facts: Facts, threshold: float) -> Reading:
+    return Reading(
         value=int(bool(facts.drift)),
-        threshold=threshold,
-        sample=1,
         passes=not facts.drift,
         fails=bool(facts.drift),
         detail=facts.drift or _("the flags match the stage"),
-        live=True,
     )
 
 
-def _seatings(facts: Facts, threshold: float) -> GateResult:
+def _seatings(facts: Facts, threshold: float) -> Reading:
     seatings = facts.seatings
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
     counts = {"unsafe": seatings.unsafe, "checked": seatings.checked}
@@ -150,44 +156,33 @@ def _seatings(facts: Facts, threshold: float) -> GateResult:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s", **counts, rules=reasons)
     else:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor", **counts)
-    return _result(
-        "seatings",
-        facts,
+    return Reading(
         value=seatings.unsafe if seatings.checked else None,
-        threshold=threshold,
         sample=seatings.checked,
         passes=seatings.checked > 0 and seatings.unsafe <= threshold,
         fails=seatings.unsafe > threshold,
         detail=detail,
-        live=True,
     )
 
 
-def _comparable(facts: Facts, threshold: float) -> GateResult:
+def _comparable(facts: Facts, threshold: float) -> Reading:
     total = facts.comparisons.total
-    return _result(
-        "comparable",
-        facts,
+    return Reading(
         value=total,
-        threshold=threshold,
         sample=total,
         passes=total >= threshold,
-        fails=False,
         detail=_("decisions compared, in shadow mode and in backtests"),
     )
 
 
-def _counted(gate: str, verdict: Verdict, what: Text, *, waivable: bool) -> Callable[[Facts, float], GateResult]:
-    def rule(facts: Facts, threshold: float) -> GateResult:
+def _counted(verdict: Verdict, what: Text, *, waivable: bool) -> Measure:
+    def rule(facts: Facts, threshold: float) -> Reading:
         comparisons = facts.comparisons
         counts = comparisons.not_waived if waivable else comparisons.verdicts
         found = counts.get(verdict, 0)
         covered = comparisons.verdicts.get(verdict, 0) - found
-        return _result(
-            gate,
-            facts,
+        return Reading(
             value=found if comparisons.total else None,
-            threshold=threshold,
             sample=comparisons.total,
             passes=comparisons.total > 0 and found <= threshold,
             fails=found > threshold,
@@ -197,7 +192,7 @@ def _counted(gate: str, verdict: Verdict, what: Text, *, waivable: bool) -> Call
     return rule
 
 
-def _parity(facts: Facts, threshold: float) -> GateResult:
+def _parity(facts: Facts, threshold: float) -> Reading:
     """V3's share of the decisions in which one planner was better: a sign test, since most decisions are the same.
 
     It also passes if V3 is worse in at most NEGLIGIBLE of all decisions, by the upper bound: planners that hardly ever
@@ -209,11 +204,8 @@ def _parity(facts: Facts, threshold: float) -> GateResult:
     lower, upper = share_bounds(gained, gained + lost)
     _lower, worse = share_bounds(lost, max(lost, facts.comparisons.total))
     fails = gained + lost > 0 and upper < threshold
-    return _result(
-        "parity",
-        facts,
+    return Reading(
         value=gained / (gained + lost) if gained + lost else None,
-        threshold=threshold,
         sample=gained + lost,
         passes=not fails and (lower >= threshold or worse <= NEGLIGIBLE),
         fails=fails,
@@ -229,15 +221,12 @@ def _parity(facts: Facts, threshold: float) -> GateResult:
     )
 
 
-def _complete(facts: Facts, threshold: float) -> GateResult:
+def _complete(facts: Facts, threshold: float) -> Reading:
     """Share of decisions compared. A plain share without bounds: it covers every decision, not a sample."""
     comparisons = facts.comparisons
     share = min(1.0, comparisons.compared_live / comparisons.expected) if comparisons.expected else None
-    return _result(
-        "complete",
-        facts,
+    return Reading(
         value=share,
-        threshold=threshold,
         sample=comparisons.expected,
         passes=share is not None and share >= threshold,
         # Decisions still waiting may yet be compared; only missing ones make it fail.
@@ -249,21 +238,16 @@ def _complete(facts: Facts, threshold: float) -> GateResult:
             expected=comparisons.expected,
             waiting=comparisons.waiting,
         ),
-        live=True,
     )
 
 
-def _coverage(facts: Facts, threshold: float) -> GateResult:
+def _coverage(facts: Facts, threshold: float) -> Reading:
     counts = {name: facts.coverage.get(name, 0) for name in COVERAGE}
     least = min(counts.values())
-    return _result(
-        "coverage",
-        facts,
+    return Reading(
         value=least,
-        threshold=threshold,
         sample=sum(counts.values()),
         passes=least >= threshold,
-        fails=False,
         detail=_(
             "peak evenings %(peaks)s, large parties %(large)s, joins %(joins)s, edits %(edits)s, "
             "cancellations %(cancellations)s",
@@ -272,21 +256,18 @@ def _coverage(facts: Facts, threshold: float) -> GateResult:
     )
 
 
-def _noise(facts: Facts, threshold: float) -> GateResult:
+def _noise(facts: Facts, threshold: float) -> Reading:
     """Share of repeated decisions in which the legacy planner differs from itself."""
     asked = facts.comparisons.asked_twice
     differed = asked - facts.comparisons.repeated
     what = _("repeated decisions of the legacy planner differed")
-    return _at_most("noise", facts, differed, asked, threshold, what)
+    return _at_most(differed, asked, threshold, what)
 
 
-def _waivers(facts: Facts, threshold: float) -> GateResult:
+def _waivers(facts: Facts, threshold: float) -> Reading:
     expired = facts.waivers_expired
-    return _result(
-        "explanations",
-        facts,
+    return Reading(
         value=expired,
-        threshold=threshold,
         sample=facts.waivers_valid + expired,
         passes=expired <= threshold,
         fails=expired > threshold,
@@ -294,26 +275,23 @@ def _waivers(facts: Facts, threshold: float) -> GateResult:
     )
 
 
-def _errors(facts: Facts, threshold: float) -> GateResult:
+def _errors(facts: Facts, threshold: float) -> Reading:
     v3 = facts.v3
     what = _("attempts raised an unexpected error")
-    return _at_most("errors", facts, v3.errors, v3.attempts, threshold, what, live=True)
+    return _at_most(v3.errors, v3.attempts, threshold, what)
 
 
-def _review(facts: Facts, threshold: float) -> GateResult:
+def _review(facts: Facts, threshold: float) -> Reading:
     v3 = facts.v3
     what = _("feasible bookings were sent to review")
-    return _at_most("review", facts, v3.review, v3.feasible, threshold, what, live=True)
+    return _at_most(v3.review, v3.feasible, threshold, what)
 
 
-def _confirmed(facts: Facts, threshold: float) -> GateResult:
+def _confirmed(facts: Facts, threshold: float) -> Reading:
     v3 = facts.v3
     lower, upper = share_bounds(v3.confirmed, v3.feasible)
-    return _result(
-        "confirmed",
-        facts,
+    return Reading(
         value=v3.confirmed / v3.feasible if v3.feasible else None,
-        threshold=threshold,
         sample=v3.feasible,
         passes=v3.feasible > 0 and lower >= threshold,
         fails=v3.feasible > 0 and upper < threshold,
@@ -324,19 +302,16 @@ def _confirmed(facts: Facts, threshold: float) -> GateResult:
             lower=f"{lower:.3f}",
             upper=f"{upper:.3f}",
         ),
-        live=True,
     )
 
 
-def _no_worse(facts: Facts, margin: float) -> GateResult:
+def _no_worse(facts: Facts, margin: float) -> Reading:
     """V3's seated share minus the legacy planner's, over all bookings, including infeasible ones."""
     v3 = facts.v3
     lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
     known = v3.bookings > 0 and facts.reference_bookings > 0
     value = v3.confirmed / v3.bookings - facts.reference_seated / facts.reference_bookings if known else None
-    return _result(
-        "no_worse",
-        facts,
+    return Reading(
         value=value,
         threshold=-margin,
         sample=min(v3.bookings, facts.reference_bookings),
@@ -350,20 +325,14 @@ def _no_worse(facts: Facts, margin: float) -> GateResult:
             lower=f"{lower:+.3f}",
             upper=f"{upper:+.3f}",
         ),
-        live=True,
     )
 
 
-def _at_most(
-    gate: str, facts: Facts, count: int, sample: int, threshold: float, what: Text, *, live: bool = False
-) -> GateResult:
+def _at_most(count: int, sample: int, threshold: float, what: Text) -> Reading:
     """A share that passes if its upper bound is at most the threshold, and fails if its lower bound is above it."""
     lower, upper = share_bounds(count, sample)
-    return _result(
-        gate,
-        facts,
+    return Reading(
         value=count / sample if sample else None,
-        threshold=threshold,
         sample=sample,
         passes=sample > 0 and upper <= threshold,
         fails=sample > 0 and lower > threshold,
@@ -375,60 +344,66 @@ def _at_most(
             lower=f"{lower:.4f}",
             upper=f"{upper:.4f}",
         ),
-        live=live,
     )
 
 
-def _percentile(gate: str, take: Callable[[Facts], Percentile], *, live: bool) -> Callable[[Facts, float], GateResult]:
-    def rule(facts: Facts, threshold: float) -> GateResult:
+def _percentile(take: Callable[[Facts], Percentile]) -> Measure:
+    def rule(facts: Facts, threshold: float) -> Reading:
         measured = take(facts)
         lower = "?" if measured.lower is None else f"{measured.lower:.2f}"
         upper = "?" if measured.upper is None else f"{measured.upper:.2f}"
-        return _result(
-            gate,
-            facts,
+        return Reading(
             value=measured.value,
-            threshold=threshold,
             sample=measured.sample,
             passes=measured.upper is not None and measured.upper <= threshold,
             fails=measured.lower is not None and measured.lower > threshold,
             detail=_("planning time in ms; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
-            live=live,
         )
 
     return rule
 
 
-ALWAYS: Mapping[str, Callable[[Facts, float], GateResult]] = {
-    "soak": _soak,
-    "integrity": _integrity,
-    "flags": _flags,
-    "seatings": _seatings,
-}
+ALWAYS: Mapping[str, Gate] = _gates({"soak": _soak, "integrity": _integrity, "flags": _flags, "seatings": _seatings})
 """Gates of every promotion, regardless of the ladder."""
 
-GATES: Mapping[str, Callable[[Facts, float], GateResult]] = {
-    "comparable": _comparable,
-    "unsafe": _counted("unsafe", Verdict.UNSAFE, _("unsafe decisions by V3"), waivable=False),
-    "refused": _counted(
-        "refused", Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True
-    ),
-    "candidate_errors": _counted("candidate_errors", Verdict.V3_ERROR, _("V3 errors"), waivable=False),
-    "parity": _parity,
-    "candidate_p95_ms": _percentile("candidate_p95_ms", lambda facts: facts.comparisons.p95, live=False),
-    "candidate_p99_ms": _percentile("candidate_p99_ms", lambda facts: facts.comparisons.p99, live=False),
-    "complete": _complete,
-    "coverage": _coverage,
-    "noise": _noise,
-    "explanations": _waivers,
-    "errors": _errors,
-    "confirmed": _confirmed,
-    "review": _review,
-    "no_worse": _no_worse,
-    "decision_p95_ms": _percentile("decision_p95_ms", lambda facts: facts.v3.p95, live=True),
-    "decision_p99_ms": _percentile("decision_p99_ms", lambda facts: facts.v3.p99, live=True),
-}
+GATES: Mapping[str, Gate] = _gates(
+    {
+        "comparable": _comparable,
+        "unsafe": _counted(Verdict.UNSAFE, _("unsafe decisions by V3"), waivable=False),
+        "refused": _counted(Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True),
+        "candidate_errors": _counted(Verdict.V3_ERROR, _("V3 errors"), waivable=False),
+        "parity": _parity,
+        "candidate_p95_ms": _percentile(lambda facts: facts.comparisons.p95),
+        "candidate_p99_ms": _percentile(lambda facts: facts.comparisons.p99),
+        "complete": _complete,
+        "coverage": _coverage,
+        "noise": _noise,
+        "explanations": _waivers,
+        "errors": _errors,
+        "confirmed": _confirmed,
+        "review": _review,
+        "no_worse": _no_worse,
+        "decision_p95_ms": _percentile(lambda facts: facts.v3.p95),
+        "decision_p99_ms": _percentile(lambda facts: facts.v3.p99),
+    }
+)
 """The gates that a stage can require, each with a threshold."""
+
+LIVE = frozenset(
+    {
+        "soak",
+        "flags",
+        "seatings",
+        "complete",
+        "errors",
+        "confirmed",
+        "review",
+        "no_worse",
+        "decision_p95_ms",
+        "decision_p99_ms",
+    }
+)
+"""Gates that look at the time since the stage began, and at nothing before."""
 
 AT_LEAST = frozenset({"soak", "comparable", "parity", "complete", "coverage", "confirmed", "no_worse"})
 """Gates with a minimum; all others have a maximum."""

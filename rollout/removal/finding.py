@@ -94,6 +94,11 @@ class Trace:
     replacement: str = ""
     what: str = ""
 
+    @classmethod
+    def of_line(cls, path: str, line: int, **values: Any) -> "Trace":
+        """One line's."""
+        return cls(path=path, line=line, end_line=line, **values)
+
     @property
     def risk(self) -> Risk:
         is_import = self.kind in {Kind.IMPORT, Kind.DEPENDENT}

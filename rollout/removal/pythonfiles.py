@@ -7,7 +7,7 @@ alone (an import whose name is used further down, a text, a comment) is left to 
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rollout.removal import edits
 from rollout.removal.edits import Cut
@@ -40,15 +40,6 @@ def event_types(text: str) -> Iterator[tuple[int, str, list[str]]]:
                     yield first.lineno, kind, fields.split()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
-    """A line for a person to check."""
-
-    line: int
-    kind: Kind
-    what: str
-
-
 class _File:
     def __init__(self, path: str, text: str, names: Names, *, is_test: bool) -> None:
         self.path, self.names, self.is_test = path, names, is_test
@@ -60,7 +51,8 @@ class _File:
         self.tree = ast.parse(text)
         self.parents = {child: parent for parent in ast.walk(self.tree) for child in ast.iter_child_nodes(parent)}
         self.cuts: list[Cut] = []
-        self.places: list[_Place] = []
+        self.places: list[Trace] = []
+        """Lines that a person has to look at."""
         self.goes_whole = False
 
     def traces(self) -> list[Trace]:
@@ -80,20 +72,12 @@ class _File:
         for number, line in enumerate(self.lines, 1):
             if number not in covered and number not in by_line and self._is_mention(line):
                 kind = Kind.TEST if self.is_test else Kind.MENTION
-                by_line[number] = _Place(line=number, kind=kind, what="Reword or delete.")
-        found += [self._by_hand(place) for place in by_line.values()]
-        return sorted(found, key=lambda each: each.line)
+                by_line[number] = self._by_hand(number, kind, "Reword or delete.")
+        return sorted([*found, *by_line.values()], key=lambda each: each.line)
 
-    def _by_hand(self, place: _Place) -> Trace:
-        return Trace(
-            kind=place.kind,
-            path=self.path,
-            line=place.line,
-            end_line=place.line,
-            text=self.lines[place.line - 1].strip(),
-            action=Action.BY_HAND,
-            what=place.what,
-        )
+    def _by_hand(self, line: int, kind: Kind, what: str) -> Trace:
+        text = self.lines[line - 1].strip()
+        return Trace.of_line(self.path, line, kind=kind, text=text, action=Action.BY_HAND, what=what)
 
     def _checked(self, found: list[Trace]) -> list[Trace]:
         """The edits; places whose edit would break the file are left to people."""
@@ -242,7 +226,7 @@ class _File:
         self.cuts.append(Cut(start=self.starts[first - 1], end=self.starts[node.end_lineno], kind=kind, label=label))
 
     def _look(self, node: ast.expr | ast.stmt, kind: Kind, what: str) -> None:
-        self.places.append(_Place(line=node.lineno, kind=kind, what=what))
+        self.places.append(self._by_hand(node.lineno, kind, what))
 
     # Positions
 

@@ -1,56 +1,28 @@
 """Checks whether an environment is ready to lose the legacy planner. Pure rules over measurements; all must pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from rollout.policy.gates import GateResult, Status
+from rollout.policy.gates import GateResult, Reading, Status
 from rollout.removal.usage import Remaining
 
 
 def evaluate(remaining: Remaining) -> tuple[GateResult, ...]:
     """Every rule's result. Inconclusive: it may pass later, or there is no data."""
-    return tuple(rule(remaining) for rule in RULES)
+    window = f"{remaining.since:%Y-%m-%d %H:%M} to {remaining.now:%Y-%m-%d %H:%M} UTC"
+    return tuple(rule(remaining).result(name, 0, window) for name, rule in RULES.items())
 
 
 def is_ready(results: tuple[GateResult, ...]) -> bool:
     return all(result.status is Status.PASS for result in results)
 
 
-def _result(
-    gate: str,
-    remaining: Remaining,
-    *,
-    value: float | None,
-    detail: str,
-    passes: bool,
-    fails: bool,
-    threshold: float = 0,
-    sample: int = 1,
-) -> GateResult:
-    status = Status.INCONCLUSIVE
-    if passes:
-        status = Status.PASS
-    elif fails:
-        status = Status.FAIL
-    return GateResult(
-        gate=gate,
-        status=status,
-        value=value,
-        threshold=threshold,
-        sample=sample,
-        window=f"{remaining.since:%Y-%m-%d %H:%M} to {remaining.now:%Y-%m-%d %H:%M} UTC",
-        detail=detail,
-    )
-
-
-def _stage(remaining: Remaining) -> GateResult:
+def _stage(remaining: Remaining) -> Reading:
     """At the top of the ladder, with V3 deciding for every restaurant."""
     begun = bool(remaining.stage)
     at_top = remaining.stage == remaining.top and remaining.percent == 100
     where = f"at {remaining.stage}, V3 decides for {remaining.percent} % of restaurants"
-    return _result(
-        "stage",
-        remaining,
+    return Reading(
         value=remaining.percent if begun else None,
         threshold=100,
         passes=at_top,
@@ -61,24 +33,19 @@ def _stage(remaining: Remaining) -> GateResult:
     )
 
 
-def _soak(remaining: Remaining) -> GateResult:
+def _soak(remaining: Remaining) -> Reading:
     asked = remaining.now - remaining.since
     there = remaining.now - remaining.stage_since if remaining.stage_since else None
-    return _result(
-        "soak",
-        remaining,
+    return Reading(
         value=round(there / timedelta(days=1), 2) if there is not None else None,
         threshold=asked / timedelta(days=1),
         passes=there is not None and there >= asked,
-        fails=False,
         detail=f"{remaining.stage or 'no stage'} for {(there or timedelta()) / timedelta(days=1):.1f} of {asked.days} days",
     )
 
 
-def _flags(remaining: Remaining) -> GateResult:
-    return _result(
-        "flags",
-        remaining,
+def _flags(remaining: Remaining) -> Reading:
+    return Reading(
         value=int(bool(remaining.drift)),
         passes=not remaining.drift and bool(remaining.stage),
         fails=bool(remaining.drift),
@@ -87,13 +54,11 @@ def _flags(remaining: Remaining) -> GateResult:
     )
 
 
-def _old_decisions(remaining: Remaining) -> GateResult:
+def _old_decisions(remaining: Remaining) -> Reading:
     """No decisions by the legacy planner; inconclusive if V3 decided nothing either."""
     old, last = remaining.old_decisions, remaining.last_old_decision
     detail = f"{old} by the legacy planner, {remaining.v3_decisions} by V3"
-    return _result(
-        "old_decisions",
-        remaining,
+    return Reading(
         value=old,
         sample=old + remaining.v3_decisions,
         passes=not old and remaining.v3_decisions > 0,
@@ -102,11 +67,9 @@ def _old_decisions(remaining: Remaining) -> GateResult:
     )
 
 
-def _in_flight(remaining: Remaining) -> GateResult:
+def _in_flight(remaining: Remaining) -> Reading:
     found = remaining.in_flight + remaining.holds
-    return _result(
-        "in_flight",
-        remaining,
+    return Reading(
         value=found,
         passes=not found,
         fails=found > 0,
@@ -114,12 +77,10 @@ def _in_flight(remaining: Remaining) -> GateResult:
     )
 
 
-def _waivers(remaining: Remaining) -> GateResult:
+def _waivers(remaining: Remaining) -> Reading:
     """Open waivers are inconclusive: their differences cannot be examined without the legacy planner."""
     expired, still_open = remaining.waivers_expired, remaining.waivers_open
-    return _result(
-        "explanations",
-        remaining,
+    return Reading(
         value=expired + still_open,
         passes=not expired and not still_open,
         fails=expired > 0,
@@ -127,12 +88,10 @@ def _waivers(remaining: Remaining) -> GateResult:
     )
 
 
-def _forced_planners(remaining: Remaining) -> GateResult:
+def _forced_planners(remaining: Remaining) -> Reading:
     forced = list(remaining.forced)
     names = ", ".join(forced[:5]) + (" and others" if len(forced) > 5 else "")
-    return _result(
-        "pins",
-        remaining,
+    return Reading(
         value=len(forced),
         passes=not forced,
         fails=bool(forced),
@@ -140,30 +99,27 @@ def _forced_planners(remaining: Remaining) -> GateResult:
     )
 
 
-def _paused(remaining: Remaining) -> GateResult:
+def _paused(remaining: Remaining) -> Reading:
     cooling = remaining.cool_down_until is not None and remaining.cool_down_until > remaining.now
     detail = "the rollout is not paused"
     if remaining.paused:
         detail = "the rollout is paused"
     elif cooling:
         detail = f"cooling down until {remaining.cool_down_until:%Y-%m-%d %H:%M} UTC"
-    return _result(
-        "held",
-        remaining,
+    return Reading(
         value=int(remaining.paused or cooling),
         passes=not remaining.paused and not cooling,
-        fails=False,
         detail=detail,
     )
 
 
-RULES: tuple[Callable[[Remaining], GateResult], ...] = (
-    _stage,
-    _soak,
-    _flags,
-    _old_decisions,
-    _in_flight,
-    _waivers,
-    _forced_planners,
-    _paused,
-)
+RULES: Mapping[str, Callable[[Remaining], Reading]] = {
+    "stage": _stage,
+    "soak": _soak,
+    "flags": _flags,
+    "old_decisions": _old_decisions,
+    "in_flight": _in_flight,
+    "explanations": _waivers,
+    "pins": _forced_planners,
+    "held": _paused,
+}

@@ -95,12 +95,10 @@ def _own_seam(root: Path, names: Names) -> Iterator[Trace]:
         return  # The check rollout.E003 names it.
     if spec is not None and spec.origin:
         file = Path(spec.origin)
-        line = _line_of(file, f"class {name}")
-        yield Trace(
+        yield Trace.of_line(
+            _relative(file, root),
+            _line_of(file, f"class {name}"),
             kind=Kind.SEAM,
-            path=_relative(file, root),
-            line=line,
-            end_line=line,
             text=names.path,
             action=Action.BY_HAND,
             what="Delete it once the settings no longer name it, if nothing else uses it.",
@@ -151,11 +149,10 @@ def _from_graph(root: Path, package: Path | None, graph: imports.Importers, foun
             continue
         goes_along = any(PurePath(path).is_relative_to(each) for each in whole)
         chain = " -> ".join(importer.chain)
-        yield Trace(
+        yield Trace.of_line(
+            path,
+            importer.line,
             kind=Kind.IMPORT if importer.is_direct else Kind.DEPENDENT,
-            path=path,
-            line=importer.line,
-            end_line=importer.line,
             text=importer.text.strip(),
             action=Action.GOES_ALONG if goes_along else Action.BY_HAND,
             what=chain if goes_along else f"Remove the import and what uses it: {chain}.",
@@ -169,15 +166,7 @@ def _switches(root: Path) -> Iterator[Trace]:
         (resolution.SHADOW_SWITCH, "The row stays off: there is nothing left to compare."),
     ):
         line = _line_of(place, f'"{switch}"')
-        yield Trace(
-            kind=Kind.SWITCH,
-            path=_relative(place, root),
-            line=line,
-            end_line=line,
-            text=switch,
-            action=Action.KEEP,
-            what=what,
-        )
+        yield Trace.of_line(_relative(place, root), line, kind=Kind.SWITCH, text=switch, action=Action.KEEP, what=what)
 
 
 def _events(root: Path, package: Path | None) -> Iterator[Trace]:
@@ -186,11 +175,10 @@ def _events(root: Path, package: Path | None) -> Iterator[Trace]:
         for line, event, fields in pythonfiles.event_types(file.read_text()):
             numbers = [field for field in fields if field.endswith(("_ms", "_seconds")) or field == "bookings"]
             for kind, text in [(Kind.EVENT, event), *((Kind.METRIC, f"{event} {number}") for number in numbers)]:
-                yield Trace(
+                yield Trace.of_line(
+                    _relative(file, root),
+                    line,
                     kind=kind,
-                    path=_relative(file, root),
-                    line=line,
-                    end_line=line,
                     text=text,
                     action=Action.GOES_ALONG,
                     what="Count assignment.coordinator's events instead.",

@@ -56,8 +56,8 @@ def _toml(path: str, text: str, names: Names) -> list[Trace]:
             continue
         if line.lstrip().startswith("#"):
             found.append(_edit(Kind.PACKAGING, path, number, line, "", what="A comment: reword or delete."))
-            continue
-        found.append(_edit(Kind.PACKAGING, path, number, line, without_element(line, names)))
+        else:
+            found.append(_edit(Kind.PACKAGING, path, number, line, without_element(line, names)))
     found = _whole_tables(path, lines, found)
     try:
         tomllib.loads(
@@ -149,16 +149,7 @@ def _edit(kind: Kind, path: str, number: int, line: str, new: str | None, *, wha
         action = Action.BY_HAND
     else:
         action, what = (Action.REPLACE_LINES if new else Action.DELETE_LINES), ""
-    return Trace(
-        kind=kind,
-        path=path,
-        line=number,
-        end_line=number,
-        text=line.strip(),
-        action=action,
-        replacement=new or "",
-        what=what,
-    )
+    return Trace.of_line(path, number, kind=kind, text=line.strip(), action=action, replacement=new or "", what=what)
 
 
 def without_element(line: str, names: Names) -> str | None:

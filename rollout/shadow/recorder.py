@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from assignments.concurrency import transactions
 from assignments.error_logging import log_error
 from assignments.lifecycle.intake import local_date
 from assignments.planning.decision import Decision
@@ -77,8 +78,7 @@ def _write(batch: Sequence[Kept]) -> bool:
 
 def _store(batch: Sequence[Kept]) -> None:
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_TIMEOUT_MS)])
+        transactions.limit_statements(STATEMENT_TIMEOUT_MS)
         keep_floors(kept.snapshot.floor for kept in batch)
         Comparison.objects.bulk_create(
             [

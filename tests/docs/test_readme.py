@@ -47,6 +47,9 @@ def cron() -> list[Step]:
 def after_the_demo(settings: Any, tmp_path: Path, monkeypatch: Any) -> Iterator[None]:
     """What ``make demo`` leaves behind, with the example's ladder."""
     monkeypatch.setattr(demo_database, "PASSWORD_FILE", tmp_path / "password")
+    # The candidate's process works on this test's database.
+    monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     settings.ROLLOUT = example_settings.ROLLOUT
     settings.ASSIGNMENTS = example_settings.ASSIGNMENTS
     with demo_database.claimed(anew=False):

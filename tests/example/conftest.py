@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from assignments.coordination import dispatch
 from example import demo, evening, models
 from rollout.control import switches
 from rollout.flags import resolution
+from tests.built import built_once
 
 
 def load(planner: str = "v3", name: str = "") -> models.Restaurant:
@@ -18,6 +20,12 @@ def load(planner: str = "v3", name: str = "") -> models.Restaurant:
     restaurant = evening.store(source, restaurant_name=name).restaurants[0]
     switches.set_switch(resolution.V3_SWITCH, active=planner == "v3", actor="test", reason="test")
     return restaurant
+
+
+def keep_few(restaurant: models.Restaurant, bookings: int = 20) -> None:
+    """Leave it so many bookings, of the middle of its evening: where how many there are makes no difference."""
+    keep = restaurant.bookings.order_by("start")[40 : 40 + bookings]
+    restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
 
 
 def turn_keys_around() -> None:
@@ -32,4 +40,18 @@ def turn_keys_around() -> None:
 @pytest.fixture
 def restaurant(transactional_db: Any) -> models.Restaurant:
     """The real evening, with V3 on."""
-    return load()
+    built_once("the real evening", load)
+    return models.Restaurant.objects.get()
+
+
+@pytest.fixture
+def decided(transactional_db: Any) -> models.Restaurant:
+    """The real evening, decided by V3."""
+    built_once("the evening by V3", _decide)
+    return models.Restaurant.objects.get()
+
+
+def _decide() -> None:
+    load()
+    dispatch.register_new()
+    list(dispatch.run_pass())

@@ -1,10 +1,15 @@
-"""Starting real processes on the test database."""
+"""Commands as cron runs them: in real processes on the test database, or in this one."""
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
+from django.core.management import ManagementUtility
 from django.db import connection
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -40,3 +45,27 @@ def run(*arguments: str, **extra: str) -> tuple[int, str, str]:
     process = start(*arguments, **extra)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+def run_here(*arguments: str) -> tuple[int, str, str]:
+    """The same in this process, under its settings: for exit codes and messages, without a second's start."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            ManagementUtility(["manage.py", *arguments]).fetch_command(arguments[0]).run_from_argv(
+                ["manage.py", *arguments]
+            )
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return code, out.getvalue(), err.getvalue()
+
+
+@contextmanager
+def on_database(name: str) -> Iterator[None]:
+    """This process, connected to another database."""
+    connection.close()
+    with mock.patch.dict(connection.settings_dict, NAME=name):
+        try:
+            yield
+        finally:
+            connection.close()

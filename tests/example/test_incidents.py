@@ -126,7 +126,7 @@ def test_the_command_says_what_to_look_at_and_to_do(transactional_db: None) -> N
 
 
 def test_an_incident_that_nobody_knows_is_named(transactional_db: None) -> None:
-    code, _out, err = processes.run("demo", "--incident", "fire")
+    code, _out, err = processes.run_here("demo", "--incident", "fire")
     assert code == 2
     assert "'fire'" in err
 

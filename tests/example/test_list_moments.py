@@ -13,20 +13,16 @@ from django.utils import dateformat, formats
 from django.utils.html import strip_tags
 
 from assignments.admin.readonly import ReadOnlyAdmin
-from assignments.coordination import dispatch
 from assignments.integration import floor_cache
 from assignments.models import Allocation, Attempt, Breaker, StateTransition
 from example import models
 from example.host import ExampleHost
 
 
-@pytest.fixture
-def decided(restaurant: models.Restaurant, settings: Any) -> models.Restaurant:
-    """The real evening, seated, on a server whose own time is nobody's here."""
+@pytest.fixture(autouse=True)
+def _in_a_server_elsewhere(settings: Any) -> None:
+    """Its own time is nobody's here."""
     settings.TIME_ZONE = "Asia/Tokyo"
-    dispatch.register_new()
-    list(dispatch.run_pass())
-    return restaurant
 
 
 def listed(client: Client, model: Any, **query: str) -> str:

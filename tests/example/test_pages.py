@@ -19,6 +19,8 @@ from assignments.testing import a_floor, a_table
 from example import models
 from rollout.models import Comparison
 from rollout.shadow import recorder
+from tests.built import built_once
+from tests.example.conftest import load
 
 MODELS = [
     model for model in admin.site._registry if model._meta.app_label in {"assignments", "rollout", "example", "waffle"}
@@ -26,8 +28,14 @@ MODELS = [
 
 
 @pytest.fixture
-def seated(restaurant: models.Restaurant) -> models.Restaurant:
+def seated(transactional_db: Any) -> models.Restaurant:
     """The real evening, decided by V3, and as many comparisons as it has bookings."""
+    built_once("the evening by V3 with comparisons", _seat)
+    return models.Restaurant.objects.get()
+
+
+def _seat() -> None:
+    load()
     dispatch.register_new()
     list(dispatch.run_pass())
     seven = datetime(2030, 1, 14, 19, tzinfo=UTC)
@@ -37,7 +45,6 @@ def seated(restaurant: models.Restaurant) -> models.Restaurant:
         snapshot = Snapshot(floor=floor, occupied=(), request=request, now=seven - timedelta(days=1))
         recorder.record(snapshot, engine.plan(snapshot), decision_ms=1.0)
     assert recorder.flush()
-    return restaurant
 
 
 def test_every_list_opens_in_few_queries(admin_client: Client, seated: models.Restaurant) -> None:

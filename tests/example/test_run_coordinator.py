@@ -128,8 +128,8 @@ def test_a_host_that_cannot_say_what_waits_does_not_hold_up_what_is_known(restau
     ],
     ids=" ".join,
 )
-def test_bad_usage_exits_with_two_and_names_the_value(restaurant: models.Restaurant, arguments: list[str]) -> None:
-    code, out, err = processes.run("run_coordinator", *arguments)
+def test_bad_usage_exits_with_two_and_names_the_value(transactional_db: Any, arguments: list[str]) -> None:
+    code, out, err = processes.run_here("run_coordinator", *arguments)
     assert (code, out) == (2, "")
     assert arguments[-1] in err
 
@@ -140,29 +140,51 @@ def test_bad_usage_exits_with_two_and_names_the_value(restaurant: models.Restaur
     ids=" ".join,
 )
 def test_the_other_commands_refuse_bad_usage_too(transactional_db: Any, arguments: list[str]) -> None:
-    code, out, err = processes.run(*arguments)
+    code, out, err = processes.run_here(*arguments)
     assert (code, out) == (2, "")
     assert arguments[1] in err
 
 
 @pytest.mark.parametrize(
-    ("variables", "named"),
+    ("group", "wrong", "named"),
     [
-        ({"TEST_HOST": "example.host.NoSuchHost"}, "example.host.NoSuchHost"),
-        ({"TEST_HOST": "nonsense"}, "nonsense"),
-        ({"FEATURE_ASSIGNMENT_PIPELINE_V3": "maybe"}, "maybe"),
-        ({"ASSIGNMENT_PIPELINE_KILL": "perhaps"}, "perhaps"),
-        ({"FEATURE_ASSIGNMENT_PIPELINE_V3": "1", "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW": "1"}, "both on"),
-        ({"FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL": "99"}, "99"),
-        ({"FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL": "three"}, "three"),
+        ("ASSIGNMENTS", {"HOST": "example.host.NoSuchHost"}, "example.host.NoSuchHost"),
+        ("ASSIGNMENTS", {"HOST": "nonsense"}, "nonsense"),
+        ("ASSIGNMENTS", {"MAX_PARALLEL": 99}, "99"),
+        ("ASSIGNMENTS", {"MAX_PARALLEL": "three"}, "three"),
+        ("ROLLOUT", {"ENVIRONMENT_VARIABLES": {"FEATURE_ASSIGNMENT_PIPELINE_V3": "maybe"}}, "maybe"),
+        ("ROLLOUT", {"ENVIRONMENT_VARIABLES": {"ASSIGNMENT_PIPELINE_KILL": "perhaps"}}, "perhaps"),
+        (
+            "ROLLOUT",
+            {
+                "ENVIRONMENT_VARIABLES": {
+                    "FEATURE_ASSIGNMENT_PIPELINE_V3": "1",
+                    "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW": "1",
+                }
+            },
+            "both on",
+        ),
     ],
 )
 def test_a_wrong_configuration_exits_with_two_and_names_the_value(
-    restaurant: models.Restaurant, variables: dict[str, str], named: str
+    restaurant: models.Restaurant, settings: Any, group: str, wrong: dict[str, Any], named: str
 ) -> None:
-    code, _out, err = processes.run("run_coordinator", **variables)
+    setattr(settings, group, {**getattr(settings, group), **wrong})
+    code, _out, err = processes.run_here("run_coordinator")
     assert code == 2, err
     assert named in err
+    assert not Assignment.objects.exists()
+
+
+def test_a_process_with_a_wrong_environment_exits_with_two_and_names_the_value(restaurant: models.Restaurant) -> None:
+    code, _out, err = processes.run(
+        "run_coordinator",
+        FEATURE_ASSIGNMENT_PIPELINE_V3="maybe",
+        FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL="three",
+    )
+    assert code == 2, err
+    assert "maybe" in err
+    assert "three" in err
     assert not Assignment.objects.exists()
 
 
@@ -191,16 +213,18 @@ def test_a_database_that_is_away_exits_with_seventy_five() -> None:
 
 def test_a_database_that_was_not_migrated_exits_with_two_and_says_what_to_do(transactional_db: Any) -> None:
     name = f"{connection.settings_dict['NAME']}_empty"
-    with connection.cursor() as cursor:
+    with connection._nodb_cursor() as cursor:
         cursor.execute(f'CREATE DATABASE "{name}"')
         try:
-            for command in ("run_coordinator", "reconcile_assignments", "deliver_outbox"):
-                code, _out, err = processes.run(command, DATABASE_NAME=name)
-                assert code == 2, err
-                assert "manage.py migrate" in err
-                assert "Traceback" not in err
+            answers = [processes.run("run_coordinator", DATABASE_NAME=name)]
+            with processes.on_database(name):
+                answers += [processes.run_here(command) for command in ("reconcile_assignments", "deliver_outbox")]
         finally:
             cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    for code, _out, err in answers:
+        assert code == 2, err
+        assert "manage.py migrate" in err
+        assert "Traceback" not in err
 
 
 def test_without_a_planner_on_duty_bookings_wait(restaurant: models.Restaurant, settings: Any, capsys: Any) -> None:

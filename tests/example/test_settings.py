@@ -1,13 +1,16 @@
-"""The example's settings and its embedded database, each in a process of its own."""
+"""The example's settings, read anew under other variables, and its embedded database, in processes of its own."""
 
-import json
 import os
+import runpy
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 PROJECT = Path(__file__).resolve().parents[2]
 URL = "postgresql://planner:p%40ss@db.example:5432/booking?sslmode=require"
@@ -38,29 +41,25 @@ def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def setting(expression: str, **variables: str) -> Any:
-    """What the expression is in ``example.settings`` under these variables."""
-    code, out, err = run(
-        "-c", f"import json; from example.settings import *; print(json.dumps({expression}))", **variables
-    )
-    assert code == 0, err
-    return json.loads(out)
+def setting(name: str, **variables: str) -> Any:
+    """This setting of ``example.settings`` as a process with these variables and none of the developer's reads it."""
+    with mock.patch.dict(os.environ, variables, clear=True):
+        return runpy.run_path(str(PROJECT / "example" / "settings.py"))[name]
 
 
 def refusal(**variables: str) -> str:
     """What the settings say when they refuse these variables: all that a process prints."""
-    code, out, err = run("-c", "import example.settings", **variables)
-    assert code == 1
-    assert "ImproperlyConfigured" in err
-    return out + err
+    with pytest.raises(ImproperlyConfigured) as refused:
+        setting("DATABASES", **variables)
+    return "".join(traceback.format_exception(refused.value))
 
 
 class TestDatabase:
     def test_without_a_url_it_is_the_embedded_one(self) -> None:
-        assert setting("DATABASES['default']") == {"ENGINE": "example.embedded", "NAME": "booking"}
+        assert setting("DATABASES")["default"] == {"ENGINE": "example.embedded", "NAME": "booking"}
 
     def test_a_url_is_taken_apart(self) -> None:
-        database = setting("DATABASES['default']", DATABASE_URL=URL)
+        database = setting("DATABASES", DATABASE_URL=URL)["default"]
         assert database["ENGINE"] == "django.db.backends.postgresql"
         assert {key: database[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")} == {
             "NAME": "booking",
@@ -73,13 +72,13 @@ class TestDatabase:
         assert "DISABLE_SERVER_SIDE_CURSORS" not in database
 
     def test_a_transaction_pooler_gets_nothing_that_belongs_to_a_session(self) -> None:
-        database = setting("DATABASES['default']", DATABASE_URL=URL.replace("5432", "6543"))
+        database = setting("DATABASES", DATABASE_URL=URL.replace("5432", "6543"))["default"]
         assert database["OPTIONS"] == {"sslmode": "require", "prepare_threshold": None}
         assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
 
     @pytest.mark.parametrize("variables", [{}, {"DATABASE_URL": URL}], ids=["embedded", "url"])
     def test_the_name_can_be_another(self, variables: dict[str, str]) -> None:
-        database = setting("DATABASES['default']", DATABASE_NAME="another", **variables)
+        database = setting("DATABASES", DATABASE_NAME="another", **variables)["default"]
         assert database["NAME"] == "another"
         assert "dbname" not in database.get("OPTIONS", {})
 
@@ -91,10 +90,17 @@ class TestDatabase:
         assert "postgresql://user:password@host:port/database" in said
         assert "hunter2" not in said
 
+    def test_a_process_of_that_database_says_no_more(self) -> None:
+        code, out, err = run("manage.py", "check", DATABASE_URL="mysql://planner:hunter2@db/booking")
+        assert code == 1
+        assert "ImproperlyConfigured: DATABASE_URL cannot be read" in err
+        assert "hunter2" not in out + err
+
 
 class TestEnvironment:
     def test_development_needs_nothing(self) -> None:
-        assert setting("[ENVIRONMENT, DEBUG, ALLOWED_HOSTS]") == ["dev", True, ["localhost", "127.0.0.1", "[::1]"]]
+        assert (setting("ENVIRONMENT"), setting("DEBUG")) == ("dev", True)
+        assert setting("ALLOWED_HOSTS") == ["localhost", "127.0.0.1", "[::1]"]
         assert len(setting("SECRET_KEY")) >= 50
         assert setting("SECRET_KEY") != setting("SECRET_KEY")
 
@@ -102,11 +108,9 @@ class TestEnvironment:
         empty = dict.fromkeys(
             ("ENVIRONMENT", "DEBUG", "ALLOWED_HOSTS", "DATABASE_URL", "DATABASE_NAME", "SECRET_KEY"), ""
         )
-        assert setting("[DEBUG, ALLOWED_HOSTS, DATABASES['default']['NAME']]", **empty) == [
-            True,
-            ["localhost", "127.0.0.1", "[::1]"],
-            "booking",
-        ]
+        assert setting("DEBUG", **empty) is True
+        assert setting("ALLOWED_HOSTS", **empty) == ["localhost", "127.0.0.1", "[::1]"]
+        assert setting("DATABASES", **empty)["default"]["NAME"] == "booking"
 
     def test_production_passes_the_deployment_check(self) -> None:
         code, out, err = run(
@@ -151,12 +155,12 @@ class TestApps:
             "FEATURE_ASSIGNMENT_PIPELINE_V3": "Yes",
             "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW": "perhaps",
         }
-        assert setting("ROLLOUT['ENVIRONMENT_VARIABLES']", **given) == given
-        assert setting("ROLLOUT['ENVIRONMENT_VARIABLES']") == {}
+        assert setting("ROLLOUT", **given)["ENVIRONMENT_VARIABLES"] == given
+        assert setting("ROLLOUT")["ENVIRONMENT_VARIABLES"] == {}
 
     @pytest.mark.parametrize(("given", "taken"), [("", 3), ("7", 7), (" 7 ", 7), ("many", "many"), ("²", "²")])
     def test_parallelism_is_a_number_or_left_to_the_check(self, given: str, taken: int | str) -> None:
-        assert setting("ASSIGNMENTS['MAX_PARALLEL']", FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL=given) == taken
+        assert setting("ASSIGNMENTS", FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL=given)["MAX_PARALLEL"] == taken
 
     def test_the_check_names_a_wrong_parallelism(self) -> None:
         code, _out, err = run("manage.py", "check", FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL="many")
@@ -202,6 +206,13 @@ class TestEmbedded:
         code, out, _err = run("-c", self.QUERY, **variables)
         assert code == 0
         assert out.startswith("made on demand|")
+        # Users that were killed, before or meanwhile, do not keep the server for ever.
+        users, killed = data / ".handle_pids.json", "999999999"
+        users.write_text(f"[{killed}]")
+        meanwhile = f"users = open({str(users)!r}, 'w'); users.write('[%d, {killed}]' % __import__('os').getpid())"
+        code, out, err = run("-c", f"{self.QUERY}\n{meanwhile}\nusers.close()", **variables)
+        assert (code, err) == (0, "")
+        assert not (data / "postmaster.pid").exists()
 
     def test_a_server_option_of_the_settings_holds_for_all_who_come_later(self, tmp_path: Path) -> None:
         variables = {"EMBEDDED_POSTGRES_DATA": str(tmp_path / "data")}
@@ -227,8 +238,8 @@ class TestEmbedded:
 
 class TestWhatMachinesAsk:
     def test_the_token_of_metrics_comes_from_the_environment(self) -> None:
-        assert setting("ASSIGNMENTS['METRICS_TOKEN']", METRICS_TOKEN="t" * 20) == "t" * 20
-        assert setting("ASSIGNMENTS['METRICS_TOKEN']") == ""
+        assert setting("ASSIGNMENTS", METRICS_TOKEN="t" * 20)["METRICS_TOKEN"] == "t" * 20
+        assert setting("ASSIGNMENTS")["METRICS_TOKEN"] == ""
 
     def test_a_token_that_is_too_short_is_refused_and_not_told(self) -> None:
         code, out, err = run("manage.py", "check", METRICS_TOKEN="hunter2")

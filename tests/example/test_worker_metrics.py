@@ -37,12 +37,12 @@ def test_a_watching_worker_gives_what_it_measured_and_is_on_record(restaurant: m
     assert (run.watches, run.passes, run.ended_at is None) == (True, 1, False)
 
 
-def test_an_address_that_is_taken_is_a_clear_error(restaurant: models.Restaurant) -> None:
+def test_an_address_that_is_taken_is_a_clear_error(transactional_db: None) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        code, _out, err = processes.run("run_coordinator", "--watch", "--metrics-address", f"127.0.0.1:{port}")
+        code, _out, err = processes.run_here("run_coordinator", "--watch", "--metrics-address", f"127.0.0.1:{port}")
     assert code == 2
     assert f"--metrics-address: cannot listen at 127.0.0.1 port {port}: Address already in use." in err
     assert "Traceback" not in err
@@ -63,7 +63,7 @@ def test_an_address_that_is_taken_is_a_clear_error(restaurant: models.Restaurant
     ],
     ids=lambda given: given[-1] if isinstance(given, list) else "",
 )
-def test_an_address_that_will_not_do_is_named(restaurant: models.Restaurant, arguments: list[str], named: str) -> None:
-    code, out, err = processes.run("run_coordinator", *arguments)
+def test_an_address_that_will_not_do_is_named(transactional_db: None, arguments: list[str], named: str) -> None:
+    code, out, err = processes.run_here("run_coordinator", *arguments)
     assert (code, out) == (2, "")
     assert named in " ".join(err.split())

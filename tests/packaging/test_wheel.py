@@ -17,6 +17,13 @@ pytestmark = pytest.mark.xdist_group("wheel")  # one process builds and installs
 PROJECT = Path(__file__).resolve().parents[2]
 HOSTS = PROJECT / "tests" / "hosts"
 PACKAGES = {"assignments", "legacy_planner", "rollout"}
+CHECKS = """
+import django
+from django.core.management import call_command
+django.setup()
+call_command("check", databases=["default"], fail_level="WARNING")
+call_command("makemigrations", check_changes=True, dry_run=True)
+"""
 
 
 def run(*arguments: str | Path, **options: Any) -> str:
@@ -102,10 +109,7 @@ def test_it_confirms_a_booking_in_a_project_of_another_shape(
     environ = {"PATH": os.environ["PATH"], **database, **variables, "EXPECTED_PLANNER": planner}
     project = HOSTS / host
     run(fresh_python, "manage.py", "migrate", "--verbosity", "0", cwd=project, env=environ)
-    run(
-        fresh_python, "manage.py", "check", "--database", "default", "--fail-level", "WARNING", cwd=project, env=environ
-    )
-    run(fresh_python, "manage.py", "makemigrations", "--check", "--dry-run", cwd=project, env=environ)
+    run(fresh_python, "-c", CHECKS, cwd=project, env={**environ, "DJANGO_SETTINGS_MODULE": "settings"})
     assert run(fresh_python, "scenario.py", cwd=project, env=environ).endswith(f"confirmed by {planner}\n")
 
 

@@ -72,25 +72,28 @@ class ReviewItemAdmin(PageAdmin):
         return self._item(request, self._assignment(object_id), **(extra_context or {}))
 
     def get_urls(self) -> list[URLPattern]:
-        def button(name: str, view: Callable[..., HttpResponse]) -> URLPattern:
-            return path(f"<int:pk>/{name}/", self.admin_site.admin_view(view), name=f"assignments_reviewitem_{name}")
+        def button(name: str, view: Callable[[HttpRequest, Assignment], HttpResponse], *needed: str) -> URLPattern:
+            def press(request: HttpRequest, pk: int) -> HttpResponse:
+                if not any(self.may(request)[each] for each in needed):
+                    raise PermissionDenied
+                if request.method != "POST":
+                    return HttpResponseNotAllowed(["POST"])
+                return view(request, self._assignment(pk))
+
+            return path(f"<int:pk>/{name}/", self.admin_site.admin_view(press), name=f"assignments_reviewitem_{name}")
 
         return [
-            button("assign", self.assign),
-            button("retry", self.retry),
-            button("reject", self.reject),
-            button("undo", self.undo),
+            button("assign", self.assign, "assign"),
+            button("retry", self.retry, "retry"),
+            button("reject", self.reject, "reject"),
+            button("undo", self.undo, "assign", "reject"),
             *super().get_urls(),
         ]
 
     # Buttons
 
-    def assign(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def assign(self, request: HttpRequest, assignment: Assignment) -> HttpResponse:
         """Assign an option's tables or the selected ones, or only check them."""
-        self._require(request, "assign")
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        assignment = self._assignment(pk)
         table_refs = list(dict.fromkeys(filter(None, request.POST.getlist("tables"))))
         overriding = [Reason(each) for each in request.POST.getlist("overriding") if each in PREFERENCES]
 
@@ -123,12 +126,8 @@ class ReviewItemAdmin(PageAdmin):
 
         return self._carry_out(request, assignment, check if "check" in request.POST else work)
 
-    def retry(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def retry(self, request: HttpRequest, assignment: Assignment) -> HttpResponse:
         """Retry the booking, immediately if possible."""
-        self._require(request, "retry")
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        assignment = self._assignment(pk)
 
         def work() -> Callable[[], HttpResponse]:
             api.reopen(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
@@ -136,12 +135,8 @@ class ReviewItemAdmin(PageAdmin):
 
         return self._carry_out(request, assignment, work)
 
-    def reject(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def reject(self, request: HttpRequest, assignment: Assignment) -> HttpResponse:
         """Reject the booking, with a reason."""
-        self._require(request, "reject")
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        assignment = self._assignment(pk)
         reason = request.POST.get("reason", "")
 
         def work() -> Callable[[], HttpResponse]:
@@ -163,13 +158,8 @@ class ReviewItemAdmin(PageAdmin):
 
         return self._carry_out(request, assignment, work)
 
-    def undo(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def undo(self, request: HttpRequest, assignment: Assignment) -> HttpResponse:
         """Undo the last decision."""
-        if not any(self.may(request)[each] for each in ("assign", "reject")):
-            raise PermissionDenied
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        assignment = self._assignment(pk)
         undoable = staff_decisions.undoable(assignment)
         if undoable is not None:
             self._require(request, _needed_for(undoable))

@@ -9,6 +9,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -34,30 +35,24 @@ from assignments.telemetry.percentiles import percentiles
 logger = logging.getLogger("assignments.run_coordinator")
 
 
-class Tally:
+@dataclass(kw_only=True)
+class Tally(run_log.Pass):
     """Counts of a run."""
 
-    def __init__(self) -> None:
-        self.kinds: Counter[str] = Counter()
-        self.planners: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
-        self.covers = 0
-        self.host_raised = False
-        self.decided = 0
-        self.unexpected = 0
-        self.last_error = ""
-        self.contended_days = 0
-        self.open_breakers = 0
-        self.decision_ms: list[float] = []
+    outcomes: Counter[str] = field(default_factory=Counter)
+    planners: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    covers: int = 0
+    decision_ms: list[float] = field(default_factory=list)
 
     def add(self, progress: dispatch.Progress) -> None:
-        self.contended_days += progress.contended
-        self.open_breakers += progress.circuit_open
+        self.contended += progress.contended
+        self.breaker_open += progress.circuit_open
         for outcome in progress.outcomes:
             self.add_outcome(outcome)
 
     def add_outcome(self, outcome: Outcome) -> None:
-        self.kinds[outcome.kind] += 1
+        self.outcomes[outcome.kind] += 1
         self.planners[outcome.planner] += 1
         if outcome.kind is Kind.CONFIRMED:
             self.covers += outcome.party
@@ -72,23 +67,25 @@ class Tally:
 
     def add_unexpected(self, error_type: str) -> None:
         self.unexpected += 1
-        self.last_error = error_type
+        self.error = error_type
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "processed": sum(self.kinds.values()),
-            **{kind.value: self.kinds[kind] for kind in Kind},
+            "taken_in": self.taken_in,
+            "seconds": round(self.seconds, 3),
+            "processed": sum(self.outcomes.values()),
+            **{kind.value: self.outcomes[kind] for kind in Kind},
             "covers": self.covers,
             "unexpected": self.unexpected,
-            "contended_days": self.contended_days,
-            "open_breakers": self.open_breakers,
+            "contended_days": self.contended,
+            "open_breakers": self.breaker_open,
             "planners": dict(self.planners),
             "reasons": dict(sorted(self.reasons.items())),
             "decision_ms": percentiles(self.decision_ms),
         }
 
     def __str__(self) -> str:
-        counted = ", ".join(f"{self.kinds[kind]} {kind.value}" for kind in Kind if self.kinds[kind])
+        counted = ", ".join(f"{self.outcomes[kind]} {kind.value}" for kind in Kind if self.outcomes[kind])
         return counted or "nothing due"
 
 
@@ -219,34 +216,22 @@ class Command(DatabaseCommand):
     ) -> Tally:
         started = time.monotonic()
         try:
-            taken_in, tally = self._decide(options, should_stop)
+            tally = self._decide(options, should_stop)
         except Exception as error:
             recorder.broke_off(error, seconds=time.monotonic() - started)
             raise
         background_writer.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
-        seconds = time.monotonic() - started
-        process_metrics.observe_pass(seconds)
-        recorder.passed(
-            run_log.Pass(
-                seconds=seconds,
-                taken_in=taken_in,
-                host_raised=tally.host_raised,
-                outcomes=tally.kinds,
-                decided=tally.decided,
-                contended=tally.contended_days,
-                breaker_open=tally.open_breakers,
-                unexpected=tally.unexpected,
-                error=tally.last_error,
-            )
-        )
+        tally.seconds = time.monotonic() - started
+        process_metrics.observe_pass(tally.seconds)
+        recorder.passed(tally)
         self._compactor.compact_if_due()
-        self._report(options, tally, taken_in=taken_in, seconds=seconds)
+        self._report(options, tally)
         return tally
 
-    def _decide(self, options: dict[str, Any], should_stop: Callable[[], bool]) -> tuple[int, Tally]:
+    def _decide(self, options: dict[str, Any], should_stop: Callable[[], bool]) -> Tally:
         """Run one pass and report new bookings and the outcomes of due ones."""
         tally = Tally()
-        taken_in = self._take_in(options["restaurant"], tally)
+        tally.taken_in = self._take_in(options["restaurant"], tally)
         limits = dispatch.PassLimits(
             limit=int(options["limit"] or 0),
             max_seconds=options["max_seconds"] or 0.0,
@@ -257,13 +242,13 @@ class Command(DatabaseCommand):
             for progress in dispatch.run_pass(limits):
                 tally.add(progress)
                 advance(progress)
-        return taken_in, tally
+        return tally
 
-    def _report(self, options: dict[str, Any], tally: Tally, *, taken_in: int, seconds: float) -> None:
+    def _report(self, options: dict[str, Any], tally: Tally) -> None:
         if options["json"]:
-            self.stdout.write(json.dumps({"taken_in": taken_in, "seconds": round(seconds, 3), **tally.as_dict()}))
-        elif not options["watch"] or tally.kinds or options["verbosity"] > 1:
-            self.stdout.write(f"{taken_in} new; {tally}; {seconds:.2f} s.")
+            self.stdout.write(json.dumps(tally.as_dict()))
+        elif not options["watch"] or tally.outcomes or options["verbosity"] > 1:
+            self.stdout.write(f"{tally.taken_in} new; {tally}; {tally.seconds:.2f} s.")
             for reason, count in sorted(tally.reasons.items()):
                 self.stdout.write(f"  {count:5} {reason}")
         # Flush, so that the reader of a pipe sees each pass when it ends.

@@ -98,44 +98,26 @@ def _histogram(
     return family
 
 
+_VITALS = {
+    "due_bookings": "Bookings due for planning now.",
+    "oldest_due_age_seconds": "Time for which the oldest of these has been due, in seconds.",
+    "permits_in_use": "Permits in use at the restaurant with the most in use.",
+    "permits_limit": "Maximum permits per restaurant (MAX_PARALLEL).",
+    "outbox_waiting": f"Outbox messages waiting for delivery, counted up to {health.OUTBOX_COUNTED}.",
+    "outbox_oldest_age_seconds": "Age of the oldest of these, in seconds.",
+    "workers": "Workers with --watch and a heartbeat within CRON_SECONDS.",
+}
+"""Vitals that are metrics as they are."""
+
+
 def _vitals(vitals: health.Vitals) -> Iterator[Metric]:
-    last_success = vitals.last_success_at.timestamp() if vitals.last_success_at else 0.0
-    for name, documentation, value in (
-        ("assignment_due_bookings", "Bookings due for planning now.", vitals.due_bookings),
-        (
-            "assignment_oldest_due_age_seconds",
-            "Time for which the oldest of these has been due, in seconds.",
-            vitals.oldest_due_age_seconds,
-        ),
-        (
-            "assignment_permits_in_use",
-            "Permits in use at the restaurant with the most in use.",
-            vitals.permits_in_use,
-        ),
-        ("assignment_permits_limit", "Maximum permits per restaurant (MAX_PARALLEL).", vitals.permits_limit),
-        (
-            "assignment_outbox_waiting",
-            f"Outbox messages waiting for delivery, counted up to {health.OUTBOX_COUNTED}.",
-            vitals.outbox_waiting,
-        ),
-        (
-            "assignment_outbox_oldest_age_seconds",
-            "Age of the oldest of these, in seconds.",
-            vitals.outbox_oldest_age_seconds,
-        ),
-        (
-            "assignment_last_success_timestamp_seconds",
-            "Time of the last successful pass of run_coordinator: it listed new bookings and had not only errors. 0: "
-            "never.",
-            last_success,
-        ),
-        (
-            "assignment_workers",
-            "Workers with --watch and a heartbeat within CRON_SECONDS.",
-            vitals.workers,
-        ),
-    ):
-        yield GaugeMetricFamily(name, documentation, value=value)
+    for name, documentation in _VITALS.items():
+        yield GaugeMetricFamily(f"assignment_{name}", documentation, value=getattr(vitals, name))
+    yield GaugeMetricFamily(
+        "assignment_last_success_timestamp_seconds",
+        "Time of the last successful pass of run_coordinator: it listed new bookings and had not only errors. 0: never.",
+        value=vitals.last_success_at.timestamp() if vitals.last_success_at else 0.0,
+    )
     breakers = GaugeMetricFamily(
         "assignment_breakers",
         "Restaurants whose circuit breaker is open, or has been half open for less than an hour.",

@@ -13,7 +13,7 @@ from rollout.control import change_log, steering, switches
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, ForcedPlanner, Position, Waiver
-from tests.example.conftest import load
+from tests.example.conftest import keep_few, load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,6 +127,7 @@ class TestRefusals:
 class TestPlan:
     def test_it_names_the_exact_switches_and_who_would_join(self, run: Any) -> None:
         restaurant = load("legacy")
+        keep_few(restaurant)
         call_command("run_coordinator")
         climb("shadow")
         plan = run("plan", "--json")

@@ -20,6 +20,7 @@ from rollout.evidence import measuring
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, FloorRecord, GuardRun, Position
+from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
@@ -31,14 +32,18 @@ def ladder(settings: Any) -> None:
     configure(settings)
 
 
-@pytest.fixture
-def evening(ladder: None) -> models.Restaurant:
-    """The real evening, decided by V3 in one batch, at the last stage."""
-    restaurant = load("v3")
+def decide_by_v3_at_the_last_stage() -> None:
+    load("v3")
     climb("full")
     dispatch.register_new()
     list(dispatch.run_pass())
-    return restaurant
+
+
+@pytest.fixture
+def evening(ladder: None) -> models.Restaurant:
+    """The real evening, decided by V3 in one batch, at the last stage."""
+    built_once("the evening by V3 at the guard's last stage", decide_by_v3_at_the_last_stage)
+    return models.Restaurant.objects.get()
 
 
 def break_allocations(**changes: Any) -> None:

@@ -23,7 +23,7 @@ from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator, recorder
 from rollout.shadow.serialization import floor_to_json
 from tests.built import built_once
-from tests.example.conftest import load
+from tests.example.conftest import keep_few, load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,8 +100,10 @@ class TestComparisons:
         assert measured().comparisons.total == 3
 
     def test_percentiles_come_with_the_order_statistics_that_bound_them(self) -> None:
-        for number in range(1, 1001):
-            compared("same_tables", candidate_ms=float(number))
+        rows = compared("same_tables", 1000)
+        for number, row in enumerate(rows, 1):
+            row.candidate_ms = float(number)
+        Comparison.objects.bulk_update(rows, ["candidate_ms"])
         found = measured().comparisons
         assert (found.p95.sample, found.p95.value, found.p99.value) == (1000, 950.0, 990.0)
         assert (found.p95.lower, found.p95.upper) == (938.0, 963.0)
@@ -176,6 +178,7 @@ class TestComparisons:
         compared("worse", 4, party=6)
         compared("better", 5, joined=True)
         restaurant = load("legacy")
+        keep_few(restaurant)
         dispatch.register_new()
         list(dispatch.run_pass())
         seated = list(restaurant.bookings.filter(status="confirmed", party__lt=4)[:3])
@@ -197,17 +200,18 @@ class TestComparisons:
 
 @pytest.mark.legacy_planner
 class TestComplete:
-    def decide(self, count: int = 20) -> None:
-        restaurant = load("legacy")
-        keep = restaurant.bookings.order_by("start")[40 : 40 + count]
-        restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
+    def decide(self) -> None:
+        keep_few(load("legacy"))
         climb("shadow")
         dispatch.register_new()
         list(dispatch.run_pass())
         assert recorder.flush()
 
+    def decided(self) -> None:
+        built_once("twenty bookings in shadow mode", self.decide)
+
     def test_every_decision_is_compared(self) -> None:
-        self.decide()
+        self.decided()
         before = measured().comparisons
         assert (before.expected, before.compared_live, before.waiting) == (20, 0, 20)
         list(comparator.compare_waiting(limit=12))
@@ -215,7 +219,7 @@ class TestComplete:
         assert (after.expected, after.compared_live, after.waiting) == (20, 12, 8)
 
     def test_a_lost_comparison_is_missed(self) -> None:
-        self.decide()
+        self.decided()
         list(comparator.compare_waiting())
         Comparison.objects.filter(pk__in=Comparison.objects.values("pk")[:5]).delete()
         found = measured().comparisons
@@ -223,7 +227,7 @@ class TestComplete:
         assert gates.GATES["complete"](measured(), 0.99).status is gates.Status.FAIL
 
     def test_a_replay_does_not_stand_in_for_it(self) -> None:
-        self.decide()
+        self.decided()
         list(comparator.compare_waiting())
         Comparison.objects.update(origin="backtest")
         found = measured().comparisons
@@ -390,7 +394,9 @@ class TestReference:
 
         def build() -> None:
             for number in range(restaurants):
-                load("legacy", name=f"Restaurant {number}")
+                restaurant = load("legacy", name=f"Restaurant {number}")
+                if restaurants > 1:
+                    keep_few(restaurant)
             climb("shadow")
             dispatch.register_new()
             list(dispatch.run_pass())
@@ -402,7 +408,7 @@ class TestReference:
         Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
         found = measured()
         assert (found.reference_bookings, found.reference) == (
-            234,
+            40,
             "the legacy planner at other restaurants in the same period",
         )
 

@@ -17,19 +17,40 @@ from rollout.control import switches
 from rollout.flags import resolution
 from rollout.models import Comparison, FloorRecord
 from rollout.shadow import comparator, recorder
-from tests.example.conftest import load
+from tests.built import built_once
+from tests.example.conftest import keep_few, load
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
 
 
-@pytest.fixture
-def evening(transactional_db: Any, monkeypatch: Any) -> models.Restaurant:
-    """Twenty bookings of the real evening, the legacy planner on duty, V3 in its shadow."""
+@pytest.fixture(autouse=True)
+def _for_the_candidates_process(transactional_db: Any, monkeypatch: Any) -> None:
+    """It is to work on this test's database."""
     monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+
+@pytest.fixture
+def evening(transactional_db: Any) -> models.Restaurant:
+    """Twenty bookings of the real evening, the legacy planner on duty, V3 in its shadow."""
+    return begin()
+
+
+@pytest.fixture
+def recorded(transactional_db: Any) -> models.Restaurant:
+    """The same, decided: each decision is kept, and waits for V3."""
+
+    def decide() -> None:
+        begin()
+        run()
+
+    built_once("twenty decisions that wait for V3", decide)
+    return models.Restaurant.objects.get()
+
+
+def begin() -> models.Restaurant:
     restaurant = load("legacy")
-    keep = restaurant.bookings.order_by("start")[40:60]
-    restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
+    keep_few(restaurant)
     models.Booking.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
     switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
     return restaurant
@@ -62,8 +83,7 @@ def test_the_database_is_the_same_with_and_without_shadow_but_for_the_comparison
     assert twins.differences(with_shadow, twins.contents()) == ["example.Booking_tables"], "a difference would be seen"
 
 
-def test_every_decision_is_kept_compared_and_can_be_asked_again(evening: models.Restaurant, capsys: Any) -> None:
-    run()
+def test_every_decision_is_kept_compared_and_can_be_asked_again(recorded: models.Restaurant, capsys: Any) -> None:
     capsys.readouterr()
     call_command("rollout", "compare", "--json")
     report = json.loads(capsys.readouterr().out)
@@ -122,9 +142,8 @@ def test_the_legacy_planner_repeats_what_was_kept_when_tables_were_listed_by_key
     ],
 )
 def test_a_candidate_that_misbehaves_is_an_error_and_changes_nothing(
-    evening: models.Restaurant, settings: Any, name: str, error: str
+    recorded: models.Restaurant, settings: Any, name: str, error: str
 ) -> None:
-    run()
     before = twins.contents()
     settings.ROLLOUT = {
         **settings.ROLLOUT,
@@ -139,9 +158,8 @@ def test_a_candidate_that_misbehaves_is_an_error_and_changes_nothing(
 
 @pytest.mark.parametrize("name", ["prints", "locks_for_ever", "acts_on_commit", "mails"])
 def test_a_candidate_that_tries_what_leads_nowhere_is_compared_all_the_same(
-    evening: models.Restaurant, settings: Any, name: str
+    recorded: models.Restaurant, settings: Any, name: str
 ) -> None:
-    run()
     before = twins.contents()
     settings.ROLLOUT = {**settings.ROLLOUT, "CANDIDATE": f"tests.rollout.candidates.{name}"}
     list(comparator.compare_waiting(limit=2))
@@ -152,8 +170,7 @@ def test_a_candidate_that_tries_what_leads_nowhere_is_compared_all_the_same(
         assert cursor.fetchone() == (True,)
 
 
-def test_a_candidate_that_takes_taken_tables_is_found_out(evening: models.Restaurant, settings: Any) -> None:
-    run()
+def test_a_candidate_that_takes_taken_tables_is_found_out(recorded: models.Restaurant, settings: Any) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, "CANDIDATE": "tests.rollout.candidates.takes_a_taken_table"}
     list(comparator.compare_waiting())
     assert verdicts()["unsafe"] > 5
