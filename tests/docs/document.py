@@ -23,7 +23,6 @@ from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
-from tests import process_state
 from tests.example import processes
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -107,6 +106,8 @@ def _run_command(step: Step, variables: dict[str, str]) -> str:
 
 
 def _here(command: str, variables: dict[str, str]) -> tuple[int, str]:
+    from tests import process_state  # Needs Django's settings, which the catalogue's command makes later.
+
     _code, words = _in_a_shell(f"printf '%s\\0' {command}", variables)
     _python, _manage, *arguments = words.removesuffix("\0").split("\0")
     process_state.forget()
