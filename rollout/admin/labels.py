@@ -1,4 +1,4 @@
-"""Labels of codes, and translations of rules' and refusals' texts."""
+"""Labels of the rollout's codes."""
 
 from collections.abc import Mapping
 

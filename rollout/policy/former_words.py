@@ -31,7 +31,7 @@ def change(kind: str, before: str, after: str) -> tuple[str, str, str]:
 
 
 def text(kept: Any) -> Any:
-    """A stored phrase (``Phrase.to_json``) with the current template, which has a translation."""
+    """A stored text (``Text.to_json``) with the current template, which has a translation."""
     if isinstance(kept, Mapping):
         return {name: text(value) for name, value in kept.items()}
     return kept.replace("old planner", "legacy planner") if isinstance(kept, str) else kept

@@ -374,7 +374,7 @@ class TestInAnotherLanguage:
     @pytest.fixture(autouse=True)
     def _catalogue(self, monkeypatch: Any) -> None:
         """A language in which each template says that it was translated, and keeps its places."""
-        monkeypatch.setattr("rollout.admin.labels.gettext", lambda text: f"«{text}»")
+        monkeypatch.setattr("assignments.staff.labels._", lambda text: f"«{text}»")
 
     def test_gates_obstacles_and_drift_are_said_in_it(self, admin_client: Client, settings: Any) -> None:
         configure(settings, gates={"comparable": 10})

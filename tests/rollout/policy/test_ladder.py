@@ -51,7 +51,7 @@ def test_an_unknown_stage_is_named_with_those_there_are() -> None:
     [
         ([], "must be a list of stages"),
         ([{"percent": 3}], "a stage is a dict with a key"),
-        ([{"key": "off"}, {"key": "off"}], "is there 2 times"),
+        ([{"key": "off"}, {"key": "off"}], "occurs 2 times"),
         ([{"key": "off", "soak": 3}], "no setting 'soak'"),
         ([{"key": "on", "v3": True, "percent": 100}], "must have V3 and shadow off"),
         ([{"key": "off"}, {"key": "x", "v3": True, "shadow": True, "percent": 5}], "V3 and shadow on"),
@@ -81,7 +81,7 @@ def test_a_wrong_ladder_is_named(stages: Any, problem: str) -> None:
         ({"COOL_DOWN_HOURS": "long"}, "must be a number, not 'long'"),
         ({"COOL_DOWN_HOURS": float("inf")}, "must be a finite number, not inf"),
         ({"FREEZE_DURING_SERVICE": 1}, "must be True or False, not 1"),
-        ({"FREEZE_WINDOWS": [["2030-01-01", "2030-01-02"]]}, "must be a pair of ISO 8601 times with offset"),
+        ({"FREEZE_WINDOWS": [["2030-01-01", "2030-01-02"]]}, "no pair of ISO 8601 moments with offset"),
         ({"FREEZE_WINDOWS": [["2030-01-02T00:00Z", "2030-01-01T00:00Z"]]}, "the earlier one first"),
         ({"LADDERS": {"dev": []}}, "must be a list of stages"),
     ],
