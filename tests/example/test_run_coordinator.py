@@ -240,7 +240,7 @@ def test_the_help_tells_the_exit_codes(capsys: Any) -> None:
     with pytest.raises(SystemExit):
         call_command("run_coordinator", "--help")
     out = capsys.readouterr().out
-    assert "75 the database is away" in " ".join(out.split())
+    assert "75 the database is unavailable" in " ".join(out.split())
 
 
 def test_a_command_error_carries_its_exit_code(restaurant: models.Restaurant) -> None:

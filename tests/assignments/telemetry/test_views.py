@@ -174,9 +174,9 @@ def test_whoever_asks_by_a_name_that_is_not_listed_is_refused_by_django(path: st
 
 SEVERAL_PROCESSES = """
 import django; django.setup()
-from assignments.telemetry.metrics import process
-process.observe_pass(2.0)
-process.count_dropped_events("overflow", 3)
+from assignments.telemetry import process_metrics
+process_metrics.observe_pass(2.0)
+process_metrics.count_dropped_events("overflow", 3)
 """
 
 
