@@ -150,7 +150,7 @@ def bookings(restaurant: models.Restaurant, *, days: int, each: int, party: int,
 
 def test_before_and_dev(environment: Callable[[str], Environment]) -> None:
     here = environment("dev")
-    said = here.follow("Before anything else")
+    said = here.follow("Preparation")
     assert "would be seated" in said["python manage.py run_coordinator --dry-run"]
     assert not Attempt.objects.exists()
     here.follow("Dev", {"python manage.py rollout promote": lambda: bookings(here.restaurant, days=2, each=5, party=2)})
@@ -181,7 +181,7 @@ def production(environment: Callable[[str], Environment]) -> tuple[Environment, 
         },
     )
     assert here.stage == "canary-10"
-    assert "Nothing is in the way" in said["python manage.py rollout plan"]
+    assert "Nothing is blocking promotion" in said["python manage.py rollout plan"]
     assert Assignment.objects.filter(planner="v3", state="confirmed").count() >= 600
     here.follow("Production: canary-50", {"python manage.py rollout check": time_passes(25)})
     assert here.stage == "canary-50"
@@ -235,7 +235,7 @@ def test_a_promise_of_the_document_that_is_broken_is_found_out(environment: Call
 
 
 def test_every_block_belongs_to_a_section_that_is_followed() -> None:
-    followed = ("Before anything else", "Dev", "Staging: shadow", "Staging: full", *PRODUCTION)
+    followed = ("Preparation", "Dev", "Staging: shadow", "Staging: full", *PRODUCTION)
     known = [step for title in (*followed, "Event cheat sheet", "Troubleshooting") for step in section(title)]
     assert sorted(known, key=lambda step: step.place) == sorted(steps(RUNBOOK), key=lambda step: step.place)
     assert len(known) > 60
@@ -257,7 +257,7 @@ def test_the_stages_are_those_of_the_code() -> None:
             "V3": on[stage.v3],
             "Shadow": on[stage.shadow],
             "Restaurants": f"{stage.percent} %",
-            "Soak": f"{stage.soak_hours:g} h",
+            "Minimum time": f"{stage.soak_hours:g} h",
         }
         for environment, stages in ladder.DEFAULT.items()
         for stage in stages

@@ -136,7 +136,7 @@ def test_pruning_changes_no_counter(capsys: Any) -> None:
 
 
 def test_nothing_goes_that_is_not_in_the_totals(capsys: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(counter_store, "fold", lambda *keys: False)
+    monkeypatch.setattr(counter_store, "compact", lambda *keys: False)
     assert prune(capsys=capsys) == {**NOTHING, "outbox_messages": 1, "breakers": 2, "dry_run": False}
 
 
