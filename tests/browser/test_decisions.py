@@ -25,7 +25,7 @@ def test_one_booking_tells_the_way_it_took_and_why(page: Page, evening: models.R
 def test_a_booking_that_waits_says_why_and_that_it_is_tried_again(page: Page, evening: models.Restaurant) -> None:
     waiting = Assignment.objects.open()[0]
     page.goto(f"/admin/assignments/assignment/{waiting.pk}/change/")
-    expect(page.get_by_text("Next attempt")).to_be_visible()
+    expect(page.get_by_text("Next attempt", exact=True)).to_be_visible()
     expect(page.get_by_role("region", name="Status")).to_contain_text("assignment pending")
 
 

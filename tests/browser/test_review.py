@@ -69,7 +69,7 @@ def test_a_rejection_takes_a_reason_and_can_be_taken_back(page: Page, waiting: A
     assert page.get_by_label("Reason for rejection").evaluate("field => field.validity.valueMissing")
     page.get_by_label("Reason for rejection").fill("The terrace is closed")
     page.get_by_role("button", name="Reject booking").click()
-    expect(page.get_by_text(f"{booking(waiting)} has been rejected.")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text=f"{booking(waiting)} has been rejected.")).to_be_visible()
     page.get_by_role("button", name=f"Undo : {booking(waiting)}").click()
     expect(page.get_by_role("heading", name="Reason for review")).to_be_visible()
     assert state_of(waiting) == State.MANUAL_REVIEW
@@ -111,7 +111,7 @@ def test_the_queue_is_worked_by_keyboard_alone_and_the_focus_is_seen(page: Page,
     page.keyboard.type("Nobody answers the phone")
     tab_to(page, "Reject booking")
     page.keyboard.press("Enter")
-    expect(page.get_by_text(f"{booking(waiting)} has been rejected.")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text=f"{booking(waiting)} has been rejected.")).to_be_visible()
 
 
 def skip_to_content(page: Page) -> None:

@@ -61,7 +61,7 @@ def test_contradictory_flags_are_offered_nowhere_and_refused_where_somebody_was_
     page.get_by_label("Reason").fill("it looked fine")
     switches.set_switch(resolution.SHADOW_SWITCH, active=True, **WHO)
     page.get_by_role("button", name="Turn on").click()
-    expect(page.get_by_text("was changed meanwhile")).to_be_visible()
+    expect(page.get_by_text("in the meantime")).to_be_visible()
     expect(page.get_by_text("The other switch is on: turn it off first.")).to_be_visible()
     expect(page.get_by_role("link", name="Turn on… assignment_pipeline_v3", exact=True)).to_have_count(0)
     assert resolution.read().mode is Mode.SHADOW

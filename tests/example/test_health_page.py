@@ -206,7 +206,7 @@ class TestConfigurationChecks:
         text = shown(admin_client)
         assert "The configuration checks found 1 problem." in text
         assert "rollout.E001 error FEATURE_ASSIGNMENT_PIPELINE_V3 must be one of" in text
-        assert "Until it is mended" in text
+        assert "Until it is fixed" in text
 
     def test_one_that_raises_is_a_finding_and_the_page_opens(self, admin_client: Client, monkeypatch: Any) -> None:
         a_run()

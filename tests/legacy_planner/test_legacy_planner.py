@@ -252,7 +252,7 @@ class TestLoop:
         monkeypatch.setattr(LegacyPlanner, "_process", process_then_edit)
         outcome = run_all()["B1"]
         monkeypatch.undo()
-        assert (outcome.kind, outcome.detail) == (Kind.NOOP, "changed in the meantime")
+        assert (outcome.kind, outcome.detail) == (Kind.NOOP, "changed meanwhile")
         assert not Allocation.objects.exists()
         assert run_all()["B1"].table_refs == ("T1",)
 

@@ -106,7 +106,7 @@ def test_the_runbook_says_the_same_four_things_of_every_alert_and_of_no_other() 
     told = {title: text for title, text in found.items() if title.startswith(("Assignment", "Rollout"))}
     assert set(told) == {rule.name for rule in alerts()}
     for title, text in told.items():
-        for word in ("**Means**", "**Look at**", "**Roll back**"):
+        for word in ("**Meaning**", "**Look at**", "**Roll back**"):
             assert word in text, (title, word)
         assert re.search(r"\*\*Do\*\*|\*\*do\*\*", text), title
 

@@ -123,9 +123,9 @@ class TestReport:
 
     def test_a_range_without_bookings_says_so(self, few: models.Restaurant) -> None:
         arguments = ("--from", "2024-01-01", "--to", "2024-01-02")
-        assert text(*arguments) == "There are no bookings from 2024-01-01 to 2024-01-02 to replay.\n"
+        assert text(*arguments) == "No bookings from 2024-01-01 to 2024-01-02 to replay.\n"
         one = (*arguments, "--restaurant", str(few.pk))
-        assert text(*one) == f"There are no bookings of restaurant {few.pk} from 2024-01-01 to 2024-01-02 to replay.\n"
+        assert text(*one) == f"No bookings of restaurant {few.pk} from 2024-01-01 to 2024-01-02 to replay.\n"
         assert run(*arguments)["bookings"] == 0
 
     def test_only_one_restaurants(self, few: models.Restaurant) -> None:
@@ -143,7 +143,7 @@ class TestRefusals:
             (("--from", "2025-11-08", "--to", "2025-11-07"), "--from 2025-11-08 is after --to 2025-11-07"),
             (("--from", "2025-11-08"), "Give --from and --to, or --file"),
             ((), "Give --from and --to, or --file"),
-            (("--from", "soon", "--to", "2025-11-07"), "'soon' is no date; write YYYY-MM-DD"),
+            (("--from", "soon", "--to", "2025-11-07"), "'soon' is not a date; write YYYY-MM-DD"),
             (("--from", "2025-11-07", "--to", "9999-12-31"), "must be in the years 1970 to 2199"),
             ((*RANGE, "--restaurant", "4711"), "There is no restaurant '4711'"),
             ((*RANGE, "--restaurant", "anchor"), "There is no restaurant 'anchor'"),

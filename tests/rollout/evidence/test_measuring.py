@@ -475,7 +475,7 @@ def test_the_flags_of_a_stage_that_nobody_knows_any_more_are_adrift(settings: An
     climb("shadow")
     assert measured().drift == ""
     Position.objects.update(percent=7)
-    assert "7 % of restaurants are in, and the settings say 0 %" in measured().drift
+    assert "V3 decides for 7 % of restaurants, but the settings say 0 %" in measured().drift
     Position.objects.update(stage="canary-25")
     assert "no stage 'canary-25'" in measured().drift
 

@@ -80,12 +80,12 @@ def test_a_later_run_adds_to_the_tally_of_the_same_day() -> None:
 
 def test_a_dry_run_only_counts(capsys: Any) -> None:
     call_command("rollout", "prune", "--dry-run")
-    assert "Would forget 8 comparisons, 1 floors and 1 runs of the guard." in capsys.readouterr().out
+    assert "Would forget 8 comparisons, 1 floors and 1 guard runs." in capsys.readouterr().out
     assert (Comparison.objects.count(), ComparisonTally.objects.count(), GuardRun.objects.count()) == (13, 0, 3)
 
 
 def test_evidence_is_not_pruned() -> None:
-    with pytest.raises(CommandError, match=r"Gates look back 28 days \(EVIDENCE_DAYS\)") as refused:
+    with pytest.raises(CommandError, match=r"Gates need 28 days of evidence \(EVIDENCE_DAYS\)") as refused:
         call_command("rollout", "prune", "--days", "27")
     assert refused.value.returncode == 2
     assert Comparison.objects.count() == 13

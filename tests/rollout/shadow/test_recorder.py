@@ -100,7 +100,7 @@ def test_every_decision_is_kept_compared_and_can_be_asked_again(recorded: models
         assert comparison.candidate_ms is not None
         assert comparison.compared_at is not None
     call_command("rollout", "compare")
-    assert "No decision waits" in capsys.readouterr().out
+    assert "No decisions are waiting" in capsys.readouterr().out
 
 
 def test_the_legacy_planner_repeats_what_was_kept_when_tables_were_listed_by_key(evening: models.Restaurant) -> None:
