@@ -1,6 +1,7 @@
 """Rows that several tests need and that take long to come about: made once in a process, and copied afterwards."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.db import connection, transaction
 from psycopg import sql
@@ -12,7 +13,8 @@ def built_once(name: str, build: Callable[[], object]) -> None:
     """Have in the database what ``build`` leaves there: by calling it the first time, by copying its rows afterwards.
 
     Only tables that were empty before are copied. Ids and times are those of the first time, and only rows come back: not
-    what a process remembers, and no events in memory. Not for tests that ask how the rows came about.
+    what a process remembers, and no events in memory. Not for tests that ask how the rows came about. Settings that the rows
+    depend on belong in the name.
     """
     if name in _copies:
         _put_back(_copies[name])
@@ -43,3 +45,15 @@ def _put_back(copies: dict[str, bytes]) -> None:
         for table, rows in copies.items():
             with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
                 copy.write(rows)
+            _count_on(cursor, table)
+
+
+def _count_on(cursor: Any, table: str) -> None:
+    """Let new rows of the table have ids above those that were copied."""
+    for each in connection.introspection.get_sequences(cursor, table):
+        cursor.execute(
+            sql.SQL("SELECT setval(%s, GREATEST(max({}), nextval(%s))) FROM {}").format(
+                sql.Identifier(each["column"]), sql.Identifier(table)
+            ),
+            [each["name"], each["name"]],
+        )

@@ -24,7 +24,8 @@ from tests.rollout.control.test_steering import WHO, climb, configure
 def decided(settings: Any) -> models.Restaurant:
     """The real evening, decided by V3: most bookings are confirmed, some wait, a few are in review; its events stored."""
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
-    built_once("the evening by V3 with its events", _decide)
+    attempts = settings.ASSIGNMENTS.get("MAX_ATTEMPTS", "as many as by default")
+    built_once(f"the evening by V3 with its events, attempts: {attempts}", _decide)
     return models.Restaurant.objects.get()
 
 
