@@ -16,12 +16,13 @@ def built_once(name: str, build: Callable[[], object]) -> None:
     what a process remembers, and no events in memory. Not for tests that ask how the rows came about. Settings that the rows
     depend on belong in the name.
     """
-    if name in _copies:
-        _put_back(_copies[name])
+    key = f"{build.__module__}.{build.__qualname__}: {name}"  # Two files may call different rows by one name.
+    if key in _copies:
+        _put_back(_copies[key])
         return
     before = {table for table in _tables() if _holds_rows(table)}
     build()
-    _copies[name] = {table: _copy_of(table) for table in _tables() if table not in before and _holds_rows(table)}
+    _copies[key] = {table: _copy_of(table) for table in _tables() if table not in before and _holds_rows(table)}
 
 
 def _tables() -> list[str]:
