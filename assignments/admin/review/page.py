@@ -276,9 +276,8 @@ def _must_wait(assignment: Assignment, version: int) -> None:
     Checks the booking as read, at the form's version. The version detects later changes.
     """
     if assignment.version == version and assignment.state not in staff_decisions.WAITING_FOR_STAFF:
-        raise TransitionRefusedError(
-            f"Booking {assignment.booking_ref} is {assignment.state}: it is not waiting for staff."
-        )
+        problem = f"Booking {assignment.booking_ref} is {assignment.state}: it is not waiting for staff."
+        raise TransitionRefusedError(problem)
 
 
 def _tried_again(assignment: Assignment) -> str:
