@@ -176,7 +176,8 @@ class LoggingSink:
     def write(self, events: Sequence[EventRecord]) -> None:
         for each in events:
             line = asdict(each) | {"correlation_id": str(each.correlation_id or ""), "at": each.at.isoformat()}
-            logger.info("%s", json.dumps(line | line.pop("context")))
+            context = line.pop("context")
+            logger.info("%s", json.dumps(line | context))
 
 
 class MemorySink:
