@@ -444,10 +444,8 @@ class ModelHost:
     def _is_waiting(self) -> Q:
         if self.status_field:
             none_yet = Q(**{f"{self.status_field}__isnull": True}) if None in self.waiting_statuses else Q()
-            return (
-                Q(**{f"{self.status_field}__in": [each for each in self.waiting_statuses if each is not None]})
-                | none_yet
-            )
+            statuses = [each for each in self.waiting_statuses if each is not None]
+            return Q(**{f"{self.status_field}__in": statuses}) | none_yet
         if self.confirmed_field:
             return ~Q(**{self.confirmed_field: True})
         return Q()
@@ -665,8 +663,6 @@ def _keys(model: type[models.Model], refs: Iterable[str]) -> list[Any]:
     for ref in refs:
         if "\0" in ref:  # PostgreSQL text cannot contain it, so the query would fail.
             continue
-        try:
+        with suppress(ValidationError, ValueError):
             keys.append(_key_of(model, ref))
-        except (ValidationError, ValueError):
-            continue
     return keys
