@@ -47,13 +47,11 @@ class NotBegunError(RefusedError):
     """Raised before the ladder of this environment has begun: manage.py rollout begin."""
 
     def __init__(self) -> None:
-        environment = conf.settings().ENVIRONMENT
-        super().__init__(
-            _(
-                "The rollout of %(environment)s has not begun its ladder: manage.py rollout begin --reason ...",
-                environment=environment,
-            )
+        problem = _(
+            "The rollout of %(environment)s has not begun its ladder: manage.py rollout begin --reason ...",
+            environment=conf.settings().ENVIRONMENT,
         )
+        super().__init__(problem)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -376,25 +374,13 @@ def _of_position(position: Position, now: datetime) -> list[Obstacle]:
     """Obstacles from the position itself."""
     found = []
     if position.paused:
-        found.append(
-            Obstacle(
-                kind="pause",
-                detail=_("The rollout is paused."),
-                remedy=_("Resume it first: manage.py rollout resume."),
-                overridable=False,
-            )
-        )
+        detail, remedy = _("The rollout is paused."), _("Resume it first: manage.py rollout resume.")
+        found.append(Obstacle(kind="pause", detail=detail, remedy=remedy, overridable=False))
     if position.cool_down_until and now < position.cool_down_until:
-        found.append(
-            Obstacle(
-                kind="cool_down",
-                detail=_(
-                    "The guard rolled back; promotion is locked until %(until)s UTC.",
-                    until=f"{position.cool_down_until:%Y-%m-%d %H:%M}",
-                ),
-                remedy=_("See manage.py rollout history for what it measured."),
-            )
-        )
+        until = f"{position.cool_down_until:%Y-%m-%d %H:%M}"
+        detail = _("The guard rolled back; promotion is locked until %(until)s UTC.", until=until)
+        remedy = _("See manage.py rollout history for what it measured.")
+        found.append(Obstacle(kind="cool_down", detail=detail, remedy=remedy))
     return found
 
 
