@@ -334,9 +334,8 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
-        raise ValueError(
-            f"Say in 1 to {staff_decisions.LONGEST_REASON} characters why booking {booking_ref} is rejected."
-        )
+        problem = f"Say in 1 to {staff_decisions.LONGEST_REASON} characters why booking {booking_ref} is rejected."
+        raise ValueError(problem)
     _host, assignment, now = _locked_assignment(booking_ref, version=version)
     if assignment.state not in staff_decisions.WAITING_FOR_STAFF or assignment.reason == staff_decisions.REJECTED:
         raise TransitionRefusedError(
@@ -499,11 +498,8 @@ def _locked_assignment(booking_ref: str, *, version: int | None = None) -> tuple
     now = locks.lock_days(days)
     assignment = Assignment.objects.select_for_update().get(booking_ref=booking_ref)
     if version is not None and version != assignment.version:
-        raise ChangedMeanwhileError(
-            f"Booking {booking_ref} was changed meanwhile: it is {assignment.state} now. Look again.",
-            booking_ref=booking_ref,
-            version=version,
-        )
+        problem = f"Booking {booking_ref} was changed meanwhile: it is {assignment.state} now. Look again."
+        raise ChangedMeanwhileError(problem, booking_ref=booking_ref, version=version)
     return configured(), assignment, now
 
 
@@ -566,9 +562,8 @@ def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -
         token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=transactions.database_now()
     ).values_list("table_ref", flat=True)
     if sorted(held) != sorted(table_refs):
-        raise HoldExpiredError(
-            f"Hold {token} of booking {booking_ref} has expired or is for other tables; take a new one."
-        )
+        problem = f"Hold {token} of booking {booking_ref} has expired or is for other tables; take a new one."
+        raise HoldExpiredError(problem)
 
 
 def _keeps_tables(host: Host, assignment: Assignment, booking: HostBooking, floor: Floor | None, now: datetime) -> bool:

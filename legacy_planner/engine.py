@@ -88,16 +88,12 @@ def _never(floor: Floor, units: tuple[Unit, ...], request: SeatingRequest) -> Re
         return Refusal(Reason.NO_TABLES, _("The restaurant has no table in service."))
     if request.pinned_table_refs:
         tables = " + ".join(floor.in_order(request.pinned_table_refs))
-        return Refusal(
-            Reason.PINNED_TABLES_UNFIT,
-            _("Party of %(party)s: %(tables)s cannot seat it.", party=request.party, tables=tables),
-        )
+        text = _("Party of %(party)s: %(tables)s cannot seat it.", party=request.party, tables=tables)
+        return Refusal(Reason.PINNED_TABLES_UNFIT, text)
     largest = max(unit.seats for unit in units)
     if request.party > largest:
-        return Refusal(
-            Reason.PARTY_TOO_LARGE,
-            _("Party of %(party)s: the largest set of tables seats %(seats)s.", party=request.party, seats=largest),
-        )
+        text = _("Party of %(party)s: the largest set of tables seats %(seats)s.", party=request.party, seats=largest)
+        return Refusal(Reason.PARTY_TOO_LARGE, text)
     return Refusal(Reason.NO_FIT, _("Party of %(party)s: no set of tables takes it.", party=request.party))
 
 

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from assignments.concurrency.sql import dicts, rows
 from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import labels
-from assignments.telemetry.metrics.collector import COLLECTOR
+from assignments.telemetry.metrics.collector import COLLECTOR, gauge
 from rollout import conf, routing
 from rollout.flags import bucketing, resolution
 from rollout.models import Change, ForcedPlanner
@@ -66,26 +66,18 @@ def gather() -> Iterator[Metric]:
 
 
 def _flags(as_they_are: resolution.Flags) -> Iterator[Metric]:
-    flag = GaugeMetricFamily("rollout_flag", "1 while the flag is on, from any source.", labels=["flag"])
-    flag.add_metric(["v3"], as_they_are.v3.value)
-    flag.add_metric(["shadow"], as_they_are.shadow.value)
-    yield flag
-    yield GaugeMetricFamily(
-        "rollout_killed",
-        "1 while the kill variable is set on the scraped server.",
-        value=as_they_are.killed,
-    )
+    flags = {"v3": as_they_are.v3.value, "shadow": as_they_are.shadow.value}
+    yield gauge("rollout_flag", "1 while the flag is on, from any source.", "flag", flags)
+    documentation = "1 while the kill variable is set on the scraped server."
+    yield GaugeMetricFamily("rollout_killed", documentation, value=as_they_are.killed)
 
 
 def _position(standing: Mapping[str, Any]) -> Iterator[Metric]:
-    stage = GaugeMetricFamily("rollout_stage", "1 for the current stage of the environment.", labels=["stage"])
-    known = [each.key for each in conf.current_ladder().stages]
     here = standing["stage"]
-    for key in known:
-        stage.add_metric([key], key == here)
-    if here is not None and here not in known:
-        stage.add_metric([labels.OTHER], 1)
-    yield stage
+    stages = {each.key: each.key == here for each in conf.current_ladder().stages}
+    if here is not None and here not in stages:
+        stages[labels.OTHER] = True
+    yield gauge("rollout_stage", "1 for the current stage of the environment.", "stage", stages)
     percent = standing["percent"] or 0
     yield GaugeMetricFamily("rollout_percent", "Percent of restaurants that V3 decides for.", value=percent)
     yield GaugeMetricFamily("rollout_held", "1 while the rollout is paused.", value=bool(standing["paused"]))
@@ -115,14 +107,9 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
         ),
     ):
         yield GaugeMetricFamily(name, documentation, value=value)
-    breaches = GaugeMetricFamily(
-        "rollout_guard_breaches",
-        "1 if the guard's last run of the past hour found the rail breached.",
-        labels=["rail"],
-    )
-    for rail in guardrails.RAILS:
-        breaches.add_metric([rail], rail in standing["breached"])
-    yield breaches
+    documentation = "1 if the guard's last run of the past hour found the rail breached."
+    breached = {rail: rail in standing["breached"] for rail in guardrails.RAILS}
+    yield gauge("rollout_guard_breaches", documentation, "rail", breached)
 
 
 def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any]) -> float:

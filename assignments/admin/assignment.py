@@ -1,6 +1,6 @@
 """The page of one booking: its status and reason, its state history and its journal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,7 @@ from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import host_view
 from assignments.admin.links import Link
 from assignments.admin.page import RowPageAdmin
-from assignments.admin.plan_table import Ranking, ranking
+from assignments.admin.plan_table import ranking
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
 from assignments.models import (
@@ -37,29 +37,6 @@ from assignments.staff import explanation, journal, labels
 
 SHOWN_STEPS = 30
 """Maximum number of steps in the list (the latest ones). The chart shows more."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepView:
-    """A transition, as text."""
-
-    number: int
-    at: datetime
-    what: str
-    reason: str
-    by: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttemptView:
-    """An attempt, as text. ``lost`` pairs a reason with a count."""
-
-    attempt: Attempt
-    what: str
-    why: str
-    plans: Ranking
-    considered: int
-    lost: Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,31 +165,33 @@ def _links(request: HttpRequest, assignment: Assignment, floor: Floor | None) ->
     yield from links.links_of(request, assignment)
 
 
-def _step(number: int, row: StateTransition, who: Mapping[str, str]) -> StepView:
-    return StepView(
-        number=number,
-        at=row.at,
-        what=_("%(transition)s: from %(source)s to %(target)s")
+def _step(number: int, row: StateTransition, who: Mapping[str, str]) -> dict[str, Any]:
+    """A transition, as text."""
+    return {
+        "number": number,
+        "at": row.at,
+        "what": _("%(transition)s: from %(source)s to %(target)s")
         % {
             "transition": labels.transition(row.name),
             "source": labels.state(row.source),
             "target": labels.state(row.target),
         },
-        reason=labels.reason(row.reason, row.detail),
-        by=who[row.actor],
-    )
+        "reason": labels.reason(row.reason, row.detail),
+        "by": who[row.actor],
+    }
 
 
-def _attempt(attempt: Attempt, words: labels.Words) -> AttemptView:
+def _attempt(attempt: Attempt, words: labels.Words) -> dict[str, Any]:
+    """An attempt, as text. ``lost`` pairs a reason with a count."""
     stored = attempt.decision or {}
-    return AttemptView(
-        attempt=attempt,
-        what=_attempt_in_words(attempt),
-        why=words.attempt(attempt),
-        plans=ranking(stored.get("plans") or (), words),
-        considered=stored.get("considered", 0),
-        lost=labels.lost(stored.get("rejected") or {}),
-    )
+    return {
+        "attempt": attempt,
+        "what": _attempt_in_words(attempt),
+        "why": words.attempt(attempt),
+        "plans": ranking(stored.get("plans") or (), words),
+        "considered": stored.get("considered", 0),
+        "lost": labels.lost(stored.get("rejected") or {}),
+    }
 
 
 def _attempt_in_words(attempt: Attempt) -> str:
@@ -228,7 +207,7 @@ def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str]) -
     row, view = entry.row, partial(EntryView, at=entry.at, correlation_id=entry.correlation_id)
     if isinstance(row, StateTransition):
         step = _step(row.version, row, who)
-        return view(kind=_("state"), what=step.what, words=step.reason, by=step.by)
+        return view(kind=_("state"), what=step["what"], words=step["reason"], by=step["by"])
     if isinstance(row, Attempt):
         return view(kind=_("attempt"), what=_attempt_in_words(row), words=labels.reason(row.reason, row.detail))
     if isinstance(row, OutboxMessage):

@@ -30,9 +30,8 @@ class Chart:
     def __post_init__(self) -> None:
         for each in self.series:
             if len(each.values) != len(self.x):
-                raise ValueError(
-                    f"Chart {self.id}: {each.label} has {len(each.values)} values for {len(self.x)} moments."
-                )
+                problem = f"Chart {self.id}: {each.label} has {len(each.values)} values for {len(self.x)} moments."
+                raise ValueError(problem)
 
     @property
     def data(self) -> dict[str, Any]:

@@ -8,22 +8,11 @@ from assignments.staff import labels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """A table combination. ``shares``: each part's share of the score in column order, or None."""
-
-    tables: str
-    seats: int
-    spare_seats: int
-    score: float
-    shares: Sequence[float | None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Ranking:
-    """Plans, best first. ``columns``: the parts of the scores."""
+    """Plans, best first. ``columns``: the parts of the scores; ``shares``: each part's share in that order, or None."""
 
     columns: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[Mapping[str, Any]]
 
 
 def ranking(plans: Sequence[Mapping[str, Any]], words: labels.Words) -> Ranking:
@@ -36,13 +25,13 @@ def ranking(plans: Sequence[Mapping[str, Any]], words: labels.Words) -> Ranking:
     return Ranking(
         columns=[labels.strategy(name) for name in columns],
         rows=[
-            Row(
-                tables=words.tables(plan["table_refs"]),
-                seats=plan["seats"],
-                spare_seats=plan["spare_seats"],
-                score=plan["score"],
-                shares=[plan["breakdown"].get(name) for name in columns],
-            )
+            {
+                "tables": words.tables(plan["table_refs"]),
+                "seats": plan["seats"],
+                "spare_seats": plan["spare_seats"],
+                "score": plan["score"],
+                "shares": [plan["breakdown"].get(name) for name in columns],
+            }
             for plan in plans
         ],
     )

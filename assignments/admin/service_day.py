@@ -1,7 +1,7 @@
 """The service timeline: a restaurant's tables over one day, and bookings without a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
@@ -34,18 +34,6 @@ LOOKS: Mapping[str, tuple[str, str]] = {
 }
 """CSS class by planner. Any other planner is the one before V3."""
 OLD_PLANNER = ("timeline-old", "timeline-stripes")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
-    """A booking of the day without a table."""
-
-    booked: Booked
-    label: str
-    state: str
-    reason: str
-    is_review: bool
-    url: str
 
 
 @admin.register(ServiceDay)
@@ -171,15 +159,16 @@ class Captions:
     def covers(self) -> int:
         return sum(self._shown.booked[ref].party for ref in self._seated() if ref in self._shown.booked)
 
-    def waiting(self, booked: Booked) -> Waiting:
-        return Waiting(
-            booked=booked,
-            label=self._label(booked.booking_ref),
-            state=labels.state(booked.state),
-            reason=labels.reason(booked.reason),
-            is_review=booked.state == State.MANUAL_REVIEW,
-            url=self._url(booked),
-        )
+    def waiting(self, booked: Booked) -> dict[str, Any]:
+        """A booking of the day without a table."""
+        return {
+            "booked": booked,
+            "label": self._label(booked.booking_ref),
+            "state": labels.state(booked.state),
+            "reason": labels.reason(booked.reason),
+            "is_review": booked.state == State.MANUAL_REVIEW,
+            "url": self._url(booked),
+        }
 
     def _seated(self) -> set[str]:
         seating = Allocation.Kind.SEATING.value

@@ -330,9 +330,8 @@ def _pair(pair: Any, path: str, zones: Mapping[str, str | None]) -> tuple[str, s
             raise UnusableFileError(f"{path} names the unknown table {code!r}.")
     first, second = pair
     if zones[first] != zones[second]:
-        raise UnusableFileError(
-            f"{path}: {first} is in {zones[first]} and {second} in {zones[second]}; adjacent tables share a zone."
-        )
+        problem = f"{path}: {first} is in {zones[first]} and {second} in {zones[second]}; adjacent tables share a zone."
+        raise UnusableFileError(problem)
     return first, second
 
 

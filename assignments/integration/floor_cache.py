@@ -37,9 +37,8 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str 
             while len(_floors) > _KEPT:
                 _floors.popitem(last=False)
             return floor
-    raise InvalidFloorError(
-        _("The floor of restaurant %(restaurant)s is being edited right now.", restaurant=repr(restaurant_ref))
-    )
+    problem = _("The floor of restaurant %(restaurant)s is being edited right now.", restaurant=repr(restaurant_ref))
+    raise InvalidFloorError(problem)
 
 
 def floor_or_problem(

@@ -187,15 +187,15 @@ class ModelHost:
         if not tables:
             self._check_exists(restaurant_ref)
         known = {table.ref for table in tables}
-        pairs = AdjacentTables.objects.filter(restaurant_ref=restaurant_ref).values_list(
-            "first_table_ref", "second_table_ref"
-        )
+        pairs = AdjacentTables.objects.filter(restaurant_ref=restaurant_ref)
         return Floor(
             restaurant_ref=restaurant_ref,
             timezone=venue.timezone if venue else self._default_timezone,
             tables=tables,
             services=tuple(self._services(restaurant_ref)) or (ALL_DAY,),
-            adjacent=adjacency(pair for pair in pairs if known.issuperset(pair)),
+            adjacent=adjacency(
+                pair for pair in pairs.values_list("first_table_ref", "second_table_ref") if known.issuperset(pair)
+            ),
             joins=tuple(
                 Join(
                     table_refs=frozenset(row.table_refs),
@@ -311,20 +311,16 @@ class ModelHost:
             for problem in list(self._wrong_names()) or [*self._wrong_relation(), *self._wrong_restaurants()]
         ]
         if not found and self.status_field and not self._knows_cancelled(self.status_field):
-            found.append(
-                checks.Warning(
-                    f"None of cancelled_statuses {list(self.cancelled_statuses)} is a choice of {self.booking_model}."
-                    f"{self.status_field}: tables of cancelled bookings are kept unless api.booking_cancelled is called.",
-                    hint=f"Set cancelled_statuses. {hint}",
-                    id="assignments.W001",
-                )
+            problem = (
+                f"None of cancelled_statuses {list(self.cancelled_statuses)} is a choice of {self.booking_model}."
+                f"{self.status_field}: tables of cancelled bookings are kept unless api.booking_cancelled is called."
             )
+            found.append(checks.Warning(problem, hint=f"Set cancelled_statuses. {hint}", id="assignments.W001"))
         return found
 
     def _knows_cancelled(self, status_field: str) -> bool:
-        choices = {
-            value for value, _label in getattr(self.bookings_table._meta.get_field(status_field), "flatchoices", ())
-        }
+        field: Any = self.bookings_table._meta.get_field(status_field)
+        choices = {value for value, _label in getattr(field, "flatchoices", ())}
         return not choices or bool(choices & set(self.cancelled_statuses))
 
     def _wrong_names(self) -> Iterable[str]:
@@ -448,10 +444,8 @@ class ModelHost:
     def _is_waiting(self) -> Q:
         if self.status_field:
             none_yet = Q(**{f"{self.status_field}__isnull": True}) if None in self.waiting_statuses else Q()
-            return (
-                Q(**{f"{self.status_field}__in": [each for each in self.waiting_statuses if each is not None]})
-                | none_yet
-            )
+            statuses = [each for each in self.waiting_statuses if each is not None]
+            return Q(**{f"{self.status_field}__in": statuses}) | none_yet
         if self.confirmed_field:
             return ~Q(**{self.confirmed_field: True})
         return Q()
@@ -669,8 +663,6 @@ def _keys(model: type[models.Model], refs: Iterable[str]) -> list[Any]:
     for ref in refs:
         if "\0" in ref:  # PostgreSQL text cannot contain it, so the query would fail.
             continue
-        try:
+        with suppress(ValidationError, ValueError):
             keys.append(_key_of(model, ref))
-        except (ValidationError, ValueError):
-            continue
     return keys

@@ -80,23 +80,16 @@ class Settlement:
         assignment.confirm(actor=self.actor, reason=reason, detail=detail)
         tables = tuple(table_refs)
         if not already_seated:
-            self._placements.append(
-                ledger.Placement(
-                    restaurant_ref=assignment.restaurant_ref,
-                    booking_ref=assignment.booking_ref,
-                    table_refs=tables,
-                    window=window,
-                    planner=self.planner,
-                )
-            )
-        self._seatings.append(
-            Seating(
+            placement = ledger.Placement(
+                restaurant_ref=assignment.restaurant_ref,
                 booking_ref=assignment.booking_ref,
                 table_refs=tables,
-                starts_at=window.starts_at,
-                ends_at=window.ends_at,
+                window=window,
+                planner=self.planner,
             )
-        )
+            self._placements.append(placement)
+        ref, starts_at, ends_at = assignment.booking_ref, window.starts_at, window.ends_at
+        self._seatings.append(Seating(booking_ref=ref, table_refs=tables, starts_at=starts_at, ends_at=ends_at))
         return self._settle(
             assignment,
             Kind.CONFIRMED,
@@ -196,24 +189,23 @@ class Settlement:
         )
         self._changed.append(assignment)
         self.outcomes.append(outcome)
-        self._attempts.append(
-            Attempt(
-                assignment_id=assignment.pk,
-                booking_ref=assignment.booking_ref,
-                number=assignment.attempts,
-                planner=self.planner,
-                trigger=self.trigger,
-                outcome=outcome.kind,
-                reason=outcome.reason,
-                detail=outcome.detail,
-                strategy=outcome.strategy,
-                table_refs=list(outcome.table_refs),
-                decision=decision.to_json() if decision else _kept(outcome.detail),
-                snapshot_hash=decision.snapshot_hash if decision else "",
-                decision_ms=outcome.decision_ms,
-                correlation_id=self.correlation_id,
-            )
+        attempt = Attempt(
+            assignment_id=assignment.pk,
+            booking_ref=assignment.booking_ref,
+            number=assignment.attempts,
+            planner=self.planner,
+            trigger=self.trigger,
+            outcome=outcome.kind,
+            reason=outcome.reason,
+            detail=outcome.detail,
+            strategy=outcome.strategy,
+            table_refs=list(outcome.table_refs),
+            decision=decision.to_json() if decision else _kept(outcome.detail),
+            snapshot_hash=decision.snapshot_hash if decision else "",
+            decision_ms=outcome.decision_ms,
+            correlation_id=self.correlation_id,
         )
+        self._attempts.append(attempt)
         return outcome
 
 

@@ -51,9 +51,8 @@ def check() -> None:
     kept = conf.settings().ATTEMPT_DAYS
     for name, days in _needs.items():
         if kept < days():
-            raise StillNeededError(
-                f"{conf.NAME}['ATTEMPT_DAYS'] is {kept}, but {name} needs attempts of the last {days():g} days."
-            )
+            problem = f"{conf.NAME}['ATTEMPT_DAYS'] is {kept}, but {name} needs attempts of the last {days():g} days."
+            raise StillNeededError(problem)
 
 
 def count() -> Pruned:

@@ -29,9 +29,8 @@ class DatabaseCommand(BaseCommand):
             if sqlstate(error) not in {UNDEFINED_TABLE, UNDEFINED_COLUMN}:
                 raise
             missing = error.__cause__.diag.message_primary  # type: ignore[union-attr]
-            raise CommandError(
-                f"The database is not up to date ({missing}): run `manage.py migrate` first.", returncode=EXIT_USAGE
-            ) from error
+            problem = f"The database is not up to date ({missing}): run `manage.py migrate` first."
+            raise CommandError(problem, returncode=EXIT_USAGE) from error
         except (OperationalError, InterfaceError) as error:
             if not is_database_away(error):
                 # The type only: a message from the host's database may contain a guest's name.

@@ -44,26 +44,25 @@ def _records_history(transition_method: _T) -> _T:
         try:
             transition_method(self, actor=actor, reason=reason, detail=detail)
         except TransitionNotAllowed as error:
-            raise TransitionRefusedError(
-                f"The assignment of booking {self.booking_ref} is {source}: it cannot {transition_method.__name__}.",
-                booking_ref=self.booking_ref,
-            ) from error
+            problem = (
+                f"The assignment of booking {self.booking_ref} is {source}: it cannot {transition_method.__name__}."
+            )
+            raise TransitionRefusedError(problem, booking_ref=self.booking_ref) from error
         self.version += 1
         self.reason = reason
-        self.unsaved_transitions.append(
-            StateTransition(
-                assignment_id=self.pk,
-                booking_ref=self.booking_ref,
-                version=self.version,
-                name=transition_method.__name__,
-                source=source,
-                target=self.state,
-                planner=self.planner,
-                actor=actor,
-                reason=reason,
-                detail=detail,
-            )
+        row = StateTransition(
+            assignment_id=self.pk,
+            booking_ref=self.booking_ref,
+            version=self.version,
+            name=transition_method.__name__,
+            source=source,
+            target=self.state,
+            planner=self.planner,
+            actor=actor,
+            reason=reason,
+            detail=detail,
         )
+        self.unsaved_transitions.append(row)
 
     record.__name__ = transition_method.__name__
     record.__doc__ = transition_method.__doc__
@@ -124,19 +123,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     correlation_id,
                     [row.assignment_id for row in history],
                     [row.version for row in history],
-                    *(
-                        [str(getattr(row, column)) for row in history]
-                        for column in (
-                            "booking_ref",
-                            "name",
-                            "source",
-                            "target",
-                            "planner",
-                            "actor",
-                            "reason",
-                            "detail",
-                        )
-                    ),
+                    *([str(getattr(row, column)) for row in history] for column in _TEXTS_OF_HISTORY),
                 ],
             )
             updated = {pk for (pk,) in cursor.fetchall()}
@@ -146,6 +133,8 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         for assignment in changed:
             assignment.mark_stored()
 
+
+_TEXTS_OF_HISTORY = ("booking_ref", "name", "source", "target", "planner", "actor", "reason", "detail")
 
 _GUARDED_UPDATE_WITH_HISTORY = """
 WITH updated AS (

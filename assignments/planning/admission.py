@@ -26,18 +26,14 @@ def party_refusal(request: SeatingRequest, rules: PlanningRules) -> Refusal | No
     party = request.party
     if not isinstance(party, int) or party < 1:
         # A value that is not a number may be a name.
-        return Refusal(
-            Reason.INVALID_PARTY,
-            _(
-                "A party has at least one cover, as a whole number; this one has %(found)s.",
-                found=party if isinstance(party, int) else f"a {type(party).__name__}",
-            ),
+        text = _(
+            "A party has at least one cover, as a whole number; this one has %(found)s.",
+            found=party if isinstance(party, int) else f"a {type(party).__name__}",
         )
+        return Refusal(Reason.INVALID_PARTY, text)
     if party > rules.max_party:
-        return Refusal(
-            Reason.PARTY_TOO_LARGE,
-            _("Party of %(party)s: parties of up to %(most)s can be planned.", party=party, most=rules.max_party),
-        )
+        text = _("Party of %(party)s: parties of up to %(most)s can be planned.", party=party, most=rules.max_party)
+        return Refusal(Reason.PARTY_TOO_LARGE, text)
     return None
 
 
@@ -46,17 +42,15 @@ def _start_refusal(request: SeatingRequest, rules: PlanningRules, now: datetime)
     if start.tzinfo is None:
         return Refusal(Reason.INVALID_START, _("The start %(start)s has no time zone.", start=start.isoformat()))
     if start < now:
-        return Refusal(
-            Reason.STARTS_IN_PAST,
-            _("It should have started at %(start)s; now it is %(now)s.", start=start.isoformat(), now=now.isoformat()),
+        text = _(
+            "It should have started at %(start)s; now it is %(now)s.", start=start.isoformat(), now=now.isoformat()
         )
+        return Refusal(Reason.STARTS_IN_PAST, text)
     if start - now < timedelta(minutes=rules.min_lead_minutes):
-        return Refusal(
-            Reason.START_TOO_NEAR,
-            _(
-                "It starts in %(minutes)s minutes; planning needs %(needed)s.",
-                minutes=(start - now) // timedelta(minutes=1),
-                needed=rules.min_lead_minutes,
-            ),
+        text = _(
+            "It starts in %(minutes)s minutes; planning needs %(needed)s.",
+            minutes=(start - now) // timedelta(minutes=1),
+            needed=rules.min_lead_minutes,
         )
+        return Refusal(Reason.START_TOO_NEAR, text)
     return None

@@ -249,33 +249,27 @@ class EveningPlanner:
             free = self._occupancy.free(window.blocked_from, window.blocked_until)
             bits = table_bits(self._floor)
             names = [self._floor.table_by_ref[ref].name for ref in fit.units[0].table_refs if not bits[ref] & free]
-            return Refusal(
-                Reason.PINNED_TABLES_TAKEN,
-                _(
-                    "Pinned to %(tables)s at %(time)s: %(taken)s is taken.",
-                    tables=", ".join(fit.units[0].table_refs),
-                    time=time,
-                    taken=", ".join(names),
-                ),
+            text = _(
+                "Pinned to %(tables)s at %(time)s: %(taken)s is taken.",
+                tables=", ".join(fit.units[0].table_refs),
+                time=time,
+                taken=", ".join(names),
             )
+            return Refusal(Reason.PINNED_TABLES_TAKEN, text)
         if len(fit.units) == 1:
-            return Refusal(
-                Reason.NO_CAPACITY,
-                _(
-                    "Party of %(party)s at %(time)s: the only table or join that fits is taken.",
-                    party=request.party,
-                    time=time,
-                ),
-            )
-        return Refusal(
-            Reason.NO_CAPACITY,
-            _(
-                "Party of %(party)s at %(time)s: all %(count)s tables and joins that fit are taken.",
+            text = _(
+                "Party of %(party)s at %(time)s: the only table or join that fits is taken.",
                 party=request.party,
                 time=time,
-                count=len(fit.units),
-            ),
+            )
+            return Refusal(Reason.NO_CAPACITY, text)
+        text = _(
+            "Party of %(party)s at %(time)s: all %(count)s tables and joins that fit are taken.",
+            party=request.party,
+            time=time,
+            count=len(fit.units),
         )
+        return Refusal(Reason.NO_CAPACITY, text)
 
 
 def _tables_needed(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> int:

@@ -41,10 +41,8 @@ def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refus
         return _larger_than(largest, Reason.PARTY_TOO_LARGE, party, None)
     units = [unit for unit in everywhere if zone is None or unit.zone_ref == zone]
     if not units:
-        return Refusal(
-            Reason.NO_FIT,
-            _("Party of %(party)s: there is no table in service in zone %(zone)s.", party=party, zone=zone or ""),
-        )
+        text = _("Party of %(party)s: there is no table in service in zone %(zone)s.", party=party, zone=zone or "")
+        return Refusal(Reason.NO_FIT, text)
     largest = max(units, key=lambda unit: unit.seats)
     if party > largest.seats:
         return _larger_than(largest, Reason.NO_FIT, party, zone)
@@ -147,47 +145,38 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
     party, names = request.party, _named(floor, unit)
     for ref in unit.table_refs:
         if not floor.table_by_ref[ref].active:
-            yield Refusal(
-                Reason.TABLE_INACTIVE, _("Table %(table)s is out of service.", table=floor.table_by_ref[ref].name)
-            )
+            text = _("Table %(table)s is out of service.", table=floor.table_by_ref[ref].name)
+            yield Refusal(Reason.TABLE_INACTIVE, text)
     if unit.seats < party:
-        yield Refusal(
-            Reason.TOO_FEW_SEATS,
-            _("%(tables)s seats %(seats)s, the party is %(party)s.", tables=names, seats=unit.seats, party=party),
-        )
+        text = _("%(tables)s seats %(seats)s, the party is %(party)s.", tables=names, seats=unit.seats, party=party)
+        yield Refusal(Reason.TOO_FEW_SEATS, text)
     elif unit.seats - party > rules.max_spare_seats:
-        yield Refusal(
-            Reason.TOO_MANY_SPARE_SEATS,
-            _(
-                "%(tables)s seats %(seats)s: %(more)s more than the party of %(party)s needs, and %(spare)s are allowed.",
-                tables=names,
-                seats=unit.seats,
-                more=unit.seats - party,
-                party=party,
-                spare=rules.max_spare_seats,
-            ),
+        text = _(
+            "%(tables)s seats %(seats)s: %(more)s more than the party of %(party)s needs, and %(spare)s are allowed.",
+            tables=names,
+            seats=unit.seats,
+            more=unit.seats - party,
+            party=party,
+            spare=rules.max_spare_seats,
         )
+        yield Refusal(Reason.TOO_MANY_SPARE_SEATS, text)
     if party < unit.min_party or unit.max_party < min(party, unit.seats):
-        yield Refusal(
-            Reason.PARTY_OUTSIDE_TABLE_LIMITS,
-            _(
-                "%(tables)s takes parties of %(least)s to %(most)s, not of %(party)s.",
-                tables=names,
-                least=unit.min_party,
-                most=unit.max_party,
-                party=party,
-            ),
+        text = _(
+            "%(tables)s takes parties of %(least)s to %(most)s, not of %(party)s.",
+            tables=names,
+            least=unit.min_party,
+            most=unit.max_party,
+            party=party,
         )
+        yield Refusal(Reason.PARTY_OUTSIDE_TABLE_LIMITS, text)
     if unit.table_count > rules.max_tables:
-        yield Refusal(
-            Reason.TOO_MANY_TABLES,
-            _(
-                "%(tables)s are %(count)s tables; at most %(most)s may be joined.",
-                tables=names,
-                count=unit.table_count,
-                most=rules.max_tables,
-            ),
+        text = _(
+            "%(tables)s are %(count)s tables; at most %(most)s may be joined.",
+            tables=names,
+            count=unit.table_count,
+            most=rules.max_tables,
         )
+        yield Refusal(Reason.TOO_MANY_TABLES, text)
     yield from _objections_to_place(floor, request, unit)
 
 
@@ -195,22 +184,16 @@ def _objections_to_place(floor: Floor, request: SeatingRequest, unit: Unit) -> I
     names = _named(floor, unit)
     zones = sorted({floor.table_by_ref[ref].zone_ref or "no zone" for ref in unit.table_refs})
     if len(zones) > 1:
-        yield Refusal(
-            Reason.ZONES_DIFFER,
-            _("%(tables)s are in different zones: %(zones)s.", tables=names, zones=", ".join(zones)),
-        )
+        text = _("%(tables)s are in different zones: %(zones)s.", tables=names, zones=", ".join(zones))
+        yield Refusal(Reason.ZONES_DIFFER, text)
     elif not _may_be_joined(floor, unit):
         yield Refusal(Reason.NOT_ADJACENT, _("%(tables)s do not stand next to each other.", tables=names))
     strays = [ref for ref in unit.table_refs if floor.table_by_ref[ref].zone_ref != request.zone_ref]
     if request.zone_ref is not None and strays:
-        yield Refusal(
-            Reason.WRONG_ZONE,
-            _(
-                "The party is to sit in zone %(zone)s; %(tables)s is not.",
-                zone=request.zone_ref,
-                tables=", ".join(strays),
-            ),
+        text = _(
+            "The party is to sit in zone %(zone)s; %(tables)s is not.", zone=request.zone_ref, tables=", ".join(strays)
         )
+        yield Refusal(Reason.WRONG_ZONE, text)
 
 
 def _may_be_joined(floor: Floor, unit: Unit) -> bool:

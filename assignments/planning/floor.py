@@ -107,9 +107,8 @@ class Floor:
         object.__setattr__(self, "tables", tuple(ordered))
         problems = list(_problems(self))
         if problems:
-            raise InvalidFloorError(
-                f"The floor of restaurant {self.restaurant_ref!r} is invalid: {'; '.join(problems)}."
-            )
+            problem = f"The floor of restaurant {self.restaurant_ref!r} is invalid: {'; '.join(problems)}."
+            raise InvalidFloorError(problem)
 
     def __hash__(self) -> int:
         """Hash the digest. Floors are cache keys, so hashing must not visit every table and pair."""

@@ -63,43 +63,34 @@ def seating_window(
         if moment is not None and moment.tzinfo is None:
             return Refusal(Reason.INVALID_START, _("The time %(time)s has no time zone.", time=moment.isoformat()))
         if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
-            return Refusal(
-                Reason.INVALID_START, _("The time %(time)s is no time for a dinner.", time=moment.isoformat())
-            )
+            text = _("The time %(time)s is no time for a dinner.", time=moment.isoformat())
+            return Refusal(Reason.INVALID_START, text)
     start = starts_at.astimezone(UTC)
     service = _service_at(floor, start)
     if service is None:
-        return Refusal(
-            Reason.OUTSIDE_SERVICE,
-            _(
-                "Nothing is served at %(start)s, nor within %(minutes)s minutes of it.",
-                start=_clock(start, floor),
-                minutes=floor.outside_service_minutes,
-            ),
+        text = _(
+            "Nothing is served at %(start)s, nor within %(minutes)s minutes of it.",
+            start=_clock(start, floor),
+            minutes=floor.outside_service_minutes,
         )
+        return Refusal(Reason.OUTSIDE_SERVICE, text)
     period = service.period
     end = ends_at.astimezone(UTC) if ends_at else start + timedelta(minutes=period.turn_minutes(party))
     if end <= start:
-        return Refusal(
-            Reason.INVALID_START,
-            _(
-                "It ends at %(end)s, not after its start at %(start)s.",
-                end=_clock(end, floor),
-                start=_clock(start, floor),
-            ),
+        text = _(
+            "It ends at %(end)s, not after its start at %(start)s.", end=_clock(end, floor), start=_clock(start, floor)
         )
+        return Refusal(Reason.INVALID_START, text)
     if end > service.ends_at and not period.allow_overrun:
-        return Refusal(
-            Reason.SERVICE_OVERRUN,
-            _(
-                "A party of %(party)s that comes at %(start)s would sit until %(end)s; %(service)s ends at %(service_end)s.",
-                party=party,
-                start=_clock(start, floor),
-                end=_clock(end, floor),
-                service=period.key,
-                service_end=_clock(service.ends_at, floor),
-            ),
+        text = _(
+            "A party of %(party)s that comes at %(start)s would sit until %(end)s; %(service)s ends at %(service_end)s.",
+            party=party,
+            start=_clock(start, floor),
+            end=_clock(end, floor),
+            service=period.key,
+            service_end=_clock(service.ends_at, floor),
         )
+        return Refusal(Reason.SERVICE_OVERRUN, text)
     return SeatingWindow(
         starts_at=start,
         ends_at=end,

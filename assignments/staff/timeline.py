@@ -390,15 +390,9 @@ def _bars(
         lane = next(free, len(busy_until))
         busy_until[lane : lane + 1] = [each.blocked_until]
         sits = each.starts_at < each.ends_at and each.starts_at < last and first < each.ends_at
-        bars.append(
-            Bar(
-                taken=each,
-                blocked=_span(each.blocked_from, each.blocked_until, first, last),
-                sat=_span(each.starts_at, each.ends_at, first, last) if sits else None,
-                lane=lane,
-                joined=joins.get(_party(each), ()),
-            )
-        )
+        blocked = _span(each.blocked_from, each.blocked_until, first, last)
+        sat = _span(each.starts_at, each.ends_at, first, last) if sits else None
+        bars.append(Bar(taken=each, blocked=blocked, sat=sat, lane=lane, joined=joins.get(_party(each), ())))
     return tuple(bars), max(1, len(busy_until))
 
 
@@ -415,15 +409,9 @@ def _tied(groups: Sequence[Group]) -> Iterator[Group]:
         first, last = min(at), max(at)
         minute = min((bar.sat or bar.blocked).start for bar in at.values())
         for number in range(first, last + 1) if first < last else ():
-            ties[number].append(
-                Tie(
-                    minute=minute,
-                    from_above=number > first,
-                    to_below=number < last,
-                    is_end=number in at,
-                    lane=at[number].lane if number in at else 0,
-                )
-            )
+            is_end, lane = number in at, at[number].lane if number in at else 0
+            tie = Tie(minute=minute, from_above=number > first, to_below=number < last, is_end=is_end, lane=lane)
+            ties[number].append(tie)
     numbers = iter(range(len(rows)))
     for group in groups:
         yield replace(group, rows=tuple(replace(row, ties=tuple(ties[next(numbers)])) for row in group.rows))

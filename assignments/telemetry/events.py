@@ -10,7 +10,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -165,21 +165,7 @@ class DatabaseSink:
         from assignments.models import Event
 
         try:
-            Event.objects.bulk_create(
-                [
-                    Event(
-                        source=each.source,
-                        type=each.type,
-                        severity=each.severity,
-                        booking_ref=each.booking_ref,
-                        restaurant_ref=each.restaurant_ref,
-                        context=each.context,
-                        correlation_id=each.correlation_id,
-                        at=each.at,
-                    )
-                    for each in events
-                ]
-            )
+            Event.objects.bulk_create([Event(**asdict(each)) for each in events])
         finally:
             connection.close()
 
@@ -189,21 +175,9 @@ class LoggingSink:
 
     def write(self, events: Sequence[EventRecord]) -> None:
         for each in events:
-            logger.info(
-                "%s",
-                json.dumps(
-                    {
-                        "source": each.source,
-                        "type": each.type,
-                        "severity": each.severity,
-                        "booking_ref": each.booking_ref,
-                        "restaurant_ref": each.restaurant_ref,
-                        "correlation_id": str(each.correlation_id or ""),
-                        "at": each.at.isoformat(),
-                        **each.context,
-                    }
-                ),
-            )
+            line = asdict(each) | {"correlation_id": str(each.correlation_id or ""), "at": each.at.isoformat()}
+            context = line.pop("context")
+            logger.info("%s", json.dumps(line | context))
 
 
 class MemorySink:

@@ -4,8 +4,7 @@ Long because one page draws a whole comparison: floor, timeline and scores of bo
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -26,7 +25,7 @@ from assignments.admin.datetime_columns import local, recorded
 from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.page import RowPageAdmin
-from assignments.admin.plan_table import Ranking, ranking
+from assignments.admin.plan_table import ranking
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
 from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_none
@@ -115,34 +114,6 @@ class ComparisonList(BoundedList):
         self.result_list = rows
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Side:
-    """One planner's decision, in words."""
-
-    key: str
-    name: str
-    answer: str
-    refusal: str
-    code: str
-    spare_seats: int | None
-    tables: int | None
-    milliseconds: float | None
-    plans: Ranking
-    lost: Sequence[tuple[str, int]]
-    considered: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
-    """A table on the floor, in words."""
-
-    name: str
-    seats: str
-    look: str
-    status: str
-    beside: str
-
-
 @admin.register(Comparison)
 class ComparisonAdmin(RowPageAdmin):
     row_template = "admin/rollout/comparison/page.html"
@@ -212,9 +183,7 @@ class ComparisonAdmin(RowPageAdmin):
 
     @admin.display(description=gettext_lazy("starts (restaurant's time)"), ordering="starts_at")
     def starts(self, comparison: Any) -> str:
-        if comparison.starts_at is None:
-            return "-"
-        return local(comparison.starts_at, comparison.zone)
+        return local(comparison.starts_at, comparison.zone) if comparison.starts_at else "-"
 
     @admin.display(description=gettext_lazy("legacy planner"))
     def by_the_legacy_planner(self, comparison: Any) -> str:
@@ -328,7 +297,10 @@ class Captions:
         return Caption(look=look, pattern=pattern, first=str(who), second=f"{times} · {self._label}", title=title)
 
 
-def _side(key: str, name: str, shown: Compared, decision: Decision | None, milliseconds: float | None) -> Side:
+def _side(
+    key: str, name: str, shown: Compared, decision: Decision | None, milliseconds: float | None
+) -> dict[str, Any]:
+    """One planner's decision, in words."""
     words = labels.Words(shown.floor)
     spare_seats, tables = shown.measures.get(key, (None, None))
     if decision is None:
@@ -338,22 +310,23 @@ def _side(key: str, name: str, shown: Compared, decision: Decision | None, milli
         answer = _("refuses")
     else:
         answer = _("seats at %(tables)s") % {"tables": words.tables(decision.best.table_refs)}
-    return Side(
-        key=key,
-        name=name,
-        answer=answer,
-        refusal=labels.render(decision.refusal.detail) if decision and decision.refusal else "",
-        code=decision.refusal.reason if decision and decision.refusal else "",
-        spare_seats=spare_seats,
-        tables=tables,
-        milliseconds=milliseconds,
-        plans=ranking([plan.to_json() for plan in decision.plans] if decision else (), words),
-        lost=labels.lost(decision.rejected) if decision else [],
-        considered=decision.considered if decision else 0,
-    )
+    return {
+        "key": key,
+        "name": name,
+        "answer": answer,
+        "refusal": labels.render(decision.refusal.detail) if decision and decision.refusal else "",
+        "code": decision.refusal.reason if decision and decision.refusal else "",
+        "spare_seats": spare_seats,
+        "tables": tables,
+        "milliseconds": milliseconds,
+        "plans": ranking([plan.to_json() for plan in decision.plans] if decision else (), words),
+        "lost": labels.lost(decision.rejected) if decision else [],
+        "considered": decision.considered if decision else 0,
+    }
 
 
-def _card(seat: Seat, shown: Compared) -> Card:
+def _card(seat: Seat, shown: Compared) -> dict[str, str]:
+    """A table on the floor, in words."""
     assert shown.floor is not None
     zone = shown.floor.zone
     taken = ", ".join(
@@ -370,13 +343,13 @@ def _card(seat: Seat, shown: Compared) -> Card:
     elif taken:
         look = "floor-taken"
     free = _("free") if seat.table.active else _("out of service")
-    return Card(
-        name=seat.table.name,
-        seats=seats(seat.table.seats),
-        look=look,
-        status="; ".join(filter(None, [chosen, taken])) or free,
-        beside=_beside(seat, shown.floor),
-    )
+    return {
+        "name": seat.table.name,
+        "seats": seats(seat.table.seats),
+        "look": look,
+        "status": "; ".join(filter(None, [chosen, taken])) or free,
+        "beside": _beside(seat, shown.floor),
+    }
 
 
 def _beside(seat: Seat, floor: Floor) -> str:

@@ -352,7 +352,7 @@ class RollBack(StageConfirmation):
         }
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        rows = [overview.StageRow(stage=stage) for stage in self.stages]
+        rows = overview.stage_rows(self.stages)
         return super().get_context_data(
             **{"is_possible": bool(rows), "position": self.position, "stage_rows": rows, **kwargs}
         )

@@ -23,7 +23,7 @@ from rollout.evidence import measuring
 from rollout.evidence.sql import lists
 from rollout.evidence.trend import Course, course
 from rollout.flags import resolution
-from rollout.flags.resolution import Flags, FlagValue, Source
+from rollout.flags.resolution import Flags, Source
 from rollout.models import Change, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy import gates, guardrails
 from rollout.policy.gates import GateResult, Status
@@ -55,131 +55,48 @@ def on_off(value: bool) -> str:
     return render(resolution.as_text(value))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FlagRow:
-    """One flag. ``objection``: why it cannot be turned on now. ``turn``: what a click would turn it to."""
-
-    name: str
-    flag: FlagValue
-    row: str
-    variable_text: str
-    objection: str
-
-    @property
-    def value(self) -> str:
-        return on_off(self.flag.value)
-
-    @property
-    def source(self) -> str:
-        return render(self.flag.source)
-
-    @property
-    def is_row_on(self) -> bool:
-        return self.row == on_off(True)
-
-    @property
-    def is_row_off(self) -> bool:
-        return self.row == on_off(False)
+def gate_row(result: GateResult) -> dict[str, Any]:
+    """One gate, as text and as a chart; ``in_words`` is the chart for screen readers."""
+    is_minimum = result.gate in gates.AT_LEAST
+    value, threshold = "-" if result.value is None else f"{result.value:.4g}", f"{result.threshold:.4g}"
+    in_words = _("%(value)s; at most %(threshold)s allowed")
+    if is_minimum:
+        in_words = _("%(value)s; at least %(threshold)s required")
+    return {
+        "result": result,
+        "name": labels.gate(result.gate),
+        "status": render(result.status),
+        "status_class": STATUS_CLASSES[result.status],
+        "value": value,
+        "threshold": f"{'≥' if is_minimum else '≤'} {threshold}",
+        "detail": render(result.detail),
+        "window": render(result.window),
+        "in_words": in_words % {"value": value, "threshold": threshold},
+        "meter": _meter(result.value, result.threshold, is_minimum=is_minimum),
+    }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Meter:
-    """Positions for drawing a gate's value, threshold and allowed range on a line of METER_WIDTH."""
+def _meter(value: float | None, threshold: float, *, is_minimum: bool) -> dict[str, float | None]:
+    """Positions for drawing value, threshold and allowed range on a line of METER_WIDTH.
 
-    allowed_from: float
-    allowed_width: float
-    threshold: float
-    value: float | None
+    The line runs from 0 (or lower values) to slightly above the larger of value and threshold.
+    """
+    known = [0.0, threshold, *([] if value is None else [value])]
+    low, high = min(known), max(known)
+    margin = (high - low) * 0.15 or 1.0
+    low, high = (low - margin if low < 0 else low), high + margin
 
-    width: int = METER_WIDTH
+    def place(at: float) -> float:
+        return round((at - low) / (high - low) * METER_WIDTH, 1)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GateRow:
-    """One gate, as text and as a chart."""
-
-    result: GateResult
-
-    @property
-    def name(self) -> str:
-        return labels.gate(self.result.gate)
-
-    @property
-    def status(self) -> str:
-        return render(self.result.status)
-
-    @property
-    def status_class(self) -> str:
-        return STATUS_CLASSES[self.result.status]
-
-    @property
-    def value(self) -> str:
-        return "-" if self.result.value is None else f"{self.result.value:.4g}"
-
-    @property
-    def threshold(self) -> str:
-        return f"{'≥' if self._is_minimum else '≤'} {self.result.threshold:.4g}"
-
-    @property
-    def detail(self) -> str:
-        return render(self.result.detail)
-
-    @property
-    def window(self) -> str:
-        return render(self.result.window)
-
-    @property
-    def in_words(self) -> str:
-        """The chart as text, for screen readers."""
-        values = {"value": self.value, "threshold": f"{self.result.threshold:.4g}"}
-        if self._is_minimum:
-            return _("%(value)s; at least %(threshold)s required") % values
-        return _("%(value)s; at most %(threshold)s allowed") % values
-
-    @property
-    def meter(self) -> Meter:
-        """The chart, from 0 (or lower values) to slightly above the larger of value and threshold."""
-        value, threshold = self.result.value, self.result.threshold
-        known = [0.0, threshold, *([] if value is None else [value])]
-        low, high = min(known), max(known)
-        margin = (high - low) * 0.15 or 1.0
-        low, high = (low - margin if low < 0 else low), high + margin
-
-        def place(at: float) -> float:
-            return round((at - low) / (high - low) * METER_WIDTH, 1)
-
-        at = place(threshold)
-        return Meter(
-            allowed_from=at if self._is_minimum else 0.0,
-            allowed_width=round(METER_WIDTH - at, 1) if self._is_minimum else max(at, 2.0),
-            threshold=at,
-            value=None if value is None else place(value),
-        )
-
-    @property
-    def _is_minimum(self) -> bool:
-        return self.result.gate in gates.AT_LEAST
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageRow:
-    """One stage of the ladder."""
-
-    stage: Stage
-    is_here: bool = False
-    is_next: bool = False
-
-    @property
-    def v3(self) -> str:
-        return on_off(self.stage.v3)
-
-    @property
-    def shadow(self) -> str:
-        return on_off(self.stage.shadow)
-
-    @property
-    def soak_hours(self) -> str:
-        return f"{self.stage.soak_hours:g}"
+    at = place(threshold)
+    return {
+        "width": METER_WIDTH,
+        "allowed_from": at if is_minimum else 0.0,
+        "allowed_width": round(METER_WIDTH - at, 1) if is_minimum else max(at, 2.0),
+        "threshold": at,
+        "value": None if value is None else place(value),
+    }
 
 
 def overview() -> dict[str, Any]:
@@ -212,7 +129,7 @@ def overview() -> dict[str, Any]:
         "max_parallel": assignments_conf.settings().MAX_PARALLEL,
         "legacy_path": conf.settings().LEGACY_PLANNER,
         "cooling_down": bool(position and position.cool_down_until and now < position.cool_down_until),
-        "stage_rows": stage_rows(position),
+        "stage_rows": stage_rows(conf.current_ladder().stages, position.stage if position else ""),
         "lower_stages": lower_stages(position),
         "not_measured": measured.problem,
         **(plan_context(measured.plan) if measured.plan else {}),
@@ -264,39 +181,24 @@ def measure(position: Position | None, as_they_are: Flags) -> Measured:
 
 def charts(over_time: Course) -> Sequence[Chart]:
     """Charts of verdicts and of each planner's seated share over time."""
-    x = [moment.begins for moment in over_time.moments]
-    unit = _("percent of comparisons")
-    found = []
+    moments, found = over_time.moments, []
+    x = [moment.begins for moment in moments]
     if over_time.has_comparisons:
-        found.append(
-            Chart(
-                id="parity",
-                caption=_("Parity by hour (UTC)") if over_time.is_hourly else _("Parity by day (UTC)"),
-                unit=unit,
-                x=x,
-                series=[
-                    Series(
-                        label=str(label), values=[_percent(moment.verdicts, verdicts) for moment in over_time.moments]
-                    )
-                    for label, verdicts in KINDS
-                ],
-            )
-        )
+        caption = _("Parity by hour (UTC)") if over_time.is_hourly else _("Parity by day (UTC)")
+        series = [
+            Series(label=str(label), values=[_percent(moment.verdicts, verdicts) for moment in moments])
+            for label, verdicts in KINDS
+        ]
+        found.append(Chart(id="parity", caption=caption, unit=_("percent of comparisons"), x=x, series=series))
     if over_time.has_decisions:
-        found.append(
-            Chart(
-                id="seated",
-                caption=_("Bookings seated, by hour (UTC)")
-                if over_time.is_hourly
-                else _("Bookings seated, by day (UTC)"),
-                unit=_("percent of bookings"),
-                x=x,
-                series=[
-                    Series(label=_("V3"), values=[_share(*moment.v3) for moment in over_time.moments]),
-                    Series(label=_("legacy planner"), values=[_share(*moment.old) for moment in over_time.moments]),
-                ],
-            )
-        )
+        caption = _("Bookings seated, by day (UTC)")
+        if over_time.is_hourly:
+            caption = _("Bookings seated, by hour (UTC)")
+        series = [
+            Series(label=_("V3"), values=[_share(*moment.v3) for moment in moments]),
+            Series(label=_("legacy planner"), values=[_share(*moment.old) for moment in moments]),
+        ]
+        found.append(Chart(id="seated", caption=caption, unit=_("percent of bookings"), x=x, series=series))
     return found
 
 
@@ -314,7 +216,7 @@ def plan_context(plan: PromotionPlan) -> dict[str, Any]:
     return {
         "plan": plan,
         "obstacles": [(render(each.in_words), each.overridable) for each in plan.obstacles],
-        "gate_rows": [GateRow(result=result) for result in plan.gates],
+        "gate_rows": [gate_row(result) for result in plan.gates],
         "gates_summary": ngettext(
             "%(passing)s of %(count)s gate passes", "%(passing)s of %(count)s gates pass", len(plan.gates)
         )
@@ -326,31 +228,40 @@ def plan_context(plan: PromotionPlan) -> dict[str, Any]:
     }
 
 
-def flag_rows(in_effect: Flags, as_set: Flags) -> list[FlagRow]:
-    rows = []
-    for name, flag, underneath, other in (
-        ("v3", in_effect.v3, as_set.v3, as_set.shadow),
-        ("shadow", in_effect.shadow, as_set.shadow, as_set.v3),
-    ):
-        rows.append(
-            FlagRow(
-                name=name,
-                flag=flag,
-                row=on_off(underneath.value) if underneath.source is Source.SWITCH else "",
-                variable_text=conf.settings().ENVIRONMENT_VARIABLES.get(flag.variable, ""),
-                objection=_("The other switch is on: turn it off first.") if other.value else "",
-            )
-        )
-    return rows
-
-
-def stage_rows(position: Position | None) -> list[StageRow]:
-    ladder = conf.current_ladder()
-    keys = [stage.key for stage in ladder.stages]
-    here = keys.index(position.stage) if position and position.stage in keys else None
+def flag_rows(in_effect: Flags, as_set: Flags) -> list[dict[str, Any]]:
+    """The flags. ``objection``: why one cannot be turned on now."""
+    other_is_on = _("The other switch is on: turn it off first.")
     return [
-        StageRow(stage=stage, is_here=number == here, is_next=here is not None and number == here + 1)
-        for number, stage in enumerate(ladder.stages)
+        {
+            "name": name,
+            "flag": flag,
+            "value": on_off(flag.value),
+            "source": render(flag.source),
+            "row": on_off(underneath.value) if underneath.source is Source.SWITCH else "",
+            "is_row": underneath.value if underneath.source is Source.SWITCH else None,
+            "variable_text": conf.settings().ENVIRONMENT_VARIABLES.get(flag.variable, ""),
+            "objection": other_is_on if other.value else "",
+        }
+        for name, flag, underneath, other in (
+            ("v3", in_effect.v3, as_set.v3, as_set.shadow),
+            ("shadow", in_effect.shadow, as_set.shadow, as_set.v3),
+        )
+    ]
+
+
+def stage_rows(stages: Sequence[Stage], here: str = "") -> list[dict[str, Any]]:
+    """Stages of the ladder, of which the rollout may be at one."""
+    keys = ["", *(stage.key for stage in stages)]
+    return [
+        {
+            "stage": stage,
+            "is_here": stage.key == here,
+            "is_next": bool(here) and before == here,
+            "v3": on_off(stage.v3),
+            "shadow": on_off(stage.shadow),
+            "soak_hours": f"{stage.soak_hours:g}",
+        }
+        for before, stage in zip(keys, stages, strict=False)
     ]
 
 

@@ -40,9 +40,8 @@ class Action(base.Action):
 
     def run(self, options: dict[str, Any]) -> None:
         if options["json"] and options["format"] not in {None, "json"}:
-            raise CommandError(
-                f"--json and --format {options['format']} exclude each other.", returncode=base.EXIT_USAGE
-            )
+            problem = f"--json and --format {options['format']} exclude each other."
+            raise CommandError(problem, returncode=base.EXIT_USAGE)
         form = "json" if options["json"] else options["format"] or "md"
         report = builder.build()
         text = FORMATS[form](report, site=options["site"] or "")

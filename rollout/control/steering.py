@@ -47,13 +47,11 @@ class NotBegunError(RefusedError):
     """Raised before the ladder of this environment has begun: manage.py rollout begin."""
 
     def __init__(self) -> None:
-        environment = conf.settings().ENVIRONMENT
-        super().__init__(
-            _(
-                "The rollout of %(environment)s has not begun its ladder: manage.py rollout begin --reason ...",
-                environment=environment,
-            )
+        problem = _(
+            "The rollout of %(environment)s has not begun its ladder: manage.py rollout begin --reason ...",
+            environment=conf.settings().ENVIRONMENT,
         )
+        super().__init__(problem)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,22 +110,20 @@ def begin(*, actor: str, reason: str) -> Position:
     """
     with change_log.changing(reason=reason) as now:
         if current() is not None:
-            raise RefusedError(
-                _("The rollout of %(environment)s has already begun.", environment=conf.settings().ENVIRONMENT)
-            )
+            problem = _("The rollout of %(environment)s has already begun.", environment=conf.settings().ENVIRONMENT)
+            raise RefusedError(problem)
         as_they_are = resolution.read()
         # Without a position, V3's switch means all restaurants.
         wanted = (as_they_are.v3.value, as_they_are.shadow.value, 100 if as_they_are.v3.value else 0)
         stages = conf.current_ladder().stages
         stage = next((each for each in stages if (each.v3, each.shadow, each.percent) == wanted), None)
         if stage is None:
-            raise RefusedError(
-                _(
-                    "No stage of the ladder matches the current flags (mode %(mode)s). Turn them off first: "
-                    "manage.py rollout set.",
-                    mode=as_they_are.mode,
-                )
+            problem = _(
+                "No stage of the ladder matches the current flags (mode %(mode)s). Turn them off first: "
+                "manage.py rollout set.",
+                mode=as_they_are.mode,
             )
+            raise RefusedError(problem)
         position = Position(environment=conf.settings().ENVIRONMENT)
         _move(position, stage, now=now, actor=actor, reason=reason)
         return position
@@ -185,19 +181,17 @@ def promote(
     seen = measured or plan()  # Before taking the lock: a rollback must not wait for measurements.
     _check_stage(seen.position, from_stage)
     if seen.target is None:
-        raise RefusedError(
-            _(
-                "%(stage)s is the last stage. The next step is to remove the legacy planner: see the runbook.",
-                stage=from_stage,
-            )
+        problem = _(
+            "%(stage)s is the last stage. The next step is to remove the legacy planner: see the runbook.",
+            stage=from_stage,
         )
+        raise RefusedError(problem)
     with change_log.changing(reason=reason) as now:
         position = _required(current())
         _check_stage(position, from_stage)
         if position.since != seen.position.since:
-            raise RefusedError(
-                _("The rollout left %(stage)s and returned to it in the meantime; check again.", stage=from_stage)
-            )
+            problem = _("The rollout left %(stage)s and returned to it in the meantime; check again.", stage=from_stage)
+            raise RefusedError(problem)
         obstacles = _of_position(position, now) + [each for each in seen.obstacles if each.kind in {"freeze", "gate"}]
         if any(not (override and each.overridable) for each in obstacles):
             raise PromotionRefusedError(obstacles)
@@ -238,18 +232,16 @@ def roll_back(
     with change_log.changing(reason=reason) as now:
         position = _required(current())
         if seen is not None and (position.stage, position.since) != (seen.stage, seen.since):
-            raise RefusedError(
-                _("The rollout has moved to %(stage)s in the meantime; check again.", stage=position.stage)
-            )
+            problem = _("The rollout has moved to %(stage)s in the meantime; check again.", stage=position.stage)
+            raise RefusedError(problem)
         stage = _lower_stage(position, to, is_guard=seen is not None)
         if not stage.decides and not conf.settings().LEGACY_PLANNER:
-            raise RefusedError(
-                _(
-                    "No legacy planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
-                    "To stop V3 anyway, use manage.py rollout set v3 off.",
-                    stage=stage.key,
-                )
+            problem = _(
+                "No legacy planner is installed: at %(stage)s nobody would decide, and every booking would wait. "
+                "To stop V3 anyway, use manage.py rollout set v3 off.",
+                stage=stage.key,
             )
+            raise RefusedError(problem)
         if cool_down_hours:
             position.cool_down_until = now + timedelta(hours=cool_down_hours)
         _move(position, stage, now=now, actor=actor, reason=reason, evidence=measured or _last_guard_run())
@@ -290,9 +282,8 @@ def unforce_planner(*, restaurant_ref: str, actor: str, reason: str) -> None:
     with change_log.changing(reason=reason):
         forced = ForcedPlanner.objects.filter(restaurant_ref=restaurant_ref).first()
         if forced is None:
-            raise RefusedError(
-                _("No planner is forced for restaurant %(restaurant)s.", restaurant=repr(restaurant_ref))
-            )
+            problem = _("No planner is forced for restaurant %(restaurant)s.", restaurant=repr(restaurant_ref))
+            raise RefusedError(problem)
         forced.delete()
         _record_forced(restaurant_ref, forced.planner, "", actor=actor, reason=reason)
 
@@ -313,32 +304,23 @@ def waive(
     more than MAX_WAIVER_DAYS away.
     """
     if verdict not in WAIVABLE:
-        raise change_log.UnusableError(
-            _(
-                "%(verdict)s cannot be waived; %(known)s can.",
-                verdict=repr(verdict),
-                known=", ".join(WAIVABLE),
-            )
-        )
+        problem = _("%(verdict)s cannot be waived; %(known)s can.", verdict=repr(verdict), known=", ".join(WAIVABLE))
+        raise change_log.UnusableError(problem)
     if refusal and refusal not in set(Reason):
-        raise change_log.UnusableError(
-            _(
-                "%(refusal)s is not a reason code. Reason codes: %(known)s.",
-                refusal=repr(refusal),
-                known=", ".join(Reason),
-            )
+        problem = _(
+            "%(refusal)s is not a reason code. Reason codes: %(known)s.", refusal=repr(refusal), known=", ".join(Reason)
         )
+        raise change_log.UnusableError(problem)
     if not owner.strip():
         raise change_log.UnusableError(_("A waiver needs an owner."))
     with change_log.changing(reason=reason) as now:
         if not now < expires_at <= now + timedelta(days=MAX_WAIVER_DAYS):
-            raise change_log.UnusableError(
-                _(
-                    "A waiver must expire in the future and within %(days)s days, not at %(moment)s.",
-                    days=MAX_WAIVER_DAYS,
-                    moment=expires_at.isoformat(),
-                )
+            problem = _(
+                "A waiver must expire in the future and within %(days)s days, not at %(moment)s.",
+                days=MAX_WAIVER_DAYS,
+                moment=expires_at.isoformat(),
             )
+            raise change_log.UnusableError(problem)
         waiver = Waiver.objects.create(
             verdict=verdict,
             restaurant_ref=restaurant_ref,
@@ -380,38 +362,25 @@ def _required(position: Position | None) -> Position:
 
 def _check_stage(position: Position, expected: str) -> None:
     if position.stage != expected:
-        raise RefusedError(
-            _(
-                "The rollout is at %(stage)s, no longer at %(expected)s; check again.",
-                stage=position.stage,
-                expected=expected,
-            )
+        problem = _(
+            "The rollout is at %(stage)s, no longer at %(expected)s; check again.",
+            stage=position.stage,
+            expected=expected,
         )
+        raise RefusedError(problem)
 
 
 def _of_position(position: Position, now: datetime) -> list[Obstacle]:
     """Obstacles from the position itself."""
     found = []
     if position.paused:
-        found.append(
-            Obstacle(
-                kind="pause",
-                detail=_("The rollout is paused."),
-                remedy=_("Resume it first: manage.py rollout resume."),
-                overridable=False,
-            )
-        )
+        detail, remedy = _("The rollout is paused."), _("Resume it first: manage.py rollout resume.")
+        found.append(Obstacle(kind="pause", detail=detail, remedy=remedy, overridable=False))
     if position.cool_down_until and now < position.cool_down_until:
-        found.append(
-            Obstacle(
-                kind="cool_down",
-                detail=_(
-                    "The guard rolled back; promotion is locked until %(until)s UTC.",
-                    until=f"{position.cool_down_until:%Y-%m-%d %H:%M}",
-                ),
-                remedy=_("See manage.py rollout history for what it measured."),
-            )
-        )
+        until = f"{position.cool_down_until:%Y-%m-%d %H:%M}"
+        detail = _("The guard rolled back; promotion is locked until %(until)s UTC.", until=until)
+        remedy = _("See manage.py rollout history for what it measured.")
+        found.append(Obstacle(kind="cool_down", detail=detail, remedy=remedy))
     return found
 
 
@@ -452,9 +421,8 @@ def _lower_stage(position: Position, to: str, *, is_guard: bool) -> Stage:
     if to:
         stage = ladder.stage(to)
         if stage not in lower:
-            raise RefusedError(
-                _("%(to)s is not below %(stage)s; a rollback needs a lower stage.", to=to, stage=position.stage)
-            )
+            problem = _("%(to)s is not below %(stage)s; a rollback needs a lower stage.", to=to, stage=position.stage)
+            raise RefusedError(problem)
         return stage
     if is_guard and position.stage in known:
         return ladder.refuge(position.stage)

@@ -75,16 +75,15 @@ def unset_switch(name: str, *, actor: str, reason: str) -> resolution.Flags:
         before = active.pop(name)
         then = resolution.from_rows(active)
         if then.contradict:
-            raise ContradictionError(
-                _(
-                    "Without its row, %(v3)s would be on (by %(v3_source)s) and %(shadow)s too (by %(shadow_source)s): "
-                    "turn the other one off first.",
-                    v3=then.v3.switch,
-                    v3_source=then.v3.source,
-                    shadow=then.shadow.switch,
-                    shadow_source=then.shadow.source,
-                )
+            problem = _(
+                "Without its row, %(v3)s would be on (by %(v3_source)s) and %(shadow)s too (by %(shadow_source)s): "
+                "turn the other one off first.",
+                v3=then.v3.switch,
+                v3_source=then.v3.source,
+                shadow=then.shadow.switch,
+                shadow_source=then.shadow.source,
             )
+            raise ContradictionError(problem)
         rows.filter(name=name).delete()
         _forget_cached(name)
         _record(name, resolution.as_text(before), "", actor=actor, reason=reason)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from assignments.integration.host import HostBooking, configured
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.floor import Floor
+from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
@@ -115,19 +116,14 @@ def _scaled(found: int, judged: int, everything: int) -> int:
     return round(found * everything / judged) if judged else 0
 
 
+@dataclass(frozen=True)
 class _Inspection:
     """Audits V3's decisions with ``rollout.policy.seating_audit``."""
 
-    def __init__(
-        self,
-        floors: Mapping[str, Floor],
-        bookings: Mapping[str, HostBooking],
-        taken: Mapping[tuple[str, date], Sequence[_Taken]],
-    ) -> None:
-        self._floors = floors
-        self._bookings = bookings
-        self._taken = taken
-        self._rules = assignments_conf.settings().rules()
+    floors: Mapping[str, Floor]
+    bookings: Mapping[str, HostBooking]
+    taken: Mapping[tuple[str, date], Sequence[_Taken]]
+    rules: PlanningRules = field(default_factory=lambda: assignments_conf.settings().rules())
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
         """Audited seatings, and the number of correct refusals by outcome.
@@ -136,7 +132,7 @@ class _Inspection:
         """
         reasons, refused_rightly, found = Counter[str](), Counter[str](), Counter[str]()
         for each in decided:
-            floor, booking = self._floors.get(each.restaurant_ref), self._bookings.get(each.booking_ref)
+            floor, booking = self.floors.get(each.restaurant_ref), self.bookings.get(each.booking_ref)
             party = _party(each, booking)
             if each.outcome != Kind.CONFIRMED:
                 is_wrong = floor and party and not each.is_unsure and self._could_seat(floor, party, each)
@@ -155,19 +151,19 @@ class _Inspection:
         window = seating_audit.window(floor, party)
         if window is None:
             return False
-        return seating_audit.could_seat(floor, party, decided.at, self._taken_then(decided, *window), self._rules)
+        return seating_audit.could_seat(floor, party, decided.at, self._taken_then(decided, *window), self.rules)
 
     def _has_better_table(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         assert decided.blocked_from is not None
         assert decided.blocked_until is not None
         taken = self._taken_then(decided, decided.blocked_from, decided.blocked_until)
-        return seating_audit.has_better_table(floor, party, decided.tables, taken, self._rules)
+        return seating_audit.has_better_table(floor, party, decided.tables, taken, self.rules)
 
     def _taken_then(self, decided: _Decided, start: datetime, until: datetime) -> set[str]:
         """Tables that others had at the time of the decision, and still have, during ``[start, until)``."""
         return {
             taken.table_ref
-            for taken in self._taken.get((decided.restaurant_ref, decided.service_date), ())
+            for taken in self.taken.get((decided.restaurant_ref, decided.service_date), ())
             if taken.booking_ref != decided.booking_ref
             and taken.at <= decided.at
             and taken.blocked_from < until
@@ -193,8 +189,8 @@ class _Inspection:
     def _earlier(self) -> Mapping[str, Sequence[Floor]]:
         """Earlier floors by restaurant. One query, made only if the current floor shows a flaw."""
         rank = Window(RowNumber(), partition_by=F("restaurant_ref"), order_by=F("recorded_at").desc())
-        records = FloorRecord.objects.filter(restaurant_ref__in=self._floors).exclude(
-            version__in=[floor.version for floor in self._floors.values()]
+        records = FloorRecord.objects.filter(restaurant_ref__in=self.floors).exclude(
+            version__in=[floor.version for floor in self.floors.values()]
         )
         found: dict[str, list[Floor]] = {}
         for record in records.annotate(rank=rank).filter(rank__lte=EARLIER_FLOORS).order_by("rank"):

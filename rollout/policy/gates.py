@@ -124,27 +124,28 @@ def _soak(facts: Facts, hours: float) -> Reading:
 
 def _integrity(facts: Facts, threshold: float) -> Reading:
     untold = facts.seatings.untold
-    found = facts.overlaps + facts.lost + untold
-    return Reading(
-        value=found,
-        passes=found == 0,
-        fails=found > 0,
-        detail=_(
-            "%(overlaps)s overlapping seatings, %(lost)s lost bookings, "
-            "%(untold)s bookings with tables that the host was not told about (manage.py reconcile_assignments)",
-            overlaps=facts.overlaps,
-            lost=facts.lost,
-            untold=untold,
-        ),
+    detail = _(
+        "%(overlaps)s overlapping seatings, %(lost)s lost bookings, "
+        "%(untold)s bookings with tables that the host was not told about (manage.py reconcile_assignments)",
+        overlaps=facts.overlaps,
+        lost=facts.lost,
+        untold=untold,
     )
+    return _no_more(facts.overlaps + facts.lost + untold, 1, threshold, detail)
 
 
 def _flags(facts: Facts, threshold: float) -> Reading:
+    return _no_more(int(bool(facts.drift)), 1, threshold, facts.drift or _("the flags match the stage"))
+
+
+def _no_more(count: int, sample: int, threshold: float, detail: str) -> Reading:
+    """A number of cases, known once there is a sample. It needs no bounds: each case is one too many, or none is."""
     return Reading(
-        value=int(bool(facts.drift)),
-        passes=not facts.drift,
-        fails=bool(facts.drift),
-        detail=facts.drift or _("the flags match the stage"),
+        value=count if sample else None,
+        sample=sample,
+        passes=sample > 0 and count <= threshold,
+        fails=count > threshold,
+        detail=detail,
     )
 
 
@@ -156,13 +157,7 @@ def _seatings(facts: Facts, threshold: float) -> Reading:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s", **counts, rules=reasons)
     else:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor", **counts)
-    return Reading(
-        value=seatings.unsafe if seatings.checked else None,
-        sample=seatings.checked,
-        passes=seatings.checked > 0 and seatings.unsafe <= threshold,
-        fails=seatings.unsafe > threshold,
-        detail=detail,
-    )
+    return _no_more(seatings.unsafe, seatings.checked, threshold, detail)
 
 
 def _comparable(facts: Facts, threshold: float) -> Reading:
@@ -181,13 +176,8 @@ def _counted(verdict: Verdict, what: Text, *, waivable: bool) -> Measure:
         counts = comparisons.not_waived if waivable else comparisons.verdicts
         found = counts.get(verdict, 0)
         covered = comparisons.verdicts.get(verdict, 0) - found
-        return Reading(
-            value=found if comparisons.total else None,
-            sample=comparisons.total,
-            passes=comparisons.total > 0 and found <= threshold,
-            fails=found > threshold,
-            detail=_("%(what)s (%(count)s more are waived)", what=what, count=covered) if covered else what,
-        )
+        detail = _("%(what)s (%(count)s more are waived)", what=what, count=covered) if covered else what
+        return _no_more(found, comparisons.total, threshold, detail)
 
     return rule
 
@@ -256,12 +246,10 @@ def _coverage(facts: Facts, threshold: float) -> Reading:
     )
 
 
-def _noise(facts: Facts, threshold: float) -> Reading:
-    """Share of repeated decisions in which the legacy planner differs from itself."""
+def _differed(facts: Facts) -> tuple[int, int]:
+    """Repeated decisions in which the legacy planner differs from itself, and all repeated ones."""
     asked = facts.comparisons.asked_twice
-    differed = asked - facts.comparisons.repeated
-    what = _("repeated decisions of the legacy planner differed")
-    return _at_most(differed, asked, threshold, what)
+    return asked - facts.comparisons.repeated, asked
 
 
 def _waivers(facts: Facts, threshold: float) -> Reading:
@@ -273,18 +261,6 @@ def _waivers(facts: Facts, threshold: float) -> Reading:
         fails=expired > threshold,
         detail=_("%(expired)s expired, %(valid)s valid", expired=expired, valid=facts.waivers_valid),
     )
-
-
-def _errors(facts: Facts, threshold: float) -> Reading:
-    v3 = facts.v3
-    what = _("attempts raised an unexpected error")
-    return _at_most(v3.errors, v3.attempts, threshold, what)
-
-
-def _review(facts: Facts, threshold: float) -> Reading:
-    v3 = facts.v3
-    what = _("feasible bookings were sent to review")
-    return _at_most(v3.review, v3.feasible, threshold, what)
 
 
 def _confirmed(facts: Facts, threshold: float) -> Reading:
@@ -328,23 +304,28 @@ def _no_worse(facts: Facts, margin: float) -> Reading:
     )
 
 
-def _at_most(count: int, sample: int, threshold: float, what: Text) -> Reading:
+def _share(take: Callable[[Facts], tuple[int, int]], what: Text) -> Measure:
     """A share that passes if its upper bound is at most the threshold, and fails if its lower bound is above it."""
-    lower, upper = share_bounds(count, sample)
-    return Reading(
-        value=count / sample if sample else None,
-        sample=sample,
-        passes=sample > 0 and upper <= threshold,
-        fails=sample > 0 and lower > threshold,
-        detail=_(
-            "%(count)s of %(sample)s %(what)s; bounds %(lower)s to %(upper)s",
-            count=count,
+
+    def rule(facts: Facts, threshold: float) -> Reading:
+        count, sample = take(facts)
+        lower, upper = share_bounds(count, sample)
+        return Reading(
+            value=count / sample if sample else None,
             sample=sample,
-            what=what,
-            lower=f"{lower:.4f}",
-            upper=f"{upper:.4f}",
-        ),
-    )
+            passes=sample > 0 and upper <= threshold,
+            fails=sample > 0 and lower > threshold,
+            detail=_(
+                "%(count)s of %(sample)s %(what)s; bounds %(lower)s to %(upper)s",
+                count=count,
+                sample=sample,
+                what=what,
+                lower=f"{lower:.4f}",
+                upper=f"{upper:.4f}",
+            ),
+        )
+
+    return rule
 
 
 def _percentile(take: Callable[[Facts], Percentile]) -> Measure:
@@ -377,11 +358,13 @@ GATES: Mapping[str, Gate] = _gates(
         "candidate_p99_ms": _percentile(lambda facts: facts.comparisons.p99),
         "complete": _complete,
         "coverage": _coverage,
-        "noise": _noise,
+        "noise": _share(_differed, _("repeated decisions of the legacy planner differed")),
         "explanations": _waivers,
-        "errors": _errors,
+        "errors": _share(lambda facts: (facts.v3.errors, facts.v3.attempts), _("attempts raised an unexpected error")),
         "confirmed": _confirmed,
-        "review": _review,
+        "review": _share(
+            lambda facts: (facts.v3.review, facts.v3.feasible), _("feasible bookings were sent to review")
+        ),
         "no_worse": _no_worse,
         "decision_p95_ms": _percentile(lambda facts: facts.v3.p95),
         "decision_p99_ms": _percentile(lambda facts: facts.v3.p99),

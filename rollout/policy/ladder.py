@@ -104,14 +104,13 @@ class Ladder:
             if stage.key == key:
                 return stage
         known = ", ".join(stage.key for stage in self.stages)
-        raise UnknownStageError(
-            _(
-                "The ladder of %(environment)s has no stage %(stage)s; it has %(known)s.",
-                environment=self.environment,
-                stage=repr(key),
-                known=known,
-            )
+        problem = _(
+            "The ladder of %(environment)s has no stage %(stage)s; it has %(known)s.",
+            environment=self.environment,
+            stage=repr(key),
+            known=known,
         )
+        raise UnknownStageError(problem)
 
     def above(self, key: str) -> Stage | None:
         """The next stage; None at the top."""

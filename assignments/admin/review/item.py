@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby, pairwise
 from typing import Any
@@ -28,33 +27,6 @@ from assignments.planning.snapshot import Occupied
 from assignments.staff import labels, review_queue
 
 logger = logging.getLogger("assignments.review")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OptionRow:
-    """Tables that can be assigned with one click. ``overriding``: what is passed over for it, by reason and in words."""
-
-    tables: str
-    table_refs: tuple[str, ...]
-    seats: int
-    spare_seats: int
-    zone: str
-    why: str = ""
-    score: str = ""
-    shares: Sequence[tuple[str, str]] = ()
-    overriding: Sequence[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlaceRow:
-    """A table to select by hand. ``taken``: label, start and end of each occupied time."""
-
-    ref: str
-    name: str
-    seats: int
-    is_active: bool
-    is_chosen: bool
-    taken: Sequence[tuple[str, datetime, datetime]]
 
 
 def context(
@@ -147,31 +119,32 @@ def _options(
     }
 
 
-def _ranked(options: Sequence[review_queue.Option], floor: Floor) -> list[OptionRow]:
+def _ranked(options: Sequence[review_queue.Option], floor: Floor) -> list[dict[str, Any]]:
     """Add to each option why it ranks above the next."""
     rows, said = [_option(option, floor) for option in options], labels.Words(floor)
     plans = [option.plan for option in options if option.plan]
     reasons = [said.preferred(plan, following) for plan, following in pairwise(plans)]
-    return [replace(row, why=why) for row, why in zip(rows, [*reasons, ""], strict=False)]
+    return [row | {"why": why} for row, why in zip(rows, [*reasons, ""], strict=False)]
 
 
-def _option(option: review_queue.Option, floor: Floor) -> OptionRow:
+def _option(option: review_queue.Option, floor: Floor) -> dict[str, Any]:
+    """Tables that can be assigned with one click. ``overriding``: what is passed over for it, by reason and in words."""
     plan = option.plan
-    return OptionRow(
-        tables=sentences.tables(option.table_refs, floor),
-        table_refs=option.table_refs,
-        seats=option.seats,
-        spare_seats=option.spare_seats,
-        zone=sentences.zone(option.zone_ref, floor),
-        score=f"{plan.score:.1f}" if plan else "",
-        shares=sentences.shares(plan.breakdown) if plan else (),
-        overriding=[(each.reason.value, labels.render(each.detail)) for each in option.overriding],
-    )
+    return {
+        "tables": sentences.tables(option.table_refs, floor),
+        "table_refs": option.table_refs,
+        "seats": option.seats,
+        "spare_seats": option.spare_seats,
+        "zone": sentences.zone(option.zone_ref, floor),
+        "score": f"{plan.score:.1f}" if plan else "",
+        "shares": sentences.shares(plan.breakdown) if plan else (),
+        "overriding": [(each.reason.value, labels.render(each.detail)) for each in option.overriding],
+    }
 
 
 def _places(
     places: Sequence[review_queue.Place], floor: Floor, chosen: Sequence[str]
-) -> list[tuple[str, list[PlaceRow]]]:
+) -> list[tuple[str, list[dict[str, Any]]]]:
     """Group the floor's tables by zone."""
     booking_labels = {
         taken.booking_ref: label_of(taken.booking_ref) for each in places for taken in each.taken if taken.booking_ref
@@ -182,15 +155,17 @@ def _places(
     ]
 
 
-def _place(place: review_queue.Place, booking_labels: Mapping[str, str], chosen: Sequence[str]) -> PlaceRow:
+def _place(place: review_queue.Place, booking_labels: Mapping[str, str], chosen: Sequence[str]) -> dict[str, Any]:
+    """A table to select by hand. ``taken``: label, start and end of each occupied time."""
+
     def who(taken: Occupied) -> str:
         return booking_labels[taken.booking_ref] if taken.booking_ref else _("closed")
 
-    return PlaceRow(
-        ref=place.table.ref,
-        name=place.table.name,
-        seats=place.table.seats,
-        is_active=place.table.active,
-        is_chosen=place.table.ref in chosen,
-        taken=[(who(taken), taken.blocked_from, taken.blocked_until) for taken in place.taken],
-    )
+    return {
+        "ref": place.table.ref,
+        "name": place.table.name,
+        "seats": place.table.seats,
+        "is_active": place.table.active,
+        "is_chosen": place.table.ref in chosen,
+        "taken": [(who(taken), taken.blocked_from, taken.blocked_until) for taken in place.taken],
+    }

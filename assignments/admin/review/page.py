@@ -118,10 +118,8 @@ class ReviewItemAdmin(PageAdmin):
 
         def done() -> HttpResponse:
             given = sentences.tables(table_refs, floor_or_none(assignment.restaurant_ref))
-            said = _("%(booking)s is assigned to %(tables)s.") % {
-                "booking": label_of(assignment.booking_ref),
-                "tables": given,
-            }
+            label = label_of(assignment.booking_ref)
+            said = _("%(booking)s is assigned to %(tables)s.") % {"booking": label, "tables": given}
             return self._decided(request, assignment, said)
 
         return self._carry_out(request, assignment, check if "check" in request.POST else work)
@@ -148,21 +146,19 @@ class ReviewItemAdmin(PageAdmin):
                     version=_version(request),
                 )
             except ValueError:
-                problem = _("Enter a reason of at most %(count)s characters.") % {
-                    "count": staff_decisions.LONGEST_REASON
-                }
+                longest = {"count": staff_decisions.LONGEST_REASON}
+                problem = _("Enter a reason of at most %(count)s characters.") % longest
                 return lambda: self._item(request, assignment, reject_problem=problem, reject_reason=reason)
-            return lambda: self._decided(
-                request, assignment, _("%(booking)s has been rejected.") % {"booking": label_of(assignment.booking_ref)}
-            )
+            said = _("%(booking)s has been rejected.") % {"booking": label_of(assignment.booking_ref)}
+            return lambda: self._decided(request, assignment, said)
 
         return self._carry_out(request, assignment, work)
 
     def undo(self, request: HttpRequest, assignment: Assignment) -> HttpResponse:
         """Undo the last decision."""
         undoable = staff_decisions.undoable(assignment)
-        if undoable is not None:
-            self._require(request, _needed_for(undoable))
+        if undoable is not None and not self.may(request)[_needed_for(undoable)]:
+            raise PermissionDenied
 
         def work() -> Callable[[], HttpResponse]:
             api.undo(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
@@ -261,10 +257,6 @@ class ReviewItemAdmin(PageAdmin):
             raise Http404(_("This booking does not exist."))
         return found
 
-    def _require(self, request: HttpRequest, permission: str) -> None:
-        if not self.may(request)[permission]:
-            raise PermissionDenied
-
 
 def _needed_for(undoable: staff_decisions.Undoable) -> str:
     return "assign" if undoable.what is staff_decisions.Undo.ASSIGNMENT else "reject"
@@ -276,9 +268,8 @@ def _must_wait(assignment: Assignment, version: int) -> None:
     Checks the booking as read, at the form's version. The version detects later changes.
     """
     if assignment.version == version and assignment.state not in staff_decisions.WAITING_FOR_STAFF:
-        raise TransitionRefusedError(
-            f"Booking {assignment.booking_ref} is {assignment.state}: it is not waiting for staff."
-        )
+        problem = f"Booking {assignment.booking_ref} is {assignment.state}: it is not waiting for staff."
+        raise TransitionRefusedError(problem)
 
 
 def _tried_again(assignment: Assignment) -> str:

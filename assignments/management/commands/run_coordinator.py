@@ -149,9 +149,8 @@ class Command(DatabaseCommand):
         except InvalidFloorError:
             pass  # It exists. Its bookings get this error as their reason.
         except LookupError:
-            raise CommandError(
-                f"--restaurant: the host has no restaurant {restaurant_ref!r}.", returncode=EXIT_USAGE
-            ) from None
+            problem = f"--restaurant: the host has no restaurant {restaurant_ref!r}."
+            raise CommandError(problem, returncode=EXIT_USAGE) from None
 
     def _work(self, options: dict[str, Any]) -> int:
         """Decide and record the run. Returns the number of unexpected errors in a single pass."""
@@ -175,10 +174,8 @@ class Command(DatabaseCommand):
             server = Exporter(*options["metrics_address"])
         except OSError as error:
             host, port = options["metrics_address"]
-            raise CommandError(
-                f"--metrics-address: cannot listen at {host} port {port}: {error.strerror or error}.",
-                returncode=EXIT_USAGE,
-            ) from error
+            problem = f"--metrics-address: cannot listen at {host} port {port}: {error.strerror or error}."
+            raise CommandError(problem, returncode=EXIT_USAGE) from error
         with server:
             if not options["json"]:
                 self.stdout.write(f"Metrics of this worker: {server.url}")

@@ -8,7 +8,7 @@ The scrape continues without it.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -53,6 +53,14 @@ class _Gatherer:
             self.kept_until = time.monotonic() + conf.settings().METRICS_CACHE_SECONDS
 
 
+def gauge(name: str, documentation: str, label: str, values: Mapping[str, float]) -> Metric:
+    """Return a gauge with a value for each value of its label."""
+    family = GaugeMetricFamily(name, documentation, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
 class DatabaseCollector(Collector):
     """Collects the registered metrics, and the status of each gatherer."""
 
@@ -73,23 +81,16 @@ class DatabaseCollector(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily(
-            "assignment_collector_up",
-            "1 if these metrics could be read from the database, 0 if not.",
-            labels=["collector"],
-        )
-        seconds = GaugeMetricFamily(
-            "assignment_collector_seconds",
-            "Time to read these metrics from the database, in seconds.",
-            labels=["collector"],
-        )
-        for gatherer in tuple(self._gatherers.values()):
+        gatherers = tuple(self._gatherers.values())
+        for gatherer in gatherers:
             gatherer.ask()
             yield from gatherer.families
-            up.add_metric([gatherer.name], float(gatherer.is_up))
-            seconds.add_metric([gatherer.name], gatherer.seconds)
-        yield up
-        yield seconds
+        documentation = "1 if these metrics could be read from the database, 0 if not."
+        up = {gatherer.name: float(gatherer.is_up) for gatherer in gatherers}
+        yield gauge("assignment_collector_up", documentation, "collector", up)
+        documentation = "Time to read these metrics from the database, in seconds."
+        seconds = {gatherer.name: gatherer.seconds for gatherer in gatherers}
+        yield gauge("assignment_collector_seconds", documentation, "collector", seconds)
 
 
 REGISTRY = CollectorRegistry(auto_describe=False)

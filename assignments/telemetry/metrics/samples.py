@@ -10,6 +10,7 @@ from assignments.models import State
 from assignments.telemetry import counter_store, health
 from assignments.telemetry.invariants import LOST, OVERLAPS, STAY_HOURS
 from assignments.telemetry.metrics import counters, labels
+from assignments.telemetry.metrics.collector import gauge
 
 Counts = Mapping[tuple[str, tuple[str, ...]], float]
 
@@ -118,24 +119,15 @@ def _vitals(vitals: health.Vitals) -> Iterator[Metric]:
         "Time of the last successful pass of run_coordinator: it listed new bookings and had not only errors. 0: never.",
         value=vitals.last_success_at.timestamp() if vitals.last_success_at else 0.0,
     )
-    breakers = GaugeMetricFamily(
-        "assignment_breakers",
-        "Restaurants whose circuit breaker is open, or has been half open for less than an hour.",
-        labels=["state"],
-    )
-    breakers.add_metric(["open"], vitals.breakers_open)
-    breakers.add_metric(["half_open"], vitals.breakers_half_open)
-    yield breakers
+    documentation = "Restaurants whose circuit breaker is open, or has been half open for less than an hour."
+    breakers = {"open": vitals.breakers_open, "half_open": vitals.breakers_half_open}
+    yield gauge("assignment_breakers", documentation, "state", breakers)
 
 
 def _standing() -> Iterator[Metric]:
     ((counts, overlaps, lost),) = rows(_STANDING, states=list(State), stay_hours=STAY_HOURS)
-    bookings = GaugeMetricFamily(
-        "assignment_bookings", "Bookings that have not started yet, by state.", labels=["state"]
-    )
-    for state, count in zip(State, counts, strict=True):
-        bookings.add_metric([state], count)
-    yield bookings
+    by_state = dict(zip(State, counts, strict=True))
+    yield gauge("assignment_bookings", "Bookings that have not started yet, by state.", "state", by_state)
     yield GaugeMetricFamily(
         "assignment_overlaps",
         "Number of occupied tables that overlap another seating, for bookings that have not ended. Must be 0.",

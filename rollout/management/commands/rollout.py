@@ -81,7 +81,6 @@ class Command(DatabaseCommand):
             raise CommandError(str(error), returncode=base.EXIT_USAGE) from error
         except (OperationalError, InterfaceError) as error:
             if transactions.sqlstate(error) == transactions.QUERY_CANCELED:
-                raise CommandError(
-                    f"The database took too long to answer: {error}", returncode=base.EXIT_DATABASE_AWAY
-                ) from error
+                problem = f"The database took too long to answer: {error}"
+                raise CommandError(problem, returncode=base.EXIT_DATABASE_AWAY) from error
             raise CommandError(f"The database is unavailable: {error}", returncode=base.EXIT_DATABASE_AWAY) from error

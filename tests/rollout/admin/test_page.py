@@ -351,10 +351,10 @@ class TestDrawn:
         html = admin_client.get(reverse(PAGE)).content.decode()
         assert 'aria-label="5; at least 10 required"' in html
         assert 'aria-label="0; at most 0 allowed"' in html
-        meters = {row.result.gate: row.meter for row in admin_client.get(reverse(PAGE)).context["gate_rows"]}
+        meters = {row["result"].gate: row["meter"] for row in admin_client.get(reverse(PAGE)).context["gate_rows"]}
         short, fine = meters["comparable"], meters["unsafe"]
-        assert short.value < short.allowed_from == short.threshold
-        assert fine.allowed_from <= fine.value <= fine.allowed_from + fine.allowed_width
+        assert short["value"] < short["allowed_from"] == short["threshold"]
+        assert fine["allowed_from"] <= fine["value"] <= fine["allowed_from"] + fine["allowed_width"]
 
     def test_when_only_the_course_cannot_be_measured_the_gates_are_shown(
         self, admin_client: Client, monkeypatch: Any
