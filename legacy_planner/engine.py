@@ -3,7 +3,7 @@
 from collections import Counter
 
 from assignments.planning.admission import admit
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.engine import snapshot_hash
 from assignments.planning.floor import Floor
 from assignments.planning.occupancy import Occupancy
@@ -97,9 +97,9 @@ def _never(floor: Floor, units: tuple[Unit, ...], request: SeatingRequest) -> Re
     return Refusal(Reason.NO_FIT, _("Party of %(party)s: no set of tables takes it.", party=request.party))
 
 
-def _plan(snapshot: Snapshot, unit: Unit) -> Plan:
+def _plan(snapshot: Snapshot, unit: Unit) -> TablePlan:
     cost = penalty(snapshot.floor, unit, snapshot.request.party)
-    return Plan(
+    return TablePlan(
         table_refs=unit.table_refs,
         seats=unit.seats,
         spare_seats=unit.seats - snapshot.request.party,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.feasibility import Fit, fit_of, misfit, objections
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import NaturalKey, natural_key
@@ -159,7 +159,7 @@ class EveningPlanner:
         )
         return _Guest(request=request, window=window, party=party)
 
-    def _ranked(self, guest: _Guest, fit: Fit) -> tuple[list[tuple[Unit, Plan]], Mapping[str, int]]:
+    def _ranked(self, guest: _Guest, fit: Fit) -> tuple[list[tuple[Unit, TablePlan]], Mapping[str, int]]:
         """Return the best free units, and the number of others by reason."""
         circumstances, free = self._circumstances(guest)
         vacant = [unit for unit in guest.party.options if unit.mask & free == unit.mask]
@@ -190,7 +190,7 @@ class EveningPlanner:
         self._batch.seat(guest.party, unit)
         self._take(guest, unit)
 
-    def _with_moves(self, guest: _Guest) -> tuple[Plan, ...]:
+    def _with_moves(self, guest: _Guest) -> tuple[TablePlan, ...]:
         """Try to seat a newcomer by moving others of the batch. Returns its plan, or nothing."""
         newcomer = guest.party
         if not newcomer.options:
@@ -217,7 +217,7 @@ class EveningPlanner:
         moved_from = first.table_refs if first is not None and first != unit else ()
         return replace(self._decisions[ref], plans=(self._plan_at_its_place(guest),), moved_from=moved_from)
 
-    def _plan_at_its_place(self, guest: _Guest) -> Plan:
+    def _plan_at_its_place(self, guest: _Guest) -> TablePlan:
         """Return the plan for the guest's current tables, with its current score."""
         unit = self._release(guest)
         circumstances, _free = self._circumstances(guest)

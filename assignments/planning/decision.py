@@ -9,7 +9,7 @@ from assignments.planning.seating_window import SeatingWindow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class TablePlan:
     """A table combination for a party. ``score``: higher is better, comparable only within one decision.
 
     ``breakdown``: each strategy's weighted share of the score. ``strategy``: the one that set this plan apart.
@@ -47,14 +47,14 @@ class Decision:
     booking_ref: str
     snapshot_hash: str
     window: SeatingWindow | None = None
-    plans: tuple[Plan, ...] = ()
+    plans: tuple[TablePlan, ...] = ()
     refusal: Refusal | None = None
     considered: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     moved_from: tuple[str, ...] = ()
 
     @property
-    def best(self) -> Plan | None:
+    def best(self) -> TablePlan | None:
         """The best plan, or None."""
         return self.plans[0] if self.plans else None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from assignments.planning.decision import Plan
+from assignments.planning.decision import TablePlan
 from assignments.planning.scoring import Circumstances, breakdown
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.units import Unit
@@ -20,7 +20,7 @@ def needed(free: Sequence[Unit]) -> list[Unit]:
     return [unit for unit in free if smallest is None or unit.table_count == 1 or unit.seats < smallest]
 
 
-def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRules) -> list[tuple[Unit, Plan]]:
+def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRules) -> list[tuple[Unit, TablePlan]]:
     """The best units, at most ``rules.ranked_plans``, each with its plan; best first, equals by their places."""
     scored = []
     for unit in units:
@@ -34,8 +34,8 @@ def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRul
     ]
 
 
-def _plan(unit: Unit, shares: Mapping[str, float], others: Sequence[Mapping[str, float]], party: int) -> Plan:
-    return Plan(
+def _plan(unit: Unit, shares: Mapping[str, float], others: Sequence[Mapping[str, float]], party: int) -> TablePlan:
+    return TablePlan(
         table_refs=unit.table_refs,
         seats=unit.seats,
         spare_seats=unit.seats - party,

@@ -18,7 +18,7 @@ from assignments.integration.planners import MANUAL, V3
 from assignments.models import Attempt, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
 from assignments.planning import describe
-from assignments.planning.decision import Plan
+from assignments.planning.decision import TablePlan
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.text import Text
@@ -240,7 +240,7 @@ class Words:
         detail = Text.from_json(stored["detail"]) if "detail" in stored else attempt.detail
         return reason(attempt.reason, detail)
 
-    def preferred(self, best: Plan, second: Plan) -> str:
+    def preferred(self, best: TablePlan, second: TablePlan) -> str:
         """Why one plan comes before another."""
         return render(describe.preferred(best.to_json(), second.to_json(), self._floor))
 

@@ -18,7 +18,7 @@ from assignments.lifecycle.staff_decisions import REJECTED, WAITING_FOR_STAFF
 from assignments.models import Assignment, State, StateTransition
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.planning import engine
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor, InvalidFloorError, Table
 from assignments.planning.occupancy import Occupancy
 from assignments.planning.reasons import PREFERENCES, Reason, Refusal
@@ -126,7 +126,7 @@ class Option:
     seats: int
     spare_seats: int
     zone_ref: str | None
-    plan: Plan | None = None
+    plan: TablePlan | None = None
     overriding: tuple[Refusal, ...] = ()
 
 

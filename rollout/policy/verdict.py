@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.engine import judge
 from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
@@ -73,7 +73,7 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
     return Verdict.BETTER if after < before else Verdict.WORSE
 
 
-def yardstick(snapshot: Snapshot, plan: Plan) -> tuple[int, int]:
+def yardstick(snapshot: Snapshot, plan: TablePlan) -> tuple[int, int]:
     """Spare seats and number of tables, measured on the floor and not taken from the plan; lower is better."""
     floor, refs = snapshot.floor, frozenset(plan.table_refs)
     listed = next((join.seats for join in floor.joins if join.table_refs == refs), None)

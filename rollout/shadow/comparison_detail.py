@@ -9,7 +9,7 @@ from typing import TypeVar
 from django.db.models import Q
 
 from assignments.models import Assignment
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor, Table
 from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
@@ -247,5 +247,5 @@ def _window(picture: Timeline, snapshot: Snapshot, needed: SeatingWindow | Refus
 
 
 def _refs(decision: Decision | None) -> frozenset[str]:
-    best: Plan | None = decision.best if decision else None
+    best: TablePlan | None = decision.best if decision else None
     return frozenset(best.table_refs) if best else frozenset()

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from assignments.models import Assignment
 from assignments.planning import engine
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, Snapshot
@@ -67,7 +67,7 @@ def chooses(*table_refs: str, party: int = 4, **more: Any) -> Decision:
         refusal = Refusal(Reason.NO_CAPACITY, text)
         return replace(planned, plans=(), refusal=refusal, rejected={"table_taken": 3}, considered=5)
     seats = sum(FLOOR.table_by_ref[ref].seats for ref in table_refs if ref in FLOOR.table_by_ref)
-    plan = Plan(
+    plan = TablePlan(
         table_refs=table_refs,
         seats=seats,
         spare_seats=seats - party,

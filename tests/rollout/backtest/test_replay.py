@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from assignments.planning import engine
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -46,7 +46,7 @@ def decision(snapshot: Snapshot, tables: str) -> Decision:
     if not tables:
         refusal = Refusal(reason=Reason.NO_CAPACITY, text=Text("Everything is taken."))
         return Decision(booking_ref=snapshot.request.booking_ref, snapshot_hash="", refusal=refusal)
-    plan = Plan(
+    plan = TablePlan(
         table_refs=tuple(tables.split("+")), seats=99, spare_seats=99, score=0.0, breakdown={}, strategy="by hand"
     )
     return Decision(booking_ref=snapshot.request.booking_ref, snapshot_hash="", window=window, plans=(plan,))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from assignments.planning.admission import admit
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.engine import plan, snapshot_hash
 from assignments.planning.floor import Floor
 from assignments.planning.occupancy import Occupancy
@@ -94,7 +94,7 @@ def _chosen(snapshot: Snapshot, choose: Callable[[Sequence[Unit]], Unit]) -> Dec
         return Decision(booking_ref=request.booking_ref, snapshot_hash=digest, refusal=refusal)
     assert isinstance(window, SeatingWindow)
     unit = choose(units)
-    best = Plan(
+    best = TablePlan(
         table_refs=unit.table_refs,
         seats=unit.seats,
         spare_seats=unit.seats - request.party,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from assignments.planning import engine
-from assignments.planning.decision import Decision, Plan
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -104,7 +104,7 @@ def seats(snap: Snapshot, *table_refs: str) -> Decision:
         blocked_until=until + timedelta(minutes=10),
         service_key=snap.floor.services[0].key,
     )
-    plan = Plan(
+    plan = TablePlan(
         table_refs=table_refs,
         seats=4,
         spare_seats=0,
