@@ -57,14 +57,20 @@ class Schedule:
             for name, seconds in lines:
                 terminalreporter.write_line(f"{seconds:8.1f}  {name}")
             terminalreporter.write_line("")
-        if self._config.cache is not None:
+        cache = self._cache()
+        if cache is not None:
             kept = {**self._recorded(), **self._seconds}
             long = {name: round(seconds, 1) for name, seconds in kept.items() if seconds >= LEAST_RECORDED_SECONDS}
-            self._config.cache.set(RECORD, long)
+            cache.set(RECORD, long)
 
     def _recorded(self) -> dict[str, float]:
-        recorded: dict[str, float] = self._config.cache.get(RECORD, {}) if self._config.cache is not None else {}
+        cache = self._cache()
+        recorded: dict[str, float] = cache.get(RECORD, {}) if cache is not None else {}
         return recorded
+
+    def _cache(self) -> pytest.Cache | None:
+        """Return pytest's cache; None where it is off (``-p no:cacheprovider``)."""
+        return getattr(self._config, "cache", None)
 
 
 def is_quick(item: pytest.Item) -> bool:
