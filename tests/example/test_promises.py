@@ -69,7 +69,6 @@ EDITS: Mapping[str, Callable[[], object]] = {
     ),
     "no service at all": lambda: models.ServicePeriod.objects.all().delete(),
     "no tables adjacent": lambda: models.TableAdjacency.objects.all().delete(),
-    "no joins listed": lambda: models.TableJoin.objects.all().delete(),
     "party limits": lambda: models.Table.objects.update(min_party=1, max_party=1),
     "another zone": move_every_table_to_another_zone,
     "other names": lambda: [
@@ -100,10 +99,11 @@ def test_an_edited_floor_unseats_nobody(evening: models.Restaurant, edit: Callab
     assert seated() == before
 
 
-def test_an_edited_setting_unseats_nobody(evening: models.Restaurant, settings: Any) -> None:
+@pytest.mark.parametrize("name", SETTINGS)
+def test_an_edited_setting_unseats_nobody(evening: models.Restaurant, settings: Any, name: str) -> None:
     before = seated()
-    for name, value in SETTINGS.items():
-        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, name: value}
+    assert len(before) == 76
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, name: SETTINGS[name]}
     assert list(reconcile()) == []
     assert seated() == before
 
