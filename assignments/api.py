@@ -11,7 +11,7 @@ Long because it is the one page of what a project may call; each function is sho
 
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -20,29 +20,29 @@ from django.db import connection, transaction
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
-from assignments.coordination import dispatch
+from assignments.coordination import dispatch, edits, host_changes, staff_actions
 from assignments.coordination.snapshots import snapshot_of
+from assignments.coordination.staff_actions import OVERRIDABLE
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingNotFoundError,
     ChangedMeanwhileError,
     HoldExpiredError,
     InvalidBookingError,
-    TablesRefusedError,
     TransitionRefusedError,
 )
 from assignments.integration import planners
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, HostBooking, configured, is_cancelled, lock_bookings
+from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
+from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity, staff_decisions, transitions
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, State
-from assignments.outcome import Outcome
+from assignments.models import Allocation, Assignment, Stage, State
+from assignments.outcome import Change, Outcome
 from assignments.planning import engine
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import PREFERENCES, Reason, Refusal
-from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.snapshot import Snapshot
 from assignments.staff import explanation
 from assignments.staff.explanation import Explanation
@@ -88,11 +88,14 @@ def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
 def request(*, booking_ref: str) -> None:
     """Ask for a table: from now on the booking is due, and not forgotten. Safe to repeat.
 
-    Raises BookingNotFoundError.
+    A booking that was cancelled by ``booking_cancelled`` is asked for again. Raises BookingNotFoundError.
     """
     host = configured()
     with transaction.atomic():
-        intake.request([_booking(host, booking_ref)], now=transactions.database_now(), host=host)
+        booking = _booking(host, booking_ref)
+        now = transactions.database_now()
+        if not intake.request([booking], now=now, host=host) and booking.wants_table:
+            _revive(booking, host=host)
 
 
 def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
@@ -132,10 +135,10 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
     if length <= 0:
         raise ValueError(f"A hold lasts more than 0 seconds, not {length}.")
     host, assignment, booking, now = _locked(booking_ref)
-    if assignment.state == State.CONFIRMED:
+    if ledger.seatings_of([booking_ref]):
         raise TransitionRefusedError(f"Booking {booking_ref} has its tables already: release them before a new hold.")
-    window, tables = _accepted(host, assignment, booking, table_refs, now)
-    ledger.release([booking_ref])
+    place = staff_actions.accepted(assignment, booking, table_refs, host=host, now=now)
+    ledger.release([booking_ref], for_others=False)
     if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
         # A planner is between its two transactions: it finds that the booking has changed, and tries again later.
         assignment.put_back(actor="host", reason="held")
@@ -144,15 +147,17 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
     placement = ledger.Placement(
         restaurant_ref=booking.restaurant_ref,
         booking_ref=booking_ref,
-        table_refs=tables,
-        window=window,
+        table_refs=place.table_refs,
+        window=place.window,
         planner=MANUAL,
+        party=intake.stored_party(booking),
+        zone_ref=booking.zone_ref or "",
     )
     token = ledger.hold(placement, seconds=length, now=now)
     return Hold(
         token=token,
         booking_ref=booking_ref,
-        table_refs=tables,
+        table_refs=place.table_refs,
         expires_at=now + timedelta(seconds=length),
     )
 
@@ -174,73 +179,184 @@ def assign(
     version: int | None = None,
     overriding: Collection[Reason] = (),
 ) -> Outcome:
-    """Give the booking these tables by hand, whatever it had before, and confirm it.
+    """Give the booking these tables by hand, instead of those that it has, and confirm it.
 
-    With ``hold_token`` the tables must be those of that hold. With ``version`` nobody may have changed the assignment since
-    it was that. ``overriding``: reasons against the tables that staff pass over; some of ``PREFERENCES``, kept in history.
+    Guests who sit already are moved from now on. With ``hold_token`` the tables must be those of that hold. With ``version``
+    nobody may have changed the assignment since it was that. ``overriding``: reasons against the tables that staff pass
+    over, some of ``OVERRIDABLE``, kept with the seating and in history. The outcome names in ``passed`` whoever asked
+    earlier and could have had these tables.
     Raises TablesRefusedError with every reason (capacity, overlap, adjacency, zone, ...), HoldExpiredError, TableTakenError,
     BookingNotFoundError, BookingBusyError, ChangedMeanwhileError.
     """
-    if not PREFERENCES.issuperset(overriding):
-        raise ValueError(f"Nobody may pass over {sorted(set(overriding) - PREFERENCES)}, only {sorted(PREFERENCES)}.")
-    host, assignment, booking, now = _locked(booking_ref, version=version)
+    if not OVERRIDABLE.issuperset(overriding):
+        raise ValueError(f"Nobody may pass over {sorted(set(overriding) - OVERRIDABLE)}, only {sorted(OVERRIDABLE)}.")
+    host, assignment, booking, now = _locked(booking_ref, version=version, may_sit=True)
     if hold_token is not None:
         _check_hold(hold_token, booking_ref, table_refs)
-    window, tables = _accepted(host, assignment, booking, table_refs, now, overriding=overriding)
-    had_tables = bool(ledger.release([booking_ref]))
-    if assignment.is_terminal:
-        assignment.reopen(actor=actor, reason=reason)
-        assignment.due_at = now
-    if had_tables or booking.is_confirmed:
-        host.on_released([booking_ref])
-    intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
-    settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
-    outcome = settlement.confirm(
-        assignment,
-        table_refs=tables,
-        window=window,
-        strategy=MANUAL,
-        reason=reason,
-        detail=f"Despite {', '.join(sorted(overriding))}." if overriding else "",
+    return staff_actions.give(
+        assignment, booking, table_refs, host=host, now=now, actor=actor, reason=reason, overriding=overriding
     )
-    settlement.write()
-    return outcome
+
+
+def move(
+    *,
+    booking_ref: str,
+    table_refs: Sequence[str],
+    actor: str,
+    version: int | None = None,
+    overriding: Collection[Reason] = (),
+) -> Outcome:
+    """Move a booking that has tables to these; guests who sit already move now. See ``assign``.
+
+    Raises TransitionRefusedError for a booking that has no tables.
+    """
+    if not ledger.seatings_of([booking_ref]):
+        raise TransitionRefusedError(f"Booking {booking_ref} has no tables to be moved from: assign some.")
+    return assign(
+        booking_ref=booking_ref,
+        table_refs=table_refs,
+        actor=actor,
+        reason="moved_by_staff",
+        version=version,
+        overriding=overriding,
+    )
+
+
+@_in_transaction
+def swap(
+    *, booking_ref: str, other_ref: str, actor: str, overriding: Collection[Reason] = ()
+) -> tuple[Outcome, Outcome]:
+    """Give two bookings each other's tables, in one step; each keeps its own time.
+
+    Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed; TransitionRefusedError if one
+    has no tables, ValueError for one booking given twice, BookingNotFoundError, BookingBusyError.
+    """
+    if booking_ref == other_ref:
+        raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")
+    refs = sorted([booking_ref, other_ref])
+    days = list(Assignment.objects.filter(booking_ref__in=refs).values_list("restaurant_ref", "service_date"))
+    if len(days) < len(refs):
+        raise AssignmentNotFoundError(f"No assignment was requested for one of the bookings {' and '.join(refs)}.")
+    now = locks.lock_days(days)
+    host = configured()
+    rows = {
+        row.booking_ref: row
+        for row in Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id")
+    }
+    bookings = lock_bookings(host, refs)
+    pair = [(rows[ref], _known(ref, bookings)) for ref in (booking_ref, other_ref)]
+    return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
+
+
+@_in_transaction
+def extend(*, booking_ref: str, until: datetime, actor: str, version: int | None = None) -> Change:
+    """Let the guests have their tables until then (aware), longer or shorter than now.
+
+    Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
+    and the answer is ``Change.TO_STAFF``. Raises ValueError for a time that is naive or not after the start and now,
+    TransitionRefusedError for a booking without tables.
+    """
+    if until.tzinfo is None:
+        raise ValueError(f"Booking {booking_ref}: the end must be aware, not {until}.")
+    host, assignment, now = _locked_assignment(booking_ref, version=version)
+    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor)
+
+
+@_in_transaction
+def late(*, booking_ref: str, actor: str, version: int | None = None) -> None:
+    """Note that the guests come later than booked. They keep their tables, and the end that they were promised."""
+    _mark(booking_ref, Stage.LATE, actor=actor, version=version)
+
+
+@_in_transaction
+def arrived(*, booking_ref: str, actor: str, version: int | None = None) -> None:
+    """Note that the guests are there, though not at their tables yet."""
+    _mark(booking_ref, Stage.ARRIVED, actor=actor, version=version)
+
+
+@_in_transaction
+def seated(*, booking_ref: str, actor: str, version: int | None = None) -> None:
+    """Note that the guests sit at their tables. Those who come early have them from now on.
+
+    Who sits down late keeps the promised end (``extend`` changes it). Raises TablesRefusedError when somebody else still has
+    one of the tables, TransitionRefusedError for a booking without tables.
+    """
+    _mark(booking_ref, Stage.SEATED, actor=actor, version=version)
+
+
+@_in_transaction
+def left(*, booking_ref: str, actor: str, version: int | None = None) -> tuple[str, ...]:
+    """Note that the guests have left: their tables are free from now on. Returns these tables.
+
+    Raises TransitionRefusedError for a booking without tables.
+    """
+    return _mark(booking_ref, Stage.LEFT, actor=actor, version=version)
+
+
+@_in_transaction
+def no_show(*, booking_ref: str, actor: str, version: int | None = None) -> tuple[str, ...]:
+    """Note that the guests did not come: their tables are free from now on. Returns these tables.
+
+    ``undo`` takes it back while the tables are free. Raises TransitionRefusedError for a booking without tables, and for
+    one that has not begun.
+    """
+    return _mark(booking_ref, Stage.NO_SHOW, actor=actor, version=version)
+
+
+def _mark(booking_ref: str, stage: Stage, *, actor: str, version: int | None) -> tuple[str, ...]:
+    host, assignment, now = _locked_assignment(booking_ref, version=version)
+    return staff_actions.mark(assignment, stage, host=host, now=now, actor=actor)
+
+
+@_in_transaction
+def seat_walk_in(
+    *,
+    actor: str,
+    booking_ref: str = "",
+    restaurant_ref: str = "",
+    party: int = 0,
+    table_refs: Sequence[str] = (),
+    until: datetime | None = None,
+    overriding: Collection[Reason] = (),
+) -> Outcome:
+    """Seat guests who have just come in, now: a booking that was just saved, or ``party`` covers at ``restaurant_ref``.
+
+    Without ``table_refs`` they get the best tables that are free. The host makes the booking (``create_walk_in``) if it
+    can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the
+    outcome names in ``passed`` whoever asked earlier and could have had these tables.
+    Raises NoTableFreeError, which says in how many minutes there will be one, TablesRefusedError, ValueError,
+    BookingNotFoundError.
+    """
+    if bool(booking_ref) == bool(restaurant_ref):
+        raise ValueError("A walk-in is either a booking_ref, or a restaurant_ref and a party.")
+    if restaurant_ref and party < 1:
+        raise ValueError(f"A party of walk-ins has at least one cover, not {party}.")
+    host = configured()
+    now = transactions.database_now()
+    if not booking_ref:
+        booking_ref = intake.request_walk_in(host, restaurant_ref=restaurant_ref, party=party, now=now, until=until)
+    host, assignment, booking, now = _locked(booking_ref)
+    return staff_actions.seat_walk_in(
+        assignment, booking, table_refs, host=host, now=now, actor=actor, until=until, overriding=overriding
+    )
 
 
 @_in_transaction
 def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
-    """Seat a confirmed booking again by today's rules: at its own tables if they allow it, else at others that V3 finds.
+    """Seat a confirmed booking again by today's rules: at its own tables if they allow it, else at others.
 
-    The booking keeps its tables until others are settled, in the same transaction. Returns False if nothing fits, and then
-    nothing has changed. Raises TransitionRefusedError for a booking that is not confirmed, BookingNotFoundError,
-    BookingBusyError, InvalidBookingError, InvalidFloorError.
+    The planner is the one that the router names. The booking keeps its tables until others are settled, in the same
+    transaction. Returns False if nothing fits, and then nothing has changed. Raises TransitionRefusedError for a booking
+    that is not confirmed, BookingNotFoundError, BookingBusyError, InvalidBookingError, InvalidFloorError.
     """
     host, assignment, booking, now = _locked(booking_ref)
     if assignment.state != State.CONFIRMED:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state}, not confirmed.")
-    snapshot = snapshot_of(booking, assignment, host=host, now=now)
-    own = snapshot.floor.in_order(row.table_ref for row in seating_validity.seatings_of(booking_ref))
-    decision = engine.plan(replace(snapshot, request=replace(snapshot.request, pinned_table_refs=own)))
-    if decision.best is None:
-        decision = engine.plan(snapshot)
-    if decision.best is None or decision.window is None:
-        return False
-    ledger.release([booking_ref])
-    assignment.reopen(actor=actor, reason=reason)
-    assignment.due_at = now
-    host.on_released([booking_ref])
-    intake.take_over_facts(assignment, booking, floor=snapshot.floor)
-    settlement = Settlement(host=host, planner=planners.V3, actor=actor, trigger="staff", now=now)
-    settlement.confirm(
-        assignment,
-        table_refs=decision.best.table_refs,
-        window=decision.window,
-        strategy=decision.best.strategy,
-        decision=decision,
-        reason=reason,
+    seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
+    change = edits.settle(
+        assignment, booking, seatings, host=host, now=now, actor=actor, reason=reason, is_optional=True
     )
-    settlement.write()
-    return True
+    return change is not Change.NOTHING
 
 
 @_in_transaction
@@ -270,78 +386,95 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
 
 
 @_in_transaction
-def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> None:
-    """From now on only these tables will do for the booking; planned anew if it sits elsewhere.
+def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
+    """From now on only these tables will do for the booking.
 
-    Raises TablesRefusedError when they could never seat it, whoever else is there.
+    One that sits elsewhere is moved there in this transaction; if somebody else is there, it keeps its tables and goes to
+    staff. One that waits is planned anew. Raises TablesRefusedError when the tables could never seat it, whoever else is
+    there.
     """
     host, assignment, booking, now = _locked(booking_ref)
     refusals = engine.judge(
         snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False), tuple(table_refs)
     )
     if refusals:
-        raise _refused(booking_ref, table_refs, refusals)
+        raise staff_actions.refused(booking_ref, table_refs, refusals)
     assignment.pinned_table_refs = sorted(table_refs)
-    seated = ledger.tables_of([booking_ref]).get(booking_ref, ())
-    if assignment.is_terminal and set(table_refs) == set(seated):
+    seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
+    if not seatings:
+        return _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
+    if set(table_refs) == {row.table_ref for row in seatings}:
         assignment.touch()
         transitions.store([assignment])
-    else:
-        _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
+        return Change.NOTHING
+    return edits.settle(assignment, booking, seatings, host=host, now=now, actor=actor, reason="pinned")
 
 
 @_in_transaction
-def unpin(*, booking_ref: str, actor: str) -> None:
+def unpin(*, booking_ref: str, actor: str) -> Change:
     """Any tables will do again. The booking keeps those it has; if it waits, it is tried at once."""
-    host, assignment, _booking_now, now = _locked(booking_ref)
+    host, assignment, booking, now = _locked(booking_ref)
     assignment.pinned_table_refs = []
     if assignment.state == State.CONFIRMED:
         assignment.touch()
         transitions.store([assignment])
-    else:
-        _plan_anew(host, assignment, now=now, actor=actor, reason="unpinned")
+        return Change.NOTHING
+    return _try_again(host, assignment, booking, now=now, actor=actor, reason="unpinned")
 
 
 @_in_transaction
 def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
     """Free the booking's tables and have it planned anew; the tables that it had."""
     host, assignment, now = _locked_assignment(booking_ref)
-    return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
+    freed = ledger.tables_of([booking_ref]).get(booking_ref, ())
+    _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
+    return freed
 
 
 @_in_transaction
-def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> None:
-    """Have a booking that failed or waits in the review queue tried again, with all its attempts.
+def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> Change:
+    """Have a booking that failed, waits in the review queue or was cancelled tried again, with all its attempts.
 
-    With ``version`` nobody may have changed the assignment since it was that: raises ChangedMeanwhileError. Raises
-    TransitionRefusedError for a booking in any other state: ``release_tables`` frees the tables of one that has some.
+    One that still has tables keeps them, and is tried in this transaction. With ``version`` nobody may have changed the
+    assignment since it was that: raises ChangedMeanwhileError. Raises TransitionRefusedError for a booking in any other
+    state: ``release_tables`` frees the tables of one that has some.
     """
     host, assignment, now = _locked_assignment(booking_ref, version=version)
-    if assignment.state not in staff_decisions.WAITING_FOR_STAFF:
+    if assignment.state not in staff_decisions.WAITING_FOR_STAFF | {State.CANCELLED}:
         raise TransitionRefusedError(
-            f"Booking {booking_ref} is {assignment.state}: only one that waits for staff, or failed, is tried again."
+            f"Booking {booking_ref} is {assignment.state}: only one that waits for staff, failed or is cancelled, is tried "
+            "again."
         )
-    _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
+    booking = host.bookings([booking_ref]).get(booking_ref)
+    return _try_again(host, assignment, booking, now=now, actor=actor, reason=reason)
 
 
 @_in_transaction
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
     """Staff turn a booking of the review queue, or one that failed, down: nobody plans it any more.
 
-    It ends as failed with the reason ``rejected_by_staff``; ``reason`` says why and is kept in the history for ever, so it
-    names no guest. The host hears of it by the outbox, and tells the guest. ``version`` as for ``reopen``. Raises ValueError
-    for a reason that is empty or too long, TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
+    A booking that still has tables keeps them, as promised: only what its guest asked for since is rejected, and it is
+    confirmed again with the reason ``edit_rejected``. Any other ends as failed with the reason ``rejected_by_staff``.
+    ``reason`` says why and is kept in the history for ever, so it names no guest. The host hears of it by the outbox, and
+    tells the guest. ``version`` as for ``reopen``. Raises ValueError for a reason that is empty or too long,
+    TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
         problem = f"Say in 1 to {staff_decisions.LONGEST_REASON} characters why booking {booking_ref} is rejected."
         raise ValueError(problem)
-    _host, assignment, now = _locked_assignment(booking_ref, version=version)
+    host, assignment, now = _locked_assignment(booking_ref, version=version)
     if assignment.state not in staff_decisions.WAITING_FOR_STAFF or assignment.reason == staff_decisions.REJECTED:
         raise TransitionRefusedError(
             f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
             "failed, can be rejected."
         )
+    seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
+    if seatings:
+        host_changes.restore(
+            assignment, None, seatings, host=host, actor=actor, reason=staff_decisions.EDIT_REJECTED, detail=why
+        )
+        return
     ledger.release([booking_ref])
     owner, attempts = assignment.planner, assignment.attempts
     assignment.reopen(actor=actor, reason=staff_decisions.REJECTED)
@@ -377,43 +510,37 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
 
 
 @_in_transaction
-def booking_changed(*, booking_ref: str) -> bool:
+def booking_changed(*, booking_ref: str) -> Change:
     """The host has edited the booking: call it in the same transaction, after the change.
 
-    Where the guest wants something else (time, stay, party, zone, restaurant) or cancels, the tables are free again at once
-    and the booking is planned anew. True if so. False if the promise still stands: a corrected name, or a floor, service or
-    setting that was edited since, costs nobody a table, and guests who sit there, or sat, keep theirs. Raises
-    BookingNotFoundError.
+    A guest who asks for something else (time, stay, party, zone, restaurant) keeps the tables until something better is
+    settled, in this transaction: at the same tables if they will do, else at others. What cannot be met goes to staff, and
+    the guest keeps what was promised. A corrected name, or a floor, service or setting that was edited since, costs nobody
+    a table. Guests who arrive, sit, stay longer or leave are followed from now on, and tables that staff chose in the host
+    are taken over. Returns what became of it. Raises BookingNotFoundError.
     """
     host = configured()
-    if not Assignment.objects.of(booking_ref).exists():
-        booking = _booking(host, booking_ref, must_be_plannable=False)
-        if booking.wants_table:
-            intake.request([booking], now=transactions.database_now(), host=host)
-        return booking.wants_table
-    _host, assignment, now = _locked_assignment(booking_ref)
     booking = _booking(host, booking_ref, must_be_plannable=False)
-    if not booking.wants_table:
-        if not is_cancelled(booking) and assignment.state == State.CONFIRMED:
-            return False  # Guests sit there, or sat.
-        _cancel(assignment, "booking_cancelled" if is_cancelled(booking) else "no_table_wanted")
-        return True
-    floor = floor_or_none(booking.restaurant_ref, host=host)
-    if assignment.state == State.CONFIRMED and _keeps_tables(host, assignment, booking, floor, now):
-        return False
-    intake.take_over_facts(assignment, booking, floor=floor)
-    _plan_anew(host, assignment, now=now, actor="host", reason="booking_changed")
-    return True
+    now = transactions.database_now()
+    if not Assignment.objects.of(booking_ref).exists():
+        if booking.wants_table:
+            intake.request([booking], now=now, host=host)
+        return Change.REQUESTED if booking.wants_table else Change.NOTHING
+    _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
+    return host_changes.follow(assignment, booking, host=host, now=now)
 
 
 @_in_transaction
 def booking_cancelled(*, booking_ref: str) -> None:
-    """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction."""
+    """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction.
+
+    No later change in the host undoes this; ``request`` and ``reopen`` do.
+    """
     try:
         _host, assignment, _now = _locked_assignment(booking_ref)
     except AssignmentNotFoundError:
         return
-    _cancel(assignment, "booking_cancelled")
+    host_changes.cancel(assignment, host_changes.CANCELLED_BY_CALL)
 
 
 @_in_transaction
@@ -490,12 +617,31 @@ def _known(booking_ref: str, found: Mapping[str, HostBooking], *, must_be_planna
     return booking
 
 
-def _locked_assignment(booking_ref: str, *, version: int | None = None) -> tuple[Host, Assignment, datetime]:
-    """Lock the restaurant-day, then the row: the order that everybody keeps. Raises ChangedMeanwhileError."""
+def _revive(booking: HostBooking, *, host: Host) -> None:
+    if not Assignment.objects.of(booking.ref).filter(state=State.CANCELLED).exists():
+        return
+    _host, assignment, now = _locked_assignment(booking.ref, also=[_day_of(booking, host)])
+    if assignment.state == State.CANCELLED:
+        intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+        host_changes.queue_anew(assignment, now=now, actor="host", reason="requested_again")
+
+
+def _day_of(booking: HostBooking, host: Host) -> tuple[str, date]:
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    return booking.restaurant_ref, intake.local_date(booking.starts_at, floor)
+
+
+def _locked_assignment(
+    booking_ref: str, *, version: int | None = None, also: Sequence[tuple[str, date]] = ()
+) -> tuple[Host, Assignment, datetime]:
+    """Lock the service days, then the row: the order that everybody keeps. Raises ChangedMeanwhileError.
+
+    ``also``: further service days, by restaurant, that the booking is going to.
+    """
     days = list(Assignment.objects.of(booking_ref).values_list("restaurant_ref", "service_date"))
     if not days:
         raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
-    now = locks.lock_days(days)
+    now = locks.lock_days([*days, *also])
     assignment = Assignment.objects.select_for_update().get(booking_ref=booking_ref)
     if version is not None and version != assignment.version:
         problem = f"Booking {booking_ref} was changed meanwhile: it is {assignment.state} now. Look again."
@@ -503,16 +649,18 @@ def _locked_assignment(booking_ref: str, *, version: int | None = None) -> tuple
     return configured(), assignment, now
 
 
-def _locked(booking_ref: str, *, version: int | None = None) -> tuple[Host, Assignment, HostBooking, datetime]:
+def _locked(
+    booking_ref: str, *, version: int | None = None, may_sit: bool = False
+) -> tuple[Host, Assignment, HostBooking, datetime]:
     if not Assignment.objects.of(booking_ref).exists():
         request(booking_ref=booking_ref)
     host, assignment, now = _locked_assignment(booking_ref, version=version)
-    return host, assignment, _lock_plannable(host, booking_ref), now
+    return host, assignment, _lock_plannable(host, booking_ref, may_sit=may_sit), now
 
 
-def _lock_plannable(host: Host, booking_ref: str) -> HostBooking:
+def _lock_plannable(host: Host, booking_ref: str, *, may_sit: bool = False) -> HostBooking:
     booking = _known(booking_ref, lock_bookings(host, [booking_ref]))
-    if not booking.wants_table:
+    if is_cancelled(booking) or not (booking.wants_table or may_sit):
         raise InvalidBookingError(f"Booking {booking_ref} wants no table any more: it is cancelled or over.")
     return booking
 
@@ -528,35 +676,6 @@ def _days_between(floor: Floor | None, starts_at: datetime, ends_at: datetime) -
     return [first + timedelta(days=number) for number in range(min(days, MAX_LOCKED_DAYS))]
 
 
-def _accepted(
-    host: Host,
-    assignment: Assignment,
-    booking: HostBooking,
-    table_refs: Sequence[str],
-    now: datetime,
-    *,
-    overriding: Collection[Reason] = (),
-) -> tuple[SeatingWindow, tuple[str, ...]]:
-    """When the party sits, and the tables in the floor's order. Raises TablesRefusedError."""
-    snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
-    refusals = engine.judge(snapshot, tuple(table_refs))
-    if all(refusal.reason in overriding for refusal in refusals):
-        refusals = ()
-    window = seating_window(snapshot.floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
-    if isinstance(window, Refusal):
-        refusals = refusals or (window,)
-    if refusals:
-        raise _refused(booking.ref, table_refs, refusals)
-    assert isinstance(window, SeatingWindow)
-    return window, snapshot.floor.in_order(table_refs)
-
-
-def _refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal, ...]) -> TablesRefusedError:
-    tables = " + ".join(table_refs) or "no tables"
-    why = " ".join(refusal.detail for refusal in refusals)
-    return TablesRefusedError(f"Booking {booking_ref} cannot have {tables}: {why}", refusals)
-
-
 def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -> None:
     held = Allocation.objects.filter(
         token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=transactions.database_now()
@@ -566,43 +685,25 @@ def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -
         raise HoldExpiredError(problem)
 
 
-def _keeps_tables(host: Host, assignment: Assignment, booking: HostBooking, floor: Floor | None, now: datetime) -> bool:
-    """Whether a confirmed booking keeps its tables after an edit: they still stand, or its guests sit there already."""
-    seatings = seating_validity.seatings_of(booking.ref)
-    if seating_validity.stands(assignment, booking, seatings, floor=floor, rules=conf.settings().rules()):
-        if host.tracks_confirmation and not booking.is_confirmed:
-            seating_validity.confirm_again(host, booking.ref, seatings)
-        return True
-    if not seatings or seatings[0].starts_at > now or intake.stored_start(booking) > now:
-        return False
-    if floor is not None:
-        window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
-        if isinstance(window, SeatingWindow):
-            ledger.stay_until(seatings, window)
-    intake.take_over_facts(assignment, booking, floor=floor)
-    assignment.touch()
-    transitions.store([assignment])
-    return True
+def _try_again(
+    host: Host, assignment: Assignment, booking: HostBooking | None, *, now: datetime, actor: str, reason: str
+) -> Change:
+    """Try a booking that waits: at once if it has tables, which it keeps until others are settled; else it is due."""
+    seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
+    if not seatings or booking is None:
+        return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
+    lock_bookings(host, [assignment.booking_ref])
+    return edits.settle(assignment, booking, seatings, host=host, now=now, actor=actor, reason=reason)
 
 
-def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str) -> tuple[str, ...]:
+def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str) -> Change:
     """Free what the booking has and make it due at once."""
-    freed = ledger.release([assignment.booking_ref]).get(assignment.booking_ref, ())
-    was_told = bool(freed) or assignment.state == State.CONFIRMED
-    if assignment.is_terminal:
-        assignment.reopen(actor=actor, reason=reason)
-    elif assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
-        assignment.put_back(actor=actor, reason=reason)
-    else:
-        assignment.reason = reason
-        assignment.touch()
-    assignment.attempts = 0
-    assignment.due_at = now
-    transitions.store([assignment])
+    was_told = bool(ledger.release([assignment.booking_ref])) or assignment.state == State.CONFIRMED
+    host_changes.queue_anew(assignment, now=now, actor=actor, reason=reason)
     if was_told:
         lock_bookings(host, [assignment.booking_ref])
         host.on_released([assignment.booking_ref])
-    return freed
+    return Change.REQUESTED
 
 
 def _ask_staff_to_move(host: Host, assignment: Assignment, *, actor: str) -> None:
@@ -614,10 +715,3 @@ def _ask_staff_to_move(host: Host, assignment: Assignment, *, actor: str) -> Non
     )
     transitions.store([assignment])
     host.on_review({assignment.booking_ref: TABLE_OUT_OF_SERVICE})
-
-
-def _cancel(assignment: Assignment, reason: str) -> None:
-    ledger.release([assignment.booking_ref])
-    if assignment.state != State.CANCELLED:
-        assignment.cancel(actor="host", reason=reason)
-        transitions.store([assignment])

@@ -55,6 +55,17 @@ class TablesRefusedError(AssignmentsError):
         super().__init__(message)
 
 
+class NoTableFreeError(AssignmentsError):
+    """No table is free for these guests now.
+
+    ``wait_minutes``: in how many minutes there will be one; None if not within three hours.
+    """
+
+    def __init__(self, message: str, wait_minutes: int | None) -> None:
+        self.wait_minutes = wait_minutes
+        super().__init__(message)
+
+
 class HoldExpiredError(AssignmentsError):
     """The hold has expired or was released; place a new one."""
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from assignments.planning.reasons import Reason
 
-__all__ = ["CoordinatorReason", "Kind", "Noop", "Outcome", "Reason", "noop"]
+__all__ = ["Change", "CoordinatorReason", "Kind", "Noop", "Outcome", "Reason", "noop"]
 
 
 class Kind(StrEnum):
@@ -47,7 +47,8 @@ class Outcome:
     """One of confirmed(strategy, tables), retry(reason, delay), manual_review(reason), noop(reason), failed(reason).
 
     ``delay_seconds`` is set for retries. ``decision_ms`` is the planning time in milliseconds. ``unexpected`` marks an
-    unexpected error: the run continues and ends with exit code 1.
+    unexpected error: the run continues and ends with exit code 1. ``passed``: bookings that asked earlier, and could have
+    had the tables that staff gave to this one.
     """
 
     booking_ref: str
@@ -61,6 +62,7 @@ class Outcome:
     decision_ms: float = 0.0
     party: int = 0
     unexpected: bool = False
+    passed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         match self.kind:
@@ -87,3 +89,22 @@ def unstored(booking_ref: str, error_type: str, *, planner: str) -> Outcome:
         detail=error_type,
         unexpected=True,
     )
+
+
+class Change(StrEnum):
+    """What a change in the host led to, as ``api.booking_changed`` returns it."""
+
+    NOTHING = "nothing"
+    """The promise stands: the guest asks for nothing else."""
+    REQUESTED = "requested"
+    """The booking waits for a table, and is due."""
+    KEPT = "kept"
+    """The guests stay at their tables, for what they ask for now."""
+    MOVED = "moved"
+    """The guests have other tables, for what they ask for now."""
+    TO_STAFF = "to_staff"
+    """It cannot be met, or not without staff. The guests keep the tables that they have until staff decide."""
+    RESTORED = "restored"
+    """The guest asks for what was promised again, so that staff need not decide."""
+    CANCELLED = "cancelled"
+    """The booking needs no table any more."""

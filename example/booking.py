@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from assignments import api
+from assignments.outcome import Change
 from example.models import Booking, Restaurant
 
 
@@ -19,8 +20,8 @@ def make_booking(*, restaurant: Restaurant, reference: str, start: datetime, par
     return booking
 
 
-def save_booking(booking: Booking) -> bool:
-    """Store an edited (or new) booking; True if it lost its tables and is planned again."""
+def save_booking(booking: Booking) -> Change:
+    """Store an edited (or new) booking; what became of its tables."""
     with transaction.atomic():
         booking.save()
         if booking.status in {Booking.Status.CANCELLED, Booking.Status.NO_SHOW}:

@@ -23,9 +23,10 @@ from assignments.coordination.table_record import success_of
 from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
-from assignments.integration.host import Host, HostBooking, configured, lock_bookings
+from assignments.integration.host import Host, HostBooking, lock_bookings
 from assignments.integration.planners import Preview, Route, router
-from assignments.lifecycle import intake, ledger, transitions
+from assignments.integration.project_host import configured
+from assignments.lifecycle import intake, ledger, transitions, waiting
 from assignments.lifecycle.settlement import Basis, Settlement
 from assignments.models import Assignment, State
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop, unstored
@@ -167,14 +168,14 @@ class LegacyPlanner:
         assignment = row.claim().first()
         if assignment is None:
             return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY)
-        if assignment.is_terminal:
+        if assignment.is_terminal and not assignment.is_woken:
             return noop(booking_ref, Noop.TERMINAL_STATE, planner=KEY, detail=assignment.state)
-        if assignment.planner not in {"", KEY}:
+        if not assignment.is_woken and assignment.planner not in {"", KEY}:
             return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner has claimed it")
         route = Route(planner=KEY)
         if begins or not assignment.planner:
             route = router().route([assignment])[booking_ref]
-        if not assignment.planner and route.planner != KEY:
+        if (assignment.is_woken or not assignment.planner) and route.planner != KEY:
             return noop(booking_ref, Noop.PIPELINE_DISABLED, planner=KEY, detail="another planner is active now")
         return _Claimed(assignment=assignment, route=route, now=now)
 
@@ -186,6 +187,9 @@ class LegacyPlanner:
         if isinstance(claimed, Outcome):
             return claimed
         assignment, now = claimed.assignment, claimed.now
+        if assignment.is_woken and not self._finds_tables(claimed):
+            waiting.let_sleep([assignment])
+            return noop(booking_ref, Noop.TERMINAL_STATE, planner=KEY, detail=assignment.state)
         if due_before is not None and assignment.due_at is not None and assignment.due_at > due_before:
             return noop(
                 booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail="another pass has processed it meanwhile"
@@ -205,7 +209,7 @@ class LegacyPlanner:
         decision, milliseconds = judged[-1].decision, judged[-1].decision_ms
         if decision.best is None or decision.window is None:
             return self._written(settlement, self._refused(settlement, assignment, decision, milliseconds))
-        ledger.release([booking_ref])  # Its own hold, which the decision counted as free.
+        ledger.release([booking_ref], for_others=False)  # Its own hold, which the decision counted as free.
         token = ledger.hold(
             ledger.Placement(
                 restaurant_ref=assignment.restaurant_ref,
@@ -213,13 +217,14 @@ class LegacyPlanner:
                 table_refs=decision.best.table_refs,
                 window=decision.window,
                 planner=KEY,
+                party=assignment.party,
+                zone_ref=assignment.zone_ref,
             ),
             seconds=HOLD_SECONDS,
             now=now,
         )
         assignment.attempts += 1
-        assignment.planner = KEY
-        transitions.start(assignment, actor=KEY)
+        transitions.start(assignment, actor=KEY, planner=KEY)
         assignment.due_at = now + timedelta(seconds=HOLD_SECONDS)
         transitions.store([assignment], correlation_id=settlement.correlation_id)
         return _Held(
@@ -229,6 +234,21 @@ class LegacyPlanner:
             decision=decision,
             decision_ms=milliseconds,
         )
+
+    def _finds_tables(self, claimed: _Claimed) -> bool:
+        """Return whether a booking that was woken in review can be seated now. Changes nothing."""
+        ref = claimed.assignment.booking_ref
+        booking = self.host.bookings([ref], lock=True).get(ref)
+        if booking is None or not booking.wants_table:
+            return booking is None and ref not in self.host.bookings([ref])  # Gone, which ``_hold`` settles.
+        if booking.problem or booking.is_confirmed:
+            return False
+        starts_in = intake.stored_start(booking) - claimed.now
+        floor, _problem = floor_or_problem(booking.restaurant_ref, host=self.host)
+        if floor is None or starts_in < timedelta(minutes=START_CUTOFF_MINUTES):
+            return False
+        settlement = self._settlement(claimed.now, "woken")
+        return self._judge(claimed, booking, floor, settlement).decision.best is not None
 
     def _confirm(self, booking_ref: str, held: _Held, trigger: str) -> Outcome:
         """Run the second transaction: turn the hold into a seating."""

@@ -28,7 +28,7 @@ class RolloutRouter:
         if not is_for_v3(standing, restaurant_ref, legacy):
             return {assignment.booking_ref: theirs for assignment in assignments}
         return {
-            assignment.booking_ref: theirs if legacy and assignment.planner == legacy else Route(planner=V3)
+            assignment.booking_ref: theirs if _is_in_the_hands_of(legacy, assignment) else Route(planner=V3)
             for assignment in assignments
         }
 
@@ -40,6 +40,10 @@ class RolloutRouter:
             if planner.key == key:
                 return planner
         raise LookupError(f"There is no planner {key!r}: ROLLOUT['LEGACY_PLANNER'] is {path!r}.")
+
+
+def _is_in_the_hands_of(planner: str, assignment: Assignment) -> bool:
+    return bool(planner) and assignment.planner == planner and not assignment.is_terminal
 
 
 def is_for_v3(standing: bucketing.RolloutState, restaurant_ref: str, legacy: str) -> bool:

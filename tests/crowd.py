@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 
 from assignments.concurrency.transactions import database_now
-from assignments.integration.host import configured
+from assignments.integration.project_host import configured
 from assignments.models import Allocation, Assignment, Attempt, Event, StateTransition
 from assignments.planning import engine
 from assignments.planning.decision import Decision

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from assignments.integration.host import configured
+from assignments.integration.project_host import configured
 from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
 from assignments.planning.floor import InvalidFloorError
 from assignments.planning.natural_order import natural_key

@@ -8,7 +8,8 @@ from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
 from assignments.error_logging import log_error
-from assignments.integration.host import HostBooking, configured
+from assignments.integration.host import HostBooking
+from assignments.integration.project_host import configured
 
 logger = logging.getLogger("assignments.admin")
 

@@ -23,8 +23,9 @@ from assignments.exceptions import (
     TableTakenError,
     TimeBudgetExceededError,
 )
-from assignments.integration.host import Host, configured
+from assignments.integration.host import Host
 from assignments.integration.planners import NOBODY, V3, Preview, router
+from assignments.integration.project_host import configured
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.models.assignment import AssignmentQuerySet
@@ -88,7 +89,7 @@ class Coordinator:
         """
         with correlation.scope():
             invocation = Invocation(trigger=trigger)
-            day = Assignment.objects.of_day(restaurant_ref, service_date).order_by("due_at", "id")
+            day = Assignment.objects.of_day(restaurant_ref, service_date).order_by("requested_at", "id")
             waiting = day.open() if due_before is None else day.due(due_before)
             batch = _Batch(restaurant_ref, service_date, waiting, invocation)
             return invocation.execute(lambda: self._decide_batch(batch, booking_refs))
@@ -215,12 +216,15 @@ class Coordinator:
             )
         record.about_day += invocation.entered(restaurant_ref, service_date, entry, len(mine))
         settlement = self._settlement(entry.now, invocation)
-        DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine)
+        DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine, earlier=earlier_than(mine))
         invocation.check_budget()
         settlement.write()
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)
+        settled = {outcome.booking_ref for outcome in settlement.outcomes}
         for assignment in mine:
+            if assignment.booking_ref not in settled:
+                continue
             record.tries[assignment.booking_ref] = Try(
                 restaurant_ref=restaurant_ref,
                 attempt=assignment.attempts,
@@ -290,6 +294,14 @@ class _Batch:
     service_date: date
     waiting: AssignmentQuerySet
     invocation: Invocation
+
+
+def earlier_than(claimed: Sequence[Assignment]) -> list[Assignment]:
+    """Return the bookings of the same service day that asked before the last of these, and wait. One query."""
+    last = max(claimed, key=lambda each: each.requested_at)
+    waiting = Assignment.objects.waiting().of_day(last.restaurant_ref, last.service_date)
+    before = waiting.filter(requested_at__lt=last.requested_at)
+    return list(before.exclude(pk__in=[each.pk for each in claimed]).order_by("requested_at", "id"))
 
 
 def _merged(results: Sequence[DayResult]) -> DayResult:

@@ -11,7 +11,7 @@ from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import V3
-from assignments.lifecycle import intake, ledger
+from assignments.lifecycle import intake, ledger, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
@@ -33,27 +33,47 @@ class DayPlanner:
         self.restaurant_ref = restaurant_ref
         self.service_date = service_date
 
-    def settle(self, claimed: Sequence[Assignment]) -> None:
+    def settle(self, claimed: Sequence[Assignment], *, earlier: Sequence[Assignment] = ()) -> None:
+        """Plan and settle these bookings.
+
+        Those that asked ``earlier`` and wait are planned with them, so that nobody gets a table that they could have had;
+        they are settled when their own turn comes.
+        """
         floor, problem = floor_or_problem(self.restaurant_ref, host=self.host)
         plannable = self._plannable(claimed, floor)
         if floor is None:
             for assignment, _booking in plannable:
-                self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
+                if not assignment.is_woken:
+                    self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
-        occupied = occupied_during(requests, floor, remove_expired=True)
+        first = self._requests_of(earlier) if requests else []
+        occupied = occupied_during([*first, *requests], floor, remove_expired=True)
         decisions, milliseconds = plan_requests(
-            requests,
+            [*first, *requests],
             floor=floor,
             occupied=occupied,
             now=self.settlement.now,
             success=success_of(self.restaurant_ref),
         )
         holding = {taken.booking_ref for taken in occupied}
-        ledger.release([ref for ref, decision in decisions.items() if decision.best is not None and ref in holding])
+        mine = [assignment.booking_ref for assignment, _booking in plannable]
+        ledger.release([ref for ref in mine if decisions[ref].best is not None and ref in holding], for_others=False)
         for assignment, _booking in plannable:
             ref = assignment.booking_ref
             self._settle(assignment, decisions[ref], milliseconds[ref])
+        waiting.let_sleep(each for each, _booking in plannable if each.is_woken)
+
+    def _requests_of(self, earlier: Sequence[Assignment]) -> list[SeatingRequest]:
+        """Return what these bookings ask for, as far as they could be planned. One query, none without bookings."""
+        if not earlier:
+            return []
+        bookings = self.host.bookings([each.booking_ref for each in earlier])
+        return [
+            seating_request(bookings[each.booking_ref], each)
+            for each in earlier
+            if each.booking_ref in bookings and _is_plannable(bookings[each.booking_ref], self.restaurant_ref)
+        ]
 
     def _plannable(self, claimed: Sequence[Assignment], floor: Floor | None) -> list[tuple[Assignment, HostBooking]]:
         """The bookings to plan; those that are gone, cancelled, busy, moved or malformed are settled here."""
@@ -62,6 +82,7 @@ class DayPlanner:
         absent = [ref for ref in refs if ref not in bookings]
         busy = self.host.bookings(absent) if absent else {}
         plannable, unwanted = [], []
+        asleep: list[Assignment] = []
         floors = {self.restaurant_ref: floor}
         for assignment in claimed:
             booking = bookings.get(assignment.booking_ref)
@@ -72,6 +93,8 @@ class DayPlanner:
             elif booking is None or not booking.wants_table:
                 self.settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=V3))
                 unwanted.append(assignment.booking_ref)
+            elif assignment.is_woken and (booking.problem or booking.is_confirmed):
+                asleep.append(assignment)
             elif booking.problem:
                 self.settlement.fail(assignment, reason=CoordinatorReason.INVALID_BOOKING, detail=booking.problem)
             elif booking.is_confirmed:
@@ -86,6 +109,7 @@ class DayPlanner:
                 else:
                     plannable.append((assignment, booking))
         ledger.release(unwanted)
+        waiting.let_sleep(asleep)
         return plannable
 
     def _moved(self, assignment: Assignment) -> None:
@@ -109,6 +133,8 @@ class DayPlanner:
                 decision_ms=milliseconds,
             )
             return
+        if assignment.is_woken:
+            return  # Staff have it already, and nothing has changed for them.
         refusal = decision.refusal
         assert refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
         if refusal.is_invalid:
@@ -118,6 +144,11 @@ class DayPlanner:
         else:
             settle = self.settlement.try_again
         settle(assignment, reason=refusal.reason, detail=refusal.detail, decision=decision, decision_ms=milliseconds)
+
+
+def _is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
+    is_waiting = booking.wants_table and not booking.is_confirmed and not booking.problem
+    return is_waiting and booking.restaurant_ref == restaurant_ref
 
 
 def cancel_unwanted(assignment: Assignment, booking: HostBooking | None, *, planner: str) -> Outcome:

@@ -12,17 +12,20 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from django.db.models import Min, Q
+from django.db.models.functions import Coalesce
 
 from assignments import conf
+from assignments.concurrency import transactions
 from assignments.concurrency.transactions import database_now, is_database_away, refuse_nesting
+from assignments.coordination import woken
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.handover import hand_back
 from assignments.coordination.invocation import DayResult, Invocation
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError, TimeBudgetExceededError
-from assignments.integration.host import configured
 from assignments.integration.planners import NOBODY, V3, Route, router
-from assignments.lifecycle import intake
+from assignments.integration.project_host import configured
+from assignments.lifecycle import intake, ledger
 from assignments.models import Assignment
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind, Noop, Outcome, noop, unstored
@@ -60,6 +63,11 @@ def register_new(restaurant_ref: str | None = None) -> int:
     return intake.request_unassigned(configured(), now=database_now(), restaurant_ref=restaurant_ref)
 
 
+def free_expired_holds() -> int:
+    """Forget holds whose time is up, and wake who waits for their tables; how many tables they had."""
+    return transactions.run(ledger.remove_expired_holds)
+
+
 def count_due(restaurant_ref: str | None = None) -> int:
     """Bookings that are due now."""
     due = Assignment.objects.due(database_now())
@@ -81,6 +89,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
         is_late = bool(limits.max_seconds) and time.monotonic() - started >= limits.max_seconds
         return is_late or limits.should_stop()
 
+    free_expired_holds()
     passed: set[tuple[str, date]] = set()
     while days := _due_days(due_before, limits.restaurant_ref, passed):
         for restaurant_ref, service_date in days:
@@ -144,9 +153,18 @@ def _assign_one(booking_ref: str, trigger: str, deadline: float | None) -> Seque
         return invocation.execute(lambda: unrouted).outcomes
     key = routes[booking_ref].planner
     if key != V3:
-        return list(_by_others(key, [assignment], trigger))
+        first = [] if assignment.is_terminal else _offered_first(assignment)
+        outcomes = list(_by_others(key, [*first, assignment], trigger))
+        return [outcome for outcome in outcomes if outcome.booking_ref == booking_ref]
     result = Coordinator().process_one(booking_ref, trigger=trigger, deadline=deadline)
     return (*result.outcomes, *_handed_over(result, trigger))
+
+
+def _offered_first(assignment: Assignment) -> list[Assignment]:
+    """The bookings of the same service day that asked earlier and are due or woken: a few, oldest first. One query."""
+    due = Assignment.objects.of_day(assignment.restaurant_ref, assignment.service_date).due(database_now())
+    before = due.filter(requested_at__lt=assignment.requested_at).order_by("requested_at", "id")
+    return woken.settle(list(before[: HANDED_OVER_AT_ONCE - 1]))
 
 
 def _requested(booking_ref: str) -> Assignment:
@@ -160,6 +178,9 @@ def _decide(
     batch: Sequence[Assignment], trigger: str, *, due_before: datetime, should_stop: Callable[[], bool]
 ) -> DayResult:
     """What the planners make of bookings of one restaurant-day, each of those that the router gives it."""
+    batch = woken.settle(batch)
+    if not batch:
+        return DayResult()
     try:
         routes = _routes(batch)
     except _RouterError as failed:
@@ -248,11 +269,11 @@ def _handed_over(
 def _due_batch(
     restaurant_ref: str, service_date: date, due_before: datetime, after: Assignment | None
 ) -> AssignmentQuerySet:
-    """The day's due bookings behind ``after``, the longest waiting first."""
-    due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("due_at", "id")
+    """The day's due bookings behind ``after``, in the order in which they asked."""
+    due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("requested_at", "id")
     if after is None:
         return due
-    return due.filter(Q(due_at__gt=after.due_at) | Q(due_at=after.due_at, id__gt=after.pk))
+    return due.filter(Q(requested_at__gt=after.requested_at) | Q(requested_at=after.requested_at, id__gt=after.pk))
 
 
 def _due_days(
@@ -264,7 +285,7 @@ def _due_days(
     days = (
         due.order_by()
         .values_list("restaurant_ref", "service_date")
-        .annotate(waiting_since=Min("due_at"))
+        .annotate(waiting_since=Min(Coalesce("due_at", "wake_at")))
         .order_by("waiting_since", "restaurant_ref", "service_date")
     )[: DAYS_AT_ONCE + len(passed)]
     return deque((ref, day) for ref, day, _since in days if (ref, day) not in passed)

@@ -8,8 +8,9 @@ from assignments.concurrency import transactions
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.snapshots import occupied_during, seating_request
 from assignments.integration.floor_cache import floor_or_any_problem, floor_or_none
-from assignments.integration.host import Host, configured
+from assignments.integration.host import Host
 from assignments.integration.planners import NOBODY, V3, Preview, router
+from assignments.integration.project_host import configured
 from assignments.lifecycle import intake
 from assignments.models import Assignment
 from assignments.planning.decision import Decision

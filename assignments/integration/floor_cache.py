@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from django.db import DatabaseError
 
 from assignments.error_logging import log_error
-from assignments.integration.host import Host, configured
+from assignments.integration.host import Host
+from assignments.integration.project_host import configured
 from assignments.planning.floor import Floor, InvalidFloorError
 from assignments.planning.text import gettext as _
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from assignments import conf
 from assignments.exceptions import BookingBusyError
 from assignments.planning.floor import Floor
 
@@ -24,7 +23,8 @@ class HostBooking:
     left. ``keeps_tables``: for those, True if the guests are seated or have left, so the tables are not freed. False:
     cancelled. ``is_confirmed``: the host shows it as confirmed, so it is not waiting for a table. ``problem``: why the
     host's row cannot be planned (no start, a start in the DST gap), as a sentence for staff. The assignment fails with
-    it; other bookings of the batch are not affected.
+    it; other bookings of the batch are not affected. ``stage``: how far the guests are (a value of
+    ``assignments.models.Stage``), if the host knows.
     """
 
     ref: str
@@ -38,6 +38,7 @@ class HostBooking:
     keeps_tables: bool = False
     is_confirmed: bool = False
     problem: str | None = None
+    stage: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,30 @@ class Seating:
     table_refs: tuple[str, ...]
     starts_at: datetime
     ends_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """Guests who get other tables than they had, or the same ones for another time.
+
+    ``from_table_refs`` and ``to_table_refs`` are in the floor's order. The guests have the new ones for
+    ``[starts_at, ends_at)``.
+    """
+
+    booking_ref: str
+    from_table_refs: tuple[str, ...]
+    to_table_refs: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+
+
+@runtime_checkable
+class MovesGuests(Protocol):
+    """A host that is told of moves. One that is not hears of a release and a confirmation instead."""
+
+    def on_moved(self, moves: Sequence[Move]) -> None:
+        """Store the new tables of these bookings, and mark those that wait as confirmed. Runs in the transaction."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +201,22 @@ def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostB
     return locked
 
 
-def configured() -> Host:
-    """Return this project's host, one instance per process. Raises ImproperlyConfigured."""
-    host: Host = conf.load(conf.settings().HOST)
-    return host
+def tell_of_moves(host: Host, moves: Sequence[Move]) -> None:
+    """Tell the host of these moves; by a release and a confirmation if it has no ``on_moved``."""
+    if not moves:
+        return
+    if isinstance(host, MovesGuests):
+        host.on_moved(moves)
+        return
+    host.on_released([move.booking_ref for move in moves])
+    host.on_confirmed(
+        [
+            Seating(
+                booking_ref=move.booking_ref,
+                table_refs=move.to_table_refs,
+                starts_at=move.starts_at,
+                ends_at=move.ends_at,
+            )
+            for move in moves
+        ]
+    )

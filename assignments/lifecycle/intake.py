@@ -8,6 +8,7 @@ from django.db import OperationalError, connection, transaction
 from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, pages
+from assignments.integration.project_host import HostWithWalkIns, new_walk_in
 from assignments.models import Assignment
 from assignments.planning.floor import Floor
 
@@ -37,6 +38,12 @@ def stored_party(booking: HostBooking) -> int:
     return max(-LARGEST_STORED, min(party, LARGEST_STORED)) if isinstance(party, int) else 0
 
 
+def asked_until(booking: HostBooking) -> datetime | None:
+    """The host's end of the stay; None where it has none, or one that is not after the start."""
+    end = booking.ends_at
+    return end if end is not None and end.tzinfo is not None and end > stored_start(booking) else None
+
+
 def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assignment:
     """A new assignment for the booking, due at once, not stored."""
     return Assignment(
@@ -46,13 +53,14 @@ def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assi
         starts_at=stored_start(booking),
         party=stored_party(booking),
         zone_ref=booking.zone_ref or "",
+        asked_until=asked_until(booking),
         requested_at=booking.requested_at or now,
         due_at=now,
     )
 
 
 def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> bool:
-    """Give the assignment what the host says now of restaurant, day, time, party and zone, in memory.
+    """Give the assignment what the host says now of restaurant, day, time, stay, party and zone, in memory.
 
     ``floor`` is the booking's restaurant's. Whether that moves it to another restaurant-day.
     """
@@ -60,7 +68,7 @@ def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floo
     assignment.restaurant_ref = booking.restaurant_ref
     assignment.service_date = local_date(booking.starts_at, floor)
     assignment.starts_at, assignment.party = stored_start(booking), stored_party(booking)
-    assignment.zone_ref = booking.zone_ref or ""
+    assignment.zone_ref, assignment.asked_until = booking.zone_ref or "", asked_until(booking)
     return (assignment.restaurant_ref, assignment.service_date) != before
 
 
@@ -74,6 +82,19 @@ def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host) -> in
     missing = [booking for booking in bookings if booking.ref not in known]
     floors = {ref: floor_or_none(ref, host=host) for ref in {booking.restaurant_ref for booking in missing}}
     return _create([unsaved(booking, floor=floors[booking.restaurant_ref], now=now) for booking in missing])
+
+
+def request_walk_in(host: Host, *, restaurant_ref: str, party: int, now: datetime, until: datetime | None) -> str:
+    """Request an assignment for guests who have just come in, and return their booking's ref: the host's, or ours."""
+    ref = None
+    if isinstance(host, HostWithWalkIns):
+        ref = host.walk_in(restaurant_ref=restaurant_ref, party=party, starts_at=now, ends_at=until)
+    booking = host.bookings([ref]).get(ref) if ref else None
+    if booking is None:
+        ref = new_walk_in()
+        booking = HostBooking(ref=ref, restaurant_ref=restaurant_ref, starts_at=now, party=party, ends_at=until)
+    request([booking], now=now, host=host)
+    return booking.ref
 
 
 def _create(assignments: Sequence[Assignment]) -> int:

@@ -14,21 +14,31 @@ from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
+from assignments.lifecycle import waiting
 from assignments.models import Allocation
 from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied
 
+_INSTANT = timedelta(microseconds=1)
+"""The shortest time for which a table is blocked: an empty range would block nothing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """A booking, its tables and its window, on their way into the ledger."""
+    """A booking, its tables and its window, on their way into the ledger.
+
+    ``party`` (covers) and ``zone_ref`` are what the booking is promised; ``despite``: rules that staff passed over.
+    """
 
     restaurant_ref: str
     booking_ref: str
     table_refs: tuple[str, ...]
     window: SeatingWindow
     planner: str
+    party: int | None = None
+    zone_ref: str | None = None
+    despite: tuple[str, ...] = ()
 
 
 def occupied(
@@ -59,12 +69,15 @@ def occupied(
     )
 
 
-def remove_expired_holds(restaurant_ref: str) -> int:
-    """Forget holds whose time is up, so that the constraint no longer sees them. Returns how many tables they had."""
-    removed, _by_model = Allocation.objects.filter(
-        restaurant_ref=restaurant_ref, kind=Allocation.Kind.HOLD, expires_at__lte=Now()
-    ).delete()
-    return removed
+def remove_expired_holds(restaurant_ref: str = "") -> int:
+    """Forget holds whose time is up, so that the constraint no longer sees them, and wake who waits for a table.
+
+    Returns how many tables they had. Of all restaurants, unless one is named.
+    """
+    expired = Allocation.objects.filter(kind=Allocation.Kind.HOLD, expires_at__lte=Now())
+    rows = list(expired.filter(restaurant_ref=restaurant_ref) if restaurant_ref else expired)
+    _delete(rows)
+    return len(rows)
 
 
 def seat(placements: Iterable[Placement]) -> None:
@@ -97,32 +110,91 @@ def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
     return tuple(sorted(row.table_ref for row in rows))
 
 
-def release(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """Free every table of these bookings, holds and seatings; table refs by booking."""
+def release(booking_refs: Sequence[str], *, for_others: bool = True) -> Mapping[str, tuple[str, ...]]:
+    """Free every table that these bookings have, held or seated, and wake who waits for one; table refs by booking.
+
+    What ended before stays on record. Not ``for_others``: the caller seats these bookings next, so nobody is woken.
+    """
     if not booking_refs:
         return {}
-    rows = Allocation.objects.filter(booking_ref__in=booking_refs).exclude(booking_ref="")
+    rows = list(
+        Allocation.objects.filter(booking_ref__in=booking_refs, ended_at__isnull=True)
+        .exclude(booking_ref="")
+        .order_by("table_ref")
+    )
+    _delete(rows, for_others=for_others)
     freed: dict[str, list[str]] = defaultdict(list)
-    for booking_ref, table_ref in rows.order_by("table_ref").values_list("booking_ref", "table_ref"):
-        freed[booking_ref].append(table_ref)
-    if freed:
-        rows.order_by().delete()
+    for row in rows:
+        freed[row.booking_ref].append(row.table_ref)
     return {booking_ref: tuple(refs) for booking_ref, refs in freed.items()}
+
+
+def vacate(rows: Sequence[Allocation], *, at: datetime, has_sat: bool) -> None:
+    """Free a booking's current tables from ``at`` on, and wake who waits for one.
+
+    ``has_sat``: its guests sat there until then, which stays on record. Otherwise nothing is left of it.
+    """
+    ending = [row for row in rows if has_sat and row.blocked.lower < at]
+    _delete([row for row in rows if row not in ending])
+    freed = {(row.restaurant_ref, at, row.blocked.upper) for row in ending}
+    for row in ending:
+        row.ended_at = at
+        row.blocked = TimestamptzRange(row.blocked.lower, min(at, row.blocked.upper))
+        row.save(update_fields=["ended_at", "blocked"])
+    _wake(freed)
+
+
+def note_promise(rows: Sequence[Allocation], *, party: int, zone_ref: str | None) -> None:
+    """Record what these seatings were made for, where an earlier version did not."""
+    unknown = [row for row in rows if row.party is None]
+    for row in unknown:
+        row.party, row.zone_ref = party, zone_ref
+    if unknown:
+        Allocation.objects.bulk_update(unknown, ["party", "zone_ref"])
+
+
+def _delete(rows: Sequence[Allocation], *, for_others: bool = True) -> None:
+    if not rows:
+        return
+    Allocation.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    if not for_others:
+        return
+    _wake({(row.restaurant_ref, row.blocked.lower, row.blocked.upper) for row in rows})
+
+
+def _wake(freed: Iterable[tuple[str, datetime, datetime]]) -> None:
+    spans: dict[str, tuple[datetime, datetime]] = {}
+    for restaurant_ref, start, until in freed:
+        first, last = spans.get(restaurant_ref, (start, until))
+        spans[restaurant_ref] = (min(first, start), max(last, until))
+    for restaurant_ref, (start, until) in sorted(spans.items()):
+        waiting.wake(restaurant_ref, start, until)
 
 
 def release_hold(token: uuid.UUID) -> int:
     """Give a hold's tables back; how many there were (0 if it was gone already)."""
-    removed, _by_model = Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD).delete()
-    return removed
+    rows = list(Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD))
+    _delete(rows)
+    return len(rows)
 
 
 def tables_of(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """The tables at which these bookings are seated (holds not counted)."""
-    seated: dict[str, list[str]] = defaultdict(list)
-    rows = Allocation.objects.filter(booking_ref__in=booking_refs, kind=Allocation.Kind.SEATING)
-    for booking_ref, table_ref in rows.order_by("table_ref").values_list("booking_ref", "table_ref"):
-        seated[booking_ref].append(table_ref)
-    return {booking_ref: tuple(refs) for booking_ref, refs in seated.items()}
+    """The tables at which these bookings are seated (holds, and tables that they have left, not counted)."""
+    return {ref: tuple(row.table_ref for row in rows) for ref, rows in seatings_of(booking_refs).items()}
+
+
+def seatings_of(booking_refs: Sequence[str]) -> Mapping[str, list[Allocation]]:
+    """The current seatings of these bookings, by table; those without any are left out. One query."""
+    seated: dict[str, list[Allocation]] = defaultdict(list)
+    for row in Allocation.objects.current().filter(booking_ref__in=booking_refs).order_by("table_ref"):
+        seated[row.booking_ref].append(row)
+    return dict(seated)
+
+
+def taken_at(restaurant_ref: str, table_refs: Sequence[str], start: datetime, until: datetime) -> list[Allocation]:
+    """What is taken of these tables at any time over ``[start, until)``, buffers included, by start. One query."""
+    rows = Allocation.objects.at(restaurant_ref).filter(table_ref__in=table_refs, blocked__overlap=(start, until))
+    return list(rows.exclude(kind=Allocation.Kind.HOLD, expires_at__lte=Now()).order_by("starts_at", "table_ref"))
 
 
 def blocked_at(table_ref: str, start: datetime, until: datetime) -> list[Allocation]:
@@ -139,20 +211,84 @@ def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime
         row.save(update_fields=["blocked"])
 
 
-def stay_until(seatings: Iterable[Allocation], window: SeatingWindow) -> bool:
-    """Keep guests who sit at their tables until the end of ``window``, longer or shorter; False if somebody follows too
-    soon, and then nothing is changed."""
+def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime) -> bool:
+    """Keep guests at their tables until then, longer or shorter; False if somebody follows too soon.
+
+    Then nothing is changed.
+    """
+    before = {row.pk: (row.ends_at, row.blocked, row.overstays_until) for row in seatings}
     try:
         with transaction.atomic():
             for row in seatings:
-                row.ends_at = window.ends_at
-                row.blocked = TimestamptzRange(row.blocked.lower, window.blocked_until)
-                row.save(update_fields=["ends_at", "blocked"])
+                row.ends_at, row.overstays_until = ends_at, None
+                row.blocked = TimestamptzRange(row.blocked.lower, max(blocked_until, row.blocked.lower + _INSTANT))
+                row.save(update_fields=["ends_at", "blocked", "overstays_until"])
     except IntegrityError as error:
         if not is_overlap(error):
             raise
+        for row in seatings:
+            row.ends_at, row.blocked, row.overstays_until = before[row.pk]
+        return False
+    for row in seatings:
+        _ends, blocked, _overstay = before[row.pk]
+        if blocked.upper > row.blocked.upper:
+            waiting.wake(row.restaurant_ref, row.blocked.upper, blocked.upper)
+    return True
+
+
+def is_overstayed(seatings: Sequence[Allocation]) -> bool:
+    """Return whether other guests are going to sit at one of these tables when this booking begins. One query."""
+    first = seatings[0]
+    overstays = Allocation.objects.current().filter(
+        restaurant_ref=first.restaurant_ref,
+        table_ref__in=[row.table_ref for row in seatings],
+        overstays_until__gt=first.blocked.lower,
+        starts_at__lt=first.starts_at,
+    )
+    return overstays.exclude(booking_ref=first.booking_ref).exists()
+
+
+def begin_at(seatings: Sequence[Allocation], at: datetime) -> bool:
+    """Let guests who come early have their tables from ``at`` on; False, and nothing changed, if they are not free yet."""
+    try:
+        with transaction.atomic():
+            for row in seatings:
+                row.blocked = TimestamptzRange(at, row.blocked.upper)
+                row.save(update_fields=["blocked"])
+    except IntegrityError as error:
+        if not is_overlap(error):
+            raise
+        for row in seatings:
+            row.refresh_from_db()
         return False
     return True
+
+
+def overstay(seatings: Sequence[Allocation], until: datetime) -> None:
+    """Note that guests stay until then, and block their tables until somebody else has them."""
+    next_ones = followers(seatings, until)
+    for row in seatings:
+        first = min(
+            (next_one.blocked.lower for next_one in next_ones if next_one.table_ref == row.table_ref), default=until
+        )
+        row.overstays_until = until
+        row.blocked = TimestamptzRange(row.blocked.lower, max(first, row.blocked.upper))
+        row.save(update_fields=["overstays_until", "blocked"])
+
+
+def followers(seatings: Sequence[Allocation], until: datetime) -> list[Allocation]:
+    """What other bookings have of these tables between the end of these seatings and ``until``, by start. One query."""
+    if not seatings:
+        return []
+    first = seatings[0]
+    after = min(row.blocked.upper for row in seatings)
+    rows = (
+        Allocation.objects.at(first.restaurant_ref)
+        .filter(table_ref__in=[row.table_ref for row in seatings], blocked__overlap=(after, until))
+        .exclude(booking_ref__in=["", first.booking_ref])
+        .order_by("starts_at", "booking_ref", "table_ref")
+    )
+    return list(rows) if after < until else []
 
 
 def close_table(restaurant_ref: str, table_ref: str, start: datetime, until: datetime) -> None:
@@ -199,6 +335,9 @@ def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:
         starts_at=window.starts_at,
         ends_at=window.ends_at,
         planner=placement.planner,
+        party=placement.party,
+        zone_ref=placement.zone_ref,
+        despite=list(placement.despite),
         **columns,
     )
 

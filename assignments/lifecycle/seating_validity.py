@@ -1,7 +1,7 @@
 """Whether a confirmed booking's promise still stands: its tables, time, stay and party as they were confirmed."""
 
 from collections.abc import Sequence, Set
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, Seating, lock_bookings
@@ -36,29 +36,53 @@ def stands(
     A promise is judged by the facts on which it was made: settings, opening hours and floor edits apply to new bookings. It
     ends when the guest edits the booking, or when a table can no longer be used.
     """
-    if not seatings or booking.problem or is_edited(assignment, booking, seatings, floor=floor):
+    if not seatings or booking.problem or asks_anew(assignment, booking, seatings, floor=floor):
         return False
+    return is_usable(booking, seatings, floor=floor, rules=rules)
+
+
+def is_usable(
+    booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None, rules: PlanningRules
+) -> bool:
+    """Return whether the promised party can still sit at these tables. Runs no query."""
     return floor is None or not _against(UNUSABLE, booking, seatings, floor=floor, rules=rules)
 
 
-def is_edited(
+def asks_anew(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None
 ) -> bool:
-    """Return whether the guest wants something else than these seatings: restaurant, time, stay, party or zone.
+    """Return whether the guest asks for something else than last time: restaurant, time, stay, party or zone.
 
     A zone that the guest did not ask for when the seatings were made counts only if the tables are not in it.
     """
-    start, end = intake.stored_start(booking), known_end(booking)
-    if intake.stored_party(booking) != assignment.party:
+    asked = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
+    if asked != (assignment.restaurant_ref, assignment.starts_at, assignment.party):
         return True
-    if any((row.restaurant_ref, row.starts_at) != (booking.restaurant_ref, start) for row in seatings):
+    end = intake.asked_until(booking)
+    is_new_end = assignment.asked_until is not None or any(row.ends_at != end for row in seatings)
+    if end is not None and end != assignment.asked_until and is_new_end:
         return True
-    if end is not None and any(row.ends_at != end for row in seatings):
+    wants_zone = bool(booking.zone_ref) and booking.zone_ref != assignment.zone_ref
+    return wants_zone and not _are_in_zone(booking, seatings, floor)
+
+
+def meets(booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None) -> bool:
+    """Return whether these seatings are what the booking asks for: restaurant, time, stay, party and zone."""
+    start, end, party = intake.stored_start(booking), intake.asked_until(booking), intake.stored_party(booking)
+    return (
+        bool(seatings)
+        and all((row.restaurant_ref, row.starts_at) == (booking.restaurant_ref, start) for row in seatings)
+        and all(row.party in (None, party) for row in seatings)
+        and (end is None or all(row.ends_at == end for row in seatings))
+        and (not booking.zone_ref or _are_in_zone(booking, seatings, floor))
+    )
+
+
+def _are_in_zone(booking: HostBooking, seatings: Sequence[Allocation], floor: Floor | None) -> bool:
+    if floor is None:
         return True
-    if not booking.zone_ref or booking.zone_ref == assignment.zone_ref or floor is None:
-        return False
     tables = (floor.table_by_ref.get(row.table_ref) for row in seatings)
-    return any(table is not None and table.zone_ref != booking.zone_ref for table in tables)
+    return all(table is None or table.zone_ref == booking.zone_ref for table in tables)
 
 
 def outdated_because(
@@ -77,11 +101,17 @@ def outdated_because(
 def _against(
     reasons: Set[Reason], booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor, rules: PlanningRules
 ) -> list[Reason]:
+    promised = next((row.party for row in seatings if row.party is not None), booking.party)
     request = SeatingRequest(
-        booking_ref=booking.ref, starts_at=booking.starts_at, party=booking.party, zone_ref=booking.zone_ref
+        booking_ref=booking.ref, starts_at=booking.starts_at, party=promised, zone_ref=booking.zone_ref
     )
     refs = [row.table_ref for row in seatings]
-    return [refusal.reason for refusal in objections(floor, request, rules, refs) if refusal.reason in reasons]
+    passed_over = {reason for row in seatings for reason in row.despite}
+    return [
+        refusal.reason
+        for refusal in objections(floor, request, rules, refs)
+        if refusal.reason in reasons and refusal.reason not in passed_over
+    ]
 
 
 def window_as_the_host_has_it(booking: HostBooking, floor: Floor | None) -> SeatingWindow:
@@ -89,7 +119,7 @@ def window_as_the_host_has_it(booking: HostBooking, floor: Floor | None) -> Seat
 
     Its end is the host's; else its turn time, or FALLBACK_MINUTES where nothing says.
     """
-    start, end = intake.stored_start(booking), known_end(booking)
+    start, end = intake.stored_start(booking), intake.asked_until(booking)
     if floor is not None:
         window = seating_window(floor, starts_at=start, party=booking.party, ends_at=end)
         if isinstance(window, SeatingWindow):
@@ -97,18 +127,6 @@ def window_as_the_host_has_it(booking: HostBooking, floor: Floor | None) -> Seat
     turns = [service.turn_minutes(booking.party) for service in floor.services] if floor is not None else []
     end = end or start + timedelta(minutes=max(turns, default=FALLBACK_MINUTES))
     return SeatingWindow(starts_at=start, ends_at=end, blocked_from=start, blocked_until=end)
-
-
-def known_end(booking: HostBooking) -> datetime | None:
-    """Return the host's end of the stay; None where it has none, or one that is not after the start."""
-    end = booking.ends_at
-    return end if end is not None and end.tzinfo is not None and end > intake.stored_start(booking) else None
-
-
-def seatings_of(booking_ref: str) -> list[Allocation]:
-    """The booking's seatings, by table."""
-    rows = Allocation.objects.filter(booking_ref=booking_ref, kind=Allocation.Kind.SEATING)
-    return list(rows.order_by("table_ref"))
 
 
 def confirm_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) -> None:

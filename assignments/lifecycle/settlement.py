@@ -6,7 +6,7 @@ tells the host, each in bulk. All of it commits, or none.
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
@@ -14,9 +14,9 @@ from typing import Any, TypedDict, Unpack
 from django.db import transaction
 
 from assignments.error_logging import log_error
-from assignments.integration.host import Host, Seating
+from assignments.integration.host import Host, Move, Seating, tell_of_moves
 from assignments.lifecycle import ledger, retry_policy, transitions
-from assignments.models import Assignment, Attempt
+from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.seating_window import SeatingWindow
@@ -54,6 +54,9 @@ class Settlement:
     outcomes: list[Outcome] = field(default_factory=list)
     _changed: list[Assignment] = field(default_factory=list)
     _placements: list[ledger.Placement] = field(default_factory=list)
+    _vacated: list[tuple[list[Allocation], bool]] = field(default_factory=list)
+    _moves: list[Move] = field(default_factory=list)
+    _messages: list[OutboxMessage] = field(default_factory=list)
     _seatings: list[Seating] = field(default_factory=list)
     _reviews: dict[str, str] = field(default_factory=dict)
     _attempts: list[Attempt] = field(default_factory=list)
@@ -70,11 +73,15 @@ class Settlement:
         already_seated: bool = False,
         reason: str = "",
         detail: str = "",
+        despite: Collection[str] = (),
     ) -> Outcome:
         """The booking gets these tables, which are told in the order given: the floor's.
 
-        ``already_seated``: its hold is the seating now. ``detail``: for the history.
+        ``already_seated``: its hold is the seating now. ``detail``: for the history. ``despite``: rules that staff passed
+        over.
         """
+        if assignment.is_woken:
+            self.announce(assignment, "seated_from_waitlist", table_refs=list(table_refs))
         self._begin(assignment)
         assignment.assign(actor=self.actor, reason=reason)
         assignment.confirm(actor=self.actor, reason=reason, detail=detail)
@@ -86,8 +93,12 @@ class Settlement:
                 table_refs=tables,
                 window=window,
                 planner=self.planner,
+                party=assignment.party,
+                zone_ref=assignment.zone_ref,
+                despite=tuple(sorted(despite)),
             )
             self._placements.append(placement)
+        assignment.told_table_refs = list(tables)
         ref, starts_at, ends_at = assignment.booking_ref, window.starts_at, window.ends_at
         self._seatings.append(Seating(booking_ref=ref, table_refs=tables, starts_at=starts_at, ends_at=ends_at))
         return self._settle(
@@ -99,6 +110,78 @@ class Settlement:
             table_refs=tables,
             decision_ms=decision_ms,
         )
+
+    def reseat(
+        self,
+        assignment: Assignment,
+        seatings: Sequence[Allocation],
+        *,
+        table_refs: Sequence[str],
+        window: SeatingWindow,
+        strategy: str,
+        planner: str = "",
+        reason: str,
+        detail: str = "",
+        despite: Collection[str] = (),
+        decision: Decision | None = None,
+        decision_ms: float = 0.0,
+    ) -> Outcome:
+        """These tables, for this time, replace the ``seatings`` that the booking has: plan first, then swap.
+
+        ``planner``: who chose the tables, if it is not the settlement's. What guests have sat through stays on record.
+        """
+        assignment.planner = planner or self.planner
+        assignment.reseat(actor=self.actor, reason=reason, detail=detail)
+        tables, ref = tuple(table_refs), assignment.booking_ref
+        self._vacated.append((list(seatings), assignment.stage == Stage.SEATED))
+        self._placements.append(
+            ledger.Placement(
+                restaurant_ref=assignment.restaurant_ref,
+                booking_ref=ref,
+                table_refs=tables,
+                window=window,
+                planner=assignment.planner,
+                party=assignment.party,
+                zone_ref=assignment.zone_ref,
+                despite=tuple(sorted(despite)),
+            )
+        )
+        before = tuple(row.table_ref for row in seatings)
+        if assignment.told_table_refs and set(assignment.told_table_refs) == set(before):
+            before = tuple(assignment.told_table_refs)  # In the floor's order.
+        move = Move(
+            booking_ref=ref,
+            from_table_refs=before,
+            to_table_refs=tables,
+            starts_at=window.starts_at,
+            ends_at=window.ends_at,
+        )
+        self._moves.append(move)
+        self.announce(
+            assignment,
+            "moved",
+            from_table_refs=list(before),
+            table_refs=list(tables),
+            starts_at=window.starts_at.isoformat(),
+            ends_at=window.ends_at.isoformat(),
+        )
+        assignment.told_table_refs = list(tables)
+        return self._settle(
+            assignment,
+            Kind.CONFIRMED,
+            decision=decision,
+            reason=reason,
+            strategy=strategy,
+            table_refs=tables,
+            decision_ms=decision_ms,
+        )
+
+    def announce(self, assignment: Assignment, what: str, **payload: Any) -> None:
+        """Tell the host by the outbox, and whoever reads events, what happened to a booking besides its state.
+
+        ``what`` names the topic ``booking.<what>`` and the event ``seating.<what>``.
+        """
+        self._messages.append(transitions.message(assignment, what, correlation_id=self.correlation_id, **payload))
 
     def try_again(
         self,
@@ -136,6 +219,16 @@ class Settlement:
         assignment.fail(actor=self.actor, reason=reason, detail=basis.get("detail", ""))
         return self._settle(assignment, Kind.FAILED, reason=reason, **basis)
 
+    def keep_for_review(self, assignment: Assignment, *, reason: str, detail: str = "") -> None:
+        """Staff have to decide about a confirmed booking, which keeps its tables until they do."""
+        assignment.send_to_review(actor=self.actor, reason=reason, detail=detail)
+        self._reviews[assignment.booking_ref] = reason
+        self._changed.append(assignment)
+
+    def changed(self, assignment: Assignment) -> None:
+        """It was changed otherwise, in memory: store that along with the rest."""
+        self._changed.append(assignment)
+
     def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
         """Something else happened to it (cancelled, handed over): store that along with the rest."""
         self._changed.append(assignment)
@@ -151,13 +244,22 @@ class Settlement:
         Raises TableTakenError or StaleAssignmentError when somebody was faster, and whatever the host raises; nothing
         may be committed then.
         """
-        ledger.seat(self._placements)
-        transitions.store(self._changed, correlation_id=self.correlation_id)
+        self.write_tables()
+        transitions.store(self._changed, correlation_id=self.correlation_id, messages=self._messages)
         Attempt.objects.bulk_create(self._attempts, batch_size=500)
         if self._seatings and self.tells_host:
             self.host.on_confirmed(self._seatings)
+        if self.tells_host:
+            tell_of_moves(self.host, self._moves)
         if self._reviews:
             self._tell_of_reviews(host_may_fail=host_may_fail)
+
+    def write_tables(self) -> None:
+        """Free and take the tables decided on so far, before the rest is written. Raises TableTakenError."""
+        for seatings, has_sat in self._vacated:
+            ledger.vacate(seatings, at=self.now, has_sat=has_sat)
+        ledger.seat(self._placements)
+        self._vacated, self._placements = [], []
 
     def _tell_of_reviews(self, *, host_may_fail: bool) -> None:
         if not host_may_fail:
@@ -174,8 +276,7 @@ class Settlement:
         if self.resumes:
             return
         assignment.attempts += 1
-        assignment.planner = self.planner
-        transitions.start(assignment, actor=self.actor)
+        transitions.start(assignment, actor=self.actor, planner=self.planner)
 
     def _to_review(self, assignment: Assignment, reason: str, **basis: Unpack[Basis]) -> Outcome:
         assignment.send_to_review(actor=self.actor, reason=reason, detail=basis.get("detail", ""))

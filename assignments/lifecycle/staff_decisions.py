@@ -13,6 +13,8 @@ from assignments.outcome import CoordinatorReason
 
 REJECTED = "rejected_by_staff"
 """The reason code of a booking that staff turned down."""
+EDIT_REJECTED = "edit_rejected"
+"""The reason code of a booking that keeps what was promised, because staff turned its guest's edit down."""
 LONGEST_REASON = 2000
 """Maximum characters of the reason that staff give."""
 WAITING_FOR_STAFF = frozenset({State.MANUAL_REVIEW, State.FAILED})

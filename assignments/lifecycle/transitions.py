@@ -17,13 +17,41 @@ from assignments.models import OPEN_STATES, Assignment, OutboxMessage, State, St
 from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 
-OUTBOX_TOPIC = "booking.assignment_state."
+TOPIC = "booking."
+"""Prefix of the topics of what happens to a booking besides its state."""
+OUTBOX_TOPIC = f"{TOPIC}assignment_state."
+_SAID = ("actor", "table_refs", "from_table_refs", "stage", "detail", "reason", "delay_seconds")
+"""What an event tells of a message."""
 
 
-def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None = None) -> None:
+def message(assignment: Assignment, what: str, *, correlation_id: uuid.UUID, **payload: Any) -> OutboxMessage:
+    """Return a message, not stored, that something happened to the booking: topic ``booking.<what>``.
+
+    Storing it announces the event ``seating.<what>`` as well.
+    """
+    return OutboxMessage(
+        topic=f"{TOPIC}{what}",
+        booking_ref=assignment.booking_ref,
+        payload={
+            **payload,
+            "restaurant_ref": assignment.restaurant_ref,
+            "state": assignment.state,
+            "reason": assignment.reason,
+            "correlation_id": str(correlation_id),
+        },
+    )
+
+
+def store(
+    assignments: Sequence[Assignment],
+    *,
+    correlation_id: uuid.UUID | None = None,
+    messages: Sequence[OutboxMessage] = (),
+) -> None:
     """Store what was changed in memory, in the caller's transaction; announce it on commit.
 
-    One guarded query for states and history, one for outbox messages, for any number of assignments. Raises
+    One guarded query for states and history, one for outbox messages (these ``messages``, and one for each new state), for
+    any number of assignments. Raises
     StaleAssignmentError, and TransactionManagementError outside a transaction. History, messages and events carry the given
     id, else that of what is going on (``correlation``).
     """
@@ -49,7 +77,9 @@ def store(assignments: Sequence[Assignment], *, correlation_id: uuid.UUID | None
             for assignment, previous in moved
             if assignment.state != previous
         ]
+        + list(messages)
     )
+    events.emit_all([_said(each, correlation_id) for each in messages])
     restaurants = {assignment.pk: assignment.restaurant_ref for assignment in changed}
     events.emit_all([_event(row, restaurants[row.assignment_id], correlation_id) for row in transitions])
     for assignment, previous in moved:
@@ -77,8 +107,12 @@ def send_on_commit(signal: Signal, *, correlation_id: uuid.UUID, booking_ref: st
     transaction.on_commit(send, robust=True)
 
 
-def start(assignment: Assignment, *, actor: str) -> None:
-    """Bring an open assignment to ``assignment_in_progress``, through every state on the way."""
+def start(assignment: Assignment, *, actor: str, planner: str) -> None:
+    """Bring an open assignment, or a woken one, to ``assignment_in_progress``, through every state on the way."""
+    if assignment.is_woken:
+        assignment.reopen(actor=actor, reason="woken")
+        assignment.attempts = 1
+    assignment.planner = planner
     if assignment.state == State.CREATED:
         assignment.verify_capacity(actor=actor)
     if assignment.state == State.CAPACITY_VERIFIED:
@@ -92,6 +126,18 @@ def start(assignment: Assignment, *, actor: str) -> None:
 def is_open(assignment: Assignment) -> bool:
     """Whether a planner still has to decide it."""
     return assignment.state in OPEN_STATES
+
+
+def _said(told: OutboxMessage, correlation_id: uuid.UUID) -> events.EventRecord:
+    known = {name: told.payload[name] for name in _SAID if told.payload.get(name)}
+    return events.event(
+        STATE_MACHINE,
+        f"seating.{told.topic.removeprefix(TOPIC)}",
+        booking_ref=told.booking_ref,
+        restaurant_ref=told.payload["restaurant_ref"],
+        correlation_id=correlation_id,
+        **known,
+    )
 
 
 def _event(row: StateTransition, restaurant_ref: str, correlation_id: uuid.UUID | None) -> events.EventRecord:

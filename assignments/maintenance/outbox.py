@@ -9,7 +9,8 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
 from assignments.concurrency import transactions
-from assignments.integration.host import Message, configured
+from assignments.integration.host import Message
+from assignments.integration.project_host import configured
 from assignments.models import OutboxMessage
 from assignments.telemetry import correlation
 

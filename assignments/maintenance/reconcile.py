@@ -14,7 +14,8 @@ from assignments.concurrency import locks, transactions
 from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import HostBooking, configured, is_cancelled, pages
+from assignments.integration.host import HostBooking, is_cancelled, pages
+from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import CoordinatorReason

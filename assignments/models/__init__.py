@@ -1,7 +1,7 @@
 """The models. Import them from here. Migrations and hosts depend on these paths."""
 
 from assignments.models.allocation import NO_OVERLAP_CONSTRAINT, Allocation
-from assignments.models.assignment import OPEN_STATES, TERMINAL_STATES, Assignment, State
+from assignments.models.assignment import GONE, OPEN_STATES, TERMINAL_STATES, Assignment, Stage, State
 from assignments.models.attempt import Attempt
 from assignments.models.breaker import Breaker
 from assignments.models.event import Event
@@ -20,6 +20,7 @@ from assignments.models.total import Folded, Total
 from assignments.models.transition import StateTransition
 
 __all__ = [
+    "GONE",
     "NO_OVERLAP_CONSTRAINT",
     "OPEN_STATES",
     "TERMINAL_STATES",
@@ -37,6 +38,7 @@ __all__ = [
     "Run",
     "ServiceDay",
     "ServiceHours",
+    "Stage",
     "State",
     "StateTransition",
     "TableDetails",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import BigIntegerRangeField, DateTimeRangeField, RangeOperators
+from django.contrib.postgres.fields import ArrayField, BigIntegerRangeField, DateTimeRangeField, RangeOperators
 from django.contrib.postgres.indexes import GistIndex
 from django.db import models
 from django.db.models import F, Func, Q, Value
@@ -37,6 +38,10 @@ class AllocationQuerySet(models.QuerySet["Allocation"]):
             restaurant_key__overlap=TableKey(Value(restaurant_ref)), restaurant_ref=restaurant_ref
         )
 
+    def current(self) -> AllocationQuerySet:
+        """Filter seatings whose guests have not left the table."""
+        return self.filter(kind=Allocation.Kind.SEATING, ended_at__isnull=True)
+
 
 class Allocation(models.Model):
     """One table, occupied for one time range.
@@ -44,6 +49,10 @@ class Allocation(models.Model):
     ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, including buffers. The seating is
     ``starts_at``..``ends_at``. A *hold* reserves the table until ``expires_at``. A *seating* reserves it without a
     limit. A *closure* takes it out of service and belongs to no booking.
+
+    A booking's seatings are its promise. ``party`` and ``zone_ref`` are what it was made for. ``ended_at`` is set once
+    its guests have left these tables: the row stays as a record of the past, and a booking has one current seating.
+    ``overstays_until`` is set while its guests stay longer than the table is theirs.
     """
 
     class Kind(models.TextChoices):
@@ -61,6 +70,19 @@ class Allocation(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     token = models.UUIDField(null=True, blank=True, help_text=_("Identifies a hold, which may cover several tables."))
     planner = models.TextField(blank=True, default="")
+    party = models.IntegerField(null=True, blank=True, help_text=_("Covers promised a seat. Null: not recorded."))
+    zone_ref = models.TextField(  # noqa: DJ001  (null and empty differ)
+        null=True, blank=True, help_text=_("Zone promised. Null: not recorded; empty: none.")
+    )
+    despite = ArrayField(
+        models.TextField(), default=list, blank=True, help_text=_("Rules that staff passed over for this seating.")
+    )
+    ended_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Time at which its guests left the table; empty while it is theirs.")
+    )
+    overstays_until = models.DateTimeField(
+        null=True, blank=True, help_text=_("End of a stay that runs into the next booking at this table.")
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     objects = AllocationQuerySet.as_manager()
@@ -87,6 +109,15 @@ class Allocation(models.Model):
                 condition=~Q(booking_ref="") | Q(kind="closure"), name="allocation_only_closures_have_no_booking"
             ),
             models.CheckConstraint(
+                condition=Q(kind="seating") | Q(ended_at__isnull=True, overstays_until__isnull=True),
+                name="allocation_only_seatings_end",
+            ),
+            models.UniqueConstraint(
+                fields=["booking_ref", "restaurant_ref", "table_ref"],
+                condition=Q(kind="seating", ended_at__isnull=True),
+                name="allocation_one_current_seating",
+            ),
+            models.CheckConstraint(
                 condition=Q(blocked__isempty=False, blocked__lower_inf=False, blocked__upper_inf=False),
                 name="allocation_blocked_bounded",
             ),
@@ -100,3 +131,8 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table_ref} {self.starts_at:%Y-%m-%d %H:%M} {self.kind} {self.booking_ref}".rstrip()
+
+    @property
+    def stays_until(self) -> datetime:
+        """Return when its guests are going to leave, which may be later than the table is theirs."""
+        return self.overstays_until or self.ends_at

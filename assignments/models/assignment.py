@@ -32,6 +32,20 @@ class State(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+class Stage(models.TextChoices):
+    """How far the guests are, as the host or staff say. It is independent of the state."""
+
+    EXPECTED = "expected", _("expected")
+    LATE = "late", _("late")
+    ARRIVED = "arrived", _("arrived")
+    SEATED = "seated", _("seated")
+    LEFT = "left", _("left")
+    NO_SHOW = "no_show", _("no show")
+
+
+GONE = frozenset({Stage.LEFT, Stage.NO_SHOW})
+"""Stages of guests who need no table any more."""
+
 TERMINAL_STATES = frozenset({State.CONFIRMED, State.FAILED, State.MANUAL_REVIEW, State.CANCELLED})
 OPEN_STATES = frozenset(State) - TERMINAL_STATES
 
@@ -76,8 +90,16 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return self.filter(state__in=OPEN_STATES)
 
     def due(self, at: datetime) -> AssignmentQuerySet:
-        """Return open assignments whose next attempt is due at ``at``."""
-        return self.open().filter(due_at__lte=at)
+        """Return open assignments whose next attempt is due at ``at``, and those in review that were woken by then."""
+        is_woken = models.Q(state=State.MANUAL_REVIEW, wake_at__lte=at)
+        return self.filter(models.Q(state__in=OPEN_STATES, due_at__lte=at) | is_woken)
+
+    def waiting(self) -> AssignmentQuerySet:
+        """Return assignments that wait for a table: open ones that no planner has begun, and woken ones in review."""
+        return self.filter(
+            models.Q(state__in=[State.CREATED, State.CAPACITY_VERIFIED, State.ASSIGNMENT_PENDING])
+            | models.Q(state=State.MANUAL_REVIEW, wake_at__isnull=False)
+        )
 
     def of_day(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
         return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)
@@ -118,8 +140,15 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     [assignment.starts_at for assignment in changed],
                     [assignment.party for assignment in changed],
                     [assignment.zone_ref for assignment in changed],
-                    # unnest() flattens nested arrays, so the pins of each row are passed as one text.
+                    [assignment.asked_until for assignment in changed],
+                    [assignment.stage for assignment in changed],
+                    [assignment.stage_at for assignment in changed],
+                    # unnest() flattens nested arrays, so the tables of each row are passed as one text.
                     ["\x1f".join(assignment.pinned_table_refs) for assignment in changed],
+                    [
+                        None if assignment.told_table_refs is None else "\x1f".join(assignment.told_table_refs)
+                        for assignment in changed
+                    ],
                     correlation_id,
                     [row.assignment_id for row in history],
                     [row.version for row in history],
@@ -142,13 +171,16 @@ WITH updated AS (
        SET version = given.version, state = given.state, planner = given.planner, attempts = given.attempts,
            due_at = given.due_at, reason = given.reason, restaurant_ref = given.restaurant_ref,
            service_date = given.service_date, starts_at = given.starts_at, party = given.party,
-           zone_ref = given.zone_ref,
+           zone_ref = given.zone_ref, asked_until = given.asked_until, stage = given.stage, stage_at = given.stage_at,
            pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
+           told_table_refs = CASE WHEN given.told = '' THEN '{}'::text[] ELSE string_to_array(given.told, chr(31)) END,
+           wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
            updated_at = now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
-                  %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::text[])
+                  %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::timestamptz[], %s::text[],
+                  %s::timestamptz[], %s::text[], %s::text[])
         AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
-                 starts_at, party, zone_ref, pins)
+                 starts_at, party, zone_ref, asked_until, stage, stage_at, pins, told)
      WHERE stored.id = given.id AND stored.version = given.stored_version
     RETURNING stored.id
 ), history AS (
@@ -194,6 +226,23 @@ class Assignment(FSMModelMixin, models.Model):
     due_at = models.DateTimeField(null=True, blank=True, help_text=_("Time of the next attempt; empty once decided."))
     reason = models.TextField(blank=True, default="", help_text=_("Reason code of the last transition."))
     pinned_table_refs = ArrayField(models.TextField(), default=list, blank=True)
+    asked_until = models.DateTimeField(
+        null=True, blank=True, help_text=_("End of the stay that the host gave when it was last planned, if any.")
+    )
+    stage = models.TextField(choices=Stage.choices, default=Stage.EXPECTED)
+    stage_at = models.DateTimeField(null=True, blank=True, help_text=_("Time of the last change of stage."))
+    told_table_refs = ArrayField(
+        models.TextField(),
+        null=True,
+        blank=True,
+        help_text=_("Tables that the host was last told. Null: not recorded."),
+    )
+    wake_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text=_("Time at which a table may have become free for it; empty once it was tried."),
+    )
+    wakes = models.IntegerField(default=0, help_text=_("Number of such tries that seated nobody."))
     requested_at = models.DateTimeField()
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -209,6 +258,11 @@ class Assignment(FSMModelMixin, models.Model):
                 condition=models.Q(due_at__isnull=False),
                 name="assignment_due",
             ),
+            models.Index(
+                fields=["wake_at", "restaurant_ref", "service_date"],
+                condition=models.Q(wake_at__isnull=False),
+                name="assignment_woken",
+            ),
             models.Index(fields=["restaurant_ref", "service_date"], name="assignment_day"),
             models.Index(fields=["state", "starts_at"], name="assignment_state"),
         ]
@@ -219,6 +273,11 @@ class Assignment(FSMModelMixin, models.Model):
                 condition=models.Q(state__in=sorted(TERMINAL_STATES), due_at__isnull=True)
                 | models.Q(state__in=sorted(OPEN_STATES), due_at__isnull=False),
                 name="assignment_open_iff_due",
+            ),
+            models.CheckConstraint(condition=models.Q(stage__in=sorted(Stage)), name="assignment_stage_known"),
+            models.CheckConstraint(
+                condition=models.Q(wake_at__isnull=True) | models.Q(state="manual_review"),
+                name="assignment_woken_in_review",
             ),
         ]
 
@@ -235,6 +294,11 @@ class Assignment(FSMModelMixin, models.Model):
     @property
     def is_terminal(self) -> bool:
         return self.state in TERMINAL_STATES
+
+    @property
+    def is_woken(self) -> bool:
+        """Whether it waits for staff, and a table may have become free for it."""
+        return self.state == State.MANUAL_REVIEW and self.wake_at is not None
 
     @property
     def is_changed(self) -> bool:
@@ -289,11 +353,23 @@ class Assignment(FSMModelMixin, models.Model):
     @_records_history
     @transition(
         field=state,
-        source=[State.ASSIGNMENT_PENDING, State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED],
+        source=[State.ASSIGNMENT_PENDING, State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED, State.CONFIRMED],
         target=State.MANUAL_REVIEW,
     )
     def send_to_review(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """Send it to staff for a decision."""
+        """Send it to staff for a decision. A confirmed one keeps its tables meanwhile."""
+        self.due_at = None
+
+    @_records_history
+    @transition(field=state, source=[State.CONFIRMED, State.MANUAL_REVIEW], target=State.CONFIRMED)
+    def reseat(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """Mark that other tables or another time replace those that it has."""
+        self.due_at = None
+
+    @_records_history
+    @transition(field=state, source=[State.MANUAL_REVIEW, State.FAILED], target=State.CONFIRMED)
+    def restore(self, *, actor: str, reason: str = "", detail: str = "") -> None:
+        """Mark that it keeps the tables that it has: what staff had to decide about them is settled."""
         self.due_at = None
 
     @_records_history

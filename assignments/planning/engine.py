@@ -1,6 +1,6 @@
 """The engine: decides on a snapshot with ranked plans or a refusal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from assignments.planning.admission import party_refusal
 from assignments.planning.batch_planner import EveningPlanner
@@ -40,7 +40,7 @@ def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
         return (invalid,)
     found = list(objections(floor, request, snapshot.rules, table_refs))
     window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-    found += [window] if isinstance(window, Refusal) else _taken(snapshot, table_refs, window)
+    found += [window] if isinstance(window, Refusal) else taken(snapshot.floor, snapshot.occupied, table_refs, window)
     return tuple(found)
 
 
@@ -52,18 +52,21 @@ def snapshot_hash(snapshot: Snapshot) -> str:
     return digest.of(snapshot.request)
 
 
-def _taken(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> list[Refusal]:
-    places = snapshot.floor.places
+def taken(
+    floor: Floor, occupied: Iterable[Occupied], table_refs: Sequence[str], window: SeatingWindow
+) -> list[Refusal]:
+    """Return who has these tables during the window, by table and time."""
+    places = floor.places
     found = [
-        taken
-        for taken in snapshot.occupied
-        if taken.table_ref in table_refs
-        and taken.table_ref in places
-        and taken.blocked_from < window.blocked_until
-        and window.blocked_from < taken.blocked_until
+        each
+        for each in occupied
+        if each.table_ref in table_refs
+        and each.table_ref in places
+        and each.blocked_from < window.blocked_until
+        and window.blocked_from < each.blocked_until
     ]
-    found.sort(key=lambda taken: (places[taken.table_ref], taken.blocked_from))
-    return [_taken_by(taken, snapshot.floor) for taken in found]
+    found.sort(key=lambda each: (places[each.table_ref], each.blocked_from))
+    return [_taken_by(each, floor) for each in found]
 
 
 def _taken_by(taken: Occupied, floor: Floor) -> Refusal:

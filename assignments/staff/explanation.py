@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from assignments.exceptions import AssignmentNotFoundError
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import configured
+from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger
 from assignments.models import Assignment, Attempt, StateTransition
 from assignments.planning.floor import Floor

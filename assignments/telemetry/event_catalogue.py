@@ -28,6 +28,7 @@ ALLOWED_CONTEXT: Mapping[str, ContextField] = {
     "detail": ContextField(meaning=_("Details of the reason or event: tables, numbers, stages.")),
     "error_type": ContextField(meaning=_("Type of the error; never its message.")),
     "failures": ContextField(meaning=_("Consecutive errors.")),
+    "from_table_refs": ContextField(meaning=_("Tables before, by their keys in the booking project.")),
     "from_state": ContextField(meaning=_("Previous state or stage.")),
     "mode": ContextField(meaning=_("Active planners, in the rollout's terms.")),
     "outcome": ContextField(meaning=_("confirmed, retry, manual_review, noop or failed.")),
@@ -37,6 +38,7 @@ ALLOWED_CONTEXT: Mapping[str, ContextField] = {
     "score": ContextField(meaning=_("Score of the chosen plan; comparable within one decision only.")),
     "service_date": ContextField(meaning=_("Service day, in the restaurant's time zone.")),
     "slot": ContextField(meaning=_("Number of the permit, from 1.")),
+    "stage": ContextField(meaning=_("How far the guests are: expected, late, arrived, seated, left or no_show.")),
     "strategy": ContextField(meaning=_("Strategy that set the chosen plan apart.")),
     "table_refs": ContextField(meaning=_("Tables, by their keys in the booking project.")),
     "to_state": ContextField(meaning=_("New state or stage.")),
@@ -85,11 +87,38 @@ def _declare(source: str, severity: str, event: str, fields: str, meaning: str, 
     )
 
 
-info, *_more = declare(STATE_MACHINE)
+info, warning, _error = declare(STATE_MACHINE)
 info(
     "state_machine.transition",
     "transition from_state to_state version actor planner reason detail",
     _("An assignment changed state. The transaction has committed."),
+)
+info(
+    "seating.moved",
+    "from_table_refs table_refs reason",
+    _("A confirmed booking has other tables, or its tables for another time."),
+)
+info(
+    "seating.extended",
+    "table_refs actor reason",
+    _("Guests stay longer than they were promised, and nobody else needs their tables meanwhile."),
+)
+info("seating.shortened", "table_refs actor reason", _("Guests give their tables back earlier."))
+info(
+    "seating.stage",
+    "stage actor",
+    _("Guests are late, have arrived, have been seated, have left, or did not come."),
+)
+info(
+    "seating.seated_from_waitlist",
+    "table_refs",
+    _("A booking in review was seated, because a table became free for it."),
+)
+warning(
+    "seating.overlapping",
+    "table_refs detail",
+    _("Guests stay into the time of the next booking at their table, and there is no other table for it."),
+    _("Staff have to move one of the two. The detail names the other booking."),
 )
 info, warning, error = declare(COORDINATOR)
 info(

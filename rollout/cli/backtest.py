@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from assignments.integration.evening_file import UnusableFileError, decode
-from assignments.integration.host import configured
+from assignments.integration.project_host import configured
 from assignments.planning.floor import InvalidFloorError
 from assignments.telemetry import events
 from rollout import conf

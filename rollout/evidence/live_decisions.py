@@ -15,8 +15,9 @@ from assignments import api
 from assignments import conf as assignments_conf
 from assignments.concurrency.sql import dicts, rows
 from assignments.integration.floor_cache import floors_or_none
-from assignments.integration.host import HostBooking, configured
+from assignments.integration.host import HostBooking
 from assignments.integration.planners import V3
+from assignments.integration.project_host import configured
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.floor import Floor
 from assignments.planning.snapshot import PlanningRules

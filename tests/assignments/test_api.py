@@ -18,7 +18,7 @@ from assignments.exceptions import (
 )
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
-from assignments.outcome import Kind
+from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import HOST_PATH, TheHost, run_all
@@ -56,7 +56,7 @@ class TestBookingChanged:
             change = {"starts_at": tonight + change["starts_at"]}
         with transaction.atomic():
             seated.edit("B1", **change)
-            assert api.booking_changed(booking_ref="B1") is True
+            assert api.booking_changed(booking_ref="B1") is not Change.NOTHING
             assert tables_of("B1") == []
             assert state_of("B1") == (State.ASSIGNMENT_PENDING, "booking_changed")
         assert seated.released == ["B1"]
@@ -68,7 +68,7 @@ class TestBookingChanged:
             assert Allocation.objects.get().starts_at == seated.rows["B1"].starts_at
 
     def test_an_edit_that_does_not_matter_changes_nothing(self, seated: TheHost) -> None:
-        assert api.booking_changed(booking_ref="B1") is False
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
         assert (state_of("B1")[0], tables_of("B1"), seated.released) == (State.CONFIRMED, ["T4"], [])
 
     def test_if_the_hosts_change_is_rolled_back_so_is_ours(self, seated: TheHost) -> None:
@@ -80,7 +80,7 @@ class TestBookingChanged:
 
     def test_a_booking_that_was_never_requested_is_requested(self, host: TheHost, tonight: datetime) -> None:
         host.book("B1", starts_at=tonight)
-        assert api.booking_changed(booking_ref="B1") is True
+        assert api.booking_changed(booking_ref="B1") is not Change.NOTHING
         assert state_of("B1")[0] == State.CREATED
 
     def test_a_failed_booking_that_was_mended_is_planned(self, host: TheHost, tonight: datetime) -> None:
@@ -100,7 +100,7 @@ class TestBookingChanged:
 
     def test_a_host_that_set_it_back_to_waiting_is_told_again(self, seated: TheHost) -> None:
         seated.edit("B1", is_confirmed=False)
-        assert api.booking_changed(booking_ref="B1") is False
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
         assert seated.rows["B1"].is_confirmed
 
     def test_a_stricter_setting_moves_nobody_who_has_a_table(
@@ -111,7 +111,7 @@ class TestBookingChanged:
         settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "MAX_SPARE_SEATS": 1}
         host_now = conf.load(HOST_PATH)
         host_now.rows = host.rows
-        assert api.booking_changed(booking_ref="B1") is False
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
         assert tables_of("B1") == ["T1"]
 
     def test_an_unknown_booking_is_named(self, host: TheHost) -> None:

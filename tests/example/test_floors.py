@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from assignments.integration import floor_cache
-from assignments.integration.host import configured
+from assignments.integration.project_host import configured
 from example import models
 from example.host import ExampleHost
 from tests.example.conftest import load

@@ -13,6 +13,7 @@ from assignments.coordination import dispatch
 from assignments.integration import floor_cache
 from assignments.maintenance.reconcile import outdated_promises, reconcile
 from assignments.models import Allocation, Assignment, State
+from assignments.outcome import Change
 from example import models
 from tests.built import built_once
 from tests.example.conftest import load
@@ -95,7 +96,7 @@ def test_an_edited_floor_unseats_nobody(evening: models.Restaurant, edit: Callab
     assert list(reconcile()) == []
     assert seated() == before
     for booking_ref in list(before)[:5]:
-        assert api.booking_changed(booking_ref=booking_ref) is False
+        assert api.booking_changed(booking_ref=booking_ref) is Change.NOTHING
     assert seated() == before
 
 
@@ -189,7 +190,7 @@ def test_the_guests_own_edit_is_an_edit(evening: models.Restaurant, field: str, 
     new = value if field == "party" else booking.start + value
     models.Booking.objects.filter(pk=ref).update(**{field: new})
     assert [each.booking_ref for each in reconcile(dry_run=True)] == [ref]
-    assert api.booking_changed(booking_ref=ref) is True
+    assert api.booking_changed(booking_ref=ref) is not Change.NOTHING
 
 
 def test_an_end_that_is_not_after_the_start_is_no_edit(evening: models.Restaurant) -> None:
@@ -204,6 +205,6 @@ def test_a_wish_for_another_zone_is_an_edit_unless_they_sit_there(evening: model
     own = models.Table.objects.get(pk=promise[0]).zone
     other = models.Zone.objects.create(restaurant=evening, name="Balcony")
     models.Booking.objects.filter(pk=ref).update(zone=own)
-    assert api.booking_changed(booking_ref=ref) is False
+    assert api.booking_changed(booking_ref=ref) is Change.NOTHING
     models.Booking.objects.filter(pk=ref).update(zone=other)
-    assert api.booking_changed(booking_ref=ref) is True
+    assert api.booking_changed(booking_ref=ref) is not Change.NOTHING

@@ -11,7 +11,8 @@ from django.core.mail import send_mail
 from django.db import connection, transaction
 
 from assignments import api
-from assignments.integration.host import Seating, configured
+from assignments.integration.host import Seating
+from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger
 from assignments.models import Assignment, StateTransition
 from assignments.planning.decision import Decision

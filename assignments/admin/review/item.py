@@ -18,7 +18,8 @@ from assignments.admin.review import sentences
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, HostBooking, configured
+from assignments.integration.host import Host, HostBooking
+from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger, staff_decisions
 from assignments.models import Assignment, State
 from assignments.planning.floor import Floor

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import dispatch, dry_run
-from assignments.integration.host import configured
+from assignments.integration.project_host import configured
 from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
 from assignments.outcome import CoordinatorReason, Kind, Outcome

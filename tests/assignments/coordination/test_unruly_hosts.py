@@ -20,7 +20,7 @@ from assignments.integration.host import Seating
 from assignments.maintenance import outbox
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, State, StateTransition
-from assignments.outcome import Kind
+from assignments.outcome import Change, Kind
 from assignments.planning.floor import InvalidFloorError
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, run_all
@@ -334,7 +334,7 @@ class TestGuestsOfAHostThatSaysNothingOfSeating:
     @pytest.mark.parametrize("change", [{"party": 3}, {"party": 9}, {"zone_ref": "terrace"}])
     def test_they_keep_their_table_whatever_is_edited(self, sitting: TheHost, change: dict[str, Any]) -> None:
         sitting.edit("B1", **change)
-        assert api.booking_changed(booking_ref="B1") is False
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
         assert Assignment.objects.get().state == State.CONFIRMED
         assert Allocation.objects.get().table_ref == "T1"
         assert sitting.released == []
@@ -342,7 +342,7 @@ class TestGuestsOfAHostThatSaysNothingOfSeating:
     def test_a_longer_stay_keeps_the_table_for_as_long(self, sitting: TheHost) -> None:
         end = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=5)
         sitting.edit("B1", ends_at=end)
-        assert api.booking_changed(booking_ref="B1") is False
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
         assert Allocation.objects.get().ends_at == end
 
     def test_a_stay_that_would_run_into_the_next_party_is_left_as_it_was(self, sitting: TheHost) -> None:
@@ -350,13 +350,13 @@ class TestGuestsOfAHostThatSaysNothingOfSeating:
         sitting.book("B2", starts_at=before.ends_at + timedelta(minutes=5), party=2)
         api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
         sitting.edit("B1", ends_at=before.ends_at + timedelta(hours=1))
-        assert api.booking_changed(booking_ref="B1") is False
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
         assert Allocation.objects.get(booking_ref="B1").blocked == before.blocked
 
     def test_who_moves_to_another_day_is_planned_there(self, sitting: TheHost, tonight: datetime) -> None:
         sitting.edit("B1", starts_at=tonight)
         assert [found.booking_ref for found in reconcile(dry_run=True)] == ["B1"]
-        assert api.booking_changed(booking_ref="B1") is True
+        assert api.booking_changed(booking_ref="B1") is not Change.NOTHING
         assert run_all()["B1"].kind is Kind.CONFIRMED
         assert Allocation.objects.get().starts_at == tonight
 
@@ -387,7 +387,7 @@ class TestSeatedGuests:
         host.book("B1", starts_at=tonight)
         run_all()
         host.edit("B1", wants_table=False, keeps_tables=True)
-        assert api.booking_changed(booking_ref="B1") is False
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
         assert Allocation.objects.get().booking_ref == "B1"
         assert Assignment.objects.get().state == State.CONFIRMED
 
@@ -399,8 +399,8 @@ class TestSeatedGuests:
         api.request(booking_ref="B2")
         host.edit("B1", wants_table=False, keeps_tables=True)
         host.edit("B2", wants_table=False, keeps_tables=True)
-        assert api.booking_changed(booking_ref="B2") is True
-        assert api.booking_changed(booking_ref="never requested") is False
+        assert api.booking_changed(booking_ref="B2") is not Change.NOTHING
+        assert api.booking_changed(booking_ref="never requested") is Change.NOTHING
         run_all()
         assert set(Assignment.objects.values_list("booking_ref", "state", "reason")) == {
             ("B1", State.CANCELLED, "no_table_wanted"),

@@ -34,7 +34,7 @@ outcome = api.assign_now(booking_ref=str(pair.pk))
 pair.refresh_from_db()
 assert (pair.board, outcome.planner) == (large, os.environ["EXPECTED_PLANNER"])
 assert api.explain(booking_ref=str(pair.pk)).state == "confirmed"
-from assignments.integration.host import configured
+from assignments.integration.project_host import configured
 
 then = {"start": start, "until": start + timedelta(minutes=1)}
 assert {booking.ref for booking in configured().history(**then, after=None, limit=5)} == {str(pair.pk), str(group.pk)}

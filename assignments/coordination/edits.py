@@ -1,0 +1,252 @@
+"""Settling edits: a booking that has tables keeps them until something better is settled in the same transaction.
+
+Edits are settled here whichever planner decides. The same tables come first, then the pure answer of the planner that the
+router names. What cannot be met goes to staff, and the old tables stay.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from assignments import conf
+from assignments.coordination.coordinator import Coordinator
+from assignments.coordination.day_planner import plan_requests
+from assignments.coordination.snapshots import occupied_during, seating_request
+from assignments.coordination.table_record import success_of
+from assignments.integration.floor_cache import floor_or_problem
+from assignments.integration.host import Host, HostBooking
+from assignments.integration.planners import MANUAL, NOBODY, V3, Preview, router
+from assignments.lifecycle import intake, ledger, waiting
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Allocation, Assignment, State
+from assignments.outcome import Change
+from assignments.planning import engine
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import PREFERENCES, Reason, Refusal
+from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
+from assignments.planning.text import gettext as _
+
+SAME_TABLES = "same_tables"
+"""The strategy of an edit that leaves the guests where they are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """Tables and a time for a booking that has others; who chose the tables."""
+
+    table_refs: tuple[str, ...]
+    window: SeatingWindow
+    planner: str
+    strategy: str
+    decision: Decision | None = None
+    decision_ms: float = 0.0
+
+
+def settle(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    *,
+    host: Host,
+    now: datetime,
+    actor: str = "host",
+    reason: str = "booking_changed",
+    unmet: str = waiting.EDIT_UNMET,
+    is_optional: bool = False,
+) -> Change:
+    """Give a booking that has tables what its guest asks for now, or leave it to staff with the tables that it has.
+
+    The row and both service days are locked. ``unmet``: the reason code of the review. ``is_optional``: if nothing does,
+    nothing changes.
+    """
+    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
+    floor, problem = floor_or_problem(booking.restaurant_ref, host=host)
+    chosen_by_staff = assignment.planner == MANUAL
+    if not is_optional:
+        intake.take_over_facts(assignment, booking, floor=floor)
+    settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
+    answer: Answer | str = booking.problem or problem
+    if floor is not None and not booking.problem:
+        answer = _answer(assignment, booking, seatings, floor, now=now, is_lenient=chosen_by_staff, host=host)
+    if isinstance(answer, str):
+        if is_optional:
+            return Change.NOTHING
+        _leave_to_staff(settlement, assignment, detail=answer, unmet=unmet)
+        return Change.TO_STAFF
+    settlement.planner = answer.planner
+    stays = set(answer.table_refs) == {row.table_ref for row in seatings}
+    settlement.reseat(
+        assignment,
+        seatings,
+        table_refs=answer.table_refs,
+        window=answer.window,
+        strategy=answer.strategy,
+        planner=MANUAL if stays and chosen_by_staff else answer.planner,
+        reason=reason,
+        despite=seatings[0].despite if stays else (),
+        decision=answer.decision,
+        decision_ms=answer.decision_ms,
+    )
+    settlement.write()
+    return Change.KEPT if stays else Change.MOVED
+
+
+def _leave_to_staff(settlement: Settlement, assignment: Assignment, *, detail: str, unmet: str) -> None:
+    if assignment.state == State.CONFIRMED:
+        settlement.keep_for_review(assignment, reason=unmet, detail=detail)
+    else:  # It waits for staff already; what it asks for is new.
+        assignment.touch()
+        settlement.changed(assignment)
+    settlement.write()
+
+
+def _answer(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    floor: Floor,
+    *,
+    now: datetime,
+    is_lenient: bool,
+    host: Host,
+) -> Answer | str:
+    """Return what meets the edit, or a sentence why nothing does."""
+    request = seating_request(booking, assignment)
+    earlier = waiting_before(assignment, host=host)
+    taken = occupied_during([request, *earlier], floor, remove_expired=True)
+    kept = tuple(each for each in taken if each.booking_ref != booking.ref)
+    own = floor.in_order(row.table_ref for row in seatings)
+    snapshot = Snapshot(
+        floor=floor,
+        occupied=kept,
+        request=request,
+        now=now,
+        rules=conf.settings().rules(),
+        success=success_of(booking.restaurant_ref),
+    )
+    refusals = judge_own(snapshot, own, despite=seatings[0].despite, is_lenient=is_lenient)
+    window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    if not refusals and isinstance(window, SeatingWindow):
+        planner = seatings[0].planner or V3
+        return Answer(table_refs=own, window=window, planner=planner, strategy=SAME_TABLES)
+    found = _asked(assignment, request, floor, (*kept, *_first_served(earlier, taken, snapshot)), host=host, now=now)
+    return found or " ".join(str(refusal.detail) for refusal in refusals)
+
+
+def _asked(
+    assignment: Assignment,
+    request: SeatingRequest,
+    floor: Floor,
+    occupied: tuple[Occupied, ...],
+    *,
+    host: Host,
+    now: datetime,
+) -> Answer | str:
+    """Return the pure answer of the planner that the router names; empty if nobody decides."""
+    planner = router().route([_unclaimed(assignment)])[assignment.booking_ref].planner
+    if planner == NOBODY:
+        return ""
+    started = time.perf_counter()
+    preview = Preview(floor=floor, occupied=occupied, requests=(request,), now=now)
+    (decision,) = (Coordinator(host) if planner == V3 else router().planner(planner)).preview(preview)
+    milliseconds = (time.perf_counter() - started) * 1000
+    if decision.best is None or decision.window is None:
+        assert decision.refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
+        return decision.refusal.detail
+    return Answer(
+        table_refs=decision.best.table_refs,
+        window=decision.window,
+        planner=planner,
+        strategy=decision.best.strategy,
+        decision=decision,
+        decision_ms=milliseconds,
+    )
+
+
+def tables_elsewhere(
+    assignment: Assignment,
+    booking: HostBooking,
+    *,
+    instead: Sequence[Occupied],
+    host: Host,
+    now: datetime,
+) -> Answer | None:
+    """Return other tables for a confirmed booking as it is; None if there are none.
+
+    ``instead``: what some bookings are going to have, in place of what they have now.
+    """
+    floor, _problem = floor_or_problem(booking.restaurant_ref, host=host)
+    if floor is None:
+        return None
+    request = seating_request(booking, assignment)
+    changing = {booking.ref, *(each.booking_ref for each in instead)}
+    taken = tuple(each for each in occupied_during([request], floor) if each.booking_ref not in changing)
+    found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now)
+    return found if isinstance(found, Answer) else None
+
+
+def judge_own(
+    snapshot: Snapshot, table_refs: Sequence[str], *, despite: Collection[str] = (), is_lenient: bool = False
+) -> tuple[Refusal, ...]:
+    """Return what speaks against leaving guests at their tables. What staff chose, they keep as long as they fit there."""
+    tolerated = {*despite, *(PREFERENCES if is_lenient else ())}
+    pinned = snapshot.request.pinned_table_refs
+    if pinned and set(pinned) != set(table_refs):
+        text = _("It is pinned to %(tables)s.", tables=", ".join(snapshot.floor.in_order(pinned)))
+        return (Refusal(Reason.PINNED_TABLES_UNFIT, text),)
+    return tuple(refusal for refusal in engine.judge(snapshot, table_refs) if refusal.reason not in tolerated)
+
+
+def _unclaimed(assignment: Assignment) -> Assignment:
+    """The row as the router is asked about it: a booking that is decided belongs to no planner."""
+    return Assignment(
+        pk=assignment.pk,
+        booking_ref=assignment.booking_ref,
+        restaurant_ref=assignment.restaurant_ref,
+        service_date=assignment.service_date,
+    )
+
+
+def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest]:
+    """Return the requests of the same service day that were made earlier and wait for a table. Two queries.
+
+    Only those that could be seated by now: woken, or due.
+    """
+    rows = list(
+        Assignment.objects.waiting()
+        .of_day(assignment.restaurant_ref, assignment.service_date)
+        .filter(requested_at__lt=assignment.requested_at)
+        .exclude(pk=assignment.pk)
+        .order_by("requested_at", "id")
+    )
+    if not rows:
+        return []
+    bookings = host.bookings([row.booking_ref for row in rows])
+    return [
+        seating_request(bookings[row.booking_ref], row)
+        for row in rows
+        if row.booking_ref in bookings
+        and bookings[row.booking_ref].wants_table
+        and not bookings[row.booking_ref].problem
+        and not bookings[row.booking_ref].is_confirmed
+        and bookings[row.booking_ref].restaurant_ref == assignment.restaurant_ref
+    ]
+
+
+def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...], snapshot: Snapshot) -> list[Occupied]:
+    """Return the tables that V3 would give to those who asked earlier, who go first."""
+    if not earlier:
+        return []
+    decisions, _milliseconds = plan_requests(
+        earlier, floor=snapshot.floor, occupied=taken, now=snapshot.now, success=snapshot.success
+    )
+    return [
+        each
+        for ref, decision in decisions.items()
+        if decision.best is not None and decision.window is not None
+        for each in occupied_by(ref, decision.best.table_refs, decision.window)
+    ]

@@ -1,0 +1,216 @@
+"""What follows from a change in the host: an edit, an arrival, a departure, a cancellation, other tables."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from assignments import conf
+from assignments.coordination import edits, stays
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host, HostBooking, is_cancelled
+from assignments.integration.planners import MANUAL
+from assignments.lifecycle import intake, ledger, seating_validity, transitions, waiting
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import GONE, Allocation, Assignment, Stage, State
+from assignments.outcome import Change
+
+CANCELLED_BY_CALL = "cancelled_by_call"
+"""Reason code: ``api.booking_cancelled`` was called. Nothing that the host shows later undoes it."""
+EDIT_WITHDRAWN = "edit_withdrawn"
+"""Reason code: the guest asks for what was promised again."""
+TABLES_CHANGED_BY_HOST = "tables_changed_by_host"
+"""Reason code: the host has given the booking other tables."""
+
+
+def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
+    """Bring a requested booking in line with what the host says now. The row and its service days are locked."""
+    seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
+    if is_cancelled(booking):
+        cancel(assignment, "booking_cancelled")
+        return Change.CANCELLED
+    if not booking.wants_table:
+        return _follow_guests(assignment, booking, seatings, host=host, now=now)
+    _follow_stage(assignment, booking, now=now)
+    if seatings and assignment.state in {State.CONFIRMED, State.MANUAL_REVIEW}:
+        return _follow_edit(assignment, booking, seatings, host=host, now=now)
+    if assignment.state == State.CONFIRMED and assignment.stage in GONE:
+        transitions.store([assignment])
+        return Change.NOTHING
+    if assignment.state == State.CANCELLED and assignment.reason == CANCELLED_BY_CALL:
+        return Change.NOTHING
+    intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+    queue_anew(assignment, now=now, actor="host", reason="booking_changed")
+    return Change.REQUESTED
+
+
+def _follow_edit(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
+) -> Change:
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    told = tables_changed_by_host(assignment, seatings, host=host)
+    if told is not None and assignment.state == State.CONFIRMED:
+        return adopt_tables(assignment, booking, seatings, told, host=host, now=now)
+    asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
+    usable = seating_validity.is_usable(booking, seatings, floor=floor, rules=conf.settings().rules())
+    if assignment.state == State.MANUAL_REVIEW:
+        if asks_anew and usable and seating_validity.meets(booking, seatings, floor=floor):
+            return restore(assignment, booking, seatings, host=host, actor="host", reason=EDIT_WITHDRAWN)
+        if not asks_anew:
+            transitions.store([assignment])
+            return Change.NOTHING
+    elif not asks_anew and usable and not booking.problem:
+        transitions.store([assignment])
+        if host.tracks_confirmation and not booking.is_confirmed:
+            seating_validity.confirm_again(host, booking.ref, seatings)
+        return Change.NOTHING
+    unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE
+    reason = "booking_changed" if asks_anew else waiting.TABLE_OUT_OF_SERVICE
+    return edits.settle(assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet)
+
+
+def restore(
+    assignment: Assignment,
+    booking: HostBooking | None,
+    seatings: Sequence[Allocation],
+    *,
+    host: Host,
+    actor: str,
+    reason: str,
+    detail: str = "",
+) -> Change:
+    """Let a booking that waits for staff keep the tables that it has.
+
+    With ``booking``, the guest asks for just that; without, the guest does not get what was asked for.
+    """
+    if booking is not None:
+        intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+    assignment.restore(actor=actor, reason=reason, detail=detail)
+    transitions.store([assignment])
+    if host.tracks_confirmation and booking is not None and not booking.is_confirmed:
+        seating_validity.confirm_again(host, assignment.booking_ref, seatings)
+    return Change.RESTORED
+
+
+def _follow_guests(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
+) -> Change:
+    """The host says that the guests sit at their tables, or have left them."""
+    if not seatings:
+        if assignment.state == State.CONFIRMED or (assignment.is_terminal and assignment.stage in GONE):
+            return Change.NOTHING
+        cancel(assignment, "no_table_wanted")
+        return Change.CANCELLED
+    settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
+    stage = Stage(booking.stage) if booking.stage else Stage.SEATED
+    if stage in GONE:
+        stays.leave(assignment, seatings, stage, settlement=settlement)
+        settlement.write()
+        return Change.CANCELLED if stage == Stage.NO_SHOW else Change.NOTHING
+    stays.mark(assignment, stage, now=now)
+    end = intake.asked_until(booking)
+    if end is not None and end <= now:  # They have left, whatever the status is called.
+        stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement)
+        change = Change.NOTHING
+    elif end is not None and end != assignment.asked_until and end != seatings[0].stays_until:
+        change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
+    else:
+        settlement.changed(assignment)
+        change = Change.NOTHING
+    intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+    assignment.touch()
+    settlement.write()
+    return change
+
+
+def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime) -> None:
+    if booking.stage and booking.stage != assignment.stage:
+        stays.mark(assignment, Stage(booking.stage), now=now)
+
+
+def tables_changed_by_host(
+    assignment: Assignment, seatings: Sequence[Allocation], *, host: Host
+) -> tuple[str, ...] | None:
+    """Return the tables that the host shows for a booking, if they differ from what it was last told; else None.
+
+    Compared in the form in which the host can store them: a foreign key holds one table of a join. One query.
+    """
+    if assignment.told_table_refs is None:
+        return None
+    shown = host.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())
+    return differing_tables(assignment, shown, host=host)
+
+
+def differing_tables(assignment: Assignment, shown: Sequence[str], *, host: Host) -> tuple[str, ...] | None:
+    """As ``tables_changed_by_host``, for tables that are read already. No tables shown says nothing."""
+    told = assignment.told_table_refs
+    if not told or not shown:
+        return None
+    stored_form = getattr(host, "stored_form", tuple)
+    return None if set(shown) == set(stored_form(tuple(told))) else tuple(shown)
+
+
+def adopt_tables(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    table_refs: Sequence[str],
+    *,
+    host: Host,
+    now: datetime,
+) -> Change:
+    """Take over tables that the host gave a confirmed booking, as chosen by staff; if they are taken, staff decide."""
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    tables = floor.in_order(table_refs) if floor else tuple(table_refs)
+    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
+    window = seating_validity.window_as_the_host_has_it(booking, floor)
+    own = {row.pk for row in seatings}
+    there = [
+        row
+        for row in ledger.taken_at(booking.restaurant_ref, tables, window.blocked_from, window.blocked_until)
+        if row.pk not in own
+    ]
+    intake.take_over_facts(assignment, booking, floor=floor)
+    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
+    if there:
+        others = ", ".join(sorted({row.booking_ref for row in there if row.booking_ref}))
+        detail = f"The host shows it at {', '.join(tables)}, where booking {others} is seated."
+        settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
+        settlement.write()
+        return Change.TO_STAFF
+    settlement.reseat(
+        assignment,
+        seatings,
+        table_refs=tables,
+        window=window,
+        strategy=MANUAL,
+        planner=MANUAL,
+        reason=TABLES_CHANGED_BY_HOST,
+    )
+    settlement.write()
+    return Change.MOVED
+
+
+def cancel(assignment: Assignment, reason: str) -> None:
+    """Cancel, and free what the booking has."""
+    ledger.release([assignment.booking_ref])
+    if assignment.state != State.CANCELLED:
+        assignment.cancel(actor="host", reason=reason)
+        transitions.store([assignment])
+    elif reason == CANCELLED_BY_CALL and assignment.reason != reason:
+        assignment.reason = reason
+        assignment.touch()
+        transitions.store([assignment])
+
+
+def queue_anew(assignment: Assignment, *, now: datetime, actor: str, reason: str) -> None:
+    """Make a booking without tables due at once, with all its attempts."""
+    if assignment.is_terminal:
+        assignment.reopen(actor=actor, reason=reason)
+    elif assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
+        assignment.put_back(actor=actor, reason=reason)
+        ledger.release([assignment.booking_ref])
+    else:
+        assignment.reason = reason
+        assignment.touch()
+    assignment.attempts = 0
+    assignment.due_at = now
+    transitions.store([assignment])

@@ -1,0 +1,352 @@
+"""What staff do with tables: whatever is physically possible, by name, and on record.
+
+Refused are two parties at one table at once, tables that do not exist, and too few seats unless that is said. Any other rule
+may be passed over by naming it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
+
+from assignments import conf
+from assignments.coordination import stays
+from assignments.coordination.day_planner import plan_requests
+from assignments.coordination.edits import waiting_before
+from assignments.coordination.snapshots import occupied_during, seating_request, snapshot_of
+from assignments.coordination.table_record import success_of
+from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
+from assignments.integration.floor_cache import floor_of, floor_or_none
+from assignments.integration.host import Host, HostBooking
+from assignments.integration.planners import MANUAL
+from assignments.lifecycle import intake, ledger, seating_validity
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Allocation, Assignment, Stage, State
+from assignments.outcome import Change, Outcome
+from assignments.planning import engine
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import INVALID_REASONS, Reason, Refusal
+from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
+from assignments.planning.text import gettext as _
+
+PHYSICAL = frozenset({Reason.UNKNOWN_TABLE, Reason.TABLE_REPEATED, Reason.TABLE_TAKEN})
+"""Reasons that nobody can pass over."""
+OVERRIDABLE = frozenset(Reason) - PHYSICAL - INVALID_REASONS
+"""Reasons that staff may pass over by name."""
+ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
+"""Reasons that do not count against guests who sit already."""
+
+LONGEST_WAIT = timedelta(hours=3)
+WAIT_STEP = timedelta(minutes=5)
+"""Steps in which a wait is quoted."""
+
+Pair = tuple[Assignment, HostBooking]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """Tables that a booking may have, in the floor's order, and when. ``despite``: rules passed over."""
+
+    table_refs: tuple[str, ...]
+    window: SeatingWindow
+    despite: frozenset[Reason] = frozenset()
+
+
+def give(
+    assignment: Assignment,
+    booking: HostBooking,
+    table_refs: Sequence[str],
+    *,
+    host: Host,
+    now: datetime,
+    actor: str,
+    reason: str,
+    overriding: Collection[Reason] = (),
+) -> Outcome:
+    """Give a booking these tables, instead of those that it has. The row and its day are locked."""
+    seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
+    place = accepted(assignment, booking, table_refs, seatings=seatings, host=host, now=now, overriding=overriding)
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    passed = _passed(assignment, booking, place, floor, host=host, now=now)
+    settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
+    detail = f"Despite {', '.join(sorted(place.despite))}." if place.despite else ""
+    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
+    intake.take_over_facts(assignment, booking, floor=floor)
+    if seatings:
+        outcome = settlement.reseat(
+            assignment,
+            seatings,
+            table_refs=place.table_refs,
+            window=place.window,
+            strategy=MANUAL,
+            reason=reason,
+            detail=detail,
+            despite=place.despite,
+        )
+    else:
+        ledger.release([booking.ref], for_others=False)
+        if assignment.is_terminal:
+            assignment.reopen(actor=actor, reason=reason)
+            assignment.due_at = now
+        if booking.is_confirmed:
+            host.on_released([booking.ref])
+        outcome = settlement.confirm(
+            assignment,
+            table_refs=place.table_refs,
+            window=place.window,
+            strategy=MANUAL,
+            reason=reason,
+            detail=detail,
+            despite=place.despite,
+        )
+    settlement.write()
+    return replace(outcome, passed=passed)
+
+
+def swap(
+    one: Pair, other: Pair, *, host: Host, now: datetime, actor: str, overriding: Collection[Reason] = ()
+) -> tuple[Outcome, Outcome]:
+    """Give two bookings each other's tables. Their rows and days are locked."""
+    seatings = ledger.seatings_of([one[1].ref, other[1].ref])
+    for _assignment, booking in (one, other):
+        if booking.ref not in seatings:
+            raise TransitionRefusedError(f"Booking {booking.ref} has no tables to swap.")
+    settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
+    places = []
+    for (assignment, booking), (_other, partner) in ((one, other), (other, one)):
+        theirs = [row.table_ref for row in seatings[partner.ref]]
+        place = accepted(
+            assignment,
+            booking,
+            theirs,
+            seatings=seatings[booking.ref],
+            host=host,
+            now=now,
+            overriding=overriding,
+            leaving={partner.ref},
+        )
+        places.append(place)
+    outcomes = [
+        settlement.reseat(
+            assignment,
+            seatings[booking.ref],
+            table_refs=place.table_refs,
+            window=place.window,
+            strategy=MANUAL,
+            reason="swapped_by_staff",
+            despite=place.despite,
+        )
+        for (assignment, booking), place in zip((one, other), places, strict=True)
+    ]
+    settlement.write()
+    return outcomes[0], outcomes[1]
+
+
+def extend(assignment: Assignment, until: datetime, *, host: Host, now: datetime, actor: str) -> Change:
+    """Let guests have their tables until then. The row and its day are locked."""
+    seatings = _seatings(assignment)
+    if until <= max(now, seatings[0].starts_at):
+        raise ValueError(
+            f"Booking {assignment.booking_ref} cannot end at {until}: that is not after its start, and now."
+        )
+    settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
+    change = stays.stay_until(assignment, seatings, until, settlement=settlement)
+    settlement.write()
+    return change
+
+
+def mark(assignment: Assignment, stage: Stage, *, host: Host, now: datetime, actor: str) -> tuple[str, ...]:
+    """Note how far the guests are, and free the tables of those who are gone. Returns the tables concerned."""
+    settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
+    tables: tuple[str, ...] = ()
+    if stage in {Stage.LATE, Stage.ARRIVED}:
+        stays.mark(assignment, stage, now=now)
+        settlement.changed(assignment)
+        settlement.announce(assignment, "stage", stage=stage.value, actor=actor)
+    else:
+        seatings = _seatings(assignment)
+        tables = tuple(row.table_ref for row in seatings)
+        if stage == Stage.NO_SHOW and seatings[0].starts_at > now:
+            raise TransitionRefusedError(
+                f"Booking {assignment.booking_ref} starts later: its guests cannot have failed to come yet."
+            )
+        if stage == Stage.SEATED:
+            _sit_down(assignment, seatings, settlement, host=host)
+        else:
+            stays.leave(assignment, seatings, stage, settlement=settlement)
+    settlement.write()
+    return tables
+
+
+def _sit_down(assignment: Assignment, seatings: Sequence[Allocation], settlement: Settlement, *, host: Host) -> None:
+    now = settlement.now
+    if seatings[0].blocked.lower > now and not ledger.begin_at(seatings, now):
+        floor = floor_or_none(assignment.restaurant_ref, host=host)
+        rows = ledger.taken_at(
+            assignment.restaurant_ref, [row.table_ref for row in seatings], now, seatings[0].blocked.lower
+        )
+        refusals = tuple(_still_taken(row, floor) for row in rows if row.booking_ref != assignment.booking_ref)
+        raise refused(assignment.booking_ref, [row.table_ref for row in seatings], refusals)
+    stays.mark(assignment, Stage.SEATED, now=now)
+    settlement.changed(assignment)
+    settlement.announce(assignment, "stage", stage=Stage.SEATED.value, actor=settlement.actor)
+
+
+def _still_taken(row: Allocation, floor: Floor | None) -> Refusal:
+    table = floor.table_by_ref.get(row.table_ref) if floor else None
+    return Refusal(
+        Reason.TABLE_TAKEN,
+        _(
+            "Table %(table)s is still taken by booking %(booking)s.",
+            table=table.name if table else row.table_ref,
+            booking=row.booking_ref,
+        ),
+    )
+
+
+def seat_walk_in(
+    assignment: Assignment,
+    booking: HostBooking,
+    table_refs: Sequence[str],
+    *,
+    host: Host,
+    now: datetime,
+    actor: str,
+    until: datetime | None = None,
+    overriding: Collection[Reason] = (),
+) -> Outcome:
+    """Seat guests who are there now, at these tables or at the best free ones. The row and its day are locked."""
+    if ledger.seatings_of([booking.ref]):
+        raise TransitionRefusedError(f"Booking {booking.ref} has tables already: mark it as seated.")
+    here = replace(booking, starts_at=now, ends_at=until or intake.asked_until(booking))
+    if not table_refs:
+        table_refs = _best_now(assignment, here, host=host, now=now)
+    stays.mark(assignment, Stage.SEATED, now=now)
+    return give(assignment, here, table_refs, host=host, now=now, actor=actor, reason="walk_in", overriding=overriding)
+
+
+def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> tuple[str, ...]:
+    snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
+    snapshot = replace(snapshot, rules=replace(snapshot.rules, min_lead_minutes=0))
+    decision = engine.plan(snapshot)
+    if decision.best is not None:
+        return decision.best.table_refs
+    refusal = decision.refusal
+    assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
+    minutes = None if refusal.is_hard else _wait(snapshot, now)
+    when = "no table within three hours" if minutes is None else f"a table in {minutes} minutes"
+    raise NoTableFreeError(f"No table is free for {booking.party} now; {when}. {refusal.detail}", minutes)
+
+
+def _wait(snapshot: Snapshot, now: datetime) -> int | None:
+    """Return in how many minutes the party could be seated, in steps of five; None if not within three hours."""
+    for step in range(1, LONGEST_WAIT // WAIT_STEP + 1):
+        start = now + step * WAIT_STEP
+        request = replace(snapshot.request, starts_at=start, ends_at=None)
+        if engine.plan(replace(snapshot, request=request, now=now)).best is not None:
+            return ceil((start - now).total_seconds() / 60)
+    return None
+
+
+def accepted(
+    assignment: Assignment,
+    booking: HostBooking,
+    table_refs: Sequence[str],
+    *,
+    host: Host,
+    now: datetime,
+    seatings: Sequence[Allocation] = (),
+    overriding: Collection[Reason] = (),
+    leaving: Collection[str] = (),
+) -> _Place:
+    """Return when the party has these tables. ``leaving``: bookings whose tables are free by then.
+
+    Guests who sit already, and those whose time has begun, have them from now on. Raises TablesRefusedError.
+    """
+    floor = floor_of(booking.restaurant_ref, host=host)
+    sits = bool(seatings) and assignment.stage == Stage.SEATED
+    window = _window(booking, floor, seatings=seatings if sits else (), now=now)
+    request = seating_request(booking, assignment)
+    refusals: list[Refusal] = []
+    if isinstance(window, Refusal):
+        refusals.append(window)
+        window = seating_validity.window_as_the_host_has_it(booking, floor)
+    request = replace(request, starts_at=max(window.starts_at, now) if window.starts_at < now else window.starts_at)
+    request = replace(request, ends_at=window.ends_at)
+    occupied = tuple(
+        each
+        for each in occupied_between(floor, window)
+        if each.booking_ref != booking.ref and each.booking_ref not in leaving
+    )
+    rules = conf.settings().rules()
+    snapshot = Snapshot(floor=floor, occupied=occupied, request=request, now=now, rules=rules)
+    found = engine.judge(snapshot, tuple(table_refs))
+    refusals += [each for each in found if each.reason not in ABOUT_TIME | {Reason.TABLE_TAKEN}]
+    refusals += engine.taken(floor, occupied, table_refs, window)
+    against = [each for each in refusals if not (sits and each.reason in ABOUT_TIME)]
+    if any(each.reason not in overriding for each in against):
+        raise refused(booking.ref, table_refs, tuple(against))
+    return _Place(
+        table_refs=floor.in_order(table_refs),
+        window=window,
+        despite=frozenset(each.reason for each in against),
+    )
+
+
+def occupied_between(floor: Floor, window: SeatingWindow) -> tuple[Occupied, ...]:
+    """Return what is taken during the window; expired holds are removed."""
+    return ledger.occupied(floor.restaurant_ref, window.blocked_from, window.blocked_until, remove_expired=True)
+
+
+def _window(
+    booking: HostBooking, floor: Floor, *, seatings: Sequence[Allocation], now: datetime
+) -> SeatingWindow | Refusal:
+    """Return when the party has tables; from now on where its time has begun. ``seatings``: where it sits."""
+    if seatings:
+        buffer = seatings[0].blocked.upper - seatings[0].ends_at
+        end = max(seatings[0].stays_until, now + timedelta(minutes=1))
+        return SeatingWindow(starts_at=now, ends_at=end, blocked_from=now, blocked_until=end + buffer)
+    window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
+    if isinstance(window, SeatingWindow) and window.blocked_from < now < window.blocked_until:
+        return replace(window, blocked_from=now)
+    return window
+
+
+def refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal, ...]) -> TablesRefusedError:
+    """Return the error for tables that a booking may not have."""
+    tables = " + ".join(table_refs) or "no tables"
+    why = " ".join(refusal.detail for refusal in refusals)
+    return TablesRefusedError(f"Booking {booking_ref} cannot have {tables}: {why}", refusals)
+
+
+def _passed(
+    assignment: Assignment,
+    booking: HostBooking,
+    place: _Place,
+    floor: Floor | None,
+    *,
+    host: Host,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Return who asked earlier, waits, and could have been seated with these tables, but not without them."""
+    earlier = waiting_before(assignment, host=host)
+    if not earlier or floor is None:
+        return ()
+    taken = tuple(each for each in occupied_during(earlier, floor) if each.booking_ref != booking.ref)
+    given = tuple(occupied_by(booking.ref, place.table_refs, place.window))
+
+    def seated(occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest]) -> set[str]:
+        success = success_of(booking.restaurant_ref)
+        decisions, _ms = plan_requests(requests, floor=floor, occupied=occupied, now=now, success=success)
+        return {ref for ref, decision in decisions.items() if decision.best is not None}
+
+    return tuple(sorted(seated(taken, earlier) - seated((*taken, *given), earlier)))
+
+
+def _seatings(assignment: Assignment) -> list[Allocation]:
+    seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
+    if not seatings or assignment.state not in {State.CONFIRMED, State.MANUAL_REVIEW}:
+        raise TransitionRefusedError(f"Booking {assignment.booking_ref} is {assignment.state} and has no tables.")
+    return seatings

@@ -1,0 +1,176 @@
+"""Stays: guests arrive, sit longer, leave earlier, or never come. What has passed stays on record; changes begin now."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from assignments.coordination.edits import Answer, tables_elsewhere
+from assignments.exceptions import TableTakenError
+from assignments.integration.host import HostBooking
+from assignments.lifecycle import ledger, waiting
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Allocation, Assignment, Stage, State
+from assignments.outcome import Change
+from assignments.planning.snapshot import Occupied, occupied_by
+
+
+def mark(assignment: Assignment, stage: Stage, *, now: datetime) -> None:
+    """Note how far the guests are, in memory."""
+    if assignment.stage != stage:
+        assignment.stage, assignment.stage_at = stage, now
+        assignment.touch()
+
+
+def leave(
+    assignment: Assignment, seatings: Sequence[Allocation], stage: Stage, *, settlement: Settlement
+) -> tuple[str, ...]:
+    """Free the tables of guests who have left, or never came, from now on; the tables.
+
+    A booking that waits for staff is settled by that: nobody needs its tables any more.
+    """
+    mark(assignment, stage, now=settlement.now)
+    if assignment.state == State.MANUAL_REVIEW and seatings:
+        assignment.restore(actor=settlement.actor, reason=stage.value)
+    settlement.changed(assignment)
+    settlement.announce(assignment, "stage", stage=stage.value, actor=settlement.actor)
+    ledger.vacate(seatings, at=settlement.now, has_sat=True)
+    return tuple(row.table_ref for row in seatings)
+
+
+def stay_until(
+    assignment: Assignment,
+    seatings: Sequence[Allocation],
+    until: datetime,
+    *,
+    settlement: Settlement,
+    reason: str = "stays_longer",
+) -> Change:
+    """Let guests have their tables until then, longer or shorter.
+
+    Whoever comes next to one of these tables gets another if there is one. Otherwise both bookings wait for staff, each
+    with the other's ref, and the overstay is noted beside the time for which the tables are blocked.
+    """
+    before = seatings[0].stays_until
+    blocked_until = until + (seatings[0].blocked.upper - seatings[0].ends_at)
+    refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
+    moves = _others_for(refs, seatings, blocked_until, settlement) if refs else []
+    if moves is None:
+        return _overlap(assignment, seatings, until, refs, settlement)
+    for follower, rows, answer in moves:
+        settlement.reseat(
+            follower,
+            rows,
+            table_refs=answer.table_refs,
+            window=answer.window,
+            strategy=answer.strategy,
+            planner=answer.planner,
+            reason="table_needed_longer",
+            decision=answer.decision,
+        )
+    settlement.write_tables()
+    if not ledger.stay_until(seatings, until, blocked_until):
+        raise TableTakenError  # Somebody was faster: the whole transaction is done again.
+    if assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING:
+        assignment.restore(actor=settlement.actor, reason=reason)
+    else:
+        assignment.touch()
+    settlement.changed(assignment)
+    settlement.announce(
+        assignment,
+        "extended" if until >= before else "shortened",
+        ends_at=until.isoformat(),
+        table_refs=[row.table_ref for row in seatings],
+        actor=settlement.actor,
+    )
+    return Change.KEPT
+
+
+_Moves = list[tuple[Assignment, list[Allocation], Answer]]
+
+
+def _others_for(
+    refs: Sequence[str], seatings: Sequence[Allocation], blocked_until: datetime, settlement: Settlement
+) -> _Moves | None:
+    """Return other tables for all of these bookings, which come next; None if one of them cannot have any."""
+    seated = ledger.seatings_of(refs)
+    # Somebody only thinks about tables that they hold: guests who sit there go first.
+    ledger.release([ref for ref in refs if ref not in seated], for_others=False)
+    followers = (
+        Assignment.objects.select_for_update().filter(booking_ref__in=list(seated)).order_by("requested_at", "id")
+    )
+    bookings = settlement.host.bookings(list(seated), lock=True)
+    instead = [
+        Occupied(
+            table_ref=row.table_ref,
+            blocked_from=row.blocked.lower,
+            blocked_until=blocked_until,
+            booking_ref=row.booking_ref,
+        )
+        for row in seatings
+    ]
+    moves: _Moves = []
+    for follower in followers:
+        booking = bookings.get(follower.booking_ref)
+        is_free = (
+            follower.state == State.CONFIRMED and follower.stage != Stage.SEATED and not follower.pinned_table_refs
+        )
+        if booking is None or booking.problem or not is_free:
+            return None
+        answer = tables_elsewhere(follower, booking, instead=instead, host=settlement.host, now=settlement.now)
+        if answer is None:
+            return None
+        instead += occupied_by(booking.ref, answer.table_refs, answer.window)
+        moves.append((follower, seated[booking.ref], answer))
+    return moves
+
+
+def _overlap(
+    assignment: Assignment, seatings: Sequence[Allocation], until: datetime, refs: Sequence[str], settlement: Settlement
+) -> Change:
+    ledger.overstay(seatings, until)
+    others = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+    named = ", ".join(sorted(refs))
+    tables = [row.table_ref for row in seatings]
+    for each, other in [(assignment, named), *((one, assignment.booking_ref) for one in others)]:
+        detail = f"Its guests and those of booking {other} expect the same table."
+        if each.state == State.CONFIRMED:
+            settlement.keep_for_review(each, reason=waiting.OVERLAPPING, detail=detail)
+        else:
+            each.touch()
+            settlement.changed(each)
+        settlement.announce(each, "overlapping", table_refs=tables, detail=other)
+    return Change.TO_STAFF
+
+
+def settle_overlap(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, settlement: Settlement
+) -> Change:
+    """See whether two bookings that expect one table still do; if not, the booking is confirmed again.
+
+    Guests who overstay get their tables for as long as they stay, if whoever comes next is gone or can go elsewhere.
+    Whoever comes next keeps the tables if nobody overstays there any more, else gets others that are free.
+    """
+    until = seatings[0].overstays_until
+    if until is not None:
+        blocked_until = until + (seatings[0].blocked.upper - seatings[0].ends_at)
+        refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
+        if refs and _others_for(refs, seatings, blocked_until, settlement) is None:
+            return Change.NOTHING
+        return stay_until(assignment, seatings, until, settlement=settlement, reason="overlap_over")
+    if not ledger.is_overstayed(seatings):
+        assignment.restore(actor=settlement.actor, reason="overlap_over")
+        settlement.changed(assignment)
+        return Change.RESTORED
+    answer = tables_elsewhere(assignment, booking, instead=(), host=settlement.host, now=settlement.now)
+    if answer is None or set(answer.table_refs) & {row.table_ref for row in seatings}:
+        return Change.NOTHING
+    settlement.reseat(
+        assignment,
+        seatings,
+        table_refs=answer.table_refs,
+        window=answer.window,
+        strategy=answer.strategy,
+        planner=answer.planner,
+        reason="table_needed_longer",
+        decision=answer.decision,
+    )
+    return Change.MOVED

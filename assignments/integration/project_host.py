@@ -1,0 +1,115 @@
+"""The project's host as this app sees it: with walk-ins that the host keeps no booking for beside its bookings.
+
+Their refs are ours, and the host never hears of them.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+from assignments import conf
+from assignments.integration.host import Host, HostBooking, Message, Move, Seating, tell_of_moves
+from assignments.models import GONE, Assignment, Stage, State
+
+PREFIX = "walk-in:"
+"""Prefix of a walk-in's booking ref."""
+
+
+def new_walk_in() -> str:
+    """Return the ref of a new walk-in."""
+    return f"{PREFIX}{uuid.uuid4()}"
+
+
+def is_walk_in(booking_ref: str) -> bool:
+    """Whether the ref is ours and not the host's."""
+    return booking_ref.startswith(PREFIX)
+
+
+@runtime_checkable
+class MakesWalkIns(Protocol):
+    """A host that keeps a booking for walk-ins."""
+
+    def create_walk_in(self, *, restaurant_ref: str, party: int, starts_at: datetime, ends_at: datetime | None) -> str:
+        """Create a booking that waits for a table, and return its ref. Runs in the transaction that seats it."""
+        ...
+
+
+class HostWithWalkIns:
+    """The project's host, with our walk-ins beside its bookings. It passes on everything else."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    def walk_in(self, *, restaurant_ref: str, party: int, starts_at: datetime, ends_at: datetime | None) -> str | None:
+        """Have the host make a booking for walk-ins, and return its ref; None if it keeps none."""
+        if not isinstance(self._host, MakesWalkIns):
+            return None
+        return self._host.create_walk_in(
+            restaurant_ref=restaurant_ref, party=party, starts_at=starts_at, ends_at=ends_at
+        )
+
+    def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
+        ours = [ref for ref in refs if is_walk_in(ref)]
+        if not ours:
+            return self._host.bookings(refs, lock=lock)
+        theirs = [ref for ref in refs if not is_walk_in(ref)]
+        found = self._host.bookings(theirs, lock=lock) if theirs else {}
+        return {**found, **{row.booking_ref: _booking(row) for row in Assignment.objects.filter(booking_ref__in=ours)}}
+
+    def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        theirs = [ref for ref in refs if not is_walk_in(ref)]
+        return self._host.tables_of(theirs) if theirs else {}
+
+    def on_confirmed(self, seatings: Sequence[Seating]) -> None:
+        theirs = [each for each in seatings if not is_walk_in(each.booking_ref)]
+        if theirs:
+            self._host.on_confirmed(theirs)
+
+    def on_review(self, reasons: Mapping[str, str]) -> None:
+        theirs = {ref: reason for ref, reason in reasons.items() if not is_walk_in(ref)}
+        if theirs:
+            self._host.on_review(theirs)
+
+    def on_released(self, booking_refs: Sequence[str]) -> None:
+        theirs = [ref for ref in booking_refs if not is_walk_in(ref)]
+        if theirs:
+            self._host.on_released(theirs)
+
+    def on_moved(self, moves: Sequence[Move]) -> None:
+        tell_of_moves(self._host, [move for move in moves if not is_walk_in(move.booking_ref)])
+
+    def label(self, booking_ref: str) -> str:
+        return booking_ref if is_walk_in(booking_ref) else self._host.label(booking_ref)
+
+    def admin_url(self, booking_ref: str) -> str | None:
+        return None if is_walk_in(booking_ref) else self._host.admin_url(booking_ref)
+
+    def deliver(self, message: Message) -> None:
+        if not is_walk_in(message.booking_ref):
+            self._host.deliver(message)
+
+
+def _booking(row: Assignment) -> HostBooking:
+    sits = row.stage in {Stage.SEATED, *GONE}
+    return HostBooking(
+        ref=row.booking_ref,
+        restaurant_ref=row.restaurant_ref,
+        starts_at=row.starts_at,
+        party=row.party,
+        ends_at=row.asked_until,
+        zone_ref=row.zone_ref or None,
+        requested_at=row.requested_at,
+        wants_table=row.state != State.CANCELLED and not sits,
+        keeps_tables=row.state != State.CANCELLED and sits,
+        is_confirmed=row.state == State.CONFIRMED,
+        stage=row.stage,
+    )
+
+
+def configured() -> Host:
+    """Return this project's host, and our walk-ins beside its bookings. Raises ImproperlyConfigured."""
+    return HostWithWalkIns(conf.load(conf.settings().HOST))

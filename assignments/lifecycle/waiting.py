@@ -1,0 +1,95 @@
+"""Waking: when capacity becomes free, bookings that wait for it are tried again, in the order in which they asked.
+
+Waking is a mark, not a transition: a try that seats nobody changes the mark and a counter, and nothing else.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.db import connection
+
+from assignments.models import Assignment
+from assignments.outcome import CoordinatorReason
+from assignments.planning.reasons import Reason
+
+EDIT_UNMET = "edit_unmet"
+"""Reason code: the guest asks for something that cannot be met, and keeps the old tables until staff decide."""
+OVERLAPPING = "overlapping"
+"""Reason code: guests stay into the time of the next booking at their table. Both of them wait for staff."""
+TABLE_OUT_OF_SERVICE = "table_out_of_service"
+"""Reason code: the booking's table cannot be used any more."""
+
+LONGEST_STAY = timedelta(hours=24)
+"""A booking that starts longer ago than this cannot use a table that becomes free."""
+
+
+class Freed(StrEnum):
+    """What becomes free."""
+
+    TABLES = "tables"
+    """Tables: a cancellation, a move, an early departure, an expired hold, a lifted closure."""
+    HOURS = "hours"
+    """Opening hours: an edited service period or calendar."""
+    FLOOR = "floor"
+    """The floor offers more: another table or join, more seats, or a setting."""
+
+
+_TAKEN = frozenset(
+    {
+        Reason.NO_CAPACITY,
+        Reason.PINNED_TABLES_TAKEN,
+        CoordinatorReason.TABLE_TAKEN,
+        EDIT_UNMET,
+        OVERLAPPING,
+        TABLE_OUT_OF_SERVICE,
+    }
+)
+
+CURES: Mapping[Freed, frozenset[str]] = {
+    Freed.TABLES: _TAKEN,
+    Freed.HOURS: _TAKEN | {Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN},
+    Freed.FLOOR: _TAKEN | {Reason.NO_TABLES, Reason.NO_FIT, Reason.PARTY_TOO_LARGE, Reason.PINNED_TABLES_UNFIT},
+}
+"""Reasons for a review that each kind of freed capacity can cure."""
+
+WAITS = frozenset().union(*CURES.values())
+"""Reasons for which a booking in review waits for capacity."""
+
+_WAKE = """
+UPDATE assignments_assignment
+   SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, now()) END,
+       due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, now()) END
+ WHERE restaurant_ref = %(restaurant)s AND starts_at > %(first)s AND starts_at < %(last)s
+   AND starts_at > now() - %(hours)s * interval '1 hour'
+   AND (state = 'manual_review' AND wake_at IS NULL AND reason = ANY(%(reasons)s)
+        OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > now())
+"""
+
+
+def wake(restaurant_ref: str, start: datetime, until: datetime, *, freed: Freed = Freed.TABLES) -> int:
+    """Mark who waits in the restaurant and could use what has become free over ``[start, until)``; how many. One query.
+
+    Bookings in review are marked, and those that are to be tried again later are due now.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WAKE,
+            {
+                "restaurant": restaurant_ref,
+                "first": start - LONGEST_STAY,
+                "last": until,
+                "hours": LONGEST_STAY.total_seconds() / 3600,
+                "reasons": sorted(str(each) for each in CURES[freed]),
+            },
+        )
+        return int(cursor.rowcount)
+
+
+def let_sleep(assignments: Iterable[Assignment]) -> None:
+    """Note that these woken bookings were tried, and that nothing was free for them. One query, no history."""
+    keys = [assignment.pk for assignment in assignments if assignment.wake_at is not None]
+    if not keys:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE assignments_assignment SET wake_at = NULL, wakes = wakes + 1 WHERE id = ANY(%s)", [keys])
