@@ -407,7 +407,16 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
         assignment.touch()
         transitions.store([assignment])
         return Change.NOTHING
-    return edits.settle(assignment, booking, seatings, host=host, now=now, actor=actor, reason="pinned")
+    return edits.settle(
+        assignment,
+        booking,
+        seatings,
+        host=host,
+        now=now,
+        actor=actor,
+        reason="pinned",
+        unmet=Reason.PINNED_TABLES_TAKEN,
+    )
 
 
 @_in_transaction

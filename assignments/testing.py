@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, time
 from typing import Any
 
-from assignments.integration.host import HostBooking, Message, Seating
+from assignments.integration.host import HostBooking, Message, Move, Seating
 from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 
 
@@ -66,6 +66,7 @@ class MemoryHost:
         self.seated: dict[str, Seating] = {}
         self.reviews: dict[str, str] = {}
         self.released: list[str] = []
+        self.moves: list[Move] = []
         self.delivered: list[Message] = []
         self.locked: set[str] = set()
         self.raises: dict[str, Exception] = {}
@@ -131,6 +132,18 @@ class MemoryHost:
         for seating in seatings:
             self.seated[seating.booking_ref] = seating
             self.edit(seating.booking_ref, is_confirmed=True)
+
+    def on_moved(self, moves: Sequence[Move]) -> None:
+        self._maybe_raise("on_moved", [move.booking_ref for move in moves])
+        self.moves += moves
+        for move in moves:
+            self.seated[move.booking_ref] = Seating(
+                booking_ref=move.booking_ref,
+                table_refs=move.to_table_refs,
+                starts_at=move.starts_at,
+                ends_at=move.ends_at,
+            )
+            self.edit(move.booking_ref, is_confirmed=True)
 
     def on_review(self, reasons: Mapping[str, str]) -> None:
         self._maybe_raise("on_review", list(reasons))

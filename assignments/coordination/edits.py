@@ -130,7 +130,8 @@ def _answer(
     )
     refusals = judge_own(snapshot, own, despite=seatings[0].despite, is_lenient=is_lenient)
     window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-    if not refusals and isinstance(window, SeatingWindow):
+    is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have tables of these names.
+    if is_here and not refusals and isinstance(window, SeatingWindow):
         planner = seatings[0].planner or V3
         return Answer(table_refs=own, window=window, planner=planner, strategy=SAME_TABLES)
     found = _asked(assignment, request, floor, (*kept, *_first_served(earlier, taken, snapshot)), host=host, now=now)

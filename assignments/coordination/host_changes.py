@@ -12,6 +12,7 @@ from assignments.lifecycle import intake, ledger, seating_validity, transitions,
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change
+from assignments.planning.floor import Floor
 
 CANCELLED_BY_CALL = "cancelled_by_call"
 """Reason code: ``api.booking_cancelled`` was called. Nothing that the host shows later undoes it."""
@@ -62,9 +63,44 @@ def _follow_edit(
         if host.tracks_confirmation and not booking.is_confirmed:
             seating_validity.confirm_again(host, booking.ref, seatings)
         return Change.NOTHING
+    if asks_anew and _has_begun(booking, seatings, now=now):
+        return _follow_sitting(assignment, booking, seatings, floor, host=host, now=now)
     unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE
     reason = "booking_changed" if asks_anew else waiting.TABLE_OUT_OF_SERVICE
     return edits.settle(assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet)
+
+
+def _has_begun(booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
+    """Whether the guests sit at their tables as far as the clock says, for a host that does not say it."""
+    return max(seatings[0].starts_at, intake.stored_start(booking)) <= now
+
+
+def _follow_sitting(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    floor: Floor | None,
+    *,
+    host: Host,
+    now: datetime,
+) -> Change:
+    """Guests who sit are not moved by an edit: they stay longer or shorter, and staff hear of more guests than seats."""
+    settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
+    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
+    end = intake.asked_until(booking)
+    change = Change.KEPT
+    if end is not None and end != seatings[0].stays_until and end > now:
+        change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
+    intake.take_over_facts(assignment, booking, floor=floor)
+    seats = floor and sum(table.seats for table in floor.tables if table.ref in {row.table_ref for row in seatings})
+    if change is Change.KEPT and seats and assignment.party > seats and assignment.state == State.CONFIRMED:
+        detail = f"Its guests sit at {seats} seats, and are {assignment.party} now."
+        settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
+        change = Change.TO_STAFF
+    assignment.touch()
+    settlement.changed(assignment)
+    settlement.write()
+    return change
 
 
 def restore(

@@ -33,7 +33,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.text import capfirst
 
 from assignments.exceptions import InvalidBookingError
-from assignments.integration.host import HostBooking, Message, Seating
+from assignments.integration.host import HostBooking, Message, Move, Seating
 from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
 from assignments.planning.floor import EVERY_WEEKDAY, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 from assignments.planning.seating_window import FIRST_YEAR, LAST_YEAR, local_to_aware
@@ -87,6 +87,9 @@ class ModelHost:
     cancelled_statuses: Sequence[Any] = ("cancelled",)
     """Statuses that free the tables. In any other (seated, completed) the tables are kept until the end of the seating.
     """
+    stage_statuses: Mapping[Any, str] = {}
+    """How far the guests are, by status: ``{"seated": "seated", "done": "left", "no_show": "no_show"}``. The stages are
+    expected, late, arrived, seated, left and no_show."""
     confirmed_field: str | None = None
     """A boolean, for models without a status. Null waits, like false."""
     tables_field: str | None = None
@@ -258,17 +261,49 @@ class ModelHost:
         if self.confirmed_field:
             changes[self.confirmed_field] = True
         if self.tables_field and not self._tables_are_many:
-            changes[self._column(self.tables_field)] = Case(
-                *(
-                    When(pk=keys[seating.booking_ref], then=Value(_key_of(self.tables_table, seating.table_refs[0])))
-                    for seating in seatings
-                )
-            )
+            changes[self._column(self.tables_field)] = self._first_tables(seatings, keys)
         waiting = self.bookings_table._default_manager.filter(self._is_waiting(), pk__in=keys.values())
         if (waiting.update(**changes) if changes else waiting.count()) != len(keys):
             raise InvalidBookingError(self._not_confirmed(keys))
         if self._tables_are_many:
             self._write_many(seatings, keys)
+
+    def on_moved(self, moves: Sequence[Move]) -> None:
+        """Store the new tables of these bookings, and mark those that wait as confirmed. At most three queries.
+
+        Raises InvalidBookingError for bookings that no longer exist or are cancelled. Then the transaction must be rolled
+        back.
+        """
+        seatings = [
+            Seating(
+                booking_ref=move.booking_ref,
+                table_refs=move.to_table_refs,
+                starts_at=move.starts_at,
+                ends_at=move.ends_at,
+            )
+            for move in moves
+        ]
+        keys = {seating.booking_ref: self._key(seating.booking_ref) for seating in seatings}
+        changes: dict[str, Any] = {}
+        if self.status_field:
+            changes[self.status_field] = Case(
+                When(self._is_waiting(), then=Value(self.confirmed_status)), default=F(self.status_field)
+            )
+        if self.confirmed_field:
+            changes[self.confirmed_field] = True
+        if self.tables_field and not self._tables_are_many:
+            changes[self._column(self.tables_field)] = self._first_tables(seatings, keys)
+        there = self.bookings_table._default_manager.filter(~self._is_cancelled(), pk__in=keys.values())
+        if (there.update(**changes) if changes else there.count()) != len(keys):
+            raise InvalidBookingError(self._not_confirmed(keys))
+        if self._tables_are_many:
+            self._write_many(seatings, keys)
+
+    def stored_form(self, table_refs: Sequence[str]) -> tuple[str, ...]:
+        """Return these tables as the project can store them: all, the first (a foreign key), or none."""
+        if not self.tables_field:
+            return ()
+        return tuple(table_refs) if self._tables_are_many else tuple(table_refs[:1])
 
     def on_review(self, reasons: Mapping[str, str]) -> None:
         """Do nothing: this app has the review queue."""
@@ -396,6 +431,15 @@ class ModelHost:
         field: Any = self.bookings_table._meta.get_field(self.tables_field or "")
         meta = self._through._meta
         return meta.get_field(field.m2m_field_name()), meta.get_field(field.m2m_reverse_field_name())
+
+    def _first_tables(self, seatings: Sequence[Seating], keys: Mapping[str, Any]) -> Case:
+        """Return the first table of each seating, for a foreign key."""
+        return Case(
+            *(
+                When(pk=keys[seating.booking_ref], then=Value(_key_of(self.tables_table, seating.table_refs[0])))
+                for seating in seatings
+            )
+        )
 
     def _write_many(self, seatings: Sequence[Seating], keys: Mapping[str, Any]) -> None:
         """Set the tables of these bookings, in one query. Rows that are correct stay unchanged."""
@@ -578,6 +622,7 @@ class ModelHost:
             keeps_tables=bool(self.status_field) and status not in self.cancelled_statuses,
             is_confirmed=is_confirmed,
             problem=problem,
+            stage=self.stage_statuses.get(status) if self.status_field else None,
         )
 
     def _start(self, row: Mapping[str, Any], timezone: str) -> tuple[datetime, str | None]:

@@ -227,7 +227,8 @@ class Settlement:
 
     def changed(self, assignment: Assignment) -> None:
         """It was changed otherwise, in memory: store that along with the rest."""
-        self._changed.append(assignment)
+        if assignment not in self._changed:
+            self._changed.append(assignment)
 
     def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
         """Something else happened to it (cancelled, handed over): store that along with the rest."""

@@ -1,7 +1,6 @@
 """Reconciliation: finds and repairs changes by the host that this app was not told of, since refs are not foreign keys."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,13 +10,14 @@ from django.db.models import Q
 
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
+from assignments.coordination import host_changes
 from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, is_cancelled, pages
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity
-from assignments.models import Allocation, Assignment, State
+from assignments.models import GONE, Allocation, Assignment, State
 from assignments.outcome import CoordinatorReason
 from assignments.planning.floor import Floor
 from assignments.telemetry import correlation
@@ -134,14 +134,12 @@ def _with_facts(assignments: Sequence[Assignment]) -> Iterator[_Facts]:
     """Yield these assignments with their facts. Two queries, and those of the floor per restaurant."""
     refs = [assignment.booking_ref for assignment in assignments]
     bookings = configured().bookings(refs)
-    seatings: dict[str, list[Allocation]] = defaultdict(list)
-    for row in Allocation.objects.filter(booking_ref__in=refs, kind=Allocation.Kind.SEATING).order_by("table_ref"):
-        seatings[row.booking_ref].append(row)
+    seatings = ledger.seatings_of(refs)
     floors = {ref: floor_or_none(ref) for ref in {booking.restaurant_ref for booking in bookings.values()}}
     for assignment in assignments:
         booking = bookings.get(assignment.booking_ref)
         floor = floors[booking.restaurant_ref] if booking else None
-        yield assignment, booking, seatings[assignment.booking_ref], floor
+        yield assignment, booking, seatings.get(assignment.booking_ref, []), floor
 
 
 def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_Finding]:
@@ -198,7 +196,7 @@ def _difference(
     if state == State.CONFIRMED:
         return _wrong_with_confirmed(assignment, booking, seatings, floor)
     problem = ""
-    if state == State.CANCELLED:
+    if state == State.CANCELLED and assignment.reason != host_changes.CANCELLED_BY_CALL:
         problem = "cancelled here, active in the host"
     elif state in {State.FAILED, State.MANUAL_REVIEW} and _has_changed(assignment, booking):
         problem = "time, party or restaurant changed since the decision"
@@ -211,6 +209,8 @@ def _wrong_with_confirmed(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], floor: Floor | None
 ) -> _Finding | None:
     ref = assignment.booking_ref
+    if not seatings and assignment.stage in GONE:
+        return None
     if not seatings:
         return _finding(
             ref,

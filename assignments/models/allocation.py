@@ -75,7 +75,11 @@ class Allocation(models.Model):
         null=True, blank=True, help_text=_("Zone promised. Null: not recorded; empty: none.")
     )
     despite = ArrayField(
-        models.TextField(), default=list, blank=True, help_text=_("Rules that staff passed over for this seating.")
+        models.TextField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Rules that staff passed over for this seating."),
     )
     ended_at = models.DateTimeField(
         null=True, blank=True, help_text=_("Time at which its guests left the table; empty while it is theirs.")

@@ -229,7 +229,7 @@ class Assignment(FSMModelMixin, models.Model):
     asked_until = models.DateTimeField(
         null=True, blank=True, help_text=_("End of the stay that the host gave when it was last planned, if any.")
     )
-    stage = models.TextField(choices=Stage.choices, default=Stage.EXPECTED)
+    stage = models.TextField(choices=Stage.choices, default=Stage.EXPECTED, db_default=Stage.EXPECTED)
     stage_at = models.DateTimeField(null=True, blank=True, help_text=_("Time of the last change of stage."))
     told_table_refs = ArrayField(
         models.TextField(),
@@ -242,7 +242,7 @@ class Assignment(FSMModelMixin, models.Model):
         blank=True,
         help_text=_("Time at which a table may have become free for it; empty once it was tried."),
     )
-    wakes = models.IntegerField(default=0, help_text=_("Number of such tries that seated nobody."))
+    wakes = models.IntegerField(default=0, db_default=0, help_text=_("Number of such tries that seated nobody."))
     requested_at = models.DateTimeField()
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -45,26 +45,32 @@ def tables_of(ref: str) -> list[str]:
 
 class TestBookingChanged:
     @pytest.mark.parametrize(
-        "change",
-        [{"party": 4}, {"starts_at": timedelta(hours=1)}, {"starts_at": timedelta(days=1)}, {"zone_ref": "terrace"}],
+        ("change", "expected"),
+        [
+            ({"party": 4}, Change.MOVED),
+            ({"starts_at": timedelta(hours=1)}, Change.KEPT),
+            ({"starts_at": timedelta(days=1)}, Change.KEPT),
+            ({"zone_ref": "terrace"}, Change.TO_STAFF),
+        ],
         ids=str,
     )
-    def test_an_edit_that_matters_frees_the_tables_in_the_same_transaction(
-        self, seated: TheHost, tonight: datetime, change: dict[str, Any]
+    def test_an_edit_that_matters_is_settled_in_the_same_transaction(
+        self, seated: TheHost, tonight: datetime, change: dict[str, Any], expected: Change
     ) -> None:
         if "starts_at" in change:
             change = {"starts_at": tonight + change["starts_at"]}
         with transaction.atomic():
             seated.edit("B1", **change)
-            assert api.booking_changed(booking_ref="B1") is not Change.NOTHING
-            assert tables_of("B1") == []
-            assert state_of("B1") == (State.ASSIGNMENT_PENDING, "booking_changed")
-        assert seated.released == ["B1"]
-        outcome = run_all()["B1"]
-        if "zone_ref" in change:
-            assert (outcome.kind, outcome.reason) == (Kind.MANUAL_REVIEW, "no_fit")
+            assert api.booking_changed(booking_ref="B1") is expected
+            tables, state = tables_of("B1"), state_of("B1")
+        assert seated.released == []
+        assert run_all() == {}
+        if expected is Change.TO_STAFF:
+            assert (tables, state) == (["T4"], (State.MANUAL_REVIEW, "edit_unmet"))
+            assert Allocation.objects.get().starts_at == tonight
         else:
-            assert outcome.kind is Kind.CONFIRMED
+            assert state == (State.CONFIRMED, "booking_changed")
+            assert tables == (["T1"] if expected is Change.MOVED else ["T4"])
             assert Allocation.objects.get().starts_at == seated.rows["B1"].starts_at
 
     def test_an_edit_that_does_not_matter_changes_nothing(self, seated: TheHost) -> None:
@@ -124,7 +130,7 @@ def test_a_cancellation_frees_the_tables_in_the_same_transaction(seated: TheHost
         seated.edit("B1", wants_table=False)
         api.booking_cancelled(booking_ref="B1")
         assert tables_of("B1") == []
-    assert state_of("B1") == (State.CANCELLED, "booking_cancelled")
+    assert state_of("B1") == (State.CANCELLED, "cancelled_by_call")
     seated.book("B2", starts_at=tonight, party=2)
     assert run_all()["B2"].table_refs == ("T4",)
     api.booking_cancelled(booking_ref="B1")
@@ -195,7 +201,7 @@ class TestByHand:
         assert (outcome.kind, outcome.planner, outcome.table_refs) == (Kind.CONFIRMED, "manual", ("T2",))
         assert tables_of("B1") == ["T2"]
         assert seated.seated["B1"].table_refs == ("T2",)
-        actors = StateTransition.objects.filter(booking_ref="B1", name="reopen").values_list("actor", "reason")
+        actors = StateTransition.objects.filter(booking_ref="B1", name="reseat").values_list("actor", "reason")
         assert list(actors) == [("staff:7", "window seat")]
 
     def test_staff_can_settle_a_booking_from_the_review_queue(self, host: TheHost, tonight: datetime) -> None:
@@ -277,10 +283,9 @@ class TestPins:
         outcomes = run_all()
         assert (outcomes["B1"].table_refs, outcomes["B2"].table_refs) == (("T1",), ("T4",))
         api.pin(booking_ref="B1", table_refs=["T4"], actor="staff:7")
-        assert tables_of("B1") == []
-        assert (run_all()["B1"].reason, state_of("B1")[0]) == ("pinned_tables_taken", State.ASSIGNMENT_PENDING)
+        assert (tables_of("B1"), state_of("B1")) == (["T1"], (State.MANUAL_REVIEW, "pinned_tables_taken"))
         api.unpin(booking_ref="B1", actor="staff:7")
-        assert run_all()["B1"].table_refs == ("T1",)
+        assert (tables_of("B1"), state_of("B1")[0]) == (["T1"], State.CONFIRMED)
 
     def test_pinning_the_tables_that_it_has_leaves_it_there(self, seated: TheHost) -> None:
         api.pin(booking_ref="B1", table_refs=["T4"], actor="staff:7")

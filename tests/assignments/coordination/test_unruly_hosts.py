@@ -331,34 +331,64 @@ class TestGuestsOfAHostThatSaysNothingOfSeating:
         api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
         return host
 
-    @pytest.mark.parametrize("change", [{"party": 3}, {"party": 9}, {"zone_ref": "terrace"}])
-    def test_they_keep_their_table_whatever_is_edited(self, sitting: TheHost, change: dict[str, Any]) -> None:
+    @pytest.mark.parametrize(
+        ("change", "expected"),
+        [({"party": 3}, Change.KEPT), ({"party": 9}, Change.TO_STAFF), ({"zone_ref": "terrace"}, Change.KEPT)],
+    )
+    def test_they_keep_their_table_whatever_is_edited(
+        self, sitting: TheHost, change: dict[str, Any], expected: Change
+    ) -> None:
         sitting.edit("B1", **change)
-        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
-        assert Assignment.objects.get().state == State.CONFIRMED
+        assert api.booking_changed(booking_ref="B1") is expected
+        assert Assignment.objects.get().state == (
+            State.MANUAL_REVIEW if expected is Change.TO_STAFF else State.CONFIRMED
+        )
         assert Allocation.objects.get().table_ref == "T1"
         assert sitting.released == []
 
     def test_a_longer_stay_keeps_the_table_for_as_long(self, sitting: TheHost) -> None:
         end = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=5)
         sitting.edit("B1", ends_at=end)
-        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
         assert Allocation.objects.get().ends_at == end
 
-    def test_a_stay_that_would_run_into_the_next_party_is_left_as_it_was(self, sitting: TheHost) -> None:
+    def test_whoever_comes_next_to_their_table_gets_another_if_they_stay_longer(self, sitting: TheHost) -> None:
         before = Allocation.objects.get()
+        until = before.ends_at + timedelta(hours=1)
         sitting.book("B2", starts_at=before.ends_at + timedelta(minutes=5), party=2)
         api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
+        sitting.edit("B1", ends_at=until)
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        assert dict(Allocation.objects.values_list("booking_ref", "table_ref")) == {"B1": "T1", "B2": "T2"}
+        assert Allocation.objects.get(booking_ref="B1").blocked.upper == until
+
+    def test_if_there_is_no_other_table_staff_decide_about_both(self, sitting: TheHost) -> None:
+        before = Allocation.objects.get()
+        sitting.book("B2", starts_at=before.ends_at + timedelta(minutes=5), party=2)
+        sitting.book("B3", starts_at=before.ends_at, party=2)
+        api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
+        api.assign(booking_ref="B3", table_refs=["T2"], actor="staff:1")
         sitting.edit("B1", ends_at=before.ends_at + timedelta(hours=1))
-        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
-        assert Allocation.objects.get(booking_ref="B1").blocked == before.blocked
+        assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+        row = Allocation.objects.get(booking_ref="B1")
+        assert row.blocked.upper == before.ends_at + timedelta(minutes=5)
+        assert row.overstays_until == before.ends_at + timedelta(hours=1)
+        assert Allocation.objects.get(booking_ref="B2").table_ref == "T1"
+        assert {ref: sitting.reviews.get(ref) for ref in ("B1", "B2", "B3")} == {
+            "B1": "overlapping",
+            "B2": "overlapping",
+            "B3": None,
+        }
+        said = dict(StateTransition.objects.filter(reason="overlapping").values_list("booking_ref", "detail"))
+        assert "booking B2" in said["B1"]
+        assert "booking B1" in said["B2"]
 
     def test_who_moves_to_another_day_is_planned_there(self, sitting: TheHost, tonight: datetime) -> None:
         sitting.edit("B1", starts_at=tonight)
         assert [found.booking_ref for found in reconcile(dry_run=True)] == ["B1"]
-        assert api.booking_changed(booking_ref="B1") is not Change.NOTHING
-        assert run_all()["B1"].kind is Kind.CONFIRMED
-        assert Allocation.objects.get().starts_at == tonight
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        assert run_all() == {}
+        assert Allocation.objects.current().get().starts_at == tonight
 
     def test_if_their_table_breaks_staff_are_asked_to_move_them(self, sitting: TheHost) -> None:
         now = datetime.now(UTC)

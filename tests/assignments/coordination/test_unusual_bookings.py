@@ -169,10 +169,15 @@ class TestReconcile:
         return {found.booking_ref: found.problem for found in reconcile(dry_run=dry_run)}
 
     def test_what_the_host_did_silently_is_found_and_mended(self, host: TheHost, tonight: datetime) -> None:
-        for number, ref in enumerate(("gone", "cancelled", "edited", "fine", "revived", "bare", "untold")):
+        for number, ref in enumerate(
+            ("gone", "cancelled", "edited", "fine", "revived", "bare", "untold", "called off")
+        ):
             host.book(ref, starts_at=tonight + timedelta(days=number))
         run_all()
-        api.booking_cancelled(booking_ref="revived")
+        host.edit("revived", wants_table=False)
+        api.booking_changed(booking_ref="revived")
+        host.edit("revived", wants_table=True)
+        api.booking_cancelled(booking_ref="called off")
         del host.rows["gone"]
         host.edit("cancelled", wants_table=False)
         host.edit("edited", party=4)
@@ -191,7 +196,7 @@ class TestReconcile:
         run_all()
         assert self.problems() == {}
         states = dict(Assignment.objects.values_list("booking_ref", "state"))
-        assert (states["gone"], states["cancelled"]) == (State.CANCELLED, State.CANCELLED)
+        assert {states[ref] for ref in ("gone", "cancelled", "called off")} == {State.CANCELLED}
         assert {states[ref] for ref in ("edited", "fine", "revived", "bare", "untold", "new")} == {State.CONFIRMED}
         assert host.rows["untold"].is_confirmed
         assert not Allocation.objects.filter(booking_ref__in=["gone", "cancelled", "orphan"]).exists()
@@ -268,7 +273,13 @@ class TestReconcile:
         run_all()
         host.edit("B1", **change)
         assert set(self.problems()) == {"B1"}
-        assert not Allocation.objects.exists()
+        assignment, seating = Assignment.objects.get(), Allocation.objects.get()
+        if "restaurant_ref" in change:  # Met there.
+            assert (assignment.state, seating.restaurant_ref) == (State.CONFIRMED, "R2")
+        else:  # Not met: what was promised is kept.
+            assert (assignment.state, assignment.reason) == (State.MANUAL_REVIEW, "edit_unmet")
+            assert seating.starts_at == tonight
+        assert self.problems() == {}
 
     def test_tables_of_bookings_confirmed_before_the_app_came_are_taken_over(
         self, host: TheHost, tonight: datetime

@@ -28,6 +28,11 @@ ALLOWED: dict[tuple[State, str], State] = {
     (State.ASSIGNED, "confirm"): State.CONFIRMED,
     (State.ASSIGNED, "put_back"): State.ASSIGNMENT_PENDING,
     (State.ASSIGNED, "send_to_review"): State.MANUAL_REVIEW,
+    (State.CONFIRMED, "send_to_review"): State.MANUAL_REVIEW,
+    (State.CONFIRMED, "reseat"): State.CONFIRMED,
+    (State.MANUAL_REVIEW, "reseat"): State.CONFIRMED,
+    (State.MANUAL_REVIEW, "restore"): State.CONFIRMED,
+    (State.FAILED, "restore"): State.CONFIRMED,
     **{(state, "reopen"): State.ASSIGNMENT_PENDING for state in TERMINAL_STATES},
     **{(state, "cancel"): State.CANCELLED for state in State if state != State.CANCELLED},
 }
