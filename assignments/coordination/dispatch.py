@@ -82,6 +82,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
     """
     refuse_nesting()
     limits = limits or PassLimits()
+    free_expired_holds()
     started, due_before = time.monotonic(), database_now()
     left = limits.limit or None
 
@@ -89,7 +90,6 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
         is_late = bool(limits.max_seconds) and time.monotonic() - started >= limits.max_seconds
         return is_late or limits.should_stop()
 
-    free_expired_holds()
     passed: set[tuple[str, date]] = set()
     while days := _due_days(due_before, limits.restaurant_ref, passed):
         for restaurant_ref, service_date in days:

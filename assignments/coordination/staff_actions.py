@@ -305,7 +305,7 @@ def _window(
 ) -> SeatingWindow | Refusal:
     """Return when the party has tables; from now on where its time has begun. ``seatings``: where it sits."""
     if seatings:
-        buffer = seatings[0].blocked.upper - seatings[0].ends_at
+        buffer = seatings[0].buffer_after
         end = max(seatings[0].stays_until, now + timedelta(minutes=1))
         return SeatingWindow(starts_at=now, ends_at=end, blocked_from=now, blocked_until=end + buffer)
     window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)

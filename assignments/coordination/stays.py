@@ -50,7 +50,7 @@ def stay_until(
     with the other's ref, and the overstay is noted beside the time for which the tables are blocked.
     """
     before = seatings[0].stays_until
-    blocked_until = until + (seatings[0].blocked.upper - seatings[0].ends_at)
+    blocked_until = until + seatings[0].buffer_after
     refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
     moves = _others_for(refs, seatings, blocked_until, settlement) if refs else []
     if moves is None:
@@ -110,10 +110,7 @@ def _others_for(
     moves: _Moves = []
     for follower in followers:
         booking = bookings.get(follower.booking_ref)
-        is_free = (
-            follower.state == State.CONFIRMED and follower.stage != Stage.SEATED and not follower.pinned_table_refs
-        )
-        if booking is None or booking.problem or not is_free:
+        if booking is None or booking.problem or not _may_be_moved(follower):
             return None
         answer = tables_elsewhere(follower, booking, instead=instead, host=settlement.host, now=settlement.now)
         if answer is None:
@@ -121,6 +118,13 @@ def _others_for(
         instead += occupied_by(booking.ref, answer.table_refs, answer.window)
         moves.append((follower, seated[booking.ref], answer))
     return moves
+
+
+def _may_be_moved(assignment: Assignment) -> bool:
+    is_promised = assignment.state == State.CONFIRMED or (
+        assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING
+    )
+    return is_promised and assignment.stage != Stage.SEATED and not assignment.pinned_table_refs
 
 
 def _overlap(
@@ -151,7 +155,7 @@ def settle_overlap(
     """
     until = seatings[0].overstays_until
     if until is not None:
-        blocked_until = until + (seatings[0].blocked.upper - seatings[0].ends_at)
+        blocked_until = until + seatings[0].buffer_after
         refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
         if refs and _others_for(refs, seatings, blocked_until, settlement) is None:
             return Change.NOTHING

@@ -136,7 +136,7 @@ def vacate(rows: Sequence[Allocation], *, at: datetime, has_sat: bool) -> None:
     """
     ending = [row for row in rows if has_sat and row.blocked.lower < at]
     _delete([row for row in rows if row not in ending])
-    freed = {(row.restaurant_ref, at, row.blocked.upper) for row in ending}
+    freed = {(row.restaurant_ref, at, _last(row)) for row in ending}
     for row in ending:
         row.ended_at = at
         row.blocked = TimestamptzRange(row.blocked.lower, min(at, row.blocked.upper))
@@ -159,7 +159,12 @@ def _delete(rows: Sequence[Allocation], *, for_others: bool = True) -> None:
     Allocation.objects.filter(pk__in=[row.pk for row in rows]).delete()
     if not for_others:
         return
-    _wake({(row.restaurant_ref, row.blocked.lower, row.blocked.upper) for row in rows})
+    _wake({(row.restaurant_ref, row.blocked.lower, _last(row)) for row in rows})
+
+
+def _last(row: Allocation) -> datetime:
+    """Until when others do without the table because of this row."""
+    return max(row.blocked.upper, row.overstays_until or row.blocked.upper)
 
 
 def _wake(freed: Iterable[tuple[str, datetime, datetime]]) -> None:

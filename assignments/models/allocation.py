@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -135,6 +135,11 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table_ref} {self.starts_at:%Y-%m-%d %H:%M} {self.kind} {self.booking_ref}".rstrip()
+
+    @property
+    def buffer_after(self) -> timedelta:
+        """Return for how long the table is blocked after its guests have left."""
+        return timedelta(0) if self.overstays_until else self.blocked.upper - self.ends_at
 
     @property
     def stays_until(self) -> datetime:

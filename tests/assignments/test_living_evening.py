@@ -1,0 +1,436 @@
+"""An evening that changes: promises, guests who come late and stay longer, freed tables, and what staff may do.
+
+Each test is named after what happens at the restaurant.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from assignments import api
+from assignments.coordination import dispatch
+from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
+from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage, State, StateTransition
+from assignments.outcome import Change, Kind
+from assignments.planning.reasons import Reason
+from assignments.testing import a_floor, a_service, a_table
+from tests.assignments.conftest import TheHost, run_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
+
+
+def state_of(ref: str) -> tuple[str, str]:
+    assignment = Assignment.objects.get(booking_ref=ref)
+    return assignment.state, assignment.reason
+
+
+def tables_of(ref: str) -> list[str]:
+    return sorted(Allocation.objects.current().filter(booking_ref=ref).values_list("table_ref", flat=True))
+
+
+def shown(host: TheHost, ref: str, table_ref: str) -> None:
+    """The host shows the booking at this table: its staff chose it there."""
+    host.seated[ref] = replace(host.seated[ref], table_refs=(table_ref,))
+
+
+def to_review(*refs: str) -> None:
+    """Use up the attempts of these bookings, so that they wait for staff."""
+    for _attempt in range(6):
+        Assignment.objects.open().filter(booking_ref__in=refs).update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        list(dispatch.run_pass())
+    assert {state_of(ref)[0] for ref in refs} == {State.MANUAL_REVIEW}
+
+
+def book_in_turn(host: TheHost, tonight: datetime, refs: Sequence[str], **kwargs: Any) -> None:
+    """Bookings that ask one after the other."""
+    for number, ref in enumerate(refs):
+        asked = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+        host.book(ref, **{"starts_at": tonight, "party": 2, "requested_at": asked, **kwargs})
+
+
+@pytest.fixture
+def one_table(host: TheHost) -> TheHost:
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    return host
+
+
+@pytest.fixture
+def two_tables(host: TheHost) -> TheHost:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+    return host
+
+
+@pytest.fixture
+def open_now(host: TheHost) -> TheHost:
+    """A restaurant with two tables for four that is open at any hour."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+    return host
+
+
+class TestEdits:
+    def test_three_instead_of_four_stay_where_they_are(self, two_tables: TheHost, tonight: datetime) -> None:
+        two_tables.book("B1", starts_at=tonight, party=4)
+        before = run_all()["B1"].table_refs
+        two_tables.edit("B1", party=3)
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        assert tuple(tables_of("B1")) == before
+        assert {row.party for row in Allocation.objects.all()} == {3}
+
+    def test_what_cannot_be_had_goes_to_staff_and_the_old_table_stays(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        book_in_turn(one_table, tonight, ["B1", "B2"])
+        run_all()
+        one_table.edit("B1", party=9)
+        assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+        assert (state_of("B1"), tables_of("B1")) == ((State.MANUAL_REVIEW, "edit_unmet"), ["T1"])
+        assert one_table.reviews == {"B1": "edit_unmet"}
+        to_review("B2")
+        assert tables_of("B2") == [], "nobody gets a table that is promised"
+
+    def test_who_asks_for_two_again_has_what_was_promised(self, one_table: TheHost, tonight: datetime) -> None:
+        one_table.book("B1", starts_at=tonight)
+        run_all()
+        one_table.edit("B1", party=9)
+        api.booking_changed(booking_ref="B1")
+        one_table.edit("B1", party=2)
+        assert api.booking_changed(booking_ref="B1") is Change.RESTORED
+        assert (state_of("B1"), tables_of("B1")) == ((State.CONFIRMED, "edit_withdrawn"), ["T1"])
+
+    def test_staff_reject_the_edit_and_the_promise_stands(self, one_table: TheHost, tonight: datetime) -> None:
+        one_table.book("B1", starts_at=tonight)
+        run_all()
+        one_table.edit("B1", party=9)
+        api.booking_changed(booking_ref="B1")
+        api.reject(booking_ref="B1", actor="staff:7", reason="We have no table for nine.")
+        assert (state_of("B1"), tables_of("B1")) == ((State.CONFIRMED, "edit_rejected"), ["T1"])
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING, "the same wish is not asked twice"
+
+    def test_an_edit_takes_another_table_only_in_the_same_transaction(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+        assert run_all()["B1"].table_refs == ("T4",)
+        host.edit("B1", party=4)
+        assert api.booking_changed(booking_ref="B1") is Change.MOVED
+        assert [(move.from_table_refs, move.to_table_refs) for move in host.moves] == [(("T4",), ("T1",))]
+        assert OutboxMessage.objects.filter(topic="booking.moved").count() == 1
+        names = list(StateTransition.objects.values_list("name", flat=True))
+        assert names[-1] == "reseat"
+        assert "reopen" not in names
+
+    def test_a_table_that_staff_chose_survives_an_edit_that_it_still_fits(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("small", seats=2), a_table("large", seats=8)])
+        host.book("B1", starts_at=tonight, party=2)
+        api.assign(booking_ref="B1", table_refs=["large"], actor="staff:7", overriding={Reason.TOO_MANY_SPARE_SEATS})
+        host.edit("B1", starts_at=tonight + timedelta(minutes=30))
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        assert (tables_of("B1"), Assignment.objects.get().planner) == (["large"], "manual")
+
+    def test_a_pinned_booking_is_not_moved_by_an_edit(self, host: TheHost, tonight: datetime) -> None:
+        host.book("B1", starts_at=tonight, party=2)
+        api.pin(booking_ref="B1", table_refs=["T4"], actor="staff:7")
+        run_all()
+        host.edit("B1", party=4)
+        assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+        assert (tables_of("B1"), Assignment.objects.get().pinned_table_refs) == (["T4"], ["T4"])
+
+    def test_whoever_waits_and_asked_earlier_is_not_passed_by_an_edit(
+        self, two_tables: TheHost, tonight: datetime
+    ) -> None:
+        """B0 waits for a table of the evening. B1, who asked later, may not take the last one for six."""
+        two_tables.floors["R1"] = a_floor(tables=[a_table("T1", seats=2), a_table("T2", seats=4)])
+        book_in_turn(two_tables, tonight, ["B0", "B1"])
+        two_tables.edit("B0", party=4)
+        api.request(booking_ref="B1")
+        api.assign_now(booking_ref="B1")
+        assert tables_of("B1") == ["T1"]
+        api.request(booking_ref="B0")
+        two_tables.edit("B1", party=4)
+        assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+        assert run_all()["B0"].table_refs == ("T2",)
+
+
+class TestFreedTables:
+    def test_a_cancellation_seats_who_waited_longest_before_any_newcomer(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        book_in_turn(one_table, tonight, ["A", "W1", "W2"])
+        run_all()
+        to_review("W1", "W2")
+        one_table.edit("A", wants_table=False)
+        api.booking_changed(booking_ref="A")
+        book_in_turn(one_table, tonight, ["new"], requested_at=datetime(2026, 2, 1, tzinfo=UTC))
+        assert api.assign_now(booking_ref="new").kind is Kind.RETRY, "W1 could have had that table"
+        assert run_all()["W1"].table_refs == ("T1",)
+        assert (tables_of("W1"), tables_of("W2"), tables_of("new")) == (["T1"], [], [])
+        assert OutboxMessage.objects.filter(topic="booking.seated_from_waitlist").get().booking_ref == "W1"
+
+    def test_a_try_that_seats_nobody_changes_the_mark_and_a_counter_alone(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        book_in_turn(one_table, tonight, ["A", "W1", "W2"])
+        run_all()
+        to_review("W1", "W2")
+        before = (StateTransition.objects.count(), Attempt.objects.count(), OutboxMessage.objects.count())
+        api.release_tables(booking_ref="A", actor="staff:7")
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
+        woken = Assignment.objects.filter(wake_at__isnull=False).values_list("booking_ref", flat=True)
+        assert sorted(woken) == ["W1", "W2"]
+        after_staff = (StateTransition.objects.count(), Attempt.objects.count(), OutboxMessage.objects.count())
+        assert after_staff > before
+        version = Assignment.objects.get(booking_ref="W1").version
+        run_all()
+        assert (StateTransition.objects.count(), Attempt.objects.count(), OutboxMessage.objects.count()) == after_staff
+        w1 = Assignment.objects.get(booking_ref="W1")
+        assert (w1.version, w1.wake_at, w1.wakes, w1.state) == (version, None, 1, State.MANUAL_REVIEW)
+
+    def test_whoever_can_be_seated_once_a_hold_has_expired_is(self, one_table: TheHost, tonight: datetime) -> None:
+        book_in_turn(one_table, tonight, ["A", "W1"])
+        api.hold(booking_ref="A", table_refs=["T1"])
+        to_review_refs = ["W1"]
+        api.request(booking_ref="W1")
+        Assignment.objects.filter(booking_ref="A").update(due_at=datetime(2100, 1, 1, tzinfo=UTC))
+        one_table.rows.pop("A")
+        to_review(*to_review_refs)
+        Allocation.objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+        list(dispatch.run_pass())
+        assert tables_of("W1") == ["T1"]
+
+    def test_a_booking_that_its_host_has_locked_is_not_passed(self, one_table: TheHost, tonight: datetime) -> None:
+        book_in_turn(one_table, tonight, ["A", "W1"])
+        run_all()
+        to_review("W1")
+        one_table.edit("A", wants_table=False)
+        api.booking_changed(booking_ref="A")
+        one_table.locked.add("W1")
+        book_in_turn(one_table, tonight, ["new"], requested_at=datetime(2026, 2, 1, tzinfo=UTC))
+        assert api.assign_now(booking_ref="new").kind is Kind.RETRY
+        one_table.locked.clear()
+        assert run_all()["W1"].table_refs == ("T1",)
+
+
+class TestStays:
+    @pytest.fixture
+    def sitting(self, open_now: TheHost) -> TheHost:
+        """B1 sits at T1 since half an hour ago."""
+        open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=30), party=2)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+        api.seated(booking_ref="B1", actor="staff:1")
+        open_now.edit("B1", wants_table=False, keeps_tables=True)
+        return open_now
+
+    def test_guests_who_leave_early_free_their_table_at_once(self, sitting: TheHost) -> None:
+        end = datetime.now(UTC)
+        sitting.edit("B1", ends_at=end)
+        api.booking_changed(booking_ref="B1")
+        row = Allocation.objects.get(booking_ref="B1")
+        assert row.ended_at is not None
+        assert row.blocked.upper == row.ended_at
+        assert Assignment.objects.get().stage == Stage.LEFT
+        sitting.book("B2", starts_at=datetime.now(UTC) + timedelta(minutes=1), party=2)
+        api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
+        assert tables_of("B2") == ["T1"]
+
+    def test_seated_guests_move_now_and_the_past_stays(self, sitting: TheHost) -> None:
+        outcome = api.move(booking_ref="B1", table_refs=["T2"], actor="staff:7")
+        assert outcome.table_refs == ("T2",)
+        rows = {row.table_ref: row for row in Allocation.objects.filter(booking_ref="B1")}
+        assert rows["T1"].ended_at is not None
+        assert rows["T1"].blocked.upper == rows["T1"].ended_at == rows["T2"].blocked.lower
+        assert rows["T2"].ended_at is None
+        assert rows["T2"].ends_at == rows["T1"].ends_at
+        sitting.book("B2", starts_at=datetime.now(UTC) + timedelta(minutes=1), party=2)
+        assert api.assign_now(booking_ref="B2").table_refs == ("T1",)
+
+    def test_guests_who_stay_longer_send_the_next_party_to_another_table(self, sitting: TheHost) -> None:
+        end = Allocation.objects.get().ends_at
+        sitting.book("B2", starts_at=end + timedelta(minutes=10), party=2)
+        api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
+        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.KEPT
+        assert (tables_of("B1"), tables_of("B2")) == (["T1"], ["T2"])
+        topics = set(OutboxMessage.objects.values_list("topic", "booking_ref"))
+        assert {("booking.extended", "B1"), ("booking.moved", "B2")} <= topics
+
+    def test_an_overlap_is_over_when_the_overstaying_guests_leave(self, sitting: TheHost) -> None:
+        end = Allocation.objects.get().ends_at
+        for ref, table in (("B2", "T1"), ("B3", "T2")):
+            sitting.book(ref, starts_at=end + timedelta(minutes=10), party=2)
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+        assert state_of("B1") == state_of("B2") == (State.MANUAL_REVIEW, "overlapping")
+        assert api.left(booking_ref="B1", actor="staff:7") == ("T1",)
+        assert state_of("B1")[0] == State.CONFIRMED
+        list(dispatch.run_pass())
+        assert (state_of("B2"), tables_of("B2")) == ((State.CONFIRMED, "overlap_over"), ["T1"])
+
+    def test_an_overlap_is_over_when_staff_move_the_next_party(self, sitting: TheHost) -> None:
+        end = Allocation.objects.get().ends_at
+        for ref, table in (("B2", "T1"), ("B3", "T2")):
+            sitting.book(ref, starts_at=end + timedelta(minutes=10), party=2)
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        until = end + timedelta(minutes=45)
+        api.extend(booking_ref="B1", until=until, actor="staff:7")
+        sitting.edit("B3", wants_table=False)
+        api.booking_changed(booking_ref="B3")
+        list(dispatch.run_pass())
+        list(dispatch.run_pass())
+        assert (state_of("B1")[0], state_of("B2")[0]) == (State.CONFIRMED, State.CONFIRMED)
+        assert (tables_of("B1"), tables_of("B2")) == (["T1"], ["T2"])
+        row = Allocation.objects.current().get(booking_ref="B1")
+        assert (row.overstays_until, row.blocked.upper) == (None, until)
+
+    def test_no_show_frees_the_table_and_is_said_only_once_the_time_has_come(self, open_now: TheHost) -> None:
+        open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=20), party=2)
+        open_now.book("B2", starts_at=datetime.now(UTC) + timedelta(minutes=20), party=2)
+        for ref, table in (("B1", "T1"), ("B2", "T2")):
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        with pytest.raises(TransitionRefusedError, match="B2"):
+            api.no_show(booking_ref="B2", actor="staff:7")
+        assert api.no_show(booking_ref="B1", actor="staff:7") == ("T1",)
+        assert (tables_of("B1"), Assignment.objects.get(booking_ref="B1").stage) == ([], Stage.NO_SHOW)
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+
+    def test_who_comes_late_keeps_the_promised_end(self, open_now: TheHost) -> None:
+        open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=20), party=2)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+        before = Allocation.objects.get()
+        api.late(booking_ref="B1", actor="staff:1")
+        api.arrived(booking_ref="B1", actor="staff:1")
+        api.seated(booking_ref="B1", actor="staff:1")
+        assert Assignment.objects.get().stage == Stage.SEATED
+        after = Allocation.objects.get()
+        assert (after.ends_at, after.blocked) == (before.ends_at, before.blocked)
+
+    def test_who_comes_early_sits_down_if_the_table_is_free(self, open_now: TheHost) -> None:
+        start = datetime.now(UTC) + timedelta(minutes=20)
+        open_now.book("B0", starts_at=start - timedelta(hours=3), ends_at=start, party=2)
+        open_now.book("B1", starts_at=start, party=2)
+        open_now.book("B2", starts_at=start, party=2)
+        for ref, table in (("B0", "T1"), ("B1", "T1"), ("B2", "T2")):
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        with pytest.raises(TablesRefusedError, match="B0"):
+            api.seated(booking_ref="B1", actor="staff:1")
+        api.seated(booking_ref="B2", actor="staff:1")
+        assert Allocation.objects.get(booking_ref="B2").blocked.lower < start
+
+
+class TestStaff:
+    def test_two_bookings_swap_their_tables_in_one_step(self, two_tables: TheHost, tonight: datetime) -> None:
+        for ref, table in (("B1", "T1"), ("B2", "T2")):
+            two_tables.book(ref, starts_at=tonight)
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        api.swap(booking_ref="B1", other_ref="B2", actor="staff:7")
+        assert (tables_of("B1"), tables_of("B2")) == (["T2"], ["T1"])
+        assert {move.booking_ref: move.to_table_refs for move in two_tables.moves} == {"B1": ("T2",), "B2": ("T1",)}
+        with pytest.raises(ValueError, match="itself"):
+            api.swap(booking_ref="B1", other_ref="B1", actor="staff:7")
+
+    @pytest.mark.parametrize(
+        ("booking", "tables", "reason"),
+        [
+            ({"party": 2, "starts_at": timedelta(hours=3, minutes=45)}, ["T1"], Reason.SERVICE_OVERRUN),
+            ({"party": 2, "starts_at": timedelta(hours=-6)}, ["T1"], Reason.OUTSIDE_SERVICE),
+            ({"party": 5}, ["T1"], Reason.TOO_FEW_SEATS),
+            ({"party": 1}, ["T3"], Reason.PARTY_OUTSIDE_TABLE_LIMITS),
+            ({"party": 2, "zone_ref": "terrace"}, ["T1"], Reason.WRONG_ZONE),
+            ({"party": 8}, ["T1", "T2"], Reason.NOT_ADJACENT),
+        ],
+    )
+    def test_staff_may_do_what_is_physically_possible_by_name(
+        self, host: TheHost, tonight: datetime, booking: dict[str, Any], tables: list[str], reason: Reason
+    ) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2"), a_table("T3", min_party=2)])
+        host.book("B1", **{**booking, "starts_at": tonight + booking.get("starts_at", timedelta(0))})
+        with pytest.raises(TablesRefusedError) as refused:
+            api.assign(booking_ref="B1", table_refs=tables, actor="staff:7")
+        assert reason in {refusal.reason for refusal in refused.value.refusals}
+        api.assign(booking_ref="B1", table_refs=tables, actor="staff:7", overriding={reason})
+        assert tables_of("B1") == tables
+        assert Allocation.objects.first().despite == [reason]  # type: ignore[union-attr]
+        assert reason in StateTransition.objects.get(name="confirm").detail
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING, "what staff decided stands"
+
+    @pytest.mark.parametrize("reason", [Reason.TABLE_TAKEN, Reason.UNKNOWN_TABLE])
+    def test_nobody_puts_two_parties_at_one_table(self, one_table: TheHost, tonight: datetime, reason: Reason) -> None:
+        with pytest.raises(ValueError, match=reason):
+            api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:7", overriding={reason})
+
+    def test_staff_hear_whom_they_passed(self, one_table: TheHost, tonight: datetime) -> None:
+        book_in_turn(one_table, tonight, ["A", "W1", "B"])
+        for ref in ("A", "W1", "B"):
+            api.request(booking_ref=ref)
+        run_all()
+        to_review("W1", "B")
+        one_table.edit("A", wants_table=False)
+        api.booking_changed(booking_ref="A")
+        assert api.assign(booking_ref="B", table_refs=["T1"], actor="staff:7").passed == ("W1",)
+
+    def test_walk_ins_get_the_best_free_table_now(self, open_now: TheHost) -> None:
+        outcome = api.seat_walk_in(restaurant_ref="R1", party=3, actor="staff:7")
+        assert outcome.booking_ref.startswith("walk-in:")
+        assert outcome.table_refs == ("T1",)
+        assignment = Assignment.objects.get()
+        assert (assignment.stage, assignment.state, assignment.party) == (Stage.SEATED, State.CONFIRMED, 3)
+        assert open_now.seated == {}, "the host never hears of a ref that is ours"
+        assert api.left(booking_ref=outcome.booking_ref, actor="staff:7") == ("T1",)
+
+    def test_a_walk_in_that_was_just_saved_is_seated(self, open_now: TheHost) -> None:
+        open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=5), party=2)
+        assert api.seat_walk_in(booking_ref="B1", actor="staff:7").table_refs == ("T1",)
+        assert open_now.seated["B1"].table_refs == ("T1",)
+
+    def test_walk_ins_hear_how_long_they_have_to_wait(self, open_now: TheHost) -> None:
+        now = datetime.now(UTC)
+        for ref, table, minutes in (("B1", "T1", 40), ("B2", "T2", 90)):
+            open_now.book(ref, starts_at=now - timedelta(minutes=30), ends_at=now + timedelta(minutes=minutes), party=2)
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        with pytest.raises(NoTableFreeError, match="40 minutes") as refused:
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7")
+        assert refused.value.wait_minutes == 40
+        assert not Assignment.objects.filter(booking_ref__startswith="walk-in:").exists()
+
+    @pytest.mark.parametrize("given", [{}, {"restaurant_ref": "R1"}, {"restaurant_ref": "R1", "booking_ref": "B1"}])
+    def test_a_walk_in_is_a_booking_or_a_party(self, open_now: TheHost, given: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match="walk-in"):
+            api.seat_walk_in(actor="staff:7", **given)
+
+
+class TestTablesChangedInTheHost:
+    def test_tables_that_staff_chose_in_the_host_are_taken_over(self, two_tables: TheHost, tonight: datetime) -> None:
+        two_tables.book("B1", starts_at=tonight)
+        run_all()
+        shown(two_tables, "B1", "T2")
+        assert api.booking_changed(booking_ref="B1") is Change.MOVED
+        assert (tables_of("B1"), Assignment.objects.get().planner) == (["T2"], "manual")
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+
+    def test_tables_that_somebody_else_has_go_to_staff_with_both_bookings_named(
+        self, two_tables: TheHost, tonight: datetime
+    ) -> None:
+        for ref in ("B1", "B2"):
+            two_tables.book(ref, starts_at=tonight)
+        run_all()
+        shown(two_tables, "B1", tables_of("B2")[0])
+        assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+        assert state_of("B1") == (State.MANUAL_REVIEW, "tables_changed_by_host")
+        assert "booking B2" in StateTransition.objects.filter(booking_ref="B1").latest("version").detail
+        assert tables_of("B1") != tables_of("B2")
+        assert state_of("B2")[0] == State.CONFIRMED
+
+    def test_an_explicit_cancellation_is_not_undone_by_a_later_save(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        one_table.book("B1", starts_at=tonight)
+        run_all()
+        api.booking_cancelled(booking_ref="B1")
+        one_table.edit("B1", is_confirmed=False)
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+        assert (state_of("B1")[0], tables_of("B1")) == (State.CANCELLED, [])
+        api.request(booking_ref="B1")
+        assert run_all()["B1"].table_refs == ("T1",)
