@@ -16,6 +16,7 @@ from assignments.models.floor import (
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
 from assignments.models.run import Run
+from assignments.models.seating_change import SeatingChange
 from assignments.models.total import Folded, Total
 from assignments.models.transition import StateTransition
 
@@ -36,6 +37,7 @@ __all__ = [
     "OutboxMessage",
     "ReviewItem",
     "Run",
+    "SeatingChange",
     "ServiceDay",
     "ServiceHours",
     "Stage",

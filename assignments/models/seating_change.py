@@ -1,0 +1,45 @@
+"""The append-only history of seatings and stages, written by the database itself."""
+
+from django.contrib.postgres.fields import DateTimeRangeField
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class SeatingChange(models.Model):
+    """A change of a booking's seating, or of how far its guests are. Triggers write it, and prevent updates and deletes.
+
+    ``transaction_id``: PostgreSQL's number of the transaction, equal for what happened together. For a stage the columns
+    of the seating are empty; for a seating those of the stage are.
+    """
+
+    class What(models.TextChoices):
+        SEATED = "seated", _("seated")
+        CHANGED = "changed", _("changed")
+        ENDED = "ended", _("ended")
+        FREED = "freed", _("freed")
+        STAGE = "stage", _("stage")
+
+    booking_ref = models.TextField()
+    restaurant_ref = models.TextField()
+    what = models.TextField(choices=What.choices)
+    seating_id = models.BigIntegerField(null=True)
+    table_ref = models.TextField(blank=True)
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    blocked = DateTimeRangeField(null=True)
+    party = models.IntegerField(null=True)
+    planner = models.TextField(blank=True)
+    previous_stage = models.TextField(blank=True)
+    stage = models.TextField(blank=True)
+    transaction_id = models.BigIntegerField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("seating change")
+        verbose_name_plural = _("seating changes")
+        indexes = [models.Index(fields=["booking_ref", "id"], name="seatingchange_booking")]
+
+    def __str__(self) -> str:
+        return f"{self.booking_ref}: {self.what} {self.table_ref or self.stage}"
