@@ -68,12 +68,14 @@ class Settlement:
         decision: Decision | None = None,
         decision_ms: float = 0.0,
         already_seated: bool = False,
+        overridden_by: str = "",
         reason: str = "",
         detail: str = "",
     ) -> Outcome:
         """The booking gets these tables, which are told in the order given: the floor's.
 
-        ``already_seated``: its hold is the seating now. ``detail``: for the history.
+        ``already_seated``: its hold is the seating now. ``overridden_by``: see ``ledger.Placement``. ``detail``: for the
+        history.
         """
         self._begin(assignment)
         assignment.assign(actor=self.actor, reason=reason)
@@ -86,6 +88,7 @@ class Settlement:
                 table_refs=tables,
                 window=window,
                 planner=self.planner,
+                overridden_by=overridden_by,
             )
             self._placements.append(placement)
         ref, starts_at, ends_at = assignment.booking_ref, window.starts_at, window.ends_at

@@ -163,9 +163,7 @@ def test_what_the_host_tells(host: TheHost, tonight: datetime, how: str) -> None
         api.booking_cancelled(booking_ref="B1")
     else:
         (table,) = Attempt.objects.get().table_refs
-        api.table_out_of_service(
-            restaurant_ref="R1", table_ref=table, starts_at=tonight, ends_at=tonight.replace(hour=20)
-        )
+        api.close(restaurant_ref="R1", table_refs=[table], starts_at=tonight, ends_at=tonight.replace(hour=20))
     found = ids_of("B1")
     assert len(found["history"]) == len(before) + 1
     assert found["history"] == found["messages"] == found["events"]
