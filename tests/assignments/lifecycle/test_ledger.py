@@ -127,8 +127,9 @@ def test_releasing_frees_seatings_and_holds_of_these_bookings_only() -> None:
 @pytest.mark.parametrize("tables", [["T1"], ["T1", "T2"], []], ids=["a table", "two tables", "the restaurant"])
 @pytest.mark.parametrize("ends", [timedelta(hours=3), None], ids=["for hours", "until further notice"])
 def test_postgresql_seats_nobody_over_a_closure_until_it_is_lifted(tables: list[str], ends: timedelta | None) -> None:
+    until = SEVEN + ends if ends else None
     closure = Closure.objects.create(
-        restaurant_ref="R1", table_refs=tables, starts_at=SEVEN + timedelta(minutes=30), ends_at=ends and SEVEN + ends
+        restaurant_ref="R1", table_refs=tables, starts_at=SEVEN + timedelta(minutes=30), ends_at=until
     )
     for take in (lambda each: ledger.seat([each]), lambda each: ledger.hold(each, seconds=60, now=SEVEN)):
         with pytest.raises(TableTakenError, match="closed"), transaction.atomic():
