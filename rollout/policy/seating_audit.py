@@ -135,16 +135,15 @@ def _services_around(floor: Floor, start: datetime) -> Iterator[tuple[ServicePer
 
 def _periods_of(floor: Floor, day: date) -> Collection[ServicePeriod]:
     """The services of a date: those of its weekday, changed by the calendar, whose shortest entry has the last word."""
-    by_key = {period.key: period for period in floor.services if day.weekday() in period.weekdays}
+    found = [period for period in floor.services if day.weekday() in period.weekdays]
     about = [
         each for each in floor.calendar if each.first_date <= day <= each.last_date and day.weekday() in each.weekdays
     ]
     about.sort(key=lambda each: (each.first_date - each.last_date, each.first_date, not each.services))
     for entry in about:
-        if not entry.services:
-            by_key.clear()
-        by_key.update({period.key: period for period in entry.services})
-    return by_key.values()
+        kept = found if entry.services else []
+        found = [each for each in kept if all(each.key != other.key for other in entry.services)] + list(entry.services)
+    return found
 
 
 def _seats(floor: Floor, tables: Collection[Table]) -> int:
