@@ -9,9 +9,8 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.translation import gettext as _now_
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from assignments import api
 from assignments.admin import actor
@@ -183,8 +182,8 @@ class ClosureAdmin(_ModelAdmin):
     @admin.display(description=_("closed"), ordering="zone_ref")
     def what_is_closed(self, closure: Any) -> str:
         if closure.is_whole_restaurant:
-            return _now_("all tables")
-        return _now_("zone %(zone)s") % {"zone": closure.zone_ref} if closure.zone_ref else closure.what
+            return gettext("all tables")
+        return gettext("zone %(zone)s") % {"zone": closure.zone_ref} if closure.zone_ref else closure.what
 
     @admin.display(description=_("starts (restaurant's time)"), ordering="starts_at")
     def starts(self, closure: Any) -> str:
@@ -192,7 +191,7 @@ class ClosureAdmin(_ModelAdmin):
 
     @admin.display(description=_("ends (restaurant's time)"), ordering="ends_at")
     def ends(self, closure: Any) -> str:
-        return local(closure.ends_at, closure.zone) if closure.ends_at else _now_("until further notice")
+        return local(closure.ends_at, closure.zone) if closure.ends_at else gettext("until further notice")
 
     @admin.display(description=_("lifted"), ordering="lifted_at")
     def lifted(self, closure: Any) -> str:
