@@ -11,8 +11,8 @@ from assignments.integration.evening_file import UnusableFileError
 from assignments.planning.calendar import is_closed, periods_on, special_period
 from assignments.planning.engine import plan
 from assignments.planning.floor import CalendarEntry, InvalidFloorError
-from assignments.planning.reasons import Reason
-from assignments.planning.seating_window import Refusal, SeatingWindow, seating_window
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.seating_window import SeatingWindow, seating_window
 from rollout.policy import seating_audit
 from tests.assignments.planning.restaurant import DINNER, LUNCH, REAL_EVENING, ask, at, floor, snapshot, table
 
