@@ -230,6 +230,7 @@ class TestWhoWasToSitThere:
         host.book("B2", starts_at=datetime.now(UTC) + timedelta(minutes=1))
         assert run_all()["B2"].kind is not Kind.CONFIRMED, "B is theirs until staff decide"
         assert tables_of("B1") == ["B"]
+        assert "B1" not in {found.booking_ref for found in reconcile(dry_run=True)}
         api.reject(booking_ref="B1", actor=STAFF, reason="They left.")
         assert tables_of("B1") == []
 
