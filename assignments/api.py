@@ -14,15 +14,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import wraps
+from types import EllipsisType
 from typing import ParamSpec, TypeVar
 
 from django.db import connection, transaction
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
-from assignments.coordination import dispatch, edits, host_changes, staff_actions
+from assignments.coordination import closures, dispatch, edits, host_changes, staff_actions
 from assignments.coordination.snapshots import snapshot_of
-from assignments.coordination.staff_actions import OVERRIDABLE
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingNotFoundError,
@@ -41,8 +41,7 @@ from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
 from assignments.planning import engine
 from assignments.planning.decision import Decision
-from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
 from assignments.planning.snapshot import Snapshot
 from assignments.staff import explanation
 from assignments.staff.explanation import Explanation
@@ -52,11 +51,6 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 MANUAL = planners.MANUAL
-
-TABLE_OUT_OF_SERVICE = "table_out_of_service"
-
-MAX_LOCKED_DAYS = 62
-"""Days that a closure keeps planners out of while it is entered. Advisory locks take shared memory of the server."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -381,6 +375,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
         window=seating_validity.window_as_the_host_has_it(booking, floor),
         strategy=MANUAL,
         reason="confirmed_by_host",
+        overridden_by="host",
     )
     settlement.write()
 
@@ -553,45 +548,74 @@ def booking_cancelled(*, booking_ref: str) -> None:
 
 
 @_in_transaction
-def table_out_of_service(
-    *, restaurant_ref: str, table_ref: str, starts_at: datetime, ends_at: datetime, actor: str = "host"
-) -> tuple[str, ...]:
-    """The table cannot be used over ``[starts_at, ends_at)`` (aware): who was to sit there then is planned anew, at once.
+def close(
+    *,
+    restaurant_ref: str,
+    starts_at: datetime,
+    ends_at: datetime | None = None,
+    table_refs: Collection[str] = (),
+    zone_ref: str = "",
+    reason: str = "",
+    actor: str = "host",
+) -> int:
+    """Close tables, a zone, or the whole restaurant if neither is named, over ``[starts_at, ends_at)`` (aware).
 
-    Guests who sit there already go to review: staff have to move them. Gives the refs of all of them. Nobody is seated there
-    until ``table_in_service``. Raises ValueError for times that are naive or the wrong way round, and for a table that the
-    restaurant does not have.
+    Without ``ends_at`` until further notice. ``reason`` is for staff and names no guest. Gives the closure's id. Who was to
+    sit there gets other tables in the same transaction, or goes to review where V3 finds none; so do guests who sit there,
+    and they keep those of their joined tables that stay open. Planners seat nobody there until it is over or lifted; staff
+    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, and
+    for tables or a zone that the restaurant does not have.
     """
-    if starts_at.tzinfo is None or ends_at.tzinfo is None:
-        raise ValueError(f"Table {table_ref}: starts_at and ends_at must be aware, not {starts_at} and {ends_at}.")
-    if ends_at <= starts_at:
-        raise ValueError(f"Table {table_ref}: it cannot be out of service from {starts_at} until {ends_at}.")
-    host = configured()
-    floor = floor_or_none(restaurant_ref, host=host)
-    if floor is not None and table_ref not in floor.table_by_ref:
-        raise ValueError(f"Restaurant {restaurant_ref} has no table {table_ref}.")
-    refs = {row.booking_ref for row in ledger.blocked_at(table_ref, starts_at, ends_at)}
-    days = Assignment.objects.filter(booking_ref__in=refs).values_list("restaurant_ref", "service_date")
-    now = locks.lock_days([*days, *((restaurant_ref, day) for day in _days_between(floor, starts_at, ends_at))])
-    rows = ledger.blocked_at(table_ref, starts_at, ends_at)
-    affected = [row for row in rows if row.starts_at < ends_at and starts_at < row.ends_at]
-    refs = {row.booking_ref for row in affected}
-    ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), starts_at, ends_at)
-    here_now = {row.booking_ref for row in affected if row.kind == Allocation.Kind.SEATING and row.starts_at <= now}
-    for assignment in Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"):
-        if assignment.booking_ref in here_now and assignment.state == State.CONFIRMED:
-            _ask_staff_to_move(host, assignment, actor=actor)
-        else:
-            _plan_anew(host, assignment, now=now, actor=actor, reason=TABLE_OUT_OF_SERVICE)
-    ledger.release(sorted(refs))
-    ledger.close_table(restaurant_ref, table_ref, starts_at, ends_at)
-    return tuple(dict.fromkeys(row.booking_ref for row in affected))
+    closure = closures.close(
+        restaurant_ref,
+        table_refs=table_refs,
+        zone_ref=zone_ref,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        reason=reason,
+        actor=actor,
+        host=configured(),
+    )
+    return closure.pk
 
 
 @_in_transaction
-def table_in_service(*, restaurant_ref: str, table_ref: str) -> int:
-    """The table can be used again; how many closures that ended."""
-    return ledger.open_table(restaurant_ref, table_ref)
+def edit_closure(
+    *,
+    closure_id: int,
+    actor: str,
+    version: int | None = None,
+    starts_at: datetime | EllipsisType = ...,
+    ends_at: datetime | EllipsisType | None = ...,
+    table_refs: Collection[str] | EllipsisType = ...,
+    zone_ref: str | EllipsisType = ...,
+    reason: str | EllipsisType = ...,
+) -> None:
+    """Change a closure: what is not given stays. ``table_refs=()`` means the whole restaurant.
+
+    Bookings make way as for ``close``; who was seated there by an override stays. With ``version`` nobody may have changed
+    the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError, ClosureLiftedError, ValueError.
+    """
+    closures.edit(
+        closure_id,
+        table_refs=table_refs,
+        zone_ref=zone_ref,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        reason=reason,
+        actor=actor,
+        version=version,
+        host=configured(),
+    )
+
+
+@_in_transaction
+def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> None:
+    """End a closure now. It is kept, with who lifted it; other closures of the same tables stay.
+
+    ``version`` and exceptions as for ``edit_closure``.
+    """
+    closures.lift(closure_id, actor=actor, version=version)
 
 
 def explain(*, booking_ref: str) -> Explanation:
@@ -674,17 +698,6 @@ def _lock_plannable(host: Host, booking_ref: str, *, may_sit: bool = False) -> H
     return booking
 
 
-def _days_between(floor: Floor | None, starts_at: datetime, ends_at: datetime) -> list[date]:
-    """The restaurant's days whose bookings may sit at some moment of ``[starts_at, ends_at)``: the day before too, since a
-    service may run past midnight.
-
-    At most ``MAX_LOCKED_DAYS``, the first ones: who plans a later day meets the closure in the ledger, and tries again.
-    """
-    first = intake.local_date(starts_at, floor) - timedelta(days=1)
-    days = (intake.local_date(ends_at, floor) - first).days + 1
-    return [first + timedelta(days=number) for number in range(min(days, MAX_LOCKED_DAYS))]
-
-
 def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -> None:
     held = Allocation.objects.filter(
         token=token, kind=Allocation.Kind.HOLD, booking_ref=booking_ref, expires_at__gt=transactions.database_now()
@@ -713,14 +726,3 @@ def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str,
         lock_bookings(host, [assignment.booking_ref])
         host.on_released([assignment.booking_ref])
     return Change.REQUESTED
-
-
-def _ask_staff_to_move(host: Host, assignment: Assignment, *, actor: str) -> None:
-    """Guests sit at a table that is out of service: nobody can plan what has begun, and their tables are free in the
-    ledger."""
-    assignment.reopen(actor=actor, reason=TABLE_OUT_OF_SERVICE)
-    assignment.send_to_review(
-        actor=actor, reason=TABLE_OUT_OF_SERVICE, detail="Its guests sat there when the table was taken out of service."
-    )
-    transitions.store([assignment])
-    host.on_review({assignment.booking_ref: TABLE_OUT_OF_SERVICE})

@@ -66,6 +66,14 @@ class NoTableFreeError(AssignmentsError):
         super().__init__(message)
 
 
+class ClosureNotFoundError(AssignmentsError):
+    """There is no such closure."""
+
+
+class ClosureLiftedError(AssignmentsError):
+    """The closure has been lifted already; add a new one."""
+
+
 class HoldExpiredError(AssignmentsError):
     """The hold has expired or was released; place a new one."""
 

@@ -2,6 +2,7 @@
 
 from assignments.planning.floor import (
     EVERY_WEEKDAY,
+    CalendarEntry,
     Floor,
     InvalidFloorError,
     Join,
@@ -11,4 +12,14 @@ from assignments.planning.floor import (
     adjacency,
 )
 
-__all__ = ["EVERY_WEEKDAY", "Floor", "InvalidFloorError", "Join", "ServicePeriod", "Table", "TurnTime", "adjacency"]
+__all__ = [
+    "EVERY_WEEKDAY",
+    "CalendarEntry",
+    "Floor",
+    "InvalidFloorError",
+    "Join",
+    "ServicePeriod",
+    "Table",
+    "TurnTime",
+    "adjacency",
+]

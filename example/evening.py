@@ -19,8 +19,10 @@ from django.db.models import Model
 from django.utils import timezone
 from django.utils.text import slugify
 
+from assignments.concurrency import locks
 from assignments.integration import evening_file
 from assignments.integration.evening_file import BadRow, BookingRow, EveningFile, UnusableFileError, as_aware
+from assignments.models import CalendarEntry
 from assignments.planning.floor import TurnTime
 from assignments.planning.timezone import time_zone
 from example import models
@@ -159,7 +161,31 @@ def _store_restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models
         if _replace_turn_times(service, service_row.turn_times) and what == "unchanged":
             what = "updated"
         loaded.count("services", what)
+    _store_calendar(str(restaurant.pk), evening)
     return restaurant
+
+
+def _store_calendar(restaurant_ref: str, evening: EveningFile) -> None:
+    """Store the file's calendar in the app's, in place of what was there."""
+    locks.lock_restaurant(restaurant_ref)
+    CalendarEntry.objects.filter(restaurant_ref=restaurant_ref).delete()
+    usual = {service.key: service for service in evening.services}
+    for entry in evening.calendar:
+        row = CalendarEntry.objects.create(
+            restaurant_ref=restaurant_ref,
+            first_date=entry.first_date,
+            last_date=entry.last_date,
+            weekdays=sorted(entry.weekdays) if len(entry.weekdays) < 7 else [],
+            closed=entry.closes,
+        )
+        for each in entry.services:
+            is_as_usual = each.turn_times == usual[each.key].turn_times
+            row.services.create(
+                key=each.key,
+                starts=each.starts,
+                ends=each.ends,
+                turn_minutes=None if is_as_usual else each.turn_times[0].minutes,
+            )
 
 
 def _replace_turn_times(service: models.ServicePeriod, wanted: Iterable[TurnTime]) -> bool:

@@ -36,13 +36,32 @@ class ExampleHost(ModelHost):
             models.TableJoin.objects.filter(tables__restaurant=key).distinct(),
             models.ServicePeriod.objects.filter(restaurant=key),
             models.TurnTime.objects.filter(service__restaurant=key),
+            *self.calendar_querysets(restaurant_ref),
         ]
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """The floor, from this project's own tables. Seven queries; raises LookupError for an unknown restaurant."""
+        """The floor, from this project's own tables, and the app's calendar. At most nine queries.
+
+        Raises LookupError for an unknown restaurant.
+        """
         restaurant = models.Restaurant.objects.filter(pk=restaurant_ref).first() if restaurant_ref.isdecimal() else None
         if restaurant is None:
             raise LookupError(f"There is no restaurant {restaurant_ref!r}.")
+        services = tuple(
+            ServicePeriod(
+                key=service.key,
+                starts=service.start,
+                ends=service.end,
+                turn_times=tuple(
+                    TurnTime(max_party=turn.max_party, minutes=turn.minutes) for turn in service.turn_times.all()
+                ),
+                allow_overrun=service.allow_overrun,
+                buffer_before_minutes=service.buffer_before_minutes,
+                buffer_after_minutes=service.buffer_after_minutes,
+                weekdays=frozenset(service.weekdays) or EVERY_WEEKDAY,
+            )
+            for service in restaurant.services.prefetch_related("turn_times")
+        )
         pairs = models.TableAdjacency.objects.filter(first__restaurant=restaurant)
         return Floor(
             restaurant_ref=restaurant_ref,
@@ -59,21 +78,8 @@ class ExampleHost(ModelHost):
                 )
                 for table in restaurant.tables.order_by("code")
             ),
-            services=tuple(
-                ServicePeriod(
-                    key=service.key,
-                    starts=service.start,
-                    ends=service.end,
-                    turn_times=tuple(
-                        TurnTime(max_party=turn.max_party, minutes=turn.minutes) for turn in service.turn_times.all()
-                    ),
-                    allow_overrun=service.allow_overrun,
-                    buffer_before_minutes=service.buffer_before_minutes,
-                    buffer_after_minutes=service.buffer_after_minutes,
-                    weekdays=frozenset(service.weekdays) or EVERY_WEEKDAY,
-                )
-                for service in restaurant.services.prefetch_related("turn_times")
-            ),
+            services=services,
+            calendar=self.calendar(restaurant_ref, services),
             adjacent=adjacency((str(one), str(other)) for one, other in pairs.values_list("first", "second")),
             joins=_joins(restaurant),
             zone_names={str(key): name for key, name in restaurant.zones.values_list("pk", "name")},

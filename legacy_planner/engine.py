@@ -50,8 +50,16 @@ def plan(snapshot: Snapshot) -> Decision:
     if not fitting:
         return refused(_never(floor, units, request), len(units), rejected)
     free = Occupancy(floor, snapshot.occupied).free(window.blocked_from, window.blocked_until)
+    closed = Occupancy(floor, snapshot.closures).taken(window.blocked_from, window.blocked_until)
     available = [unit for unit in fitting if unit.mask & free == unit.mask]
-    rejected[Reason.TABLE_TAKEN] += len(fitting) - len(available)
+    shut = sum(1 for unit in fitting if unit.mask & closed)
+    rejected[Reason.CLOSED] += shut
+    rejected[Reason.TABLE_TAKEN] += len(fitting) - len(available) - shut
+    if shut == len(fitting):
+        text = _(
+            "Party of %(party)s: all %(count)s sets of tables that fit are closed.", party=request.party, count=shut
+        )
+        return refused(Refusal(Reason.CLOSED, text), len(units), +rejected)
     if not available:
         reason = Reason.PINNED_TABLES_TAKEN if request.pinned_table_refs else Reason.NO_CAPACITY
         party, count = request.party, len(fitting)

@@ -146,5 +146,5 @@ def test_every_published_name_is_importable() -> None:
     assert {
         "request", "assign_now", "evaluate", "judge", "hold", "release_hold", "assign", "pin", "unpin", "release_tables",
         "reopen", "reject", "undo",
-        "booking_changed", "booking_cancelled", "table_out_of_service", "table_in_service", "explain",
+        "booking_changed", "booking_cancelled", "close", "edit_closure", "lift_closure", "explain",
     } <= public  # fmt: skip

@@ -2,9 +2,11 @@
 
 from assignments.admin.allocation import AllocationAdmin
 from assignments.admin.assignment import AssignmentAdmin
+from assignments.admin.closure import ClosureAdmin
 from assignments.admin.event import EventAdmin
 from assignments.admin.floor import (
     AdjacentTablesAdmin,
+    CalendarEntryAdmin,
     ListedJoinAdmin,
     ServiceHoursAdmin,
     TableDetailsAdmin,
@@ -21,6 +23,8 @@ __all__ = [
     "AssignmentAdmin",
     "AttemptAdmin",
     "BreakerAdmin",
+    "CalendarEntryAdmin",
+    "ClosureAdmin",
     "EventAdmin",
     "HealthAdmin",
     "ListedJoinAdmin",

@@ -17,7 +17,7 @@ from assignments.models import Allocation
 from assignments.staff import labels
 
 
-class AllocationList(BoundedList):
+class ZonedRows(ChangeList):
     """Give each row its restaurant's time zone, or UTC if the floor is not available. One query for all rows."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -28,6 +28,10 @@ class AllocationList(BoundedList):
             floor = floors[row.restaurant_ref]
             row.zone = floor.zone if floor else UTC
         self.result_list = rows
+
+
+class AllocationList(ZonedRows, BoundedList):
+    """The ledger's rows, with their time zones."""
 
 
 @admin.register(Allocation)

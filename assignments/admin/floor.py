@@ -4,10 +4,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from assignments.concurrency import locks
 from assignments.integration.project_host import configured
-from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
+from assignments.models import (
+    AdjacentTables,
+    CalendarEntry,
+    CalendarService,
+    ListedJoin,
+    ServiceHours,
+    TableDetails,
+    TurnMinutes,
+    VenueSettings,
+)
 from assignments.planning.floor import InvalidFloorError
 from assignments.planning.natural_order import natural_key
 
@@ -15,10 +27,14 @@ if TYPE_CHECKING:
     _FloorForm = forms.ModelForm[Any]
     _TurnInline = admin.TabularInline[TurnMinutes, ServiceHours]
     _ModelAdmin = admin.ModelAdmin[Any]
+    _CalendarServiceInline = admin.TabularInline[CalendarService, CalendarEntry]
+    _ServiceFormSet = forms.BaseInlineFormSet[Any, Any, Any]
 else:
     _FloorForm = forms.ModelForm
     _TurnInline = admin.TabularInline
     _ModelAdmin = admin.ModelAdmin
+    _CalendarServiceInline = admin.TabularInline
+    _ServiceFormSet = forms.BaseInlineFormSet
 
 
 class FloorForm(_FloorForm):
@@ -90,6 +106,51 @@ class ListedJoinAdmin(FloorAdmin):
     @admin.display(description=ListedJoin._meta.get_field("table_refs").verbose_name, ordering="table_refs")
     def tables(self, join: ListedJoin) -> str:
         return " + ".join(sorted(join.table_refs, key=natural_key))
+
+
+class CalendarServiceFormSet(_ServiceFormSet):
+    """An entry closes its dates, or gives hours."""
+
+    def clean(self) -> None:
+        super().clean()
+        given = [form for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
+        if not given and not self.instance.closed:
+            raise forms.ValidationError(_("Enter the hours of a service, or mark these dates as closed."))
+        if given and self.instance.closed:
+            raise forms.ValidationError(_("These dates are closed: remove the hours, or the mark."))
+
+
+class CalendarServiceInline(_CalendarServiceInline):
+    model = CalendarService
+    formset = CalendarServiceFormSet
+    extra = 1
+
+
+@admin.register(CalendarEntry)
+class CalendarEntryAdmin(FloorAdmin):
+    """The calendar. Who changes it has the restaurant alone, so that nobody seats by what it was before."""
+
+    list_display = ["restaurant_ref", "first_date", "last_date", "weekdays", "closed", "note"]
+    list_filter = ["restaurant_ref", "closed"]
+    search_fields = ["restaurant_ref", "note"]
+    ordering = ["-first_date", "-id"]
+    inlines = [CalendarServiceInline]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        earlier = CalendarEntry.objects.filter(pk=obj.pk).values_list("restaurant_ref", flat=True)
+        for restaurant_ref in sorted({obj.restaurant_ref, *earlier}):
+            locks.lock_restaurant(restaurant_ref)
+        super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        locks.lock_restaurant(obj.restaurant_ref)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        with transaction.atomic():
+            for restaurant_ref in sorted(set(queryset.values_list("restaurant_ref", flat=True))):
+                locks.lock_restaurant(restaurant_ref)
+            super().delete_queryset(request, queryset)
 
 
 @admin.register(ServiceHours)

@@ -25,9 +25,9 @@ from assignments.planning.seating_window import FIRST_YEAR, LAST_YEAR
 from assignments.staff import labels
 from assignments.staff.service_day import LISTED, Booked, Venue, service_day, venues
 from assignments.staff.service_day import ServiceDay as Day
-from assignments.staff.timeline import A_DAY, Bar, day_at
+from assignments.staff.timeline import A_DAY, CLOSURE, Bar, day_at
 
-HOLD, CLOSURE = Allocation.Kind.HOLD.value, Allocation.Kind.CLOSURE.value
+HOLD = Allocation.Kind.HOLD.value
 LOOKS: Mapping[str, tuple[str, str]] = {
     V3: ("timeline-v3", ""),
     api.MANUAL: ("timeline-hand", "timeline-dots"),
@@ -119,7 +119,11 @@ class Captions:
             if taken.ends_at - taken.starts_at >= A_DAY:
                 until = taken.ends_at.astimezone(self._zone)
                 times = _("until %(until)s") % {"until": f"{until:%Y-%m-%d %H:%M}"}
+            if taken.is_open_ended:
+                times = _("until further notice")
             title = _("closed, %(times)s") % {"times": times}
+            if taken.reason:
+                title = _("%(what)s: %(reason)s") % {"what": title, "reason": taken.reason}
             return Caption(
                 look="timeline-closure", pattern="timeline-cross", first=_("closed"), second=times, title=title
             )

@@ -1,8 +1,11 @@
 """Locks between planners. All are released at the end of the transaction.
 
 Only transaction-level advisory locks are used, because session locks fail behind a transaction pooler. Lock order:
-restaurant-days sorted, then assignment rows. The coordinator only *tries* locks. Calls from staff and host wait for
-them, at most ``LOCK_TIMEOUT_MS``.
+restaurants sorted, restaurant-days sorted, then assignment rows. The coordinator only *tries* locks. Calls from staff and
+host wait for them, at most ``LOCK_TIMEOUT_MS``.
+
+A restaurant's lock is shared by all who seat somebody there. Who changes its closures or its calendar has it alone, so
+that nobody seats by what they were before.
 """
 
 from collections.abc import Iterable
@@ -19,6 +22,10 @@ PERMIT = "assignments:permit:"
 """Prefix of permit keys, followed by the restaurant's ref, a colon and the permit's number."""
 
 
+def _restaurant_key(restaurant_ref: str) -> str:
+    return f"assignments:restaurant:{restaurant_ref}"
+
+
 def _day_key(restaurant_ref: str, service_date: date) -> str:
     return f"assignments:day:{restaurant_ref}:{service_date.isoformat()}"
 
@@ -29,7 +36,10 @@ def _permit_key(restaurant_ref: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """Result of ``try_enter``. ``now``: database time. ``slot``: the permit's number, from 1."""
+    """Result of ``try_enter``. ``now``: database time. ``slot``: the permit's number, from 1.
+
+    ``day_locked``: the day is locked, and nobody changes the restaurant's closures or calendar.
+    """
 
     now: datetime
     day_locked: bool
@@ -42,7 +52,7 @@ class Entry:
 
 
 def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: int | None = None) -> Entry:
-    """Try to lock a restaurant-day and one of the restaurant's permits, without waiting.
+    """Try to lock a restaurant-day, its restaurant (shared) and one of the restaurant's permits, without waiting.
 
     The same query sets the transaction's timeouts and reads the restaurant's breaker. Every decision starts with it.
     """
@@ -53,7 +63,8 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
             SELECT set_config('lock_timeout', %s, true),
                    set_config('statement_timeout', %s, true),
                    now(),
-                   pg_try_advisory_xact_lock(hashtextextended(%s, 0)),
+                   pg_try_advisory_xact_lock_shared(hashtextextended(%s, 0))
+                   AND pg_try_advisory_xact_lock(hashtextextended(%s, 0)),
                    (SELECT slot FROM generate_series(1, %s) AS slot
                      WHERE pg_try_advisory_xact_lock(hashtextextended(%s || slot, 0)) LIMIT 1),
                    breaker.failures, breaker.successes, breaker.opened_until
@@ -63,6 +74,7 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
             [
                 str(settings.LOCK_TIMEOUT_MS),
                 str(statement_timeout_ms or settings.STATEMENT_TIMEOUT_MS),
+                _restaurant_key(restaurant_ref),
                 _day_key(restaurant_ref, service_date),
                 settings.MAX_PARALLEL,
                 _permit_key(restaurant_ref),
@@ -79,21 +91,41 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
 def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
     """Lock these restaurant-days in sorted order, waiting if needed, and return the database time.
 
+    Their restaurants are locked before them, shared with others who lock days.
+
     Call it before locking assignment rows, to keep the lock order. ``LOCK_TIMEOUT_MS`` then applies to the rest of the
     transaction, including the caller's statements.
 
     Raises AssignmentNotFoundError without days, and OperationalError (SQLSTATE 55P03) after ``LOCK_TIMEOUT_MS``, which
     ``transactions.run`` retries.
     """
-    keys = [_day_key(ref, day) for ref, day in sorted(set(days))]
+    wanted = sorted(set(days))
+    shared = [_restaurant_key(ref) for ref in dict.fromkeys(ref for ref, _day in wanted)]
+    keys = [*shared, *(_day_key(ref, day) for ref, day in wanted)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)), clock_timestamp()"
+            "SELECT CASE WHEN position <= %s THEN pg_advisory_xact_lock_shared(hashtextextended(key, 0))::text"
+            "            ELSE pg_advisory_xact_lock(hashtextextended(key, 0))::text END, clock_timestamp()"
             "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
-            [keys],
+            [len(shared), keys],
         )
         rows = cursor.fetchall()
     if not rows:
         raise AssignmentNotFoundError
     return rows[-1][1]  # type: ignore[no-any-return]
+
+
+def lock_restaurant(restaurant_ref: str) -> datetime:
+    """Have the restaurant alone: wait until nobody plans or seats there, keep everybody out, and return the database time.
+
+    Who changes closures or the calendar calls it before reading anything. ``LOCK_TIMEOUT_MS`` then applies to the rest of
+    the transaction. Raises OperationalError (SQLSTATE 55P03) after it, which ``transactions.run`` retries.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))::text, clock_timestamp()",
+            [_restaurant_key(restaurant_ref)],
+        )
+        return cursor.fetchone()[1]  # type: ignore[no-any-return]

@@ -24,6 +24,7 @@ from assignments.exceptions import (
     TimeBudgetExceededError,
 )
 from assignments.models import NO_OVERLAP_CONSTRAINT
+from assignments.models.allocation import NOT_WHILE_CLOSED
 
 logger = logging.getLogger("assignments.transactions")
 
@@ -63,9 +64,10 @@ def is_lost_race(error: BaseException) -> bool:
 
 
 def is_overlap(error: BaseException) -> bool:
-    """Return whether the ledger's exclusion constraint refused the write."""
+    """Return whether the ledger refused the write: the tables are taken, or closed."""
     diagnostics = getattr(error.__cause__, "diag", None)
-    return sqlstate(error) == EXCLUSION_VIOLATION and diagnostics.constraint_name == NO_OVERLAP_CONSTRAINT  # type: ignore[union-attr]
+    refused_by = {NO_OVERLAP_CONSTRAINT, NOT_WHILE_CLOSED}
+    return sqlstate(error) == EXCLUSION_VIOLATION and diagnostics.constraint_name in refused_by  # type: ignore[union-attr]
 
 
 def is_database_away(error: BaseException) -> bool:

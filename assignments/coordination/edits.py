@@ -88,6 +88,7 @@ def settle(
         planner=MANUAL if stays and chosen_by_staff else answer.planner,
         reason=reason,
         despite=seatings[0].despite if stays else (),
+        overridden_by=seatings[0].overridden_by if stays else "",
         decision=answer.decision,
         decision_ms=answer.decision_ms,
     )

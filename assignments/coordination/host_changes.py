@@ -220,6 +220,7 @@ def adopt_tables(
         strategy=MANUAL,
         planner=MANUAL,
         reason=TABLES_CHANGED_BY_HOST,
+        overridden_by="host",
     )
     settlement.write()
     return Change.MOVED

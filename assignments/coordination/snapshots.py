@@ -34,9 +34,9 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
 def occupied_during(
     requests: Iterable[SeatingRequest], floor: Floor, *, remove_expired: bool = False
 ) -> tuple[Occupied, ...]:
-    """What is taken while any of these requests would sit, and around it as far as scoring looks, by themselves too.
+    """What is taken or closed while any of these requests would sit, and around it as far as scoring looks.
 
-    One query; none where none could sit.
+    What they have themselves is part of it. One query; none where none could sit.
 
     ``remove_expired``: see ``ledger.occupied``.
     """
@@ -52,7 +52,7 @@ def occupied_during(
     horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)
     start = min(window.blocked_from for window in windows) - horizon
     until = max(window.blocked_until for window in windows) + horizon
-    return ledger.occupied(floor.restaurant_ref, start, until, remove_expired=remove_expired)
+    return ledger.occupied(floor.restaurant_ref, start, until, floor=floor, remove_expired=remove_expired)
 
 
 def held_tables(

@@ -25,16 +25,12 @@ from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
 from assignments.planning import engine
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import INVALID_REASONS, Reason, Refusal
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 from assignments.planning.text import gettext as _
 
-PHYSICAL = frozenset({Reason.UNKNOWN_TABLE, Reason.TABLE_REPEATED, Reason.TABLE_TAKEN})
-"""Reasons that nobody can pass over."""
-OVERRIDABLE = frozenset(Reason) - PHYSICAL - INVALID_REASONS
-"""Reasons that staff may pass over by name."""
 ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
 """Reasons that do not count against guests who sit already."""
 
@@ -84,6 +80,7 @@ def give(
             reason=reason,
             detail=detail,
             despite=place.despite,
+            overridden_by=actor if Reason.CLOSED in place.despite else "",
         )
     else:
         ledger.release([booking.ref], for_others=False)
@@ -100,6 +97,7 @@ def give(
             reason=reason,
             detail=detail,
             despite=place.despite,
+            overridden_by=actor if Reason.CLOSED in place.despite else "",
         )
     settlement.write()
     return replace(outcome, passed=passed)
@@ -137,6 +135,7 @@ def swap(
             strategy=MANUAL,
             reason="swapped_by_staff",
             despite=place.despite,
+            overridden_by=actor if Reason.CLOSED in place.despite else "",
         )
         for (assignment, booking), place in zip((one, other), places, strict=True)
     ]
@@ -297,7 +296,9 @@ def accepted(
 
 def occupied_between(floor: Floor, window: SeatingWindow) -> tuple[Occupied, ...]:
     """Return what is taken during the window; expired holds are removed."""
-    return ledger.occupied(floor.restaurant_ref, window.blocked_from, window.blocked_until, remove_expired=True)
+    return ledger.occupied(
+        floor.restaurant_ref, window.blocked_from, window.blocked_until, floor=floor, remove_expired=True
+    )
 
 
 def _window(

@@ -22,13 +22,25 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from assignments.planning.floor import Floor, InvalidFloorError, ServicePeriod, Table, TurnTime, adjacency
+from assignments.planning.calendar import special_period
+from assignments.planning.floor import (
+    EVERY_WEEKDAY,
+    CalendarEntry,
+    Floor,
+    InvalidFloorError,
+    ServicePeriod,
+    Table,
+    TurnTime,
+    adjacency,
+)
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import local_to_aware
 from assignments.planning.timezone import time_zone
 
 TABLE_KEYS = ("code", "zone", "capacity", "min_party", "max_party")
 SERVICE_KEYS = ("key", "start", "end", "allow_overrun", "buffer_minutes", "turn_minutes")
+CALENDAR_KEYS = ("first_date", "last_date", "weekdays", "services")
+CALENDAR_SERVICE_KEYS = ("key", "start", "end", "turn_minutes")
 BOOKING_KEYS = ("ref", "start", "end", "party", "zone", "status", "requested_at")
 PENDING, CANCELLED = "pending", "cancelled"
 STATUSES = (PENDING, "confirmed", CANCELLED, "no_show", "completed")
@@ -78,6 +90,7 @@ class EveningFile:
     tables: tuple[Table, ...] = ()
     adjacent: tuple[tuple[str, str], ...] = ()
     services: tuple[ServicePeriod, ...] = ()
+    calendar: tuple[CalendarEntry, ...] = ()
 
     def floor(self) -> Floor:
         """The floor, with codes and zone names as refs. Raises UnusableFileError for one that contradicts itself."""
@@ -88,6 +101,7 @@ class EveningFile:
                 tables=self.tables,
                 services=self.services,
                 adjacent=adjacency(self.adjacent),
+                calendar=self.calendar,
             )
         except InvalidFloorError as error:
             raise UnusableFileError(str(error)) from error
@@ -168,6 +182,11 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
     )
     refuse_repeated("tables", (table.ref for table in tables))
     refuse_repeated("services", (service.key for service in services))
+    moved = timedelta() if on is None else on - day
+    calendar = tuple(
+        _calendar_entry(row, f"calendar[{index}]", services, moved)
+        for index, row in enumerate(_get(data, "calendar", list, default=[]))
+    )
     zones = {table.ref: table.zone_ref for table in tables}
     bookings, bad_rows = split(
         _booking(row, f"bookings[{index}]", day, on, lengths) for index, row in enumerate(_get(data, "bookings", list))
@@ -182,6 +201,7 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
             for index, pair in enumerate(_get(data, "adjacent", list, default=[]))
         ),
         services=services,
+        calendar=calendar,
         bookings=bookings,
         bad_rows=bad_rows,
     )
@@ -350,6 +370,43 @@ def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServicePeriod:
         buffer_before_minutes=_number(buffers, "before", f"{path}.buffer_minutes.", least=0, default=0),
         buffer_after_minutes=_number(buffers, "after", f"{path}.buffer_minutes.", least=0, default=0),
         turn_times=tuple(TurnTime(max_party=party, minutes=minutes) for party, minutes in sorted(turns)),
+    )
+
+
+def _calendar_entry(row: Any, path: str, services: Sequence[ServicePeriod], moved: timedelta) -> CalendarEntry:
+    """Dates that have other hours; closed if the entry has no services. They move with the evening."""
+    row = _row(row, path, CALENDAR_KEYS)
+    first = _parsed(date.fromisoformat, _get(row, "first_date", str, f"{path}."), f"{path}.first_date", "a date")
+    last = first
+    if row.get("last_date") is not None:
+        last = _parsed(date.fromisoformat, _get(row, "last_date", str, f"{path}."), f"{path}.last_date", "a date")
+    weekdays = _get(row, "weekdays", list, f"{path}.", default=[])
+    if not all(isinstance(each, int) and not isinstance(each, bool) and each in EVERY_WEEKDAY for each in weekdays):
+        raise UnusableFileError(f"{path}.weekdays must list numbers from 0 (Monday) to 6, not {weekdays!r}.")
+    if last < first:
+        raise UnusableFileError(f"{path}: it ends on {last}, before it begins on {first}.")
+    usual = {service.key: service for service in services}
+    special = []
+    for index, given in enumerate(_get(row, "services", list, f"{path}.", default=[])):
+        place = f"{path}.services[{index}]"
+        each = _row(given, place, CALENDAR_SERVICE_KEYS)
+        key = _get(each, "key", str, f"{place}.")
+        if key not in usual:
+            raise UnusableFileError(f"{place}.key: there is no service {key!r}; there are {', '.join(sorted(usual))}.")
+        minutes = each.get("turn_minutes")
+        special.append(
+            special_period(
+                usual[key],
+                starts=_parsed(time.fromisoformat, _get(each, "start", str, f"{place}."), f"{place}.start", "a time"),
+                ends=_parsed(time.fromisoformat, _get(each, "end", str, f"{place}."), f"{place}.end", "a time"),
+                turn_minutes=None if minutes is None else _number(each, "turn_minutes", f"{place}.", least=1),
+            )
+        )
+    return CalendarEntry(
+        first_date=first + moved,
+        last_date=last + moved,
+        services=tuple(special),
+        weekdays=frozenset(weekdays) or EVERY_WEEKDAY,
     )
 
 

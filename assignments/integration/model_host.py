@@ -17,6 +17,7 @@ Long because one class answers the whole host protocol from field names.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from functools import cached_property, reduce
 from operator import or_
@@ -34,7 +35,18 @@ from django.utils.text import capfirst
 
 from assignments.exceptions import InvalidBookingError
 from assignments.integration.host import HostBooking, Message, Move, Seating
-from assignments.models import AdjacentTables, ListedJoin, ServiceHours, TableDetails, TurnMinutes, VenueSettings
+from assignments.models import (
+    AdjacentTables,
+    CalendarEntry,
+    CalendarService,
+    ListedJoin,
+    ServiceHours,
+    TableDetails,
+    TurnMinutes,
+    VenueSettings,
+)
+from assignments.planning import floor as planning_floor
+from assignments.planning.calendar import special_period
 from assignments.planning.floor import EVERY_WEEKDAY, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 from assignments.planning.seating_window import FIRST_YEAR, LAST_YEAR, local_to_aware
 from assignments.planning.timezone import time_zone
@@ -179,7 +191,7 @@ class ModelHost:
     # The floor
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """Build the floor from the host's tables and this app's floor data. At most seven queries.
+        """Build the floor from the host's tables and this app's floor data. At most nine queries.
 
         Adjacencies and joins of deleted tables are ignored. Raises LookupError for an unknown restaurant. If
         restaurants are plain text, one without tables has an empty floor.
@@ -190,12 +202,13 @@ class ModelHost:
         if not tables:
             self._check_exists(restaurant_ref)
         known = {table.ref for table in tables}
+        services = tuple(self._services(restaurant_ref)) or (ALL_DAY,)
         pairs = AdjacentTables.objects.filter(restaurant_ref=restaurant_ref)
         return Floor(
             restaurant_ref=restaurant_ref,
             timezone=venue.timezone if venue else self._default_timezone,
             tables=tables,
-            services=tuple(self._services(restaurant_ref)) or (ALL_DAY,),
+            services=services,
             adjacent=adjacency(
                 pair for pair in pairs.values_list("first_table_ref", "second_table_ref") if known.issuperset(pair)
             ),
@@ -210,7 +223,44 @@ class ModelHost:
                 if known.issuperset(row.table_refs)
             ),
             outside_service_minutes=venue.outside_service_minutes if venue else 120,
+            calendar=self.calendar(restaurant_ref, services),
         )
+
+    def calendar(
+        self, restaurant_ref: str, services: Sequence[ServicePeriod]
+    ) -> tuple[planning_floor.CalendarEntry, ...]:
+        """Return the entries of this app's calendar. Two queries.
+
+        One that neither closes its dates nor gives hours changes nothing, and is left out.
+        """
+        usual = {service.key: service for service in services}
+        found = []
+        for row in CalendarEntry.objects.filter(restaurant_ref=restaurant_ref).prefetch_related("services"):
+            special = tuple(
+                special_period(
+                    usual.get(each.key) or replace(ALL_DAY, key=each.key, allow_overrun=False),
+                    starts=each.starts,
+                    ends=each.ends,
+                    turn_minutes=each.turn_minutes,
+                )
+                for each in row.services.all()
+            )
+            if special or row.closed:
+                entry = planning_floor.CalendarEntry(
+                    first_date=row.first_date,
+                    last_date=row.last_date,
+                    services=() if row.closed else special,
+                    weekdays=frozenset(row.weekdays) or EVERY_WEEKDAY,
+                )
+                found.append(entry)
+        return tuple(found)
+
+    def calendar_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
+        """Return the querysets that ``calendar`` reads."""
+        return [
+            CalendarEntry.objects.filter(restaurant_ref=restaurant_ref),
+            CalendarService.objects.filter(entry__restaurant_ref=restaurant_ref),
+        ]
 
     def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
         """Return the querysets that ``floor`` reads. A subclass that reads more must add to them."""
@@ -221,6 +271,7 @@ class ModelHost:
                 for model in (VenueSettings, TableDetails, AdjacentTables, ListedJoin, ServiceHours)
             ),
             TurnMinutes.objects.filter(service__restaurant_ref=restaurant_ref),
+            *self.calendar_querysets(restaurant_ref),
         ]
 
     def floor_fingerprint(self, restaurant_ref: str) -> str:

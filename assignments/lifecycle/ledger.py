@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import F, Func, Q, TextField, Value
 from django.db.models.functions import Now
 from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import waiting
-from assignments.models import Allocation
+from assignments.models import Allocation, Closure
+from assignments.models.closure import TimeRange
+from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied
@@ -29,6 +32,7 @@ class Placement:
     """A booking, its tables and its window, on their way into the ledger.
 
     ``party`` (covers) and ``zone_ref`` are what the booking is promised; ``despite``: rules that staff passed over.
+    ``overridden_by``: who seats it even if the tables are closed; empty where nobody may.
     """
 
     restaurant_ref: str
@@ -39,34 +43,70 @@ class Placement:
     party: int | None = None
     zone_ref: str | None = None
     despite: tuple[str, ...] = ()
+    overridden_by: str = ""
 
 
 def occupied(
-    restaurant_ref: str, start: datetime, until: datetime, *, remove_expired: bool = False
+    restaurant_ref: str,
+    start: datetime,
+    until: datetime,
+    *,
+    floor: Floor | None = None,
+    remove_expired: bool = False,
 ) -> tuple[Occupied, ...]:
-    """What is taken in the restaurant over ``[start, until)``, expired holds left out. One query.
+    """What is taken or closed in the restaurant over ``[start, until)``, expired holds left out. One query.
+
+    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now.
 
     Who goes on to take tables sets ``remove_expired``, so that the constraint no longer sees those holds either (one query
     more if there are any).
     """
-    rows = list(
+    taken = (
         Allocation.objects.at(restaurant_ref)
         .filter(blocked__overlap=(start, until))
-        .annotate(is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=Now()))
-        .values_list("table_ref", "blocked", "booking_ref", "is_expired")
+        .annotate(
+            refs=Func(F("table_ref"), template="ARRAY[%(expressions)s]", output_field=ArrayField(TextField())),
+            zone=Value("", output_field=TextField()),
+            is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=Now()),
+        )
+        .order_by()
+        .values_list("refs", "zone", "blocked", "booking_ref", "is_expired")
     )
+    closed = (
+        Closure.objects.standing()
+        .during(start, until)
+        .filter(restaurant_ref=restaurant_ref)
+        .annotate(
+            span=TimeRange(F("starts_at"), F("ends_at"), output_field=DateTimeRangeField()),
+            nobody=Value("", output_field=TextField()),
+            is_expired=Value(False),
+        )
+        .order_by()
+        .values_list("table_refs", "zone_ref", "span", "nobody", "is_expired")
+    )
+    rows = list(taken.union(closed, all=True))
     if remove_expired and any(expired for *_, expired in rows):
         remove_expired_holds(restaurant_ref)
     return tuple(
         Occupied(
             table_ref=table_ref,
             blocked_from=blocked.lower,
-            blocked_until=blocked.upper,
+            blocked_until=blocked.upper or until,
             booking_ref=booking_ref or None,
+            closed=not booking_ref,
         )
-        for table_ref, blocked, booking_ref, expired in rows
+        for table_refs, zone_ref, blocked, booking_ref, expired in rows
         if not expired
+        for table_ref in (table_refs if booking_ref else tables_closed(table_refs, zone_ref, floor))
     )
+
+
+def tables_closed(table_refs: Sequence[str], zone_ref: str, floor: Floor | None) -> Sequence[str]:
+    """Return the tables that a closure closes: those that it names, and those that the floor has there now."""
+    if floor is None:
+        return table_refs
+    there = [table.ref for table in floor.tables if not table_refs or (zone_ref and table.zone_ref == zone_ref)]
+    return tuple(dict.fromkeys([*table_refs, *there]))
 
 
 def remove_expired_holds(restaurant_ref: str = "") -> int:
@@ -202,13 +242,20 @@ def taken_at(restaurant_ref: str, table_refs: Sequence[str], start: datetime, un
     return list(rows.exclude(kind=Allocation.Kind.HOLD, expires_at__lte=Now()).order_by("starts_at", "table_ref"))
 
 
-def blocked_at(table_ref: str, start: datetime, until: datetime) -> list[Allocation]:
-    """What bookings have of the table at any time over ``[start, until)``, held or seated, buffers included."""
-    rows = Allocation.objects.filter(table_ref=table_ref, blocked__overlap=(start, until)).exclude(booking_ref="")
-    return list(rows.order_by("starts_at"))
+def blocked_at(
+    restaurant_ref: str, table_refs: Sequence[str] | None, start: datetime, until: datetime | None
+) -> list[Allocation]:
+    """What bookings have of these tables (None: of all) at any time from ``start`` on, held or seated, buffers included.
+
+    Up to ``until``; for ever if it is None.
+    """
+    rows = Allocation.objects.at(restaurant_ref).filter(blocked__overlap=TimestamptzRange(start, until))
+    if table_refs is not None:
+        rows = rows.filter(table_ref__in=table_refs)
+    return list(rows.order_by("starts_at", "table_ref"))
 
 
-def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime) -> None:
+def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime | None) -> None:
     """Free what these have of ``[start, until)`` by their buffers alone: nobody sits there then."""
     for row in rows:
         lower, upper = row.blocked.lower, row.blocked.upper
@@ -296,40 +343,6 @@ def followers(seatings: Sequence[Allocation], until: datetime) -> list[Allocatio
     return list(rows) if after < until else []
 
 
-def close_table(restaurant_ref: str, table_ref: str, start: datetime, until: datetime) -> None:
-    """Keep everybody from the table over ``[start, until)``. Raises TableTakenError while somebody sits there.
-
-    A closure that is there already is extended: a table that is reported broken twice is broken once.
-    """
-    closures = Allocation.objects.filter(
-        table_ref=table_ref, kind=Allocation.Kind.CLOSURE, blocked__overlap=(start, until)
-    )
-    known = list(closures.values_list("starts_at", "ends_at"))
-    if known:
-        start, until = min(start, *(first for first, _last in known)), max(until, *(last for _first, last in known))
-        closures.delete()
-    _insert(
-        [
-            Allocation(
-                restaurant_ref=restaurant_ref,
-                table_ref=table_ref,
-                kind=Allocation.Kind.CLOSURE,
-                blocked=TimestamptzRange(start, until),
-                starts_at=start,
-                ends_at=until,
-            )
-        ]
-    )
-
-
-def open_table(restaurant_ref: str, table_ref: str) -> int:
-    """End every closure of the table; how many there were."""
-    removed, _by_model = Allocation.objects.filter(
-        restaurant_ref=restaurant_ref, table_ref=table_ref, kind=Allocation.Kind.CLOSURE
-    ).delete()
-    return removed
-
-
 def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:
     window = placement.window
     return Allocation(
@@ -343,6 +356,7 @@ def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:
         party=placement.party,
         zone_ref=placement.zone_ref,
         despite=list(placement.despite),
+        overridden_by=placement.overridden_by,
         **columns,
     )
 
@@ -356,6 +370,6 @@ def _insert(rows: list[Allocation]) -> None:
         if not is_overlap(error):
             raise
         raise TableTakenError(
-            "Somebody else has one of these tables over this time: "
+            "Somebody else has one of these tables over this time, or it is closed: "
             + ", ".join(sorted({row.table_ref for row in rows}, key=natural_key))
         ) from error

@@ -71,14 +71,15 @@ class Settlement:
         decision: Decision | None = None,
         decision_ms: float = 0.0,
         already_seated: bool = False,
+        overridden_by: str = "",
         reason: str = "",
         detail: str = "",
         despite: Collection[str] = (),
     ) -> Outcome:
         """The booking gets these tables, which are told in the order given: the floor's.
 
-        ``already_seated``: its hold is the seating now. ``detail``: for the history. ``despite``: rules that staff passed
-        over.
+        ``already_seated``: its hold is the seating now. ``overridden_by``: see ``ledger.Placement``. ``detail``: for the
+        history. ``despite``: rules that staff passed over.
         """
         if assignment.is_woken:
             self.announce(assignment, "seated_from_waitlist", table_refs=list(table_refs))
@@ -96,6 +97,7 @@ class Settlement:
                 party=assignment.party,
                 zone_ref=assignment.zone_ref,
                 despite=tuple(sorted(despite)),
+                overridden_by=overridden_by,
             )
             self._placements.append(placement)
         assignment.told_table_refs = list(tables)
@@ -123,6 +125,7 @@ class Settlement:
         reason: str,
         detail: str = "",
         despite: Collection[str] = (),
+        overridden_by: str = "",
         decision: Decision | None = None,
         decision_ms: float = 0.0,
     ) -> Outcome:
@@ -144,6 +147,7 @@ class Settlement:
                 party=assignment.party,
                 zone_ref=assignment.zone_ref,
                 despite=tuple(sorted(despite)),
+                overridden_by=overridden_by,
             )
         )
         before = tuple(row.table_ref for row in seatings)

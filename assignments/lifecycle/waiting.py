@@ -37,6 +37,7 @@ class Freed(StrEnum):
 
 _TAKEN = frozenset(
     {
+        Reason.CLOSED,
         Reason.NO_CAPACITY,
         Reason.PINNED_TABLES_TAKEN,
         CoordinatorReason.TABLE_TAKEN,

@@ -4,6 +4,8 @@ from assignments.models.allocation import NO_OVERLAP_CONSTRAINT, Allocation
 from assignments.models.assignment import GONE, OPEN_STATES, TERMINAL_STATES, Assignment, Stage, State
 from assignments.models.attempt import Attempt
 from assignments.models.breaker import Breaker
+from assignments.models.calendar import CalendarEntry, CalendarService
+from assignments.models.closure import Closure
 from assignments.models.event import Event
 from assignments.models.floor import (
     AdjacentTables,
@@ -30,6 +32,9 @@ __all__ = [
     "Assignment",
     "Attempt",
     "Breaker",
+    "CalendarEntry",
+    "CalendarService",
+    "Closure",
     "Event",
     "Folded",
     "Health",

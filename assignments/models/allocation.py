@@ -15,6 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 NO_OVERLAP_CONSTRAINT = "allocation_no_overlap"
 
+NOT_WHILE_CLOSED = "allocation_not_while_closed"
+"""What the trigger that keeps seatings out of closures names as its constraint."""
+
 
 class TableKey(Func):
     """Hash of a ref as a range, ``int8range(h, h, '[]')``, so that GiST works without the btree_gist extension.
@@ -48,7 +51,7 @@ class Allocation(models.Model):
 
     ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, including buffers. The seating is
     ``starts_at``..``ends_at``. A *hold* reserves the table until ``expires_at``. A *seating* reserves it without a
-    limit. A *closure* takes it out of service and belongs to no booking.
+    limit. Neither may begin at a closed table, unless ``overridden_by`` names who said so.
 
     A booking's seatings are its promise. ``party`` and ``zone_ref`` are what it was made for. ``ended_at`` is set once
     its guests have left these tables: the row stays as a record of the past, and a booking has one current seating.
@@ -58,11 +61,10 @@ class Allocation(models.Model):
     class Kind(models.TextChoices):
         HOLD = "hold", _("hold")
         SEATING = "seating", _("seating")
-        CLOSURE = "closure", _("closure")
 
     restaurant_ref = models.TextField()
     table_ref = models.TextField()
-    booking_ref = models.TextField(blank=True, default="", db_index=True)
+    booking_ref = models.TextField(db_index=True)
     kind = models.TextField(choices=Kind.choices)
     blocked = DateTimeRangeField()
     starts_at = models.DateTimeField()
@@ -87,6 +89,9 @@ class Allocation(models.Model):
     overstays_until = models.DateTimeField(
         null=True, blank=True, help_text=_("End of a stay that runs into the next booking at this table.")
     )
+    overridden_by = models.TextField(
+        blank=True, default="", db_default="", help_text=_("Who seated the booking although the table is closed.")
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     objects = AllocationQuerySet.as_manager()
@@ -106,12 +111,10 @@ class Allocation(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(kind="hold", expires_at__isnull=False, token__isnull=False)
-                | Q(kind__in=["seating", "closure"], expires_at__isnull=True),
+                | Q(kind="seating", expires_at__isnull=True),
                 name="allocation_only_holds_expire",
             ),
-            models.CheckConstraint(
-                condition=~Q(booking_ref="") | Q(kind="closure"), name="allocation_only_closures_have_no_booking"
-            ),
+            models.CheckConstraint(condition=~Q(booking_ref=""), name="allocation_has_a_booking"),
             models.CheckConstraint(
                 condition=Q(kind="seating") | Q(ended_at__isnull=True, overstays_until__isnull=True),
                 name="allocation_only_seatings_end",

@@ -90,6 +90,7 @@ class EveningPlanner:
         check_weights(self._rules.weights)
         given = tuple(occupied)
         self._given = Occupancy(floor, given)
+        self._closures = Occupancy(floor, (each for each in given if each.closed))
         self._occupancy = Occupancy(floor, given)
         self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success)
         self._batch = Batch()
@@ -165,9 +166,16 @@ class EveningPlanner:
         vacant = [unit for unit in guest.party.options if unit.mask & free == unit.mask]
         worthwhile = needed(vacant)
         lost = Counter(fit.rejected)
-        lost[str(Reason.TABLE_TAKEN)] += len(fit.units) - len(vacant)
+        closed = self._closed_units(guest, fit)
+        lost[str(Reason.CLOSED)] += closed
+        lost[str(Reason.TABLE_TAKEN)] += len(fit.units) - len(vacant) - closed
         lost[str(Reason.MORE_TABLES_THAN_NEEDED)] += len(vacant) - len(worthwhile)
         return rank(worthwhile, circumstances, self._rules), {reason: count for reason, count in lost.items() if count}
+
+    def _closed_units(self, guest: _Guest, fit: Fit) -> int:
+        """Return how many of the units that fit have a table that is closed then."""
+        closed = self._closures.taken(guest.window.blocked_from, guest.window.blocked_until)
+        return sum(1 for unit in fit.units if unit.mask & closed) if closed else 0
 
     def _circumstances(self, guest: _Guest) -> tuple[Circumstances, int]:
         """Return the circumstances for scoring, and the mask of free tables."""
@@ -245,6 +253,8 @@ class EveningPlanner:
     def _no_capacity(self, guest: _Guest, fit: Fit) -> Refusal:
         request, window, zone = guest.request, guest.window, self._floor.zone
         time = f"{window.starts_at.astimezone(zone):%H:%M}-{window.ends_at.astimezone(zone):%H:%M}"
+        if self._closed_units(guest, fit) == len(fit.units):
+            return closed_refusal(request.party, time, len(fit.units))
         if request.pinned_table_refs:
             free = self._occupancy.free(window.blocked_from, window.blocked_until)
             bits = table_bits(self._floor)
@@ -270,6 +280,20 @@ class EveningPlanner:
             count=len(fit.units),
         )
         return Refusal(Reason.NO_CAPACITY, text)
+
+
+def closed_refusal(party: int, time: str, count: int) -> Refusal:
+    """Return the refusal of a party because all ``count`` units that fit it are closed at ``time``."""
+    if count == 1:
+        text = _("Party of %(party)s at %(time)s: the only table or join that fits is closed.", party=party, time=time)
+    else:
+        text = _(
+            "Party of %(party)s at %(time)s: all %(count)s tables and joins that fit are closed.",
+            party=party,
+            time=time,
+            count=count,
+        )
+    return Refusal(Reason.CLOSED, text)
 
 
 def _tables_needed(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> int:

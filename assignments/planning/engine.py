@@ -75,6 +75,8 @@ def _taken_by(taken: Occupied, floor: Floor) -> Refusal:
         "start": f"{taken.blocked_from.astimezone(floor.zone):%H:%M}",
         "end": f"{taken.blocked_until.astimezone(floor.zone):%H:%M}",
     }
+    if taken.closed:
+        return Refusal(Reason.CLOSED, _("Table %(table)s is closed at that time.", table=values["table"]))
     text = _("Table %(table)s is taken from %(start)s to %(end)s.", **values)
     if taken.booking_ref:
         text = _(

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
-from datetime import time
+from datetime import date, time
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -79,6 +79,29 @@ class ServicePeriod:
         return self.turn_times[-1].minutes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalendarEntry:
+    """The dates ``first_date``..``last_date`` that are on ``weekdays``: closed, or with these services.
+
+    A service replaces the usual one of the same key on these dates; the others stay. Without services the dates are
+    closed.
+    """
+
+    first_date: date
+    last_date: date
+    services: tuple[ServicePeriod, ...] = ()
+    weekdays: frozenset[int] = EVERY_WEEKDAY
+
+    @property
+    def closes(self) -> bool:
+        """Whether nothing is served on its dates."""
+        return not self.services
+
+    def covers(self, day: date) -> bool:
+        """Return whether ``day`` is one of its dates."""
+        return self.first_date <= day <= self.last_date and day.weekday() in self.weekdays
+
+
 @dataclass(frozen=True, kw_only=True)
 class Floor:
     """The data of a restaurant that planning needs, without bookings.
@@ -88,7 +111,8 @@ class Floor:
     keys, and the same floor may have others in another database. ``adjacent``: unordered pairs of table refs. Joins of
     2..k tables are the connected sets within a zone. ``outside_service_minutes``: time before a service period (or
     after the last one) in which bookings still belong to it. ``zone_names``: display names of zones by ref, if
-    different. Planners do not use them, and they do not affect equality.
+    different. Planners do not use them, and they do not affect equality. ``calendar``: dates that are closed or have other
+    hours, kept from the longest entry to the shortest, which rules (see ``calendar.periods_on``).
 
     Raises InvalidFloorError if it is inconsistent (unknown or repeated tables, no turn times, unknown timezone).
     """
@@ -101,10 +125,12 @@ class Floor:
     joins: tuple[Join, ...] = ()
     outside_service_minutes: int = 120
     zone_names: Mapping[str, str] = field(default_factory=dict, compare=False)
+    calendar: tuple[CalendarEntry, ...] = ()
 
     def __post_init__(self) -> None:
         ordered = sorted(self.tables, key=lambda table: (natural_key(table.name), natural_key(table.ref)))
         object.__setattr__(self, "tables", tuple(ordered))
+        object.__setattr__(self, "calendar", tuple(sorted(self.calendar, key=_reach)))
         problems = list(_problems(self))
         if problems:
             problem = f"The floor of restaurant {self.restaurant_ref!r} is invalid: {'; '.join(problems)}."
@@ -136,7 +162,7 @@ class Floor:
     @cached_property
     def version(self) -> str:
         """A digest of the content. Floors with the same version give the same plans."""
-        content = (
+        content: tuple[object, ...] = (
             self.restaurant_ref,
             self.timezone,
             sorted(self.tables, key=lambda table: table.ref),  # By ref, as in versions that are stored already.
@@ -145,7 +171,18 @@ class Floor:
             sorted((sorted(join.table_refs), join.seats, join.min_party, join.max_party or 0) for join in self.joins),
             self.outside_service_minutes,
         )
+        if self.calendar:  # Versions that are stored already know none.
+            content = (*content, [_calendar_content(entry) for entry in self.calendar])
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+def _reach(entry: CalendarEntry) -> tuple[int, date, bool]:
+    return -(entry.last_date - entry.first_date).days, entry.first_date, entry.closes
+
+
+def _calendar_content(entry: CalendarEntry) -> tuple[object, ...]:
+    services = [(replace(service, weekdays=frozenset()), sorted(service.weekdays)) for service in entry.services]
+    return entry.first_date.isoformat(), entry.last_date.isoformat(), services, sorted(entry.weekdays)
 
 
 def adjacency(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
@@ -164,6 +201,11 @@ def _problems(floor: Floor) -> Iterator[str]:
     yield from _join_problems(floor.joins, refs)
     for service in floor.services:
         yield from _service_problems(service)
+    for entry in floor.calendar:
+        if entry.last_date < entry.first_date:
+            yield f"a calendar entry ends on {entry.last_date} before it begins on {entry.first_date}"
+        for service in entry.services:
+            yield from _service_problems(service)
 
 
 def _table_problems(tables: Iterable[Table]) -> Iterator[str]:

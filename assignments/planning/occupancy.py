@@ -37,10 +37,14 @@ class Occupancy:
 
     def free(self, start: datetime, until: datetime) -> int:
         """Return the mask of active tables that are free for all of ``[start, until)``."""
+        return self._active & ~self.taken(start, until)
+
+    def taken(self, start: datetime, until: datetime) -> int:
+        """Return the mask of tables that are occupied at some time of ``[start, until)``."""
         taken = 0
         for block in self.blocks(start, until):
             taken |= block.mask
-        return self._active & ~taken
+        return taken
 
     def blocks(self, start: datetime, until: datetime) -> list[Block]:
         """Return the blocks that overlap ``[start, until)``, by start."""

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     NO_TABLES = "no_tables"
     PARTY_TOO_LARGE = "party_too_large"
     NO_FIT = "no_fit"
+    CLOSED = "closed"
     PINNED_TABLES_UNFIT = "pinned_tables_unfit"
     # Somebody else sits there, for now.
     NO_CAPACITY = "no_capacity"
@@ -56,6 +57,7 @@ HARD_REASONS = frozenset(
         Reason.NO_TABLES,
         Reason.PARTY_TOO_LARGE,
         Reason.NO_FIT,
+        Reason.CLOSED,
         Reason.PINNED_TABLES_UNFIT,
     }
 )
@@ -65,6 +67,11 @@ SOFT_REASONS = frozenset({Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN})
 
 PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE_LIMITS, Reason.TOO_MANY_TABLES})
 """Rules for planners that staff may override. Every guest still has a seat, in the right zone, at a free table."""
+
+PHYSICAL_REASONS = frozenset({Reason.UNKNOWN_TABLE, Reason.TABLE_REPEATED, Reason.TABLE_TAKEN})
+"""Nobody can pass over these: there is no such table, or somebody else has it."""
+OVERRIDABLE = frozenset(Reason) - PHYSICAL_REASONS - INVALID_REASONS
+"""Everything that staff may override by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The seating window: when a party is seated, and how long its tables are blocked."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from assignments.planning.calendar import is_closed, periods_on
 from assignments.planning.floor import Floor, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.text import gettext as _
@@ -68,6 +69,8 @@ def seating_window(
     start = starts_at.astimezone(UTC)
     service = _service_at(floor, start)
     if service is None:
+        if closed := _closed_by_calendar(floor, start):
+            return closed
         text = _(
             "Nothing is served at %(start)s, nor within %(minutes)s minutes of it.",
             start=_clock(start, floor),
@@ -115,11 +118,23 @@ def _service_at(floor: Floor, start: datetime) -> Service | None:
     return max(over, key=lambda service: service.ends_at) if over else None
 
 
+def _closed_by_calendar(floor: Floor, start: datetime) -> Refusal | None:
+    """Return why nothing is served at ``start``, if that is because the calendar closes a date."""
+    if not floor.calendar:
+        return None
+    usual = _service_at(replace(floor, calendar=()), start)
+    if usual is None:
+        return None
+    day = usual.starts_at.astimezone(floor.zone).date()
+    if not is_closed(floor, day):
+        return None
+    text = _("The restaurant is closed on %(date)s.", date=f"{day:%Y-%m-%d}")
+    return Refusal(Reason.CLOSED, text)
+
+
 def services_on(floor: Floor, day: date) -> Iterator[Service]:
     """Yield the service periods that start on the local date ``day``, in UTC."""
-    for period in floor.services:
-        if day.weekday() not in period.weekdays:
-            continue
+    for period in periods_on(floor, day):
         last_day = day if period.ends > period.starts else day + timedelta(days=1)
         yield Service(
             period=period,

@@ -12,12 +12,16 @@ from assignments.planning.seating_window import SeatingWindow
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Occupied:
-    """A table occupied for ``[blocked_from, blocked_until)``, with buffers, and its booking."""
+    """A table occupied for ``[blocked_from, blocked_until)``, with buffers, and its booking.
+
+    ``closed``: nobody has it, because it is closed then.
+    """
 
     table_ref: str
     blocked_from: datetime
     blocked_until: datetime
     booking_ref: str | None = None
+    closed: bool = False
 
 
 def occupied_by(booking_ref: str, table_refs: Iterable[str], window: SeatingWindow) -> list[Occupied]:
@@ -60,7 +64,7 @@ class PlanningRules:
 class Snapshot:
     """Floor, occupancy, request and time. The same snapshot always gives the same decision.
 
-    ``occupied`` does not contain the request's own tables, which it may keep.
+    ``occupied`` does not contain the request's own tables, which it may keep. It contains tables that are closed.
 
     ``success``: share (0..1) of past seatings at a table that held. A table without an entry is neutral.
     """
@@ -71,3 +75,8 @@ class Snapshot:
     now: datetime
     rules: PlanningRules = field(default_factory=PlanningRules)
     success: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def closures(self) -> tuple[Occupied, ...]:
+        """The tables that are closed, and when."""
+        return tuple(each for each in self.occupied if each.closed)

@@ -64,7 +64,14 @@ class SnapshotDigest:
 
 
 def _entry(taken: Occupied) -> int:
-    content = (taken.table_ref, _moment(taken.blocked_from), _moment(taken.blocked_until), taken.booking_ref)
+    content: tuple[object, ...] = (
+        taken.table_ref,
+        _moment(taken.blocked_from),
+        _moment(taken.blocked_until),
+        taken.booking_ref,
+    )
+    if taken.closed:  # Digests that are stored already know no closures.
+        content = (*content, "closed")
     return int.from_bytes(hashlib.sha256(repr(content).encode()).digest())
 
 

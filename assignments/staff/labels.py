@@ -33,6 +33,7 @@ _REASONS: Mapping[str, Any] = {
     Reason.NO_TABLES: gettext_lazy("The restaurant has no table in service."),
     Reason.PARTY_TOO_LARGE: gettext_lazy("The party is larger than any table or join."),
     Reason.NO_FIT: gettext_lazy("No table or join takes a party of this size there."),
+    Reason.CLOSED: gettext_lazy("The restaurant, or every table that fits, is closed then."),
     Reason.PINNED_TABLES_UNFIT: gettext_lazy("The pinned tables will not do."),
     Reason.NO_CAPACITY: gettext_lazy("Everything that fits the party is taken."),
     Reason.PINNED_TABLES_TAKEN: gettext_lazy("The pinned tables are taken."),

@@ -21,7 +21,7 @@ from assignments.planning import engine
 from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor, InvalidFloorError, Table
 from assignments.planning.occupancy import Occupancy
-from assignments.planning.reasons import PREFERENCES, Reason, Refusal
+from assignments.planning.reasons import OVERRIDABLE, PREFERENCES, Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.units import Unit, seatable_units
@@ -292,6 +292,6 @@ def _places(snapshot: Snapshot, window: SeatingWindow) -> tuple[Place, ...]:
 
 
 def overridable(refusals: Collection[Refusal]) -> frozenset[Reason]:
-    """Return the preferences to override, or nothing if a refusal cannot be overridden."""
+    """Return what staff override by name, or nothing if a refusal cannot be overridden."""
     reasons = frozenset(refusal.reason for refusal in refusals)
-    return reasons if reasons <= PREFERENCES else frozenset()
+    return reasons if reasons <= OVERRIDABLE else frozenset()

@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_any_problem
 from assignments.integration.host import Host
-from assignments.models import Allocation, Assignment, State
+from assignments.lifecycle import ledger
+from assignments.models import Allocation, Assignment, Closure, State
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.planning.floor import Floor
 from assignments.staff import timeline
@@ -142,13 +143,14 @@ def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> Assignmen
 def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None) -> ServiceDay:
     """What is known of the restaurant's day; ``day`` None is the one of ``opening_day``.
 
-    Five queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that has
+    Six queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that has
     none.
     """
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     day = day or opening_day(floor, restaurant_ref, now)
     start, until = timeline.day_span(floor, day)
     taken = _taken(restaurant_ref, start, until + timeline.LOOK_AHEAD, now)
+    taken += _closed(restaurant_ref, floor, start, until + timeline.LOOK_AHEAD)
     picture = timeline.lay_out(floor, taken, day=day, now=now)
     shown = {bar.taken.booking_ref for row in picture.rows for bar in row.bars} - {""}
     of_day = of_evening(floor, restaurant_ref, day)
@@ -202,6 +204,25 @@ def _taken(restaurant_ref: str, start: datetime, until: datetime, now: datetime)
             expires_at=row.expires_at,
         )
         for row in rows.exclude(kind=Allocation.Kind.HOLD, expires_at__lte=now)
+    ]
+
+
+def _closed(restaurant_ref: str, floor: Floor | None, start: datetime, until: datetime) -> list[Taken]:
+    """Return each table that is closed in ``[start, until)``, once for each closure."""
+    standing = Closure.objects.standing().during(start, until).filter(restaurant_ref=restaurant_ref)
+    return [
+        Taken(
+            table_ref=table_ref,
+            kind=timeline.CLOSURE,
+            starts_at=closure.starts_at,
+            ends_at=closure.ends_at or until,
+            blocked_from=closure.starts_at,
+            blocked_until=closure.ends_at or until,
+            reason=closure.reason,
+            is_open_ended=closure.ends_at is None,
+        )
+        for closure in standing
+        for table_ref in ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
     ]
 
 

@@ -15,6 +15,9 @@ from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import SeatingWindow, Service, seating_window, services_on
 from assignments.planning.units import unit_of
 
+CLOSURE = "closure"
+"""Kind of what is taken because it is closed."""
+
 A_MINUTE = timedelta(minutes=1)
 AN_HOUR = timedelta(hours=1)
 A_DAY = timedelta(days=1)
@@ -42,7 +45,8 @@ def pixels(minutes: float) -> int:
 class Taken:
     """A table occupied for ``[blocked_from, blocked_until)``. The seating is ``[starts_at, ends_at)``.
 
-    ``kind`` selects how it is drawn. ``expires_at``: for holds. Aware datetimes.
+    ``kind`` selects how it is drawn. ``expires_at``: for holds. ``reason`` and ``is_open_ended``: for closures. Datetimes
+    are aware.
     """
 
     table_ref: str
@@ -54,6 +58,8 @@ class Taken:
     booking_ref: str = ""
     planner: str = ""
     expires_at: datetime | None = None
+    reason: str = ""
+    is_open_ended: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from django.db.models import Max, Min
 
 from assignments.integration.floor_cache import floors_or_none
 from assignments.models import Assignment, State
+from assignments.planning.calendar import periods_on
 from assignments.planning.floor import Floor
 from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
@@ -46,9 +47,7 @@ def services_on(floor: Floor, now: datetime) -> Sequence[tuple[date, datetime, d
     today = now.astimezone(floor.zone).date()
     found = []
     for day in (today - A_DAY, today):
-        for period in floor.services:
-            if day.weekday() not in period.weekdays:
-                continue
+        for period in periods_on(floor, day):
             last_day = day if period.ends > period.starts else day + A_DAY
             starts = datetime.combine(day, period.starts, tzinfo=floor.zone).astimezone(UTC)
             ends = datetime.combine(last_day, period.ends, tzinfo=floor.zone).astimezone(UTC)

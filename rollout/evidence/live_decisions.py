@@ -67,7 +67,7 @@ class _Decided:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Taken:
-    """A table that is taken, since when, and by whom."""
+    """A table that is taken, since when, and by whom. No booking: it is closed; no table: all of them are."""
 
     table_ref: str
     booking_ref: str
@@ -152,17 +152,17 @@ class _Inspection:
         window = seating_audit.window(floor, party)
         if window is None:
             return False
-        return seating_audit.could_seat(floor, party, decided.at, self._taken_then(decided, *window), self.rules)
+        return seating_audit.could_seat(floor, party, decided.at, self._taken_then(floor, decided, *window), self.rules)
 
     def _has_better_table(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         assert decided.blocked_from is not None
         assert decided.blocked_until is not None
-        taken = self._taken_then(decided, decided.blocked_from, decided.blocked_until)
+        taken = self._taken_then(floor, decided, decided.blocked_from, decided.blocked_until)
         return seating_audit.has_better_table(floor, party, decided.tables, taken, self.rules)
 
-    def _taken_then(self, decided: _Decided, start: datetime, until: datetime) -> set[str]:
-        """Tables that others had at the time of the decision, and still have, during ``[start, until)``."""
-        return {
+    def _taken_then(self, floor: Floor, decided: _Decided, start: datetime, until: datetime) -> set[str]:
+        """Tables that others had, or that were closed, at the time of the decision during ``[start, until)``."""
+        refs = {
             taken.table_ref
             for taken in self.taken.get((decided.restaurant_ref, decided.service_date), ())
             if taken.booking_ref != decided.booking_ref
@@ -170,6 +170,7 @@ class _Inspection:
             and taken.blocked_from < until
             and start < taken.blocked_until
         }
+        return {table.ref for table in floor.tables} if EVERY_TABLE in refs else refs
 
     def _flaws(self, floor: Floor, party: Party, decided: _Decided) -> list[str]:
         assert decided.blocked_from is not None
@@ -272,12 +273,22 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
  ORDER BY last.id DESC
 """  # noqa: S608
 
+EVERY_TABLE = ""
+
 _TAKEN = """
 SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken.blocked) AS blocked_from,
        upper(taken.blocked) AS blocked_until, taken.created_at AS at
   FROM unnest(%(refs)s::text[], %(days)s::date[]) AS evening(ref, day)
   JOIN assignments_allocation AS taken
     ON taken.restaurant_ref = evening.ref AND taken.starts_at >= evening.day - 1 AND taken.starts_at < evening.day + 3
+ UNION ALL
+SELECT evening.ref, evening.day, closed.table_ref, '', closure.starts_at,
+       coalesce(closure.ends_at, evening.day + 3), closure.created_at
+  FROM unnest(%(refs)s::text[], %(days)s::date[]) AS evening(ref, day)
+  JOIN assignments_closure AS closure
+    ON closure.restaurant_ref = evening.ref AND closure.starts_at < evening.day + 3
+   AND (closure.ends_at IS NULL OR closure.ends_at > evening.day - 1)
+ CROSS JOIN unnest(CASE closure.table_refs WHEN '{}' THEN '{""}' ELSE closure.table_refs END) AS closed(table_ref)
 """
 
 

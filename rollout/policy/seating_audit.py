@@ -5,7 +5,7 @@ Shared code would share its bugs: nothing here calls ``assignments.planning`` fu
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from assignments.planning.floor import Floor, ServicePeriod, Table
 from assignments.planning.snapshot import PlanningRules
@@ -126,12 +126,24 @@ def window(floor: Floor, party: Party) -> tuple[datetime, datetime] | None:
 def _services_around(floor: Floor, start: datetime) -> Iterator[tuple[ServicePeriod, datetime, datetime]]:
     today = start.astimezone(floor.zone).date()
     for day in (today - timedelta(days=1), today, today + timedelta(days=1)):
-        for period in floor.services:
-            if day.weekday() in period.weekdays:
-                last_day = day if period.ends > period.starts else day + timedelta(days=1)
-                opens = datetime.combine(day, period.starts, tzinfo=floor.zone)
-                closes = datetime.combine(last_day, period.ends, tzinfo=floor.zone)
-                yield period, opens.astimezone(UTC), closes.astimezone(UTC)
+        for period in _periods_of(floor, day):
+            last_day = day if period.ends > period.starts else day + timedelta(days=1)
+            opens = datetime.combine(day, period.starts, tzinfo=floor.zone)
+            closes = datetime.combine(last_day, period.ends, tzinfo=floor.zone)
+            yield period, opens.astimezone(UTC), closes.astimezone(UTC)
+
+
+def _periods_of(floor: Floor, day: date) -> Collection[ServicePeriod]:
+    """The services of a date: those of its weekday, changed by the calendar, whose shortest entry has the last word."""
+    found = [period for period in floor.services if day.weekday() in period.weekdays]
+    about = [
+        each for each in floor.calendar if each.first_date <= day <= each.last_date and day.weekday() in each.weekdays
+    ]
+    about.sort(key=lambda each: (each.first_date - each.last_date, each.first_date, not each.services))
+    for entry in about:
+        kept = found if entry.services else []
+        found = [each for each in kept if all(each.key != other.key for other in entry.services)] + list(entry.services)
+    return found
 
 
 def _seats(floor: Floor, tables: Collection[Table]) -> int:

@@ -29,7 +29,7 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
         "floor": snapshot.floor.version,
         "now": _plain(snapshot.now),
         "request": _plain(snapshot.request),
-        "occupied": _lists(_plain(snapshot.occupied)),
+        "occupied": [_occupied_to_json(row) for row in _lists(_plain(snapshot.occupied))],
         "rules": _plain(snapshot.rules),
         "success": dict(snapshot.success),
     }
@@ -43,7 +43,7 @@ def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
         floor=floor,
         now=msgspec.convert(stored["now"], datetime),
         request=msgspec.convert(stored["request"], SeatingRequest),
-        occupied=msgspec.convert(_named(Occupied, stored["occupied"]), tuple[Occupied, ...]),
+        occupied=msgspec.convert(_named(Occupied, map(_occupied_from_json, stored["occupied"])), tuple[Occupied, ...]),
         # As they were given: the digest tells a weight of 30 from one of 30.0.
         rules=PlanningRules(**stored["rules"]),
         success=stored["success"],
@@ -52,7 +52,10 @@ def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
 
 def floor_to_json(floor: Floor) -> dict[str, Any]:
     content = _plain(floor)
-    for service in content["services"]:
+    if not floor.calendar:
+        del content["calendar"]  # As earlier releases wrote it.
+    special = [service for entry in content.get("calendar", ()) for service in entry["services"]]
+    for service in [*content["services"], *special]:
         service["turn_times"] = _lists(service["turn_times"])
     return {
         **content,
@@ -64,9 +67,19 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
 
 def floor_from_json(stored: Mapping[str, Any]) -> Floor:
     """Read a floor, with the same version. Raises KeyError, TypeError or ValueError if it is invalid."""
-    services = [{**each, "turn_times": _named(TurnTime, each["turn_times"])} for each in stored["services"]]
     tables, joins = _named(Table, stored["tables"]), _named(Join, stored["joins"])
-    return msgspec.convert({**stored, "tables": tables, "services": services, "joins": joins}, Floor)
+    calendar = [{**entry, "services": _services_from_json(entry["services"])} for entry in stored.get("calendar", ())]
+    parts = {
+        "tables": tables,
+        "services": _services_from_json(stored["services"]),
+        "joins": joins,
+        "calendar": calendar,
+    }
+    return msgspec.convert({**stored, **parts}, Floor)
+
+
+def _services_from_json(stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**each, "turn_times": _named(TurnTime, each["turn_times"])} for each in stored]
 
 
 def decision_to_json(decision: Decision) -> dict[str, Any]:
@@ -93,6 +106,16 @@ def decision_from_json(stored: Mapping[str, Any]) -> Decision:
     if decision.plans and decision.window is None:
         raise ValueError("A decision with plans has a window.")
     return decision
+
+
+def _occupied_to_json(row: list[Any]) -> list[Any]:
+    """A row says that a table is closed only if it is: an earlier release reads the others."""
+    *usual, closed = row
+    return row if closed else usual
+
+
+def _occupied_from_json(row: Sequence[Any]) -> Sequence[Any]:
+    return [*row, False] if len(row) == len(fields(Occupied)) - 1 else row
 
 
 def _refusal_to_json(refusal: Refusal) -> list[Any]:

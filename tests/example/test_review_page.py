@@ -440,9 +440,9 @@ class TestRetryAndReject:
         assert now(waiting).planner == "v3"
 
     def test_tried_again_without_success_it_says_why(self, admin_client: Client, waiting: Assignment) -> None:
-        api.table_out_of_service(
+        api.close(
             restaurant_ref=waiting.restaurant_ref,
-            table_ref=table("D1-T01"),
+            table_refs=[table("D1-T01")],
             starts_at=waiting.starts_at,
             ends_at=waiting.starts_at + timedelta(hours=1),
         )

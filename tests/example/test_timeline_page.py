@@ -12,7 +12,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from psycopg.types.range import TimestamptzRange
 
 from assignments import api
 from assignments.admin import service_day
@@ -120,17 +119,16 @@ class TestShown:
         until = timezone.localtime(hold.expires_at, floor_cache.floor_of(str(restaurant.pk)).zone)
         html = page(admin_client, **query)
         assert f"on hold until {until:%H:%M}" in html
-        Allocation.objects.create(
+        api.close(
             restaurant_ref=str(restaurant.pk),
-            table_ref=second,
-            kind="closure",
-            blocked=TimestamptzRange(booking.start, booking.start + timedelta(hours=1)),
+            table_refs=[second],
             starts_at=booking.start,
             ends_at=booking.start + timedelta(hours=1),
+            reason="a leg is loose",
         )
         api.assign(booking_ref=str(booking.pk), table_refs=[first], actor="user:1")
         html = page(admin_client, **query)
-        assert 'aria-label="closed, 12:30-13:30"' in html
+        assert 'aria-label="closed, 12:30-13:30: a leg is loose"' in html
         assert "planned: by hand" in html
         assert "on hold until" not in html
 

@@ -36,7 +36,7 @@ from assignments.exceptions import (
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import staff_decisions
 from assignments.models import Assignment, ReviewItem
-from assignments.planning.reasons import PREFERENCES, Reason
+from assignments.planning.reasons import OVERRIDABLE, Reason
 from assignments.staff import review_queue
 
 logger = logging.getLogger("assignments.review")
@@ -95,7 +95,7 @@ class ReviewItemAdmin(PageAdmin):
     def assign(self, request: HttpRequest, assignment: Assignment) -> HttpResponse:
         """Assign an option's tables or the selected ones, or only check them."""
         table_refs = list(dict.fromkeys(filter(None, request.POST.getlist("tables"))))
-        overriding = [Reason(each) for each in request.POST.getlist("overriding") if each in PREFERENCES]
+        overriding = [Reason(each) for each in request.POST.getlist("overriding") if each in OVERRIDABLE]
 
         def check() -> Callable[[], HttpResponse]:
             refusals = api.judge(booking_ref=assignment.booking_ref, table_refs=table_refs)

@@ -392,8 +392,7 @@ class TestGuestsOfAHostThatSaysNothingOfSeating:
 
     def test_if_their_table_breaks_staff_are_asked_to_move_them(self, sitting: TheHost) -> None:
         now = datetime.now(UTC)
-        closure = {"restaurant_ref": "R1", "table_ref": "T1", "starts_at": now, "ends_at": now + timedelta(hours=3)}
-        assert api.table_out_of_service(**closure) == ("B1",)  # type: ignore[arg-type]
+        api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=now, ends_at=now + timedelta(hours=3))
         assert Assignment.objects.get().state == State.MANUAL_REVIEW
         assert sitting.reviews == {"B1": "table_out_of_service"}
         api.assign(booking_ref="B1", table_refs=["T2"], actor="staff:1")
@@ -404,12 +403,9 @@ class TestGuestsOfAHostThatSaysNothingOfSeating:
         row.ends_at = datetime.now(UTC) - timedelta(minutes=1)
         row.save()
         starts_at = row.ends_at + timedelta(minutes=1)
-        affected = api.table_out_of_service(
-            restaurant_ref="R1", table_ref="T1", starts_at=starts_at, ends_at=starts_at + timedelta(hours=9)
-        )
-        assert affected == ()
+        api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=starts_at, ends_at=starts_at + timedelta(hours=9))
         assert Assignment.objects.get().state == State.CONFIRMED
-        assert set(Allocation.objects.values_list("kind", flat=True)) == {"seating", "closure"}
+        assert Allocation.objects.get().kind == "seating"
 
 
 class TestSeatedGuests:
@@ -444,44 +440,14 @@ class TestClosures:
         self, host: TheHost, tonight: datetime, restaurant_ref: str, table_ref: str
     ) -> None:
         host.floors["R2"] = a_floor("R2", tables=[a_table("elsewhere")])
-        with pytest.raises(ValueError, match=f"{restaurant_ref} has no table {table_ref}"):
-            api.table_out_of_service(
+        with pytest.raises(ValueError, match=f"{restaurant_ref}: it has no table {table_ref}"):
+            api.close(
                 restaurant_ref=restaurant_ref,
-                table_ref=table_ref,
+                table_refs=[table_ref],
                 starts_at=tonight,
                 ends_at=tonight + timedelta(hours=1),
             )
         assert not Allocation.objects.exists()
-
-    def test_a_table_may_be_reported_broken_twice(self, host: TheHost, tonight: datetime) -> None:
-        hour = timedelta(hours=1)
-        for start, end in ((0, 2), (0, 2), (1, 3), (10, 11)):
-            api.table_out_of_service(
-                restaurant_ref="R1", table_ref="T4", starts_at=tonight + start * hour, ends_at=tonight + end * hour
-            )
-        found = Allocation.objects.filter(kind="closure").order_by("starts_at").values_list("starts_at", "ends_at")
-        assert list(found) == [(tonight, tonight + 3 * hour), (tonight + 10 * hour, tonight + 11 * hour)]
-        assert api.table_in_service(restaurant_ref="R1", table_ref="T4") == 2
-
-    def test_each_of_the_restaurants_days_is_locked_also_last_nights(
-        self, host: TheHost, tonight: datetime, monkeypatch: Any
-    ) -> None:
-        from assignments.concurrency import locks
-
-        locked: list[Any] = []
-        lock_days = locks.lock_days
-
-        def lock(days: Any) -> datetime:
-            locked.extend(days)
-            return lock_days(locked)
-
-        monkeypatch.setattr(locks, "lock_days", lock)
-        host.floors["R1"] = a_floor(tables=[a_table("T1")], timezone="America/Los_Angeles")
-        starts_at = datetime(2030, 6, 2, 5, tzinfo=UTC)  # the evening of 1 June there
-        api.table_out_of_service(
-            restaurant_ref="R1", table_ref="T1", starts_at=starts_at, ends_at=starts_at + timedelta(days=1)
-        )
-        assert [day.isoformat() for _ref, day in locked] == ["2030-05-31", "2030-06-01", "2030-06-02"]
 
 
 class TestFloors:

@@ -21,12 +21,15 @@ from assignments.maintenance.reconcile import reconcile
 from assignments.models import (
     AdjacentTables,
     Allocation,
+    CalendarEntry,
+    CalendarService,
     ListedJoin,
     ServiceHours,
     TableDetails,
     TurnMinutes,
     VenueSettings,
 )
+from assignments.planning.calendar import is_closed, periods_on
 from assignments.planning.floor import InvalidFloorError
 from example import models as example
 from example.host import ExampleHost
@@ -645,14 +648,47 @@ class TestFloor:
         with pytest.raises(LookupError, match=f"estaurant '{ref}'"):
             host.floor(ref)
 
-    def test_it_costs_seven_queries_at_most(self, house: House, boards: list[Board]) -> None:
+    def test_it_costs_nine_queries_at_most(self, house: House, boards: list[Board]) -> None:
         ref = str(house.pk)
         for key in ("lunch", "dinner"):
             service = ServiceHours.objects.create(restaurant_ref=ref, key=key, starts=time(12), ends=time(15))
             TurnMinutes.objects.create(service=service, max_party=4, minutes=100)
         with CaptureQueriesContext(connection) as captured:
             VisitHost().floor(ref)
-        assert len(captured) <= 7
+        assert len(captured) <= 9
+
+
+DAY = date(2030, 12, 24)
+
+
+class TestCalendar:
+    def test_special_hours_keep_what_they_do_not_change_and_a_closed_date_has_none(
+        self, house: House, boards: list[Board]
+    ) -> None:
+        ref = str(house.pk)
+        dinner = ServiceHours.objects.create(
+            restaurant_ref=ref, starts=time(17), ends=time(22), buffer_after_minutes=5, allow_overrun=True
+        )
+        TurnMinutes.objects.create(service=dinner, max_party=4, minutes=90)
+        special = CalendarEntry.objects.create(restaurant_ref=ref, first_date=DAY, last_date=DAY)
+        row = CalendarService.objects.create(entry=special, key="dinner", starts=time(12), ends=time(15))
+        week = CalendarEntry.objects.create(
+            restaurant_ref=ref, first_date=DAY, last_date=DAY + timedelta(days=6), closed=True
+        )
+        CalendarEntry.objects.create(restaurant_ref=ref, first_date=DAY, last_date=DAY)  # Says nothing.
+        floor = VisitHost().floor(ref)
+        (on_the_day,) = periods_on(floor, DAY)
+        assert (on_the_day.starts, on_the_day.ends, on_the_day.allow_overrun) == (time(12), time(15), True)
+        assert (on_the_day.turn_minutes(2), on_the_day.buffer_after_minutes) == (90, 5)
+        assert is_closed(floor, DAY + timedelta(days=1))
+        assert not is_closed(floor, DAY + timedelta(days=7))
+        row.turn_minutes, week.weekdays = 60, [(DAY + timedelta(days=2)).weekday()]
+        row.save()
+        week.save()
+        floor = VisitHost().floor(ref)
+        assert periods_on(floor, DAY)[0].turn_minutes(8) == 60
+        assert not is_closed(floor, DAY + timedelta(days=1))
+        assert is_closed(floor, DAY + timedelta(days=2))
 
 
 class TestFingerprint:
@@ -677,6 +713,11 @@ class TestFingerprint:
             add_turn,
             lambda: TurnMinutes.objects.update(minutes=95),
             lambda: AdjacentTables.objects.all().delete(),
+            lambda: CalendarEntry.objects.create(restaurant_ref=ref, first_date=DAY, last_date=DAY, closed=True),
+            lambda: CalendarService.objects.create(
+                entry=CalendarEntry.objects.get(), key="dinner", starts=time(19), ends=time(21)
+            ),
+            lambda: CalendarService.objects.update(turn_minutes=45),
         ]
         seen = [host.floor_fingerprint(ref)]
         for change in changes:

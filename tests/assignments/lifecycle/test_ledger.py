@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from assignments.concurrency import locks, transactions
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import ledger
-from assignments.models import Allocation
+from assignments.models import Allocation, Closure
 from assignments.planning.seating_window import SeatingWindow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,16 +18,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SEVEN = datetime(2030, 1, 14, 19, tzinfo=UTC)
 
 
-def placement(booking_ref: str, *table_refs: str, start: datetime = SEVEN, minutes: int = 90) -> ledger.Placement:
+def placement(
+    booking_ref: str, *table_refs: str, start: datetime = SEVEN, minutes: int = 90, **columns: str
+) -> ledger.Placement:
     end = start + timedelta(minutes=minutes)
     return ledger.Placement(
-        restaurant_ref="R1",
+        restaurant_ref=columns.pop("restaurant_ref", "R1"),
         booking_ref=booking_ref,
         table_refs=table_refs,
         window=SeatingWindow(
             starts_at=start, ends_at=end, blocked_from=start, blocked_until=end + timedelta(minutes=5)
         ),
         planner="test",
+        **columns,
     )
 
 
@@ -121,11 +124,24 @@ def test_releasing_frees_seatings_and_holds_of_these_bookings_only() -> None:
     assert seats() == [("T2", "B")]
 
 
-def test_a_closed_table_takes_nobody_until_it_is_open_again() -> None:
-    ledger.close_table("R1", "T1", SEVEN - timedelta(hours=1), SEVEN + timedelta(hours=3))
-    with pytest.raises(TableTakenError), transaction.atomic():
-        ledger.seat([placement("A", "T1")])
-    assert ledger.open_table("R1", "T1") == 1
+@pytest.mark.parametrize("tables", [["T1"], ["T1", "T2"], []], ids=["a table", "two tables", "the restaurant"])
+@pytest.mark.parametrize("ends", [timedelta(hours=3), None], ids=["for hours", "until further notice"])
+def test_postgresql_seats_nobody_over_a_closure_until_it_is_lifted(tables: list[str], ends: timedelta | None) -> None:
+    until = SEVEN + ends if ends else None
+    closure = Closure.objects.create(
+        restaurant_ref="R1", table_refs=tables, starts_at=SEVEN + timedelta(minutes=30), ends_at=until
+    )
+    for take in (lambda each: ledger.seat([each]), lambda each: ledger.hold(each, seconds=60, now=SEVEN)):
+        with pytest.raises(TableTakenError, match="closed"), transaction.atomic():
+            take(placement("A", "T1"))
+    ledger.seat([placement("elsewhere", "T3" if tables else "T1", restaurant_ref="R2")])
+    Allocation.objects.all().delete()
+    with transaction.atomic():
+        ledger.seat([placement("A", "T1", overridden_by="staff:7")])
+        assert Allocation.objects.get().overridden_by == "staff:7"
+        transaction.set_rollback(True)
+    closure.lifted_at = SEVEN
+    closure.save()
     ledger.seat([placement("A", "T1")])
     assert seats() == [("T1", "A")]
 

@@ -481,14 +481,14 @@ def test_of_two_who_decide_at_once_exactly_one_does(waiting: TheHost, other: str
 
 def full_again(host: TheHost) -> None:
     """What was tried again is taken, so that it comes back to the queue."""
-    api.table_out_of_service(
+    closure_id = api.close(
         restaurant_ref="R1",
-        table_ref="T1",
+        table_refs=["T1"],
         starts_at=host.rows["B1"].starts_at - timedelta(hours=1),
         ends_at=host.rows["B1"].starts_at + timedelta(hours=3),
     )
     to_review()
-    api.table_in_service(restaurant_ref="R1", table_ref="T1")
+    api.lift_closure(closure_id=closure_id, actor=STAFF)
 
 
 def test_while_a_planner_is_at_the_evening_nothing_is_half_done(waiting: TheHost, settings: Any) -> None:

@@ -151,7 +151,7 @@ def test_what_a_host_does_in_a_scope_of_its_own_belongs_to_it(host: TheHost, ton
     assert correlation.current() is None
 
 
-@pytest.mark.parametrize("how", ["edit", "cancel", "broken table"])
+@pytest.mark.parametrize("how", ["edit", "cancel", "the restaurant closes"])
 def test_what_the_host_tells(host: TheHost, tonight: datetime, how: str) -> None:
     host.book("B1", starts_at=tonight, party=2)
     run_all()
@@ -162,10 +162,7 @@ def test_what_the_host_tells(host: TheHost, tonight: datetime, how: str) -> None
     elif how == "cancel":
         api.booking_cancelled(booking_ref="B1")
     else:
-        (table,) = Attempt.objects.get().table_refs
-        api.table_out_of_service(
-            restaurant_ref="R1", table_ref=table, starts_at=tonight, ends_at=tonight.replace(hour=20)
-        )
+        api.close(restaurant_ref="R1", starts_at=tonight, ends_at=tonight.replace(hour=20))
     found = ids_of("B1")
     assert len(found["history"]) == len(before) + 1
     assert found["history"] == found["messages"] == found["events"]

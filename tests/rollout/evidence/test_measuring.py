@@ -11,7 +11,7 @@ from psycopg.types.range import TimestamptzRange
 
 from assignments import api
 from assignments.coordination import dispatch
-from assignments.models import Allocation, Assignment, Attempt
+from assignments.models import Allocation, Assignment, Attempt, Closure
 from example import models
 from rollout.control import steering, switches
 from rollout.evidence import live_decisions, measuring
@@ -277,6 +277,20 @@ class TestV3:
         before = live().v3
         refused = Assignment.objects.filter(state="assignment_pending").order_by("pk")[0]
         Allocation.objects.filter(starts_at__gte=refused.starts_at - timedelta(hours=4)).delete()
+        assert live().v3.feasible > before.feasible
+
+    def test_nor_is_it_where_the_tables_were_closed_when_it_was_refused(self, evening: models.Restaurant) -> None:
+        before = live().v3
+        refused = Assignment.objects.filter(state="assignment_pending").order_by("pk")[0]
+        Allocation.objects.filter(starts_at__gte=refused.starts_at - timedelta(hours=4)).delete()
+        evening_before = refused.starts_at - timedelta(hours=12)
+        closure = Closure.objects.create(
+            restaurant_ref=str(evening.pk),
+            starts_at=evening_before,
+            created_at=refused.requested_at - timedelta(days=1),
+        )
+        assert live().v3.feasible == before.feasible
+        closure.delete()
         assert live().v3.feasible > before.feasible
 
     def test_but_not_when_somebody_left_only_since(self, evening: models.Restaurant) -> None:

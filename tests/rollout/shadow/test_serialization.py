@@ -5,7 +5,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ import pytest
 
 from assignments.planning import engine
 from assignments.planning.decision import Decision, TablePlan
-from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
+from assignments.planning.floor import CalendarEntry, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
@@ -173,6 +173,25 @@ def test_what_is_written_today_has_the_form_of_the_stored_rows(row: dict[str, An
     written = [floor_to_json(snapshot.floor), snapshot_to_json(snapshot), *decisions]
     stored = [STORED["floors"][snapshot.floor.version], row["snapshot"], row["control"], row["candidate"]]
     assert json.loads(json.dumps(written).replace('Z"', '+00:00"')) == stored
+
+
+def test_closed_tables_and_a_calendar_are_read_as_what_they_were() -> None:
+    special = replace(FEWEST_FIELDS.services[0], starts=time(12), ends=time(15))
+    calendar = (
+        CalendarEntry(first_date=date(2030, 1, 14), last_date=date(2030, 1, 14), services=(special,)),
+        CalendarEntry(first_date=date(2030, 2, 1), last_date=date(2030, 2, 9), weekdays=frozenset({0, 1})),
+    )
+    closed = Occupied(table_ref="1", blocked_from=SEVEN, blocked_until=SEVEN + timedelta(days=90), closed=True)
+    snapshot = replace(BARE, floor=replace(FEWEST_FIELDS, calendar=calendar), occupied=(closed,))
+    written = json.loads(json.dumps([floor_to_json(snapshot.floor), snapshot_to_json(snapshot)]))
+    found = snapshot_from_json(written[1], floor_from_json(written[0]))
+    assert (found, found.floor.version) == (snapshot, snapshot.floor.version)
+    assert found.closures == (closed,)
+    assert engine.snapshot_hash(found) == engine.snapshot_hash(snapshot)
+    assert engine.snapshot_hash(replace(found, occupied=(replace(closed, closed=False),))) != engine.snapshot_hash(
+        found
+    )
+    assert found.floor.version != FEWEST_FIELDS.version
 
 
 def test_a_floor_without_zone_names_and_a_refusal_without_its_parts_are_read() -> None:

@@ -1,0 +1,328 @@
+"""Closing tables, a zone or a restaurant, and opening them again. One transaction each; the restaurant's lock is first.
+
+A promise at a table that closes ends. Its booking gets other tables in the same transaction if V3 finds some, else it goes
+to review. Guests who sit there keep the tables of theirs that stay open, until staff have moved them.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from types import EllipsisType
+
+from assignments import conf
+from assignments.concurrency import locks
+from assignments.coordination import host_changes
+from assignments.coordination.snapshots import occupied_during, seating_request
+from assignments.coordination.table_record import success_of
+from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
+from assignments.integration.planners import V3
+from assignments.lifecycle import intake, ledger, waiting
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Allocation, Assignment, Closure, State
+from assignments.planning.batch_planner import EveningPlanner, in_order
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+
+TABLE_OUT_OF_SERVICE = "table_out_of_service"
+"""Why a booking loses its tables when they close; kept in history, so it never changes."""
+
+LONGEST_REASON = 500
+FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
+
+SAT_THERE = "Its guests sat there when the table was taken out of service."
+NO_FLOOR = "Its table was closed, and the restaurant has no floor to plan with."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extent:
+    """What a closure closes, and when."""
+
+    table_refs: tuple[str, ...]
+    zone_ref: str
+    starts_at: datetime
+    ends_at: datetime | None
+
+
+def close(
+    restaurant_ref: str,
+    *,
+    table_refs: Collection[str],
+    zone_ref: str,
+    starts_at: datetime,
+    ends_at: datetime | None,
+    reason: str,
+    actor: str,
+    host: Host,
+) -> Closure:
+    """Close tables, a zone, or the restaurant if neither is given. Raises ValueError for what cannot be closed."""
+    now = locks.lock_restaurant(restaurant_ref)
+    floor = floor_or_none(restaurant_ref, host=host)
+    extent = _checked(restaurant_ref, floor, table_refs, zone_ref, starts_at, ends_at)
+    closure = Closure.objects.create(
+        restaurant_ref=restaurant_ref,
+        table_refs=list(extent.table_refs),
+        zone_ref=extent.zone_ref,
+        starts_at=extent.starts_at,
+        ends_at=extent.ends_at,
+        reason=_checked_reason(reason),
+        author=actor,
+    )
+    _clear(closure, floor=floor, actor=actor, now=now, host=host)
+    return closure
+
+
+def edit(
+    closure_id: int,
+    *,
+    table_refs: Collection[str] | EllipsisType,
+    zone_ref: str | EllipsisType,
+    starts_at: datetime | EllipsisType,
+    ends_at: datetime | EllipsisType | None,
+    reason: str | EllipsisType,
+    actor: str,
+    version: int | None,
+    host: Host,
+) -> Closure:
+    """Change what is given. Bookings at tables that it closes now make way; what it no longer closes is free."""
+    closure, now = _locked(closure_id, version=version)
+    floor = floor_or_none(closure.restaurant_ref, host=host)
+    before = _extent(closure)
+    refs, zone = before.table_refs if not before.zone_ref else (), before.zone_ref
+    if table_refs is not ...:
+        refs, zone = tuple(table_refs), ""
+    if zone_ref is not ...:
+        zone, refs = zone_ref, (() if zone_ref else refs)
+    extent = _checked(
+        closure.restaurant_ref,
+        floor,
+        refs,
+        zone,
+        before.starts_at if starts_at is ... else starts_at,
+        before.ends_at if ends_at is ... else ends_at,
+    )
+    closure.table_refs, closure.zone_ref = list(extent.table_refs), extent.zone_ref
+    closure.starts_at, closure.ends_at = extent.starts_at, extent.ends_at
+    if reason is not ...:
+        closure.reason = _checked_reason(reason)
+    closure.version += 1
+    closure.save()
+    _clear(closure, floor=floor, actor=actor, now=now, host=host, spares_overridden=True)
+    if not _includes(extent, before):
+        _tell_freed(closure.restaurant_ref, before, now)
+    return closure
+
+
+def lift(closure_id: int, *, actor: str, version: int | None) -> Closure:
+    """End a closure: from now on it closes nothing. Others of the same tables stay."""
+    closure, now = _locked(closure_id, version=version)
+    closure.lifted_at, closure.lifted_by = now, actor
+    closure.version += 1
+    closure.save(update_fields=["lifted_at", "lifted_by", "version"])
+    _tell_freed(closure.restaurant_ref, _extent(closure), now)
+    return closure
+
+
+def _locked(closure_id: int, *, version: int | None) -> tuple[Closure, datetime]:
+    restaurant_ref = Closure.objects.filter(pk=closure_id).values_list("restaurant_ref", flat=True).first()
+    if restaurant_ref is None:
+        raise ClosureNotFoundError(f"There is no closure {closure_id}.")
+    now = locks.lock_restaurant(restaurant_ref)
+    closure = Closure.objects.select_for_update().get(pk=closure_id)
+    if version is not None and version != closure.version:
+        raise ChangedMeanwhileError(f"Closure {closure_id} was changed meanwhile. Look again.", version=version)
+    if closure.lifted_at is not None:
+        raise ClosureLiftedError(f"Closure {closure_id} was lifted at {closure.lifted_at:%Y-%m-%d %H:%M %Z}.")
+    return closure, now
+
+
+def _checked(
+    restaurant_ref: str,
+    floor: Floor | None,
+    table_refs: Collection[str],
+    zone_ref: str,
+    starts_at: datetime,
+    ends_at: datetime | None,
+) -> Extent:
+    """The extent, with the zone's tables. Raises ValueError, which names what is wrong."""
+    problem = ""
+    if starts_at.tzinfo is None or (ends_at is not None and ends_at.tzinfo is None):
+        problem = f"starts_at and ends_at must be aware, not {starts_at} and {ends_at}."
+    elif ends_at is not None and ends_at <= starts_at:
+        problem = f"it cannot be closed from {starts_at} until {ends_at}."
+    elif table_refs and zone_ref:
+        problem = "name tables or a zone, not both."
+    refs = tuple(dict.fromkeys(table_refs))
+    if floor is not None and not problem:
+        unknown = [ref for ref in refs if ref not in floor.table_by_ref]
+        if unknown:
+            problem = f"it has no table {', '.join(unknown)}."
+        refs = floor.in_order(refs)
+        if zone_ref:
+            refs = tuple(table.ref for table in floor.tables if table.zone_ref == zone_ref)
+    if zone_ref and not refs and not problem:
+        problem = f"it has no table in zone {zone_ref}."
+    if problem:
+        raise ValueError(f"Restaurant {restaurant_ref}: {problem}")
+    return Extent(table_refs=refs, zone_ref=zone_ref, starts_at=starts_at, ends_at=ends_at)
+
+
+def _checked_reason(reason: str) -> str:
+    why = reason.strip()
+    if len(why) > LONGEST_REASON or "\0" in why:
+        raise ValueError(f"Say in at most {LONGEST_REASON} characters why it is closed.")
+    return why
+
+
+def _extent(closure: Closure) -> Extent:
+    return Extent(
+        table_refs=tuple(closure.table_refs),
+        zone_ref=closure.zone_ref,
+        starts_at=closure.starts_at,
+        ends_at=closure.ends_at,
+    )
+
+
+def _includes(extent: Extent, before: Extent) -> bool:
+    """Whether everything that was closed before still is."""
+    lasts = extent.ends_at is None or (before.ends_at is not None and before.ends_at <= extent.ends_at)
+    tables = not extent.table_refs or (bool(before.table_refs) and set(before.table_refs) <= set(extent.table_refs))
+    return lasts and tables and extent.starts_at <= before.starts_at
+
+
+def _tell_freed(restaurant_ref: str, extent: Extent, now: datetime) -> None:
+    if extent.ends_at is not None and extent.ends_at <= now:
+        return
+    waiting.wake(restaurant_ref, max(extent.starts_at, now), extent.ends_at or FOR_EVER)
+
+
+def _clear(
+    closure: Closure,
+    *,
+    floor: Floor | None,
+    actor: str,
+    now: datetime,
+    host: Host,
+    spares_overridden: bool = False,
+) -> None:
+    """Have everybody leave what closes, from now on. Who was seated over this closure by name stays."""
+    restaurant_ref, start, until = closure.restaurant_ref, max(closure.starts_at, now), closure.ends_at
+    if until is not None and until <= start:
+        return
+    closed = None
+    if not closure.is_whole_restaurant:
+        closed = ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
+    rows = ledger.blocked_at(restaurant_ref, closed, start, until)
+    if spares_overridden:
+        rows = [row for row in rows if not row.overridden_by]
+    affected = [row for row in rows if (until is None or row.starts_at < until) and start < row.ends_at]
+    refs = {row.booking_ref for row in affected}
+    ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), start, until)
+    if refs:
+        _Clearing(restaurant_ref, affected, floor=floor, actor=actor, now=now, host=host).run()
+
+
+class _Clearing:
+    """The bookings that have tables (``rows``) which close, on their way elsewhere."""
+
+    def __init__(
+        self,
+        restaurant_ref: str,
+        rows: Sequence[Allocation],
+        *,
+        floor: Floor | None,
+        actor: str,
+        now: datetime,
+        host: Host,
+    ) -> None:
+        self.restaurant_ref, self.floor, self.now, self.host = restaurant_ref, floor, now, host
+        self.closing: dict[str, list[Allocation]] = defaultdict(list)
+        for row in rows:
+            self.closing[row.booking_ref].append(row)
+        self.settlement = Settlement(host=host, planner=V3, actor=actor, trigger="staff", now=now)
+
+    def run(self) -> None:
+        refs = sorted(self.closing)
+        assignments = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+        bookings = lock_bookings(self.host, [assignment.booking_ref for assignment in assignments])
+        seatings = ledger.seatings_of(refs)
+        by_day: dict[date, list[_Guests]] = defaultdict(list)
+        for assignment in assignments:
+            ref = assignment.booking_ref
+            booking, rows = bookings.get(ref), seatings.get(ref, [])
+            if not rows or booking is None or is_cancelled(booking):
+                self._put_back(assignment)
+            elif not booking.wants_table or rows[0].starts_at <= self.now:
+                ledger.vacate(self.closing[ref], at=self.now, has_sat=True)
+                self._ask_staff(assignment, SAT_THERE)
+            elif booking.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
+                ledger.vacate(rows, at=self.now, has_sat=False)
+                self._ask_staff(assignment, booking.problem or NO_FLOOR)
+            else:
+                by_day[assignment.service_date].append(_Guests(assignment, booking, rows))
+        for group in by_day.values():
+            self._seat_evening(group)
+        self.settlement.write()
+
+    def _ask_staff(self, assignment: Assignment, detail: str) -> None:
+        if assignment.state == State.CONFIRMED:
+            self.settlement.keep_for_review(assignment, reason=TABLE_OUT_OF_SERVICE, detail=detail)
+        else:
+            assignment.touch()
+            self.settlement.changed(assignment)
+
+    def _put_back(self, assignment: Assignment) -> None:
+        """A booking that holds tables while it waits, or that the host no longer has: due at once."""
+        was_told = assignment.state == State.CONFIRMED
+        ledger.release([assignment.booking_ref])
+        host_changes.queue_anew(assignment, now=self.now, actor=self.settlement.actor, reason=TABLE_OUT_OF_SERVICE)
+        if was_told:
+            self.host.on_released([assignment.booking_ref])
+
+    def _seat_evening(self, group: Sequence["_Guests"]) -> None:
+        """Give each other tables, those of an evening together; who gets none goes to review."""
+        assert self.floor is not None
+        requests = {guests.booking.ref: guests.request() for guests in group}
+        taken = occupied_during(requests.values(), self.floor, remove_expired=True)
+        occupied = [each for each in taken if each.booking_ref not in requests]
+        rules = replace(conf.settings().rules(), min_lead_minutes=0)  # They were confirmed in good time.
+        success: Mapping[str, float] = success_of(self.restaurant_ref)
+        evening = EveningPlanner(floor=self.floor, occupied=occupied, rules=rules, now=self.now, success=success)
+        for request in in_order(requests.values(), floor=self.floor, rules=rules):
+            evening.decide(request)
+        for guests in group:
+            decision = evening.decisions[guests.booking.ref]
+            if decision.best is None or decision.window is None:
+                assert decision.refusal is not None
+                ledger.vacate(guests.seatings, at=self.now, has_sat=False)
+                self._ask_staff(guests.assignment, decision.refusal.detail)
+                continue
+            intake.take_over_facts(guests.assignment, guests.booking, floor=self.floor)
+            self.settlement.reseat(
+                guests.assignment,
+                guests.seatings,
+                table_refs=decision.best.table_refs,
+                window=decision.window,
+                strategy=decision.best.strategy,
+                decision=decision,
+                reason=TABLE_OUT_OF_SERVICE,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Guests:
+    """A confirmed booking that has to go elsewhere."""
+
+    assignment: Assignment
+    booking: HostBooking
+    seatings: Sequence[Allocation]
+
+    def request(self) -> SeatingRequest:
+        """Return what it asks for: the stay that it was promised, whatever today's turn times are."""
+        request = seating_request(self.booking, self.assignment)
+        promised = self.seatings[0]
+        if promised.starts_at == self.booking.starts_at and self.booking.ends_at is None:
+            request = replace(request, ends_at=promised.ends_at)
+        return request
