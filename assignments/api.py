@@ -434,10 +434,10 @@ def table_out_of_service(
     floor = floor_or_none(restaurant_ref, host=host)
     if floor is not None and table_ref not in floor.table_by_ref:
         raise ValueError(f"Restaurant {restaurant_ref} has no table {table_ref}.")
-    refs = {row.booking_ref for row in ledger.blocked_at(table_ref, starts_at, ends_at)}
+    refs = {row.booking_ref for row in ledger.blocked_at(restaurant_ref, table_ref, starts_at, ends_at)}
     days = Assignment.objects.filter(booking_ref__in=refs).values_list("restaurant_ref", "service_date")
     now = locks.lock_days([*days, *((restaurant_ref, day) for day in _days_between(floor, starts_at, ends_at))])
-    rows = ledger.blocked_at(table_ref, starts_at, ends_at)
+    rows = ledger.blocked_at(restaurant_ref, table_ref, starts_at, ends_at)
     affected = [row for row in rows if row.starts_at < ends_at and starts_at < row.ends_at]
     refs = {row.booking_ref for row in affected}
     ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), starts_at, ends_at)

@@ -55,6 +55,10 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[Any], str | Non
     return problem
 
 
+def _boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be True or False"
+
+
 def _token(value: Any) -> str | None:
     if (
         isinstance(value, str)
@@ -150,6 +154,8 @@ class Settings:
     RUN_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     OUTBOX_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     """Delivered outbox messages."""
+    MOVABLE_CLOCK: bool = setting(False, _boolean)
+    """Whether tests and demonstrations may move the clock (``assignments.concurrency.clock``). Never in production."""
 
     def rules(self) -> PlanningRules:
         """Return the settings for planning as a value."""

@@ -52,7 +52,7 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
             """
             SELECT set_config('lock_timeout', %s, true),
                    set_config('statement_timeout', %s, true),
-                   now(),
+                   assignments_now(),
                    pg_try_advisory_xact_lock(hashtextextended(%s, 0)),
                    (SELECT slot FROM generate_series(1, %s) AS slot
                      WHERE pg_try_advisory_xact_lock(hashtextextended(%s || slot, 0)) LIMIT 1),
@@ -89,7 +89,7 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)), clock_timestamp()"
+            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)), clock_timestamp() + assignments_clock_offset()"
             "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
             [keys],
         )

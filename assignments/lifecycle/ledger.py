@@ -9,12 +9,12 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.db.models.functions import Now
 from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.models import Allocation
+from assignments.models.moment import DatabaseNow
 from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied
@@ -42,7 +42,7 @@ def occupied(
     rows = list(
         Allocation.objects.at(restaurant_ref)
         .filter(blocked__overlap=(start, until))
-        .annotate(is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=Now()))
+        .annotate(is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow()))
         .values_list("table_ref", "blocked", "booking_ref", "is_expired")
     )
     if remove_expired and any(expired for *_, expired in rows):
@@ -62,7 +62,7 @@ def occupied(
 def remove_expired_holds(restaurant_ref: str) -> int:
     """Forget holds whose time is up, so that the constraint no longer sees them. Returns how many tables they had."""
     removed, _by_model = Allocation.objects.filter(
-        restaurant_ref=restaurant_ref, kind=Allocation.Kind.HOLD, expires_at__lte=Now()
+        restaurant_ref=restaurant_ref, kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow()
     ).delete()
     return removed
 
@@ -89,7 +89,7 @@ def hold(placement: Placement, *, seconds: float, now: datetime) -> uuid.UUID:
 def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
     """Turn a hold into a seating and give its table refs. Raises HoldExpiredError when it is gone or too old."""
     rows = list(Allocation.objects.select_for_update().filter(token=token, kind=Allocation.Kind.HOLD))
-    updated = Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD, expires_at__gt=Now()).update(
+    updated = Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD, expires_at__gt=DatabaseNow()).update(
         kind=Allocation.Kind.SEATING, expires_at=None
     )
     if not updated or updated != len(rows):
@@ -125,10 +125,10 @@ def tables_of(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     return {booking_ref: tuple(refs) for booking_ref, refs in seated.items()}
 
 
-def blocked_at(table_ref: str, start: datetime, until: datetime) -> list[Allocation]:
+def blocked_at(restaurant_ref: str, table_ref: str, start: datetime, until: datetime) -> list[Allocation]:
     """What bookings have of the table at any time over ``[start, until)``, held or seated, buffers included."""
-    rows = Allocation.objects.filter(table_ref=table_ref, blocked__overlap=(start, until)).exclude(booking_ref="")
-    return list(rows.order_by("starts_at"))
+    rows = Allocation.objects.at(restaurant_ref).filter(table_ref=table_ref, blocked__overlap=(start, until))
+    return list(rows.exclude(booking_ref="").order_by("starts_at"))
 
 
 def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime) -> None:
@@ -160,7 +160,7 @@ def close_table(restaurant_ref: str, table_ref: str, start: datetime, until: dat
 
     A closure that is there already is extended: a table that is reported broken twice is broken once.
     """
-    closures = Allocation.objects.filter(
+    closures = Allocation.objects.at(restaurant_ref).filter(
         table_ref=table_ref, kind=Allocation.Kind.CLOSURE, blocked__overlap=(start, until)
     )
     known = list(closures.values_list("starts_at", "ends_at"))
@@ -205,7 +205,7 @@ def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:
 
 def _insert(rows: list[Allocation]) -> None:
     # Sorted, so that two transactions that want the same tables meet at the first one instead of deadlocking.
-    rows.sort(key=lambda row: (row.table_ref, row.starts_at))
+    rows.sort(key=lambda row: (row.restaurant_ref, row.table_ref, row.starts_at))
     try:
         Allocation.objects.bulk_create(rows)
     except IntegrityError as error:

@@ -9,19 +9,22 @@ from django.contrib.postgres.fields import BigIntegerRangeField, DateTimeRangeFi
 from django.contrib.postgres.indexes import GistIndex
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from assignments.models.moment import DatabaseNow
 
 NO_OVERLAP_CONSTRAINT = "allocation_no_overlap"
 
 
 class TableKey(Func):
-    """Hash of a ref as a range, ``int8range(h, h, '[]')``, so that GiST works without the btree_gist extension.
+    """Hash of refs as a range, ``int8range(h, h, '[]')``, so that GiST works without the btree_gist extension.
 
-    If two table refs had the same 64-bit hash, a valid seating could be refused, but no double booking could happen.
+    Several refs, such as a restaurant's and a table's, are hashed together. If two keys had the same 64-bit hash, a
+    valid seating could be refused, but no double booking could happen.
     """
 
     function = "int8range"
+    arg_joiner = " || chr(31) || "
     template = "%(function)s(hashtextextended(%(expressions)s, 0), hashtextextended(%(expressions)s, 0), '[]')"
     output_field = BigIntegerRangeField()
 
@@ -39,7 +42,7 @@ class AllocationQuerySet(models.QuerySet["Allocation"]):
 
 
 class Allocation(models.Model):
-    """One table, occupied for one time range.
+    """One table, occupied for one time range. Table refs are unique within their restaurant.
 
     ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, including buffers. The seating is
     ``starts_at``..``ends_at``. A *hold* reserves the table until ``expires_at``. A *seating* reserves it without a
@@ -61,7 +64,7 @@ class Allocation(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     token = models.UUIDField(null=True, blank=True, help_text=_("Identifies a hold, which may cover several tables."))
     planner = models.TextField(blank=True, default="")
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=DatabaseNow())
 
     objects = AllocationQuerySet.as_manager()
 
@@ -74,7 +77,7 @@ class Allocation(models.Model):
                 name=NO_OVERLAP_CONSTRAINT,
                 index_type="GIST",
                 expressions=[
-                    (TableKey(F("table_ref")), RangeOperators.OVERLAPS),
+                    (TableKey(F("restaurant_ref"), F("table_ref")), RangeOperators.OVERLAPS),
                     ("blocked", RangeOperators.OVERLAPS),
                 ],
             ),

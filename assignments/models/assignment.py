@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, FSMModelMixin, TransitionNotAllowed, transition
 
 from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
+from assignments.models.moment import UpdatedAtField
 from assignments.models.transition import StateTransition
 
 _T = TypeVar("_T", bound=Callable[..., Any])
@@ -144,7 +145,7 @@ WITH updated AS (
            service_date = given.service_date, starts_at = given.starts_at, party = given.party,
            zone_ref = given.zone_ref,
            pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
-           updated_at = now()
+           updated_at = assignments_now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
                   %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::text[])
         AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
@@ -195,7 +196,7 @@ class Assignment(FSMModelMixin, models.Model):
     reason = models.TextField(blank=True, default="", help_text=_("Reason code of the last transition."))
     pinned_table_refs = ArrayField(models.TextField(), default=list, blank=True)
     requested_at = models.DateTimeField()
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = UpdatedAtField()
 
     objects = AssignmentQuerySet.as_manager()
 

@@ -143,7 +143,7 @@ def _standing() -> Iterator[Metric]:
 
 _STANDING = f"""
 SELECT ARRAY(SELECT (SELECT count(*) FROM assignments_assignment AS assignment
-                      WHERE assignment.state = known.state AND starts_at > now())
+                      WHERE assignment.state = known.state AND starts_at > assignments_now())
                FROM unnest(%(states)s::text[]) WITH ORDINALITY AS known(state, place) ORDER BY place),
        ({OVERLAPS}),
        ({LOST})
