@@ -42,7 +42,7 @@ from assignments.planning import engine
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import PREFERENCES, Reason, Refusal
-from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.seating_window import SeatingWindow, from_now_on, seating_window
 from assignments.planning.snapshot import Snapshot
 from assignments.staff import explanation
 from assignments.staff.explanation import Explanation
@@ -548,7 +548,7 @@ def _accepted(
     if refusals:
         raise _refused(booking.ref, table_refs, refusals)
     assert isinstance(window, SeatingWindow)
-    return window, snapshot.floor.in_order(table_refs)
+    return from_now_on(window, now), snapshot.floor.in_order(table_refs)
 
 
 def _refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal, ...]) -> TablesRefusedError:

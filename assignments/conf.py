@@ -127,6 +127,8 @@ class Settings:
     MAX_PARTY: int = setting(1000, whole(1))
     MIN_LEAD_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES))
     """Minimum lead time. Bookings that start sooner go to review for staff to decide."""
+    GRACE_MINUTES: int = setting(15, whole(0, 24 * 60))
+    """How long ago a start may be to count as now, for V3 and staff. The tables are blocked from now on."""
     WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights)
     EVENT_SINKS: tuple[str, ...] = setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
     EVENT_BUFFER_SIZE: int = setting(10000, whole(1))
@@ -164,6 +166,7 @@ class Settings:
             max_tables=self.MAX_TABLES,
             min_lead_minutes=self.MIN_LEAD_MINUTES,
             max_party=self.MAX_PARTY,
+            grace_minutes=self.GRACE_MINUTES,
             weights={**DEFAULT_WEIGHTS, **self.WEIGHTS},
         )
 

@@ -44,6 +44,13 @@ class Migration(migrations.Migration):
             )
             for model, name in WHEN
         ),
+        migrations.AddField(
+            model_name="run",
+            name="unseen",
+            field=models.IntegerField(
+                default=0, help_text="Bookings that had started and could not be taken in by the last pass."
+            ),
+        ),
         migrations.RemoveConstraint(model_name="allocation", name="allocation_no_overlap"),
         migrations.AddConstraint(
             model_name="allocation",

@@ -1,7 +1,7 @@
 """The seating window: when a party is seated, and how long its tables are blocked."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -98,6 +98,16 @@ def seating_window(
         blocked_until=end + timedelta(minutes=period.buffer_after_minutes),
         service_key=period.key,
     )
+
+
+def from_now_on(window: SeatingWindow, now: datetime) -> SeatingWindow:
+    """Return the window of a party that should be here already: its tables are blocked from now on, its times stay.
+
+    A window that begins later, or is over, is returned as it is.
+    """
+    if window.starts_at >= now or window.ends_at <= now:
+        return window
+    return replace(window, blocked_from=now)
 
 
 def _service_at(floor: Floor, start: datetime) -> Service | None:

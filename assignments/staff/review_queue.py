@@ -212,7 +212,7 @@ def _as_staff_see_it(snapshot: Snapshot) -> Snapshot:
         snapshot,
         now=min(snapshot.now, start) if start.tzinfo else snapshot.now,
         request=replace(snapshot.request, pinned_table_refs=()),
-        rules=replace(snapshot.rules, min_lead_minutes=0, ranked_plans=MOST_OPTIONS),
+        rules=replace(snapshot.rules.by_staff(), ranked_plans=MOST_OPTIONS),
     )
 
 

@@ -24,5 +24,9 @@ SELECT (SELECT count(*)
           FROM assignments_assignment
          WHERE state NOT IN ('confirmed', 'failed', 'manual_review', 'cancelled') AND due_at IS NULL
            AND starts_at > assignments_now() - %(stay_hours)s * interval '1 hour')
+     + coalesce((SELECT unseen FROM assignments_run WHERE last_pass_at IS NOT NULL ORDER BY last_pass_at DESC LIMIT 1), 0)
 """
-"""Number of bookings that have not ended and are confirmed without a table, or waiting without a due date."""
+"""Number of bookings that have not ended and are confirmed without a table, or waiting without a due date.
+
+And of those that have started in the host and are unknown here, as the last pass found: the host is never asked here.
+"""

@@ -36,11 +36,13 @@ class Pass:
     """The result of a completed pass.
 
     ``host_raised``: the host failed to list waiting bookings. ``outcomes``: by kind. ``decided``: how many a planner
-    decided without an unexpected error. ``error``: type of the last unexpected error. ``seconds``: wall time.
+    decided without an unexpected error. ``unseen``: bookings that have started and are still unknown here, None if the host
+    did not say. ``error``: type of the last unexpected error. ``seconds``: wall time.
     """
 
     seconds: float = 0.0
     taken_in: int = 0
+    unseen: int | None = None
     host_raised: bool = False
     outcomes: Mapping[str, int] = field(default_factory=dict)
     decided: int = 0
@@ -123,6 +125,7 @@ class Recorder:
             unexpected=F("unexpected") + done.unexpected,
             dropped_events=lost - self._lost_before,
             seconds=F("seconds") + done.seconds,
+            **({} if done.unseen is None else {"unseen": done.unseen}),
             **({"error": done.error} if done.error else {}),
             **({"failed_at": DatabaseNow()} if done.unexpected else {}),
             **({"dropped_at": DatabaseNow()} if lost > self._lost else {}),

@@ -175,7 +175,9 @@ class _Inspection:
         assert decided.blocked_until is not None
         found: list[str] = []
         for each in self._floors_of(floor, decided.restaurant_ref):
-            found = seating_audit.flaws(each, party, decided.tables, decided.blocked_from, decided.blocked_until)
+            found = seating_audit.flaws(
+                each, party, decided.tables, decided.blocked_from, decided.blocked_until, decided.at
+            )
             if not found:
                 return []
         return found
