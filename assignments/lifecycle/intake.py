@@ -141,11 +141,13 @@ def look_back(now: datetime) -> datetime:
     At most 24 hours ago, and never before the first run, which is when this app was installed. Bookings that were made while
     that run was at work, or a while after their start, count as well. One query.
     """
-    runs = Run.objects.aggregate(succeeded_at=Max("succeeded_at"), first_at=Min("started_at"))
+    runs: dict[str, datetime | None] = Run.objects.aggregate(
+        succeeded_at=Max("succeeded_at"), first_at=Min("started_at")
+    )
     if runs["first_at"] is None:
         return now
     settings = conf.settings()
-    since = now - LONGEST_LOOK_BACK
+    since: datetime = now - LONGEST_LOOK_BACK
     if runs["succeeded_at"] is not None:
         overlap = timedelta(minutes=settings.GRACE_MINUTES, seconds=settings.CRON_SECONDS)
         since = max(since, runs["succeeded_at"] - overlap)

@@ -36,7 +36,7 @@ class DatabaseNow(Func):
     output_field = DateTimeField()
 
 
-class UpdatedAtField(DateTimeField):
+class UpdatedAtField(DateTimeField):  # type: ignore[type-arg]
     """When the row was last saved. To migrations it is a DateTimeField with ``auto_now``."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -16,6 +16,7 @@ from django.core import checks
 from django.core.checks.registry import registry
 from django.db import connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Coalesce
 
 from assignments import conf
 from assignments.concurrency import transactions
@@ -227,9 +228,7 @@ def _runs() -> tuple[Sequence[Run], Sequence[Worker]]:
     Each kind has its own query, so that many dead workers do not hide the live ones.
     """
     now = DatabaseNow()
-    seen = Run.objects.annotate(seen_at=models.functions.Coalesce("last_pass_at", "started_at")).order_by(
-        "-seen_at", "-id"
-    )
+    seen = Run.objects.annotate(seen_at=Coalesce("last_pass_at", "started_at")).order_by("-seen_at", "-id")
     watching = seen.filter(watches=True, ended_at__isnull=True)
     alive_since = now - timedelta(seconds=conf.settings().CRON_SECONDS)
     kinds = {

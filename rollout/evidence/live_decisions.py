@@ -231,7 +231,7 @@ WITH tried AS MATERIALIZED (
        FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
        JOIN assignments_assignment AS assignment ON assignment.id = latest.assignment_id
       WHERE (latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
-        AND latest.reason <> '{CoordinatorReason.CONFIRMED_BY_HOST}')
+        AND latest.reason NOT IN ('{CoordinatorReason.CONFIRMED_BY_HOST}', '{CoordinatorReason.STARTED_UNDECIDED}'))
 """  # noqa: S608  (text of our own)
 
 
@@ -306,7 +306,7 @@ SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS book
   FROM (SELECT DISTINCT ON (booking_ref) outcome
           FROM assignments_attempt AS tried
          WHERE planner <> ALL(%(others)s) AND at >= {since} AND at < {until}
-           AND reason <> '{CoordinatorReason.CONFIRMED_BY_HOST}'
+           AND reason NOT IN ('{CoordinatorReason.CONFIRMED_BY_HOST}', '{CoordinatorReason.STARTED_UNDECIDED}')
            AND NOT EXISTS (SELECT FROM assignments_attempt AS earlier
                             WHERE earlier.booking_ref = tried.booking_ref AND earlier.at < {since})
          ORDER BY booking_ref, id DESC) AS last

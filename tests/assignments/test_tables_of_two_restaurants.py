@@ -46,12 +46,12 @@ def test_closing_the_t1_of_one_restaurant_leaves_the_others_alone(two: TheHost, 
     two.book("A", starts_at=tonight, party=4, restaurant_ref="R1")
     two.book("B", starts_at=tonight, party=4, restaurant_ref="R2")
     run_all()
-    evening = {"starts_at": tonight - timedelta(hours=1), "ends_at": tonight + timedelta(hours=4)}
+    evening: Any = {"starts_at": tonight - timedelta(hours=1), "ends_at": tonight + timedelta(hours=4)}
     assert api.table_out_of_service(restaurant_ref="R1", table_ref="T1", **evening) == ("A",)
     assert states() == {"A": State.ASSIGNMENT_PENDING, "B": State.CONFIRMED}
     api.booking_cancelled(booking_ref="B")
     assert api.table_out_of_service(restaurant_ref="R2", table_ref="T1", **evening) == ()
-    later = {"starts_at": tonight, "ends_at": tonight + timedelta(hours=6)}
+    later: Any = {"starts_at": tonight, "ends_at": tonight + timedelta(hours=6)}
     api.table_out_of_service(restaurant_ref="R1", table_ref="T1", **later)
     assert api.table_in_service(restaurant_ref="R2", table_ref="T1") == 1
     (closure,) = Allocation.objects.all()

@@ -135,8 +135,8 @@ def _standing() -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "assignment_lost_bookings",
-        "Number of bookings that have not ended and are confirmed without a table, or waiting without a due date. "
-        "Must be 0.",
+        "Number of bookings that have not ended and are confirmed without a table, or waiting without a due date, and "
+        "of those that had started when the last run could not take them in. Must be 0.",
         value=lost,
     )
 
