@@ -9,11 +9,13 @@ import pytest
 from django.db import connection
 
 from assignments import api, conf
+from assignments.concurrency import clock
 from assignments.coordination import dispatch
 from assignments.lifecycle import intake
 from assignments.models import Allocation, Assignment, Run, State
 from assignments.outcome import Kind
 from assignments.planning.reasons import Reason
+from assignments.staff import review_queue
 from assignments.telemetry import run_log
 from assignments.telemetry.invariants import LOST, STAY_HOURS
 from assignments.testing import a_floor, a_table, at, shifted
@@ -62,7 +64,11 @@ def test_a_walk_in_gets_a_table_that_became_free_after_the_walk_in_had_come(host
     with shifted(timedelta(hours=-3)):
         assert api.assign_now(booking_ref="BEFORE").kind is Kind.CONFIRMED
     host.book("W", starts_at=seven - 5 * MINUTE)
+    api.request(booking_ref="W")
     assert api.judge(booking_ref="W", table_refs=["T1"]) == ()
+    waiting = Assignment.objects.get(booking_ref="W")
+    offered = review_queue.options(host.rows["W"], waiting, host=host, now=clock.now())
+    assert [option.table_refs for option in offered.fitting] == [("T1",)]
     assert api.assign_now(booking_ref="W").kind is Kind.CONFIRMED
 
 
