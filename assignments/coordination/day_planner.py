@@ -111,16 +111,22 @@ class DayPlanner:
             return
         refusal = decision.refusal
         assert refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
-        reason: str = refusal.reason
         if intake.came_too_late(assignment, refusal):
-            settle, reason = self.settlement.send_to_review, CoordinatorReason.STARTED_UNDECIDED
-        elif refusal.is_invalid:
+            self.settlement.send_to_review(
+                assignment,
+                reason=CoordinatorReason.STARTED_UNDECIDED,
+                detail=refusal.detail,
+                decision=decision,
+                decision_ms=milliseconds,
+            )
+            return
+        if refusal.is_invalid:
             settle = self.settlement.fail
         elif refusal.is_hard:
             settle = self.settlement.send_to_review
         else:
             settle = self.settlement.try_again
-        settle(assignment, reason=reason, detail=refusal.detail, decision=decision, decision_ms=milliseconds)
+        settle(assignment, reason=refusal.reason, detail=refusal.detail, decision=decision, decision_ms=milliseconds)
 
 
 def cancel_unwanted(assignment: Assignment, booking: HostBooking | None, *, planner: str) -> Outcome:

@@ -1,19 +1,23 @@
 """Requesting assignments: from now on a booking has a row here, and is not forgotten."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import Max, Min
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, pages
 from assignments.models import Assignment, Run
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
+
+logger = logging.getLogger("assignments.intake")
 
 CHUNK = 500
 CREATE_LOCK_TIMEOUT_MS = 200
@@ -141,9 +145,15 @@ def look_back(now: datetime) -> datetime:
     At most 24 hours ago, and never before the first run, which is when this app was installed. Bookings that were made while
     that run was at work, or a while after their start, count as well. One query.
     """
-    runs: dict[str, datetime | None] = Run.objects.aggregate(
-        succeeded_at=Max("succeeded_at"), first_at=Min("started_at")
-    )
+    try:
+        runs: dict[str, datetime | None] = Run.objects.aggregate(
+            succeeded_at=Max("succeeded_at"), first_at=Min("started_at")
+        )
+    except DatabaseError as error:
+        if connection.in_atomic_block or transactions.is_database_away(error):
+            raise
+        log_error(logger, error, "The earlier runs could not be read")  # New bookings are taken in all the same.
+        return now
     if runs["first_at"] is None:
         return now
     settings = conf.settings()

@@ -48,7 +48,9 @@ class Migration(migrations.Migration):
             model_name="run",
             name="unseen",
             field=models.IntegerField(
-                default=0, help_text="Bookings that had started and could not be taken in by the last pass."
+                default=0,
+                db_default=0,
+                help_text="Bookings that had started and could not be taken in by the last pass.",
             ),
         ),
         migrations.RemoveConstraint(model_name="allocation", name="allocation_no_overlap"),

@@ -27,7 +27,7 @@ class Run(models.Model):
     failed_passes = models.IntegerField(default=0, help_text=_("Passes with an unexpected error, or aborted."))
     taken_in = models.IntegerField(default=0, help_text=_("New bookings."))
     unseen = models.IntegerField(
-        default=0, help_text=_("Bookings that had started and could not be taken in by the last pass.")
+        default=0, db_default=0, help_text=_("Bookings that had started and could not be taken in by the last pass.")
     )
     outcomes = models.JSONField(default=dict)
     contended = models.IntegerField(default=0, help_text=_("Restaurant-days that another worker had locked."))
