@@ -93,6 +93,18 @@ def check_retention(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     return []
 
 
+@checks.register("assignments", deploy=True)
+def check_clock(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E008: the clock can be moved. With --deploy only."""
+    if conf.problems() or not conf.settings().MOVABLE_CLOCK:
+        return []
+    return _error(
+        "assignments.E008",
+        f"{conf.NAME}['MOVABLE_CLOCK'] is on, so the clock can be moved.",
+        hint="Set it in development and tests only.",
+    )
+
+
 @checks.register("assignments")
 def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E004: the database is not PostgreSQL."""

@@ -55,6 +55,10 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[Any], str | Non
     return problem
 
 
+def _boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be True or False"
+
+
 def _token(value: Any) -> str | None:
     if (
         isinstance(value, str)
@@ -123,6 +127,8 @@ class Settings:
     MAX_PARTY: int = setting(1000, whole(1))
     MIN_LEAD_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES))
     """Minimum lead time. Bookings that start sooner go to review for staff to decide."""
+    GRACE_MINUTES: int = setting(15, whole(0, 24 * 60))
+    """How long ago a start may be to count as now, for V3 and staff. The tables are blocked from now on."""
     WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights)
     EVENT_SINKS: tuple[str, ...] = setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
     EVENT_BUFFER_SIZE: int = setting(10000, whole(1))
@@ -150,6 +156,8 @@ class Settings:
     RUN_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     OUTBOX_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     """Delivered outbox messages."""
+    MOVABLE_CLOCK: bool = setting(False, _boolean)
+    """Whether tests and demonstrations may move the clock (``assignments.concurrency.clock``). Never in production."""
 
     def rules(self) -> PlanningRules:
         """Return the settings for planning as a value."""
@@ -158,6 +166,7 @@ class Settings:
             max_tables=self.MAX_TABLES,
             min_lead_minutes=self.MIN_LEAD_MINUTES,
             max_party=self.MAX_PARTY,
+            grace_minutes=self.GRACE_MINUTES,
             weights={**DEFAULT_WEIGHTS, **self.WEIGHTS},
         )
 

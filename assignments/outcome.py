@@ -28,11 +28,12 @@ class Noop(StrEnum):
 class CoordinatorReason(StrEnum):
     """Reasons from the coordinator, in addition to those in ``assignments.planning.reasons``.
 
-    After all but the first two the booking is retried.
+    After all but the first three the booking is retried.
     """
 
     INVALID_BOOKING = "invalid_booking"
     CONFIRMED_BY_HOST = "confirmed_by_host"
+    STARTED_UNDECIDED = "started_undecided"
     CIRCUIT_OPEN = "circuit_open"
     BOOKING_BUSY = "booking_busy"
     BOOKING_MOVED = "booking_moved"

@@ -2,6 +2,8 @@
 
     host = MemoryHost(floors=[a_floor(tables=[a_table("T1", seats=4)])])
     host.book("B1", starts_at=..., party=2)
+    with shifted(timedelta(hours=3)):  # or at(a_moment)
+        ...
 
 Set ``ASSIGNMENTS["HOST"]`` to a subclass of it, or pass it to ``Coordinator(host)``.
 """
@@ -11,8 +13,11 @@ from dataclasses import replace
 from datetime import datetime, time
 from typing import Any
 
+from assignments.concurrency.clock import at, shifted
 from assignments.integration.host import HostBooking, Message, Move, Seating
 from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
+
+__all__ = ["MemoryHost", "a_floor", "a_service", "a_table", "at", "shifted"]
 
 
 def a_table(ref: str, *, name: str = "", seats: int = 4, **kwargs: Any) -> Table:

@@ -102,7 +102,8 @@ def count_overlaps() -> int:
             """
             SELECT count(*)
               FROM assignments_allocation AS one
-              JOIN assignments_allocation AS other ON one.table_ref = other.table_ref AND one.id < other.id
+              JOIN assignments_allocation AS other
+                ON one.restaurant_ref = other.restaurant_ref AND one.table_ref = other.table_ref AND one.id < other.id
              WHERE lower(one.blocked) < upper(other.blocked) AND lower(other.blocked) < upper(one.blocked)
             """
         )

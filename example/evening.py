@@ -16,10 +16,9 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Model
-from django.utils import timezone
 from django.utils.text import slugify
 
-from assignments.concurrency import locks
+from assignments.concurrency import clock, locks
 from assignments.integration import evening_file
 from assignments.integration.evening_file import BadRow, BookingRow, EveningFile, UnusableFileError, as_aware
 from assignments.models import CalendarEntry
@@ -207,7 +206,7 @@ def _store_bookings(rows: Iterable[BookingRow], restaurants: dict[str, models.Re
     new: list[models.Booking] = []
     places: dict[tuple[int, str], str] = {}
     # Without booking times in the file, all bookings count as made at the same time.
-    loaded_at = timezone.now()
+    loaded_at = clock.now()
     for row in rows:
         restaurant = _restaurant(row.restaurant, restaurants)
         if restaurant is None:

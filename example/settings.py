@@ -102,6 +102,7 @@ ASSIGNMENTS: dict[str, Any] = {
     "ROUTER": "rollout.routing.RolloutRouter",
     "MAX_PARALLEL": _whole_number("FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL", 3),
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
+    "MOVABLE_CLOCK": IS_DEV,
 }
 
 ROLLOUT: dict[str, Any] = {

@@ -336,6 +336,8 @@ class LegacyPlanner:
         refusal = decision.refusal
         assert refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
         basis: Basis = {"detail": refusal.detail, "decision": decision, "decision_ms": milliseconds}
+        if intake.came_too_late(assignment, refusal):
+            return settlement.send_to_review(assignment, reason=CoordinatorReason.STARTED_UNDECIDED, **basis)
         if refusal.is_invalid or refusal.is_hard:
             settle = settlement.fail if refusal.is_invalid else settlement.send_to_review
             return settle(assignment, reason=refusal.reason, **basis)

@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils.module_loading import import_string
 from waffle import get_waffle_switch_model
 
+from assignments import conf as assignments_conf
 from rollout import conf
 from rollout.flags import resolution
 
@@ -74,6 +75,17 @@ def check_remote(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
         return []
     problem = objection_to_database(django_settings.DATABASES["default"], conf.settings().ENVIRONMENT)
     return [checks.Error(problem, hint="Set DATABASE_URL, with sslmode=require.", id="rollout.E006")] if problem else []
+
+
+@checks.register("rollout")
+def check_clock(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Check that nobody can move the clock in staging and production (E007)."""
+    if conf.problems() or conf.settings().ENVIRONMENT not in conf.REMOTE_ENVIRONMENTS:
+        return []
+    if assignments_conf.problems() or not assignments_conf.settings().MOVABLE_CLOCK:
+        return []
+    problem = f"In {conf.settings().ENVIRONMENT} the clock must not be movable."
+    return [checks.Error(problem, hint="Remove MOVABLE_CLOCK from ASSIGNMENTS.", id="rollout.E007")]
 
 
 @checks.register(checks.Tags.database)

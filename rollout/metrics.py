@@ -159,19 +159,20 @@ SELECT (SELECT stage FROM position) AS stage,
        (SELECT percent FROM position) AS percent,
        (SELECT paused FROM position) AS paused,
        waiting.comparisons AS waiting,
-       coalesce(greatest(extract(epoch FROM now() - waiting.oldest), 0), 0)::float AS oldest_waiting_age,
+       coalesce(greatest(extract(epoch FROM assignments_now() - waiting.oldest), 0), 0)::float AS oldest_waiting_age,
        coalesce(extract(epoch FROM (SELECT max(compared_at) FROM rollout_comparison)), 0)::float AS last_comparison,
        coalesce(extract(epoch FROM (SELECT at FROM looked)), 0)::float AS last_guard_run,
        ARRAY(SELECT breach ->> 'rail' FROM looked, jsonb_array_elements(looked.breaches) AS breach
-              WHERE looked.at > now() - interval '1 hour') AS breached
+              WHERE looked.at > assignments_now() - interval '1 hour') AS breached
   FROM waiting
 """
 
 # Bookings claimed by the legacy planner stay with it.
 _DUE = """
-SELECT due.restaurant_ref, coalesce(forced.planner, '') AS forced, extract(epoch FROM now() - due.oldest)::float AS age
+SELECT due.restaurant_ref, coalesce(forced.planner, '') AS forced,
+       extract(epoch FROM assignments_now() - due.oldest)::float AS age
   FROM (SELECT restaurant_ref, min(due_at) AS oldest
-          FROM assignments_assignment WHERE due_at <= now() AND (planner = '' OR planner <> %(legacy)s)
+          FROM assignments_assignment WHERE due_at <= assignments_now() AND (planner = '' OR planner <> %(legacy)s)
          GROUP BY restaurant_ref) AS due
   LEFT JOIN rollout_forcedplanner AS forced USING (restaurant_ref)
 """

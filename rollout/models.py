@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from assignments.models.moment import DatabaseNow
 from rollout.policy import former_words
 from rollout.policy.verdict import Verdict
 
@@ -17,7 +17,7 @@ class FloorRecord(models.Model):
     version = models.TextField(primary_key=True)
     restaurant_ref = models.TextField()
     content = models.JSONField()
-    recorded_at = models.DateTimeField(db_default=Now())
+    recorded_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         verbose_name = _("floor record")
@@ -57,7 +57,7 @@ class Comparison(models.Model):
     candidate_ms = models.FloatField(null=True)
     verdict = models.TextField(blank=True, default="", choices=[(each.value, each.value) for each in Verdict])
     error = models.TextField(blank=True, default="", help_text=_("What went wrong with V3, by type; never a message."))
-    recorded_at = models.DateTimeField(db_default=Now())
+    recorded_at = models.DateTimeField(db_default=DatabaseNow())
     compared_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -142,7 +142,7 @@ class ForcedPlanner(models.Model):
     planner = models.TextField(choices=PlannerChoice.choices)
     actor = models.TextField()
     reason = models.TextField()
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         ordering = ["restaurant_ref"]
@@ -167,7 +167,7 @@ class Waiver(models.Model):
     reason = models.TextField()
     expires_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         ordering = ["expires_at"]
@@ -215,7 +215,7 @@ class Change(models.Model):
     reason = models.TextField(blank=True, default="")
     overridden = models.BooleanField(default=False, help_text=_("Promoted although gates did not pass."))
     evidence = models.JSONField(default=dict, blank=True)
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField(db_default=DatabaseNow())
 
     objects = ChangeQuerySet.as_manager()
 
@@ -247,7 +247,7 @@ class GuardRun(models.Model):
     measured = models.JSONField(default=dict)
     breaches = models.JSONField(default=list)
     rolled_back_to = models.TextField(blank=True, default="")
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         ordering = ["-id"]

@@ -6,7 +6,7 @@ from example.settings import *  # noqa: F403
 from example.settings import ASSIGNMENTS, DATABASES, INSTALLED_APPS, ROLLOUT
 from tests import server
 
-ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",)}
+ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",), "MOVABLE_CLOCK": True}
 ROLLOUT = {**ROLLOUT, "LADDERS": {}}  # The default ones; the demo's test takes the example's.
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -7,8 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from assignments.concurrency import clock
 
 _SINCE: Mapping[str, tuple[Any, timedelta]] = {
     "hour": (_("the last hour"), timedelta(hours=1)),
@@ -57,7 +58,7 @@ def since(column: str, title: Any, *, coming: bool = False) -> type[admin.Simple
             return [(key, name) for key, (name, _length) in {**ahead, **_SINCE}.items()]
 
         def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
-            now, value = timezone.now(), self.value() or ""
+            now, value = clock.now(), self.value() or ""
             if value in ahead:
                 return queryset.filter(**{f"{column}__range": (now, now + ahead[value][1])})
             if value not in _SINCE:

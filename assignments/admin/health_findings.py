@@ -104,8 +104,8 @@ def _integrity(request: HttpRequest, condition: Condition) -> Iterator[Attention
         yield Attention(
             is_grave=True,
             what=ngettext(
-                "%(count)s booking is lost: confirmed without a table, or waiting but not scheduled.",
-                "%(count)s bookings are lost: confirmed without a table, or waiting but not scheduled.",
+                "%(count)s booking is lost: confirmed without a table, waiting but not scheduled, or started unseen.",
+                "%(count)s bookings are lost: confirmed without a table, waiting but not scheduled, or started unseen.",
                 integrity.lost,
             )
             % {"count": integrity.lost},

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -17,6 +16,7 @@ from assignments import api
 from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.page import PageAdmin
 from assignments.admin.timeline_svg import Caption, clock, draw
+from assignments.concurrency import clock as movable_clock
 from assignments.integration.planners import V3
 from assignments.models import Allocation, ServiceDay, State
 from assignments.planning.floor import Floor
@@ -44,7 +44,7 @@ class ServiceDayAdmin(PageAdmin):
     title = gettext_lazy("Service timeline")
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        moment = now()
+        moment = movable_clock.now()
         asked = request.GET.get("day", "")
         day = day_of(asked)
         if asked and day is None:

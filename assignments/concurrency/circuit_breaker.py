@@ -33,8 +33,8 @@ class State(StrEnum):
 
 STATE = f"""
 CASE WHEN opened_until IS NULL THEN '{State.CLOSED}'
-     WHEN opened_until > now() THEN '{State.OPEN}'
-     WHEN opened_until > now() - interval '{QUIET_AFTER.total_seconds():.0f} seconds' THEN '{State.HALF_OPEN}'
+     WHEN opened_until > assignments_now() THEN '{State.OPEN}'
+     WHEN opened_until > assignments_now() - interval '{QUIET_AFTER.total_seconds():.0f} seconds' THEN '{State.HALF_OPEN}'
      ELSE '{State.QUIET}' END
 """
 """SQL for the ``State`` of a row of ``assignments_breaker``, by the database clock.

@@ -62,7 +62,7 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
             """
             SELECT set_config('lock_timeout', %s, true),
                    set_config('statement_timeout', %s, true),
-                   now(),
+                   assignments_now(),
                    pg_try_advisory_xact_lock_shared(hashtextextended(%s, 0))
                    AND pg_try_advisory_xact_lock(hashtextextended(%s, 0)),
                    (SELECT slot FROM generate_series(1, %s) AS slot
@@ -106,7 +106,8 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
         cursor.execute(
             "SELECT CASE WHEN position <= %s THEN pg_advisory_xact_lock_shared(hashtextextended(key, 0))::text"
-            "            ELSE pg_advisory_xact_lock(hashtextextended(key, 0))::text END, clock_timestamp()"
+            "            ELSE pg_advisory_xact_lock(hashtextextended(key, 0))::text END,"
+            "       clock_timestamp() + assignments_clock_offset()"
             "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
             [len(shared), keys],
         )
@@ -125,7 +126,7 @@ def lock_restaurant(restaurant_ref: str) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))::text, clock_timestamp()",
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))::text, clock_timestamp() + assignments_clock_offset()",
             [_restaurant_key(restaurant_ref)],
         )
         return cursor.fetchone()[1]  # type: ignore[no-any-return]

@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from psycopg.pq import TransactionStatus
 
 from assignments import conf
+from assignments.concurrency import clock
 from assignments.error_logging import log_error
 from assignments.exceptions import (
     BookingBusyError,
@@ -50,7 +51,7 @@ def database_now() -> datetime:
     """Return the time of the database clock, which decides what is due."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]  # type: ignore[no-any-return]
+        return cursor.fetchone()[0] + clock.offset()  # type: ignore[no-any-return]
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -137,6 +137,15 @@ class DayPlanner:
             return  # Staff have it already, and nothing has changed for them.
         refusal = decision.refusal
         assert refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
+        if intake.came_too_late(assignment, refusal):
+            self.settlement.send_to_review(
+                assignment,
+                reason=CoordinatorReason.STARTED_UNDECIDED,
+                detail=refusal.detail,
+                decision=decision,
+                decision_ms=milliseconds,
+            )
+            return
         if refusal.is_invalid:
             settle = self.settlement.fail
         elif refusal.is_hard:

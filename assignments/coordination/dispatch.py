@@ -60,7 +60,12 @@ class Progress:
 
 def register_new(restaurant_ref: str | None = None) -> int:
     """Request an assignment for every host booking that waits and is unknown here; how many there were."""
-    return intake.request_unassigned(configured(), now=database_now(), restaurant_ref=restaurant_ref)
+    return take_in(restaurant_ref).new
+
+
+def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
+    """Request an assignment for every host booking that waits and is unknown here, those that started meanwhile included."""
+    return intake.take_in(configured(), now=database_now(), restaurant_ref=restaurant_ref)
 
 
 def free_expired_holds() -> int:

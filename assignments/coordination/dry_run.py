@@ -55,7 +55,8 @@ def _waiting(
         due = due.filter(restaurant_ref=restaurant_ref)
     waiting = list(due[:limit] if limit else due)
     floors: dict[str, Floor | None] = {}
-    for bookings in intake.chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref):
+    since = intake.look_back(now)
+    for bookings in intake.chunks_of_unassigned(host, since=since, restaurant_ref=restaurant_ref):
         if limit and len(waiting) >= limit:
             break
         known = set(

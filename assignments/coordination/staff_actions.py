@@ -228,7 +228,7 @@ def seat_walk_in(
 
 def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> tuple[str, ...]:
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
-    snapshot = replace(snapshot, rules=replace(snapshot.rules, min_lead_minutes=0))
+    snapshot = replace(snapshot, rules=snapshot.rules.by_staff())
     decision = engine.plan(snapshot)
     if decision.best is not None:
         return decision.best.table_refs
@@ -279,7 +279,7 @@ def accepted(
         for each in occupied_between(floor, window)
         if each.booking_ref != booking.ref and each.booking_ref not in leaving
     )
-    rules = conf.settings().rules()
+    rules = conf.settings().rules().by_staff()
     snapshot = Snapshot(floor=floor, occupied=occupied, request=request, now=now, rules=rules)
     found = engine.judge(snapshot, tuple(table_refs))
     refusals += [each for each in found if each.reason not in ABOUT_TIME | {Reason.TABLE_TAKEN}]

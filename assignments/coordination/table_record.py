@@ -20,7 +20,7 @@ SELECT table_ref, avg((tried.id = last_of.id AND assignment.state = 'confirmed')
                  WHERE other.assignment_id = tried.assignment_id AND other.outcome = 'confirmed') AS last_of ON true
  CROSS JOIN unnest(tried.table_refs) AS table_ref
  WHERE assignment.restaurant_ref = %(restaurant)s AND assignment.state <> 'cancelled'
-   AND tried.outcome = 'confirmed' AND tried.at > now() - %(days)s * interval '1 day'
+   AND tried.outcome = 'confirmed' AND tried.at > assignments_now() - %(days)s * interval '1 day'
  GROUP BY table_ref
 HAVING count(*) >= %(least)s
 """

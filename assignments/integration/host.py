@@ -113,6 +113,8 @@ class Host(Protocol):
     ) -> Sequence[HostBooking]:
         """Return up to ``limit`` bookings that start after ``now`` and wait for a table.
 
+        ``now`` may lie up to a day back, for what started while no run succeeded.
+
         In a stable order, after the ref ``after``.
         """
         ...

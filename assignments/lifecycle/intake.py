@@ -1,20 +1,29 @@
 """Requesting assignments: from now on a booking has a row here, and is not forgotten."""
 
+import logging
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.models import Max, Min
 
+from assignments import conf
 from assignments.concurrency import transactions
+from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, pages
 from assignments.integration.project_host import HostWithWalkIns, new_walk_in
-from assignments.models import Assignment
+from assignments.models import Assignment, Run
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason, Refusal
+
+logger = logging.getLogger("assignments.intake")
 
 CHUNK = 500
 CREATE_LOCK_TIMEOUT_MS = 200
 LARGEST_STORED = 2**31 - 1
+LONGEST_LOOK_BACK = timedelta(hours=24)
 
 
 def local_date(moment: datetime, floor: Floor | None) -> date:
@@ -44,8 +53,16 @@ def asked_until(booking: HostBooking) -> datetime | None:
     return end if end is not None and end.tzinfo is not None and end > stored_start(booking) else None
 
 
-def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assignment:
-    """A new assignment for the booking, due at once, not stored."""
+def unsaved(
+    booking: HostBooking, *, floor: Floor | None, now: datetime, missed_since: datetime | None = None
+) -> Assignment:
+    """A new assignment for the booking, due at once, not stored.
+
+    ``missed_since``: a booking that has started since then was asked for in time, and this app was late.
+    """
+    requested_at = booking.requested_at or now
+    if missed_since is not None and missed_since < stored_start(booking) < now:
+        requested_at = min(requested_at, stored_start(booking))
     return Assignment(
         booking_ref=booking.ref,
         restaurant_ref=booking.restaurant_ref,
@@ -54,7 +71,7 @@ def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assi
         party=stored_party(booking),
         zone_ref=booking.zone_ref or "",
         asked_until=asked_until(booking),
-        requested_at=booking.requested_at or now,
+        requested_at=requested_at,
         due_at=now,
     )
 
@@ -72,8 +89,20 @@ def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floo
     return (assignment.restaurant_ref, assignment.service_date) != before
 
 
-def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host) -> int:
-    """Create the assignments that are missing; how many there were. Safe to repeat, and to run twice at once."""
+def came_too_late(assignment: Assignment, refusal: Refusal) -> bool:
+    """Return whether a booking was asked for in time, and its start passed before a planner looked at it.
+
+    The guest has done nothing wrong, so staff have to decide.
+    """
+    grace = timedelta(minutes=conf.settings().GRACE_MINUTES)
+    return refusal.reason is Reason.STARTS_IN_PAST and assignment.requested_at <= assignment.starts_at + grace
+
+
+def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host, missed_since: datetime | None = None) -> int:
+    """Create the assignments that are missing; how many there were. Safe to repeat, and to run twice at once.
+
+    ``missed_since``: see ``unsaved``.
+    """
     known = set(
         Assignment.objects.filter(booking_ref__in=[booking.ref for booking in bookings]).values_list(
             "booking_ref", flat=True
@@ -81,7 +110,12 @@ def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host) -> in
     )
     missing = [booking for booking in bookings if booking.ref not in known]
     floors = {ref: floor_or_none(ref, host=host) for ref in {booking.restaurant_ref for booking in missing}}
-    return _create([unsaved(booking, floor=floors[booking.restaurant_ref], now=now) for booking in missing])
+    return _create(
+        [
+            unsaved(booking, floor=floors[booking.restaurant_ref], now=now, missed_since=missed_since)
+            for booking in missing
+        ]
+    )
 
 
 def request_walk_in(host: Host, *, restaurant_ref: str, party: int, now: datetime, until: datetime | None) -> str:
@@ -120,15 +154,51 @@ def _create(assignments: Sequence[Assignment]) -> int:
 
 
 def chunks_of_unassigned(
-    host: Host, *, now: datetime, restaurant_ref: str | None = None
+    host: Host, *, since: datetime, restaurant_ref: str | None = None
 ) -> Iterable[Sequence[HostBooking]]:
-    """The host's bookings that wait for a table, ``CHUNK`` at a time, so that memory stays flat."""
-    return pages(lambda after: host.unassigned(after=after, limit=CHUNK, now=now, restaurant_ref=restaurant_ref))
+    """The host's bookings that wait and start after ``since``, ``CHUNK`` at a time, so that memory stays flat."""
+    return pages(lambda after: host.unassigned(after=after, limit=CHUNK, now=since, restaurant_ref=restaurant_ref))
 
 
-def request_unassigned(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Request an assignment for every booking that waits in the host and is unknown here; how many there were."""
-    return sum(
-        request(bookings, now=now, host=host)
-        for bookings in chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref)
-    )
+def look_back(now: datetime) -> datetime:
+    """Return from which start on bookings are asked for: what started since the last successful run may have been missed.
+
+    At most 24 hours ago, and never before the first run, which is when this app was installed. Bookings that were made while
+    that run was at work, or a while after their start, count as well. One query.
+    """
+    try:
+        runs: dict[str, datetime | None] = Run.objects.aggregate(
+            succeeded_at=Max("succeeded_at"), first_at=Min("started_at")
+        )
+    except DatabaseError as error:
+        if connection.in_atomic_block or transactions.is_database_away(error):
+            raise
+        log_error(logger, error, "The earlier runs could not be read")  # New bookings are taken in all the same.
+        return now
+    if runs["first_at"] is None:
+        return now
+    settings = conf.settings()
+    since: datetime = now - LONGEST_LOOK_BACK
+    if runs["succeeded_at"] is not None:
+        overlap = timedelta(minutes=settings.GRACE_MINUTES, seconds=settings.CRON_SECONDS)
+        since = max(since, runs["succeeded_at"] - overlap)
+    return min(max(since, runs["first_at"]), now)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakenIn:
+    """How many bookings of the host were new, and how many that have started are still unknown here."""
+
+    new: int
+    unseen: int
+
+
+def take_in(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> TakenIn:
+    """Request an assignment for every booking that waits in the host and is unknown here."""
+    since, new = look_back(now), 0
+    started: list[str] = []
+    for bookings in chunks_of_unassigned(host, since=since, restaurant_ref=restaurant_ref):
+        started += [booking.ref for booking in bookings if since < stored_start(booking) <= now]
+        new += request(bookings, now=now, host=host, missed_since=since)
+    known = Assignment.objects.filter(booking_ref__in=started).count() if started else 0
+    return TakenIn(new=new, unseen=len(started) - known)

@@ -10,7 +10,6 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
 from django.db import IntegrityError, transaction
 from django.db.models import F, Func, Q, TextField, Value
-from django.db.models.functions import Now
 from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency.transactions import is_overlap
@@ -18,6 +17,7 @@ from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import waiting
 from assignments.models import Allocation, Closure
 from assignments.models.closure import TimeRange
+from assignments.models.moment import DatabaseNow
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import SeatingWindow
@@ -67,7 +67,7 @@ def occupied(
         .annotate(
             refs=Func(F("table_ref"), template="ARRAY[%(expressions)s]", output_field=ArrayField(TextField())),
             zone=Value("", output_field=TextField()),
-            is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=Now()),
+            is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow()),
         )
         .order_by()
         .values_list("refs", "zone", "blocked", "booking_ref", "is_expired")
@@ -114,7 +114,7 @@ def remove_expired_holds(restaurant_ref: str = "") -> int:
 
     Returns how many tables they had. Of all restaurants, unless one is named.
     """
-    expired = Allocation.objects.filter(kind=Allocation.Kind.HOLD, expires_at__lte=Now())
+    expired = Allocation.objects.filter(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow())
     rows = list(expired.filter(restaurant_ref=restaurant_ref) if restaurant_ref else expired)
     _delete(rows)
     return len(rows)
@@ -142,7 +142,7 @@ def hold(placement: Placement, *, seconds: float, now: datetime) -> uuid.UUID:
 def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
     """Turn a hold into a seating and give its table refs. Raises HoldExpiredError when it is gone or too old."""
     rows = list(Allocation.objects.select_for_update().filter(token=token, kind=Allocation.Kind.HOLD))
-    updated = Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD, expires_at__gt=Now()).update(
+    updated = Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD, expires_at__gt=DatabaseNow()).update(
         kind=Allocation.Kind.SEATING, expires_at=None
     )
     if not updated or updated != len(rows):
@@ -239,7 +239,9 @@ def seatings_of(booking_refs: Sequence[str]) -> Mapping[str, list[Allocation]]:
 def taken_at(restaurant_ref: str, table_refs: Sequence[str], start: datetime, until: datetime) -> list[Allocation]:
     """What is taken of these tables at any time over ``[start, until)``, buffers included, by start. One query."""
     rows = Allocation.objects.at(restaurant_ref).filter(table_ref__in=table_refs, blocked__overlap=(start, until))
-    return list(rows.exclude(kind=Allocation.Kind.HOLD, expires_at__lte=Now()).order_by("starts_at", "table_ref"))
+    return list(
+        rows.exclude(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow()).order_by("starts_at", "table_ref")
+    )
 
 
 def blocked_at(
@@ -363,7 +365,7 @@ def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:
 
 def _insert(rows: list[Allocation]) -> None:
     # Sorted, so that two transactions that want the same tables meet at the first one instead of deadlocking.
-    rows.sort(key=lambda row: (row.table_ref, row.starts_at))
+    rows.sort(key=lambda row: (row.restaurant_ref, row.table_ref, row.starts_at))
     try:
         Allocation.objects.bulk_create(rows)
     except IntegrityError as error:

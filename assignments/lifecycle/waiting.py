@@ -59,12 +59,12 @@ WAITS = frozenset().union(*CURES.values())
 
 _WAKE = """
 UPDATE assignments_assignment
-   SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, now()) END,
-       due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, now()) END
+   SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, assignments_now()) END,
+       due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, assignments_now()) END
  WHERE restaurant_ref = %(restaurant)s AND starts_at > %(first)s AND starts_at < %(last)s
-   AND starts_at > now() - %(hours)s * interval '1 hour'
+   AND starts_at > assignments_now() - %(hours)s * interval '1 hour'
    AND (state = 'manual_review' AND wake_at IS NULL AND reason = ANY(%(reasons)s)
-        OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > now())
+        OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > assignments_now())
 """
 
 

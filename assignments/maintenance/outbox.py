@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
-from django.db.models.functions import Now
 
 from assignments.concurrency import transactions
 from assignments.integration.host import Message
 from assignments.integration.project_host import configured
 from assignments.models import OutboxMessage
+from assignments.models.moment import DatabaseNow
 from assignments.telemetry import correlation
 
 BATCH = 50
@@ -48,7 +48,7 @@ def deliver(*, limit: int = 1000) -> Delivery:
                 .select_for_update(skip_locked=True)[: min(BATCH, limit - delivered - refused)]
             )
             accepted = [message.pk for message in batch if _accepted(message)]
-            OutboxMessage.objects.filter(pk__in=accepted).update(delivered_at=Now(), attempts=F("attempts") + 1)
+            OutboxMessage.objects.filter(pk__in=accepted).update(delivered_at=DatabaseNow(), attempts=F("attempts") + 1)
             transactions.guard_commit_hooks()
         delivered += len(accepted)
         refused += len(batch) - len(accepted)
@@ -76,7 +76,7 @@ def _accepted(message: OutboxMessage) -> bool:
         OutboxMessage.objects.filter(pk=message.pk).update(
             attempts=F("attempts") + 1,
             last_error=type(error).__name__,
-            due_at=Now() + timedelta(seconds=delay),
+            due_at=DatabaseNow() + timedelta(seconds=delay),
         )
         return False
     return True

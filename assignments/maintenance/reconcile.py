@@ -263,7 +263,7 @@ def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepan
     """Find bookings that wait in the host and were never requested here, or have a past start here."""
     host = configured()
     now = transactions.database_now()
-    for bookings in intake.chunks_of_unassigned(host, now=now, restaurant_ref=restaurant_ref):
+    for bookings in intake.chunks_of_unassigned(host, since=now, restaurant_ref=restaurant_ref):
         known = {
             assignment.booking_ref: assignment
             for assignment in Assignment.objects.filter(booking_ref__in=[booking.ref for booking in bookings])

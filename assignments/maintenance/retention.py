@@ -128,17 +128,17 @@ _OLD = {
     "events": _Old(
         table="assignments_event",
         moment="stored_at",
-        condition="stored_at < now() - %(event_days)s * interval '1 day'",
+        condition="stored_at < assignments_now() - %(event_days)s * interval '1 day'",
         source="assignments.event",
     ),
     "attempts": _Old(
         table="assignments_attempt",
         moment="at",
         condition="""
-            at < now() - %(attempt_days)s * interval '1 day'
+            at < assignments_now() - %(attempt_days)s * interval '1 day'
             AND EXISTS (SELECT FROM assignments_assignment AS assignment
                          WHERE assignment.id = assignment_id AND assignment.due_at IS NULL
-                           AND assignment.starts_at < now() - %(attempt_days)s * interval '1 day')""",
+                           AND assignment.starts_at < assignments_now() - %(attempt_days)s * interval '1 day')""",
         source="assignments.attempt",
     ),
     "runs": _Old(
@@ -146,14 +146,14 @@ _OLD = {
         moment="ended_at",
         # The last success is kept, because health endpoints and alerts need its age.
         condition="""
-            ended_at < now() - %(run_days)s * interval '1 day'
+            ended_at < assignments_now() - %(run_days)s * interval '1 day'
             AND succeeded_at IS DISTINCT FROM (SELECT max(succeeded_at) FROM assignments_run)""",
         source="assignments.run",
     ),
     "outbox_messages": _Old(
         table="assignments_outboxmessage",
         moment="id",
-        condition="delivered_at < now() - %(outbox_days)s * interval '1 day'",
+        condition="delivered_at < assignments_now() - %(outbox_days)s * interval '1 day'",
     ),
     "breakers": _Old(
         table="assignments_breaker",
@@ -161,8 +161,8 @@ _OLD = {
         moment="updated_at",
         # A success changes updated_at only, and a breaker may stay open for more than a day.
         condition="""
-            updated_at < now() - %(breaker_days)s * interval '1 day'
-            AND coalesce(opened_until < now() - %(breaker_days)s * interval '1 day', TRUE)""",
+            updated_at < assignments_now() - %(breaker_days)s * interval '1 day'
+            AND coalesce(opened_until < assignments_now() - %(breaker_days)s * interval '1 day', TRUE)""",
     ),
 }
 
@@ -175,6 +175,6 @@ DELETE FROM {table}
 _IS_COUNTED = "{moment} < (SELECT until FROM assignments_folded WHERE source = '{source}')"
 
 _GIVE_UP = """
-UPDATE assignments_run SET ended_at = statement_timestamp()
- WHERE ended_at IS NULL AND coalesce(last_pass_at, started_at) < now() - %(seconds)s * interval '1 second'
+UPDATE assignments_run SET ended_at = assignments_now()
+ WHERE ended_at IS NULL AND coalesce(last_pass_at, started_at) < assignments_now() - %(seconds)s * interval '1 second'
 """

@@ -14,6 +14,7 @@ EXIT_DATABASE_AWAY = 75
 """EX_TEMPFAIL of sysexits.h: try again later."""
 
 UNDEFINED_COLUMN = "42703"
+UNDEFINED_FUNCTION = "42883"
 
 
 class DatabaseCommand(BaseCommand):
@@ -26,7 +27,7 @@ class DatabaseCommand(BaseCommand):
         try:
             return super().execute(*args, **options)
         except ProgrammingError as error:
-            if sqlstate(error) not in {UNDEFINED_TABLE, UNDEFINED_COLUMN}:
+            if sqlstate(error) not in {UNDEFINED_TABLE, UNDEFINED_COLUMN, UNDEFINED_FUNCTION}:
                 raise
             missing = error.__cause__.diag.message_primary  # type: ignore[union-attr]
             problem = f"The database is not up to date ({missing}): run `manage.py migrate` first."

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("assignments", "0010_promises"),
+        ("assignments", "0013_opening_hours"),
     ]
 
     operations = [

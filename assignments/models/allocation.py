@@ -10,8 +10,9 @@ from django.contrib.postgres.fields import ArrayField, BigIntegerRangeField, Dat
 from django.contrib.postgres.indexes import GistIndex
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from assignments.models.moment import DatabaseNow
 
 NO_OVERLAP_CONSTRAINT = "allocation_no_overlap"
 
@@ -20,12 +21,14 @@ NOT_WHILE_CLOSED = "allocation_not_while_closed"
 
 
 class TableKey(Func):
-    """Hash of a ref as a range, ``int8range(h, h, '[]')``, so that GiST works without the btree_gist extension.
+    """Hash of refs as a range, ``int8range(h, h, '[]')``, so that GiST works without the btree_gist extension.
 
-    If two table refs had the same 64-bit hash, a valid seating could be refused, but no double booking could happen.
+    Several refs, such as a restaurant's and a table's, are hashed together. If two keys had the same 64-bit hash, a
+    valid seating could be refused, but no double booking could happen.
     """
 
     function = "int8range"
+    arg_joiner = " || chr(31) || "
     template = "%(function)s(hashtextextended(%(expressions)s, 0), hashtextextended(%(expressions)s, 0), '[]')"
     output_field = BigIntegerRangeField()
 
@@ -47,7 +50,7 @@ class AllocationQuerySet(models.QuerySet["Allocation"]):
 
 
 class Allocation(models.Model):
-    """One table, occupied for one time range.
+    """One table, occupied for one time range. Table refs are unique within their restaurant.
 
     ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, including buffers. The seating is
     ``starts_at``..``ends_at``. A *hold* reserves the table until ``expires_at``. A *seating* reserves it without a
@@ -92,7 +95,7 @@ class Allocation(models.Model):
     overridden_by = models.TextField(
         blank=True, default="", db_default="", help_text=_("Who seated the booking although the table is closed.")
     )
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=DatabaseNow())
 
     objects = AllocationQuerySet.as_manager()
 
@@ -105,7 +108,7 @@ class Allocation(models.Model):
                 name=NO_OVERLAP_CONSTRAINT,
                 index_type="GIST",
                 expressions=[
-                    (TableKey(F("table_ref")), RangeOperators.OVERLAPS),
+                    (TableKey(F("restaurant_ref"), F("table_ref")), RangeOperators.OVERLAPS),
                     ("blocked", RangeOperators.OVERLAPS),
                 ],
             ),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, FSMModelMixin, TransitionNotAllowed, transition
 
 from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
+from assignments.models.moment import UpdatedAtField
 from assignments.models.transition import StateTransition
 
 _T = TypeVar("_T", bound=Callable[..., Any])
@@ -175,7 +176,7 @@ WITH updated AS (
            pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
            told_table_refs = CASE WHEN given.told = '' THEN '{}'::text[] ELSE string_to_array(given.told, chr(31)) END,
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
-           updated_at = now()
+           updated_at = assignments_now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
                   %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::timestamptz[], %s::text[],
                   %s::timestamptz[], %s::text[], %s::text[])
@@ -244,7 +245,7 @@ class Assignment(FSMModelMixin, models.Model):
     )
     wakes = models.IntegerField(default=0, db_default=0, help_text=_("Number of such tries that seated nobody."))
     requested_at = models.DateTimeField()
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = UpdatedAtField()
 
     objects = AssignmentQuerySet.as_manager()
 

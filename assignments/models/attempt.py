@@ -2,8 +2,9 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from assignments.models.moment import DatabaseNow
 
 
 class Attempt(models.Model):
@@ -28,7 +29,7 @@ class Attempt(models.Model):
     snapshot_hash = models.TextField(blank=True)
     decision_ms = models.FloatField(default=0)
     correlation_id = models.UUIDField()
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         ordering = ["assignment", "id"]

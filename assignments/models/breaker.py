@@ -3,6 +3,8 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from assignments.models.moment import UpdatedAtField
+
 
 class Breaker(models.Model):
     """A circuit breaker. It has a row only after a first failure.
@@ -15,7 +17,7 @@ class Breaker(models.Model):
     failures = models.IntegerField(default=0)
     successes = models.IntegerField(default=0)
     opened_until = models.DateTimeField(null=True, blank=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = UpdatedAtField()
 
     class Meta:
         ordering = ["name"]

@@ -1,8 +1,9 @@
 """Stored observability events."""
 
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from assignments.models.moment import DatabaseNow
 
 
 class Event(models.Model):
@@ -21,7 +22,7 @@ class Event(models.Model):
     context = models.JSONField(default=dict)
     correlation_id = models.UUIDField(null=True, blank=True)
     at = models.DateTimeField(help_text=_("Time of the event, which may be before it was stored."))
-    stored_at = models.DateTimeField(db_default=Now())
+    stored_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         ordering = ["-id"]

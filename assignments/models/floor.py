@@ -41,7 +41,7 @@ class TableDetails(models.Model):
     """A table's zone and party sizes, if the host does not have them."""
 
     restaurant_ref = models.TextField()
-    table_ref = models.TextField(unique=True)
+    table_ref = models.TextField()
     zone = models.TextField(blank=True, default="")
     min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     max_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
@@ -50,6 +50,9 @@ class TableDetails(models.Model):
         ordering = ["restaurant_ref", "table_ref"]
         verbose_name = _("table details")
         verbose_name_plural = _("table details")
+        constraints = [
+            models.UniqueConstraint(fields=["restaurant_ref", "table_ref"], name="tabledetails_once"),
+        ]
 
     def __str__(self) -> str:
         return self.table_ref

@@ -1,8 +1,9 @@
 """The transactional outbox: messages to the host, stored in the same transaction as the change."""
 
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from assignments.models.moment import DatabaseNow
 
 
 class OutboxMessage(models.Model):
@@ -11,9 +12,9 @@ class OutboxMessage(models.Model):
     topic = models.TextField()
     booking_ref = models.TextField()
     payload = models.JSONField(default=dict)
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=DatabaseNow())
     delivered_at = models.DateTimeField(null=True, blank=True)
-    due_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=DatabaseNow())
     attempts = models.IntegerField(default=0)
     last_error = models.TextField(blank=True, default="")
 

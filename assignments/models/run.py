@@ -1,8 +1,9 @@
 """Runs of the coordinator. For runs from cron this is the only record."""
 
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from assignments.models.moment import DatabaseNow
 
 
 class Run(models.Model):
@@ -18,13 +19,16 @@ class Run(models.Model):
     worker = models.TextField()
     version = models.TextField(blank=True, default="", help_text=_("Version of this app in the process."))
     watches = models.BooleanField(default=False)
-    started_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(db_default=DatabaseNow())
     last_pass_at = models.DateTimeField(null=True, blank=True)
     succeeded_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     passes = models.IntegerField(default=0)
     failed_passes = models.IntegerField(default=0, help_text=_("Passes with an unexpected error, or aborted."))
     taken_in = models.IntegerField(default=0, help_text=_("New bookings."))
+    unseen = models.IntegerField(
+        default=0, db_default=0, help_text=_("Bookings that had started and could not be taken in by the last pass.")
+    )
     outcomes = models.JSONField(default=dict)
     contended = models.IntegerField(default=0, help_text=_("Restaurant-days that another worker had locked."))
     breaker_open = models.IntegerField(default=0, help_text=_("Restaurant-days skipped after repeated errors."))

@@ -2,8 +2,9 @@
 
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from assignments.models.moment import DatabaseNow
 
 
 class SeatingChange(models.Model):
@@ -33,7 +34,7 @@ class SeatingChange(models.Model):
     previous_stage = models.TextField(blank=True)
     stage = models.TextField(blank=True)
     transaction_id = models.BigIntegerField()
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         ordering = ["id"]

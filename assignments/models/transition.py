@@ -1,8 +1,9 @@
 """The append-only history of assignment states."""
 
 from django.db import models
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from assignments.models.moment import DatabaseNow
 
 
 class StateTransition(models.Model):
@@ -25,7 +26,7 @@ class StateTransition(models.Model):
     correlation_id = models.UUIDField(
         null=True, help_text=_("Identifies the invocation, also on its attempts, events and log lines.")
     )
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         ordering = ["assignment", "version"]

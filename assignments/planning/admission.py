@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
-from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.seating_window import SeatingWindow, from_now_on, seating_window
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
 
@@ -13,12 +13,16 @@ from assignments.planning.text import gettext as _
 def admit(floor: Floor, request: SeatingRequest, *, rules: PlanningRules, now: datetime) -> SeatingWindow | Refusal:
     """Return the seating window, or the first reason why the party cannot be planned.
 
+    A start up to ``rules.grace_minutes`` ago counts as now: the tables are blocked from now on, until the promised end.
     Raises TypeError for a naive ``now``, which is an error of the caller.
     """
     refusal = party_refusal(request, rules) or _start_refusal(request, rules, now)
     if refusal is not None:
         return refusal
-    return seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    if isinstance(window, Refusal):
+        return window
+    return from_now_on(window, now) if window.ends_at > now else _in_the_past(request, now)
 
 
 def party_refusal(request: SeatingRequest, rules: PlanningRules) -> Refusal | None:
@@ -41,16 +45,20 @@ def _start_refusal(request: SeatingRequest, rules: PlanningRules, now: datetime)
     start = request.starts_at
     if start.tzinfo is None:
         return Refusal(Reason.INVALID_START, _("The start %(start)s has no time zone.", start=start.isoformat()))
-    if start < now:
-        text = _(
-            "It should have started at %(start)s; now it is %(now)s.", start=start.isoformat(), now=now.isoformat()
-        )
-        return Refusal(Reason.STARTS_IN_PAST, text)
-    if start - now < timedelta(minutes=rules.min_lead_minutes):
+    if start < now - timedelta(minutes=rules.grace_minutes):
+        return _in_the_past(request, now)
+    lead = max(start - now, timedelta(0))
+    if lead < timedelta(minutes=rules.min_lead_minutes):
         text = _(
             "It starts in %(minutes)s minutes; planning needs %(needed)s.",
-            minutes=(start - now) // timedelta(minutes=1),
+            minutes=lead // timedelta(minutes=1),
             needed=rules.min_lead_minutes,
         )
         return Refusal(Reason.START_TOO_NEAR, text)
     return None
+
+
+def _in_the_past(request: SeatingRequest, now: datetime) -> Refusal:
+    start = request.starts_at.isoformat()
+    text = _("It should have started at %(start)s; now it is %(now)s.", start=start, now=now.isoformat())
+    return Refusal(Reason.STARTS_IN_PAST, text)

@@ -8,7 +8,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.feasibility import objections
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
-from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.seating_window import SeatingWindow, from_now_on, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.snapshot_hash import SnapshotDigest
 from assignments.planning.text import gettext as _
@@ -32,7 +32,8 @@ def plan(snapshot: Snapshot) -> Decision:
 def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
     """Return all reasons against assigning these tables by hand; empty if there are none.
 
-    A late or past start is not a reason, because staff may seat guests who have arrived.
+    A late or past start is not a reason, because staff may seat guests who have arrived. The tables have to be free from
+    now on only.
     """
     floor, request = snapshot.floor, snapshot.request
     invalid = party_refusal(request, snapshot.rules)
@@ -40,7 +41,10 @@ def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
         return (invalid,)
     found = list(objections(floor, request, snapshot.rules, table_refs))
     window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-    found += [window] if isinstance(window, Refusal) else taken(snapshot.floor, snapshot.occupied, table_refs, window)
+    if isinstance(window, Refusal):
+        found.append(window)
+    else:
+        found += taken(snapshot.floor, snapshot.occupied, table_refs, from_now_on(window, snapshot.now))
     return tuple(found)
 
 

@@ -103,6 +103,16 @@ def seating_window(
     )
 
 
+def from_now_on(window: SeatingWindow, now: datetime) -> SeatingWindow:
+    """Return the window of a party that should be here already: its tables are blocked from now on, its times stay.
+
+    A window that begins later, or is over, is returned as it is.
+    """
+    if window.starts_at >= now or window.ends_at <= now:
+        return window
+    return replace(window, blocked_from=now)
+
+
 def _service_at(floor: Floor, start: datetime) -> Service | None:
     today = start.astimezone(floor.zone).date()
     # Includes yesterday, for services that run past midnight.

@@ -1,7 +1,7 @@
 """The snapshot: all input of a decision."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -49,7 +49,8 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
 class PlanningRules:
     """The limits and weights of a decision.
 
-    Counts are seats and tables. ``min_lead_minutes``: minutes before the start. ``weights``: see ``scoring``.
+    Counts are seats and tables. ``min_lead_minutes``: minutes before the start. ``grace_minutes``: how long ago a start
+    may be to count as now. ``weights``: see ``scoring``.
     """
 
     max_spare_seats: int = 4
@@ -58,6 +59,11 @@ class PlanningRules:
     max_party: int = 1000
     ranked_plans: int = 5
     weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    grace_minutes: int = 0
+
+    def by_staff(self) -> "PlanningRules":
+        """Return the rules for what staff do, walk-ins included: no minimum lead time binds them."""
+        return replace(self, min_lead_minutes=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,6 +36,8 @@ class SnapshotDigest:
             rules.ranked_plans,
             sorted(rules.weights.items()),
             sorted(success.items()),
+            # Snapshots of releases that knew no grace keep their digest.
+            *([rules.grace_minutes] if rules.grace_minutes else []),
         )
         self._occupied = 0
         for taken in occupied:

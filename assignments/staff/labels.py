@@ -53,6 +53,7 @@ _REASONS: Mapping[str, Any] = {
     CoordinatorReason.CONFIRMED_BY_HOST: gettext_lazy(
         "It was confirmed without this app, so it has no tables here: staff have to choose them."
     ),
+    CoordinatorReason.STARTED_UNDECIDED: gettext_lazy("It started before any planner had decided it."),
     CoordinatorReason.CIRCUIT_OPEN: gettext_lazy("The restaurant is left alone for a while after repeated errors."),
     CoordinatorReason.BOOKING_BUSY: gettext_lazy("Somebody is editing the booking."),
     CoordinatorReason.BOOKING_MOVED: gettext_lazy("The booking was moved meanwhile."),

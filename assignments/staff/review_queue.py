@@ -22,7 +22,7 @@ from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor, InvalidFloorError, Table
 from assignments.planning.occupancy import Occupancy
 from assignments.planning.reasons import OVERRIDABLE, PREFERENCES, Reason, Refusal
-from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.units import Unit, seatable_units
 from assignments.staff.service_day import of_evening
@@ -207,13 +207,18 @@ def options_in(snapshot: Snapshot) -> Options:
 
 
 def _as_staff_see_it(snapshot: Snapshot) -> Snapshot:
-    start = snapshot.request.starts_at
-    return replace(
-        snapshot,
-        now=min(snapshot.now, start) if start.tzinfo else snapshot.now,
-        request=replace(snapshot.request, pinned_table_refs=()),
-        rules=replace(snapshot.rules, min_lead_minutes=0, ranked_plans=MOST_OPTIONS),
-    )
+    """Guests who should have come already need tables from now on; a stay that is over is seen as it was."""
+    request, now = snapshot.request, snapshot.now
+    rules = replace(snapshot.rules.by_staff(), ranked_plans=MOST_OPTIONS)
+    if request.starts_at.tzinfo and request.starts_at < now:
+        window = seating_window(
+            snapshot.floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at
+        )
+        if isinstance(window, SeatingWindow) and window.ends_at > now:
+            rules = replace(rules, grace_minutes=(now - request.starts_at) // timedelta(minutes=1) + 1)
+        else:
+            now = request.starts_at
+    return replace(snapshot, now=now, request=replace(request, pinned_table_refs=()), rules=rules)
 
 
 def _fitting(snapshot: Snapshot, decision: Decision) -> Iterator[Option]:

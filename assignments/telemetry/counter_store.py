@@ -168,8 +168,8 @@ def _end_of_step(cursor: Any, source: Source, since: datetime, horizon: datetime
 
 # Uncommitted rows belong to transactions with an id, and have a later moment than the transaction's start.
 _HORIZON = """
-SELECT least(now() - %(lag)s * interval '1 second',
-             (SELECT min(xact_start) FROM pg_stat_activity
+SELECT least(assignments_now() - %(lag)s * interval '1 second',
+             (SELECT min(xact_start) + assignments_clock_offset() FROM pg_stat_activity
                WHERE datname = current_database() AND backend_xid IS NOT NULL))
 """
 

@@ -16,6 +16,7 @@ from django.core import checks
 from django.core.checks.registry import registry
 from django.db import connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Coalesce
 
 from assignments import conf
 from assignments.concurrency import transactions
@@ -23,6 +24,7 @@ from assignments.concurrency.circuit_breaker import STATE, State, name_for
 from assignments.concurrency.sql import dicts
 from assignments.error_logging import log_error
 from assignments.models import Run
+from assignments.models.moment import DatabaseNow
 from assignments.outcome import CoordinatorReason
 from assignments.telemetry import health, run_log
 from assignments.telemetry.health import Vitals
@@ -209,14 +211,14 @@ def _backlog() -> Backlog:
 
 
 _BACKLOG = """
-SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > now()) AS later,
+SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > assignments_now()) AS later,
        review.bookings AS review, review.since AS review_since,
        coalesce(lossy.events, 0) AS dropped_events, lossy.at AS dropped_at,
        current_setting('server_version') AS server_version
   FROM (SELECT count(*) AS bookings, min(updated_at) AS since
-          FROM assignments_assignment WHERE state = 'manual_review' AND starts_at > now()) AS review,
+          FROM assignments_assignment WHERE state = 'manual_review' AND starts_at > assignments_now()) AS review,
        (SELECT sum(dropped_events) AS events, max(dropped_at) AS at
-          FROM assignments_run WHERE dropped_at > now() - %(recent)s) AS lossy
+          FROM assignments_run WHERE dropped_at > assignments_now() - %(recent)s) AS lossy
 """
 
 
@@ -225,10 +227,8 @@ def _runs() -> tuple[Sequence[Run], Sequence[Worker]]:
 
     Each kind has its own query, so that many dead workers do not hide the live ones.
     """
-    now = models.functions.Now()
-    seen = Run.objects.annotate(seen_at=models.functions.Coalesce("last_pass_at", "started_at")).order_by(
-        "-seen_at", "-id"
-    )
+    now = DatabaseNow()
+    seen = Run.objects.annotate(seen_at=Coalesce("last_pass_at", "started_at")).order_by("-seen_at", "-id")
     watching = seen.filter(watches=True, ended_at__isnull=True)
     alive_since = now - timedelta(seconds=conf.settings().CRON_SECONDS)
     kinds = {
@@ -269,7 +269,7 @@ def _hours() -> Sequence[Hour]:
 
 
 _HOURS = f"""
-WITH bounds AS (SELECT date_trunc('hour', now(), 'UTC') - (%(hours)s - 1) * interval '1 hour' AS since),
+WITH bounds AS (SELECT date_trunc('hour', assignments_now(), 'UTC') - (%(hours)s - 1) * interval '1 hour' AS since),
      decided AS (
      SELECT date_trunc('hour', at, 'UTC') AS begins,
             count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
@@ -285,7 +285,7 @@ WITH bounds AS (SELECT date_trunc('hour', now(), 'UTC') - (%(hours)s - 1) * inte
 SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) AS retry,
        coalesce(manual_review, 0) AS manual_review, coalesce(failed, 0) AS failed, decision_ms_p95,
        waited.seconds[1] AS wait_seconds_p50, waited.seconds[2] AS wait_seconds_p95
-  FROM bounds, generate_series(since, now(), interval '1 hour') AS hour
+  FROM bounds, generate_series(since, assignments_now(), interval '1 hour') AS hour
   LEFT JOIN decided ON decided.begins = hour
   LEFT JOIN waited ON waited.begins = hour
  ORDER BY hour

@@ -11,12 +11,13 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from django.db import connection, transaction
 
 from assignments import conf
+from assignments.concurrency import clock
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentsError
 from assignments.telemetry import correlation, process_metrics
@@ -43,7 +44,7 @@ class EventRecord:
     restaurant_ref: str = ""
     context: Mapping[str, Any] = field(default_factory=dict)
     correlation_id: uuid.UUID | None = None
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    at: datetime = field(default_factory=clock.now)
 
 
 class Sink(Protocol):

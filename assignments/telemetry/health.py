@@ -77,7 +77,7 @@ def vitals() -> Vitals:
 _VITALS = f"""
 WITH due AS (
      SELECT count(*) AS bookings, min(due_at) AS oldest
-       FROM assignments_assignment WHERE due_at <= now()),
+       FROM assignments_assignment WHERE due_at <= assignments_now()),
      breaker AS (
      SELECT count(*) FILTER (WHERE state = '{State.OPEN}') AS open,
             count(*) FILTER (WHERE state = '{State.HALF_OPEN}') AS half_open
@@ -100,17 +100,17 @@ WITH due AS (
       CROSS JOIN generate_series(1, %(most_permits)s) AS slot
        JOIN held ON held.key = hashtextextended(%(permit)s || restaurant.ref || ':' || slot, 0)
       GROUP BY restaurant.ref)
-SELECT clock_timestamp() AS now,
+SELECT clock_timestamp() + assignments_clock_offset() AS now,
        (SELECT max(succeeded_at) FROM assignments_run) AS last_success_at,
        due.bookings AS due_bookings,
-       coalesce(greatest(extract(epoch FROM now() - due.oldest), 0), 0)::float AS oldest_due_age_seconds,
+       coalesce(greatest(extract(epoch FROM assignments_now() - due.oldest), 0), 0)::float AS oldest_due_age_seconds,
        (SELECT count(*) FROM assignments_run
          WHERE watches AND ended_at IS NULL
-           AND coalesce(last_pass_at, started_at) > now() - %(alive_seconds)s * interval '1 second') AS workers,
+           AND coalesce(last_pass_at, started_at) > assignments_now() - %(alive_seconds)s * interval '1 second') AS workers,
        breaker.open AS breakers_open,
        breaker.half_open AS breakers_half_open,
        outbox.waiting AS outbox_waiting,
-       coalesce(greatest(extract(epoch FROM now() - outbox.oldest), 0), 0)::float AS outbox_oldest_age_seconds,
+       coalesce(greatest(extract(epoch FROM assignments_now() - outbox.oldest), 0), 0)::float AS outbox_oldest_age_seconds,
        coalesce((SELECT max(taken) FROM permits), 0) AS permits_in_use
   FROM due, breaker, outbox
 """  # noqa: S608  (our own SQL)

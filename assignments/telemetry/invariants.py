@@ -6,10 +6,10 @@ STAY_HOURS = 3
 OVERLAPS = """
 SELECT count(*)
   FROM (SELECT lower(blocked) < max(upper(blocked)) OVER (
-                   PARTITION BY table_ref ORDER BY lower(blocked), id
+                   PARTITION BY restaurant_ref, table_ref ORDER BY lower(blocked), id
                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_overlap
           FROM assignments_allocation
-         WHERE ends_at > now() AND (expires_at IS NULL OR expires_at > now())) AS taken
+         WHERE ends_at > assignments_now() AND (expires_at IS NULL OR expires_at > assignments_now())) AS taken
  WHERE is_overlap
 """
 """Number of occupied tables that overlap another seating, for bookings that have not ended."""
@@ -17,12 +17,16 @@ SELECT count(*)
 LOST = """
 SELECT (SELECT count(*)
           FROM assignments_assignment AS assignment
-         WHERE state = 'confirmed' AND starts_at > now() - %(stay_hours)s * interval '1 hour'
+         WHERE state = 'confirmed' AND starts_at > assignments_now() - %(stay_hours)s * interval '1 hour'
            AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
                             WHERE seated.booking_ref = assignment.booking_ref AND seated.kind = 'seating'))
      + (SELECT count(*)
           FROM assignments_assignment
          WHERE state NOT IN ('confirmed', 'failed', 'manual_review', 'cancelled') AND due_at IS NULL
-           AND starts_at > now() - %(stay_hours)s * interval '1 hour')
+           AND starts_at > assignments_now() - %(stay_hours)s * interval '1 hour')
+     + coalesce((SELECT unseen FROM assignments_run WHERE last_pass_at IS NOT NULL ORDER BY last_pass_at DESC LIMIT 1), 0)
 """
-"""Number of bookings that have not ended and are confirmed without a table, or waiting without a due date."""
+"""Number of bookings that have not ended and are confirmed without a table, or waiting without a due date.
+
+And of those that have started in the host and are unknown here, as the last pass found: the host is never asked here.
+"""

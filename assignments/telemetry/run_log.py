@@ -15,11 +15,11 @@ from importlib import metadata
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
 from assignments.models import Run
+from assignments.models.moment import DatabaseNow
 from assignments.telemetry import events
 
 logger = logging.getLogger("assignments.runs")
@@ -36,11 +36,13 @@ class Pass:
     """The result of a completed pass.
 
     ``host_raised``: the host failed to list waiting bookings. ``outcomes``: by kind. ``decided``: how many a planner
-    decided without an unexpected error. ``error``: type of the last unexpected error. ``seconds``: wall time.
+    decided without an unexpected error. ``unseen``: bookings that have started and are still unknown here, None if the host
+    did not say. ``error``: type of the last unexpected error. ``seconds``: wall time.
     """
 
     seconds: float = 0.0
     taken_in: int = 0
+    unseen: int | None = None
     host_raised: bool = False
     outcomes: Mapping[str, int] = field(default_factory=dict)
     decided: int = 0
@@ -95,7 +97,7 @@ class Recorder:
 
     def end(self) -> None:
         """Record a regular stop of the process."""
-        _tolerated(partial(self._update, ended_at=Now()))
+        _tolerated(partial(self._update, ended_at=DatabaseNow()))
 
     def _begin(self) -> None:
         run = Run(worker=worker(), version=version(), watches=self._watches)
@@ -113,7 +115,7 @@ class Recorder:
     def _is_added(self, done: Pass, *, is_success: bool, lost: int) -> bool:
         earlier = self._unrecorded_failures
         return self._update(
-            last_pass_at=Now(),
+            last_pass_at=DatabaseNow(),
             passes=F("passes") + 1 + earlier,
             failed_passes=F("failed_passes") + int(bool(done.unexpected)) + earlier,
             taken_in=F("taken_in") + done.taken_in,
@@ -123,10 +125,11 @@ class Recorder:
             unexpected=F("unexpected") + done.unexpected,
             dropped_events=lost - self._lost_before,
             seconds=F("seconds") + done.seconds,
+            **({} if done.unseen is None else {"unseen": done.unseen}),
             **({"error": done.error} if done.error else {}),
-            **({"failed_at": Now()} if done.unexpected else {}),
-            **({"dropped_at": Now()} if lost > self._lost else {}),
-            **({"succeeded_at": Now()} if is_success else {}),
+            **({"failed_at": DatabaseNow()} if done.unexpected else {}),
+            **({"dropped_at": DatabaseNow()} if lost > self._lost else {}),
+            **({"succeeded_at": DatabaseNow()} if is_success else {}),
         )
 
     def _update(self, **values: object) -> bool:

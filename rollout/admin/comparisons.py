@@ -14,7 +14,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import F, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -27,6 +26,7 @@ from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import ranking
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
+from assignments.concurrency import clock as movable_clock
 from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_none
 from assignments.models import Assignment
@@ -364,7 +364,7 @@ def _beside(seat: Seat, floor: Floor) -> str:
 def _standing(waiver: Waiver) -> str:
     if waiver.withdrawn_at is not None:
         return _("withdrawn")
-    return _("expired") if waiver.expires_at <= timezone.now() else _("valid")
+    return _("expired") if waiver.expires_at <= movable_clock.now() else _("valid")
 
 
 def _replay(comparison: Comparison, *, is_hosts: bool) -> str:

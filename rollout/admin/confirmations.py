@@ -17,13 +17,13 @@ from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
+from assignments.concurrency import clock
 from assignments.error_logging import log_error
 from assignments.staff.labels import render
 from rollout.admin import overview
@@ -538,7 +538,7 @@ class Waive(Confirmation):
             refusal=data["refusal"],
             owner=data["owner"],
             # A minute less: the database's clock counts, and may be behind this one.
-            expires_at=timezone.now() + timedelta(days=data["days"], minutes=-1),
+            expires_at=clock.now() + timedelta(days=data["days"], minutes=-1),
             actor=who,
             reason=data["reason"],
         )

@@ -6,14 +6,13 @@ from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from waffle import get_waffle_switch_model
 
 from assignments.admin import health_findings, links
 from assignments.admin.health_findings import Attention, Section, duration
-from assignments.concurrency import transactions
+from assignments.concurrency import clock, transactions
 from assignments.staff.labels import render
 from rollout import conf
 from rollout.admin.labels import mode
@@ -48,7 +47,7 @@ def section(request: HttpRequest) -> Section:
     )
     drift = measuring.drift_of(position, set_to) if position else ""
     waiting_since = waiting[0].recorded_at if waiting else None
-    now = timezone.now()
+    now = clock.now()
     there = {"url": links.permitted(request, Position), "link": _("Rollout page")}
     return Section(
         key="rollout",
@@ -85,7 +84,7 @@ def _attentions(
     waiting_since: datetime | None,
     drift: str,
 ) -> Iterator[Attention]:
-    now = timezone.now()
+    now = clock.now()
     if set_to.killed:
         yield Attention(
             what=_("%(variable)s is set: the legacy planner decides everything.") % {"variable": conf.KILL_VARIABLE},

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from waffle import get_waffle_switch_model
@@ -13,6 +12,7 @@ from waffle import get_waffle_switch_model
 from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
+from assignments.concurrency import clock
 from assignments.error_logging import log_error
 from assignments.staff.labels import render
 from rollout import conf
@@ -102,7 +102,7 @@ def _meter(value: float | None, threshold: float, *, is_minimum: bool) -> dict[s
 def overview() -> dict[str, Any]:
     """The page's context. It works even if measuring fails, since people roll back from here."""
     environment = conf.settings().ENVIRONMENT
-    now = timezone.now()
+    now = clock.now()
     positions, rows, forced, waivers, guard_runs, changes = lists(
         Position.objects.filter(environment=environment),
         get_waffle_switch_model().objects.filter(name__in=switches.SWITCHES.values()),

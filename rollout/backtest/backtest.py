@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
-from django.db.models.functions import Now
 
 from assignments import conf as assignments_conf
 from assignments.concurrency.transactions import read_only
+from assignments.models.moment import DatabaseNow
 from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
@@ -113,7 +113,7 @@ def _comparison(step: Step, repeats: bool) -> Comparison:
         candidate_ms=step.compared.milliseconds,
         verdict=step.verdict,
         error=step.compared.error,
-        compared_at=Now(),
+        compared_at=DatabaseNow(),
         origin=Comparison.Origin.BACKTEST,
     )
     comparison.joined = is_joined(control) or (candidate is not None and is_joined(candidate))

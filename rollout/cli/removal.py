@@ -7,8 +7,8 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.management.base import CommandError
-from django.utils import timezone
 
+from assignments.concurrency import clock
 from assignments.management import arguments
 from rollout.cli import base
 from rollout.policy.gates import GateResult, Status
@@ -50,7 +50,7 @@ class Action(base.Action):
         report: dict[str, Any] = {}
         results: tuple[GateResult, ...] = ()
         if options["only"] != "scope":
-            measured = usage.read(now=timezone.now(), days=options["days"])
+            measured = usage.read(now=clock.now(), days=options["days"])
             results = readiness.evaluate(measured)
             report |= {
                 "environment": measured.environment,

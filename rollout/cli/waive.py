@@ -1,11 +1,12 @@
 """``manage.py rollout waive``."""
 
 from argparse import ArgumentParser
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from assignments.concurrency import clock
 from assignments.management import arguments
 from rollout.cli import base
 from rollout.control import steering
@@ -34,7 +35,7 @@ class Action(base.Action):
             steering.waive(
                 verdict=options["verdict"],
                 owner=options["owner"],
-                expires_at=datetime.now(UTC) + timedelta(days=options["days"]),
+                expires_at=clock.now() + timedelta(days=options["days"]),
                 restaurant_ref=options["restaurant"],
                 refusal=options["refusal"],
                 actor=base.actor(),
@@ -47,7 +48,7 @@ class Action(base.Action):
         self._list(options)
 
     def _list(self, options: dict[str, Any]) -> None:
-        now = datetime.now(UTC)
+        now = clock.now()
         known = Waiver.objects.filter(withdrawn_at__isnull=True)
         if options["json"]:
             fields = ("id", "verdict", "restaurant_ref", "refusal", "owner", "reason", "expires_at")

@@ -45,8 +45,7 @@ def changing(*, reason: str) -> Iterator[datetime]:
             if transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE:
                 raise BusyError(_("Another change to the rollout is in progress; try again.")) from error
             raise
-        # Not now(): that is the start of the transaction, possibly before the lock's previous holder had finished.
-        cursor.execute("SELECT clock_timestamp()")
+        cursor.execute("SELECT clock_timestamp() + assignments_clock_offset()")
         yield cursor.fetchone()[0]
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from django.db import transaction
-from django.utils import timezone
 from waffle import get_waffle_switch_model
 
+from assignments.concurrency import clock
 from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
 from assignments.telemetry import events
@@ -97,7 +97,7 @@ def write(values: Mapping[str, bool], *, note: str) -> None:
     """
     model = get_waffle_switch_model()
     for name, active in values.items():
-        if not model.objects.filter(name=name).update(active=active, note=note, modified=timezone.now()):
+        if not model.objects.filter(name=name).update(active=active, note=note, modified=clock.now()):
             model.objects.bulk_create([model(name=name, active=active, note=note)])
         _forget_cached(name)
 

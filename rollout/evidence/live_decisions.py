@@ -177,7 +177,9 @@ class _Inspection:
         assert decided.blocked_until is not None
         found: list[str] = []
         for each in self._floors_of(floor, decided.restaurant_ref):
-            found = seating_audit.flaws(each, party, decided.tables, decided.blocked_from, decided.blocked_until)
+            found = seating_audit.flaws(
+                each, party, decided.tables, decided.blocked_from, decided.blocked_until, decided.at
+            )
             if not found:
                 return []
         return found
@@ -231,7 +233,7 @@ WITH tried AS MATERIALIZED (
        FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
        JOIN assignments_assignment AS assignment ON assignment.id = latest.assignment_id
       WHERE (latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
-        AND latest.reason <> '{CoordinatorReason.CONFIRMED_BY_HOST}')
+        AND latest.reason NOT IN ('{CoordinatorReason.CONFIRMED_BY_HOST}', '{CoordinatorReason.STARTED_UNDECIDED}'))
 """  # noqa: S608  (text of our own)
 
 
@@ -316,7 +318,7 @@ SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS book
   FROM (SELECT DISTINCT ON (booking_ref) outcome
           FROM assignments_attempt AS tried
          WHERE planner <> ALL(%(others)s) AND at >= {since} AND at < {until}
-           AND reason <> '{CoordinatorReason.CONFIRMED_BY_HOST}'
+           AND reason NOT IN ('{CoordinatorReason.CONFIRMED_BY_HOST}', '{CoordinatorReason.STARTED_UNDECIDED}')
            AND NOT EXISTS (SELECT FROM assignments_attempt AS earlier
                             WHERE earlier.booking_ref = tried.booking_ref AND earlier.at < {since})
          ORDER BY booking_ref, id DESC) AS last

@@ -121,7 +121,9 @@ def one_moment(statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[dat
         with connection.cursor() as cursor:
             level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;" if is_outermost else ""
             # One round trip. Without parameters, several statements are possible however parameters are bound.
-            cursor.execute(f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)}; SELECT now()")
+            cursor.execute(
+                f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)}; SELECT assignments_now()"
+            )
             while cursor.nextset():
                 pass
             ((now,),) = cursor.fetchall()
@@ -306,7 +308,7 @@ SELECT count(*) FILTER (WHERE expires_at > %(now)s) AS valid, count(*) FILTER (W
 _INTEGRITY = """
 SELECT (SELECT count(*)
           FROM (SELECT lower(blocked) < max(upper(blocked)) OVER (
-                           PARTITION BY table_ref ORDER BY lower(blocked), id
+                           PARTITION BY restaurant_ref, table_ref ORDER BY lower(blocked), id
                            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_overlap
                   FROM assignments_allocation WHERE upper(blocked) > %(yesterday)s) AS taken
          WHERE is_overlap) AS overlaps,

@@ -54,7 +54,7 @@ def course(now: datetime) -> Course:
         lately=now - timedelta(hours=HOURS),
         others=NOT_THE_LEGACY_PLANNER,
         planner=V3,
-        confirmed_by_host=CoordinatorReason.CONFIRMED_BY_HOST,
+        not_theirs=[CoordinatorReason.CONFIRMED_BY_HOST, CoordinatorReason.STARTED_UNDECIDED],
     )
     verdicts: dict[str, Counter[str]] = {}
     for row in found["verdicts"]:
@@ -107,6 +107,6 @@ SELECT date_trunc((SELECT unit FROM scale), at, 'UTC') AS begins,
        count(*) FILTER (WHERE planner <> ALL(%(others)s)) AS old_ended
   FROM assignments_attempt
  WHERE at >= %(since)s AND outcome IN ('confirmed', 'manual_review', 'failed')
-   AND reason <> %(confirmed_by_host)s
+   AND reason <> ALL(%(not_theirs)s)
  GROUP BY 1
 """

@@ -69,7 +69,7 @@ _TALLY = """
 WITH deleted AS (
      DELETE FROM rollout_comparison
       WHERE id IN (SELECT id FROM rollout_comparison
-                    WHERE recorded_at < now() - %(days)s * interval '1 day' AND verdict <> ''
+                    WHERE recorded_at < assignments_now() - %(days)s * interval '1 day' AND verdict <> ''
                       AND (compared_at IS NULL
                            OR compared_at < (SELECT until FROM assignments_folded WHERE source = 'rollout.comparison'))
                     ORDER BY recorded_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
@@ -89,16 +89,16 @@ SELECT count(*) FROM deleted
 
 _FLOORS = """
 DELETE FROM rollout_floorrecord AS floor
- WHERE recorded_at < now() - %(days)s * interval '1 day'
+ WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
    AND NOT EXISTS (SELECT FROM rollout_comparison AS comparison WHERE comparison.floor_id = floor.version)
 """
 
 _GUARD_RUNS = """
-DELETE FROM rollout_guardrun WHERE at < now() - %(days)s * interval '1 day' AND breaches = '[]'
+DELETE FROM rollout_guardrun WHERE at < assignments_now() - %(days)s * interval '1 day' AND breaches = '[]'
 """
 
 _COUNT = """
-WITH old AS (SELECT now() - %(days)s * interval '1 day' AS moment)
+WITH old AS (SELECT assignments_now() - %(days)s * interval '1 day' AS moment)
 SELECT (SELECT count(*) FROM rollout_comparison, old WHERE recorded_at < moment AND verdict <> ''),
        (SELECT count(*) FROM rollout_floorrecord AS floor, old
          WHERE floor.recorded_at < moment

@@ -22,9 +22,17 @@ class Party:
 
 
 def flaws(
-    floor: Floor, party: Party, table_refs: Collection[str], blocked_from: datetime, blocked_until: datetime
+    floor: Floor,
+    party: Party,
+    table_refs: Collection[str],
+    blocked_from: datetime,
+    blocked_until: datetime,
+    decided_at: datetime | None = None,
 ) -> list[str]:
-    """Flaws of a seating that guests or staff would notice, as codes; empty if there are none."""
+    """Flaws of a seating that guests or staff would notice, as codes; empty if there are none.
+
+    A party that should have been there when it was decided needs its tables from then on.
+    """
     tables = {table.ref: table for table in floor.tables}
     if not table_refs or not set(table_refs) <= tables.keys():
         return ["unknown_table"]
@@ -41,9 +49,13 @@ def flaws(
     needed = window(floor, party)
     if needed is None:
         found.append("outside_service")
-    elif blocked_from > needed[0] or blocked_until < needed[1]:
+    elif blocked_from > _needed_from(party, needed[0], decided_at) or blocked_until < needed[1]:
         found.append("kept_too_short")
     return found
+
+
+def _needed_from(party: Party, opens: datetime, decided_at: datetime | None) -> datetime:
+    return opens if decided_at is None or decided_at <= party.starts_at else decided_at
 
 
 def has_better_table(
@@ -64,9 +76,14 @@ def has_better_table(
 
 def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collection[str], rules: PlanningRules) -> bool:
     """Whether some set of free tables could have seated the party, so that refusing it was wrong."""
-    if not 1 <= party.covers <= rules.max_party or party.starts_at < decided_at:
+    if not 1 <= party.covers <= rules.max_party or party.starts_at < decided_at - timedelta(
+        minutes=rules.grace_minutes
+    ):
         return False
-    if party.starts_at - decided_at < timedelta(minutes=rules.min_lead_minutes) or window(floor, party) is None:
+    lead = max(party.starts_at - decided_at, timedelta(0))
+    if lead < timedelta(minutes=rules.min_lead_minutes) or window(floor, party) is None:
+        return False
+    if party.ends_at is not None and party.ends_at <= decided_at:
         return False
     free = {
         table.ref: table

@@ -1,6 +1,7 @@
 """Compares two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from assignments.planning.decision import Decision, TablePlan
@@ -98,12 +99,14 @@ def dangers(snapshot: Snapshot, candidate: Decision) -> Iterator[tuple[Danger, R
         yield Danger.WITHOUT_TIMES, None
     if isinstance(needed, Refusal):
         yield Danger.TIME_REFUSED, needed
-    elif candidate.window is not None and not _covers(candidate.window, needed):
+    elif candidate.window is not None and not _covers(candidate.window, needed, snapshot.now):
         yield Danger.KEPT_TOO_SHORT, None
     for refusal in judge(snapshot, best.table_refs):
         if refusal != needed:
             yield Danger.TABLES_REFUSED, refusal
 
 
-def _covers(window: SeatingWindow, needed: SeatingWindow) -> bool:
-    return window.blocked_from <= needed.blocked_from and needed.blocked_until <= window.blocked_until
+def _covers(window: SeatingWindow, needed: SeatingWindow, now: datetime) -> bool:
+    # Who should be there already needs the tables from now on.
+    blocked_from = needed.blocked_from if needed.starts_at >= now else now
+    return window.blocked_from <= blocked_from and needed.blocked_until <= window.blocked_until

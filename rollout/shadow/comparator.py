@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
 from assignments import conf as assignments_conf
+from assignments.models.moment import DatabaseNow
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from rollout import conf
@@ -151,7 +151,7 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
 
 
 def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: CandidateProcess) -> None:
-    comparison.compared_at = Now()
+    comparison.compared_at = DatabaseNow()
     try:
         if comparison.floor_id not in floors:
             floors[comparison.floor_id] = floor_from_json(comparison.floor.content)

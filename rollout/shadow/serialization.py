@@ -30,9 +30,16 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
         "now": _plain(snapshot.now),
         "request": _plain(snapshot.request),
         "occupied": [_occupied_to_json(row) for row in _lists(_plain(snapshot.occupied))],
-        "rules": _plain(snapshot.rules),
+        "rules": _rules_to_json(snapshot.rules),
         "success": dict(snapshot.success),
     }
+
+
+def _rules_to_json(rules: PlanningRules) -> dict[str, Any]:
+    content: dict[str, Any] = _plain(rules)
+    if not rules.grace_minutes:
+        del content["grace_minutes"]  # As earlier releases wrote it; without it there is none.
+    return content
 
 
 def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:

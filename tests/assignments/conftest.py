@@ -30,6 +30,7 @@ def host(settings: Any) -> TheHost:
         "HOST": HOST_PATH,
         "ROUTER": "assignments.integration.planners.SoleRouter",
         "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",),
+        "MOVABLE_CLOCK": True,
     }
     loaded: TheHost = conf.load(HOST_PATH)
     return loaded

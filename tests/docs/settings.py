@@ -8,6 +8,6 @@ import os
 from tests.settings import *  # noqa: F403
 from tests.settings import ASSIGNMENTS, ROLLOUT
 
-ASSIGNMENTS = {name: value for name, value in ASSIGNMENTS.items() if name != "EVENT_SINKS"}
+ASSIGNMENTS = {name: value for name, value in ASSIGNMENTS.items() if name not in {"EVENT_SINKS", "MOVABLE_CLOCK"}}
 ROLLOUT = {**ROLLOUT, "ENVIRONMENT": os.environ.get("DOCUMENT_ENVIRONMENT", "dev")}
 SILENCED_SYSTEM_CHECKS = ["rollout.E006"]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,9 @@ from assignments.coordination.coordinator import Coordinator
 from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.units import unit_of
 from assignments.telemetry import events
 from assignments.testing import a_floor, a_table
@@ -162,6 +164,14 @@ def test_why_there_is_no_table(changes: dict[str, Any], reason: str) -> None:
     assert decision.refusal is not None
     assert decision.refusal.reason == reason
     assert decision.refusal.detail
+
+
+def test_its_cut_off_knows_no_grace() -> None:
+    late = snapshot(party=2)
+    late = replace(late, now=late.request.starts_at + timedelta(minutes=1), rules=PlanningRules(grace_minutes=15))
+    refusal = engine.plan(late).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.STARTS_IN_PAST
 
 
 @pytest.fixture

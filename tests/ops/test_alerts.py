@@ -129,7 +129,11 @@ def test_expressions_name_metrics_that_exist() -> None:
 
 def test_nobody_fails_what_no_set_of_tables_could_seat() -> None:
     full = {Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN}
-    others = {CoordinatorReason.INVALID_BOOKING, CoordinatorReason.CONFIRMED_BY_HOST}
+    others = {
+        CoordinatorReason.INVALID_BOOKING,
+        CoordinatorReason.CONFIRMED_BY_HOST,
+        CoordinatorReason.STARTED_UNDECIDED,
+    }
     expected = {*HARD_REASONS, *INVALID_REASONS, *full, *others}
     written = [set(found.split("|")) for rule in rules() for found in re.findall(r'reason!~"([^"]+)"', rule.expression)]
     assert written == [{str(reason) for reason in expected}] * 4

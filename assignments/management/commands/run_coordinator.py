@@ -254,7 +254,9 @@ class Command(DatabaseCommand):
     def _take_in(self, restaurant_ref: str | None, tally: Tally) -> int:
         """Request new bookings. If the host raises, they wait for the next pass; known ones are still decided."""
         try:
-            return dispatch.register_new(restaurant_ref)
+            taken_in = dispatch.take_in(restaurant_ref)
+            tally.unseen = taken_in.unseen
+            return taken_in.new
         except ImproperlyConfigured:
             raise
         except Exception as error:

@@ -22,7 +22,14 @@ V3_REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         Kind.CONFIRMED: frozenset({""}),
         Kind.RETRY: _TRIED_AGAIN,
-        Kind.MANUAL_REVIEW: frozenset({*_TRIED_AGAIN, *HARD_REASONS, CoordinatorReason.CONFIRMED_BY_HOST}),
+        Kind.MANUAL_REVIEW: frozenset(
+            {
+                *_TRIED_AGAIN,
+                *HARD_REASONS,
+                CoordinatorReason.CONFIRMED_BY_HOST,
+                CoordinatorReason.STARTED_UNDECIDED,
+            }
+        ),
         Kind.FAILED: frozenset({*INVALID_REASONS, CoordinatorReason.INVALID_BOOKING}),
     }
 )

@@ -135,15 +135,15 @@ def _standing() -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "assignment_lost_bookings",
-        "Number of bookings that have not ended and are confirmed without a table, or waiting without a due date. "
-        "Must be 0.",
+        "Number of bookings that have not ended and are confirmed without a table, or waiting without a due date, and "
+        "of those that had started when the last run could not take them in. Must be 0.",
         value=lost,
     )
 
 
 _STANDING = f"""
 SELECT ARRAY(SELECT (SELECT count(*) FROM assignments_assignment AS assignment
-                      WHERE assignment.state = known.state AND starts_at > now())
+                      WHERE assignment.state = known.state AND starts_at > assignments_now())
                FROM unnest(%(states)s::text[]) WITH ORDINALITY AS known(state, place) ORDER BY place),
        ({OVERLAPS}),
        ({LOST})

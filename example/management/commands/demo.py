@@ -8,11 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
-from django.utils import timezone
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from assignments.concurrency import clock
 from assignments.integration import evening_file
 from assignments.integration.evening_file import EveningFile, UnusableFileError
 from example import demo, demo_database, evening, incident
@@ -81,7 +81,7 @@ class Command(BaseCommand):
 
     def _read(self, path: Path) -> EveningFile:
         try:
-            source = evening.parse_json_ahead(evening_file.decode(path.read_bytes()), timezone.now())
+            source = evening.parse_json_ahead(evening_file.decode(path.read_bytes()), clock.now())
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
         except UnusableFileError as error:

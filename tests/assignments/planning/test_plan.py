@@ -210,6 +210,37 @@ def test_a_start_in_the_past_is_invalid() -> None:
     assert best(MIXED, ask(), now=at("18:00")) == ("A4",)
 
 
+@pytest.mark.parametrize(("now", "is_seated"), [("18:15", True), ("18:16", False)])
+def test_a_start_within_the_grace_counts_as_now(now: str, is_seated: bool) -> None:
+    decision = plan(snapshot(MIXED, ask(), now=at(now), rules=PlanningRules(grace_minutes=15)))
+    assert (decision.best is not None) is is_seated
+    promised = plan(snapshot(MIXED, ask(), now=at("17:00"))).window
+    if decision.window is not None:
+        assert promised is not None
+        assert decision.window == replace(promised, blocked_from=at(now))
+
+
+def test_a_stay_that_is_over_is_not_seated_whatever_the_grace() -> None:
+    short = replace(ask(), ends_at=at("18:10"))
+    decision = plan(snapshot(MIXED, short, now=at("18:10"), rules=PlanningRules(grace_minutes=15)))
+    assert decision.refusal is not None
+    assert decision.refusal.reason is Reason.STARTS_IN_PAST
+
+
+def test_a_start_within_the_grace_needs_the_lead_time_unless_staff_ask() -> None:
+    rules = PlanningRules(grace_minutes=15, min_lead_minutes=30)
+    refused = plan(snapshot(MIXED, ask(), now=at("18:05"), rules=rules))
+    assert refused.refusal is not None
+    assert refused.refusal.reason is Reason.START_TOO_NEAR
+    assert plan(snapshot(MIXED, ask(), now=at("18:05"), rules=rules.by_staff())).best is not None
+
+
+def test_a_grace_changes_the_digest_and_none_leaves_it_as_it_was() -> None:
+    without, with_it = (snapshot(MIXED, ask(), rules=PlanningRules(grace_minutes=minutes)) for minutes in (0, 15))
+    assert snapshot_hash(without) == snapshot_hash(snapshot(MIXED, ask(), rules=PlanningRules()))
+    assert snapshot_hash(without) != snapshot_hash(with_it)
+
+
 @pytest.mark.parametrize(("now", "is_too_near"), [("17:31", True), ("17:30", False)])
 def test_a_start_within_the_lead_time_is_too_near(now: str, is_too_near: bool) -> None:
     decision = plan(snapshot(MIXED, ask(), now=at(now), rules=PlanningRules(min_lead_minutes=30)))

@@ -104,6 +104,20 @@ def test_what_has_begun_or_begins_too_soon_could_not_be_seated() -> None:
     assert could_seat(FLOOR, party(), at("18:30"), set(), PlanningRules(min_lead_minutes=60)) is False
 
 
+def test_what_has_begun_within_the_grace_could_have_been_seated() -> None:
+    rules = PlanningRules(grace_minutes=15)
+    assert could_seat(FLOOR, party(), at("19:15"), set(), rules) is True
+    assert could_seat(FLOOR, party(), at("19:16"), set(), rules) is False
+    assert could_seat(FLOOR, party(), at("19:05"), set(), PlanningRules(grace_minutes=15, min_lead_minutes=1)) is False
+
+
+def test_a_party_that_is_there_already_needs_its_tables_from_the_decision_on() -> None:
+    later = FROM + timedelta(minutes=5)
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL) == ["kept_too_short"]
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, later) == []
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, FROM - timedelta(minutes=5)) == ["kept_too_short"]
+
+
 @pytest.mark.parametrize("timezone", ["Europe/London", "America/New_York", "Australia/Lord_Howe"])
 def test_the_window_is_v3s_window(timezone: str) -> None:
     """Two implementations of one rule, on every quarter of an hour around both clock changes."""

@@ -95,6 +95,16 @@ def test_tables_that_will_not_do_are_unsafe(tables: tuple[str, ...]) -> None:
     assert compare(snap, at(snap, "four-a"), at(snap, *tables)) is Verdict.UNSAFE
 
 
+def test_a_start_within_the_grace_is_safe_when_the_tables_are_kept_from_now_on() -> None:
+    late = replace(snapshot(4), now=SEVEN + timedelta(minutes=5), rules=PlanningRules(grace_minutes=15))
+    decision = engine.plan(late)
+    assert decision.window is not None
+    assert decision.window.blocked_from == late.now
+    assert compare(late, refused(late), decision) is Verdict.ONLY_V3_SEATS
+    too_short = replace(decision.window, blocked_from=late.now + timedelta(minutes=1))
+    assert compare(late, refused(late), replace(decision, window=too_short)) is Verdict.UNSAFE
+
+
 def test_a_taken_table_is_unsafe_also_where_the_control_refuses() -> None:
     snap = snapshot(4, taken=("four-a",))
     assert compare(snap, refused(snap), at(snap, "four-a")) is Verdict.UNSAFE

@@ -1,0 +1,108 @@
+"""Hosts may have a T1 in every restaurant: what happens at one is nothing to the other."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.db import IntegrityError, connection
+
+from assignments import api
+from assignments.models import Allocation, Assignment, State, TableDetails
+from assignments.outcome import Kind
+from assignments.telemetry.invariants import OVERLAPS
+from assignments.testing import a_floor, a_table
+from tests.assignments.conftest import TheHost, run_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def two(host: TheHost) -> TheHost:
+    for ref in ("R1", "R2"):
+        host.floors[ref] = a_floor(ref, tables=[a_table("T1")])
+    return host
+
+
+def states() -> dict[str, str]:
+    return dict(Assignment.objects.values_list("booking_ref", "state"))
+
+
+def test_two_restaurants_that_both_have_a_t1_both_seat_a_party_at_the_same_time(
+    two: TheHost, tonight: datetime
+) -> None:
+    two.book("A", starts_at=tonight, party=4, restaurant_ref="R1")
+    two.book("B", starts_at=tonight, party=4, restaurant_ref="R2")
+    assert {ref: (outcome.kind, outcome.table_refs) for ref, outcome in run_all().items()} == {
+        "A": (Kind.CONFIRMED, ("T1",)),
+        "B": (Kind.CONFIRMED, ("T1",)),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(OVERLAPS)
+        assert cursor.fetchone() == (0,)
+
+
+def test_closing_the_t1_of_one_restaurant_leaves_the_others_alone(two: TheHost, tonight: datetime) -> None:
+    two.book("A", starts_at=tonight, party=4, restaurant_ref="R1")
+    two.book("B", starts_at=tonight, party=4, restaurant_ref="R2")
+    run_all()
+    evening: Any = {"starts_at": tonight - timedelta(hours=1), "ends_at": tonight + timedelta(hours=4)}
+    assert api.table_out_of_service(restaurant_ref="R1", table_ref="T1", **evening) == ("A",)
+    assert states() == {"A": State.ASSIGNMENT_PENDING, "B": State.CONFIRMED}
+    api.booking_cancelled(booking_ref="B")
+    assert api.table_out_of_service(restaurant_ref="R2", table_ref="T1", **evening) == ()
+    later: Any = {"starts_at": tonight, "ends_at": tonight + timedelta(hours=6)}
+    api.table_out_of_service(restaurant_ref="R1", table_ref="T1", **later)
+    assert api.table_in_service(restaurant_ref="R2", table_ref="T1") == 1
+    (closure,) = Allocation.objects.all()
+    assert (closure.restaurant_ref, closure.starts_at, closure.ends_at) == (
+        "R1",
+        evening["starts_at"],
+        later["ends_at"],
+    )
+
+
+@pytest.mark.usefixtures("two")
+def test_table_details_are_kept_once_for_each_restaurants_table() -> None:
+    for ref in ("R1", "R2"):
+        TableDetails.objects.create(restaurant_ref=ref, table_ref="T1", zone=f"zone {ref}")
+    again: Any = TableDetails(restaurant_ref="R2", table_ref="T1")
+    with pytest.raises(ValidationError, match="already exists"):
+        again.full_clean()
+
+
+@pytest.fixture
+def before() -> Iterator[None]:
+    """The database as the version before left it: table refs are unique across restaurants."""
+    call_command("migrate", "assignments", "0010", verbosity=0)
+    try:
+        yield
+    finally:
+        call_command("migrate", verbosity=0)
+
+
+def insert_seating(restaurant_ref: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO assignments_allocation
+                   (restaurant_ref, table_ref, booking_ref, kind, planner, blocked, starts_at, ends_at)
+            VALUES (%s, 'T1', %s, 'seating', 'v3', tstzrange('2030-01-14 19:00+00', '2030-01-14 21:00+00'),
+                    '2030-01-14 19:00+00', '2030-01-14 21:00+00')
+            """,
+            [restaurant_ref, f"of {restaurant_ref}"],
+        )
+
+
+def test_seatings_of_the_version_before_are_kept_and_guarded(before: None) -> None:
+    insert_seating("R1")
+    with pytest.raises(IntegrityError, match="allocation_no_overlap"):
+        insert_seating("R2")
+    call_command("migrate", verbosity=0)
+    insert_seating("R2")
+    with pytest.raises(IntegrityError, match="allocation_no_overlap"):
+        insert_seating("R1")
+    assert sorted(Allocation.objects.values_list("restaurant_ref", "booking_ref")) == [("R1", "of R1"), ("R2", "of R2")]
+    Allocation.objects.filter(restaurant_ref="R2").delete()  # The way back has room for one T1 only.
