@@ -65,7 +65,7 @@ class FloorAdmin(_ModelAdmin):
 
 @admin.register(VenueSettings)
 class VenueSettingsAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "timezone", "outside_service_minutes"]
+    list_display = ["restaurant_ref", "timezone"]
     list_filter = []
 
 
@@ -94,6 +94,6 @@ class ListedJoinAdmin(FloorAdmin):
 
 @admin.register(ServiceHours)
 class ServiceHoursAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "key", "starts", "ends", "allow_overrun"]
+    list_display = ["restaurant_ref", "key", "starts", "ends", "early_minutes", "late_minutes", "allow_overrun"]
     search_fields = ["restaurant_ref", "key"]
     inlines = [TurnMinutesInline]

@@ -200,13 +200,12 @@ class ModelHost:
                 Join(
                     table_refs=frozenset(row.table_refs),
                     seats=row.seats,
-                    min_party=row.min_party,
-                    max_party=row.max_party,
+                    min_party=_at_most(row.seats, row.min_party),
+                    max_party=_at_most(row.seats, row.max_party),
                 )
                 for row in ListedJoin.objects.filter(restaurant_ref=restaurant_ref)
                 if known.issuperset(row.table_refs)
             ),
-            outside_service_minutes=venue.outside_service_minutes if venue else 120,
         )
 
     def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
@@ -622,13 +621,14 @@ class ModelHost:
         zone = value(self.table_zone_field, "")
         if zone == "" and known:
             zone = known.zone
+        seats = value(self.table_seats_field, 0)
         return Table(
             ref=str(row.pk),
             name=str(value(self.table_name_field, row.pk)),
-            seats=value(self.table_seats_field, 0),
+            seats=seats,
             zone_ref=str(zone) if zone != "" else None,
-            min_party=value(self.table_min_party_field, (known.min_party if known else None) or 1),
-            max_party=value(self.table_max_party_field, known.max_party if known else None),
+            min_party=_at_most(seats, value(self.table_min_party_field, known.min_party if known else None)),
+            max_party=_at_most(seats, value(self.table_max_party_field, known.max_party if known else None)),
             active=value(self.table_active_field, True),
         )
 
@@ -644,7 +644,15 @@ class ModelHost:
                 buffer_before_minutes=row.buffer_before_minutes,
                 buffer_after_minutes=row.buffer_after_minutes,
                 weekdays=frozenset(row.weekdays) or EVERY_WEEKDAY,
+                early_minutes=row.early_minutes,
+                # Who comes late stays past the end. The form says so; a row may have been written past it.
+                late_minutes=row.late_minutes if row.allow_overrun else 0,
             )
+
+
+def _at_most(seats: int, party: int | None) -> int | None:
+    """Return a limit of parties, no larger than the seats: one row's mistake must not stop the whole restaurant."""
+    return party if party is None else min(party, seats)
 
 
 def _fields_of(kind: str) -> list[str]:

@@ -22,6 +22,9 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 
+OUTSIDE_MINUTES = "outside_service_minutes"
+"""A floor's tolerance around its services, in earlier releases."""
+
 
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot without its floor, which is named by its version."""
@@ -52,7 +55,11 @@ def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
 
 def floor_to_json(floor: Floor) -> dict[str, Any]:
     content = _plain(floor)
+    if (minutes := content.pop("stored_outside_minutes")) is not None:
+        content[OUTSIDE_MINUTES] = minutes
     for service in content["services"]:
+        if minutes is not None:  # Written as it was: an earlier release may still read it.
+            del service["early_minutes"], service["late_minutes"]
         service["turn_times"] = _lists(service["turn_times"])
     return {
         **content,
@@ -63,10 +70,14 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
 
 
 def floor_from_json(stored: Mapping[str, Any]) -> Floor:
-    """Read a floor, with the same version. Raises KeyError, TypeError or ValueError if it is invalid."""
+    """Read a floor, with the same version. Raises KeyError, TypeError or ValueError if it is invalid.
+
+    One that an earlier release stored has OUTSIDE_MINUTES, and is judged by the rules of that release.
+    """
     services = [{**each, "turn_times": _named(TurnTime, each["turn_times"])} for each in stored["services"]]
     tables, joins = _named(Table, stored["tables"]), _named(Join, stored["joins"])
-    return msgspec.convert({**stored, "tables": tables, "services": services, "joins": joins}, Floor)
+    content = {**stored, "tables": tables, "services": services, "joins": joins}
+    return msgspec.convert({**content, "stored_outside_minutes": stored.get(OUTSIDE_MINUTES)}, Floor)
 
 
 def decision_to_json(decision: Decision) -> dict[str, Any]:

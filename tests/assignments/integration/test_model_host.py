@@ -580,9 +580,9 @@ class TestFloor:
     def test_a_venue_for_which_nothing_is_configured_can_be_planned(self, boards: list[Board]) -> None:
         floor = NoteHost().floor("venue")
         assert [(table.name, table.seats, table.min_party, table.active) for table in floor.tables] == [
-            ("B1", 4, 1, True),
-            ("B2", 4, 1, True),
-            ("B3", 4, 1, True),
+            ("B1", 4, None, True),
+            ("B2", 4, None, True),
+            ("B3", 4, None, True),
         ]
         assert (floor.services, floor.timezone) == ((ALL_DAY,), "UTC")
         assert ALL_DAY.allow_overrun
@@ -594,27 +594,29 @@ class TestFloor:
                 restaurant_ref=str(house.pk), table_ref=str(board.pk), zone="hall", min_party=2, max_party=9
             )
         first, second, _third = VisitHost().floor(str(house.pk)).tables
-        assert (first.zone_ref, first.min_party, first.max_party, first.active) == ("bar", 2, 9, True)
+        # Limits above the seats are the seats: a mistake in one row must not stop the restaurant.
+        assert (first.zone_ref, first.min_party, first.max_party, first.active) == ("bar", 2, 4, True)
         assert (second.zone_ref, second.min_party, second.max_party, second.active) == ("hall", 3, 4, False)
 
     def test_what_we_keep_completes_it(self, house: House, boards: list[Board]) -> None:
         ref = str(house.pk)
         one, two, three = (str(board.pk) for board in boards)
-        VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Madrid", outside_service_minutes=30)
+        VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Madrid")
         AdjacentTables.objects.create(restaurant_ref=ref, first_table_ref=one, second_table_ref=two)
         ListedJoin.objects.create(restaurant_ref=ref, table_refs=[two, three], seats=6, min_party=5)
         dinner = ServiceHours.objects.create(
-            restaurant_ref=ref, key="dinner", starts=time(18), ends=time(23), weekdays=[4, 5], buffer_after_minutes=10
+            restaurant_ref=ref, key="dinner", starts=time(18), ends=time(23), weekdays=[4, 5], early_minutes=30
         )
         TurnMinutes.objects.create(service=dinner, max_party=4, minutes=100)
         floor = VisitHost().floor(ref)
-        assert (floor.timezone, floor.outside_service_minutes) == ("Europe/Madrid", 30)
+        assert floor.timezone == "Europe/Madrid"
         assert floor.adjacent == frozenset({frozenset({one, two})})
         assert [(join.table_refs, join.seats, join.min_party) for join in floor.joins] == [
             (frozenset({two, three}), 6, 5)
         ]
         (service,) = floor.services
         assert (service.key, service.turn_minutes(2), service.weekdays) == ("dinner", 100, frozenset({4, 5}))
+        assert (service.early_minutes, service.late_minutes) == (30, 0)
 
     def test_a_service_without_turn_times_has_the_documented_ones(self, house: House) -> None:
         ServiceHours.objects.create(restaurant_ref=str(house.pk), key="lunch", starts=time(12), ends=time(15))
@@ -668,7 +670,7 @@ class TestFingerprint:
             lambda: Board.objects.filter(pk=boards[2].pk).delete(),
             lambda: Board.objects.create(house=house, label="B4", places=2),
             lambda: VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Madrid"),
-            lambda: VenueSettings.objects.update(outside_service_minutes=10),
+            lambda: VenueSettings.objects.update(timezone="Europe/Lisbon"),
             lambda: TableDetails.objects.create(restaurant_ref=ref, table_ref=one, zone="bar"),
             lambda: AdjacentTables.objects.create(restaurant_ref=ref, first_table_ref=one, second_table_ref=two),
             lambda: ListedJoin.objects.create(restaurant_ref=ref, table_refs=[one, two], seats=7),
@@ -841,7 +843,7 @@ class TestFloorAdmin:
         for ref in ("anchor", "4711"):
             answer = admin_client.post(
                 reverse("admin:assignments_venuesettings_add"),
-                {"restaurant_ref": ref, "timezone": "UTC", "outside_service_minutes": 60},
+                {"restaurant_ref": ref, "timezone": "UTC"},
             )
             assert "does not exist in the booking project" in str(
                 answer.context["adminform"].form.errors["restaurant_ref"]
