@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from assignments import conf
-from assignments.coordination.snapshots import held_tables, occupied_during, seating_request
+from assignments.concurrency import locks
+from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, windows_of
 from assignments.coordination.table_record import success_of
+from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import V3
@@ -19,6 +21,7 @@ from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
+from assignments.planning.service_day import touched_days
 from assignments.planning.snapshot import Occupied
 
 CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
@@ -41,6 +44,7 @@ class DayPlanner:
                 self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
+        self._lock_touched_days(requests, floor)
         occupied = occupied_during(requests, floor, remove_expired=True)
         decisions, milliseconds = plan_requests(
             requests,
@@ -54,6 +58,16 @@ class DayPlanner:
         for assignment, _booking in plannable:
             ref = assignment.booking_ref
             self._settle(assignment, decisions[ref], milliseconds[ref])
+
+    def _lock_touched_days(self, requests: Sequence[SeatingRequest], floor: Floor) -> None:
+        """Lock the days before and after into which these seatings reach, if any. Raises LockContentionError.
+
+        They are tried, never waited for: whoever plans such a day may be trying this one.
+        """
+        days = {day for window in windows_of(requests, floor) for day in touched_days(floor, window)}
+        days.discard(self.service_date)
+        if days and not locks.try_days(self.restaurant_ref, days):
+            raise LockContentionError("somebody else plans a day that this one reaches into")
 
     def _plannable(self, claimed: Sequence[Assignment], floor: Floor | None) -> list[tuple[Assignment, HostBooking]]:
         """The bookings to plan; those that are gone, cancelled, busy, moved or malformed are settled here."""

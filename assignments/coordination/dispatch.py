@@ -15,6 +15,7 @@ from django.db.models import Min, Q
 
 from assignments import conf
 from assignments.concurrency.transactions import database_now, is_database_away, refuse_nesting
+from assignments.coordination import service_dates
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.handover import hand_back
 from assignments.coordination.invocation import DayResult, Invocation
@@ -56,8 +57,13 @@ class Progress:
 
 
 def register_new(restaurant_ref: str | None = None) -> int:
-    """Request an assignment for every host booking that waits and is unknown here; how many there were."""
-    return intake.request_unassigned(configured(), now=database_now(), restaurant_ref=restaurant_ref)
+    """Request an assignment for every host booking that waits and is unknown here; how many there were.
+
+    Rows that an earlier release stored get their service day first.
+    """
+    host, now = configured(), database_now()
+    service_dates.correct(host, now=now, restaurant_ref=restaurant_ref)
+    return intake.request_unassigned(host, now=now, restaurant_ref=restaurant_ref)
 
 
 def count_due(restaurant_ref: str | None = None) -> int:

@@ -31,6 +31,18 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
     )
 
 
+def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[SeatingWindow]:
+    """When these requests would sit, those that could sit at all."""
+    windows, rules = [], conf.settings().rules()
+    for request in requests:
+        if party_refusal(request, rules):
+            continue
+        window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+        if isinstance(window, SeatingWindow):
+            windows.append(window)
+    return windows
+
+
 def occupied_during(
     requests: Iterable[SeatingRequest], floor: Floor, *, remove_expired: bool = False
 ) -> tuple[Occupied, ...]:
@@ -40,13 +52,7 @@ def occupied_during(
 
     ``remove_expired``: see ``ledger.occupied``.
     """
-    windows, rules = [], conf.settings().rules()
-    for request in requests:
-        if party_refusal(request, rules):
-            continue
-        window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-        if isinstance(window, SeatingWindow):
-            windows.append(window)
+    windows = windows_of(requests, floor)
     if not windows:
         return ()
     horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)

@@ -9,7 +9,9 @@ from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, pages
 from assignments.models import Assignment
+from assignments.models.assignment import SERVICE_RULE
 from assignments.planning.floor import Floor
+from assignments.planning.service_day import service_date
 
 CHUNK = 500
 CREATE_LOCK_TIMEOUT_MS = 200
@@ -42,7 +44,9 @@ def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assi
     return Assignment(
         booking_ref=booking.ref,
         restaurant_ref=booking.restaurant_ref,
-        service_date=local_date(booking.starts_at, floor),
+        service_date=service_date(floor, booking.starts_at),
+        # Without a floor nobody knows its service: the first pass that has one corrects it.
+        service_rule=SERVICE_RULE if floor else None,
         starts_at=stored_start(booking),
         party=stored_party(booking),
         zone_ref=booking.zone_ref or "",
@@ -54,11 +58,18 @@ def unsaved(booking: HostBooking, *, floor: Floor | None, now: datetime) -> Assi
 def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> bool:
     """Give the assignment what the host says now of restaurant, day, time, party and zone, in memory.
 
-    ``floor`` is the booking's restaurant's. Whether that moves it to another restaurant-day.
+    ``floor`` is the booking's restaurant's. Whether that moves it to another restaurant-day. The day changes only with the
+    booking's time or restaurant: other opening hours leave bookings that are made already where they are.
     """
     before = (assignment.restaurant_ref, assignment.service_date)
+    is_dated = assignment.service_rule is not None
+    if not is_dated or (assignment.restaurant_ref, assignment.starts_at) != (
+        booking.restaurant_ref,
+        stored_start(booking),
+    ):
+        assignment.service_date = service_date(floor, booking.starts_at)
+        assignment.service_rule = SERVICE_RULE if floor else None
     assignment.restaurant_ref = booking.restaurant_ref
-    assignment.service_date = local_date(booking.starts_at, floor)
     assignment.starts_at, assignment.party = stored_start(booking), stored_party(booking)
     assignment.zone_ref = booking.zone_ref or ""
     return (assignment.restaurant_ref, assignment.service_date) != before

@@ -1,6 +1,10 @@
-"""Opening hours that bind, and limits of parties that count because somebody has set them."""
+"""Opening hours that bind, limits of parties that count because somebody has set them, and service days.
+
+The index is built concurrently: bookings go on while years of rows are read.
+"""
 
 import django.core.validators
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 from django.db.migrations.state import StateApps
 
@@ -15,6 +19,7 @@ def restore_default_limit(apps: StateApps, _editor: object) -> None:
 
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [
         ("assignments", "0010_promises"),
     ]
@@ -46,5 +51,34 @@ class Migration(migrations.Migration):
                 blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)]
             ),
         ),
-        migrations.RunPython(forget_default_limit, restore_default_limit),
+        migrations.RunPython(forget_default_limit, restore_default_limit, atomic=True),
+        migrations.AlterField(
+            model_name="assignment",
+            name="service_date",
+            field=models.DateField(help_text="Local date on which the booking's service starts."),
+        ),
+        # Rows that are there already get null, and an earlier release may still write more of them.
+        migrations.AddField(
+            model_name="assignment",
+            name="service_rule",
+            field=models.PositiveSmallIntegerField(editable=False, null=True),
+        ),
+        migrations.AlterField(
+            model_name="assignment",
+            name="service_rule",
+            field=models.PositiveSmallIntegerField(
+                default=1,
+                editable=False,
+                help_text="Rule of its service day. Null: local date of its start, as earlier releases stored it.",
+                null=True,
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="assignment",
+            index=models.Index(
+                condition=models.Q(("service_rule__isnull", True)),
+                fields=["starts_at"],
+                name="assignment_by_calendar",
+            ),
+        ),
     ]
