@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from assignments import conf
 from assignments.concurrency import locks
-from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, windows_of
+from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, touched_by
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
@@ -21,7 +21,6 @@ from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
-from assignments.planning.service_day import touched_days
 from assignments.planning.snapshot import Occupied
 
 CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
@@ -64,8 +63,7 @@ class DayPlanner:
 
         They are tried, never waited for: whoever plans such a day may be trying this one.
         """
-        days = {day for window in windows_of(requests, floor) for day in touched_days(floor, window)}
-        days.discard(self.service_date)
+        days = touched_by(requests, floor) - {self.service_date}
         if days and not locks.try_days(self.restaurant_ref, days):
             raise LockContentionError("somebody else plans a day that this one reaches into")
 

@@ -1,7 +1,7 @@
 """Building the frozen values that planning judges, from the host's bookings and the ledger."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from assignments import conf
 from assignments.coordination.table_record import success_of
@@ -15,6 +15,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS
 from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.service_day import touched_days
 from assignments.planning.snapshot import Occupied, Snapshot
 
 
@@ -41,6 +42,11 @@ def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[Seating
         if isinstance(window, SeatingWindow):
             windows.append(window)
     return windows
+
+
+def touched_by(requests: Iterable[SeatingRequest], floor: Floor) -> set[date]:
+    """The service days into which these requests' seatings would reach. Whoever plans them locks them all."""
+    return {day for window in windows_of(requests, floor) for day in touched_days(floor, window)}
 
 
 def occupied_during(

@@ -23,17 +23,6 @@ def validate_timezone(name: str) -> None:
         raise ValidationError(_("%(name)s is not a time zone."), params={"name": name}) from error
 
 
-def check_party_limits(place: "TableDetails | ListedJoin", seats: int) -> None:
-    """Raise ValidationError for a limit of parties above the seats, at the field."""
-    errors = {
-        name: _("It has only %(seats)s seats.") % {"seats": seats}
-        for name in ("min_party", "max_party")
-        if (getattr(place, name) or 0) > seats
-    }
-    if errors:
-        raise ValidationError(errors)
-
-
 class VenueSettings(models.Model):
     """A restaurant's time zone."""
 
@@ -136,8 +125,9 @@ class ListedJoin(models.Model):
             raise ValidationError({"table_refs": _("A join needs at least two different tables.")})
         if self.max_party is not None and self.min_party is not None and self.max_party < self.min_party:
             raise ValidationError({"max_party": _("The maximum party is smaller than the minimum.")})
-        if self.seats is not None:
-            check_party_limits(self, self.seats)
+        for name in ("min_party", "max_party"):
+            if self.seats is not None and (getattr(self, name) or 0) > self.seats:
+                raise ValidationError({name: _("It has only %(seats)s seats.") % {"seats": self.seats}})
         others = ListedJoin.objects.filter(restaurant_ref=self.restaurant_ref, table_refs__contains=list(refs))
         if any(set(join.table_refs) == refs for join in others.exclude(pk=self.pk)):
             raise ValidationError({"table_refs": _("This join is already listed.")})

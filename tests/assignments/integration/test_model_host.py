@@ -756,6 +756,16 @@ class TestStaff:
             (AdjacentTables(restaurant_ref="1", first_table_ref="1", second_table_ref="1"), "second_table_ref"),
             (ListedJoin(restaurant_ref="1", table_refs=["1", "1"], seats=4), "table_refs"),
             (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, min_party=6, max_party=5), "max_party"),
+            (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, max_party=5), "max_party"),
+            (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, min_party=5), "min_party"),
+            (
+                ServiceHours(restaurant_ref="1", key="d", starts=time(18), ends=time(23), late_minutes=15),
+                "late_minutes",
+            ),
+            (
+                ServiceHours(restaurant_ref="1", key="d", starts=time(18), ends=time(23), early_minutes=1441),
+                "early_minutes",
+            ),
             (ListedJoin(restaurant_ref="1", table_refs=["8", "7"], seats=4), "table_refs"),
             (AdjacentTables(restaurant_ref="1", first_table_ref="8", second_table_ref="7"), "second_table_ref"),
         ],
@@ -838,6 +848,23 @@ class TestFloorAdmin:
         (error,) = answer.context["adminform"].form.errors[field]
         assert "no table T" in error
         assert str(boards[0].pk) in error
+
+    def test_limits_above_the_seats_and_joins_of_tables_out_of_service_are_refused(
+        self, admin_client: Client, house: House, boards: list[Board]
+    ) -> None:
+        Board.objects.filter(pk=boards[1].pk).update(in_use=False)
+        one, two = (str(board.pk) for board in boards[:2])
+        given: list[tuple[str, dict[str, Any], str, str]] = [
+            ("tabledetails", {"table_ref": one, "max_party": 9}, "max_party", "only 4 seats"),
+            ("tabledetails", {"table_ref": one, "min_party": 5}, "min_party", "only 4 seats"),
+            ("listedjoin", {"table_refs": f"{one},{two}", "seats": 7}, "table_refs", "Out of service: B2."),
+        ]
+        for page, values, field, said in given:
+            answer = admin_client.post(
+                reverse(f"admin:assignments_{page}_add"), {"restaurant_ref": str(house.pk), **values}
+            )
+            (error,) = answer.context["adminform"].form.errors[field]
+            assert said in error
 
     def test_a_restaurant_that_nobody_knows_is_refused(self, admin_client: Client, house: House) -> None:
         for ref in ("anchor", "4711"):

@@ -55,7 +55,7 @@ def test_one_table_for_parties_of_four_to_ten_seats_four_and_five() -> None:
 def test_only_a_limit_that_somebody_has_set_beats_the_limit_of_spare_seats(
     limits: dict[str, int], taken: set[int]
 ) -> None:
-    on = floor(table("T", 10, **limits))
+    on = floor(Table(ref="T", name="T", seats=10, **limits))
     assert {party for party in range(1, 12) if seated_at(on, party)} == taken
 
 

@@ -88,6 +88,6 @@ def test_days_follow_each_other_without_a_gap_where_the_clocks_change(
 def test_a_seating_touches_every_day_that_it_reaches_into(
     on: Floor, clock: str, ends: str | None, days: list[date]
 ) -> None:
-    window = seating_window(on, starts_at=at(clock), party=2, ends_at=ends and at("12:00", ends))
+    window = seating_window(on, starts_at=at(clock), party=2, ends_at=at("12:00", ends) if ends else None)
     assert isinstance(window, SeatingWindow)
     assert list(touched_days(on, window)) == days
