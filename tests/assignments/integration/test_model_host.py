@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assignments import api
+from assignments.checks import check_host_answers
 from assignments.exceptions import InvalidBookingError
 from assignments.integration.host import Host, Seating, is_cancelled
 from assignments.integration.model_host import ALL_DAY, ModelHost
@@ -28,6 +29,7 @@ from assignments.models import (
     VenueSettings,
 )
 from assignments.planning.floor import InvalidFloorError
+from assignments.planning.units import seatable_units
 from example import models as example
 from example.host import ExampleHost
 from tests.shapes.hosts import BanquetHost, CardHost, NoteHost, StayHost, TicketHost, VisitHost
@@ -635,6 +637,25 @@ class TestFloor:
         floor = VisitHost().floor(ref)
         assert floor.adjacent == frozenset({frozenset({one, two})})
         assert not floor.joins
+
+    def test_what_contradicts_the_tables_is_told_by_the_check_and_stops_nobody(
+        self, house: House, boards: list[Board], settings: Any
+    ) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost"}
+        ref, (one, two) = str(house.pk), (str(board.pk) for board in boards[:2])
+        assert check_host_answers(None, databases=["default"]) == []
+        TableDetails.objects.create(restaurant_ref=ref, table_ref=one, max_party=9)
+        ListedJoin.objects.create(restaurant_ref=ref, table_refs=[one, two], seats=7)
+        ServiceHours.objects.create(restaurant_ref=ref, key="d", starts=time(18), ends=time(23), late_minutes=15)
+        Board.objects.filter(pk=boards[1].pk).update(in_use=False)
+        floor = VisitHost().floor(ref)
+        assert floor.table_by_ref[one].max_party == 4
+        assert floor.services[0].late_minutes == 0
+        assert {unit.table_refs for unit in seatable_units(floor)} == {(one,), (str(boards[2].pk),)}
+        (warning,) = check_host_answers(None, databases=["default"])
+        assert warning.id == "assignments.W006"
+        for said in ("table B1: parties of 9 at 4 seats", f"{two} is unknown or out of service", "service d: 15 late"):
+            assert said in warning.msg
 
     def test_a_table_without_seats_is_named(self, house: House, boards: list[Board]) -> None:
         Board.objects.filter(pk=boards[0].pk).update(places=None)

@@ -1,6 +1,7 @@
 """What the restaurant has said of a table or a join counts for more than general limits. Rule 10 of a living evening."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_one_table_for_parties_of_four_to_ten_seats_four_and_five() -> None:
     ids=str,
 )
 def test_only_a_limit_that_somebody_has_set_beats_the_limit_of_spare_seats(
-    limits: dict[str, int], taken: set[int]
+    limits: dict[str, Any], taken: set[int]
 ) -> None:
     on = floor(Table(ref="T", name="T", seats=10, **limits))
     assert {party for party in range(1, 12) if seated_at(on, party)} == taken
