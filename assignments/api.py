@@ -39,7 +39,7 @@ from assignments.lifecycle import intake, ledger, seating_validity, staff_decisi
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
-from assignments.planning import engine
+from assignments.planning import engine, service_day
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
 from assignments.planning.snapshot import Snapshot
@@ -661,7 +661,7 @@ def _revive(booking: HostBooking, *, host: Host) -> None:
 
 def _day_of(booking: HostBooking, host: Host) -> tuple[str, date]:
     floor = floor_or_none(booking.restaurant_ref, host=host)
-    return booking.restaurant_ref, intake.local_date(booking.starts_at, floor)
+    return booking.restaurant_ref, service_day.service_date(floor, booking.starts_at)
 
 
 def _locked_assignment(

@@ -13,10 +13,13 @@ from django.utils.module_loading import import_string
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.integration.host import Host
+from assignments.integration.model_host import ModelHost
 from assignments.maintenance import retention
+from assignments.models import ListedJoin, ServiceHours, TableDetails
 
 UNDEFINED_TABLE = "42P01"
 HOST_METHODS = tuple(name for name, each in vars(Host).items() if callable(each) and not name.startswith("_"))
+RESTAURANTS_CHECKED = 1000
 ROUTER_METHODS = ("route", "planner")
 
 
@@ -125,7 +128,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E005: the host must return nothing for unknown bookings. Also runs W002. Run with --database default."""
+    """E005: the host must return nothing for unknown bookings. Also runs W002 and W006. Run with --database default."""
     from assignments.concurrency.transactions import sqlstate
 
     if not databases or "default" not in databases or conf.problems():
@@ -149,7 +152,31 @@ def check_host_answers(
             "The host returned a booking that does not exist.",
             hint="Host.bookings() must leave out unknown refs, including malformed ones.",
         )
-    return _tables_not_taken_over()
+    return [*_tables_not_taken_over(), *_floor_data_passed_over(host)]
+
+
+def _floor_data_passed_over(host: Host) -> list[checks.CheckMessage]:
+    """W006: floor data contradicts the host's tables, so planners do not use it as it was entered."""
+    if not isinstance(host, ModelHost) or type(host).floor is not ModelHost.floor:
+        return []
+    refs: set[str] = set()
+    for model in (TableDetails, ListedJoin, ServiceHours):
+        refs.update(model._default_manager.values_list("restaurant_ref", flat=True).distinct()[:RESTAURANTS_CHECKED])
+    found = [
+        f"restaurant {ref}, {problem}"
+        for ref in sorted(refs)[:RESTAURANTS_CHECKED]
+        for problem in host.passed_over(ref)
+    ]
+    if not found:
+        return []
+    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+    return [
+        checks.Warning(
+            f"Floor data is not used as it was entered: {'; '.join(found[:3])}{more}.",
+            hint="Correct it in the admin. Limits above the seats are read as the seats, and such joins are not used.",
+            id="assignments.W006",
+        )
+    ]
 
 
 def _tables_not_taken_over() -> list[checks.CheckMessage]:

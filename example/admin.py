@@ -71,8 +71,10 @@ class TableJoinForm(_JoinForm):
         tables: QuerySet[models.Table] = self.cleaned_data["tables"]
         if len(tables) < 2:
             raise ValidationError(_("A join needs at least two tables."))
-        if len({table.zone_id for table in tables}) > 1:
-            raise ValidationError(_("Tables of different zones cannot be joined."))
+        if len({table.restaurant_id for table in tables}) > 1:
+            raise ValidationError(_("Tables of different restaurants cannot be joined."))
+        if inactive := [table.code for table in tables if not table.active]:
+            raise ValidationError(_("Out of service: %(tables)s.") % {"tables": ", ".join(inactive)})
         return tables
 
 

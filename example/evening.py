@@ -155,6 +155,8 @@ def _store_restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models
                 "allow_overrun": service_row.allow_overrun,
                 "buffer_before_minutes": service_row.buffer_before_minutes,
                 "buffer_after_minutes": service_row.buffer_after_minutes,
+                "early_minutes": service_row.early_minutes,
+                "late_minutes": service_row.late_minutes,
             },
         )
         if _replace_turn_times(service, service_row.turn_times) and what == "unchanged":

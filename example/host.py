@@ -59,6 +59,8 @@ class ExampleHost(ModelHost):
                 buffer_before_minutes=service.buffer_before_minutes,
                 buffer_after_minutes=service.buffer_after_minutes,
                 weekdays=frozenset(service.weekdays) or EVERY_WEEKDAY,
+                early_minutes=service.early_minutes,
+                late_minutes=service.late_minutes,
             )
             for service in restaurant.services.prefetch_related("turn_times")
         )

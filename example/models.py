@@ -11,6 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from assignments.concurrency import clock
+from assignments.planning.floor import A_DAY_OF_MINUTES
 from assignments.planning.timezone import time_zone
 
 
@@ -55,8 +56,8 @@ class Table(models.Model):
     code = models.CharField(max_length=20)
     zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="tables")
     seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    min_party = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
-    max_party = models.PositiveIntegerField(null=True, blank=True)
+    min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    max_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     active = models.BooleanField(default=True)
 
     class Meta:
@@ -67,8 +68,11 @@ class Table(models.Model):
         return self.code
 
     def clean(self) -> None:
-        if self.max_party is not None and self.max_party < self.min_party:
+        if self.max_party is not None and self.min_party is not None and self.max_party < self.min_party:
             raise ValidationError({"max_party": _("The largest party is smaller than the smallest one.")})
+        for name in ("min_party", "max_party"):
+            if self.seats is not None and (getattr(self, name) or 0) > self.seats:
+                raise ValidationError({name: _("The table has fewer seats.")})
 
 
 class TableAdjacency(models.Model):
@@ -118,6 +122,16 @@ class ServicePeriod(models.Model):
     allow_overrun = models.BooleanField(default=False, help_text=_("Guests may stay past the end."))
     buffer_before_minutes = models.PositiveIntegerField(default=0)
     buffer_after_minutes = models.PositiveIntegerField(default=0)
+    early_minutes = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
+        help_text=_("Guests may come so long before the start."),
+    )
+    late_minutes = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
+        help_text=_("Guests may come so long after the end."),
+    )
 
     class Meta:
         ordering = ["restaurant", "start"]
@@ -125,6 +139,10 @@ class ServicePeriod(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    def clean(self) -> None:
+        if self.late_minutes and not self.allow_overrun:
+            raise ValidationError({"late_minutes": _("Guests who come after the end stay past it: allow overruns.")})
 
 
 class TurnTime(models.Model):

@@ -18,7 +18,7 @@ from typing import Unpack
 from assignments import conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination.day_planner import CONFIRMED_BY_HOST, cancel_unwanted
-from assignments.coordination.snapshots import held_tables, occupied_during, seating_request
+from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, touched_by
 from assignments.coordination.table_record import success_of
 from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
@@ -205,6 +205,9 @@ class LegacyPlanner:
         if floor is None:
             outcome = self._try_again(settlement, assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return self._written(settlement, outcome)
+        touched = touched_by([seating_request(booking, assignment)], floor) - {assignment.service_date}
+        if touched and not locks.try_days(assignment.restaurant_ref, touched):
+            return noop(booking_ref, Noop.LOCK_CONTENTION, planner=KEY, detail=DAY_LOCKED)
         judged.append(self._judge(claimed, booking, floor, settlement))
         decision, milliseconds = judged[-1].decision, judged[-1].decision_ms
         if decision.best is None or decision.window is None:

@@ -1,5 +1,6 @@
 """Admin forms for floor data that the host's tables do not have."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -20,7 +21,7 @@ from assignments.models import (
     TurnMinutes,
     VenueSettings,
 )
-from assignments.planning.floor import InvalidFloorError
+from assignments.planning.floor import InvalidFloorError, Table
 from assignments.planning.natural_order import natural_key
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class FloorForm(_FloorForm):
         if not restaurant_ref:
             return cleaned
         try:
-            known = configured().floor(restaurant_ref).table_by_ref
+            known: Mapping[str, Table] = configured().floor(restaurant_ref).table_by_ref
         except LookupError:
             self.add_error("restaurant_ref", _("This restaurant does not exist in the booking project."))
             return cleaned
@@ -63,7 +64,20 @@ class FloorForm(_FloorForm):
                     _("This restaurant has no table %(unknown)s. Its tables: %(known)s.")
                     % {"unknown": ", ".join(unknown), "known": ", ".join(known) or _("none")},
                 )
+        self._check_limits(cleaned, known)
         return cleaned
+
+    def _check_limits(self, cleaned: Mapping[str, Any], known: Mapping[str, Table]) -> None:
+        """A join is made of tables in service, and a table takes no party larger than its seats."""
+        inactive = [
+            known[ref].name for ref in cleaned.get("table_refs") or [] if ref in known and not known[ref].active
+        ]
+        if inactive:
+            self.add_error("table_refs", _("Out of service: %(tables)s.") % {"tables": ", ".join(inactive)})
+        table = known.get(cleaned.get("table_ref") or "")
+        for name in ("min_party", "max_party"):
+            if table is not None and (cleaned.get(name) or 0) > table.seats:
+                self.add_error(name, _("It has only %(seats)s seats.") % {"seats": table.seats})
 
 
 class TurnMinutesInline(_TurnInline):
@@ -81,7 +95,7 @@ class FloorAdmin(_ModelAdmin):
 
 @admin.register(VenueSettings)
 class VenueSettingsAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "timezone", "outside_service_minutes"]
+    list_display = ["restaurant_ref", "timezone"]
     list_filter = []
 
 
@@ -155,6 +169,6 @@ class CalendarEntryAdmin(FloorAdmin):
 
 @admin.register(ServiceHours)
 class ServiceHoursAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "key", "starts", "ends", "allow_overrun"]
+    list_display = ["restaurant_ref", "key", "starts", "ends", "early_minutes", "late_minutes", "allow_overrun"]
     search_fields = ["restaurant_ref", "key"]
     inlines = [TurnMinutesInline]

@@ -19,7 +19,6 @@ from assignments.admin.timeline_svg import Caption, clock, draw
 from assignments.concurrency import clock as movable_clock
 from assignments.integration.planners import V3
 from assignments.models import Allocation, ServiceDay, State
-from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import FIRST_YEAR, LAST_YEAR
 from assignments.staff import labels
@@ -66,9 +65,6 @@ class ServiceDayAdmin(PageAdmin):
         return {
             "venues": choices[:LISTED],
             "has_more_venues": len(found) > LISTED,
-            "counts_by_date": day is not None
-            and _serves_past_midnight(shown.floor)
-            and any(venue.bookings for venue in found if venue.ref != ref),
             "venue_ref": ref,
             "venue_name": next(choice.name for choice in choices if choice.ref == ref),
             "day": shown.day,
@@ -85,11 +81,6 @@ class ServiceDayAdmin(PageAdmin):
             "waiting": [captions.waiting(booked) for booked in shown.unseated],
             "waiting_rest": shown.unseated_count - len(shown.unseated),
         }
-
-
-def _serves_past_midnight(floor: Floor | None) -> bool:
-    """Return whether a service runs past midnight, so that evening and calendar date differ."""
-    return floor is not None and any(period.ends <= period.starts for period in floor.services)
 
 
 def _choices(found: Sequence[Venue]) -> list[Venue]:

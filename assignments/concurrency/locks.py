@@ -88,6 +88,17 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
     return Entry(now=now, day_locked=day_locked, slot=slot, breaker=breaker)
 
 
+def try_days(restaurant_ref: str, days: Iterable[date]) -> bool:
+    """Try to lock these further days of the restaurant, without waiting; whether all are locked. One query."""
+    keys = [_day_key(restaurant_ref, day) for day in sorted(set(days))]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT bool_and(pg_try_advisory_xact_lock(hashtextextended(key, 0))) FROM unnest(%s::text[]) AS key",
+            [keys],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
     """Lock these restaurant-days in sorted order, waiting if needed, and return the database time.
 

@@ -216,7 +216,11 @@ class Coordinator:
             )
         record.about_day += invocation.entered(restaurant_ref, service_date, entry, len(mine))
         settlement = self._settlement(entry.now, invocation)
-        DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine, earlier=earlier_than(mine))
+        try:
+            DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine, earlier=earlier_than(mine))
+        except LockContentionError as contended:
+            invocation.announce_contention(restaurant_ref, service_date, str(contended))
+            raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {contended}.") from contended
         invocation.check_budget()
         settlement.write()
         invocation.check_budget()

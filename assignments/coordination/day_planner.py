@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from assignments import conf
-from assignments.coordination.snapshots import held_tables, occupied_during, seating_request
+from assignments.concurrency import locks
+from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, touched_by
 from assignments.coordination.table_record import success_of
+from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import V3
@@ -48,6 +50,7 @@ class DayPlanner:
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
         first = self._requests_of(earlier) if requests else []
+        self._lock_touched_days(requests, floor)
         occupied = occupied_during([*first, *requests], floor, remove_expired=True)
         decisions, milliseconds = plan_requests(
             [*first, *requests],
@@ -74,6 +77,15 @@ class DayPlanner:
             for each in earlier
             if each.booking_ref in bookings and _is_plannable(bookings[each.booking_ref], self.restaurant_ref)
         ]
+
+    def _lock_touched_days(self, requests: Sequence[SeatingRequest], floor: Floor) -> None:
+        """Lock the days before and after into which these seatings reach, if any. Raises LockContentionError.
+
+        They are tried, never waited for: whoever plans such a day may be trying this one.
+        """
+        days = touched_by(requests, floor) - {self.service_date}
+        if days and not locks.try_days(self.restaurant_ref, days):
+            raise LockContentionError("somebody else plans a day that this one reaches into")
 
     def _plannable(self, claimed: Sequence[Assignment], floor: Floor | None) -> list[tuple[Assignment, HostBooking]]:
         """The bookings to plan; those that are gone, cancelled, busy, moved or malformed are settled here."""

@@ -1,7 +1,7 @@
 """Building the frozen values that planning judges, from the host's bookings and the ledger."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from assignments import conf
 from assignments.coordination.table_record import success_of
@@ -15,6 +15,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS
 from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.service_day import touched_days
 from assignments.planning.snapshot import Occupied, Snapshot
 
 
@@ -31,6 +32,23 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
     )
 
 
+def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[SeatingWindow]:
+    """When these requests would sit, those that could sit at all."""
+    windows, rules = [], conf.settings().rules()
+    for request in requests:
+        if party_refusal(request, rules):
+            continue
+        window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+        if isinstance(window, SeatingWindow):
+            windows.append(window)
+    return windows
+
+
+def touched_by(requests: Iterable[SeatingRequest], floor: Floor) -> set[date]:
+    """The service days into which these requests' seatings would reach. Whoever plans them locks them all."""
+    return {day for window in windows_of(requests, floor) for day in touched_days(floor, window)}
+
+
 def occupied_during(
     requests: Iterable[SeatingRequest], floor: Floor, *, remove_expired: bool = False
 ) -> tuple[Occupied, ...]:
@@ -40,13 +58,7 @@ def occupied_during(
 
     ``remove_expired``: see ``ledger.occupied``.
     """
-    windows, rules = [], conf.settings().rules()
-    for request in requests:
-        if party_refusal(request, rules):
-            continue
-        window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-        if isinstance(window, SeatingWindow):
-            windows.append(window)
+    windows = windows_of(requests, floor)
     if not windows:
         return ()
     horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)

@@ -4,15 +4,16 @@
      "tables": [{"code": "T1", "zone": "Bar", "capacity": 4, "min_party": 2, "max_party": 4}],
      "adjacent": [["T1", "T2"]],
      "services": [{"key": "dinner", "start": "17:00", "end": "22:00", "allow_overrun": false,
+                   "early_minutes": 15, "late_minutes": 0,
                    "buffer_minutes": {"before": 0, "after": 5}, "turn_minutes": [[2, 60], [4, 75]]}],
      "bookings": [{"ref": "B1", "start": "19:30", "party": 4, "zone": "Bar", "status": "confirmed",
                    "end": "21:00", "requested_at": "2025-11-01T10:15:00+00:00"}]}
 
 ``start``, ``end`` and ``requested_at`` are times on the restaurant's ``date``, or whole ISO 8601 moments: its wall clock
-unless they have an offset. May be left out: ``ref`` (of the restaurant: the name), ``min_party`` (1), ``max_party``,
-``adjacent``, ``allow_overrun`` (false), ``buffer_minutes`` (0), and of bookings ``zone`` (any), ``status`` (pending),
-``end`` (turn times decide), ``requested_at`` (unknown). Other keys of the file and of the restaurant are passed over; of a
-table, a service or a booking, they are a mistake.
+unless they have an offset. May be left out: ``ref`` (of the restaurant: the name), ``min_party``, ``max_party``,
+``adjacent``, ``allow_overrun`` (false), ``early_minutes``, ``late_minutes`` and ``buffer_minutes`` (0), and of bookings
+``zone`` (any), ``status`` (pending), ``end`` (turn times decide), ``requested_at`` (unknown). Other keys of the file and of
+the restaurant are passed over; of a table, a service or a booking, they are a mistake.
 """
 
 import json
@@ -24,6 +25,7 @@ from typing import Any
 
 from assignments.planning.calendar import special_period
 from assignments.planning.floor import (
+    A_DAY_OF_MINUTES,
     EVERY_WEEKDAY,
     CalendarEntry,
     Floor,
@@ -38,7 +40,16 @@ from assignments.planning.seating_window import local_to_aware
 from assignments.planning.timezone import time_zone
 
 TABLE_KEYS = ("code", "zone", "capacity", "min_party", "max_party")
-SERVICE_KEYS = ("key", "start", "end", "allow_overrun", "buffer_minutes", "turn_minutes")
+SERVICE_KEYS = (
+    "key",
+    "start",
+    "end",
+    "allow_overrun",
+    "early_minutes",
+    "late_minutes",
+    "buffer_minutes",
+    "turn_minutes",
+)
 CALENDAR_KEYS = ("first_date", "last_date", "weekdays", "services")
 CALENDAR_SERVICE_KEYS = ("key", "start", "end", "turn_minutes")
 BOOKING_KEYS = ("ref", "start", "end", "party", "zone", "status", "requested_at")
@@ -327,10 +338,11 @@ def _unknown_keys(row: Mapping[str, Any], known: Sequence[str]) -> str:
 def _table(row: Any, path: str, longest: Mapping[str, int]) -> Table:
     row = _row(row, path, TABLE_KEYS)
     seats = _number(row, "capacity", f"{path}.", least=1)
-    min_party = _number(row, "min_party", f"{path}.", least=1, default=1)
+    min_party = None if row.get("min_party") is None else _number(row, "min_party", f"{path}.", least=1)
     max_party = None if row.get("max_party") is None else _number(row, "max_party", f"{path}.", least=1)
-    if max_party is not None and max_party < min_party:
-        raise UnusableFileError(f"{path}: {seats} seats for parties of {min_party} to {max_party} make no sense.")
+    if not (min_party or 1) <= (max_party or seats) <= seats:
+        limits = f"{min_party or 1} to {max_party or seats}"
+        raise UnusableFileError(f"{path}: {seats} seats for parties of {limits} make no sense.")
     code = _text(row, "code", f"{path}.", longest)
     return Table(
         ref=code,
@@ -362,11 +374,22 @@ def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServicePeriod:
     if not turns or not all(isinstance(turn, list) and len(turn) == 2 and all(map(_is_amount, turn)) for turn in turns):
         raise UnusableFileError(f"{path}.turn_minutes must list [largest party, minutes], not {turns!r}.")
     refuse_repeated(f"{path}.turn_minutes", (f"a party of {party}" for party, _minutes in turns))
+    allow_overrun = _get(row, "allow_overrun", bool, f"{path}.", default=False)
+    early, late = (_number(row, each, f"{path}.", least=0, default=0) for each in ("early_minutes", "late_minutes"))
+    for name, minutes in (("early_minutes", early), ("late_minutes", late)):
+        if minutes > A_DAY_OF_MINUTES:
+            raise UnusableFileError(f"{path}.{name} must be at most {A_DAY_OF_MINUTES}, not {minutes}.")
+    if late and not allow_overrun:
+        raise UnusableFileError(
+            f"{path}: late_minutes {late} need allow_overrun: whoever comes late stays past the end."
+        )
     return ServicePeriod(
         key=_text(row, "key", f"{path}.", longest),
         starts=_parsed(time.fromisoformat, _get(row, "start", str, f"{path}."), f"{path}.start", "a time"),
         ends=_parsed(time.fromisoformat, _get(row, "end", str, f"{path}."), f"{path}.end", "a time"),
-        allow_overrun=_get(row, "allow_overrun", bool, f"{path}.", default=False),
+        allow_overrun=allow_overrun,
+        early_minutes=early,
+        late_minutes=late,
         buffer_before_minutes=_number(buffers, "before", f"{path}.buffer_minutes.", least=0, default=0),
         buffer_after_minutes=_number(buffers, "after", f"{path}.buffer_minutes.", least=0, default=0),
         turn_times=tuple(TurnTime(max_party=party, minutes=minutes) for party, minutes in sorted(turns)),

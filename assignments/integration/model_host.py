@@ -15,11 +15,11 @@ stored in this app and edited in its admin.
 Long because one class answers the whole host protocol from field names.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import or_
 from typing import Any
 
@@ -216,13 +216,12 @@ class ModelHost:
                 Join(
                     table_refs=frozenset(row.table_refs),
                     seats=row.seats,
-                    min_party=row.min_party,
-                    max_party=row.max_party,
+                    min_party=_at_most(row.seats, row.min_party),
+                    max_party=_at_most(row.seats, row.max_party),
                 )
                 for row in ListedJoin.objects.filter(restaurant_ref=restaurant_ref)
                 if known.issuperset(row.table_refs)
             ),
-            outside_service_minutes=venue.outside_service_minutes if venue else 120,
             calendar=self.calendar(restaurant_ref, services),
         )
 
@@ -708,23 +707,52 @@ class ModelHost:
         here = self._is_at(self.tables_table, self.table_restaurant_field, restaurant_ref)
         return self.tables_table._default_manager.filter(here).order_by("pk")
 
+    def passed_over(self, restaurant_ref: str) -> Iterator[str]:
+        """Yield which of this app's floor data ``floor`` does not use as it was entered, and why. For checks."""
+        details = {row.table_ref: row for row in TableDetails.objects.filter(restaurant_ref=restaurant_ref)}
+        tables = {}
+        for row in self._tables(restaurant_ref):
+            table = tables[str(row.pk)] = self._table(row, details)
+            least, most = self._party_limits(row, details)
+            for limit in {least, most} - {table.min_party, table.max_party}:
+                yield f"table {table.name}: parties of {limit} at {table.seats} seats"
+        for join in ListedJoin.objects.filter(restaurant_ref=restaurant_ref):
+            unusable = [ref for ref in join.table_refs if ref not in tables or not tables[ref].active]
+            if unusable:
+                yield f"join {join}: {', '.join(unusable)} is unknown or out of service"
+            if max(join.min_party or 0, join.max_party or 0) > join.seats:
+                yield f"join {join}: parties of {max(join.min_party or 0, join.max_party or 0)} at {join.seats} seats"
+        for service in ServiceHours.objects.filter(
+            restaurant_ref=restaurant_ref, late_minutes__gt=0, allow_overrun=False
+        ):
+            yield f"service {service.key}: {service.late_minutes} late minutes without overruns"
+
+    def _value(self, row: Any, field: str | None, fallback: Any) -> Any:
+        given = getattr(row, self.tables_table._meta.get_field(field).attname) if field else None  # type: ignore[union-attr]
+        return fallback if given is None else given
+
+    def _party_limits(self, row: Any, details: Mapping[str, TableDetails]) -> tuple[int | None, int | None]:
+        known = details.get(str(row.pk))
+        return (
+            self._value(row, self.table_min_party_field, known.min_party if known else None),
+            self._value(row, self.table_max_party_field, known.max_party if known else None),
+        )
+
     def _table(self, row: Any, details: Mapping[str, TableDetails]) -> Table:
         known = details.get(str(row.pk))
-
-        def value(field: str | None, fallback: Any) -> Any:
-            given = getattr(row, self.tables_table._meta.get_field(field).attname) if field else None  # type: ignore[union-attr]
-            return fallback if given is None else given
-
+        value = partial(self._value, row)
+        least, most = self._party_limits(row, details)
         zone = value(self.table_zone_field, "")
         if zone == "" and known:
             zone = known.zone
+        seats = value(self.table_seats_field, 0)
         return Table(
             ref=str(row.pk),
             name=str(value(self.table_name_field, row.pk)),
-            seats=value(self.table_seats_field, 0),
+            seats=seats,
             zone_ref=str(zone) if zone != "" else None,
-            min_party=value(self.table_min_party_field, (known.min_party if known else None) or 1),
-            max_party=value(self.table_max_party_field, known.max_party if known else None),
+            min_party=_at_most(seats, least),
+            max_party=_at_most(seats, most),
             active=value(self.table_active_field, True),
         )
 
@@ -740,7 +768,15 @@ class ModelHost:
                 buffer_before_minutes=row.buffer_before_minutes,
                 buffer_after_minutes=row.buffer_after_minutes,
                 weekdays=frozenset(row.weekdays) or EVERY_WEEKDAY,
+                early_minutes=row.early_minutes,
+                # Who comes late stays past the end. The form says so; a row may have been written past it.
+                late_minutes=row.late_minutes if row.allow_overrun else 0,
             )
+
+
+def _at_most(seats: int, party: int | None) -> int | None:
+    """Return a limit of parties, no larger than the seats: one row's mistake must not stop the whole restaurant."""
+    return party if party is None else min(party, seats)
 
 
 def _fields_of(kind: str) -> list[str]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import Max, Min
@@ -15,8 +15,10 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, pages
 from assignments.integration.project_host import HostWithWalkIns, new_walk_in
 from assignments.models import Assignment, Run
+from assignments.models.assignment import SERVICE_RULE
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.service_day import service_date
 
 logger = logging.getLogger("assignments.intake")
 
@@ -24,16 +26,6 @@ CHUNK = 500
 CREATE_LOCK_TIMEOUT_MS = 200
 LARGEST_STORED = 2**31 - 1
 LONGEST_LOOK_BACK = timedelta(hours=24)
-
-
-def local_date(moment: datetime, floor: Floor | None) -> date:
-    """The restaurant's date of ``moment``; UTC's where no floor tells the zone (planning then says what is wrong)."""
-    if moment.tzinfo is None:
-        return moment.date()
-    try:
-        return moment.astimezone(floor.zone if floor else UTC).date()
-    except OverflowError:  # At the very end of the calendar; planning refuses it.
-        return moment.date()
 
 
 def stored_start(booking: HostBooking) -> datetime:
@@ -66,7 +58,9 @@ def unsaved(
     return Assignment(
         booking_ref=booking.ref,
         restaurant_ref=booking.restaurant_ref,
-        service_date=local_date(booking.starts_at, floor),
+        service_date=service_date(floor, booking.starts_at),
+        # Without a floor nobody knows its service: the first pass that has one corrects it.
+        service_rule=SERVICE_RULE if floor else None,
         starts_at=stored_start(booking),
         party=stored_party(booking),
         zone_ref=booking.zone_ref or "",
@@ -79,11 +73,18 @@ def unsaved(
 def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> bool:
     """Give the assignment what the host says now of restaurant, day, time, stay, party and zone, in memory.
 
-    ``floor`` is the booking's restaurant's. Whether that moves it to another restaurant-day.
+    ``floor`` is the booking's restaurant's. Whether that moves it to another restaurant-day. The day changes only with the
+    booking's time or restaurant: other opening hours leave bookings that are made already where they are.
     """
     before = (assignment.restaurant_ref, assignment.service_date)
+    is_dated = assignment.service_rule is not None
+    if not is_dated or (assignment.restaurant_ref, assignment.starts_at) != (
+        booking.restaurant_ref,
+        stored_start(booking),
+    ):
+        assignment.service_date = service_date(floor, booking.starts_at)
+        assignment.service_rule = SERVICE_RULE if floor else None
     assignment.restaurant_ref = booking.restaurant_ref
-    assignment.service_date = local_date(booking.starts_at, floor)
     assignment.starts_at, assignment.party = stored_start(booking), stored_party(booking)
     assignment.zone_ref, assignment.asked_until = booking.zone_ref or "", asked_until(booking)
     return (assignment.restaurant_ref, assignment.service_date) != before

@@ -141,6 +141,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     [assignment.starts_at for assignment in changed],
                     [assignment.party for assignment in changed],
                     [assignment.zone_ref for assignment in changed],
+                    [assignment.service_rule for assignment in changed],
                     [assignment.asked_until for assignment in changed],
                     [assignment.stage for assignment in changed],
                     [assignment.stage_at for assignment in changed],
@@ -172,16 +173,17 @@ WITH updated AS (
        SET version = given.version, state = given.state, planner = given.planner, attempts = given.attempts,
            due_at = given.due_at, reason = given.reason, restaurant_ref = given.restaurant_ref,
            service_date = given.service_date, starts_at = given.starts_at, party = given.party,
-           zone_ref = given.zone_ref, asked_until = given.asked_until, stage = given.stage, stage_at = given.stage_at,
+           zone_ref = given.zone_ref, service_rule = given.service_rule, asked_until = given.asked_until,
+           stage = given.stage, stage_at = given.stage_at,
            pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
            told_table_refs = CASE WHEN given.told = '' THEN '{}'::text[] ELSE string_to_array(given.told, chr(31)) END,
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
            updated_at = assignments_now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
-                  %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::timestamptz[], %s::text[],
-                  %s::timestamptz[], %s::text[], %s::text[])
+                  %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::smallint[],
+                  %s::timestamptz[], %s::text[], %s::timestamptz[], %s::text[], %s::text[])
         AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
-                 starts_at, party, zone_ref, asked_until, stage, stage_at, pins, told)
+                 starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, pins, told)
      WHERE stored.id = given.id AND stored.version = given.stored_version
     RETURNING stored.id
 ), history AS (
@@ -200,6 +202,10 @@ SELECT id FROM updated
 ``StaleAssignmentError`` could say what happened."""
 
 
+SERVICE_RULE = 1
+"""How service days are told today: see ``assignments.planning.service_day``."""
+
+
 class Assignment(FSMModelMixin, models.Model):
     """The assignment of tables to a booking.
 
@@ -212,7 +218,13 @@ class Assignment(FSMModelMixin, models.Model):
 
     booking_ref = models.TextField(unique=True)
     restaurant_ref = models.TextField()
-    service_date = models.DateField(help_text=_("Local date of the booking's start."))
+    service_date = models.DateField(help_text=_("Local date on which the booking's service starts."))
+    service_rule = models.PositiveSmallIntegerField(
+        null=True,
+        default=SERVICE_RULE,
+        editable=False,
+        help_text=_("Rule of its service day. Null: local date of its start, as earlier releases stored it."),
+    )
     starts_at = models.DateTimeField()
     party = models.IntegerField(help_text=_("Covers."))
     zone_ref = models.TextField(  # noqa: DJ001  (null and empty differ)
@@ -266,6 +278,9 @@ class Assignment(FSMModelMixin, models.Model):
             ),
             models.Index(fields=["restaurant_ref", "service_date"], name="assignment_day"),
             models.Index(fields=["state", "starts_at"], name="assignment_state"),
+            models.Index(
+                fields=["starts_at"], condition=models.Q(service_rule__isnull=True), name="assignment_by_calendar"
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(state__in=sorted(State)), name="assignment_state_known"),

@@ -11,6 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from assignments.planning.floor import A_DAY_OF_MINUTES
 from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 
@@ -23,11 +24,10 @@ def validate_timezone(name: str) -> None:
 
 
 class VenueSettings(models.Model):
-    """A restaurant's time zone, and how far outside a service period a booking still belongs to it."""
+    """A restaurant's time zone."""
 
     restaurant_ref = models.TextField(unique=True)
     timezone = models.TextField(default="UTC", validators=[validate_timezone])
-    outside_service_minutes = models.PositiveIntegerField(default=120)
 
     class Meta:
         verbose_name = _("venue settings")
@@ -109,7 +109,7 @@ class ListedJoin(models.Model):
     restaurant_ref = models.TextField()
     table_refs = ArrayField(models.TextField())
     seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    min_party = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
+    min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     max_party = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
@@ -126,8 +126,11 @@ class ListedJoin(models.Model):
             return  # Reported already.
         if len(refs) < 2:
             raise ValidationError({"table_refs": _("A join needs at least two different tables.")})
-        if self.max_party is not None and self.max_party < self.min_party:
+        if self.max_party is not None and self.min_party is not None and self.max_party < self.min_party:
             raise ValidationError({"max_party": _("The maximum party is smaller than the minimum.")})
+        for name in ("min_party", "max_party"):
+            if self.seats is not None and (getattr(self, name) or 0) > self.seats:
+                raise ValidationError({name: _("It has only %(seats)s seats.") % {"seats": self.seats}})
         others = ListedJoin.objects.filter(restaurant_ref=self.restaurant_ref, table_refs__contains=list(refs))
         if any(set(join.table_refs) == refs for join in others.exclude(pk=self.pk)):
             raise ValidationError({"table_refs": _("This join is already listed.")})
@@ -149,6 +152,16 @@ class ServiceHours(models.Model):
     allow_overrun = models.BooleanField(default=False)
     buffer_before_minutes = models.PositiveIntegerField(default=0)
     buffer_after_minutes = models.PositiveIntegerField(default=0)
+    early_minutes = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
+        help_text=_("How long before the start guests may come."),
+    )
+    late_minutes = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
+        help_text=_("How long after the end guests may still come. Needs “allow overrun”."),
+    )
 
     class Meta:
         ordering = ["restaurant_ref", "starts"]
@@ -157,6 +170,11 @@ class ServiceHours(models.Model):
 
     def __str__(self) -> str:
         return f"{self.restaurant_ref} {self.key}"
+
+    def clean(self) -> None:
+        if self.late_minutes and not self.allow_overrun:
+            problem = _("Guests who come after the end stay past it. Allow overruns, or set this to 0.")
+            raise ValidationError({"late_minutes": problem})
 
 
 class TurnMinutes(models.Model):

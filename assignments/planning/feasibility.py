@@ -132,7 +132,7 @@ def _reason_against(
         return Reason.WRONG_ZONE
     if unit.seats < party:
         return Reason.TOO_FEW_SEATS
-    if unit.seats - party > max_spare_seats:
+    if unit.has_too_many_spare(party, max_spare_seats):
         return Reason.TOO_MANY_SPARE_SEATS
     if not unit.min_party <= party <= unit.max_party:
         return Reason.PARTY_OUTSIDE_TABLE_LIMITS
@@ -150,7 +150,7 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
     if unit.seats < party:
         text = _("%(tables)s seats %(seats)s, the party is %(party)s.", tables=names, seats=unit.seats, party=party)
         yield Refusal(Reason.TOO_FEW_SEATS, text)
-    elif unit.seats - party > rules.max_spare_seats:
+    elif unit.has_too_many_spare(party, rules.max_spare_seats):
         text = _(
             "%(tables)s seats %(seats)s: %(more)s more than the party of %(party)s needs, and %(spare)s are allowed.",
             tables=names,
@@ -169,7 +169,8 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
             party=party,
         )
         yield Refusal(Reason.PARTY_OUTSIDE_TABLE_LIMITS, text)
-    if unit.table_count > rules.max_tables:
+    beats_limits = unit.is_listed and not floor.is_of_earlier_release
+    if unit.table_count > rules.max_tables and not beats_limits:
         text = _(
             "%(tables)s are %(count)s tables; at most %(most)s may be joined.",
             tables=names,
@@ -177,13 +178,13 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
             most=rules.max_tables,
         )
         yield Refusal(Reason.TOO_MANY_TABLES, text)
-    yield from _objections_to_place(floor, request, unit)
+    yield from _objections_to_place(floor, request, unit, beats_limits=beats_limits)
 
 
-def _objections_to_place(floor: Floor, request: SeatingRequest, unit: Unit) -> Iterator[Refusal]:
+def _objections_to_place(floor: Floor, request: SeatingRequest, unit: Unit, *, beats_limits: bool) -> Iterator[Refusal]:
     names = _named(floor, unit)
     zones = sorted({floor.table_by_ref[ref].zone_ref or "no zone" for ref in unit.table_refs})
-    if len(zones) > 1:
+    if len(zones) > 1 and not beats_limits:
         text = _("%(tables)s are in different zones: %(zones)s.", tables=names, zones=", ".join(zones))
         yield Refusal(Reason.ZONES_DIFFER, text)
     elif not _may_be_joined(floor, unit):
@@ -197,7 +198,7 @@ def _objections_to_place(floor: Floor, request: SeatingRequest, unit: Unit) -> I
 
 
 def _may_be_joined(floor: Floor, unit: Unit) -> bool:
-    if unit.table_count == 1 or any(join.table_refs == frozenset(unit.table_refs) for join in floor.joins):
+    if unit.table_count == 1 or unit.is_listed:
         return True
     beside = neighbours(floor)
     # Tables out of service have their own reason; here they are adjacent to nothing.

@@ -12,6 +12,7 @@ from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 
 EVERY_WEEKDAY = frozenset(range(7))
+A_DAY_OF_MINUTES = 24 * 60
 
 
 class InvalidFloorError(ValueError):
@@ -25,24 +26,31 @@ class InvalidFloorError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A table. ``min_party`` and ``max_party``: sizes of parties that may have it alone."""
+    """A table. ``min_party`` and ``max_party``: sizes of parties that may have it alone, None where nobody has set them.
+
+    Set ones are the restaurant's own words, and count for more than a general limit of spare seats: see ``units.Unit``.
+    """
 
     ref: str
     name: str
     seats: int
     zone_ref: str | None = None
-    min_party: int = 1
+    min_party: int | None = None
     max_party: int | None = None
     active: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Join:
-    """Tables that the host lists as a join. Its seats need not be the sum (two round 4-tops may seat 6)."""
+    """Tables that the host lists as a join, however many, and of whatever zones.
+
+    It is unusable while one of them is out of service. Its seats need not be the sum (two round 4-tops may seat 6), and
+    they count in larger joins of these tables and others too.
+    """
 
     table_refs: frozenset[str]
     seats: int
-    min_party: int = 1
+    min_party: int | None = None
     max_party: int | None = None
 
 
@@ -59,7 +67,8 @@ class ServicePeriod:
     """A service period such as dinner, in local time. ``ends <= starts`` means that it ends after midnight.
 
     ``turn_times`` ascend by ``max_party``. The last one also applies to larger parties.
-    ``weekdays``: those on which it starts (Monday is 0).
+    ``weekdays``: those on which it starts (Monday is 0). ``early_minutes`` and ``late_minutes``: how long before its start
+    and after its end guests may still come. Whoever comes late overruns it, so the latter needs ``allow_overrun``.
     """
 
     key: str
@@ -70,6 +79,9 @@ class ServicePeriod:
     buffer_before_minutes: int = 0
     buffer_after_minutes: int = 0
     weekdays: frozenset[int] = EVERY_WEEKDAY
+    # Not in its text, which is part of the digests of stored floors.
+    early_minutes: int = field(default=0, repr=False)
+    late_minutes: int = field(default=0, repr=False)
 
     def turn_minutes(self, party: int) -> int:
         """Return the turn time of a party in minutes, without buffers."""
@@ -109,10 +121,13 @@ class Floor:
     ``tables`` are kept in the natural order of their names (T2 before T10), then of their refs, however they are given.
     A table's place in it (``places``) is what every list shows and what decides between equals: refs are the host's
     keys, and the same floor may have others in another database. ``adjacent``: unordered pairs of table refs. Joins of
-    2..k tables are the connected sets within a zone. ``outside_service_minutes``: time before a service period (or
-    after the last one) in which bookings still belong to it. ``zone_names``: display names of zones by ref, if
+    2..k tables are the connected sets within a zone. ``zone_names``: display names of zones by ref, if
     different. Planners do not use them, and they do not affect equality. ``calendar``: dates that are closed or have other
     hours, kept from the longest entry to the shortest, which rules (see ``calendar.periods_on``).
+
+    ``stored_outside_minutes`` is set only for floors that an earlier release stored. They are judged by the rules of that
+    release: every service took guests for so many minutes before its start and after its end, no limit of a table beat
+    the limit of spare seats, and no listed join the limits of joins.
 
     Raises InvalidFloorError if it is inconsistent (unknown or repeated tables, no turn times, unknown timezone).
     """
@@ -123,11 +138,14 @@ class Floor:
     services: tuple[ServicePeriod, ...]
     adjacent: frozenset[frozenset[str]] = frozenset()
     joins: tuple[Join, ...] = ()
-    outside_service_minutes: int = 120
     zone_names: Mapping[str, str] = field(default_factory=dict, compare=False)
     calendar: tuple[CalendarEntry, ...] = ()
+    stored_outside_minutes: int | None = None
 
     def __post_init__(self) -> None:
+        if (minutes := self.stored_outside_minutes) is not None:
+            served = (replace(each, early_minutes=minutes, late_minutes=minutes) for each in self.services)
+            object.__setattr__(self, "services", tuple(served))
         ordered = sorted(self.tables, key=lambda table: (natural_key(table.name), natural_key(table.ref)))
         object.__setattr__(self, "tables", tuple(ordered))
         object.__setattr__(self, "calendar", tuple(sorted(self.calendar, key=_reach)))
@@ -139,6 +157,11 @@ class Floor:
     def __hash__(self) -> int:
         """Hash the digest. Floors are cache keys, so hashing must not visit every table and pair."""
         return hash(self.version)
+
+    @property
+    def is_of_earlier_release(self) -> bool:
+        """Whether an earlier release stored it: see ``stored_outside_minutes``."""
+        return self.stored_outside_minutes is not None
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -162,14 +185,19 @@ class Floor:
     @cached_property
     def version(self) -> str:
         """A digest of the content. Floors with the same version give the same plans."""
+        services = [(replace(service, weekdays=frozenset()), sorted(service.weekdays)) for service in self.services]
+        hours = [(service.early_minutes, service.late_minutes) for service in self.services]
         content: tuple[object, ...] = (
             self.restaurant_ref,
             self.timezone,
             sorted(self.tables, key=lambda table: table.ref),  # By ref, as in versions that are stored already.
-            [(replace(service, weekdays=frozenset()), sorted(service.weekdays)) for service in self.services],
+            services,
             sorted(sorted(pair) for pair in self.adjacent),
-            sorted((sorted(join.table_refs), join.seats, join.min_party, join.max_party or 0) for join in self.joins),
-            self.outside_service_minutes,
+            sorted(
+                (sorted(join.table_refs), join.seats, join.min_party or 0, join.max_party or 0) for join in self.joins
+            ),
+            # As it was stored; what follows it in others had no other place.
+            hours if self.stored_outside_minutes is None else self.stored_outside_minutes,
         )
         if self.calendar:  # Versions that are stored already know none.
             content = (*content, [_calendar_content(entry) for entry in self.calendar])
@@ -196,11 +224,15 @@ def _problems(floor: Floor) -> Iterator[str]:
     except ValueError:
         yield f"unknown timezone {floor.timezone!r}"
     yield from _table_problems(floor.tables)
+    if not floor.is_of_earlier_release:
+        yield from _limit_problems(floor)
     refs = {table.ref for table in floor.tables}
     yield from _adjacency_problems(floor.adjacent, refs)
     yield from _join_problems(floor.joins, refs)
     for service in floor.services:
         yield from _service_problems(service)
+        if not floor.is_of_earlier_release:
+            yield from _hours_problems(service)
     for entry in floor.calendar:
         if entry.last_date < entry.first_date:
             yield f"a calendar entry ends on {entry.last_date} before it begins on {entry.first_date}"
@@ -214,8 +246,23 @@ def _table_problems(tables: Iterable[Table]) -> Iterator[str]:
     for table in tables:
         if table.seats < 1:
             yield f"table {table.ref!r} has {table.seats} seats"
-        if table.max_party is not None and table.max_party < table.min_party:
+        if _is_empty(table.min_party, table.max_party):
             yield f"table {table.ref!r} takes parties of {table.min_party} to {table.max_party}"
+
+
+def _limit_problems(floor: Floor) -> Iterator[str]:
+    for table in floor.tables:
+        yield from beyond_seats(f"table {table.ref!r}", table)
+    for join in floor.joins:
+        yield from beyond_seats(f"join {sorted(join.table_refs)}", join)
+
+
+def beyond_seats(name: str, place: Table | Join) -> Iterator[str]:
+    """Yield what is wrong with limits above the seats. ``name`` begins the sentence."""
+    if place.max_party is not None and place.max_party > place.seats:
+        yield f"{name} has {place.seats} seats and takes parties of up to {place.max_party}"
+    if place.min_party is not None and place.min_party > place.seats:
+        yield f"{name} has {place.seats} seats and takes parties from {place.min_party}"
 
 
 def _adjacency_problems(pairs: frozenset[frozenset[str]], refs: Set[str]) -> Iterator[str]:
@@ -236,9 +283,13 @@ def _join_problems(joins: Iterable[Join], refs: Set[str]) -> Iterator[str]:
             yield f"a join names unknown tables {', '.join(map(repr, missing))}"
         if len(tables) < 2 or join.seats < 1:
             yield f"join {tables} needs two tables and a seat"
-        if join.max_party is not None and join.max_party < join.min_party:
+        if _is_empty(join.min_party, join.max_party):
             yield f"join {tables} takes parties of {join.min_party} to {join.max_party}"
     yield from (f"join {sorted(tables)} is listed {count} times" for tables, count in listed.items() if count > 1)
+
+
+def _is_empty(min_party: int | None, max_party: int | None) -> bool:
+    return min_party is not None and max_party is not None and max_party < min_party
 
 
 def _service_problems(service: ServicePeriod) -> Iterator[str]:
@@ -250,3 +301,13 @@ def _service_problems(service: ServicePeriod) -> Iterator[str]:
         yield f"service {service.key!r} lists its turn times out of order"
     if service.buffer_before_minutes < 0 or service.buffer_after_minutes < 0:
         yield f"service {service.key!r} has a negative buffer"
+
+
+def _hours_problems(service: ServicePeriod) -> Iterator[str]:
+    for name, minutes in (("early", service.early_minutes), ("late", service.late_minutes)):
+        if not 0 <= minutes <= A_DAY_OF_MINUTES:
+            yield f"service {service.key!r} has {minutes} {name} minutes, and not 0 to {A_DAY_OF_MINUTES}"
+    if service.late_minutes > 0 and not service.allow_overrun:
+        yield (
+            f"service {service.key!r} takes guests up to {service.late_minutes} minutes after its end, but allows no overrun"
+        )

@@ -39,10 +39,11 @@ Strategy = Callable[[Unit, Circumstances], float]
 def optimal_fit(unit: Unit, now: Circumstances) -> float:
     """Prefer fewer spare seats, then less idle time: a table between two parties over one that would be idle.
 
-    A spare seat counts at least as much as any idle time, so that sizes decide first.
+    A spare seat counts at least as much as any idle time, so that sizes decide first. Below 0 only for more spare seats
+    than the general limit, at tables whose own limits allow them.
     """
     spare = unit.seats - now.party
-    return max(0.0, 1 - (spare + _mean(unit, now.idleness, 1.0)) / (now.max_spare_seats + 1))
+    return 1 - (spare + _mean(unit, now.idleness, 1.0)) / (now.max_spare_seats + 1)
 
 
 def adjacency(unit: Unit, now: Circumstances) -> float:

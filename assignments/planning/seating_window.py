@@ -27,11 +27,22 @@ class SeatingWindow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A service period on a date, in local time, also when the clocks change."""
+    """A service period on the local date ``day``, also when the clocks change. Moments are UTC."""
 
     period: ServicePeriod
+    day: date
     starts_at: datetime
     ends_at: datetime
+
+    @property
+    def opens_at(self) -> datetime:
+        """The first moment at which guests may come: its start, less its early minutes."""
+        return self.starts_at - timedelta(minutes=self.period.early_minutes)
+
+    @property
+    def closes_at(self) -> datetime:
+        """The last moment at which guests may come: its end, and its late minutes."""
+        return self.ends_at + timedelta(minutes=self.period.late_minutes)
 
 
 def local_to_aware(local: datetime, zone: ZoneInfo) -> datetime:
@@ -56,9 +67,8 @@ def seating_window(
     """Return the seating window of ``party`` covers at ``starts_at``, or a refusal.
 
     The duration is the turn time for the party, unless the host has ``ends_at``. Minutes are elapsed minutes, also when
-    the clocks change. Buffers are added. A booking belongs to the current service period, or to the next one that
-    starts within ``floor.outside_service_minutes``, or to the last one that ended within it. A seating may exceed its
-    service period only if overruns are allowed; buffers do not count.
+    the clocks change. Buffers are added. For the service period to which it belongs see ``service_of``. A seating may exceed
+    its service period only if overruns are allowed; buffers do not count.
     """
     for moment in (starts_at, ends_at):
         if moment is not None and moment.tzinfo is None:
@@ -67,14 +77,13 @@ def seating_window(
             text = _("The time %(time)s is no time for a dinner.", time=moment.isoformat())
             return Refusal(Reason.INVALID_START, text)
     start = starts_at.astimezone(UTC)
-    service = _service_at(floor, start)
+    service = service_of(floor, start)
     if service is None:
         if closed := _closed_by_calendar(floor, start):
             return closed
         text = _(
-            "Nothing is served at %(start)s, nor within %(minutes)s minutes of it.",
+            "Nothing is served at %(start)s, and no service takes guests that early or that late.",
             start=_clock(start, floor),
-            minutes=floor.outside_service_minutes,
         )
         return Refusal(Reason.OUTSIDE_SERVICE, text)
     period = service.period
@@ -113,18 +122,24 @@ def from_now_on(window: SeatingWindow, now: datetime) -> SeatingWindow:
     return replace(window, blocked_from=now)
 
 
-def _service_at(floor: Floor, start: datetime) -> Service | None:
+def service_of(floor: Floor, start: datetime) -> Service | None:
+    """Return the service to which a booking at ``start`` (aware) belongs, or None where nothing is served.
+
+    That is the service that is on; else the next one, within its early minutes; else the last one, within its late
+    minutes. Of several that are on it is the one that began last.
+    """
     today = start.astimezone(floor.zone).date()
     # Includes yesterday, for services that run past midnight.
     nearby = [service for day in (-1, 0, 1) for service in services_on(floor, today + timedelta(days=day))]
     on_now = [service for service in nearby if service.starts_at <= start < service.ends_at]
     if on_now:
         return max(on_now, key=lambda service: service.starts_at)
-    tolerance = timedelta(minutes=floor.outside_service_minutes)
-    coming = [service for service in nearby if start < service.starts_at <= start + tolerance]
+    coming = [service for service in nearby if service.opens_at <= start < service.starts_at]
     if coming:
         return min(coming, key=lambda service: service.starts_at)
-    over = [service for service in nearby if start - tolerance <= service.ends_at <= start]
+    over = [service for service in nearby if service.ends_at <= start <= service.closes_at]
+    # Without late minutes the end itself is too late. Floors of an earlier release took it.
+    over = [service for service in over if service.period.late_minutes or floor.is_of_earlier_release]
     return max(over, key=lambda service: service.ends_at) if over else None
 
 
@@ -132,7 +147,7 @@ def _closed_by_calendar(floor: Floor, start: datetime) -> Refusal | None:
     """Return why nothing is served at ``start``, if that is because the calendar closes a date."""
     if not floor.calendar:
         return None
-    usual = _service_at(replace(floor, calendar=()), start)
+    usual = service_of(replace(floor, calendar=()), start)
     if usual is None:
         return None
     day = usual.starts_at.astimezone(floor.zone).date()
@@ -148,6 +163,7 @@ def services_on(floor: Floor, day: date) -> Iterator[Service]:
         last_day = day if period.ends > period.starts else day + timedelta(days=1)
         yield Service(
             period=period,
+            day=day,
             starts_at=_wall_clock(day, period.starts, floor.zone),
             ends_at=_wall_clock(last_day, period.ends, floor.zone),
         )

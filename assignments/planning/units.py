@@ -17,11 +17,12 @@ out, all of one size together, so that the result does not depend on an order. L
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """Tables that may seat a party: one table, or a join within a zone.
+    """Tables that may seat a party: one table, a join within a zone, or a listed join.
 
     ``table_refs`` are in the floor's order, and ``places`` are their places in it: what decides between equal units.
-    ``mask`` has the bits (see ``table_bits``) of its tables. ``seats`` is the sum, or what
-    the host lists for exactly this join. Parties of ``min_party`` to ``max_party`` covers may sit here.
+    ``mask`` has the bits (see ``table_bits``) of its tables. ``seats``: see ``seats_of``. Parties of ``min_party`` to
+    ``max_party`` covers may sit here. ``filled_at``: the party from which spare seats count, or None where the restaurant
+    itself says how small a party may be. ``zone_ref`` is None for a listed join across zones: it is in none of them.
     """
 
     table_refs: tuple[str, ...]
@@ -31,6 +32,12 @@ class Unit:
     min_party: int
     max_party: int
     zone_ref: str | None
+    filled_at: int | None
+    is_listed: bool = False
+
+    def has_too_many_spare(self, party: int, max_spare_seats: int) -> bool:
+        """Return whether more seats would stay empty than the limit allows. The table's own limits beat it."""
+        return self.filled_at is not None and self.filled_at - party > max_spare_seats
 
     @property
     def table_count(self) -> int:
@@ -78,9 +85,9 @@ def neighbours(floor: Floor) -> Mapping[int, int]:
 def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[Unit, ...]:
     """Every unit of at most ``max_tables`` active tables, fewest tables first, then by their places.
 
-    Joins are the connected sets within a zone (tables without a zone count as one), and the host's listed joins,
-    adjacent or not. A listed join defines its seats and party sizes. No join crosses zones. Cached by floor; see
-    MAX_JOINS_PER_ZONE for very large zones.
+    Joins are the connected sets within a zone (tables without a zone count as one), and the host's listed joins:
+    adjacent or not, of any number of tables, across zones too. A listed join defines its seats and party sizes. Cached by
+    floor; see MAX_JOINS_PER_ZONE for very large zones.
     """
     bits = table_bits(floor)
     by_bit = {bits[ref]: table for ref, table in floor.table_by_ref.items() if table.active}
@@ -88,8 +95,8 @@ def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[
     masks = set(listed)
     for zone_mask in zone_masks(floor):
         masks.update(_connected_sets(zone_mask, neighbours(floor), max_tables))
-    units = [_single(bit, table) for bit, table in by_bit.items()]
-    units += [_join(mask, [by_bit[bit] for bit in each_bit(mask)], listed.get(mask)) for mask in masks]
+    units = [_single(floor, bit, table) for bit, table in by_bit.items()]
+    units += [_join(floor, mask, [by_bit[bit] for bit in each_bit(mask)], listed.get(mask)) for mask in masks]
     return tuple(sorted(units, key=lambda unit: (unit.table_count, unit.places)))
 
 
@@ -103,10 +110,33 @@ def unit_of(floor: Floor, table_refs: Collection[str]) -> Unit:
     tables = [floor.table_by_ref[ref] for ref in floor.in_order(set(table_refs))]
     bits = table_bits(floor)
     if len(tables) == 1:
-        return _single(bits[tables[0].ref], tables[0])
+        return _single(floor, bits[tables[0].ref], tables[0])
     refs = frozenset(table.ref for table in tables)
     listed = next((join for join in floor.joins if join.table_refs == refs), None)
-    return _join(sum(bits[ref] for ref in refs), tables, listed)
+    return _join(floor, sum(bits[ref] for ref in refs), tables, listed)
+
+
+def seats_of(floor: Floor, table_refs: Collection[str]) -> int:
+    """Return how many these tables seat together: what is listed for exactly this join, or else what they make up.
+
+    That is the sum of their seats, corrected by every join listed among them: where A + B is listed with two seats fewer
+    than the two have, A + B + C has two fewer too. Raises KeyError for a table not on the floor.
+    """
+    refs = frozenset(table_refs)
+    within = [join for join in floor.joins if join.table_refs <= refs]
+    exactly = next((join.seats for join in within if join.table_refs == refs), None)
+    if exactly is not None:
+        return exactly
+
+    def apart(tables: Collection[str]) -> int:
+        return sum(floor.table_by_ref[ref].seats for ref in tables)
+
+    if floor.is_of_earlier_release:
+        return apart(refs)
+    # A join within a larger listed one is counted there.
+    largest = [join for join in within if not any(join.table_refs < other.table_refs for other in within)]
+    together = apart(refs) + sum(join.seats - apart(join.table_refs) for join in largest)
+    return max([together, *(join.seats for join in largest)])
 
 
 def is_connected(mask: int, beside: Mapping[int, int]) -> bool:
@@ -136,38 +166,51 @@ def _grouped(floor: Floor, key: Callable[[Table], Hashable]) -> tuple[int, ...]:
     return tuple(masks.values())
 
 
-def _single(bit: int, table: Table) -> Unit:
+def _single(floor: Floor, bit: int, table: Table) -> Unit:
+    least, most = _limits(table.min_party, table.max_party, table.seats)
     return Unit(
         table_refs=(table.ref,),
         places=(_place(bit),),
         mask=bit,
         seats=table.seats,
-        min_party=table.min_party,
-        max_party=_capped(table.max_party, table.seats),
+        min_party=least,
+        max_party=most,
         zone_ref=table.zone_ref,
+        filled_at=_filled_at(floor, table.min_party, most, table.seats),
     )
 
 
-def _join(mask: int, tables: list[Table], listed: Join | None) -> Unit:
+def _join(floor: Floor, mask: int, tables: list[Table], listed: Join | None) -> Unit:
     # A table's own limits apply to a party at it alone, not to a join.
-    seats = listed.seats if listed else sum(table.seats for table in tables)
+    seats = seats_of(floor, [table.ref for table in tables])
+    min_party, max_party = (listed.min_party, listed.max_party) if listed else (None, None)
+    least, most = _limits(min_party, max_party, seats)
     return Unit(
         table_refs=tuple(table.ref for table in tables),
         places=tuple(map(_place, each_bit(mask))),
         mask=mask,
         seats=seats,
-        min_party=listed.min_party if listed else 1,
-        max_party=_capped(listed.max_party if listed else None, seats),
-        zone_ref=tables[0].zone_ref,
+        min_party=least,
+        max_party=most,
+        zone_ref=tables[0].zone_ref if len({table.zone_ref for table in tables}) == 1 else None,
+        filled_at=_filled_at(floor, min_party, most, seats),
+        is_listed=listed is not None,
     )
+
+
+def _limits(min_party: int | None, max_party: int | None, seats: int) -> tuple[int, int]:
+    """The smallest and the largest party. No party is larger than the seats, whatever the limits say."""
+    return (1 if min_party is None else min_party), (seats if max_party is None else min(max_party, seats))
+
+
+def _filled_at(floor: Floor, min_party: int | None, largest: int, seats: int) -> int | None:
+    if floor.is_of_earlier_release:
+        return seats
+    return largest if min_party is None else None
 
 
 def _place(bit: int) -> int:
     return bit.bit_length() - 1
-
-
-def _capped(max_party: int | None, seats: int) -> int:
-    return seats if max_party is None else min(max_party, seats)
 
 
 def _mask(bits: Mapping[str, int], join: Join) -> int:
@@ -176,8 +219,11 @@ def _mask(bits: Mapping[str, int], join: Join) -> int:
 
 def _may_be_joined(floor: Floor, join: Join, max_tables: int) -> bool:
     tables = [floor.table_by_ref[ref] for ref in join.table_refs]
+    if not all(table.active for table in tables):
+        return False
+    # The limits of joins hold for those that nobody has listed.
     same_zone = len({table.zone_ref for table in tables}) == 1
-    return len(tables) <= max_tables and same_zone and all(table.active for table in tables)
+    return not floor.is_of_earlier_release or (len(tables) <= max_tables and same_zone)
 
 
 def _connected_sets(zone_mask: int, beside: Mapping[int, int], max_tables: int) -> set[int]:

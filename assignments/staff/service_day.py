@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 
+from django.db.models import Q
+
 from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_any_problem
 from assignments.integration.host import Host
@@ -134,9 +136,13 @@ def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> Assignmen
     Bookings after midnight, during the night's service, belong to the evening before.
     """
     start, until = timeline.day_span(floor, day)
-    dates = (day - timedelta(days=1), day + timedelta(days=1))  # For the index. The times below decide.
+    # Rows that an earlier release stored have a calendar date: their times decide, and the range is for the index.
+    dates = (day - timedelta(days=1), day + timedelta(days=1))
+    by_calendar = Q(service_rule__isnull=True, starts_at__gte=start, starts_at__lt=until)
     return Assignment.objects.filter(
-        restaurant_ref=restaurant_ref, service_date__range=dates, starts_at__gte=start, starts_at__lt=until
+        Q(service_rule__isnull=False, service_date=day) | by_calendar,
+        restaurant_ref=restaurant_ref,
+        service_date__range=dates,
     )
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from assignments.planning.floor import Floor, Table
 from assignments.planning.natural_order import natural_key
 from assignments.planning.seating_window import SeatingWindow, Service, seating_window, services_on
+from assignments.planning.service_day import NIGHT, service_date
 from assignments.planning.units import unit_of
 
 CLOSURE = "closure"
@@ -228,17 +229,15 @@ class Timeline:
 def day_span(floor: Floor | None, day: date) -> _Interval:
     """Return the restaurant's service day in UTC.
 
-    From midnight to midnight, but a night belongs to the evening of its service.
-
-    Days are adjacent and do not overlap. Without a floor it is the UTC day.
+    Every moment is in the day that ``planning.service_day`` says: a night belongs to the evening of its service, and where
+    nothing is served, a day begins at five. Days are adjacent and do not overlap. Without a floor they are UTC's.
     """
     return _day_starts(floor, day), _day_starts(floor, day + A_DAY)
 
 
 def day_at(floor: Floor | None, moment: datetime) -> date:
     """Return the restaurant's service day at ``moment``. At 01:00, during last night's service, it is still yesterday."""
-    today = moment.astimezone(floor.zone if floor else UTC).date()
-    return today if moment >= _day_starts(floor, today) else today - A_DAY
+    return service_date(floor, moment)
 
 
 def lay_out(
@@ -315,12 +314,18 @@ def by_zone(floor: Floor | None) -> list[tuple[str | None, list[Table]]]:
 
 
 def _day_starts(floor: Floor | None, day: date) -> datetime:
+    morning = datetime.combine(day, time(), tzinfo=floor.zone if floor else UTC) + NIGHT
     if floor is None:
-        return datetime.combine(day, time(), tzinfo=UTC)
-    midnight = datetime.combine(day, time(), tzinfo=floor.zone).astimezone(UTC)
-    ended = max((service.ends_at for service in services_on(floor, day - A_DAY)), default=midnight)
-    opens = min((service.starts_at for service in services_on(floor, day)), default=ended)
-    return max(midnight, min(ended, opens))
+        return morning
+    begins = ended = morning.astimezone(UTC)
+    if last_night := list(services_on(floor, day - A_DAY)):
+        ended = max(service.ends_at for service in last_night)
+        begins = max([begins, *(service.closes_at for service in last_night)])
+    # A service begins the day with its early minutes, unless last night's is still on; with its start in any case.
+    for service in services_on(floor, day):
+        early = max(service.opens_at, ended) if last_night else service.opens_at
+        begins = min(begins, service.starts_at, early)
+    return begins
 
 
 def _edges(span: _Interval, services: Sequence[Service], taken: Sequence[Taken], zone: tzinfo) -> _Interval:

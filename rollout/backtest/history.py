@@ -11,11 +11,12 @@ from assignments.coordination.table_record import success_of
 from assignments.integration.evening_file import UnusableFileError, parse
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host, HostBooking, pages
-from assignments.lifecycle.intake import CHUNK, local_date
+from assignments.lifecycle.intake import CHUNK
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason
 from assignments.planning.floor import Floor, InvalidFloorError
 from assignments.planning.request import SeatingRequest
+from assignments.planning.service_day import service_date
 from rollout.backtest.replay import in_booking_order
 
 DAY = timedelta(days=1)
@@ -51,12 +52,12 @@ class PastEvenings:
 
     def __iter__(self) -> Iterator[Evening]:
         open_days: defaultdict[tuple[date, str], list[SeatingRequest]] = defaultdict(list)
-        # A local date is the UTC date or a neighbouring one.
+        # A local date is the UTC date or a neighbouring one, and a night belongs to the evening before it.
         day = self._first - DAY
-        while day <= self._last + DAY:
+        while day <= self._last + 2 * DAY:
             with read_only():
                 self._read(day, open_days)
-                complete = sorted(key for key in open_days if key[0] < day)
+                complete = sorted(key for key in open_days if key[0] < day - DAY)
                 ended = [self._evening(*key, open_days.pop(key)) for key in complete]
             yield from ended
             day += DAY
@@ -75,8 +76,8 @@ class PastEvenings:
             }
             for booking in page:
                 floor = self._floor(booking.restaurant_ref)
-                service_date = local_date(booking.starts_at, floor)
-                if not self._first <= service_date <= self._last:
+                day_of_service = service_date(floor, booking.starts_at)
+                if not self._first <= day_of_service <= self._last:
                     continue
                 if floor is None:
                     self.left_out[CoordinatorReason.INVALID_FLOOR] += 1
@@ -84,7 +85,7 @@ class PastEvenings:
                     self.left_out[CoordinatorReason.INVALID_BOOKING] += 1
                 else:
                     request = _request(booking, assignments.get(booking.ref))
-                    open_days[service_date, booking.restaurant_ref].append(request)
+                    open_days[day_of_service, booking.restaurant_ref].append(request)
 
     def _floor(self, restaurant_ref: str) -> Floor | None:
         if restaurant_ref not in self._floors:
@@ -121,7 +122,7 @@ def evenings_of_file(
         raise UnusableFileError(f"It holds the restaurant {floor.restaurant_ref!r}, not {restaurant_ref!r}.")
     days: defaultdict[date, list[SeatingRequest]] = defaultdict(list)
     for request in file.requests():
-        days[local_date(request.starts_at, floor)].append(request)
+        days[service_date(floor, request.starts_at)].append(request)
     return [
         Evening(floor=floor, service_date=day, requests=in_booking_order(requests))
         for day, requests in sorted(days.items())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from assignments.planning.floor import Floor, ServicePeriod, Table
+from assignments.planning.floor import Floor, Join, ServicePeriod, Table
 from assignments.planning.snapshot import PlanningRules
 
 
@@ -42,7 +42,8 @@ def flaws(
         found.append("too_few_seats")
     if party.zone_ref is not None and any(table.zone_ref != party.zone_ref for table in chosen):
         found.append("wrong_zone")
-    if len({table.zone_ref for table in chosen}) > 1:
+    listed = _listed(floor, frozenset(table_refs)) if not floor.is_of_earlier_release else None
+    if len({table.zone_ref for table in chosen}) > 1 and listed is None:
         found.append("zones_differ")
     elif not _may_be_joined(floor, frozenset(table_refs)):
         found.append("not_adjacent")
@@ -71,7 +72,7 @@ def has_better_table(
     # Each table of the join was free too, and may have sufficed alone.
     free += [tables[ref] for ref in table_refs if len(table_refs) > 1]
     limit = spare if len(table_refs) > 1 else spare - 1
-    return any(_fits_alone(table, party, rules) and table.seats - party.covers <= limit for table in free)
+    return any(_fits_alone(table, party, rules, floor) and table.seats - party.covers <= limit for table in free)
 
 
 def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collection[str], rules: PlanningRules) -> bool:
@@ -90,21 +91,18 @@ def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collecti
         for table in floor.tables
         if table.active and table.ref not in taken and party.zone_ref in {None, table.zone_ref}
     }
-    if any(_fits_alone(table, party, rules) for table in free.values()):
+    if any(_fits_alone(table, party, rules, floor) for table in free.values()):
         return True
     for join in floor.joins:
-        largest = join.seats if join.max_party is None else min(join.max_party, join.seats)
-        if (
-            join.table_refs <= free.keys()
-            and len(join.table_refs) <= rules.max_tables
-            and len({free[ref].zone_ref for ref in join.table_refs}) == 1
-            and join.min_party <= party.covers <= largest
-            and join.seats - party.covers <= rules.max_spare_seats
-        ):
+        within_limits = not floor.is_of_earlier_release or (
+            len(join.table_refs) <= rules.max_tables
+            and len({table.zone_ref for table in floor.tables if table.ref in join.table_refs}) == 1
+        )
+        if join.table_refs <= free.keys() and within_limits and _suits(floor, join, party, rules):
             return True
     listed = {join.table_refs for join in floor.joins}
     return any(
-        0 <= sum(free[ref].seats for ref in refs) - party.covers <= rules.max_spare_seats
+        0 <= _seats(floor, [free[ref] for ref in refs]) - party.covers <= rules.max_spare_seats
         for refs in _groups(floor, free, rules.max_tables)
         if refs not in listed
     )
@@ -114,13 +112,14 @@ def window(floor: Floor, party: Party) -> tuple[datetime, datetime] | None:
     """The time for which the party occupies its tables, including buffers; None outside of service."""
     start = party.starts_at.astimezone(UTC)
     on_now, coming, over = [], [], []
-    tolerance = timedelta(minutes=floor.outside_service_minutes)
     for period, opens, closes in _services_around(floor, start):
         if opens <= start < closes:
             on_now.append((opens, closes, period))
-        elif start < opens <= start + tolerance:
+        elif start < opens <= start + timedelta(minutes=period.early_minutes):
             coming.append((opens, closes, period))
-        elif start - tolerance <= closes <= start:
+        elif (period.late_minutes or floor.is_of_earlier_release) and (
+            closes <= start <= closes + timedelta(minutes=period.late_minutes)
+        ):
             over.append((closes, closes, period))
     if on_now:
         _opens, closes, period = max(on_now, key=lambda each: each[0])
@@ -164,23 +163,43 @@ def _periods_of(floor: Floor, day: date) -> Collection[ServicePeriod]:
 
 
 def _seats(floor: Floor, tables: Collection[Table]) -> int:
+    """What is listed for these tables, or their sum with what each join listed among them gives or takes."""
     refs = frozenset(table.ref for table in tables)
-    listed = [join.seats for join in floor.joins if join.table_refs == refs]
-    return listed[0] if listed else sum(table.seats for table in tables)
+    total = sum(table.seats for table in tables)
+    listed = _listed(floor, refs)
+    if listed is not None:
+        return listed.seats
+    if floor.is_of_earlier_release:
+        return total
+    inside = [join for join in floor.joins if join.table_refs < refs]
+    outermost = [join for join in inside if all(not join.table_refs < other.table_refs for other in inside)]
+    for join in outermost:
+        total += join.seats - sum(table.seats for table in tables if table.ref in join.table_refs)
+    return max([total] + [join.seats for join in outermost])
 
 
-def _fits_alone(table: Table, party: Party, rules: PlanningRules) -> bool:
-    largest = table.seats if table.max_party is None else min(table.max_party, table.seats)
-    return (
-        table.active
-        and party.zone_ref in {None, table.zone_ref}
-        and table.min_party <= party.covers <= largest
-        and table.seats - party.covers <= rules.max_spare_seats
-    )
+def _listed(floor: Floor, refs: frozenset[str]) -> Join | None:
+    return next((join for join in floor.joins if join.table_refs == refs), None)
+
+
+def _fits_alone(table: Table, party: Party, rules: PlanningRules, floor: Floor) -> bool:
+    return table.active and party.zone_ref in {None, table.zone_ref} and _suits(floor, table, party, rules)
+
+
+def _suits(floor: Floor, place: Table | Join, party: Party, rules: PlanningRules) -> bool:
+    """Whether its own limits take the party. Where it has no least party, the limit of spare seats is the least."""
+    largest = place.seats if place.max_party is None else min(place.max_party, place.seats)
+    if floor.is_of_earlier_release:
+        least = max(place.min_party or 1, place.seats - rules.max_spare_seats)
+    elif place.min_party is None:
+        least = largest - rules.max_spare_seats
+    else:
+        least = place.min_party
+    return least <= party.covers <= largest
 
 
 def _may_be_joined(floor: Floor, refs: frozenset[str]) -> bool:
-    if len(refs) == 1 or any(join.table_refs == refs for join in floor.joins):
+    if len(refs) == 1 or _listed(floor, refs):
         return True
     group, rest = {min(refs)}, set(refs) - {min(refs)}
     while near := {ref for ref in rest if any(frozenset((ref, other)) in floor.adjacent for other in group)}:

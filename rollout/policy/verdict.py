@@ -11,6 +11,7 @@ from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Snapshot
 from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
+from assignments.planning.units import seats_of
 
 
 class Verdict(StrEnum):
@@ -76,10 +77,8 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
 
 def yardstick(snapshot: Snapshot, plan: TablePlan) -> tuple[int, int]:
     """Spare seats and number of tables, measured on the floor and not taken from the plan; lower is better."""
-    floor, refs = snapshot.floor, frozenset(plan.table_refs)
-    listed = next((join.seats for join in floor.joins if join.table_refs == refs), None)
-    seats = listed or sum(floor.table_by_ref[ref].seats for ref in refs)
-    return seats - snapshot.request.party, len(refs)
+    refs = frozenset(plan.table_refs)
+    return seats_of(snapshot.floor, refs) - snapshot.request.party, len(refs)
 
 
 def is_unsafe(snapshot: Snapshot, candidate: Decision) -> bool:

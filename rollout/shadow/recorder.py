@@ -14,9 +14,9 @@ from django.db import connection, transaction
 
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
-from assignments.lifecycle.intake import local_date
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
+from assignments.planning.service_day import service_date
 from assignments.planning.snapshot import Snapshot
 from assignments.telemetry.background_writer import BackgroundWriter
 from rollout import conf
@@ -112,7 +112,7 @@ def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
         "floor_id": floor.version,
         "party": request.party,
         "starts_at": request.starts_at,
-        "service_date": local_date(request.starts_at, floor),
+        "service_date": service_date(floor, request.starts_at),
         "peak": is_peak(snapshot),
         "joined": is_joined(control),
         "snapshot": snapshot_to_json(snapshot),

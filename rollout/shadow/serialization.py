@@ -22,6 +22,9 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 
+OUTSIDE_MINUTES = "outside_service_minutes"
+"""A floor's tolerance around its services, in earlier releases."""
+
 
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot without its floor, which is named by its version."""
@@ -61,8 +64,12 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
     content = _plain(floor)
     if not floor.calendar:
         del content["calendar"]  # As earlier releases wrote it.
+    if (minutes := content.pop("stored_outside_minutes")) is not None:
+        content[OUTSIDE_MINUTES] = minutes
     special = [service for entry in content.get("calendar", ()) for service in entry["services"]]
     for service in [*content["services"], *special]:
+        if minutes is not None:  # Written as it was: an earlier release may still read it.
+            del service["early_minutes"], service["late_minutes"]
         service["turn_times"] = _lists(service["turn_times"])
     return {
         **content,
@@ -73,7 +80,10 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
 
 
 def floor_from_json(stored: Mapping[str, Any]) -> Floor:
-    """Read a floor, with the same version. Raises KeyError, TypeError or ValueError if it is invalid."""
+    """Read a floor, with the same version. Raises KeyError, TypeError or ValueError if it is invalid.
+
+    One that an earlier release stored has OUTSIDE_MINUTES, and is judged by the rules of that release.
+    """
     tables, joins = _named(Table, stored["tables"]), _named(Join, stored["joins"])
     calendar = [{**entry, "services": _services_from_json(entry["services"])} for entry in stored.get("calendar", ())]
     parts = {
@@ -81,6 +91,7 @@ def floor_from_json(stored: Mapping[str, Any]) -> Floor:
         "services": _services_from_json(stored["services"]),
         "joins": joins,
         "calendar": calendar,
+        "stored_outside_minutes": stored.get(OUTSIDE_MINUTES),
     }
     return msgspec.convert({**stored, **parts}, Floor)
 

@@ -137,11 +137,17 @@ def test_deleting_frees_the_table(admin_client: Client, seated: models.Booking, 
 
 @pytest.mark.parametrize(
     ("codes", "complaint"),
-    [(["D1-T01"], "at least two tables"), (["D1-T01", "D2-T01"], "different zones"), (["D1-T01", "D1-T02"], "")],
+    [
+        (["D1-T01"], "at least two tables"),
+        (["D1-T01", "D1-T03"], "Out of service: D1-T03."),
+        (["D1-T01", "D1-T02"], ""),
+        (["D1-T01", "D2-T01"], ""),
+    ],
 )
 def test_a_join_is_of_tables_that_can_be_joined(
     admin_client: Client, restaurant: models.Restaurant, codes: list[str], complaint: str
 ) -> None:
+    models.Table.objects.filter(code="D1-T03").update(active=False)
     tables = models.Table.objects.filter(code__in=codes)
     answer = admin_client.post(
         reverse("admin:example_tablejoin_add"), {"seats": 6, "tables": [table.pk for table in tables]}
@@ -165,6 +171,8 @@ def test_a_service_says_how_long_guests_stay(admin_client: Client, restaurant: m
         "weekdays": "",
         "buffer_before_minutes": 0,
         "buffer_after_minutes": 5,
+        "early_minutes": 15,
+        "late_minutes": 0,
         "turn_times-TOTAL_FORMS": 0,
         "turn_times-INITIAL_FORMS": 0,
     }

@@ -15,13 +15,13 @@ from assignments.coordination import dispatch
 from assignments.coordination.coordinator import Coordinator
 from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
 from assignments.outcome import Kind
-from assignments.planning.floor import Floor
+from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.units import unit_of
 from assignments.telemetry import events
-from assignments.testing import a_floor, a_table
+from assignments.testing import a_floor, a_service, a_table
 from legacy_planner import engine
 from legacy_planner.planner import DELAYS_SECONDS, MAX_ATTEMPTS, LegacyPlanner
 from legacy_planner.scoring import penalty
@@ -497,3 +497,22 @@ class TestLoop:
         Assignment.objects.update(planner="v3")
         assert LegacyPlanner(host).process(["B1"], trigger="test")[0].reason == "pipeline_disabled"
         assert Assignment.objects.get().state == State.CREATED
+
+
+def test_it_gives_nothing_that_the_floor_forbids_and_keeps_its_own_limits_of_joins() -> None:
+    """Opening hours bind it too. Joins of four tables, which only their listing allows, are V3's."""
+    tables = [a_table(ref) for ref in ("T1", "T2", "T3", "T4")]
+    four = Join(table_refs=frozenset({"T1", "T2", "T3", "T4"}), seats=16)
+    dinner = a_service(early_minutes=15)
+    floor = a_floor(tables=tables, joins=[four], services=[dinner])
+
+    def refusal(hour: int, minute: int, party: int) -> str:
+        start = datetime(2030, 1, 14, hour, minute, tzinfo=UTC)
+        request = SeatingRequest(booking_ref="B1", starts_at=start, party=party)
+        decision = engine.plan(Snapshot(floor=floor, occupied=(), request=request, now=start - timedelta(days=1)))
+        return decision.refusal.reason if decision.refusal else ""
+
+    assert refusal(16, 44, 4) == "outside_service"
+    assert refusal(16, 45, 4) == ""
+    assert refusal(23, 0, 4) == "outside_service"
+    assert refusal(19, 0, 16) == "party_too_large"

@@ -8,6 +8,8 @@ import pytest
 
 from assignments.integration.evening_file import UnusableFileError, decode, parse
 from assignments.planning import engine
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.seating_window import seating_window
 from assignments.planning.snapshot import Snapshot
 from tests.assignments.planning.restaurant import REAL_EVENING, real_day
 
@@ -108,3 +110,59 @@ def test_every_bad_booking_is_named_at_once() -> None:
         "bookings[5] (B5): unknown keys 'covers'",
     ):
         assert complaint in str(refused.value)
+
+
+def hours(**service: Any) -> str:
+    evening = json.loads(an_evening({}))
+    evening["services"][0].update(service)
+    return json.dumps(evening)
+
+
+def test_a_file_says_how_early_and_how_late_guests_may_come() -> None:
+    (dinner,) = parse(hours(early_minutes=15, late_minutes=20, allow_overrun=True)).floor().services
+    assert (dinner.early_minutes, dinner.late_minutes) == (15, 20)
+    (silent,) = parse(hours()).floor().services
+    assert (silent.early_minutes, silent.late_minutes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ({"late_minutes": 15}, r"services\[0\]: late_minutes 15 need allow_overrun"),
+        ({"early_minutes": -1}, r"services\[0\].early_minutes must be between 0"),
+        ({"early_minutes": 1441}, r"services\[0\].early_minutes must be at most 1440"),
+        ({"early_minuts": 15}, r"services\[0\]: unknown keys 'early_minuts'"),
+    ],
+)
+def test_hours_that_make_no_sense_are_refused_by_name(service: dict[str, Any], said: str) -> None:
+    with pytest.raises(UnusableFileError, match=said):
+        parse(hours(**service))
+
+
+@pytest.mark.parametrize("limits", [{"max_party": 5}, {"min_party": 5}, {"min_party": 3, "max_party": 2}])
+def test_limits_above_the_seats_are_refused_by_name(limits: dict[str, int]) -> None:
+    evening = json.loads(an_evening({}))
+    evening["tables"][0].update(limits)
+    with pytest.raises(UnusableFileError, match=r"tables\[0\]: 4 seats for parties of . to . make no sense"):
+        parse(json.dumps(evening))
+
+
+def test_the_real_evening_without_early_minutes_is_still_read_and_its_early_bookings_are_refused_by_name() -> None:
+    raw = json.loads(REAL_EVENING.read_text())
+    for service in raw["services"]:
+        del service["early_minutes"]
+    evening = parse(json.dumps(raw))
+    floor, requests = evening.floor(), evening.requests()
+    windows = {each.booking_ref: seating_window(floor, starts_at=each.starts_at, party=each.party) for each in requests}
+    refused = {ref: window for ref, window in windows.items() if isinstance(window, Refusal)}
+    outside = {ref: refusal for ref, refusal in refused.items() if refusal.reason is Reason.OUTSIDE_SERVICE}
+    assert len(requests) == 117
+    assert len(outside) == 14
+    starts = {row["ref"]: row["start"] for row in raw["bookings"]}
+    for ref, refusal in outside.items():
+        assert starts[ref] in refusal.detail
+        assert starts[ref] < "12:00" or "15:00" <= starts[ref] < "17:00"
+    # With them, nobody is refused but for the end of dinner.
+    whole = parse(REAL_EVENING.read_text()).floor()
+    found = [seating_window(whole, starts_at=each.starts_at, party=each.party) for each in requests]
+    assert {each.reason for each in found if isinstance(each, Refusal)} == {Reason.SERVICE_OVERRUN}

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assignments import api
+from assignments.checks import check_host_answers
 from assignments.exceptions import InvalidBookingError
 from assignments.integration.host import Host, Seating, is_cancelled
 from assignments.integration.model_host import ALL_DAY, ModelHost
@@ -31,6 +32,7 @@ from assignments.models import (
 )
 from assignments.planning.calendar import is_closed, periods_on
 from assignments.planning.floor import InvalidFloorError
+from assignments.planning.units import seatable_units
 from example import models as example
 from example.host import ExampleHost
 from tests.shapes.hosts import BanquetHost, CardHost, NoteHost, StayHost, TicketHost, VisitHost
@@ -583,9 +585,9 @@ class TestFloor:
     def test_a_venue_for_which_nothing_is_configured_can_be_planned(self, boards: list[Board]) -> None:
         floor = NoteHost().floor("venue")
         assert [(table.name, table.seats, table.min_party, table.active) for table in floor.tables] == [
-            ("B1", 4, 1, True),
-            ("B2", 4, 1, True),
-            ("B3", 4, 1, True),
+            ("B1", 4, None, True),
+            ("B2", 4, None, True),
+            ("B3", 4, None, True),
         ]
         assert (floor.services, floor.timezone) == ((ALL_DAY,), "UTC")
         assert ALL_DAY.allow_overrun
@@ -597,27 +599,29 @@ class TestFloor:
                 restaurant_ref=str(house.pk), table_ref=str(board.pk), zone="hall", min_party=2, max_party=9
             )
         first, second, _third = VisitHost().floor(str(house.pk)).tables
-        assert (first.zone_ref, first.min_party, first.max_party, first.active) == ("bar", 2, 9, True)
+        # Limits above the seats are the seats: a mistake in one row must not stop the restaurant.
+        assert (first.zone_ref, first.min_party, first.max_party, first.active) == ("bar", 2, 4, True)
         assert (second.zone_ref, second.min_party, second.max_party, second.active) == ("hall", 3, 4, False)
 
     def test_what_we_keep_completes_it(self, house: House, boards: list[Board]) -> None:
         ref = str(house.pk)
         one, two, three = (str(board.pk) for board in boards)
-        VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Madrid", outside_service_minutes=30)
+        VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Madrid")
         AdjacentTables.objects.create(restaurant_ref=ref, first_table_ref=one, second_table_ref=two)
         ListedJoin.objects.create(restaurant_ref=ref, table_refs=[two, three], seats=6, min_party=5)
         dinner = ServiceHours.objects.create(
-            restaurant_ref=ref, key="dinner", starts=time(18), ends=time(23), weekdays=[4, 5], buffer_after_minutes=10
+            restaurant_ref=ref, key="dinner", starts=time(18), ends=time(23), weekdays=[4, 5], early_minutes=30
         )
         TurnMinutes.objects.create(service=dinner, max_party=4, minutes=100)
         floor = VisitHost().floor(ref)
-        assert (floor.timezone, floor.outside_service_minutes) == ("Europe/Madrid", 30)
+        assert floor.timezone == "Europe/Madrid"
         assert floor.adjacent == frozenset({frozenset({one, two})})
         assert [(join.table_refs, join.seats, join.min_party) for join in floor.joins] == [
             (frozenset({two, three}), 6, 5)
         ]
         (service,) = floor.services
         assert (service.key, service.turn_minutes(2), service.weekdays) == ("dinner", 100, frozenset({4, 5}))
+        assert (service.early_minutes, service.late_minutes) == (30, 0)
 
     def test_a_service_without_turn_times_has_the_documented_ones(self, house: House) -> None:
         ServiceHours.objects.create(restaurant_ref=str(house.pk), key="lunch", starts=time(12), ends=time(15))
@@ -636,6 +640,25 @@ class TestFloor:
         floor = VisitHost().floor(ref)
         assert floor.adjacent == frozenset({frozenset({one, two})})
         assert not floor.joins
+
+    def test_what_contradicts_the_tables_is_told_by_the_check_and_stops_nobody(
+        self, house: House, boards: list[Board], settings: Any
+    ) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost"}
+        ref, (one, two) = str(house.pk), (str(board.pk) for board in boards[:2])
+        assert check_host_answers(None, databases=["default"]) == []
+        TableDetails.objects.create(restaurant_ref=ref, table_ref=one, max_party=9)
+        ListedJoin.objects.create(restaurant_ref=ref, table_refs=[one, two], seats=7)
+        ServiceHours.objects.create(restaurant_ref=ref, key="d", starts=time(18), ends=time(23), late_minutes=15)
+        Board.objects.filter(pk=boards[1].pk).update(in_use=False)
+        floor = VisitHost().floor(ref)
+        assert floor.table_by_ref[one].max_party == 4
+        assert floor.services[0].late_minutes == 0
+        assert {unit.table_refs for unit in seatable_units(floor)} == {(one,), (str(boards[2].pk),)}
+        (warning,) = check_host_answers(None, databases=["default"])
+        assert warning.id == "assignments.W006"
+        for said in ("table B1: parties of 9 at 4 seats", f"{two} is unknown or out of service", "service d: 15 late"):
+            assert said in warning.msg
 
     def test_a_table_without_seats_is_named(self, house: House, boards: list[Board]) -> None:
         Board.objects.filter(pk=boards[0].pk).update(places=None)
@@ -704,7 +727,7 @@ class TestFingerprint:
             lambda: Board.objects.filter(pk=boards[2].pk).delete(),
             lambda: Board.objects.create(house=house, label="B4", places=2),
             lambda: VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Madrid"),
-            lambda: VenueSettings.objects.update(outside_service_minutes=10),
+            lambda: VenueSettings.objects.update(timezone="Europe/Lisbon"),
             lambda: TableDetails.objects.create(restaurant_ref=ref, table_ref=one, zone="bar"),
             lambda: AdjacentTables.objects.create(restaurant_ref=ref, first_table_ref=one, second_table_ref=two),
             lambda: ListedJoin.objects.create(restaurant_ref=ref, table_refs=[one, two], seats=7),
@@ -795,6 +818,16 @@ class TestStaff:
             (AdjacentTables(restaurant_ref="1", first_table_ref="1", second_table_ref="1"), "second_table_ref"),
             (ListedJoin(restaurant_ref="1", table_refs=["1", "1"], seats=4), "table_refs"),
             (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, min_party=6, max_party=5), "max_party"),
+            (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, max_party=5), "max_party"),
+            (ListedJoin(restaurant_ref="1", table_refs=["1", "2"], seats=4, min_party=5), "min_party"),
+            (
+                ServiceHours(restaurant_ref="1", key="d", starts=time(18), ends=time(23), late_minutes=15),
+                "late_minutes",
+            ),
+            (
+                ServiceHours(restaurant_ref="1", key="d", starts=time(18), ends=time(23), early_minutes=1441),
+                "early_minutes",
+            ),
             (ListedJoin(restaurant_ref="1", table_refs=["8", "7"], seats=4), "table_refs"),
             (AdjacentTables(restaurant_ref="1", first_table_ref="8", second_table_ref="7"), "second_table_ref"),
         ],
@@ -878,11 +911,28 @@ class TestFloorAdmin:
         assert "no table T" in error
         assert str(boards[0].pk) in error
 
+    def test_limits_above_the_seats_and_joins_of_tables_out_of_service_are_refused(
+        self, admin_client: Client, house: House, boards: list[Board]
+    ) -> None:
+        Board.objects.filter(pk=boards[1].pk).update(in_use=False)
+        one, two = (str(board.pk) for board in boards[:2])
+        given: list[tuple[str, dict[str, Any], str, str]] = [
+            ("tabledetails", {"table_ref": one, "max_party": 9}, "max_party", "only 4 seats"),
+            ("tabledetails", {"table_ref": one, "min_party": 5}, "min_party", "only 4 seats"),
+            ("listedjoin", {"table_refs": f"{one},{two}", "seats": 7}, "table_refs", "Out of service: B2."),
+        ]
+        for page, values, field, said in given:
+            answer = admin_client.post(
+                reverse(f"admin:assignments_{page}_add"), {"restaurant_ref": str(house.pk), **values}
+            )
+            (error,) = answer.context["adminform"].form.errors[field]
+            assert said in error
+
     def test_a_restaurant_that_nobody_knows_is_refused(self, admin_client: Client, house: House) -> None:
         for ref in ("anchor", "4711"):
             answer = admin_client.post(
                 reverse("admin:assignments_venuesettings_add"),
-                {"restaurant_ref": ref, "timezone": "UTC", "outside_service_minutes": 60},
+                {"restaurant_ref": ref, "timezone": "UTC"},
             )
             assert "does not exist in the booking project" in str(
                 answer.context["adminform"].form.errors["restaurant_ref"]

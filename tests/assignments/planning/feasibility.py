@@ -46,15 +46,16 @@ def _table_problems(
     chosen = [tables[ref] for ref in refs]
     listed = [join for join in floor.joins if join.table_refs == frozenset(refs)]
     seats = listed[0].seats if listed else sum(table.seats for table in chosen)
-    if len(set(refs)) != len(refs) or not 1 <= len(refs) <= limits.max_tables:
+    if len(set(refs)) != len(refs) or not (listed or 1 <= len(refs) <= limits.max_tables):
         yield f"tables {refs}"
     if not all(table.active for table in chosen):
         yield f"out of service {refs}"
-    if not 0 <= seats - request.party <= limits.max_spare_seats:
+    limited = listed[0] if listed else chosen[0] if len(chosen) == 1 else None
+    largest = (limited and limited.max_party) or seats
+    least = (limited and limited.min_party) or max(1, largest - limits.max_spare_seats)
+    if not least <= request.party <= largest:
         yield f"{seats} seats for {request.party}"
-    if len(chosen) == 1 and not chosen[0].min_party <= request.party <= (chosen[0].max_party or chosen[0].seats):
-        yield f"{request.party} at {refs[0]}"
-    if len({table.zone_ref for table in chosen}) != 1:
+    if not listed and len({table.zone_ref for table in chosen}) != 1:
         yield f"zones of {refs}"
     if request.zone_ref is not None and chosen[0].zone_ref != request.zone_ref:
         yield f"not in {request.zone_ref}"

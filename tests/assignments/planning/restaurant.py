@@ -27,7 +27,7 @@ def table(
     seats: int,
     zone: str | None = "Hall",
     *,
-    min_party: int = 1,
+    min_party: int | None = None,
     max_party: int | None = None,
     active: bool = True,
 ) -> Table:
@@ -116,6 +116,7 @@ def real_day() -> tuple[Floor, list[SeatingRequest]]:
                 ends=time.fromisoformat(each["end"]),
                 turn_times=tuple(TurnTime(max_party=party, minutes=minutes) for party, minutes in each["turn_minutes"]),
                 allow_overrun=each["allow_overrun"],
+                early_minutes=each["early_minutes"],
                 buffer_before_minutes=each["buffer_minutes"]["before"],
                 buffer_after_minutes=each["buffer_minutes"]["after"],
             )

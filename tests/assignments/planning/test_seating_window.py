@@ -1,11 +1,12 @@
 """When a party sits: services, turn times, buffers, and the nights in which the clocks change."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from assignments.planning.floor import ServicePeriod
+from assignments.planning.floor import InvalidFloorError, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, local_to_aware, seating_window
 from tests.assignments.planning.restaurant import DINNER, LUNCH, TURNS, at, floor
@@ -24,33 +25,71 @@ def refused(window: SeatingWindow | Refusal) -> Refusal:
     return window
 
 
+EARLY_LUNCH, EARLY_DINNER = replace(LUNCH, early_minutes=15), replace(DINNER, early_minutes=120)
+
+
 @pytest.mark.parametrize(
     ("clock", "service"),
     [
         ("12:00", "lunch"),
         ("14:59", "lunch"),
         ("11:51", "lunch"),
-        ("10:00", "lunch"),
+        ("11:45", "lunch"),
         ("15:00", "dinner"),
         ("15:03", "dinner"),
         ("17:00", "dinner"),
     ],
 )
 def test_a_booking_belongs_to_the_service_that_is_on_or_comes_next(clock: str, service: str) -> None:
-    assert seated(seating_window(floor(), starts_at=at(clock), party=2)).service_key == service
+    on = floor(services=(EARLY_LUNCH, EARLY_DINNER))
+    assert seated(seating_window(on, starts_at=at(clock), party=2)).service_key == service
 
 
-@pytest.mark.parametrize("clock", ["09:59", "03:00", "00:01"])
-def test_a_booking_far_from_every_service_is_refused(clock: str) -> None:
-    refusal = refused(seating_window(floor(), starts_at=at(clock), party=2))
+@pytest.mark.parametrize("clock", ["15:05", "16:45", "16:59", "22:00", "23:55", "11:44", "03:00"])
+def test_nothing_is_served_outside_opening_hours_unless_the_service_allows_it(clock: str) -> None:
+    bound = floor(services=(EARLY_LUNCH, DINNER))
+    refusal = refused(seating_window(bound, starts_at=at(clock), party=2))
     assert refusal.reason is Reason.OUTSIDE_SERVICE
     assert clock in refusal.detail
 
 
-def test_after_the_last_service_a_booking_still_counts_as_that_services() -> None:
-    lunch_only = floor(services=(LUNCH,))
+@pytest.mark.parametrize("clock", ["15:00", "15:10", "15:20"])
+def test_after_the_end_guests_come_within_the_late_minutes(clock: str) -> None:
+    lunch = floor(services=(replace(LUNCH, late_minutes=20),))
+    assert seated(seating_window(lunch, starts_at=at(clock), party=2)).service_key == "lunch"
+    assert refused(seating_window(lunch, starts_at=at("15:21"), party=2)).reason is Reason.OUTSIDE_SERVICE
+
+
+def test_the_next_service_comes_before_the_last_one() -> None:
+    both = floor(services=(replace(LUNCH, late_minutes=120), replace(DINNER, early_minutes=60)))
+    assert seated(seating_window(both, starts_at=at("15:59"), party=2)).service_key == "lunch"
+    assert seated(seating_window(both, starts_at=at("16:00"), party=2)).service_key == "dinner"
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        (replace(DINNER, late_minutes=15), "service 'dinner' takes guests up to 15 minutes after its end"),
+        (replace(DINNER, early_minutes=-1), "service 'dinner' has -1 early minutes"),
+        (replace(LUNCH, late_minutes=1441), "service 'lunch' has 1441 late minutes"),
+    ],
+)
+def test_hours_that_make_no_sense_are_refused_by_name(service: ServicePeriod, said: str) -> None:
+    with pytest.raises(InvalidFloorError, match=said):
+        floor(services=(service,))
+
+
+def test_a_floor_of_an_earlier_release_keeps_its_tolerance_at_both_ends() -> None:
+    kept = replace(floor(), stored_outside_minutes=120)
+    for clock, service in [("10:00", "lunch"), ("11:51", "lunch"), ("15:00", "dinner"), ("16:59", "dinner")]:
+        assert seated(seating_window(kept, starts_at=at(clock), party=2)).service_key == service
+    for clock in ("09:59", "03:00", "00:01"):
+        assert refused(seating_window(kept, starts_at=at(clock), party=2)).reason is Reason.OUTSIDE_SERVICE
+    assert refused(seating_window(kept, starts_at=at("23:00"), party=2)).reason is Reason.SERVICE_OVERRUN
+    lunch_only = replace(kept, services=(LUNCH,))
     assert seated(seating_window(lunch_only, starts_at=at("16:59"), party=2)).service_key == "lunch"
-    assert refused(seating_window(lunch_only, starts_at=at("17:01"), party=2)).reason is Reason.OUTSIDE_SERVICE
+    at_its_end = replace(lunch_only, stored_outside_minutes=0)
+    assert seated(seating_window(at_its_end, starts_at=at("15:00"), party=2)).service_key == "lunch"
 
 
 def test_a_floor_without_services_seats_nobody() -> None:

@@ -214,9 +214,10 @@ class TestDaysAndNights:
 
     def test_a_night_belongs_to_its_evening(self) -> None:
         floor, tomorrow = self.late(), DAY + timedelta(days=1)
-        assert day_span(floor, DAY) == (at(2), at(2, day=tomorrow))
+        assert day_span(floor, DAY) == (at(5), at(5, day=tomorrow))
         assert day_at(floor, at(1, 30, day=tomorrow)) == DAY
-        assert day_at(floor, at(2, day=tomorrow)) == tomorrow
+        assert day_at(floor, at(4, 59, day=tomorrow)) == DAY
+        assert day_at(floor, at(5, day=tomorrow)) == tomorrow
         night = [taken("T1", at(0, 15, day=tomorrow), at(1, 45, day=tomorrow))]
         assert only_bar(lay_out(floor, night, day=DAY), "T1").blocked.start == 5 * 60 + 15
         assert row(lay_out(floor, night, day=tomorrow), "T1").bars == ()

@@ -49,8 +49,10 @@ def refs(found: list[Evening]) -> dict[tuple[str, date], list[str]]:
 def test_an_evening_is_the_restaurants_own_day(host: MemoryHost) -> None:
     host.book("L", starts_at=SEVEN, restaurant_ref="london")
     host.book("A", starts_at=datetime(2025, 7, 1, 7, tzinfo=UTC), restaurant_ref="auckland")
-    host.book("A-1", starts_at=datetime(2025, 6, 30, 12, tzinfo=UTC), restaurant_ref="auckland")
-    host.book("A+1", starts_at=datetime(2025, 7, 1, 12, tzinfo=UTC), restaurant_ref="auckland")
+    # Nothing is served at night, so a day begins at five.
+    host.book("A-1", starts_at=datetime(2025, 6, 30, 17, tzinfo=UTC), restaurant_ref="auckland")
+    host.book("A-2", starts_at=datetime(2025, 6, 30, 16, 59, tzinfo=UTC), restaurant_ref="auckland")
+    host.book("A+1", starts_at=datetime(2025, 7, 1, 17, tzinfo=UTC), restaurant_ref="auckland")
     host.book("H", starts_at=datetime(2025, 7, 2, 5, tzinfo=UTC), restaurant_ref="honolulu")
     host.book("H-1", starts_at=datetime(2025, 7, 1, 5, tzinfo=UTC), restaurant_ref="honolulu")
     assert refs(past(host)) == {
@@ -164,8 +166,8 @@ class TestFile:
             evenings_of_file(json.dumps(data))
 
 
-def test_a_service_that_runs_past_midnight_meets_the_day_before() -> None:
-    """Two evenings of one restaurant: who came at 23:30 still sits there at 00:30."""
+def test_a_service_that_runs_past_midnight_is_one_evening() -> None:
+    """Who came at 23:30 still sits there at 00:30."""
 
     floor = a_floor("london", tables=[a_table("T1")], services=[a_service(starts=time(18), ends=time(4))])
     host = MemoryHost(floors=[floor])
@@ -175,4 +177,4 @@ def test_a_service_that_runs_past_midnight_meets_the_day_before() -> None:
         control=lambda snapshot: Answer(decision=v3(snapshot)), candidate=lambda snapshot: Answer(decision=v3(snapshot))
     )
     boards: list[Scoreboard] = [backtest.replay(evening) for evening in past(host, DAY, DAY + timedelta(days=1))]
-    assert [board.control.seated for board in boards] == [1, 0]
+    assert [(board.bookings, board.control.seated) for board in boards] == [(2, 1)]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import time, timedelta
+from itertools import product
 from random import Random
 
 import pytest
@@ -123,12 +124,18 @@ def test_the_window_is_v3s_window(timezone: str) -> None:
     """Two implementations of one rule, on every quarter of an hour around both clock changes."""
     (lunch, dinner) = FLOOR.services
     late = replace(dinner, key="late", starts=time(23), ends=time(3), allow_overrun=True, weekdays=frozenset({4, 5, 6}))
-    on = replace(FLOOR, services=(lunch, replace(dinner, buffer_before_minutes=5), late), timezone=timezone)
-    for first in ("2025-10-25", "2026-03-07", "2026-03-28", "2026-04-04"):
+    late = replace(late, late_minutes=45)
+    on = replace(
+        FLOOR,
+        services=(replace(lunch, early_minutes=15), replace(dinner, early_minutes=120, buffer_before_minutes=5), late),
+        timezone=timezone,
+    )
+    earlier = replace(on, stored_outside_minutes=120)
+    for first, each in product(("2025-10-25", "2026-03-07", "2026-03-28", "2026-04-04"), (on, earlier)):
         for quarter in range(3 * 24 * 4):
             starts_at = at("00:00", first) + timedelta(minutes=15 * quarter)
-            theirs = seating_window(on, starts_at=starts_at, party=quarter % 9 + 1)
-            ours = window(on, Party(covers=quarter % 9 + 1, starts_at=starts_at))
+            theirs = seating_window(each, starts_at=starts_at, party=quarter % 9 + 1)
+            ours = window(each, Party(covers=quarter % 9 + 1, starts_at=starts_at))
             expected = (theirs.blocked_from, theirs.blocked_until) if isinstance(theirs, SeatingWindow) else None
             assert ours == expected, starts_at
 

@@ -38,8 +38,8 @@ EVERY_FIELD = Floor(
     timezone="Europe/Berlin",
     tables=(
         Table(ref="1", name="Fenster", seats=4, zone_ref="z1", min_party=2, max_party=4),
-        Table(ref="2", name="Ofen", seats=4, zone_ref="z1"),
-        Table(ref="3", name="Tür", seats=2, active=False),
+        Table(ref="2", name="Ofen", seats=4, zone_ref="z1", min_party=1),
+        Table(ref="3", name="Tür", seats=2, min_party=1, active=False),
     ),
     services=(
         ServicePeriod(
@@ -55,14 +55,15 @@ EVERY_FIELD = Floor(
     ),
     adjacent=adjacency([("2", "1")]),
     joins=(Join(table_refs=frozenset({"2", "1"}), seats=6, min_party=5, max_party=6),),
-    outside_service_minutes=30,
+    stored_outside_minutes=30,
     zone_names={"z1": "Saal"},
 )
 FEWEST_FIELDS = Floor(
     restaurant_ref="R2",
     timezone="Europe/London",
-    tables=(Table(ref="1", name="1", seats=2),),
+    tables=(Table(ref="1", name="1", seats=2, min_party=1),),
     services=(ServicePeriod(key="d", starts=time(17), ends=time(23), turn_times=(TurnTime(max_party=2, minutes=60),)),),
+    stored_outside_minutes=120,
 )
 FULL = Snapshot(
     floor=EVERY_FIELD,
@@ -199,6 +200,33 @@ def test_a_floor_without_zone_names_and_a_refusal_without_its_parts_are_read() -
     assert floor_from_json(floor) == EVERY_FIELD
     decision = {**decision_to_json(refuses(BARE, Reason.NO_FIT)), "refusal": ["no_fit", "100% taken."]}
     assert decision_from_json(decision).refusal == Refusal(reason=Reason.NO_FIT, text=Text("100% taken."))
+
+
+def test_a_floor_of_today_keeps_its_hours_and_is_told_from_one_of_an_earlier_release() -> None:
+    (service,) = EVERY_FIELD.services
+    today = replace(
+        EVERY_FIELD, services=(replace(service, early_minutes=15, late_minutes=0),), stored_outside_minutes=None
+    )
+    written = json.loads(json.dumps(floor_to_json(today)))
+    again = floor_from_json(written)
+    assert (again, again.version) == (today, today.version)
+    assert not again.is_of_earlier_release
+    assert (again.services[0].early_minutes, again.services[0].late_minutes) == (15, 0)
+    assert len({today.version, EVERY_FIELD.version, replace(today, services=(service,)).version}) == 3
+
+
+def test_a_stored_evening_is_judged_by_the_hours_and_limits_that_it_was_made_under() -> None:
+    floor = floor_from_json(STORED["floors"][EVERY_FIELD.version])
+    assert [(each.early_minutes, each.late_minutes) for each in floor.services] == [(30, 30)]
+    assert floor_from_json(STORED["floors"][FEWEST_FIELDS.version]).services[0].late_minutes == 120
+    early = replace(BARE.request, starts_at=SEVEN.replace(hour=16))
+    assert engine.plan(replace(BARE, request=early)).best is not None
+    (service,) = FEWEST_FIELDS.services
+    bound = replace(service, early_minutes=0, late_minutes=0)
+    today = replace(FEWEST_FIELDS, services=(bound,), stored_outside_minutes=None)
+    refusal = engine.plan(replace(BARE, request=early, floor=today)).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.OUTSIDE_SERVICE
 
 
 @pytest.mark.parametrize(
