@@ -6,7 +6,49 @@ PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-quick test-random test-removal lint serve bench matrix messages screenshots clean help
+.PHONY: demo test test-quick test-random test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
+
+help:  ## List the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): pyproject.toml requirements.txt
+	@echo "Creating $(VENV) and installing the requirements." >&2
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV) >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt >&2
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## Seat a real evening with the legacy planner and with V3, and compare.
+	@$(BIN)/python manage.py demo $(ARGS)
+
+serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/
+	@{ test -n "$$DATABASE_URL" || $(BIN)/python manage.py migrate --verbosity 0; } && $(BIN)/python manage.py runserver --noreload $(ARGS)
+
+lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations, deployment checks.
+	@$(MAKE) --no-print-directory -j 2 lint-types lint-rest
+
+lint-types:
+	$(BIN)/mypy
+
+lint-rest:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.structure
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	ENVIRONMENT=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+		ALLOWED_HOSTS=booking.test \
+		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+test: lint, types and all tests.  Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-quick test-random test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
