@@ -73,7 +73,7 @@ def fresh_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     python = folder / "bin" / "python"
     # By this environment's pip, and compiled is only what is imported: both take long, and neither is what is tested.
-    pip = [sys.executable, "-m", "pip", "--python", python]
+    pip = (sys.executable, "-m", "pip", "--python", str(python))
     run(*pip, "install", "--quiet", "--no-compile", wheel, "psycopg[binary]", "tzdata")
     return python
 
