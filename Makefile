@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 VENV := .venv
+FAKETIME = /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
 PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-quick test-random test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
+.PHONY: demo test test-quick test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,43 +41,6 @@ lint-rest:
 		ALLOWED_HOSTS=booking.test \
 		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-test: lint, types and all tests.  Both set up what they need.
-
-PYTHON ?= python3
-VENV := .venv
-PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
-BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
-
-.PHONY: demo test test-quick test-random test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
-
-help:  ## List the targets.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
-
-$(STAMP): pyproject.toml requirements.txt
-	@echo "Creating $(VENV) and installing the requirements." >&2
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
-	@$(PYTHON) -m venv $(VENV) >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt >&2
-	@touch $(STAMP)
-
-demo: $(STAMP)  ## Seat a real evening with the legacy planner and with V3, and compare.
-	@$(BIN)/python manage.py demo $(ARGS)
-
-serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/
-	@{ test -n "$$DATABASE_URL" || $(BIN)/python manage.py migrate --verbosity 0; } && $(BIN)/python manage.py runserver --noreload $(ARGS)
-
-lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations, deployment checks.
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m tests.structure
-	$(BIN)/python manage.py makemigrations --check --dry-run
-	ENVIRONMENT=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
-		ALLOWED_HOSTS=booking.test \
-		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
-
 test: lint  ## Lint, then all tests on PostgreSQL except test-removal.
 	$(PYTEST) -n 2 $(ARGS)
 
@@ -85,6 +49,14 @@ test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, ot
 
 test-random: $(STAMP)  ## The quick tests in random order, in four processes; ARGS=--randomly-seed=N repeats an order.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
+
+test-night: $(STAMP)  ## The quick tests at ten to midnight before clock changes and on 29 February; needs libfaketime.
+	@for moment in 2026-03-28T23:50+00:00 2026-10-24T23:50+01:00 2028-02-29T23:50+00:00; do \
+		echo "The clock says $$moment."; \
+		LD_PRELOAD=$(FAKETIME) FAKETIME=$$($(BIN)/python -c "from datetime import *; \
+			print('%+d' % (datetime.fromisoformat('$$moment') - datetime.now(UTC)).total_seconds())") \
+			$(PYTEST) -n 2 --quick -q -p no:cacheprovider $(ARGS) || exit 1; \
+	done
 
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
