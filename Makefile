@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 VENV := .venv
+FAKETIME = /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
 PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-quick test-random test-removal lint serve bench matrix messages screenshots clean help
+.PHONY: demo test test-quick test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,9 +26,14 @@ serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000
 	@{ test -n "$$DATABASE_URL" || $(BIN)/python manage.py migrate --verbosity 0; } && $(BIN)/python manage.py runserver --noreload $(ARGS)
 
 lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations, deployment checks.
+	@$(MAKE) --no-print-directory -j 2 lint-types lint-rest
+
+lint-types:
+	$(BIN)/mypy
+
+lint-rest:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.structure
 	$(BIN)/python manage.py makemigrations --check --dry-run
@@ -43,6 +49,14 @@ test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, ot
 
 test-random: $(STAMP)  ## The quick tests in random order, in four processes; ARGS=--randomly-seed=N repeats an order.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
+
+test-night: $(STAMP)  ## The quick tests at ten to midnight before clock changes and on 29 February; needs libfaketime.
+	@for moment in 2026-03-28T23:50+00:00 2026-10-24T23:50+01:00 2028-02-29T23:50+00:00; do \
+		echo "The clock says $$moment."; \
+		LD_PRELOAD=$(FAKETIME) FAKETIME=$$($(BIN)/python -c "from datetime import *; \
+			print('%+d' % (datetime.fromisoformat('$$moment') - datetime.now(UTC)).total_seconds())") \
+			$(PYTEST) -n 2 --quick -q -p no:cacheprovider $(ARGS) || exit 1; \
+	done
 
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)

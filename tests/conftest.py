@@ -10,7 +10,7 @@ from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 
-from tests import process_state
+from tests import process_state, sandboxes
 from tests.schedule import Schedule
 
 LARGE_BYTES = 1_000_000
@@ -36,6 +36,12 @@ def _tables_are_emptied_and_not_made_anew() -> Iterator[None]:
         mock.patch.object(DatabaseOperations, "sql_flush", _deletion),
         mock.patch.object(flush, "emit_post_migrate_signal"),
     ):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _candidates_are_forked() -> Iterator[None]:
+    with sandboxes.forked():
         yield
 
 

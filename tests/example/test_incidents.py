@@ -75,12 +75,10 @@ def test_it_is_seen_on_the_pages_that_it_names(seeded: Report, admin_client: Cli
 
 
 @pytest.mark.parametrize("seeded", list(Incident), indirect=True)
-def test_nobody_is_seated_twice_or_lost_by_it(seeded: Report) -> None:
+def test_it_seats_nobody_twice_and_loses_nobody_and_is_over_once_everything_that_it_says_was_done(
+    seeded: Report,
+) -> None:
     assert demo.count_overlaps() == demo.count_lost() == 0
-
-
-@pytest.mark.parametrize("seeded", list(Incident), indirect=True)
-def test_it_is_over_once_everything_that_it_says_was_done(seeded: Report) -> None:
     commands = [found.group() for line in seeded.do if (found := re.search(r"python manage\.py .*", line))]
     assert commands
     for command in commands:

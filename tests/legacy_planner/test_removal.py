@@ -3,6 +3,7 @@
 The list is the only source: what it does not name stays, and the copy's own tests, lint and import contracts would fail.
 """
 
+import ast
 import json
 import re
 import shutil
@@ -36,6 +37,17 @@ for name in names:
     importlib.import_module(name)
 print(len(names))
 """
+
+SELECT = """
+TESTS = {tests!r}
+
+
+def pytest_collection_modifyitems(config, items):
+    kept = [item for item in items if not {{item.nodeid.split("::")[0], item.nodeid.split("[")[0]}}.isdisjoint(TESTS)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+"""
+"""A plugin for pytest that runs these files and tests of all that it collects."""
 
 LEFT_OUT = (
     "tests/browser",
@@ -149,22 +161,13 @@ def test_carried_out_from_its_list_the_removal_leaves_a_clean_tree_whose_tests_p
         run(removed, variables, sys.executable, "manage.py", *arguments, "--settings", "example.settings")
     left = [item for item in scope(removed, variables) if item["action"] in MECHANICAL or item["kind"] == "package"]
     assert left == []
-    run(
-        removed,
-        variables,
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--collect-only",
-    )
     tests = affected(removed)
     assert "tests/docs/test_pages.py" in tests, "it reads documents that are edited"
-    run_tests(removed, variables, *tests)
+    assert "tests/rollout/test_routing.py" not in tests, "most of its tests are what they were"
+    assert any(each.startswith("tests/rollout/test_routing.py::") for each in tests), "some lost lines"
+    # All of the copy's tests are collected, and those that are affected run.
+    (removed / "affected.py").write_text(SELECT.format(tests=tests))
+    assert run_tests(removed, variables, "-p", "affected") > 50
 
 
 @pytest.mark.full_removal
@@ -175,20 +178,18 @@ def test_all_tests_pass_on_the_tree_that_the_removal_leaves(removed: Path, varia
 
 
 def affected(copy: Path) -> list[str]:
-    """Test files that differ from the project's, or import or read what differs; without LEFT_OUT.
+    """Test files that import or read what differs from the project, and in others the tests that differ; without LEFT_OUT.
 
-    Imports count through others. A file is read by who names it, or looks for files of its kind. Two things are left to the
-    full run: the settings, which differ too and rule every test, and files that only lost tests, whose others are what they
-    were.
+    Imports count through others. A file is read by who names it, or looks for files of its kind. One thing is left to the
+    full run: the settings, which differ too and rule every test.
     """
     before, after = set(files(PROJECT)), set(files(copy))
-    differing = {
-        path for path in before | after if not same(copy / path, PROJECT / path) and not only_lost_tests(path, copy)
-    }
+    differing = {path for path in before | after if not same(copy / path, PROJECT / path)}
+    tests = {path for path in differing & after if path.name.startswith("test_")}
     others = {path.name for path in differing if path.suffix != ".py"}
     kinds = {path.suffix for path in differing}
     modules = {module_of(path): path for path in after if path.suffix == ".py"}
-    reached = {name for name, path in modules.items() if path in differing}
+    reached = {name for name, path in modules.items() if path in differing - tests}
     for name, path in modules.items():
         text = (copy / path).read_text() if path.parts[0] == "tests" else ""
         if any(each in text for each in others) or kinds & set(re.findall(r'glob\("[^"]*(\.\w+)"', text)):
@@ -199,8 +200,69 @@ def affected(copy: Path) -> list[str]:
         reached = reached | graph.find_downstream_modules(name)
     below = tuple(name.removesuffix("conftest") for name in reached if name.endswith(".conftest"))
     reached |= {name for name in modules if name.startswith(below)}
-    found = sorted(modules[name] for name in reached & set(modules) if modules[name].name.startswith("test_"))
-    return [str(path) for path in found if not any(path.is_relative_to(left_out) for left_out in LEFT_OUT)]
+    whole = {modules[name] for name in reached & set(modules) if modules[name].name.startswith("test_")}
+    found = [(path, str(path)) for path in whole]
+    found += [(path, each) for path in tests - whole for each in differing_tests(path, copy)]
+    return sorted(each for path, each in found if not any(path.is_relative_to(left_out) for left_out in LEFT_OUT))
+
+
+def differing_tests(path: Path, copy: Path) -> list[str]:
+    """The tests of a file that differ from the project's, or use what differs in it; the file, where that cannot be told.
+
+    What is no longer imported says nothing: ruff finds who still uses it.
+    """
+    changed = differing_definitions((PROJECT / path).read_text(), (copy / path).read_text())
+    if changed is None:
+        return [str(path)]
+    return [f"{path}::{name}" for name in changed if name.split("::")[-1].startswith("test_")]
+
+
+def differing_definitions(old: str, new: str) -> set[str] | None:
+    """What differs in a module, and what uses it there; None where more than definitions differ."""
+    before, after = definitions(old), definitions(new)
+    changed = {name for name, node in after.items() if name not in before or ast.dump(node) != ast.dump(before[name])}
+    if any(name.startswith("<") for name in changed):
+        return None
+    used = {name: words(node) for name, node in after.items()}
+    while more := {name for name in used if used[name] & {each.split("::")[-1] for each in changed}} - changed:
+        changed |= more
+    return changed
+
+
+def definitions(text: str) -> dict[str, ast.AST]:
+    """What a module and its classes define, by name ("Class::test"); the rest by what it says ("<...>")."""
+    found: dict[str, ast.AST] = {}
+    waiting: list[tuple[str, ast.AST]] = [("", each) for each in ast.parse(text).body]
+    for prefix, node in waiting:
+        match node:
+            case ast.ClassDef(name=name, body=body, bases=bases, decorator_list=decorators):
+                waiting += [(f"{prefix}{name}::", each) for each in body]
+                for each in (*bases, *decorators):
+                    found[f"<{prefix}{name}: {ast.dump(each)}>"] = each
+            case ast.FunctionDef(name=name):
+                found[prefix + name] = node
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if (
+                name != "pytestmark"
+            ):
+                found[prefix + name] = node
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                for alias in names:
+                    found[alias.asname or alias.name] = ast.Constant(f"{getattr(node, 'module', '')}: {alias.name}")
+            case ast.Expr(value=ast.Constant()) | ast.Pass():
+                pass  # a docstring
+            case _:
+                found[f"<{prefix}{ast.dump(node)}>"] = node
+    return found
+
+
+def words(node: ast.AST) -> set[str]:
+    """The names that it uses, those of fixtures included."""
+    found: set[str] = set()
+    for each in ast.walk(node):
+        match each:
+            case ast.Name(id=word) | ast.arg(arg=word) | ast.Attribute(attr=word) | ast.Constant(value=str(word)):
+                found.add(word)
+    return found
 
 
 def files(root: Path) -> list[Path]:
@@ -270,3 +332,31 @@ def test_a_module_that_cannot_be_read_costs_the_graph_and_not_the_list(tmp_path:
     found = scope_below(tmp_path)
     assert "broken_project" in found.missing
     assert "broken_project/picker.py:1" in {trace.place for trace in found.traces}
+
+
+def test_a_test_is_affected_when_it_or_what_it_uses_has_changed_and_not_when_its_neighbour_went() -> None:
+    before = """
+from tests import gone, kept
+
+LIMIT = 2
+
+def helper(): return LIMIT
+
+@pytest.fixture
+def place(): return helper()
+
+def test_by_fixture(place): assert place
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_by_case(each): assert each
+
+class TestGroup:
+    def test_as_it_was(self): assert kept
+
+def test_gone(): assert gone
+"""
+    after = before.replace("gone, ", "").replace("LIMIT = 2", "LIMIT = 1").replace("[1, 2]", "[1]")
+    after = after.partition("def test_gone")[0]
+    assert differing_definitions(before, after) == {"LIMIT", "helper", "place", "test_by_fixture", "test_by_case"}
+    for changed in (f"{after}\npytestmark = pytest.mark.django_db\n", after.replace("TestGroup:", "TestGroup(Base):")):
+        assert differing_definitions(before, changed) is None

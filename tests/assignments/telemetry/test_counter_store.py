@@ -16,7 +16,7 @@ from tests.assignments.conftest import TheHost, rewritten_history, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LONG_AGO = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+LONG_AGO = datetime(2025, 1, 1, 12, 0, tzinfo=UTC)
 KEYS = [source.key for source in counters.SOURCES]
 
 
