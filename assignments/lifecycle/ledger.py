@@ -204,7 +204,8 @@ def _delete(rows: Sequence[Allocation], *, for_others: bool = True) -> None:
 
 def _last(row: Allocation) -> datetime:
     """Until when others do without the table because of this row."""
-    return max(row.blocked.upper, row.overstays_until or row.blocked.upper)
+    until: datetime = row.blocked.upper
+    return max(until, row.overstays_until or until)
 
 
 def _wake(freed: Iterable[tuple[str, datetime, datetime]]) -> None:

@@ -1,9 +1,9 @@
 """The history of seatings and stages: the database writes it, so that no change of either is without a trace."""
 
 import django.contrib.postgres.fields.ranges
-import django.db.models.functions.datetime
 from django.db import migrations, models
 
+import assignments.models.moment
 from assignments.models.append_only import append_only
 
 APPEND_ONLY, DROP_APPEND_ONLY = append_only(
@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
                 ("previous_stage", models.TextField(blank=True)),
                 ("stage", models.TextField(blank=True)),
                 ("transaction_id", models.BigIntegerField()),
-                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("at", models.DateTimeField(db_default=assignments.models.moment.DatabaseNow())),
             ],
             options={
                 "verbose_name": "seating change",
