@@ -13,6 +13,7 @@ from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason
 
 CANCELLED_BY_CALL = "cancelled_by_call"
 """Reason code: ``api.booking_cancelled`` was called. Nothing that the host shows later undoes it."""
@@ -20,6 +21,9 @@ EDIT_WITHDRAWN = "edit_withdrawn"
 """Reason code: the guest asks for what was promised again."""
 TABLES_CHANGED_BY_HOST = "tables_changed_by_host"
 """Reason code: the host has given the booking other tables."""
+
+WISHES = frozenset({waiting.EDIT_UNMET, Reason.PINNED_TABLES_TAKEN, TABLES_CHANGED_BY_HOST})
+"""Reasons for a review of a booking that has what was promised, while somebody asks for something else."""
 
 
 def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
