@@ -219,7 +219,7 @@ class TestWhoWasToSitThere:
 
     def test_guests_at_joined_tables_of_which_one_closes_keep_the_other(self, host: TheHost) -> None:
         starts_at = datetime.now(UTC) - HOUR
-        day_long = a_service(starts=time(0), ends=time(0))
+        day_long = a_service(starts=time(0), ends=time(0), allow_overrun=True)
         host.floors["R1"] = a_floor(
             tables=[a_table("A"), a_table("B")], adjacent=[("A", "B")], services=[day_long], timezone="UTC"
         )
