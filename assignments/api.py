@@ -21,7 +21,7 @@ from django.db import connection, transaction
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
-from assignments.coordination import closures, dispatch, edits, host_changes, staff_actions
+from assignments.coordination import closures, dispatch, edits, host_changes, staff_actions, undoing
 from assignments.coordination.snapshots import snapshot_of
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -489,13 +489,22 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
 
 @_in_transaction
 def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_decisions.Undoable:
-    """Take back what staff decided last: tables that they gave to a booking of the review queue, or its rejection.
+    """Take back what happened last: tables that staff gave, a rejection, a move, a stage, a longer or shorter stay.
 
-    The booking waits again where it did, with its earlier reason, and its tables are free. Possible as long as nothing
-    else has happened to it; ``version`` as for ``reopen``. Raises TransitionRefusedError when there is nothing that could
-    be taken back, ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
+    A booking of the review queue waits again where it did, with its earlier reason, and its tables are free. Otherwise its
+    guests have the tables and the stage that they had, while those tables are free: raises TablesRefusedError if somebody
+    else has one by now. Possible as long as nothing else has happened to it; ``version`` as for ``reopen``. Raises
+    TransitionRefusedError when there is nothing that could be taken back, ChangedMeanwhileError, BookingNotFoundError,
+    InvalidBookingError (guests sit there), BookingBusyError.
     """
     host, assignment, now = _locked_assignment(booking_ref, version=version)
+    before = assignment.state, assignment.reason, assignment.planner, assignment.attempts
+    undone = undoing.undo(assignment, host=host, now=now, actor=actor)
+    if undone is not None:
+        state, code, planner, attempts = before
+        return staff_decisions.Undoable(
+            what=undone, actor=actor, at=now, state=state, reason=code, detail="", planner=planner, attempts=attempts
+        )
     undoable = staff_decisions.undoable(assignment)
     if undoable is None:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state}: nothing can be taken back there.")

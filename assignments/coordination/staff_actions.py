@@ -186,14 +186,15 @@ def _sit_down(assignment: Assignment, seatings: Sequence[Allocation], settlement
         rows = ledger.taken_at(
             assignment.restaurant_ref, [row.table_ref for row in seatings], now, seatings[0].blocked.lower
         )
-        refusals = tuple(_still_taken(row, floor) for row in rows if row.booking_ref != assignment.booking_ref)
+        refusals = tuple(still_taken(row, floor) for row in rows if row.booking_ref != assignment.booking_ref)
         raise refused(assignment.booking_ref, [row.table_ref for row in seatings], refusals)
     stays.mark(assignment, Stage.SEATED, now=now)
     settlement.changed(assignment)
     settlement.announce(assignment, "stage", stage=Stage.SEATED.value, actor=settlement.actor)
 
 
-def _still_taken(row: Allocation, floor: Floor | None) -> Refusal:
+def still_taken(row: Allocation, floor: Floor | None) -> Refusal:
+    """Return the refusal that names the table and who has it."""
     table = floor.table_by_ref.get(row.table_ref) if floor else None
     return Refusal(
         Reason.TABLE_TAKEN,

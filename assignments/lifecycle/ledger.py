@@ -314,6 +314,20 @@ def is_overstayed(seatings: Sequence[Allocation]) -> bool:
     return overstays.exclude(booking_ref=first.booking_ref).exists()
 
 
+def reinstate(seatings: Iterable[tuple[int, Any]]) -> None:
+    """Make these seatings (their keys, and the ranges for which their tables are blocked) current again.
+
+    Raises TableTakenError when somebody else has one of the tables by now; roll back then.
+    """
+    try:
+        for key, blocked in seatings:
+            Allocation.objects.filter(pk=key).update(ended_at=None, blocked=blocked)
+    except IntegrityError as error:
+        if not is_overlap(error):
+            raise
+        raise TableTakenError from error
+
+
 def begin_at(seatings: Sequence[Allocation], at: datetime) -> bool:
     """Let guests who come early have their tables from ``at`` on; False, and nothing changed, if they are not free yet."""
     try:

@@ -31,6 +31,9 @@ class Undo(StrEnum):
 
     ASSIGNMENT = "assignment_undone"
     REJECTION = "rejection_undone"
+    STAGE = "stage_undone"
+    MOVE = "move_undone"
+    STAY = "stay_undone"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -112,6 +112,29 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["booking_ref", "id"], name="seatingchange_booking")],
             },
         ),
+        # In two steps: a column that is added with a default that changes would have every row written anew.
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunSQL(
+                    [
+                        "ALTER TABLE assignments_statetransition ADD COLUMN transaction_id bigint",
+                        "ALTER TABLE assignments_statetransition ALTER COLUMN transaction_id SET DEFAULT txid_current()",
+                    ],
+                    "ALTER TABLE assignments_statetransition DROP COLUMN transaction_id",
+                )
+            ],
+            state_operations=[
+                migrations.AddField(
+                    model_name="statetransition",
+                    name="transaction_id",
+                    field=models.BigIntegerField(
+                        db_default=assignments.models.moment.TransactionId(),
+                        help_text="Number of the transaction, as in the history of seatings.",
+                        null=True,
+                    ),
+                )
+            ],
+        ),
         migrations.RunSQL(APPEND_ONLY, DROP_APPEND_ONLY),
         migrations.RunSQL(RECORD, DROP_RECORD),
         migrations.RunSQL(

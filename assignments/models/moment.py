@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import DateTimeField, Func, Model
+from django.db.models import BigIntegerField, DateTimeField, Func, Model
 
 
 class _Moved(threading.local):
@@ -34,6 +34,15 @@ class DatabaseNow(Func):
     template = "%(function)s()"
     allowed_default = True
     output_field = DateTimeField()
+
+
+class TransactionId(Func):
+    """PostgreSQL's number of the current transaction: equal for what is stored together."""
+
+    function = "txid_current"
+    template = "%(function)s()"
+    allowed_default = True
+    output_field = BigIntegerField()
 
 
 class UpdatedAtField(DateTimeField):  # type: ignore[type-arg]

@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from assignments.models.moment import DatabaseNow
+from assignments.models.moment import DatabaseNow, TransactionId
 
 
 class StateTransition(models.Model):
@@ -25,6 +25,9 @@ class StateTransition(models.Model):
     detail = models.TextField(blank=True)
     correlation_id = models.UUIDField(
         null=True, help_text=_("Identifies the invocation, also on its attempts, events and log lines.")
+    )
+    transaction_id = models.BigIntegerField(
+        null=True, db_default=TransactionId(), help_text=_("Number of the transaction, as in the history of seatings.")
     )
     at = models.DateTimeField(db_default=DatabaseNow())
 

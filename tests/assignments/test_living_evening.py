@@ -434,3 +434,54 @@ class TestTablesChangedInTheHost:
         assert (state_of("B1")[0], tables_of("B1")) == (State.CANCELLED, [])
         api.request(booking_ref="B1")
         assert run_all()["B1"].table_refs == ("T1",)
+
+
+class TestUndo:
+    @pytest.fixture
+    def sitting(self, open_now: TheHost) -> TheHost:
+        """B1 has T1 since a moment ago, T2 is free."""
+        open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=1), party=2)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+        return open_now
+
+    def test_a_no_show_who_comes_after_all_has_the_table_again(self, sitting: TheHost) -> None:
+        before = Allocation.objects.get().blocked
+        api.no_show(booking_ref="B1", actor="staff:7")
+        assert api.undo(booking_ref="B1", actor="staff:7").what == "stage_undone"
+        assert (tables_of("B1"), Assignment.objects.get().stage) == (["T1"], Stage.EXPECTED)
+        assert Allocation.objects.get().blocked == before
+
+    def test_it_cannot_be_undone_once_somebody_else_has_the_table(self, sitting: TheHost) -> None:
+        api.no_show(booking_ref="B1", actor="staff:7")
+        walk_in = api.seat_walk_in(restaurant_ref="R1", party=2, table_refs=["T1"], actor="staff:7")
+        with pytest.raises(TablesRefusedError, match=walk_in.booking_ref):
+            api.undo(booking_ref="B1", actor="staff:7")
+        assert Assignment.objects.get(booking_ref="B1").stage == Stage.NO_SHOW
+
+    @pytest.mark.parametrize("mark", ["late", "arrived", "seated"])
+    def test_a_stage_is_taken_back(self, sitting: TheHost, mark: str) -> None:
+        getattr(api, mark)(booking_ref="B1", actor="staff:7")
+        assert Assignment.objects.get().stage == mark
+        api.undo(booking_ref="B1", actor="staff:7")
+        assert Assignment.objects.get().stage == Stage.EXPECTED
+
+    def test_a_move_is_taken_back(self, sitting: TheHost) -> None:
+        api.move(booking_ref="B1", table_refs=["T2"], actor="staff:7")
+        assert api.undo(booking_ref="B1", actor="staff:7").what == "move_undone"
+        assert (tables_of("B1"), sitting.seated["B1"].table_refs) == (["T1"], ("T1",))
+
+    def test_a_longer_stay_is_taken_back(self, sitting: TheHost) -> None:
+        end = Allocation.objects.get().ends_at
+        api.extend(booking_ref="B1", until=end + timedelta(minutes=30), actor="staff:7")
+        assert api.undo(booking_ref="B1", actor="staff:7").what == "stay_undone"
+        assert Allocation.objects.get().ends_at == end
+
+    def test_what_is_followed_by_something_else_stays(self, two_tables: TheHost, tonight: datetime) -> None:
+        two_tables.book("B1", starts_at=tonight)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+        api.move(booking_ref="B1", table_refs=["T2"], actor="staff:7")
+        two_tables.edit("B1", party=3)
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        with pytest.raises(TransitionRefusedError, match="B1"):
+            api.undo(booking_ref="B1", actor="staff:7")
+        assert tables_of("B1") == ["T2"]

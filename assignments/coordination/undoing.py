@@ -1,0 +1,154 @@
+"""Taking back what happened last to a booking's tables or guests: a stage, a move, a longer or shorter stay.
+
+Possible as long as nothing followed, and while the tables that it had before are free. What was before is read from the
+history that the database keeps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from assignments.coordination import stays
+from assignments.coordination.staff_actions import refused, still_taken
+from assignments.exceptions import TablesRefusedError, TableTakenError
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host
+from assignments.lifecycle import ledger
+from assignments.lifecycle.settlement import Settlement
+from assignments.lifecycle.staff_decisions import STAFF, Undo
+from assignments.models import GONE, Assignment, SeatingChange, Stage, StateTransition
+from assignments.outcome import Change
+from assignments.planning.seating_window import SeatingWindow
+
+What = SeatingChange.What
+SHOWN = 60
+"""Changes that are looked at: those of one transaction, and what they changed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Last:
+    """What happened last, in one transaction, and the seatings as they were before it."""
+
+    changes: list[SeatingChange]
+    before: list[SeatingChange]
+    transition: StateTransition | None
+
+    def of(self, *kinds: str) -> list[SeatingChange]:
+        return [change for change in self.changes if change.what in kinds]
+
+
+def undo(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> Undo | None:
+    """Take back what happened last, and return what that was; None if nothing can be taken back.
+
+    The row and its day are locked. Raises TablesRefusedError when somebody else has one of the tables by now.
+    """
+    last = _last(assignment)
+    if last is None:
+        return None
+    try:
+        with transaction.atomic():
+            return _undo(assignment, last, host=host, now=now, actor=actor)
+    except TableTakenError as error:
+        raise _taken(assignment, last, now=now, host=host) from error
+
+
+def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, actor: str) -> Undo | None:
+    settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
+    stages = last.of(What.STAGE)
+    if stages:
+        _take_back_stage(assignment, stages[0], last, settlement)
+        found = Undo.STAGE
+    elif last.transition is not None and last.transition.name == "reseat":
+        if not last.transition.actor.startswith(STAFF):
+            return None
+        _move_back(assignment, last, settlement)
+        found = Undo.MOVE
+    elif last.of(What.CHANGED) and not last.of(What.SEATED, What.FREED, What.ENDED):
+        seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
+        until = last.before[0].ends_at
+        assert until is not None
+        change = stays.stay_until(assignment, seatings, max(until, now), settlement=settlement, reason=Undo.STAY.value)
+        found = Undo.STAY
+        assert change is not Change.NOTHING
+    else:
+        return None
+    settlement.write()
+    return found
+
+
+def _last(assignment: Assignment) -> _Last | None:
+    rows = list(SeatingChange.objects.filter(booking_ref=assignment.booking_ref).order_by("-id")[:SHOWN])
+    if not rows:
+        return None
+    changes = [row for row in rows if row.transaction_id == rows[0].transaction_id]
+    transition = StateTransition.objects.filter(assignment=assignment).order_by("-version").first()
+    happened_then = transition is not None and transition.transaction_id == rows[0].transaction_id
+    if transition is not None and not happened_then and transition.at > rows[0].at:
+        return None  # Something followed.
+    before: dict[int | None, SeatingChange] = {}
+    for change in changes:
+        earlier = [row for row in rows if row.seating_id == change.seating_id and row.id < changes[-1].id]
+        if change.seating_id is not None and earlier and change.what != What.SEATED:
+            before[change.seating_id] = earlier[0]
+    return _Last(
+        changes=changes,
+        before=sorted(before.values(), key=lambda row: row.table_ref),
+        transition=transition if happened_then else None,
+    )
+
+
+def _take_back_stage(assignment: Assignment, change: SeatingChange, last: _Last, settlement: Settlement) -> None:
+    before = Stage(change.previous_stage)
+    if Stage(change.stage) in GONE or last.of(What.CHANGED):
+        _put_back(assignment, last.before)
+    stays.mark(assignment, before, now=settlement.now)
+    settlement.changed(assignment)
+    settlement.announce(assignment, "stage", stage=before.value, actor=settlement.actor)
+
+
+def _put_back(assignment: Assignment, rows: Sequence[SeatingChange]) -> None:
+    """Give the booking the seatings that these rows describe. Raises TableTakenError."""
+    ledger.reinstate([(row.seating_id, row.blocked) for row in rows if row.seating_id is not None])
+
+
+def _move_back(assignment: Assignment, last: _Last, settlement: Settlement) -> None:
+    seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
+    first = last.before[0]
+    starts_at, ends_at, blocked = first.starts_at, first.ends_at, first.blocked
+    assert starts_at is not None
+    assert ends_at is not None
+    assert blocked is not None
+    floor = floor_or_none(assignment.restaurant_ref, host=settlement.host)
+    refs = [row.table_ref for row in last.before]
+    if first.party is not None:
+        assignment.party = first.party
+    is_on = blocked.lower < settlement.now < blocked.upper
+    settlement.reseat(
+        assignment,
+        seatings,
+        table_refs=floor.in_order(refs) if floor else refs,
+        window=SeatingWindow(
+            starts_at=starts_at,
+            ends_at=ends_at,
+            blocked_from=settlement.now if is_on else blocked.lower,
+            blocked_until=blocked.upper,
+        ),
+        strategy="undone",
+        planner=first.planner,
+        reason=Undo.MOVE.value,
+    )
+
+
+def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) -> TablesRefusedError:
+    """Return the error that names who has the tables by now."""
+    refs = [row.table_ref for row in last.before]
+    until = max(row.blocked.upper for row in last.before if row.blocked is not None)
+    floor = floor_or_none(assignment.restaurant_ref, host=host)
+    there = ledger.taken_at(assignment.restaurant_ref, refs, now, until)
+    return refused(
+        assignment.booking_ref,
+        refs,
+        tuple(still_taken(row, floor) for row in there if row.booking_ref != assignment.booking_ref),
+    )
