@@ -91,10 +91,8 @@ change AS (
      WHERE before.name = 'before' AND after.name = 'after' AND before.tables IS NOT NULL)
 """
 
-BROKEN = (
-    _CHANGES
-    + """,
-loss AS (  -- the tables, some of the time, some of the seats, or a table at which the guests sat
+BROKEN = """
+, loss AS (  -- the tables, some of the time, some of the seats, or a table at which the guests sat
     SELECT * FROM change
      WHERE tables_after IS NULL
         OR starts_after > greatest(starts_before, at)
@@ -123,8 +121,7 @@ SELECT booking_ref, tables_before, tables_after, at
                    OR seen.what = 'state' AND seen.actor LIKE 'staff:%%'))
  ORDER BY at, booking_ref
 """
-)
-"""Promises that lost tables or time other than by rule 1, and were not in review when the same transaction ended."""
+"""After ``_CHANGES``: promises that lost tables or time other than by rule 1, and were not in review then."""
 
 OVERLAPPING = """
 WITH version AS (  -- each seating as it stood, from one change to the next
@@ -177,9 +174,7 @@ SELECT booking.id::text, coalesce(assignment.state, 'unknown'), coalesce(assignm
 """Bookings of this project without exactly one outcome: unknown, undecided, or different here and there."""
 
 
-MOVED = (
-    _CHANGES
-    + """
+MOVED = """
 SELECT booking_ref,
        bool_or('seated' = (SELECT value FROM friday_witness AS seen
                             WHERE seen.booking_ref = change.booking_ref AND seen.what = 'stage'
@@ -188,11 +183,12 @@ SELECT booking_ref,
  WHERE tables_after <> tables_before
  GROUP BY booking_ref
 """
-)
-"""Bookings that got other tables, and whether their guests sat then."""
+"""After ``_CHANGES``: bookings that got other tables, and whether their guests sat then."""
 
 STAGES = "SELECT DISTINCT stage, booking_ref FROM assignments_seatingchange WHERE restaurant_ref = %(restaurant)s"
-SEATINGS = "SELECT DISTINCT booking_ref FROM assignments_seatingchange WHERE restaurant_ref = %(restaurant)s AND what = 'seated'"
+SEATINGS = """
+SELECT DISTINCT booking_ref FROM assignments_seatingchange WHERE restaurant_ref = %(restaurant)s AND what = 'seated'
+"""
 REVIEWS = """
 SELECT history.booking_ref, history.reason,
        min(history.version) < (SELECT min(version) FROM assignments_statetransition AS later
@@ -252,7 +248,7 @@ def check(restaurant_ref: str, *, now: Any) -> Found:
     return Found(
         promises_broken=tuple(
             f"booking {ref} had {_named(before)} and has {_named(after)} (at {at:%H:%M} UTC)"
-            for ref, before, after, at in _rows(BROKEN, values)
+            for ref, before, after, at in _rows(_CHANGES + BROKEN, values)
         ),
         overlaps=tuple(
             f"bookings {one} and {other} at table {table}" for one, other, table in _rows(OVERLAPPING, values)
@@ -264,7 +260,7 @@ def check(restaurant_ref: str, *, now: Any) -> Found:
 def told(restaurant_ref: str) -> Told:
     """Return what the history of an evening tells that was played while witnessed."""
     values = {"restaurant": restaurant_ref}
-    stages, moved, reviews = _rows(STAGES, values), _rows(MOVED, values), _rows(REVIEWS, values)
+    stages, moved, reviews = _rows(STAGES, values), _rows(_CHANGES + MOVED, values), _rows(REVIEWS, values)
 
     def at_stage(stage: str) -> frozenset[str]:
         return frozenset(ref for name, ref in stages if name == stage)

@@ -24,6 +24,7 @@ LATE = 0.2
 EARLY = 0.1
 OVERSTAYS = 0.18
 WANT_ANOTHER_TABLE = 0.04
+LEFT_IN_THE_HOST = 0.3
 WALK_INS = 0.15
 """Parties that walk in, as a share of the bookings."""
 
@@ -42,6 +43,7 @@ class Guests:
     """One booking and its guests' evening. Moments are aware; None: it does not happen.
 
     ``made_at`` is when the booking is made, ``ends_at`` what it is promised until. ``comes_at`` is None for a no-show.
+    ``host_says_left``: the booking project notes that they left, rather than staff.
     """
 
     booked: Booked
@@ -57,6 +59,7 @@ class Guests:
     comes_at: datetime | None = None
     leaves_at: datetime | None = None
     wants_to_move_at: datetime | None = None
+    host_says_left: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +78,6 @@ class Script:
     """Everything that happens, whoever decides. ``breaks``: when which table (its code) breaks."""
 
     opens_at: datetime
-    ends_at: datetime
     guests: tuple[Guests, ...]
     walk_ins: tuple[WalkIn, ...]
     breaks: tuple[datetime, str] | None
@@ -89,14 +91,12 @@ def script(floor: Floor, bookings: Sequence[Booked], *, seed: int) -> Script:
     guests = tuple(_guests(floor, each, opens_at, dice) for each in bookings)
     starts = sorted(each.starts_at for each in bookings)
     walk_ins = [_walk_in(floor, starts, dice, number) for number in range(round(len(bookings) * WALK_INS))]
-    ends_at = max(each.leaves_at or each.ends_at for each in guests) + timedelta(hours=2)
     breaks = None
     if floor.tables:
         # While two thirds of the evening are still to come, so that guests sit there and others are on their way.
         breaks = (step_of(starts[len(starts) // 3]) + STEP, dice.choice(floor.tables).name)
     return Script(
         opens_at=opens_at,
-        ends_at=step_of(ends_at),
         guests=guests,
         walk_ins=tuple(sorted(walk_ins, key=lambda each: each.comes_at)),
         breaks=breaks,
@@ -150,11 +150,12 @@ def _guests(floor: Floor, booked: Booked, opens_at: datetime, dice: Random) -> G
         comes_at=comes_at if comes else None,
         leaves_at=leaves_at if comes else None,
         wants_to_move_at=step_of(start + (end - start) / 3) if moves and comes else None,
+        host_says_left=dice.random() < LEFT_IN_THE_HOST,
     )
 
 
 def _walk_in(floor: Floor, starts: Sequence[datetime], dice: Random, number: int) -> WalkIn:
-    comes_at = step_of(dice.choice(starts) + timedelta(minutes=dice.choice((0, 5, 10))))
+    comes_at = step_of(starts[0] + (starts[-1] - starts[0]) * dice.random())
     party = dice.choice((1, 2, 2, 2, 3, 4, 4, 5))
     return WalkIn(
         comes_at=comes_at,
