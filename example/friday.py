@@ -60,7 +60,8 @@ class Friday:
 
     ``seated``: bookings whose guests sat. ``moved``: bookings that got other tables, and ``moved_while_seated`` those whose
     guests sat already. ``waited``: guests with a booking who had to wait at the door. ``from_waiting_list``: bookings that
-    got a table after having waited for staff or for a free table. ``to_staff``: bookings that staff had to look at.
+    got a table after having waited for staff or for a free table. ``without_table``: bookings that never got one, cancelled
+    ones left out. ``to_staff``: bookings that staff had to look at.
     """
 
     date: str
@@ -456,10 +457,10 @@ class _Evening:
             walk_ins_turned_away=self.count["walk_ins_turned_away"],
             late=len(told.late & own),
             no_shows=len(told.no_shows & own),
-            cancelled=len(told.cancelled & own),
+            cancelled=len((told.cancelled & own) - seated),
             party_changes=self._counted("party:"),
             overstays=self._counted("overstay:"),
-            without_table=len(own - told.ever_had_tables),
+            without_table=len(own - told.ever_had_tables - told.cancelled),
             broken_table=self.broken_table,
             to_staff=len(told.to_staff),
             to_staff_why=told.to_staff_why,

@@ -263,7 +263,9 @@ def _waiting(
         return
     bookings = host.bookings([each.booking_ref for each in assignments[:HELPED]])
     taken: tuple[Occupied, ...] = ()
+    success: Mapping[str, float] = {}
     if floor is not None:
+        success = success_of(floor.restaurant_ref)
         around = timedelta(hours=12)
         taken = ledger.occupied(floor.restaurant_ref, start - around, until + around, floor=floor)
     for each in assignments:
@@ -276,7 +278,7 @@ def _waiting(
             stage=each.stage,
             why=each.reason,
             says=details.get(each.booking_ref) or labels.reason(each.reason),
-            helps=_help(each, bookings.get(each.booking_ref), floor, taken, now=now),
+            helps=_help(each, bookings.get(each.booking_ref), floor, taken, now=now, success=success),
         )
 
 
@@ -287,6 +289,7 @@ def _help(
     taken: Sequence[Occupied],
     *,
     now: datetime,
+    success: Mapping[str, float],
 ) -> str:
     """Return what would help a booking without a table; empty if nothing is known of it."""
     if booking is None or floor is None or booking.problem:
@@ -300,7 +303,7 @@ def _help(
         request=seating_request(booking, assignment),
         now=now,
         rules=conf.settings().rules(),
-        success=success_of(booking.restaurant_ref),
+        success=success,
     )
     options = review_queue.options_in(review_queue.as_staff_see_it(snapshot))
     if options.fitting:
