@@ -76,7 +76,9 @@ class TestShowEvening:
         assert (waiting["booking_ref"], waiting["why"]) == ("W", "no_capacity")
         assert "T2 is free from" in waiting["helps"]
 
-    def test_overstays_moves_and_closures_are_told(self, busy: datetime) -> None:
+    def test_overstays_and_closures_are_told(self, busy: datetime, host: TheHost) -> None:
+        host.book("B4", starts_at=busy + timedelta(hours=2), party=2)
+        api.assign(booking_ref="B4", table_refs=["T2"], actor="staff:1", overriding=PASSED_OVER)
         assert api.extend(booking_ref="B1", until=busy + timedelta(hours=3), actor="staff:1") is Change.TO_STAFF
         api.close(
             restaurant_ref="R1",
