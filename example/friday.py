@@ -51,7 +51,7 @@ SITS_AT_LEAST = timedelta(minutes=40)
 TRIES = 8
 
 _T = TypeVar("_T")
-_Job = tuple[str, Callable[[], None]]
+_Job = tuple[str, Callable[[], object]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +187,7 @@ class _Evening:
             if local.hour != hour:
                 hour = local.hour
                 self.say(f"{local:%H:%M}: {self._so_far()}")
-            groups: dict[str, list[Callable[[], None]]] = {"pass": [self._pass]}
+            groups: dict[str, list[Callable[[], object]]] = {"pass": [self._pass]}
             with self._lock:
                 self._next = step + STEP
                 for key, job in self._agenda.pop(step, []):
@@ -207,7 +207,7 @@ class _Evening:
             f", {self.count['walk_ins_seated']} of {self.count['walk_ins']} walk-ins seated"
         )
 
-    def _then(self, moment: datetime, key: str, job: Callable[[], None]) -> None:
+    def _then(self, moment: datetime, key: str, job: Callable[[], object]) -> None:
         """Have it happen at that moment, or in the next step if that is over."""
         with self._lock:
             self._agenda[max(step_of(moment), self._next)].append((key, job))
@@ -364,7 +364,7 @@ class _Evening:
     def _other_table(self, ref: str) -> bool:
         """Give a booking the smallest other table that is free for it; whether there is one."""
         party = models.Booking.objects.get(pk=ref).party
-        own = set(models.Table.objects.filter(bookings=ref).values_list("pk", flat=True))
+        own = set(models.Table.objects.filter(bookings=int(ref)).values_list("pk", flat=True))
         for table in self.tables:
             if table.seats < party or table.pk in own or table.code == self.broken_table:
                 continue
@@ -482,7 +482,7 @@ def _now() -> datetime:
     return clock.now()
 
 
-def _work(offset: timedelta, jobs: Sequence[Callable[[], None]]) -> None:
+def _work(offset: timedelta, jobs: Sequence[Callable[[], object]]) -> None:
     """Do these one after the other, in the time that is played."""
     with clock.shifted(offset):
         for job in jobs:

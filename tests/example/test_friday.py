@@ -148,7 +148,7 @@ class TestChecks:
 
     def test_too_few_seats_break_a_promise(self, restaurant: models.Restaurant) -> None:
         ref = self.ref(restaurant)
-        seats = models.Table.objects.get(bookings=ref).seats
+        seats = models.Table.objects.get(bookings=int(ref)).seats
         with transaction.atomic():
             Allocation.objects.filter(booking_ref=ref).update(
                 party=seats + 1, ends_at=datetime(2030, 6, 14, 20, tzinfo=UTC)
