@@ -308,6 +308,12 @@ def parse_json_ahead(text: str, now: datetime) -> EveningFile:
     return moved
 
 
+def parse_json_today(text: str, now: datetime) -> EveningFile:
+    """The evening in a JSON file, moved to today's date by the restaurant's clock. Raises UnusableFileError."""
+    zone = time_zone(parse_json(text).timezone)
+    return parse_json(text, on=now.astimezone(zone).date())
+
+
 _TIME_TO_LOAD = timedelta(minutes=5)
 """A booking that is closer than this would be past before it is planned."""
 _DAYS_TRIED = 4

@@ -181,9 +181,10 @@ def mark(assignment: Assignment, stage: Stage, *, host: Host, now: datetime, act
 
 def _sit_down(assignment: Assignment, seatings: Sequence[Allocation], settlement: Settlement, *, host: Host) -> None:
     now = settlement.now
-    if seatings[0].blocked.lower > now and not ledger.begin_at(seatings, now):
+    rows = ledger.overstaying(seatings, now)
+    if rows or (seatings[0].blocked.lower > now and not ledger.begin_at(seatings, now)):
         floor = floor_or_none(assignment.restaurant_ref, host=host)
-        rows = ledger.taken_at(
+        rows = rows or ledger.taken_at(
             assignment.restaurant_ref, [row.table_ref for row in seatings], now, seatings[0].blocked.lower
         )
         refusals = tuple(still_taken(row, floor) for row in rows if row.booking_ref != assignment.booking_ref)

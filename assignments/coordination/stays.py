@@ -151,7 +151,7 @@ def settle_overlap(
     """See whether two bookings that expect one table still do; if not, the booking is confirmed again.
 
     Guests who overstay get their tables for as long as they stay, if whoever comes next is gone or can go elsewhere.
-    Whoever comes next keeps the tables if nobody overstays there any more, else gets others that are free.
+    Whoever comes next keeps the tables if nobody overstays there any more, else gets others that are free, unless they sit.
     """
     until = seatings[0].overstays_until
     if until is not None:
@@ -164,6 +164,8 @@ def settle_overlap(
         assignment.restore(actor=settlement.actor, reason="overlap_over")
         settlement.changed(assignment)
         return Change.RESTORED
+    if assignment.stage == Stage.SEATED:
+        return Change.NOTHING  # Guests who sit are moved by staff alone.
     answer = tables_elsewhere(assignment, booking, instead=(), host=settlement.host, now=settlement.now)
     if answer is None or set(answer.table_refs) & {row.table_ref for row in seatings}:
         return Change.NOTHING

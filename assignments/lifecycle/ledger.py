@@ -328,6 +328,18 @@ def reinstate(seatings: Iterable[tuple[int, Any]]) -> None:
         raise TableTakenError from error
 
 
+def overstaying(seatings: Sequence[Allocation], at: datetime) -> list[Allocation]:
+    """Return what other guests, who overstay, still have of these tables at that moment. One query."""
+    first = seatings[0]
+    rows = Allocation.objects.current().filter(
+        restaurant_ref=first.restaurant_ref,
+        table_ref__in=[row.table_ref for row in seatings],
+        overstays_until__gt=at,
+        starts_at__lt=at,
+    )
+    return list(rows.exclude(booking_ref=first.booking_ref).order_by("table_ref"))
+
+
 def begin_at(seatings: Sequence[Allocation], at: datetime) -> bool:
     """Let guests who come early have their tables from ``at`` on; False, and nothing changed, if they are not free yet."""
     try:

@@ -181,7 +181,7 @@ def options(booking: HostBooking, assignment: Assignment, *, host: Host, now: da
         return Options(problem=error.said)
     except LookupError as error:
         return Options(problem=no_floor(booking.restaurant_ref, error))
-    return options_in(_as_staff_see_it(snapshot))
+    return options_in(as_staff_see_it(snapshot))
 
 
 def options_in(snapshot: Snapshot) -> Options:
@@ -206,7 +206,7 @@ def options_in(snapshot: Snapshot) -> Options:
     )
 
 
-def _as_staff_see_it(snapshot: Snapshot) -> Snapshot:
+def as_staff_see_it(snapshot: Snapshot) -> Snapshot:
     """Guests who should have come already need tables from now on; a stay that is over is seen as it was."""
     request, now = snapshot.request, snapshot.now
     rules = replace(snapshot.rules.by_staff(), ranked_plans=MOST_OPTIONS)

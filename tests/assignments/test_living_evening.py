@@ -16,7 +16,7 @@ from assignments.exceptions import NoTableFreeError, TablesRefusedError, Transit
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
-from assignments.testing import a_floor, a_service, a_table
+from assignments.testing import a_floor, a_service, a_table, at
 from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -268,6 +268,33 @@ class TestStays:
         assert state_of("B1")[0] == State.CONFIRMED
         list(dispatch.run_pass())
         assert (state_of("B2"), tables_of("B2")) == ((State.CONFIRMED, "overlap_over"), ["T1"])
+
+    @pytest.fixture
+    def overlapping(self, sitting: TheHost) -> TheHost:
+        """B1 overstays at T1 until after B2 comes there, and B3 has T2, the only other table."""
+        end = Allocation.objects.get().ends_at
+        for ref, table in (("B2", "T1"), ("B3", "T2")):
+            sitting.book(ref, starts_at=end + timedelta(minutes=10), party=2)
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+        return sitting
+
+    def test_nobody_sits_down_at_a_table_where_others_overstay(self, overlapping: TheHost) -> None:
+        with at(Allocation.objects.get(booking_ref="B2").starts_at + timedelta(minutes=5)):
+            with pytest.raises(TablesRefusedError, match="T1 is still taken by booking B1"):
+                api.seated(booking_ref="B2", actor="staff:7")
+            api.left(booking_ref="B1", actor="staff:7")
+            api.seated(booking_ref="B2", actor="staff:7")
+        assert Assignment.objects.get(booking_ref="B2").stage == Stage.SEATED
+
+    def test_guests_whom_the_host_has_seated_are_not_moved_when_a_table_becomes_free(
+        self, overlapping: TheHost
+    ) -> None:
+        overlapping.edit("B2", wants_table=False, keeps_tables=True, stage="seated")
+        api.booking_changed(booking_ref="B2")
+        api.booking_cancelled(booking_ref="B3")
+        list(dispatch.run_pass())
+        assert tables_of("B2") == ["T1"]
 
     def test_an_overlap_is_over_when_staff_move_the_next_party(self, sitting: TheHost) -> None:
         end = Allocation.objects.get().ends_at

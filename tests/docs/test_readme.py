@@ -29,6 +29,8 @@ NOT_RUN = {
     "make demo": "its data is there: the test has run the same functions",
     ACTIVATE: "the tests run in the virtual environment that they were started with",
     "make test": "this is part of it",
+    "python manage.py demo --friday": "it empties the database: tests/example/test_friday.py runs it in one of its own",
+    "python manage.py show_evening 1": "the restaurant has another number here: tests/example/test_friday.py runs it",
 }
 """The commands that are left out, and why."""
 

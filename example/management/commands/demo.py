@@ -1,7 +1,8 @@
-"""``manage.py demo``: seat a real evening with both planners, and compare."""
+"""``manage.py demo``: seat a real evening with both planners, and compare; or play it as a busy one."""
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from assignments.concurrency import clock
 from assignments.integration import evening_file
 from assignments.integration.evening_file import EveningFile, UnusableFileError
-from example import demo, demo_database, evening, incident
+from example import demo, demo_database, evening, friday, incident
 from example.demo_database import OccupiedError
 from example.incident import Incident, Report
 
@@ -48,21 +49,44 @@ class Command(BaseCommand):
                 "regression: a bad release of V3, which the guard rolls back."
             ),
         )
+        parser.add_argument(
+            "--friday",
+            action="store_true",
+            help=(
+                "Play the evening instead, with V3: guests come late, overstay, walk in, cancel or do not come, and a table "
+                "breaks. Prints what a manager would ask, and whether every promise was kept."
+            ),
+        )
+        parser.add_argument(
+            "--seed", type=_seed, help="With --friday: what happens; the same seed, the same evening (default: 1)."
+        )
+        parser.add_argument(
+            "--workers",
+            type=_workers,
+            help=f"With --friday: how many work at once, 1 to {friday.MOST_WORKERS} (default: 4). With 1, the result is "
+            "the same each time.",
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.ENVIRONMENT != "dev":
             raise CommandError(f"The demo is for development; ENVIRONMENT is {settings.ENVIRONMENT}.", returncode=2)
+        self._check_options(options)
         path: Path = options["file"]
-        source = self._read(path)
+        source = self._read(path, is_today=options["friday"])
         if options["incident"] and not source.bookings:
             raise CommandError(f"{path} has no bookings, so no incident is possible.", returncode=2)
+        if options["friday"] and not source.bookings:
+            raise CommandError(f"{path} has no bookings, so there is no evening to play.", returncode=2)
         try:
             with demo_database.claimed(anew=not options["incident"]) as name:
                 password = demo_database.make_user()
                 if options["incident"]:
                     seeded = incident.seed(Incident(options["incident"]), source)
                     self._incident(seeded, options, database=name, password=password)
+                    return
+                if options["friday"]:
+                    self._friday(source, options, database=name, password=password)
                     return
                 report = settings.BASE_DIR / "rollout-report.html"
                 result = demo.run(source, path, report, say=self.stderr.write)
@@ -79,9 +103,19 @@ class Command(BaseCommand):
         if result.overlaps or result.lost:
             raise CommandError(f"{result.overlaps} overlaps and {result.lost} lost bookings.", returncode=1)
 
-    def _read(self, path: Path) -> EveningFile:
+    def _check_options(self, options: dict[str, Any]) -> None:
+        if options["friday"] and options["incident"]:
+            raise CommandError("Give --friday or --incident, not both.", returncode=2)
+        for name in ("seed", "workers"):
+            if options[name] is not None and not options["friday"]:
+                raise CommandError(f"--{name} belongs to --friday.", returncode=2)
+
+    def _read(self, path: Path, *, is_today: bool) -> EveningFile:
         try:
-            source = evening.parse_json_ahead(evening_file.decode(path.read_bytes()), clock.now())
+            text = evening_file.decode(path.read_bytes())
+            source = (
+                evening.parse_json_today(text, clock.now()) if is_today else evening.parse_json_ahead(text, clock.now())
+            )
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.", returncode=2) from error
         except UnusableFileError as error:
@@ -130,6 +164,44 @@ class Command(BaseCommand):
                 console.print(f"   {line}")
         self._print_way_in(console, database, password)
 
+    def _friday(self, source: EveningFile, options: dict[str, Any], *, database: str, password: str) -> None:
+        seed = 1 if options["seed"] is None else options["seed"]
+        result = friday.play(source, seed=seed, workers=options["workers"] or 4, say=self.stderr.write)
+        if options["json"]:
+            self.stdout.write(json.dumps(result.as_dict()))
+        else:
+            self._print_friday(result, database=database, password=password)
+        if result.promises_broken or result.overlaps or result.lost:
+            raise CommandError(
+                f"{result.promises_broken} promises broken, {result.overlaps} overlaps and {result.lost} lost bookings.",
+                returncode=1,
+            )
+
+    def _print_friday(self, result: friday.Friday, *, database: str, password: str) -> None:
+        console = Console(width=None if self.stdout.isatty() else 110)
+        title = f"{result.bookings} bookings and {result.walk_ins} walk-ins, {result.tables} tables, seed {result.seed}"
+        table = Table(title=title, show_header=False)
+        table.add_column("")
+        table.add_column("", justify="right")
+        table.add_column("")
+        for question, answer, more in _questions(result):
+            table.add_row(question, str(answer), escape(more))
+        console.print()
+        console.print(table)
+        console.print(
+            f"Promises broken: {result.promises_broken}. Tables blocked twice: {result.overlaps}. Bookings lost: "
+            f"{result.lost}. (Checked by independent SQL over the history.)"
+        )
+        for kind, lines in result.found.items():
+            for line in lines:
+                console.print(f"   {kind.replace('_', ' ')}: {escape(line)}")
+        workers = "1 worker" if result.workers == 1 else f"{result.workers} workers"
+        console.print(f"Played in {result.seconds:.1f} seconds by {workers}.")
+        console.print(
+            f"\nThe evening: [bold]python manage.py show_evening {result.restaurant} --date {result.date}[/bold]"
+        )
+        self._print_way_in(console, database, password)
+
     def _incident(self, report: Report, options: dict[str, Any], *, database: str, password: str) -> None:
         if options["json"]:
             self.stdout.write(json.dumps(report.as_dict()))
@@ -155,3 +227,36 @@ class Command(BaseCommand):
             f"\nLook around: [bold]make serve[/bold], then {WHERE}/admin/ "
             f"as [bold]{demo_database.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."
         )
+
+
+def _questions(result: friday.Friday) -> Iterator[tuple[str, int, str]]:
+    """Yield what a manager asks, the number, and more about it."""
+    waited = result.waited_minutes
+    yield "Seated", result.seated, f"{result.covers} covers"
+    yield "Without a table", result.without_table, f"{result.cancelled} cancelled"
+    yield "Late", result.late, ""
+    yield "Did not come", result.no_shows, ""
+    yield "Waited at the door", result.waited, f"{waited['median']} minutes (median), {waited['longest']} at most"
+    yield "From the waiting list", result.from_waiting_list, "no table at first, then one became free"
+    yield "Moved to another table", result.moved, f"{result.moved_while_seated} while they sat"
+    yield "Changed their party", sum(result.party_changes.values()), _counted(result.party_changes)
+    yield "Overstayed", sum(result.overstays.values()), _counted(result.overstays)
+    yield "Walk-ins seated", result.walk_ins_seated, f"{result.walk_ins_turned_away} turned away"
+    yield "Went to staff", result.to_staff, _counted(result.to_staff_why)
+    yield "Broken tables", 1 if result.broken_table else 0, result.broken_table
+
+
+def _counted(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in numbers.items())
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise ArgumentTypeError(f"must be a whole number of at most 18 digits, not {text!r}")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= friday.MOST_WORKERS):
+        raise ArgumentTypeError(f"must be a whole number from 1 to {friday.MOST_WORKERS}, not {text!r}")
+    return int(text)
