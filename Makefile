@@ -7,7 +7,7 @@ PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-quick test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
+.PHONY: demo test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ test: lint  ## Lint, then all tests on PostgreSQL except test-removal.
 
 test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, other programs or whole evenings.
 	$(PYTEST) -n 2 --quick -q $(ARGS)
+
+test-played: $(STAMP)  ## Play 5,000 steps of evenings that nobody thought of; PLAYED_SEED=N plays others.
+	PLAYED_STEPS=5000 $(PYTEST) -n 2 -q tests/assignments/test_played_evenings.py $(ARGS)
 
 test-random: $(STAMP)  ## The quick tests in random order, in four processes; ARGS=--randomly-seed=N repeats an order.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)

@@ -6,13 +6,13 @@ router names. What cannot be met goes to staff, and the old tables stay.
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from assignments import conf
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.day_planner import plan_requests
-from assignments.coordination.snapshots import occupied_during, seating_request
+from assignments.coordination.snapshots import as_promised, occupied_during, seating_request
 from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
@@ -129,13 +129,15 @@ def _answer(
         rules=conf.settings().rules(),
         success=success_of(booking.restaurant_ref),
     )
+    occupied = (*kept, *_first_served(earlier, taken, snapshot))
+    snapshot = replace(snapshot, occupied=occupied)
     refusals = judge_own(snapshot, own, despite=seatings[0].despite, is_lenient=is_lenient)
     window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
     is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have tables of these names.
     if is_here and not refusals and isinstance(window, SeatingWindow):
         planner = seatings[0].planner or V3
         return Answer(table_refs=own, window=window, planner=planner, strategy=SAME_TABLES)
-    found = _asked(assignment, request, floor, (*kept, *_first_served(earlier, taken, snapshot)), host=host, now=now)
+    found = _asked(assignment, request, floor, occupied, host=host, now=now)
     return found or " ".join(str(refusal.detail) for refusal in refusals)
 
 
@@ -172,19 +174,20 @@ def _asked(
 def tables_elsewhere(
     assignment: Assignment,
     booking: HostBooking,
+    seatings: Sequence[Allocation],
     *,
     instead: Sequence[Occupied],
     host: Host,
     now: datetime,
 ) -> Answer | None:
-    """Return other tables for a confirmed booking as it is; None if there are none.
+    """Return other tables for a confirmed booking as it is, for the stay that it was promised; None if there are none.
 
     ``instead``: what some bookings are going to have, in place of what they have now.
     """
     floor, _problem = floor_or_problem(booking.restaurant_ref, host=host)
     if floor is None:
         return None
-    request = seating_request(booking, assignment)
+    request = seating_request(as_promised(booking, seatings), assignment)
     changing = {booking.ref, *(each.booking_ref for each in instead)}
     taken = tuple(each for each in occupied_during([request], floor) if each.booking_ref not in changing)
     found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now)

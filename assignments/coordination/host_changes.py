@@ -91,13 +91,20 @@ def _follow_sitting(
     """Guests who sit are not moved by an edit: they stay longer or shorter, and staff hear of more guests than seats."""
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
-    end = intake.asked_until(booking)
+    end, party_before = intake.asked_until(booking), assignment.party
     change = Change.KEPT
     if end is not None and end != seatings[0].stays_until and end > now:
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
     intake.take_over_facts(assignment, booking, floor=floor)
     seats = floor and sum(table.seats for table in floor.tables if table.ref in {row.table_ref for row in seatings})
-    if change is Change.KEPT and seats and assignment.party > seats and assignment.state == State.CONFIRMED:
+    is_larger = assignment.party > party_before
+    if (
+        change is Change.KEPT
+        and seats
+        and is_larger
+        and assignment.party > seats
+        and assignment.state == State.CONFIRMED
+    ):
         detail = f"Its guests sit at {seats} seats, and are {assignment.party} now."
         settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
         change = Change.TO_STAFF

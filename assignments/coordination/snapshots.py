@@ -1,6 +1,7 @@
 """Building the frozen values that planning judges, from the host's bookings and the ledger."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from assignments import conf
@@ -8,7 +9,7 @@ from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host, HostBooking
 from assignments.lifecycle import ledger
-from assignments.models import Assignment
+from assignments.models import Allocation, Assignment
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.engine import judge
 from assignments.planning.floor import Floor
@@ -30,6 +31,18 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
         requested_at=assignment.requested_at,
         pinned_table_refs=tuple(assignment.pinned_table_refs),
     )
+
+
+def as_promised(booking: HostBooking, seatings: Sequence[Allocation]) -> HostBooking:
+    """Return the booking with the end that its guests were promised, whatever today's turn times are.
+
+    As it is where the host has an end, or where it asks for another time or party than that of its ``seatings``.
+    """
+    if not seatings or booking.ends_at is not None:
+        return booking
+    first = seatings[0]
+    is_same = first.starts_at == booking.starts_at and first.party in {None, booking.party}
+    return replace(booking, ends_at=first.ends_at) if is_same else booking
 
 
 def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[SeatingWindow]:

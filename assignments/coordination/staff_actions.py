@@ -13,7 +13,7 @@ from assignments import conf
 from assignments.coordination import stays
 from assignments.coordination.day_planner import plan_requests
 from assignments.coordination.edits import waiting_before
-from assignments.coordination.snapshots import occupied_during, seating_request, snapshot_of
+from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, snapshot_of
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
 from assignments.integration.floor_cache import floor_of, floor_or_none
@@ -182,7 +182,8 @@ def mark(assignment: Assignment, stage: Stage, *, host: Host, now: datetime, act
 def _sit_down(assignment: Assignment, seatings: Sequence[Allocation], settlement: Settlement, *, host: Host) -> None:
     now = settlement.now
     rows = ledger.overstaying(seatings, now)
-    if rows or (seatings[0].blocked.lower > now and not ledger.begin_at(seatings, now)):
+    early = seatings[0].blocked.lower > now
+    if rows or (early and not ledger.begin_at(seatings, now, actor=settlement.actor)):
         floor = floor_or_none(assignment.restaurant_ref, host=host)
         rows = rows or ledger.taken_at(
             assignment.restaurant_ref, [row.table_ref for row in seatings], now, seatings[0].blocked.lower
@@ -268,6 +269,7 @@ def accepted(
     """
     floor = floor_of(booking.restaurant_ref, host=host)
     sits = bool(seatings) and assignment.stage == Stage.SEATED
+    booking = as_promised(booking, seatings)
     window = _window(booking, floor, seatings=seatings if sits else (), now=now)
     request = seating_request(booking, assignment)
     refusals: list[Refusal] = []

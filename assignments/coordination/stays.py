@@ -67,7 +67,7 @@ def stay_until(
             decision=answer.decision,
         )
     settlement.write_tables()
-    if not ledger.stay_until(seatings, until, blocked_until):
+    if not ledger.stay_until(seatings, until, blocked_until, actor=settlement.actor):
         raise TableTakenError  # Somebody was faster: the whole transaction is done again.
     if assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING:
         assignment.restore(actor=settlement.actor, reason=reason)
@@ -112,7 +112,9 @@ def _others_for(
         booking = bookings.get(follower.booking_ref)
         if booking is None or booking.problem or not _may_be_moved(follower):
             return None
-        answer = tables_elsewhere(follower, booking, instead=instead, host=settlement.host, now=settlement.now)
+        answer = tables_elsewhere(
+            follower, booking, seated[booking.ref], instead=instead, host=settlement.host, now=settlement.now
+        )
         if answer is None:
             return None
         instead += occupied_by(booking.ref, answer.table_refs, answer.window)
@@ -130,7 +132,7 @@ def _may_be_moved(assignment: Assignment) -> bool:
 def _overlap(
     assignment: Assignment, seatings: Sequence[Allocation], until: datetime, refs: Sequence[str], settlement: Settlement
 ) -> Change:
-    ledger.overstay(seatings, until)
+    ledger.overstay(seatings, until, actor=settlement.actor)
     others = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
     named = ", ".join(sorted(refs))
     tables = [row.table_ref for row in seatings]
@@ -166,7 +168,7 @@ def settle_overlap(
         return Change.RESTORED
     if assignment.stage == Stage.SEATED:
         return Change.NOTHING  # Guests who sit are moved by staff alone.
-    answer = tables_elsewhere(assignment, booking, instead=(), host=settlement.host, now=settlement.now)
+    answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=settlement.host, now=settlement.now)
     if answer is None or set(answer.table_refs) & {row.table_ref for row in seatings}:
         return Change.NOTHING
     settlement.reseat(

@@ -277,18 +277,19 @@ def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime
         row.save(update_fields=["blocked"])
 
 
-def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime) -> bool:
+def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime, *, actor: str) -> bool:
     """Keep guests at their tables until then, longer or shorter; False if somebody follows too soon.
 
-    Then nothing is changed.
+    Then nothing is changed. Where they stay longer than a table is open, the row names ``actor``.
     """
     before = {row.pk: (row.ends_at, row.blocked, row.overstays_until) for row in seatings}
+    _note_override(seatings, min(row.blocked.upper for row in seatings), blocked_until, actor)
     try:
         with transaction.atomic():
             for row in seatings:
                 row.ends_at, row.overstays_until = ends_at, None
                 row.blocked = TimestamptzRange(row.blocked.lower, max(blocked_until, row.blocked.lower + _INSTANT))
-                row.save(update_fields=["ends_at", "blocked", "overstays_until"])
+                row.save(update_fields=["ends_at", "blocked", "overstays_until", "overridden_by"])
     except IntegrityError as error:
         if not is_overlap(error):
             raise
@@ -300,6 +301,17 @@ def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until:
         if blocked.upper > row.blocked.upper:
             waiting.wake(row.restaurant_ref, row.blocked.upper, blocked.upper)
     return True
+
+
+def _note_override(seatings: Sequence[Allocation], since: datetime, until: datetime, actor: str) -> None:
+    """Name ``actor`` in the rows of tables that are closed for some part of ``[since, until)``. One query."""
+    if until <= since:
+        return
+    closures = Closure.objects.standing().during(since, until).filter(restaurant_ref=seatings[0].restaurant_ref)
+    closed = list(closures.values_list("table_refs", flat=True))
+    for row in seatings:
+        if not row.overridden_by and any(not refs or row.table_ref in refs for refs in closed):
+            row.overridden_by = actor
 
 
 def is_overstayed(seatings: Sequence[Allocation]) -> bool:
@@ -340,13 +352,17 @@ def overstaying(seatings: Sequence[Allocation], at: datetime) -> list[Allocation
     return list(rows.exclude(booking_ref=first.booking_ref).order_by("table_ref"))
 
 
-def begin_at(seatings: Sequence[Allocation], at: datetime) -> bool:
-    """Let guests who come early have their tables from ``at`` on; False, and nothing changed, if they are not free yet."""
+def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> bool:
+    """Let guests who come early have their tables from ``at`` on; False, and nothing changed, if they are not free yet.
+
+    Where a table is closed until then, the row names ``actor``.
+    """
+    _note_override(seatings, at, seatings[0].blocked.lower, actor)
     try:
         with transaction.atomic():
             for row in seatings:
                 row.blocked = TimestamptzRange(at, row.blocked.upper)
-                row.save(update_fields=["blocked"])
+                row.save(update_fields=["blocked", "overridden_by"])
     except IntegrityError as error:
         if not is_overlap(error):
             raise
@@ -356,16 +372,20 @@ def begin_at(seatings: Sequence[Allocation], at: datetime) -> bool:
     return True
 
 
-def overstay(seatings: Sequence[Allocation], until: datetime) -> None:
-    """Note that guests stay until then, and block their tables until somebody else has them."""
+def overstay(seatings: Sequence[Allocation], until: datetime, *, actor: str) -> None:
+    """Note that guests stay until then, and block their tables until somebody else has them.
+
+    Where they stay longer than a table is open, the row names ``actor``.
+    """
     next_ones = followers(seatings, until)
+    _note_override(seatings, min(row.blocked.upper for row in seatings), until, actor)
     for row in seatings:
         first = min(
             (next_one.blocked.lower for next_one in next_ones if next_one.table_ref == row.table_ref), default=until
         )
         row.overstays_until = until
         row.blocked = TimestamptzRange(row.blocked.lower, max(first, row.blocked.upper))
-        row.save(update_fields=["overstays_until", "blocked"])
+        row.save(update_fields=["overstays_until", "blocked", "overridden_by"])
 
 
 def followers(seatings: Sequence[Allocation], until: datetime) -> list[Allocation]:

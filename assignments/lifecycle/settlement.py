@@ -227,7 +227,7 @@ class Settlement:
         """Staff have to decide about a confirmed booking, which keeps its tables until they do."""
         assignment.send_to_review(actor=self.actor, reason=reason, detail=detail)
         self._reviews[assignment.booking_ref] = reason
-        self._changed.append(assignment)
+        self.changed(assignment)
 
     def changed(self, assignment: Assignment) -> None:
         """It was changed otherwise, in memory: store that along with the rest."""
@@ -236,7 +236,7 @@ class Settlement:
 
     def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
         """Something else happened to it (cancelled, handed over): store that along with the rest."""
-        self._changed.append(assignment)
+        self.changed(assignment)
         self.outcomes.append(outcome)
         return outcome
 
@@ -293,7 +293,7 @@ class Settlement:
         outcome = Outcome(
             booking_ref=assignment.booking_ref, kind=kind, planner=self.planner, party=assignment.party, **facts
         )
-        self._changed.append(assignment)
+        self.changed(assignment)
         self.outcomes.append(outcome)
         attempt = Attempt(
             assignment_id=assignment.pk,

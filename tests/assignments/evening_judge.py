@@ -1,0 +1,399 @@
+"""An independent judge of an evening: reads rows only, and shares no code with what it judges on purpose.
+
+It looks at the database after each commit, through a connection of its own, and compares that with what was there before.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import combinations
+from typing import Any
+
+from assignments.integration.host import HostBooking
+from assignments.planning.floor import Floor
+
+MOST_TABLES = 3
+MOST_SPARE_SEATS = 4
+GRACE = timedelta(minutes=15)
+
+CURABLE = frozenset({"no_capacity", "closed", "pinned_tables_taken", "table_taken"})
+"""Reasons for a review that a table which becomes free cures."""
+GONE = frozenset({"left", "no_show"})
+OPEN = frozenset({"created", "capacity_verified", "assignment_pending", "assignment_in_progress", "assigned"})
+QUEUED = frozenset({"created", "capacity_verified", "assignment_pending"})
+
+_ROWS = {
+    "allocations": """
+        SELECT id, table_ref, booking_ref, kind, lower(blocked) AS start, upper(blocked) AS until, starts_at, ends_at,
+               party, planner, despite, ended_at, overstays_until, overridden_by
+        FROM assignments_allocation ORDER BY id""",
+    "assignments": """
+        SELECT booking_ref, state, reason, due_at, wake_at, stage, version, requested_at, service_date, planner,
+               pinned_table_refs, party, starts_at, asked_until, zone_ref FROM assignments_assignment ORDER BY id""",
+    "closures": """
+        SELECT id, table_refs, starts_at, ends_at, lifted_at FROM assignments_closure ORDER BY id""",
+    "transitions": """
+        SELECT DISTINCT ON (booking_ref) booking_ref, version, target FROM assignments_statetransition
+        ORDER BY booking_ref, version DESC""",
+    "changes": """
+        SELECT booking_ref, what, seating_id, table_ref, starts_at, ends_at, lower(blocked) AS start,
+               upper(blocked) AS until, stage FROM assignments_seatingchange ORDER BY id""",
+}
+
+Row = Mapping[str, Any]
+Seat = tuple[frozenset[str], datetime, datetime]
+"""Tables, start and end."""
+
+
+@dataclass(frozen=True)
+class Evening:
+    """The rows as they are at one moment."""
+
+    allocations: list[Row] = field(default_factory=list)
+    assignments: dict[str, Row] = field(default_factory=dict)
+    closures: list[Row] = field(default_factory=list)
+
+    @property
+    def current(self) -> dict[str, list[Row]]:
+        """The tables that each booking has, and has not left."""
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in self.allocations:
+            if row["kind"] == "seating" and row["ended_at"] is None:
+                found[row["booking_ref"]].append(row)
+        return dict(found)
+
+    @property
+    def seats(self) -> dict[str, Seat]:
+        return {ref: seat_of(rows) for ref, rows in self.current.items()}
+
+
+def seat_of(rows: Collection[Row]) -> Seat:
+    first = next(iter(rows))
+    return frozenset(row["table_ref"] for row in rows), first["starts_at"], first["ends_at"]
+
+
+@dataclass(frozen=True)
+class Action:
+    """What is done, to which bookings, and by whom: ``guest``, ``staff``, ``owner`` or ``planner``."""
+
+    name: str
+    by: str
+    refs: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(self.refs)})"
+
+
+def read(cursor: Any, *names: str) -> dict[str, list[Row]]:
+    """Read these rows as they are now."""
+    found: dict[str, list[Row]] = {}
+    for name in names:
+        cursor.execute(_ROWS[name])
+        columns = [column[0] for column in cursor.description]
+        found[name] = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    return found
+
+
+def evening_of(cursor: Any) -> Evening:
+    rows = read(cursor, "allocations", "assignments", "closures")
+    return Evening(rows["allocations"], {row["booking_ref"]: row for row in rows["assignments"]}, rows["closures"])
+
+
+# What every commit has to leave in order.
+
+
+def overlaps(evening: Evening) -> Iterator[str]:
+    """Two parties at one table."""
+    by_table: dict[str, list[Row]] = defaultdict(list)
+    for row in evening.allocations:
+        by_table[row["table_ref"]].append(row)
+    for table, rows in by_table.items():
+        for one, other in combinations(rows, 2):
+            if one["start"] < other["until"] and other["start"] < one["until"]:
+                yield f"{one['booking_ref']} and {other['booking_ref']} both have {table}"
+
+
+def loose_ends(evening: Evening, host: Mapping[str, HostBooking]) -> Iterator[str]:
+    """Tables of bookings that should have none, and bookings without tables that nobody looks after."""
+    current = evening.current
+    for ref, rows in current.items():
+        assignment = evening.assignments.get(ref)
+        if assignment is None or assignment["state"] not in {"confirmed", "manual_review"}:
+            yield f"{ref} has tables, and is {assignment['state'] if assignment else 'unknown'}"
+        if len({(row["starts_at"], row["ends_at"], row["until"]) for row in rows}) > 1:
+            yield f"{ref} has tables for different times"
+        if any(row["table_ref"] == other["table_ref"] for row, other in combinations(rows, 2)):
+            yield f"{ref} has a table twice"
+    for ref, assignment in evening.assignments.items():
+        state, booking = assignment["state"], host.get(ref)
+        if (assignment["due_at"] is not None) != (state in OPEN):
+            yield f"{ref} is {state}, due at {assignment['due_at']}"
+        if state == "confirmed" and ref not in current and assignment["stage"] not in GONE:
+            yield f"{ref} is confirmed without tables, {assignment['stage']}"
+        wants = booking is not None and booking.wants_table
+        if wants and state == "cancelled":
+            yield f"{ref} wants a table, and is cancelled ({assignment['reason']})"
+        if wants and state == "failed" and assignment["reason"] not in {"starts_in_past", "rejected_by_staff"}:
+            yield f"{ref} wants a table, and failed ({assignment['reason']})"
+
+
+def over_closures(evening: Evening, floor: Floor, now: datetime) -> Iterator[str]:
+    """Seatings over a closure that nobody overrode."""
+    for ref, rows in evening.current.items():
+        for row in rows:
+            if not row["overridden_by"] and is_closed(evening, row["table_ref"], max(row["start"], now), row["until"]):
+                yield f"{ref} has {row['table_ref']}, which is closed"
+
+
+def is_closed(evening: Evening, table_ref: str, start: datetime, until: datetime) -> bool:
+    return any(
+        closure["lifted_at"] is None
+        and (not closure["table_refs"] or table_ref in closure["table_refs"])
+        and closure["starts_at"] < until
+        and (closure["ends_at"] is None or start < closure["ends_at"])
+        and start < until
+        for closure in evening.closures
+    )
+
+
+def broken_promises(
+    before: Evening, after: Evening, action: Action, *, floor: Floor, now: datetime, cancelled: Collection[str]
+) -> Iterator[str]:
+    """Seats, times and tables that were lost other than by the guest, a named member of staff, or an unusable table."""
+    then, now_seated, tables = before.seats, after.seats, {table.ref: table for table in floor.tables}
+    for ref, (held, start, end) in then.items():
+        if now_seated.get(ref) == (held, start, end) or ref in cancelled:
+            continue
+        if ref in action.refs and (action.by == "staff" or ref in now_seated):
+            continue
+        assignment, rows = after.assignments[ref], before.current[ref]
+        unusable = [
+            row["table_ref"]
+            for row in rows
+            if row["table_ref"] not in tables
+            or not tables[row["table_ref"]].active
+            or is_closed(after, row["table_ref"], max(row["start"], now), row["until"])
+        ]
+        seats = sum(tables[table].seats for table in held if table in tables)
+        if seats < (rows[0]["party"] or 0) and not rows[0]["despite"]:
+            unusable.append("too few seats")
+        if ref not in now_seated:
+            if not unusable:
+                yield f"{ref} lost {sorted(held)}: {assignment['state']} ({assignment['reason']})"
+            elif assignment["state"] not in {"manual_review", *OPEN}:
+                yield f"{ref} lost its closed table: {assignment['state']} ({assignment['reason']})"
+            continue
+        others, other_start, other_end = now_seated[ref]
+        sits = before.assignments[ref]["stage"] == "seated"
+        is_asked = before.assignments[ref]["state"] == "manual_review"  # What was asked for could not be met until now.
+        if (other_start, other_end) != (start, end) and not (sits and unusable) and not is_asked:
+            yield f"{ref} was promised {start:%H:%M}-{end:%H:%M}, has {other_start:%H:%M}-{other_end:%H:%M}"
+        if others != held and sits and not unusable:
+            yield f"{ref} sits at {sorted(held)}, and was moved to {sorted(others)}"
+        pinned = before.assignments[ref]["pinned_table_refs"]
+        if others != held and pinned and set(pinned) == held and not unusable:
+            yield f"{ref} is pinned to {sorted(held)}, and was moved to {sorted(others)}"
+
+
+def misfits(before: Evening, after: Evening, action: Action, floor: Floor) -> Iterator[str]:
+    """Seatings by a planner that no planner may make."""
+    if action.by == "staff":
+        return
+    then = before.seats
+    for ref, rows in after.current.items():
+        held, start, end = seat_of(rows)
+        if then.get(ref) == (held, start, end) or rows[0]["planner"] == "manual" or rows[0]["despite"]:
+            continue
+        if ref in then and held <= then[ref][0]:
+            continue  # It stays where it is, at another time, or at what is still open of its tables.
+        assignment = after.assignments[ref]
+        party, zone = assignment["party"], assignment["zone_ref"] or None
+        pinned = frozenset(assignment["pinned_table_refs"])
+        if held not in set(units(floor, party, zone)) and held != pinned:
+            yield f"{ref}, a party of {party}, was seated at {sorted(held)}"
+        if pinned and held != pinned:
+            yield f"{ref} is pinned to {sorted(pinned)}, and was seated at {sorted(held)}"
+        if not serves(floor, start, end):
+            yield f"{ref} was seated {start:%d %H:%M}-{end:%d %H:%M}, outside of the service"
+
+
+# The sentence of rule 5.
+
+
+def passed_over(
+    before: Evening,
+    after: Evening,
+    action: Action,
+    *,
+    floor: Floor,
+    now: datetime,
+    host: Mapping[str, HostBooking],
+    locked: Collection[str],
+) -> Iterator[str]:
+    """Who asked earlier, waits, is unlocked, could have been seated with the tables of X, and cannot be any more.
+
+    What X had before was promised.
+    """
+    if action.by == "staff":
+        return
+    then = before.seats
+    for ref, seat in after.seats.items():
+        rows = after.current[ref]
+        if then.get(ref) == seat or rows[0]["planner"] == "legacy":
+            continue
+        if ref in then and then[ref][0] == seat[0] and seat[1] <= now:
+            continue  # Its guests sit there, and stay longer.
+        if ref in then and action.by == "owner":
+            continue  # Its table has closed. Whoever was promised a seat goes before those who wait for one.
+        mine = after.assignments[ref]
+        for other, theirs in after.assignments.items():
+            if (
+                other in locked
+                or theirs["requested_at"] >= mine["requested_at"]
+                or theirs["service_date"] != mine["service_date"]
+                or not waits(after, other, host)
+            ):
+                continue
+            free = [row for row in after.allocations if row["booking_ref"] != ref] + before.current.get(ref, [])
+            if can_sit(after, other, free, floor=floor, now=now, host=host) and not can_sit(
+                after, other, after.allocations, floor=floor, now=now, host=host
+            ):
+                yield f"{ref} has {sorted(seat[0])}, for which {other} asked earlier ({theirs['state']})"
+
+
+def asleep_beside_a_free_table(
+    evening: Evening, *, floor: Floor, now: datetime, host: Mapping[str, HostBooking], locked: Collection[str]
+) -> Iterator[str]:
+    """Who waits in review for a table, has one free, and was not woken. Whoever waits before them may get it."""
+    for ref, row in evening.assignments.items():
+        if row["state"] != "manual_review" or row["reason"] not in CURABLE or row["wake_at"] is not None:
+            continue
+        if not waits(evening, ref, host) or ref in locked:
+            continue
+        before = [
+            other
+            for other, theirs in evening.assignments.items()
+            if theirs["requested_at"] < row["requested_at"]
+            and theirs["service_date"] == row["service_date"]
+            and (theirs["state"] in OPEN or theirs["wake_at"] is not None)
+        ]
+        if not before and can_sit(evening, ref, evening.allocations, floor=floor, now=now, host=host):
+            yield f"{ref} ({row['reason']}) sleeps beside a free table"
+
+
+def waits(evening: Evening, ref: str, host: Mapping[str, HostBooking]) -> bool:
+    row, booking = evening.assignments[ref], host.get(ref)
+    if booking is None or not booking.wants_table or booking.is_confirmed or ref in evening.current:
+        return False
+    return row["state"] in QUEUED or (row["state"] == "manual_review" and row["reason"] in CURABLE)
+
+
+def can_sit(
+    evening: Evening,
+    ref: str,
+    taken: Iterable[Row],
+    *,
+    floor: Floor,
+    now: datetime,
+    host: Mapping[str, HostBooking],
+) -> bool:
+    """Whether some tables would do for the booking by itself."""
+    booking = host[ref]
+    (service,) = floor.services
+    start = booking.starts_at
+    end = booking.ends_at or start + timedelta(minutes=service.turn_minutes(booking.party))
+    if start < now - GRACE or end <= now or not serves(floor, start, end):
+        return False
+    first = start - timedelta(minutes=service.buffer_before_minutes)
+    last = end + timedelta(minutes=service.buffer_after_minutes)
+    if start < now:
+        first = now
+    busy = {
+        row["table_ref"] for row in taken if row["booking_ref"] != ref and row["start"] < last and first < row["until"]
+    }
+    pinned = frozenset(evening.assignments[ref]["pinned_table_refs"])
+    possible = units(floor, booking.party, booking.zone_ref)
+    return any(
+        not (unit & busy) and not any(is_closed(evening, table, first, last) for table in unit)
+        for unit in possible
+        if not pinned or unit == pinned
+    )
+
+
+def units(floor: Floor, party: int, zone_ref: str | None) -> Iterator[frozenset[str]]:
+    """Every set of tables at which a planner may seat the party, and that is not larger than it has to be."""
+    tables = {table.ref: table for table in floor.tables}
+    listed = {join.table_refs: join.seats for join in floor.joins}
+    found: list[frozenset[str]] = []
+    for count in range(1, MOST_TABLES + 1):
+        for refs in map(frozenset, combinations(tables, count)):
+            chosen = [tables[ref] for ref in refs]
+            seats = listed.get(refs) or sum(table.seats for table in chosen)
+            fits = (
+                all(table.active for table in chosen)
+                and party <= seats <= party + MOST_SPARE_SEATS
+                and (refs in listed or (len({table.zone_ref for table in chosen}) == 1 and _touch(floor, refs)))
+                and (zone_ref is None or all(table.zone_ref == zone_ref for table in chosen))
+                and not any(smaller < refs for smaller in found)
+            )
+            if fits:
+                found.append(refs)
+    yield from found
+
+
+def _touch(floor: Floor, refs: frozenset[str]) -> bool:
+    reached, left = set(sorted(refs)[:1]), set(sorted(refs)[1:])
+    while more := {ref for ref in left if any(frozenset((ref, other)) in floor.adjacent for other in reached)}:
+        reached |= more
+        left -= more
+    return not left
+
+
+def serves(floor: Floor, start: datetime, end: datetime) -> bool:
+    """Whether the one service of the floor, which may end after midnight, is on from start to end."""
+    (service,) = floor.services
+    for days in (0, 1):
+        day = (start.astimezone(floor.zone) - timedelta(days=days)).date()
+        opens = datetime.combine(day, service.starts, tzinfo=floor.zone)
+        last_day = day if service.ends > service.starts else day + timedelta(days=1)
+        closes = datetime.combine(last_day, service.ends, tzinfo=floor.zone)
+        if opens <= start < closes and end <= closes:
+            return True
+    return False
+
+
+# History equals state.
+
+
+def untold(cursor: Any) -> Iterator[str]:
+    """Differences between what history tells and what is so."""
+    rows = read(cursor, "allocations", "assignments", "transitions", "changes")
+    told: dict[int, tuple[Any, ...]] = {}
+    stages: dict[str, str] = {}
+    for change in rows["changes"]:
+        if change["what"] == "stage":
+            stages[change["booking_ref"]] = change["stage"]
+        elif change["what"] == "freed":
+            told.pop(change["seating_id"], None)
+        else:
+            told[change["seating_id"]] = (*_told(change), change["what"] == "ended")
+    is_so = {
+        row["id"]: (*_told(row), row["ended_at"] is not None) for row in rows["allocations"] if row["kind"] == "seating"
+    }
+    for key in told.keys() | is_so.keys():
+        if told.get(key) != is_so.get(key):
+            yield f"history tells {told.get(key)} of a seating that is {is_so.get(key)}"
+    last = {row["booking_ref"]: row for row in rows["transitions"]}
+    for row in rows["assignments"]:
+        ref = row["booking_ref"]
+        if stages.get(ref, row["stage"]) != row["stage"]:
+            yield f"history tells that {ref} is {stages[ref]}, and it is {row['stage']}"
+        target = last[ref]["target"] if ref in last else "created"
+        if target != row["state"]:
+            yield f"history tells that {ref} is {target}, and it is {row['state']}"
+
+
+def _told(row: Row) -> tuple[Any, ...]:
+    names = ("booking_ref", "table_ref", "starts_at", "ends_at", "start", "until")
+    return tuple(row[name] for name in names)

@@ -1,0 +1,555 @@
+"""Evenings that nobody thought of: whatever guests, staff, owner and clock do, in any order, no promise is broken.
+
+Hypothesis plays them on small floors with joins. ``evening_judge`` looks at the rows after each commit.
+``PLAYED_STEPS`` says how many steps are played in all (300), ``PLAYED_SEED`` which ones. With ``PLAYED_FAST`` an evening
+that breaks something is shown as it was played; to find the shortest one takes minutes.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import hypothesis
+import pytest
+from django.core.management.color import no_style
+from django.db import connection
+from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from assignments import api, conf
+from assignments.coordination import dispatch
+from assignments.exceptions import AssignmentsError
+from assignments.integration.planners import V3, Planner, Route
+from assignments.integration.project_host import is_walk_in
+from assignments.maintenance.reconcile import reconcile
+from assignments.models import Assignment
+from assignments.planning.floor import Floor, Join, TurnTime
+from assignments.planning.reasons import OVERRIDABLE
+from assignments.testing import a_floor, a_service, a_table, at
+from tests import process_state
+from tests.assignments import evening_judge
+from tests.assignments.conftest import HOST_PATH, TheHost
+from tests.assignments.evening_judge import Action, Evening
+
+STEPS = int(os.environ.get("PLAYED_STEPS") or 300)
+SEED = int(os.environ.get("PLAYED_SEED") or 14)
+STEPS_OF_AN_EVENING = 50
+
+
+BEGINS = datetime(2031, 1, 14, 16, 0, 20, tzinfo=UTC)
+"""When each evening begins. The 20 seconds keep the clock, which ticks, away from full minutes."""
+FIRST_START = datetime(2031, 1, 14, 16, 0, tzinfo=UTC)
+
+
+def service(**kwargs: Any) -> Any:
+    turns = (TurnTime(max_party=2, minutes=90), TurnTime(max_party=100, minutes=120))
+    return a_service(**{"key": "dinner", "starts": time(12), "ends": time(2), "turn_times": turns, **kwargs})
+
+
+FLOORS = [
+    a_floor(
+        tables=[
+            a_table("T1", zone_ref="in"),
+            a_table("T2", zone_ref="in"),
+            a_table("T3", seats=2, zone_ref="out"),
+            a_table("T4", seats=2, zone_ref="out"),
+        ],
+        adjacent=[("T1", "T2"), ("T3", "T4")],
+        services=[service()],
+    ),
+    a_floor(
+        tables=[a_table("A", seats=2), a_table("B", seats=2), a_table("C", seats=4)],
+        adjacent=[("A", "B"), ("B", "C")],
+        services=[service(buffer_after_minutes=15)],
+    ),
+    a_floor(
+        tables=[a_table("T1"), a_table("T2"), a_table("T3", seats=2), a_table("T4", seats=6), a_table("T5", seats=2)],
+        adjacent=[("T3", "T5")],
+        joins=[Join(table_refs=frozenset({"T1", "T2"}), seats=7)],
+        services=[service(buffer_before_minutes=5, buffer_after_minutes=10)],
+    ),
+]
+
+
+class Toggled:
+    """A router that the evening turns: V3, or the legacy planner. What the latter has begun stays with it."""
+
+    decides = V3
+
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+        return {each.booking_ref: Route(planner=self._of(each)) for each in assignments}
+
+    def _of(self, assignment: Assignment) -> str:
+        begun_by_legacy = assignment.planner == "legacy" and not assignment.is_terminal
+        return "legacy" if begun_by_legacy else self.decides
+
+    def planner(self, key: str) -> Planner:
+        planner: Planner = conf.load("rollout.legacy.LegacyPlanner")
+        assert planner.key == key
+        return planner
+
+
+class Errors(logging.Handler):
+    """What the app logged as an error: it goes on after one, but should have had none."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(record.getMessage() + (f": {record.exc_info[1]!r}" if record.exc_info else ""))
+
+
+class PlayedEvening(RuleBasedStateMachine):
+    """An evening at one restaurant, as the guests, the staff, the owner and cron make it."""
+
+    has_legacy = False
+    played = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors = Errors()
+        logging.getLogger("assignments").addHandler(self.errors)
+        logging.getLogger("legacy_planner").addHandler(self.errors)
+        empty_tables()
+        process_state.forget()
+        self.host: TheHost = conf.load(HOST_PATH)
+        Toggled.decides = V3
+        self.now = BEGINS
+        self.refs: list[str] = []
+        self.closures: list[int] = []
+        self.action = Action("nothing", "planner")
+        self.seen = Evening()
+        self.problems: list[str] = []
+        self.watch = connection.copy()
+        self._commit = connection.commit
+        connection.commit = self._commit_and_look  # type: ignore[method-assign]
+
+    def teardown(self) -> None:
+        connection.commit = self._commit  # type: ignore[method-assign]
+        self.watch.close()
+        logging.getLogger("assignments").removeHandler(self.errors)
+        logging.getLogger("legacy_planner").removeHandler(self.errors)
+
+    @property
+    def floor(self) -> Floor:
+        floor = self.host.floors["R1"]
+        assert isinstance(floor, Floor)
+        return floor
+
+    def _commit_and_look(self) -> None:
+        self._commit()
+        self.look()
+
+    def look(self) -> None:
+        """Judge what the last commit did."""
+        with self.watch.cursor() as cursor:
+            after = evening_judge.evening_of(cursor)
+        before, self.seen = self.seen, after
+        cancelled = {
+            ref
+            for ref in before.assignments
+            if not is_walk_in(ref) and ((row := self.host.rows.get(ref)) is None or is_cancelled(row))
+        }
+        found = [
+            *evening_judge.overlaps(after),
+            *evening_judge.over_closures(after, self.floor, self.now),
+            *evening_judge.broken_promises(
+                before, after, self.action, floor=self.floor, now=self.now, cancelled=cancelled
+            ),
+            *evening_judge.misfits(before, after, self.action, self.floor),
+            *evening_judge.passed_over(
+                before,
+                after,
+                self.action,
+                floor=self.floor,
+                now=self.now,
+                host=self.host.rows,
+                locked=self.host.locked,
+            ),
+        ]
+        self.problems += [f"{self.action}: {each}" for each in found]
+
+    @contextmanager
+    def doing(self, name: str, by: str, *refs: str) -> Iterator[None]:
+        """Do something at this moment. A refusal changes nothing, in the host neither."""
+        self.action = Action(name, by, refs)
+        kept = {name: copy(value) for name, value in vars(self.host).items()}
+        seen, is_refused = self.seen, False
+        type(self).played += 1
+        self.now += timedelta(seconds=1)
+        with at(self.now):
+            try:
+                yield
+            except (AssignmentsError, ValueError):
+                is_refused = True
+                vars(self.host).update(kept)
+        self.check()
+        if is_refused and seen != self.seen:
+            self.problems.append(f"{self.action} was refused, and has changed something")
+        self.problems += self.errors.found
+        assert not self.problems, "\n".join(self.problems)
+
+    def check(self) -> None:
+        """Judge the rows at the end of a step."""
+        with self.watch.cursor() as cursor:
+            self.problems += evening_judge.untold(cursor)
+        self.problems += evening_judge.loose_ends(self.seen, self.host.rows)
+        self.problems += evening_judge.asleep_beside_a_free_table(
+            self.seen, floor=self.floor, now=self.now, host=self.host.rows, locked=self.host.locked
+        )
+
+    def some(self, number: int) -> str:
+        return self.refs[number % len(self.refs)]
+
+    def confirmed(self, number: int) -> str:
+        """A booking with tables if there is one."""
+        seated = sorted(self.seen.current)
+        return seated[number % len(seated)] if seated else self.some(number)
+
+    def tables(self, number: int, count: int = 1) -> list[str]:
+        refs = [table.ref for table in self.floor.tables]
+        return [refs[(number + step) % len(refs)] for step in range(min(count, len(refs)))]
+
+    @initialize(
+        floor=st.integers(0, len(FLOORS) - 1),
+        legacy=st.booleans(),
+        asked=st.lists(st.tuples(st.integers(0, 12), st.integers(1, 5)), max_size=6),
+    )
+    def opens(self, floor: int, legacy: bool, asked: list[tuple[int, int]]) -> None:
+        """The evening begins with a few bookings, which nobody has planned."""
+        self.host.floors["R1"] = FLOORS[floor]
+        if self.has_legacy and legacy:
+            Toggled.decides = "legacy"
+        for slot, party in asked:
+            self.book(slot=slot, party=party, zone=None, stay=None, how="left to cron")
+
+    # Guests.
+
+    @rule(
+        slot=st.integers(0, 34),
+        party=st.sampled_from([1, 2, 2, 2, 3, 4, 4, 5, 6, 7]),
+        zone=st.sampled_from([None, None, None, "in", "out"]),
+        stay=st.sampled_from([None, None, None, 60, 150]),
+        how=st.sampled_from(["inline", "requested", "left to cron"]),
+    )
+    def book(self, slot: int, party: int, zone: str | None, stay: int | None, how: str) -> None:
+        ref = f"B{len(self.refs) + 1}"
+        start = self.starts(slot)
+        self.refs.append(ref)
+        with self.doing("book", "guest", ref):
+            self.host.book(
+                ref,
+                starts_at=start,
+                party=party,
+                zone_ref=zone if any(table.zone_ref == zone for table in self.floor.tables) else None,
+                ends_at=start + timedelta(minutes=stay) if stay else None,
+                requested_at=self.now,
+            )
+            if how != "left to cron":
+                api.request(booking_ref=ref)
+            if how == "inline":
+                self.settled([api.assign_now(booking_ref=ref)])
+
+    def starts(self, slot: int) -> datetime:
+        return FIRST_START + timedelta(minutes=15 * slot)
+
+    @precondition(lambda self: self.refs)
+    @rule(
+        number=st.integers(0, 20),
+        what=st.sampled_from(["time", "time", "party", "stay", "zone", "back"]),
+        slot=st.integers(0, 34),
+        party=st.integers(1, 8),
+        chosen=st.booleans(),
+    )
+    def edit(self, number: int, what: str, slot: int, party: int, chosen: bool) -> None:
+        ref = self.confirmed(number) if chosen else self.some(number)
+        booking = self.host.rows.get(ref)
+        if booking is None:
+            return
+        start, row = self.starts(slot), self.seen.assignments.get(ref)
+        changes: dict[str, Any] = {"party": party}
+        if what == "time":
+            changes = {"starts_at": start, "ends_at": None}
+        elif what == "stay":
+            changes = {"ends_at": booking.starts_at + timedelta(minutes=15 * (party + 2))}
+        elif what == "zone":
+            zones = sorted({table.zone_ref for table in self.floor.tables if table.zone_ref})
+            changes = {"zone_ref": zones[number % len(zones)] if zones and chosen else None}
+        elif what == "back" and row is not None and ref in self.seen.current:
+            first = self.seen.current[ref][0]
+            changes = {"starts_at": first["starts_at"], "party": first["party"] or row["party"], "ends_at": None}
+        with self.doing(f"edit {what}", "guest", ref):
+            self.host.edit(ref, **changes)
+            api.booking_changed(booking_ref=ref)
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20), how=st.sampled_from(["edit", "call", "deleted"]), chosen=st.booleans())
+    def cancel(self, number: int, how: str, chosen: bool) -> None:
+        ref = self.confirmed(number) if chosen else self.some(number)
+        if ref not in self.host.rows:
+            return
+        with self.doing(f"cancel by {how}", "guest", ref):
+            if how == "deleted":
+                del self.host.rows[ref]
+            else:
+                self.host.edit(ref, wants_table=False, keeps_tables=False)
+            if how == "edit":
+                api.booking_changed(booking_ref=ref)
+            else:
+                api.booking_cancelled(booking_ref=ref)
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20))
+    def ask_again(self, number: int) -> None:
+        """A guest who has cancelled comes back."""
+        ref = self.some(number)
+        if ref not in self.host.rows:
+            return
+        with self.doing("ask again", "guest", ref):
+            if is_cancelled(self.host.rows[ref]):
+                self.host.edit(ref, wants_table=True, is_confirmed=False)
+            api.request(booking_ref=ref)
+
+    # Staff.
+
+    @precondition(lambda self: self.refs)
+    @rule(
+        number=st.integers(0, 20),
+        stage=st.sampled_from(["late", "arrived", "seated", "left", "no_show"]),
+        by_host=st.booleans(),
+    )
+    def guests(self, number: int, stage: str, by_host: bool) -> None:
+        ref = self.confirmed(number)
+        booking = self.host.rows.get(ref)
+        with self.doing(stage, "staff", ref):
+            if by_host and booking is not None:
+                sits = stage in {"seated", "left", "no_show"}
+                self.host.edit(ref, stage=stage, wants_table=not sits and booking.wants_table, keeps_tables=sits)
+                api.booking_changed(booking_ref=ref)
+            else:
+                getattr(api, stage)(booking_ref=ref, actor="staff:7")
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20), quarters=st.integers(-4, 8), by_host=st.booleans())
+    def extend(self, number: int, quarters: int, by_host: bool) -> None:
+        ref = self.confirmed(number)
+        if ref not in self.seen.current:
+            return
+        until = self.seen.current[ref][0]["ends_at"] + timedelta(minutes=15 * quarters)
+        with self.doing(f"extend by {quarters}", "staff", ref):
+            if by_host and ref in self.host.rows:
+                self.host.edit(ref, ends_at=until)
+                api.booking_changed(booking_ref=ref)
+            else:
+                api.extend(booking_ref=ref, until=until, actor="staff:7")
+
+    @rule(number=st.integers(0, 20), party=st.integers(1, 6), how=st.sampled_from(["best", "chosen", "by force"]))
+    def walk_in(self, number: int, party: int, how: str) -> None:
+        with self.doing("walk_in", "staff"):
+            api.seat_walk_in(
+                restaurant_ref="R1",
+                party=party,
+                table_refs=self.tables(number) if how != "best" else (),
+                actor="staff:7",
+                overriding=OVERRIDABLE if how == "by force" else (),
+            )
+
+    @precondition(lambda self: self.refs)
+    @rule(
+        number=st.integers(0, 20),
+        table=st.integers(0, 20),
+        count=st.sampled_from([1, 1, 2]),
+        force=st.booleans(),
+        chosen=st.booleans(),
+    )
+    def assign(self, number: int, table: int, count: int, force: bool, chosen: bool) -> None:
+        ref = self.confirmed(number) if chosen else self.some(number)
+        with self.doing("move" if chosen else "assign", "staff", ref):
+            (api.move if chosen else api.assign)(
+                booking_ref=ref,
+                table_refs=self.tables(table, count),
+                actor="staff:7",
+                overriding=OVERRIDABLE if force else (),
+            )
+
+    @precondition(lambda self: len(self.seen.current) > 1)
+    @rule(one=st.integers(0, 20), other=st.integers(0, 20), force=st.booleans())
+    def swap(self, one: int, other: int, force: bool) -> None:
+        refs = self.confirmed(one), self.confirmed(other)
+        with self.doing("swap", "staff", *refs):
+            api.swap(booking_ref=refs[0], other_ref=refs[1], actor="staff:7", overriding=OVERRIDABLE if force else ())
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20), table=st.integers(0, 20), count=st.sampled_from([1, 2]), off=st.booleans())
+    def pin(self, number: int, table: int, count: int, off: bool) -> None:
+        ref = self.some(number)
+        with self.doing("unpin" if off else "pin", "staff", ref):
+            if off:
+                api.unpin(booking_ref=ref, actor="staff:7")
+            else:
+                api.pin(booking_ref=ref, table_refs=self.tables(table, count), actor="staff:7")
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20), what=st.sampled_from(["reopen", "reject", "undo", "release_tables"]))
+    def decide(self, number: int, what: str) -> None:
+        ref = self.some(number)
+        with self.doing(what, "staff", ref):
+            reason = {"reason": "We are full."} if what == "reject" else {}
+            getattr(api, what)(booking_ref=ref, actor="staff:7", **reason)
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20), table=st.integers(0, 20), seconds=st.sampled_from([30, 180, 1800]))
+    def hold(self, number: int, table: int, seconds: int) -> None:
+        ref = self.some(number)
+        with self.doing("hold", "staff", ref):
+            api.hold(booking_ref=ref, table_refs=self.tables(table), seconds=seconds)
+
+    @rule(
+        table=st.integers(0, 20),
+        count=st.sampled_from([0, 1, 1, 2]),
+        start=st.integers(-2, 20),
+        length=st.sampled_from([2, 8, 40, None]),
+    )
+    def close(self, table: int, count: int, start: int, length: int | None) -> None:
+        begins = self.now.replace(second=0) + timedelta(minutes=15 * start)
+        with self.doing("close", "owner"):
+            key = api.close(
+                restaurant_ref="R1",
+                table_refs=self.tables(table, count) if count else (),
+                starts_at=begins,
+                ends_at=begins + timedelta(minutes=15 * length) if length else None,
+                actor="staff:7",
+            )
+            self.closures.append(key)
+
+    @precondition(lambda self: self.closures)
+    @rule(number=st.integers(0, 20), lift=st.booleans(), table=st.integers(0, 20), length=st.integers(1, 20))
+    def change_closure(self, number: int, lift: bool, table: int, length: int) -> None:
+        key = self.closures[number % len(self.closures)]
+        with self.doing("lift" if lift else "edit closure", "owner"):
+            if lift:
+                self.closures.remove(key)
+                api.lift_closure(closure_id=key, actor="staff:7")
+            else:
+                start = next(row["starts_at"] for row in self.seen.closures if row["id"] == key)
+                api.edit_closure(
+                    closure_id=key,
+                    actor="staff:7",
+                    table_refs=self.tables(table),
+                    ends_at=start + timedelta(minutes=15 * length),
+                )
+
+    # The owner, cron and the clock.
+
+    @rule(
+        minutes=st.sampled_from([-15, 15, 30]), table=st.integers(0, 20), what=st.sampled_from(["turn", "seats", "off"])
+    )
+    def change_floor(self, minutes: int, table: int, what: str) -> None:
+        floor = self.floor
+        (dinner,) = floor.services
+        if what == "turn":
+            turns = tuple(replace(turn, minutes=max(45, turn.minutes + minutes)) for turn in dinner.turn_times)
+            changed = replace(floor, services=(replace(dinner, turn_times=turns),))
+        else:
+            (ref,) = self.tables(table)
+            changes: dict[str, Any]
+            if what == "off":
+                changes = {"active": not floor.table_by_ref[ref].active}
+            else:
+                changes = {"seats": max(1, floor.table_by_ref[ref].seats + minutes // 15)}
+            tables = tuple(replace(each, **changes) if each.ref == ref else each for each in floor.tables)
+            changed = replace(floor, tables=tables)
+        with self.doing(f"change {what}", "owner"):
+            self.host.floors["R1"] = changed
+            assert not [each.error for each in reconcile() if each.error]
+
+    @rule()
+    def cron(self) -> None:
+        with self.doing("pass", "planner"):
+            dispatch.register_new()
+            self.settled([each for progress in dispatch.run_pass() for each in progress.outcomes])
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20))
+    def inline(self, number: int) -> None:
+        ref = self.some(number)
+        with self.doing("assign now", "planner", ref):
+            self.settled([api.assign_now(booking_ref=ref)])
+
+    def settled(self, outcomes: Sequence[Any]) -> None:
+        self.problems += [f"{each}: {each.detail}" for each in outcomes if each.unexpected]
+
+    @rule(minutes=st.sampled_from([1, 5, 5, 15, 45, 120]))
+    def time_passes(self, minutes: int) -> None:
+        self.now += timedelta(minutes=minutes)
+
+    @precondition(lambda self: self.has_legacy)
+    @rule()
+    def toggle(self) -> None:
+        Toggled.decides = V3 if Toggled.decides == "legacy" else "legacy"
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20))
+    def guest_edits(self, number: int) -> None:
+        """A guest has the booking open, so that its row is locked; or is done with that."""
+        if self.host.locked:
+            self.host.locked.clear()
+        else:
+            self.host.locked.add(self.some(number))
+
+
+ROUTER_PATH = f"{__name__}.Toggled"
+
+
+class PlayedWithLegacy(PlayedEvening):
+    has_legacy = True
+
+
+def is_cancelled(booking: Any) -> bool:
+    return not booking.wants_table and not booking.keeps_tables
+
+
+def empty_tables() -> None:
+    with connection.cursor() as cursor:
+        names = [name for name in connection.introspection.table_names(cursor) if name.startswith("assignments_")]
+        for statement in connection.ops.sql_flush(no_style(), names):
+            cursor.execute(statement)
+
+
+def play(machine: type[PlayedEvening], steps: int) -> None:
+    machine.played = 0
+    run_state_machine_as_test(
+        hypothesis.seed(SEED)(machine),
+        settings=hypothesis.settings(
+            max_examples=max(1, steps // STEPS_OF_AN_EVENING),
+            stateful_step_count=STEPS_OF_AN_EVENING,
+            database=None,
+            deadline=None,
+            print_blob=False,
+            phases=[Phase.generate] if os.environ.get("PLAYED_FAST") else [Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _router(host: TheHost, settings: Any) -> None:
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": ROUTER_PATH}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(900)
+class TestPlayedEvenings:
+    def test_v3(self) -> None:
+        play(PlayedEvening, STEPS // 2)
+
+    @pytest.mark.legacy_planner
+    def test_v3_and_the_legacy_planner_in_turn(self) -> None:
+        play(PlayedWithLegacy, STEPS // 2)
