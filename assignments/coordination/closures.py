@@ -19,7 +19,7 @@ from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, Cl
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.planners import V3
-from assignments.lifecycle import intake, ledger, waiting
+from assignments.lifecycle import intake, ledger, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Closure, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
@@ -31,9 +31,6 @@ TABLE_OUT_OF_SERVICE = "table_out_of_service"
 
 LONGEST_REASON = 500
 FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
-
-SAT_THERE = "Its guests sat there when the table was taken out of service."
-NO_FLOOR = "Its table was closed, and the restaurant has no floor to plan with."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -256,10 +253,10 @@ class _Clearing:
                 self._put_back(assignment)
             elif not booking.wants_table or rows[0].starts_at <= self.now:
                 ledger.vacate(self.closing[ref], at=self.now, has_sat=True)
-                self._ask_staff(assignment, SAT_THERE)
+                self._ask_staff(assignment, sentences.SAT_THERE)
             elif booking.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
                 ledger.vacate(rows, at=self.now, has_sat=False)
-                self._ask_staff(assignment, booking.problem or NO_FLOOR)
+                self._ask_staff(assignment, booking.problem or sentences.NO_FLOOR)
             else:
                 by_day[assignment.service_date].append(_Guests(assignment, booking, rows))
         for group in by_day.values():

@@ -19,7 +19,7 @@ from assignments.exceptions import NoTableFreeError, TablesRefusedError, Transit
 from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL
-from assignments.lifecycle import intake, ledger, seating_validity
+from assignments.lifecycle import intake, ledger, seating_validity, sentences
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
@@ -30,6 +30,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 from assignments.planning.text import gettext as _
+from assignments.planning.text import together
 
 ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
 """Reasons that do not count against guests who sit already."""
@@ -67,7 +68,7 @@ def give(
     floor = floor_or_none(booking.restaurant_ref, host=host)
     passed = _passed(assignment, booking, place, floor, host=host, now=now)
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
-    detail = f"Despite {', '.join(sorted(place.despite))}." if place.despite else ""
+    detail = sentences.despite(place.despite) if place.despite else ""
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     intake.take_over_facts(assignment, booking, floor=floor)
     if seatings:
@@ -235,8 +236,13 @@ def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: 
     refusal = decision.refusal
     assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
     minutes = None if refusal.is_hard else _wait(snapshot, now)
-    when = "no table within three hours" if minutes is None else f"a table in {minutes} minutes"
-    raise NoTableFreeError(f"No table is free for {booking.party} now; {when}. {refusal.detail}", minutes)
+    if minutes is None:
+        problem = _("No table is free for %(party)s now, nor within three hours.", party=booking.party)
+    else:
+        problem = _(
+            "No table is free for %(party)s now; one in %(minutes)s minutes.", party=booking.party, minutes=minutes
+        )
+    raise NoTableFreeError(together([problem, refusal.detail]), minutes)
 
 
 def _wait(snapshot: Snapshot, now: datetime) -> int | None:
