@@ -16,6 +16,7 @@ from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import waiting
 from assignments.models import Allocation, Closure
+from assignments.models.allocation import AllocationQuerySet
 from assignments.models.closure import TimeRange
 from assignments.models.moment import DatabaseNow
 from assignments.planning.floor import Floor
@@ -293,6 +294,11 @@ def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until:
 
 def is_overstayed(seatings: Sequence[Allocation]) -> bool:
     """Return whether other guests are going to sit at one of these tables when this booking begins. One query."""
+    return _overstaying(seatings).exists()
+
+
+def _overstaying(seatings: Sequence[Allocation]) -> AllocationQuerySet:
+    """Other bookings' seatings at these tables that run into these."""
     first = seatings[0]
     overstays = Allocation.objects.current().filter(
         restaurant_ref=first.restaurant_ref,
@@ -300,7 +306,16 @@ def is_overstayed(seatings: Sequence[Allocation]) -> bool:
         overstays_until__gt=first.blocked.lower,
         starts_at__lt=first.starts_at,
     )
-    return overstays.exclude(booking_ref=first.booking_ref).exists()
+    return overstays.exclude(booking_ref=first.booking_ref)
+
+
+def sharing_tables(seatings: Sequence[Allocation]) -> list[str]:
+    """Return the bookings that expect one of these tables while these guests do, before or after them, by ref."""
+    found = set(_overstaying(seatings).values_list("booking_ref", flat=True)) if seatings else set()
+    until = seatings[0].overstays_until if seatings else None
+    if until is not None:
+        found |= {row.booking_ref for row in followers(seatings, until)}
+    return sorted(found)
 
 
 def begin_at(seatings: Sequence[Allocation], at: datetime) -> bool:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def _reason_codes() -> Iterator[str]:
     yield from _said("reason")
     for path in sorted(SOURCE.rglob("*.py")):
         body = ast.parse(path.read_text()).body
-        for node, after in zip(body, body[1:], strict=False):
+        for node, after in pairwise(body):
             says = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and str(after.value.value)
             if says and "eason code" in says and isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
                 yield str(node.value.value)
@@ -168,5 +169,6 @@ def test_every_sentence_of_history_is_known_again() -> None:
     ):
         again = sentences.read(str(each))
         assert again == each
-        assert again is not None and again.template == each.template
+        assert again is not None
+        assert again.template == each.template
         assert labels.reason("table_out_of_service", str(each)).endswith(str(each))
