@@ -25,6 +25,8 @@ from assignments.models import Allocation, Assignment, Closure, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
+from assignments.telemetry import events
+from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 TABLE_OUT_OF_SERVICE = "table_out_of_service"
 """Why a booking loses its tables when they close; kept in history, so it never changes."""
@@ -68,6 +70,7 @@ def close(
         author=actor,
     )
     _clear(closure, floor=floor, actor=actor, now=now, host=host)
+    _announce("closed", closure, actor=actor)
     return closure
 
 
@@ -109,6 +112,7 @@ def edit(
     _clear(closure, floor=floor, actor=actor, now=now, host=host, spares_overridden=True)
     if not _includes(extent, before):
         _tell_freed(closure.restaurant_ref, before, now)
+    _announce("edited", closure, actor=actor)
     return closure
 
 
@@ -119,7 +123,19 @@ def lift(closure_id: int, *, actor: str, version: int | None) -> Closure:
     closure.version += 1
     closure.save(update_fields=["lifted_at", "lifted_by", "version"])
     _tell_freed(closure.restaurant_ref, _extent(closure), now)
+    _announce("lifted", closure, actor=actor)
     return closure
+
+
+def _announce(what: str, closure: Closure, *, actor: str) -> None:
+    events.announce(
+        STATE_MACHINE,
+        f"closure.{what}",
+        restaurant_ref=closure.restaurant_ref,
+        table_refs=closure.table_refs or None,
+        detail=str(closure.pk),
+        actor=actor,
+    )
 
 
 def _locked(closure_id: int, *, version: int | None) -> tuple[Closure, datetime]:

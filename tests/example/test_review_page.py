@@ -717,7 +717,7 @@ class TestPromisesWhileStaffDecide:
         assert re.search(r"Covers 30 Has now Table D1-T01 , .*18:00 to 19:00, 2 covers", text)
         assert "Reject the change" in text
         retried = text_of(press(admin_client, assignment, "retry"))
-        assert "K1 was retried and is back in review. It keeps the tables that it has." in retried
+        assert f"{label_of(assignment.booking_ref)} was retried and is back in review. It keeps the tables" in retried
         answer = press(admin_client, now(assignment), "reject", reason="We have no such table.")
         assert "The change of" in text_of(answer)
         assert "It keeps what it was promised." in text_of(answer)
