@@ -298,10 +298,10 @@ class Possible:
     def against(self, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
         """Return every rule that the booking would break at these tables."""
         floor, occupied = self.snapshot.floor, self.snapshot.occupied
-        found = engine.judge(self.snapshot, tuple(table_refs))
+        found = engine.judge(replace(self.snapshot, occupied=()), tuple(table_refs))
         refusals = [
             *self.about_time,
-            *(each for each in found if each.reason not in ABOUT_TIME | {Reason.TABLE_TAKEN}),
+            *(each for each in found if each.reason not in ABOUT_TIME | {Reason.CLOSED}),
             *engine.taken(floor, occupied, table_refs, self.window),
         ]
         return tuple(dict.fromkeys(each for each in refusals if not (self.sits and each.reason in ABOUT_TIME)))
