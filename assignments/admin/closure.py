@@ -62,7 +62,7 @@ class ClosureForm(FloorForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in ("starts_at", "ends_at"):
-            of_day, of_clock = self.fields[name].widget.widgets  # type: ignore[attr-defined]
+            of_day, of_clock = self.fields[name].widget.widgets
             values = {"field": capfirst(self.fields[name].label)}
             of_day.attrs["aria-label"] = gettext("%(field)s, date") % values
             of_clock.attrs["aria-label"] = gettext("%(field)s, time") % values
