@@ -21,7 +21,7 @@ from django.db import connection, transaction
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
-from assignments.coordination import closures, dispatch, edits, host_changes, staff_actions, undoing
+from assignments.coordination import closures, dispatch, edits, host_changes, staff_actions, stays, undoing
 from assignments.coordination.snapshots import snapshot_of
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -35,7 +35,7 @@ from assignments.integration import planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, seating_validity, staff_decisions, transitions
+from assignments.lifecycle import intake, ledger, seating_validity, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
@@ -724,6 +724,11 @@ def _try_again(
     if not seatings or booking is None:
         return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
     lock_bookings(host, [assignment.booking_ref])
+    if assignment.reason == waiting.OVERLAPPING:
+        settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
+        change = stays.settle_overlap(assignment, booking, seatings, settlement=settlement)
+        settlement.write()
+        return Change.TO_STAFF if change is Change.NOTHING else change
     return edits.settle(assignment, booking, seatings, host=host, now=now, actor=actor, reason=reason)
 
 

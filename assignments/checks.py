@@ -85,6 +85,28 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
 
 
 @checks.register("assignments")
+def check_moves(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W007: the host is not told of moves by ``on_moved``."""
+    if conf.problems():
+        return []
+    try:
+        host = conf.load(conf.settings().HOST)
+    except Exception:  # noqa: BLE001  (E002 says so)
+        return []
+    if callable(getattr(host, "on_moved", None)) or not isinstance(host, Host):
+        return []
+    return [
+        checks.Warning(
+            f"{conf.settings().HOST} has no on_moved(): when guests get other tables, it hears of a release and a "
+            f"confirmation instead.",
+            hint="Write on_moved(self, moves): for each move, store to_table_refs as the tables of booking_ref, from "
+            "starts_at to ends_at, and mark the booking as confirmed. ModelHost has it.",
+            id="assignments.W007",
+        )
+    ]
+
+
+@checks.register("assignments")
 def check_retention(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E007: retention is shorter than other parts need."""
     if conf.problems():

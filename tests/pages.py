@@ -86,4 +86,23 @@ REVIEW_ITEM = Page(key="review-item", title="Deciding on one booking", path=_rev
 EVENTS = Page(key="events", title="Events", path=_at("assignments_event_changelist"))
 EVENT = Page(key="event", title="One event", path=_event)
 
-PAGES = (TIMELINE, REVIEW, REVIEW_ITEM, BOOKING, HEALTH, EVENTS, EVENT, ROLLOUT, PROMOTE, COMPARISONS, COMPARISON)
+CLOSURES = Page(key="closures", title="Closures", path=_at("assignments_closure_changelist"))
+CLOSURE = Page(key="closure", title="Closing tables", path=_at("assignments_closure_add"))
+CALENDAR = Page(key="calendar", title="A day of the calendar", path=_at("assignments_calendarentry_add"))
+
+PAGES = (
+    TIMELINE,
+    REVIEW,
+    REVIEW_ITEM,
+    BOOKING,
+    CLOSURES,
+    CLOSURE,
+    CALENDAR,
+    HEALTH,
+    EVENTS,
+    EVENT,
+    ROLLOUT,
+    PROMOTE,
+    COMPARISONS,
+    COMPARISON,
+)

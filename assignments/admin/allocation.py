@@ -44,6 +44,9 @@ class AllocationAdmin(ReadOnlyAdmin):
         "booking_ref",
         "planner",
         "restaurant_ref",
+        recorded("ended_at", _("ended (UTC)")),
+        recorded("overstays_until", _("stays until (UTC)")),
+        "rules_passed_over",
         recorded("expires_at", _("expires (UTC)")),
     ]
     list_filter = [
@@ -65,3 +68,7 @@ class AllocationAdmin(ReadOnlyAdmin):
     @admin.display(description=_("ends (restaurant's time)"), ordering="ends_at")
     def ends(self, allocation: Any) -> str:
         return local(allocation.ends_at, allocation.zone)
+
+    @admin.display(description=_("rules passed over"))
+    def rules_passed_over(self, allocation: Allocation) -> str:
+        return " ".join(labels.reason(code) for code in allocation.despite)

@@ -1,6 +1,6 @@
 """The page of one booking: its status and reason, its state history and its journal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,7 @@ from assignments.models import (
     Event,
     OutboxMessage,
     ReviewItem,
+    SeatingChange,
     State,
     StateTransition,
 )
@@ -73,6 +74,8 @@ class AssignmentAdmin(RowPageAdmin):
     ]
     list_filter = [
         "state",
+        "stage",
+        ("wake_at", admin.EmptyFieldListFilter),
         known("planner", gettext_lazy("planner"), _planners, empty="nobody"),
         since("starts_at", gettext_lazy("starts"), coming=True),
     ]
@@ -114,6 +117,7 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
         "zone": words.zone,
         "has_floor": floor is not None,
         "state": labels.state(assignment.state),
+        "stage": labels.stage(assignment.stage),
         "status_class": _STATUS.get(State(assignment.state), "page-warning"),
         "planner": labels.planner(assignment.planner),
         "tables": words.tables(ledger.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())),
@@ -127,7 +131,7 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
         "skipped_steps": path.skipped + max(len(path.steps) - SHOWN_STEPS, 0),
         "attempts": [_attempt(each, words) for each in attempts],
         "has_more_attempts": has_more_attempts,
-        "entries": [_entry(request, entry, who) for entry in found.entries],
+        "entries": [_entry(request, entry, who, words) for entry in found.entries],
         "earlier": found.earlier.isoformat() if found.earlier else "",
         "is_latest": before is None,
         "links": list(_links(request, assignment, floor)),
@@ -203,11 +207,13 @@ def _attempt_in_words(attempt: Attempt) -> str:
     }
 
 
-def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str]) -> EntryView:
+def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str], words: labels.Words) -> EntryView:
     row, view = entry.row, partial(EntryView, at=entry.at, correlation_id=entry.correlation_id)
     if isinstance(row, StateTransition):
         step = _step(row.version, row, who)
         return view(kind=_("state"), what=step["what"], words=step["reason"], by=step["by"])
+    if isinstance(row, SeatingChange):
+        return _seating_entry(view, row, words)
     if isinstance(row, Attempt):
         return view(kind=_("attempt"), what=_attempt_in_words(row), words=labels.reason(row.reason, row.detail))
     if isinstance(row, OutboxMessage):
@@ -221,6 +227,19 @@ def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str]) -
         status_class=status_class,
         url=links.permitted(request, Event, row.pk),
     )
+
+
+def _seating_entry(view: Callable[..., EntryView], row: SeatingChange, words: labels.Words) -> EntryView:
+    """What the database has recorded of a seating, or of how far the guests are."""
+    if row.what == SeatingChange.What.STAGE:
+        stages = {"before": labels.stage(row.previous_stage), "after": labels.stage(row.stage)}
+        return view(kind=_("guests"), what=_("%(before)s, now %(after)s") % stages, words="")
+    what = _("%(tables)s: %(what)s") % {"tables": words.tables([row.table_ref]), "what": row.get_what_display()}
+    if row.starts_at is None or row.ends_at is None:
+        return view(kind=_("seating"), what=what, words="")
+    start, end = (moment.astimezone(words.zone) for moment in (row.starts_at, row.ends_at))
+    times = {"start": f"{start:%Y-%m-%d %H:%M}", "end": f"{end:%H:%M}"}
+    return view(kind=_("seating"), what=what, words=_("%(start)s to %(end)s") % times)
 
 
 def _delivery(message: OutboxMessage) -> str:

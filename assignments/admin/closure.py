@@ -1,7 +1,7 @@
 """Closures in the admin: what is closed now and soon; add, edit, lift. Nothing is deleted."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -16,18 +17,13 @@ from assignments import api
 from assignments.admin import actor
 from assignments.admin.allocation import ZonedRows
 from assignments.admin.datetime_columns import local
-from assignments.admin.floor import FloorForm
+from assignments.admin.floor import FloorForm, ShortRefs
 from assignments.concurrency import clock
 from assignments.coordination.closures import LONGEST_REASON
 from assignments.exceptions import AssignmentsError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.models import Closure
 from assignments.planning.seating_window import local_to_aware
-
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    _ModelAdmin = admin.ModelAdmin
 
 
 class WhenFilter(admin.SimpleListFilter):
@@ -65,6 +61,11 @@ class ClosureForm(FloorForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in ("starts_at", "ends_at"):
+            of_day, of_clock = self.fields[name].widget.widgets
+            values = {"field": capfirst(self.fields[name].label)}
+            of_day.attrs["aria-label"] = gettext("%(field)s, date") % values
+            of_clock.attrs["aria-label"] = gettext("%(field)s, time") % values
         closure = self.instance
         if closure.pk is None:
             return
@@ -109,7 +110,7 @@ def _zone_of(restaurant_ref: str) -> Any:
 
 
 @admin.register(Closure)
-class ClosureAdmin(_ModelAdmin):
+class ClosureAdmin(ShortRefs):
     form = ClosureForm
     list_display = ["what_is_closed", "restaurant_ref", "starts", "ends", "reason", "author", "lifted"]
     list_filter = [WhenFilter]

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from assignments.concurrency import locks
@@ -80,12 +82,31 @@ class FloorForm(_FloorForm):
                 self.add_error(name, _("It has only %(seats)s seats.") % {"seats": table.seats})
 
 
+def _named(field: Any) -> Any:
+    """Name a field of a table to who does not see its column."""
+    if field is not None:
+        field.widget.attrs["aria-label"] = capfirst(field.label)
+    return field
+
+
 class TurnMinutesInline(_TurnInline):
     model = TurnMinutes
     extra = 1
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return _named(super().formfield_for_dbfield(db_field, request, **kwargs))
 
-class FloorAdmin(_ModelAdmin):
+
+class ShortRefs(_ModelAdmin):
+    """Gives refs one line: they are texts, but short."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name.endswith("_ref"):
+            kwargs["widget"] = AdminTextInputWidget()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+
+class FloorAdmin(ShortRefs):
     """What the admins of the floor's parts share."""
 
     form = FloorForm
@@ -138,6 +159,9 @@ class CalendarServiceInline(_CalendarServiceInline):
     model = CalendarService
     formset = CalendarServiceFormSet
     extra = 1
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return _named(super().formfield_for_dbfield(db_field, request, **kwargs))
 
 
 @admin.register(CalendarEntry)

@@ -169,6 +169,9 @@ def _around(source: Node, target: Node) -> tuple[str, tuple[float, float]]:
     bow = edge - 16 - 13 * rows if is_left else edge + 16 + 13 * rows
     tip = edge - 6 if is_left else edge + 6
     start, end = source.middle[1], target.middle[1] + 4 * rows
+    if source.state == target.state:  # It stays: a loop beside it.
+        bow = edge - 46 if is_left else edge + 46
+        start, end = start - 9, end + 9
     curve = f"M{edge:g} {start:g} C{bow:g} {start:g} {bow:g} {end:g} {tip:g} {end:g}"
     return curve, ((edge + 3 * bow) / 4 + 4, (start + end) / 2 + 4)
 

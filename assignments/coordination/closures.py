@@ -19,21 +19,20 @@ from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, Cl
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.planners import V3
-from assignments.lifecycle import intake, ledger, waiting
+from assignments.lifecycle import intake, ledger, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Closure, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
+from assignments.telemetry import events
+from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 TABLE_OUT_OF_SERVICE = "table_out_of_service"
 """Why a booking loses its tables when they close; kept in history, so it never changes."""
 
 LONGEST_REASON = 500
 FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
-
-SAT_THERE = "Its guests sat there when the table was taken out of service."
-NO_FLOOR = "Its table was closed, and the restaurant has no floor to plan with."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +70,7 @@ def close(
         author=actor,
     )
     _clear(closure, floor=floor, actor=actor, now=now, host=host)
+    _announce("closed", closure, actor=actor)
     return closure
 
 
@@ -112,6 +112,7 @@ def edit(
     _clear(closure, floor=floor, actor=actor, now=now, host=host, spares_overridden=True)
     if not _includes(extent, before):
         _tell_freed(closure.restaurant_ref, before, now)
+    _announce("edited", closure, actor=actor)
     return closure
 
 
@@ -122,7 +123,19 @@ def lift(closure_id: int, *, actor: str, version: int | None) -> Closure:
     closure.version += 1
     closure.save(update_fields=["lifted_at", "lifted_by", "version"])
     _tell_freed(closure.restaurant_ref, _extent(closure), now)
+    _announce("lifted", closure, actor=actor)
     return closure
+
+
+def _announce(what: str, closure: Closure, *, actor: str) -> None:
+    events.announce(
+        STATE_MACHINE,
+        f"closure.{what}",
+        restaurant_ref=closure.restaurant_ref,
+        table_refs=closure.table_refs or None,
+        detail=str(closure.pk),
+        actor=actor,
+    )
 
 
 def _locked(closure_id: int, *, version: int | None) -> tuple[Closure, datetime]:
@@ -256,10 +269,10 @@ class _Clearing:
                 self._put_back(assignment)
             elif not booking.wants_table or rows[0].starts_at <= self.now:
                 ledger.vacate(self.closing[ref], at=self.now, has_sat=True)
-                self._ask_staff(assignment, SAT_THERE)
+                self._ask_staff(assignment, sentences.SAT_THERE)
             elif booking.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
                 ledger.vacate(rows, at=self.now, has_sat=False)
-                self._ask_staff(assignment, booking.problem or NO_FLOOR)
+                self._ask_staff(assignment, booking.problem or sentences.NO_FLOOR)
             else:
                 by_day[assignment.service_date].append(_Guests(assignment, booking, rows))
         for group in by_day.values():

@@ -8,7 +8,7 @@ from assignments.coordination import edits, stays
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL
-from assignments.lifecycle import intake, ledger, seating_validity, transitions, waiting
+from assignments.lifecycle import intake, ledger, seating_validity, sentences, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change
@@ -105,7 +105,7 @@ def _follow_sitting(
         and assignment.party > seats
         and assignment.state == State.CONFIRMED
     ):
-        detail = f"Its guests sit at {seats} seats, and are {assignment.party} now."
+        detail = sentences.more_guests_than_seats(seats, assignment.party)
         settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
         change = Change.TO_STAFF
     assignment.touch()
@@ -222,8 +222,7 @@ def adopt_tables(
     intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
     if there:
-        others = ", ".join(sorted({row.booking_ref for row in there if row.booking_ref}))
-        detail = f"The host shows it at {', '.join(tables)}, where booking {others} is seated."
+        detail = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
         settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
         settlement.write()
         return Change.TO_STAFF

@@ -19,7 +19,7 @@ from assignments.exceptions import NoTableFreeError, TablesRefusedError, Transit
 from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL
-from assignments.lifecycle import intake, ledger, seating_validity
+from assignments.lifecycle import intake, ledger, seating_validity, sentences
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
@@ -30,6 +30,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 from assignments.planning.text import gettext as _
+from assignments.planning.text import together
 
 ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
 """Reasons that do not count against guests who sit already."""
@@ -67,7 +68,7 @@ def give(
     floor = floor_or_none(booking.restaurant_ref, host=host)
     passed = _passed(assignment, booking, place, floor, host=host, now=now)
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
-    detail = f"Despite {', '.join(sorted(place.despite))}." if place.despite else ""
+    detail = sentences.despite(place.despite) if place.despite else ""
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     intake.take_over_facts(assignment, booking, floor=floor)
     if seatings:
@@ -238,8 +239,13 @@ def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: 
     refusal = decision.refusal
     assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
     minutes = None if refusal.is_hard else _wait(snapshot, now)
-    when = "no table within three hours" if minutes is None else f"a table in {minutes} minutes"
-    raise NoTableFreeError(f"No table is free for {booking.party} now; {when}. {refusal.detail}", minutes)
+    if minutes is None:
+        problem = _("No table is free for %(party)s now, nor within three hours.", party=booking.party)
+    else:
+        problem = _(
+            "No table is free for %(party)s now; one in %(minutes)s minutes.", party=booking.party, minutes=minutes
+        )
+    raise NoTableFreeError(together([problem, refusal.detail]), minutes)
 
 
 def _wait(snapshot: Snapshot, now: datetime) -> int | None:
@@ -268,29 +274,11 @@ def accepted(
     Guests who sit already, and those whose time has begun, have them from now on. Raises TablesRefusedError.
     """
     floor = floor_of(booking.restaurant_ref, host=host)
-    sits = bool(seatings) and assignment.stage == Stage.SEATED
     booking = as_promised(booking, seatings)
-    window = _window(booking, floor, seatings=seatings if sits else (), now=now)
-    request = seating_request(booking, assignment)
-    refusals: list[Refusal] = []
-    if isinstance(window, Refusal):
-        refusals.append(window)
-        window = seating_validity.window_as_the_host_has_it(booking, floor)
-    request = replace(request, starts_at=max(window.starts_at, now) if window.starts_at < now else window.starts_at)
-    request = replace(request, ends_at=window.ends_at)
-    occupied = tuple(
-        each
-        for each in occupied_between(floor, window)
-        if each.booking_ref != booking.ref and each.booking_ref not in leaving
-    )
-    rules = conf.settings().rules().by_staff()
-    snapshot = Snapshot(floor=floor, occupied=(), request=request, now=now, rules=rules)
-    found = engine.judge(snapshot, tuple(table_refs))
-    refusals += [each for each in found if each.reason not in ABOUT_TIME | {Reason.CLOSED}]
-    refusals += engine.taken(floor, occupied, table_refs, window)
-    against = [each for each in refusals if not (sits and each.reason in ABOUT_TIME)]
+    place = possible(assignment, booking, floor=floor, now=now, seatings=seatings, leaving=leaving, remove_expired=True)
+    window, against = place.window, place.against(table_refs)
     if any(each.reason not in overriding for each in against):
-        raise refused(booking.ref, table_refs, tuple(against))
+        raise refused(booking.ref, table_refs, against)
     return _Place(
         table_refs=floor.in_order(table_refs),
         window=window,
@@ -298,11 +286,66 @@ def accepted(
     )
 
 
-def occupied_between(floor: Floor, window: SeatingWindow) -> tuple[Occupied, ...]:
-    """Return what is taken during the window; expired holds are removed."""
-    return ledger.occupied(
-        floor.restaurant_ref, window.blocked_from, window.blocked_until, floor=floor, remove_expired=True
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Possible:
+    """When a booking would have tables, whatever the rules say, and what is taken then.
+
+    ``snapshot`` asks for just that time. ``about_time``: rules about the time itself that it breaks. ``sits``: its guests
+    sit already, so that these do not count.
+    """
+
+    snapshot: Snapshot
+    window: SeatingWindow
+    about_time: tuple[Refusal, ...] = ()
+    sits: bool = False
+
+    def against(self, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
+        """Return every rule that the booking would break at these tables."""
+        floor, occupied = self.snapshot.floor, self.snapshot.occupied
+        found = engine.judge(replace(self.snapshot, occupied=()), tuple(table_refs))
+        refusals = [
+            *self.about_time,
+            *(each for each in found if each.reason not in ABOUT_TIME | {Reason.CLOSED}),
+            *engine.taken(floor, occupied, table_refs, self.window),
+        ]
+        return tuple(dict.fromkeys(each for each in refusals if not (self.sits and each.reason in ABOUT_TIME)))
+
+
+def possible(
+    assignment: Assignment,
+    booking: HostBooking,
+    *,
+    floor: Floor,
+    now: datetime,
+    seatings: Sequence[Allocation] = (),
+    leaving: Collection[str] = (),
+    remove_expired: bool = False,
+) -> Possible:
+    """Return when the booking would have tables if staff gave it some. ``leaving``: whose tables are free by then.
+
+    Guests who sit (at ``seatings``) have them from now on. One query; ``remove_expired``: see ``ledger.occupied``.
+    """
+    sits = bool(seatings) and assignment.stage == Stage.SEATED
+    window = _window(booking, floor, seatings=seatings if sits else (), now=now)
+    about_time: tuple[Refusal, ...] = ()
+    if isinstance(window, Refusal):
+        about_time = (window,)
+        window = _from_now_on(seating_validity.window_as_the_host_has_it(booking, floor), now)
+    occupied = ledger.occupied(
+        floor.restaurant_ref, window.blocked_from, window.blocked_until, floor=floor, remove_expired=remove_expired
     )
+    gone = {booking.ref, *leaving}
+    request = seating_request(booking, assignment)
+    if window.ends_at > now:
+        request = replace(request, starts_at=max(window.starts_at, now), ends_at=window.ends_at)
+    snapshot = Snapshot(
+        floor=floor,
+        occupied=tuple(each for each in occupied if each.booking_ref not in gone),
+        request=request,
+        now=now,
+        rules=conf.settings().rules().by_staff(),
+    )
+    return Possible(snapshot=snapshot, window=window, about_time=about_time, sits=sits)
 
 
 def _window(
@@ -314,9 +357,12 @@ def _window(
         end = max(seatings[0].stays_until, now + timedelta(minutes=1))
         return SeatingWindow(starts_at=now, ends_at=end, blocked_from=now, blocked_until=end + buffer)
     window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
-    if isinstance(window, SeatingWindow) and window.blocked_from < now < window.blocked_until:
-        return replace(window, blocked_from=now)
-    return window
+    return _from_now_on(window, now) if isinstance(window, SeatingWindow) else window
+
+
+def _from_now_on(window: SeatingWindow, now: datetime) -> SeatingWindow:
+    """Block the tables of guests whose time has begun from now on."""
+    return replace(window, blocked_from=now) if window.blocked_from < now < window.blocked_until else window
 
 
 def refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal, ...]) -> TablesRefusedError:

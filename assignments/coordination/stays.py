@@ -6,7 +6,7 @@ from datetime import datetime
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
 from assignments.integration.host import HostBooking
-from assignments.lifecycle import ledger, waiting
+from assignments.lifecycle import ledger, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
@@ -137,7 +137,7 @@ def _overlap(
     named = ", ".join(sorted(refs))
     tables = [row.table_ref for row in seatings]
     for each, other in [(assignment, named), *((one, assignment.booking_ref) for one in others)]:
-        detail = f"Its guests and those of booking {other} expect the same table."
+        detail = sentences.expect_the_same_table(other.split(", "))
         if each.state == State.CONFIRMED:
             settlement.keep_for_review(each, reason=waiting.OVERLAPPING, detail=detail)
         else:

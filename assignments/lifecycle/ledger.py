@@ -16,6 +16,7 @@ from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import waiting
 from assignments.models import Allocation, Closure
+from assignments.models.allocation import AllocationQuerySet
 from assignments.models.closure import TimeRange
 from assignments.models.moment import DatabaseNow
 from assignments.planning.floor import Floor
@@ -316,6 +317,11 @@ def _note_override(seatings: Sequence[Allocation], since: datetime, until: datet
 
 def is_overstayed(seatings: Sequence[Allocation]) -> bool:
     """Return whether other guests are going to sit at one of these tables when this booking begins. One query."""
+    return _overstaying(seatings).exists()
+
+
+def _overstaying(seatings: Sequence[Allocation]) -> AllocationQuerySet:
+    """Other bookings' seatings at these tables that run into these."""
     first = seatings[0]
     overstays = Allocation.objects.current().filter(
         restaurant_ref=first.restaurant_ref,
@@ -323,7 +329,16 @@ def is_overstayed(seatings: Sequence[Allocation]) -> bool:
         overstays_until__gt=first.blocked.lower,
         starts_at__lt=first.starts_at,
     )
-    return overstays.exclude(booking_ref=first.booking_ref).exists()
+    return overstays.exclude(booking_ref=first.booking_ref)
+
+
+def sharing_tables(seatings: Sequence[Allocation]) -> list[str]:
+    """Return the bookings that expect one of these tables while these guests do, before or after them, by ref."""
+    found = set(_overstaying(seatings).values_list("booking_ref", flat=True)) if seatings else set()
+    until = seatings[0].overstays_until if seatings else None
+    if until is not None:
+        found |= {row.booking_ref for row in followers(seatings, until)}
+    return sorted(found)
 
 
 def reinstate(seatings: Iterable[tuple[int, Any]]) -> None:

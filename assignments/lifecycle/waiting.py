@@ -12,6 +12,8 @@ from django.db import connection
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason
 from assignments.planning.reasons import Reason
+from assignments.telemetry import events
+from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 EDIT_UNMET = "edit_unmet"
 """Reason code: the guest asks for something that cannot be met, and keeps the old tables until staff decide."""
@@ -84,7 +86,10 @@ def wake(restaurant_ref: str, start: datetime, until: datetime, *, freed: Freed 
                 "reasons": sorted(str(each) for each in CURES[freed]),
             },
         )
-        return int(cursor.rowcount)
+        woken = int(cursor.rowcount)
+    if woken:
+        events.announce(STATE_MACHINE, "seating.woken", restaurant_ref=restaurant_ref, bookings=woken)
+    return woken
 
 
 def let_sleep(assignments: Iterable[Assignment]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from assignments.models import Assignment, Attempt, Event, OutboxMessage, StateTransition
+from assignments.models import Assignment, Attempt, Event, OutboxMessage, SeatingChange, StateTransition
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 MOST_STEPS = 200
@@ -24,17 +24,21 @@ class Kind(StrEnum):
     """Source of an entry, in the order for entries of the same moment."""
 
     TRANSITION = "transition"
+    SEATING = "seating"
     ATTEMPT = "attempt"
     MESSAGE = "message"
     EVENT = "event"
 
 
-Row = StateTransition | Attempt | OutboxMessage | Event
+Row = StateTransition | SeatingChange | Attempt | OutboxMessage | Event
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A journal entry. ``correlation_id`` links it to other records of the same invocation; "" if unknown."""
+    """A journal entry. ``correlation_id`` links it to other records of the same invocation; "" if unknown.
+
+    Seatings and stages are written by triggers, which do not know it.
+    """
 
     at: datetime
     kind: Kind
@@ -78,7 +82,7 @@ def attempts_of(assignment: Assignment) -> tuple[Sequence[Attempt], bool]:
 
 
 def journal_of(booking_ref: str, *, before: datetime | None = None) -> Journal:
-    """Return the latest entries of all kinds (before that moment). Four queries.
+    """Return the latest entries of all kinds (before that moment). Five queries.
 
     Entries of the same moment stay together, so that none is lost between two windows.
     """
@@ -94,6 +98,7 @@ def journal_of(booking_ref: str, *, before: datetime | None = None) -> Journal:
 def _entries(kind: Kind, booking_ref: str, before: datetime | None) -> Iterable[Entry]:
     rows: QuerySet[Any] = {
         Kind.TRANSITION: StateTransition.objects.all(),
+        Kind.SEATING: SeatingChange.objects.all(),
         Kind.ATTEMPT: Attempt.objects.defer("decision"),
         Kind.MESSAGE: OutboxMessage.objects.all(),
         Kind.EVENT: Event.objects.exclude(source=STATE_MACHINE),  # They repeat the transitions.
@@ -103,5 +108,5 @@ def _entries(kind: Kind, booking_ref: str, before: datetime | None) -> Iterable[
         rows = rows.filter(**{f"{moment}__lt": before})
     # Twice the shown number, so that the oldest moment is complete.
     for row in rows.order_by(f"-{moment}", "-pk")[: 2 * MOST_ENTRIES]:
-        known = row.payload.get("correlation_id") if kind is Kind.MESSAGE else row.correlation_id
+        known = row.payload.get("correlation_id") if kind is Kind.MESSAGE else getattr(row, "correlation_id", "")
         yield Entry(at=getattr(row, moment), kind=kind, correlation_id=str(known or ""), row=row)

@@ -14,8 +14,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from assignments.coordination import edits, host_changes
 from assignments.integration.planners import MANUAL, V3
-from assignments.models import Attempt, State
+from assignments.lifecycle import sentences, staff_decisions, waiting
+from assignments.models import Attempt, Stage, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
 from assignments.planning import describe
 from assignments.planning.decision import TablePlan
@@ -64,6 +66,16 @@ _REASONS: Mapping[str, Any] = {
     Noop.LOCK_CONTENTION: gettext_lazy("Somebody else was at it."),
     Noop.BOOKING_NOT_FOUND: gettext_lazy("The booking project no longer knows it."),
     Noop.TERMINAL_STATE: gettext_lazy("It was decided already."),
+    waiting.EDIT_UNMET: gettext_lazy(
+        "What the guests ask for now is not possible. They keep their tables until staff decide."
+    ),
+    waiting.OVERLAPPING: gettext_lazy("Guests stay longer, and the next booking expects the same table."),
+    waiting.TABLE_OUT_OF_SERVICE: gettext_lazy("Its table was taken out of service."),
+    host_changes.CANCELLED_BY_CALL: gettext_lazy("The booking project cancelled it."),
+    host_changes.EDIT_WITHDRAWN: gettext_lazy("The guests ask for what they were promised again."),
+    host_changes.TABLES_CHANGED_BY_HOST: gettext_lazy("The booking project gave it other tables."),
+    staff_decisions.EDIT_REJECTED: gettext_lazy("Staff rejected the change. It keeps what it was promised."),
+    staff_decisions.REJECTED: gettext_lazy("Staff rejected it."),
     "abandoned": gettext_lazy("A planner had left it unfinished."),
     "assignment_undone": gettext_lazy("Staff took its tables back."),
     "booking_cancelled": gettext_lazy("The booking was cancelled."),
@@ -71,15 +83,23 @@ _REASONS: Mapping[str, Any] = {
     "by_hand": gettext_lazy("Staff chose its tables."),
     "confirmed_without_tables": gettext_lazy("It was confirmed, but had no tables."),
     "held": gettext_lazy("Somebody holds tables for it."),
+    "left": gettext_lazy("Its guests have left."),
+    "moved_by_staff": gettext_lazy("Staff moved it to other tables."),
+    "no_show": gettext_lazy("Its guests did not come."),
     "no_table_wanted": gettext_lazy("It wants no table any more."),
+    "overlap_over": gettext_lazy("Nobody else expects its table any more."),
     "pinned": gettext_lazy("It was pinned to tables."),
-    "rejected_by_staff": gettext_lazy("Staff rejected it."),
     "rejection_undone": gettext_lazy("Staff took its rejection back."),
     "replanned": gettext_lazy("It was planned again by today's rules."),
     "released": gettext_lazy("Its tables were freed."),
+    "requested_again": gettext_lazy("The booking project asked for a table again."),
     "retry": gettext_lazy("Staff had it tried again."),
-    "table_out_of_service": gettext_lazy("Its table was taken out of service."),
+    "stays_longer": gettext_lazy("Its guests stay longer or shorter."),
+    "swapped_by_staff": gettext_lazy("Staff swapped its tables with those of another booking."),
+    "table_needed_longer": gettext_lazy("Other guests need its table for longer."),
     "unpinned": gettext_lazy("It is pinned to no tables any more."),
+    "walk_in": gettext_lazy("Its guests came without a booking, and staff seated them."),
+    "woken": gettext_lazy("A table may have become free for it."),
 }
 
 _SAID_ELSEWHERE = frozenset(
@@ -103,6 +123,7 @@ _STRATEGIES: dict[str, Any] = {
     "zone_preference": gettext_lazy("zone preference"),
     "load_balancing": gettext_lazy("load balancing"),
     "historical_success": gettext_lazy("historical success"),
+    edits.SAME_TABLES: gettext_lazy("as before"),
     MANUAL: gettext_lazy("by hand"),
 }
 
@@ -111,6 +132,8 @@ _TRIGGERS: Mapping[str, Any] = {
     "inline": gettext_lazy("when it was booked"),
     "staff": gettext_lazy("by staff"),
     "adopt": gettext_lazy("taken over from the booking project"),
+    "edit": gettext_lazy("after a change in the booking project"),
+    "woken": gettext_lazy("because a table became free"),
 }
 
 _TRANSITIONS: Mapping[str, Any] = {
@@ -121,11 +144,19 @@ _TRANSITIONS: Mapping[str, Any] = {
     "confirm": gettext_lazy("confirm"),
     "put_back": gettext_lazy("put back"),
     "send_to_review": gettext_lazy("send to review"),
+    "reseat": gettext_lazy("reseat"),
+    "restore": gettext_lazy("restore"),
     "fail": gettext_lazy("fail"),
     "reopen": gettext_lazy("reopen"),
     "cancel": gettext_lazy("cancel"),
 }
 
+
+_ACTORS: Mapping[str, Any] = {
+    "host": gettext_lazy("the booking project"),
+    "waitlist": gettext_lazy("the waiting list"),
+    "reconcile": gettext_lazy("the nightly comparison"),
+}
 
 USERS = frozenset({"staff", "user"})
 """What an actor begins with who is a user: in the history of bookings, and in the records of other apps."""
@@ -146,11 +177,23 @@ def reason(code: str, detail: str = "") -> str:
     Raises nothing, whatever is stored: reasons that staff typed, and codes of other planners, are shown as they are.
     """
     known = _REASONS.get(code)
+    ours = _read(detail)
     if known is None:
-        return " ".join(part for part in (code.replace("_", " "), detail) if part)
+        return " ".join(part for part in (code.replace("_", " "), render(ours or detail)) if part)
+    if ours is not None:
+        return f"{known} {render(ours)}"
     if not detail or code not in _SAID_ELSEWHERE:
         return str(known)
     return _("%(sentence)s It says: %(detail)s") % {"sentence": known, "detail": render(detail)}
+
+
+def _read(detail: str) -> Text | None:
+    """A sentence of our own that history keeps in English."""
+    found = sentences.read(detail) if detail else None
+    if found is None or found.template != sentences.DESPITE:
+        return found
+    passed_over = (reason(code).removesuffix(".") for code in found.values["reasons"].split(", "))
+    return sentences.passed_over("; ".join(passed_over))
 
 
 def state(value: str) -> str:
@@ -161,6 +204,11 @@ def state(value: str) -> str:
 def outcome(kind: str) -> str:
     """What became of the booking in one attempt."""
     return str(_OUTCOMES.get(kind, kind))
+
+
+def stage(value: str) -> str:
+    """How far the guests are."""
+    return str(Stage(value).label) if value in Stage.values else value
 
 
 def planner(key: str) -> str:
@@ -188,9 +236,7 @@ def actor(who: str) -> str:
     kind, _colon, number = who.partition(":")
     if kind in USERS and number:
         return _("user %(number)s") % {"number": number}
-    if who == "host":
-        return _("the booking project")
-    return planner(who)
+    return str(_ACTORS[who]) if who in _ACTORS else planner(who)
 
 
 def outcomes() -> list[tuple[str, str]]:

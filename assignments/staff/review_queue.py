@@ -8,14 +8,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.db.models import Count, Q
 
+from assignments.coordination import staff_actions
 from assignments.coordination.snapshots import snapshot_of
+from assignments.coordination.staff_actions import Possible
 from assignments.integration.floor_cache import no_floor
 from assignments.integration.host import Host, HostBooking
 from assignments.lifecycle.staff_decisions import REJECTED, WAITING_FOR_STAFF
-from assignments.models import Assignment, State, StateTransition
+from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.planning import engine
 from assignments.planning.decision import Decision, TablePlan
@@ -24,7 +27,7 @@ from assignments.planning.occupancy import Occupancy
 from assignments.planning.reasons import OVERRIDABLE, PREFERENCES, Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
-from assignments.planning.units import Unit, seatable_units
+from assignments.planning.units import Unit, seatable_units, table_bits, unit_of
 from assignments.staff.service_day import of_evening
 from assignments.staff.timeline import by_zone
 
@@ -34,7 +37,7 @@ MOST_COUNTED = 1000
 """Maximum count of past bookings."""
 MOST_OPTIONS = 6
 MOST_JUDGED = 60
-"""Maximum table combinations judged one by one when nothing fits by the rules, smallest first."""
+"""Maximum table combinations with enough seats that are judged one by one when nothing fits by the rules, smallest first."""
 NEARBY_MINUTES = (-60, -30, 30, 60)
 
 
@@ -148,7 +151,7 @@ class Hint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The options for a booking. ``api.assign`` currently accepts each of them.
+    """The options for a booking. ``api.assign`` currently accepts each of them, with what it overrides.
 
     ``problem``: why options are not available, in the words of floor or host. ``refusal``: why no table combination
     fits by the rules; ``rejected`` counts those ruled out of ``considered``, by reason code. ``other_zone``,
@@ -168,10 +171,17 @@ class Options:
     places: tuple[Place, ...] = ()
 
 
-def options(booking: HostBooking, assignment: Assignment, *, host: Host, now: datetime) -> Options:
-    """Return the options for staff: ranked, or by overriding a preference, and the reasons against others.
+def options(
+    booking: HostBooking,
+    assignment: Assignment,
+    *,
+    host: Host,
+    now: datetime,
+    seatings: Sequence[Allocation] = (),
+) -> Options:
+    """Return the options for staff: ranked, or against a rule, and the reasons against others.
 
-    A start that is near or past does not matter here, nor does a pin: staff decide.
+    A start that is near or past does not matter here, nor does a pin: staff decide. ``seatings``: what the booking has.
     """
     if booking.problem:
         return Options(problem=booking.problem)
@@ -181,29 +191,34 @@ def options(booking: HostBooking, assignment: Assignment, *, host: Host, now: da
         return Options(problem=error.said)
     except LookupError as error:
         return Options(problem=no_floor(booking.restaurant_ref, error))
-    return options_in(as_staff_see_it(snapshot))
+    seen = as_staff_see_it(snapshot)
+    found = options_in(seen)
+    if found.fitting or found.refusal is None or found.refusal.is_invalid:
+        return found
+    place = staff_actions.possible(assignment, booking, floor=seen.floor, now=seen.now, seatings=seatings)
+    return replace(
+        found,
+        window=place.window,
+        by_passing_over=tuple(_by_passing_over(place)),
+        places=_places(place.snapshot, place.window),
+    )
 
 
-def options_in(snapshot: Snapshot) -> Options:
-    """Return the options for a snapshot. Pure."""
-    decision = engine.plan(snapshot)
+def options_in(seen: Snapshot) -> Options:
+    """Return the options for a snapshot, without those against a rule. Pure."""
+    decision = engine.plan(seen)
     found = Options(
-        floor=snapshot.floor,
+        floor=seen.floor,
         window=decision.window,
         refusal=decision.refusal,
         considered=decision.considered,
         rejected=decision.rejected,
-        fitting=tuple(_fitting(snapshot, decision)),
-        places=_places(snapshot, decision.window) if decision.window else (),
+        fitting=tuple(_fitting(seen, decision)),
+        places=_places(seen, decision.window) if decision.window else (),
     )
     if found.fitting:
         return found
-    return replace(
-        found,
-        by_passing_over=tuple(_by_passing_over(snapshot, decision.window)) if decision.window else (),
-        other_zone=_other_zone(snapshot),
-        other_times=tuple(_other_times(snapshot)),
-    )
+    return replace(found, other_zone=_other_zone(seen), other_times=tuple(_other_times(seen)))
 
 
 def as_staff_see_it(snapshot: Snapshot) -> Snapshot:
@@ -233,32 +248,61 @@ def _fitting(snapshot: Snapshot, decision: Decision) -> Iterator[Option]:
             )
 
 
-def _by_passing_over(snapshot: Snapshot, window: SeatingWindow) -> Iterator[Option]:
-    """Yield free tables with enough seats that break preferences only, least wasteful first."""
-    request, rules = snapshot.request, snapshot.rules
-    free = Occupancy(snapshot.floor, snapshot.occupied).free(window.blocked_from, window.blocked_until)
-    candidates = [
-        unit
-        for unit in seatable_units(snapshot.floor, rules.max_tables + 1)
-        if unit.seats >= request.party and unit.mask & free == unit.mask and request.zone_ref in {None, unit.zone_ref}
-    ]
-    candidates.sort(key=lambda unit: (unit.table_count, unit.seats, unit.places))
-    accepted: list[Unit] = []
-    for unit in candidates[:MOST_JUDGED]:
-        if any(set(smaller.table_refs) <= set(unit.table_refs) for smaller in accepted):
+def _by_passing_over(place: Possible) -> list[Option]:
+    """Return tables that nobody else has and that break a rule: those that break the least serious rules first.
+
+    Of a join that would do, no larger one is offered.
+    """
+    request = place.snapshot.request
+    options: list[Option] = []
+    for unit in _free_units(place):
+        against = place.against(unit.table_refs)
+        if not against or not overridable(against):
+            continue
+        if any(set(option.table_refs) <= set(unit.table_refs) for option in options if option.spare_seats >= 0):
             continue  # More tables than needed.
-        against = engine.judge(snapshot, unit.table_refs)
-        if against and all(refusal.reason in PREFERENCES for refusal in against):
-            accepted.append(unit)
-            yield Option(
+        options.append(
+            Option(
                 table_refs=unit.table_refs,
                 seats=unit.seats,
                 spare_seats=unit.seats - request.party,
                 zone_ref=unit.zone_ref,
                 overriding=against,
             )
-        if len(accepted) == MOST_OPTIONS:
-            return
+        )
+    return sorted(options, key=_gravity)[:MOST_OPTIONS]
+
+
+def _free_units(place: Possible) -> list[Unit]:
+    """Return the tables and joins of which no other booking has a part, the most suitable first, MOST_JUDGED at most.
+
+    Tables that are closed or out of service are among them: they are there.
+    """
+    snapshot, window = place.snapshot, place.window
+    floor, party = snapshot.floor, snapshot.request.party
+    others = [each for each in snapshot.occupied if not each.closed]
+    taken = Occupancy(floor, others).taken(window.blocked_from, window.blocked_until)
+    units = [unit for unit in seatable_units(floor, snapshot.rules.max_tables + 1) if not unit.mask & taken]
+    bits = table_bits(floor)
+    units += [unit_of(floor, [table.ref]) for table in floor.tables if not table.active and not bits[table.ref] & taken]
+    enough = sorted(
+        (unit for unit in units if unit.seats >= party), key=lambda unit: (unit.table_count, unit.seats, unit.places)
+    )
+    fewer = sorted(
+        (unit for unit in units if unit.seats < party), key=lambda unit: (-unit.seats, unit.table_count, unit.places)
+    )
+    return [*enough[:MOST_JUDGED], *fewer[:MOST_OPTIONS]]
+
+
+_GRAVE = (Reason.TOO_FEW_SEATS, Reason.TABLE_INACTIVE, Reason.CLOSED)
+"""Rules that are passed over last: guests without a seat, and tables that somebody took out of use."""
+
+
+def _gravity(option: Option) -> tuple[Any, ...]:
+    reasons = {refusal.reason for refusal in option.overriding}
+    grave = tuple(reason in reasons for reason in _GRAVE)
+    spare = option.spare_seats
+    return *grave, len(reasons - PREFERENCES), len(option.table_refs), spare if spare >= 0 else -spare
 
 
 def _other_zone(snapshot: Snapshot) -> Hint | None:

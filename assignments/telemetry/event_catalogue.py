@@ -120,6 +120,20 @@ warning(
     _("Guests stay into the time of the next booking at their table, and there is no other table for it."),
     _("Staff have to move one of the two. The detail names the other booking."),
 )
+info(
+    "seating.woken",
+    "bookings",
+    _("A table may have become free: this number of waiting bookings is tried again at once."),
+)
+info(
+    "closure.closed",
+    "table_refs detail actor",
+    _(
+        "Tables, a zone or the restaurant were closed. No tables named: the whole restaurant. The detail is the closure."
+    ),
+)
+info("closure.edited", "table_refs detail actor", _("A closure was changed. The detail is the closure."))
+info("closure.lifted", "table_refs detail actor", _("A closure was lifted. The detail is the closure."))
 info, warning, error = declare(COORDINATOR)
 info(
     "coordinator.start",

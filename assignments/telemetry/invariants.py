@@ -30,3 +30,25 @@ SELECT (SELECT count(*)
 
 And of those that have started in the host and are unknown here, as the last pass found: the host is never asked here.
 """
+
+SHARED_SOON = """
+SELECT count(*)
+  FROM assignments_assignment AS assignment
+ WHERE state = 'manual_review' AND reason = 'overlapping'
+   AND starts_at > assignments_now() - %(stay_hours)s * interval '1 hour'
+   AND starts_at < assignments_now() + interval '2 hours'
+   AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
+                    WHERE seated.booking_ref = assignment.booking_ref AND seated.overstays_until IS NOT NULL)
+"""
+"""Number of bookings that begin within two hours at a table at which other guests are still going to sit."""
+
+UNSEATED_SOON = """
+SELECT count(*)
+  FROM assignments_assignment AS assignment
+ WHERE state NOT IN ('failed', 'cancelled') AND stage NOT IN ('left', 'no_show')
+   AND starts_at >= assignments_now() AND starts_at < assignments_now() + interval '1 hour'
+   AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
+                    WHERE seated.booking_ref = assignment.booking_ref AND seated.kind = 'seating'
+                      AND seated.ended_at IS NULL)
+"""
+"""Number of bookings that begin within the hour and have no table."""

@@ -177,6 +177,30 @@ def test_the_journal_puts_everything_side_by_side_in_order(admin_client: Client,
     assert f"?correlation_id={known}" in html
 
 
+def test_seatings_and_stages_are_told_beside_the_transitions(admin_client: Client, seated: Assignment) -> None:
+    api.arrived(booking_ref=seated.booking_ref, actor="staff:1")
+    api.release_tables(booking_ref=seated.booking_ref)
+    html = html_of(admin_client, seated)
+    journal_text = " ".join(re.sub(r"<[^>]+>", " ", html.partition('id="journal"')[2]).split())
+    assert "expected, now arrived" in journal_text
+    assert re.search(r"seating \S+: seated \d{4}-\d\d-\d\d \d\d:\d\d to \d\d:\d\d", journal_text)
+    assert re.search(r"seating \S+: freed", journal_text)
+    assert re.search(r"<dt>Guests</dt><dd>arrived", html)
+    found = admin_client.get(reverse("admin:assignments_assignment_changelist"), {"stage": "arrived"})
+    assert [each.pk for each in found.context["cl"].result_list] == [seated.pk]
+    found = admin_client.get(reverse("admin:assignments_assignment_changelist"), {"wake_at__isempty": "0"})
+    assert list(found.context["cl"].result_list) == []
+
+
+def test_a_booking_that_got_other_tables_loops_at_its_state() -> None:
+    chart = statechart.draw(State.CONFIRMED, [(1, "assigned", "confirmed"), (2, "confirmed", "confirmed")])
+    (loop,) = (edge for edge in chart.edges if edge.source == edge.target)
+    assert (loop.source, loop.numbers) == ("confirmed", "2")
+    start, *_middle, end = re.findall(r"[ML ]-?[\d.]+ (-?[\d.]+)", loop.curve)
+    assert start != end, "a line back and forth cannot be seen"
+    assert labels.transition("reseat") == "reseat"
+
+
 def test_links_lead_to_where_the_user_may_go(client: Client, seated: Assignment, django_user_model: Any) -> None:
     user = django_user_model.objects.create_user("anna", password="x", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename="view_assignment"))

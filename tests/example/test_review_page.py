@@ -14,12 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assignments import api
+from assignments.admin.host_lookup import label_of
 from assignments.admin.review import queue
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch
 from assignments.integration import floor_cache
 from assignments.lifecycle import staff_decisions
 from assignments.models import Allocation, Assignment, ReviewItem, State, StateTransition
+from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff import review_queue
 from example import models
 from example.booking import cancel_booking, make_booking, save_booking
@@ -411,7 +413,7 @@ class TestAssign:
     ) -> None:
         models.Table.objects.filter(code__in=["D1-T01", "D1-T04"]).update(seats=12, min_party=None, max_party=None)
         text = look(admin_client, waiting)
-        assert "Possible if you override a rule" in text
+        assert "Not by the rules" in text
         answer = press(admin_client, waiting, "assign", tables=table("D1-T04"))
         assert "Assign anyway" in text_of(answer)
         assert now(waiting).state == State.MANUAL_REVIEW
@@ -691,3 +693,100 @@ def test_another_restaurants_evening_is_not_touched(transactional_db: Any, admin
     answer = press(admin_client, assignment, "assign", tables=str(first.tables.values_list("pk", flat=True)[0]))
     assert "is not on this restaurant" in text_of(answer)
     assert now(assignment).version == assignment.version
+
+
+class TestPromisesWhileStaffDecide:
+    """Bookings in review that still have tables, and tables that break rules only."""
+
+    @pytest.fixture
+    def seated(self, evening: models.Restaurant) -> models.Booking:
+        """A party of two at D1-T01, at seven; nobody else is there."""
+        booking = make_booking(restaurant=evening, reference="K1", start=seven(evening), party=2)
+        api.assign(booking_ref=str(booking.pk), table_refs=[table("D1-T01")], actor="host")
+        return models.Booking.objects.get(pk=booking.pk)
+
+    def test_an_edit_that_cannot_be_met_shows_what_the_guest_has_and_what_is_asked(
+        self, admin_client: Client, seated: models.Booking
+    ) -> None:
+        seated.party = 30
+        save_booking(seated)
+        assignment = Assignment.objects.get(booking_ref=str(seated.pk))
+        assert (assignment.state, assignment.reason) == (State.MANUAL_REVIEW, "edit_unmet")
+        text = look(admin_client, assignment)
+        assert "They keep their tables until staff decide." in text
+        assert re.search(r"Covers 30 Has now Table D1-T01 , .*18:00 to 19:00, 2 covers", text)
+        assert "Reject the change" in text
+        retried = text_of(press(admin_client, assignment, "retry"))
+        assert f"{label_of(assignment.booking_ref)} was retried and is back in review. It keeps the tables" in retried
+        answer = press(admin_client, now(assignment), "reject", reason="We have no such table.")
+        assert "The change of" in text_of(answer)
+        assert "It keeps what it was promised." in text_of(answer)
+        assert (now(assignment).state, now(assignment).reason) == (State.CONFIRMED, "edit_rejected")
+        assert tables_of(assignment) == ["D1-T01"]
+
+    def test_too_few_seats_are_offered_by_name_and_given_when_that_is_said(
+        self, admin_client: Client, seated: models.Booking
+    ) -> None:
+        seated.party = 30
+        save_booking(seated)
+        assignment = Assignment.objects.get(booking_ref=str(seated.pk))
+        text = look(admin_client, assignment)
+        assert "Not by the rules" in text
+        assert re.search(r"\d+ missing", text)
+        press(
+            admin_client,
+            assignment,
+            "assign",
+            tables=table("D1-T01"),
+            overriding=["too_few_seats", "party_too_large", "party_outside_table_limits"],
+        )
+        assert now(assignment).state == State.CONFIRMED
+        assert "too_few_seats" in Allocation.objects.get(booking_ref=assignment.booking_ref).despite
+
+    def test_two_bookings_that_expect_one_table_are_linked_and_not_rejected(
+        self, admin_client: Client, seated: models.Booking, evening: models.Restaurant
+    ) -> None:
+        evening.tables.exclude(code="D1-T01").delete()
+        end = Allocation.objects.get(booking_ref=str(seated.pk)).blocked.upper
+        following = make_booking(restaurant=evening, reference="K2", start=end, party=2)
+        api.assign(booking_ref=str(following.pk), table_refs=[table("D1-T01")], actor="host", overriding=OVERRIDABLE)
+        api.extend(booking_ref=str(seated.pk), until=end + timedelta(minutes=45), actor="staff:1")
+        both = [Assignment.objects.get(booking_ref=str(pk)) for pk in (seated.pk, following.pk)]
+        assert {(each.state, each.reason) for each in both} == {(State.MANUAL_REVIEW, "overlapping")}
+        for one, other in (both, reversed(both)):
+            answer = admin_client.get(reverse(ITEM, args=[one.pk]))
+            assert "Expects the same table" in text_of(answer)
+            assert f'href="{reverse(ITEM, args=[other.pk])}"' in answer.content.decode()
+            assert "Reject" not in text_of(answer)
+        assert "stays until" in look(admin_client, both[0])
+        press(admin_client, both[1], "retry")
+        assert now(both[1]).reason == "overlapping"  # Nothing has changed: two parties still expect the table.
+
+    def test_a_stay_past_closing_time_has_tables_that_can_be_given_despite_it(
+        self, admin_client: Client, evening: models.Restaurant
+    ) -> None:
+        start = seven(evening).replace(hour=22, minute=45)  # 23:45 in the restaurant.
+        booking = make_booking(restaurant=evening, reference="K3", start=start, party=2)
+        to_review()
+        assignment = Assignment.objects.get(booking_ref=str(booking.pk))
+        assert assignment.reason in {"outside_service", "service_overrun"}
+        answer = admin_client.get(reverse(ITEM, args=[assignment.pk]))
+        assert "Not by the rules" in text_of(answer)
+        assert f'value="{assignment.reason}"' in answer.content.decode()
+        press(admin_client, assignment, "assign", tables=table("D1-T01"), overriding=[assignment.reason])
+        assert now(assignment).state == State.CONFIRMED
+        assert Allocation.objects.get(booking_ref=assignment.booking_ref).despite == [assignment.reason]
+
+    def test_who_asked_earlier_is_named_after_assigning(
+        self, admin_client: Client, seated: models.Booking, evening: models.Restaurant
+    ) -> None:
+        evening.tables.exclude(code="D1-T01").delete()
+        early, late = (
+            make_booking(restaurant=evening, reference=name, start=seven(evening), party=2) for name in ("K2", "K3")
+        )
+        to_review()
+        cancel_booking(seated)
+        assignment = Assignment.objects.get(booking_ref=str(late.pk))
+        answer = press(admin_client, assignment, "assign", tables=table("D1-T01"))
+        assert tables_of(assignment) == ["D1-T01"]
+        assert f"{label_of(str(early.pk))} asked earlier and could have had these tables." in text_of(answer)

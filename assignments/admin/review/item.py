@@ -18,10 +18,10 @@ from assignments.admin.review import sentences
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, HostBooking
+from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.project_host import configured
-from assignments.lifecycle import ledger, staff_decisions
-from assignments.models import Assignment, State
+from assignments.lifecycle import ledger, staff_decisions, waiting
+from assignments.models import Allocation, Assignment, ReviewItem, State
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.snapshot import Occupied
@@ -41,7 +41,8 @@ def context(
     host, now = configured(), transactions.database_now()
     seen = host_view(assignment.booking_ref)
     booking, problem = seen.booking, seen.problem
-    if booking is not None and not booking.wants_table:
+    seatings = _seatings(assignment)
+    if booking is not None and not booking.wants_table and (is_cancelled(booking) or not seatings):
         booking, problem = None, _("The booking no longer needs a table: it is cancelled or over.")
     floor = floor_or_none(assignment.restaurant_ref, host=host)
     arrived = review_queue.latest_transitions([assignment]).get(assignment.pk)
@@ -68,13 +69,56 @@ def context(
         "is_rejected": is_rejected,
         "undo": undo,
         "problem": problem,
+        "promised": _promised(seatings, floor) if is_waiting else None,
+        "asks_until": booking.ends_at if booking else None,
+        "sharing": _sharing(request, seatings) if assignment.reason == waiting.OVERLAPPING else (),
+        "may_be_rejected": is_waiting and not is_rejected and assignment.reason != waiting.OVERLAPPING,
     }
     if assignment.state == State.CONFIRMED:
-        seated = ledger.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())
-        found["seated"] = sentences.tables(seated, floor) if seated else ""
+        found["seated"] = sentences.tables(_refs(seatings, floor), floor) if seatings else ""
     if is_waiting and not is_rejected and booking is not None:
-        found |= _options(assignment, booking, host, now, chosen=chosen, refusals=refusals)
+        found |= _options(assignment, booking, host, now, seatings=seatings, chosen=chosen, refusals=refusals)
     return found
+
+
+def _seatings(assignment: Assignment) -> list[Allocation]:
+    if assignment.state not in {State.CONFIRMED, State.MANUAL_REVIEW}:
+        return []
+    return ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
+
+
+def _refs(seatings: Sequence[Allocation], floor: Floor | None) -> Sequence[str]:
+    refs = [row.table_ref for row in seatings]
+    return floor.in_order(refs) if floor else refs
+
+
+def _promised(seatings: Sequence[Allocation], floor: Floor | None) -> dict[str, Any] | None:
+    """What the guests have while staff decide: tables, time and covers."""
+    if not seatings:
+        return None
+    first = seatings[0]
+    return {
+        "tables": sentences.tables(_refs(seatings, floor), floor),
+        "starts_at": first.starts_at,
+        "ends_at": first.ends_at,
+        "stays_until": first.overstays_until,
+        "party": first.party,
+    }
+
+
+def _sharing(request: HttpRequest, seatings: Sequence[Allocation]) -> list[tuple[str, str]]:
+    """The other bookings that expect the same table: their labels, and where staff decide about them."""
+    refs = ledger.sharing_tables(seatings)
+    found = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=refs)} if refs else {}
+
+    def url(ref: str) -> str:
+        row = found.get(ref)
+        if row is None:
+            return ""
+        model = ReviewItem if row.state in staff_decisions.WAITING_FOR_STAFF else Assignment
+        return links.permitted(request, model, row.pk)
+
+    return [(label_of(ref), url(ref)) for ref in refs]
 
 
 def _detail(assignment: Assignment, floor: Floor | None) -> str:
@@ -89,11 +133,12 @@ def _options(
     host: Host,
     now: datetime,
     *,
+    seatings: Sequence[Allocation],
     chosen: Sequence[str],
     refusals: Sequence[Refusal] | None,
 ) -> dict[str, Any]:
     try:
-        options = review_queue.options(booking, assignment, host=host, now=now)
+        options = review_queue.options(booking, assignment, host=host, now=now, seatings=seatings)
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name a guest; retry and reject remain)
@@ -135,7 +180,8 @@ def _option(option: review_queue.Option, floor: Floor) -> dict[str, Any]:
         "tables": sentences.tables(option.table_refs, floor),
         "table_refs": option.table_refs,
         "seats": option.seats,
-        "spare_seats": option.spare_seats,
+        "spare_seats": max(option.spare_seats, 0),
+        "missing_seats": max(-option.spare_seats, 0),
         "zone": sentences.zone(option.zone_ref, floor),
         "score": f"{plan.score:.1f}" if plan else "",
         "shares": sentences.shares(plan.breakdown) if plan else (),

@@ -36,6 +36,7 @@ from assignments.exceptions import (
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import staff_decisions
 from assignments.models import Assignment, ReviewItem
+from assignments.outcome import Change, Outcome
 from assignments.planning.reasons import OVERRIDABLE, Reason
 from assignments.staff import review_queue
 
@@ -104,7 +105,7 @@ class ReviewItemAdmin(PageAdmin):
         def work() -> Callable[[], HttpResponse]:
             _must_wait(assignment, _version(request))
             try:
-                api.assign(
+                outcome = api.assign(
                     booking_ref=assignment.booking_ref,
                     table_refs=table_refs,
                     actor=actor(request),
@@ -114,13 +115,16 @@ class ReviewItemAdmin(PageAdmin):
             except TablesRefusedError as error:
                 refusals = error.refusals
                 return lambda: self._item(request, assignment, chosen=table_refs, refusals=refusals)
-            return done
+            return lambda: done(outcome)
 
-        def done() -> HttpResponse:
+        def done(outcome: Outcome) -> HttpResponse:
             given = sentences.tables(table_refs, floor_or_none(assignment.restaurant_ref))
             label = label_of(assignment.booking_ref)
             said = _("%(booking)s is assigned to %(tables)s.") % {"booking": label, "tables": given}
-            return self._decided(request, assignment, said)
+            answer = self._decided(request, assignment, said)
+            if outcome.passed:
+                messages.warning(request, sentences.passed([label_of(ref) for ref in outcome.passed]))
+            return answer
 
         return self._carry_out(request, assignment, check if "check" in request.POST else work)
 
@@ -128,8 +132,10 @@ class ReviewItemAdmin(PageAdmin):
         """Retry the booking, immediately if possible."""
 
         def work() -> Callable[[], HttpResponse]:
-            api.reopen(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
-            return lambda: self._to_list(request, _tried_again(assignment))
+            change = api.reopen(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
+            if change is Change.REQUESTED:
+                return lambda: self._to_list(request, _tried_again(assignment))
+            return lambda: self._to_list(request, sentences.settled(change, label_of(assignment.booking_ref)))
 
         return self._carry_out(request, assignment, work)
 
@@ -149,7 +155,14 @@ class ReviewItemAdmin(PageAdmin):
                 longest = {"count": staff_decisions.LONGEST_REASON}
                 problem = _("Enter a reason of at most %(count)s characters.") % longest
                 return lambda: self._item(request, assignment, reject_problem=problem, reject_reason=reason)
-            said = _("%(booking)s has been rejected.") % {"booking": label_of(assignment.booking_ref)}
+            assignment.refresh_from_db()
+            keeps = assignment.reason == staff_decisions.EDIT_REJECTED
+            text = (
+                _("The change of %(booking)s has been rejected. It keeps what it was promised.")
+                if keeps
+                else _("%(booking)s has been rejected.")
+            )
+            said = text % {"booking": label_of(assignment.booking_ref)}
             return lambda: self._decided(request, assignment, said)
 
         return self._carry_out(request, assignment, work)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from assignments.lifecycle.staff_decisions import REJECTED, Undo
 from assignments.models import State, StateTransition
-from assignments.outcome import Kind, Noop, Outcome
+from assignments.outcome import Change, Kind, Noop, Outcome
 from assignments.planning.floor import Floor
 from assignments.staff import labels
 
@@ -72,3 +72,26 @@ def tried_again(outcome: Outcome, label: str, floor: Floor | None) -> str:
         case Kind.RETRY if outcome.delay_seconds:
             return _("%(booking)s was retried without success: %(why)s More attempts will follow.") % values
     return _("The next run will retry %(booking)s.") % values
+
+
+_SETTLED: Mapping[Change, Any] = {
+    Change.KEPT: gettext_lazy("%(booking)s was retried and keeps its tables."),
+    Change.MOVED: gettext_lazy("%(booking)s was retried and has other tables now."),
+    Change.RESTORED: gettext_lazy("%(booking)s was retried and keeps its tables."),
+    Change.CANCELLED: gettext_lazy("%(booking)s needs no table any more."),
+}
+
+
+def settled(change: Change, label: str) -> str:
+    """Describe the outcome of a retry of a booking that has tables."""
+    still = _("%(booking)s was retried and is back in review. It keeps the tables that it has.")
+    return str(_SETTLED.get(change, still)) % {"booking": label}
+
+
+def passed(booking_labels: Sequence[str]) -> str:
+    """Name who asked earlier and could have had the tables that staff gave to somebody else."""
+    return ngettext(
+        "%(bookings)s asked earlier and could have had these tables.",
+        "These asked earlier and could have had these tables: %(bookings)s.",
+        len(booking_labels),
+    ) % {"bookings": ", ".join(booking_labels)}

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from assignments.concurrency.sql import rows
 from assignments.models import State
 from assignments.telemetry import counter_store, health
-from assignments.telemetry.invariants import LOST, OVERLAPS, STAY_HOURS
+from assignments.telemetry.invariants import LOST, OVERLAPS, SHARED_SOON, STAY_HOURS, UNSEATED_SOON
 from assignments.telemetry.metrics import counters, labels
 from assignments.telemetry.metrics.collector import gauge
 
@@ -125,7 +125,7 @@ def _vitals(vitals: health.Vitals) -> Iterator[Metric]:
 
 
 def _standing() -> Iterator[Metric]:
-    ((counts, overlaps, lost),) = rows(_STANDING, states=list(State), stay_hours=STAY_HOURS)
+    ((counts, overlaps, lost, shared, unseated),) = rows(_STANDING, states=list(State), stay_hours=STAY_HOURS)
     by_state = dict(zip(State, counts, strict=True))
     yield gauge("assignment_bookings", "Bookings that have not started yet, by state.", "state", by_state)
     yield GaugeMetricFamily(
@@ -139,6 +139,16 @@ def _standing() -> Iterator[Metric]:
         "of those that had started when the last run could not take them in. Must be 0.",
         value=lost,
     )
+    yield GaugeMetricFamily(
+        "assignment_tables_expected_twice",
+        "Number of bookings that begin within two hours at a table at which other guests are still going to sit.",
+        value=shared,
+    )
+    yield GaugeMetricFamily(
+        "assignment_unseated_soon",
+        "Number of bookings that begin within the hour and have no table.",
+        value=unseated,
+    )
 
 
 _STANDING = f"""
@@ -146,5 +156,7 @@ SELECT ARRAY(SELECT (SELECT count(*) FROM assignments_assignment AS assignment
                       WHERE assignment.state = known.state AND starts_at > assignments_now())
                FROM unnest(%(states)s::text[]) WITH ORDINALITY AS known(state, place) ORDER BY place),
        ({OVERLAPS}),
-       ({LOST})
+       ({LOST}),
+       ({SHARED_SOON}),
+       ({UNSEATED_SOON})
 """  # noqa: S608  (our own SQL)

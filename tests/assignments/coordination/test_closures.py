@@ -22,6 +22,8 @@ from assignments.models import Allocation, Assignment, Attempt, Closure, OutboxM
 from assignments.outcome import Kind
 from assignments.planning.floor import CalendarEntry, TurnTime
 from assignments.planning.reasons import Reason
+from assignments.telemetry import events
+from assignments.telemetry.events import MemorySink
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import HOST_PATH, TheHost, run_all
 
@@ -363,3 +365,25 @@ class TestRaces:
 def locks_of_another_restaurant(tonight: datetime) -> bool:
     with transaction.atomic():
         return locks.try_enter("R2", tonight.date()).granted
+
+
+def test_closing_editing_and_lifting_are_told_with_who_did_it_and_whom_it_woke(
+    host: TheHost, tonight: datetime
+) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T4")])
+    MemorySink.events.clear()
+    closure = close(tonight - HOUR, table_refs=["T4"], reason="The leg is broken, says Anna.")
+    host.book("B1", starts_at=tonight)
+    run_all()
+    assert state_of("B1") == (State.MANUAL_REVIEW, Reason.CLOSED)
+    api.edit_closure(closure_id=closure, actor="staff:8", reason="The leg is off.")
+    api.lift_closure(closure_id=closure, actor="staff:9")
+    events.flush()
+    told = [each for each in MemorySink.events if each.type.startswith(("closure.", "seating.woken"))]
+    assert [(each.type, each.restaurant_ref, dict(each.context)) for each in told] == [
+        ("closure.closed", "R1", {"table_refs": ["T4"], "detail": str(closure), "actor": STAFF}),
+        ("closure.edited", "R1", {"table_refs": ["T4"], "detail": str(closure), "actor": "staff:8"}),
+        ("seating.woken", "R1", {"bookings": 1}),
+        ("closure.lifted", "R1", {"table_refs": ["T4"], "detail": str(closure), "actor": "staff:9"}),
+    ]
+    assert run_all()["B1"].kind is Kind.CONFIRMED

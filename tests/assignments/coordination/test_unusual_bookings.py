@@ -15,7 +15,14 @@ from assignments.maintenance import outbox
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State
 from assignments.outcome import Kind
+from assignments.testing import MemoryHost
 from tests.assignments.conftest import HOST_PATH, TheHost, run_all
+
+
+class Unmoved(MemoryHost):
+    """A host written before guests could be moved."""
+
+    on_moved = None  # type: ignore[assignment]
 
 
 class Halfway:
@@ -75,6 +82,15 @@ class TestChecks:
         assert [each.id for each in found] == [check]
         assert named in str(found[0].msg)
         assert found[0].hint
+
+    def test_a_host_that_is_not_told_of_moves_is_named_with_what_to_write(self, settings: Any) -> None:
+        settings.ASSIGNMENTS = {"HOST": f"{__name__}.Unmoved"}
+        (warning,) = checks.run_checks(tags=["assignments"])
+        assert (warning.id, warning.level) == ("assignments.W007", checks.WARNING)
+        assert "Unmoved has no on_moved()" in str(warning.msg)
+        assert "on_moved(self, moves)" in str(warning.hint)
+        settings.ASSIGNMENTS = {"HOST": HOST_PATH}
+        assert checks.run_checks(tags=["assignments"]) == []
 
     def test_a_setting_that_is_no_dict_is_named(self, settings: Any) -> None:
         settings.ASSIGNMENTS = ["HOST"]

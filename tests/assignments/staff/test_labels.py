@@ -1,14 +1,20 @@
 """What rules say in English is shown in the reader's language; what the booking project says stays as it is."""
 
+import ast
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from django.utils import translation
 
 from assignments.integration import floor_cache
-from assignments.models import Attempt
+from assignments.lifecycle import sentences
+from assignments.models import Assignment, Attempt, Stage
 from assignments.outcome import CoordinatorReason
 from assignments.planning.floor import InvalidFloorError
+from assignments.planning.reasons import Reason
 from assignments.planning.text import Text, ngettext, together
 from assignments.planning.text import gettext as _
 from assignments.staff import labels
@@ -80,3 +86,89 @@ def test_a_code_is_shown_by_its_translation_where_it_has_one() -> None:
 
     with translation.override("de"):
         assert (labels.render(Code.KNOWN), labels.render(Code.UNKNOWN)) == ("bestätigt", "unheard_of")
+
+
+SOURCE = Path(labels.__file__).parent.parent
+
+
+def _said(name: str) -> Iterator[str]:
+    """Every text that our code gives by this name: to a call, or as a default."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        if "migrations" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            found: list[ast.expr | None] = []
+            if isinstance(node, ast.keyword) and node.arg == name:
+                found = [node.value]
+            elif isinstance(node, ast.FunctionDef):
+                named = [*node.args.kwonlyargs]
+                found = [each for arg, each in zip(named, node.args.kw_defaults, strict=True) if arg.arg == name]
+            for each in found:
+                if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value:
+                    yield each.value
+
+
+def _reason_codes() -> Iterator[str]:
+    """Codes written where they are used, and constants that are documented as such."""
+    yield from _said("reason")
+    for path in sorted(SOURCE.rglob("*.py")):
+        body = ast.parse(path.read_text()).body
+        for node, after in pairwise(body):
+            says = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and str(after.value.value)
+            if says and "eason code" in says and isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                yield str(node.value.value)
+
+
+def test_every_code_that_history_keeps_has_words_in_both_languages() -> None:
+    reasons, triggers, actors = set(_reason_codes()), set(_said("trigger")), set(_said("actor"))
+    assert {"edit_unmet", "overlapping", "walk_in", "cancelled_by_call", "woken"} <= reasons
+    assert {"edit", "woken", "staff"} <= triggers
+    assert {"waitlist", "host"} <= actors
+    transitions = {each.name for each in Assignment._meta.get_field("state").get_all_transitions(Assignment)}
+    for words, codes in (
+        (labels.reason, {*reasons, Stage.LEFT, Stage.NO_SHOW}),
+        (labels.trigger, triggers - {"scheduled"}),
+        (labels.actor, actors),
+        (labels.transition, transitions),
+    ):
+        english = {code: words(code) for code in codes}
+        with translation.override("de"):
+            german = {code: words(code) for code in codes}
+        unsaid = {code for code in codes if english[code] in {code, code.replace("_", " ")}}
+        if words is labels.transition:  # Their names are words already.
+            unsaid = codes - dict(labels.transitions()).keys()
+        assert not unsaid
+        assert {code for code in codes if english[code] == german[code]} == set()
+
+
+def test_what_history_says_in_english_is_read_in_german() -> None:
+    stored = str(sentences.expect_the_same_table({"B2", "B1"}))
+    assert labels.reason("overlapping", stored) == (
+        "Guests stay longer, and the next booking expects the same table. "
+        "Its guests and those of booking B1, B2 expect the same table."
+    )
+    despite = str(sentences.despite({Reason.SERVICE_OVERRUN, Reason.TABLE_INACTIVE}))
+    assert despite == "Despite service_overrun, table_inactive."
+    assert labels.reason("by_hand", despite) == (
+        "Staff chose its tables. "
+        "Rules passed over: The party would sit past the end of the service; A table is out of service."
+    )
+    with translation.override("de"):
+        assert "B1, B2" in labels.reason("overlapping", stored)
+        assert "Its guests" not in labels.reason("overlapping", stored)
+        assert "Tisch" in labels.reason("by_hand", despite)
+    assert labels.reason("overlapping", "What somebody typed.") == labels.reason("overlapping")
+
+
+def test_every_sentence_of_history_is_known_again() -> None:
+    for each in (
+        sentences.NO_FLOOR,
+        sentences.SAT_THERE,
+        sentences.shown_elsewhere(["T1", "T2"], ["B7"]),
+        sentences.more_guests_than_seats(4, 6),
+    ):
+        again = sentences.read(str(each))
+        assert again == each
+        assert again is not None
+        assert again.template == each.template
+        assert labels.reason("table_out_of_service", str(each)).endswith(str(each))

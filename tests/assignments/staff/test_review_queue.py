@@ -248,7 +248,7 @@ class TestOptions:
             api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, overriding=[Reason.TOO_MANY_SPARE_SEATS])
         assert tables_of("B1") == []
 
-    def test_another_zone_is_a_hint_and_nothing_to_assign(self, host: TheHost, tonight: datetime) -> None:
+    def test_another_zone_is_a_hint_and_staff_may_pass_over_the_wish(self, host: TheHost, tonight: datetime) -> None:
         host.floors["R1"] = a_floor(
             tables=[a_table("IN", zone_ref="inside"), a_table("OUT", seats=2, zone_ref="terrace")]
         )
@@ -257,7 +257,9 @@ class TestOptions:
         found = self.options(host, "B1")
         assert found.other_zone is not None
         assert found.other_zone.table_refs == ("IN",)
-        assert (found.fitting, found.by_passing_over) == ((), ())
+        assert found.fitting == ()
+        offered = [(*each.table_refs, *review_queue.overridable(each.overriding)) for each in found.by_passing_over]
+        assert offered == [("IN", Reason.WRONG_ZONE), ("OUT", Reason.TOO_FEW_SEATS)]
 
     def test_a_pin_is_no_obstacle_either(self, full: TheHost) -> None:
         api.pin(booking_ref="B1", table_refs=["T4"], actor=STAFF)

@@ -14,10 +14,16 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from assignments import api
+from assignments.concurrency import clock
+from assignments.concurrency.sql import rows
 from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment, Run
+from assignments.outcome import Change
+from assignments.planning.reasons import OVERRIDABLE
 from assignments.telemetry import counter_store, process_metrics
+from assignments.telemetry.invariants import SHARED_SOON, STAY_HOURS, UNSEATED_SOON
 from assignments.telemetry.metrics import collector, counters, labels, samples
+from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -316,6 +322,35 @@ class TestIntegrity:
         assert value(scraped(), "assignment_lost_bookings") == 0
         Assignment.objects.filter(booking_ref="B3").update(due_at=None)
         assert value(scraped(), "assignment_lost_bookings") == 1
+
+
+def test_who_is_due_soon_without_a_table_and_whose_table_is_expected_twice_is_counted(
+    host: TheHost, tonight: datetime
+) -> None:
+    """Both count for as long as they last, and from one or two hours before."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    for ref, start in (("B1", tonight), ("B2", tonight + timedelta(minutes=150)), ("W1", tonight)):
+        host.book(ref, starts_at=start, party=2, ends_at=start + timedelta(minutes=90))
+        api.request(booking_ref=ref)
+    for ref in ("B1", "B2"):
+        api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:1", overriding=OVERRIDABLE)
+
+    def counted(at: datetime) -> tuple[float, float]:
+        with clock.at(at):
+            ((unseated, shared),) = rows(f"SELECT ({UNSEATED_SOON}), ({SHARED_SOON})", stay_hours=STAY_HOURS)
+        return unseated, shared
+
+    with clock.at(tonight + timedelta(minutes=80)):
+        assert api.extend(booking_ref="B1", until=tonight + timedelta(minutes=180), actor="staff:1") is Change.TO_STAFF
+    assert counted(tonight - timedelta(hours=2)) == (0, 0)
+    assert counted(tonight - timedelta(minutes=50)) == (1, 0)  # W1, which waits.
+    assert counted(tonight + timedelta(minutes=80)) == (0, 1)  # B2 begins in 70 minutes, and B1 stays.
+    with clock.at(tonight + timedelta(minutes=90)):
+        api.left(booking_ref="B1", actor="staff:1")
+        list(dispatch.run_pass())
+    assert counted(tonight + timedelta(minutes=95)) == (0, 0)
+    found = scraped()
+    assert value(found, "assignment_unseated_soon") == value(found, "assignment_tables_expected_twice") == 0
 
 
 class TestFailure:

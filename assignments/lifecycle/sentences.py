@@ -1,0 +1,78 @@
+"""Sentences about single bookings that history keeps, and how to know them again.
+
+A transition keeps a sentence in English only. ``read`` finds its template and its values, so that staff can read it in
+their own language.
+"""
+
+import re
+from collections.abc import Collection
+
+from assignments.planning.reasons import Reason
+from assignments.planning.text import Text
+from assignments.planning.text import gettext as _
+
+NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with.")
+SAT_THERE = _("Its guests sat there when the table was taken out of service.")
+
+
+def expect_the_same_table(other_refs: Collection[str]) -> Text:
+    """Why two bookings overlap, told of one of them."""
+    return _(
+        "Its guests and those of booking %(booking)s expect the same table.", booking=", ".join(sorted(other_refs))
+    )
+
+
+def shown_elsewhere(table_refs: Collection[str], other_refs: Collection[str]) -> Text:
+    """Why tables that the host chose cannot be taken over."""
+    return _(
+        "The booking project shows it at %(tables)s, where booking %(booking)s is seated.",
+        tables=", ".join(table_refs),
+        booking=", ".join(sorted(other_refs)),
+    )
+
+
+def more_guests_than_seats(seats: int, party: int) -> Text:
+    """Why an edit of guests who sit already is left to staff."""
+    return _("Its guests sit at %(seats)s seats, and are %(party)s now.", seats=seats, party=party)
+
+
+DESPITE = "Despite %(reasons)s."
+
+
+def despite(reasons: Collection[Reason]) -> Text:
+    """Which rules staff passed over, by their codes."""
+    return Text(DESPITE, {"reasons": ", ".join(sorted(reasons))})
+
+
+def passed_over(reasons: str) -> Text:
+    """Which rules staff passed over, in words."""
+    return _("Rules passed over: %(reasons)s.", reasons=reasons)
+
+
+_KNOWN = (
+    NO_FLOOR,
+    SAT_THERE,
+    expect_the_same_table(()),
+    shown_elsewhere((), ()),
+    more_guests_than_seats(0, 0),
+    despite(()),
+)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"%\((\w+)\)s", template)  # Texts and names of values in turn.
+    return re.compile("".join(f"(?P<{part}>.+)" if place % 2 else re.escape(part) for place, part in enumerate(parts)))
+
+
+_PATTERNS = tuple((_pattern(each.template), each.template) for each in _KNOWN)
+
+
+def read(english: str) -> Text | None:
+    """Return a sentence of this module, given in English, as it was made; None for any other."""
+    if isinstance(english, Text):
+        return english
+    for pattern, template in _PATTERNS:
+        found = pattern.fullmatch(english)
+        if found:
+            return Text(template, found.groupdict())
+    return None
