@@ -433,8 +433,10 @@ def refuse_repeated(what: str, names: Iterable[str]) -> None:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The nearest known word, as the end of a sentence; empty when none is near."""
-    by_fold = {each.casefold(): each for each in known}
-    near = get_close_matches(word.casefold(), by_fold, n=1)
+    by_fold, word = {each.casefold(): each for each in known if each}, word.casefold()
+    near = get_close_matches(word, by_fold, n=1)
+    if word and not near:
+        near = [each for each in by_fold if each.startswith(word) or word.startswith(each)]
     return f" (did you mean {by_fold[near[0]]!r}?)" if near else ""
 
 

@@ -43,16 +43,18 @@ def read_clock(text: str, *, is_end: bool = False) -> time:
 
 
 def read_moment(text: str, day: date | None) -> tuple[datetime, bool]:
-    """Return a moment, aware if an offset is given, and whether the text is but a clock, which is then that of ``day``.
+    """Return a moment, aware if an offset is given, and whether the text is but a clock, which is then on ``day``.
 
-    24:00 is midnight at the end of the day. Raises ValueError where the text can mean two things or none.
+    24:00 is midnight at the end of the day, and no mere clock. Raises ValueError where the text can mean two things or none.
     """
     text = text.strip()
     only_clock = _ONLY_CLOCK.fullmatch(text)
     if only_clock is not None:
         if day is None:
             raise ValueError(f"{text!r} has no date; give --date, or write it as {EXAMPLE}")
-        return _combined(day, _since_midnight(only_clock, text), _zone(only_clock, text)), True
+        clock = _since_midnight(only_clock, text)
+        # Whoever writes 24:00 says which midnight.
+        return _combined(day, clock, _zone(only_clock, text)), clock != A_DAY
     if _ONLY_DATE.fullmatch(text) or _is_iso_date(text):
         raise ValueError(f"{text!r} is a date without a time; write it as {EXAMPLE}")
     if _SPREADSHEET_NUMBER.fullmatch(text):

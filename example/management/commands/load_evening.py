@@ -14,6 +14,9 @@ from assignments.integration.evening_file import UnusableFileError
 from example import evening
 from example.stored_floor import Loaded
 
+CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+"""Of what spreadsheets save; the last is their "Unicode text"."""
+
 
 def _date(text: str) -> date:
     try:
@@ -43,7 +46,7 @@ class Command(BaseCommand):
         path: Path = options["file"]
         try:
             text = evening_file.decode(path.read_bytes())
-            parse = evening.parse_csv if path.suffix.lower() == ".csv" else evening.parse_json
+            parse = evening.parse_csv if path.suffix.lower() in CSV_SUFFIXES else evening.parse_json
             loaded = evening.store(
                 parse(text, on=options["date"]), restaurant_name=options["restaurant_name"], strict=options["strict"]
             )
