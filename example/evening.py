@@ -15,9 +15,11 @@ from typing import Any
 
 from django.db import transaction
 
+from assignments import api
 from assignments.concurrency import clock
 from assignments.integration import evening_file
 from assignments.integration.evening_file import BadRow, BookingRow, EveningFile, UnusableFileError, as_aware
+from assignments.outcome import Change
 from assignments.planning.calendar import periods_on
 from assignments.planning.floor import Floor
 from assignments.planning.timezone import time_zone
@@ -97,6 +99,7 @@ def store(evening: EveningFile, *, restaurant_name: str = "", strict: bool = Fal
             restaurants[""] = restaurant
             loaded.restaurants.append(restaurant)
         _store_bookings(evening, restaurants, loaded)
+        _move_from_lessened(loaded)
         if strict and loaded.bad_rows:
             rows = "\n  ".join(map(str, loaded.bad_rows))
             raise UnusableFileError(f"{len(loaded.bad_rows)} rows are bad, so nothing was loaded:\n  {rows}")
@@ -208,6 +211,22 @@ def _store_bookings(evening: EveningFile, restaurants: dict[str, models.Restaura
         save_booking(booking)
     if kept:
         loaded.notes.append(f"Kept the status of bookings that are there already: {', '.join(kept)}.")
+
+
+def _move_from_lessened(loaded: Loaded) -> None:
+    """Guests to come whose table is out of service, or too small for them now, get another, or staff are told."""
+    coming = models.Booking.objects.filter(tables__in=loaded.lessened, start__gte=clock.now()).distinct()
+    for booking in coming:
+        change = api.booking_changed(booking_ref=str(booking.pk))
+        if change is not Change.NOTHING:
+            loaded.notes.append(f"{booking.reference} cannot stay at its table: {_BECAME.get(change, change.value)}.")
+
+
+_BECAME = {
+    Change.MOVED: "it has another",
+    Change.REQUESTED: "it waits for another",
+    Change.TO_STAFF: "it is in review",
+}
 
 
 def _told_by_the_file(values: Mapping[str, Any], booking: models.Booking) -> Mapping[str, Any]:

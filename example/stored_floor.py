@@ -37,7 +37,8 @@ LONGEST = {
 class Loaded:
     """Rows created, updated, unchanged and removed, by kind; and rows not loaded.
 
-    ``removed``: the names of what was removed, by kind. ``notes``: what else there is to know, in sentences.
+    ``removed``: the names of what was removed, by kind. ``notes``: what else there is to know, in sentences. ``lessened``:
+    tables that are out of service since, or have fewer seats.
     """
 
     restaurants: list[models.Restaurant] = field(default_factory=list)
@@ -45,6 +46,7 @@ class Loaded:
     removed: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     bad_rows: list[BadRow] = field(default_factory=list)
+    lessened: set[int] = field(default_factory=set)
 
     def count(self, kind: str, what: str) -> None:
         self.counts.setdefault(kind, Counter(created=0, updated=0, unchanged=0))[what] += 1
@@ -72,6 +74,12 @@ def store_floor(evening: EveningFile, name: str, loaded: Loaded) -> models.Resta
         models.Restaurant, {"reference": evening.ref or name}, {"name": name, "timezone": evening.timezone}
     )
     loaded.count("restaurants", what)
+    if what == "created":
+        namesakes = models.Restaurant.objects.filter(name=name).exclude(pk=restaurant.pk).order_by("reference")
+        if references := ", ".join(repr(each.reference) for each in namesakes):
+            loaded.notes.append(
+                f"It is a new restaurant. Others are called {name!r} too, by the reference {references}."
+            )
     # Nobody is given a table while it is looked for who has one.
     locks.lock_restaurant(str(restaurant.pk))
     tables = _store_tables(restaurant, evening, loaded)
@@ -84,7 +92,7 @@ def store_floor(evening: EveningFile, name: str, loaded: Loaded) -> models.Resta
 
 
 def _store_tables(restaurant: models.Restaurant, evening: EveningFile, loaded: Loaded) -> Mapping[str, models.Table]:
-    was_active = dict(restaurant.tables.values_list("code", "active"))
+    was = {table.code: table for table in restaurant.tables.all()}
     tables = {}
     for row in evening.tables:
         zone, _created = models.Zone.objects.get_or_create(restaurant=restaurant, name=row.zone_ref)
@@ -100,8 +108,13 @@ def _store_tables(restaurant: models.Restaurant, evening: EveningFile, loaded: L
             },
         )
         loaded.count("tables", what)
-        if was_active.get(row.ref, row.active) != row.active:
+        if row.ref not in was:
+            continue
+        before = was[row.ref]
+        if before.active != row.active:
             loaded.notes.append(f"Table {row.ref} is {'in' if row.active else 'out of'} service now, as in the file.")
+        if before.seats > row.seats or (before.active and not row.active):
+            loaded.lessened.add(before.pk)
     return tables
 
 
@@ -116,6 +129,7 @@ def _remove_tables(restaurant: models.Restaurant, kept: Mapping[str, models.Tabl
             table.active = False
             table.save()
             loaded.count("tables", "put out of service")
+            loaded.lessened.add(table.pk)
             loaded.notes.append(
                 f"Table {table.code} is not in the file any more. Bookings have it or had it, so it is out of service."
             )

@@ -317,7 +317,7 @@ class TestAFloorThatIsLoadedAgain:
         assert [table.name for table in floor.tables] == ["T1", "T2", "T3"]
         assert (len(floor.adjacent), len(floor.joins), len(floor.services), len(floor.calendar)) == (1, 1, 1, 1)
 
-    def test_a_table_that_bookings_have_is_put_out_of_service_and_comes_back_with_the_file(
+    def test_a_table_that_bookings_have_is_put_out_of_service_and_its_guests_get_another(
         self, tmp_path: Path, capsys: Any
     ) -> None:
         self.load(tmp_path, capsys, a_floor())
@@ -327,8 +327,9 @@ class TestAFloorThatIsLoadedAgain:
         )
         ten = restaurant.tables.get(code="T10")
         api.assign(booking_ref=str(at_ten.pk), table_refs=[str(ten.pk)], actor="Ada")
-        wish = models.Zone.objects.create(restaurant=restaurant, name="Cellar")
-        models.Booking.objects.filter(pk=at_ten.pk).update(zone=wish)
+        late = make_booking(restaurant=restaurant, reference="B", start=datetime(2030, 1, 18, 21, tzinfo=UTC), party=4)
+        cellar = models.Zone.objects.create(restaurant=restaurant, name="Cellar")
+        models.Booking.objects.filter(pk=late.pk).update(zone=cellar)
         file = a_floor(joins=[])
         file["tables"] = file["tables"][:2]
         file["adjacent"] = [["T1", "T2"]]
@@ -336,17 +337,37 @@ class TestAFloorThatIsLoadedAgain:
         assert report["removed"]["tables"] == ["T3"]
         assert report["tables"]["put out of service"] == 1
         assert report["notes"] == [
-            "Table T10 is not in the file any more. Bookings have it or had it, so it is out of service."
+            "Table T10 is not in the file any more. Bookings have it or had it, so it is out of service.",
+            "A cannot stay at its table: it has another.",
         ]
         ten.refresh_from_db()
         assert not ten.active
-        assert list(at_ten.tables.all()) == [ten]
+        assert at_ten.tables.get().code == "T1"
         assert restaurant.zones.filter(name="Cellar").exists(), "a guest has asked for it"
-        assert json.loads(self.load(tmp_path, capsys, file, "--json"))["notes"] == [], "it is said once"
-        said = self.load(tmp_path, capsys, a_floor())
-        assert "Table T10 is in service now, as in the file." in said
-        ten.refresh_from_db()
-        assert ten.active
+        again = json.loads(self.load(tmp_path, capsys, file, "--json"))
+        assert (again["removed"], again["notes"]) == ({"tables": ["T10"], "zones": ["Terrace"]}, []), (
+            "nobody has it now"
+        )
+
+    @pytest.mark.parametrize("table", [{"active": False}, {"capacity": 2}])
+    def test_guests_who_cannot_stay_and_for_whom_there_is_no_other_table_are_in_review(
+        self, tmp_path: Path, capsys: Any, table: dict[str, Any]
+    ) -> None:
+        only = a_floor(adjacent=[], joins=[])
+        only["tables"] = only["tables"][:1]
+        self.load(tmp_path, capsys, only)
+        start = datetime(2030, 1, 18, 19, tzinfo=UTC)
+        booking = make_booking(restaurant=models.Restaurant.objects.get(), reference="A", start=start, party=4)
+        assert api.assign_now(booking_ref=str(booking.pk)).table_refs
+        only["tables"][0].update(table)
+        said = self.load(tmp_path, capsys, only)
+        assert "A cannot stay at its table: it is in review." in said
+        assert Assignment.objects.get().state == "manual_review"
+        assert ("Table T1 is out of service now, as in the file." in said) == ("active" in table)
+        only["tables"][0].update(active=True, capacity=4)
+        assert ("Table T1 is in service now, as in the file." in self.load(tmp_path, capsys, only)) == (
+            "active" in table
+        )
 
     def test_entries_of_the_calendar_that_staff_made_are_kept_and_said(self, tmp_path: Path, capsys: Any) -> None:
         self.load(tmp_path, capsys, a_floor())
@@ -402,6 +423,7 @@ class TestNames:
             file["restaurant"].update(ref=ref, name=name)
             load(a_file(tmp_path, json.dumps(file), "floor.json"))
         assert list(models.Restaurant.objects.values_list("reference", "name")) == [("1", "Bella Roma"), ("2", "Roma")]
+        assert "Others are called 'Roma' too, by the reference '1'." in capsys.readouterr().out
         models.Restaurant.objects.create(reference="3", name="Roma")
         rows = "C1,2,2030-01-18T20:00,2\nC2,Roma,2030-01-18T20:00,2\nC3,Bela Roma,2030-01-18T20:00,2\n"
         with pytest.raises(CommandError):
