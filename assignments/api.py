@@ -457,11 +457,11 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
     """Staff turn a booking of the review queue, or one that failed, down: nobody plans it any more.
 
-    A booking that still has tables keeps them, as promised: only what its guest asked for since is rejected, and it is
-    confirmed again with the reason ``edit_rejected``. Any other ends as failed with the reason ``rejected_by_staff``.
-    ``reason`` says why and is kept in the history for ever, so it names no guest. The host hears of it by the outbox, and
-    tells the guest. ``version`` as for ``reopen``. Raises ValueError for a reason that is empty or too long,
-    TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
+    A booking that waits because its guest asks for something else than it has keeps its tables, as promised: only the
+    wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. Any other ends as failed with
+    the reason ``rejected_by_staff``. ``reason`` says why and is kept in the history for ever, so it names no guest. The
+    host hears of it by the outbox, and tells the guest. ``version`` as for ``reopen``. Raises ValueError for a reason that
+    is empty or too long, TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
@@ -474,7 +474,7 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
             "failed, can be rejected."
         )
     seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
-    if seatings:
+    if seatings and assignment.reason in host_changes.WISHES:
         host_changes.restore(
             assignment, None, seatings, host=host, actor=actor, reason=staff_decisions.EDIT_REJECTED, detail=why
         )

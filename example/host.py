@@ -74,8 +74,8 @@ class ExampleHost(ModelHost):
                     name=table.code,
                     seats=table.seats,
                     zone_ref=str(table.zone_id),
-                    min_party=table.min_party,
-                    max_party=table.max_party,
+                    min_party=table.min_party and min(table.min_party, table.seats),
+                    max_party=table.max_party and min(table.max_party, table.seats),
                     active=table.active,
                 )
                 for table in restaurant.tables.order_by("code")

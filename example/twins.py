@@ -11,7 +11,7 @@ from rollout.models import Comparison, FloorRecord
 VOLATILE = frozenset(
     {
         *("at", "created_at", "updated_at", "due_at", "requested_at", "expires_at", "stored_at", "modified", "created"),
-        *("correlation_id", "decision_ms", "token", "snapshot_hash", "note", "active"),
+        *("correlation_id", "transaction_id", "decision_ms", "token", "snapshot_hash", "note", "active"),
     }
 )
 """Columns that differ between runs by nature: times, random ids, the switch's own value."""

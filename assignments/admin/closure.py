@@ -17,6 +17,7 @@ from assignments.admin import actor
 from assignments.admin.allocation import ZonedRows
 from assignments.admin.datetime_columns import local
 from assignments.admin.floor import FloorForm
+from assignments.concurrency import clock
 from assignments.coordination.closures import LONGEST_REASON
 from assignments.exceptions import AssignmentsError
 from assignments.integration.floor_cache import floor_or_none
@@ -39,7 +40,7 @@ class WhenFilter(admin.SimpleListFilter):
         return [("current", _("now")), ("coming", _("to come")), ("over", _("over")), ("lifted", _("lifted"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        now = timezone.now()
+        now = clock.now()
         match self.value():
             case "current":
                 lasts = Q(ends_at__isnull=True) | Q(ends_at__gt=now)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
+from typing import NamedTuple
 
 from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination.day_planner import DayPlanner, plan_requests
@@ -26,6 +27,7 @@ from assignments.exceptions import (
 from assignments.integration.host import Host
 from assignments.integration.planners import NOBODY, V3, Preview, router
 from assignments.integration.project_host import configured
+from assignments.lifecycle import waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.models.assignment import AssignmentQuerySet
@@ -91,7 +93,7 @@ class Coordinator:
             invocation = Invocation(trigger=trigger)
             day = Assignment.objects.of_day(restaurant_ref, service_date).order_by("requested_at", "id")
             waiting = day.open() if due_before is None else day.due(due_before)
-            batch = _Batch(restaurant_ref, service_date, waiting, invocation)
+            batch = _Batch(restaurant_ref, service_date, waiting, due_before, invocation)
             return invocation.execute(lambda: self._decide_batch(batch, booking_refs))
 
     def _decide_batch(self, batch: "_Batch", booking_refs: Sequence[str], *, is_half: bool = False) -> DayResult:
@@ -100,7 +102,7 @@ class Coordinator:
                 lambda record: self._decide(
                     batch.restaurant_ref,
                     batch.service_date,
-                    lambda: list(batch.waiting.filter(booking_ref__in=booking_refs).claim()),
+                    lambda: batch.claim(booking_refs),
                     batch.invocation,
                     record,
                 )
@@ -129,21 +131,25 @@ class Coordinator:
         middle = len(left) // 2
         return _merged([self._decide_batch(batch, half, is_half=True) for half in (left[:middle], left[middle:])])
 
-    def process_one(self, booking_ref: str, *, trigger: str, deadline: float | None = None) -> DayResult:
+    def process_one(
+        self, booking_ref: str, *, trigger: str, deadline: float | None = None, day: tuple[str, date] | None = None
+    ) -> DayResult:
         """Decide one booking now, whether due or not. The result has one outcome, or hands the booking over.
 
         Past ``deadline`` (a ``time.monotonic()`` moment) the outcome is retry(time_budget_exceeded), and the booking is as
-        it was: still due. Raises AssignmentNotFoundError when no assignment was requested for it.
+        it was: still due. ``day``: its restaurant-day, which is looked up if not given. Raises AssignmentNotFoundError when
+        no assignment was requested for it.
         """
         with correlation.scope(booking_ref=booking_ref):
             invocation = Invocation(trigger=trigger, deadline=deadline)
-            return invocation.execute(lambda: self._process_one(booking_ref, invocation))
+            return invocation.execute(lambda: self._process_one(booking_ref, invocation, day))
 
-    def _process_one(self, booking_ref: str, invocation: Invocation) -> DayResult:
+    def _process_one(self, booking_ref: str, invocation: Invocation, day: tuple[str, date] | None = None) -> DayResult:
         try:
             with invocation.within_budget():
                 return invocation.transact(
-                    lambda record: self._decide_one(booking_ref, invocation, record), deadline=invocation.deadline
+                    lambda record: self._decide_one(booking_ref, invocation, record, day),
+                    deadline=invocation.deadline,
                 )
         except LockContentionError as error:
             outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=str(error))
@@ -159,17 +165,28 @@ class Coordinator:
             outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=type(error).__name__)
         return DayResult(outcomes=(outcome,))
 
-    def _decide_one(self, booking_ref: str, invocation: Invocation, record: Record) -> DayResult:
-        assignment = Assignment.objects.of(booking_ref).claim().first()
-        if assignment is None:
-            if Assignment.objects.of(booking_ref).exists():
-                raise LockContentionError(f"Somebody else decides booking {booking_ref} right now.")
+    def _decide_one(
+        self, booking_ref: str, invocation: Invocation, record: Record, day: tuple[str, date] | None
+    ) -> DayResult:
+        if day is None:
+            day = Assignment.objects.of(booking_ref).values_list("restaurant_ref", "service_date").first()
+        if day is None:
             raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref}.")
-        if assignment.is_terminal:
-            return DayResult(outcomes=(noop(booking_ref, Noop.TERMINAL_STATE, planner=V3, detail=assignment.state),))
-        result = self._decide(
-            assignment.restaurant_ref, assignment.service_date, lambda: [assignment], invocation, record
-        )
+        restaurant_ref, service_date = day
+
+        def claim() -> _Claim:
+            rows = list(Assignment.objects.of_day(restaurant_ref, service_date).with_earlier([booking_ref]).claim())
+            this = next((row for row in rows if row.booking_ref == booking_ref), None)
+            if this is None:
+                raise LockContentionError(f"Somebody else decides booking {booking_ref} right now.")
+            if this.is_terminal:
+                raise _DecidedError(this.state)
+            return _Claim([this], [row for row in rows if row is not this])
+
+        try:
+            result = self._decide(restaurant_ref, service_date, claim, invocation, record)
+        except _DecidedError as decided:
+            return DayResult(outcomes=(noop(booking_ref, Noop.TERMINAL_STATE, planner=V3, detail=str(decided)),))
         if not result.circuit_open_seconds:
             return result
         outcome = Outcome(
@@ -185,7 +202,7 @@ class Coordinator:
         self,
         restaurant_ref: str,
         service_date: date,
-        claim: Callable[[], list[Assignment]],
+        claim: "Callable[[], _Claim]",
         invocation: Invocation,
         record: Record,
     ) -> DayResult:
@@ -195,7 +212,7 @@ class Coordinator:
             detail = "all permits are taken" if entry.day_locked else "somebody else plans this day"
             invocation.announce_contention(restaurant_ref, service_date, detail)
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
-        claimed = claim()
+        claimed, earlier = claim()
         routes = router().route(claimed) if claimed else {}
         invocation.check_budget()
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref].planner == V3]
@@ -217,7 +234,7 @@ class Coordinator:
         record.about_day += invocation.entered(restaurant_ref, service_date, entry, len(mine))
         settlement = self._settlement(entry.now, invocation)
         try:
-            DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine, earlier=earlier_than(mine))
+            DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine, earlier=earlier)
         except LockContentionError as contended:
             invocation.announce_contention(restaurant_ref, service_date, str(contended))
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {contended}.") from contended
@@ -246,6 +263,8 @@ class Coordinator:
             row = Assignment.objects.of(booking_ref)
             now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
             assignment = row.claim().first()
+            if assignment is not None and assignment.is_woken:
+                waiting.let_sleep([assignment])  # Staff have it already; the next free table wakes it again.
             if assignment is None or assignment.is_terminal or assignment.planner not in {"", V3}:
                 # Somebody else has it, or has decided it meanwhile: what they do counts.
                 is_over = assignment is not None and assignment.is_terminal
@@ -290,22 +309,42 @@ class Coordinator:
         )
 
 
+class _DecidedError(Exception):
+    """The booking is in the terminal state that this names."""
+
+
+class _Claim(NamedTuple):
+    """The locked rows that are decided, and others of the day that asked earlier and wait."""
+
+    claimed: list[Assignment]
+    earlier: list[Assignment]
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A restaurant-day's bookings that wait, and the invocation that decides some of them."""
+    """A restaurant-day's bookings that wait, those due at ``due_before``, and the invocation that decides some of them."""
 
     restaurant_ref: str
     service_date: date
     waiting: AssignmentQuerySet
+    due_before: datetime | None
     invocation: Invocation
 
+    def claim(self, booking_refs: Sequence[str]) -> _Claim:
+        """Lock those of these bookings that still wait, and others that asked earlier. One query."""
+        wanted = set(booking_refs)
+        day = Assignment.objects.of_day(self.restaurant_ref, self.service_date)
+        rows = list(day.with_earlier(booking_refs).claim())
+        return _Claim(
+            [row for row in rows if row.booking_ref in wanted and self._still_waits(row)],
+            [row for row in rows if row.booking_ref not in wanted],
+        )
 
-def earlier_than(claimed: Sequence[Assignment]) -> list[Assignment]:
-    """Return the bookings of the same service day that asked before the last of these, and wait. One query."""
-    last = max(claimed, key=lambda each: each.requested_at)
-    waiting = Assignment.objects.waiting().of_day(last.restaurant_ref, last.service_date)
-    before = waiting.filter(requested_at__lt=last.requested_at)
-    return list(before.exclude(pk__in=[each.pk for each in claimed]).order_by("requested_at", "id"))
+    def _still_waits(self, row: Assignment) -> bool:
+        if self.due_before is None:
+            return not row.is_terminal
+        due_at = row.wake_at if row.is_woken else row.due_at
+        return due_at is not None and due_at <= self.due_before
 
 
 def _merged(results: Sequence[DayResult]) -> DayResult:

@@ -73,9 +73,12 @@ def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
     return intake.take_in(host, now=now, restaurant_ref=restaurant_ref)
 
 
-def free_expired_holds() -> int:
-    """Forget holds whose time is up, and wake who waits for their tables; how many tables they had."""
-    return transactions.run(ledger.remove_expired_holds)
+def _begin() -> datetime:
+    """The database's time, once holds whose time is up are forgotten, and who waits for their tables is woken."""
+    now, has_expired = ledger.expired_by_now()
+    if has_expired:
+        transactions.run(ledger.remove_expired_holds)
+    return database_now() if has_expired else now
 
 
 def count_due(restaurant_ref: str | None = None) -> int:
@@ -92,8 +95,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
     """
     refuse_nesting()
     limits = limits or PassLimits()
-    free_expired_holds()
-    started, due_before = time.monotonic(), database_now()
+    started, due_before = time.monotonic(), _begin()
     left = limits.limit or None
 
     def is_over() -> bool:
@@ -166,7 +168,8 @@ def _assign_one(booking_ref: str, trigger: str, deadline: float | None) -> Seque
         first = [] if assignment.is_terminal else _offered_first(assignment)
         outcomes = list(_by_others(key, [*first, assignment], trigger))
         return [outcome for outcome in outcomes if outcome.booking_ref == booking_ref]
-    result = Coordinator().process_one(booking_ref, trigger=trigger, deadline=deadline)
+    day = (assignment.restaurant_ref, assignment.service_date)
+    result = Coordinator().process_one(booking_ref, trigger=trigger, deadline=deadline, day=day)
     return (*result.outcomes, *_handed_over(result, trigger))
 
 

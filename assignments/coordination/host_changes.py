@@ -13,6 +13,7 @@ from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason
 
 CANCELLED_BY_CALL = "cancelled_by_call"
 """Reason code: ``api.booking_cancelled`` was called. Nothing that the host shows later undoes it."""
@@ -20,6 +21,9 @@ EDIT_WITHDRAWN = "edit_withdrawn"
 """Reason code: the guest asks for what was promised again."""
 TABLES_CHANGED_BY_HOST = "tables_changed_by_host"
 """Reason code: the host has given the booking other tables."""
+
+WISHES = frozenset({waiting.EDIT_UNMET, Reason.PINNED_TABLES_TAKEN, TABLES_CHANGED_BY_HOST})
+"""Reasons for a review of a booking that has what was promised, while somebody asks for something else."""
 
 
 def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
@@ -47,7 +51,7 @@ def _follow_edit(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
 ) -> Change:
     floor = floor_or_none(booking.restaurant_ref, host=host)
-    told = tables_changed_by_host(assignment, seatings, host=host)
+    told = tables_changed_by_host(assignment, floor, host=host)
     if told is not None and assignment.state == State.CONFIRMED:
         return adopt_tables(assignment, booking, seatings, told, host=host, now=now)
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
@@ -162,9 +166,7 @@ def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime
         stays.mark(assignment, Stage(booking.stage), now=now)
 
 
-def tables_changed_by_host(
-    assignment: Assignment, seatings: Sequence[Allocation], *, host: Host
-) -> tuple[str, ...] | None:
+def tables_changed_by_host(assignment: Assignment, floor: Floor | None, *, host: Host) -> tuple[str, ...] | None:
     """Return the tables that the host shows for a booking, if they differ from what it was last told; else None.
 
     Compared in the form in which the host can store them: a foreign key holds one table of a join. One query.
@@ -172,12 +174,18 @@ def tables_changed_by_host(
     if assignment.told_table_refs is None:
         return None
     shown = host.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())
-    return differing_tables(assignment, shown, host=host)
+    return differing_tables(assignment, shown, floor, host=host)
 
 
-def differing_tables(assignment: Assignment, shown: Sequence[str], *, host: Host) -> tuple[str, ...] | None:
-    """As ``tables_changed_by_host``, for tables that are read already. No tables shown says nothing."""
-    told = assignment.told_table_refs
+def differing_tables(
+    assignment: Assignment, shown: Sequence[str], floor: Floor | None, *, host: Host
+) -> tuple[str, ...] | None:
+    """As ``tables_changed_by_host``, for tables that are read already.
+
+    No tables shown says nothing. Tables that are gone from the floor are gone from the host's booking too: nobody has chosen
+    others.
+    """
+    told = [ref for ref in assignment.told_table_refs or () if floor is None or ref in floor.table_by_ref]
     if not told or not shown:
         return None
     stored_form = getattr(host, "stored_form", tuple)

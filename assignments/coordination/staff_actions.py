@@ -280,9 +280,9 @@ def accepted(
         if each.booking_ref != booking.ref and each.booking_ref not in leaving
     )
     rules = conf.settings().rules().by_staff()
-    snapshot = Snapshot(floor=floor, occupied=occupied, request=request, now=now, rules=rules)
+    snapshot = Snapshot(floor=floor, occupied=(), request=request, now=now, rules=rules)
     found = engine.judge(snapshot, tuple(table_refs))
-    refusals += [each for each in found if each.reason not in ABOUT_TIME | {Reason.TABLE_TAKEN}]
+    refusals += [each for each in found if each.reason not in ABOUT_TIME | {Reason.CLOSED}]
     refusals += engine.taken(floor, occupied, table_refs, window)
     against = [each for each in refusals if not (sits and each.reason in ABOUT_TIME)]
     if any(each.reason not in overriding for each in against):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Func, Q, TextField, Value
 from psycopg.types.range import TimestamptzRange
 
@@ -118,6 +118,17 @@ def remove_expired_holds(restaurant_ref: str = "") -> int:
     rows = list(expired.filter(restaurant_ref=restaurant_ref) if restaurant_ref else expired)
     _delete(rows)
     return len(rows)
+
+
+def expired_by_now() -> tuple[datetime, bool]:
+    """The database's time, and whether there are holds whose time is up. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT clock_timestamp() + assignments_clock_offset(), EXISTS (SELECT FROM assignments_allocation"
+            " WHERE kind = 'hold' AND expires_at <= assignments_now())"
+        )
+        now, has_expired = cursor.fetchone()
+    return now, has_expired
 
 
 def seat(placements: Iterable[Placement]) -> None:

@@ -7,8 +7,9 @@ is refused plans again. Back: overlapping closures of a table become one, those 
 import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
-import django.db.models.functions.datetime
 from django.db import migrations, models
+
+import assignments.models.moment
 
 TO_CLOSURES = """
 INSERT INTO assignments_closure
@@ -130,7 +131,7 @@ class Migration(migrations.Migration):
                 ("ends_at", models.DateTimeField(blank=True, help_text="Empty: until further notice.", null=True)),
                 ("reason", models.TextField(blank=True, default="", help_text="For staff. Do not name a guest.")),
                 ("author", models.TextField(default="host")),
-                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("created_at", models.DateTimeField(db_default=assignments.models.moment.DatabaseNow())),
                 ("lifted_at", models.DateTimeField(blank=True, null=True)),
                 ("lifted_by", models.TextField(blank=True, default="")),
                 ("version", models.PositiveIntegerField(default=0)),

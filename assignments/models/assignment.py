@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -101,6 +101,14 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
             models.Q(state__in=[State.CREATED, State.CAPACITY_VERIFIED, State.ASSIGNMENT_PENDING])
             | models.Q(state=State.MANUAL_REVIEW, wake_at__isnull=False)
         )
+
+    def with_earlier(self, booking_refs: Sequence[str]) -> AssignmentQuerySet:
+        """Return these bookings, and those that wait and asked before the last of them, in the order in which they asked."""
+        last = (
+            Assignment.objects.filter(booking_ref__in=booking_refs).order_by("-requested_at").values("requested_at")[:1]
+        )
+        earlier = self.waiting().filter(requested_at__lt=models.Subquery(last))
+        return (self.filter(booking_ref__in=booking_refs) | earlier).order_by("requested_at", "id")
 
     def of_day(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
         return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)

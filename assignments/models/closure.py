@@ -7,9 +7,9 @@ from datetime import datetime
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from assignments.models.moment import DatabaseNow
 from assignments.planning.natural_order import natural_key
 
 
@@ -37,7 +37,7 @@ class Closure(models.Model):
     ends_at = models.DateTimeField(null=True, blank=True, help_text=_("Empty: until further notice."))
     reason = models.TextField(blank=True, default="", help_text=_("For staff. Do not name a guest."))
     author = models.TextField(default="host")
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=DatabaseNow())
     lifted_at = models.DateTimeField(null=True, blank=True)
     lifted_by = models.TextField(blank=True, default="")
     version = models.PositiveIntegerField(default=0)

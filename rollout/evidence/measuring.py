@@ -288,7 +288,7 @@ SELECT count(DISTINCT (restaurant_ref, service_date)) FILTER (WHERE peak) AS pea
 """  # noqa: S608
 
 _CHANGED = f"""
-SELECT count(*) FILTER (WHERE reason = 'booking_changed') AS edits,
+SELECT count(*) FILTER (WHERE reason IN ('booking_changed', 'edit_unmet')) AS edits,
        count(*) FILTER (WHERE name = 'cancel') AS cancellations
   FROM assignments_statetransition
  WHERE at >= {_SINCE}

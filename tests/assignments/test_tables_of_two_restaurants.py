@@ -49,19 +49,9 @@ def test_closing_the_t1_of_one_restaurant_leaves_the_others_alone(two: TheHost, 
     two.book("B", starts_at=tonight, party=4, restaurant_ref="R2")
     run_all()
     evening: Any = {"starts_at": tonight - timedelta(hours=1), "ends_at": tonight + timedelta(hours=4)}
-    assert api.table_out_of_service(restaurant_ref="R1", table_ref="T1", **evening) == ("A",)
-    assert states() == {"A": State.ASSIGNMENT_PENDING, "B": State.CONFIRMED}
-    api.booking_cancelled(booking_ref="B")
-    assert api.table_out_of_service(restaurant_ref="R2", table_ref="T1", **evening) == ()
-    later: Any = {"starts_at": tonight, "ends_at": tonight + timedelta(hours=6)}
-    api.table_out_of_service(restaurant_ref="R1", table_ref="T1", **later)
-    assert api.table_in_service(restaurant_ref="R2", table_ref="T1") == 1
-    (closure,) = Allocation.objects.all()
-    assert (closure.restaurant_ref, closure.starts_at, closure.ends_at) == (
-        "R1",
-        evening["starts_at"],
-        later["ends_at"],
-    )
+    api.close(restaurant_ref="R1", table_refs=["T1"], **evening)
+    assert states() == {"A": State.MANUAL_REVIEW, "B": State.CONFIRMED}
+    assert Allocation.objects.get().booking_ref == "B"
 
 
 @pytest.mark.usefixtures("two")

@@ -81,6 +81,7 @@ class TestJson:
         booking.refresh_from_db()
         assert (booking.party, booking.status) == (8, "confirmed")
         assert sum(table.seats for table in booking.tables.all()) >= 8
+        assert Assignment.objects.get().reason == "booking_changed"
 
     @pytest.mark.parametrize(
         ("change", "complaint"),

@@ -409,7 +409,7 @@ class TestAssign:
     def test_a_rule_that_staff_may_pass_over_is_offered_and_recorded(
         self, admin_client: Client, waiting: Assignment
     ) -> None:
-        models.Table.objects.filter(code__in=["D1-T01", "D1-T04"]).update(seats=12)
+        models.Table.objects.filter(code__in=["D1-T01", "D1-T04"]).update(seats=12, min_party=None, max_party=None)
         text = look(admin_client, waiting)
         assert "Possible if you override a rule" in text
         answer = press(admin_client, waiting, "assign", tables=table("D1-T04"))

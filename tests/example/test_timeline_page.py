@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from assignments import api
-from assignments.admin import service_day
+from assignments.concurrency import clock
 from assignments.coordination import dispatch
 from assignments.integration import floor_cache
 from assignments.models import Allocation, Assignment
@@ -163,7 +163,7 @@ class TestShown:
         other = load(name="Quiet House")
         other.bookings.all().delete()
         tonight = datetime.combine(date.fromisoformat(evening["day"]), datetime.min.time(), tzinfo=UTC).replace(hour=17)
-        monkeypatch.setattr(service_day, "now", lambda: tonight)
+        monkeypatch.setattr(clock, "now", lambda: tonight)
         html = page(admin_client)
         assert f'<option value="{evening["restaurant"]}" selected>' in html
         assert f'value="{evening["day"]}"' in html
@@ -175,7 +175,7 @@ class TestShown:
         day = day_of(decided)
 
         def opens_at(moment: datetime) -> str:
-            monkeypatch.setattr(service_day, "now", lambda: moment.replace(tzinfo=UTC))
+            monkeypatch.setattr(clock, "now", lambda: moment.replace(tzinfo=UTC))
             found = re.search(r'name="day" value="([^"]*)"', page(admin_client, restaurant=evening["restaurant"]))
             assert found
             return found.group(1)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
 from assignments import api
+from assignments.concurrency import clock
 from assignments.exceptions import AssignmentsError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.management import arguments
@@ -66,7 +66,7 @@ class Command(DatabaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         closures = Closure.objects.all()
         if not options["all"]:
-            closures = closures.standing().during(timezone.now(), datetime.max.replace(tzinfo=UTC))
+            closures = closures.standing().during(clock.now(), datetime.max.replace(tzinfo=UTC))
         if options["restaurant"]:
             closures = closures.filter(restaurant_ref=options["restaurant"])
         count = 0

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -19,7 +20,7 @@ SEVEN = datetime(2030, 1, 14, 19, tzinfo=UTC)
 
 
 def placement(
-    booking_ref: str, *table_refs: str, start: datetime = SEVEN, minutes: int = 90, **columns: str
+    booking_ref: str, *table_refs: str, start: datetime = SEVEN, minutes: int = 90, **columns: Any
 ) -> ledger.Placement:
     end = start + timedelta(minutes=minutes)
     return ledger.Placement(

@@ -228,7 +228,7 @@ class TestDaysAndNights:
         assert all(one[1] == other[0] for one, other in itertools.pairwise(spans))
 
     def test_a_service_around_the_clock_changes_days_when_it_begins_anew(self) -> None:
-        floor = a_floor(tables=[a_table("T1")], services=[a_service(starts=time(0), ends=time(0))])
+        floor = a_floor(tables=[a_table("T1")], services=[a_service(starts=time(0), ends=time(0), allow_overrun=True)])
         assert day_span(floor, DAY) == (at(0), at(0, day=DAY + timedelta(days=1)))
 
     @pytest.mark.parametrize(

@@ -183,7 +183,11 @@ def test_closed_tables_and_a_calendar_are_read_as_what_they_were() -> None:
         CalendarEntry(first_date=date(2030, 2, 1), last_date=date(2030, 2, 9), weekdays=frozenset({0, 1})),
     )
     closed = Occupied(table_ref="1", blocked_from=SEVEN, blocked_until=SEVEN + timedelta(days=90), closed=True)
-    snapshot = replace(BARE, floor=replace(FEWEST_FIELDS, calendar=calendar), occupied=(closed,))
+    snapshot = replace(
+        BARE,
+        floor=replace(FEWEST_FIELDS, stored_outside_minutes=None, services=(), calendar=calendar),
+        occupied=(closed,),
+    )
     written = json.loads(json.dumps([floor_to_json(snapshot.floor), snapshot_to_json(snapshot)]))
     found = snapshot_from_json(written[1], floor_from_json(written[0]))
     assert (found, found.floor.version) == (snapshot, snapshot.floor.version)
