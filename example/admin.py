@@ -39,9 +39,8 @@ class ZoneInline(_ZoneInline):
 
 @admin.register(models.Restaurant)
 class RestaurantAdmin(_RestaurantAdmin):
-    list_display = ["name", "slug", "timezone"]
-    search_fields = ["name", "slug"]
-    prepopulated_fields = {"slug": ["name"]}
+    list_display = ["name", "reference", "timezone"]
+    search_fields = ["name", "reference"]
     inlines = [ZoneInline]
 
 
@@ -81,7 +80,7 @@ class TableJoinForm(_JoinForm):
 @admin.register(models.TableJoin)
 class TableJoinAdmin(_JoinAdmin):
     form = TableJoinForm
-    list_display = ["id", "seats", "table_codes"]
+    list_display = ["id", "seats", "min_party", "max_party", "table_codes"]
     list_filter = ["tables__restaurant"]
     search_fields = ["tables__code"]
     filter_horizontal = ["tables"]

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def run(source: EveningFile, path: Path, report: Path, *, say: Callable[[str], N
     runs, loaded = [], []
     old = [("legacy", False)] if conf.settings().LEGACY_PLANNER else []
     for planner, v3 in [*old, ("v3", True)]:
-        copy = replace(source, name=f"{source.name} ({planner})")
+        copy = source.called(f"{source.name} ({planner})")
         restaurant = evening.store(copy).restaurants[0]
         loaded.append(restaurant)
         switches.set_switch(resolution.V3_SWITCH, active=v3, actor="demo", reason=f"The demo's {planner} run")

@@ -90,10 +90,14 @@ class ExampleHost(ModelHost):
 
 def _joins(restaurant: models.Restaurant) -> tuple[Join, ...]:
     rows = models.TableJoin.tables.through.objects.filter(table__restaurant=restaurant).values_list(
-        "tablejoin", "tablejoin__seats", "table"
+        "tablejoin", "tablejoin__seats", "tablejoin__min_party", "tablejoin__max_party", "table"
     )
-    tables, seats = defaultdict(set), {}
-    for join, join_seats, table in rows:
+    tables, limits = defaultdict(set), {}
+    for join, seats, min_party, max_party, table in rows:
         tables[join].add(str(table))
-        seats[join] = join_seats
-    return tuple(Join(table_refs=frozenset(refs), seats=seats[join]) for join, refs in sorted(tables.items()))
+        limits[join] = (seats, min_party, max_party)
+    return tuple(
+        Join(table_refs=frozenset(refs), seats=seats, min_party=min_party, max_party=max_party)
+        for join, refs in sorted(tables.items())
+        for seats, min_party, max_party in [limits[join]]
+    )

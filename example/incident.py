@@ -264,7 +264,7 @@ def _timeline(restaurant: Restaurant, *, first: bool = False) -> str:
 def _another(source: EveningFile) -> Restaurant:
     """Add a restaurant with that floor and those bookings."""
     number = Restaurant.objects.filter(name__startswith=ANOTHER).count() + 1
-    return evening.store(replace(source, name=f"{ANOTHER} {number}" if number > 1 else ANOTHER)).restaurants[0]
+    return evening.store(source.called(f"{ANOTHER} {number}" if number > 1 else ANOTHER)).restaurants[0]
 
 
 ANOTHER = "Corner House"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -27,16 +28,39 @@ def booked_now() -> datetime:
     return clock.now()
 
 
+def refuse_limits_beyond_seats(place: Table | TableJoin) -> None:
+    """Raise ValidationError for a least and a largest party that no table, or join of tables, can have."""
+    if place.max_party is not None and place.min_party is not None and place.max_party < place.min_party:
+        raise ValidationError({"max_party": _("The largest party is smaller than the smallest one.")})
+    for name in ("min_party", "max_party"):
+        if place.seats is not None and (getattr(place, name) or 0) > place.seats:
+            raise ValidationError({name: _("There are fewer seats.")})
+
+
 class Restaurant(models.Model):
     name = models.CharField(max_length=200)
-    slug = models.SlugField(unique=True, max_length=200)
+    reference = models.CharField(
+        max_length=200,
+        unique=True,
+        blank=True,
+        help_text=_("What files call the restaurant. Empty: its name."),
+    )
     timezone = models.CharField(max_length=64, default="Europe/London", validators=[validate_timezone])
+    calendar_of_file = ArrayField(models.BigIntegerField(), default=list, blank=True, editable=False)
+    """Ids of the calendar entries that a file made. The others are somebody's own."""
 
     class Meta:
         ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.clean()
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        self.reference = self.reference or self.name
 
 
 class Zone(models.Model):
@@ -68,11 +92,7 @@ class Table(models.Model):
         return self.code
 
     def clean(self) -> None:
-        if self.max_party is not None and self.min_party is not None and self.max_party < self.min_party:
-            raise ValidationError({"max_party": _("The largest party is smaller than the smallest one.")})
-        for name in ("min_party", "max_party"):
-            if self.seats is not None and (getattr(self, name) or 0) > self.seats:
-                raise ValidationError({name: _("The table has fewer seats.")})
+        refuse_limits_beyond_seats(self)
 
 
 class TableAdjacency(models.Model):
@@ -101,9 +121,14 @@ class TableJoin(models.Model):
 
     tables = models.ManyToManyField(Table, related_name="joins")
     seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    max_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
 
     def __str__(self) -> str:
         return f"a join with {self.seats} seats"
+
+    def clean(self) -> None:
+        refuse_limits_beyond_seats(self)
 
 
 class ServicePeriod(models.Model):

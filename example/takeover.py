@@ -51,7 +51,7 @@ def watched(source: EveningFile) -> Step:
 
     Needs an empty database that nobody else uses: it is reset in between and at the end.
     """
-    restaurant = evening.store(replace(source, name=f"{source.name} (in shadow)")).restaurants[0]
+    restaurant = evening.store(source.called(f"{source.name} (in shadow)")).restaurants[0]
     switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor=ACTOR, reason="The legacy planner alone")
     events.flush(10)
     twins.start_over()
@@ -188,7 +188,7 @@ def without_buffers(floor: Floor, **request: Any) -> SeatingWindow | Refusal:
 
 
 def _pinned(source: EveningFile, name: str) -> models.Restaurant:
-    restaurant = evening.store(replace(source, name=f"{source.name} ({name})")).restaurants[0]
+    restaurant = evening.store(source.called(f"{source.name} ({name})")).restaurants[0]
     steering.force_planner(
         restaurant_ref=str(restaurant.pk),
         planner=ForcedPlanner.PlannerChoice.V3,

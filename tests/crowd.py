@@ -127,7 +127,7 @@ def _restaurants(cursor: Any, original: int) -> Sequence[int]:
         f"CROSS JOIN crowd_restaurant AS crowd WHERE old.id = {original}",
         id="crowd.id",
         name="old.name || ' ' || crowd.number",
-        slug="old.slug || '-' || crowd.number",
+        reference="old.reference || ' ' || crowd.number",
     )
     _copy(cursor, models.Zone, here, restaurant_id="crowd.id")
     zone = (

@@ -1,28 +1,42 @@
 """An evening as JSON: a restaurant's floor and services, and the bookings that were made for it. Pure: text in, values out.
 
     {"restaurant": {"name": "Anchor", "ref": "17", "timezone": "Europe/London", "date": "2025-11-06"},
-     "tables": [{"code": "T1", "zone": "Bar", "capacity": 4, "min_party": 2, "max_party": 4}],
+     "tables": [{"code": "T1", "zone": "Bar", "capacity": 4, "min_party": 2, "max_party": 4, "active": true}],
      "adjacent": [["T1", "T2"]],
-     "services": [{"key": "dinner", "start": "17:00", "end": "22:00", "allow_overrun": false,
+     "joins": [{"tables": ["T1", "T2"], "seats": 6, "min_party": 5, "max_party": 6}],
+     "services": [{"key": "dinner", "start": "17:00", "end": "22:00", "weekdays": [4, 5, 6], "allow_overrun": false,
                    "early_minutes": 15, "late_minutes": 0,
                    "buffer_minutes": {"before": 0, "after": 5}, "turn_minutes": [[2, 60], [4, 75]]}],
+     "calendar": [{"first_date": "2025-12-24", "last_date": "2025-12-26", "weekdays": []},
+                  {"first_date": "2025-12-31",
+                   "services": [{"key": "dinner", "start": "18:00", "end": "02:00", "turn_minutes": 150}]}],
      "bookings": [{"ref": "B1", "start": "19:30", "party": 4, "zone": "Bar", "status": "confirmed",
                    "end": "21:00", "requested_at": "2025-11-01T10:15:00+00:00"}]}
 
-``start``, ``end`` and ``requested_at`` are times on the restaurant's ``date``, or whole ISO 8601 moments: its wall clock
-unless they have an offset. May be left out: ``ref`` (of the restaurant: the name), ``min_party``, ``max_party``,
-``adjacent``, ``allow_overrun`` (false), ``early_minutes``, ``late_minutes`` and ``buffer_minutes`` (0), and of bookings
-``zone`` (any), ``status`` (pending), ``end`` (turn times decide), ``requested_at`` (unknown). Other keys of the file and of
-the restaurant are passed over; of a table, a service or a booking, they are a mistake.
+``start``, ``end`` and ``requested_at`` of a booking are times of the evening of the restaurant's ``date``, or whole ISO
+8601 moments: its wall clock unless they have an offset. A time after midnight means the night that follows, as in
+``service_date``. May be left out: ``ref`` (of the restaurant: the name), ``min_party``, ``max_party``, ``active`` (true),
+``adjacent``, ``joins``, ``weekdays`` (0 is Monday; every day), ``allow_overrun`` (false), ``early_minutes``,
+``late_minutes`` and ``buffer_minutes`` (0), ``calendar``, and of bookings ``zone`` (any), ``status`` (pending), ``end``
+(turn times decide), ``requested_at`` (unknown).
+
+``about`` and ``notes`` may stand anywhere, ``known_results`` and ``reference`` in the file itself, with any content:
+nobody reads them. Any other key is a mistake, so that nothing in a file is passed over in silence. What a table is good
+for (its priority, its features) and what guests need have no keys yet; see docs/living-evening.md, rule 12.
 """
 
+import codecs
 import json
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
+from assignments.integration.written_time import YEARS, read_clock, read_date, read_moment
 from assignments.planning.calendar import special_period
 from assignments.planning.floor import (
     A_DAY_OF_MINUTES,
@@ -30,6 +44,7 @@ from assignments.planning.floor import (
     CalendarEntry,
     Floor,
     InvalidFloorError,
+    Join,
     ServicePeriod,
     Table,
     TurnTime,
@@ -37,13 +52,22 @@ from assignments.planning.floor import (
 )
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import local_to_aware
+from assignments.planning.service_day import A_DAY, service_date
 from assignments.planning.timezone import time_zone
 
-TABLE_KEYS = ("code", "zone", "capacity", "min_party", "max_party")
+FREE_TEXT = ("about", "notes")
+"""Keys that may stand anywhere, and that nobody reads."""
+FILE_FREE_TEXT = ("known_results", "reference")
+"""Keys of the file itself that nobody reads."""
+FILE_KEYS = ("restaurant", "tables", "adjacent", "joins", "services", "calendar", "bookings")
+RESTAURANT_KEYS = ("name", "ref", "timezone", "date")
+TABLE_KEYS = ("code", "zone", "capacity", "min_party", "max_party", "active")
+JOIN_KEYS = ("tables", "seats", "min_party", "max_party")
 SERVICE_KEYS = (
     "key",
     "start",
     "end",
+    "weekdays",
     "allow_overrun",
     "early_minutes",
     "late_minutes",
@@ -58,7 +82,8 @@ STATUSES = (PENDING, "confirmed", CANCELLED, "no_show", "completed")
 LARGEST_PARTY = 1000
 LARGEST_NUMBER = 10_000
 """Of seats, covers and minutes, in a floor."""
-YEARS = range(1970, 2200)
+LONGEST_STAY = timedelta(hours=12)
+"""How long guests sit whose end is but a time. What would be longer is a mistake: the end is before the start."""
 
 
 class UnusableFileError(ValueError):
@@ -67,7 +92,10 @@ class UnusableFileError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BookingRow:
-    """Moments are the restaurant's wall clock, or aware if the file said so. ``place``: where in the file."""
+    """Moments are the restaurant's wall clock, or aware if the file said so. ``place``: where in the file.
+
+    ``clocks``: which of its moments are but a time. Until ``placed``, these are on the date that the evening has.
+    """
 
     place: str
     ref: str
@@ -78,6 +106,7 @@ class BookingRow:
     status: str = PENDING
     requested_at: datetime | None = None
     restaurant: str = ""
+    clocks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +120,11 @@ class BadRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EveningFile:
-    """A whole file. ``name`` is empty for bookings alone, whose rows name their restaurant. A table's ref is its code."""
+    """A whole file. A table's ref is its code.
+
+    ``name`` is empty for bookings alone. Their rows name their restaurant, and are still to be ``placed`` on the evening
+    that they belong to, or on the day ``on`` if given. ``day``: the date of the evening.
+    """
 
     bookings: tuple[BookingRow, ...]
     bad_rows: tuple[BadRow, ...] = ()
@@ -102,6 +135,13 @@ class EveningFile:
     adjacent: tuple[tuple[str, str], ...] = ()
     services: tuple[ServicePeriod, ...] = ()
     calendar: tuple[CalendarEntry, ...] = ()
+    joins: tuple[Join, ...] = ()
+    on: date | None = None
+    day: date | None = None
+
+    def called(self, name: str) -> "EveningFile":
+        """The same evening in a restaurant of its own, which is recognised by this name."""
+        return replace(self, name=name, ref="")
 
     def floor(self) -> Floor:
         """The floor, with codes and zone names as refs. Raises UnusableFileError for one that contradicts itself."""
@@ -112,6 +152,7 @@ class EveningFile:
                 tables=self.tables,
                 services=self.services,
                 adjacent=adjacency(self.adjacent),
+                joins=self.joins,
                 calendar=self.calendar,
             )
         except InvalidFloorError as error:
@@ -126,7 +167,8 @@ class EveningFile:
             if row.status == CANCELLED:
                 continue
             if row.zone and row.zone not in zones:
-                bad.append(BadRow(place=row.place, reason=f"there is no zone {row.zone!r}"))
+                reason = f"there is no zone {row.zone!r}{did_you_mean(row.zone, filter(None, zones))}"
+                bad.append(BadRow(place=row.place, reason=reason))
                 continue
             try:
                 requests.append(
@@ -152,12 +194,64 @@ def as_aware(moment: datetime, timezone: str) -> datetime:
     return moment if moment.tzinfo else local_to_aware(moment, time_zone(timezone))
 
 
+def placed(row: BookingRow, floor: Floor, on: date | None = None) -> BookingRow:
+    """The booking on the evening that its times mean, or on the evening of ``on`` if given, with the same clock.
+
+    A start that is but a time is the one whose service day is the date of the evening: half past midnight is in the night
+    after it. An end that is but a time is the first one after the start. Raises ValueError for an end that is not after
+    the start.
+    """
+
+    def aware(moment: datetime) -> datetime:
+        return moment if moment.tzinfo else moment.replace(tzinfo=floor.zone)
+
+    start = _on_evening(row.start, floor) if "start" in row.clocks else row.start
+    end, requested = row.end, row.requested_at
+    if end is not None and "end" in row.clocks:
+        end = datetime.combine(aware(start).astimezone(end.tzinfo or floor.zone).date(), end.timetz())
+        end += A_DAY if aware(end) <= aware(start) else timedelta()
+        if aware(end) - aware(start) > LONGEST_STAY:
+            raise ValueError(f"end {end:%H:%M} is before its start at {start:%H:%M}")
+    if end is not None and aware(end) <= aware(start):
+        raise ValueError(f"end {end.isoformat()} is not after its start at {start.isoformat()}")
+    if requested is not None and "requested_at" in row.clocks:
+        in_the_night = _on_evening(requested, floor)
+        requested = in_the_night if aware(in_the_night) <= aware(start) else requested
+    if on is not None:
+        moved = on - service_date(floor, aware(start))
+        start, end = _moved(start, moved, floor), end and _moved(end, moved, floor)
+    return replace(row, start=start, end=end, requested_at=requested, clocks=frozenset())
+
+
+def _on_evening(moment: datetime, floor: Floor) -> datetime:
+    """The clock of ``moment`` in the service day of its date; on the date itself if there is none."""
+    day = moment.date()
+    for other in (moment, moment + A_DAY, moment - A_DAY):
+        if service_date(floor, other if other.tzinfo else other.replace(tzinfo=floor.zone)) == day:
+            return other
+    return moment
+
+
+def _moved(moment: datetime, by: timedelta, floor: Floor) -> datetime:
+    """The moment so many days later by the restaurant's clock, which may have changed for the summer."""
+    if not by:
+        return moment
+    return (moment.astimezone(floor.zone).replace(tzinfo=None) if moment.tzinfo else moment) + by
+
+
 def decode(raw: bytes) -> str:
-    """The file's text. Raises UnusableFileError when it is not UTF-8 (a byte order mark is fine) or empty."""
+    """The file's text, which is UTF-8 or UTF-16, with a byte order mark or without. Raises UnusableFileError."""
+    name = "utf-8-sig"
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        name = "utf-16"
+    elif raw[:2].count(0) == 1:  # Of two characters of which one is ASCII, as every file begins.
+        name = "utf-16-be" if raw[0] == 0 else "utf-16-le"
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode(name)
     except UnicodeDecodeError as error:
-        raise UnusableFileError(f"It is not UTF-8 text (byte {error.start}).") from error
+        kind = "UTF-8" if name == "utf-8-sig" else "UTF-16"
+        advice = "" if kind == "UTF-16" else '; in a spreadsheet, save it as "CSV UTF-8"'
+        raise UnusableFileError(f"It is not {kind} text (byte {error.start}){advice}.") from error
     if not text.strip():
         raise UnusableFileError("It is empty.")
     return text
@@ -166,22 +260,27 @@ def decode(raw: bytes) -> str:
 def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | None = None) -> EveningFile:
     """The evening, moved to the day ``on`` if given. Raises UnusableFileError; bad bookings are listed.
 
-    ``longest``: how many characters the texts ``name``, ``code``, ``zone``, ``key`` and ``ref`` may have, for whoever stores
-    them.
+    ``longest``: how many characters the texts ``name``, ``code``, ``zone``, ``key``, ``ref`` and ``restaurant_ref`` may
+    have, for whoever stores them.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_without_repeated_keys)
     except json.JSONDecodeError as error:
         raise UnusableFileError(f"It is not JSON: {error}.") from error
+    except UnusableFileError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UnusableFileError("It is not JSON that can be read: a number too long, or nested too deeply.") from error
     if not isinstance(data, dict):
         raise UnusableFileError(f"It must hold one object, not a {type(data).__name__}.")
+    if problem := _unknown_keys(data, FILE_KEYS, FILE_FREE_TEXT):
+        raise UnusableFileError(f"The file has {problem}.")
+    refuse_distant(on)
     lengths = longest or {}
-    restaurant = _get(data, "restaurant", dict)
+    restaurant = _row(_get(data, "restaurant", dict), "restaurant", RESTAURANT_KEYS)
     # With a day to move to, the file need not say its own.
     written = _get(restaurant, "date", str, "restaurant.", default=on and on.isoformat())
-    day = _parsed(date.fromisoformat, written, "restaurant.date", "a date")
+    day = _parsed(read_date, written, "restaurant.date")
     zone = _get(restaurant, "timezone", str, "restaurant.")
     try:
         time_zone(zone)
@@ -193,68 +292,98 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
     )
     refuse_repeated("tables", (table.ref for table in tables))
     refuse_repeated("services", (service.key for service in services))
-    moved = timedelta() if on is None else on - day
-    calendar = tuple(
-        _calendar_entry(row, f"calendar[{index}]", services, moved)
-        for index, row in enumerate(_get(data, "calendar", list, default=[]))
-    )
-    zones = {table.ref: table.zone_ref for table in tables}
-    bookings, bad_rows = split(
-        _booking(row, f"bookings[{index}]", day, on, lengths) for index, row in enumerate(_get(data, "bookings", list))
-    )
-    return EveningFile(
+    by_code = {table.ref: table for table in tables}
+    evening = EveningFile(
         name=_text(restaurant, "name", "restaurant.", lengths),
-        ref=_get(restaurant, "ref", str, "restaurant.", default=""),
+        ref=_text(restaurant, "ref", "restaurant.", lengths, "restaurant_ref") if "ref" in restaurant else "",
         timezone=zone,
         tables=tables,
         adjacent=tuple(
-            _pair(pair, f"adjacent[{index}]", zones)
+            _pair(pair, f"adjacent[{index}]", by_code)
             for index, pair in enumerate(_get(data, "adjacent", list, default=[]))
         ),
+        joins=_joins(_get(data, "joins", list, default=[]), by_code),
         services=services,
-        calendar=calendar,
-        bookings=bookings,
-        bad_rows=bad_rows,
+        calendar=tuple(
+            _calendar_entry(row, f"calendar[{index}]", services)
+            for index, row in enumerate(_get(data, "calendar", list, default=[]))
+        ),
+        bookings=(),
+        day=day if on is None else on,
     )
+    floor = evening.floor()
+    found, bad_rows = split(
+        _booking(row, f"bookings[{index}]", day, lengths) for index, row in enumerate(_get(data, "bookings", list))
+    )
+    bookings, bad = split(placed_or_bad(row, floor, on) for row in found)
+    moved = timedelta() if on is None else on - day
+    calendar = tuple(
+        replace(entry, first_date=entry.first_date + moved, last_date=entry.last_date + moved)
+        for entry in evening.calendar
+    )
+    return replace(evening, calendar=calendar, bookings=bookings, bad_rows=(*bad_rows, *bad))
+
+
+def placed_or_bad(row: BookingRow, floor: Floor, on: date | None) -> BookingRow | BadRow:
+    """The booking, ``placed``, or why it cannot be."""
+    try:
+        return placed(row, floor, on)
+    except ValueError as error:
+        return BadRow(place=row.place, reason=str(error))
 
 
 def booking_row(
-    row: Mapping[str, Any], place: str, day: date | None, on: date | None, longest: Mapping[str, int]
+    row: Mapping[str, Any], place: str, day: date | None, longest: Mapping[str, int]
 ) -> BookingRow | BadRow:
-    """``day`` is that of moments which are but a time; starts and ends move to the day ``on``, if given."""
-    ref, party = row.get("ref"), row.get("party")
-    if not isinstance(ref, str) or not ref:
-        return BadRow(place=place, reason=f"ref must be a text, not {ref!r}")
-    if problem := text_problem(ref, longest.get("ref")):
-        return BadRow(place=place, reason=f"ref {problem}")
-    zone = row.get("zone") or ""
-    if not isinstance(zone, str):
-        return BadRow(place=place, reason=f"zone must be a text, not {zone!r}")
-    if not isinstance(party, int) or isinstance(party, bool):
-        return BadRow(place=place, reason=f"party must be a whole number, not {party!r}")
-    if not 1 <= party <= LARGEST_PARTY:
-        return BadRow(place=place, reason=f"party must be between 1 and {LARGEST_PARTY}, not {party}")
-    status = row.get("status") or PENDING
-    if status not in STATUSES:
-        return BadRow(place=place, reason=f"status must be one of {', '.join(STATUSES)}, not {status!r}")
+    """A booking as it is written. ``day``: the evening's date, for moments that are but a time."""
     try:
-        start = _moment("start", str(row.get("start") or ""), day)
-        end = _moment("end", str(row["end"]), day) if row.get("end") else None
-        requested = _moment("requested_at", str(row["requested_at"]), day) if row.get("requested_at") else None
+        return _read_booking(row, place, day, longest)
     except ValueError as error:
         return BadRow(place=place, reason=str(error))
-    moved = timedelta() if on is None else on - start.date()
+
+
+def _read_booking(row: Mapping[str, Any], place: str, day: date | None, longest: Mapping[str, int]) -> BookingRow:
+    ref = _words(row, "ref")
+    if not ref:
+        raise ValueError(f"ref must be a text, not {row.get('ref')!r}")
+    if problem := text_problem(ref, longest.get("ref")):
+        raise ValueError(f"ref {problem}")
+    party = row.get("party")
+    if not isinstance(party, int) or isinstance(party, bool):
+        raise ValueError(f"party must be a whole number, not {party!r}")
+    if not 1 <= party <= LARGEST_PARTY:
+        raise ValueError(f"party must be between 1 and {LARGEST_PARTY}, not {party}")
+    status = _words(row, "status") or PENDING
+    if status not in STATUSES:
+        near = did_you_mean(status, STATUSES)
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}, not {status!r}{near}")
+    start, is_clock = _moment("start", _words(row, "start"), day)
+    clocks = {"start"} if is_clock else set()
+    others: dict[str, datetime] = {}
+    for name in ("end", "requested_at"):
+        if text := _words(row, name):
+            others[name], is_clock = _moment(name, text, day)
+            clocks.update([name] if is_clock else [])
     return BookingRow(
         place=place,
         ref=ref,
-        start=start + moved,
-        end=end and end + moved,
+        start=start,
+        end=others.get("end"),
         party=party,
-        zone=zone,
+        zone=_words(row, "zone"),
         status=status,
-        requested_at=requested,
-        restaurant=row.get("restaurant") or "",
+        requested_at=others.get("requested_at"),
+        restaurant=_words(row, "restaurant"),
+        clocks=frozenset(clocks),
     )
+
+
+def _words(row: Mapping[str, Any], name: str) -> str:
+    """A text, empty where the row has none. However its accents are written, it is the same text."""
+    text = row.get(name)
+    if text is not None and not isinstance(text, str):
+        raise ValueError(f"{name} must be a text, not {text!r}")
+    return unicodedata.normalize("NFC", text or "")
 
 
 def split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...], tuple[BadRow, ...]]:
@@ -281,15 +410,34 @@ def text_problem(text: str, longest: int | None = None) -> str:
         return "must not be empty"
     if "\0" in text:
         return f"must hold no NUL character: {text!r}"
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        return f"must hold no line breaks, tabs or broken characters: {text!r}"
+    if text != text.strip():
+        return f"must not begin or end with a space: {text!r}"
     if longest is not None and len(text) > longest:
         return f"must be of at most {longest} characters, not {len(text)}"
     return ""
+
+
+def refuse_distant(on: date | None) -> None:
+    """Raises UnusableFileError for a day to move to that is in no year of which a file can tell."""
+    if on is not None and on.year not in YEARS:
+        raise UnusableFileError(f"It cannot be moved to {on}: that is not in the years {YEARS[0]} to {YEARS[-1]}.")
 
 
 def refuse_repeated(what: str, names: Iterable[str]) -> None:
     """Raises UnusableFileError where a name occurs more than once."""
     if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
         raise UnusableFileError(f"{what}: {', '.join(repeated)} is listed more than once.")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest known word, as the end of a sentence; empty when none is near."""
+    by_fold, word = {each.casefold(): each for each in known if each}, word.casefold()
+    near = get_close_matches(word, by_fold, n=1)
+    if word and not near:
+        near = [each for each in by_fold if each.startswith(word) or word.startswith(each)]
+    return f" (did you mean {by_fold[near[0]]!r}?)" if near else ""
 
 
 def _get(data: Mapping[str, Any], key: str, kind: type, path: str = "", default: Any = None) -> Any:
@@ -301,11 +449,31 @@ def _get(data: Mapping[str, Any], key: str, kind: type, path: str = "", default:
     return value
 
 
-def _text(data: Mapping[str, Any], key: str, path: str, longest: Mapping[str, int]) -> str:
-    text: str = _get(data, key, str, path)
-    if problem := text_problem(text, longest.get(key)):
+def _text(data: Mapping[str, Any], key: str, path: str, longest: Mapping[str, int], kind: str = "") -> str:
+    """A name: the same however its accents are written. ``kind``: its key in ``longest``."""
+    text: str = unicodedata.normalize("NFC", _get(data, key, str, path))
+    if problem := text_problem(text, longest.get(kind or key)):
         raise UnusableFileError(f"{path}{key} {problem}.")
     return text
+
+
+def _limits(row: Mapping[str, Any], path: str, seats: int) -> tuple[int | None, int | None]:
+    """The least and the largest party, None where nobody has said."""
+    low, high = (
+        None if row.get(name) is None else _number(row, name, f"{path}.", least=1)
+        for name in ("min_party", "max_party")
+    )
+    if not (low or 1) <= (high or seats) <= seats:
+        raise UnusableFileError(f"{path}: {seats} seats for parties of {low or 1} to {high or seats} make no sense.")
+    return low, high
+
+
+def _weekdays(row: Mapping[str, Any], path: str) -> frozenset[int]:
+    """The weekdays; every one if the row says none."""
+    weekdays = _get(row, "weekdays", list, f"{path}.", default=[])
+    if not all(isinstance(each, int) and not isinstance(each, bool) and each in EVERY_WEEKDAY for each in weekdays):
+        raise UnusableFileError(f"{path}.weekdays must list numbers from 0 (Monday) to 6, not {weekdays!r}.")
+    return frozenset(weekdays) or EVERY_WEEKDAY
 
 
 def _number(data: Mapping[str, Any], key: str, path: str, *, least: int, default: int | None = None) -> int:
@@ -315,11 +483,11 @@ def _number(data: Mapping[str, Any], key: str, path: str, *, least: int, default
     return number
 
 
-def _parsed(parse_text: Any, text: str, path: str, what: str) -> Any:
+def _parsed(read: Callable[[str], Any], text: str, path: str) -> Any:
     try:
-        return parse_text(text)
+        return read(text)
     except ValueError as error:
-        raise UnusableFileError(f"{path}: {text!r} is not {what}.") from error
+        raise UnusableFileError(f"{path}: {error}.") from error
 
 
 def _row(row: Any, path: str, known: Sequence[str]) -> Mapping[str, Any]:
@@ -330,19 +498,23 @@ def _row(row: Any, path: str, known: Sequence[str]) -> Mapping[str, Any]:
     return row
 
 
-def _unknown_keys(row: Mapping[str, Any], known: Sequence[str]) -> str:
-    unknown = sorted(set(row) - set(known))
-    return f"unknown keys {', '.join(map(repr, unknown))}; known are {', '.join(known)}" if unknown else ""
+def _without_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON lets an object say a key twice, and the first would be lost."""
+    if repeated := [key for key, count in Counter(key for key, _value in pairs).items() if count > 1]:
+        raise UnusableFileError(f"The key {repeated[0]!r} is there twice in {dict(pairs)!r:.200}.")
+    return dict(pairs)
+
+
+def _unknown_keys(row: Mapping[str, Any], known: Sequence[str], free_text: Sequence[str] = ()) -> str:
+    unknown = sorted(set(row) - {*known, *FREE_TEXT, *free_text})
+    named = ", ".join(f"{key!r}{did_you_mean(key, known)}" for key in unknown)
+    return f"unknown keys {named}; known are {', '.join(known)}" if unknown else ""
 
 
 def _table(row: Any, path: str, longest: Mapping[str, int]) -> Table:
     row = _row(row, path, TABLE_KEYS)
     seats = _number(row, "capacity", f"{path}.", least=1)
-    min_party = None if row.get("min_party") is None else _number(row, "min_party", f"{path}.", least=1)
-    max_party = None if row.get("max_party") is None else _number(row, "max_party", f"{path}.", least=1)
-    if not (min_party or 1) <= (max_party or seats) <= seats:
-        limits = f"{min_party or 1} to {max_party or seats}"
-        raise UnusableFileError(f"{path}: {seats} seats for parties of {limits} make no sense.")
+    min_party, max_party = _limits(row, path, seats)
     code = _text(row, "code", f"{path}.", longest)
     return Table(
         ref=code,
@@ -351,20 +523,52 @@ def _table(row: Any, path: str, longest: Mapping[str, int]) -> Table:
         seats=seats,
         min_party=min_party,
         max_party=max_party,
+        active=_get(row, "active", bool, f"{path}.", default=True),
     )
 
 
-def _pair(pair: Any, path: str, zones: Mapping[str, str | None]) -> tuple[str, str]:
+def _known_table(code: Any, path: str, tables: Mapping[str, Table]) -> Table:
+    name = unicodedata.normalize("NFC", code) if isinstance(code, str) else ""
+    if name not in tables:
+        raise UnusableFileError(f"{path} names the unknown table {code!r}{did_you_mean(name, tables)}.")
+    return tables[name]
+
+
+def _pair(pair: Any, path: str, tables: Mapping[str, Table]) -> tuple[str, str]:
     if not isinstance(pair, list) or len(pair) != 2 or pair[0] == pair[1]:
         raise UnusableFileError(f"{path} must name two different tables, not {pair!r}.")
-    for code in pair:
-        if not isinstance(code, str) or code not in zones:
-            raise UnusableFileError(f"{path} names the unknown table {code!r}.")
-    first, second = pair
-    if zones[first] != zones[second]:
-        problem = f"{path}: {first} is in {zones[first]} and {second} in {zones[second]}; adjacent tables share a zone."
-        raise UnusableFileError(problem)
-    return first, second
+    first, second = (_known_table(code, path, tables) for code in pair)
+    if first.zone_ref != second.zone_ref:
+        where = f"{first.ref} is in {first.zone_ref} and {second.ref} in {second.zone_ref}"
+        raise UnusableFileError(f"{path}: {where}; adjacent tables share a zone.")
+    return first.ref, second.ref
+
+
+def _joins(rows: Sequence[Any], tables: Mapping[str, Table]) -> tuple[Join, ...]:
+    joins: dict[frozenset[str], Join] = {}
+    for index, given in enumerate(rows):
+        path = f"joins[{index}]"
+        row = _row(given, path, JOIN_KEYS)
+        joined = [_known_table(code, f"{path}.tables", tables) for code in _get(row, "tables", list, f"{path}.")]
+        refs = frozenset(table.ref for table in joined)
+        named = " + ".join(table.ref for table in joined)
+        if len(refs) < 2 or len(refs) < len(joined):
+            raise UnusableFileError(f"{path}.tables must name two different tables or more, not {row['tables']!r}.")
+        if inactive := [table.ref for table in joined if not table.active]:
+            raise UnusableFileError(f"{path}.tables names {', '.join(inactive)}, which the file says is not active.")
+        if refs in joins:
+            raise UnusableFileError(f"{path}: {named} is listed more than once.")
+        seats = _number(row, "seats", f"{path}.", least=1)
+        min_party, max_party = _limits(row, path, seats)
+        joins[refs] = Join(table_refs=refs, seats=seats, min_party=min_party, max_party=max_party)
+    return tuple(joins.values())
+
+
+def _hours(row: Mapping[str, Any], path: str) -> dict[str, time]:
+    return {
+        "starts": _parsed(read_clock, _get(row, "start", str, f"{path}."), f"{path}.start"),
+        "ends": _parsed(partial(read_clock, is_end=True), _get(row, "end", str, f"{path}."), f"{path}.end"),
+    }
 
 
 def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServicePeriod:
@@ -385,8 +589,8 @@ def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServicePeriod:
         )
     return ServicePeriod(
         key=_text(row, "key", f"{path}.", longest),
-        starts=_parsed(time.fromisoformat, _get(row, "start", str, f"{path}."), f"{path}.start", "a time"),
-        ends=_parsed(time.fromisoformat, _get(row, "end", str, f"{path}."), f"{path}.end", "a time"),
+        **_hours(row, path),
+        weekdays=_weekdays(row, path),
         allow_overrun=allow_overrun,
         early_minutes=early,
         late_minutes=late,
@@ -396,16 +600,12 @@ def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServicePeriod:
     )
 
 
-def _calendar_entry(row: Any, path: str, services: Sequence[ServicePeriod], moved: timedelta) -> CalendarEntry:
-    """Dates that have other hours; closed if the entry has no services. They move with the evening."""
+def _calendar_entry(row: Any, path: str, services: Sequence[ServicePeriod]) -> CalendarEntry:
+    """Dates that have other hours; closed if the entry has no services."""
     row = _row(row, path, CALENDAR_KEYS)
-    first = _parsed(date.fromisoformat, _get(row, "first_date", str, f"{path}."), f"{path}.first_date", "a date")
-    last = first
+    first = last = _parsed(read_date, _get(row, "first_date", str, f"{path}."), f"{path}.first_date")
     if row.get("last_date") is not None:
-        last = _parsed(date.fromisoformat, _get(row, "last_date", str, f"{path}."), f"{path}.last_date", "a date")
-    weekdays = _get(row, "weekdays", list, f"{path}.", default=[])
-    if not all(isinstance(each, int) and not isinstance(each, bool) and each in EVERY_WEEKDAY for each in weekdays):
-        raise UnusableFileError(f"{path}.weekdays must list numbers from 0 (Monday) to 6, not {weekdays!r}.")
+        last = _parsed(read_date, _get(row, "last_date", str, f"{path}."), f"{path}.last_date")
     if last < first:
         raise UnusableFileError(f"{path}: it ends on {last}, before it begins on {first}.")
     usual = {service.key: service for service in services}
@@ -420,43 +620,34 @@ def _calendar_entry(row: Any, path: str, services: Sequence[ServicePeriod], move
         special.append(
             special_period(
                 usual[key],
-                starts=_parsed(time.fromisoformat, _get(each, "start", str, f"{place}."), f"{place}.start", "a time"),
-                ends=_parsed(time.fromisoformat, _get(each, "end", str, f"{place}."), f"{place}.end", "a time"),
+                **_hours(each, place),
                 turn_minutes=None if minutes is None else _number(each, "turn_minutes", f"{place}.", least=1),
             )
         )
-    return CalendarEntry(
-        first_date=first + moved,
-        last_date=last + moved,
-        services=tuple(special),
-        weekdays=frozenset(weekdays) or EVERY_WEEKDAY,
-    )
+    refuse_repeated(f"{path}.services", (period.key for period in special))
+    return CalendarEntry(first_date=first, last_date=last, services=tuple(special), weekdays=_weekdays(row, path))
 
 
 def _is_amount(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_NUMBER
 
 
-def _booking(row: Any, path: str, day: date, on: date | None, longest: Mapping[str, int]) -> BookingRow | BadRow:
+def _booking(row: Any, path: str, day: date, longest: Mapping[str, int]) -> BookingRow | BadRow:
     if not isinstance(row, dict):
         return BadRow(place=path, reason=f"must be an object, not {row!r}")
-    place = f"{path} ({row['ref']})" if isinstance(row.get("ref"), str) else path
+    ref = row.get("ref")
+    place = f"{path} ({ref if ref.isprintable() else ascii(ref)})" if isinstance(ref, str) else path
     if problem := _unknown_keys(row, BOOKING_KEYS):
         return BadRow(place=place, reason=problem)
-    return booking_row(row, place, day, on, longest)
+    return booking_row(row, place, day, longest)
 
 
-def _moment(name: str, text: str, day: date | None) -> datetime:
-    """``HH:MM`` on the day, or a whole ISO date and time. Raises ValueError that names the value."""
+def _moment(name: str, text: str, day: date | None) -> tuple[datetime, bool]:
+    """A moment, and whether it is but a time on ``day``. Raises ValueError that names the field."""
     try:
-        is_clock = len(text) <= 8
-        clock, moment = (time.fromisoformat(text), None) if is_clock else (time(), datetime.fromisoformat(text))
-    except ValueError:
-        raise ValueError(f"{name} must be a time or an ISO date and time, not {text!r}") from None
-    if moment is None:
-        if day is None:
-            raise ValueError(f"{name} {text!r} has no date; give --date")
-        moment = datetime.combine(day, clock)
+        moment, is_clock = read_moment(text, day)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from error
     if moment.year not in YEARS:
         raise ValueError(f"{name} must be in the years {YEARS[0]} to {YEARS[-1]}, not {text!r} in {moment.year}")
-    return moment
+    return moment, is_clock

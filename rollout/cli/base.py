@@ -11,7 +11,7 @@ from django.core.management.base import OutputWrapper
 from django.core.management.color import Style
 from django.core.serializers.json import DjangoJSONEncoder
 
-from assignments.integration.evening_file import YEARS
+from assignments.integration.written_time import YEARS
 from assignments.telemetry import events
 from rollout.models import Position
 

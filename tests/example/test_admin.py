@@ -69,7 +69,7 @@ def test_a_longer_list_costs_no_more_queries(admin_client: Client, restaurant: m
     }[page]
     for _ in range(6):
         models.TableJoin.objects.create(seats=7).tables.set(zone.tables.all()[:2])
-        models.Restaurant.objects.create(name="Another", slug=f"another-{models.Restaurant.objects.count()}")
+        models.Restaurant.objects.create(name="Another", reference=f"another-{models.Restaurant.objects.count()}")
         models.ServicePeriod.objects.create(
             restaurant=restaurant, key=f"s{models.ServicePeriod.objects.count()}", start="10:00", end="11:00"
         )

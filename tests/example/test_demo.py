@@ -132,7 +132,7 @@ class TestDemo:
         assert code == 0, err
         assert _password(added) == _password(out)
         with processes.on_database(variables["DATABASE_NAME"]):
-            Restaurant.objects.create(name="Ours", slug="ours")
+            Restaurant.objects.create(name="Ours", reference="ours")
             before = list(Restaurant.objects.order_by("pk"))
         for arguments in ([], ["--incident", "breaker"]):
             code, _out, err = processes.run("demo", *arguments, **variables)

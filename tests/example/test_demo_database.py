@@ -25,7 +25,7 @@ def _unmarked(tmp_path: Path, monkeypatch: Any) -> Iterator[None]:
 
 
 def make(name: str) -> Restaurant:
-    return Restaurant.objects.create(name=name, slug=name.lower())
+    return Restaurant.objects.create(name=name)
 
 
 @pytest.mark.parametrize("anew", [True, False])

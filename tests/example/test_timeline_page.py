@@ -193,7 +193,7 @@ class TestShown:
         assert "with its first booking that needs a table" in page(admin_client)
 
     def test_a_restaurant_without_tables_is_an_empty_page(self, admin_client: Client, db: None) -> None:
-        bare = models.Restaurant.objects.create(name="Bare", slug="bare")
+        bare = models.Restaurant.objects.create(name="Bare", reference="bare")
         assert "This restaurant has no tables." in page(admin_client, restaurant=str(bare.pk))
 
     def test_a_floor_that_contradicts_itself_still_shows_who_sits_where(

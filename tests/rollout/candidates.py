@@ -56,7 +56,7 @@ def updates(snapshot: Snapshot) -> Decision:
 
 
 def inserts(snapshot: Snapshot) -> Decision:
-    Restaurant.objects.create(name="Ghost", slug="ghost")
+    Restaurant.objects.create(name="Ghost", reference="ghost")
     return v3(snapshot)
 
 

@@ -287,7 +287,7 @@ class TestHistory:
         assert self.history(VisitHost()) == [str(each.pk) for each in wanted]
 
     def test_bookings_that_are_over_belong_to_it(self) -> None:
-        restaurant = example.Restaurant.objects.create(name="Anchor", slug="anchor")
+        restaurant = example.Restaurant.objects.create(name="Anchor", reference="anchor")
         refs = {
             status: str(restaurant.bookings.create(reference=status, start=TONIGHT, party=2, status=status).pk)
             for status in example.Booking.Status.values

@@ -159,6 +159,29 @@ class TestFile:
         with pytest.raises(UnusableFileError, match="holds the restaurant '17', not '18'"):
             evenings_of_file(an_evening({}, ref="17"), restaurant_ref="18")
 
+    def test_every_rule_of_the_files_floor_counts(self) -> None:
+        """A table out of service and a day without service seat nobody, and a listed join does; nothing is passed over."""
+        data = json.loads(an_evening({"party": 5}, {"party": 2, "start": "22:00"}, {"start": "2025-07-03T19:00"}))
+        data["tables"].append({"code": "T3", "zone": "Bar", "capacity": 6, "active": False})
+        data["joins"] = [{"tables": ["T1", "T2"], "seats": 5}]
+        data["services"][0].update(weekdays=[1], end="24:00")
+        backtest = Backtest(
+            control=lambda snapshot: Answer(decision=v3(snapshot)),
+            candidate=lambda snapshot: Answer(decision=v3(snapshot)),
+        )
+        boards = [backtest.replay(evening) for evening in evenings_of_file(json.dumps(data))]
+        assert [(board.bookings, board.control.seated, board.control.joins) for board in boards] == [
+            (2, 2, 1),
+            (1, 0, 0),
+        ]
+        assert dict(boards[1].control.refused) == {"outside_service": 1}
+
+    def test_a_misspelt_key_feeds_no_gate(self) -> None:
+        data = json.loads(an_evening({}))
+        data["tables"][0]["activ"] = False
+        with pytest.raises(UnusableFileError, match=r"tables\[0\]: unknown keys 'activ' \(did you mean 'active'\?\)"):
+            evenings_of_file(json.dumps(data))
+
     def test_a_floor_that_contradicts_itself_is_named(self) -> None:
         data = json.loads(an_evening({}))
         data["services"] = [{"key": "x", "start": "1:00", "end": "2:00", "turn_minutes": []}]
