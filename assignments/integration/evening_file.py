@@ -23,6 +23,8 @@
 ``about`` and ``notes`` may stand anywhere, ``known_results`` and ``reference`` in the file itself, with any content:
 nobody reads them. Any other key is a mistake, so that nothing in a file is passed over in silence. What a table is good
 for (its priority, its features) and what guests need have no keys yet; see docs/living-evening.md, rule 12.
+
+Long because it is the one description of the format, and each part of it is read and refused by name.
 """
 
 import codecs
