@@ -127,6 +127,11 @@ class Settings:
     MAX_PARTY: int = setting(1000, whole(1))
     MIN_LEAD_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES))
     """Minimum lead time. Bookings that start sooner go to review for staff to decide."""
+    NO_SHOW_MINUTES: int = setting(0, whole(0, 24 * 60))
+    """Minutes after the start at which guests who have not arrived are marked as a no-show; 0: never.
+
+    Only where the host reports arrivals.
+    """
     GRACE_MINUTES: int = setting(15, whole(0, 24 * 60))
     """How long ago a start may be to count as now, for V3 and staff. The tables are blocked from now on."""
     WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights)

@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.transactions import database_now, is_database_away, refuse_nesting
-from assignments.coordination import service_dates, woken
+from assignments.coordination import floor_watch, no_shows, service_dates, woken
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.handover import hand_back
 from assignments.coordination.invocation import DayResult, Invocation
@@ -66,10 +66,13 @@ def register_new(restaurant_ref: str | None = None) -> int:
 def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
     """Request an assignment for every host booking that waits and is unknown here, those that started meanwhile included.
 
-    Rows that an earlier release stored get their service day first.
+    Rows that an earlier release stored get their service day first, edited floors are followed, and guests who did not come
+    are marked.
     """
     host, now = configured(), database_now()
     service_dates.correct(host, now=now, restaurant_ref=restaurant_ref)
+    floor_watch.look(host, now=now, restaurant_ref=restaurant_ref)
+    no_shows.mark_due(host, now=now, restaurant_ref=restaurant_ref)
     return intake.take_in(host, now=now, restaurant_ref=restaurant_ref)
 
 

@@ -10,6 +10,7 @@ from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL
 from assignments.lifecycle import intake, ledger, seating_validity, sentences, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
+from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
@@ -42,7 +43,11 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
         return Change.NOTHING
     if assignment.state == State.CANCELLED and assignment.reason == CANCELLED_BY_CALL:
         return Change.NOTHING
-    intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    is_same = not seating_validity.asks_anew(assignment, booking, (), floor=floor)
+    if assignment.reason == REJECTED and is_same:
+        return Change.NOTHING  # Staff turned down just that.
+    intake.take_over_facts(assignment, booking, floor=floor)
     queue_anew(assignment, now=now, actor="host", reason="booking_changed")
     return Change.REQUESTED
 

@@ -122,6 +122,11 @@ class ModelHost:
         """Whether the project stores confirmation."""
         return bool(self.status_field or self.confirmed_field)
 
+    @property
+    def reports_arrivals(self) -> bool:
+        """Whether the project's statuses tell of guests who have arrived or sit."""
+        return bool({"arrived", "seated"} & set(self.stage_statuses.values()))
+
     @cached_property
     def bookings_table(self) -> type[models.Model]:
         return apps.get_model(self.booking_model)

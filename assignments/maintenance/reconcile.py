@@ -100,7 +100,7 @@ def outdated_promises(*, repair: int = 0, restaurant_ref: str | None = None) -> 
 
 def _outdated(assignments: Sequence[Assignment]) -> Iterator[OutdatedPromise]:
     rules = conf.settings().rules()
-    for assignment, booking, seatings, floor in _with_facts(assignments):
+    for assignment, booking, seatings, floor, _shown in _with_facts(assignments):
         if booking is None or floor is None or not seatings:
             continue  # For ``reconcile``.
         if seating_validity.stands(assignment, booking, seatings, floor=floor, rules=rules):
@@ -126,26 +126,30 @@ def _compared(assignments: Sequence[Assignment], *, now: datetime, dry_run: bool
         yield found.discrepancy if dry_run else _mended(found.discrepancy, now=now)
 
 
-_Facts = tuple[Assignment, HostBooking | None, list[Allocation], Floor | None]
-"""An assignment, with what the host, the ledger and the floor say of its booking."""
+_Facts = tuple[Assignment, HostBooking | None, list[Allocation], Floor | None, tuple[str, ...]]
+"""An assignment, with what the host, the ledger and the floor say of its booking, and the tables that the host shows."""
 
 
 def _with_facts(assignments: Sequence[Assignment]) -> Iterator[_Facts]:
-    """Yield these assignments with their facts. Two queries, and those of the floor per restaurant."""
+    """Yield these assignments with their facts. Three queries, and those of the floor per restaurant."""
     refs = [assignment.booking_ref for assignment in assignments]
     bookings = configured().bookings(refs)
     seatings = ledger.seatings_of(refs)
+    shown = configured().tables_of(refs)
     floors = {ref: floor_or_none(ref) for ref in {booking.restaurant_ref for booking in bookings.values()}}
     for assignment in assignments:
         booking = bookings.get(assignment.booking_ref)
         floor = floors[booking.restaurant_ref] if booking else None
-        yield assignment, booking, seatings.get(assignment.booking_ref, []), floor
+        ref = assignment.booking_ref
+        yield assignment, booking, seatings.get(ref, []), floor, tuple(shown.get(ref, ()))
 
 
 def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_Finding]:
     """Yield the discrepancies of these assignments."""
-    for assignment, booking, seatings, floor in _with_facts(assignments):
-        found = _difference(assignment, booking, seatings, floor, now=now)
+    for assignment, booking, seatings, floor, shown in _with_facts(assignments):
+        found = _difference(assignment, booking, seatings, floor, now=now) or _chosen_elsewhere(
+            assignment, booking, shown, floor, now=now
+        )
         if found is not None:
             yield found
 
@@ -228,6 +232,28 @@ def _wrong_with_confirmed(
             lambda: seating_validity.confirm_again(configured(), ref, seatings),
         )
     return None
+
+
+def _chosen_elsewhere(
+    assignment: Assignment,
+    booking: HostBooking | None,
+    shown: tuple[str, ...],
+    floor: Floor | None,
+    *,
+    now: datetime,
+) -> _Finding | None:
+    """Return that the host's staff chose other tables for a confirmed booking, if they did."""
+    if booking is None or assignment.state != State.CONFIRMED or not booking.wants_table or assignment.starts_at <= now:
+        return None
+    if host_changes.differing_tables(assignment, shown, floor, host=configured()) is None:
+        return None
+    ref = assignment.booking_ref
+    return _finding(
+        ref,
+        "other tables in the host than here",
+        "taken over if they are free, else sent to review",
+        lambda: api.booking_changed(booking_ref=ref),
+    )
 
 
 def _finding(booking_ref: str, problem: str, remedy: str, mend: Callable[[], object]) -> _Finding:

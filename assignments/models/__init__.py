@@ -15,6 +15,7 @@ from assignments.models.floor import (
     TurnMinutes,
     VenueSettings,
 )
+from assignments.models.floor_seen import FloorSeen
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
 from assignments.models.run import Run
@@ -36,6 +37,7 @@ __all__ = [
     "CalendarService",
     "Closure",
     "Event",
+    "FloorSeen",
     "Folded",
     "Health",
     "ListedJoin",

@@ -3,21 +3,24 @@
 Each test is named after what happens at the restaurant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
-from assignments import api
+from assignments import api, conf
 from assignments.coordination import dispatch
 from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
+from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
+from assignments.planning.floor import TurnTime
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_service, a_table, at
-from tests.assignments.conftest import TheHost, run_all
+from tests.assignments.conftest import HOST_PATH, TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -512,3 +515,119 @@ class TestUndo:
         with pytest.raises(TransitionRefusedError, match="B1"):
             api.undo(booking_ref="B1", actor="staff:7")
         assert tables_of("B1") == ["T2"]
+
+
+class TestEditedFloors:
+    def test_a_table_that_is_set_inactive_is_noticed_by_the_next_pass(
+        self, two_tables: TheHost, tonight: datetime
+    ) -> None:
+        two_tables.book("B1", starts_at=tonight)
+        table = run_all()["B1"].table_refs[0]
+        other = {"T1": "T2", "T2": "T1"}[table]
+        two_tables.floors["R1"] = a_floor(tables=[a_table(table, active=False), a_table(other)])
+        run_all()
+        assert (tables_of("B1"), state_of("B1")) == ([other], (State.CONFIRMED, "table_out_of_service"))
+        assert [move.to_table_refs for move in two_tables.moves] == [(other,)]
+
+    def test_if_there_is_no_other_table_staff_hear_of_it(self, one_table: TheHost, tonight: datetime) -> None:
+        one_table.book("B1", starts_at=tonight)
+        run_all()
+        one_table.floors["R1"] = a_floor(tables=[a_table("T1", active=False)])
+        run_all()
+        assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service")
+        assert one_table.reviews == {"B1": "table_out_of_service"}
+
+    def test_an_edited_turn_time_moves_nobody(self, two_tables: TheHost, tonight: datetime) -> None:
+        two_tables.book("B1", starts_at=tonight)
+        run_all()
+        before = list(Allocation.objects.values())
+        shorter = a_service(turn_times=(TurnTime(max_party=100, minutes=60),), ends=time(20))
+        two_tables.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[shorter])
+        run_all()
+        assert list(Allocation.objects.values()) == before
+        assert state_of("B1")[0] == State.CONFIRMED
+
+    def test_a_new_table_seats_who_was_too_many_before(self, one_table: TheHost, tonight: datetime) -> None:
+        one_table.book("B1", starts_at=tonight, party=8)
+        assert run_all()["B1"].reason == Reason.PARTY_TOO_LARGE
+        one_table.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T8", seats=8)])
+        assert run_all()["B1"].table_refs == ("T8",)
+
+    def test_later_opening_hours_seat_who_came_outside_them(self, one_table: TheHost, tonight: datetime) -> None:
+        one_table.book("B1", starts_at=tonight - timedelta(hours=3))
+        assert run_all()["B1"].reason == Reason.OUTSIDE_SERVICE
+        one_table.floors["R1"] = a_floor(tables=[a_table("T1")], services=[a_service(starts=time(12))])
+        assert run_all()["B1"].table_refs == ("T1",)
+
+
+class TestNoShowMinutes:
+    @pytest.mark.parametrize(("reports", "expected"), [(True, Stage.NO_SHOW), (False, Stage.EXPECTED)])
+    def test_guests_are_marked_by_the_clock_only_where_the_host_reports_arrivals(
+        self, open_now: TheHost, settings: Any, monkeypatch: Any, reports: bool, expected: Stage
+    ) -> None:
+        monkeypatch.setattr(TheHost, "reports_arrivals", reports, raising=False)
+        open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=40), party=2)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+        run_all()
+        assert Assignment.objects.get().stage == Stage.EXPECTED, "never, unless the setting says so"
+        with override(settings, NO_SHOW_MINUTES=30, rows=open_now.rows):
+            run_all()
+        assert Assignment.objects.get().stage == expected
+        assert tables_of("B1") == ([] if reports else ["T1"])
+
+
+@contextmanager
+def override(settings: Any, *, rows: Any, **given: Any) -> Iterator[None]:
+    """Other settings, and the same bookings in the host that is loaded anew for them."""
+    floors, seated = conf.load(HOST_PATH).floors, conf.load(HOST_PATH).seated
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **given}
+    loaded: TheHost = conf.load(HOST_PATH)
+    loaded.rows, loaded.floors, loaded.seated = rows, floors, seated
+    yield
+
+
+def test_reconcile_takes_over_tables_that_the_hosts_staff_chose(two_tables: TheHost, tonight: datetime) -> None:
+    two_tables.book("B1", starts_at=tonight)
+    run_all()
+    other = {"T1": "T2", "T2": "T1"}[tables_of("B1")[0]]
+    shown(two_tables, "B1", other)
+    assert [found.problem for found in reconcile()] == ["other tables in the host than here"]
+    assert tables_of("B1") == [other]
+    assert list(reconcile()) == []
+
+
+def test_a_rejected_booking_is_not_planned_again_by_a_corrected_name(one_table: TheHost, tonight: datetime) -> None:
+    one_table.book("B1", starts_at=tonight, party=9)
+    run_all()
+    api.reject(booking_ref="B1", actor="staff:7", reason="too many")
+    assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+    one_table.edit("B1", party=2)
+    assert api.booking_changed(booking_ref="B1") is Change.REQUESTED
+    assert run_all()["B1"].table_refs == ("T1",)
+
+
+class TestQueries:
+    """BEGIN, COMMIT and the host's own included; the host is in memory, so the example counts its queries again."""
+
+    def test_an_edit_costs_at_most_twenty(
+        self, two_tables: TheHost, tonight: datetime, django_assert_max_num_queries: Any
+    ) -> None:
+        two_tables.book("B1", starts_at=tonight)
+        run_all()
+        two_tables.edit("B1", starts_at=tonight + timedelta(minutes=30))
+        with django_assert_max_num_queries(20):
+            assert api.booking_changed(booking_ref="B1") is Change.KEPT
+
+    def test_a_walk_in_costs_at_most_twenty(self, open_now: TheHost, django_assert_max_num_queries: Any) -> None:
+        with django_assert_max_num_queries(20):
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7")
+
+    def test_waking_costs_at_most_five_more(
+        self, one_table: TheHost, tonight: datetime, django_assert_max_num_queries: Any
+    ) -> None:
+        book_in_turn(one_table, tonight, ["A", "W1"])
+        run_all()
+        to_review("W1")
+        one_table.edit("A", wants_table=False)
+        with django_assert_max_num_queries(20 + 5):
+            api.booking_changed(booking_ref="A")

@@ -1,0 +1,113 @@
+"""Noticing an edited floor: a table that can no longer be used, and more room for those who wait.
+
+Floors and settings are edited without a call. So each pass compares them with what the one before it saw. Promises stand
+whatever is edited; only a booking whose table cannot be used any more is planned anew, or left to staff.
+"""
+
+import hashlib
+import logging
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from assignments import conf
+from assignments.concurrency import locks, transactions
+from assignments.coordination import host_changes
+from assignments.error_logging import log_error
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host
+from assignments.lifecycle import ledger, waiting
+from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, FloorSeen, State
+from assignments.planning.floor import Floor
+from assignments.telemetry import correlation
+
+logger = logging.getLogger("assignments.floor_watch")
+
+STILL_ON = timedelta(hours=6)
+"""A booking that started longer ago than this is over."""
+FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def look(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
+    """Follow the floors that were edited since the last pass; how many. Three queries where none was."""
+    refs = set(
+        Assignment.objects.filter(
+            state__in=[State.CONFIRMED, State.MANUAL_REVIEW, *OPEN_STATES], starts_at__gt=now - STILL_ON
+        )
+        .order_by()
+        .values_list("restaurant_ref", flat=True)
+        .distinct()
+    )
+    if restaurant_ref:
+        refs &= {restaurant_ref}
+    if not refs:
+        return 0
+    fingerprints = _fingerprints(host, refs)
+    seen = dict(FloorSeen.objects.filter(pk__in=fingerprints).values_list("restaurant_ref", "fingerprint"))
+    edited = 0
+    for ref, fingerprint in sorted(fingerprints.items()):
+        if seen.get(ref) == fingerprint:
+            continue
+        if _follow(ref, host, now=now):
+            FloorSeen.objects.update_or_create(restaurant_ref=ref, defaults={"fingerprint": fingerprint})
+        edited += 1
+    return edited
+
+
+def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
+    """Return the fingerprints of these floors and of the settings. Restaurants whose host raises are left out."""
+    several = getattr(host, "floor_fingerprints", None)
+    found: dict[str, str] = {}
+    try:
+        found = dict(several(refs)) if several else {ref: host.floor_fingerprint(ref) for ref in refs}
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        log_error(logger, error, "The floors of %d restaurants could not be compared", len(refs))
+    rules = hashlib.sha256(repr(conf.settings().rules()).encode()).hexdigest()[:12]
+    return {ref: f"{fingerprint}:{rules}" for ref, fingerprint in found.items()}
+
+
+def _follow(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
+    """Plan anew who sits at a table that cannot be used any more, and wake who waits. False if something failed."""
+    floor = floor_or_none(restaurant_ref, host=host)
+    if floor is None:
+        return False  # Nobody can plan there now; the pass that finds it mended looks again.
+    coming = Assignment.objects.filter(
+        restaurant_ref=restaurant_ref, state=State.CONFIRMED, starts_at__gt=now - STILL_ON
+    ).exclude(stage__in=GONE)
+    refs = list(coming.order_by("requested_at", "id").values_list("booking_ref", flat=True))
+    is_done = True
+    for ref, rows in ledger.seatings_of(refs).items():
+        if _may_be_unusable(rows, floor):
+            is_done &= _plan_anew(ref, host)
+    transactions.run(partial(waiting.wake, restaurant_ref, now, FOR_EVER, freed=waiting.Freed.FLOOR))
+    transactions.run(partial(waiting.wake, restaurant_ref, now, FOR_EVER, freed=waiting.Freed.HOURS))
+    return is_done
+
+
+def _may_be_unusable(rows: list[Allocation], floor: Floor) -> bool:
+    tables = [floor.table_by_ref.get(row.table_ref) for row in rows]
+    party = rows[0].party or 0
+    seats = sum(table.seats for table in tables if table is not None)
+    return any(table is None or not table.active for table in tables) or seats < party
+
+
+def _plan_anew(booking_ref: str, host: Host) -> bool:
+    def work() -> None:
+        row = Assignment.objects.of(booking_ref)
+        now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
+        assignment = row.claim().first()
+        booking = host.bookings([booking_ref], lock=True).get(booking_ref)
+        if assignment is not None and booking is not None:
+            host_changes.follow(assignment, booking, host=host, now=now)
+
+    try:
+        with correlation.scope(booking_ref=booking_ref):
+            transactions.run(work)
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        log_error(logger, error, "Booking %s, whose table cannot be used, could not be planned anew", booking_ref)
+        return False
+    return True
