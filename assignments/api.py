@@ -31,7 +31,7 @@ from assignments.exceptions import (
     InvalidBookingError,
     TransitionRefusedError,
 )
-from assignments.integration import planners
+from assignments.integration import floor_cache, planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.project_host import configured
@@ -66,13 +66,17 @@ class Hold:
 def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
     """In the caller's transaction if there is one (which then decides about retries), else in one of our own."""
 
+    def once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with floor_cache.one_reading():
+            return work(*args, **kwargs)
+
     @wraps(work)
     def function(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         with correlation.scope(booking_ref=str(kwargs.get("booking_ref", ""))):
             if not connection.in_atomic_block:
-                return transactions.run(lambda: work(*args, **kwargs))
+                return transactions.run(lambda: once(*args, **kwargs))
             with transaction.atomic():
-                result = work(*args, **kwargs)
+                result = once(*args, **kwargs)
                 transactions.require_intact()
                 return result
 
@@ -327,9 +331,10 @@ def seat_walk_in(
         raise ValueError(f"A party of walk-ins has at least one cover, not {party}.")
     host = configured()
     now = transactions.database_now()
-    if not booking_ref:
+    is_new = not booking_ref
+    if is_new:
         booking_ref = intake.request_walk_in(host, restaurant_ref=restaurant_ref, party=party, now=now, until=until)
-    host, assignment, booking, now = _locked(booking_ref)
+    host, assignment, booking, now = _locked(booking_ref, is_requested=is_new)
     return staff_actions.seat_walk_in(
         assignment, booking, table_refs, host=host, now=now, actor=actor, until=until, overriding=overriding
     )
@@ -692,9 +697,9 @@ def _locked_assignment(
 
 
 def _locked(
-    booking_ref: str, *, version: int | None = None, may_sit: bool = False
+    booking_ref: str, *, version: int | None = None, may_sit: bool = False, is_requested: bool = False
 ) -> tuple[Host, Assignment, HostBooking, datetime]:
-    if not Assignment.objects.of(booking_ref).exists():
+    if not is_requested and not Assignment.objects.of(booking_ref).exists():
         request(booking_ref=booking_ref)
     host, assignment, now = _locked_assignment(booking_ref, version=version)
     return host, assignment, _lock_plannable(host, booking_ref, may_sit=may_sit), now

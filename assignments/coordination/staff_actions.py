@@ -61,9 +61,14 @@ def give(
     actor: str,
     reason: str,
     overriding: Collection[Reason] = (),
+    seatings: Sequence[Allocation] | None = None,
 ) -> Outcome:
-    """Give a booking these tables, instead of those that it has. The row and its day are locked."""
-    seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
+    """Give a booking these tables, instead of those that it has. The row and its day are locked.
+
+    ``seatings``: those that it has, if they are known already.
+    """
+    if seatings is None:
+        seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     place = accepted(assignment, booking, table_refs, seatings=seatings, host=host, now=now, overriding=overriding)
     floor = floor_or_none(booking.restaurant_ref, host=host)
     passed = _passed(assignment, booking, place, floor, host=host, now=now)
@@ -227,7 +232,17 @@ def seat_walk_in(
     if not table_refs:
         table_refs = _best_now(assignment, here, host=host, now=now)
     stays.mark(assignment, Stage.SEATED, now=now)
-    return give(assignment, here, table_refs, host=host, now=now, actor=actor, reason="walk_in", overriding=overriding)
+    return give(
+        assignment,
+        here,
+        table_refs,
+        host=host,
+        now=now,
+        actor=actor,
+        reason="walk_in",
+        overriding=overriding,
+        seatings=(),
+    )
 
 
 def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from django.db import DatabaseError
 
@@ -19,6 +21,31 @@ _READS = 3
 _floors: OrderedDict[tuple[str, str], Floor] = OrderedDict()
 
 
+_reading: ContextVar[dict[str, str] | None] = ContextVar("reading", default=None)
+
+
+@contextmanager
+def one_reading() -> Iterator[None]:
+    """Read each restaurant's fingerprint once in here, so that one call of the api sees one floor throughout."""
+    if _reading.get() is not None:
+        yield
+        return
+    token = _reading.set({})
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+def _fingerprint(restaurant_ref: str, host: Host) -> str:
+    known = _reading.get()
+    if known is None:
+        return host.floor_fingerprint(restaurant_ref)
+    if restaurant_ref not in known:
+        known[restaurant_ref] = host.floor_fingerprint(restaurant_ref)
+    return known[restaurant_ref]
+
+
 def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str = "") -> Floor:
     """Return the restaurant's current floor. One query if cached, none if its ``fingerprint`` is given.
 
@@ -26,7 +53,7 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str 
     InvalidFloorError, and LookupError for an unknown restaurant.
     """
     host = host or configured()
-    fingerprint = fingerprint or host.floor_fingerprint(restaurant_ref)
+    fingerprint = fingerprint or _fingerprint(restaurant_ref, host)
     floor = _floors.get((restaurant_ref, fingerprint))
     if floor is not None:
         return floor
@@ -34,6 +61,8 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str 
         floor = host.floor(restaurant_ref)
         before, fingerprint = fingerprint, host.floor_fingerprint(restaurant_ref)
         if fingerprint == before:
+            if (known := _reading.get()) is not None:
+                known[restaurant_ref] = fingerprint
             _floors[restaurant_ref, fingerprint] = floor
             while len(_floors) > _KEPT:
                 _floors.popitem(last=False)
