@@ -329,12 +329,12 @@ def seat_walk_in(
         raise ValueError("A walk-in is either a booking_ref, or a restaurant_ref and a party.")
     if restaurant_ref and party < 1:
         raise ValueError(f"A party of walk-ins has at least one cover, not {party}.")
-    host = configured()
-    now = transactions.database_now()
-    is_new = not booking_ref
-    if is_new:
-        booking_ref = intake.request_walk_in(host, restaurant_ref=restaurant_ref, party=party, now=now, until=until)
-    host, assignment, booking, now = _locked(booking_ref, is_requested=is_new)
+    if not booking_ref:
+        now = transactions.database_now()
+        booking_ref = intake.request_walk_in(
+            configured(), restaurant_ref=restaurant_ref, party=party, now=now, until=until
+        )
+    host, assignment, booking, now = _locked(booking_ref)
     return staff_actions.seat_walk_in(
         assignment, booking, table_refs, host=host, now=now, actor=actor, until=until, overriding=overriding
     )
@@ -539,12 +539,12 @@ def booking_changed(*, booking_ref: str) -> Change:
     """
     host = configured()
     booking = _booking(host, booking_ref, must_be_plannable=False)
-    now = transactions.database_now()
-    if not Assignment.objects.of(booking_ref).exists():
+    try:
+        _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
+    except AssignmentNotFoundError:
         if booking.wants_table:
-            intake.request([booking], now=now, host=host)
+            intake.request([booking], now=transactions.database_now(), host=host)
         return Change.REQUESTED if booking.wants_table else Change.NOTHING
-    _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     return host_changes.follow(assignment, booking, host=host, now=now)
 
 
@@ -697,11 +697,13 @@ def _locked_assignment(
 
 
 def _locked(
-    booking_ref: str, *, version: int | None = None, may_sit: bool = False, is_requested: bool = False
+    booking_ref: str, *, version: int | None = None, may_sit: bool = False
 ) -> tuple[Host, Assignment, HostBooking, datetime]:
-    if not is_requested and not Assignment.objects.of(booking_ref).exists():
+    try:
+        host, assignment, now = _locked_assignment(booking_ref, version=version)
+    except AssignmentNotFoundError:
         request(booking_ref=booking_ref)
-    host, assignment, now = _locked_assignment(booking_ref, version=version)
+        host, assignment, now = _locked_assignment(booking_ref, version=version)
     return host, assignment, _lock_plannable(host, booking_ref, may_sit=may_sit), now
 
 

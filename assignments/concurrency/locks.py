@@ -114,18 +114,19 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
     shared = [_restaurant_key(ref) for ref in dict.fromkeys(ref for ref, _day in wanted)]
     keys = [*shared, *(_day_key(ref, day) for ref, day in wanted)]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
         cursor.execute(
-            "SELECT CASE WHEN position <= %s THEN pg_advisory_xact_lock_shared(hashtextextended(key, 0))::text"
+            # The timeout is set first: a row's values are made from left to right.
+            "SELECT set_config('lock_timeout', %s, true),"
+            "       CASE WHEN position <= %s THEN pg_advisory_xact_lock_shared(hashtextextended(key, 0))::text"
             "            ELSE pg_advisory_xact_lock(hashtextextended(key, 0))::text END,"
             "       clock_timestamp() + assignments_clock_offset()"
             "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
-            [len(shared), keys],
+            [str(conf.settings().LOCK_TIMEOUT_MS), len(shared), keys],
         )
         rows = cursor.fetchall()
     if not rows:
         raise AssignmentNotFoundError
-    return rows[-1][1]  # type: ignore[no-any-return]
+    return rows[-1][2]  # type: ignore[no-any-return]
 
 
 def lock_restaurant(restaurant_ref: str) -> datetime:

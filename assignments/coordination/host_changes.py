@@ -56,7 +56,7 @@ def _follow_edit(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
 ) -> Change:
     floor = floor_or_none(booking.restaurant_ref, host=host)
-    told = tables_changed_by_host(assignment, floor, host=host)
+    told = tables_changed_by_host(assignment, booking, floor, host=host)
     if told is not None and assignment.state == State.CONFIRMED:
         return adopt_tables(assignment, booking, seatings, told, host=host, now=now)
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
@@ -178,14 +178,19 @@ def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime
         stays.mark(assignment, Stage(booking.stage), now=now)
 
 
-def tables_changed_by_host(assignment: Assignment, floor: Floor | None, *, host: Host) -> tuple[str, ...] | None:
+def tables_changed_by_host(
+    assignment: Assignment, booking: HostBooking, floor: Floor | None, *, host: Host
+) -> tuple[str, ...] | None:
     """Return the tables that the host shows for a booking, if they differ from what it was last told; else None.
 
-    Compared in the form in which the host can store them: a foreign key holds one table of a join. One query.
+    Compared in the form in which the host can store them: a foreign key holds one table of a join. One query, unless the
+    booking says it.
     """
     if assignment.told_table_refs is None:
         return None
-    shown = host.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())
+    shown = booking.table_refs
+    if shown is None:
+        shown = host.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())
     return differing_tables(assignment, shown, floor, host=host)
 
 

@@ -61,15 +61,24 @@ def give(
     actor: str,
     reason: str,
     overriding: Collection[Reason] = (),
-    seatings: Sequence[Allocation] | None = None,
 ) -> Outcome:
-    """Give a booking these tables, instead of those that it has. The row and its day are locked.
-
-    ``seatings``: those that it has, if they are known already.
-    """
-    if seatings is None:
-        seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
+    """Give a booking these tables, instead of those that it has. The row and its day are locked."""
+    seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     place = accepted(assignment, booking, table_refs, seatings=seatings, host=host, now=now, overriding=overriding)
+    return _give(assignment, booking, place, seatings, host=host, now=now, actor=actor, reason=reason)
+
+
+def _give(
+    assignment: Assignment,
+    booking: HostBooking,
+    place: _Place,
+    seatings: Sequence[Allocation],
+    *,
+    host: Host,
+    now: datetime,
+    actor: str,
+    reason: str,
+) -> Outcome:
     floor = floor_or_none(booking.restaurant_ref, host=host)
     passed = _passed(assignment, booking, place, floor, host=host, now=now)
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
@@ -229,28 +238,20 @@ def seat_walk_in(
     if ledger.seatings_of([booking.ref]):
         raise TransitionRefusedError(f"Booking {booking.ref} has tables already: mark it as seated.")
     here = replace(booking, starts_at=now, ends_at=until or intake.asked_until(booking))
-    if not table_refs:
-        table_refs = _best_now(assignment, here, host=host, now=now)
+    if table_refs:
+        place = accepted(assignment, here, table_refs, host=host, now=now, overriding=overriding)
+    else:
+        place = _best_now(assignment, here, host=host, now=now)
     stays.mark(assignment, Stage.SEATED, now=now)
-    return give(
-        assignment,
-        here,
-        table_refs,
-        host=host,
-        now=now,
-        actor=actor,
-        reason="walk_in",
-        overriding=overriding,
-        seatings=(),
-    )
+    return _give(assignment, booking, place, (), host=host, now=now, actor=actor, reason="walk_in")
 
 
-def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> tuple[str, ...]:
+def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> _Place:
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     snapshot = replace(snapshot, rules=snapshot.rules.by_staff())
     decision = engine.plan(snapshot)
-    if decision.best is not None:
-        return decision.best.table_refs
+    if decision.best is not None and decision.window is not None:
+        return _Place(table_refs=decision.best.table_refs, window=decision.window)
     refusal = decision.refusal
     assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
     minutes = None if refusal.is_hard else _wait(snapshot, now)

@@ -24,7 +24,8 @@ class HostBooking:
     cancelled. ``is_confirmed``: the host shows it as confirmed, so it is not waiting for a table. ``problem``: why the
     host's row cannot be planned (no start, a start in the DST gap), as a sentence for staff. The assignment fails with
     it; other bookings of the batch are not affected. ``stage``: how far the guests are (a value of
-    ``assignments.models.Stage``), if the host knows.
+    ``assignments.models.Stage``), if the host knows. ``table_refs``: the tables that the host shows for it, if they are read
+    along with it; otherwise ``tables_of`` is asked.
     """
 
     ref: str
@@ -39,6 +40,7 @@ class HostBooking:
     is_confirmed: bool = False
     problem: str | None = None
     stage: str | None = None
+    table_refs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,10 +25,11 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connection, models
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.constants import LOOKUP_SEP
 from django.urls import NoReverseMatch, reverse
 from django.utils.text import capfirst
@@ -67,6 +68,9 @@ ALL_DAY = ServicePeriod(
 
 Configured service periods without turn times use these, too.
 """
+
+SHOWN = "assignments_shown"
+"""Name under which the tables of a many-to-many are read."""
 
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 """Placeholder for a missing start. The booking's ``problem`` says so, and it is not planned."""
@@ -635,8 +639,18 @@ class ModelHost:
         }
         columns = {key: self._column(field) for key, field in named.items() if field}
         zones = self._time_zones() if self.date_field else {}
-        for row in rows.values("pk", *dict.fromkeys([*columns.values(), *self._parents.values()])):
-            yield self._booking(str(row["pk"]), {key: row[column] for key, column in columns.items()}, zones)
+        shown = []
+        if self.tables_field and self._tables_are_many:
+            to_booking, to_table = self._links
+            links = self._through._default_manager.filter(**{to_booking.name: OuterRef("pk")}).order_by(
+                to_table.attname
+            )
+            rows, shown = rows.annotate(assignments_shown=ArraySubquery(links.values(to_table.attname))), [SHOWN]
+        elif self.tables_field:
+            shown = [self._column(self.tables_field)]
+        for row in rows.values("pk", *dict.fromkeys([*columns.values(), *self._parents.values(), *shown])):
+            booking = self._booking(str(row["pk"]), {key: row[column] for key, column in columns.items()}, zones)
+            yield replace(booking, table_refs=_shown(row[shown[0]])) if shown else booking
 
     @cached_property
     def _parents(self) -> dict[str, str]:
@@ -777,6 +791,12 @@ class ModelHost:
                 # Who comes late stays past the end. The form says so; a row may have been written past it.
                 late_minutes=row.late_minutes if row.allow_overrun else 0,
             )
+
+
+def _shown(found: Any) -> tuple[str, ...]:
+    """Return the refs of tables from a foreign key's column, or from an array of keys."""
+    keys = found if isinstance(found, list) else [found]
+    return tuple(str(key) for key in keys if key is not None)
 
 
 def _at_most(seats: int, party: int | None) -> int | None:

@@ -208,10 +208,10 @@ def note_promise(rows: Sequence[Allocation], *, party: int, zone_ref: str | None
 def _delete(rows: Sequence[Allocation], *, for_others: bool = True) -> None:
     if not rows:
         return
-    Allocation.objects.filter(pk__in=[row.pk for row in rows]).delete()
-    if not for_others:
-        return
-    _wake({(row.restaurant_ref, row.blocked.lower, _last(row)) for row in rows})
+    if for_others:
+        _wake({(row.restaurant_ref, row.blocked.lower, _last(row)) for row in rows}, [row.pk for row in rows])
+    else:
+        Allocation.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def _last(row: Allocation) -> datetime:
@@ -220,13 +220,14 @@ def _last(row: Allocation) -> datetime:
     return max(until, row.overstays_until or until)
 
 
-def _wake(freed: Iterable[tuple[str, datetime, datetime]]) -> None:
+def _wake(freed: Iterable[tuple[str, datetime, datetime]], deleting: Sequence[int] = ()) -> None:
+    """Wake who waits for what is free now, once the rows with these keys are deleted."""
     spans: dict[str, tuple[datetime, datetime]] = {}
     for restaurant_ref, start, until in freed:
         first, last = spans.get(restaurant_ref, (start, until))
         spans[restaurant_ref] = (min(first, start), max(last, until))
     for restaurant_ref, (start, until) in sorted(spans.items()):
-        waiting.wake(restaurant_ref, start, until)
+        waiting.wake(restaurant_ref, start, until, deleting=deleting)
 
 
 def release_hold(token: uuid.UUID) -> int:

@@ -3,7 +3,7 @@
 Waking is a mark, not a transition: a try that seats nobody changes the mark and a counter, and nothing else.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -59,6 +59,7 @@ CURES: Mapping[Freed, frozenset[str]] = {
 WAITS = frozenset().union(*CURES.values())
 """Reasons for which a booking in review waits for capacity."""
 
+_DELETE = "WITH deleted AS (DELETE FROM assignments_allocation WHERE id = ANY(%(deleted)s))"
 _WAKE = """
 UPDATE assignments_assignment
    SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, assignments_now()) END,
@@ -70,15 +71,24 @@ UPDATE assignments_assignment
 """
 
 
-def wake(restaurant_ref: str, start: datetime, until: datetime, *, freed: Freed = Freed.TABLES) -> int:
+def wake(
+    restaurant_ref: str,
+    start: datetime,
+    until: datetime,
+    *,
+    freed: Freed = Freed.TABLES,
+    deleting: Sequence[int] = (),
+) -> int:
     """Mark who waits in the restaurant and could use what has become free over ``[start, until)``; how many. One query.
 
-    Bookings in review are marked, and those that are to be tried again later are due now.
+    Bookings in review are marked, and those that are to be tried again later are due now. ``deleting``: keys of the
+    ledger's rows whose deletion frees it, in the same query.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            _WAKE,
+            _DELETE + _WAKE if deleting else _WAKE,
             {
+                "deleted": list(deleting),
                 "restaurant": restaurant_ref,
                 "first": start - LONGEST_STAY,
                 "last": until,
