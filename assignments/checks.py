@@ -39,6 +39,18 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 
 @checks.register("assignments")
+def check_time_zones(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E009: times would be stored without a time zone."""
+    if django_settings.USE_TZ:
+        return []
+    return _error(
+        "assignments.E009",
+        "USE_TZ is False: a booking's start would have no time zone, and none could be planned.",
+        hint="Set USE_TZ = True, as Django does by default.",
+    )
+
+
+@checks.register("assignments")
 def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E002: a class cannot be loaded. E003: it lacks methods."""
     if conf.problems():

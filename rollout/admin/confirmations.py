@@ -345,7 +345,7 @@ class RollBack(StageConfirmation):
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        position = steering.roll_back(to=data["to"], actor=who, reason=data["reason"])
+        position = steering.roll_back(to=data["to"], actor=who, reason=data["reason"], seen=self.position)
         return _("Rolled back to %(stage)s: V3 decides for %(percent)s %% of restaurants.") % {
             "stage": position.stage,
             "percent": position.percent,

@@ -19,4 +19,4 @@ class Action(base.Action):
         parser.add_argument("--to", default="", metavar="STAGE", help="A lower stage (default: the previous safe one).")
 
     def run(self, options: dict[str, Any]) -> None:
-        self.steer(steering.roll_back, options, to=options["to"])
+        self.steer(steering.roll_back, options, to=options["to"], seen=steering.current())

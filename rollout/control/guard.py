@@ -18,7 +18,7 @@ from rollout.policy.guardrails import Breach
 from rollout.policy.measurements import Facts
 from rollout.shadow.recorder import keep_floors
 
-ACTOR = "guard"
+ACTOR = steering.GUARD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

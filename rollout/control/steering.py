@@ -98,6 +98,10 @@ class PromotionRefusedError(RefusedError):
         super().__init__("\n".join(["Promotion refused:", *(f"- {obstacle}" for obstacle in obstacles)]))
 
 
+GUARD = "guard"
+"""The actor of what the guard does by itself."""
+
+
 def current() -> Position | None:
     """This environment's position; None before the ladder has begun."""
     return Position.objects.filter(environment=conf.settings().ENVIRONMENT).first()
@@ -223,8 +227,8 @@ def roll_back(
     """Go back to the stage ``to``, or to the previous safe one: the nearest below in which V3 decides for nobody.
 
     Always allowed, also while paused or in a change freeze, and quick: nothing is measured. The next pass hands V3's
-    unfinished bookings to the legacy planner. ``seen``: raise RefusedError if the rollout has moved since. ``measured`` is
-    stored as the evidence (by default the guard's last run).
+    unfinished bookings to the legacy planner. ``seen``: raise RefusedError if the rollout has moved since, so that two who
+    roll back at once go down one stage. ``measured`` is stored as the evidence (by default the guard's last run).
 
     Raises NotBegunError, UnknownStageError, and RefusedError if there is no lower stage or no planner to
     take over.
@@ -234,7 +238,7 @@ def roll_back(
         if seen is not None and (position.stage, position.since) != (seen.stage, seen.since):
             problem = _("The rollout has moved to %(stage)s in the meantime; check again.", stage=position.stage)
             raise RefusedError(problem)
-        stage = _lower_stage(position, to, is_guard=seen is not None)
+        stage = _lower_stage(position, to, is_guard=actor == GUARD)
         if not stage.decides and not conf.settings().LEGACY_PLANNER:
             problem = _(
                 "No legacy planner is installed: at %(stage)s nobody would decide, and every booking would wait. "

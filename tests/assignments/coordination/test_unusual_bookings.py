@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from assignments import api, signals
+from assignments.checks import check_time_zones
 from assignments.coordination import table_record
 from assignments.integration.host import Seating
 from assignments.maintenance import outbox
@@ -48,6 +49,12 @@ class Inventive(TheHost):
 
 
 class TestChecks:
+    def test_times_without_a_zone_are_found_before_the_first_booking(self, settings: Any) -> None:
+        settings.USE_TZ = False
+        (found,) = check_time_zones(None)
+        assert found.id == "assignments.E009"
+        assert "USE_TZ" in found.msg
+
     @pytest.mark.parametrize(
         ("given", "check", "named"),
         [

@@ -282,6 +282,15 @@ class TestRollBack:
         wanted = {"off": Mode.LEGACY, "shadow": Mode.SHADOW, "some": Mode.ACTIVE}[reached]
         assert resolution.read().mode is wanted
 
+    @pytest.mark.legacy_planner
+    def test_of_two_who_roll_back_at_once_one_does(self) -> None:
+        climb("full")
+        both_saw = steering.current()
+        assert steering.roll_back(seen=both_saw, **WHO).stage == "shadow"
+        with pytest.raises(RefusedError, match="moved to shadow"):
+            steering.roll_back(seen=both_saw, **WHO)
+        assert steering.current().stage == "shadow"  # type: ignore[union-attr]
+
     @pytest.mark.parametrize(("stage", "to"), [("off", ""), ("shadow", "full"), ("shadow", "shadow")])
     def test_it_goes_down_only(self, stage: str, to: str) -> None:
         climb(stage)
