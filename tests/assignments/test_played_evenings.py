@@ -32,6 +32,7 @@ from assignments.models import Assignment
 from assignments.planning.floor import Floor, Join, TurnTime
 from assignments.planning.reasons import OVERRIDABLE
 from assignments.testing import a_floor, a_service, a_table, at
+from rollout import conf as rollout_conf
 from tests import process_state
 from tests.assignments import evening_judge
 from tests.assignments.conftest import HOST_PATH, TheHost
@@ -90,7 +91,7 @@ class Toggled:
         return "legacy" if begun_by_legacy else self.decides
 
     def planner(self, key: str) -> Planner:
-        planner: Planner = conf.load("rollout.legacy.LegacyPlanner")
+        planner: Planner = conf.load(rollout_conf.settings().LEGACY_PLANNER)
         assert planner.key == key
         return planner
 
@@ -115,8 +116,7 @@ class PlayedEvening(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.errors = Errors()
-        logging.getLogger("assignments").addHandler(self.errors)
-        logging.getLogger("legacy_planner").addHandler(self.errors)
+        logging.getLogger().addHandler(self.errors)
         empty_tables()
         process_state.forget()
         self.host: TheHost = conf.load(HOST_PATH)
@@ -134,8 +134,7 @@ class PlayedEvening(RuleBasedStateMachine):
     def teardown(self) -> None:
         connection.commit = self._commit  # type: ignore[method-assign]
         self.watch.close()
-        logging.getLogger("assignments").removeHandler(self.errors)
-        logging.getLogger("legacy_planner").removeHandler(self.errors)
+        logging.getLogger().removeHandler(self.errors)
 
     @property
     def floor(self) -> Floor:
