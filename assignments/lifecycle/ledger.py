@@ -1,4 +1,7 @@
-"""The ledger: who has which table when. Every write either keeps the tables apart or is refused by PostgreSQL."""
+"""The ledger: who has which table when. Every write either keeps the tables apart or is refused by PostgreSQL.
+
+Long because every write to the ledger is here, where one look tells what keeps tables apart and who is woken.
+"""
 
 import uuid
 from collections import defaultdict
