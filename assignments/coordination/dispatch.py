@@ -71,9 +71,10 @@ def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
     """
     host, now = configured(), database_now()
     service_dates.correct(host, now=now, restaurant_ref=restaurant_ref)
-    floor_watch.look(host, now=now, restaurant_ref=restaurant_ref)
     no_shows.mark_due(host, now=now, restaurant_ref=restaurant_ref)
-    return intake.take_in(host, now=now, restaurant_ref=restaurant_ref)
+    taken_in = intake.take_in(host, now=now, restaurant_ref=restaurant_ref)
+    floor_watch.look(host, now=now, restaurant_ref=restaurant_ref)
+    return taken_in
 
 
 def _begin() -> datetime:

@@ -48,9 +48,9 @@ def look(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int
     for ref, fingerprint in sorted(fingerprints.items()):
         if seen.get(ref) == fingerprint:
             continue
-        if _follow(ref, host, now=now):
+        if ref not in seen or _follow(ref, host, now=now):
             FloorSeen.objects.update_or_create(restaurant_ref=ref, defaults={"fingerprint": fingerprint})
-        edited += 1
+        edited += ref in seen
     return edited
 
 
