@@ -287,8 +287,11 @@ class TestPermissions:
 
 class TestCost:
     def test_it_costs_the_same_whatever_the_number_of_bookings(
-        self, admin_client: Client, evening: dict[str, str], decided: models.Restaurant
+        self, admin_client: Client, evening: dict[str, str], decided: models.Restaurant, monkeypatch: Any
     ) -> None:
+        noon = timezone.now().replace(hour=12, minute=0)  # Before five it is still yesterday's evening.
+        monkeypatch.setattr(clock, "now", lambda: noon)
+
         def queries(**query: str) -> int:
             with CaptureQueriesContext(connection) as captured:
                 page(admin_client, **query)
@@ -320,7 +323,7 @@ class TestCost:
 
 def many(count: int, *, restaurants: int = 40, ref: str = "", start: datetime | None = None) -> None:
     """As many assignments, of past and coming days."""
-    now = timezone.now()
+    now = clock.now()
     Assignment.objects.bulk_create(
         [
             Assignment(
