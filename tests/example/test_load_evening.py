@@ -17,6 +17,8 @@ from assignments.models import Allocation, Assignment, CalendarEntry
 from example import demo, evening, models, twins
 from example.booking import cancel_booking, make_booking
 from example.host import ExampleHost
+from rollout.control import switches
+from rollout.flags import resolution
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,6 +34,12 @@ def a_file(tmp_path: Path, content: str | bytes, name: str = "bookings.csv") -> 
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+@pytest.fixture(autouse=True)
+def _v3_decides(transactional_db: Any) -> None:
+    """So that somebody does, also where there is no legacy planner."""
+    switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
 
 
 @pytest.fixture
