@@ -37,9 +37,10 @@ def a_file(tmp_path: Path, content: str | bytes, name: str = "bookings.csv") -> 
 
 
 @pytest.fixture(autouse=True)
-def _v3_decides(transactional_db: Any) -> None:
-    """So that somebody does, also where there is no legacy planner."""
-    switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
+def _v3_decides(request: pytest.FixtureRequest, transactional_db: Any) -> None:
+    """So that somebody does, also where there is no legacy planner. A built evening brings its switch with it."""
+    if not {"decided", "restaurant"} & set(request.fixturenames):
+        switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
 
 
 @pytest.fixture
