@@ -142,12 +142,7 @@ class MemoryHost:
         self._maybe_raise("on_moved", [move.booking_ref for move in moves])
         self.moves += moves
         for move in moves:
-            self.seated[move.booking_ref] = Seating(
-                booking_ref=move.booking_ref,
-                table_refs=move.to_table_refs,
-                starts_at=move.starts_at,
-                ends_at=move.ends_at,
-            )
+            self.seated[move.booking_ref] = move.seating
             self.edit(move.booking_ref, is_confirmed=True)
 
     def on_review(self, reasons: Mapping[str, str]) -> None:

@@ -75,7 +75,7 @@ class DayPlanner:
         return [
             seating_request(bookings[each.booking_ref], each)
             for each in earlier
-            if each.booking_ref in bookings and _is_plannable(bookings[each.booking_ref], self.restaurant_ref)
+            if each.booking_ref in bookings and is_plannable(bookings[each.booking_ref], self.restaurant_ref)
         ]
 
     def _lock_touched_days(self, requests: Sequence[SeatingRequest], floor: Floor) -> None:
@@ -167,7 +167,8 @@ class DayPlanner:
         settle(assignment, reason=refusal.reason, detail=refusal.detail, decision=decision, decision_ms=milliseconds)
 
 
-def _is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
+def is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
+    """Return whether the booking waits for a table of this restaurant, and could be given one."""
     is_waiting = booking.wants_table and not booking.is_confirmed and not booking.problem
     return is_waiting and booking.restaurant_ref == restaurant_ref
 

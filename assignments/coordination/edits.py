@@ -11,7 +11,7 @@ from datetime import datetime
 
 from assignments import conf
 from assignments.coordination.coordinator import Coordinator
-from assignments.coordination.day_planner import plan_requests
+from assignments.coordination.day_planner import is_plannable, plan_requests
 from assignments.coordination.snapshots import as_promised, occupied_during, seating_request
 from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_or_problem
@@ -219,7 +219,7 @@ def _unclaimed(assignment: Assignment) -> Assignment:
 def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest]:
     """Return the requests of the same service day that were made earlier and wait for a table. Two queries.
 
-    Only those that could be seated by now: woken, or due.
+    Of those in review, only the woken ones: nothing has become free for the others.
     """
     rows = list(
         Assignment.objects.waiting()
@@ -234,11 +234,7 @@ def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest
     return [
         seating_request(bookings[row.booking_ref], row)
         for row in rows
-        if row.booking_ref in bookings
-        and bookings[row.booking_ref].wants_table
-        and not bookings[row.booking_ref].problem
-        and not bookings[row.booking_ref].is_confirmed
-        and bookings[row.booking_ref].restaurant_ref == assignment.restaurant_ref
+        if row.booking_ref in bookings and is_plannable(bookings[row.booking_ref], assignment.restaurant_ref)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
@@ -43,29 +44,24 @@ def stay_until(
     *,
     settlement: Settlement,
     reason: str = "stays_longer",
+    is_optional: bool = False,
 ) -> Change:
     """Let guests have their tables until then, longer or shorter.
 
     Whoever comes next to one of these tables gets another if there is one. Otherwise both bookings wait for staff, each
-    with the other's ref, and the overstay is noted beside the time for which the tables are blocked.
+    with the other's ref, and the overstay is noted beside the time for which the tables are blocked; if it ``is_optional``,
+    nothing changes then.
     """
     before = seatings[0].stays_until
     blocked_until = until + seatings[0].buffer_after
     refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
     moves = _others_for(refs, seatings, blocked_until, settlement) if refs else []
     if moves is None:
-        return _overlap(assignment, seatings, until, refs, settlement)
-    for follower, rows, answer in moves:
-        settlement.reseat(
-            follower,
-            rows,
-            table_refs=answer.table_refs,
-            window=answer.window,
-            strategy=answer.strategy,
-            planner=answer.planner,
-            reason="table_needed_longer",
-            decision=answer.decision,
-        )
+        return Change.NOTHING if is_optional else _overlap(assignment, seatings, until, refs, settlement)
+    # Somebody only thinks about tables that they hold: guests who sit there go first.
+    ledger.release([ref for ref in refs if ref not in {move.follower.booking_ref for move in moves}], for_others=False)
+    for move in moves:
+        _send_elsewhere(move, settlement)
     settlement.write_tables()
     if not ledger.stay_until(seatings, until, blocked_until, actor=settlement.actor):
         raise TableTakenError  # Somebody was faster: the whole transaction is done again.
@@ -84,16 +80,32 @@ def stay_until(
     return Change.KEPT
 
 
-_Moves = list[tuple[Assignment, list[Allocation], Answer]]
+class _Move(NamedTuple):
+    """A booking whose tables are needed longer by others, its tables, and those that it can have instead."""
+
+    follower: Assignment
+    seatings: list[Allocation]
+    answer: Answer
+
+
+def _send_elsewhere(move: _Move, settlement: Settlement) -> None:
+    settlement.reseat(
+        move.follower,
+        move.seatings,
+        table_refs=move.answer.table_refs,
+        window=move.answer.window,
+        strategy=move.answer.strategy,
+        planner=move.answer.planner,
+        reason="table_needed_longer",
+        decision=move.answer.decision,
+    )
 
 
 def _others_for(
     refs: Sequence[str], seatings: Sequence[Allocation], blocked_until: datetime, settlement: Settlement
-) -> _Moves | None:
-    """Return other tables for all of these bookings, which come next; None if one of them cannot have any."""
+) -> list[_Move] | None:
+    """Return other tables for those of these bookings that are seated next; None if one of them cannot have any."""
     seated = ledger.seatings_of(refs)
-    # Somebody only thinks about tables that they hold: guests who sit there go first.
-    ledger.release([ref for ref in refs if ref not in seated], for_others=False)
     followers = (
         Assignment.objects.select_for_update().filter(booking_ref__in=list(seated)).order_by("requested_at", "id")
     )
@@ -107,7 +119,7 @@ def _others_for(
         )
         for row in seatings
     ]
-    moves: _Moves = []
+    moves: list[_Move] = []
     for follower in followers:
         booking = bookings.get(follower.booking_ref)
         if booking is None or booking.problem or not _may_be_moved(follower):
@@ -118,7 +130,7 @@ def _others_for(
         if answer is None:
             return None
         instead += occupied_by(booking.ref, answer.table_refs, answer.window)
-        moves.append((follower, seated[booking.ref], answer))
+        moves.append(_Move(follower, seated[booking.ref], answer))
     return moves
 
 
@@ -157,12 +169,8 @@ def settle_overlap(
     """
     until = seatings[0].overstays_until
     if until is not None:
-        blocked_until = until + seatings[0].buffer_after
-        refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
-        if refs and _others_for(refs, seatings, blocked_until, settlement) is None:
-            return Change.NOTHING
-        return stay_until(assignment, seatings, until, settlement=settlement, reason="overlap_over")
-    if not ledger.is_overstayed(seatings):
+        return stay_until(assignment, seatings, until, settlement=settlement, reason="overlap_over", is_optional=True)
+    if not ledger.overstaying(seatings):
         assignment.restore(actor=settlement.actor, reason="overlap_over")
         settlement.changed(assignment)
         return Change.RESTORED
@@ -171,14 +179,5 @@ def settle_overlap(
     answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=settlement.host, now=settlement.now)
     if answer is None or set(answer.table_refs) & {row.table_ref for row in seatings}:
         return Change.NOTHING
-    settlement.reseat(
-        assignment,
-        seatings,
-        table_refs=answer.table_refs,
-        window=answer.window,
-        strategy=answer.strategy,
-        planner=answer.planner,
-        reason="table_needed_longer",
-        decision=answer.decision,
-    )
+    _send_elsewhere(_Move(assignment, list(seatings), answer), settlement)
     return Change.MOVED

@@ -67,6 +67,16 @@ class Move:
     starts_at: datetime
     ends_at: datetime
 
+    @property
+    def seating(self) -> Seating:
+        """Where the guests are from now on."""
+        return Seating(
+            booking_ref=self.booking_ref,
+            table_refs=self.to_table_refs,
+            starts_at=self.starts_at,
+            ends_at=self.ends_at,
+        )
+
 
 @runtime_checkable
 class MovesGuests(Protocol):
@@ -213,14 +223,4 @@ def tell_of_moves(host: Host, moves: Sequence[Move]) -> None:
         host.on_moved(moves)
         return
     host.on_released([move.booking_ref for move in moves])
-    host.on_confirmed(
-        [
-            Seating(
-                booking_ref=move.booking_ref,
-                table_refs=move.to_table_refs,
-                starts_at=move.starts_at,
-                ends_at=move.ends_at,
-            )
-            for move in moves
-        ]
-    )
+    host.on_confirmed([move.seating for move in moves])

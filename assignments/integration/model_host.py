@@ -333,15 +333,7 @@ class ModelHost:
         Raises InvalidBookingError for bookings that no longer exist or are cancelled. Then the transaction must be rolled
         back.
         """
-        seatings = [
-            Seating(
-                booking_ref=move.booking_ref,
-                table_refs=move.to_table_refs,
-                starts_at=move.starts_at,
-                ends_at=move.ends_at,
-            )
-            for move in moves
-        ]
+        seatings = [move.seating for move in moves]
         keys = {seating.booking_ref: self._key(seating.booking_ref) for seating in seatings}
         changes: dict[str, Any] = {}
         if self.status_field:

@@ -19,7 +19,6 @@ from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import waiting
 from assignments.models import Allocation, Closure
-from assignments.models.allocation import AllocationQuerySet
 from assignments.models.closure import TimeRange
 from assignments.models.moment import DatabaseNow
 from assignments.planning.floor import Floor
@@ -319,26 +318,22 @@ def _note_override(seatings: Sequence[Allocation], since: datetime, until: datet
             row.overridden_by = actor
 
 
-def is_overstayed(seatings: Sequence[Allocation]) -> bool:
-    """Return whether other guests are going to sit at one of these tables when this booking begins. One query."""
-    return _overstaying(seatings).exists()
-
-
-def _overstaying(seatings: Sequence[Allocation]) -> AllocationQuerySet:
-    """Other bookings' seatings at these tables that run into these."""
+def overstaying(seatings: Sequence[Allocation], at: datetime | None = None) -> list[Allocation]:
+    """Return what other guests, who overstay, have of these tables at that moment (when these begin). One query."""
     first = seatings[0]
-    overstays = Allocation.objects.current().filter(
+    moment = at or first.blocked.lower
+    rows = Allocation.objects.current().filter(
         restaurant_ref=first.restaurant_ref,
         table_ref__in=[row.table_ref for row in seatings],
-        overstays_until__gt=first.blocked.lower,
-        starts_at__lt=first.starts_at,
+        overstays_until__gt=moment,
+        starts_at__lt=at or first.starts_at,
     )
-    return overstays.exclude(booking_ref=first.booking_ref)
+    return list(rows.exclude(booking_ref=first.booking_ref).order_by("table_ref"))
 
 
 def sharing_tables(seatings: Sequence[Allocation]) -> list[str]:
     """Return the bookings that expect one of these tables while these guests do, before or after them, by ref."""
-    found = set(_overstaying(seatings).values_list("booking_ref", flat=True)) if seatings else set()
+    found = {row.booking_ref for row in overstaying(seatings)} if seatings else set()
     until = seatings[0].overstays_until if seatings else None
     if until is not None:
         found |= {row.booking_ref for row in followers(seatings, until)}
@@ -357,18 +352,6 @@ def reinstate(seatings: Iterable[tuple[int, Any]]) -> None:
         if not is_overlap(error):
             raise
         raise TableTakenError from error
-
-
-def overstaying(seatings: Sequence[Allocation], at: datetime) -> list[Allocation]:
-    """Return what other guests, who overstay, still have of these tables at that moment. One query."""
-    first = seatings[0]
-    rows = Allocation.objects.current().filter(
-        restaurant_ref=first.restaurant_ref,
-        table_ref__in=[row.table_ref for row in seatings],
-        overstays_until__gt=at,
-        starts_at__lt=at,
-    )
-    return list(rows.exclude(booking_ref=first.booking_ref).order_by("table_ref"))
 
 
 def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> bool:

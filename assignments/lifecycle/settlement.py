@@ -88,18 +88,7 @@ class Settlement:
         assignment.confirm(actor=self.actor, reason=reason, detail=detail)
         tables = tuple(table_refs)
         if not already_seated:
-            placement = ledger.Placement(
-                restaurant_ref=assignment.restaurant_ref,
-                booking_ref=assignment.booking_ref,
-                table_refs=tables,
-                window=window,
-                planner=self.planner,
-                party=assignment.party,
-                zone_ref=assignment.zone_ref,
-                despite=tuple(sorted(despite)),
-                overridden_by=overridden_by,
-            )
-            self._placements.append(placement)
+            self._place(assignment, tables, window, despite=despite, overridden_by=overridden_by)
         assignment.told_table_refs = list(tables)
         ref, starts_at, ends_at = assignment.booking_ref, window.starts_at, window.ends_at
         self._seatings.append(Seating(booking_ref=ref, table_refs=tables, starts_at=starts_at, ends_at=ends_at))
@@ -137,19 +126,7 @@ class Settlement:
         assignment.reseat(actor=self.actor, reason=reason, detail=detail)
         tables, ref = tuple(table_refs), assignment.booking_ref
         self._vacated.append((list(seatings), assignment.stage == Stage.SEATED))
-        self._placements.append(
-            ledger.Placement(
-                restaurant_ref=assignment.restaurant_ref,
-                booking_ref=ref,
-                table_refs=tables,
-                window=window,
-                planner=assignment.planner,
-                party=assignment.party,
-                zone_ref=assignment.zone_ref,
-                despite=tuple(sorted(despite)),
-                overridden_by=overridden_by,
-            )
-        )
+        self._place(assignment, tables, window, despite=despite, overridden_by=overridden_by)
         before = tuple(row.table_ref for row in seatings)
         if assignment.told_table_refs and set(assignment.told_table_refs) == set(before):
             before = tuple(assignment.told_table_refs)  # In the floor's order.
@@ -179,6 +156,29 @@ class Settlement:
             table_refs=tables,
             decision_ms=decision_ms,
         )
+
+    def _place(
+        self,
+        assignment: Assignment,
+        table_refs: tuple[str, ...],
+        window: SeatingWindow,
+        *,
+        despite: Collection[str],
+        overridden_by: str,
+    ) -> None:
+        """Take these tables when the rest is written, as promised to the booking as it is now."""
+        placement = ledger.Placement(
+            restaurant_ref=assignment.restaurant_ref,
+            booking_ref=assignment.booking_ref,
+            table_refs=table_refs,
+            window=window,
+            planner=assignment.planner,
+            party=assignment.party,
+            zone_ref=assignment.zone_ref,
+            despite=tuple(sorted(despite)),
+            overridden_by=overridden_by,
+        )
+        self._placements.append(placement)
 
     def announce(self, assignment: Assignment, what: str, **payload: Any) -> None:
         """Tell the host by the outbox, and whoever reads events, what happened to a booking besides its state.

@@ -56,9 +56,6 @@ CURES: Mapping[Freed, frozenset[str]] = {
 }
 """Reasons for a review that each kind of freed capacity can cure."""
 
-WAITS = frozenset().union(*CURES.values())
-"""Reasons for which a booking in review waits for capacity."""
-
 _DELETE = "WITH deleted AS (DELETE FROM assignments_allocation WHERE id = ANY(%(deleted)s))"
 _WAKE = """
 UPDATE assignments_assignment
