@@ -478,6 +478,10 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
             f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
             "failed, can be rejected."
         )
+    if assignment.reason == waiting.OVERLAPPING:
+        raise TransitionRefusedError(
+            f"Booking {booking_ref} shares a table with another: move one of them, or mark the guests as gone."
+        )
     seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
     if seatings and assignment.reason in host_changes.WISHES:
         host_changes.restore(
@@ -494,7 +498,7 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
 
 @_in_transaction
 def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_decisions.Undoable:
-    """Take back what happened last: tables that staff gave, a rejection, a move, a stage, a longer or shorter stay.
+    """Take back what happened last: tables that staff gave, a rejection, a move, a stage, a stay, a walk-in.
 
     A booking of the review queue waits again where it did, with its earlier reason, and its tables are free. Otherwise its
     guests have the tables and the stage that they had, while those tables are free: raises TablesRefusedError if somebody

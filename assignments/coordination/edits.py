@@ -137,8 +137,15 @@ def _answer(
     if is_here and not refusals and isinstance(window, SeatingWindow):
         planner = seatings[0].planner or V3
         return Answer(table_refs=own, window=window, planner=planner, strategy=SAME_TABLES)
-    found = _asked(assignment, request, floor, occupied, host=host, now=now)
-    return found or " ".join(str(refusal.detail) for refusal in refusals)
+    why = " ".join(str(refusal.detail) for refusal in refusals)
+    if has_begun(booking, seatings, now=now):
+        return why
+    return _asked(assignment, request, floor, occupied, host=host, now=now) or why
+
+
+def has_begun(booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
+    """Return whether the guests sit at these tables as far as the clock says. Staff alone move guests who sit."""
+    return max(seatings[0].starts_at, intake.stored_start(booking)) <= now
 
 
 def _asked(

@@ -11,15 +11,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from assignments import conf
-from assignments.concurrency import locks, transactions
-from assignments.coordination import host_changes
+from assignments.concurrency import transactions
+from assignments.coordination import host_changes, one_booking
+from assignments.coordination.one_booking import Locked
 from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host
-from assignments.lifecycle import ledger, waiting
-from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, FloorSeen, State
-from assignments.planning.floor import Floor
-from assignments.telemetry import correlation
+from assignments.lifecycle import ledger, seating_validity, waiting
+from assignments.models import GONE, OPEN_STATES, Assignment, FloorSeen, State
 
 logger = logging.getLogger("assignments.floor_watch")
 
@@ -77,37 +76,21 @@ def _follow(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
         restaurant_ref=restaurant_ref, state=State.CONFIRMED, starts_at__gt=now - STILL_ON
     ).exclude(stage__in=GONE)
     refs = list(coming.order_by("requested_at", "id").values_list("booking_ref", flat=True))
-    is_done = True
-    for ref, rows in ledger.seatings_of(refs).items():
-        if _may_be_unusable(rows, floor):
-            is_done &= _plan_anew(ref, host)
-    transactions.run(partial(waiting.wake, restaurant_ref, now, FOR_EVER, freed=waiting.Freed.FLOOR))
-    transactions.run(partial(waiting.wake, restaurant_ref, now, FOR_EVER, freed=waiting.Freed.HOURS))
-    return is_done
+    seated = ledger.seatings_of(refs)
+    bookings = host.bookings(list(seated)) if seated else {}
+    rules = conf.settings().rules()
+    unusable = [
+        ref
+        for ref, rows in seated.items()
+        if ref in bookings and not seating_validity.is_usable(bookings[ref], rows, floor=floor, rules=rules)
+    ]
+    follow = partial(_follow_booking, host=host)
+    results = [one_booking.attempt(ref, follow, host=host, what="given a table that can be used") for ref in unusable]
+    for freed in (waiting.Freed.FLOOR, waiting.Freed.HOURS):
+        transactions.run(partial(waiting.wake, restaurant_ref, now, FOR_EVER, freed=freed))
+    return all(results)
 
 
-def _may_be_unusable(rows: list[Allocation], floor: Floor) -> bool:
-    tables = [floor.table_by_ref.get(row.table_ref) for row in rows]
-    party = rows[0].party or 0
-    seats = sum(table.seats for table in tables if table is not None)
-    return any(table is None or not table.active for table in tables) or seats < party
-
-
-def _plan_anew(booking_ref: str, host: Host) -> bool:
-    def work() -> None:
-        row = Assignment.objects.of(booking_ref)
-        now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
-        assignment = row.claim().first()
-        booking = host.bookings([booking_ref], lock=True).get(booking_ref)
-        if assignment is not None and booking is not None:
-            host_changes.follow(assignment, booking, host=host, now=now)
-
-    try:
-        with correlation.scope(booking_ref=booking_ref):
-            transactions.run(work)
-    except Exception as error:
-        if transactions.is_database_away(error):
-            raise
-        log_error(logger, error, "Booking %s, whose table cannot be used, could not be planned anew", booking_ref)
-        return False
+def _follow_booking(locked: Locked, *, host: Host) -> bool:
+    host_changes.follow(locked.assignment, locked.booking, host=host, now=locked.now)
     return True

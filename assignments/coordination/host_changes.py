@@ -1,6 +1,7 @@
 """What follows from a change in the host: an edit, an arrival, a departure, a cancellation, other tables."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from assignments import conf
@@ -72,16 +73,11 @@ def _follow_edit(
         if host.tracks_confirmation and not booking.is_confirmed:
             seating_validity.confirm_again(host, booking.ref, seatings)
         return Change.NOTHING
-    if asks_anew and _has_begun(booking, seatings, now=now):
+    if asks_anew and edits.has_begun(booking, seatings, now=now):
         return _follow_sitting(assignment, booking, seatings, floor, host=host, now=now)
     unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE
     reason = "booking_changed" if asks_anew else waiting.TABLE_OUT_OF_SERVICE
     return edits.settle(assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet)
-
-
-def _has_begun(booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
-    """Whether the guests sit at their tables as far as the clock says, for a host that does not say it."""
-    return max(seatings[0].starts_at, intake.stored_start(booking)) <= now
 
 
 def _follow_sitting(
@@ -223,6 +219,8 @@ def adopt_tables(
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     window = seating_validity.window_as_the_host_has_it(booking, floor)
+    if assignment.stage == Stage.SEATED and window.starts_at < now < window.ends_at:
+        window = replace(window, starts_at=now, blocked_from=now)  # Where they sat until now stays on record.
     own = {row.pk for row in seatings}
     there = [
         row

@@ -1,18 +1,14 @@
 """Marking guests who did not come, where the project has that done by the clock."""
 
-import logging
 from datetime import datetime, timedelta
+from functools import partial
 
 from assignments import conf
-from assignments.concurrency import locks, transactions
-from assignments.coordination import staff_actions
-from assignments.error_logging import log_error
+from assignments.coordination import one_booking, staff_actions
+from assignments.coordination.one_booking import Locked
 from assignments.integration.host import Host
 from assignments.lifecycle import ledger
 from assignments.models import Assignment, Stage, State
-from assignments.telemetry import correlation
-
-logger = logging.getLogger("assignments.no_shows")
 
 ACTOR = "no_show_minutes"
 AT_ONCE = 200
@@ -36,32 +32,14 @@ def mark_due(host: Host, *, now: datetime, restaurant_ref: str | None = None) ->
         late = late.filter(restaurant_ref=restaurant_ref)
     refs = list(late.order_by("starts_at", "id").values_list("booking_ref", flat=True)[:AT_ONCE])
     seated = ledger.seatings_of(refs) if refs else {}
-    return sum(_mark(ref, host) for ref in refs if ref in seated)
+    mark = partial(_mark, host=host)
+    return sum(one_booking.attempt(ref, mark, host=host, what="marked as a no-show") for ref in refs if ref in seated)
 
 
-def _mark(booking_ref: str, host: Host) -> bool:
-    def work() -> bool:
-        row = Assignment.objects.of(booking_ref)
-        now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
-        assignment = row.claim().first()
-        booking = host.bookings([booking_ref], lock=True).get(booking_ref)
-        is_late = assignment is not None and assignment.stage in {Stage.EXPECTED, Stage.LATE}
-        if (
-            assignment is None
-            or booking is None
-            or not is_late
-            or not booking.wants_table
-            or booking.stage == "arrived"
-        ):
-            return False
-        staff_actions.mark(assignment, Stage.NO_SHOW, host=host, now=now, actor=ACTOR)
-        return True
-
-    try:
-        with correlation.scope(booking_ref=booking_ref):
-            return transactions.run(work)
-    except Exception as error:
-        if transactions.is_database_away(error):
-            raise
-        log_error(logger, error, "Booking %s could not be marked as a no-show", booking_ref)
+def _mark(locked: Locked, *, host: Host) -> bool:
+    assignment, booking = locked.assignment, locked.booking
+    is_late = assignment.stage in {Stage.EXPECTED, Stage.LATE} and booking.stage not in {Stage.ARRIVED, Stage.SEATED}
+    if not is_late or not booking.wants_table:
         return False
+    staff_actions.mark(assignment, Stage.NO_SHOW, host=host, now=locked.now, actor=ACTOR)
+    return True

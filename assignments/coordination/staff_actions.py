@@ -35,6 +35,9 @@ from assignments.planning.text import together
 ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
 """Reasons that do not count against guests who sit already."""
 
+WALK_IN = "walk_in"
+"""Reason code: guests came without a booking, and staff seated them."""
+
 LONGEST_WAIT = timedelta(hours=3)
 WAIT_STEP = timedelta(minutes=5)
 """Steps in which a wait is quoted."""
@@ -243,7 +246,7 @@ def seat_walk_in(
     else:
         place = _best_now(assignment, here, host=host, now=now)
     stays.mark(assignment, Stage.SEATED, now=now)
-    return _give(assignment, booking, place, (), host=host, now=now, actor=actor, reason="walk_in")
+    return _give(assignment, booking, place, (), host=host, now=now, actor=actor, reason=WALK_IN)
 
 
 def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> _Place:

@@ -1,4 +1,4 @@
-"""Taking back what happened last to a booking's tables or guests: a stage, a move, a longer or shorter stay.
+"""Taking back what happened last to a booking's tables or guests: a stage, a move, a walk-in, a longer or shorter stay.
 
 Possible as long as nothing followed, and while the tables that it had before are free. What was before is read from the
 history that the database keeps.
@@ -10,11 +10,12 @@ from datetime import datetime
 
 from django.db import transaction
 
-from assignments.coordination import stays
+from assignments.coordination import staff_actions, stays
 from assignments.coordination.staff_actions import refused, still_taken
 from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host
+from assignments.integration.project_host import is_walk_in
 from assignments.lifecycle import ledger
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF, Undo
@@ -57,7 +58,10 @@ def undo(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> Un
 def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, actor: str) -> Undo | None:
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
     stages = last.of(What.STAGE)
-    if stages:
+    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == staff_actions.WALK_IN:
+        _send_away(assignment, settlement)
+        found = Undo.WALK_IN
+    elif stages:
         _take_back_stage(assignment, stages[0], last, settlement)
         found = Undo.STAGE
     elif last.transition is not None and last.transition.name == "reseat":
@@ -97,6 +101,20 @@ def _last(assignment: Assignment) -> _Last | None:
         before=sorted(before.values(), key=lambda row: row.table_ref),
         transition=transition if happened_then else None,
     )
+
+
+def _send_away(assignment: Assignment, settlement: Settlement) -> None:
+    """The guests without a booking did not sit down after all: their table is free, and a booking of the host waits."""
+    ref = assignment.booking_ref
+    stays.mark(assignment, Stage.EXPECTED, now=settlement.now)
+    ledger.release([ref])
+    if is_walk_in(ref):
+        assignment.cancel(actor=settlement.actor, reason=Undo.WALK_IN.value)
+    else:
+        settlement.host.on_released([ref])
+        assignment.reopen(actor=settlement.actor, reason=Undo.WALK_IN.value)
+        assignment.due_at = settlement.now
+    settlement.changed(assignment)
 
 
 def _take_back_stage(assignment: Assignment, change: SeatingChange, last: _Last, settlement: Settlement) -> None:

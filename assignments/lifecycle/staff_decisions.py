@@ -34,6 +34,7 @@ class Undo(StrEnum):
     STAGE = "stage_undone"
     MOVE = "move_undone"
     STAY = "stay_undone"
+    WALK_IN = "walk_in_undone"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

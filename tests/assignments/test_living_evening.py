@@ -506,6 +506,18 @@ class TestUndo:
         assert api.undo(booking_ref="B1", actor="staff:7").what == "stay_undone"
         assert Allocation.objects.get().ends_at == end
 
+    def test_a_walk_in_who_did_not_sit_down_leaves_nothing(self, open_now: TheHost) -> None:
+        outcome = api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7")
+        assert api.undo(booking_ref=outcome.booking_ref, actor="staff:7").what == "walk_in_undone"
+        assert (tables_of(outcome.booking_ref), state_of(outcome.booking_ref)[0]) == ([], State.CANCELLED)
+
+    def test_a_walk_in_with_a_booking_who_did_not_sit_down_waits_again(self, open_now: TheHost) -> None:
+        open_now.book("B1", starts_at=datetime.now(UTC), party=2)
+        api.seat_walk_in(booking_ref="B1", actor="staff:7")
+        api.undo(booking_ref="B1", actor="staff:7")
+        assert (tables_of("B1"), Assignment.objects.get().stage) == ([], Stage.EXPECTED)
+        assert run_all()["B1"].kind is Kind.CONFIRMED
+
     def test_what_is_followed_by_something_else_stays(self, two_tables: TheHost, tonight: datetime) -> None:
         two_tables.book("B1", starts_at=tonight)
         api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
@@ -536,6 +548,14 @@ class TestEditedFloors:
         run_all()
         assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service")
         assert one_table.reviews == {"B1": "table_out_of_service"}
+
+    def test_guests_who_sit_at_a_table_that_is_set_inactive_are_moved_by_staff_alone(self, open_now: TheHost) -> None:
+        open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=5), party=2)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+        run_all()
+        open_now.floors["R1"] = a_floor(tables=[a_table("T1", active=False), a_table("T2")], services=[ALL_DAY])
+        run_all()
+        assert (tables_of("B1"), state_of("B1")) == (["T1"], (State.MANUAL_REVIEW, "table_out_of_service"))
 
     def test_an_edited_turn_time_moves_nobody(self, two_tables: TheHost, tonight: datetime) -> None:
         two_tables.book("B1", starts_at=tonight)
@@ -631,3 +651,27 @@ class TestQueries:
         one_table.edit("A", wants_table=False)
         with django_assert_max_num_queries(20 + 5):
             api.booking_changed(booking_ref="A")
+
+
+class TestGuestsWhoSitElsewhereInTheHost:
+    def test_a_join_that_the_host_gives_to_guests_who_sit_is_theirs_from_now_on(self, open_now: TheHost) -> None:
+        open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=30), party=2)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+        api.seated(booking_ref="B1", actor="staff:1")
+        open_now.seated["B1"] = replace(open_now.seated["B1"], table_refs=("T1", "T2"))
+        assert api.booking_changed(booking_ref="B1") is Change.MOVED
+        assert tables_of("B1") == ["T1", "T2"]
+        past = Allocation.objects.get(ended_at__isnull=False)
+        assert (past.table_ref, past.blocked.upper) == ("T1", past.ended_at)
+
+    def test_an_overlap_cannot_be_rejected(self, open_now: TheHost) -> None:
+        now = datetime.now(UTC)
+        open_now.book("B1", starts_at=now - timedelta(minutes=30), ends_at=now + timedelta(hours=1), party=2)
+        for ref in ("B2", "B3"):
+            open_now.book(ref, starts_at=now + timedelta(hours=1), party=2)
+        for ref, table in (("B1", "T1"), ("B2", "T1"), ("B3", "T2")):
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        assert api.extend(booking_ref="B1", until=now + timedelta(hours=2), actor="staff:7") is Change.TO_STAFF
+        with pytest.raises(TransitionRefusedError, match="move one of them"):
+            api.reject(booking_ref="B1", actor="staff:7", reason="no")
+        assert (tables_of("B1"), tables_of("B2")) == (["T1"], ["T1"])

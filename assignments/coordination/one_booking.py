@@ -1,0 +1,50 @@
+"""One booking at a time, for what a pass does beside planning: each in a transaction of its own."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from assignments.concurrency import locks, transactions
+from assignments.error_logging import log_error
+from assignments.integration.host import Host, HostBooking
+from assignments.models import Assignment
+from assignments.telemetry import correlation
+
+logger = logging.getLogger("assignments.one_booking")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Locked:
+    """A booking whose service day, row and host row are locked. ``now``: the database's time."""
+
+    assignment: Assignment
+    booking: HostBooking
+    now: datetime
+
+
+def attempt(booking_ref: str, work: Callable[[Locked], bool], *, host: Host, what: str) -> bool:
+    """Lock the booking and do the work; what it returned.
+
+    False as well if somebody else has the booking right now, and if the work failed: that is logged by type, with ``what``
+    could not be done, and costs only this booking. Raises if the database is away.
+    """
+
+    def locked() -> bool:
+        row = Assignment.objects.of(booking_ref)
+        now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
+        assignment = row.claim().first()
+        booking = host.bookings([booking_ref], lock=True).get(booking_ref)
+        if assignment is None or booking is None:
+            return False
+        return work(Locked(assignment=assignment, booking=booking, now=now))
+
+    try:
+        with correlation.scope(booking_ref=booking_ref):
+            return transactions.run(locked)
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        if not transactions.is_lost_race(error):
+            log_error(logger, error, "Booking %s could not be %s", booking_ref, what, has_place=True)
+        return False
