@@ -10,7 +10,6 @@ from assignments.integration.host import Host
 from assignments.lifecycle import ledger
 from assignments.models import Assignment, Stage, State
 
-ACTOR = "no_show_minutes"
 AT_ONCE = 200
 
 
@@ -41,5 +40,5 @@ def _mark(locked: Locked, *, host: Host) -> bool:
     is_late = assignment.stage in {Stage.EXPECTED, Stage.LATE} and booking.stage not in {Stage.ARRIVED, Stage.SEATED}
     if not is_late or not booking.wants_table:
         return False
-    staff_actions.mark(assignment, Stage.NO_SHOW, host=host, now=locked.now, actor=ACTOR)
+    staff_actions.mark(assignment, Stage.NO_SHOW, host=host, now=locked.now, actor="no_show_minutes")
     return True

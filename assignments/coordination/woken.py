@@ -12,8 +12,6 @@ from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.outcome import Change
 
-ACTOR = "waitlist"
-
 
 def settle(batch: Sequence[Assignment]) -> list[Assignment]:
     """Try those of these bookings that were woken in review and still have tables; return the others, for planners.
@@ -35,12 +33,12 @@ def _try(locked: Locked, *, host: Host) -> bool:
     seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     change = Change.NOTHING
     if assignment.reason == waiting.OVERLAPPING:
-        settlement = Settlement(host=host, planner=assignment.planner, actor=ACTOR, trigger="woken", now=now)
+        settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
         change = stays.settle_overlap(assignment, booking, seatings, settlement=settlement)
         settlement.write()
     elif booking.wants_table and seatings:
         change = edits.settle(
-            assignment, booking, seatings, host=host, now=now, actor=ACTOR, reason="woken", is_optional=True
+            assignment, booking, seatings, host=host, now=now, actor="waitlist", reason="woken", is_optional=True
         )
     if change is Change.NOTHING:
         waiting.let_sleep([assignment])

@@ -158,6 +158,7 @@ _TRANSITIONS: Mapping[str, Any] = {
 _ACTORS: Mapping[str, Any] = {
     "host": gettext_lazy("the booking project"),
     "waitlist": gettext_lazy("the waiting list"),
+    "no_show_minutes": gettext_lazy("the clock (NO_SHOW_MINUTES)"),
     "reconcile": gettext_lazy("the nightly comparison"),
 }
 
