@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import unescape
-from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -135,7 +134,7 @@ class Place:
     def __init__(self, kind: Incident) -> None:
         self.kind = kind
         self.name = f"{connection.settings_dict['NAME']}_{kind}"
-        self._process: Popen[str] | None = None
+        self._process: processes.Process | None = None
 
     def begin(self, incident: Incident) -> None:
         """Seed an incident, in a process of its own."""
