@@ -5,6 +5,7 @@ and the end of an interpreter. A process is ready for one set of variables, from
 """
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -143,6 +144,8 @@ def main(requests: socket.socket) -> None:
     from django.urls import get_resolver
 
     assert get_resolver().url_patterns  # what the system checks import, before most commands
+    gc.collect()
+    gc.freeze()  # the forked ones share it, and need not go through it
     requests.send(b"ready")
     command = _fork_on_request(requests)
     if command is not None:
@@ -158,11 +161,11 @@ def _fork_on_request(requests: socket.socket) -> list[str] | None:
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     ends: dict[int, int] = {}
     while True:
-        can_be_read, _, _ = select.select([requests, wakes], [], [])
+        can_be_read, _, _ = select.select([requests.fileno(), wakes], [], [])
         if wakes in can_be_read:
             os.read(wakes, LONGEST_MESSAGE)
             _tell(ends)
-        if requests not in can_be_read:
+        if requests.fileno() not in can_be_read:
             continue
         message, descriptors, _flags, _address = socket.recv_fds(requests, LONGEST_MESSAGE, 3)
         if not message:
