@@ -107,7 +107,7 @@ def test_every_decision_is_kept_compared_and_can_be_asked_again(recorded: models
 def test_an_edit_that_needs_other_tables_is_compared_and_one_that_does_not_is_nobodys_decision(
     recorded: models.Restaurant,
 ) -> None:
-    """Edits are settled by the app, whichever planner decides. So only what it asks the planner is a decision of the planner."""
+    """Edits are settled by the app, whichever planner decides: only what it asks the planner is its decision."""
     call_command("rollout", "compare", verbosity=0)
     booking = models.Booking.objects.filter(status="confirmed", party__lte=3).order_by("pk")[0]
     had = sorted(str(pk) for pk in booking.tables.values_list("pk", flat=True))
