@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is there now stays to the end: the garbage collector need not go through all modules and tests again and again."""
+    """What is there now stays to the end: the garbage collector need not go through all modules and tests again."""
     gc.collect()
     gc.freeze()
     gc.enable()
