@@ -15,6 +15,7 @@ from example import models
 from rollout.control import switches
 from rollout.flags import resolution
 from tests.example import processes
+from tests.example.conftest import keep_few
 
 EVERYTHING = (models.Booking, models.Table, Assignment, Attempt, Allocation, StateTransition, OutboxMessage, Event)
 
@@ -52,6 +53,7 @@ def test_json_is_one_object_with_the_whole_tally(restaurant: models.Restaurant, 
     "v3", [pytest.param(True, id="v3"), pytest.param(False, id="legacy", marks=pytest.mark.legacy_planner)]
 )
 def test_a_dry_run_shows_the_plan_and_changes_nothing(restaurant: models.Restaurant, capsys: Any, v3: bool) -> None:
+    keep_few(restaurant, 40)
     switches.set_switch(resolution.V3_SWITCH, active=v3, actor="test", reason="test")
     before = contents()
     plan = json.loads(run("--dry-run", "--json", capsys=capsys))
