@@ -165,7 +165,7 @@ class Settings:
     """Attempts, by the end of their booking. At least 90 days, because planning evaluates past seatings."""
     RUN_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     OUTBOX_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
-    """Delivered outbox messages."""
+    """Delivered outbox messages, and marks that could not be followed."""
     MOVABLE_CLOCK: bool = setting(False, _boolean)
     """Whether tests and demonstrations may move the clock (``assignments.concurrency.clock``). Never in production."""
 

@@ -10,19 +10,21 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from django.db import connection
 
-from assignments import api
+from assignments import api, conf
 from assignments.concurrency import sql, transactions
 from assignments.coordination import host_changes
 from assignments.error_logging import log_error
 from assignments.exceptions import BookingNotFoundError
+from assignments.integration.host import HostBooking
 from assignments.integration.project_host import configured
-from assignments.lifecycle import ledger
+from assignments.lifecycle import intake, ledger
 from assignments.models import Assignment
 from assignments.telemetry import correlation
 
@@ -35,6 +37,7 @@ LEASE_SECONDS = 60
 """How long a mark is left to the pass that has taken it up."""
 FIRST_DELAY_SECONDS = 5
 LONGEST_DELAY_SECONDS = 3600
+LONGEST_DINNER = timedelta(hours=12)
 RETRIES = 1
 """Retries after a lost race. A guest's request may be waiting."""
 
@@ -62,12 +65,12 @@ def follow_at_once(stamps: Mapping[str, uuid.UUID]) -> None:
         try:
             _follow_or_postpone(ref, stamp)
         except Exception as error:  # noqa: BLE001  (the mark is left, and the host's request goes on)
-            log_error(logger, error, "The change of booking %s waits for the next pass", ref)
+            log_error(logger, error, "The change of booking %s waits for a pass", ref)
             if transactions.is_database_away(error):
                 return
 
 
-def sweep(*, limit: int = 1000, should_stop: Callable[[], bool] = lambda: False) -> Swept:
+def sweep(*, limit: int = 500, should_stop: Callable[[], bool] = lambda: False) -> Swept:
     """Follow at most ``limit`` marks that are due, oldest first. Parallel passes share them. One query without any.
 
     One that fails is put off, for 5 s at first and an hour at most, and stops no other.
@@ -111,8 +114,9 @@ def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID) -> Exception | None:
     except Exception as error:
         if transactions.is_database_away(error):
             raise
-        # By its type, never by what it says: a host's message may name a guest.
-        log_error(logger, error, "The change of booking %s could not be followed", booking_ref)
+        # By its type, never by what it says: a host's message may name a guest. A lost race is nobody's mistake.
+        level = logging.INFO if transactions.is_lost_race(error) else logging.ERROR
+        log_error(logger, error, "The change of booking %s waits for a pass", booking_ref, level=level)
         _write(_POSTPONE, booking_ref, stamp, error=type(error).__name__)
         return error
     finally:
@@ -132,15 +136,29 @@ def _change(booking_ref: str) -> None:
 
 
 def _is_followed(booking_ref: str) -> bool:
-    """Return whether nothing of interest has changed, as far as can be said without a lock. Two or three queries.
+    """Return whether nothing of interest has changed, as far as can be said without a lock. Three or four queries.
 
-    A booking that waits keeps its attempts and its place in review when only its notes are edited.
+    A booking that waits keeps its attempts and its place in review when only its notes are edited. One of an earlier day
+    that is saved again, for its bill perhaps, does not come up for planning.
     """
     booking = configured().bookings([booking_ref]).get(booking_ref)
     assignment = Assignment.objects.of(booking_ref).first()
+    if booking is not None and booking.wants_table and _is_over(booking, assignment):
+        return True
     if assignment is None:
         return booking is None or not booking.wants_table
     return host_changes.is_followed(assignment, booking) and not ledger.seatings_of([booking_ref])
+
+
+def _is_over(booking: HostBooking, assignment: Assignment | None) -> bool:
+    """Return whether the booking started so long ago that nothing is left to decide, here and in the host.
+
+    Intake takes up what started meanwhile and waits, so an unknown one counts as over as soon as it is too late for it.
+    """
+    ago = transactions.database_now() - intake.stored_start(booking)
+    if assignment is None and not booking.is_confirmed:
+        return ago > timedelta(minutes=conf.settings().GRACE_MINUTES)
+    return ago > LONGEST_DINNER and (assignment is None or assignment.starts_at == intake.stored_start(booking))
 
 
 def _write(statement: str, booking_ref: str, stamp: uuid.UUID, **parameters: str) -> None:

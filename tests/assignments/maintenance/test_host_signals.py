@@ -1,5 +1,7 @@
 """Signals of the host's models: what a project writes is followed without a call of its own."""
 
+import json
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -10,9 +12,13 @@ from django.core import serializers
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models import signals
+from django.http import HttpRequest, JsonResponse
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import path
 
 from assignments import api, conf
+from assignments.concurrency import clock
 from assignments.coordination import dispatch
 from assignments.host import HostBooking, Seating, Watch
 from assignments.integration import marks
@@ -241,6 +247,26 @@ class TestWhatIsFollowed:
         assert written == [str(visit.pk)]
 
 
+class TestEarlierDays:
+    def test_old_bookings_that_are_saved_again_do_not_come_up_for_planning(self, house: House) -> None:
+        """A job of the project that saves all its rows must not fill the review queue."""
+        long_ago = DAY - timedelta(days=100)
+        a_visit(house, day=long_ago)
+        a_visit(house, day=long_ago, stage=Visit.Stage.CONFIRMED)
+        assert not Assignment.objects.exists()
+        assert not HostMark.objects.exists()
+
+    def test_a_booking_of_an_earlier_day_that_is_known_is_left_as_it_was(self, seated: Visit) -> None:
+        before = assignment(seated).version
+        with clock.at(NOON + timedelta(days=2)):
+            Board.objects.update(in_use=False)
+            seated.save()
+            assert (assignment(seated).version, assignment(seated).state) == (before, State.CONFIRMED)
+            seated.day += timedelta(days=7)
+            seated.save()
+            assert assignment(seated).version > before, "it was put off to a day that is to come"
+
+
 class TestOneChangeIsOneDecision:
     def test_several_signals_in_a_transaction_cost_one_mark(self, seated: Visit, written: list[str]) -> None:
         with transaction.atomic():
@@ -465,6 +491,91 @@ class TestNothingIsLost:
             with connection.cursor() as cursor:
                 cursor.execute("ALTER TABLE assignments_hostmark_away RENAME TO assignments_hostmark")
         assert Visit.objects.count() == 1
+
+
+class TestTransactions:
+    def test_a_request_in_a_transaction_of_its_own_is_followed_after_it(self, seated: Visit, settings: Any) -> None:
+        settings.ROOT_URLCONF = __name__
+        settings.MIDDLEWARE = []
+        connection.settings_dict["ATOMIC_REQUESTS"] = True
+        try:
+            answer = Client().post(f"/party-of-three/{seated.pk}/")
+        finally:
+            connection.settings_dict["ATOMIC_REQUESTS"] = False
+        assert json.loads(answer.content) == {"in transaction": True, "party": 2}
+        assert assignment(seated).party == 3
+
+    def test_a_booking_that_is_written_while_its_mark_is_followed_holds_up_nobody(
+        self, seated: Visit, monkeypatch: Any
+    ) -> None:
+        """The project's transaction is still open when the mark is to be deleted, and has written a new one."""
+        ref = str(seated.pk)
+        HostMark.objects.create(booking_ref=ref)
+        has_marked, is_swept = threading.Event(), threading.Event()
+
+        def edit() -> None:
+            try:
+                with transaction.atomic():
+                    visit = Visit.objects.get(pk=seated.pk)
+                    visit.guests = 4
+                    visit.save()
+                    has_marked.set()
+                    assert is_swept.wait(20)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=edit)
+
+        def written_meanwhile(booking_ref: str) -> None:
+            thread.start()
+            assert has_marked.wait(20)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(marked, "_follow", written_meanwhile)
+            assert marked.sweep().followed == 1
+            assert HostMark.objects.filter(booking_ref=ref).exists()
+            assert marked.sweep().followed == 0, "it is locked, so it is left to who writes it"
+        is_swept.set()
+        thread.join(20)
+        assert assignment(seated).party == 4
+        assert not HostMark.objects.exists()
+
+    def test_two_passes_at_once_follow_a_change_once(self, seated: Visit) -> None:
+        Visit.objects.update(stage=Visit.Stage.CANCELLED)
+        HostMark.objects.create(booking_ref=str(seated.pk))
+        swept: list[int] = []
+
+        def sweep() -> None:
+            try:
+                swept.append(marked.sweep().followed)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=sweep) for _number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(swept) == [0, 0, 0, 1]
+        assert StateTransition.objects.filter(booking_ref=str(seated.pk), target=State.CANCELLED).count() == 1
+
+    @pytest.mark.django_db(transaction=False)
+    def test_a_projects_own_tests_can_run_the_commit_hooks(
+        self, house: House, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        with django_capture_on_commit_callbacks(execute=True):
+            visit = a_visit(house)
+        assert assignment(visit).state in OPEN_STATES
+
+
+def party_of_three(request: HttpRequest, pk: int) -> JsonResponse:
+    visit = Visit.objects.get(pk=pk)
+    visit.guests = 3
+    visit.save()
+    return JsonResponse({"in transaction": connection.in_atomic_block, "party": assignment(visit).party})
+
+
+urlpatterns = [path("party-of-three/<int:pk>/", party_of_three)]
 
 
 def test_settings_that_cannot_be_read_do_not_stop_the_project(settings: Any, house: House) -> None:
