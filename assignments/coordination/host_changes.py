@@ -55,19 +55,28 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
     return Change.REQUESTED
 
 
-def is_followed(assignment: Assignment, booking: HostBooking | None) -> bool:
-    """Return whether the host shows nothing new of a booking that has no tables. Runs no query.
+def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: datetime) -> bool:
+    """Return whether the host shows nothing new of a booking that waits, sits or is cancelled. At most one query.
 
-    ``follow`` would give such a booking all its attempts again, and take it from the review queue.
+    ``follow`` would give one that waits all its attempts again, and take it from the review queue.
     """
     if assignment.state == State.CANCELLED:
         return assignment.reason == CANCELLED_BY_CALL or is_cancelled(booking)
-    if booking is None or not booking.wants_table or assignment.state == State.CONFIRMED:
+    if booking is None or is_cancelled(booking) or not _asks_the_same(assignment, booking):
         return False
-    if booking.is_confirmed or booking.table_refs or (booking.stage or assignment.stage) != assignment.stage:
+    if not booking.wants_table:
+        end = intake.asked_until(booking)
+        is_at_its_end = end is not None and end <= now and assignment.stage not in GONE
+        is_same_stage = assignment.stage == (booking.stage or Stage.SEATED)
+        return assignment.state == State.CONFIRMED and is_same_stage and not is_at_its_end
+    if assignment.state == State.CONFIRMED or booking.is_confirmed or booking.table_refs:
         return False
-    if assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem:
-        return False
+    is_mended = assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem
+    is_same_stage = booking.stage in (None, assignment.stage)
+    return is_same_stage and not is_mended and not ledger.seatings_of([booking.ref])
+
+
+def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
     asked = (
         assignment.restaurant_ref,
         assignment.starts_at,

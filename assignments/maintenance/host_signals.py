@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.db import DEFAULT_DB_ALIAS, models
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, models
 from django.db.models import signals
 
 from assignments import conf
@@ -53,8 +53,16 @@ def connect() -> None:
 
 def _connect_rows(model: type[models.Model], refs: Callable[[Any], Iterable[str]], *, uid: str) -> None:
     def written(instance: models.Model, using: str, *, raw: bool = False, **kwargs: object) -> None:
-        if using == DEFAULT_DB_ALIAS:
-            _mark(refs(instance), is_raw=raw)
+        if using != DEFAULT_DB_ALIAS:
+            return
+        try:
+            found = list(refs(instance))
+        except DatabaseError:
+            raise  # The project's transaction is broken.
+        except Exception as error:  # noqa: BLE001  (the project must be able to save)
+            log_error(logger, error, "A change of %s could not be marked", model._meta.label)
+            return
+        _mark(found, is_raw=raw)
 
     for signal in (signals.post_save, signals.post_delete):
         _connect(signal, written, sender=model, uid=uid)

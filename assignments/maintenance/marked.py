@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -24,8 +24,8 @@ from assignments.error_logging import log_error
 from assignments.exceptions import BookingNotFoundError
 from assignments.integration.host import HostBooking
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger
-from assignments.models import Assignment
+from assignments.lifecycle import intake
+from assignments.models import Assignment, State
 from assignments.telemetry import correlation
 
 logger = logging.getLogger("assignments.marked")
@@ -143,22 +143,23 @@ def _is_followed(booking_ref: str) -> bool:
     """
     booking = configured().bookings([booking_ref]).get(booking_ref)
     assignment = Assignment.objects.of(booking_ref).first()
-    if booking is not None and booking.wants_table and _is_over(booking, assignment):
+    if booking is None or (assignment is None and not booking.wants_table):
+        return assignment is None or assignment.state == State.CANCELLED
+    now = transactions.database_now()
+    if booking.wants_table and _is_over(booking, assignment, now=now):
         return True
-    if assignment is None:
-        return booking is None or not booking.wants_table
-    return host_changes.is_followed(assignment, booking) and not ledger.seatings_of([booking_ref])
+    return assignment is not None and host_changes.is_followed(assignment, booking, now=now)
 
 
-def _is_over(booking: HostBooking, assignment: Assignment | None) -> bool:
+def _is_over(booking: HostBooking, assignment: Assignment | None, *, now: datetime) -> bool:
     """Return whether the booking started so long ago that nothing is left to decide, here and in the host.
 
     Intake takes up what started meanwhile and waits, so an unknown one counts as over as soon as it is too late for it.
     """
-    ago = transactions.database_now() - intake.stored_start(booking)
+    start = intake.stored_start(booking)
     if assignment is None and not booking.is_confirmed:
-        return ago > timedelta(minutes=conf.settings().GRACE_MINUTES)
-    return ago > LONGEST_DINNER and (assignment is None or assignment.starts_at == intake.stored_start(booking))
+        return start < now - timedelta(minutes=conf.settings().GRACE_MINUTES)
+    return start < now - LONGEST_DINNER and (assignment is None or assignment.starts_at == start)
 
 
 def _write(statement: str, booking_ref: str, stamp: uuid.UUID, **parameters: str) -> None:

@@ -65,6 +65,18 @@ class SavingHost(VisitHost):
             other.save()
 
 
+class WalkInHost(VisitHost):
+    """It keeps a visit for walk-ins, and knows who sits."""
+
+    stage_statuses: Mapping[Any, str] = {Visit.Stage.SEATED: "seated"}
+
+    def create_walk_in(self, *, restaurant_ref: str, party: int, starts_at: datetime, ends_at: datetime | None) -> str:
+        visit = Visit.objects.create(
+            house_id=int(restaurant_ref), day=starts_at.date(), hour=starts_at.time(), guests=party
+        )
+        return str(visit.pk)
+
+
 class NotedTicketHost(TicketHost):
     tables_field = "noted_boards"
 
@@ -76,7 +88,10 @@ class OwnHost(MemoryHost):
         super().__init__(floors=[a_floor(tables=[a_table("T1")])])
 
     def watched(self) -> Sequence[Watch]:
-        return [Watch(model=Note, refs=lambda note: [f"N{note.pk}"])]
+        return [Watch(model=Note, refs=self.refs)]
+
+    def refs(self, note: Note) -> list[str]:
+        return [f"N{note.covers // note.covers * note.pk}"]
 
 
 @pytest.fixture(autouse=True)
@@ -230,6 +245,8 @@ class TestWhatIsFollowed:
         host.book("N7", starts_at=NOON, party=2)
         note.save()
         assert Assignment.objects.get().booking_ref == "N7"
+        Note.objects.create(start=NOON, covers=0)
+        assert Note.objects.count() == 2, "what the host cannot tell of a row does not stop the row"
 
     def test_the_setting_turns_it_off(self, use: Any, house: House) -> None:
         use(VisitHost, CONNECT_SIGNALS=False)
@@ -362,6 +379,29 @@ class TestOneChangeIsOneDecision:
         assert written == [str(other.pk)], "its own booking is not marked, the other is"
         assert not HostMark.objects.exists()
         assert tables_of(visit)
+
+    def test_a_walk_in_that_the_host_makes_is_not_followed(self, use: Any, house: House, written: list[str]) -> None:
+        use(WalkInHost)
+        with clock.at(NOON):
+            outcome = api.seat_walk_in(restaurant_ref=str(house.pk), party=2, actor="staff:7")
+        assert (outcome.kind, outcome.booking_ref) == (Kind.CONFIRMED, str(Visit.objects.get().pk))
+        assert written == []
+
+    def test_a_booking_whose_guests_sit_is_saved_again(self, use: Any, house: House) -> None:
+        use(WalkInHost)
+        visit = a_visit(house)
+        api.assign_now(booking_ref=str(visit.pk))
+        with clock.at(NOON + timedelta(minutes=5)):
+            visit.refresh_from_db()
+            visit.stage = Visit.Stage.SEATED
+            visit.save()
+            before = assignment(visit)
+            assert before.stage == "seated"
+            visit.save()
+            assert assignment(visit).version == before.version
+            visit.guests = 3
+            visit.save()
+            assert assignment(visit).party == 3
 
     def test_two_bookings_that_write_each_other_do_not_go_on_for_ever(
         self, use: Any, house: House, written: list[str]
