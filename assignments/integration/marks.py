@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.db import connection, transaction
 
@@ -42,15 +42,15 @@ class _OnCommit:
     """Has the marks of one transaction followed once it is committed.
 
     ``savepoints``: those that were open. If one of them is rolled back, Django forgets this hook, and the database the
-    marks. ``stamps``: by ref, with the number of savepoints that the connection had made until then.
+    marks. ``stamps``: by ref.
     """
 
     follow: Follow
     savepoints: frozenset[str]
-    stamps: dict[str, tuple[uuid.UUID, int]] = field(default_factory=dict)
+    stamps: dict[str, uuid.UUID]
 
     def __call__(self) -> None:
-        self.follow({ref: stamp for ref, (stamp, _number) in self.stamps.items()})
+        self.follow(dict(self.stamps))
 
 
 def leave(booking_ref: str, *, follow: Follow | None) -> None:
@@ -65,15 +65,14 @@ def leave(booking_ref: str, *, follow: Follow | None) -> None:
         _write(booking_ref, uuid.uuid4(), seconds=0)
         return
     hook = _latest_hook(follow)
-    stamp, number = hook.stamps.get(booking_ref, (None, None)) if hook else (None, None)
-    if stamp is not None and number == connection.savepoint_state:
-        return  # No savepoint was made since, so that mark cannot have been rolled back.
+    if hook is not None and booking_ref in hook.stamps:
+        return
     stamp = uuid.uuid4()
     _write(booking_ref, stamp, seconds=HANDS_OFF_SECONDS)
-    marked = hook or _OnCommit(follow=follow, savepoints=_open_savepoints())
-    marked.stamps[booking_ref] = (stamp, connection.savepoint_state)
-    if hook is None:
-        transaction.on_commit(marked)
+    if hook is not None:
+        hook.stamps[booking_ref] = stamp
+    else:
+        transaction.on_commit(_OnCommit(follow=follow, savepoints=_open_savepoints(), stamps={booking_ref: stamp}))
 
 
 def settle(booking_ref: str) -> None:
