@@ -245,8 +245,8 @@ def _marks(condition: Condition) -> Iterator[Attention]:
         yield Attention(
             is_grave=True,
             what=ngettext(
-                "%(count)s booking was changed in the project and not followed here, since %(age)s.",
-                "%(count)s bookings were changed in the project and not followed here, the oldest since %(age)s.",
+                "%(count)s booking was changed in the project and has not been followed here for %(age)s.",
+                "%(count)s bookings were changed in the project and not followed here, the oldest for %(age)s.",
                 vitals.marks_waiting,
             )
             % {"count": vitals.marks_waiting, "age": duration(vitals.marks_oldest_age_seconds)},

@@ -120,7 +120,7 @@ class TestVerdict:
         assert "All is well." in shown(admin_client)
         HostMark.objects.create(booking_ref="2", created_at=ago(hours=3))
         text = shown(admin_client)
-        assert "now 2 bookings were changed in the project and not followed here, the oldest since 3 hours." in text
+        assert "now 2 bookings were changed in the project and not followed here, the oldest for 3 hours." in text
 
     def test_errors_of_the_latest_run_and_lost_events(self, admin_client: Client) -> None:
         a_run(
