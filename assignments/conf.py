@@ -106,6 +106,11 @@ class Settings:
     """Dotted path of the host class (see ``assignments.integration.host.Host``). Required."""
     ROUTER: str = setting("assignments.integration.planners.SoleRouter", dotted_path)
     """Dotted path of the router, which selects the planner of a booking. Default: V3 for all."""
+    CONNECT_SIGNALS: bool = setting(True, _boolean)
+    """Whether bookings that the project saves or deletes are followed by Django's signals.
+
+    False for a project that calls ``api.booking_changed`` itself. ``update()`` and bulk writes send no signals.
+    """
     MAX_PARALLEL: int = setting(3, whole(1, MOST_PERMITS))
     """Maximum days of one restaurant planned in parallel, across all processes and machines."""
     BATCH_SIZE: int = setting(200, whole(1, 5000))
@@ -160,7 +165,7 @@ class Settings:
     """Attempts, by the end of their booking. At least 90 days, because planning evaluates past seatings."""
     RUN_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     OUTBOX_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
-    """Delivered outbox messages."""
+    """Delivered outbox messages, and marks that could not be followed."""
     MOVABLE_CLOCK: bool = setting(False, _boolean)
     """Whether tests and demonstrations may move the clock (``assignments.concurrency.clock``). Never in production."""
 
