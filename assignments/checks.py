@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.error_logging import place_of
 from assignments.integration.host import Host
 from assignments.integration.model_host import ModelHost
 from assignments.integration.planners import router_path
@@ -209,7 +210,7 @@ def _model_host() -> ModelHost | None:
 def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E005: the host must return nothing for unknown bookings. Also runs W002 and W006. Run with --database default."""
+    """E005: the host must return nothing for unknown bookings. Then E012, W002 and W006. Run with --database default."""
     if not databases or DEFAULT_DB_ALIAS not in databases or conf.problems() or not is_postgresql():
         return []
     try:
@@ -270,10 +271,14 @@ def _tables_not_taken_over() -> list[checks.CheckMessage]:
         found = next(
             reconcile.seated_without_us(now=transactions.database_now(), dry_run=True, restaurant_ref=None), None
         )
-    except ProgrammingError as error:
+    except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
         if transactions.sqlstate(error) in NOT_MIGRATED:
             return []
-        raise
+        return _error(
+            "assignments.E012",
+            f"The host raised {type(error).__name__} at {place_of(error)} while its bookings were read.",
+            hint="Run manage.py inspect_host, which names the rows that cannot be read.",
+        )
     if found is None:
         return []
     return [
