@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError, models, transaction
 from django.db.models.constants import LOOKUP_SEP
 
@@ -121,6 +122,9 @@ def _fields(host: ModelHost) -> dict[str, str]:
     for name in sorted(dir(type(host))):
         if name.startswith("_") or not name.endswith(("_model", "_field", "_status", "_statuses")):
             continue
+        kind = name.partition("_")[0]
+        if kind in {"hours", "turn"} and not getattr(host, f"{kind}_model", None):
+            continue  # Defaults for models that this project does not have.
         value = getattr(host, name)
         if value in (None, "", (), {}):
             continue
@@ -138,7 +142,7 @@ def _type(model: type[models.Model], value: Any) -> str:
             for part in str(each).split(LOOKUP_SEP):
                 found: Any = here._meta.get_field(part)
                 here = found.related_model
-        except (LookupError, AttributeError, models.FieldDoesNotExist):
+        except (LookupError, AttributeError, FieldDoesNotExist):
             return ""
         types.append(type(found).__name__)
     return f" ({', '.join(types)})"
