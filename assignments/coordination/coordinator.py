@@ -15,7 +15,6 @@ from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination.day_planner import DayPlanner, plan_requests
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
-from assignments.coordination.table_record import success_of
 from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -72,7 +71,7 @@ class Coordinator:
             floor=preview.floor,
             occupied=preview.occupied,
             now=preview.now,
-            success=success_of(preview.floor.restaurant_ref),
+            success=preview.success,
         )
         return list(decisions.values())
 
