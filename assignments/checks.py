@@ -17,6 +17,7 @@ from assignments.error_logging import place_of
 from assignments.integration.host import Host
 from assignments.integration.model_host import ModelHost
 from assignments.integration.planners import router_path
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.maintenance import retention
 from assignments.models import Assignment, ListedJoin, ServiceHours, TableDetails
 
@@ -119,6 +120,22 @@ def check_moves(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
             hint="Write on_moved(self, moves): for each move, store to_table_refs as the tables of booking_ref, from "
             "starts_at to ends_at, and mark the booking as confirmed. ModelHost has it.",
             id="assignments.W007",
+        )
+    ]
+
+
+@checks.register("assignments")
+def check_swaps(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W010: two bookings cannot exchange their tables in the host's rows."""
+    host = _model_host()
+    obstacle = obstacle_to_swaps(host) if host else ""
+    if not obstacle:
+        return []
+    return [
+        checks.Warning(
+            f"Two bookings cannot swap their tables, and api.swap refuses. {obstacle}",
+            hint="Make the foreign key nullable, or the constraint deferrable (deferrable=models.Deferrable.DEFERRED).",
+            id="assignments.W010",
         )
     ]
 

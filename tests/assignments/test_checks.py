@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.db.models import Deferrable, UniqueConstraint
 
 from assignments.integration import planners
+from assignments.integration.swaps import obstacle_to_swaps
+from tests.shapes.hosts import CardHost, StayHost, VisitHost
+from tests.shapes.models import Card
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = """
@@ -100,3 +104,27 @@ def test_an_app_that_brings_a_router_makes_it_the_default_and_the_setting_wins(
     settings.ASSIGNMENTS = {"HOST": "example.host.ExampleHost", "ROUTER": "booking.routing.OwnRouter"}
     planners.register_router("rollout.routing.RolloutRouter")
     assert planners.router_path() == "booking.routing.OwnRouter"
+
+
+def test_where_a_required_table_is_unique_at_once_swaps_are_impossible_and_refused_by_name(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warned() -> list[str]:
+        return [each.msg for each in run_checks(tags=["assignments"]) if each.id == "assignments.W010"]
+
+    def unique(**options: Any) -> None:
+        constraint = UniqueConstraint(fields=["board", "start"], name="one_party_a_board", **options)
+        monkeypatch.setattr(Card._meta, "constraints", [constraint])
+
+    settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.CardHost"}
+    assert warned() == []
+    unique()
+    assert len(warned()) == 1
+    assert "one_party_a_board" in warned()[0]
+    unique(deferrable=Deferrable.DEFERRED)
+    assert warned() == []
+    monkeypatch.setattr(Card._meta, "unique_together", (("board", "start"),))
+    assert "unique_together" in warned()[0]
+    assert [obstacle_to_swaps(host) for host in (StayHost(), VisitHost())] == ["", ""]
+    monkeypatch.setattr(CardHost, "can_swap", True, raising=False)
+    assert warned() == []
