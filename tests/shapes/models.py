@@ -382,3 +382,24 @@ class Given(models.Model):
 
     def __str__(self) -> str:
         return str(self.board)
+
+
+class Muddle(models.Model):
+    """Whatever a ``ModelHost`` cannot use, for the tests of its check."""
+
+    objects: ClassVar[models.Manager["Muddle"]] = models.Manager()
+
+    flag = models.BooleanField(default=False)
+    letter = models.CharField(max_length=1, choices=[("P", "pending"), ("C", "confirmed"), ("X", "cancelled")])
+    word = models.CharField(max_length=4)
+    meal = models.CharField(max_length=10, choices=[("lunch", "Lunch"), ("dinner", "Dinner")])
+    day = models.DateField()
+    moment = models.DateTimeField()
+    count = models.IntegerField(default=0)
+    facts = models.JSONField(default=dict)
+    only_board = models.OneToOneField(Board, null=True, on_delete=models.PROTECT, related_name="+")
+    board = models.ForeignKey(Board, on_delete=models.PROTECT, related_name="muddles")
+    boards = models.ManyToManyField(Board, related_name="+")
+
+    def __str__(self) -> str:
+        return str(self.pk)
