@@ -116,6 +116,15 @@ class Writing(Attributes):
         return Case(*cases, default=F(self._column(field_name)), output_field=field)
 
     @property
+    def refuses_tables(self) -> bool:
+        """Whether the project's own database may refuse tables that are free here.
+
+        Set it to True in a class that stores tables by ``write_tables`` under a constraint of its own: an edit that is
+        refused then goes to staff, rather than raise in the guest's request.
+        """
+        return self._tables_are_unique
+
+    @property
     def _is_written_elsewhere(self) -> bool:
         """Whether the project stores tables by a ``write_tables`` of its own."""
         return type(self).write_tables is not Writing.write_tables

@@ -387,3 +387,25 @@ class TestUniqueTables:
         assert "board" in refused.detail
         assert outcomes[str(second.pk)].kind is Kind.CONFIRMED
         assert not Breaker.objects.exists()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_an_edit_that_it_refuses_goes_to_staff_and_the_guests_keep_their_table(
+        self, boards: list[Board], settings: Any
+    ) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.InvitationHost"}
+        invitation(board=boards[1], cancelled_at=timezone.now())
+        row = invitation()
+        ref = str(row.pk)
+        api.request(booking_ref=ref)
+        assert api.assign_now(booking_ref=ref).kind is Kind.CONFIRMED
+        with transaction.atomic():
+            Invitation.objects.filter(pk=row.pk).update(children=2)
+            assert api.booking_changed(booking_ref=ref) is Change.TO_STAFF
+        row.refresh_from_db()
+        assert row.board == boards[0]
+        assert [each.table_ref for each in Allocation.objects.all()] == [str(boards[0].pk)]
+        assignment = Assignment.objects.get()
+        assert (assignment.state, assignment.party) == ("manual_review", 4)
+        with transaction.atomic():
+            Invitation.objects.filter(pk=row.pk).update(children=None)
+            assert api.booking_changed(booking_ref=ref) is Change.RESTORED
