@@ -15,7 +15,6 @@ from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination.day_planner import DayPlanner, plan_requests
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
-from assignments.coordination.table_record import success_of
 from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -73,7 +72,7 @@ class Coordinator:
             floor=preview.floor,
             occupied=preview.occupied,
             now=preview.now,
-            success=success_of(preview.floor.restaurant_ref),
+            success=preview.success,
         )
         return list(decisions.values())
 
@@ -257,6 +256,7 @@ class Coordinator:
     def _record_failure(self, booking_ref: str, error: Exception, invocation: Invocation) -> DayResult:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""
         taken, refused = isinstance(error, TableTakenError), isinstance(error, HostRefusedError)
+        constraint = str(error.context.get("constraint") or error) if isinstance(error, HostRefusedError) else ""
         if not taken:
             _log_failure(error, "Booking %s failed (correlation id %s)", booking_ref, invocation.correlation_id)
 
@@ -275,8 +275,9 @@ class Coordinator:
             settlement = self._settlement(now, invocation)
             if refused:
                 # The same tables would be refused again, and other bookings are none the worse for it.
-                detail = str(error.context.get("constraint") or error)
-                outcome = settlement.send_to_review(assignment, reason=CoordinatorReason.REFUSED_BY_HOST, detail=detail)
+                outcome = settlement.send_to_review(
+                    assignment, reason=CoordinatorReason.REFUSED_BY_HOST, detail=constraint
+                )
             else:
                 outcome = settlement.try_again(
                     assignment,

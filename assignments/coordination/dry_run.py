@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.snapshots import occupied_during, seating_request
+from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_or_any_problem, floor_or_none
 from assignments.integration.host import Host
 from assignments.integration.planners import NOBODY, V3, Preview, router
@@ -102,4 +104,13 @@ def _decisions(
     planner: str, floor: Floor, occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest], now: datetime
 ) -> Sequence[Decision]:
     its_planner = Coordinator() if planner == V3 else router().planner(planner)
-    return its_planner.preview(Preview(floor=floor, occupied=occupied, requests=tuple(requests), now=now))
+    return its_planner.preview(
+        Preview(
+            floor=floor,
+            occupied=occupied,
+            requests=tuple(requests),
+            now=now,
+            rules=conf.settings().rules(),
+            success=success_of(floor.restaurant_ref),
+        )
+    )

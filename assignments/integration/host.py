@@ -92,7 +92,10 @@ class MovesGuests(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """An outbox message. Delivered at least once; the host detects repeats by ``id``."""
+    """An outbox message. Delivered at least once; the host detects repeats by ``id``.
+
+    ``booking_ref``: empty if it is about a restaurant (topics ``closure.closed``, ``closure.edited``, ``closure.lifted``).
+    """
 
     id: int
     topic: str

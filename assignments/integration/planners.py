@@ -5,7 +5,7 @@ calls a planner; the planner asks again when it claims. A project that has only 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from assignments.outcome import Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Occupied
+from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 
 V3 = "v3"
 MANUAL = "manual"
@@ -37,12 +37,24 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """A restaurant-day as a planner would see it, for a plan that writes nothing."""
+    """A restaurant-day as a planner would see it, for a plan that writes nothing. The fields are those of ``Snapshot``."""
 
     floor: Floor
     occupied: tuple[Occupied, ...]
     requests: tuple[SeatingRequest, ...]
     now: datetime
+    rules: PlanningRules
+    success: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A decision, its input, and its duration in milliseconds. ``is_recorded``: as its route said."""
+
+    snapshot: Snapshot
+    decision: Decision
+    decision_ms: float
+    is_recorded: bool = False
 
 
 class Planner(Protocol):
@@ -61,7 +73,11 @@ class Planner(Protocol):
         ...
 
     def preview(self, preview: Preview) -> Sequence[Decision]:
-        """What it would decide. Called inside a READ ONLY transaction."""
+        """What it would decide. Called inside a READ ONLY transaction, and for edits, which this app settles by itself."""
+        ...
+
+    def decided(self, judged: Judged) -> None:
+        """Hook, called after the transaction with each decision and each answer to an edit. Used to compare planners."""
         ...
 
 

@@ -259,7 +259,8 @@ class Settlement:
 
     def _tell_of_tables(self) -> None:
         """Tell the host who has which tables: first of moves, since others may get the tables that they leave."""
-        with named_refusals([*(each.booking_ref for each in (*self._moves, *self._seatings))]):
+        refs = [*(move.booking_ref for move in self._moves), *(seating.booking_ref for seating in self._seatings)]
+        with named_refusals(refs):
             tell_of_moves(self.host, self._moves)
             if self._seatings:
                 self.host.on_confirmed(self._seatings)

@@ -185,6 +185,11 @@ class TestFreedTables:
         api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
         woken = Assignment.objects.filter(wake_at__isnull=False).values_list("booking_ref", flat=True)
         assert sorted(woken) == ["W1", "W2"]
+        told = {each.booking_ref: each.payload for each in OutboxMessage.objects.filter(topic="booking.woken")}
+        assert {ref: (each["freed"], each["reason"]) for ref, each in told.items()} == {
+            "W1": ("tables", "no_capacity"),
+            "W2": ("tables", "no_capacity"),
+        }
         after_staff = (StateTransition.objects.count(), Attempt.objects.count(), OutboxMessage.objects.count())
         assert after_staff > before
         version = Assignment.objects.get(booking_ref="W1").version

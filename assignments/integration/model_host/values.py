@@ -66,6 +66,6 @@ def _whole(value: Any) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    if isinstance(value, Decimal | float) and abs(value) < LARGEST and value == int(value):
-        return int(value)
-    return None
+    if not isinstance(value, Decimal | float) or not -LARGEST < value < LARGEST:
+        return None
+    return int(value) if value == int(value) else None

@@ -259,7 +259,7 @@ class TestReading:
     def test_starts_that_no_database_compares_are_selected_page_by_page(self) -> None:
         evening = [call(moment=f"2030-01-{day} at 19:00") for day in (15, 17, 18, 17, 16)]
         host = CallHost()
-        tonight = {"start": NOON, "until": NOON + timedelta(days=1)}
+        tonight: dict[str, Any] = {"start": NOON, "until": NOON + timedelta(days=1)}
         assert [each.ref for each in host.history(**tonight, after=None, limit=9)] == [
             str(evening[1].pk),
             str(evening[3].pk),
