@@ -5,7 +5,7 @@ key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for ever
 ``assignments.host.ModelHost`` implements that class from field names alone for the usual case.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,6 +87,15 @@ class MovesGuests(Protocol):
 
     def on_moved(self, moves: Sequence[Move]) -> None:
         """Store the new tables of these bookings, and mark those that wait as confirmed. Runs in the transaction."""
+        ...
+
+
+@runtime_checkable
+class LimitsUsers(Protocol):
+    """A host whose users may each see some restaurants only. Without it, permissions alone decide."""
+
+    def restaurants_of(self, user: Any) -> Collection[str] | None:
+        """Return the refs of the restaurants that a user of the admin may see and act on; None for all."""
         ...
 
 

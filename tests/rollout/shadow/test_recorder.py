@@ -122,6 +122,7 @@ def test_an_edit_that_needs_other_tables_is_compared_and_one_that_does_not_is_no
     asked.refresh_from_db()
     assert asked.verdict not in {"", "unsafe", "v3_error"}
     assert asked.control_repeats is True
+    assert asked.candidate is not None
     assert asked.candidate["snapshot_hash"] == asked.snapshot_hash
 
 
