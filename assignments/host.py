@@ -2,5 +2,6 @@
 
 from assignments.integration.host import Host, HostBooking, LimitsUsers, Message, Move, MovesGuests, Seating
 from assignments.integration.model_host import ModelHost
+from assignments.integration.watched import Watch
 
-__all__ = ["Host", "HostBooking", "LimitsUsers", "Message", "ModelHost", "Move", "MovesGuests", "Seating"]
+__all__ = ["Host", "HostBooking", "LimitsUsers", "Message", "ModelHost", "Move", "MovesGuests", "Seating", "Watch"]
