@@ -26,7 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Schedule(config), "schedule")
-    gc.disable()
+    if not config.getoption("numprocesses", None):  # otherwise others collect
+        gc.disable()
     # Each of the many processes would compile everything anew; so would the next run.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
