@@ -31,7 +31,7 @@ from assignments.exceptions import (
     InvalidBookingError,
     TransitionRefusedError,
 )
-from assignments.integration import floor_cache, planners
+from assignments.integration import floor_cache, marks, planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.project_host import configured
@@ -90,6 +90,7 @@ def request(*, booking_ref: str) -> None:
     """
     host = configured()
     with transaction.atomic():
+        marks.settle(booking_ref)
         booking = _booking(host, booking_ref)
         now = transactions.database_now()
         if not intake.request([booking], now=now, host=host) and booking.wants_table:
@@ -227,7 +228,8 @@ def swap(
     """Give two bookings each other's tables, in one step; each keeps its own time.
 
     Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed; TransitionRefusedError if one
-    has no tables, ValueError for one booking given twice, BookingNotFoundError, BookingBusyError.
+    has no tables, or if the host's rows allow no swaps (``assignments.W010``); ValueError for one booking given twice,
+    BookingNotFoundError, BookingBusyError.
     """
     if booking_ref == other_ref:
         raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")
@@ -539,10 +541,14 @@ def booking_changed(*, booking_ref: str) -> Change:
     settled, in this transaction: at the same tables if they will do, else at others. What cannot be met goes to staff, and
     the guest keeps what was promised. A corrected name, or a floor, service or setting that was edited since, costs nobody
     a table. Guests who arrive, sit, stay longer or leave are followed from now on, and tables that staff chose in the host
-    are taken over. Returns what became of it. Raises BookingNotFoundError.
+    are taken over. A booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of
+    it. Raises BookingNotFoundError for one that neither the host nor this app knows.
     """
+    marks.settle(booking_ref)
     host = configured()
-    booking = _booking(host, booking_ref, must_be_plannable=False)
+    booking = host.bookings([booking_ref]).get(booking_ref)
+    if booking is None:
+        return _cancel_gone(booking_ref)
     try:
         _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     except AssignmentNotFoundError:
@@ -552,12 +558,24 @@ def booking_changed(*, booking_ref: str) -> Change:
     return host_changes.follow(assignment, booking, host=host, now=now)
 
 
+def _cancel_gone(booking_ref: str) -> Change:
+    try:
+        _host, assignment, _now = _locked_assignment(booking_ref)
+    except AssignmentNotFoundError:
+        raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.") from None
+    if assignment.state == State.CANCELLED:
+        return Change.NOTHING
+    host_changes.cancel(assignment, host_changes.CANCELLED_IN_HOST)
+    return Change.CANCELLED
+
+
 @_in_transaction
 def booking_cancelled(*, booking_ref: str) -> None:
     """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction.
 
     No later change in the host undoes this; ``request`` and ``reopen`` do.
     """
+    marks.settle(booking_ref)
     try:
         _host, assignment, _now = _locked_assignment(booking_ref)
     except AssignmentNotFoundError:

@@ -100,6 +100,8 @@ INSTALLED_APPS = [
 ASSIGNMENTS: dict[str, Any] = {
     "HOST": "example.host.ExampleHost",
     "ROUTER": "rollout.routing.RolloutRouter",
+    # This project tells the app of each change itself, in the same transaction (example/booking.py).
+    "CONNECT_SIGNALS": False,
     "MAX_PARALLEL": _whole_number("FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL", 3),
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
     "MOVABLE_CLOCK": IS_DEV,

@@ -24,7 +24,7 @@ from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, lock_bookings
-from assignments.integration.planners import Preview, Route, router
+from assignments.integration.planners import Judged, Preview, Route, router
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, transitions, waiting
 from assignments.lifecycle.settlement import Basis, Settlement
@@ -58,16 +58,6 @@ class _Held:
     booking: HostBooking
     decision: Decision
     decision_ms: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """A decision, its input, and its duration in milliseconds. ``is_recorded``: as its route said."""
-
-    snapshot: Snapshot
-    decision: Decision
-    decision_ms: float
-    is_recorded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,14 +114,23 @@ class LegacyPlanner:
         decisions = []
         for asked in preview.requests:
             request, others = _with_its_hold(asked, occupied, floor=preview.floor, now=preview.now)
-            decision = engine.plan(Snapshot(floor=preview.floor, occupied=others, request=request, now=preview.now))
+            decision = engine.plan(
+                Snapshot(
+                    floor=preview.floor,
+                    occupied=others,
+                    request=request,
+                    now=preview.now,
+                    rules=preview.rules,
+                    success=preview.success,
+                )
+            )
             decisions.append(decision)
             if decision.best is not None and decision.window is not None:
                 occupied += occupied_by(request.booking_ref, decision.best.table_refs, decision.window)
         return decisions
 
     def decided(self, judged: Judged) -> None:
-        """Hook, called with each decision after its transactions. Used to compare planners."""
+        """Hook, called after the transactions with each decision, and each answer to an edit. Used to compare planners."""
 
     def _process(self, booking_ref: str, trigger: str, due_before: datetime | None = None) -> Outcome:
         judged: list[Judged] = []

@@ -3,10 +3,10 @@
 To remove the legacy planner, delete ``legacy_planner/``, this module, and their two settings lines.
 """
 
+from assignments.integration.planners import Judged
 from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot
 from legacy_planner import engine
-from legacy_planner.planner import Judged
 from legacy_planner.planner import LegacyPlanner as OldPlanner
 from rollout.shadow import recorder
 

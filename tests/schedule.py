@@ -45,6 +45,8 @@ class Schedule:
         given = getattr(config, "workerinput", {}).get("seconds")
         if given is not None and not config.pluginmanager.hasplugin("randomly"):
             items[:] = longest_first(items, given)
+        if getattr(config.option, "loadgroup", False):
+            _check_groups(items)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._seconds[report.nodeid.partition("@")[0]] += report.duration
@@ -71,6 +73,13 @@ class Schedule:
     def _cache(self) -> pytest.Cache | None:
         """Return pytest's cache; None where it is off (``-p no:cacheprovider``)."""
         return getattr(self._config, "cache", None)
+
+
+def _check_groups(items: Iterable[pytest.Item]) -> None:
+    """Raise UsageError if xdist does not keep groups together: what they build once would be built by each process."""
+    alone = [item.nodeid for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+    if alone:
+        raise pytest.UsageError(f"pytest-xdist does not know that {alone[0]} belongs to a group. Does it fit pytest?")
 
 
 def is_quick(item: pytest.Item) -> bool:

@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin.restaurants import may_see
 from assignments.concurrency import clock
 
 _SINCE: Mapping[str, tuple[Any, timedelta]] = {
@@ -39,7 +40,7 @@ def known(
 
     class KnownFilter(admin.SimpleListFilter):
         def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-            return list(choices())
+            return [each for each in choices() if column != "restaurant_ref" or may_see(request, each[0])]
 
         def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
             value = self.value()

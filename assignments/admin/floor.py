@@ -7,10 +7,12 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin.restaurants import limited, may_see, refusal
 from assignments.concurrency import locks
 from assignments.integration.project_host import configured
 from assignments.models import (
@@ -44,11 +46,16 @@ class FloorForm(_FloorForm):
     """Check refs against the host. They are text without foreign keys."""
 
     table_fields: ClassVar[tuple[str, ...]] = ("table_ref", "first_table_ref", "second_table_ref", "table_refs")
+    request: ClassVar[HttpRequest | None] = None
+    """The request that shows it, set by ``ShortRefs``."""
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         restaurant_ref = cleaned.get("restaurant_ref")
         if not restaurant_ref:
+            return cleaned
+        if self.request is not None and not may_see(self.request, restaurant_ref):
+            self.add_error("restaurant_ref", refusal())
             return cleaned
         try:
             known: Mapping[str, Table] = configured().floor(restaurant_ref).table_by_ref
@@ -98,7 +105,15 @@ class TurnMinutesInline(_TurnInline):
 
 
 class ShortRefs(_ModelAdmin):
-    """Gives refs one line: they are texts, but short."""
+    """Rows of restaurants that users edit, each those that they may see. Refs get one line: they are texts, but short."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return limited(request, super().get_queryset(request))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.request = request
+        return form
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name.endswith("_ref"):

@@ -37,6 +37,7 @@ KINDS = {
 class HealthAdmin(PageAdmin):
     """Replaces the list of runs."""
 
+    restaurant_column = ""
     template = "admin/assignments/page/health.html"
     title = gettext_lazy("Health")
 

@@ -72,6 +72,7 @@ def attentions(request: HttpRequest, condition: Condition) -> list[Attention]:
         *_queue(request, condition),
         *_breakers(request, condition),
         *_outbox(request, condition),
+        *_marks(condition),
         *_workers(condition),
         *_versions(condition),
         *_findings(condition),
@@ -235,6 +236,21 @@ def _outbox(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
             remedy=_("Run manage.py deliver_outbox from cron. If it already does, see the last error of the messages."),
             url=links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
             link=_("Waiting messages"),
+        )
+
+
+def _marks(condition: Condition) -> Iterator[Attention]:
+    vitals, limit = condition.vitals, conf.settings().CRON_SECONDS
+    if vitals is not None and vitals.marks_oldest_age_seconds > limit:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s booking was changed in the project and has not been followed here for %(age)s.",
+                "%(count)s bookings were changed in the project and not followed here, the oldest for %(age)s.",
+                vitals.marks_waiting,
+            )
+            % {"count": vitals.marks_waiting, "age": duration(vitals.marks_oldest_age_seconds)},
+            remedy=_("Run manage.py run_coordinator from cron. If it already does, see its log for the error."),
         )
 
 

@@ -1,18 +1,25 @@
 """Read-only lists in the admin: transitions, attempts, outbox messages, circuit breakers."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.restaurants import restaurants_of
+from assignments.concurrency.circuit_breaker import name_for
 from assignments.lifecycle.transitions import OUTBOX_TOPIC
-from assignments.models import Attempt, Breaker, OutboxMessage, State, StateTransition
+from assignments.models import Assignment, Attempt, Breaker, OutboxMessage, State, StateTransition
 from assignments.staff import labels
 
 
 @admin.register(StateTransition)
 class StateTransitionAdmin(ReadOnlyAdmin):
+    restaurant_column = "assignment__restaurant_ref"
     list_display = [
         "booking_ref",
         "version",
@@ -31,6 +38,7 @@ class StateTransitionAdmin(ReadOnlyAdmin):
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
+    restaurant_column = "assignment__restaurant_ref"
     list_display = [
         "booking_ref",
         "number",
@@ -55,6 +63,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
+    restaurant_column = ""  # See get_queryset.
     list_display = [
         "id",
         "topic",
@@ -72,9 +81,18 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     indexed = frozenset({"booking_ref"})
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Messages are about a booking, or name their restaurant (closures)."""
+        found, allowed = super().get_queryset(request), restaurants_of(request)
+        if allowed is None:
+            return found
+        theirs = Assignment.objects.filter(restaurant_ref__in=sorted(allowed)).values("booking_ref")
+        return found.filter(Q(booking_ref__in=theirs) | Q(booking_ref="", payload__restaurant_ref__in=sorted(allowed)))
+
 
 @admin.register(Breaker)
 class BreakerAdmin(ReadOnlyAdmin):
+    restaurant_column = ""  # See get_queryset.
     list_display = [
         "name",
         "failures",
@@ -82,3 +100,8 @@ class BreakerAdmin(ReadOnlyAdmin):
         recorded("opened_until", _("open until (UTC)")),
         recorded("updated_at", _("changed (UTC)")),
     ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """A breaker is named after its restaurant."""
+        found, allowed = super().get_queryset(request), restaurants_of(request)
+        return found if allowed is None else found.filter(name__in=[name_for(ref) for ref in sorted(allowed)])

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from assignments.admin import bounded_changelist
 from assignments.admin.paginator import UncountedPaginator
+from assignments.admin.restaurants import limited
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -30,10 +31,12 @@ class ReadOnlyAdmin(_ModelAdmin):
     Tables may be large, so nothing is counted in full. ``indexed``: columns and filter parameters that have an index;
     any other filter covers the latest rows only. ``ordering`` is by one of them, or by the key. ``search_fields``:
     columns with ``=`` match exactly (``=booking_ref``), others by words. ``correlation_id`` is searched if the term is
-    one.
+    one. ``restaurant_column``: by which rows belong to restaurants, of which users may see some only; empty for rows about
+    the whole installation.
     """
 
     indexed: ClassVar[frozenset[str]] = frozenset()
+    restaurant_column: ClassVar[str] = "restaurant_ref"
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -42,6 +45,10 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     class Media:
         css: ClassVar[dict[str, list[str]]] = {"all": ["assignments/pages.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Model]":
+        found = super().get_queryset(request)
+        return limited(request, found, self.restaurant_column) if self.restaurant_column else found
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

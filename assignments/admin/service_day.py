@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,6 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from assignments import api
 from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.page import PageAdmin
+from assignments.admin.restaurants import may_see, restaurants_of
 from assignments.admin.timeline_svg import Caption, clock, draw
 from assignments.concurrency import clock as movable_clock
 from assignments.integration.planners import V3
@@ -49,10 +51,12 @@ class ServiceDayAdmin(PageAdmin):
         if asked and day is None:
             text = _("%(asked)s is not a valid date (use 2026-12-31). Showing today.")
             messages.warning(request, text % {"asked": asked[:40]})
-        found = venues(moment, day=day)
+        found = venues(moment, day=day, within=restaurants_of(request))
         ref = request.GET.get("restaurant") or (found[0].ref if found else "")
         if not ref or "\0" in ref:
             return {"venues": _choices(found), "day": day}
+        if not may_see(request, ref):
+            raise PermissionDenied
         shown = service_day(ref, day, now=moment)
         today = day_at(shown.floor, moment)
         if all(venue.ref != ref for venue in found):

@@ -21,11 +21,11 @@ from assignments.integration.host import Host, HostBooking, is_cancelled, lock_b
 from assignments.integration.planners import V3
 from assignments.lifecycle import intake, ledger, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, Closure, State
+from assignments.models import Allocation, Assignment, Closure, OutboxMessage, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
-from assignments.telemetry import events
+from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 TABLE_OUT_OF_SERVICE = "table_out_of_service"
@@ -128,6 +128,23 @@ def lift(closure_id: int, *, actor: str, version: int | None) -> Closure:
 
 
 def _announce(what: str, closure: Closure, *, actor: str) -> None:
+    """Tell the host by the outbox, and whoever reads events. The message is about no booking: its ref is empty."""
+    OutboxMessage.objects.create(
+        topic=f"closure.{what}",
+        booking_ref="",
+        payload={
+            "closure_id": closure.pk,
+            "version": closure.version,
+            "restaurant_ref": closure.restaurant_ref,
+            "table_refs": closure.table_refs,
+            "zone_ref": closure.zone_ref,
+            "starts_at": closure.starts_at.isoformat(),
+            "ends_at": closure.ends_at and closure.ends_at.isoformat(),
+            "reason": closure.reason,
+            "actor": actor,
+            "correlation_id": str(correlation.id_or_new()),
+        },
+    )
     events.announce(
         STATE_MACHINE,
         f"closure.{what}",

@@ -6,18 +6,23 @@ router names. What cannot be met goes to staff, and the old tables stay.
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+
+from django.db import transaction
 
 from assignments import conf
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.day_planner import is_plannable, plan_requests
 from assignments.coordination.snapshots import as_promised, occupied_during, seating_request
 from assignments.coordination.table_record import success_of
+from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
-from assignments.integration.planners import MANUAL, NOBODY, V3, Preview, router
-from assignments.lifecycle import intake, ledger, waiting
+from assignments.integration.planners import MANUAL, NOBODY, V3, Judged, Preview, router
+from assignments.lifecycle import intake, ledger, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
@@ -77,6 +82,7 @@ def settle(
             return Change.NOTHING
         _leave_to_staff(settlement, assignment, detail=answer, unmet=unmet)
         return Change.TO_STAFF
+    before = {name: list(each) if isinstance(each, list) else each for name, each in vars(assignment).items()}
     settlement.planner = answer.planner
     stays = set(answer.table_refs) == {row.table_ref for row in seatings}
     settlement.reseat(
@@ -92,8 +98,24 @@ def settle(
         decision=answer.decision,
         decision_ms=answer.decision_ms,
     )
-    settlement.write()
+    try:
+        # A savepoint is two queries, which only a host with constraints of its own needs.
+        with transaction.atomic() if getattr(host, "refuses_tables", False) else nullcontext():
+            settlement.write()
+    except HostRefusedError as error:
+        if not getattr(host, "refuses_tables", False):
+            raise
+        vars(assignment).update(before)
+        if is_optional:
+            return Change.NOTHING
+        settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
+        _leave_to_staff(settlement, assignment, detail=_refusal(error), unmet=unmet)
+        return Change.TO_STAFF
     return Change.KEPT if stays else Change.MOVED
+
+
+def _refusal(error: HostRefusedError) -> str:
+    return sentences.refused_by_host(str(error.context.get("constraint") or type(error).__name__))
 
 
 def _leave_to_staff(settlement: Settlement, assignment: Assignment, *, detail: str, unmet: str) -> None:
@@ -116,11 +138,11 @@ def _answer(
     host: Host,
 ) -> Answer | str:
     """Return what meets the edit, or a sentence why nothing does."""
-    request = seating_request(booking, assignment)
+    own = floor.in_order(row.table_ref for row in seatings)
+    request = replace(seating_request(booking, assignment), current_table_refs=own)
     earlier = waiting_before(assignment, host=host)
     taken = occupied_during([request, *earlier], floor, remove_expired=True)
     kept = tuple(each for each in taken if each.booking_ref != booking.ref)
-    own = floor.in_order(row.table_ref for row in seatings)
     snapshot = Snapshot(
         floor=floor,
         occupied=kept,
@@ -158,20 +180,26 @@ def _asked(
     now: datetime,
 ) -> Answer | str:
     """Return the pure answer of the planner that the router names; empty if nobody decides."""
-    planner = router().route([_unclaimed(assignment)])[assignment.booking_ref].planner
-    if planner == NOBODY:
+    route = router().route([_unclaimed(assignment)])[assignment.booking_ref]
+    if route.planner == NOBODY:
         return ""
+    other = None if route.planner == V3 else router().planner(route.planner)
+    rules, success = conf.settings().rules(), success_of(floor.restaurant_ref)
+    preview = Preview(floor=floor, occupied=occupied, requests=(request,), now=now, rules=rules, success=success)
     started = time.perf_counter()
-    preview = Preview(floor=floor, occupied=occupied, requests=(request,), now=now)
-    (decision,) = (Coordinator(host) if planner == V3 else router().planner(planner)).preview(preview)
+    (decision,) = (other or Coordinator(host)).preview(preview)
     milliseconds = (time.perf_counter() - started) * 1000
+    if other is not None and route.is_recorded:
+        snapshot = Snapshot(floor=floor, occupied=occupied, request=request, now=now, rules=rules, success=success)
+        judged = Judged(snapshot=snapshot, decision=decision, decision_ms=milliseconds, is_recorded=True)
+        transaction.on_commit(partial(other.decided, judged), robust=True)
     if decision.best is None or decision.window is None:
         assert decision.refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
         return decision.refusal.detail
     return Answer(
         table_refs=decision.best.table_refs,
         window=decision.window,
-        planner=planner,
+        planner=route.planner,
         strategy=decision.best.strategy,
         decision=decision,
         decision_ms=milliseconds,
@@ -194,7 +222,8 @@ def tables_elsewhere(
     floor, _problem = floor_or_problem(booking.restaurant_ref, host=host)
     if floor is None:
         return None
-    request = seating_request(as_promised(booking, seatings), assignment)
+    own = floor.in_order(row.table_ref for row in seatings)
+    request = replace(seating_request(as_promised(booking, seatings), assignment), current_table_refs=own)
     changing = {booking.ref, *(each.booking_ref for each in instead)}
     taken = tuple(each for each in occupied_during([request], floor) if each.booking_ref not in changing)
     found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now)

@@ -13,12 +13,14 @@ from assignments.lifecycle import intake, ledger, seating_validity, sentences, t
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, Allocation, Assignment, Stage, State
-from assignments.outcome import Change
+from assignments.outcome import Change, CoordinatorReason
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 
 CANCELLED_BY_CALL = "cancelled_by_call"
 """Reason code: ``api.booking_cancelled`` was called. Nothing that the host shows later undoes it."""
+CANCELLED_IN_HOST = "booking_cancelled"
+"""Reason code: the host shows the booking as cancelled, or does not know it any more. Shown again, it is planned."""
 EDIT_WITHDRAWN = "edit_withdrawn"
 """Reason code: the guest asks for what was promised again."""
 TABLES_CHANGED_BY_HOST = "tables_changed_by_host"
@@ -32,7 +34,7 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
     """Bring a requested booking in line with what the host says now. The row and its service days are locked."""
     seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     if is_cancelled(booking):
-        cancel(assignment, "booking_cancelled")
+        cancel(assignment, CANCELLED_IN_HOST)
         return Change.CANCELLED
     if not booking.wants_table:
         return _follow_guests(assignment, booking, seatings, host=host, now=now)
@@ -51,6 +53,44 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
     intake.take_over_facts(assignment, booking, floor=floor)
     queue_anew(assignment, now=now, actor="host", reason="booking_changed")
     return Change.REQUESTED
+
+
+def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: datetime) -> bool:
+    """Return whether the host shows nothing new of a booking that waits, sits or is cancelled. At most one query.
+
+    ``follow`` would give one that waits all its attempts again, and take it from the review queue.
+    """
+    if assignment.state == State.CANCELLED:
+        return assignment.reason == CANCELLED_BY_CALL or is_cancelled(booking)
+    if booking is None or is_cancelled(booking) or not _asks_the_same(assignment, booking):
+        return False
+    if not booking.wants_table:
+        end = intake.asked_until(booking)
+        is_at_its_end = end is not None and end <= now and assignment.stage not in GONE
+        is_same_stage = assignment.stage == (booking.stage or Stage.SEATED)
+        return assignment.state == State.CONFIRMED and is_same_stage and not is_at_its_end
+    if assignment.state == State.CONFIRMED or booking.is_confirmed or booking.table_refs:
+        return False
+    is_mended = assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem
+    is_same_stage = booking.stage in (None, assignment.stage)
+    return is_same_stage and not is_mended and not ledger.seatings_of([booking.ref])
+
+
+def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
+    asked = (
+        assignment.restaurant_ref,
+        assignment.starts_at,
+        assignment.party,
+        assignment.zone_ref,
+        assignment.asked_until,
+    )
+    return asked == (
+        booking.restaurant_ref,
+        intake.stored_start(booking),
+        intake.stored_party(booking),
+        booking.zone_ref or "",
+        intake.asked_until(booking),
+    )
 
 
 def _follow_edit(

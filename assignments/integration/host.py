@@ -5,12 +5,15 @@ key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for ever
 ``assignments.host.ModelHost`` implements that class from field names alone for the usual case.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from assignments.exceptions import BookingBusyError
+from django.db import IntegrityError
+
+from assignments.exceptions import BookingBusyError, HostRefusedError
 from assignments.planning.floor import Floor
 
 
@@ -87,9 +90,21 @@ class MovesGuests(Protocol):
         ...
 
 
+@runtime_checkable
+class LimitsUsers(Protocol):
+    """A host whose users may each see some restaurants only. Without it, permissions alone decide."""
+
+    def restaurants_of(self, user: Any) -> Collection[str] | None:
+        """Return the refs of the restaurants that a user of the admin may see and act on; None for all."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """An outbox message. Delivered at least once; the host detects repeats by ``id``."""
+    """An outbox message. Delivered at least once; the host detects repeats by ``id``.
+
+    ``booking_ref``: empty if it is about a restaurant (topics ``closure.closed``, ``closure.edited``, ``closure.lifted``).
+    """
 
     id: int
     topic: str
@@ -213,6 +228,23 @@ def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostB
     if busy:
         raise BookingBusyError(f"Booking {', '.join(busy)} is being edited right now; try again.")
     return locked
+
+
+@contextmanager
+def named_refusals(booking_refs: Sequence[str]) -> Iterator[None]:
+    """Raise HostRefusedError where the host's own database refuses what it is told of these bookings.
+
+    Names the constraint, never the row: its values may name a guest. The transaction must be rolled back.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        diagnostics = getattr(error.__cause__, "diag", None)
+        constraint = getattr(diagnostics, "constraint_name", None) or type(error).__name__
+        raise HostRefusedError(
+            f"The booking project's database refuses these tables for booking {', '.join(booking_refs)}: {constraint}.",
+            constraint=constraint,
+        ) from error
 
 
 def tell_of_moves(host: Host, moves: Sequence[Move]) -> None:

@@ -1,11 +1,12 @@
 """The seam between planners: who may decide a booking, and how a planner is called.
 
 This app brings one planner, V3 (the coordinator), and asks the router of ``ASSIGNMENTS["ROUTER"]`` who decides, before it
-calls a planner; the planner asks again when it claims. A project that has only V3 needs no router.
+calls a planner; the planner asks again when it claims. A project that has only V3 needs no router, and an app that brings
+one registers it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from assignments.outcome import Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Occupied
+from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 
 V3 = "v3"
 MANUAL = "manual"
@@ -37,12 +38,24 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """A restaurant-day as a planner would see it, for a plan that writes nothing."""
+    """A restaurant-day as a planner would see it, for a plan that writes nothing. The fields are those of ``Snapshot``."""
 
     floor: Floor
     occupied: tuple[Occupied, ...]
     requests: tuple[SeatingRequest, ...]
     now: datetime
+    rules: PlanningRules
+    success: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A decision, its input, and its duration in milliseconds. ``is_recorded``: as its route said."""
+
+    snapshot: Snapshot
+    decision: Decision
+    decision_ms: float
+    is_recorded: bool = False
 
 
 class Planner(Protocol):
@@ -61,7 +74,11 @@ class Planner(Protocol):
         ...
 
     def preview(self, preview: Preview) -> Sequence[Decision]:
-        """What it would decide. Called inside a READ ONLY transaction."""
+        """What it would decide. Called inside a READ ONLY transaction, and for edits, which this app settles by itself."""
+        ...
+
+    def decided(self, judged: Judged) -> None:
+        """Hook, called after the transaction with each decision and each answer to an edit. Used to compare planners."""
         ...
 
 
@@ -87,7 +104,21 @@ class SoleRouter:
         raise LookupError(f"There is no planner {key!r}: V3 is the only one installed.")
 
 
+SOLE_ROUTER = f"{SoleRouter.__module__}.{SoleRouter.__qualname__}"
+_registered: list[str] = []
+
+
+def register_router(path: str) -> None:
+    """Make the router at this dotted path the default. An app that brings a router calls it in ``ready``."""
+    _registered[:] = [path]
+
+
+def router_path() -> str:
+    """Return the dotted path of the router: the setting's, otherwise the registered one, otherwise that of V3 alone."""
+    return conf.settings().ROUTER or next(iter(_registered), SOLE_ROUTER)
+
+
 def router() -> Router:
     """The router of this process."""
-    configured: Router = conf.load(conf.settings().ROUTER)
+    configured: Router = conf.load(router_path())
     return configured

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from assignments import conf
 from assignments.integration.host import Host, HostBooking, Message, Move, Seating, tell_of_moves
+from assignments.integration.marks import own_writes
 from assignments.models import GONE, Assignment, Stage, State
 
 PREFIX = "walk-in:"
@@ -36,7 +37,10 @@ class MakesWalkIns(Protocol):
 
 
 class HostWithWalkIns:
-    """The project's host, with our walk-ins beside its bookings. It passes on everything else."""
+    """The project's host, with our walk-ins beside its bookings. It passes on everything else.
+
+    What a callback writes to the bookings that it was called for is no change to follow.
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -48,9 +52,10 @@ class HostWithWalkIns:
         """Have the host make a booking for walk-ins, and return its ref; None if it keeps none."""
         if not isinstance(self._host, MakesWalkIns):
             return None
-        return self._host.create_walk_in(
-            restaurant_ref=restaurant_ref, party=party, starts_at=starts_at, ends_at=ends_at
-        )
+        with own_writes():
+            return self._host.create_walk_in(
+                restaurant_ref=restaurant_ref, party=party, starts_at=starts_at, ends_at=ends_at
+            )
 
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
         ours = [ref for ref in refs if is_walk_in(ref)]
@@ -67,20 +72,25 @@ class HostWithWalkIns:
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
         theirs = [each for each in seatings if not is_walk_in(each.booking_ref)]
         if theirs:
-            self._host.on_confirmed(theirs)
+            with own_writes(each.booking_ref for each in theirs):
+                self._host.on_confirmed(theirs)
 
     def on_review(self, reasons: Mapping[str, str]) -> None:
         theirs = {ref: reason for ref, reason in reasons.items() if not is_walk_in(ref)}
         if theirs:
-            self._host.on_review(theirs)
+            with own_writes(theirs):
+                self._host.on_review(theirs)
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
         theirs = [ref for ref in booking_refs if not is_walk_in(ref)]
         if theirs:
-            self._host.on_released(theirs)
+            with own_writes(theirs):
+                self._host.on_released(theirs)
 
     def on_moved(self, moves: Sequence[Move]) -> None:
-        tell_of_moves(self._host, [move for move in moves if not is_walk_in(move.booking_ref)])
+        theirs = [move for move in moves if not is_walk_in(move.booking_ref)]
+        with own_writes(move.booking_ref for move in theirs):
+            tell_of_moves(self._host, theirs)
 
     def label(self, booking_ref: str) -> str:
         return booking_ref if is_walk_in(booking_ref) else self._host.label(booking_ref)

@@ -12,7 +12,7 @@ from django.db import connection
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason
 from assignments.planning.reasons import Reason
-from assignments.telemetry import events
+from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 EDIT_UNMET = "edit_unmet"
@@ -56,8 +56,9 @@ CURES: Mapping[Freed, frozenset[str]] = {
 }
 """Reasons for a review that each kind of freed capacity can cure."""
 
-_DELETE = "WITH deleted AS (DELETE FROM assignments_allocation WHERE id = ANY(%(deleted)s))"
+_DELETE = "deleted AS (DELETE FROM assignments_allocation WHERE id = ANY(%(deleted)s)),"
 _WAKE = """
+woken AS (
 UPDATE assignments_assignment
    SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, assignments_now()) END,
        due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, assignments_now()) END
@@ -65,6 +66,14 @@ UPDATE assignments_assignment
    AND starts_at > assignments_now() - %(hours)s * interval '1 hour'
    AND (state = 'manual_review' AND wake_at IS NULL AND reason = ANY(%(reasons)s)
         OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > assignments_now())
+RETURNING booking_ref, restaurant_ref, state, reason),
+told AS (
+INSERT INTO assignments_outboxmessage (topic, booking_ref, payload, attempts, last_error)
+SELECT 'booking.woken', booking_ref,
+       jsonb_build_object('restaurant_ref', restaurant_ref, 'state', state, 'reason', reason,
+                          'freed', %(freed)s::text, 'correlation_id', %(correlation)s::text), 0, ''
+  FROM woken WHERE state = 'manual_review')
+SELECT count(*) FROM woken
 """
 
 
@@ -78,12 +87,12 @@ def wake(
 ) -> int:
     """Mark who waits in the restaurant and could use what has become free over ``[start, until)``; how many. One query.
 
-    Bookings in review are marked, and those that are to be tried again later are due now. ``deleting``: keys of the
-    ledger's rows whose deletion frees it, in the same query.
+    Bookings in review are marked, and the host is told (topic ``booking.woken``); those that are to be tried again later
+    are due now. ``deleting``: keys of the ledger's rows whose deletion frees it, in the same query.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            _DELETE + _WAKE if deleting else _WAKE,
+            f"WITH {_DELETE if deleting else ''} {_WAKE}",
             {
                 "deleted": list(deleting),
                 "restaurant": restaurant_ref,
@@ -91,9 +100,11 @@ def wake(
                 "last": until,
                 "hours": LONGEST_STAY.total_seconds() / 3600,
                 "reasons": sorted(str(each) for each in CURES[freed]),
+                "freed": freed.value,
+                "correlation": str(correlation.id_or_new()),
             },
         )
-        woken = int(cursor.rowcount)
+        woken = int(cursor.fetchone()[0])
     if woken:
         events.announce(STATE_MACHINE, "seating.woken", restaurant_ref=restaurant_ref, bookings=woken)
     return woken

@@ -17,6 +17,7 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, is_cancelled, pages
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity
+from assignments.maintenance import marked
 from assignments.models import GONE, Allocation, Assignment, State
 from assignments.outcome import CoordinatorReason
 from assignments.planning.floor import Floor
@@ -64,8 +65,10 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     """Compare all upcoming bookings with their assignments, and repair differences unless ``dry_run``.
 
     Bookings that have started are left alone: one that is over no longer needs a table. Each repair has its own
-    transaction, which checks again. A failed repair does not stop the others.
+    transaction, which checks again. A failed repair does not stop the others. Marks that are due are followed first.
     """
+    if not dry_run:
+        marked.sweep()
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
     now = transactions.database_now()
     yield from seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref)

@@ -1,4 +1,4 @@
-"""Retention: deletes old events, attempts, runs, delivered outbox messages and idle circuit breakers, in chunks.
+"""Retention: deletes old events, attempts, runs, delivered outbox messages, idle breakers and stale marks, in chunks.
 
 Their counts remain in the totals: rows are deleted only after they were added to them. Transitions are never deleted.
 """
@@ -25,6 +25,7 @@ class Pruned:
     runs: int = 0
     outbox_messages: int = 0
     breakers: int = 0
+    marks: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -163,6 +164,13 @@ _OLD = {
         condition="""
             updated_at < assignments_now() - %(breaker_days)s * interval '1 day'
             AND coalesce(opened_until < assignments_now() - %(breaker_days)s * interval '1 day', TRUE)""",
+    ),
+    # Nobody could follow them for so long, and reconciliation has looked at these bookings since.
+    "marks": _Old(
+        table="assignments_hostmark",
+        key="booking_ref",
+        moment="created_at",
+        condition="created_at < assignments_now() - %(outbox_days)s * interval '1 day'",
     ),
 }
 

@@ -16,6 +16,7 @@ from assignments.models.floor import (
     VenueSettings,
 )
 from assignments.models.floor_seen import FloorSeen
+from assignments.models.host_mark import HostMark
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
 from assignments.models.run import Run
@@ -40,6 +41,7 @@ __all__ = [
     "FloorSeen",
     "Folded",
     "Health",
+    "HostMark",
     "ListedJoin",
     "OutboxMessage",
     "ReviewItem",

@@ -7,7 +7,10 @@ from assignments.models.moment import DatabaseNow
 
 
 class OutboxMessage(models.Model):
-    """A message to the host. Topic ``booking.assignment_state.<state>``; delivered at least once, oldest first."""
+    """A message to the host, such as ``booking.assignment_state.<state>``; delivered at least once, oldest first.
+
+    ``booking_ref``: empty if the message is about a restaurant, as ``closure.<what>`` is.
+    """
 
     topic = models.TextField()
     booking_ref = models.TextField()

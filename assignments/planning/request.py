@@ -11,6 +11,7 @@ class SeatingRequest:
     ``starts_at``: aware datetime. ``ends_at``: if the host has it, replaces the turn time.
     ``zone_ref``: the required zone. ``pinned_table_refs``: the required tables.
     ``requested_at``: time of the request. Earlier requests come first.
+    ``current_table_refs``: the tables that the booking has, if it is asked what else it could have.
     """
 
     booking_ref: str
@@ -20,3 +21,4 @@ class SeatingRequest:
     zone_ref: str | None = None
     requested_at: datetime | None = None
     pinned_table_refs: tuple[str, ...] = ()
+    current_table_refs: tuple[str, ...] = ()

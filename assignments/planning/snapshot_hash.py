@@ -61,6 +61,8 @@ class SnapshotDigest:
             request.zone_ref,
             _moment(request.requested_at),
             sorted(request.pinned_table_refs),
+            # Snapshots of releases that did not know the tables of a booking keep their digest.
+            *([sorted(request.current_table_refs)] if request.current_table_refs else []),
         )
         return hashlib.sha256(repr((self._fixed, asked, self._occupied)).encode()).hexdigest()[:32]
 

@@ -62,25 +62,36 @@ class Section(StrEnum):
 
 
 def queue(
-    section: Section, *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
+    section: Section,
+    *,
+    now: datetime,
+    restaurant_ref: str = "",
+    day: date | None = None,
+    floor: Floor | None = None,
+    within: Collection[str] | None = None,
 ) -> AssignmentQuerySet:
     """Return a section's bookings, soonest first; past ones latest first.
 
     With the restaurant's ``floor``, ``day`` is its service day, which includes bookings after midnight. Otherwise it is
-    the date of a booking's start.
+    the date of a booking's start. ``within``: the refs of the restaurants that they may be of; None for all.
     """
-    found = _narrowed(restaurant_ref, day, floor).filter(section.condition(now))
+    found = _narrowed(restaurant_ref, day, floor, within).filter(section.condition(now))
     return found.order_by("-starts_at", "-id") if section is Section.PAST else found.order_by("starts_at", "id")
 
 
 def counts(
-    *, now: datetime, restaurant_ref: str = "", day: date | None = None, floor: Floor | None = None
+    *,
+    now: datetime,
+    restaurant_ref: str = "",
+    day: date | None = None,
+    floor: Floor | None = None,
+    within: Collection[str] | None = None,
 ) -> Mapping[Section, int]:
     """Count the bookings of each section; of ``PAST``, which only grows, at most MOST_COUNTED + 1.
 
     Two queries. Only ``PAST`` reads past bookings, because failed and rejected ones are kept for years.
     """
-    wanted = _narrowed(restaurant_ref, day, floor)
+    wanted = _narrowed(restaurant_ref, day, floor, within)
     waiting = wanted.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
     ahead = [section for section in Section if section is not Section.PAST]
     numbers = waiting.aggregate(**{section.value: Count("id", filter=section.condition(now)) for section in ahead})
@@ -88,10 +99,11 @@ def counts(
     return {section: past if section is Section.PAST else numbers[section.value] for section in Section}
 
 
-def restaurants(now: datetime) -> list[str]:
+def restaurants(now: datetime, *, within: Collection[str] | None = None) -> list[str]:
     """Return refs of restaurants with bookings in the queue; for ``PAST``, in its latest MOST_COUNTED. Two queries."""
-    ahead = Assignment.objects.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
-    past = queue(Section.PAST, now=now).values_list("restaurant_ref", flat=True)[:MOST_COUNTED]
+    wanted = _narrowed("", None, None, within)
+    ahead = wanted.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
+    past = queue(Section.PAST, now=now, within=within).values_list("restaurant_ref", flat=True)[:MOST_COUNTED]
     return sorted({*ahead.order_by().values_list("restaurant_ref", flat=True).distinct(), *past})
 
 
@@ -106,10 +118,16 @@ def changes_since(assignment: Assignment, version: int) -> list[StateTransition]
     return list(assignment.transitions.filter(version__gt=version).order_by("version"))
 
 
-def _narrowed(restaurant_ref: str, day: date | None, floor: Floor | None) -> AssignmentQuerySet:
+def _narrowed(
+    restaurant_ref: str, day: date | None, floor: Floor | None, within: Collection[str] | None
+) -> AssignmentQuerySet:
+    if within is not None and restaurant_ref and restaurant_ref not in within:
+        return Assignment.objects.none()
     if restaurant_ref and day and floor:
         return of_evening(floor, restaurant_ref, day)
-    wanted = Assignment.objects.all()
+    wanted = (
+        Assignment.objects.all() if within is None else Assignment.objects.filter(restaurant_ref__in=sorted(within))
+    )
     if restaurant_ref:
         wanted = wanted.filter(restaurant_ref=restaurant_ref)
     return wanted.filter(service_date=day) if day else wanted

@@ -1,6 +1,6 @@
 """A restaurant's service day for staff: seatings by table, and bookings without a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 
@@ -76,10 +76,10 @@ class ServiceDay:
         return not self.unseated and not any(row.bars for row in self.timeline.rows)
 
 
-def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
+def venues(now: datetime, *, day: date | None = None, within: Collection[str] | None = None) -> list[Venue]:
     """Return up to LISTED restaurants with recent or upcoming bookings, plus one if there are more.
 
-    Most bookings first.
+    Most bookings first. ``within``: the refs of those that may be among them; None for all.
 
     One query. The host is not asked for its restaurants, because it need not have a list of them.
     """
@@ -92,6 +92,7 @@ def venues(now: datetime, *, day: date | None = None) -> list[Venue]:
         last=last + timedelta(days=0 if day else 1),
         start=None if day else now - AROUND,
         until=None if day else now + AROUND,
+        within=None if within is None else sorted(within),
         limit=LISTED + 1,
     )
     return [Venue(ref=ref, bookings=bookings) for ref, bookings in found]
@@ -125,6 +126,7 @@ SELECT recent.ref, booked.bookings
                  WHERE assignment.restaurant_ref = recent.ref AND assignment.state <> 'cancelled'
                    AND assignment.service_date BETWEEN %(first)s AND %(last)s
                    AND (%(start)s::timestamptz IS NULL OR assignment.starts_at BETWEEN %(start)s AND %(until)s)) AS booked
+ WHERE %(within)s::text[] IS NULL OR recent.ref = ANY(%(within)s::text[])
  ORDER BY booked.bookings DESC, recent.ref
  LIMIT %(limit)s
 """

@@ -20,7 +20,7 @@ class Vitals:
     (``assignments.telemetry.run_log.Pass.has_succeeded``), or None. ``oldest_due_age_seconds``: how long the oldest due
     booking has been overdue. ``workers``: those with ``--watch`` and a heartbeat within ``CRON_SECONDS``.
     ``permits_in_use``: of the restaurant with the most permits in use; ``permits_limit``: per restaurant. Idle breakers
-    (``concurrency.circuit_breaker``) do not count.
+    (``concurrency.circuit_breaker``) do not count. ``marks_waiting``: changes in the host that are still to be followed.
     """
 
     now: datetime
@@ -34,6 +34,8 @@ class Vitals:
     outbox_oldest_age_seconds: float
     permits_in_use: int
     permits_limit: int
+    marks_waiting: int = 0
+    marks_oldest_age_seconds: float = 0.0
 
     @property
     def last_success_age_seconds(self) -> float | None:
@@ -86,6 +88,9 @@ WITH due AS (
      SELECT count(*) AS waiting, min(created_at) AS oldest
        FROM (SELECT created_at FROM assignments_outboxmessage
               WHERE delivered_at IS NULL ORDER BY due_at, id LIMIT %(outbox_counted)s) AS waiting),
+     marks AS (
+     SELECT count(*) AS waiting, min(created_at) AS oldest
+       FROM (SELECT created_at FROM assignments_hostmark LIMIT %(outbox_counted)s) AS waiting),
      held AS MATERIALIZED (
      SELECT (classid::bigint << 32) | objid::bigint AS key
        FROM pg_locks
@@ -111,6 +116,8 @@ SELECT clock_timestamp() + assignments_clock_offset() AS now,
        breaker.half_open AS breakers_half_open,
        outbox.waiting AS outbox_waiting,
        coalesce(greatest(extract(epoch FROM assignments_now() - outbox.oldest), 0), 0)::float AS outbox_oldest_age_seconds,
+       marks.waiting AS marks_waiting,
+       coalesce(greatest(extract(epoch FROM assignments_now() - marks.oldest), 0), 0)::float AS marks_oldest_age_seconds,
        coalesce((SELECT max(taken) FROM permits), 0) AS permits_in_use
-  FROM due, breaker, outbox
+  FROM due, breaker, outbox, marks
 """  # noqa: S608  (our own SQL)

@@ -25,6 +25,7 @@ from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import ranking
+from assignments.admin.restaurants import limited
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
 from assignments.concurrency import clock as movable_clock
 from assignments.concurrency.sql import rows
@@ -162,7 +163,7 @@ class ComparisonAdmin(RowPageAdmin):
 
     def row(self, request: HttpRequest, object_id: str) -> Comparison | None:
         pk = unquote(object_id)
-        whole = Comparison.objects.select_related("floor")
+        whole = limited(request, Comparison.objects.select_related("floor"))
         return whole.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 19 else None
 
     def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
+from assignments.admin.restaurants import limited, may_see, refusal
 from assignments.concurrency import clock
 from assignments.error_logging import log_error
 from assignments.staff.labels import render
@@ -87,6 +88,8 @@ class Confirmation(_FormView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.has_perm(f"rollout.{self.permission}"):
             raise PermissionDenied
+        if "restaurant_ref" in kwargs and not may_see(request, kwargs["restaurant_ref"]):
+            raise PermissionDenied
         request.current_app = self.admin_site.name
         try:
             return super().dispatch(request, *args, **kwargs)
@@ -131,6 +134,10 @@ class Confirmation(_FormView):
             raise StaleError(_("The rollout has changed in the meantime. Nothing was done; check its current state."))
 
     def form_valid(self, form: Any) -> HttpResponse:
+        ref = form.cleaned_data.get("restaurant_ref")
+        if ref is not None and not may_see(self.request, ref):
+            form.add_error("restaurant_ref", refusal())
+            return self.form_invalid(form)
         try:
             done = self.carry_out_as_seen(form.cleaned_data, actor(self.request))
         except steering.PromotionRefusedError:
@@ -560,7 +567,7 @@ class Withdraw(Confirmation):
 
     @cached_property
     def waiver(self) -> Waiver:
-        waiver = Waiver.objects.filter(pk=self.kwargs["waiver_id"]).first()
+        waiver = limited(self.request, Waiver.objects.filter(pk=self.kwargs["waiver_id"])).first()
         if waiver is None:
             raise Http404(_("There is no such waiver."))
         return waiver
@@ -578,5 +585,5 @@ class Withdraw(Confirmation):
         ]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
-        steering.withdraw(waiver_id=self.kwargs["waiver_id"], actor=who, reason=data["reason"])
+        steering.withdraw(waiver_id=self.waiver.pk, actor=who, reason=data["reason"])
         return _("The waiver is withdrawn.")

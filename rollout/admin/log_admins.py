@@ -49,6 +49,7 @@ class KindFilter(admin.SimpleListFilter):
 
 @admin.register(Change)
 class ChangeAdmin(ReadOnlyAdmin):
+    restaurant_column = ""
     list_display = [
         recorded("at", _("when (UTC)")),
         "kind",
@@ -93,6 +94,7 @@ class ChangeAdmin(ReadOnlyAdmin):
 
 @admin.register(GuardRun)
 class GuardRunAdmin(ReadOnlyAdmin):
+    restaurant_column = ""
     list_display = [recorded("at", _("when (UTC)")), "stage", "found", "rolled_back_to", "environment"]
     list_filter = [
         known("stage", _("stage"), stages),

@@ -17,6 +17,7 @@ from rollout.models import Position
 class RolloutAdmin(PageAdmin):
     """Replaces the list of positions, since an environment has only one."""
 
+    restaurant_column = ""
     template = "admin/rollout/page/page.html"
     title = _("Rollout")
     buttons = ("promote", "roll_back", "pause", "force_planner", "waive", "override_gates", "toggle")

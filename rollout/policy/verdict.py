@@ -58,7 +58,7 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
 
     Unsafe comes first: tables that are taken, do not fit, or may not be joined; another booking; tables kept for a
     shorter time than guests sit. Better and worse are judged independently of both planners: fewer spare seats, then
-    fewer tables; decisions equal in both are equivalent.
+    fewer tables; decisions equal in both are equivalent. To leave guests at the tables that they have is never worse.
     """
     if is_unsafe(snapshot, candidate):
         return Verdict.UNSAFE
@@ -70,9 +70,10 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
     if sorted(ours.table_refs) == sorted(theirs.table_refs):
         return Verdict.SAME_TABLES
     before, after = yardstick(snapshot, ours), yardstick(snapshot, theirs)
-    if after == before:
-        return Verdict.EQUIVALENT
-    return Verdict.BETTER if after < before else Verdict.WORSE
+    if after < before:
+        return Verdict.BETTER
+    keeps = set(theirs.table_refs) == set(snapshot.request.current_table_refs)
+    return Verdict.EQUIVALENT if keeps or after == before else Verdict.WORSE
 
 
 def yardstick(snapshot: Snapshot, plan: TablePlan) -> tuple[int, int]:

@@ -22,16 +22,24 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 
+SNAPSHOT_VERSION = 2
+"""Version of stored snapshots that have the tables of their booking. Others are version 1, which is not written."""
 OUTSIDE_MINUTES = "outside_service_minutes"
 """A floor's tolerance around its services, in earlier releases."""
 
 
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot without its floor, which is named by its version."""
+    request: dict[str, Any] = _plain(snapshot.request)
+    version = {"version": SNAPSHOT_VERSION}
+    if not request["current_table_refs"]:
+        del request["current_table_refs"]  # As earlier releases wrote it, which read it, too.
+        version = {}
     return {
+        **version,
         "floor": snapshot.floor.version,
         "now": _plain(snapshot.now),
-        "request": _plain(snapshot.request),
+        "request": request,
         "occupied": [_occupied_to_json(row) for row in _lists(_plain(snapshot.occupied))],
         "rules": _rules_to_json(snapshot.rules),
         "success": dict(snapshot.success),
@@ -46,7 +54,12 @@ def _rules_to_json(rules: PlanningRules) -> dict[str, Any]:
 
 
 def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
-    """Read a snapshot. Raises KeyError, TypeError or ValueError if it is invalid or belongs to another floor."""
+    """Read a snapshot of this version or an earlier one.
+
+    Raises KeyError, TypeError or ValueError if it is invalid, belongs to another floor, or to a later version.
+    """
+    if (version := stored.get("version", 1)) not in range(1, SNAPSHOT_VERSION + 1):
+        raise ValueError(f"This snapshot has version {version}; this release reads 1 to {SNAPSHOT_VERSION}.")
     if stored["floor"] != floor.version:
         raise ValueError(f"This snapshot belongs to floor version {stored['floor']}, not {floor.version}.")
     return Snapshot(

@@ -185,6 +185,11 @@ class TestFreedTables:
         api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
         woken = Assignment.objects.filter(wake_at__isnull=False).values_list("booking_ref", flat=True)
         assert sorted(woken) == ["W1", "W2"]
+        told = {each.booking_ref: each.payload for each in OutboxMessage.objects.filter(topic="booking.woken")}
+        assert {ref: (each["freed"], each["reason"]) for ref, each in told.items()} == {
+            "W1": ("tables", "no_capacity"),
+            "W2": ("tables", "no_capacity"),
+        }
         after_staff = (StateTransition.objects.count(), Attempt.objects.count(), OutboxMessage.objects.count())
         assert after_staff > before
         version = Assignment.objects.get(booking_ref="W1").version
@@ -360,6 +365,10 @@ class TestStaff:
         assert {move.booking_ref: move.to_table_refs for move in two_tables.moves} == {"B1": ("T2",), "B2": ("T1",)}
         with pytest.raises(ValueError, match="itself"):
             api.swap(booking_ref="B1", other_ref="B1", actor="staff:7")
+        two_tables.can_swap = False  # type: ignore[attr-defined]
+        with pytest.raises(TransitionRefusedError, match="can_swap"):
+            api.swap(booking_ref="B1", other_ref="B2", actor="staff:7")
+        assert (tables_of("B1"), tables_of("B2")) == (["T2"], ["T1"])
 
     @pytest.mark.parametrize(
         ("booking", "tables", "reason"),

@@ -1,13 +1,13 @@
 """Hosts that misbehave on purpose, for processes that tests start."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 
 from assignments.integration.host import HostBooking, Seating
 from example.host import ExampleHost
-from example.models import Booking
+from example.models import Booking, Restaurant
 
 
 class SlowHost(ExampleHost):
@@ -50,3 +50,13 @@ class WritingHistorian(ExampleHost):
     def history(self, **kwargs: Any) -> Sequence[HostBooking]:
         Booking.objects.update(party=1)
         return super().history(**kwargs)
+
+
+class HostOfManagers(ExampleHost):
+    """A manager sees the restaurant that her user is named after; everybody else sees all."""
+
+    def restaurants_of(self, user: Any) -> Collection[str] | None:
+        if user.get_username() == "unreachable":
+            raise ConnectionError("the staff directory")
+        names = Restaurant.objects.values_list("name", "pk")
+        return {str(pk) for name, pk in names if name == user.get_username()} or None

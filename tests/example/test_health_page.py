@@ -21,7 +21,7 @@ from django.utils import timezone
 from assignments import api
 from assignments.admin import health_findings
 from assignments.coordination import dispatch
-from assignments.models import Allocation, Assignment, Attempt, Breaker, Event, OutboxMessage, Run
+from assignments.models import Allocation, Assignment, Attempt, Breaker, Event, HostMark, OutboxMessage, Run
 from assignments.telemetry import diagnostics, health
 from example import models
 
@@ -113,6 +113,14 @@ class TestVerdict:
             topic="booking.assignment_state.confirmed", booking_ref="1", created_at=ago(days=3)
         )
         assert "1 message is waiting for delivery, the oldest for 3 days." in shown(admin_client)
+
+    def test_changes_of_the_project_that_nobody_follows(self, admin_client: Client) -> None:
+        a_run()
+        HostMark.objects.create(booking_ref="1")
+        assert "All is well." in shown(admin_client)
+        HostMark.objects.create(booking_ref="2", created_at=ago(hours=3))
+        text = shown(admin_client)
+        assert "now 2 bookings were changed in the project and not followed here, the oldest for 3 hours." in text
 
     def test_errors_of_the_latest_run_and_lost_events(self, admin_client: Client) -> None:
         a_run(

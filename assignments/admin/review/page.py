@@ -17,6 +17,7 @@ from assignments import api
 from assignments.admin.actor import actor, names
 from assignments.admin.host_lookup import label_of
 from assignments.admin.page import PageAdmin
+from assignments.admin.restaurants import limited
 from assignments.admin.review import item, queue, sentences
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
@@ -70,7 +71,7 @@ class ReviewItemAdmin(PageAdmin):
             raise PermissionDenied
         if request.method == "POST":  # Decisions have their own URLs.
             raise PermissionDenied
-        return self._item(request, self._assignment(object_id), **(extra_context or {}))
+        return self._item(request, self._assignment(request, object_id), **(extra_context or {}))
 
     def get_urls(self) -> list[URLPattern]:
         def button(name: str, view: Callable[[HttpRequest, Assignment], HttpResponse], *needed: str) -> URLPattern:
@@ -79,7 +80,7 @@ class ReviewItemAdmin(PageAdmin):
                     raise PermissionDenied
                 if request.method != "POST":
                     return HttpResponseNotAllowed(["POST"])
-                return view(request, self._assignment(pk))
+                return view(request, self._assignment(request, pk))
 
             return path(f"<int:pk>/{name}/", self.admin_site.admin_view(press), name=f"assignments_reviewitem_{name}")
 
@@ -246,7 +247,8 @@ class ReviewItemAdmin(PageAdmin):
     def _done(self, request: HttpRequest) -> dict[str, Any] | None:
         """Return the last decision, if it can be undone."""
         key = request.GET.get("done", "")
-        assignment = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
+        theirs = limited(request, Assignment.objects.all())
+        assignment = theirs.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
         undoable = staff_decisions.undoable(assignment) if assignment else None
         if assignment is None or undoable is None or not self.may(request)[_needed_for(undoable)]:
             return None
@@ -263,9 +265,9 @@ class ReviewItemAdmin(PageAdmin):
         return reverse(ITEM, args=[assignment.pk], current_app=self.admin_site.name) + queue.kept(request)
 
     @staticmethod
-    def _assignment(pk: int | str) -> Assignment:
-        key = str(pk)
-        found = Assignment.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
+    def _assignment(request: HttpRequest, pk: int | str) -> Assignment:
+        key, theirs = str(pk), limited(request, Assignment.objects.all())
+        found = theirs.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
         if found is None:
             raise Http404(_("This booking does not exist."))
         return found

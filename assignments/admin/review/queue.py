@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from assignments.admin.actor import names
 from assignments.admin.host_lookup import bookings_of, label_of, restaurant_names
 from assignments.admin.paginator import UncountedPaginator
+from assignments.admin.restaurants import restaurants_of
 from assignments.admin.review import sentences
 from assignments.admin.service_day import day_of
 from assignments.concurrency import transactions
@@ -154,12 +155,11 @@ def _at_most(count: int) -> str:
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """Return the list's context for this query string."""
-    wanted, now = Filter.of(request), transactions.database_now()
-    counts = review_queue.counts(now=now, **wanted.values)
-    page = UncountedPaginator(review_queue.queue(wanted.section, now=now, **wanted.values), PER_PAGE).get_page(
-        request.GET.get("page")
-    )
-    refs = review_queue.restaurants(now)
+    wanted, now, within = Filter.of(request), transactions.database_now(), restaurants_of(request)
+    counts = review_queue.counts(now=now, within=within, **wanted.values)
+    found = review_queue.queue(wanted.section, now=now, within=within, **wanted.values)
+    page = UncountedPaginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    refs = review_queue.restaurants(now, within=within)
     return {
         "wanted": wanted,
         "tabs": [

@@ -23,6 +23,7 @@ from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import dispatch, dry_run
 from assignments.integration.project_host import configured
+from assignments.maintenance import marked
 from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
 from assignments.outcome import CoordinatorReason, Kind, Outcome
@@ -228,6 +229,8 @@ class Command(DatabaseCommand):
     def _decide(self, options: dict[str, Any], should_stop: Callable[[], bool]) -> Tally:
         """Run one pass and report new bookings and the outcomes of due ones."""
         tally = Tally()
+        for error_type in marked.sweep(should_stop=should_stop).errors:
+            tally.add_unexpected(error_type)
         tally.taken_in = self._take_in(options["restaurant"], tally)
         limits = dispatch.PassLimits(
             limit=int(options["limit"] or 0),

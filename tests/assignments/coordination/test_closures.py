@@ -96,6 +96,17 @@ class TestIdentity:
         api.edit_closure(closure_id=closure_id, actor=STAFF, table_refs=[])
         assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service")
 
+    def test_the_host_is_told_of_each_closure(self, host: TheHost, tonight: datetime) -> None:
+        closure_id = close(tonight, 2, table_refs=["T4"], reason="a leg is loose")
+        api.edit_closure(closure_id=closure_id, actor=STAFF, ends_at=None)
+        api.lift_closure(closure_id=closure_id, actor=STAFF)
+        told = OutboxMessage.objects.filter(topic__startswith="closure.").order_by("id")
+        assert [each.topic for each in told] == ["closure.closed", "closure.edited", "closure.lifted"]
+        assert {each.booking_ref for each in told} == {""}
+        assert [each.payload["ends_at"] for each in told] == [(tonight + 2 * HOUR).isoformat(), None, None]
+        known = {"closure_id": closure_id, "restaurant_ref": "R1", "table_refs": ["T4"], "reason": "a leg is loose"}
+        assert all(known.items() <= each.payload.items() for each in told)
+
     @pytest.mark.parametrize(
         ("what", "problem"),
         [
@@ -195,7 +206,11 @@ class TestWhoWasToSitThere:
         assert state_of("B4")[0] == State.CONFIRMED
         assert host.seated["B4"].table_refs in {("T1",), ("T2",)}
         told = OutboxMessage.objects.order_by("id")[before:].values_list("topic", "booking_ref")
-        assert set(told) == {("booking.assignment_state.manual_review", at_t3), ("booking.moved", "B4")}
+        assert set(told) == {
+            ("closure.closed", ""),
+            ("booking.assignment_state.manual_review", at_t3),
+            ("booking.moved", "B4"),
+        }
         assert list(reconcile(dry_run=True)) == []
 
     def test_they_keep_the_stay_that_they_were_promised(self, host: TheHost, tonight: datetime) -> None:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from assignments import checks
 from assignments.maintenance import retention
-from assignments.models import Assignment, Attempt, Breaker, Event, OutboxMessage, Run, State, StateTransition
+from assignments.models import Assignment, Attempt, Breaker, Event, HostMark, OutboxMessage, Run, State, StateTransition
 from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import counters
 from tests.assignments.conftest import TheHost, rewritten_history
@@ -84,6 +84,8 @@ def records(host: TheHost) -> None:
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60), delivered_at=days_ago(50))
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60), delivered_at=days_ago(10))
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60))
+    HostMark.objects.create(booking_ref="stale", created_at=days_ago(31))
+    HostMark.objects.create(booking_ref="young", created_at=days_ago(29))
     a_breaker("half open for ever", opened_until=days_ago(2), updated_at=days_ago(2))
     a_breaker("closed again", failures=0, updated_at=days_ago(2))
     a_breaker("failed today", updated_at=days_ago(0.9))
@@ -102,7 +104,7 @@ def prune(*arguments: str, capsys: Any) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-EXPECTED = {"events": 2, "attempts": 3, "runs": 2, "outbox_messages": 1, "breakers": 2}
+EXPECTED = {"events": 2, "attempts": 3, "runs": 2, "outbox_messages": 1, "breakers": 2, "marks": 1}
 NOTHING = dict.fromkeys(EXPECTED, 0)
 
 
@@ -137,7 +139,7 @@ def test_pruning_changes_no_counter(capsys: Any) -> None:
 
 def test_nothing_goes_that_is_not_in_the_totals(capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(counter_store, "compact", lambda *keys: False)
-    assert prune(capsys=capsys) == {**NOTHING, "outbox_messages": 1, "breakers": 2, "dry_run": False}
+    assert prune(capsys=capsys) == {**NOTHING, "outbox_messages": 1, "breakers": 2, "marks": 1, "dry_run": False}
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 100])
@@ -151,7 +153,10 @@ def test_in_chunks_the_same_goes(chunk: int, monkeypatch: Any) -> None:
 def test_a_dry_run_only_counts(capsys: Any) -> None:
     assert prune("--dry-run", capsys=capsys) == {**EXPECTED, "dry_run": True}
     call_command("prune_assignments", "--dry-run")
-    assert "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages and 2 breakers." in capsys.readouterr().out
+    assert (
+        "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers and 1 marks."
+        in capsys.readouterr().out
+    )
     assert Event.objects.count() == 4
     assert Run.objects.count() == 4
 

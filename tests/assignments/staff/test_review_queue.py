@@ -20,6 +20,7 @@ from assignments.exceptions import (
 )
 from assignments.integration.host import HostBooking
 from assignments.lifecycle import staff_decisions
+from assignments.lifecycle.transitions import OUTBOX_TOPIC
 from assignments.models import Allocation, Assignment, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.reasons import Reason
@@ -85,7 +86,9 @@ def history_of(ref: str, after: int = 0) -> list[tuple[str, str, str]]:
 
 
 def told(ref: str) -> list[str]:
-    return [row.topic.rpartition(".")[2] for row in OutboxMessage.objects.filter(booking_ref=ref).order_by("id")]
+    """The states that the host was told of."""
+    rows = OutboxMessage.objects.filter(booking_ref=ref, topic__startswith=OUTBOX_TOPIC).order_by("id")
+    return [row.topic.removeprefix(OUTBOX_TOPIC) for row in rows]
 
 
 class TestQueue:

@@ -31,10 +31,9 @@ text = api.explain(booking_ref=str(skipped.pk)).text
 assert "does not exist" in text, text
 
 visit.guests = 3
-visit.save()
-change = api.booking_changed(booking_ref=str(visit.pk))
+visit.save()  # That is all: this project calls nothing.
 visit.refresh_from_db()
 planner = Assignment.objects.get(booking_ref=str(visit.pk)).planner
-assert (change, visit.stage, visit.at.count()) == ("moved", 1, 1), change
+assert (visit.stage, visit.at.count()) == (1, 1), visit.__dict__
 assert planner == os.environ["EXPECTED_PLANNER"], planner
 print("confirmed by", planner)

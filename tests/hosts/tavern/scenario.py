@@ -28,11 +28,10 @@ assert Assignment.objects.count() == 2
 
 api.booking_cancelled(booking_ref=str(group.pk))
 pair.heads = 4
-pair.save()
-change = api.booking_changed(booking_ref=str(pair.pk))
+pair.save()  # That is all: this project calls nothing.
 pair.refresh_from_db()
 planner = Assignment.objects.get(booking_ref=str(pair.pk)).planner
-assert (change, pair.board, planner) == ("moved", large, os.environ["EXPECTED_PLANNER"]), (change, pair.board, planner)
+assert (pair.board, planner) == (large, os.environ["EXPECTED_PLANNER"]), (pair.board, planner)
 assert api.explain(booking_ref=str(pair.pk)).state == "confirmed"
 from assignments.integration.project_host import configured
 

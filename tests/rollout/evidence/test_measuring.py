@@ -218,6 +218,17 @@ class TestComplete:
         after = measured().comparisons
         assert (after.expected, after.compared_live, after.waiting) == (20, 12, 8)
 
+    def test_an_edit_that_the_legacy_planner_was_asked_about_is_compared(self) -> None:
+        self.decided()
+        booking = models.Booking.objects.filter(status="confirmed", party__lte=3).order_by("pk")[0]
+        with transaction.atomic():
+            models.Booking.objects.filter(pk=booking.pk).update(party=6)
+            assert api.booking_changed(booking_ref=str(booking.pk)) == "moved"
+        assert recorder.flush()
+        list(comparator.compare_waiting())
+        found = measured().comparisons
+        assert (found.expected, found.compared_live, found.waiting) == (21, 21, 0)
+
     def test_a_lost_comparison_is_missed(self) -> None:
         self.decided()
         list(comparator.compare_waiting())

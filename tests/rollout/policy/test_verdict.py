@@ -87,6 +87,17 @@ def test_each_pair_has_its_verdict(control: tuple[str, ...], candidate: tuple[st
     assert compare(snap, first, second) is verdict
 
 
+def test_to_leave_guests_where_they_are_is_never_worse() -> None:
+    """Three of four guests stay at a table for six, where the control would move them to a smaller one."""
+    snap = snapshot(4)
+    sits = replace(snap, request=replace(snap.request, current_table_refs=("six",)))
+    assert compare(snap, at(snap, "four-a"), at(snap, "six")) is Verdict.WORSE
+    assert compare(sits, at(sits, "four-a"), at(sits, "six")) is Verdict.EQUIVALENT
+    assert compare(sits, at(sits, "six"), at(sits, "four-a")) is Verdict.BETTER
+    taken = replace(sits, occupied=snapshot(taken=("six",)).occupied)
+    assert compare(taken, at(sits, "four-a"), at(sits, "six")) is Verdict.UNSAFE
+
+
 @pytest.mark.parametrize(
     "tables", [("two",), ("nowhere",), ("four-a", "four-b", "six"), ("two", "six"), ("four-a", "far")], ids=" + ".join
 )

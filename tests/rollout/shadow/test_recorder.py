@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
+from assignments import api
 from assignments.coordination import dispatch, table_record
 from example import models, twins
 from rollout.control import switches
@@ -113,6 +114,35 @@ def test_every_decision_is_kept_compared_and_can_be_asked_again(recorded: models
         assert comparison.compared_at is not None
     call_command("rollout", "compare")
     assert "No decisions are waiting" in capsys.readouterr().out
+
+
+def test_an_edit_that_needs_other_tables_is_compared_and_one_that_does_not_is_nobodys_decision(
+    recorded: models.Restaurant,
+) -> None:
+    """Edits are settled by the app, whichever planner decides: only what it asks the planner is its decision."""
+    call_command("rollout", "compare", verbosity=0)
+    booking = models.Booking.objects.filter(status="confirmed", party__lte=3).order_by("pk")[0]
+    had = sorted(str(pk) for pk in booking.tables.values_list("pk", flat=True))
+    edit(booking, party=booking.party)
+    assert Comparison.objects.count() == 20
+    edit(booking, party=6)
+    asked = Comparison.objects.latest("id")
+    assert (Comparison.objects.count(), asked.booking_ref) == (21, str(booking.pk))
+    assert (asked.snapshot["version"], asked.snapshot["request"]["current_table_refs"]) == (2, had)
+    assert not {table for table, _from, _until, ref in asked.snapshot["occupied"] if ref == str(booking.pk)}
+    call_command("rollout", "compare", verbosity=0)
+    asked.refresh_from_db()
+    assert asked.verdict not in {"", "unsafe", "v3_error"}
+    assert asked.control_repeats is True
+    assert asked.candidate is not None
+    assert asked.candidate["snapshot_hash"] == asked.snapshot_hash
+
+
+def edit(booking: models.Booking, *, party: int) -> None:
+    with transaction.atomic():
+        models.Booking.objects.filter(pk=booking.pk).update(party=party)
+        api.booking_changed(booking_ref=str(booking.pk))
+    assert recorder.flush()
 
 
 def test_the_legacy_planner_repeats_what_was_kept_when_tables_were_listed_by_key(evening: models.Restaurant) -> None:

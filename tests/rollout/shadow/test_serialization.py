@@ -199,6 +199,16 @@ def test_closed_tables_and_a_calendar_are_read_as_what_they_were() -> None:
     assert found.floor.version != FEWEST_FIELDS.version
 
 
+def test_the_tables_that_a_booking_has_are_kept_and_a_later_version_is_refused() -> None:
+    asked = replace(BARE, request=replace(BARE.request, current_table_refs=("1", "2")))
+    written = json.loads(json.dumps(snapshot_to_json(asked)))
+    found = snapshot_from_json(written, BARE.floor)
+    assert (found, written["version"]) == (asked, 2)
+    assert engine.snapshot_hash(found) == engine.snapshot_hash(asked) != engine.snapshot_hash(BARE)
+    with pytest.raises(ValueError, match="has version 3; this release reads 1 to 2"):
+        snapshot_from_json({**written, "version": 3}, BARE.floor)
+
+
 def test_a_floor_without_zone_names_and_a_refusal_without_its_parts_are_read() -> None:
     floor = {key: value for key, value in floor_to_json(EVERY_FIELD).items() if key != "zone_names"}
     assert floor_from_json(floor) == EVERY_FIELD

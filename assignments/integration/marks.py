@@ -1,0 +1,122 @@
+"""Marks: a booking that the host writes gets one in the same transaction, so that no change is lost in a crash.
+
+A mark costs one INSERT. Once the transaction is committed, what follows is done in the same process; what is left then
+(a crash, an error, a ``loaddata``) is done by a later pass.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+HANDS_OFF_SECONDS = 10
+"""How long a mark is left to the process whose transaction stored it, before a pass looks at it."""
+
+Follow = Callable[[Mapping[str, uuid.UUID]], object]
+"""Follows marks, given as their bookings' refs and stamps."""
+
+ALL = None
+"""Every booking, for ``own_writes``."""
+
+_own: ContextVar[frozenset[str] | None] = ContextVar("own", default=frozenset())
+
+_is_migrated = False
+
+
+@contextmanager
+def own_writes(booking_refs: Iterable[str] | None = ALL) -> Iterator[None]:
+    """Leave no marks at these bookings: their host writes what this app told it, and need not be followed."""
+    outer = _own.get()
+    token = _own.set(ALL if booking_refs is None or outer is None else outer | frozenset(booking_refs))
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class _OnCommit:
+    """Has the marks of one transaction followed once it is committed.
+
+    ``savepoints``: those that were open. If one of them is rolled back, Django forgets this hook, and the database the
+    marks. ``stamps``: by ref.
+    """
+
+    follow: Follow
+    savepoints: frozenset[str]
+    stamps: dict[str, uuid.UUID]
+
+    def __call__(self) -> None:
+        self.follow(dict(self.stamps))
+
+
+def leave(booking_ref: str, *, follow: Follow | None) -> None:
+    """Leave a mark at the booking, in the caller's transaction if there is one; ``follow`` is called after its commit.
+
+    Without ``follow`` the next pass looks at it. Several writes of one booking in a transaction cost one mark.
+    """
+    own = _own.get()
+    if own is None or booking_ref in own or not _has_table():
+        return
+    if follow is None:
+        _write(booking_ref, uuid.uuid4(), seconds=0)
+        return
+    hook = _latest_hook(follow)
+    if hook is not None and booking_ref in hook.stamps:
+        return
+    stamp = uuid.uuid4()
+    _write(booking_ref, stamp, seconds=HANDS_OFF_SECONDS)
+    if hook is not None:
+        hook.stamps[booking_ref] = stamp
+    else:
+        transaction.on_commit(_OnCommit(follow=follow, savepoints=_open_savepoints(), stamps={booking_ref: stamp}))
+
+
+def settle(booking_ref: str) -> None:
+    """Take back the mark of this transaction: the caller follows the booking itself. No query without one.
+
+    If that is rolled back, the mark is there again, for a later pass.
+    """
+    hooks = [entry[1] for entry in connection.run_on_commit if isinstance(entry[1], _OnCommit)]
+    ours = [hook for hook in hooks if hook.stamps.pop(booking_ref, None) is not None]
+    if ours:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM assignments_hostmark WHERE booking_ref = %s", [booking_ref])
+
+
+def _latest_hook(follow: Follow) -> _OnCommit | None:
+    """Return the hook that was registered last, if it is ours and the same savepoints are open."""
+    hook = connection.run_on_commit[-1][1] if connection.run_on_commit else None
+    if isinstance(hook, _OnCommit) and hook.follow == follow and hook.savepoints == _open_savepoints():
+        return hook
+    return None
+
+
+def _open_savepoints() -> frozenset[str]:
+    return frozenset(sid for sid in connection.savepoint_ids if sid is not None)
+
+
+def _has_table() -> bool:
+    """Return whether the table is there: a host that runs before ``migrate`` must still be able to save."""
+    global _is_migrated  # noqa: PLW0603  (asked once a process)
+    if not _is_migrated and connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('assignments_hostmark') IS NOT NULL")
+            _is_migrated = cursor.fetchone()[0]
+    return _is_migrated
+
+
+def _write(booking_ref: str, stamp: uuid.UUID, *, seconds: float) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO assignments_hostmark (booking_ref, stamp, created_at, due_at, attempts, last_error)
+            VALUES (%s, %s, assignments_now(), assignments_now() + %s * interval '1 second', 0, '')
+            ON CONFLICT (booking_ref)
+            DO UPDATE SET stamp = EXCLUDED.stamp, due_at = EXCLUDED.due_at, attempts = 0, last_error = ''
+            """,
+            [booking_ref, stamp, seconds],
+        )

@@ -1,0 +1,106 @@
+"""The host's signals: a booking that is saved or deleted, or gets other tables, is marked and followed.
+
+Only writes to the default database count. ``update()`` and bulk writes send no signals; ``reconcile_assignments`` finds
+them.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, models
+from django.db.models import signals
+
+from assignments import conf
+from assignments.error_logging import log_error
+from assignments.integration import marks, watched
+from assignments.integration.watched import WatchedLinks
+from assignments.maintenance import marked
+
+logger = logging.getLogger("assignments.host_signals")
+
+_connected: list[Callable[[], object]] = []
+"""What takes back each connection."""
+
+
+def connect() -> None:
+    """Connect the signals of the models that the host class names, instead of those that are connected.
+
+    Nothing is connected without ``CONNECT_SIGNALS``, nor for settings or a host class that cannot be read: the system
+    checks say why.
+    """
+    while _connected:
+        _connected.pop()()
+    try:
+        settings = conf.settings()
+        if not settings.CONNECT_SIGNALS:
+            return
+        host = conf.load(settings.HOST)
+        watches, links = watched.watches(host), watched.links(host)
+        for number, watch in enumerate(watches):
+            for model in watch.models():
+                _connect_rows(model, watch.refs, uid=f"assignments.{number}")
+    except (ImproperlyConfigured, LookupError, ValueError):
+        return
+    except Exception as error:  # noqa: BLE001  (the project starts all the same)
+        log_error(logger, error, "The host's signals could not be connected")
+        return
+    if links is not None:
+        _connect_links(links)
+
+
+def _connect_rows(model: type[models.Model], refs: Callable[[Any], Iterable[str]], *, uid: str) -> None:
+    def written(instance: models.Model, using: str, *, raw: bool = False, **kwargs: object) -> None:
+        if using != DEFAULT_DB_ALIAS:
+            return
+        try:
+            found = list(refs(instance))
+        except DatabaseError:
+            raise  # The project's transaction is broken.
+        except Exception as error:  # noqa: BLE001  (the project must be able to save)
+            log_error(logger, error, "A change of %s could not be marked", model._meta.label)
+            return
+        _mark(found, is_raw=raw)
+
+    for signal in (signals.post_save, signals.post_delete):
+        _connect(signal, written, sender=model, uid=uid)
+
+
+def _connect_links(links: WatchedLinks) -> None:
+    def changed(
+        instance: models.Model, action: str, reverse: bool, pk_set: Iterable[Any] | None, using: str, **kwargs: object
+    ) -> None:
+        if using != DEFAULT_DB_ALIAS:
+            return
+        if not reverse:
+            if action in {"post_add", "post_remove", "post_clear"}:
+                _mark([str(instance.pk)])
+        elif action in {"post_add", "post_remove"}:
+            _mark(str(key) for key in pk_set or ())
+        elif action == "pre_clear":  # Afterwards nobody knows which bookings they were.
+            _mark(links.refs_at(instance))
+
+    _connect(signals.m2m_changed, changed, sender=links.through, uid="assignments.links")
+    if not links.through._meta.auto_created:
+        _connect_rows(links.through, lambda row: [str(getattr(row, links.column))], uid="assignments.links")
+
+
+def _connect(signal: Any, receiver: Callable[..., None], *, sender: type[models.Model], uid: str) -> None:
+    signal.connect(receiver, sender=sender, weak=False, dispatch_uid=uid)
+    _connected.append(lambda: signal.disconnect(sender=sender, dispatch_uid=uid))
+
+
+def _mark(booking_refs: Iterable[str], *, is_raw: bool = False) -> None:
+    """Mark these bookings. Fixtures are half loaded while their signals are sent, so a pass follows them."""
+    for ref in booking_refs:
+        marks.leave(ref, follow=None if is_raw else marked.follow_at_once)
+
+
+def _reconnect(*, setting: str, **kwargs: object) -> None:
+    if setting == conf.NAME:
+        connect()
+
+
+setting_changed.connect(_reconnect, dispatch_uid="assignments.host_signals")

@@ -1,0 +1,182 @@
+"""Following marks: a booking that was written in the host is brought in line with what the host shows now.
+
+No lock is held at a mark meanwhile, so that a host's transaction which writes the booking again never waits for us. Who
+follows a mark that somebody else is following finds nothing left to do.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from django.db import connection
+
+from assignments import api, conf
+from assignments.concurrency import sql, transactions
+from assignments.coordination import host_changes
+from assignments.error_logging import log_error
+from assignments.exceptions import BookingNotFoundError
+from assignments.integration.host import HostBooking
+from assignments.integration.project_host import configured
+from assignments.lifecycle import intake
+from assignments.models import Assignment, State
+from assignments.telemetry import correlation
+
+logger = logging.getLogger("assignments.marked")
+
+INLINE = 20
+"""Most bookings that are followed in the process that wrote them; a pass follows the others of the transaction."""
+CHUNK = 50
+LEASE_SECONDS = 60
+"""How long a mark is left to the pass that has taken it up."""
+FIRST_DELAY_SECONDS = 5
+LONGEST_DELAY_SECONDS = 3600
+LONGEST_DINNER = timedelta(hours=12)
+RETRIES = 1
+"""Retries after a lost race. A guest's request may be waiting."""
+
+_is_following: ContextVar[bool] = ContextVar("is_following", default=False)
+
+
+@dataclass(kw_only=True)
+class Swept:
+    """Counts of a sweep. ``errors``: types of those that are no lost races."""
+
+    followed: int = 0
+    left: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def follow_at_once(stamps: Mapping[str, uuid.UUID]) -> None:
+    """Follow these marks after the commit of the transaction that left them. Never raises.
+
+    A mark that is left by what follows, because a host's callback writes another booking, waits for a pass: two bookings
+    that write each other must not keep a guest's request busy.
+    """
+    if _is_following.get():
+        return
+    for ref, stamp in islice(stamps.items(), INLINE):
+        try:
+            _follow_or_postpone(ref, stamp)
+        except Exception as error:  # noqa: BLE001  (the mark is left, and the host's request goes on)
+            log_error(logger, error, "The change of booking %s waits for a pass", ref)
+            if transactions.is_database_away(error):
+                return
+
+
+def sweep(*, limit: int = 500, should_stop: Callable[[], bool] = lambda: False) -> Swept:
+    """Follow at most ``limit`` marks that are due, oldest first. Parallel passes share them. One query without any.
+
+    One that fails is put off, for 5 s at first and an hour at most, and stops no other.
+    """
+    swept = Swept()
+    while swept.followed + swept.left < limit and not should_stop():
+        due = _take(min(CHUNK, limit - swept.followed - swept.left))
+        for ref, stamp in due:
+            if should_stop():
+                break
+            error = _follow_or_postpone(ref, stamp)
+            swept.followed += error is None
+            swept.left += error is not None
+            if error is not None and not transactions.is_lost_race(error):
+                swept.errors.append(type(error).__name__)
+        if not due:
+            break
+    return swept
+
+
+def _take(limit: int) -> list[tuple[str, uuid.UUID]]:
+    taken = sql.rows(
+        """
+        UPDATE assignments_hostmark SET due_at = assignments_now() + %(lease)s * interval '1 second'
+         WHERE booking_ref IN (SELECT booking_ref FROM assignments_hostmark WHERE due_at <= assignments_now()
+                                ORDER BY created_at, booking_ref LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+        RETURNING booking_ref, stamp, created_at
+        """,
+        lease=LEASE_SECONDS,
+        limit=limit,
+    )
+    return [(ref, stamp) for ref, stamp, _created in sorted(taken, key=lambda row: (row[2], row[0]))]
+
+
+def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID) -> Exception | None:
+    """Follow the booking and delete its mark; return the error if it failed. Raises if the database is away."""
+    token = _is_following.set(True)
+    try:
+        with correlation.scope(booking_ref=booking_ref):
+            _follow(booking_ref)
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        # By its type, never by what it says: a host's message may name a guest. A lost race is nobody's mistake.
+        level = logging.INFO if transactions.is_lost_race(error) else logging.ERROR
+        log_error(logger, error, "The change of booking %s waits for a pass", booking_ref, level=level)
+        _write(_POSTPONE, booking_ref, stamp, error=type(error).__name__)
+        return error
+    finally:
+        _is_following.reset(token)
+    _write(_DELETE, booking_ref, stamp)
+    return None
+
+
+def _follow(booking_ref: str) -> None:
+    if not _is_followed(booking_ref):
+        transactions.run(partial(_change, booking_ref), retries=RETRIES)
+
+
+def _change(booking_ref: str) -> None:
+    with suppress(BookingNotFoundError):  # Raised for one that was deleted before this app knew of it.
+        api.booking_changed(booking_ref=booking_ref)
+
+
+def _is_followed(booking_ref: str) -> bool:
+    """Return whether nothing of interest has changed, as far as can be said without a lock. Three or four queries.
+
+    A booking that waits keeps its attempts and its place in review when only its notes are edited. One of an earlier day
+    that is saved again, for its bill perhaps, does not come up for planning.
+    """
+    booking = configured().bookings([booking_ref]).get(booking_ref)
+    assignment = Assignment.objects.of(booking_ref).first()
+    if booking is None or (assignment is None and not booking.wants_table):
+        return assignment is None or assignment.state == State.CANCELLED
+    now = transactions.database_now()
+    if booking.wants_table and _is_over(booking, assignment, now=now):
+        return True
+    return assignment is not None and host_changes.is_followed(assignment, booking, now=now)
+
+
+def _is_over(booking: HostBooking, assignment: Assignment | None, *, now: datetime) -> bool:
+    """Return whether the booking started so long ago that nothing is left to decide, here and in the host.
+
+    Intake takes up what started meanwhile and waits, so an unknown one counts as over as soon as it is too late for it.
+    """
+    start = intake.stored_start(booking)
+    if assignment is None and not booking.is_confirmed:
+        return start < now - timedelta(minutes=conf.settings().GRACE_MINUTES)
+    return start < now - LONGEST_DINNER and (assignment is None or assignment.starts_at == start)
+
+
+def _write(statement: str, booking_ref: str, stamp: uuid.UUID, **parameters: str) -> None:
+    """Write the mark, unless a host's transaction is writing or has written a new one."""
+    values: dict[str, Any] = {"ref": booking_ref, "stamp": stamp, **parameters}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {**values, "first": FIRST_DELAY_SECONDS, "longest": LONGEST_DELAY_SECONDS})
+
+
+_OURS = """booking_ref IN (SELECT booking_ref FROM assignments_hostmark
+                            WHERE booking_ref = %(ref)s AND stamp = %(stamp)s FOR UPDATE SKIP LOCKED)"""
+
+_DELETE = f"DELETE FROM assignments_hostmark WHERE {_OURS}"  # noqa: S608  (our own SQL)
+
+_POSTPONE = f"""
+UPDATE assignments_hostmark
+   SET attempts = attempts + 1, last_error = %(error)s,
+       due_at = assignments_now() + least(%(first)s * 2.0 ^ least(attempts, 20), %(longest)s) * interval '1 second'
+ WHERE {_OURS}
+"""  # noqa: S608  (our own SQL)

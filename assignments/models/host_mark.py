@@ -1,0 +1,30 @@
+"""Marks: bookings that the host has written, until this app has followed."""
+
+import uuid
+
+from django.db import models
+
+from assignments.models.moment import DatabaseNow
+
+
+class HostMark(models.Model):
+    """A booking that was saved or deleted in the host. Stored in the host's transaction, deleted once it was followed.
+
+    It says nothing of the change: what the host shows when the mark is read decides. ``stamp`` is new with each write, so
+    that nobody deletes the mark of a later one.
+    """
+
+    booking_ref = models.TextField(primary_key=True)
+    stamp = models.UUIDField(default=uuid.uuid4)
+    created_at = models.DateTimeField(db_default=DatabaseNow())
+    due_at = models.DateTimeField(db_default=DatabaseNow())
+    attempts = models.IntegerField(default=0)
+    last_error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["created_at", "booking_ref"]
+        verbose_name = "host mark"
+        verbose_name_plural = "host marks"
+
+    def __str__(self) -> str:
+        return self.booking_ref
