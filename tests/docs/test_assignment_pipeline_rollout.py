@@ -172,9 +172,8 @@ def test_staging(environment: Callable[[str], Environment], tmp_path: Path) -> N
 @pytest.fixture
 def production(transactional_db: Any, tmp_path: Path) -> tuple[Environment, list[str]]:
     """Production, all the way up by the document, with the real gates, and down again; bookings that V3 had open then."""
-    here = Environment(
-        "production", tmp_path, whole_evening=True
-    )  # its gates ask for dozens of edits and cancellations
+    # Its gates ask for dozens of edits and cancellations.
+    here = Environment("production", tmp_path, whole_evening=True)
     here.follow("Production: shadow")
     assert here.stage == "shadow"
     said = here.follow(
