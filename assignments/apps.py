@@ -22,6 +22,7 @@ class AssignmentsConfig(AppConfig):
 
     def ready(self) -> None:
         from assignments import checks  # noqa: F401  (registers the system checks)
+        from assignments.integration import release
         from assignments.maintenance import host_signals
         from assignments.telemetry import counter_store
         from assignments.telemetry.metrics import collector, counters, samples
@@ -29,3 +30,4 @@ class AssignmentsConfig(AppConfig):
         counter_store.register(*counters.SOURCES)
         collector.COLLECTOR.register("assignments", samples.gather)
         host_signals.connect()
+        release.of_code()  # Now: a deploy may write other files while this process runs.

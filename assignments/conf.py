@@ -25,7 +25,12 @@ A_YEAR_OF_MINUTES = 366 * 24 * 60
 LARGEST_WEIGHT = 1000
 LARGEST_DAYS = 10_000
 SHORTEST_TOKEN = 20
-VARIABLES = {"MAX_PARALLEL": "FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL", "METRICS_TOKEN": "METRICS_TOKEN"}
+LONGEST_RELEASE = 64
+VARIABLES = {
+    "MAX_PARALLEL": "FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL",
+    "METRICS_TOKEN": "METRICS_TOKEN",
+    "RELEASE": "ASSIGNMENT_PIPELINE_RELEASE",
+}
 """Environment variables that are read at start for settings that are not given."""
 EVIDENCE_DAYS = 90
 """Days of past seatings that planning evaluates (``assignments.coordination.table_record``)."""
@@ -73,6 +78,13 @@ def _token(value: Any) -> str | None:
     return f"must be empty, or a text of {SHORTEST_TOKEN} ASCII characters or more"
 
 
+def _release(value: Any) -> str | None:
+    is_word = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+    if is_word and len(value) <= LONGEST_RELEASE:
+        return None
+    return f"must be a text of at most {LONGEST_RELEASE} ASCII characters without spaces"
+
+
 def dotted_path(value: Any) -> str | None:
     """A dotted path, for ``setting``."""
     return None if isinstance(value, str) and "." in value else "must be a dotted path such as 'project.module.Name'"
@@ -98,18 +110,22 @@ def _weights(value: Any) -> str | None:
     return f"must be between 0 and {LARGEST_WEIGHT} for {wrong}" if wrong else None
 
 
-def setting(default: Any, problem: Callable[[Any], str | None], *, is_secret: bool = False) -> Any:
-    """Declare a setting. ``problem`` says what is wrong with a value, to follow the setting's name, or None."""
-    return field(
-        default_factory=lambda: default, metadata={"problem": problem, "is_secret": is_secret}, repr=not is_secret
-    )
+def setting(
+    default: Any, problem: Callable[[Any], str | None], *, is_secret: bool = False, steers: bool = False
+) -> Any:
+    """Declare a setting. ``problem`` says what is wrong with a value, to follow the setting's name, or None.
+
+    ``steers``: whether it steers decisions, so that another value is another release.
+    """
+    metadata = {"problem": problem, "is_secret": is_secret, "steers": steers}
+    return field(default_factory=lambda: default, metadata=metadata, repr=not is_secret)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings with their defaults. The names of durations include the unit."""
 
-    HOST: str = setting("", dotted_path)
+    HOST: str = setting("", dotted_path, steers=True)
     """Dotted path of the host class (see ``assignments.integration.host.Host``). Required."""
     ROUTER: str = setting("", _dotted_path_or_empty)
     """Dotted path of the router, which selects the planner of a booking. Default: the one that an installed app registers
@@ -121,33 +137,33 @@ class Settings:
     """
     MAX_PARALLEL: int = setting(3, whole(1, MOST_PERMITS))
     """Maximum days of one restaurant planned in parallel, across all processes and machines."""
-    BATCH_SIZE: int = setting(200, whole(1, 5000))
+    BATCH_SIZE: int = setting(200, whole(1, 5000), steers=True)
     """Maximum bookings of one restaurant-day decided in one transaction."""
-    MAX_ATTEMPTS: int = setting(5, whole(1, 100))
-    RETRY_BASE_SECONDS: float = setting(1.0, at_least(0, A_DAY))
-    RETRY_MAX_SECONDS: float = setting(30.0, at_least(0, A_DAY))
-    RETRY_JITTER_SECONDS: float = setting(1.0, at_least(0, A_DAY))
+    MAX_ATTEMPTS: int = setting(5, whole(1, 100), steers=True)
+    RETRY_BASE_SECONDS: float = setting(1.0, at_least(0, A_DAY), steers=True)
+    RETRY_MAX_SECONDS: float = setting(30.0, at_least(0, A_DAY), steers=True)
+    RETRY_JITTER_SECONDS: float = setting(1.0, at_least(0, A_DAY), steers=True)
     TRANSACTION_RETRIES: int = setting(3, whole(0, 20))
     """Maximum retries of a transaction after a conflict (deadlock, serialization, exclusion)."""
     LOCK_TIMEOUT_MS: int = setting(2000, whole(1, A_DAY * 1000))
     STATEMENT_TIMEOUT_MS: int = setting(10000, whole(1, A_DAY * 1000))
-    HOLD_SECONDS: int = setting(180, whole(1, A_DAY))
+    HOLD_SECONDS: int = setting(180, whole(1, A_DAY), steers=True)
     BREAKER_FAILURES: int = setting(5, whole(1))
     BREAKER_OPEN_SECONDS: float = setting(15.0, at_least(0, A_DAY))
     BREAKER_SUCCESSES: int = setting(2, whole(1))
-    MAX_SPARE_SEATS: int = setting(4, whole(0))
-    MAX_TABLES: int = setting(3, whole(1, 6))
-    MAX_PARTY: int = setting(1000, whole(1))
-    MIN_LEAD_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES))
+    MAX_SPARE_SEATS: int = setting(4, whole(0), steers=True)
+    MAX_TABLES: int = setting(3, whole(1, 6), steers=True)
+    MAX_PARTY: int = setting(1000, whole(1), steers=True)
+    MIN_LEAD_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES), steers=True)
     """Minimum lead time. Bookings that start sooner go to review for staff to decide."""
-    NO_SHOW_MINUTES: int = setting(0, whole(0, 24 * 60))
+    NO_SHOW_MINUTES: int = setting(0, whole(0, 24 * 60), steers=True)
     """Minutes after the start at which guests who have not arrived are marked as a no-show; 0: never.
 
     Only where the host reports arrivals.
     """
-    GRACE_MINUTES: int = setting(15, whole(0, 24 * 60))
+    GRACE_MINUTES: int = setting(15, whole(0, 24 * 60), steers=True)
     """How long ago a start may be to count as now, for V3 and staff. The tables are blocked from now on."""
-    WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights)
+    WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights, steers=True)
     EVENT_SINKS: tuple[str, ...] = setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
     EVENT_BUFFER_SIZE: int = setting(10000, whole(1))
     EVENT_FLUSH_SECONDS: float = setting(2.0, at_least(0, A_DAY))
@@ -174,6 +190,9 @@ class Settings:
     RUN_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     OUTBOX_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     """Delivered outbox messages, and marks that could not be followed."""
+    RELEASE: str = setting("", _release)
+    """Name of the running release, stored with each decision. Default: the environment variable, or else a fingerprint of
+    the code and the settings that steer decisions (``assignments.integration.release``)."""
     MOVABLE_CLOCK: bool = setting(False, _boolean)
     """Whether tests and demonstrations may move the clock (``assignments.concurrency.clock``). Never in production."""
 

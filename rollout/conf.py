@@ -22,6 +22,8 @@ NAME = "ROLLOUT"
 ENVIRONMENTS = ("dev", "staging", "production")
 REMOTE_ENVIRONMENTS = frozenset({"staging", "production"})
 
+NEW_RELEASE = ("canary", "keep")
+
 KILL_VARIABLE = "ASSIGNMENT_PIPELINE_KILL"
 V3_VARIABLE = "FEATURE_ASSIGNMENT_PIPELINE_V3"
 SHADOW_VARIABLE = "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW"
@@ -77,6 +79,10 @@ def _boolean(value: Any) -> str | None:
     return None if isinstance(value, bool) else "must be True or False"
 
 
+def _new_release(value: Any) -> str | None:
+    return None if value in NEW_RELEASE else f"must be one of {', '.join(NEW_RELEASE)}"
+
+
 def _text(value: Any) -> str | None:
     return None if isinstance(value, str) else "must be a text"
 
@@ -98,6 +104,12 @@ class Settings:
     """Raw texts, as returned by ``read_environment``. Default: read from the environment at start."""
     LOCAL_DATABASE_REASON: str = setting("", _text)
     """Why staging or production may keep its PostgreSQL on the same machine. Empty: it must be remote, over TLS."""
+    NEW_RELEASE: str = setting("canary", _new_release)
+    """What a release of V3 without evidence does where V3 decides.
+
+    ``canary``: it keeps the share of the lowest stage in which it decides, and the legacy planner has the rest until the gates
+    pass. ``keep``: it keeps the stage, on record and with an alert; without a legacy planner always so.
+    """
     CANDIDATE: str = setting("rollout.shadow.candidate.v3", dotted_path)
     """Dotted path of the candidate, a function from a snapshot to a decision."""
     SHADOW_SAMPLE: float = setting(1.0, at_least(0, 1))
@@ -165,3 +177,8 @@ def current_ladder() -> ladder.Ladder:
 def guard_rails() -> Mapping[str, float]:
     """The guardrails from the settings, with defaults for the others."""
     return {**guardrails.DEFAULT, **settings().GUARD}
+
+
+def new_release_keeps() -> bool:
+    """Whether a release without evidence keeps its stage: by the setting, or because nobody could take over."""
+    return settings().NEW_RELEASE == "keep" or not settings().LEGACY_PLANNER

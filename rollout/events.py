@@ -43,6 +43,20 @@ error(
     _("The guard found a guardrail breached, and rolled back unless both stages are the same."),
     _("'rollout history' shows the measurements. Promotion is locked until the cool-down ends."),
 )
+warning(
+    "rollout.release_changed",
+    "from_state to_state detail",
+    _("Another release of V3 runs: its evidence and its time in stage begin anew; detail says where V3 decides."),
+    _(
+        "'rollout check' shows the evidence of the running release. A change that cannot alter decisions: 'same-release'."
+    ),
+)
+error(
+    "rollout.release_kept",
+    "from_state to_state detail",
+    _("Another release of V3 runs, without evidence, and decides as much as the one before."),
+    _('Watch it, or roll back. ROLLOUT["NEW_RELEASE"] = "canary" gives it fewer restaurants first.'),
+)
 info("rollout.backtest_fed", "bookings detail actor", _("Somebody fed the decisions of a backtest to the gates."))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from assignments.concurrency.sql import dicts, rows
+from assignments.integration import release
 from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import labels
 from assignments.telemetry.metrics.collector import COLLECTOR, gauge
@@ -117,13 +118,16 @@ def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any
     if as_they_are.mode is not resolution.Mode.ACTIVE:
         return 0.0
     legacy = routing.legacy_key()
+    percent = standing["percent"]
+    if percent is not None:
+        percent = bucketing.share(standing["stage"], percent, knows_release=release.running() in standing["releases"])
     waiting = rows(_DUE, legacy=legacy)
     return max(
         (
             age
             for restaurant_ref, forced, age in waiting
             if routing.is_for_v3(
-                bucketing.RolloutState(flags=as_they_are, percent=standing["percent"], forced_planner=forced),
+                bucketing.RolloutState(flags=as_they_are, percent=percent, forced_planner=forced),
                 restaurant_ref,
                 legacy,
             )
@@ -132,13 +136,13 @@ def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any
     )
 
 
-def _rollbacks(changes: Sequence[tuple[bool, str, str, int]]) -> Metric:
+def _rollbacks(changes: Sequence[tuple[str, str, str, int]]) -> Metric:
     places = {stage.key: place for place, stage in enumerate(conf.current_ladder().stages)}
-    counts = {"guard": 0, "person": 0}
-    for is_guard, before, after, times in changes:
+    counts = {"guard": 0, "person": 0, "release": 0}
+    for actor, before, after, times in changes:
         is_down = before in places and after in places and places[after] < places[before]
-        if is_guard or is_down:
-            counts["guard" if is_guard else "person"] += times
+        if actor == "guard" or is_down:
+            counts[actor or "person"] += times
     family = CounterMetricFamily(
         "rollout_rollbacks_total", "Rollbacks of the environment, by who decided them.", labels=["by"]
     )
@@ -148,7 +152,8 @@ def _rollbacks(changes: Sequence[tuple[bool, str, str, int]]) -> Metric:
 
 
 _STANDING = """
-WITH position AS (SELECT stage, percent, paused FROM rollout_position WHERE environment = %(environment)s),
+WITH position AS (SELECT stage, percent, paused, same || release AS releases
+                    FROM rollout_position WHERE environment = %(environment)s),
      waiting AS (
      SELECT count(*) AS comparisons, min(recorded_at) AS oldest
        FROM (SELECT recorded_at FROM rollout_comparison
@@ -158,6 +163,7 @@ WITH position AS (SELECT stage, percent, paused FROM rollout_position WHERE envi
 SELECT (SELECT stage FROM position) AS stage,
        (SELECT percent FROM position) AS percent,
        (SELECT paused FROM position) AS paused,
+       (SELECT releases FROM position) AS releases,
        waiting.comparisons AS waiting,
        coalesce(greatest(extract(epoch FROM assignments_now() - waiting.oldest), 0), 0)::float AS oldest_waiting_age,
        coalesce(extract(epoch FROM (SELECT max(compared_at) FROM rollout_comparison)), 0)::float AS last_comparison,
@@ -178,6 +184,6 @@ SELECT due.restaurant_ref, coalesce(forced.planner, '') AS forced,
 """
 
 _CHANGES = """
-SELECT actor = 'guard', before, after, count(*)
+SELECT CASE WHEN actor IN ('guard', 'release') THEN actor ELSE '' END, before, after, count(*)
   FROM rollout_change WHERE environment = %(environment)s AND kind = %(kind)s GROUP BY 1, 2, 3
 """

@@ -3,12 +3,23 @@
 from collections.abc import Collection
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from assignments.models.moment import DatabaseNow
 from rollout.policy import former_words
 from rollout.policy.verdict import Verdict
+
+FARTHEST_DAYS = 365
+"""A comparison's service date is fewer days than this after its recording, as the database holds (migration 0009).
+
+Hardly any guest books for longer, and what is dated beyond would count as evidence for ever.
+"""
+
+
+def _release(help_text: Any) -> "models.TextField[str, str]":
+    return models.TextField(blank=True, default="", db_default="", help_text=help_text)
 
 
 class FloorRecord(models.Model):
@@ -33,6 +44,8 @@ class Comparison(models.Model):
     Stored with the snapshot, so that any planner can decide it again. ``verdict`` is empty until V3 has decided
     (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the legacy planner
     chose the same tables when asked again. ``origin``: decided for a guest in shadow mode, or replayed by a backtest.
+    ``release``: of the process in which V3 decided; empty counts for no release. Triggers refuse a second verdict, rows from
+    the future, and every DELETE but that of ``manage.py rollout prune``.
     """
 
     class Origin(models.TextChoices):
@@ -57,6 +70,7 @@ class Comparison(models.Model):
     candidate_ms = models.FloatField(null=True)
     verdict = models.TextField(blank=True, default="", choices=[(each.value, each.value) for each in Verdict])
     error = models.TextField(blank=True, default="", help_text=_("What went wrong with V3, by type; never a message."))
+    release = _release(_("The release of V3 that decided. Empty: none yet, or unknown."))
     recorded_at = models.DateTimeField(db_default=DatabaseNow())
     compared_at = models.DateTimeField(null=True)
 
@@ -70,6 +84,11 @@ class Comparison(models.Model):
             models.Index(fields=["booking_ref"], name="comparison_booking"),
             models.Index(fields=["recorded_at"], name="comparison_recorded"),
             models.Index(fields=["compared_at"], name="comparison_compared"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(verdict__in=["", *(each.value for each in Verdict)]), name="comparison_known_verdict"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -104,7 +123,9 @@ class ComparisonTally(models.Model):
 class Position(models.Model):
     """The stage of an environment. Only ``rollout.control.steering`` writes it, always with a ``Change``.
 
-    ``percent`` is V3's share of restaurants, stored here so that routing needs only this row.
+    ``percent`` is V3's share of restaurants, stored here so that routing needs only this row; so is ``release``, that of the
+    processes that decide at this stage, with the releases declared to be the ``same`` as it. ``release_since``: when it
+    came, if that was after the stage began.
     """
 
     environment = models.TextField(primary_key=True)
@@ -113,6 +134,17 @@ class Position(models.Model):
     since = models.DateTimeField()
     paused = models.BooleanField(default=False, help_text=_("Nobody may promote until it is resumed."))
     cool_down_until = models.DateTimeField(null=True, blank=True, help_text=_("No promotion before, after a breach."))
+    release = _release(_("The release that decides at this stage."))
+    release_since = models.DateTimeField(
+        null=True, blank=True, help_text=_("Since when, if later than the stage began.")
+    )
+    same = ArrayField(
+        models.TextField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Releases declared to decide alike: their evidence counts for it."),
+    )
 
     class Meta:
         verbose_name = _("position")
@@ -129,6 +161,14 @@ class Position(models.Model):
 
     def __str__(self) -> str:
         return f"{self.environment}: {self.stage}"
+
+    def knows(self, release: str) -> bool:
+        """Whether this release decides at this stage, or was declared to decide alike."""
+        return bool(release) and release in (self.release, *self.same)
+
+    def counted_for(self, release: str) -> list[str]:
+        """The releases whose evidence counts for this one: itself, and those declared to decide alike."""
+        return sorted({release, self.release, *self.same} - {""}) if self.knows(release) else [release]
 
 
 class ForcedPlanner(models.Model):
@@ -205,16 +245,18 @@ class Change(models.Model):
         RESUME = "resume", _("resume")
         FORCED_PLANNER = "forced_planner", _("forced planner")
         WAIVER = "waiver", _("waiver")
+        RELEASE = "release", _("release")
 
     environment = models.TextField()
     kind = models.TextField(choices=Kind.choices)
-    subject = models.TextField(help_text=_("The stage, switch, restaurant or waiver."))
+    subject = models.TextField(help_text=_("The stage, switch, restaurant, waiver or release."))
     before = models.TextField(blank=True, default="")
     after = models.TextField(blank=True, default="")
-    actor = models.TextField(help_text=_("'user:ID', 'command:LOGIN', 'guard', or 'unknown'."))
+    actor = models.TextField(help_text=_("'user:ID', 'command:LOGIN', 'guard', 'release', or 'unknown'."))
     reason = models.TextField(blank=True, default="")
     overridden = models.BooleanField(default=False, help_text=_("Promoted although gates did not pass."))
     evidence = models.JSONField(default=dict, blank=True)
+    release = _release(_("The release of the process that made the change. Empty: unknown."))
     at = models.DateTimeField(db_default=DatabaseNow())
 
     objects = ChangeQuerySet.as_manager()
@@ -247,6 +289,7 @@ class GuardRun(models.Model):
     measured = models.JSONField(default=dict)
     breaches = models.JSONField(default=list)
     rolled_back_to = models.TextField(blank=True, default="")
+    release = _release(_("The release that was measured. Empty: unknown."))
     at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:

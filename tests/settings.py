@@ -8,6 +8,7 @@ from tests import server
 
 ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",), "MOVABLE_CLOCK": True}
 ROLLOUT = {**ROLLOUT, "LADDERS": {}}  # The default ones; the demo's test takes the example's.
+os.environ.setdefault("ASSIGNMENT_PIPELINE_RELEASE", "tests")  # One release, whatever settings a test changes.
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"] == "example.embedded":

@@ -14,6 +14,7 @@ from typing import Any, TypedDict, Unpack
 from django.db import transaction
 
 from assignments.error_logging import log_error
+from assignments.integration import release
 from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
 from assignments.lifecycle import ledger, retry_policy, transitions
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage
@@ -315,6 +316,7 @@ class Settlement:
             decision=decision.to_json() if decision else _kept(outcome.detail),
             snapshot_hash=decision.snapshot_hash if decision else "",
             decision_ms=outcome.decision_ms,
+            release=release.running(),
             correlation_id=self.correlation_id,
         )
         self._attempts.append(attempt)

@@ -29,6 +29,9 @@ class Attempt(models.Model):
     snapshot_hash = models.TextField(blank=True)
     decision_ms = models.FloatField(default=0)
     correlation_id = models.UUIDField()
+    release = models.TextField(
+        blank=True, default="", db_default="", help_text=_("The release of the process that decided. Empty: unknown.")
+    )
     at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection, transaction
 
 from assignments import conf as assignments_conf
 from assignments.concurrency.transactions import read_only
+from assignments.integration import release
 from assignments.models.moment import DatabaseNow
 from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot
@@ -20,23 +21,31 @@ from rollout.backtest.history import DAY, Evening
 from rollout.backtest.replay import Answer, Planner, Replay, Scoreboard, Step
 from rollout.models import Comparison
 from rollout.shadow.comparator import CandidateProcess
-from rollout.shadow.recorder import STATEMENT_TIMEOUT_MS, about, is_joined, keep_floors
+from rollout.shadow.recorder import STATEMENT_TIMEOUT_MS, about, is_joined, is_within_reason, keep_floors
 from rollout.shadow.serialization import decision_from_json, decision_to_json, floor_to_json, snapshot_to_json
 
 
 class Backtest:
     """Replays evenings, each restaurant's in order of date; ``scoreboard`` covers all so far.
 
-    With ``feed`` the decisions are stored as comparisons and replace those of an earlier backtest of the same bookings;
-    ``fed`` counts them.
+    With ``feed`` the decisions are stored as comparisons, of which the last one of each booking counts for its release;
+    ``fed`` counts them. What is a year away is replayed, but not stored.
     """
 
-    def __init__(self, *, control: Planner, candidate: Planner, feed: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        control: Planner,
+        candidate: Planner,
+        feed: bool = False,
+        candidate_release: Callable[[], str] = release.running,
+    ) -> None:
         self.scoreboard = Scoreboard()
         self.evenings = 0
         self.fed = 0
         self._control, self._candidate = control, candidate
         self._feeds = feed
+        self._release = candidate_release
         self._replays: dict[str, Replay] = {}
 
     @property
@@ -54,13 +63,13 @@ class Backtest:
                 step = replay.decide(request)
                 scoreboard.add(step)
                 self.scoreboard.add(step)
-                if self._feeds and step.verdict is not None:
+                if self._feeds and step.verdict is not None and is_within_reason(step.snapshot):
                     again = self._control(step.snapshot)
                     kept.append((step, set(again.table_refs) == set(step.control.answer.table_refs)))
                 on_step()
         self.evenings += 1
         if kept:
-            feed(kept)
+            feed(kept, decided_by=self._release())
             self.fed += len(kept)
         return scoreboard
 
@@ -80,13 +89,15 @@ class Backtest:
         return self._replays[ref]
 
 
-def feed(steps: Sequence[tuple[Step, bool]]) -> None:
+def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
     """Store one restaurant's steps as comparisons, each with whether the control repeated its tables.
 
-    Parallel feeds of the same bookings wait for each other, so that none counts twice.
+    ``decided_by``: the candidate's release, by default that of this process. Comparisons are never rewritten: an earlier
+    backtest's stay, of which the last one of a release counts, and one that says the same is not stored again. Parallel
+    feeds of the same bookings wait for each other.
     """
+    decided_by = decided_by or release.running()
     restaurant_ref = steps[0][0].snapshot.floor.restaurant_ref
-    refs = [step.snapshot.request.booking_ref for step, _repeats in steps]
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
@@ -94,13 +105,21 @@ def feed(steps: Sequence[tuple[Step, bool]]) -> None:
                 [str(STATEMENT_TIMEOUT_MS), f"rollout:backtest:{restaurant_ref}"],
             )
         keep_floors(step.snapshot.floor for step, _repeats in steps)
-        Comparison.objects.filter(
-            origin=Comparison.Origin.BACKTEST, restaurant_ref=restaurant_ref, booking_ref__in=refs
-        ).delete()
-        Comparison.objects.bulk_create([_comparison(step, repeats) for step, repeats in steps])
+        comparisons = [_comparison(step, repeats, decided_by) for step, repeats in steps]
+        earlier = Comparison.objects.filter(
+            origin=Comparison.Origin.BACKTEST,
+            restaurant_ref=restaurant_ref,
+            release=decided_by,
+            booking_ref__in=[each.booking_ref for each in comparisons],
+        )
+        last = earlier.order_by("booking_ref", "-id").distinct("booking_ref")
+        known = set(last.values_list("booking_ref", "snapshot_hash", "verdict"))
+        Comparison.objects.bulk_create(
+            each for each in comparisons if (each.booking_ref, each.snapshot_hash, each.verdict) not in known
+        )
 
 
-def _comparison(step: Step, repeats: bool) -> Comparison:
+def _comparison(step: Step, repeats: bool, decided_by: str) -> Comparison:
     control, candidate = step.control.answer.decision, step.compared.decision
     assert control is not None, "a step without the control's decision is not comparable"
     assert step.verdict is not None, "a step without a verdict is not comparable"
@@ -113,6 +132,7 @@ def _comparison(step: Step, repeats: bool) -> Comparison:
         candidate_ms=step.compared.milliseconds,
         verdict=step.verdict,
         error=step.compared.error,
+        release=decided_by,
         compared_at=DatabaseNow(),
         origin=Comparison.Origin.BACKTEST,
     )

@@ -71,7 +71,12 @@ class Action(base.Action):
             left_out = past.left_out
         control = control_planner()
         with CandidateProcess(conf.settings().CANDIDATE_SECONDS) as process:
-            backtest = Backtest(control=control, candidate=candidate(process), feed=options["feed"])
+            backtest = Backtest(
+                control=control,
+                candidate=candidate(process),
+                feed=options["feed"],
+                candidate_release=lambda: process.release,
+            )
             with self._progress(options, first, last) as advance:
                 for evening in evenings:
                     advance(evening, backtest.replay(evening, on_step=partial(advance, evening, None)))

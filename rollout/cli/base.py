@@ -66,8 +66,15 @@ def actor() -> str:
     return f"command:{getpass.getuser()}"
 
 
+def of_others(comparisons: int) -> str:
+    """How many comparisons do not count, in words."""
+    if not comparisons:
+        return "no comparisons belong to other releases"
+    return f"comparisons that belong to other releases and do not count: {comparisons}"
+
+
 def position_as_dict(position: Position) -> dict[str, Any]:
-    names = ("environment", "stage", "percent", "since", "paused", "cool_down_until")
+    names = ("environment", "stage", "percent", "since", "paused", "cool_down_until", "release")
     return {name: getattr(position, name) for name in names}
 
 

@@ -21,10 +21,13 @@ class Action(base.Action):
                     **base.position_as_dict(plan.position),
                     "gates": [result.as_dict() for result in plan.gates],
                     "facts": plan.facts.as_dict(),
+                    "release": plan.facts.release,
+                    "others": plan.facts.comparisons.others,
                     "pass": counts[Status.PASS] == len(plan.gates),
                 }
             )
         else:
+            self.stdout.write(f"Release {plan.facts.release}: {base.of_others(plan.facts.comparisons.others)}.")
             paint = {
                 Status.PASS: self.style.SUCCESS,
                 Status.FAIL: self.style.ERROR,

@@ -6,6 +6,7 @@ from typing import Any
 
 from assignments.management import arguments
 from rollout.cli import base
+from rollout.control import releases
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator
 
@@ -18,6 +19,7 @@ class Action(base.Action):
         parser.add_argument("--limit", type=arguments.count, default=0, help="Compare at most this many decisions.")
 
     def run(self, options: dict[str, Any]) -> None:
+        releases.note()
         verdicts: Counter[str] = Counter()
         for verdicts in comparator.compare_waiting(limit=options["limit"]):
             if not options["json"]:

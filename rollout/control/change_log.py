@@ -8,6 +8,7 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 
 from assignments.concurrency import transactions
+from assignments.integration import release
 from assignments.planning.text import gettext as _
 from rollout import conf
 from rollout.models import Change
@@ -72,4 +73,5 @@ def record(
         reason=reason,
         overridden=overridden,
         evidence=dict(evidence or {}),
+        release=release.running(),
     )

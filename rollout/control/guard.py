@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from assignments.integration import release
 from assignments.telemetry import events
 from rollout import conf
-from rollout.control import steering
+from rollout.control import releases, steering
 from rollout.events import SOURCE
 from rollout.evidence import live_decisions, measuring
 from rollout.flags import resolution
@@ -48,9 +49,11 @@ class Findings:
 def run() -> Findings:
     """Run the guard once: measure, roll back to the previous safe stage on a breach, and store a ``GuardRun``.
 
+    Before that, note a release that has come.
+
     Of several parallel runs, one rolls back; the others store their findings too.
     """
-    position = steering.current()
+    position = releases.note()
     if resolution.read().mode is not Mode.ACTIVE:
         return Findings(stage=position.stage if position else "")
     if position is None:
@@ -66,6 +69,7 @@ def run() -> Findings:
         measured=facts.as_dict(),
         breaches=[breach.as_dict() for breach in found],
         rolled_back_to=rolled_back_to,
+        release=release.running(),
     )
     return Findings(stage=position.stage, facts=facts, breaches=found, rolled_back_to=rolled_back_to, problem=problem)
 

@@ -4,7 +4,7 @@ Each function is one transaction under one lock (``change_log``): it checks, wri
 switches are written together, so that no reader sees a contradiction. A single switch is set by hand with
 ``rollout.control.switches.set_switch``, under the same lock and with the same record.
 
-``actor`` is ``user:<id>``, ``command:<login>`` or ``guard``, never a name. All raise
+``actor`` is ``user:<id>``, ``command:<login>``, ``guard`` or ``release``, never a name. All raise
 ``changes.UnusableError`` without a reason, and ``changes.BusyError``.
 
 Long because every change of the rollout passes through here, under one lock and one log.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from assignments.integration import release
 from assignments.integration.floor_cache import floor_of
 from assignments.models import Assignment
 from assignments.planning.floor import InvalidFloorError
@@ -129,7 +130,7 @@ def begin(*, actor: str, reason: str) -> Position:
             )
             raise RefusedError(problem)
         position = Position(environment=conf.settings().ENVIRONMENT)
-        _move(position, stage, now=now, actor=actor, reason=reason)
+        move(position, stage, now=now, actor=actor, reason=reason)
         return position
 
 
@@ -199,7 +200,7 @@ def promote(
         obstacles = _of_position(position, now) + [each for each in seen.obstacles if each.kind in {"freeze", "gate"}]
         if any(not (override and each.overridable) for each in obstacles):
             raise PromotionRefusedError(obstacles)
-        _move(
+        move(
             position,
             seen.target,
             now=now,
@@ -248,7 +249,7 @@ def roll_back(
             raise RefusedError(problem)
         if cool_down_hours:
             position.cool_down_until = now + timedelta(hours=cool_down_hours)
-        _move(position, stage, now=now, actor=actor, reason=reason, evidence=measured or _last_guard_run())
+        move(position, stage, now=now, actor=actor, reason=reason, evidence=measured or _last_guard_run())
         return position
 
 
@@ -436,7 +437,7 @@ def _lower_stage(position: Position, to: str, *, is_guard: bool) -> Stage:
     return stage_or_none
 
 
-def _move(
+def move(
     position: Position,
     stage: Stage,
     *,
@@ -449,6 +450,9 @@ def _move(
     """Write position and switches, and record and announce it, in the caller's transaction."""
     before = position.stage
     position.stage, position.percent, position.since = stage.key, stage.percent, now
+    running = release.running()
+    position.same = position.counted_for(running) if position.knows(running) else []
+    position.release, position.release_since = running, None
     position.save()
     # Off before on: not even a reader inside this transaction sees both on.
     values = {resolution.V3_SWITCH: stage.v3, resolution.SHADOW_SWITCH: stage.shadow}

@@ -44,8 +44,8 @@ def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
 
 
 def restaurants(since: datetime) -> list[str]:
-    """Refs of at most RESTAURANTS restaurants that V3 decided for, the busiest first."""
-    return [ref for (ref,) in rows(_RESTAURANTS, planner=V3, since=since, limit=RESTAURANTS)]
+    """Refs of at most RESTAURANTS restaurants that V3 of any release decided for, the busiest first."""
+    return [ref for (ref,) in rows(_RESTAURANTS, planner=V3, since=since, limit=RESTAURANTS, releases=None)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,9 +77,13 @@ class _Taken:
 
 
 def decisions(
-    since: datetime, counted: Mapping[str, int], percentiles: tuple[Percentile, Percentile]
+    since: datetime,
+    counted: Mapping[str, int],
+    percentiles: tuple[Percentile, Percentile],
+    *,
+    releases: Sequence[str],
 ) -> tuple[Outcomes, Seatings]:
-    """Outcomes of V3's bookings, and the audit of its seatings and refusals.
+    """Outcomes of the bookings of V3 of these releases, and the audit of its seatings and refusals.
 
     ``counted`` is the row of ``outcomes``; ``percentiles`` are those of V3's decisions.
     """
@@ -88,7 +92,10 @@ def decisions(
     if not bookings:
         return Outcomes(attempts=counted["attempts"], errors=counted["errors"], p95=p95, p99=p99), Seatings()
     decided = [
-        _Decided(**row) for row in dicts(_DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS)
+        _Decided(**row)
+        for row in dicts(
+            _DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS, releases=list(releases)
+        )
     ]
     host_bookings = configured().bookings([each.booking_ref for each in decided])
     floors = current_floors(sorted({each.restaurant_ref for each in decided}))
@@ -227,7 +234,9 @@ def _last(since: str) -> str:
     return f"""
 WITH tried AS MATERIALIZED (
      SELECT id, booking_ref, outcome, reason, decision_ms, at, assignment_id
-       FROM assignments_attempt WHERE planner = %(planner)s AND at >= {since}),
+       FROM assignments_attempt
+      WHERE planner = %(planner)s AND at >= {since}
+        AND (%(releases)s::text[] IS NULL OR release = ANY(%(releases)s::text[]))),
      last AS MATERIALIZED (
      SELECT latest.*, assignment.restaurant_ref, assignment.service_date, assignment.starts_at, assignment.party
        FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
@@ -238,7 +247,7 @@ WITH tried AS MATERIALIZED (
 
 
 def outcomes(since: str) -> str:
-    """SQL for V3's decisions since then; it takes PARAMETERS."""
+    """SQL for V3's decisions since then; it takes PARAMETERS and the ``releases`` that count."""
     return f"""{_last(since)}
 SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
        count(*) FILTER (WHERE outcome = 'manual_review') AS review,

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
 from rollout.evidence import live_decisions
@@ -52,7 +53,8 @@ def measure(
         oldest=now - timedelta(days=conf.settings().EVIDENCE_DAYS),
         environment=position.environment,
         beginnings=["", ladder.bottom.key],
-        stage_since=position.since,
+        stage_since=stage_since(position, now),
+        releases=position.counted_for(release.running()),
         now=now,
         yesterday=now - timedelta(days=1),
         sample=_sample_limit(),
@@ -71,6 +73,7 @@ def measure(
         since=since,
         live_since=live_since,
         planner=V3,
+        releases=position.counted_for(release.running()),
     )
     (seen,), (changed,), (waivers,) = counted["seen"], counted["changed"], counted["waivers"]
     return _facts(
@@ -81,7 +84,7 @@ def measure(
         counted=counted,
         percentiles=found["v3"],
         as_they_are=as_they_are or resolution.read(),
-        comparisons=_comparisons(verdicts, counted["complete"][0], found["candidate"]),
+        comparisons=_comparisons(verdicts, counted["complete"][0], found["candidate"], counted["others"][0]["others"]),
         coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
         waivers_valid=waivers["valid"],
         waivers_expired=waivers["expired"],
@@ -92,16 +95,18 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
     """Measure everything that the guardrails need: V3's recent decisions, not before the stage began."""
     with one_moment() as now:
         since = max(now - timedelta(minutes=minutes), position.since)
+        releases = position.counted_for(release.running())
         counted = at_once(
             _LIVE,
             common=_BOUNDS_GIVEN,
             since=since,
             now=now,
             yesterday=now - timedelta(days=1),
+            releases=releases,
             **live_decisions.PARAMETERS,
         )
         timed = {"candidate": 0, "v3": counted["outcomes"][0]["timed"]}
-        found = percentiles(_MILLISECONDS, timed, since=since, live_since=since, planner=V3)
+        found = percentiles(_MILLISECONDS, timed, since=since, live_since=since, planner=V3, releases=releases)
         return _facts(
             position,
             now,
@@ -111,6 +116,13 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             percentiles=found["v3"],
             as_they_are=resolution.read(),
         )
+
+
+def stage_since(position: Position, now: datetime) -> datetime:
+    """Since when this release has been at the position's stage; ``now`` if nothing says that it is."""
+    if not position.knows(release.running()):
+        return now
+    return max(position.since, position.release_since or position.since)
 
 
 @contextmanager
@@ -143,15 +155,19 @@ def _facts(
     as_they_are: Flags,
     **more: Any,
 ) -> Facts:
-    v3, seatings = live_decisions.decisions(live_since, counted["outcomes"][0], percentiles)
+    running = release.running()
+    v3, seatings = live_decisions.decisions(
+        live_since, counted["outcomes"][0], percentiles, releases=position.counted_for(running)
+    )
     seated, bookings, reference = live_decisions.reference(counted["meanwhile"][0], counted["before"][0])
     (integrity,) = counted["integrity"]
     return Facts(
         environment=position.environment,
         stage=position.stage,
         now=now,
-        stage_since=position.since,
+        stage_since=stage_since(position, now),
         since=since,
+        release=running,
         v3=v3,
         seatings=seatings,
         reference_seated=seated,
@@ -195,7 +211,10 @@ _LIVE_SINCE = "(SELECT live_since FROM bounds)"
 
 
 def _comparisons(
-    rows: Sequence[Mapping[str, Any]], complete: Mapping[str, Any], percentiles: tuple[Percentile, Percentile]
+    rows: Sequence[Mapping[str, Any]],
+    complete: Mapping[str, Any],
+    percentiles: tuple[Percentile, Percentile],
+    others: int,
 ) -> Comparisons:
     verdicts, not_waived = Counter[str](), Counter[str]()
     for row in rows:
@@ -212,27 +231,36 @@ def _comparisons(
         repeated=sum(row["repeated"] for row in rows),
         p95=percentiles[0],
         p99=percentiles[1],
+        others=others,
     )
 
 
-def latest(since: str) -> str:
-    """Comparisons recorded since then (SQL). A repeated replay counts once, with its last result."""
+def latest(since: str, releases: str = "") -> str:
+    """Comparisons recorded since then, of all releases or of these (SQL). A repeated replay counts once, the last time."""
+    of_these = f"AND release = ANY({releases})" if releases else ""
     return f"""
 SELECT DISTINCT ON (booking_ref, snapshot_hash)
        id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at
-  FROM rollout_comparison
- WHERE recorded_at >= {since} AND verdict <> ''
+  FROM rollout_comparison AS comparison
+ WHERE recorded_at >= {since} AND verdict <> '' {of_these}
+   AND NOT (origin = 'backtest'
+            AND EXISTS (SELECT FROM rollout_comparison AS again
+                         WHERE again.booking_ref = comparison.booking_ref AND again.id > comparison.id
+                           AND again.restaurant_ref = comparison.restaurant_ref AND again.origin = 'backtest'
+                           {of_these.replace("release", "again.release", 1)}))
  ORDER BY booking_ref, snapshot_hash, id DESC
 """  # noqa: S608  (text of our own)
 
 
-LATEST = latest("%(since)s")
+COUNTED = "%(releases)s"
+LATEST = latest("%(since)s", COUNTED)
+"""Those that count for the running release."""
 
 _VERDICTS = f"""
 SELECT latest.verdict, count(*) AS found, count(*) FILTER (WHERE waiver.waived) AS waived,
        count(latest.control_repeats) AS asked_twice, count(*) FILTER (WHERE latest.control_repeats) AS repeated,
        count(latest.candidate_ms) FILTER (WHERE latest.error = '') AS timed
-  FROM ({latest(_SINCE)}) AS latest
+  FROM ({latest(_SINCE, COUNTED)}) AS latest
   LEFT JOIN LATERAL (
        SELECT true AS waived
          FROM rollout_waiver AS known
@@ -252,17 +280,20 @@ SELECT 'candidate', percentile_disc(%(fractions_candidate)s::float[]) WITHIN GRO
  UNION ALL
 SELECT 'v3', percentile_disc(%(fractions_v3)s::float[]) WITHIN GROUP (ORDER BY decision_ms)
   FROM assignments_attempt
- WHERE planner = %(planner)s AND at >= %(live_since)s AND decision_ms > 0
+ WHERE planner = %(planner)s AND at >= %(live_since)s AND decision_ms > 0 AND release = ANY(%(releases)s)
    AND cardinality(%(fractions_v3)s::float[]) > 0
 """  # noqa: S608
 
-# Each decision of the legacy planner since the stage began, if it is in the sample (see ``shadow.is_sampled``).
+# Each decision of the legacy planner since the stage began, if it is in the sample (see ``shadow.is_sampled``) and was not
+# compared with another release, as may happen while one is deployed.
 _COMPLETE = f"""
-SELECT count(*) AS expected, count(*) FILTER (WHERE kept.is_compared) AS compared,
-       count(*) FILTER (WHERE NOT kept.is_compared) AS waiting
+SELECT count(*) FILTER (WHERE kept.is_compared OR kept.is_with_another IS NOT TRUE) AS expected,
+       count(*) FILTER (WHERE kept.is_compared) AS compared,
+       count(*) FILTER (WHERE NOT kept.is_compared AND NOT kept.is_with_another) AS waiting
   FROM assignments_attempt AS tried
   LEFT JOIN LATERAL (
-       SELECT bool_or(verdict <> '') AS is_compared
+       SELECT bool_or(verdict <> '' AND release = ANY(%(releases)s)) AS is_compared,
+              bool_or(verdict <> '' AND release <> ALL(%(releases)s)) AS is_with_another
          FROM rollout_comparison AS comparison
         WHERE comparison.booking_ref = tried.booking_ref AND comparison.snapshot_hash = tried.snapshot_hash
           AND comparison.origin = 'shadow') AS kept ON true
@@ -284,7 +315,12 @@ SELECT count(DISTINCT (restaurant_ref, service_date)) FILTER (WHERE peak) AS pea
        count(DISTINCT booking_ref) FILTER (WHERE party >= %(large)s) AS large_parties,
        count(DISTINCT booking_ref) FILTER (WHERE joined) AS joins
   FROM rollout_comparison
- WHERE recorded_at >= {_SINCE} AND verdict <> ''
+ WHERE recorded_at >= {_SINCE} AND verdict <> '' AND release = ANY(%(releases)s)
+"""  # noqa: S608
+
+_OTHERS = f"""
+SELECT count(*) AS others FROM rollout_comparison
+ WHERE recorded_at >= {_SINCE} AND verdict <> '' AND release <> ALL(%(releases)s)
 """  # noqa: S608
 
 _CHANGED = f"""
@@ -340,6 +376,7 @@ _GATED = {
     "verdicts": _VERDICTS,
     "complete": _COMPLETE,
     "seen": _SEEN,
+    "others": _OTHERS,
     "changed": _CHANGED,
     "waivers": _WAIVERS,
 }

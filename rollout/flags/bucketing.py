@@ -3,10 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 
-from django.db.models import TextField, Value
+from django.db.models import F, Func, TextField, Value
 from django.db.models.functions import Cast
 from waffle import get_waffle_switch_model
 
+from assignments.integration import release
 from rollout import conf
 from rollout.flags import resolution
 from rollout.models import ForcedPlanner, Position
@@ -16,7 +17,8 @@ from rollout.models import ForcedPlanner, Position
 class RolloutState:
     """Flags, stage and forced planner as they apply to one restaurant.
 
-    ``percent`` is None before the ladder has begun; then the flags alone decide.
+    ``percent`` is None before the ladder has begun; then the flags alone decide. Of a release without evidence it is that of
+    the canary.
     """
 
     flags: resolution.Flags
@@ -31,6 +33,13 @@ class RolloutState:
         if self.forced_planner:
             return self.forced_planner == ForcedPlanner.PlannerChoice.V3
         return self.percent is None or is_in_share(restaurant_ref, self.percent)
+
+
+def share(stage: str, percent: int, *, knows_release: bool) -> int:
+    """V3's percentage of restaurants in this process: a release without evidence has at most the canary's."""
+    if knows_release or conf.new_release_keeps():
+        return percent
+    return min(percent, conf.current_ladder().canary(stage).percent)
 
 
 def is_in_share(restaurant_ref: str, percent: int) -> bool:
@@ -48,21 +57,29 @@ def read(restaurant_ref: str) -> RolloutState:
         get_waffle_switch_model()
         .objects.order_by()
         .filter(name__in=[resolution.V3_SWITCH, resolution.SHADOW_SWITCH])
-        .values_list(Value("switch", text), Cast("name", text), Cast("active", text))
+        .values_list(Value("switch", text), Cast("name", text), Cast("active", text), Value("", text))
     )
     position = (
         Position.objects.order_by()
         .filter(environment=conf.settings().ENVIRONMENT)
-        .values_list(Value("position", text), "stage", Cast("percent", text))
+        .values_list(Value("position", text), "stage", Cast("percent", text), _known_releases())
     )
     forced = ForcedPlanner.objects.order_by().filter(restaurant_ref=restaurant_ref)
-    rows = list(
-        switches.union(position, forced.values_list(Value("forced", text), "planner", Value("", text)), all=True)
-    )
-    stage = next(((name, int(percent)) for kind, name, percent in rows if kind == "position"), ("", None))
+    theirs = forced.values_list(Value("forced", text), "planner", Value("", text), Value("", text))
+    rows = list(switches.union(position, theirs, all=True))
+    stage, percent = "", None
+    for name, whole, known in ((name, int(value), more) for kind, name, value, more in rows if kind == "position"):
+        stage, percent = name, share(name, whole, knows_release=release.running() in known.split())
     return RolloutState(
-        flags=resolution.from_rows({name: active == "true" for kind, name, active in rows if kind == "switch"}),
-        stage=stage[0],
-        percent=stage[1],
-        forced_planner=next((planner for kind, planner, _ in rows if kind == "forced"), ""),
+        flags=resolution.from_rows({name: active == "true" for kind, name, active, _ in rows if kind == "switch"}),
+        stage=stage,
+        percent=percent,
+        forced_planner=next((planner for kind, planner, _, _ in rows if kind == "forced"), ""),
     )
+
+
+def _known_releases() -> Func:
+    """The releases that decide at the stage, as words of a text: none has a space in it."""
+    text = TextField()
+    appended = Func(F("same"), F("release"), function="array_append")
+    return Func(appended, Value(" "), function="array_to_string", output_field=text)

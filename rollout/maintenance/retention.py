@@ -43,6 +43,7 @@ def prune(days: int) -> Iterator[Pruned]:
     comparisons = 0
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL rollout.pruning = 'on'")  # Nothing else may delete comparisons.
             cursor.execute(_TALLY, {"days": days, "limit": CHUNK})
             deleted = cursor.fetchone()[0]
         comparisons += deleted

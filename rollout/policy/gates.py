@@ -161,12 +161,18 @@ def _seatings(facts: Facts, threshold: float) -> Reading:
 
 
 def _comparable(facts: Facts, threshold: float) -> Reading:
-    total = facts.comparisons.total
+    total, others = facts.comparisons.total, facts.comparisons.others
+    detail = _("decisions compared, in shadow mode and in backtests")
+    if others:
+        detail = _(
+            "decisions compared, in shadow mode and in backtests; %(others)s more belong to other releases",
+            others=others,
+        )
     return Reading(
         value=total,
         sample=total,
         passes=total >= threshold,
-        detail=_("decisions compared, in shadow mode and in backtests"),
+        detail=detail,
     )
 
 

@@ -125,6 +125,17 @@ class Ladder:
         """The nearest stage at or below in which V3 decides for nobody; the guard rolls back to it."""
         return next(stage for stage in (self.stage(key), *self.below(key)) if not stage.decides)
 
+    def canary(self, key: str) -> Stage:
+        """The stage for a release without evidence at ``key``: the lowest in which V3 decides, and none above ``key``.
+
+        A stage that the settings no longer name counts as above all others.
+        """
+        lowest = next((stage for stage in self.stages if stage.decides), None)
+        if key not in {stage.key for stage in self.stages}:
+            return lowest or self.bottom
+        here = self.stage(key)
+        return lowest if lowest and lowest in self.below(key) and here.decides else here
+
     @property
     def bottom(self) -> Stage:
         """The first stage of every rollout: V3 neither decides nor watches."""

@@ -25,7 +25,8 @@ class Comparisons:
 
     ``not_waived`` counts, by verdict, those that no valid waiver covers. ``expected`` is how many decisions of the
     legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
-    wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself.
+    wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons that belong to
+    other releases; nothing else here counts them.
     """
 
     total: int = 0
@@ -36,6 +37,7 @@ class Comparisons:
     compared_live: int = 0
     asked_twice: int = 0
     repeated: int = 0
+    others: int = 0
     p95: Percentile = Percentile()
     p99: Percentile = Percentile()
 
@@ -81,7 +83,7 @@ class Seatings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """All inputs of gates and guardrails.
+    """All inputs of gates and guardrails. ``release``: the one that was measured; evidence of others does not count.
 
     ``reference`` is what the legacy planner seated, of how many, and where.
     """
@@ -104,6 +106,7 @@ class Facts:
     lost: int = 0
     drift: str = ""
     """How the flags differ from the stage; empty if they do not."""
+    release: str = ""
 
     @property
     def soaked_hours(self) -> float:

@@ -52,7 +52,8 @@ def build() -> Report:
     with one_moment() as now:
         plan = steering.plan()
         position, facts = plan.position, plan.facts
-        per_day = rows(_PER_DAY, since=facts.since)
+        releases = position.counted_for(facts.release)
+        per_day = rows(_PER_DAY, since=facts.since, releases=releases)
         changes = Change.objects.filter(environment=position.environment).defer("evidence")
         return Report(
             made_at=now,
@@ -65,8 +66,8 @@ def build() -> Report:
             verdicts=_verdicts(per_day, facts.comparisons.not_waived),
             days=_days(per_day),
             waivers=tuple(Waiver.objects.filter(withdrawn_at__isnull=True)[:WAIVERS]),
-            slowest=_slowest(facts.since, max(facts.since, position.since)),
-            differences=_differences(facts.since),
+            slowest=_slowest(facts.since, max(facts.since, facts.stage_since), releases),
+            differences=_differences(facts.since, releases),
             guard=_guard(position),
             changes=tuple(changes[:CHANGES]),
         )
@@ -96,13 +97,14 @@ def _days(per_day: Sequence[Any]) -> tuple[Day, ...]:
     return tuple(Day(day=day, **counts[day]) for day in sorted(counts)[-DAYS:])
 
 
-def _slowest(since: datetime, live_since: datetime) -> tuple[Slow, ...]:
-    found = dicts(_SLOWEST, since=since, live_since=live_since, planner=V3, limit=SLOWEST)
+def _slowest(since: datetime, live_since: datetime, releases: Sequence[str]) -> tuple[Slow, ...]:
+    found = dicts(_SLOWEST, since=since, live_since=live_since, planner=V3, limit=SLOWEST, releases=releases)
     return tuple(Slow(**row) for row in found)
 
 
-def _differences(since: datetime) -> tuple[Difference, ...]:
-    wanted = rows(_DIFFERENT, since=since, verdicts=[each.value for each in DIFFERENT], each=DIFFERENCES_EACH)
+def _differences(since: datetime, releases: Sequence[str]) -> tuple[Difference, ...]:
+    verdicts = [each.value for each in DIFFERENT]
+    wanted = rows(_DIFFERENT, since=since, verdicts=verdicts, each=DIFFERENCES_EACH, releases=releases)
     order = {pk: place for place, (pk,) in enumerate(wanted)}
     floors: dict[str, Floor | None] = {}
     comparisons = Comparison.objects.filter(pk__in=order).select_related("floor").defer("snapshot")
@@ -179,7 +181,7 @@ SELECT * FROM (
     (SELECT booking_ref, restaurant_ref, party, starts_at, candidate_ms AS milliseconds, origin AS "where",
             verdict AS outcome
        FROM rollout_comparison
-      WHERE recorded_at >= %(since)s AND verdict <> '' AND candidate_ms > 0
+      WHERE recorded_at >= %(since)s AND verdict <> '' AND candidate_ms > 0 AND release = ANY(%(releases)s)
       ORDER BY candidate_ms DESC, id LIMIT %(limit)s)
      UNION ALL
     (SELECT tried.booking_ref, assignment.restaurant_ref, assignment.party, assignment.starts_at, tried.decision_ms,
@@ -187,6 +189,7 @@ SELECT * FROM (
        FROM assignments_attempt AS tried
        JOIN assignments_assignment AS assignment ON assignment.id = tried.assignment_id
       WHERE tried.at >= %(live_since)s AND tried.planner = %(planner)s AND tried.decision_ms > 0
+        AND tried.release = ANY(%(releases)s)
       ORDER BY tried.decision_ms DESC, tried.id LIMIT %(limit)s)) AS slow
  ORDER BY milliseconds DESC, booking_ref
  LIMIT %(limit)s

@@ -22,6 +22,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from assignments import conf as assignments_conf
+from assignments.integration import release
 from assignments.models.moment import DatabaseNow
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
@@ -33,6 +34,7 @@ from rollout.shadow.serialization import decision_from_json, floor_from_json, sn
 
 CHUNK = 50
 READY_SECONDS = 60.0
+READY = b"ready "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +47,13 @@ class Answer:
 
 
 class CandidateProcess:
-    """The candidate's process, started when first needed and restarted after it had to be killed."""
+    """The candidate's process, started when first needed and restarted after it had to be killed.
+
+    ``release``: that of the process asked last, as it says itself; a deploy may have come since this one began.
+    """
 
     def __init__(self, seconds: float) -> None:
+        self.release = release.running()
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -86,10 +92,18 @@ class CandidateProcess:
                 [sys.executable, "-m", "rollout.shadow.sandbox", conf.settings().CANDIDATE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, **self._connection_options(), "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={
+                    **os.environ,
+                    **_named_release(),
+                    **self._connection_options(),
+                    "PYTHONPATH": os.pathsep.join(sys.path),
+                },
                 bufsize=0,
             )
-            if self._line(READY_SECONDS) != b"ready\n":
+            line = self._line(READY_SECONDS) or b""
+            if line.startswith(READY):
+                self.release = line.removeprefix(READY).decode().strip()
+            else:
                 self._end()
         return self._process
 
@@ -122,6 +136,12 @@ class CandidateProcess:
             self._process = None
 
 
+def _named_release() -> dict[str, str]:
+    """The release that the settings name, for a process whose own settings name none."""
+    named = assignments_conf.settings().RELEASE
+    return {assignments_conf.VARIABLES["RELEASE"]: named} if named else {}
+
+
 def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
     """Compare waiting decisions, oldest first, at most ``limit``; yield the verdicts so far after each chunk.
 
@@ -143,7 +163,16 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
                     verdicts[comparison.verdict] += 1
                 Comparison.objects.bulk_update(
                     chunk,
-                    ["candidate", "candidate_ms", "verdict", "error", "control_repeats", "joined", "compared_at"],
+                    [
+                        "candidate",
+                        "candidate_ms",
+                        "verdict",
+                        "error",
+                        "control_repeats",
+                        "joined",
+                        "release",
+                        "compared_at",
+                    ],
                 )
             if not chunk:
                 return
@@ -151,7 +180,7 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
 
 
 def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: CandidateProcess) -> None:
-    comparison.compared_at = DatabaseNow()
+    comparison.compared_at, comparison.release = DatabaseNow(), candidate.release
     try:
         if comparison.floor_id not in floors:
             floors[comparison.floor_id] = floor_from_json(comparison.floor.content)
@@ -163,7 +192,7 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
         comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not readable: {type(error).__name__}"
         return
     answer = candidate.ask({"snapshot": comparison.snapshot, "floor": comparison.floor.content})
-    comparison.candidate_ms = answer.milliseconds
+    comparison.candidate_ms, comparison.release = answer.milliseconds, candidate.release
     comparison.control_repeats = _repeats(comparison, floor, control)
     decision = None
     if not answer.error:

@@ -8,11 +8,12 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 
-from assignments.concurrency import transactions
+from assignments.concurrency import clock, transactions
 from assignments.error_logging import log_error
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
@@ -20,7 +21,7 @@ from assignments.planning.service_day import service_date
 from assignments.planning.snapshot import Snapshot
 from assignments.telemetry.background_writer import BackgroundWriter
 from rollout import conf
-from rollout.models import Comparison, FloorRecord
+from rollout.models import FARTHEST_DAYS, Comparison, FloorRecord
 from rollout.shadow.serialization import decision_to_json, floor_to_json, snapshot_to_json
 
 logger = logging.getLogger("rollout.shadow")
@@ -39,11 +40,11 @@ class Kept:
 
 
 def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
-    """Record a decision of the control for comparison, if the booking is in the sample.
+    """Record a decision of the control for comparison, if the booking is in the sample and not for the far future.
 
     Call it for decisions whose route asks for it: the mode was shadow when the booking was claimed.
     """
-    if is_sampled(snapshot.request.booking_ref):
+    if is_sampled(snapshot.request.booking_ref) and is_within_reason(snapshot):
         _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
     else:
         _writer.count("left_out")
@@ -55,13 +56,19 @@ def is_sampled(booking_ref: str) -> bool:
     return int.from_bytes(digest[:8]) / 2**64 < conf.settings().SHADOW_SAMPLE
 
 
+def is_within_reason(snapshot: Snapshot) -> bool:
+    """Whether the database would take a comparison of this booking: it starts in less than FARTHEST_DAYS."""
+    # Two days less, because clocks and time zones differ.
+    return snapshot.request.starts_at < clock.now() + timedelta(days=FARTHEST_DAYS - 2)
+
+
 def flush(timeout_seconds: float = 10.0) -> bool:
     """Wait until everything recorded so far is stored; False on timeout."""
     return _writer.flush(timeout_seconds)
 
 
 def counters() -> dict[str, int]:
-    """Counters of this process: ``stored``, ``left_out`` by sampling, ``dropped_overflow``, ``dropped_failure``."""
+    """Counters of this process: ``stored``, ``left_out`` by sampling or date, ``dropped_overflow``, ``dropped_failure``."""
     return _writer.counters()
 
 

@@ -27,13 +27,14 @@ def main() -> None:
     from django.conf import settings
     from django.utils.module_loading import import_string
 
+    from assignments.integration import release
     from rollout.shadow.comparator import database_is_read_only, is_behind_pooler
 
     settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
     candidate = import_string(sys.argv[1])
     if not is_behind_pooler() and not database_is_read_only():
         sys.exit("The candidate is only asked where the database refuses writes by default (PGOPTIONS).")
-    answers.write(b"ready\n")
+    answers.write(f"ready {release.running()}\n".encode())
     for line in sys.stdin.buffer:
         _answer(json.loads(line), candidate, answers)
 

@@ -26,6 +26,7 @@ from rollout.cli import (
     report,
     resume,
     rollback,
+    same_release,
     status,
     switch,
     waive,
@@ -52,6 +53,7 @@ ACTIONS: dict[str, type[base.Action]] = {
     "prune": prune.Action,
     "backtest": backtest.Action,
     "removal": removal.Action,
+    "same-release": same_release.Action,
 }
 
 
