@@ -107,7 +107,7 @@ class Settings:
     NEW_RELEASE: str = setting("canary", _new_release)
     """What a release of V3 without evidence does where V3 decides.
 
-    ``canary``: it keeps the share of the lowest stage in which it decides, and the legacy planner has the rest until the gates
+    ``canary``: it keeps the share of the lowest stage in which it decides, and the legacy planner has the rest until gates
     pass. ``keep``: it keeps the stage, on record and with an alert; without a legacy planner always so.
     """
     CANDIDATE: str = setting("rollout.shadow.candidate.v3", dotted_path)

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 
 from assignments.concurrency.transactions import database_now
+from assignments.integration import release
 from assignments.integration.project_host import configured
 from assignments.models import Allocation, Assignment, Attempt, Event, StateTransition
 from assignments.planning import engine
@@ -88,6 +89,7 @@ def compare_evening(restaurant: models.Restaurant, *, of: int = 40) -> None:
                 candidate=decision_to_json(candidate),
                 candidate_ms=0.4,
                 verdict=compare(snapshot, control, candidate),
+                release=release.running(),
                 compared_at=now,
             )
         )

@@ -28,6 +28,7 @@ from rollout.models import Comparison, FloorRecord, Waiver
 from rollout.policy.verdict import Danger, Verdict, compare, dangers
 from rollout.shadow import comparison_detail, recorder
 from rollout.shadow.serialization import decision_to_json
+from tests.rewriting import rewriting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -206,7 +207,8 @@ class TestOne:
             kept(chooses("T3"), chooses("T3")),
             kept(chooses("T3"), chooses("T3")),
         )
-        Comparison.objects.update(recorded_at=SEVEN)  # Kept in one batch.
+        with rewriting():
+            Comparison.objects.update(recorded_at=SEVEN)  # Kept in one batch.
         assert [comparison_detail.around(each).older for each in self.again(first, second, third, other)] == [
             None,
             first.pk,
@@ -267,9 +269,11 @@ class TestOne:
         if "floor" in spoilt:
             FloorRecord.objects.update(content=spoilt["floor"])
         elif spoilt.get("control", "") is None:
-            Comparison.objects.update(control=[])
+            with rewriting():
+                Comparison.objects.update(control=[])
         else:
-            Comparison.objects.update(**spoilt)
+            with rewriting():
+                Comparison.objects.update(**spoilt)
         text = page(admin_client, comparison)
         assert "Parts of this comparison cannot be read" in text
         assert comparison.snapshot_hash in text
@@ -282,24 +286,28 @@ class TestOne:
             {"occupied": [["T2", "2030-01-14T18:00:00", "2030-01-14T19:00:00", None]]},
             {"occupied": [[7, SEVEN.isoformat(), SEVEN.isoformat(), None]]},
         ):
-            Comparison.objects.update(snapshot={**comparison.snapshot, **change})
+            with rewriting():
+                Comparison.objects.update(snapshot={**comparison.snapshot, **change})
             page(admin_client, comparison)
         for party in ("four", None, 4.5, -1):
             request = {**comparison.snapshot["request"], "party": party}
-            Comparison.objects.update(snapshot={**comparison.snapshot, "request": request})
+            with rewriting():
+                Comparison.objects.update(snapshot={**comparison.snapshot, "request": request})
             page(admin_client, comparison)
 
     def test_a_night_past_midnight_is_drawn(self, admin_client: Client) -> None:
         comparison = kept(chooses("T2"), chooses("T3"))
         request = {**comparison.snapshot["request"], "starts_at": "2030-01-15T00:30:00+00:00"}
-        Comparison.objects.update(snapshot={**comparison.snapshot, "request": request})
+        with rewriting():
+            Comparison.objects.update(snapshot={**comparison.snapshot, "request": request})
         assert "time of this seating" in page(admin_client, comparison)
 
     def test_after_midnight_it_leads_to_the_evening_before(self, admin_client: Client, settings: Any) -> None:
         settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": "tests.rollout.admin.test_comparison_page.LateHost"}
         half_past_midnight = SEVEN + timedelta(hours=5, minutes=30)
         comparison = kept(chooses("T3"), chooses("T3"))
-        Comparison.objects.update(starts_at=half_past_midnight, service_date=half_past_midnight.date())
+        with rewriting():
+            Comparison.objects.update(starts_at=half_past_midnight, service_date=half_past_midnight.date())
         Assignment.objects.create(
             booking_ref="B1",
             restaurant_ref="R1",

@@ -32,6 +32,7 @@ from rollout.reporting.values import Report
 from rollout.shadow import comparator, recorder
 from tests.built import built_once
 from tests.example.conftest import load
+from tests.rewriting import rewriting
 from tests.rollout.control.test_steering import WHO, climb, configure
 from tests.rollout.evidence.test_measuring import compared
 
@@ -119,9 +120,10 @@ def hostile(environment: None, shadowed: models.Restaurant, settings: Any) -> Re
     ForcedPlanner.objects.create(restaurant_ref="items", planner="v3", actor=ALONE, reason=ALONE)
     different = Comparison.objects.filter(verdict__in=["better", "equivalent"])
     assert different.update(verdict="worse", restaurant_ref=HOSTILE, booking_ref=HOSTILE)
-    Comparison.objects.filter(verdict="both_refuse").update(
-        verdict="only_legacy_seats", candidate={**Comparison.objects.filter(verdict="both_refuse")[0].control}
-    )
+    with rewriting():
+        Comparison.objects.filter(verdict="both_refuse").update(
+            verdict="only_legacy_seats", candidate={**Comparison.objects.filter(verdict="both_refuse")[0].control}
+        )
     steering.pause(actor=ALONE, reason=ALONE)
     GuardRun.objects.create(environment="dev", stage=ALONE, breaches=[{"rail": ALONE, "detail": ALONE}])
     GuardRun.objects.create(
@@ -323,7 +325,8 @@ class TestContents:
     @pytest.mark.legacy_planner
     def test_a_refusal_says_why(self, shadowed: models.Restaurant) -> None:
         refused = Comparison.objects.filter(verdict="both_refuse", control__refusal__0="no_capacity")[0]
-        Comparison.objects.filter(pk=refused.pk).update(verdict="only_legacy_seats")
+        with rewriting():
+            Comparison.objects.filter(pk=refused.pk).update(verdict="only_legacy_seats")
         (found,) = (each for each in built().differences if each.verdict == "only_legacy_seats")
         assert refused.candidate is not None
         assert (found.v3.tables, found.v3.why) == ((), refused.candidate["refusal"][1])

@@ -1,0 +1,63 @@
+"""What the database refuses of comparisons: invented verdicts, dates ahead, second verdicts, and DELETE."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
+
+from rollout.models import FARTHEST_DAYS, Comparison, ComparisonTally
+from tests.rollout.evidence.test_measuring import compared
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+REFUSED = "rollout_comparison"
+
+
+def soon(days: int) -> date:
+    return datetime.now(UTC).date() + timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"verdict": "splendid"},
+        {"service_date": soon(FARTHEST_DAYS)},
+        {"recorded_at": datetime.now(UTC) + timedelta(days=365)},
+        {"compared_at": datetime.now(UTC) + timedelta(days=365)},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match=REFUSED):
+        compared(**{"verdict": "same_tables", **wrong})
+    assert not Comparison.objects.exists()
+    compared("", service_date=soon(FARTHEST_DAYS - 2))
+    with pytest.raises(IntegrityError, match=REFUSED):
+        Comparison.objects.update(**wrong)
+
+
+def test_a_verdict_is_set_once() -> None:
+    compared("", 2)
+    first, second = Comparison.objects.order_by("id")
+    Comparison.objects.filter(pk=first.pk).update(verdict="worse", release="a")
+    for change in ({"verdict": "better"}, {"verdict": ""}, {"release": "b"}, {"candidate_ms": 0.0}):
+        with pytest.raises(IntegrityError, match="it has its verdict"):
+            Comparison.objects.filter(pk=first.pk).update(**change)
+    first.refresh_from_db()
+    assert (first.verdict, first.release) == ("worse", "a")
+    assert Comparison.objects.filter(pk=second.pk).update(verdict="better") == 1
+
+
+def test_only_prune_deletes_and_it_keeps_the_counts() -> None:
+    compared("same_tables", 3, recorded_at=datetime.now(UTC) - timedelta(days=100))
+    compared("", 1)
+    for rows in (Comparison.objects.all(), Comparison.objects.filter(verdict="")):
+        with pytest.raises(IntegrityError, match="DELETE refused"), transaction.atomic():
+            rows.delete()
+    assert Comparison.objects.count() == 4
+    call_command("rollout", "prune")
+    assert (Comparison.objects.count(), ComparisonTally.objects.get().comparisons) == (1, 3)
+    with pytest.raises(IntegrityError), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM rollout_comparison")
