@@ -81,6 +81,8 @@ def _position(standing: Mapping[str, Any]) -> Iterator[Metric]:
     yield gauge("rollout_stage", "1 for the current stage of the environment.", "stage", stages)
     percent = standing["percent"] or 0
     yield GaugeMetricFamily("rollout_percent", "Percent of restaurants that V3 decides for.", value=percent)
+    documentation = "Releases that kept a stage in which V3 decides without evidence of their own."
+    yield CounterMetricFamily("rollout_releases_kept_total", documentation, value=standing["releases_kept"])
     yield GaugeMetricFamily("rollout_held", "1 while the rollout is paused.", value=bool(standing["paused"]))
 
 
@@ -164,6 +166,8 @@ SELECT (SELECT stage FROM position) AS stage,
        (SELECT percent FROM position) AS percent,
        (SELECT paused FROM position) AS paused,
        (SELECT releases FROM position) AS releases,
+       (SELECT count(*) FROM rollout_change
+         WHERE environment = %(environment)s AND kind = 'release' AND evidence ->> 'kept' = 'true') AS releases_kept,
        waiting.comparisons AS waiting,
        coalesce(greatest(extract(epoch FROM assignments_now() - waiting.oldest), 0), 0)::float AS oldest_waiting_age,
        coalesce(extract(epoch FROM (SELECT max(compared_at) FROM rollout_comparison)), 0)::float AS last_comparison,

@@ -14,6 +14,7 @@ from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
 from assignments.concurrency import clock
 from assignments.error_logging import log_error
+from assignments.integration import release
 from assignments.staff.labels import render
 from rollout import conf
 from rollout.admin import labels
@@ -120,6 +121,9 @@ def overview() -> dict[str, Any]:
     return {
         "environment": environment,
         "position": position,
+        "release": release.running(),
+        "release_is_new": bool(position and not position.knows(release.running())),
+        "others": measured.plan.facts.comparisons.others if measured.plan else 0,
         "mode": in_effect.mode,
         "mode_in_words": labels.mode(in_effect.mode),
         "killed": in_effect.killed,

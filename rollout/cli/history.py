@@ -22,7 +22,19 @@ class Action(base.Action):
             changes = changes.of_kind(options["kind"])
         changes = changes[: options["limit"]]
         if options["json"]:
-            fields = ("id", "at", "environment", "kind", "subject", "before", "after", "actor", "reason", "overridden")
+            fields = (
+                "id",
+                "at",
+                "environment",
+                "kind",
+                "subject",
+                "before",
+                "after",
+                "actor",
+                "reason",
+                "overridden",
+                "release",
+            )
             rows = [{field: getattr(change, field) for field in (*fields, "evidence")} for change in changes]
             self.print_json({"changes": rows})
             return

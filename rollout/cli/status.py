@@ -3,6 +3,7 @@
 from typing import Any
 
 from assignments import conf as assignments_conf
+from assignments.integration import release
 from rollout import conf
 from rollout.cli import base
 from rollout.control import steering
@@ -40,6 +41,7 @@ class Action(base.Action):
                     "mode": current.mode,
                     "killed": current.killed,
                     "flags": values,
+                    "release": release.running(),
                     "max_parallel": assignments_conf.settings().MAX_PARALLEL,
                     "legacy": settings.LEGACY_PLANNER,
                     "position": base.position_as_dict(position) if position else None,
@@ -62,6 +64,7 @@ class Action(base.Action):
                 else flag.source
             )
             self.stdout.write(f"  {flag.switch:30} {value:4} by {where}")
+        self.stdout.write(f"Release         {release.running()}")
         self.stdout.write(f"Max parallel    {assignments_conf.settings().MAX_PARALLEL} per restaurant")
         self.stdout.write(f"Legacy planner  {settings.LEGACY_PLANNER or 'not installed'}")
         if not current.killed:

@@ -140,6 +140,7 @@ class Report:
             "mode": self.flags.mode.value,
             "is_killed": self.flags.killed,
             "drift": plan.facts.drift,
+            "release": plan.facts.release,
             "flags": [asdict(each) for each in (self.flags.v3, self.flags.shadow)],
             "forced_planners": dict(self.forced_planners),
             "ladder": [

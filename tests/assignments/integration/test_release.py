@@ -9,6 +9,7 @@ import pytest
 
 from assignments import conf
 from assignments.integration import release
+from assignments.planning.snapshot import DEFAULT_WEIGHTS
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def test_a_changed_file_makes_another_release_unless_it_cannot_alter_a_decision(
 def test_settings_that_steer_decisions_belong_to_it(settings: Any, setting: dict[str, Any], is_another: bool) -> None:
     before = release.running()
     if setting.get("WEIGHTS"):
-        setting = {"WEIGHTS": {next(iter(conf.DEFAULT_WEIGHTS)): 7.5}}
+        setting = {"WEIGHTS": {next(iter(DEFAULT_WEIGHTS)): 7.5}}
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **setting}
     assert (release.running() != before) is is_another
 
