@@ -45,7 +45,7 @@ DROP FUNCTION rollout_comparison_is_written_once();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rollout", "0008_now"), ("assignments", "0018_release")]
+    dependencies = [("rollout", "0008_now")]
 
     operations = [
         migrations.AddField(
