@@ -33,7 +33,7 @@ class Checking(Reading, Writing, Floors):
 
         E006: a configured model or field does not exist or does not fit. E020 to E039: a field has another type, a status
         does not fit, tables cannot be stored; each says what to write. W001: no status counts as cancelled. W020, W021: what
-        may surprise. See docs/hosts.md.
+        may surprise. See docs/checks.md.
         """
         place = f"{type(self).__module__}.{type(self).__qualname__}"
         hint = f"Correct the attributes of {place}."
