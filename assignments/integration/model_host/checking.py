@@ -98,8 +98,10 @@ class Checking(Reading, Writing, Floors):
         return named
 
     def _needs_no_table_model(self, attribute: str) -> bool:
-        """Whether the project builds its floors itself, of no table model."""
-        return attribute == "table_model" and not self.tables_field and type(self).floor is not Floors.floor
+        """Whether the project builds its floors itself, of no table model. A plain field then holds the floor's refs."""
+        if attribute != "table_model" or type(self).floor is Floors.floor or self.table_key_field:
+            return False
+        return not self.tables_field or (self._has(self.tables_field) and not self._stores_tables.is_relation)
 
     def _wrong_name(self, model: type[models.Model], label: str, name: str, path: str) -> Iterator[str]:
         hook = {"start": "start_of", "date": "start_of", "time": "start_of", "party": "party_of"}.get(
@@ -121,7 +123,7 @@ class Checking(Reading, Writing, Floors):
         named = f"tables_field is {self.tables_field!r}"
         field: Any = self._stores_tables
         if not field.is_relation:
-            if not self.table_key_field:
+            if not self.table_key_field and not (not self.table_model and self._needs_no_table_model("table_model")):
                 yield (
                     f"{named}, which is not a relation from {self.booking_model} to {self.table_model}. If it holds a "
                     f"table's number or name, set table_key_field to that field of {self.table_model}."
