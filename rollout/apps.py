@@ -26,12 +26,12 @@ class RolloutConfig(AppConfig):
         from assignments.integration import planners
         from assignments.maintenance import retention
         from assignments.signals import handed_back
-        from rollout import checks, conf, events, metrics  # noqa: F401  (checks registers the system checks)
+        from rollout import checks, conf, events, metrics  # importing checks registers them
 
         handed_back.connect(events.announce_handed_back, dispatch_uid="rollout.events")
 
         metrics.register()
-        planners.register_router("rollout.routing.RolloutRouter")
+        planners.register_router(checks.ROUTER)
         retention.require_attempts(
             f"{conf.NAME}['EVIDENCE_DAYS']", lambda: 0 if conf.problems() else conf.settings().EVIDENCE_DAYS
         )

@@ -27,6 +27,7 @@ PARTIES = (2, 4, 3, 6, 2, 4, 4, 5, 2, 3)
 """Of the ten bookings of an evening, which come at 17, 19 and 21 o'clock by turns. There is a plan that seats them all."""
 COMMON = ("harbour", "corner", "club", "garden", "diner", "atrium")
 """The shapes of six public projects. The others each have one thing that these lack."""
+SOLE = "assignments.integration.planners.SoleRouter"
 MOST_SETTINGS = 6
 MOST_LINES = 12
 
@@ -84,7 +85,7 @@ def in_the_ledger():
 @pytest.mark.django_db(transaction=True)
 class TestTheWholeWay:
     def test_v3_alone_decides_and_follows_what_people_change(self, steps, settings):
-        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": "assignments.integration.planners.SoleRouter"}
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": SOLE}
         steps.furnish()
         assert [(each.id, each.msg) for each in found_by_check()] == []
         early = steps.book(DAY - timedelta(days=1), 2)
@@ -213,9 +214,11 @@ class TestUninstalling:
 
     def test_it_leaves_no_table_of_ours_and_every_row_of_the_project(self, settings, request):
         steps = use("garden", settings)
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": SOLE}
         steps.furnish()
         book(steps, evening=0)
         before = steps.seated_rows()
+        assert len(before) == 10
         request.getfixturevalue("copy")
         for label in ("rollout", "assignments"):
             call_command("migrate", label, "zero", verbosity=0, stdout=StringIO())

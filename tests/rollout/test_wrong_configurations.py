@@ -142,6 +142,12 @@ def moved_in_production(settings: Any, monkeypatch: Any) -> None:
     settings.ASSIGNMENTS = {**RIGHT, "MOVABLE_CLOCK": True}
 
 
+def without_a_planner(settings: Any, monkeypatch: Any) -> None:
+    settings.ROLLOUT = {"LEGACY_PLANNER": "", "ENVIRONMENT": "dev", "ENVIRONMENT_VARIABLES": {}}
+    assert found() == []  # The project's own router decides: V3 alone.
+    settings.ASSIGNMENTS = {**RIGHT, "ROUTER": "rollout.routing.RolloutRouter"}
+
+
 def both_switches(settings: Any, monkeypatch: Any) -> None:
     for name in ("assignment_pipeline_v3", "assignment_pipeline_v3_shadow"):
         Switch.objects.update_or_create(name=name, defaults={"active": True})
@@ -175,7 +181,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "rollout.E006": (rollout(ENVIRONMENT="production"), "production"),
     "rollout.E007": (moved_in_production, "In production the clock must not be movable"),
     "rollout.E008": (unnamed_environment, "ENVIRONMENT"),
-    "rollout.E009": (rollout(LEGACY_PLANNER="", ENVIRONMENT_VARIABLES={}), "nobody decides"),
+    "rollout.E009": (without_a_planner, "nobody decides"),
 }
 BESIDE = {
     "assignments.W010": {"assignments.W021"},
