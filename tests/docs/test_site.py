@@ -1,5 +1,6 @@
 """The documentation builds without a warning: every link leads to a page, file or heading, and every page is listed."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.document import DOCS, PROJECT
+from tests.ops import anchors
 
 pytestmark = pytest.mark.legacy_planner  # Its pages go with it, and so do their lines in the table of contents.
 
@@ -50,3 +52,11 @@ def test_a_link_to_nowhere_fails_the_build(tmp_path: Path) -> None:
 def test_make_builds_it_in_the_same_way() -> None:
     (recipe,) = [line for line in (PROJECT / "Makefile").read_text().splitlines() if "sphinx-build" in line]
     assert f"sphinx-build {' '.join(OPTIONS[:4])} -b html docs " in recipe
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_the_links_of_the_pages_beside_it_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", (PROJECT / page).read_text())
+    files = [link for link in links if "#" not in link]
+    assert [each for each in files if not (PROJECT / each).exists()] == []
+    assert [each for each in links if "#" in each and not anchors.resolves(each)] == []
