@@ -21,7 +21,8 @@ from assignments.coordination.day_planner import CONFIRMED_BY_HOST, cancel_unwan
 from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, touched_by
 from assignments.coordination.table_record import success_of
 from assignments.error_logging import log_error
-from assignments.exceptions import TableTakenError
+from assignments.exceptions import HostRefusedError, TableTakenError
+from assignments.integration import floor_cache
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, lock_bookings
 from assignments.integration.planners import Judged, Preview, Route, router
@@ -143,7 +144,8 @@ class LegacyPlanner:
     def _attempt(self, booking_ref: str, trigger: str, judged: list[Judged], due_before: datetime | None) -> Outcome:
         try:
             # One more wait for a locked day is enough: its owner continues there.
-            held = transactions.run(lambda: self._hold(booking_ref, trigger, judged, due_before), retries=1)
+            with floor_cache.one_reading():
+                held = transactions.run(lambda: self._hold(booking_ref, trigger, judged, due_before), retries=1)
             if isinstance(held, Outcome):
                 return held
             return transactions.run(lambda: self._confirm(booking_ref, held, trigger))
@@ -380,8 +382,8 @@ class LegacyPlanner:
         )
 
     def _record_failure(self, booking_ref: str, error: Exception, trigger: str) -> Outcome:
-        taken = isinstance(error, TableTakenError)
-        if not taken:
+        taken, refused = isinstance(error, TableTakenError), isinstance(error, HostRefusedError)
+        if not taken and not refused:
             log_error(logger, error, "Booking %s failed", booking_ref)
 
         def record() -> Outcome:
@@ -392,6 +394,10 @@ class LegacyPlanner:
             settlement = self._settlement(now, trigger)
             if assignment.state == State.ASSIGNMENT_IN_PROGRESS:
                 ledger.release([booking_ref])  # The hold of the first transaction.
+            if isinstance(error, HostRefusedError):
+                detail = str(error.context.get("constraint") or error)
+                review = settlement.send_to_review(assignment, reason=CoordinatorReason.REFUSED_BY_HOST, detail=detail)
+                return self._written(settlement, review, host_may_fail=True)
             outcome = self._try_again(
                 settlement,
                 assignment,

@@ -457,7 +457,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def text_of(page: str) -> str:
     """A page as it should be."""
-    return re.sub(r"\n{3,}", "\n\n", PAGES[page]()).rstrip() + "\n"
+    pieces = PAGES[page]().split("```")
+    pieces[::2] = [re.sub(r"\n{3,}", "\n\n", piece) for piece in pieces[::2]]  # The others are code.
+    return "```".join(pieces).rstrip() + "\n"
 
 
 def path_of(page: str) -> Path:

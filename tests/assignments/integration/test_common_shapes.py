@@ -44,6 +44,9 @@ TONIGHT = datetime(2030, 1, 17, 19, tzinfo=UTC)
 DAY = TONIGHT.date()
 
 
+V3_ROUTER = "assignments.integration.planners.SoleRouter"
+
+
 @pytest.fixture
 def house() -> House:
     return House.objects.create(name="Anchor")
@@ -99,7 +102,7 @@ class TestTheWholeWay:
     """Two guests, who become four, and cancel."""
 
     def go(self, settings: Any, name: str, row: Any, grow: Callable[[], None], cancel: Callable[[], None]) -> list[Any]:
-        settings.ASSIGNMENTS = {"HOST": f"tests.shapes.hosts.{name}Host"}
+        settings.ASSIGNMENTS = {"HOST": f"tests.shapes.hosts.{name}Host", "ROUTER": V3_ROUTER}
         ref = str(row.pk)
         api.request(booking_ref=ref)
         assert api.assign_now(booking_ref=ref).kind is Kind.CONFIRMED
@@ -374,8 +377,12 @@ class TestUniqueTables:
             OrderHost().on_moved([move(one, boards[2]), move(other, boards[1])])
 
     @pytest.mark.django_db(transaction=True)
-    def test_a_violation_costs_its_own_booking_and_goes_to_staff(self, boards: list[Board], settings: Any) -> None:
-        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.InvitationHost"}
+    @pytest.mark.parametrize("router", [V3_ROUTER, pytest.param("", marks=pytest.mark.legacy_planner)])
+    def test_a_violation_costs_its_own_booking_and_goes_to_staff(
+        self, boards: list[Board], settings: Any, router: str
+    ) -> None:
+        """Whichever planner decides."""
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.InvitationHost", "ROUTER": router}
         # Cancelled, but it still has its table, and the project's constraint counts it.
         invitation(board=boards[0], cancelled_at=timezone.now())
         first, second = invitation(), invitation(adults=4)
@@ -392,7 +399,7 @@ class TestUniqueTables:
     def test_an_edit_that_it_refuses_goes_to_staff_and_the_guests_keep_their_table(
         self, boards: list[Board], settings: Any
     ) -> None:
-        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.InvitationHost"}
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.InvitationHost", "ROUTER": V3_ROUTER}
         invitation(board=boards[1], cancelled_at=timezone.now())
         row = invitation()
         ref = str(row.pk)

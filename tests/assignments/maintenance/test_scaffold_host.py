@@ -109,4 +109,4 @@ def test_what_it_writes_in_another_project_passes_check_there(project: str, app:
     (tmp_path / "guessed.py").write_text(text)
     name = text.partition("class ")[2].partition("(")[0]
     (tmp_path / "trial.py").write_text(f"from settings import *\n\nASSIGNMENTS = {{'HOST': 'guessed.{name}'}}\n")
-    assert "no issues" in manage("check", "--fail-level", "ERROR", "--settings", "trial")
+    manage("check", "--fail-level", "ERROR", "--settings", "trial")  # fails with whatever is an error
