@@ -349,13 +349,13 @@ def signals() -> str:
 
 def commands() -> str:
     """All commands of the installed apps, with arguments and exit codes."""
-    from django.core.management import get_commands, load_command_class
+    from django.core.management import CommandParser, get_commands, load_command_class
 
     ours = sorted((app, name) for name, app in get_commands().items() if app in {"assignments", "rollout"})
     sections = []
     for app, name in ours:
         command = load_command_class(app, name)
-        parser = ArgumentParser(prog=f"manage.py {name}", add_help=False)
+        parser = CommandParser(prog=f"manage.py {name}", add_help=False)
         command.add_arguments(parser)
         sections.append(_command(name, command.help, parser))
     return "\n".join([_head("Commands", _COMMANDS), *sections])
