@@ -7,7 +7,7 @@ PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,14 +16,17 @@ $(STAMP): pyproject.toml requirements.txt
 	@echo "Creating $(VENV) and installing the requirements." >&2
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV) >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt >&2
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt >&2
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## Seat a real evening with the legacy planner and with V3, and compare.
 	@$(BIN)/python manage.py demo $(ARGS)
 
-serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/
-	@{ test -n "$$DATABASE_URL" || $(BIN)/python manage.py migrate --verbosity 0; } && $(BIN)/python manage.py runserver --noreload $(ARGS)
+serve: $(STAMP)  ## Serve the demo's evenings, with the coordinator and all that runs beside it; Ctrl-C ends it.
+	@$(BIN)/python manage.py serve $(ARGS)
+
+shell: $(STAMP)  ## A Python shell with the project's models, on the demo's data.
+	@$(BIN)/python manage.py shell $(ARGS)
 
 lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations, deployment checks.
 	@$(MAKE) --no-print-directory -j 2 lint-types lint-rest
@@ -76,7 +79,7 @@ matrix:  ## All tests on each Python on PATH, with its Django version.
 		if ! $$python -c '' 2>/dev/null; then echo "$$python is not installed."; continue; fi; \
 		echo "$$python with Django $$django"; \
 		$$python -m venv $$venv && \
-		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
+		$$venv/bin/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
 		$$venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q $(ARGS) || exit 1; \
 	done
 
