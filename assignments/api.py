@@ -228,7 +228,8 @@ def swap(
     """Give two bookings each other's tables, in one step; each keeps its own time.
 
     Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed; TransitionRefusedError if one
-    has no tables, ValueError for one booking given twice, BookingNotFoundError, BookingBusyError.
+    has no tables, or if the host's rows allow no swaps (``assignments.W010``); ValueError for one booking given twice,
+    BookingNotFoundError, BookingBusyError.
     """
     if booking_ref == other_ref:
         raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")

@@ -7,15 +7,19 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import ProgrammingError
+from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connection, router
+from django.db.models import Model
 from django.utils.module_loading import import_string
 
 from assignments import conf
 from assignments.concurrency import transactions
+from assignments.error_logging import place_of
 from assignments.integration.host import Host
 from assignments.integration.model_host import ModelHost
+from assignments.integration.planners import router_path
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.maintenance import retention
-from assignments.models import ListedJoin, ServiceHours, TableDetails
+from assignments.models import Assignment, ListedJoin, ServiceHours, TableDetails
 
 UNDEFINED_TABLE = "42P01"
 NOT_MIGRATED = frozenset({UNDEFINED_TABLE, "42703"})
@@ -61,7 +65,7 @@ def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
     found: list[checks.CheckMessage] = []
     for name, path, methods in (
         ("HOST", settings.HOST, HOST_METHODS),
-        ("ROUTER", settings.ROUTER, ROUTER_METHODS),
+        ("ROUTER", router_path(), ROUTER_METHODS),
         *(("EVENT_SINKS", path, ("write",)) for path in settings.EVENT_SINKS),
     ):
         found += _class_problems(name, path, methods)
@@ -121,6 +125,22 @@ def check_moves(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 
 
 @checks.register("assignments")
+def check_swaps(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W010: two bookings cannot exchange their tables in the host's rows."""
+    host = _model_host()
+    obstacle = obstacle_to_swaps(host) if host else ""
+    if not obstacle:
+        return []
+    return [
+        checks.Warning(
+            f"Two bookings cannot swap their tables, and api.swap refuses. {obstacle}",
+            hint="Make the foreign key nullable, or the constraint deferrable (deferrable=models.Deferrable.DEFERRED).",
+            id="assignments.W010",
+        )
+    ]
+
+
+@checks.register("assignments")
 def check_retention(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E007: retention is shorter than other parts need."""
     if conf.problems():
@@ -147,12 +167,9 @@ def check_clock(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 @checks.register("assignments")
 def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E004: the database is not PostgreSQL."""
-    database = django_settings.DATABASES.get("default", {})
-    engine = database.get("ENGINE", "")
-    from django.db import connection
-
-    if connection.vendor == "postgresql":
+    if is_postgresql():
         return []
+    engine = django_settings.DATABASES.get(DEFAULT_DB_ALIAS, {}).get("ENGINE", "")
     return _error(
         "assignments.E004",
         f"The default database is {engine!r}. Double bookings are prevented by a PostgreSQL exclusion constraint.",
@@ -160,23 +177,65 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     )
 
 
+def is_postgresql() -> bool:
+    """Return whether the default database is PostgreSQL. Checks that query are silent elsewhere: E004 says so."""
+    return connection.vendor == "postgresql"
+
+
+@checks.register("assignments")
+def check_routed_tables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """E010: this app's tables are on another database. E011: the host's bookings are."""
+    found = []
+    if elsewhere := _other_database(Assignment):
+        found += _error(
+            "assignments.E010",
+            f"DATABASE_ROUTERS put this app's tables on the database {elsewhere!r}. It decides in transactions of "
+            f"{DEFAULT_DB_ALIAS!r} only.",
+            hint=f"Have the routers return None or {DEFAULT_DB_ALIAS!r} for app_label 'assignments'.",
+        )
+    host = _model_host()
+    if host and (elsewhere := _other_database(host.bookings_table)):
+        found += _error(
+            "assignments.E011",
+            f"DATABASE_ROUTERS put {host.booking_model} on the database {elsewhere!r}. A booking and its tables must be "
+            f"stored in one transaction, so both must be on {DEFAULT_DB_ALIAS!r}.",
+            hint=f"Have the routers return None or {DEFAULT_DB_ALIAS!r} for {host.booking_model}.",
+        )
+    return found
+
+
+def _other_database(model: type[Model]) -> str:
+    """Return the alias of the database that the project's routers name for a model; empty if it is the default."""
+    for alias in (router.db_for_write(model), router.db_for_read(model)):
+        if alias != DEFAULT_DB_ALIAS:
+            return str(alias)
+    return "" if router.allow_migrate_model(DEFAULT_DB_ALIAS, model) else "none"
+
+
+def _model_host() -> ModelHost | None:
+    """Return the project's host if it is made of field names that fit; E001, E002 and E006 say what is wrong."""
+    if conf.problems():
+        return None
+    try:
+        host = conf.load(conf.settings().HOST)
+        return host if isinstance(host, ModelHost) and not any(each.is_serious() for each in host.check()) else None
+    except Exception:  # noqa: BLE001  (whatever a host's __init__ or check does: E002 says so)
+        return None
+
+
 @checks.register(checks.Tags.database)
 def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E005: the host must return nothing for unknown bookings. Also runs W002 and W006. Run with --database default."""
-    from assignments.concurrency.transactions import sqlstate
-
-    if not databases or "default" not in databases or conf.problems():
+    """E005: the host must return nothing for unknown bookings. Then E012, W002 and W006. Run with --database default."""
+    if not databases or DEFAULT_DB_ALIAS not in databases or conf.problems() or not is_postgresql():
         return []
     try:
         host = conf.load(conf.settings().HOST)
         known = host.bookings(["assignments-check-no-such-booking"])
-    except ProgrammingError as error:
-        if sqlstate(error) == UNDEFINED_TABLE:
-            return []  # Before the first migrate there are no tables to query.
-        raise
     except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
+        if transactions.sqlstate(error) in NOT_MIGRATED:
+            return []  # Migrate, which runs checks first, is about to create them.
         return _error(
             "assignments.E005",
             f"The host raised {type(error).__name__} for a booking that does not exist: {error}",
@@ -223,17 +282,20 @@ def _floor_data_passed_over(host: Host) -> list[checks.CheckMessage]:
 
 def _tables_not_taken_over() -> list[checks.CheckMessage]:
     """W002: bookings that the host has seated have no tables here, so planners could assign those to others."""
-    from assignments.concurrency.transactions import sqlstate
     from assignments.maintenance import reconcile
 
     try:
         found = next(
             reconcile.seated_without_us(now=transactions.database_now(), dry_run=True, restaurant_ref=None), None
         )
-    except ProgrammingError as error:
-        if sqlstate(error) == UNDEFINED_TABLE:
+    except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
+        if transactions.sqlstate(error) in NOT_MIGRATED:
             return []
-        raise
+        return _error(
+            "assignments.E012",
+            f"The host raised {type(error).__name__} at {place_of(error)} while its bookings were read.",
+            hint="Run manage.py inspect_host, which names the rows that cannot be read.",
+        )
     if found is None:
         return []
     return [

@@ -4,6 +4,7 @@ Read them with ``conf.settings()``. The values are cached until Django's ``setti
 """
 
 import math
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -24,6 +25,8 @@ A_YEAR_OF_MINUTES = 366 * 24 * 60
 LARGEST_WEIGHT = 1000
 LARGEST_DAYS = 10_000
 SHORTEST_TOKEN = 20
+VARIABLES = {"MAX_PARALLEL": "FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL", "METRICS_TOKEN": "METRICS_TOKEN"}
+"""Environment variables that are read at start for settings that are not given."""
 EVIDENCE_DAYS = 90
 """Days of past seatings that planning evaluates (``assignments.coordination.table_record``)."""
 MOST_PERMITS = 20
@@ -75,6 +78,10 @@ def dotted_path(value: Any) -> str | None:
     return None if isinstance(value, str) and "." in value else "must be a dotted path such as 'project.module.Name'"
 
 
+def _dotted_path_or_empty(value: Any) -> str | None:
+    return None if value == "" else dotted_path(value)
+
+
 def _dotted_paths(value: Any) -> str | None:
     if isinstance(value, list | tuple) and all(dotted_path(path) is None for path in value):
         return None
@@ -104,8 +111,9 @@ class Settings:
 
     HOST: str = setting("", dotted_path)
     """Dotted path of the host class (see ``assignments.integration.host.Host``). Required."""
-    ROUTER: str = setting("assignments.integration.planners.SoleRouter", dotted_path)
-    """Dotted path of the router, which selects the planner of a booking. Default: V3 for all."""
+    ROUTER: str = setting("", _dotted_path_or_empty)
+    """Dotted path of the router, which selects the planner of a booking. Default: the one that an installed app registers
+    (``assignments.integration.planners.register_router``), such as the rollout's; otherwise V3 decides for all."""
     CONNECT_SIGNALS: bool = setting(True, _boolean)
     """Whether bookings that the project saves or deletes are followed by Django's signals.
 
@@ -181,9 +189,21 @@ class Settings:
         )
 
 
+def _given() -> Any:
+    """Return what the project has set, and what the environment says where it has set nothing."""
+    given = getattr(django_settings, NAME, {})
+    if not isinstance(given, Mapping):
+        return given
+    texts = {name: os.environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
+    said: dict[str, Any] = {name: text for name, text in texts.items() if text and name not in given}
+    if said.get("MAX_PARALLEL", "").isdecimal():
+        said["MAX_PARALLEL"] = int(said["MAX_PARALLEL"])
+    return {**said, **given}
+
+
 def problems() -> list[str]:
     """Return the problems of the settings, one sentence each."""
-    given = getattr(django_settings, NAME, {})
+    given = _given()
     found = declared_problems(NAME, Settings, given, may_be_empty={"HOST"})
     if isinstance(given, Mapping) and not given.get("HOST"):
         found.append(
@@ -215,7 +235,7 @@ def settings() -> Settings:
     found = problems()
     if found:
         raise ImproperlyConfigured("; ".join(found))
-    return Settings(**getattr(django_settings, NAME))
+    return Settings(**_given())
 
 
 @cache

@@ -17,12 +17,13 @@ def log_error(
     ``has_place``: whether the file and line that raised it follow.
     """
     if has_place:
-        logger.log(level, f"{what}: %s at %s.", *args, type(error).__name__, _place(error))
+        logger.log(level, f"{what}: %s at %s.", *args, type(error).__name__, place_of(error))
     else:
         logger.log(level, f"{what}: %s.", *args, type(error).__name__)
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """Return the file and line that raised it."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

@@ -55,6 +55,10 @@ class TablesRefusedError(AssignmentsError):
         super().__init__(message)
 
 
+class HostRefusedError(AssignmentsError):
+    """The booking project's database refuses these tables for this booking; see its constraints."""
+
+
 class NoTableFreeError(AssignmentsError):
     """No table is free for these guests now.
 

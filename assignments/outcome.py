@@ -28,7 +28,7 @@ class Noop(StrEnum):
 class CoordinatorReason(StrEnum):
     """Reasons from the coordinator, in addition to those in ``assignments.planning.reasons``.
 
-    After all but the first three the booking is retried.
+    After all but the first three and the last the booking is retried.
     """
 
     INVALID_BOOKING = "invalid_booking"
@@ -41,6 +41,7 @@ class CoordinatorReason(StrEnum):
     INVALID_FLOOR = "invalid_floor"
     TIME_BUDGET_EXCEEDED = "time_budget_exceeded"
     UNEXPECTED_ERROR = "unexpected_error"
+    REFUSED_BY_HOST = "refused_by_host"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ from assignments.coordination.day_planner import CONFIRMED_BY_HOST, cancel_unwan
 from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, touched_by
 from assignments.coordination.table_record import success_of
 from assignments.error_logging import log_error
-from assignments.exceptions import TableTakenError
+from assignments.exceptions import HostRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, lock_bookings
 from assignments.integration.planners import Judged, Preview, Route, router
@@ -380,8 +380,8 @@ class LegacyPlanner:
         )
 
     def _record_failure(self, booking_ref: str, error: Exception, trigger: str) -> Outcome:
-        taken = isinstance(error, TableTakenError)
-        if not taken:
+        taken, refused = isinstance(error, TableTakenError), isinstance(error, HostRefusedError)
+        if not taken and not refused:
             log_error(logger, error, "Booking %s failed", booking_ref)
 
         def record() -> Outcome:
@@ -392,6 +392,10 @@ class LegacyPlanner:
             settlement = self._settlement(now, trigger)
             if assignment.state == State.ASSIGNMENT_IN_PROGRESS:
                 ledger.release([booking_ref])  # The hold of the first transaction.
+            if isinstance(error, HostRefusedError):
+                detail = str(error.context.get("constraint") or error)
+                review = settlement.send_to_review(assignment, reason=CoordinatorReason.REFUSED_BY_HOST, detail=detail)
+                return self._written(settlement, review, host_may_fail=True)
             outcome = self._try_again(
                 settlement,
                 assignment,

@@ -11,8 +11,10 @@ class RolloutConfig(AppConfig):
     name = "rollout"
     label = "rollout"
     verbose_name = _("Rollout")
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from assignments.integration import planners
         from assignments.maintenance import retention
         from assignments.signals import handed_back
         from rollout import checks, conf, events, metrics  # noqa: F401  (checks registers the system checks)
@@ -20,6 +22,7 @@ class RolloutConfig(AppConfig):
         handed_back.connect(events.announce_handed_back, dispatch_uid="rollout.events")
 
         metrics.register()
+        planners.register_router("rollout.routing.RolloutRouter")
         retention.require_attempts(
             f"{conf.NAME}['EVIDENCE_DAYS']", lambda: 0 if conf.problems() else conf.settings().EVIDENCE_DAYS
         )
@@ -35,6 +38,8 @@ def _refuse_local_database(using: str, **kwargs: Any) -> None:
 
     from rollout import checks, conf
 
-    problem = checks.objection_to_database(settings.DATABASES[using], conf.settings().ENVIRONMENT)
+    problem = checks.objection_to_database(
+        settings.DATABASES[using], conf.settings().ENVIRONMENT, local_reason=conf.settings().LOCAL_DATABASE_REASON
+    )
     if problem:
         raise CommandError(problem, returncode=2)

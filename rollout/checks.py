@@ -69,12 +69,40 @@ def check_variables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 
 
 @checks.register("rollout")
+def check_environment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Check that a server says which environment it is (E008): the default is development."""
+    given = getattr(django_settings, conf.NAME, {})
+    if conf.problems() or django_settings.DEBUG or "ENVIRONMENT" in given:
+        return []
+    return [
+        checks.Error(
+            f"DEBUG is False, but {conf.NAME}['ENVIRONMENT'] is not set, so the ladder of development would hold here.",
+            hint=f"Set {conf.NAME} = {{'ENVIRONMENT': 'production'}}, or 'staging' or 'dev'.",
+            id="rollout.E008",
+        )
+    ]
+
+
+@checks.register("rollout")
 def check_remote(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Check that staging and production use a remote database over TLS (E006)."""
     if conf.problems():
         return []
-    problem = objection_to_database(django_settings.DATABASES["default"], conf.settings().ENVIRONMENT)
-    return [checks.Error(problem, hint="Set DATABASE_URL, with sslmode=require.", id="rollout.E006")] if problem else []
+    problem = objection_to_database(
+        django_settings.DATABASES["default"],
+        conf.settings().ENVIRONMENT,
+        local_reason=conf.settings().LOCAL_DATABASE_REASON,
+    )
+    if not problem:
+        return []
+    return [
+        checks.Error(
+            problem,
+            hint=f"Use a remote PostgreSQL with sslmode=require. For everything on one server, set "
+            f"{conf.NAME}['LOCAL_DATABASE_REASON'] to the reason why its PostgreSQL may be local.",
+            id="rollout.E006",
+        )
+    ]
 
 
 @checks.register("rollout")
@@ -92,14 +120,17 @@ def check_clock(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 def check_switches(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Check that switches and variables do not turn on both flags (E005). Needs --database default."""
+    """Check that switches and variables do not turn on both flags (E005), and that somebody decides (E009).
+
+    Needs --database default.
+    """
     if not databases or "default" not in databases or conf.problems():
         return []
     if get_waffle_switch_model()._meta.db_table not in connection.introspection.table_names():
         return []  # There are no switches before the first migrate.
     current = resolution.read()
     if not current.contradict:
-        return []
+        return _nobody_decides(current)
     sources = f"{current.v3.switch} ({current.v3.source}), {current.shadow.switch} ({current.shadow.source})"
     return [
         checks.Error(
@@ -110,13 +141,33 @@ def check_switches(
     ]
 
 
-def objection_to_database(database: Mapping[str, Any], environment: str) -> str:
-    """Why this database (an entry of DATABASES) is not allowed in the environment, as a sentence; empty if it is."""
+def _nobody_decides(current: resolution.Flags) -> list[checks.CheckMessage]:
+    """E009. Not where a person has turned V3 off, by its switch or the kill variable: they may want that."""
+    is_meant = current.killed or current.v3.source is resolution.Source.SWITCH
+    if is_meant or current.mode is resolution.Mode.ACTIVE or conf.settings().LEGACY_PLANNER:
+        return []
+    return [
+        checks.Error(
+            f"No legacy planner is installed, and V3 is off ({current.v3.source}): nobody decides, and every booking waits.",
+            hint=f"Turn V3 on ({conf.V3_VARIABLE}=true, or manage.py rollout set v3 on), or install the legacy planner. "
+            f"To use V3 without a rollout, take rollout out of INSTALLED_APPS.",
+            id="rollout.E009",
+        )
+    ]
+
+
+def objection_to_database(database: Mapping[str, Any], environment: str, *, local_reason: str = "") -> str:
+    """Why this database (an entry of DATABASES) is not allowed in the environment, as a sentence; empty if it is.
+
+    ``local_reason``: why a local PostgreSQL is allowed; empty if it is not.
+    """
     if environment not in conf.REMOTE_ENVIRONMENTS:
         return ""
     engine, host = str(database.get("ENGINE", "")), str(database.get("HOST") or "")
     if "postgresql" not in engine and "postgis" not in engine:
         return f"In {environment} the database must be a remote PostgreSQL, not {engine!r}."
+    if _is_local(host) and local_reason.strip():
+        return ""
     if _is_local(host):
         return f"In {environment} the database must be a remote PostgreSQL, not {host or 'a local socket'!r}."
     mode = str(database.get("OPTIONS", {}).get("sslmode", ""))

@@ -1,18 +1,16 @@
-"""Typed access to the settings under ``ROLLOUT``, and ``read_environment`` for projects to call in their settings.
+"""Typed access to the settings under ``ROLLOUT``. Each has a default; outside development only ``ENVIRONMENT`` is required.
 
-ROLLOUT = {
-    "ENVIRONMENT": "production",
-    "LEGACY_PLANNER": "dotted.path.of.the.LegacyPlanner",
-    "ENVIRONMENT_VARIABLES": read_environment(os.environ),
-}
+ROLLOUT = {"ENVIRONMENT": "production"}
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -28,10 +26,11 @@ KILL_VARIABLE = "ASSIGNMENT_PIPELINE_KILL"
 V3_VARIABLE = "FEATURE_ASSIGNMENT_PIPELINE_V3"
 SHADOW_VARIABLE = "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW"
 VARIABLES = (KILL_VARIABLE, V3_VARIABLE, SHADOW_VARIABLE)
+OUR_LEGACY_PLANNER = "rollout.legacy.LegacyPlanner"  # rollout-removal: ignore
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The rollout's environment variables that are set. Call it once, in settings."""
+    """The rollout's environment variables that are set. Projects that read the environment elsewhere call it in settings."""
     return {name: environ[name] for name in VARIABLES if name in environ}
 
 
@@ -78,6 +77,10 @@ def _boolean(value: Any) -> str | None:
     return None if isinstance(value, bool) else "must be True or False"
 
 
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) else "must be a text"
+
+
 def _judged_elsewhere(value: Any) -> str | None:
     """Ladders: ``rollout.policy.ladder`` says all that is wrong with them."""
     return None
@@ -88,10 +91,13 @@ class Settings:
     """All settings, with their defaults."""
 
     ENVIRONMENT: str = setting("dev", _environment)
+    """dev, staging or production. Required where ``DEBUG`` is False."""
     LEGACY_PLANNER: str = setting("", _dotted_path_or_empty)
-    """Dotted path of the legacy planner; empty once it is removed."""
+    """Dotted path of the legacy planner. Default: ours while its app is installed; empty: there is none."""
     ENVIRONMENT_VARIABLES: Mapping[str, str] = setting({}, _variables)
-    """Raw texts, as returned by ``read_environment``."""
+    """Raw texts, as returned by ``read_environment``. Default: read from the environment at start."""
+    LOCAL_DATABASE_REASON: str = setting("", _text)
+    """Why staging or production may keep its PostgreSQL on the same machine. Empty: it must be remote, over TLS."""
     CANDIDATE: str = setting("rollout.shadow.candidate.v3", dotted_path)
     """Dotted path of the candidate, a function from a snapshot to a decision."""
     SHADOW_SAMPLE: float = setting(1.0, at_least(0, 1))
@@ -112,9 +118,23 @@ class Settings:
     """Other periods without promotion: pairs of ISO 8601 times with offset, start and end."""
 
 
+def _given() -> Any:
+    """What the project has set, and the environment's variables where it has not."""
+    given = getattr(django_settings, NAME, {})
+    if not isinstance(given, Mapping) or "ENVIRONMENT_VARIABLES" in given:
+        return given
+    return {**given, "ENVIRONMENT_VARIABLES": read_environment(os.environ)}
+
+
+def _installed_legacy_planner() -> str:
+    """The dotted path of our legacy planner while an installed app says that it is that planner; empty otherwise."""
+    is_there = any(getattr(each, "is_legacy_planner", False) for each in apps.get_app_configs())
+    return OUR_LEGACY_PLANNER if is_there else ""
+
+
 def problems() -> list[str]:
     """Problems of the settings, one sentence each. ``rollout.flags`` checks the values of the variables."""
-    given = getattr(django_settings, NAME, {})
+    given = _given()
     found = declared_problems(NAME, Settings, given)
     ladders = given.get("LADDERS", {}) if isinstance(given, Mapping) else {}
     return found + ladder.problems(ladders, tuple(gates.GATES))
@@ -126,7 +146,7 @@ def settings() -> Settings:
     found = problems()
     if found:
         raise ImproperlyConfigured("; ".join(found))
-    return Settings(**getattr(django_settings, NAME, {}))
+    return Settings(**{"LEGACY_PLANNER": _installed_legacy_planner(), **_given()})
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

@@ -18,6 +18,7 @@ from assignments.coordination.invocation import DayResult, Invocation, Record, T
 from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
+    HostRefusedError,
     LockContentionError,
     NestedTransactionError,
     TableTakenError,
@@ -254,7 +255,8 @@ class Coordinator:
 
     def _record_failure(self, booking_ref: str, error: Exception, invocation: Invocation) -> DayResult:
         """Something raised: count it, put the booking back (or to review, the last time), and go on."""
-        taken = isinstance(error, TableTakenError)
+        taken, refused = isinstance(error, TableTakenError), isinstance(error, HostRefusedError)
+        constraint = str(error.context.get("constraint") or error) if isinstance(error, HostRefusedError) else ""
         if not taken:
             _log_failure(error, "Booking %s failed (correlation id %s)", booking_ref, invocation.correlation_id)
 
@@ -271,14 +273,20 @@ class Coordinator:
                 detail = assignment.state if assignment else ""
                 return DayResult(outcomes=(noop(booking_ref, reason, planner=V3, detail=detail),))
             settlement = self._settlement(now, invocation)
-            outcome = settlement.try_again(
-                assignment,
-                reason=CoordinatorReason.TABLE_TAKEN if taken else CoordinatorReason.UNEXPECTED_ERROR,
-                detail="" if taken else type(error).__name__,
-                unexpected=not taken,
-            )
+            if refused:
+                # The same tables would be refused again, and other bookings are none the worse for it.
+                outcome = settlement.send_to_review(
+                    assignment, reason=CoordinatorReason.REFUSED_BY_HOST, detail=constraint
+                )
+            else:
+                outcome = settlement.try_again(
+                    assignment,
+                    reason=CoordinatorReason.TABLE_TAKEN if taken else CoordinatorReason.UNEXPECTED_ERROR,
+                    detail="" if taken else type(error).__name__,
+                    unexpected=not taken,
+                )
             settlement.write(host_may_fail=True)
-            if not taken:
+            if not taken and not refused:
                 circuit_breaker.record_failure(assignment.restaurant_ref, now)
             record.tries[booking_ref] = Try(restaurant_ref=assignment.restaurant_ref, attempt=assignment.attempts)
             return DayResult(outcomes=(outcome,))

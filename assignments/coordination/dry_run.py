@@ -10,7 +10,7 @@ from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.snapshots import occupied_during, seating_request
 from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_or_any_problem, floor_or_none
-from assignments.integration.host import Host
+from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import NOBODY, V3, Preview, router
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake
@@ -46,6 +46,20 @@ def preview(*, restaurant_ref: str | None = None, limit: int = 0) -> Iterator[Da
         now = transactions.database_now()
         for (ref, day), assignments in sorted(_waiting(host, now, restaurant_ref, limit).items()):
             yield _preview_day(host, ref, day, assignments, now)
+
+
+def preview_of(bookings: Sequence[HostBooking], *, now: datetime) -> Iterator[DayPreview]:
+    """Plan these bookings and no others, whether they are known here or not. Call it in ``transactions.read_only``."""
+    host = configured()
+    known = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=[each.ref for each in bookings])}
+    by_day: dict[tuple[str, date], list[Assignment]] = {}
+    for booking in bookings:
+        assignment = known.get(booking.ref) or intake.unsaved(
+            booking, floor=floor_or_none(booking.restaurant_ref, host=host), now=now
+        )
+        by_day.setdefault((assignment.restaurant_ref, assignment.service_date), []).append(assignment)
+    for (ref, day), assignments in sorted(by_day.items()):
+        yield _preview_day(host, ref, day, assignments, now)
 
 
 def _waiting(

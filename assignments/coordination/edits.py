@@ -6,6 +6,7 @@ router names. What cannot be met goes to staff, and the old tables stay.
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,10 +18,11 @@ from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.day_planner import is_plannable, plan_requests
 from assignments.coordination.snapshots import as_promised, occupied_during, seating_request
 from assignments.coordination.table_record import success_of
+from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL, NOBODY, V3, Judged, Preview, router
-from assignments.lifecycle import intake, ledger, waiting
+from assignments.lifecycle import intake, ledger, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
@@ -80,6 +82,7 @@ def settle(
             return Change.NOTHING
         _leave_to_staff(settlement, assignment, detail=answer, unmet=unmet)
         return Change.TO_STAFF
+    before = {name: list(each) if isinstance(each, list) else each for name, each in vars(assignment).items()}
     settlement.planner = answer.planner
     stays = set(answer.table_refs) == {row.table_ref for row in seatings}
     settlement.reseat(
@@ -95,8 +98,24 @@ def settle(
         decision=answer.decision,
         decision_ms=answer.decision_ms,
     )
-    settlement.write()
+    try:
+        # A savepoint is two queries, which only a host with constraints of its own needs.
+        with transaction.atomic() if getattr(host, "refuses_tables", False) else nullcontext():
+            settlement.write()
+    except HostRefusedError as error:
+        if not getattr(host, "refuses_tables", False):
+            raise
+        vars(assignment).update(before)
+        if is_optional:
+            return Change.NOTHING
+        settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
+        _leave_to_staff(settlement, assignment, detail=_refusal(error), unmet=unmet)
+        return Change.TO_STAFF
     return Change.KEPT if stays else Change.MOVED
+
+
+def _refusal(error: HostRefusedError) -> str:
+    return sentences.refused_by_host(str(error.context.get("constraint") or type(error).__name__))
 
 
 def _leave_to_staff(settlement: Settlement, assignment: Assignment, *, detail: str, unmet: str) -> None:

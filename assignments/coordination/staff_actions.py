@@ -19,6 +19,7 @@ from assignments.exceptions import NoTableFreeError, TablesRefusedError, Transit
 from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger, seating_validity, sentences
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
@@ -125,6 +126,10 @@ def swap(
     one: Pair, other: Pair, *, host: Host, now: datetime, actor: str, overriding: Collection[Reason] = ()
 ) -> tuple[Outcome, Outcome]:
     """Give two bookings each other's tables. Their rows and days are locked."""
+    if obstacle := obstacle_to_swaps():
+        raise TransitionRefusedError(
+            f"Bookings {one[1].ref} and {other[1].ref} cannot swap tables in the booking project's rows. {obstacle}"
+        )
     seatings = ledger.seatings_of([one[1].ref, other[1].ref])
     for _assignment, booking in (one, other):
         if booking.ref not in seatings:

@@ -6,11 +6,14 @@ key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for ever
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from assignments.exceptions import BookingBusyError
+from django.db import IntegrityError
+
+from assignments.exceptions import BookingBusyError, HostRefusedError
 from assignments.planning.floor import Floor
 
 
@@ -225,6 +228,23 @@ def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostB
     if busy:
         raise BookingBusyError(f"Booking {', '.join(busy)} is being edited right now; try again.")
     return locked
+
+
+@contextmanager
+def named_refusals(booking_refs: Sequence[str]) -> Iterator[None]:
+    """Raise HostRefusedError where the host's own database refuses what it is told of these bookings.
+
+    Names the constraint, never the row: its values may name a guest. The transaction must be rolled back.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        diagnostics = getattr(error.__cause__, "diag", None)
+        constraint = getattr(diagnostics, "constraint_name", None) or type(error).__name__
+        raise HostRefusedError(
+            f"The booking project's database refuses these tables for booking {', '.join(booking_refs)}: {constraint}.",
+            constraint=constraint,
+        ) from error
 
 
 def tell_of_moves(host: Host, moves: Sequence[Move]) -> None:

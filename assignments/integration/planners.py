@@ -1,7 +1,8 @@
 """The seam between planners: who may decide a booking, and how a planner is called.
 
 This app brings one planner, V3 (the coordinator), and asks the router of ``ASSIGNMENTS["ROUTER"]`` who decides, before it
-calls a planner; the planner asks again when it claims. A project that has only V3 needs no router.
+calls a planner; the planner asks again when it claims. A project that has only V3 needs no router, and an app that brings
+one registers it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -103,7 +104,21 @@ class SoleRouter:
         raise LookupError(f"There is no planner {key!r}: V3 is the only one installed.")
 
 
+SOLE_ROUTER = f"{SoleRouter.__module__}.{SoleRouter.__qualname__}"
+_registered: list[str] = []
+
+
+def register_router(path: str) -> None:
+    """Make the router at this dotted path the default. An app that brings a router calls it in ``ready``."""
+    _registered[:] = [path]
+
+
+def router_path() -> str:
+    """Return the dotted path of the router: the setting's, otherwise the registered one, otherwise that of V3 alone."""
+    return conf.settings().ROUTER or next(iter(_registered), SOLE_ROUTER)
+
+
 def router() -> Router:
     """The router of this process."""
-    configured: Router = conf.load(conf.settings().ROUTER)
+    configured: Router = conf.load(router_path())
     return configured

@@ -4,7 +4,7 @@ from collections.abc import Sequence, Set
 from datetime import timedelta
 
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, HostBooking, Seating, lock_bookings
+from assignments.integration.host import Host, HostBooking, Seating, lock_bookings, named_refusals
 from assignments.lifecycle import intake
 from assignments.models import Allocation, Assignment
 from assignments.planning.feasibility import objections
@@ -134,13 +134,11 @@ def confirm_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) 
     lock_bookings(host, [booking_ref])
     table_refs: Sequence[str] = [row.table_ref for row in seatings]
     floor = floor_or_none(seatings[0].restaurant_ref, host=host)
-    host.on_confirmed(
-        [
-            Seating(
-                booking_ref=booking_ref,
-                table_refs=floor.in_order(table_refs) if floor else tuple(table_refs),
-                starts_at=seatings[0].starts_at,
-                ends_at=seatings[0].ends_at,
-            )
-        ]
+    seating = Seating(
+        booking_ref=booking_ref,
+        table_refs=floor.in_order(table_refs) if floor else tuple(table_refs),
+        starts_at=seatings[0].starts_at,
+        ends_at=seatings[0].ends_at,
     )
+    with named_refusals([booking_ref]):
+        host.on_confirmed([seating])

@@ -36,6 +36,11 @@ def more_guests_than_seats(seats: int, party: int) -> Text:
     return _("Its guests sit at %(seats)s seats, and are %(party)s now.", seats=seats, party=party)
 
 
+def refused_by_host(constraint: str) -> Text:
+    """Why the tables that were found could not be stored in the booking project."""
+    return _("The booking project's database refuses other tables: %(constraint)s.", constraint=constraint)
+
+
 DESPITE = "Despite %(reasons)s."
 
 
@@ -55,6 +60,7 @@ _KNOWN = (
     expect_the_same_table(()),
     shown_elsewhere((), ()),
     more_guests_than_seats(0, 0),
+    refused_by_host(""),
     despite(()),
 )
 

@@ -14,7 +14,7 @@ from typing import Any, TypedDict, Unpack
 from django.db import transaction
 
 from assignments.error_logging import log_error
-from assignments.integration.host import Host, Move, Seating, tell_of_moves
+from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
 from assignments.lifecycle import ledger, retry_policy, transitions
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage
 from assignments.outcome import Kind, Outcome
@@ -246,18 +246,24 @@ class Settlement:
         ``host_may_fail``: a host that raises when it hears of a review is passed over, and hears of it by the outbox alone.
         Review is where a booking ends when all else has failed, so nothing may keep it from there.
 
-        Raises TableTakenError or StaleAssignmentError when somebody was faster, and whatever the host raises; nothing
-        may be committed then.
+        Raises TableTakenError or StaleAssignmentError when somebody was faster, HostRefusedError where the host's database
+        refuses, and whatever the host raises; nothing may be committed then.
         """
         self.write_tables()
         transitions.store(self._changed, correlation_id=self.correlation_id, messages=self._messages)
         Attempt.objects.bulk_create(self._attempts, batch_size=500)
-        if self._seatings and self.tells_host:
-            self.host.on_confirmed(self._seatings)
         if self.tells_host:
-            tell_of_moves(self.host, self._moves)
+            self._tell_of_tables()
         if self._reviews:
             self._tell_of_reviews(host_may_fail=host_may_fail)
+
+    def _tell_of_tables(self) -> None:
+        """Tell the host who has which tables: first of moves, since others may get the tables that they leave."""
+        refs = [*(move.booking_ref for move in self._moves), *(seating.booking_ref for seating in self._seatings)]
+        with named_refusals(refs):
+            tell_of_moves(self.host, self._moves)
+            if self._seatings:
+                self.host.on_confirmed(self._seatings)
 
     def write_tables(self) -> None:
         """Free and take the tables decided on so far, before the rest is written. Raises TableTakenError."""

@@ -1,1 +1,1 @@
-"""Maintenance from cron: reconciliation with the host, outbox delivery, deletion of old rows."""
+"""Maintenance: reconciliation with the host, outbox delivery, deletion of old rows, and what helps to write a host class."""

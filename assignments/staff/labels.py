@@ -62,6 +62,7 @@ _REASONS: Mapping[str, Any] = {
     CoordinatorReason.INVALID_FLOOR: gettext_lazy("Something is wrong with the restaurant's floor."),
     CoordinatorReason.TIME_BUDGET_EXCEEDED: gettext_lazy("It took too long; it is tried again."),
     CoordinatorReason.UNEXPECTED_ERROR: gettext_lazy("Something unexpected was raised."),
+    CoordinatorReason.REFUSED_BY_HOST: gettext_lazy("The booking project's database refuses these tables."),
     Noop.PIPELINE_DISABLED: gettext_lazy("No planner, or another one, is on duty for it."),
     Noop.LOCK_CONTENTION: gettext_lazy("Somebody else was at it."),
     Noop.BOOKING_NOT_FOUND: gettext_lazy("The booking project no longer knows it."),
@@ -106,9 +107,14 @@ _REASONS: Mapping[str, Any] = {
 }
 
 _SAID_ELSEWHERE = frozenset(
-    {CoordinatorReason.INVALID_BOOKING, CoordinatorReason.INVALID_FLOOR, CoordinatorReason.UNEXPECTED_ERROR}
+    {
+        CoordinatorReason.INVALID_BOOKING,
+        CoordinatorReason.INVALID_FLOOR,
+        CoordinatorReason.UNEXPECTED_ERROR,
+        CoordinatorReason.REFUSED_BY_HOST,
+    }
 )
-"""Reasons whose detail is not ours to word: the booking project's own sentence, or the type of an error."""
+"""Reasons whose detail is not ours to word: the booking project's own sentence, the type of an error, or a constraint."""
 
 _OUTCOMES: Mapping[str, Any] = {
     Kind.CONFIRMED: gettext_lazy("confirmed"),

@@ -365,6 +365,10 @@ class TestStaff:
         assert {move.booking_ref: move.to_table_refs for move in two_tables.moves} == {"B1": ("T2",), "B2": ("T1",)}
         with pytest.raises(ValueError, match="itself"):
             api.swap(booking_ref="B1", other_ref="B1", actor="staff:7")
+        two_tables.can_swap = False  # type: ignore[attr-defined]
+        with pytest.raises(TransitionRefusedError, match="can_swap"):
+            api.swap(booking_ref="B1", other_ref="B2", actor="staff:7")
+        assert (tables_of("B1"), tables_of("B2")) == (["T2"], ["T1"])
 
     @pytest.mark.parametrize(
         ("booking", "tables", "reason"),

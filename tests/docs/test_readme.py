@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.checks import run_checks
 from django.core.management import execute_from_command_line
 from django.db import connection
 from django.utils import timezone
 
+from assignments.integration import planners
 from assignments.models import Breaker
 from example import demo, demo_database, evening
 from example import settings as example_settings
+from rollout import conf
 from rollout.control import steering
 from tests.docs.document import PROJECT, Step, run, steps
 
@@ -99,6 +102,20 @@ def test_every_command_works_as_printed_after_the_demo() -> None:
     position = steering.current()
     assert position is not None
     assert position.stage == "shadow"
+
+
+def test_the_settings_for_development_are_six_lines_at_most_and_pass_the_checks(settings: Any) -> None:
+    block = README.read_text().partition("# settings.py\n")[2].partition("```")[0]
+    assert len([line for line in block.splitlines() if line.strip()]) <= 6
+    given: dict[str, Any] = {"INSTALLED_APPS": []}
+    exec(block, given)
+    assert set(given["INSTALLED_APPS"]) <= set(settings.INSTALLED_APPS)
+    settings.DEBUG = True
+    settings.ASSIGNMENTS = {**given["ASSIGNMENTS"], "HOST": example_settings.ASSIGNMENTS["HOST"]}
+    settings.ROLLOUT = {}
+    assert [each for each in run_checks(tags=["assignments", "rollout"]) if each.is_serious()] == []
+    assert conf.settings().LEGACY_PLANNER
+    assert planners.router_path() == "rollout.routing.RolloutRouter"
 
 
 def test_the_environment_is_entered_between_the_demo_and_the_first_command() -> None:

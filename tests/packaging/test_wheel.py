@@ -152,6 +152,5 @@ def test_a_host_without_the_sources_sees_its_own_lines_and_how_to_get_the_import
     own = {item["line"]: item["action"] for item in items if item["path"] == "settings.py"}
     assert {lines[number - 1].strip(): action for number, action in own.items()} == {
         '"legacy_planner",': "delete_lines",
-        '"LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",': "delete_lines",
     }
     assert "pip install 'table-assignments[removal]'" in done.stderr

@@ -208,3 +208,198 @@ class Feast(Banquet):
 
     class Meta:
         proxy = True
+
+
+class Area(models.Model):
+    """A part of a restaurant, which says whose tables are in it."""
+
+    objects: ClassVar[models.Manager["Area"]] = models.Manager()
+
+    house = models.ForeignKey(House, on_delete=models.CASCADE)
+    name = models.CharField(max_length=20)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Place(models.Model):
+    """A table below an area, with a number that guests know it by, seats as text, and its neighbours."""
+
+    objects: ClassVar[models.Manager["Place"]] = models.Manager()
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    area = models.ForeignKey(Area, on_delete=models.CASCADE)
+    number = models.PositiveSmallIntegerField()
+    seats = models.CharField(max_length=4)
+    beside = models.ManyToManyField("self", blank=True)
+
+    class Meta:
+        ordering = ["area__name"]
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+class Opening(models.Model):
+    """When a restaurant is open on a weekday, of which 1 is Monday."""
+
+    objects: ClassVar[models.Manager["Opening"]] = models.Manager()
+
+    house = models.ForeignKey(House, on_delete=models.CASCADE)
+    meal = models.CharField(max_length=20)
+    weekday = models.PositiveSmallIntegerField()
+    opens = models.TimeField(null=True)
+    closes = models.CharField(max_length=5, blank=True)
+
+    def __str__(self) -> str:
+        return self.meal
+
+
+class Turn(models.Model):
+    """How long a party stays."""
+
+    objects: ClassVar[models.Manager["Turn"]] = models.Manager()
+
+    house = models.ForeignKey(House, on_delete=models.CASCADE)
+    up_to = models.PositiveSmallIntegerField()
+    stay = models.DurationField()
+
+    def __str__(self) -> str:
+        return f"{self.up_to}: {self.stay}"
+
+
+class Slot(models.Model):
+    """A time at which guests may come."""
+
+    objects: ClassVar[models.Manager["Slot"]] = models.Manager()
+
+    house = models.ForeignKey(House, on_delete=models.CASCADE)
+    starts = models.TimeField()
+
+    def __str__(self) -> str:
+        return f"{self.starts:%H:%M}"
+
+
+class Supper(models.Model):
+    """A slot instead of a time, a party in words, a status of small positive numbers, a table's number."""
+
+    objects: ClassVar[models.Manager["Supper"]] = models.Manager()
+
+    class Status(models.IntegerChoices):
+        NEW = 0
+        SET = 1
+        OFF = 2
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    slot = models.ForeignKey(Slot, null=True, on_delete=models.PROTECT)
+    day = models.DateField()
+    size = models.CharField(max_length=20, choices=[("1 person", "One"), ("2 people", "Two"), ("4 people", "Four")])
+    status = models.PositiveSmallIntegerField(choices=Status, default=Status.NEW)
+    place_number = models.PositiveSmallIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Invitation(models.Model):
+    """A time as text, an end as a time, two columns for the party, a moment of cancellation; tables mean that it sits."""
+
+    objects: ClassVar[models.Manager["Invitation"]] = models.Manager()
+
+    day = models.DateField()
+    hour = models.CharField(max_length=8)
+    until = models.TimeField(null=True)
+    adults = models.PositiveSmallIntegerField(null=True)
+    children = models.PositiveSmallIntegerField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+    board = models.ForeignKey(Board, null=True, on_delete=models.PROTECT)
+    house = models.ForeignKey(House, null=True, on_delete=models.CASCADE)
+
+    class Meta:
+        unique_together = [("board", "day", "hour")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.hour}"
+
+
+class StateField(models.SmallIntegerField):  # type: ignore[type-arg]
+    """A field of another kind, as state machines have them."""
+
+
+class Kept(models.Manager["Order"]):
+    """Leaves out what was deleted softly."""
+
+    def get_queryset(self) -> models.QuerySet["Order"]:
+        return super().get_queryset().filter(is_deleted=False)
+
+
+class Order(models.Model):
+    """A state of a field of another kind, a party as a decimal, a duration in minutes, soft deletion, a required table."""
+
+    objects: ClassVar[Kept] = Kept()
+    everything: ClassVar[models.Manager["Order"]] = models.Manager()
+
+    start = models.DateTimeField()
+    minutes = models.CharField(max_length=4, blank=True)
+    covers = models.DecimalField(max_digits=5, decimal_places=1)
+    state = StateField(default=0)
+    is_deleted = models.BooleanField(default=False)
+    board = models.ForeignKey(Board, on_delete=models.PROTECT)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["board", "start"], condition=models.Q(is_deleted=False), name="one_order_at_a_board"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Call(models.Model):
+    """A status in any text and capitals, a flag for cancellations, tables in rows of their own."""
+
+    objects: ClassVar[models.Manager["Call"]] = models.Manager()
+
+    moment = models.CharField(max_length=30)
+    guests = models.TextField()
+    status = models.TextField(default="NEW")
+    is_off = models.BooleanField(default=False)
+    stay = models.DurationField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Given(models.Model):
+    """A board that somebody who called has."""
+
+    objects: ClassVar[models.Manager["Given"]] = models.Manager()
+
+    call = models.ForeignKey(Call, related_name="given", on_delete=models.CASCADE)
+    board = models.ForeignKey(Board, on_delete=models.CASCADE)
+
+    def __str__(self) -> str:
+        return str(self.board)
+
+
+class Muddle(models.Model):
+    """Whatever a ``ModelHost`` cannot use, for the tests of its check."""
+
+    objects: ClassVar[models.Manager["Muddle"]] = models.Manager()
+
+    flag = models.BooleanField(default=False)
+    letter = models.CharField(max_length=1, choices=[("P", "pending"), ("C", "confirmed"), ("X", "cancelled")])
+    word = models.CharField(max_length=4)
+    meal = models.CharField(max_length=10, choices=[("lunch", "Lunch"), ("dinner", "Dinner")])
+    day = models.DateField()
+    moment = models.DateTimeField()
+    count = models.IntegerField(default=0)
+    facts = models.JSONField(default=dict)
+    only_board = models.OneToOneField(Board, null=True, on_delete=models.PROTECT, related_name="+")
+    board = models.ForeignKey(Board, on_delete=models.PROTECT, related_name="muddles")
+    boards = models.ManyToManyField(Board, related_name="+")
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -28,6 +28,7 @@ V3_REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 *HARD_REASONS,
                 CoordinatorReason.CONFIRMED_BY_HOST,
                 CoordinatorReason.STARTED_UNDECIDED,
+                CoordinatorReason.REFUSED_BY_HOST,
             }
         ),
         Kind.FAILED: frozenset({*INVALID_REASONS, CoordinatorReason.INVALID_BOOKING}),

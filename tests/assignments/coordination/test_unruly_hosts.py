@@ -102,8 +102,9 @@ def test_a_hosts_own_exclusion_constraint_is_no_race_that_passes(
     monkeypatch.setattr(host, "on_confirmed", refuse)
     host.book("B1", starts_at=tonight)
     outcomes = until_settled("B1")
-    assert [outcome.kind for outcome in outcomes] == [*[Kind.RETRY] * 4, Kind.MANUAL_REVIEW]
+    assert [(each.kind, each.reason) for each in outcomes] == [(Kind.MANUAL_REVIEW, "refused_by_host")]
     assert {outcome.detail for outcome in outcomes} == {IntegrityError.__name__}
+    assert not outcomes[0].unexpected
 
 
 @pytest.mark.parametrize("party", [2, 14])

@@ -45,6 +45,9 @@ TONIGHT = datetime(2030, 1, 17, 19, tzinfo=UTC)
 STAGE = Visit.Stage
 
 
+V3_ROUTER = "assignments.integration.planners.SoleRouter"
+
+
 def seating(booking: Any, *boards: Board) -> Seating:
     return Seating(
         booking_ref=str(booking.pk),
@@ -381,7 +384,7 @@ class TestTablesOf:
     def test_the_check_warns_of_them_until_they_are_taken_over(
         self, settings: Any, house: House, boards: list[Board]
     ) -> None:
-        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost"}
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost", "ROUTER": V3_ROUTER}
         old = visit(house, day=TONIGHT.date(), stage=STAGE.CONFIRMED)
         old.boards.set(boards[:1])
         Visit.objects.update(day=datetime.now(UTC).date() + timedelta(days=3))
@@ -644,7 +647,7 @@ class TestFloor:
     def test_what_contradicts_the_tables_is_told_by_the_check_and_stops_nobody(
         self, house: House, boards: list[Board], settings: Any
     ) -> None:
-        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost"}
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost", "ROUTER": V3_ROUTER}
         ref, (one, two) = str(house.pk), (str(board.pk) for board in boards[:2])
         assert check_host_answers(None, databases=["default"]) == []
         TableDetails.objects.create(restaurant_ref=ref, table_ref=one, max_party=9)
@@ -851,7 +854,7 @@ def test_the_whole_way_in_each_shape(shape: str, house: House, boards: list[Boar
         "Ticket": lambda: Ticket.objects.create(code="c-1", start=TONIGHT, covers=2),
         "Banquet": lambda: Banquet.objects.create(start=TONIGHT, covers=2),
     }[shape]
-    settings.ASSIGNMENTS = {"HOST": f"tests.shapes.hosts.{shape}Host"}
+    settings.ASSIGNMENTS = {"HOST": f"tests.shapes.hosts.{shape}Host", "ROUTER": V3_ROUTER}
     booking = made()
     ref = str(booking.pk)
     (table_ref,) = api.assign_now(booking_ref=ref).table_refs
@@ -868,7 +871,7 @@ class TestFloorAdmin:
 
     @pytest.fixture(autouse=True)
     def _host(self, settings: Any) -> None:
-        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost"}
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost", "ROUTER": V3_ROUTER}
 
     @pytest.mark.parametrize("page", ["venuesettings", "tabledetails", "adjacenttables", "listedjoin", "servicehours"])
     def test_every_list_can_be_opened_and_searched(self, admin_client: Client, page: str) -> None:

@@ -43,10 +43,5 @@ TEMPLATES = [
     }
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-ASSIGNMENTS = {"HOST": "bookings.host.BistroHost", "ROUTER": "rollout.routing.RolloutRouter"}
-ROLLOUT = {
-    "LEGACY_PLANNER": "rollout.legacy.LegacyPlanner",
-    "ENVIRONMENT_VARIABLES": {
-        name: value for name, value in os.environ.items() if name.startswith("FEATURE_ASSIGNMENT_PIPELINE_V3")
-    },
-}
+DEBUG = True
+ASSIGNMENTS = {"HOST": "bookings.host.BistroHost"}

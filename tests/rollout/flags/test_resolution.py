@@ -122,7 +122,7 @@ def test_a_wrong_flag_is_off_and_a_wrong_kill_kills(settings: Any) -> None:
     ],
 )
 def test_each_wrong_setting_has_a_check(settings: Any, given: dict[str, Any], check: str) -> None:
-    settings.ROLLOUT = given
+    settings.ROLLOUT = {"ENVIRONMENT": "dev", **given}
     found = list(checks.run_checks(tags=["rollout"]))
     assert [each.id for each in found] == [check]
     assert found[0].hint

@@ -1,0 +1,294 @@
+"""What a project writes: the names of its models and fields, and what its statuses mean."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import models
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.constants import LOOKUP_SEP
+
+from assignments.models import VenueSettings
+
+
+class Attributes:
+    """The attributes of a ``ModelHost``, and what follows from them."""
+
+    booking_model: str = ""
+    """``"app.Model"``, with integer, UUID or text keys."""
+    start_field: str | None = None
+    """An aware datetime. Alternatively ``date_field`` and ``time_field``, in the restaurant's local time.
+
+    Where a field is read only, it may lie behind foreign keys: ``"slot__starts_at"``.
+    """
+    date_field: str | None = None
+    time_field: str | None = None
+    """A time, or a text such as ``"18:30"``."""
+    end_field: str | None = None
+    """End of the seating; may be null, then turn times decide. A datetime, or a time of the restaurant's clocks: one that
+    is not after the start is on the next day."""
+    duration_field: str | None = None
+    """How long the guests stay, instead of ``end_field``: a duration, or a number of minutes; may be null."""
+    party_field: str | Sequence[str] | None = "party"
+    """Covers: a whole number, or its digits as text (``"2"``, ``"2 people"``). Of several fields, such as ``("adults",
+    "children")``, the sum; null counts as none, unless all are null. None only with a ``party_of`` of your own."""
+    read_fields: Sequence[str] = ()
+    """Further fields that your own ``start_of``, ``end_of`` or ``party_of`` needs in its row."""
+    bookings_manager: str | None = None
+    """Name of the manager that finds bookings; default: the model's default manager. A booking that it does not find is
+    gone, and its tables are free."""
+    restaurant_field: str | None = None
+    """A foreign key or text; None for a single venue with the ref ``venue_ref``."""
+    venue_ref: str = "venue"
+    zone_field: str | None = None
+    requested_field: str | None = None
+    """Time of the booking's creation, a datetime."""
+    status_field: str | None = None
+    waiting_statuses: Sequence[Any] = ("pending",)
+    confirmed_status: Any = "confirmed"
+    cancelled_statuses: Sequence[Any] = ("cancelled",)
+    """Statuses that free the tables. In any other (seated, completed) the tables are kept until the end of the seating.
+    """
+    cancelled_field: str | Sequence[str] | None = None
+    """A boolean (``is_cancelled``), or a date or datetime that is null until then (``cancelled_at``). Of several, each
+    cancels. With a status, both count."""
+    stage_statuses: Mapping[Any, str] = {}
+    """How far the guests are, by status: ``{"seated": "seated", "done": "left", "no_show": "no_show"}``. The stages are
+    expected, late, arrived, seated, left and no_show."""
+    confirmed_field: str | None = None
+    """A boolean, for models without a status. Null waits, like false."""
+    tables_field: str | None = None
+    """Where chosen tables are stored: a foreign key (the first table of a join), a many-to-many, the table's number or name
+    as a plain field (see ``table_key_field``), or None."""
+    tables_mean_seated: bool = False
+    """For models without a status: a booking that has tables is confirmed, and one that has none waits."""
+    table_model: str = ""
+    table_key_field: str | None = None
+    """The table's field whose value ``tables_field`` holds, if that is no relation: ``"number"``. Unique in a restaurant."""
+    table_name_field: str | None = None
+    table_seats_field: str = "seats"
+    table_zone_field: str | None = None
+    table_active_field: str | None = None
+    table_min_party_field: str | None = None
+    table_max_party_field: str | None = None
+    table_restaurant_field: str | None = None
+    """May lie behind foreign keys: ``"area__restaurant"``."""
+    table_adjacent_field: str | None = None
+    """A many-to-many of the table model to itself: which tables are next to each other."""
+    hours_model: str | None = None
+    """``"app.Model"`` of opening hours, one row for a service on a weekday. Restaurants without rows have those of this
+    app's admin."""
+    hours_restaurant_field: str | None = None
+    hours_opens_field: str = "opens"
+    hours_closes_field: str = "closes"
+    """Times. One that is not after the opening is on the next day."""
+    hours_weekday_field: str | None = None
+    """A number (see ``hours_monday``) or an English name (``"mon"``); None: every day is the same."""
+    hours_monday: int = 0
+    """The number that means Monday: 0 in Python, 1 in ISO and where Sunday is 0."""
+    hours_name_field: str | None = None
+    """The service's name, such as lunch. None: every row is of the same service."""
+    turn_model: str | None = None
+    """``"app.Model"`` of turn times, one row for each size of parties. They hold in every service."""
+    turn_restaurant_field: str | None = None
+    turn_party_field: str = "max_party"
+    turn_minutes_field: str = "minutes"
+    """Minutes, or a duration."""
+    timezone: str | None = None
+    """The venue's time zone if ``VenueSettings`` has none. Default: Django's TIME_ZONE."""
+
+    @property
+    def tracks_confirmation(self) -> bool:
+        """Whether the project stores confirmation."""
+        return bool(self.status_field or self.confirmed_field or self.tables_mean_seated)
+
+    @property
+    def reports_arrivals(self) -> bool:
+        """Whether the project's statuses tell of guests who have arrived or sit."""
+        return bool({"arrived", "seated"} & set(self.stage_statuses.values()))
+
+    @cached_property
+    def bookings_table(self) -> type[models.Model]:
+        return apps.get_model(self.booking_model)
+
+    @cached_property
+    def tables_table(self) -> type[models.Model]:
+        return apps.get_model(self.table_model)
+
+    def _key(self, ref: str) -> Any:
+        return key_of(self.bookings_table, ref)
+
+    def _bookings(self) -> QuerySet[Any]:
+        """Return all bookings that the project knows."""
+        model: Any = self.bookings_table
+        manager = getattr(model, self.bookings_manager) if self.bookings_manager else model._default_manager
+        return manager.all()  # type: ignore[no-any-return]
+
+    def _column(self, field_name: str) -> str:
+        """Return the column for the plain value: ``restaurant_id`` for a foreign key."""
+        return column_at(self.bookings_table, field_name)
+
+    @cached_property
+    def _party_fields(self) -> tuple[str, ...]:
+        return _names(self.party_field)
+
+    @cached_property
+    def _cancelled_fields(self) -> tuple[str, ...]:
+        return _names(self.cancelled_field)
+
+    def _is_waiting(self) -> Q:
+        if self.status_field:
+            none_yet = Q(**{f"{self.status_field}__isnull": True}) if None in self.waiting_statuses else Q()
+            statuses = [each for each in self.waiting_statuses if each is not None]
+            return (Q(**{f"{self.status_field}__in": statuses}) | none_yet) & self._is_not_called_off()
+        if self.confirmed_field:
+            return ~Q(**{self.confirmed_field: True}) & self._is_not_called_off()
+        if self.tables_mean_seated:
+            return self._is_without_tables() & self._is_not_called_off()
+        return self._is_not_called_off()
+
+    def _is_confirmed(self) -> Q:
+        if self.status_field:
+            return Q(**{self.status_field: self.confirmed_status}) & self._is_not_called_off()
+        if self.confirmed_field:
+            return Q(**{self.confirmed_field: True}) & self._is_not_called_off()
+        if self.tables_mean_seated:
+            return ~self._is_without_tables() & self._is_not_called_off()
+        return self._is_not_called_off()
+
+    def _is_cancelled(self) -> Q:
+        by_status = Q(**{f"{self.status_field}__in": self._cancelled}) if self.status_field else Q(pk__in=[])
+        return by_status | self._is_called_off() if self._cancelled_fields else by_status
+
+    def _is_called_off(self) -> Q:
+        """Return which bookings ``cancelled_field`` shows as cancelled."""
+        found = Q(pk__in=[])
+        for name in self._cancelled_fields:
+            is_flag = isinstance(field_at(self.bookings_table, name), models.BooleanField)
+            found |= Q(**{name: True}) if is_flag else Q(**{f"{name}__isnull": False})
+        return found
+
+    def _is_not_called_off(self) -> Q:
+        return ~self._is_called_off() if self._cancelled_fields else Q()
+
+    @cached_property
+    def _cancelled(self) -> list[Any]:
+        """Return the cancelled statuses, without those that no status of this type can be: the default is a text."""
+        field = field_at(self.bookings_table, self.status_field or "")
+        return [status for status in self.cancelled_statuses if fits(field, status)]
+
+    def _is_without_tables(self) -> Q:
+        if self._tables_are_many:
+            to_booking, _to_table = self._links
+            return Q(~Exists(self._through._default_manager.filter(**{to_booking.name: OuterRef("pk")})))
+        column = self._column(self.tables_field or "")
+        none = Q(**{f"{column}__isnull": True})
+        return none | Q(**{column: ""}) if self._tables_are_text else none
+
+    def _is_at(self, model: type[models.Model], field_name: str | None, restaurant_ref: str) -> Q:
+        """Return a restaurant's rows. Raises LookupError for an impossible ref."""
+        missing = LookupError(f"Restaurant {restaurant_ref!r} does not exist.")
+        if self.restaurant_field is None and restaurant_ref != self.venue_ref:
+            raise missing
+        if field_name is None:
+            return Q()
+        field: Any = field_at(model, field_name)
+        try:
+            return Q(**{column_at(model, field_name): field.to_python(restaurant_ref)})
+        except ValidationError:
+            raise missing from None
+
+    @property
+    def _default_timezone(self) -> str:
+        return self.timezone or django_settings.TIME_ZONE
+
+    def _time_zones(self) -> dict[str, str]:
+        """Return the time zones of restaurants that have their own, by ref. One query."""
+        return dict(VenueSettings.objects.values_list("restaurant_ref", "timezone"))
+
+    @cached_property
+    def _tables_are_many(self) -> bool:
+        return bool(self.tables_field and self._stores_tables.many_to_many)
+
+    @cached_property
+    def _stores_tables(self) -> Any:
+        return self.bookings_table._meta.get_field(self.tables_field or "")
+
+    @cached_property
+    def _tables_are_text(self) -> bool:
+        return not self._stores_tables.is_relation and isinstance(
+            self._stores_tables, models.CharField | models.TextField
+        )
+
+    @cached_property
+    def _table_key(self) -> Any:
+        """Return the table's field that a table is referred to by: what ``tables_field`` holds, else the primary key."""
+        if self.table_key_field:
+            return self.tables_table._meta.get_field(self.table_key_field)
+        if self.tables_field:
+            link = self._links[1] if self._tables_are_many else self._stores_tables
+            if link.is_relation:
+                return link.target_field
+        return self.tables_table._meta.pk
+
+    @cached_property
+    def _through(self) -> Any:
+        return self.bookings_table._meta.get_field(self.tables_field or "").remote_field.through  # type: ignore[union-attr]
+
+    @cached_property
+    def _links(self) -> tuple[Any, Any]:
+        """Return the foreign keys of the many-to-many's rows to booking and table."""
+        field: Any = self.bookings_table._meta.get_field(self.tables_field or "")
+        meta = self._through._meta
+        return meta.get_field(field.m2m_field_name()), meta.get_field(field.m2m_reverse_field_name())
+
+
+def _names(field: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of an attribute that may name one field, several, or none."""
+    return (field,) if isinstance(field, str) else tuple(field or ())
+
+
+def field_at(model: type[models.Model], path: str) -> Any:
+    """Return the field at a path over foreign keys. Raises FieldDoesNotExist."""
+    *steps, last = path.split(LOOKUP_SEP)
+    for step in steps:
+        further = model._meta.get_field(step).related_model
+        if not isinstance(further, type):
+            raise FieldDoesNotExist(f"{model._meta.label}.{step} is no foreign key.")
+        model = further
+    return model._meta.pk if last == "pk" else model._meta.get_field(last)
+
+
+def column_at(model: type[models.Model], path: str) -> str:
+    """Return the path to the plain value of a field: ``area__restaurant_id`` for ``area__restaurant``."""
+    before, separator, _last = path.rpartition(LOOKUP_SEP)
+    return f"{before}{separator}{field_at(model, path).attname}"
+
+
+def fits(field: Any, value: Any) -> bool:
+    """Return whether a field stores just this value, rather than none or one that equals it in another type."""
+    if value is None:
+        return bool(field.null)
+    try:
+        return bool(field.to_python(value) == value)
+    except (ValidationError, ValueError, TypeError):
+        return False
+
+
+def key_of(model: type[models.Model], ref: str) -> Any:
+    return model._meta.pk.to_python(ref)
+
+
+def keys_of(model: type[models.Model], refs: Iterable[str]) -> list[Any]:
+    """Return the primary keys of these refs, without malformed ones."""
+    keys = []
+    for ref in refs:
+        if "\0" in ref:  # PostgreSQL text cannot contain it, so the query would fail.
+            continue
+        with suppress(ValidationError, ValueError):
+            keys.append(key_of(model, ref))
+    return keys

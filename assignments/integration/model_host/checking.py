@@ -1,0 +1,448 @@
+"""Finds wrong attributes before the first booking. Ids are stable and never reused."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+
+from assignments.integration.model_host import values
+from assignments.integration.model_host.attributes import Attributes, column_at, field_at, fits
+from assignments.integration.model_host.floors import Floors
+from assignments.integration.model_host.reading import Reading
+from assignments.integration.model_host.writing import Writing
+from assignments.models import Stage
+
+Problem = tuple[str, str, str]
+"""An id, what was found, and what to write."""
+
+_TEXTS = (models.CharField, models.TextField)
+_NUMBERS = (models.IntegerField, models.DecimalField, models.FloatField)
+_READ_ONLY = ("start", "date", "time", "end", "duration", "restaurant", "zone", "requested")
+"""Fields of bookings that are never written, so that they may lie behind foreign keys."""
+
+
+class Checking(Reading, Writing, Floors):
+    """The system check of a ``ModelHost``."""
+
+    def check(self) -> list[checks.CheckMessage]:
+        """Find what is wrong with the attributes.
+
+        E006: a configured model or field does not exist or does not fit. E020 to E039: a field has another type, a status
+        does not fit, tables cannot be stored; each says what to write. W001: no status counts as cancelled. W020, W021: what
+        may surprise. See docs/hosts.md.
+        """
+        place = f"{type(self).__module__}.{type(self).__qualname__}"
+        hint = f"Correct the attributes of {place}."
+        found: list[checks.CheckMessage] = [
+            checks.Error(problem, hint=hint, id="assignments.E006")
+            for problem in list(self._wrong_names()) or [*self._wrong_relation(), *self._wrong_restaurants()]
+        ]
+        if found:
+            return found
+        wrong = [*self._wrong_bookings(), *self._wrong_statuses(), *self._wrong_tables(), *self._wrong_hours()]
+        found += [checks.Error(what, hint=f"{do} ({place})", id=f"assignments.{id_}") for id_, what, do in wrong]
+        if found:
+            return found
+        if self.status_field and not self._cancelled_fields and not self._knows_cancelled(self.status_field):
+            problem = (
+                f"None of cancelled_statuses {list(self.cancelled_statuses)} is a choice of {self.booking_model}."
+                f"{self.status_field}: tables of cancelled bookings are kept unless api.booking_cancelled is called."
+            )
+            found.append(checks.Warning(problem, hint=f"Set cancelled_statuses. {hint}", id="assignments.W001"))
+        found += [
+            checks.Warning(what, hint=f"{do} ({place})", id=f"assignments.{id_}") for id_, what, do in self._doubtful()
+        ]
+        return found
+
+    def _knows_cancelled(self, status_field: str) -> bool:
+        choices = _choices(field_at(self.bookings_table, status_field))
+        return any(not choices or status in choices for status in self._cancelled)
+
+    # Names
+
+    def _wrong_names(self) -> Iterable[str]:
+        for attribute, names in self._named().items():
+            label = getattr(self, attribute)
+            if not label and (attribute in {"hours_model", "turn_model"} or self._needs_no_table_model(attribute)):
+                continue
+            try:
+                model = apps.get_model(label)
+            except (LookupError, ValueError, AttributeError):
+                yield f"{attribute} is {label!r}, but this model does not exist."
+                continue
+            for name, path in names:
+                yield from self._wrong_name(model, label, name, path)
+        if not self._is_own("start_of") and not self.start_field and not (self.date_field and self.time_field):
+            yield "Set start_field, or date_field and time_field."
+        if not self._is_own("party_of") and not self._party_fields:
+            yield "Set party_field, or write party_of()."
+
+    def _named(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the attributes that name a field, with the names, by the attribute that names the model."""
+        named: dict[str, list[tuple[str, str]]] = {
+            f"{kind}_model": [] for kind in ("booking", "table", "hours", "turn")
+        }
+        for name in [*vars(Attributes)]:
+            if not name.endswith(("_field", "read_fields")):
+                continue
+            kind = name.partition("_")[0]
+            given = getattr(self, name)
+            paths = [given] if isinstance(given, str) else [*(given or ())]
+            named[f"{kind}_model" if kind in {"table", "hours", "turn"} else "booking_model"] += [
+                (name, path) for path in paths if path
+            ]
+        return named
+
+    def _needs_no_table_model(self, attribute: str) -> bool:
+        """Whether the project builds its floors itself, of no table model."""
+        return attribute == "table_model" and not self.tables_field and type(self).floor is not Floors.floor
+
+    def _wrong_name(self, model: type[models.Model], label: str, name: str, path: str) -> Iterator[str]:
+        hook = {"start": "start_of", "date": "start_of", "time": "start_of", "party": "party_of"}.get(
+            name.removesuffix("_field")
+        )
+        is_default = getattr(self, name) == getattr(Attributes, name)
+        try:
+            column_at(model, path)
+        except FieldDoesNotExist:
+            if not (hook and self._is_own(hook) and is_default):
+                yield f"{name} is {path!r}, but {label} has no such field."
+        except AttributeError:  # The reverse side of a relation has no column.
+            if name != "tables_field":
+                yield f"{name} is {path!r}, which is the reverse side of a relation: a booking may have several."
+
+    def _wrong_relation(self) -> Iterable[str]:
+        if not self.tables_field:
+            return
+        named = f"tables_field is {self.tables_field!r}"
+        field: Any = self._stores_tables
+        if not field.is_relation:
+            if not self.table_key_field:
+                yield (
+                    f"{named}, which is not a relation from {self.booking_model} to {self.table_model}. If it holds a "
+                    f"table's number or name, set table_key_field to that field of {self.table_model}."
+                )
+            return
+        if field.related_model is not self.tables_table:
+            yield f"{named}, which is not a relation from {self.booking_model} to {self.table_model}."
+        elif isinstance(field, models.ForeignObjectRel):
+            yield (
+                f"{named}: this is the reverse side of {field.related_model._meta.label}.{field.field.name}. Use a "
+                f"foreign key or many-to-many of {self.booking_model}, or None and store the tables in write_tables."
+            )
+        elif self._tables_are_many and not self._is_written_elsewhere and (needed := self._needed_besides_links()):
+            yield (
+                f"{named}: rows of {self._through._meta.label} also need {', '.join(needed)}. Make it nullable or give "
+                f"it a db_default, or write write_tables()."
+            )
+
+    def _needed_besides_links(self) -> list[str]:
+        """Return further required columns of the many-to-many's rows. Django's defaults do not exist in the database."""
+        return [
+            field.name
+            for field in self._through._meta.local_concrete_fields
+            if field not in self._links
+            and not (field.null or field.has_db_default() or field.generated or isinstance(field, models.AutoField))
+        ]
+
+    def _wrong_restaurants(self) -> Iterable[str]:
+        overrides_floor = type(self).floor is not Floors.floor  # The many-to-many itself determines the tables.
+        if self.restaurant_field and not self.table_restaurant_field and not overrides_floor:
+            yield (
+                f"table_restaurant_field is None, but restaurant_field is {self.restaurant_field!r}: a booking could "
+                f"get another restaurant's table. Set it to the restaurant field of {self.table_model}; for a single "
+                f"venue leave restaurant_field None."
+            )
+
+    # Bookings
+
+    def _wrong_bookings(self) -> Iterator[Problem]:
+        if self.bookings_manager and not isinstance(
+            getattr(self.bookings_table, self.bookings_manager, None), models.Manager
+        ):
+            label = self.bookings_table._meta.label
+            do = f"Name a manager of {label}, or None for its default manager."
+            yield "E038", f"bookings_manager is {self.bookings_manager!r}, but {label} has no such manager.", do
+        yield from self._paths_to_many()
+        yield from self._wrong_start()
+        yield from self._wrong_end()
+        yield from self._wrong_party()
+        if self.confirmed_field:
+            yield from self._typed(
+                "E028", "confirmed_field", (models.BooleanField,), "Name a boolean, or set status_field."
+            )
+        for name in self._cancelled_fields:
+            yield from self._typed(
+                "E029", "cancelled_field", (models.BooleanField, models.DateField), "Name a boolean, or a date or "
+                "datetime that is null until the booking is cancelled.", path=name
+            )  # fmt: skip
+            field = field_at(self.bookings_table, name)
+            if isinstance(field, models.DateField) and not field.null:
+                what = f"cancelled_field is {name!r}, which is never null: every booking would count as cancelled."
+                yield "E029", what, "Name a date or datetime that is null until the booking is cancelled."
+        if self.requested_field:
+            do = "Name the datetime at which the booking was made, or None."
+            yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
+
+    def _paths_to_many(self) -> Iterator[Problem]:
+        """E039: a path leads to several rows, or to a row that a booking's lock does not cover."""
+        for name, path in self._named()["booking_model"]:
+            steps = path.split("__")
+            if len(steps) == 1 or not self._has(path):
+                continue
+            kind = name.removesuffix("_field")
+            if kind not in {*_READ_ONLY, "party", "read_fields"}:
+                what = f"{name} is {path!r}, but it must be a field of {self.booking_model} itself."
+                yield "E039", what, f"Name a field of {self.booking_model}."
+                continue
+            model: Any = self.bookings_table
+            for step in steps[:-1]:
+                field = model._meta.get_field(step)
+                if field.many_to_many or field.one_to_many:
+                    do = "Lead over foreign keys only, or say it in start_of(), end_of() or party_of()."
+                    yield "E039", f"{name} is {path!r}, but a booking may have several {step}.", do
+                    break
+                model = field.related_model
+
+    def _typed(
+        self, id_: str, name: str, types: tuple[type, ...], do: str, *, path: str | None = None
+    ) -> Iterator[Problem]:
+        path = path or getattr(self, name)
+        field = field_at(self.bookings_table, path)
+        if not isinstance(field, types):
+            yield id_, f"{name} is {path!r}, which is a {type(field).__name__}.", do
+
+    def _wrong_start(self) -> Iterator[Problem]:
+        if self._is_own("start_of"):
+            return
+        if self.start_field:
+            do = (
+                "Name a DateTimeField; for a date and a time, set date_field and time_field and leave start_field None; "
+                "for anything else write start_of()."
+            )
+            yield from self._typed("E020", "start_field", (models.DateTimeField,), do)
+            return
+        field = field_at(self.bookings_table, self.date_field or "")
+        if not isinstance(field, models.DateField) or isinstance(field, models.DateTimeField):
+            do = "Name a DateField, set start_field for a datetime, or write start_of()."
+            yield "E020", f"date_field is {self.date_field!r}, which is a {type(field).__name__}.", do
+        do = 'Name a TimeField, or a text such as "18:30", or write start_of().'
+        yield from self._typed("E021", "time_field", (models.TimeField, *_TEXTS), do)
+        yield from self._unreadable("E021", "time_field", self.time_field or "", values.clock, "write start_of()")
+
+    def _wrong_end(self) -> Iterator[Problem]:
+        if self._is_own("end_of"):
+            return
+        if self.end_field and self.duration_field:
+            what = "end_field and duration_field are both set, and only one can hold."
+            yield "E022", what, "Set one of them to None."
+        if self.end_field:
+            do = "Name a DateTimeField or a TimeField, set duration_field for a duration, or write end_of()."
+            yield from self._typed("E022", "end_field", (models.DateTimeField, models.TimeField, *_TEXTS), do)
+            yield from self._unreadable("E022", "end_field", self.end_field, values.clock, "write end_of()")
+        if self.duration_field:
+            do = "Name a DurationField or a number of minutes, or write end_of()."
+            yield from self._typed("E023", "duration_field", (models.DurationField, *_NUMBERS, *_TEXTS), do)
+            yield from self._unreadable("E023", "duration_field", self.duration_field, values.stay, "write end_of()")
+
+    def _wrong_party(self) -> Iterator[Problem]:
+        if self._is_own("party_of"):
+            return
+        for name in self._party_fields:
+            do = 'Name a whole number, or a text such as "2" or "2 people", or write party_of().'
+            yield from self._typed("E024", "party_field", (*_NUMBERS, *_TEXTS), do, path=name)
+            yield from self._unreadable("E024", "party_field", name, values.covers, "write party_of()")
+
+    def _unreadable(self, id_: str, name: str, path: str, read: Any, do: str) -> Iterator[Problem]:
+        """Find choices of a text that do not mean what the field is to say."""
+        field = field_at(self.bookings_table, path)
+        if not isinstance(field, _TEXTS):
+            return
+        for choice in sorted(_choices(field) - {"", None}, key=str):
+            try:
+                read(choice)
+            except ValueError:
+                what = f"{name} is {path!r}, whose choice {choice!r} can mean more than one thing."
+                yield id_, what, f"Name a field whose values are plain, or {do}."
+                return
+
+    # Statuses
+
+    def _wrong_statuses(self) -> Iterator[Problem]:
+        if not self.status_field:
+            return
+        field = field_at(self.bookings_table, self.status_field)
+        column = f"{self.booking_model}.{self.status_field}"
+        given = {"waiting_statuses": self.waiting_statuses, "cancelled_statuses": self.cancelled_statuses}
+        for name, statuses in given.items():
+            if isinstance(statuses, str) or not isinstance(statuses, Sequence):
+                what = f"{name} is {statuses!r}, and not several statuses."
+                yield "E025", what, f"Write {name} = ({statuses!r},)"
+                return
+        if not self.waiting_statuses:
+            yield "E025", "waiting_statuses is empty: no booking would ever wait.", "Name at least one status."
+            return
+        yield from self._unfit(field, column)
+        meant = Counter(
+            [*dict.fromkeys(self.waiting_statuses), self.confirmed_status, *dict.fromkeys(self.cancelled_statuses)]
+        )
+        for status, times in meant.items():
+            if times > 1:
+                what = f"{status!r} means more than one of waiting, confirmed and cancelled."
+                yield (
+                    "E025",
+                    what,
+                    "Name each status once in waiting_statuses, confirmed_status and cancelled_statuses.",
+                )
+        stages = set(Stage.values)
+        for status, stage in self.stage_statuses.items():
+            if stage not in stages:
+                what = f"stage_statuses says that {status!r} means {stage!r}, which is no stage."
+                yield "E037", what, f"The stages are {', '.join(sorted(stages))}."
+
+    def _unfit(self, field: Any, column: str) -> Iterator[Problem]:
+        """Find statuses that the project's column does not store as they are written here."""
+        choices = _choices(field)
+        for name, statuses in (
+            ("waiting_statuses", self.waiting_statuses),
+            ("confirmed_status", (self.confirmed_status,)),
+            # Where none is known, W001 says so, or cancelled_field cancels.
+            ("cancelled_statuses", self.cancelled_statuses if self._knows_cancelled(self.status_field or "") else ()),
+            ("stage_statuses", tuple(self.stage_statuses)),
+        ):
+            for status in statuses:
+                if status is None and name == "waiting_statuses" and status is not self.waiting_statuses[0]:
+                    continue
+                if not fits(field, status):
+                    what = (
+                        f"{name} holds {status!r}, which {column}, a {type(field).__name__}, does not store as it is."
+                    )
+                    yield "E026", what, _say_of(name, choices) or "Write it in the column's own type."
+                elif status is not None and choices and status not in choices:
+                    yield "E027", f"{name} holds {status!r}, which is no choice of {column}.", _say_of(name, choices)
+                elif field.max_length and len(str(status)) > field.max_length:
+                    what = (
+                        f"{name} holds {status!r}, which is longer than the {field.max_length} characters of {column}."
+                    )
+                    yield "E030", what, "Write the value that the column stores, or lengthen it."
+
+    # Tables
+
+    def _wrong_tables(self) -> Iterator[Problem]:
+        if self.tables_field:
+            yield from self._wrong_storage()
+        elif self.tables_mean_seated:
+            what = "tables_mean_seated is True, but tables_field is None: nobody could see who has tables."
+            yield "E031", what, "Set tables_field, or status_field or confirmed_field."
+        if not self.table_model or type(self).floor is not Floors.floor:
+            return
+        numbers = ("table_seats_field", "table_min_party_field", "table_max_party_field")
+        for name in numbers:
+            do = "Name a whole number, or a text of digits."
+            yield from self._typed_of("E034", "table_model", name, (*_NUMBERS, *_TEXTS), do)
+        do = "Name a boolean, or None."
+        yield from self._typed_of("E034", "table_model", "table_active_field", (models.BooleanField,), do)
+        if self.table_adjacent_field:
+            field = self.tables_table._meta.get_field(self.table_adjacent_field)
+            if not isinstance(field, models.ManyToManyField) or field.related_model is not self.tables_table:
+                named = f"table_adjacent_field is {self.table_adjacent_field!r}"
+                what = f"{named}, which is no many-to-many of {self.table_model} to itself."
+                yield "E034", what, "Name one, or enter what is next to each other in this app's admin."
+
+    def _wrong_storage(self) -> Iterator[Problem]:
+        named = f"tables_field is {self.tables_field!r}"
+        field = self._stores_tables
+        if field.one_to_one or (field.unique and not field.many_to_many):
+            what = f"{named}, in which a table can be in one booking only, ever."
+            yield "E032", what, f"Make it a ForeignKey of {self.booking_model}."
+        if self.tables_mean_seated and self._tables_are_one and not self._can_be_without_tables:
+            what = f"tables_mean_seated is True, but {self.tables_field} is required: nobody would ever wait."
+            yield "E031", what, "Make it nullable, or set status_field or confirmed_field."
+        if self.table_key_field:
+            yield from self._wrong_key()
+
+    def _wrong_key(self) -> Iterator[Problem]:
+        key, field = self.tables_table._meta.get_field(self.table_key_field or ""), self._stores_tables
+        named = f"table_key_field is {self.table_key_field!r}"
+        if field.is_relation:
+            what = f"{named}, but tables_field is a relation, which says itself how it refers to tables."
+            yield "E033", what, "Set table_key_field to None."
+            return
+        kinds = (models.IntegerField, *_TEXTS, models.UUIDField)
+        if not isinstance(field, kinds) or not isinstance(key, kinds):
+            what = f"{named}, a {type(key).__name__}, and tables_field is a {type(field).__name__}."
+            yield "E033", what, "Both must be whole numbers, texts or UUIDs."
+        elif isinstance(field, models.IntegerField) and not isinstance(key, models.IntegerField):
+            what = f"{named}, a {type(key).__name__}, but tables_field is a {type(field).__name__} and stores numbers only."
+            yield "E033", what, "Name a field of the table that is a number, or store the table as text."
+        elif key.max_length and field.max_length and key.max_length > field.max_length:
+            what = f"{named} with up to {key.max_length} characters, but tables_field stores {field.max_length}."
+            yield "E033", what, f"Lengthen {self.booking_model}.{self.tables_field}."
+
+    # Hours and turn times
+
+    def _wrong_hours(self) -> Iterator[Problem]:
+        do = 'Name a TimeField, or a text such as "18:30".'
+        for name in ("hours_opens_field", "hours_closes_field"):
+            yield from self._typed_of("E035", "hours_model", name, (models.TimeField, *_TEXTS), do)
+        do = 'Name a number (see hours_monday), or an English name such as "mon".'
+        yield from self._typed_of("E035", "hours_model", "hours_weekday_field", (*_NUMBERS, *_TEXTS), do)
+        do = "Name a whole number, or a text of digits."
+        yield from self._typed_of("E035", "turn_model", "turn_party_field", (*_NUMBERS, *_TEXTS), do)
+        do = "Name a DurationField or a number of minutes."
+        minutes = (models.DurationField, *_NUMBERS, *_TEXTS)
+        yield from self._typed_of("E035", "turn_model", "turn_minutes_field", minutes, do)
+        for kind in ("hours", "turn"):
+            name = f"{kind}_restaurant_field"
+            if self.restaurant_field and getattr(self, f"{kind}_model") and not getattr(self, name):
+                what = f"{name} is None, but there are several restaurants: each would get the rows of all."
+                yield "E035", what, f"Set it to the restaurant field of {getattr(self, f'{kind}_model')}."
+
+    def _typed_of(self, id_: str, model_name: str, name: str, types: tuple[type, ...], do: str) -> Iterator[Problem]:
+        path, label = getattr(self, name), getattr(self, model_name)
+        if label and path:
+            field = field_at(apps.get_model(label), path)
+            if not isinstance(field, types) or isinstance(field, models.ForeignKey):
+                yield id_, f"{name} is {path!r}, which is a {type(field).__name__}.", do
+
+    # Doubts
+
+    def _doubtful(self) -> Iterator[Problem]:
+        if not self.tables_field or self._is_written_elsewhere:
+            return
+        if not self.tracks_confirmation and self._tables_are_one and not self._can_be_without_tables:
+            what = (
+                f"{self.booking_model}.{self.tables_field} is required and there is no status: every booking has a table "
+                f"already, yet each counts as waiting and gets a table anew."
+            )
+            yield (
+                "W020",
+                what,
+                "Set status_field or confirmed_field, or make the table nullable and set tables_mean_seated.",
+            )
+        if self._tables_are_unique and self._counts_cancelled():
+            what = (
+                f"A unique constraint of {self.booking_model} holds {self.tables_field} and counts cancelled bookings, "
+                f"which keep their table: it cannot be given to others at that time."
+            )
+            do = "Give the constraint a condition that leaves cancelled bookings out, or clear the table on cancelling."
+            yield "W021", what, do
+
+    def _counts_cancelled(self) -> bool:
+        meta, name = self._stores_tables.model._meta, self._stores_tables.name
+        return any(name in each for each in meta.unique_together) or any(
+            isinstance(each, models.UniqueConstraint) and name in each.fields and each.condition is None
+            for each in meta.constraints
+        )
+
+
+def _choices(field: Any) -> set[Any]:
+    return {value for value, _label in getattr(field, "flatchoices", None) or ()}
+
+
+def _say_of(name: str, choices: set[Any]) -> str:
+    return f"Write {name} with values among {', '.join(map(repr, sorted(choices, key=str)))}." if choices else ""

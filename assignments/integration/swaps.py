@@ -1,0 +1,40 @@
+"""Whether two bookings can exchange their tables in the host's own rows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import UniqueConstraint
+
+from assignments import conf
+from assignments.integration.model_host import ModelHost
+
+
+def obstacle_to_swaps(host: Any = None) -> str:
+    """Return what makes swaps impossible in the host's rows, as a sentence; empty if nothing does.
+
+    A host that knows says so by an attribute ``can_swap``. Otherwise a ``ModelHost`` is looked at: while one of the two
+    has its new table and the other its old one, both have the same, and a required table cannot be cleared first. By
+    default the project's host.
+    """
+    host = host or conf.load(conf.settings().HOST)
+    says = getattr(host, "can_swap", None)
+    if says is not None:
+        return "" if says else "The host says so (can_swap)."
+    if not isinstance(host, ModelHost) or not host.tables_field:
+        return ""
+    field: Any = host.bookings_table._meta.get_field(host.tables_field)
+    if field.many_to_many or getattr(field, "null", True):
+        return ""
+    name = next(_unique_at_once(field), "")
+    return f"{host.booking_model}.{field.name} is required, and {name} is checked at once." if name else ""
+
+
+def _unique_at_once(field: Any) -> Iterator[str]:
+    """Yield the names of unique constraints over the field that PostgreSQL checks row by row."""
+    meta = field.model._meta
+    if field.unique:
+        yield f"its uniqueness ({type(field).__name__})"
+    yield from (f"unique_together {names}" for names in meta.unique_together if field.name in names)
+    for constraint in meta.constraints:
+        if isinstance(constraint, UniqueConstraint) and field.name in constraint.fields and not constraint.deferrable:
+            yield f"the constraint {constraint.name}"

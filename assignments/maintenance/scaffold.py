@@ -1,0 +1,418 @@
+"""Writes a host class from a project's models, with a comment on every guess."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.apps import AppConfig
+from django.core import checks
+from django.db import models
+
+from assignments.integration.model_host import ModelHost
+from assignments.models import Stage
+
+BOOKINGS = ("booking", "reservation", "visit", "stay", "banquet", "appointment", "ticket", "dinner", "guest")
+TABLES = ("table", "board", "desk", "bench", "stool", "seating", "place")
+RESTAURANTS = ("restaurant", "venue", "house", "location", "branch", "site", "bistro", "outlet", "property")
+STARTS = ("start", "begin", "from", "arriv", "when", "scheduled", "datetime", "date_time", "reserved_for", "slot", "at")
+NOT_STARTS = (
+    "creat",
+    "updat",
+    "modif",
+    "cancel",
+    "delet",
+    "end",
+    "until",
+    "request",
+    "confirm",
+    "left",
+    "paid",
+    "sent",
+)
+ENDS = ("end", "until", "finish", "to", "leav")
+DURATIONS = ("duration", "minutes", "length")
+REQUESTED = ("creat", "request", "booked", "made", "added", "submitted")
+PARTIES = ("party", "guest", "cover", "people", "person", "pax", "heads", "number_of", "size", "adults", "seats")
+ZONES = ("zone", "area", "room", "section")
+STATUSES = ("status", "state", "stage")
+SEATS = ("seat", "place", "capacity", "cover", "size", "people", "max")
+ACTIVE = ("active", "in_use", "in_service", "enabled", "available", "bookable", "open")
+LEAST = ("min", "smallest", "least")
+MOST = ("max", "largest", "most")
+NAMES = ("name", "label", "number", "code", "title")
+CONFIRMING = ("confirm", "accept", "approv")
+CANCELLING = ("cancel", "declin", "reject", "withdrawn", "void", "delet")
+WAITING = ("pending", "request", "asked", "open", "new", "wait", "submit", "draft", "unconfirmed", "tentative")
+STAGES = {
+    "no_show": Stage.NO_SHOW, "noshow": Stage.NO_SHOW, "arrived": Stage.ARRIVED, "seated": Stage.SEATED,
+    "complete": Stage.LEFT, "finished": Stage.LEFT, "left": Stage.LEFT, "done": Stage.LEFT, "late": Stage.LATE,
+}  # fmt: skip
+NO_CHOICES = "guess: the model lists no choices, so these statuses are guessed: put in what your code stores"
+BY_NAME = "guess: by its name"
+TO_ONE_TABLE = "guess: leads to a table; of a join, the first is stored"
+BY_DEFAULT = "guess: the field's default, as it says no choices"
+WHICH_ONE = "guess: which status means that a table is given?"
+BY_CHOICES = "guess: by the names of the choices"
+FIRST_OF_KIND = "guess: nothing is named like it; this is the first field of a fitting type"
+
+
+class NothingFoundError(LookupError):
+    """The app has no models from which a host could be written; what it says is a sentence."""
+
+
+@dataclass(kw_only=True)
+class Scaffold:
+    """A host class: its attributes, and a comment for each that is a guess."""
+
+    class_name: str
+    values: dict[str, Any] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def set(self, name: str, value: Any, comment: str = BY_NAME) -> None:
+        """Give an attribute a value, unless that is None."""
+        if value is not None:
+            self.values[name] = value
+            self.comments[name] = comment
+
+    def drop(self, *names: str) -> None:
+        for name in names:
+            self.values.pop(name, None)
+
+    def problems(self) -> list[str]:
+        """Return what the checks would refuse in this host."""
+        host: type[ModelHost] = type(self.class_name, (ModelHost,), dict(self.values))
+        return [each.msg for each in host().check() if each.level >= checks.ERROR]
+
+    def text(self) -> str:
+        """Return the module's source."""
+        return "\n".join([*self._head(), *self._body(), ""])
+
+    def _head(self) -> Iterator[str]:
+        yield '"""The interface between this project\'s bookings and the assignments app."""'
+        yield ""
+        yield "from assignments.host import ModelHost"
+        yield ""
+        yield ""
+        yield from (f"# {note}" for note in self.notes)
+        yield f"class {self.class_name}(ModelHost):"
+
+    def _body(self) -> Iterator[str]:
+        for name, value in sorted(self.values.items(), key=_place):
+            comment = self.comments[name]
+            if comment in {BY_NAME, BY_CHOICES} and value == getattr(ModelHost, name):
+                continue  # The default says the same.
+            yield f"    {name} = {_source(value)}{f'  # {comment}' if comment else ''}"
+
+
+def _place(item: tuple[str, Any]) -> tuple[bool, bool]:
+    """Return the order of attributes: of bookings first, then of tables, and their model before its fields."""
+    return item[0].startswith("table_"), item[0] != "table_model"
+
+
+def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = None) -> Scaffold:
+    """Guess the host class of this app's models; ``booking`` and ``table`` name models instead. Raises NothingFoundError."""
+    known = [model for model in app.get_models() if not model._meta.auto_created]
+    bookings = _named(app, booking) if booking else _ranked(known, _booking_score)
+    if not bookings:
+        raise NothingFoundError(
+            f"No model of {app.label} has a date and looks like a booking: name it with --booking-model."
+        )
+    chosen = bookings[0]
+    others = [model for model in known if model is not chosen]
+    related = [each.related_model for each in _fields(chosen) if each.is_relation and each.related_model not in known]
+    tables = _named(app, table) if table else _ranked([*others, *related], lambda model: _table_score(model, chosen))
+    if not tables:
+        raise NothingFoundError(
+            f"No model with a number of seats was found beside {chosen._meta.label}: name the tables' model with "
+            f"--table-model."
+        )
+    made = Scaffold(class_name=f"{chosen.__name__.removesuffix('Model')}Host")
+    made.set("booking_model", chosen._meta.label, _instead(bookings, "--booking-model"))
+    _time(made, chosen)
+    _party(made, chosen, tables[0])
+    _restaurant(made, chosen, tables[0])
+    made.set("zone_field", _zone(made, chosen, tables[0]))
+    _standing(made, chosen)
+    _tables(made, chosen, tables)
+    made.notes += [f"check says: {problem}" for problem in made.problems()]
+    return made
+
+
+def _source(value: Any) -> str:
+    """Return a value as Python source, with double quotes."""
+    if isinstance(value, tuple):
+        inside = ", ".join(_source(each) for each in value)
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_source(key)}: {_source(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, str):
+        quoted = repr(str(value))
+        return f'"{quoted[1:-1]}"' if '"' not in quoted and "\\" not in quoted else quoted
+    return repr(getattr(value, "value", value))
+
+
+def _named(app: AppConfig, name: str) -> list[type[models.Model]]:
+    try:
+        return [app.get_model(name)]
+    except LookupError as error:
+        raise NothingFoundError(f"{app.label} has no model {name}.") from error
+
+
+def _ranked(candidates: Sequence[Any], score: Any) -> list[type[models.Model]]:
+    """Return the models that could be it, the likeliest first; equal ones stay in the order of the app."""
+    scored = [(score(model), model) for model in candidates if isinstance(model, type)]
+    return [model for points, model in sorted(scored, key=lambda pair: -pair[0]) if points > 0]
+
+
+def _instead(candidates: Sequence[type[models.Model]], option: str) -> str:
+    others = ", ".join(model.__name__ for model in candidates[1:4])
+    return (
+        f"guess: the likeliest model; {option} takes another, such as {others}"
+        if others
+        else "guess: the only one that fits"
+    )
+
+
+def _booking_score(model: type[models.Model]) -> int:
+    if not _of_type(model, models.DateField):  # A datetime is one, too.
+        return 0
+    points = 1 + 4 * _is_like(model.__name__, BOOKINGS)
+    points += 2 * bool(_best(model, PARTIES, models.IntegerField))
+    return points + 2 * bool(_best(model, STATUSES, models.Field))
+
+
+def _table_score(model: type[models.Model], booking: type[models.Model]) -> int:
+    if model is booking or not _best(model, SEATS, models.IntegerField) or _of_type(model, models.DateTimeField):
+        return 0
+    is_related = any(each.related_model is model for each in _fields(booking) if each.is_relation)
+    return 1 + 2 * _is_like(model.__name__, TABLES) + 4 * is_related
+
+
+def _fields(model: type[models.Model]) -> list[Any]:
+    """Return a model's own fields, its parents' included, without keys that nobody chose."""
+    own = [*model._meta.fields, *model._meta.many_to_many]
+    return [
+        each for each in own if not isinstance(each, models.AutoField) and not isinstance(each, models.OneToOneField)
+    ]
+
+
+def _of_type(model: type[models.Model], kind: Any) -> list[Any]:
+    return [each for each in _fields(model) if isinstance(each, kind) and not each.is_relation]
+
+
+def _is_like(name: str, words: Sequence[str]) -> bool:
+    return any(_has_word(name, word) for word in words)
+
+
+def _has_word(name: str, word: str) -> bool:
+    """Return whether a name has the word: as a part of its own if that is short, otherwise as the beginning of a part."""
+    lowered = name.lower()
+    parts = lowered.split("_")
+    return word in parts if len(word) <= 3 and word not in {"min", "max", "end"} else word in lowered
+
+
+def _best(model: type[models.Model], words: Sequence[str], kind: Any, *, without: Sequence[str] = ()) -> str | None:
+    """Return the field of this type whose name has the first of the words that any has."""
+    candidates = [
+        each
+        for each in _of_type(model, kind)
+        if not each.primary_key
+        and not _is_like(each.name, without)
+        and not (each.choices and kind is models.IntegerField)
+    ]
+    return next((each.name for word in words for each in candidates if _has_word(each.name, word)), None)
+
+
+def _time(made: Scaffold, model: type[models.Model]) -> None:
+    moments = [
+        each
+        for each in _of_type(model, models.DateTimeField)
+        if not (each.auto_now or each.auto_now_add or _is_like(each.name, NOT_STARTS))
+    ]
+    start = next((each.name for word in STARTS for each in moments if _has_word(each.name, word)), None)
+    days = [each for each in _of_type(model, models.DateField) if not isinstance(each, models.DateTimeField)]
+    days = [each for each in days if not (each.auto_now or each.auto_now_add)]
+    clocks = [each for each in _of_type(model, models.TimeField) if not _is_like(each.name, ENDS)]
+    if start or (moments and not (days and clocks)):
+        made.set("start_field", start or moments[0].name, BY_NAME if start else FIRST_OF_KIND)
+    elif days and clocks:
+        made.set(
+            "date_field",
+            days[0].name,
+            _first_of(days, "date"),
+        )
+        made.set(
+            "time_field",
+            clocks[0].name,
+            _first_of(clocks, "time"),
+        )
+    else:
+        made.notes.append("No start was found: set start_field, or date_field and time_field.")
+    made.set(
+        "end_field", _best(model, ENDS, models.DateTimeField, without=("creat", "updat", "cancel", "request", "sent"))
+    )
+    if "end_field" not in made.values and hasattr(ModelHost, "duration_field"):
+        minutes = _best(model, DURATIONS, (models.IntegerField, models.DurationField))
+        made.set("duration_field", minutes, "guess: minutes, or a DurationField")
+    made.set("requested_field", _requested(model))
+
+
+def _first_of(found: Sequence[Any], kind: str) -> str:
+    return f"guess: the only {kind}" if len(found) == 1 else f"guess: the first of several {kind}s"
+
+
+def _requested(model: type[models.Model]) -> str | None:
+    made_by_itself = [each.name for each in _of_type(model, models.DateTimeField) if each.auto_now_add]
+    return next(iter(made_by_itself), None) or _best(model, REQUESTED, models.DateTimeField)
+
+
+def _party(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> None:
+    party = _best(model, PARTIES, models.IntegerField, without=("fee", "price", "phone", *STATUSES))
+    if party:
+        made.set("party_field", party)
+        return
+    numbers = [each.name for each in _of_type(model, models.IntegerField) if not (each.primary_key or each.choices)]
+    if numbers:
+        made.set("party_field", numbers[0], FIRST_OF_KIND)
+    else:
+        made.notes.append("No number of guests was found: set party_field.")
+
+
+def _restaurant(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> None:
+    """A restaurant is what both a booking and a table belong to, or what is called one."""
+    for each in [each for each in _fields(model) if each.many_to_one and each.related_model is not table]:
+        target = each.related_model
+        if isinstance(target, type) and (path := _path(table, target)):
+            is_named = _is_like(each.name, RESTAURANTS) or _is_like(target.__name__, RESTAURANTS)
+            comment = BY_NAME if is_named else "guess: both bookings and tables belong to it"
+            if not is_named and _is_like(each.name, ZONES):
+                continue
+            made.set("restaurant_field", each.name, comment)
+            made.set("table_restaurant_field", path, "guess: leads to the same model")
+            return
+    if any(each.many_to_one and _is_like(each.related_model.__name__, RESTAURANTS) for each in _fields(table)):
+        made.notes.append("guess: a single venue, because bookings name no restaurant, though tables do.")
+
+
+def _path(table: type[models.Model], target: type[models.Model]) -> str | None:
+    """Return the fields that lead from a table to its restaurant, directly or by one model between."""
+    links = [each for each in _fields(table) if each.many_to_one]
+    for each in links:
+        if each.related_model is target:
+            return str(each.name)
+    for each in links:
+        for further in _fields(each.related_model):
+            if further.many_to_one and further.related_model is target:
+                return f"{each.name}__{further.name}"
+    return None
+
+
+def _zone(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> str | None:
+    def of(owner: type[models.Model]) -> str | None:
+        taken = {made.values.get("restaurant_field"), made.values.get("table_restaurant_field")}
+        fits = [each for each in _fields(owner) if each.many_to_one or isinstance(each, models.CharField)]
+        return next((each.name for each in fits if _is_like(each.name, ZONES) and each.name not in taken), None)
+
+    tables_zone = of(table)
+    made.set("table_zone_field", tables_zone)
+    return of(model) if tables_zone else None
+
+
+def _standing(made: Scaffold, model: type[models.Model]) -> None:
+    status = _best(model, STATUSES, models.Field)
+    if status:
+        _statuses(made, model._meta.get_field(status))
+        return
+    flags = _best(model, CONFIRMING, models.BooleanField)
+    made.set("confirmed_field", flags)
+    cancelled = _best(model, CANCELLING, (models.BooleanField, models.DateTimeField))
+    if cancelled and hasattr(ModelHost, "cancelled_field"):
+        made.set("cancelled_field", cancelled)
+    elif cancelled:
+        made.notes.append(f"Call api.booking_cancelled where {cancelled} is set.")
+    if not flags:
+        made.notes.append("guess: bookings have no status, so each of them waits until this app gives it a table.")
+
+
+def _statuses(made: Scaffold, status: Any) -> None:
+    made.set("status_field", status.name, BY_NAME if status.flatchoices else NO_CHOICES)
+    choices = [(value, f"{value} {label}".lower()) for value, label in status.flatchoices if value not in ("", None)]
+    if not choices:
+        _statuses_without_choices(made, status)
+        return
+    cancelled = [value for value, said in choices if _is_like(said, CANCELLING)]
+    waiting = [value for value, said in choices if _is_like(said, WAITING) and value not in cancelled]
+    confirmed = [value for value, said in choices if _is_like(said, CONFIRMING) and value not in {*cancelled, *waiting}]
+    stages = {}
+    for value, said in choices:
+        stage = next((stage for word, stage in STAGES.items() if _has_word(said.replace(" ", "_"), word)), None)
+        if stage and value not in {*cancelled, *waiting, *confirmed}:
+            stages[value] = stage
+    default = [] if status.get_default() in (None, "") else [status.get_default()]
+    left = [value for value, _said in choices if value not in {*cancelled, *waiting, *confirmed, *stages}]
+    guessed = (*waiting,) or (*default,) or (*left[:1],)
+    made.set("waiting_statuses", guessed, BY_CHOICES if waiting else "guess: nothing is named like it")
+    left = [value for value in left if value not in guessed]
+    certain = confirmed[0] if confirmed else next(iter(left), None)
+    made.set(
+        "confirmed_status",
+        certain,
+        BY_CHOICES if len(confirmed) == 1 else WHICH_ONE,
+    )
+    made.set("cancelled_statuses", tuple(cancelled), BY_CHOICES if cancelled else "guess: no status is named like it")
+    made.set("stage_statuses", {value: str(stage) for value, stage in stages.items()} or None, BY_CHOICES)
+    other = [value for value in left if value != certain] + confirmed[1:]
+    if other:
+        made.notes.append(f"guess: {', '.join(map(repr, other))} keep their tables until the end of the seating.")
+
+
+def _statuses_without_choices(made: Scaffold, status: Any) -> None:
+    default = status.get_default() if status.has_default() else None
+    if isinstance(status, models.IntegerField):
+        first = default or 0
+        waiting, confirmed, cancelled = (first,), first + 1, (first + 2,)
+    else:
+        waiting, confirmed, cancelled = (default or "pending",), "confirmed", ("cancelled",)
+    made.set("waiting_statuses", (None, *waiting) if status.null else waiting, BY_DEFAULT)
+    made.set("confirmed_status", confirmed)
+    made.set("cancelled_statuses", cancelled)
+
+
+def _tables(made: Scaffold, model: type[models.Model], candidates: Sequence[type[models.Model]]) -> None:
+    """Choose where tables are stored: the first relation to a likely model that the checks accept."""
+    for table in candidates:
+        links = [each for each in _fields(model) if each.is_relation and each.related_model is table]
+        for link in sorted(links, key=lambda each: not each.many_to_many):
+            made.set("tables_field", link.name, "guess: leads to the tables" if link.many_to_many else TO_ONE_TABLE)
+            _table_fields(made, table, candidates)
+            if not made.problems():
+                if not link.many_to_many and not link.null and "status_field" not in made.values:
+                    made.notes.append("The table is required, so every booking shows one before it is confirmed.")
+                return
+    made.drop("tables_field")
+    made.notes.append("guess: bookings do not say their tables. Store them in on_confirmed, or read them in this app.")
+    _table_fields(made, candidates[0], candidates)
+    for unfit in (("restaurant_field", "table_restaurant_field"), ("zone_field",), ("end_field",)):
+        if not made.problems():
+            return
+        made.drop(*unfit)
+
+
+def _table_fields(made: Scaffold, table: type[models.Model], candidates: Sequence[type[models.Model]]) -> None:
+    made.set(
+        "table_model",
+        table._meta.label,
+        _instead([table, *(each for each in candidates if each is not table)], "--table-model"),
+    )
+    made.set("table_name_field", _best(table, NAMES, (models.CharField, models.IntegerField)))
+    made.set("table_seats_field", _best(table, SEATS, models.IntegerField, without=LEAST))
+    made.set("table_active_field", _best(table, ACTIVE, models.BooleanField))
+    seats = made.values.get("table_seats_field")
+    least, most = (_best(table, words, models.IntegerField) for words in (LEAST, MOST))
+    made.set("table_min_party_field", least if least != seats else None)
+    made.set("table_max_party_field", most if most != seats else None)
+    for name in ("table_zone_field", "table_restaurant_field"):
+        first = made.values.get(name)
+        if first and first.partition("__")[0] not in {each.name for each in _fields(table)}:
+            made.drop(name, *(["restaurant_field"] if name == "table_restaurant_field" else ["zone_field"]))

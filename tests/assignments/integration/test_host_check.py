@@ -1,0 +1,140 @@
+"""What the check of a ModelHost finds before the first booking: each with an id, what was found, and what to write."""
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from assignments.host import ModelHost
+from assignments.integration.model_host import checking
+from tests.shapes.hosts import CardHost, InvitationHost, SupperHost
+
+
+class MuddleHost(ModelHost):
+    booking_model = "shapes.Muddle"
+    start_field = "moment"
+    party_field = "count"
+    status_field = "letter"
+    waiting_statuses = ("P",)
+    confirmed_status = "C"
+    cancelled_statuses = ("X",)
+    table_model = "shapes.Board"
+    table_seats_field = "places"
+
+
+def found(base: type[ModelHost], **attributes: Any) -> list[tuple[str, str, str]]:
+    host = type("WrongHost", (base,), attributes)()
+    return [((each.id or "").removeprefix("assignments."), each.msg, each.hint or "") for each in host.check()]
+
+
+def test_what_they_start_from_is_right() -> None:
+    assert found(MuddleHost) == []
+
+
+DATED: dict[str, Any] = {"start_field": None, "date_field": "day", "time_field": "word"}
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("E006", {"start_field": "board__nothing"}, "start_field is 'board__nothing', but shapes.Muddle has no such field"),
+    ("E006", {"start_field": "moment__hour"}, "has no such field"),
+    ("E006", {"party_field": ("count", "children")}, "party_field is 'children'"),
+    ("E006", {"party_field": None}, "Set party_field, or write party_of()"),
+    ("E006", {"cancelled_field": "gone_at"}, "cancelled_field is 'gone_at'"),
+    ("E006", {"read_fields": ("nowhere",)}, "read_fields is 'nowhere'"),
+    ("E006", {"tables_field": "count"}, "set table_key_field to that field of shapes.Board"),
+    ("E006", {"hours_model": "shapes.Hours"}, "hours_model is 'shapes.Hours', but this model does not exist"),
+    ("E006", {"turn_model": "shapes.Turn"}, "turn_party_field is 'max_party', but shapes.Turn has no such field"),
+    ("E020", {"start_field": "day"}, "start_field is 'day', which is a DateField"),
+    ("E020", {**DATED, "date_field": "moment"}, "date_field is 'moment', which is a DateTimeField"),
+    ("E021", {**DATED, "time_field": "count"}, "time_field is 'count', which is a IntegerField"),
+    ("E021", {**DATED, "time_field": "meal"}, "whose choice 'dinner' can mean more than one thing"),
+    ("E022", {"end_field": "day"}, "end_field is 'day', which is a DateField"),
+    ("E022", {"end_field": "moment", "duration_field": "count"}, "only one can hold"),
+    ("E023", {"duration_field": "flag"}, "duration_field is 'flag', which is a BooleanField"),
+    ("E024", {"party_field": "flag"}, "party_field is 'flag', which is a BooleanField"),
+    ("E024", {"party_field": "board"}, "party_field is 'board', which is a ForeignKey"),
+    ("E024", {"party_field": "meal"}, "whose choice 'dinner'"),
+    ("E025", {"waiting_statuses": "P"}, "waiting_statuses is 'P', and not several statuses"),
+    ("E025", {"waiting_statuses": ()}, "waiting_statuses is empty"),
+    ("E025", {"cancelled_statuses": ("X", "C")}, "'C' means more than one of waiting, confirmed and cancelled"),
+    ("E026", {"status_field": "count"}, "waiting_statuses holds 'P', which shapes.Muddle.count, a IntegerField"),
+    ("E026", {"waiting_statuses": (None,)}, "waiting_statuses holds None"),
+    ("E027", {"confirmed_status": "confirmed"}, "which is no choice of shapes.Muddle.letter"),
+    ("E027", {"cancelled_statuses": ("X", "N")}, "cancelled_statuses holds 'N', which is no choice"),
+    ("E027", {"stage_statuses": {"S": "seated"}}, "stage_statuses holds 'S', which is no choice"),
+    ("E028", {"status_field": None, "confirmed_field": "count"}, "confirmed_field is 'count', which is a IntegerField"),
+    ("E029", {"cancelled_field": "word"}, "cancelled_field is 'word', which is a CharField"),
+    ("E029", {"cancelled_field": "moment"}, "which is never null: every booking would count as cancelled"),
+    ("E030", {"status_field": "word", "confirmed_status": "CONFIRMED"}, "longer than the 4 characters"),
+    (
+        "E031",
+        {"status_field": None, "tables_mean_seated": True},
+        "tables_mean_seated is True, but tables_field is None",
+    ),
+    (
+        "E031",
+        {"status_field": None, "tables_mean_seated": True, "tables_field": "board"},
+        "but board is required: nobody would ever wait",
+    ),
+    ("E032", {"tables_field": "only_board"}, "a table can be in one booking only"),
+    ("E033", {"tables_field": "board", "table_key_field": "label"}, "but tables_field is a relation"),
+    ("E033", {"tables_field": "count", "table_key_field": "label"}, "a CharField, but tables_field is a IntegerField"),
+    ("E033", {"tables_field": "word", "table_key_field": "label"}, "up to 20 characters, but tables_field stores 4"),
+    ("E033", {"tables_field": "facts", "table_key_field": "label"}, "and tables_field is a JSONField"),
+    ("E034", {"table_seats_field": "in_use"}, "table_seats_field is 'in_use', which is a BooleanField"),
+    ("E034", {"table_active_field": "label"}, "table_active_field is 'label', which is a CharField"),
+    ("E034", {"table_adjacent_field": "house"}, "which is no many-to-many of shapes.Board to itself"),
+    ("E035", {"hours_model": "shapes.Opening", "hours_opens_field": "weekday"}, "hours_opens_field is 'weekday'"),
+    (
+        "E035",
+        {"turn_model": "shapes.Turn", "turn_party_field": "up_to", "turn_minutes_field": "house"},
+        "turn_minutes_field is 'house', which is a ForeignKey",
+    ),
+    ("E036", {"requested_field": "day"}, "requested_field is 'day', which is a DateField"),
+    ("E037", {"stage_statuses": {"C": "eating"}}, "'C' means 'eating', which is no stage"),
+    ("E038", {"bookings_manager": "everything"}, "shapes.Muddle has no such manager"),
+    ("E039", {"start_field": "boards__muddles__moment"}, "a booking may have several boards"),
+    ("E039", {"cancelled_field": "board__in_use"}, "must be a field of shapes.Muddle itself"),
+    ("W001", {"cancelled_statuses": ("cancelled",)}, "None of cancelled_statuses"),
+    ("W020", {"status_field": None, "tables_field": "board"}, "is required and there is no status"),
+]
+
+
+@pytest.mark.parametrize(("id_", "attributes", "problem"), WRONG)
+def test_each_mistake_has_an_id_what_was_found_and_what_to_write(
+    id_: str, attributes: dict[str, Any], problem: str
+) -> None:
+    ids = {each[0] for each in found(MuddleHost, **attributes)}
+    assert ids == {id_}
+    (told,) = [each for each in found(MuddleHost, **attributes) if problem in each[1]]
+    assert "WrongHost" in told[2]
+
+
+def test_the_choices_are_told_to_whoever_wrote_another_case() -> None:
+    (told,) = found(MuddleHost, waiting_statuses=("p",))
+    assert told[0] == "E027"
+    assert "Write waiting_statuses with values among 'C', 'P', 'X'." in told[2]
+
+
+def test_restaurants_hours_and_turn_times_are_of_one_restaurant_each() -> None:
+    told = found(SupperHost, hours_restaurant_field=None, turn_restaurant_field=None)
+    assert [each[0] for each in told] == ["E035", "E035"]
+
+
+def test_a_constraint_that_counts_the_cancelled_is_warned_of() -> None:
+    (told,) = found(InvitationHost)
+    assert told[0] == "W021"
+    assert "leaves cancelled bookings out" in told[2]
+    assert found(CardHost) == []
+
+
+def test_a_project_that_builds_its_own_floors_needs_no_table_model() -> None:
+    own = {"table_model": "", "floor": lambda self, restaurant_ref: None}
+    assert found(MuddleHost, **own) == []
+    assert [each[0] for each in found(MuddleHost, table_model="")] == ["E006"]
+
+
+def test_every_id_is_in_the_page_about_hosts(pytestconfig: Any) -> None:
+    page = (pytestconfig.rootpath / "docs" / "hosts.md").read_text()
+    ids = {id_ for id_, _attributes, _problem in WRONG} | {"W021"}
+    assert {id_ for id_ in ids if f"assignments.{id_}" not in page} == set()
+    assert set(re.findall(r"\"([EW]\d{3})\"", inspect.getsource(checking))) <= ids

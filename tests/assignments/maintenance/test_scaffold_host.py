@@ -1,0 +1,112 @@
+"""``manage.py scaffold_host``: a host class that the checks accept, from models alone, with a comment on every guess."""
+
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+
+from assignments.host import ModelHost
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def scaffold(*arguments: str) -> str:
+    out = StringIO()
+    call_command("scaffold_host", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def host_of(text: str) -> ModelHost:
+    """The host that this source defines."""
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(text, names)
+    host: ModelHost = next(
+        value() for value in names.values() if isinstance(value, type) and ModelHost in value.__bases__
+    )
+    return host
+
+
+@pytest.mark.parametrize("model", ["Visit", "Stay", "Card", "Note", "Ticket", "Banquet", "Feast"])
+def test_what_it_writes_for_each_shape_passes_the_checks(model: str) -> None:
+    text = scaffold("shapes", "--booking-model", model)
+    host = host_of(text)
+    assert [each for each in host.check() if each.is_serious()] == []
+    assert type(host).__name__ == f"{model}Host"
+    assert host.booking_model == f"shapes.{model}"
+    attributes = [line for line in text.splitlines() if line.startswith("    ")]
+    assert [line for line in attributes if "  # guess: " not in line and "_status" not in line] == []
+
+
+def test_it_finds_the_fields_of_two_common_projects() -> None:
+    visits, bookings = host_of(scaffold("shapes")), host_of(scaffold("example"))
+    assert (visits.date_field, visits.time_field, visits.party_field) == ("day", "hour", "guests")
+    assert (visits.waiting_statuses, visits.confirmed_status, visits.cancelled_statuses) == ((0, 3), 1, (2,))
+    assert (visits.stage_statuses, visits.tables_field, visits.table_seats_field) == ({4: "seated"}, "boards", "places")
+    assert (bookings.start_field, bookings.end_field, bookings.requested_field) == ("start", "end", "created_at")
+    assert (bookings.restaurant_field, bookings.table_restaurant_field) == ("restaurant", "restaurant")
+    assert bookings.stage_statuses == {"no_show": "no_show", "completed": "left"}
+
+
+def test_what_it_cannot_know_it_says() -> None:
+    text = scaffold("shapes", "--booking-model", "Card")
+    assert "put in what your code stores" in text
+    assert 'waiting_statuses = ("open",)' in text
+    assert "--table-model takes another" in text
+    assert "bookings have no status" in scaffold("shapes", "--booking-model", "Note")
+
+
+def test_it_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apps.get_app_config("shapes"), "path", str(tmp_path))
+    said = scaffold("shapes", "--write")
+    written = (tmp_path / "host.py").read_text()
+    assert written == scaffold("shapes")
+    assert 'ASSIGNMENTS = {"HOST": "tests.shapes.host.VisitHost"}' in said
+    (tmp_path / "host.py").write_text("mine")
+    with pytest.raises(CommandError, match="is not overwritten") as refused:
+        scaffold("shapes", "--write")
+    assert (refused.value.returncode, (tmp_path / "host.py").read_text()) == (2, "mine")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["nowhere"], "There is no app 'nowhere'. Installed are: .*shapes"),
+        (["shapes", "--booking-model", "Nothing"], "shapes has no model Nothing"),
+        (["contenttypes"], "No model of contenttypes .* looks like a booking"),
+    ],
+    ids=["app", "model", "no bookings"],
+)
+def test_what_is_not_there_is_named(arguments: list[str], problem: str) -> None:
+    with pytest.raises(CommandError, match=problem) as refused:
+        scaffold(*arguments)
+    assert refused.value.returncode == 2
+
+
+@pytest.mark.parametrize(("project", "app"), [("bistro", "bookings"), ("tavern", "reservations")])
+def test_what_it_writes_in_another_project_passes_check_there(project: str, app: str, tmp_path: Path) -> None:
+    folder = PROJECT / "tests" / "hosts" / project
+    environ = {
+        **{name: os.environ.get(name, "") for name in ("PATH", "HOME")},
+        **dict.fromkeys(("DATABASE_NAME", "DATABASE_HOST", "DATABASE_USER"), "unused"),
+        "PYTHONPATH": f"{tmp_path}:{folder}:{PROJECT}",
+    }
+
+    def manage(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "django", *arguments],
+            cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    text = manage("scaffold_host", app, "--settings", "settings")
+    (tmp_path / "guessed.py").write_text(text)
+    name = text.partition("class ")[2].partition("(")[0]
+    (tmp_path / "trial.py").write_text(f"from settings import *\n\nASSIGNMENTS = {{'HOST': 'guessed.{name}'}}\n")
+    manage("check", "--fail-level", "ERROR", "--settings", "trial")  # fails with whatever is an error

@@ -1,0 +1,130 @@
+"""The checks of this app, and what a project's processes say of settings that cannot work."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.db.models import Deferrable, UniqueConstraint
+
+from assignments.integration import planners
+from assignments.integration.swaps import obstacle_to_swaps
+from tests.shapes.hosts import CardHost, StayHost, VisitHost
+from tests.shapes.models import Card
+
+PROJECT = Path(__file__).resolve().parents[2]
+SETTINGS = """
+SECRET_KEY = "only for tests"
+USE_TZ = True
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+INSTALLED_APPS = [
+    "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
+    "django.contrib.messages", "django.contrib.postgres", "waffle", "assignments", "rollout", "tests.shapes",
+]
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+ASSIGNMENTS = {"HOST": "tests.shapes.hosts.NoteHost"}
+"""
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path) -> Path:
+    """The folder of a project that has just installed both apps, on Django's default database."""
+    (tmp_path / "settings.py").write_text(SETTINGS)
+    return tmp_path
+
+
+def manage(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Run a command in this project; its exit code, and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "django", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": f"{folder}:{PROJECT}", "DJANGO_SETTINGS_MODULE": "settings"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["check", "--database", "default"], ["migrate"]], ids=" ".join)
+def test_another_database_than_postgresql_is_refused_in_words(on_sqlite: Path, arguments: list[str]) -> None:
+    code, said = manage(on_sqlite, *arguments)
+    assert code == 1
+    assert "assignments.E004" in said
+    assert "Traceback" not in said
+
+
+def test_no_project_setting_makes_migrations_in_our_apps(on_sqlite: Path) -> None:
+    arguments = ["makemigrations", "--check", "--dry-run", "--skip-checks", "assignments", "rollout"]
+    code, said = manage(on_sqlite, *arguments)
+    assert (code, said.startswith("No changes detected in apps")) == (0, True), said
+
+
+def test_without_psycopg_3_it_says_what_to_install(on_sqlite: Path) -> None:
+    # With psycopg2 alone Django's own app gets by; without either it fails before ours is asked.
+    (on_sqlite / "settings.py").write_text(SETTINGS.replace('"django.contrib.postgres", ', ""))
+    (on_sqlite / "psycopg.py").write_text('raise ImportError("no pq wrapper available")')
+    code, said = manage(on_sqlite, "check")
+    assert code == 1
+    assert said.splitlines()[-1].endswith("psycopg 3 (pip install 'psycopg[binary]'): no pq wrapper available")
+
+
+class Elsewhere:
+    """Routes the tables of one app to another database."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "reports" if model._meta.app_label == self.label else None
+
+    db_for_write = db_for_read
+
+
+@pytest.mark.parametrize(("label", "id_"), [("assignments", "assignments.E010"), ("example", "assignments.E011")])
+def test_tables_on_another_database_are_refused(settings: Any, label: str, id_: str) -> None:
+    settings.DATABASE_ROUTERS = [Elsewhere(label)]
+    found = [each for each in run_checks(tags=["assignments"]) if each.is_serious()]
+    assert [each.id for each in found] == [id_]
+    assert "'reports'" in found[0].msg
+    settings.DATABASE_ROUTERS = [Elsewhere("auth")]
+    assert [each for each in run_checks(tags=["assignments"]) if each.is_serious()] == []
+
+
+def test_an_app_that_brings_a_router_makes_it_the_default_and_the_setting_wins(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ASSIGNMENTS = {"HOST": "example.host.ExampleHost"}
+    assert planners.router_path() == "rollout.routing.RolloutRouter"
+    monkeypatch.setattr(planners, "_registered", [])
+    assert planners.router_path() == "assignments.integration.planners.SoleRouter"
+    settings.ASSIGNMENTS = {"HOST": "example.host.ExampleHost", "ROUTER": "booking.routing.OwnRouter"}
+    planners.register_router("rollout.routing.RolloutRouter")
+    assert planners.router_path() == "booking.routing.OwnRouter"
+
+
+def test_where_a_required_table_is_unique_at_once_swaps_are_impossible_and_refused_by_name(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warned() -> list[str]:
+        return [each.msg for each in run_checks(tags=["assignments"]) if each.id == "assignments.W010"]
+
+    def unique(**options: Any) -> None:
+        constraint = UniqueConstraint(fields=["board", "start"], name="one_party_a_board", **options)
+        monkeypatch.setattr(Card._meta, "constraints", [constraint])
+
+    settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.CardHost"}
+    assert warned() == []
+    unique()
+    assert len(warned()) == 1
+    assert "one_party_a_board" in warned()[0]
+    unique(deferrable=Deferrable.DEFERRED)
+    assert warned() == []
+    monkeypatch.setattr(Card._meta, "unique_together", (("board", "start"),))
+    assert "unique_together" in warned()[0]
+    assert [obstacle_to_swaps(host) for host in (StayHost(), VisitHost())] == ["", ""]
+    monkeypatch.setattr(CardHost, "can_swap", True, raising=False)
+    assert warned() == []
