@@ -19,8 +19,8 @@ $(STAMP): pyproject.toml requirements.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt >&2
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## Seat a real evening with the legacy planner and with V3, and compare.
-	@$(BIN)/python manage.py demo $(ARGS)
+demo: $(STAMP)  ## Seat a real evening with the legacy planner and with V3, and compare. Removes an earlier demo.
+	@$(BIN)/python manage.py demo --yes $(ARGS)
 
 serve: $(STAMP)  ## Serve the demo's evenings, with the coordinator and all that runs beside it; Ctrl-C ends it.
 	@$(BIN)/python manage.py serve $(ARGS)

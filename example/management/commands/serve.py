@@ -45,6 +45,10 @@ class Command(BaseCommand):
             + ".",
         )
 
+        parser.add_argument(
+            "--web-only", action="store_true", help="Only the server: what waits stays, as in an incident."
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.ENVIRONMENT != "dev":
             raise CommandError(f"serve is for development; ENVIRONMENT is {settings.ENVIRONMENT}.", returncode=2)
@@ -52,24 +56,13 @@ class Command(BaseCommand):
             self._prepare()
         except OperationalError as error:
             raise CommandError(f"The database is unavailable: {error}", returncode=75) from error
-        address, every = options["address"], EVERY | dict(options["every"])
+        address = options["address"]
         self._print_way_in(f"http://{address}")
         self._lock = threading.Lock()
-        ended = Parts(
-            programs=(
-                Program(name="web", command=manage("runserver", "--noreload", address)),
-                Program(
-                    name="coordinator",
-                    command=manage("run_coordinator", "--watch", "--interval", str(every["coordinator"])),
-                ),
-            ),
-            repeated=(
-                Repeated(name="outbox", command=("deliver_outbox",), seconds=every["outbox"]),
-                Repeated(name="compare", command=("rollout", "compare"), seconds=every["compare"]),
-                Repeated(name="guard", command=("rollout", "guard"), seconds=every["guard"]),
-            ),
-            say=self._say,
-        ).run()
+        programs, repeated = _parts(address, EVERY | dict(options["every"]))
+        if options["web_only"]:
+            programs, repeated = programs[:1], ()
+        ended = Parts(programs=programs, repeated=repeated, say=self._say).run()
         connection.close()
         if ended is not None:
             problem = f"{ended.name} ended with exit code {ended.code}, so everything was stopped."
@@ -107,6 +100,21 @@ class Command(BaseCommand):
         with self._lock:
             self.stdout.write(f"{name:12}| {line}")
             self.stdout.flush()
+
+
+def _parts(address: str, every: dict[str, float]) -> tuple[tuple[Program, ...], tuple[Repeated, ...]]:
+    programs = (
+        Program(name="web", command=manage("runserver", "--noreload", address)),
+        Program(
+            name="coordinator", command=manage("run_coordinator", "--watch", "--interval", str(every["coordinator"]))
+        ),
+    )
+    repeated = (
+        Repeated(name="outbox", command=("deliver_outbox",), seconds=every["outbox"]),
+        Repeated(name="compare", command=("rollout", "compare"), seconds=every["compare"]),
+        Repeated(name="guard", command=("rollout", "guard"), seconds=every["guard"]),
+    )
+    return programs, repeated
 
 
 def _address(text: str) -> str:
