@@ -7,6 +7,9 @@ PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# The tests start hundreds of processes, and none should compile again what the first one did.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo shell test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
 
 help:  ## List the targets.

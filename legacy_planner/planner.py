@@ -22,6 +22,7 @@ from assignments.coordination.snapshots import held_tables, occupied_during, sea
 from assignments.coordination.table_record import success_of
 from assignments.error_logging import log_error
 from assignments.exceptions import HostRefusedError, TableTakenError
+from assignments.integration import floor_cache
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, lock_bookings
 from assignments.integration.planners import Judged, Preview, Route, router
@@ -143,7 +144,8 @@ class LegacyPlanner:
     def _attempt(self, booking_ref: str, trigger: str, judged: list[Judged], due_before: datetime | None) -> Outcome:
         try:
             # One more wait for a locked day is enough: its owner continues there.
-            held = transactions.run(lambda: self._hold(booking_ref, trigger, judged, due_before), retries=1)
+            with floor_cache.one_reading():
+                held = transactions.run(lambda: self._hold(booking_ref, trigger, judged, due_before), retries=1)
             if isinstance(held, Outcome):
                 return held
             return transactions.run(lambda: self._confirm(booking_ref, held, trigger))

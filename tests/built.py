@@ -1,7 +1,7 @@
 """Rows that several tests need and that take long to come about: made once in a process, and copied afterwards."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
 
 from django.db import connection, transaction
 from psycopg import sql
@@ -46,15 +46,18 @@ def _put_back(copies: dict[str, bytes]) -> None:
         for table, rows in copies.items():
             with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
                 copy.write(rows)
-            _count_on(cursor, table)
+        cursor.execute(_count_on(tuple(copies)))
 
 
-def _count_on(cursor: Any, table: str) -> None:
-    """Let new rows of the table have ids above those that were copied."""
-    for each in connection.introspection.get_sequences(cursor, table):
-        cursor.execute(
-            sql.SQL("SELECT setval(%s, GREATEST(max({}), nextval(%s))) FROM {}").format(
-                sql.Identifier(each["column"]), sql.Identifier(table)
-            ),
-            [each["name"], each["name"]],
+@cache
+def _count_on(tables: tuple[str, ...]) -> sql.Composable:
+    """The statement that lets new rows of these tables have ids above those that were copied."""
+    with connection.cursor() as cursor:
+        owned = [(table, each) for table in tables for each in connection.introspection.get_sequences(cursor, table)]
+    next_values = [
+        sql.SQL("setval({0}, GREATEST((SELECT max({1}) FROM {2}), nextval({0})))").format(
+            sql.Literal(each["name"]), sql.Identifier(each["column"]), sql.Identifier(table)
         )
+        for table, each in owned
+    ]
+    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(next_values))

@@ -1,6 +1,8 @@
 """Fixtures for all tests."""
 
+import gc
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 from unittest import mock
@@ -24,6 +26,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Schedule(config), "schedule")
+    if not config.getoption("numprocesses", None):  # otherwise others collect
+        gc.disable()
+    # Each of the many processes would compile everything anew; so would the next run.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end: the garbage collector need not go through all modules and tests again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -34,6 +34,14 @@ class Names:
         """Whether the whole text is a dotted reference to it."""
         return any(text == name or text.startswith(f"{name}.") for name in (self.package, self.seam))
 
+    def may_be_in(self, text: str) -> bool:
+        """Whether a Python file can refer to it: quickly, and too often rather than too seldom.
+
+        An import may have the parts of the path in two places; only its last part is looked for.
+        """
+        parts = (self.package, self.events, RUNBOOK, "legacy", self.seam.rpartition(".")[2])
+        return any(part in text for part in parts)
+
     def is_event(self, text: str) -> bool:
         """Whether the whole text names its events' source or one of their types."""
         return text == self.events or text.startswith(f"{self.events}.")

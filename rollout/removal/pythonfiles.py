@@ -21,8 +21,8 @@ _TestCode = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def traces(path: str, text: str, names: Names, *, is_test: bool) -> list[Trace]:
-    """All traces in one file. Raises SyntaxError for invalid Python."""
-    if any(found.group(1) for found in IGNORE.finditer(text)):
+    """All traces in one file. Raises SyntaxError for invalid Python that may have some."""
+    if not names.may_be_in(text) or any(found.group(1) for found in IGNORE.finditer(text)):
         return []
     return _File(path, text, names, is_test=is_test).traces()
 

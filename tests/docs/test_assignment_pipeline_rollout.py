@@ -25,7 +25,7 @@ from rollout.policy import gates, guardrails, ladder
 from tests.docs import catalogue
 from tests.docs.catalogue import RUNBOOK
 from tests.docs.document import Step, run, steps
-from tests.example.conftest import load
+from tests.example.conftest import keep_few, load
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner, pytest.mark.timeout(900)]
 
@@ -57,8 +57,10 @@ def _cells(line: str) -> list[str]:
 class Environment:
     """One environment in which the document is followed."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *, whole_evening: bool) -> None:
         self.restaurant = load("legacy", name="Ours")
+        if not whole_evening:
+            keep_few(self.restaurant)
         Switch.objects.all().delete()
         self.variables = {
             "DJANGO_SETTINGS_MODULE": "tests.docs.settings",
@@ -84,7 +86,7 @@ class Environment:
 
 @pytest.fixture
 def environment(transactional_db: Any, tmp_path: Path) -> Callable[[str], Environment]:
-    return lambda name: Environment(name, tmp_path)
+    return lambda name: Environment(name, tmp_path, whole_evening=False)
 
 
 def time_passes(hours: float) -> Callable[[], None]:
@@ -168,9 +170,10 @@ def test_staging(environment: Callable[[str], Environment], tmp_path: Path) -> N
 
 
 @pytest.fixture
-def production(environment: Callable[[str], Environment]) -> tuple[Environment, list[str]]:
+def production(transactional_db: Any, tmp_path: Path) -> tuple[Environment, list[str]]:
     """Production, all the way up by the document, with the real gates, and down again; bookings that V3 had open then."""
-    here = environment("production")
+    # Its gates ask for dozens of edits and cancellations.
+    here = Environment("production", tmp_path, whole_evening=True)
     here.follow("Production: shadow")
     assert here.stage == "shadow"
     said = here.follow(

@@ -1,4 +1,4 @@
-"""Commands as cron runs them: in real processes on the test database, or in this one."""
+"""Commands as cron runs them: in processes of their own on the test database, or in this one."""
 
 import io
 import os
@@ -11,6 +11,8 @@ from unittest import mock
 
 from django.core.management import ManagementUtility
 from django.db import connection
+
+from tests.example import forks
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -28,8 +30,16 @@ def environment(**extra: str) -> dict[str, str]:
     }
 
 
-def start(*arguments: str, **extra: str) -> subprocess.Popen[str]:
-    """``manage.py`` with these arguments, in a process of its own."""
+Process = subprocess.Popen[str] | forks.Forked
+
+
+def start(*arguments: str, **extra: str) -> Process:
+    """``manage.py`` with these arguments, in a process of its own: forked from one in which Django is ready."""
+    return forks.start(arguments, environment(**extra)) or start_anew(*arguments, **extra)
+
+
+def start_anew(*arguments: str, **extra: str) -> subprocess.Popen[str]:
+    """The same, in a new interpreter: where its start is part of what is tested."""
     return subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=PROJECT,
@@ -42,8 +52,17 @@ def start(*arguments: str, **extra: str) -> subprocess.Popen[str]:
 
 def run(*arguments: str, **extra: str) -> tuple[int, str, str]:
     """The same, to its end: exit code, standard output, standard error."""
-    process = start(*arguments, **extra)
+    return _finished(start(*arguments, **extra))
+
+
+def run_anew(*arguments: str, **extra: str) -> tuple[int, str, str]:
+    """The same in a new interpreter."""
+    return _finished(start_anew(*arguments, **extra))
+
+
+def _finished(process: Process) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=120)
+    assert process.returncode is not None
     return process.returncode, out, err
 
 
@@ -69,3 +88,15 @@ def on_database(name: str) -> Iterator[None]:
             yield
         finally:
             connection.close()
+
+
+def copy_database(name: str) -> None:
+    """Make a database as this test's is: for processes that would otherwise migrate one of their own first."""
+    connection.close()
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{connection.settings_dict["NAME"]}"')
+
+
+def drop_database(name: str) -> None:
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

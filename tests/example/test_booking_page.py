@@ -26,6 +26,7 @@ from assignments.telemetry import events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 from example import models
 from example.host import ExampleHost
+from tests.built import built_once
 from tests.example.conftest import load
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,12 +40,15 @@ def stored(settings: Any) -> None:
 @pytest.fixture
 def seated(stored: None, transactional_db: Any) -> Assignment:
     """A booking that V3 seated, in a restaurant whose clock is an hour ahead of UTC's."""
+    built_once("one that V3 seated, with its events", _seat_one)
+    return Assignment.objects.get()
+
+
+def _seat_one() -> None:
     restaurant = load()
     models.Restaurant.objects.update(timezone="Europe/Berlin")
-    ref = str(restaurant.bookings.get(reference="B001").pk)
-    assert api.assign_now(booking_ref=ref).table_refs
+    assert api.assign_now(booking_ref=str(restaurant.bookings.get(reference="B001").pk)).table_refs
     events.flush(10)
-    return Assignment.objects.get(booking_ref=ref)
 
 
 def url_of(assignment: Assignment) -> str:

@@ -28,13 +28,14 @@ def database_of_its_own(suffix: str) -> Iterator[dict[str, str]]:
     """The variables of a process whose database is another one than the tests', and its own."""
     name = f"{connection.settings_dict['NAME']}_{suffix}"
     yield {**EXAMPLE, "DATABASE_NAME": name}
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    processes.drop_database(name)
 
 
 @pytest.fixture
 def variables(transactional_db: None) -> Iterator[dict[str, str]]:
+    """Of a database that is there already, empty. The demo of the real evening makes its own."""
     with database_of_its_own("demo") as variables:
+        processes.copy_database(variables["DATABASE_NAME"])
         yield variables
 
 

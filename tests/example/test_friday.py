@@ -259,5 +259,4 @@ class TestCommand:
 def database_of_its_own(suffix: str) -> Iterator[dict[str, str]]:
     name = f"{connection.settings_dict['NAME']}_{suffix}"
     yield {"DJANGO_SETTINGS_MODULE": "example.settings", "DATABASE_NAME": name}
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    processes.drop_database(name)

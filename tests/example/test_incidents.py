@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import unescape
-from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -111,11 +110,11 @@ def test_others_are_added_to_it_and_what_it_broke_is_mended_first(seeded: Report
 
 def test_the_command_says_what_to_look_at_and_to_do(transactional_db: None) -> None:
     name = f"{connection.settings_dict['NAME']}_demo"
+    processes.copy_database(name)
     try:
         code, out, err = processes.run("demo", "--incident", "stuck", "--json", DATABASE_NAME=name)
     finally:
-        with connection._nodb_cursor() as cursor:
-            cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        processes.drop_database(name)
     assert code == 0, err
     said = json.loads(out)
     assert said["incident"] == "stuck"
@@ -135,7 +134,7 @@ class Place:
     def __init__(self, kind: Incident) -> None:
         self.kind = kind
         self.name = f"{connection.settings_dict['NAME']}_{kind}"
-        self._process: Popen[str] | None = None
+        self._process: processes.Process | None = None
 
     def begin(self, incident: Incident) -> None:
         """Seed an incident, in a process of its own."""
@@ -157,8 +156,7 @@ class Place:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        with connection._nodb_cursor() as cursor:
-            cursor.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+        processes.drop_database(self.name)
 
     @staticmethod
     def _variables(name: str) -> dict[str, str]:
@@ -169,6 +167,8 @@ class Place:
 def places(transactional_db: None) -> Iterator[dict[Incident, Place]]:
     """One for each incident."""
     places = {kind: Place(kind) for kind in Incident}
+    for place in places.values():
+        processes.copy_database(place.name)
     yield places
     for place in places.values():
         place.drop()

@@ -26,6 +26,8 @@ from tests.reading import reading
 from tests.showcase import show
 
 LATEST = 500
+ON_A_PAGE = 10
+"""What a row costs to be drawn is not the question here."""
 LARGE = (Allocation, Assignment, Attempt, Event, StateTransition, Comparison, GuardRun)
 LISTS = [
     model
@@ -46,7 +48,9 @@ def grown(transactional_db: Any, settings: Any, monkeypatch: pytest.MonkeyPatch)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     monkeypatch.setattr(bounded_changelist, "LOOKED_THROUGH", LATEST)
-    monkeypatch.setattr(paginator, "MOST_PAGES", LATEST // 50)
+    monkeypatch.setattr(paginator, "MOST_PAGES", LATEST // ON_A_PAGE)
+    for model in LISTS:
+        monkeypatch.setattr(admin.site._registry[model], "list_per_page", ON_A_PAGE)
     monkeypatch.setattr(comparisons, "COUNTED", LATEST // 10)
     monkeypatch.setattr(comparisons, "LATEST_ERRORS", LATEST)
     return restaurant

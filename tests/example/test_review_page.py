@@ -25,6 +25,7 @@ from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff import review_queue
 from example import models
 from example.booking import cancel_booking, make_booking, save_booking
+from tests.built import built_once
 from tests.example.conftest import load, turn_keys_around
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,16 +54,28 @@ def staff(django_user_model: Any) -> Any:
 
 
 @pytest.fixture
-def evening(restaurant: models.Restaurant) -> models.Restaurant:
+def evening(transactional_db: Any) -> models.Restaurant:
     """The real restaurant with four of its tables, and no bookings."""
+    built_once("four tables", _four_tables)
+    return models.Restaurant.objects.get()
+
+
+def _four_tables() -> models.Restaurant:
+    restaurant = load()
     restaurant.bookings.all().delete()
     restaurant.tables.exclude(code__in=["D1-T01", "D1-T02", "D1-T04", "D2-T01"]).delete()
     return restaurant
 
 
 @pytest.fixture
-def waiting(evening: models.Restaurant) -> Assignment:
+def waiting(transactional_db: Any) -> Assignment:
     """A party of two at 19:00 for which no 2-top or 4-top was free; D1-T01 and D1-T04 are free again."""
+    built_once("a party of two waits", _let_two_wait)
+    return Assignment.objects.get(state=State.MANUAL_REVIEW)
+
+
+def _let_two_wait() -> None:
+    evening = _four_tables()
     start = seven(evening)
     for table in evening.tables.all():
         seated = make_booking(restaurant=evening, reference=f"S-{table.code}", start=start, party=2)
@@ -73,7 +86,6 @@ def waiting(evening: models.Restaurant) -> Assignment:
     assert (assignment.state, assignment.reason) == (State.MANUAL_REVIEW, "no_capacity")
     for code in ("D1-T01", "D1-T04"):
         cancel_booking(evening.bookings.get(reference=f"S-{code}"))
-    return assignment
 
 
 def seven(restaurant: models.Restaurant) -> datetime:

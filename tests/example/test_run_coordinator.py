@@ -15,6 +15,7 @@ from example import models
 from rollout.control import switches
 from rollout.flags import resolution
 from tests.example import processes
+from tests.example.conftest import keep_few
 
 EVERYTHING = (models.Booking, models.Table, Assignment, Attempt, Allocation, StateTransition, OutboxMessage, Event)
 
@@ -52,6 +53,7 @@ def test_json_is_one_object_with_the_whole_tally(restaurant: models.Restaurant, 
     "v3", [pytest.param(True, id="v3"), pytest.param(False, id="legacy", marks=pytest.mark.legacy_planner)]
 )
 def test_a_dry_run_shows_the_plan_and_changes_nothing(restaurant: models.Restaurant, capsys: Any, v3: bool) -> None:
+    keep_few(restaurant, 40)
     switches.set_switch(resolution.V3_SWITCH, active=v3, actor="test", reason="test")
     before = contents()
     plan = json.loads(run("--dry-run", "--json", capsys=capsys))
@@ -91,7 +93,7 @@ def test_a_limit_is_kept_across_passes(restaurant: models.Restaurant, capsys: An
 
 def test_an_unexpected_error_exits_with_one_and_the_others_are_processed(restaurant: models.Restaurant) -> None:
     models.Booking.objects.filter(reference="B003").update(guest_name="Canary Guest", guest_email="canary@example.test")
-    code, out, err = processes.run("run_coordinator", TEST_HOST="tests.example.hosts.RefusingHost")
+    code, out, err = processes.run_anew("run_coordinator", TEST_HOST="tests.example.hosts.RefusingHost")
     assert code == 1
     assert "retry:unexpected_error" in out
     assert "canary" not in (out + err).lower()
@@ -177,7 +179,7 @@ def test_a_wrong_configuration_exits_with_two_and_names_the_value(
 
 
 def test_a_process_with_a_wrong_environment_exits_with_two_and_names_the_value(restaurant: models.Restaurant) -> None:
-    code, _out, err = processes.run(
+    code, _out, err = processes.run_anew(
         "run_coordinator",
         FEATURE_ASSIGNMENT_PIPELINE_V3="maybe",
         FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL="three",

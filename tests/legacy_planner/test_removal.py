@@ -70,9 +70,12 @@ is marked; the rest knows of none. And the planning core, which imports nothing 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the tree, in which Python finds nothing of this checkout (an editable install would still offer it)."""
+    """A copy of the tree, in which Python finds nothing of this checkout (an editable install would still offer it).
+
+    What is compiled already comes along: Python compiles anew what is edited.
+    """
     tree = tmp_path / "project"
-    ignored = shutil.ignore_patterns(".git", ".venv", ".postgres", "__pycache__", ".*_cache", "dist", "build")
+    ignored = shutil.ignore_patterns(".git", ".venv*", ".postgres", ".*_cache", "dist", "build")
     shutil.copytree(PROJECT, tree, ignore=ignored)
     (tree / "sitecustomize.py").write_text(
         f"import sys\n\nsys.path[:] = [path for path in sys.path if path != {str(PROJECT)!r}]\n"
@@ -86,6 +89,7 @@ def variables(copy: Path, transactional_db: None) -> dict[str, str]:
     connection.ensure_connection()
     settings = connection.settings_dict
     kept = {name: value for name, value in processes.environment().items() if not name.startswith("PYTEST_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # its many processes compile what was edited once
     return {
         **kept,
         "PYTHONPATH": str(copy),

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -78,23 +79,61 @@ def fresh_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-@pytest.fixture
-def database(request: pytest.FixtureRequest, transactional_db: None) -> Any:
-    """An empty database on the tests' server; its variables."""
-    connection.ensure_connection()
-    name = f"{connection.settings_dict['NAME']}_host"
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        cursor.execute(f'CREATE DATABASE "{name}"')
-    yield {
-        "DATABASE_NAME": name,
+def variables_of(database: str) -> dict[str, str]:
+    """What a process of a host needs to find this database on the tests' server."""
+    return {
+        "PATH": os.environ["PATH"],
+        "DATABASE_NAME": database,
         "DATABASE_HOST": str(connection.settings_dict["HOST"]),
         "DATABASE_USER": str(connection.settings_dict["USER"]),
         "PGPASSWORD": str(connection.settings_dict.get("PASSWORD") or ""),
         "PGPORT": str(connection.settings_dict.get("PORT") or "5432"),
     }
+
+
+def create(database: str, *, template: str = "") -> None:
+    """Create the database, empty or as a copy."""
+    drop(database)
     with connection._nodb_cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        cursor.execute(f'CREATE DATABASE "{database}"' + (f' TEMPLATE "{template}"' if template else ""))
+
+
+def drop(database: str) -> None:
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+def migrated(fresh_python: Path, django_db_setup: None, django_db_blocker: Any) -> Any:
+    """A database with all of this host's migrations, made by its own Python when first asked for; its name."""
+    made: dict[str, str] = {}
+
+    def of(host: str) -> str:
+        if host not in made:
+            name = f"{connection.settings_dict['NAME']}_{host}"
+            create(name)
+            made[host] = name
+            run(fresh_python, "manage.py", "migrate", "--verbosity", "0", cwd=HOSTS / host, env=variables_of(name))
+        return made[host]
+
+    yield of
+    with django_db_blocker.unblock():
+        for name in made.values():
+            drop(name)
+
+
+@pytest.fixture
+def database(migrated: Callable[[str], str], transactional_db: None) -> Any:
+    """Makes a database of this host's on the tests' server; its variables."""
+    connection.ensure_connection()
+    name = f"{connection.settings_dict['NAME']}_host"
+
+    def of(host: str) -> dict[str, str]:
+        create(name, template=migrated(host))
+        return variables_of(name)
+
+    yield of
+    drop(name)
 
 
 @pytest.mark.parametrize(
@@ -106,22 +145,20 @@ def database(request: pytest.FixtureRequest, transactional_db: None) -> Any:
     ],
 )
 def test_it_confirms_a_booking_in_a_project_of_another_shape(
-    fresh_python: Path, database: dict[str, str], host: str, variables: dict[str, str], planner: str
+    fresh_python: Path, database: Callable[[str], dict[str, str]], host: str, variables: dict[str, str], planner: str
 ) -> None:
-    environ = {"PATH": os.environ["PATH"], **database, **variables, "EXPECTED_PLANNER": planner}
+    environ = {**database(host), **variables, "EXPECTED_PLANNER": planner}
     project = HOSTS / host
-    run(fresh_python, "manage.py", "migrate", "--verbosity", "0", cwd=project, env=environ)
     run(fresh_python, "-c", CHECKS, cwd=project, env={**environ, "DJANGO_SETTINGS_MODULE": "settings"})
     assert run(fresh_python, "scenario.py", cwd=project, env=environ).endswith(f"confirmed by {planner}\n")
 
 
 @pytest.mark.legacy_planner
 def test_both_planners_replay_the_bookings_of_a_project_of_another_shape(
-    fresh_python: Path, database: dict[str, str]
+    fresh_python: Path, database: Callable[[str], dict[str, str]]
 ) -> None:
-    environ = {"PATH": os.environ["PATH"], **database, "EXPECTED_PLANNER": "legacy"}
+    environ = {**database("bistro"), "EXPECTED_PLANNER": "legacy"}
     project = HOSTS / "bistro"
-    run(fresh_python, "manage.py", "migrate", "--verbosity", "0", cwd=project, env=environ)
     run(fresh_python, "scenario.py", cwd=project, env=environ)
     today = datetime.now(UTC).date()
     days = ["--from", str(today), "--to", str(today + timedelta(days=90))]
@@ -133,12 +170,12 @@ def test_both_planners_replay_the_bookings_of_a_project_of_another_shape(
 
 @pytest.mark.legacy_planner
 def test_a_host_without_the_sources_sees_its_own_lines_and_how_to_get_the_import_graph(
-    fresh_python: Path, database: dict[str, str]
+    fresh_python: Path, database: Callable[[str], dict[str, str]]
 ) -> None:
     done = subprocess.run(
         [fresh_python, "manage.py", "rollout", "removal", "--only", "scope", "--json"],
         cwd=HOSTS / "bistro",
-        env={"PATH": os.environ["PATH"], **database},
+        env=database("bistro"),
         capture_output=True,
         text=True,
         timeout=60,

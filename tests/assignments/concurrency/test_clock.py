@@ -126,7 +126,8 @@ def test_nothing_asks_another_clock() -> None:
     others = re.compile(
         r"timezone\.now\b|timezone import .*\bnow\b"
         r"|functions import .*\bNow\b|functions\.Now\b|datetime\.now\(|date\.today\("
-        r"|localdate\(|CURRENT_TIMESTAMP|statement_timestamp|auto_now|clock_timestamp\(\)(?!\"\)| \+ assignments_clock)"
+        r"|localdate\(|CURRENT_TIMESTAMP|statement_timestamp|auto_now(?:_add)?="
+        r"|clock_timestamp\(\)(?!\"\)| \+ assignments_clock)"
         r"|(?<![\w.])now\(\)"
     )
     found = {

@@ -41,3 +41,5 @@ TEMPLATES = [
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ASSIGNMENTS = {"HOST": "reservations.host.TavernHost"}
+# Each booking is made with a table that only stands for the one to come.
+SILENCED_SYSTEM_CHECKS = ["assignments.W020"]

@@ -1,4 +1,4 @@
-"""The candidate's process as it really starts: here it is what is tested."""
+"""The candidate's process as it really starts, for tests in which it is what is tested."""
 
 import subprocess
 from typing import Any
@@ -8,6 +8,6 @@ import pytest
 from rollout.shadow import comparator
 
 
-@pytest.fixture(autouse=True)
-def _candidates_start_themselves(monkeypatch: Any) -> None:
+@pytest.fixture
+def really_started(monkeypatch: Any) -> None:
     monkeypatch.setattr(comparator, "subprocess", subprocess)

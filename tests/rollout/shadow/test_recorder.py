@@ -31,10 +31,22 @@ def _for_the_candidates_process(transactional_db: Any, monkeypatch: Any) -> None
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 
+ABOUT_THE_PROCESS = frozenset({"hangs", "exits", "leaves", "prints", "opens_another_connection", "no_such_candidate"})
+"""Candidates whose process itself is tested: its end, its pipes, its variables. The others' processes are forked."""
+
+
+@pytest.fixture
+def as_it_starts(request: pytest.FixtureRequest, name: str) -> None:
+    """The process of the candidate with this name, started as it really is where that matters."""
+    if name in ABOUT_THE_PROCESS:
+        request.getfixturevalue("really_started")
+
+
 @pytest.fixture
 def evening(transactional_db: Any) -> models.Restaurant:
     """Twenty bookings of the real evening, the legacy planner on duty, V3 in its shadow."""
-    return begin()
+    built_once("twenty bookings in shadow mode", begin)
+    return models.Restaurant.objects.get()
 
 
 @pytest.fixture
@@ -49,12 +61,11 @@ def recorded(transactional_db: Any) -> models.Restaurant:
     return models.Restaurant.objects.get()
 
 
-def begin() -> models.Restaurant:
+def begin() -> None:
     restaurant = load("legacy")
     keep_few(restaurant)
     models.Booking.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
     switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
-    return restaurant
 
 
 def run() -> None:
@@ -84,6 +95,7 @@ def test_the_database_is_the_same_with_and_without_shadow_but_for_the_comparison
     assert twins.differences(with_shadow, twins.contents()) == ["example.Booking_tables"], "a difference would be seen"
 
 
+@pytest.mark.usefixtures("really_started")
 def test_every_decision_is_kept_compared_and_can_be_asked_again(recorded: models.Restaurant, capsys: Any) -> None:
     capsys.readouterr()
     call_command("rollout", "compare", "--json")
@@ -171,6 +183,7 @@ def test_the_legacy_planner_repeats_what_was_kept_when_tables_were_listed_by_key
         ("no_such_candidate", "not_started"),
     ],
 )
+@pytest.mark.usefixtures("as_it_starts")
 def test_a_candidate_that_misbehaves_is_an_error_and_changes_nothing(
     recorded: models.Restaurant, settings: Any, name: str, error: str
 ) -> None:
@@ -186,6 +199,7 @@ def test_a_candidate_that_misbehaves_is_an_error_and_changes_nothing(
     assert [(each.verdict, each.error) for each in done] == [("v3_error", error)] * 2
 
 
+@pytest.mark.usefixtures("as_it_starts")
 @pytest.mark.parametrize("name", ["prints", "locks_for_ever", "acts_on_commit", "mails"])
 def test_a_candidate_that_tries_what_leads_nowhere_is_compared_all_the_same(
     recorded: models.Restaurant, settings: Any, name: str
