@@ -76,15 +76,8 @@ bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.
 screenshots: $(STAMP)  ## Retake the documentation's pictures of every page; needs chromium.
 	@$(BIN)/python -m tests.screenshots $(ARGS)
 
-matrix:  ## All tests on each Python on PATH, with its Django version.
-	@for pair in 3.11:5.2 3.12:6.0 3.13:6.1 3.14:6.1; do \
-		python=python$${pair%%:*}; django=$${pair##*:}; venv=.venv-$${pair%%:*}; \
-		if ! $$python -c '' 2>/dev/null; then echo "$$python is not installed."; continue; fi; \
-		echo "$$python with Django $$django"; \
-		$$python -m venv $$venv && \
-		$$venv/bin/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
-		$$venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q $(ARGS) || exit 1; \
-	done
+matrix:  ## All tests on each Python, with each Django and each PostgreSQL; ARGS="--only 3.13 --quick", --list.
+	@$(PYTHON) -m tests.matrix $(ARGS)
 
 messages: $(STAMP)  ## Update the translation catalogues from the code; needs gettext.
 	@for package in $$(dirname */apps.py | grep -v example); do \
@@ -94,4 +87,4 @@ messages: $(STAMP)  ## Update the translation catalogues from the code; needs ge
 
 clean:  ## Delete the virtual environment, the embedded databases, and every cache.
 	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
-	rm -rf $(VENV) .venv-* .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
