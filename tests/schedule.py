@@ -24,7 +24,8 @@ class Schedule:
     """One whole run of pytest.
 
     What took longest in the last run here starts first, so that no process is left alone with it at the end; where there
-    is no last run, tests with a time limit of their own do. Tests of one ``xdist_group`` count, and stay, together.
+    is no last run, tests with a time limit of their own and large groups do. Tests of one ``xdist_group`` count, and stay,
+    together.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -98,7 +99,7 @@ def longest_first(items: Iterable[pytest.Item], seconds: dict[str, float]) -> li
     for item in items:
         group = item.get_closest_marker("xdist_group")
         units.setdefault(f"@{group.args[0]}" if group else item.nodeid, []).append(item)
-    unrecorded = {name: _limit(unit[0]) for name, unit in units.items()}
+    unrecorded = {name: max(_limit(unit[0]), len(unit) if len(unit) > 1 else 0.0) for name, unit in units.items()}
     expected = {
         name: sum(seconds.get(item.nodeid.partition("@")[0], 0.0) for item in unit) or unrecorded[name]
         for name, unit in units.items()

@@ -25,6 +25,9 @@ from tests import crowd
 from tests.reading import reading
 from tests.showcase import show
 
+# One process builds what all of these show.
+pytestmark = pytest.mark.xdist_group("showcase")
+
 LATEST = 500
 ON_A_PAGE = 10
 """What a row costs to be drawn is not the question here."""

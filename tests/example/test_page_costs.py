@@ -11,6 +11,9 @@ from example import models
 from tests import crowd, pages
 from tests.showcase import show
 
+# One process builds what all of these show.
+pytestmark = pytest.mark.xdist_group("showcase")
+
 MOST = 20
 
 

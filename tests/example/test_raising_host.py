@@ -16,6 +16,9 @@ from tests import pages
 from tests.example.test_pages import MODELS
 from tests.showcase import show
 
+# One process builds what all of these show.
+pytestmark = pytest.mark.xdist_group("showcase")
+
 SECRET = "Canary Guest <canary@example.test>"
 ASKED = ("bookings", "floor", "floor_fingerprint", "floor_fingerprints", "restaurant_names", "label", "admin_url")
 

@@ -24,7 +24,8 @@ from rollout.models import Comparison, ForcedPlanner, Waiver
 from tests.built import built_once
 from tests.showcase import show
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# One process builds what all of these show.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("showcase")]
 
 HERS = "Bistro"
 ABOUT_EVERYTHING = {"change", "guardrun"}

@@ -24,7 +24,8 @@ from rollout.shadow import comparator
 from rollout.shadow.candidate import v3
 from tests.example.conftest import keep_few
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# One process builds the evening.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("backtest")]
 
 RANGE = ("--from", "2025-11-01", "--to", "2025-11-30")
 

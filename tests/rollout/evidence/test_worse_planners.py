@@ -23,7 +23,8 @@ from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 from tests.rollout.evidence import worse
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# One process builds the evening.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("worse planners")]
 
 WAYS = {
     "prefers_joins": ("parity", "avoidable_joins"),

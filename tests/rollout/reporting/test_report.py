@@ -35,7 +35,8 @@ from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 from tests.rollout.evidence.test_measuring import compared
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# One process builds the evening.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("report")]
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(2)> | **bold** `code` [go](javascript:alert(3)) &lt; \"'\n# x"
