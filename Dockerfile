@@ -4,10 +4,7 @@
 FROM python:3.14.0-slim-trixie AS build
 RUN python -m pip install --no-cache-dir --disable-pip-version-check "build>=1.2,<2" "hatchling>=1.27,<2"
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
-COPY assignments assignments
-COPY legacy_planner legacy_planner
-COPY rollout rollout
+COPY . .
 RUN python -m build --wheel --no-isolation --outdir /wheels
 
 FROM python:3.14.0-slim-trixie
