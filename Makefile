@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench docs matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,10 @@ bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.
 screenshots: $(STAMP)  ## Retake the documentation's pictures of every page; needs chromium.
 	@$(BIN)/python -m tests.screenshots $(ARGS)
 
+docs: $(STAMP)  ## Build the documentation into docs/_build; fails at a broken link.
+	@$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html $(ARGS)
+	@echo "docs/_build/html/index.html"
+
 matrix:  ## All tests on each Python, with each Django and each PostgreSQL; ARGS="--only 3.13 --quick", --list.
 	@$(PYTHON) -m tests.matrix $(ARGS)
 
@@ -87,4 +91,5 @@ messages: $(STAMP)  ## Update the translation catalogues from the code; needs ge
 
 clean:  ## Delete the virtual environment, the embedded databases, and every cache.
 	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
+	rm -rf docs/_build
 	rm -rf $(VENV) .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

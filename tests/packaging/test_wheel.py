@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from tests.packaging import tutorial
+
 pytestmark = pytest.mark.xdist_group("wheel")  # one process builds and installs it
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -282,3 +284,18 @@ def test_a_host_without_the_sources_sees_its_own_lines_and_how_to_get_the_import
         '"legacy_planner",': "delete_lines",
     }
     assert "pip install 'table-assignments[removal]'" in done.stderr
+
+
+@pytest.mark.legacy_planner
+def test_the_tutorial_leads_from_an_empty_folder_to_the_first_comparison(
+    fresh_python: Path, database: dict[str, str], tmp_path: Path
+) -> None:
+    environ = {
+        "PATH": f"{fresh_python.parent}:{os.environ['PATH']}",
+        "PGHOST": database["DATABASE_HOST"],
+        "PGUSER": database["DATABASE_USER"],
+        "PGPASSWORD": database["PGPASSWORD"],
+        "PGPORT": database["PGPORT"],
+    }
+    done = tutorial.follow(tmp_path, environ, database=database["DATABASE_NAME"])
+    assert "5 compared" in done["python manage.py rollout compare"]

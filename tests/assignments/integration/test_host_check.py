@@ -133,8 +133,8 @@ def test_a_project_that_builds_its_own_floors_needs_no_table_model() -> None:
     assert [each[0] for each in found(MuddleHost, table_model="")] == ["E006"]
 
 
-def test_every_id_is_in_the_page_about_hosts(pytestconfig: Any) -> None:
-    page = (pytestconfig.rootpath / "docs" / "hosts.md").read_text()
+def test_every_id_is_in_the_page_of_checks(pytestconfig: Any) -> None:
+    page = (pytestconfig.rootpath / "docs" / "checks.md").read_text()
     ids = {id_ for id_, _attributes, _problem in WRONG} | {"W021"}
     assert {id_ for id_ in ids if f"assignments.{id_}" not in page} == set()
     assert set(re.findall(r"\"([EW]\d{3})\"", inspect.getsource(checking))) <= ids
