@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +13,14 @@ class RolloutConfig(AppConfig):
     label = "rollout"
     verbose_name = _("Rollout")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def import_models(self) -> None:
+        """Import the models, once it is sure that they can be: without these apps they would raise a bare RuntimeError."""
+        missing = [name for name in ("assignments", "waffle") if not apps.is_installed(name)]
+        if missing:
+            named = " and ".join(f'"{name}"' for name in missing)
+            raise ImproperlyConfigured(f'INSTALLED_APPS has "rollout", which also needs {named}.')
+        super().import_models()
 
     def ready(self) -> None:
         from assignments.integration import planners
