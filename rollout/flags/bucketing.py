@@ -66,7 +66,7 @@ def read(restaurant_ref: str) -> RolloutState:
     )
     forced = ForcedPlanner.objects.order_by().filter(restaurant_ref=restaurant_ref)
     theirs = forced.values_list(Value("forced", text), "planner", Value("", text), Value("", text))
-    rows = list(switches.union(position, theirs, all=True))
+    rows = list(switches.union(position, theirs, all=True).order_by())
     stage, percent = "", None
     for name, whole, known in ((name, int(value), more) for kind, name, value, more in rows if kind == "position"):
         stage, percent = name, share(name, whole, knows_release=release.running() in known.split())
