@@ -28,16 +28,20 @@ def note() -> Position | None:
     """Take over the running release if the position has another one, and return the position; None before the ladder began.
 
     Where V3 decides, a release without evidence goes down to the lowest stage in which it does, or keeps the stage
-    (``ROLLOUT["NEW_RELEASE"]``). In every stage its time begins anew. Raises BusyError.
+    (``ROLLOUT["NEW_RELEASE"]``). In every stage its time begins anew. While somebody else changes the rollout, nothing is
+    noted: the next call does it.
     """
     running = release.running()
     position = steering.current()
     if position is None or position.knows(running) or not _is_in_effect(position):
         return position
-    with change_log.changing(reason=ACTOR) as now:
-        position = steering.current()
-        if position is not None and not position.knows(running) and not _was_just_replaced(running, now):
-            _take_over(position, running, now)
+    try:
+        with change_log.changing(reason=ACTOR) as now:
+            position = steering.current()
+            if position is not None and not position.knows(running) and not _was_just_replaced(running, now):
+                _take_over(position, running, now)
+    except change_log.BusyError:
+        return steering.current()
     return position
 
 
