@@ -9,5 +9,6 @@ from tests.settings import *  # noqa: F403
 from tests.settings import ASSIGNMENTS, ROLLOUT
 
 ASSIGNMENTS = {name: value for name, value in ASSIGNMENTS.items() if name not in {"EVENT_SINKS", "MOVABLE_CLOCK"}}
+ASSIGNMENTS["RELEASE"] = "tests"  # Rows that are built once are of the same release in each process.
 ROLLOUT = {**ROLLOUT, "ENVIRONMENT": os.environ.get("DOCUMENT_ENVIRONMENT", "dev")}
 SILENCED_SYSTEM_CHECKS = ["rollout.E006"]

@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from example import demo, evening, models
 from rollout.backtest import backtest
 from rollout.backtest.history import evenings_of_file
 from rollout.backtest.replay import Answer, Replay
+from rollout.control import steering
+from rollout.evidence import measuring
 from rollout.models import Comparison, FloorRecord
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator
 from rollout.shadow.candidate import v3
 from tests.example.conftest import keep_few
+from tests.rewriting import rewriting
 
 # One process builds the evening.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("backtest")]
@@ -288,6 +292,22 @@ class TestFeeding:
         assert kept.count() == 20
         assert set(kept.values_list("booking_ref", "verdict", "snapshot_hash")) == first
         assert Comparison.objects.filter(origin="shadow").count() == 1
+
+    def test_each_release_is_fed_its_own_and_counts_each_booking_once(
+        self, few: models.Restaurant, settings: Any
+    ) -> None:
+        run(*RANGE, "--feed")
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "RELEASE": "b"}
+        for _again in range(2):
+            run(*RANGE, "--feed")
+            fed = Counter(Comparison.objects.values_list("release", flat=True))
+            assert fed == {"tests": 20, "b": 20}
+        with rewriting():  # As if the evening had looked otherwise when it was fed.
+            Comparison.objects.filter(release="b").update(snapshot_hash="another", verdict="unsafe")
+        run(*RANGE, "--feed")
+        assert Comparison.objects.filter(release="b").count() == 40, "nothing is rewritten"
+        found = measuring.measure(steering.begin(actor="user:1", reason="test")).comparisons
+        assert (found.total, found.verdicts.get("unsafe", 0), found.others) == (20, 0, 20)
 
     def test_feeding_the_same_bookings_at_the_same_time_counts_once(self, few: models.Restaurant) -> None:
         (real,) = evenings_of_file(demo.REAL_EVENING.read_text())

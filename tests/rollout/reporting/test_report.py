@@ -119,8 +119,8 @@ def hostile(environment: None, shadowed: models.Restaurant, settings: Any) -> Re
     ForcedPlanner.objects.update(restaurant_ref=HOSTILE)
     ForcedPlanner.objects.create(restaurant_ref="items", planner="v3", actor=ALONE, reason=ALONE)
     different = Comparison.objects.filter(verdict__in=["better", "equivalent"])
-    assert different.update(verdict="worse", restaurant_ref=HOSTILE, booking_ref=HOSTILE)
     with rewriting():
+        assert different.update(verdict="worse", restaurant_ref=HOSTILE, booking_ref=HOSTILE)
         Comparison.objects.filter(verdict="both_refuse").update(
             verdict="only_legacy_seats", candidate={**Comparison.objects.filter(verdict="both_refuse")[0].control}
         )
