@@ -1,4 +1,7 @@
-"""Finds wrong attributes before the first booking. Ids are stable and never reused."""
+"""Finds wrong attributes before the first booking. Ids are stable and never reused.
+
+Long because each mistake has a check of its own, with what to write instead.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
