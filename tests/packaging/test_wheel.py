@@ -288,14 +288,21 @@ def test_a_host_without_the_sources_sees_its_own_lines_and_how_to_get_the_import
 
 @pytest.mark.legacy_planner
 def test_the_tutorial_leads_from_an_empty_folder_to_the_first_comparison(
-    fresh_python: Path, database: dict[str, str], tmp_path: Path
+    fresh_python: Path, transactional_db: None, tmp_path: Path
 ) -> None:
+    connection.ensure_connection()
+    name = f"{connection.settings_dict['NAME']}_tutorial"
+    variables = variables_of(name)
     environ = {
-        "PATH": f"{fresh_python.parent}:{os.environ['PATH']}",
-        "PGHOST": database["DATABASE_HOST"],
-        "PGUSER": database["DATABASE_USER"],
-        "PGPASSWORD": database["PGPASSWORD"],
-        "PGPORT": database["PGPORT"],
+        "PATH": f"{fresh_python.parent}:{variables['PATH']}",
+        "PGHOST": variables["DATABASE_HOST"],
+        "PGUSER": variables["DATABASE_USER"],
+        "PGPASSWORD": variables["PGPASSWORD"],
+        "PGPORT": variables["PGPORT"],
     }
-    done = tutorial.follow(tmp_path, environ, database=database["DATABASE_NAME"])
+    create(name)
+    try:
+        done = tutorial.follow(tmp_path, environ, database=name)
+    finally:
+        drop(name)
     assert "5 compared" in done["python manage.py rollout compare"]
