@@ -289,7 +289,10 @@ def _run_coordinator() -> None:
         call_command("run_coordinator", stdout=io.StringIO(), stderr=io.StringIO())
 
 
-APPEND_ONLY = ("assignments_statetransition", "assignments_seatingchange", "assignments_allocation", "rollout_change")
+APPEND_ONLY = (
+    *("assignments_statetransition", "assignments_seatingchange", "assignments_allocation"),
+    *("rollout_change", "rollout_comparison"),
+)
 PLANNED = frozenset({"starts_at", "ends_at"})
 """Columns with times of seatings, which do not move with the records."""
 

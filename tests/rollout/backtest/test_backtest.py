@@ -296,6 +296,7 @@ class TestFeeding:
     def test_each_release_is_fed_its_own_and_counts_each_booking_once(
         self, few: models.Restaurant, settings: Any
     ) -> None:
+        position = steering.begin(actor="user:1", reason="test")
         run(*RANGE, "--feed")
         settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "RELEASE": "b"}
         for _again in range(2):
@@ -306,7 +307,7 @@ class TestFeeding:
             Comparison.objects.filter(release="b").update(snapshot_hash="another", verdict="unsafe")
         run(*RANGE, "--feed")
         assert Comparison.objects.filter(release="b").count() == 40, "nothing is rewritten"
-        found = measuring.measure(steering.begin(actor="user:1", reason="test")).comparisons
+        found = measuring.measure(position).comparisons
         assert (found.total, found.verdicts.get("unsafe", 0), found.others) == (20, 0, 20)
 
     def test_feeding_the_same_bookings_at_the_same_time_counts_once(self, few: models.Restaurant) -> None:

@@ -48,7 +48,7 @@ ALONE = "# > - 1. + ``` ~~~ === ***"
 SITE = "https://booking.example"
 JSON_KEYS: dict[str, set[str] | None] = {
     **dict.fromkeys(("environment", "stage", "since", "percent", "made_at", "paused", "cool_down_until")),
-    **dict.fromkeys(("mode", "is_killed", "drift")),
+    **dict.fromkeys(("mode", "is_killed", "drift", "release")),
     "flags": {"switch", "variable", "value", "source", "raw"},
     "forced_planners": {HOSTILE, "items"},
     "ladder": {"key", "v3", "shadow", "percent", "soak_hours", "is_current"},
@@ -56,7 +56,7 @@ JSON_KEYS: dict[str, set[str] | None] = {
     "facts": {
         *("environment", "stage", "now", "stage_since", "since", "comparisons", "v3", "seatings", "reference_seated"),
         *("reference_bookings", "reference", "coverage", "waivers_valid", "waivers_expired", "overlaps"),
-        *("lost", "drift"),
+        *("lost", "drift", "release"),
     },
     "verdicts": {"verdict", "shadow", "backtest", "not_waived"},
     "days": {"day", "alike", "better", "worse", "harmful"},
