@@ -13,8 +13,8 @@ from assignments.management.base import DatabaseCommand
 class Command(DatabaseCommand):
     help = (
         "Deliver waiting outbox messages to the host, oldest first, at least once. A message that the host refuses is "
-        "retried later. Exit codes: 0 done; 1 a message was refused; 2 bad usage, or migrations are missing; 75 the "
-        "database is unavailable."
+        "retried later; one that keeps failing, or ends the process three times, is set aside. Exit codes: 0 done; 1 a "
+        "message was refused; 2 bad usage, or migrations are missing; 75 the database is unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,8 +22,19 @@ class Command(DatabaseCommand):
             "--limit", type=arguments.count, default=1000, help="Deliver at most this many messages (default 1000)."
         )
 
+        parser.add_argument(
+            "--retry",
+            type=int,
+            nargs="+",
+            metavar="ID",
+            help="Make these messages that were set aside due again, then deliver.",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["retry"]:
+            self.stdout.write(f"{outbox.retry(options['retry'])} due again.")
         result = outbox.deliver(limit=options["limit"])
-        self.stdout.write(f"{result.delivered} delivered, {result.refused} refused, {result.waiting} waiting.")
+        aside = f", {result.set_aside} set aside" if result.set_aside else ""
+        self.stdout.write(f"{result.delivered} delivered, {result.refused} refused, {result.waiting} waiting{aside}.")
         if result.refused:
             raise CommandError("The host refused messages. They are retried later.", returncode=1)
