@@ -131,6 +131,11 @@ class Settings:
     """Maximum retries of a transaction after a conflict (deadlock, serialization, exclusion)."""
     LOCK_TIMEOUT_MS: int = setting(2000, whole(1, A_DAY * 1000))
     STATEMENT_TIMEOUT_MS: int = setting(10000, whole(1, A_DAY * 1000))
+    CALLBACK_SECONDS: float = setting(3.0, at_least(0.1, 60))
+    """Maximum time of a host's callback in our own workers; one that takes longer is interrupted and tried again.
+
+    Elsewhere, PostgreSQL ends a transaction of ours in which nothing was asked for 4 seconds.
+    """
     HOLD_SECONDS: int = setting(180, whole(1, A_DAY))
     BREAKER_FAILURES: int = setting(5, whole(1))
     BREAKER_OPEN_SECONDS: float = setting(15.0, at_least(0, A_DAY))

@@ -13,8 +13,8 @@ from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.restaurants import restaurants_of
 from assignments.concurrency.circuit_breaker import name_for
+from assignments.lifecycle import set_aside
 from assignments.lifecycle.transitions import OUTBOX_TOPIC
-from assignments.maintenance import outbox
 from assignments.models import Assignment, Attempt, Breaker, OutboxMessage, State, StateTransition
 from assignments.staff import labels
 
@@ -92,7 +92,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Deliver the selected messages again that were set aside"), permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        due = outbox.retry(list(queryset.values_list("pk", flat=True)))
+        due = set_aside.retry(list(queryset.values_list("pk", flat=True)))
         text = ngettext("%(count)s message is due again.", "%(count)s messages are due again.", due)
         self.message_user(request, text % {"count": due}, messages.SUCCESS if due else messages.WARNING)
 

@@ -6,7 +6,7 @@ only if this process dies in between, and a message that ends the process is kno
 
 import logging
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ from assignments.concurrency import transactions
 from assignments.error_logging import log_error
 from assignments.integration.host import Message
 from assignments.integration.project_host import configured
+from assignments.lifecycle import set_aside
 from assignments.models import OutboxMessage
 from assignments.models.moment import DatabaseNow
 from assignments.telemetry import correlation
@@ -89,21 +90,7 @@ def deliver(
         delivered=delivered,
         refused=refused,
         waiting=_waiting().count(),
-        set_aside=set_aside().count(),
-    )
-
-
-def set_aside() -> QuerySet[OutboxMessage]:
-    """Return the messages that are not tried any more."""
-    return OutboxMessage.objects.filter(delivered_at__isnull=True, set_aside_at__isnull=False)
-
-
-def retry(ids: Collection[int]) -> int:
-    """Make these messages that were set aside due again, with nothing counted against them; how many there were."""
-    return (
-        set_aside()
-        .filter(pk__in=ids)
-        .update(set_aside_at=None, failed_since=None, claimed_by=None, deaths=0, attempts=0, due_at=DatabaseNow())
+        set_aside=set_aside.messages().count(),
     )
 
 

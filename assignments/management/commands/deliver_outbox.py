@@ -1,16 +1,19 @@
 """``manage.py deliver_outbox``: deliver messages about bookings to the host."""
 
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from assignments.lifecycle import set_aside
 from assignments.maintenance import outbox
 from assignments.management import arguments
-from assignments.management.base import DatabaseCommand
+from assignments.management.supervisor import SupervisedCommand
 
 
-class Command(DatabaseCommand):
+class Command(SupervisedCommand):
+    silence_seconds = 12.0  # A delivery counts as a death after 15.
     help = (
         "Deliver waiting outbox messages to the host, oldest first, at least once. A message that the host refuses is "
         "retried later; one that keeps failing, or ends the process three times, is set aside. Exit codes: 0 done; 1 a "
@@ -32,8 +35,15 @@ class Command(DatabaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["retry"]:
-            self.stdout.write(f"{outbox.retry(options['retry'])} due again.")
-        result = outbox.deliver(limit=options["limit"])
+            self.stdout.write(f"{set_aside.retry(options['retry'])} due again.")
+        stopped = threading.Event()
+        with self.until_signalled(stopped):
+            result = outbox.deliver(
+                limit=options["limit"],
+                run=self.worker.run,
+                should_stop=stopped.is_set,
+                progressed=self.worker.goes_on,
+            )
         aside = f", {result.set_aside} set aside" if result.set_aside else ""
         self.stdout.write(f"{result.delivered} delivered, {result.refused} refused, {result.waiting} waiting{aside}.")
         if result.refused:
