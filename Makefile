@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench docs matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,14 +19,17 @@ $(STAMP): pyproject.toml requirements.txt
 	@echo "Creating $(VENV) and installing the requirements." >&2
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV) >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt >&2
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt >&2
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## Seat a real evening with the legacy planner and with V3, and compare.
-	@$(BIN)/python manage.py demo $(ARGS)
+demo: $(STAMP)  ## Seat a real evening with the legacy planner and with V3, and compare. Removes an earlier demo.
+	@$(BIN)/python manage.py demo --yes $(ARGS)
 
-serve: $(STAMP)  ## Open the demo's evenings in the admin: http://127.0.0.1:8000/
-	@{ test -n "$$DATABASE_URL" || $(BIN)/python manage.py migrate --verbosity 0; } && $(BIN)/python manage.py runserver --noreload $(ARGS)
+serve: $(STAMP)  ## Serve the demo's evenings, with the coordinator and all that runs beside it; Ctrl-C ends it.
+	@$(BIN)/python manage.py serve $(ARGS)
+
+shell: $(STAMP)  ## A Python shell with the project's models, on the demo's data.
+	@$(BIN)/python manage.py shell $(ARGS)
 
 lint: $(STAMP)  ## Format, lint, types, import contracts, structure, migrations, deployment checks.
 	@$(MAKE) --no-print-directory -j 2 lint-types lint-rest
@@ -73,15 +76,12 @@ bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.
 screenshots: $(STAMP)  ## Retake the documentation's pictures of every page; needs chromium.
 	@$(BIN)/python -m tests.screenshots $(ARGS)
 
-matrix:  ## All tests on each Python on PATH, with its Django version.
-	@for pair in 3.11:5.2 3.12:6.0 3.13:6.1 3.14:6.1; do \
-		python=python$${pair%%:*}; django=$${pair##*:}; venv=.venv-$${pair%%:*}; \
-		if ! $$python -c '' 2>/dev/null; then echo "$$python is not installed."; continue; fi; \
-		echo "$$python with Django $$django"; \
-		$$python -m venv $$venv && \
-		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt "django~=$$django.0" && \
-		$$venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q $(ARGS) || exit 1; \
-	done
+docs: $(STAMP)  ## Build the documentation into docs/_build; fails at a broken link.
+	@$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html $(ARGS)
+	@echo "docs/_build/html/index.html"
+
+matrix:  ## All tests on each Python, with each Django and each PostgreSQL; ARGS="--only 3.13 --quick", --list.
+	@$(PYTHON) -m tests.matrix $(ARGS)
 
 messages: $(STAMP)  ## Update the translation catalogues from the code; needs gettext.
 	@for package in $$(dirname */apps.py | grep -v example); do \
@@ -91,4 +91,5 @@ messages: $(STAMP)  ## Update the translation catalogues from the code; needs ge
 
 clean:  ## Delete the virtual environment, the embedded databases, and every cache.
 	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
-	rm -rf $(VENV) .venv-* .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf docs/_build
+	rm -rf $(VENV) .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

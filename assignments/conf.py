@@ -110,7 +110,7 @@ class Settings:
     """All settings with their defaults. The names of durations include the unit."""
 
     HOST: str = setting("", dotted_path)
-    """Dotted path of the host class (see ``assignments.integration.host.Host``). Required."""
+    """Dotted path of the host class (``assignments.host``). Required."""
     ROUTER: str = setting("", _dotted_path_or_empty)
     """Dotted path of the router, which selects the planner of a booking. Default: the one that an installed app registers
     (``assignments.integration.planners.register_router``), such as the rollout's; otherwise V3 decides for all."""
@@ -124,25 +124,38 @@ class Settings:
     BATCH_SIZE: int = setting(200, whole(1, 5000))
     """Maximum bookings of one restaurant-day decided in one transaction."""
     MAX_ATTEMPTS: int = setting(5, whole(1, 100))
+    """Attempts after which a booking that no planner could seat goes to review."""
     RETRY_BASE_SECONDS: float = setting(1.0, at_least(0, A_DAY))
+    """Delay after the first attempt. It doubles with each further one."""
     RETRY_MAX_SECONDS: float = setting(30.0, at_least(0, A_DAY))
+    """Longest delay between two attempts, without jitter."""
     RETRY_JITTER_SECONDS: float = setting(1.0, at_least(0, A_DAY))
+    """Largest random addition to a delay, so that bookings are not all tried again at the same moment."""
     TRANSACTION_RETRIES: int = setting(3, whole(0, 20))
     """Maximum retries of a transaction after a conflict (deadlock, serialization, exclusion)."""
     LOCK_TIMEOUT_MS: int = setting(2000, whole(1, A_DAY * 1000))
+    """Longest wait for a lock of the database. After it, what was begun is rolled back and tried again."""
     STATEMENT_TIMEOUT_MS: int = setting(10000, whole(1, A_DAY * 1000))
+    """Longest duration of one query while bookings are decided."""
     CALLBACK_SECONDS: float = setting(3.0, at_least(0.1, 60))
     """Maximum time of a host's callback in our own workers; one that takes longer is interrupted and tried again.
 
     Elsewhere, PostgreSQL ends a transaction of ours in which nothing was asked for 4 seconds.
     """
     HOLD_SECONDS: int = setting(180, whole(1, A_DAY))
+    """How long ``api.hold`` keeps tables if the call does not say."""
     BREAKER_FAILURES: int = setting(5, whole(1))
+    """Errors in a row after which a restaurant's circuit breaker opens. Full restaurants are no errors."""
     BREAKER_OPEN_SECONDS: float = setting(15.0, at_least(0, A_DAY))
+    """How long an open breaker leaves its restaurant alone, before one more try."""
     BREAKER_SUCCESSES: int = setting(2, whole(1))
+    """Successes in a row that close a breaker again."""
     MAX_SPARE_SEATS: int = setting(4, whole(0))
+    """Most seats that may stay empty at a party's tables. Staff may override it."""
     MAX_TABLES: int = setting(3, whole(1, 6))
+    """Most tables that are joined for one party. Joins that a restaurant lists itself may have more."""
     MAX_PARTY: int = setting(1000, whole(1))
+    """Largest party that is planned. A larger one counts as a mistake of the booking: its assignment fails."""
     MIN_LEAD_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES))
     """Minimum lead time. Bookings that start sooner go to review for staff to decide."""
     NO_SHOW_MINUTES: int = setting(0, whole(0, 24 * 60))
@@ -153,8 +166,11 @@ class Settings:
     GRACE_MINUTES: int = setting(15, whole(0, 24 * 60))
     """How long ago a start may be to count as now, for V3 and staff. The tables are blocked from now on."""
     WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights)
+    """How much each strategy counts when tables are compared; those that are not named keep their default."""
     EVENT_SINKS: tuple[str, ...] = setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
+    """Dotted paths of the classes that store or send events. Without ``DatabaseSink`` the admin shows none."""
     EVENT_BUFFER_SIZE: int = setting(10000, whole(1))
+    """Events that wait in memory for a sink. More are dropped, and counted."""
     EVENT_FLUSH_SECONDS: float = setting(2.0, at_least(0, A_DAY))
     """Maximum time that a command waits at its end for the last events to be stored."""
     CRON_SECONDS: int = setting(180, whole(1, A_DAY))
@@ -173,10 +189,11 @@ class Settings:
     METRICS_CACHE_SECONDS: float = setting(10.0, at_least(0, 3600))
     """Time for which a process caches metrics from the database."""
     EVENT_DAYS: int = setting(90, whole(1, LARGEST_DAYS))
-    """Age at which ``prune_assignments`` deletes events. The settings below work the same way."""
+    """Age at which ``prune_assignments`` deletes events; the other settings for days say the same of other records."""
     ATTEMPT_DAYS: int = setting(365, whole(EVIDENCE_DAYS, LARGEST_DAYS))
     """Attempts, by the end of their booking. At least 90 days, because planning evaluates past seatings."""
     RUN_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
+    """Ended runs of ``run_coordinator``."""
     OUTBOX_DAYS: int = setting(30, whole(1, LARGEST_DAYS))
     """Delivered outbox messages, and marks that could not be followed."""
     MOVABLE_CLOCK: bool = setting(False, _boolean)

@@ -9,11 +9,18 @@ __all__ = ["Change", "CoordinatorReason", "Kind", "Noop", "Outcome", "Reason", "
 
 
 class Kind(StrEnum):
+    """What a decision was."""
+
     CONFIRMED = "confirmed"
+    """The booking has its tables."""
     RETRY = "retry"
+    """It has none yet, and is tried again after ``delay_seconds``."""
     MANUAL_REVIEW = "manual_review"
+    """Staff decide: it is in the review queue."""
     NOOP = "noop"
+    """Nothing was done, for one of the reasons of ``Noop``."""
     FAILED = "failed"
+    """It cannot be planned as it is: the booking itself has to be corrected."""
 
 
 class Noop(StrEnum):

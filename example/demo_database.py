@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,11 @@ class OccupiedError(Exception):
 
 
 @contextmanager
-def claimed(*, anew: bool) -> Iterator[str]:
+def claimed(*, anew: bool, before_removal: Callable[[str], None] = lambda name: None) -> Iterator[str]:
     """Open the configured database for the demo, create and migrate it if necessary, and yield its name.
 
-    With ``anew``, data of an earlier demo is removed. Restaurants created inside belong to the demo. Raises OccupiedError.
+    With ``anew``, data of an earlier demo is removed. If there are evenings, ``before_removal`` is called first, with the
+    database's name; an error of it keeps them. Restaurants created inside belong to the demo. Raises OccupiedError.
     """
     _create_if_missing()
     name = str(connection.settings_dict["NAME"])
@@ -51,6 +52,8 @@ def claimed(*, anew: bool) -> Iterator[str]:
             "commands that should use it."
         )
     if anew and made is not None:
+        if made:
+            before_removal(name)
         empty()
     call_command("migrate", verbosity=0)
     if anew or made is None:

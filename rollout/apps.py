@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -13,16 +14,24 @@ class RolloutConfig(AppConfig):
     verbose_name = _("Rollout")
     default_auto_field = "django.db.models.BigAutoField"
 
+    def import_models(self) -> None:
+        """Import the models, once it is sure that they can be: without these apps they would raise a bare RuntimeError."""
+        missing = [name for name in ("assignments", "waffle") if not apps.is_installed(name)]
+        if missing:
+            named = " and ".join(f'"{name}"' for name in missing)
+            raise ImproperlyConfigured(f'INSTALLED_APPS has "rollout", which also needs {named}.')
+        super().import_models()
+
     def ready(self) -> None:
         from assignments.integration import planners
         from assignments.maintenance import retention
         from assignments.signals import handed_back
-        from rollout import checks, conf, events, metrics  # noqa: F401  (checks registers the system checks)
+        from rollout import checks, conf, events, metrics  # importing checks registers them
 
         handed_back.connect(events.announce_handed_back, dispatch_uid="rollout.events")
 
         metrics.register()
-        planners.register_router("rollout.routing.RolloutRouter")
+        planners.register_router(checks.ROUTER)
         retention.require_attempts(
             f"{conf.NAME}['EVIDENCE_DAYS']", lambda: 0 if conf.problems() else conf.settings().EVIDENCE_DAYS
         )

@@ -12,10 +12,12 @@ from django.utils.module_loading import import_string
 from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
+from assignments.integration.planners import router_path
 from rollout import conf
 from rollout.flags import resolution
 
 TLS_MODES = frozenset({"require", "verify-ca", "verify-full"})
+ROUTER = "rollout.routing.RolloutRouter"
 LOCAL_HOSTS = frozenset({"", "localhost", "localhost.localdomain", "host.docker.internal"})
 
 
@@ -142,7 +144,12 @@ def check_switches(
 
 
 def _nobody_decides(current: resolution.Flags) -> list[checks.CheckMessage]:
-    """E009. Not where a person has turned V3 off, by its switch or the kill variable: they may want that."""
+    """E009. Not where a person has turned V3 off, by its switch or the kill variable: they may want that.
+
+    Nor where the project names a router of its own, which need not ask the flags.
+    """
+    if assignments_conf.problems() or router_path() != ROUTER:
+        return []
     is_meant = current.killed or current.v3.source is resolution.Source.SWITCH
     if is_meant or current.mode is resolution.Mode.ACTIVE or conf.settings().LEGACY_PLANNER:
         return []

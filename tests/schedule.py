@@ -13,8 +13,8 @@ RECORD = "tests/seconds"
 LEAST_RECORDED_SECONDS = 0.5
 SHOWN = 10
 
-ELSEWHERE = frozenset({"browser", "docs", "example", "ops", "packaging"})
-"""Folders of browsers, servers, other programs, and pages of the whole example project."""
+ELSEWHERE = frozenset({"browser", "docs", "example", "hosts", "ops", "packaging"})
+"""Folders of browsers, servers, other programs, and pages of the whole example project and of whole other ones."""
 
 EXPENSIVE = frozenset({"tests.example.processes", "tests.crowd", "tests.showcase", "example.demo", "tests.debian"})
 WHOLE_EVENINGS = frozenset({"load", "restaurant"})

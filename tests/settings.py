@@ -5,10 +5,11 @@ import os
 from example.settings import *  # noqa: F403
 from example.settings import ASSIGNMENTS, DATABASES, INSTALLED_APPS, ROLLOUT
 from tests import server
+from tests.hosts.project import HOSTS
 
 ASSIGNMENTS = {**ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",), "MOVABLE_CLOCK": True}
 ROLLOUT = {**ROLLOUT, "LADDERS": {}}  # The default ones; the demo's test takes the example's.
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.shapes", *(f"tests.hosts.{name}" for name in HOSTS)]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"] == "example.embedded":
     DATABASES["default"]["SERVER_OPTIONS"] = server.options()

@@ -254,7 +254,10 @@ def adopt_tables(
     host: Host,
     now: datetime,
 ) -> Change:
-    """Take over tables that the host gave a confirmed booking, as chosen by staff; if they are taken, staff decide."""
+    """Take over tables that the host gave a confirmed booking, as chosen by staff.
+
+    If they are taken, or have fewer seats than guests, staff decide.
+    """
     floor = floor_or_none(booking.restaurant_ref, host=host)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
@@ -269,8 +272,12 @@ def adopt_tables(
     ]
     intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
-    if there:
-        detail = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
+    rules = conf.settings().rules()
+    against = seating_validity.against_tables(booking, tables, floor=floor, rules=rules) if floor else []
+    too_few = next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), None)
+    if there or too_few:
+        taken = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
+        detail = taken if there else too_few or ""
         settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
         settlement.write()
         return Change.TO_STAFF
@@ -282,6 +289,7 @@ def adopt_tables(
         strategy=MANUAL,
         planner=MANUAL,
         reason=TABLES_CHANGED_BY_HOST,
+        despite=[each.reason for each in against],
         overridden_by="host",
     )
     settlement.write()

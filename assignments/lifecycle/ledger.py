@@ -87,7 +87,8 @@ def occupied(
         .order_by()
         .values_list("table_refs", "zone_ref", "span", "nobody", "is_expired")
     )
-    rows = list(taken.union(closed, all=True))
+    # From Django 6.1 on, the model's ordering would hold for the union, whose columns it does not have.
+    rows = list(taken.union(closed, all=True).order_by())
     if remove_expired and any(expired for *_, expired in rows):
         remove_expired_holds(restaurant_ref)
     return tuple(

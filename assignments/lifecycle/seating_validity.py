@@ -9,7 +9,7 @@ from assignments.lifecycle import intake
 from assignments.models import Allocation, Assignment
 from assignments.planning.feasibility import objections
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import PlanningRules
@@ -46,6 +46,16 @@ def is_usable(
 ) -> bool:
     """Return whether the promised party can still sit at these tables. Runs no query."""
     return floor is None or not _against(UNUSABLE, booking, seatings, floor=floor, rules=rules)
+
+
+def against_tables(
+    booking: HostBooking, table_refs: Sequence[str], *, floor: Floor, rules: PlanningRules
+) -> list[Refusal]:
+    """Return why a booking's guests cannot sit at tables that the host has given them. Runs no query."""
+    request = SeatingRequest(
+        booking_ref=booking.ref, starts_at=booking.starts_at, party=booking.party, zone_ref=booking.zone_ref
+    )
+    return [each for each in objections(floor, request, rules, table_refs) if each.reason in UNUSABLE]
 
 
 def asks_anew(

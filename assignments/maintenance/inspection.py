@@ -125,6 +125,8 @@ def _fields(host: ModelHost) -> dict[str, str]:
         kind = name.partition("_")[0]
         if kind in {"hours", "turn"} and not getattr(host, f"{kind}_model", None):
             continue  # Defaults for models that this project does not have.
+        if kind == "table" and not host.table_model:
+            continue
         value = getattr(host, name)
         if value in (None, "", (), {}):
             continue

@@ -237,7 +237,7 @@ def _runs() -> tuple[Sequence[Run], Sequence[Worker]]:
         "silent": watching.filter(seen_at__lte=alive_since, seen_at__gt=now - run_log.GIVEN_UP_AFTER),
     }
     latest, *others = [found.annotate(kind=models.Value(kind))[:LISTED] for kind, found in kinds.items()]
-    found = sorted(latest.union(*others, all=True), key=lambda run: -run.pk)
+    found = sorted(latest.union(*others, all=True).order_by(), key=lambda run: -run.pk)
     workers = [
         Worker(run=run, seen_at=run.seen_at, is_alive=run.kind == "alive") for run in found if run.kind != "latest"
     ]

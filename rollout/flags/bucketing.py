@@ -56,9 +56,8 @@ def read(restaurant_ref: str) -> RolloutState:
         .values_list(Value("position", text), "stage", Cast("percent", text))
     )
     forced = ForcedPlanner.objects.order_by().filter(restaurant_ref=restaurant_ref)
-    rows = list(
-        switches.union(position, forced.values_list(Value("forced", text), "planner", Value("", text)), all=True)
-    )
+    planners = forced.values_list(Value("forced", text), "planner", Value("", text))
+    rows = list(switches.union(position, planners, all=True).order_by())
     stage = next(((name, int(percent)) for kind, name, percent in rows if kind == "position"), ("", None))
     return RolloutState(
         flags=resolution.from_rows({name: active == "true" for kind, name, active in rows if kind == "switch"}),

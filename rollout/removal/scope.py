@@ -21,7 +21,9 @@ from rollout.removal.patterns import SEAM, Names
 
 MAX_BYTES = 500_000
 HIDDEN_FOLDERS = frozenset({".github", ".gitlab", ".circleci", ".ci"})
-OTHERS_FOLDERS = frozenset({"node_modules", "__pycache__", "build", "dist", "site-packages", "staticfiles", "htmlcov"})
+OTHERS_FOLDERS = frozenset(
+    {"node_modules", "__pycache__", "build", "_build", "dist", "site-packages", "staticfiles", "htmlcov"}
+)
 
 _ORDER = list(Kind)
 

@@ -72,6 +72,14 @@ def test_without_psycopg_3_it_says_what_to_install(on_sqlite: Path) -> None:
     assert said.splitlines()[-1].endswith("psycopg 3 (pip install 'psycopg[binary]'): no pq wrapper available")
 
 
+@pytest.mark.parametrize("app", ["waffle", "assignments"])
+def test_without_an_app_that_the_rollout_needs_it_says_which(on_sqlite: Path, app: str) -> None:
+    (on_sqlite / "settings.py").write_text(SETTINGS.replace(f'"{app}", ', ""))
+    code, said = manage(on_sqlite, "check")
+    assert code == 1
+    assert said.splitlines()[-1].endswith(f'INSTALLED_APPS has "rollout", which also needs "{app}".')
+
+
 class Elsewhere:
     """Routes the tables of one app to another database."""
 

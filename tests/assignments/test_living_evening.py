@@ -462,6 +462,27 @@ class TestTablesChangedInTheHost:
         assert tables_of("B1") != tables_of("B2")
         assert state_of("B2")[0] == State.CONFIRMED
 
+    def test_tables_with_too_few_seats_go_to_staff(self, two_tables: TheHost, tonight: datetime) -> None:
+        two_tables.floors["R1"] = a_floor(tables=[a_table("T1", seats=4), a_table("T2", seats=2)])
+        two_tables.book("B1", starts_at=tonight, party=4)
+        run_all()
+        shown(two_tables, "B1", "T2")
+        assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+        assert state_of("B1") == (State.MANUAL_REVIEW, "tables_changed_by_host")
+        assert "2 seats" in StateTransition.objects.filter(booking_ref="B1").latest("version").detail
+        assert tables_of("B1") == ["T1"]
+
+    def test_a_table_out_of_service_that_staff_chose_in_the_host_stays_theirs(
+        self, two_tables: TheHost, tonight: datetime
+    ) -> None:
+        two_tables.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2", active=False)])
+        two_tables.book("B1", starts_at=tonight)
+        run_all()
+        shown(two_tables, "B1", "T2")
+        assert api.booking_changed(booking_ref="B1") is Change.MOVED
+        assert list(reconcile()) == []
+        assert tables_of("B1") == ["T2"]
+
     def test_an_explicit_cancellation_is_not_undone_by_a_later_save(
         self, one_table: TheHost, tonight: datetime
     ) -> None:

@@ -105,17 +105,27 @@ def test_every_command_works_as_printed_after_the_demo() -> None:
 
 
 def test_the_settings_for_development_are_six_lines_at_most_and_pass_the_checks(settings: Any) -> None:
-    block = README.read_text().partition("# settings.py\n")[2].partition("```")[0]
-    assert len([line for line in block.splitlines() if line.strip()]) <= 6
+    alone, with_rollout = re.findall(r"^# settings\.py.*\n((?:.+\n)+)```", README.read_text(), re.MULTILINE)
+    assert len((alone + with_rollout).splitlines()) <= 6
     given: dict[str, Any] = {"INSTALLED_APPS": []}
-    exec(block, given)
+    exec(alone, given)
+    assert given["INSTALLED_APPS"] == ["django.contrib.postgres", "assignments"]
+    exec(with_rollout, given)
     assert set(given["INSTALLED_APPS"]) <= set(settings.INSTALLED_APPS)
     settings.DEBUG = True
     settings.ASSIGNMENTS = {**given["ASSIGNMENTS"], "HOST": example_settings.ASSIGNMENTS["HOST"]}
-    settings.ROLLOUT = {}
+    settings.ROLLOUT = given["ROLLOUT"]
     assert [each for each in run_checks(tags=["assignments", "rollout"]) if each.is_serious()] == []
     assert conf.settings().LEGACY_PLANNER
     assert planners.router_path() == "rollout.routing.RolloutRouter"
+
+
+def test_it_is_short_and_opens_with_the_two_commands() -> None:
+    lines = README.read_text().splitlines()
+    assert len(lines) <= 150
+    title, _blank, fence, *first, end = lines[:7]
+    assert (title, fence, end) == ("# Table assignments", "```sh", "```")
+    assert [without_comment(line) for line in first] == ["make demo", ACTIVATE, "make test"]
 
 
 def test_the_environment_is_entered_between_the_demo_and_the_first_command() -> None:

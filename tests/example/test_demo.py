@@ -1,5 +1,6 @@
 """The demo, as anybody runs it: in a process of its own, on the database that is configured."""
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from example import demo, demo_database, takeover
+from example.management.commands.demo import Command
 from example.models import Booking, Restaurant
 from tests.example import processes
 
@@ -96,7 +98,7 @@ class TestDemo:
         steps = tuple(takeover.Step(**step) for step in result["steps"])
         again = demo.Demo(**{**result, "runs": runs, "steps": steps})
         monkeypatch.setattr(demo, "run", lambda *_args, **_named: again)
-        monkeypatch.setattr(demo_database, "claimed", lambda *, anew: nullcontext("booking"))
+        monkeypatch.setattr(demo_database, "claimed", lambda **_options: nullcontext("booking"))
         monkeypatch.setattr(demo_database, "make_user", lambda: "a-password")
         call_command("demo")
         out = capsys.readouterr().out
@@ -122,7 +124,9 @@ class TestDemo:
         # Again, of an evening without bookings: on a fresh database, with the same password, an empty table.
         nobody = tmp_path / "nobody.json"
         nobody.write_text(json.dumps({**data, "bookings": []}))
-        code, again, err = processes.run("demo", "--file", str(nobody), **variables)
+        code, _out, err = processes.run("demo", "--file", str(nobody), **variables)
+        assert (code, "removes the evenings of the earlier demo" in err, "Add --yes" in err) == (2, True, True)
+        code, again, err = processes.run("demo", "--yes", "--file", str(nobody), **variables)
         assert code == 0, err
         assert "0 bookings" in again
         assert _password(again) == _password(out)
@@ -152,6 +156,17 @@ def _password(out: str) -> str:
     found = re.search(r"password (\S+)", out)
     assert found, out
     return found.group(1)
+
+
+@pytest.mark.parametrize(("answer", "is_done"), [("y\n", True), ("\n", False), ("n\n", False), ("", False)])
+def test_at_a_terminal_it_asks_before_it_removes_anything(answer: str, is_done: bool, monkeypatch: Any) -> None:
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    asked = io.StringIO()
+    with nullcontext() if is_done else pytest.raises(CommandError, match="Nothing was removed"):
+        Command(stderr=asked)._ask("booking")
+    assert asked.getvalue().endswith("from the database booking, and what was done to them. Continue? [y/N] ")
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:

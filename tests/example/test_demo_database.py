@@ -61,6 +61,19 @@ def test_what_somebody_else_makes_there_later_is_not_destroyed(anew: bool) -> No
     assert Restaurant.objects.count() == 2
 
 
+def test_evenings_are_removed_only_if_nobody_objects() -> None:
+    def object_to(name: str) -> None:
+        raise InterruptedError(name)
+
+    with claimed(anew=True, before_removal=object_to) as name:  # There are none yet.
+        make("First")
+    with pytest.raises(InterruptedError, match=name), claimed(anew=True, before_removal=object_to):
+        pass
+    assert Restaurant.objects.count() == 1
+    with claimed(anew=True):
+        assert not Restaurant.objects.exists()
+
+
 def test_the_password_is_made_once_and_only_its_owner_can_read_it() -> None:
     password = make_user()
     assert make_user() == password

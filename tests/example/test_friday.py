@@ -250,7 +250,7 @@ class TestCommand:
             shown = [processes.run("show_evening", "1", "--date", str(day), **variables) for day in sorted(days)]
             assert {code for code, _out, _err in shown} == {0}
             assert any("Bookings with tables:" in out for _code, out, _err in shown)  # Midnight may have passed.
-            code, out, err = processes.run("demo", "--friday", "--file", str(path), **variables)
+            code, out, err = processes.run("demo", "--friday", "--yes", "--file", str(path), **variables)
             assert code == 0, err
             assert "Promises broken: 0. Tables blocked twice: 0. Bookings lost: 0." in out
 

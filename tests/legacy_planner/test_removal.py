@@ -131,7 +131,9 @@ def removed(copy: Path, variables: dict[str, str]) -> Path:
     """The copy after its own list has been carried out."""
     items = scope(copy, variables)
     for_people = {item["path"] for item in items if item["action"] == "by_hand"}
-    assert {Path(path).suffix for path in for_people} <= {".md"}, "only sentences may be left to people in this project"
+    assert {Path(path).suffix for path in for_people} <= {".md", ".sh"}, (
+        "only sentences and the schedule may be left to people"
+    )
     carry_out(items, copy)
     # The list cuts; what a cut leaves unused, or wrapped too early, is work for ruff.
     ruff = str(BIN / "ruff")

@@ -1,11 +1,16 @@
 """The wheel: what is in it, and that it works in projects that are shaped differently from the example."""
 
+import hashlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +18,15 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from tests.packaging import tutorial
+
 pytestmark = pytest.mark.xdist_group("wheel")  # one process builds and installs it
 
 PROJECT = Path(__file__).resolve().parents[2]
 HOSTS = PROJECT / "tests" / "hosts"
 PACKAGES = {"assignments", "legacy_planner", "rollout"}
+SDIST_FILES = {"README.md", "LICENSE", "CHANGELOG.md"}
+SAMPLE = PROJECT / "tests" / "packaging" / "sample"
 CHECKS = """
 import django
 from django.core.management import call_command
@@ -35,11 +44,54 @@ def run(*arguments: str | Path, **options: Any) -> str:
     return done.stdout
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """What is published, built twice: here, and elsewhere by somebody else."""
+
+    wheel: Path
+    sdist: Path
+    again: tuple[Path, Path]
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PROJECT)
-    return next(folder.glob("*.whl"))
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    elsewhere = folder / "elsewhere"
+    shutil.copytree(PROJECT, elsewhere, ignore=lambda at, names: {name for name in names if not _is_source(at, name)})
+    for path in elsewhere.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    build = (sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "--outdir")
+    environ = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    for source, name in ((PROJECT, "first"), (elsewhere, "second")):
+        run(*build, folder / name, source, env=environ)
+    (wheel,), (sdist,) = (folder / "first").glob("*.whl"), (folder / "first").glob("*.tar.gz")
+    again = (folder / "second" / wheel.name, folder / "second" / sdist.name)
+    return Built(wheel=wheel, sdist=sdist, again=again)
+
+
+def _is_source(folder: str, name: str) -> bool:
+    """Whether a build from elsewhere needs it."""
+    if Path(folder) == PROJECT:
+        return name in {*PACKAGES, *SDIST_FILES, "pyproject.toml", ".gitignore"}
+    return name != "__pycache__"
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Built) -> Path:
+    return built.wheel
+
+
+def test_building_it_again_elsewhere_gives_the_same_files_byte_by_byte(built: Built) -> None:
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (built.wheel, built.sdist, *built.again)]
+    assert digests[:2] == digests[2:]
+
+
+def test_the_source_distribution_has_what_the_wheel_is_built_from_and_nothing_else(built: Built) -> None:
+    with tarfile.open(built.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    own = {"PKG-INFO", "pyproject.toml", ".gitignore"}
+    assert names - own == source_files() | SDIST_FILES
 
 
 def source_files() -> set[str]:
@@ -122,6 +174,47 @@ def migrated(fresh_python: Path, django_db_setup: None, django_db_blocker: Any) 
             drop(name)
 
 
+class TestTypesOfThePublicApi:
+    """A project's type checker sees the installed wheel's types: what is right passes, and each mistake is found."""
+
+    @staticmethod
+    def marked(name: str) -> set[str]:
+        lines = (SAMPLE / name).read_text().splitlines()
+        return {f"{name}:{number}" for number, line in enumerate(lines, 1) if line.endswith("# refused")}
+
+    def test_mypy(self, fresh_python: Path, tmp_path: Path) -> None:
+        # Django has no types of its own, and this project has not installed any.
+        options = ("--strict", "--no-error-summary", "--disable-error-code=import-untyped", "--config-file=")
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", *options, "--cache-dir", tmp_path, "--python-executable", fresh_python, "."],
+            cwd=SAMPLE,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        found = set(re.findall(r"^(\w+\.py:\d+): error", done.stdout, re.MULTILINE))
+        assert found == self.marked("wrong.py"), done.stdout + done.stderr
+
+    def test_pyright(self, fresh_python: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "pyright", "--pythonpath", fresh_python, "--outputjson", "."],
+            cwd=SAMPLE,
+            env={**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        diagnostics = json.loads(done.stdout)["generalDiagnostics"]
+        found = {
+            f"{Path(each['file']).name}:{each['range']['start']['line'] + 1}"
+            for each in diagnostics
+            if each["severity"] == "error"
+        }
+        assert found == self.marked("wrong.py"), done.stdout
+
+
 @pytest.fixture
 def database(migrated: Callable[[str], str], transactional_db: None) -> Any:
     """Makes a database of this host's on the tests' server; its variables."""
@@ -191,3 +284,25 @@ def test_a_host_without_the_sources_sees_its_own_lines_and_how_to_get_the_import
         '"legacy_planner",': "delete_lines",
     }
     assert "pip install 'table-assignments[removal]'" in done.stderr
+
+
+@pytest.mark.legacy_planner
+def test_the_tutorial_leads_from_an_empty_folder_to_the_first_comparison(
+    fresh_python: Path, transactional_db: None, tmp_path: Path
+) -> None:
+    connection.ensure_connection()
+    name = f"{connection.settings_dict['NAME']}_tutorial"
+    variables = variables_of(name)
+    environ = {
+        "PATH": f"{fresh_python.parent}:{variables['PATH']}",
+        "PGHOST": variables["DATABASE_HOST"],
+        "PGUSER": variables["DATABASE_USER"],
+        "PGPASSWORD": variables["PGPASSWORD"],
+        "PGPORT": variables["PGPORT"],
+    }
+    create(name)
+    try:
+        done = tutorial.follow(tmp_path, environ, database=name)
+    finally:
+        drop(name)
+    assert "5 compared" in done["python manage.py rollout compare"]

@@ -26,6 +26,7 @@ class Attributes:
     Where a field is read only, it may lie behind foreign keys: ``"slot__starts_at"``.
     """
     date_field: str | None = None
+    """A date, with ``time_field`` instead of ``start_field``."""
     time_field: str | None = None
     """A time, or a text such as ``"18:30"``."""
     end_field: str | None = None
@@ -44,12 +45,17 @@ class Attributes:
     restaurant_field: str | None = None
     """A foreign key or text; None for a single venue with the ref ``venue_ref``."""
     venue_ref: str = "venue"
+    """The restaurant's ref where there is only one."""
     zone_field: str | None = None
+    """The zone that the guests asked for: a foreign key or text; null for any."""
     requested_field: str | None = None
     """Time of the booking's creation, a datetime."""
     status_field: str | None = None
+    """The booking's status, of any type. Without one, see ``confirmed_field`` and ``tables_mean_seated``."""
     waiting_statuses: Sequence[Any] = ("pending",)
+    """Statuses of bookings that need a table."""
     confirmed_status: Any = "confirmed"
+    """The status that a booking gets with its tables."""
     cancelled_statuses: Sequence[Any] = ("cancelled",)
     """Statuses that free the tables. In any other (seated, completed) the tables are kept until the end of the seating.
     """
@@ -67,14 +73,21 @@ class Attributes:
     tables_mean_seated: bool = False
     """For models without a status: a booking that has tables is confirmed, and one that has none waits."""
     table_model: str = ""
+    """``"app.Model"`` of the tables. They are active rows with a number of seats."""
     table_key_field: str | None = None
     """The table's field whose value ``tables_field`` holds, if that is no relation: ``"number"``. Unique in a restaurant."""
     table_name_field: str | None = None
+    """What staff call the table. None: its ref."""
     table_seats_field: str = "seats"
+    """Number of seats."""
     table_zone_field: str | None = None
+    """The table's zone: a foreign key or text. Only tables of one zone are joined."""
     table_active_field: str | None = None
+    """A boolean: tables without it are out of service."""
     table_min_party_field: str | None = None
+    """Smallest party that gets the table alone; may be null."""
     table_max_party_field: str | None = None
+    """Largest party that gets the table alone; may be null."""
     table_restaurant_field: str | None = None
     """May lie behind foreign keys: ``"area__restaurant"``."""
     table_adjacent_field: str | None = None
@@ -83,9 +96,11 @@ class Attributes:
     """``"app.Model"`` of opening hours, one row for a service on a weekday. Restaurants without rows have those of this
     app's admin."""
     hours_restaurant_field: str | None = None
+    """The restaurant of the opening hours; None only for a single venue."""
     hours_opens_field: str = "opens"
+    """A time: when the first guests may sit down."""
     hours_closes_field: str = "closes"
-    """Times. One that is not after the opening is on the next day."""
+    """A time: when the service ends. One that is not after the opening is on the next day."""
     hours_weekday_field: str | None = None
     """A number (see ``hours_monday``) or an English name (``"mon"``); None: every day is the same."""
     hours_monday: int = 0
@@ -95,7 +110,9 @@ class Attributes:
     turn_model: str | None = None
     """``"app.Model"`` of turn times, one row for each size of parties. They hold in every service."""
     turn_restaurant_field: str | None = None
+    """The restaurant of the turn times; None only for a single venue."""
     turn_party_field: str = "max_party"
+    """Largest party that the row is for. The last row holds for larger ones, too."""
     turn_minutes_field: str = "minutes"
     """Minutes, or a duration."""
     timezone: str | None = None

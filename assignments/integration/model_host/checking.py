@@ -1,7 +1,11 @@
-"""Finds wrong attributes before the first booking. Ids are stable and never reused."""
+"""Finds wrong attributes before the first booking. Ids are stable and never reused.
+
+Long because each mistake has a check of its own, with what to write instead.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
@@ -15,12 +19,15 @@ from assignments.integration.model_host.floors import Floors
 from assignments.integration.model_host.reading import Reading
 from assignments.integration.model_host.writing import Writing
 from assignments.models import Stage
+from assignments.planning.timezone import time_zone
 
 Problem = tuple[str, str, str]
 """An id, what was found, and what to write."""
 
 _TEXTS = (models.CharField, models.TextField)
 _NUMBERS = (models.IntegerField, models.DecimalField, models.FloatField)
+ALIKE = 0.85
+"""How alike two names are, from 0 to 1, if one is probably the other misspelt."""
 _READ_ONLY = ("start", "date", "time", "end", "duration", "restaurant", "zone", "requested")
 """Fields of bookings that are never written, so that they may lie behind foreign keys."""
 
@@ -31,9 +38,9 @@ class Checking(Reading, Writing, Floors):
     def check(self) -> list[checks.CheckMessage]:
         """Find what is wrong with the attributes.
 
-        E006: a configured model or field does not exist or does not fit. E020 to E039: a field has another type, a status
-        does not fit, tables cannot be stored; each says what to write. W001: no status counts as cancelled. W020, W021: what
-        may surprise. See docs/hosts.md.
+        E006: a configured model or field does not exist or does not fit. E020 to E040: a field has another type, a status
+        does not fit, tables cannot be stored; each says what to write. W001: no status counts as cancelled. W020 to W022:
+        what may surprise. See docs/checks.md.
         """
         place = f"{type(self).__module__}.{type(self).__qualname__}"
         hint = f"Correct the attributes of {place}."
@@ -98,8 +105,10 @@ class Checking(Reading, Writing, Floors):
         return named
 
     def _needs_no_table_model(self, attribute: str) -> bool:
-        """Whether the project builds its floors itself, of no table model."""
-        return attribute == "table_model" and not self.tables_field and type(self).floor is not Floors.floor
+        """Whether the project builds its floors itself, of no table model. A plain field then holds the floor's refs."""
+        if attribute != "table_model" or type(self).floor is Floors.floor or self.table_key_field:
+            return False
+        return not self.tables_field or (self._has(self.tables_field) and not self._stores_tables.is_relation)
 
     def _wrong_name(self, model: type[models.Model], label: str, name: str, path: str) -> Iterator[str]:
         hook = {"start": "start_of", "date": "start_of", "time": "start_of", "party": "party_of"}.get(
@@ -121,7 +130,7 @@ class Checking(Reading, Writing, Floors):
         named = f"tables_field is {self.tables_field!r}"
         field: Any = self._stores_tables
         if not field.is_relation:
-            if not self.table_key_field:
+            if not self.table_key_field and not (not self.table_model and self._needs_no_table_model("table_model")):
                 yield (
                     f"{named}, which is not a relation from {self.booking_model} to {self.table_model}. If it holds a "
                     f"table's number or name, set table_key_field to that field of {self.table_model}."
@@ -184,6 +193,12 @@ class Checking(Reading, Writing, Floors):
             if isinstance(field, models.DateField) and not field.null:
                 what = f"cancelled_field is {name!r}, which is never null: every booking would count as cancelled."
                 yield "E029", what, "Name a date or datetime that is null until the booking is cancelled."
+        if self.timezone:
+            try:
+                time_zone(self.timezone)
+            except ValueError:
+                what = f"timezone is {self.timezone!r}, which is no time zone: no booking could be read."
+                yield "E040", what, "Write an IANA name, such as 'Europe/Berlin', or None for Django's TIME_ZONE."
         if self.requested_field:
             do = "Name the datetime at which the booking was made, or None."
             yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
@@ -412,6 +427,7 @@ class Checking(Reading, Writing, Floors):
     # Doubts
 
     def _doubtful(self) -> Iterator[Problem]:
+        yield from self._misspelt()
         if not self.tables_field or self._is_written_elsewhere:
             return
         if not self.tracks_confirmation and self._tables_are_one and not self._can_be_without_tables:
@@ -431,6 +447,15 @@ class Checking(Reading, Writing, Floors):
             )
             do = "Give the constraint a condition that leaves cancelled bookings out, or clear the table on cancelling."
             yield "W021", what, do
+
+    def _misspelt(self) -> Iterator[Problem]:
+        """W022: an attribute that nothing reads, and that is nearly one of ours."""
+        known = [name for name in vars(Attributes) if not name.startswith("_")]
+        for name in dict.fromkeys(name for cls in type(self).__mro__ for name in vars(cls)):
+            if name.startswith("_") or hasattr(Checking, name) or callable(getattr(type(self), name)):
+                continue
+            for near in get_close_matches(name, known, n=1, cutoff=ALIKE):
+                yield "W022", f"{name} is no attribute that is read, but {near} is.", f"Write {near}, or rename yours."
 
     def _counts_cancelled(self) -> bool:
         meta, name = self._stores_tables.model._meta, self._stores_tables.name

@@ -140,7 +140,7 @@ class Floors(Attributes):
     def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
         """Return the querysets that ``floor`` reads. A subclass that reads more must add to them."""
         return [
-            self._tables(restaurant_ref),
+            *([self._tables(restaurant_ref)] if self.table_model else []),
             *(
                 model._default_manager.filter(restaurant_ref=restaurant_ref)
                 for model in (VenueSettings, TableDetails, AdjacentTables, ListedJoin, ServiceHours)

@@ -18,8 +18,11 @@
       height: HEIGHT,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       fmtDate: (template) => uPlot.fmtDate(template.replace("{h}", "{HH}").replace("{aa}", "")),
-      // A single moment gets a range of an hour. uPlot would widen an empty range to years.
-      scales: { x: { range: (plot, first, last) => (first < last ? [first, last] : [first - 1800, last + 1800]) }, y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.1 : 1] } },
+      // A single moment gets a range of an hour. uPlot would ask for a thousand days from it on.
+      scales: {
+        x: { range: (plot, first, last) => (data.x.length > 1 ? [first, last] : [(data.x[0] ?? first) - 1800, (data.x[0] ?? last) + 1800]) },
+        y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.1 : 1] },
+      },
       axes: [
         { ...axis, space: 90, values: [
           [86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],

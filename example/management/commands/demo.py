@@ -1,6 +1,7 @@
 """``manage.py demo``: seat a real evening with both planners, and compare; or play it as a busy one."""
 
 import json
+import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +28,8 @@ WHERE = "http://127.0.0.1:8000"
 class Command(BaseCommand):
     help = (
         "Seat an evening with the legacy planner and, on a fresh copy, with V3, and print both results. It works on "
-        "the configured database, so that every other command sees its data, and recreates that data each time. A "
-        "database with data that the demo did not create is refused and left unchanged: give the demo another "
+        "the configured database, so that every other command sees its data, and recreates that data each time, after "
+        "asking. A database with data that the demo did not create is refused and left unchanged: give the demo another "
         "one then, which it creates, with DATABASE_NAME=booking_demo. With --incident, add a fault to the existing "
         "data, and print where it shows and what to do. "
         "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file or the database cannot be used; "
@@ -66,6 +67,9 @@ class Command(BaseCommand):
             help=f"With --friday: how many work at once, 1 to {friday.MOST_WORKERS} (default: 4). With 1, the result is "
             "the same each time.",
         )
+        parser.add_argument(
+            "--yes", action="store_true", help="Do not ask before the evenings of an earlier demo are removed."
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -79,7 +83,8 @@ class Command(BaseCommand):
         if options["friday"] and not source.bookings:
             raise CommandError(f"{path} has no bookings, so there is no evening to play.", returncode=2)
         try:
-            with demo_database.claimed(anew=not options["incident"]) as name:
+            ask = _agreed if options["yes"] else self._ask
+            with demo_database.claimed(anew=not options["incident"], before_removal=ask) as name:
                 password = demo_database.make_user()
                 if options["incident"]:
                     seeded = incident.seed(Incident(options["incident"]), source)
@@ -102,6 +107,16 @@ class Command(BaseCommand):
             self._print(result, is_real=path == demo.REAL_EVENING, database=name, password=password)
         if result.overlaps or result.lost:
             raise CommandError(f"{result.overlaps} overlaps and {result.lost} lost bookings.", returncode=1)
+
+    def _ask(self, database: str) -> None:
+        """Ask whether what an earlier demo left may go, with what was done to it since."""
+        what = f"This removes the evenings of the earlier demo from the database {database}, and what was done to them."
+        if not sys.stdin.isatty():
+            raise CommandError(f"{what} Add --yes if that is meant.", returncode=2)
+        self.stderr.write(f"{what} Continue? [y/N] ", ending="")
+        self.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise CommandError("Nothing was removed.", returncode=2)
 
     def _check_options(self, options: dict[str, Any]) -> None:
         if options["friday"] and options["incident"]:
@@ -219,14 +234,19 @@ class Command(BaseCommand):
                 console.print(f"      {escape(', '.join(told))}")
         console.print("\nWhat to do")
         for number, step in enumerate(report.do, 1):
-            console.print(f"   {number}. {escape(step)}")
-        self._print_way_in(console, database, password)
+            console.print(f"   {number}. {escape(step)}", soft_wrap=True)
+        # Nothing else may run beside it: the coordinator would mend half of it before anybody has looked.
+        self._print_way_in(console, database, password, serve='make serve ARGS="--web-only"')
 
-    def _print_way_in(self, console: Console, database: str, password: str) -> None:
+    def _print_way_in(self, console: Console, database: str, password: str, *, serve: str = "make serve") -> None:
         console.print(
-            f"\nLook around: [bold]make serve[/bold], then {WHERE}/admin/ "
+            f"\nLook around: [bold]{serve}[/bold], then {WHERE}/admin/ "
             f"as [bold]{demo_database.USERNAME}[/bold], password [bold]{password}[/bold] (database {database})."
         )
+
+
+def _agreed(database: str) -> None:
+    """With --yes, nobody is asked."""
 
 
 def _questions(result: friday.Friday) -> Iterator[tuple[str, int, str]]:

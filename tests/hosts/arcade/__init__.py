@@ -1,0 +1,1 @@
+"""Tables below areas, and the restaurant above both."""

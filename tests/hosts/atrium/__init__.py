@@ -1,0 +1,1 @@
+"""UUIDs as keys, and a table's number that is no foreign key."""

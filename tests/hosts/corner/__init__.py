@@ -1,0 +1,1 @@
+"""A single venue with a date and a time."""

@@ -1,0 +1,1 @@
+"""Slots, party and table as texts to choose from, and no model of tables."""

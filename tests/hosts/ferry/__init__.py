@@ -1,0 +1,1 @@
+"""Booleans instead of a status: accepted, and cancelled."""

@@ -1,0 +1,1 @@
+"""Tables as a many-to-many, an integer status, soft deletion, and neighbours on the tables."""

@@ -1,0 +1,1 @@
+"""A booking API: several restaurants, a start and an end, and a table that every reservation must have."""

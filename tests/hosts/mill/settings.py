@@ -1,0 +1,10 @@
+from tests.hosts.project import *
+
+INSTALLED_APPS += [
+    "waffle",
+    "assignments",
+    "legacy_planner",
+    "rollout",
+]
+ASSIGNMENTS = {"HOST": "tests.hosts.mill.host.MillHost"}
+ROLLOUT = {"ENVIRONMENT": "dev"}

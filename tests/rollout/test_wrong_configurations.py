@@ -1,0 +1,228 @@
+"""Wrong configurations: each has an id of its own, and says what is wrong and what to write. None raises, none is silent."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import connection
+from django.db.models import UniqueConstraint
+from waffle.models import Switch
+
+from assignments.models import ListedJoin
+from assignments.testing import MemoryHost
+from tests.assignments.integration.test_host_check import WRONG, MuddleHost
+from tests.docs.test_checks import ROW, TEXT
+from tests.shapes.hosts import CardHost, InvitationHost, StayHost
+from tests.shapes.models import Board, Card, Stay
+
+pytestmark = pytest.mark.django_db
+
+V3, SHADOW = "FEATURE_ASSIGNMENT_PIPELINE_V3", "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW"
+SOLE = "assignments.integration.planners.SoleRouter"
+RIGHT = {"HOST": f"{__name__}.RightHost", "ROUTER": SOLE, "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",)}
+LEGACY = {"ENVIRONMENT": "dev", "LEGACY_PLANNER": f"{__name__}.RightHost"}
+"""That its class can be imported is all that the checks ask of a legacy planner."""
+
+
+class RightHost(MuddleHost):
+    """Nothing is wrong with it."""
+
+
+class Few:
+    """Has no methods."""
+
+
+class Inventive(StayHost):
+    """Raises for refs that it does not know."""
+
+    def bookings(self, refs: Any, *, lock: bool = False) -> Any:
+        if any("no-such" in ref for ref in refs):
+            raise ZeroDivisionError("a ref that nobody has")
+        return super().bookings(refs, lock=lock)
+
+
+class Unreadable(StayHost):
+    """Raises for the bookings that it has."""
+
+    def history(self, **options: Any) -> Any:
+        raise ZeroDivisionError("unreadable")
+
+
+class Immovable(MemoryHost):
+    """Is not told of moves."""
+
+    on_moved = None  # type: ignore[assignment]
+
+
+class Elsewhere:
+    """Routes an app's tables to another database."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "reports" if model._meta.app_label == self.label else None
+
+    db_for_write = db_for_read
+
+
+def host(cls: type, **attributes: Any) -> Callable[[Any, Any], None]:
+    """Make this class, with these attributes, the project's host."""
+
+    def apply(settings: Any, monkeypatch: Any) -> None:
+        monkeypatch.setattr(sys.modules[__name__], "Chosen", type("Chosen", (cls,), attributes), raising=False)
+        settings.ASSIGNMENTS = {**RIGHT, "HOST": f"{__name__}.Chosen"}
+
+    return apply
+
+
+def assignments(**given: Any) -> Callable[[Any, Any], None]:
+    def apply(settings: Any, monkeypatch: Any) -> None:
+        settings.ASSIGNMENTS = {**RIGHT, **given}
+
+    return apply
+
+
+def rollout(**given: Any) -> Callable[[Any, Any], None]:
+    def apply(settings: Any, monkeypatch: Any) -> None:
+        settings.ROLLOUT = {**LEGACY, **given}
+
+    return apply
+
+
+def django(**given: Any) -> Callable[[Any, Any], None]:
+    def apply(settings: Any, monkeypatch: Any) -> None:
+        for name, value in given.items():
+            setattr(settings, name, value)
+
+    return apply
+
+
+def not_postgresql(settings: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(connection, "vendor", "sqlite")
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+
+
+def bookings_elsewhere(settings: Any, monkeypatch: Any) -> None:
+    settings.DATABASE_ROUTERS = [Elsewhere("shapes")]
+
+
+def seated_already(settings: Any, monkeypatch: Any) -> None:
+    board = Board.objects.create(label="B1", places=4)
+    Stay.objects.create(start=datetime.now(UTC) + timedelta(days=2), covers=2, accepted=True, board=board)
+    host(StayHost)(settings, monkeypatch)
+
+
+def unusable_join(settings: Any, monkeypatch: Any) -> None:
+    ListedJoin.objects.create(restaurant_ref="venue", table_refs=["gone", "lost"], seats=8)
+
+
+def required_and_unique(settings: Any, monkeypatch: Any) -> None:
+    constraint = UniqueConstraint(fields=["board", "start"], name="one_party_a_board")
+    monkeypatch.setattr(Card._meta, "constraints", [constraint])
+    host(CardHost, cancelled_statuses=("off",))(settings, monkeypatch)
+
+
+def counted_when_cancelled(settings: Any, monkeypatch: Any) -> None:
+    host(InvitationHost)(settings, monkeypatch)
+
+
+def unnamed_environment(settings: Any, monkeypatch: Any) -> None:
+    settings.DEBUG = False
+    settings.ROLLOUT = {"LEGACY_PLANNER": LEGACY["LEGACY_PLANNER"]}
+
+
+def moved_in_production(settings: Any, monkeypatch: Any) -> None:
+    settings.ROLLOUT = {**LEGACY, "ENVIRONMENT": "production"}
+    settings.ASSIGNMENTS = {**RIGHT, "MOVABLE_CLOCK": True}
+
+
+def without_a_planner(settings: Any, monkeypatch: Any) -> None:
+    settings.ROLLOUT = {"LEGACY_PLANNER": "", "ENVIRONMENT": "dev", "ENVIRONMENT_VARIABLES": {}}
+    assert found() == []  # The project's own router decides: V3 alone.
+    settings.ASSIGNMENTS = {**RIGHT, "ROUTER": "rollout.routing.RolloutRouter"}
+
+
+def both_switches(settings: Any, monkeypatch: Any) -> None:
+    for name in ("assignment_pipeline_v3", "assignment_pipeline_v3_shadow"):
+        Switch.objects.update_or_create(name=name, defaults={"active": True})
+
+
+OF_HOSTS = {f"assignments.{id_}": (host(MuddleHost, **attributes), names) for id_, attributes, names in reversed(WRONG)}
+CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
+    **OF_HOSTS,
+    "assignments.E001": (assignments(MAX_PARALEL=3), "MAX_PARALEL"),
+    "assignments.E002": (assignments(HOST="booking.nowhere.Host"), "'booking.nowhere.Host'"),
+    "assignments.E003": (assignments(HOST=f"{__name__}.Few"), "lacks bookings"),
+    "assignments.E004": (not_postgresql, "django.db.backends.sqlite3"),
+    "assignments.E005": (host(Inventive), "ZeroDivisionError"),
+    "assignments.E007": (rollout(EVIDENCE_DAYS=400), "ATTEMPT_DAYS"),
+    "assignments.E008": (assignments(MOVABLE_CLOCK=True), "MOVABLE_CLOCK"),
+    "assignments.E009": (django(USE_TZ=False), "USE_TZ is False"),
+    "assignments.E010": (django(DATABASE_ROUTERS=[Elsewhere("assignments")]), "'reports'"),
+    "assignments.E011": (bookings_elsewhere, "shapes.Muddle"),
+    "assignments.E012": (host(Unreadable), "ZeroDivisionError"),
+    "assignments.W001": (host(MuddleHost, cancelled_statuses=("N",)), "['N']"),
+    "assignments.W002": (seated_already, "is seated by the host but unknown here"),
+    "assignments.W006": (unusable_join, "gone"),
+    "assignments.W007": (host(Immovable), "on_moved"),
+    "assignments.W010": (required_and_unique, "one_party_a_board"),
+    "assignments.W021": (counted_when_cancelled, "shapes.Invitation"),
+    "rollout.E001": (rollout(ENVIRONMENT_VARIABLES={V3: "maybe"}), "'maybe'"),
+    "rollout.E002": (rollout(ENVIRONMENT="prod"), "ENVIRONMENT"),
+    "rollout.E003": (rollout(LEGACY_PLANNER="rollout.nowhere.Planner"), "'rollout.nowhere.Planner'"),
+    "rollout.E004": (rollout(ENVIRONMENT_VARIABLES={V3: "1", SHADOW: "1"}), SHADOW),
+    "rollout.E005": (both_switches, "assignment_pipeline_v3_shadow"),
+    "rollout.E006": (rollout(ENVIRONMENT="production"), "production"),
+    "rollout.E007": (moved_in_production, "In production the clock must not be movable"),
+    "rollout.E008": (unnamed_environment, "ENVIRONMENT"),
+    "rollout.E009": (without_a_planner, "nobody decides"),
+}
+BESIDE = {
+    "assignments.W010": {"assignments.W021"},
+    "rollout.E004": {"rollout.E005"},
+    "rollout.E007": {"rollout.E006", "assignments.E008"},
+}
+"""What else a wrong configuration says, because it is wrong in that too."""
+
+
+@pytest.fixture(autouse=True)
+def _right_at_first(settings: Any) -> None:
+    settings.ASSIGNMENTS = RIGHT
+    settings.ROLLOUT = {**LEGACY, "ENVIRONMENT_VARIABLES": {}}
+    settings.DEBUG = True
+
+
+def found() -> list[Any]:
+    every = checks.run_checks(databases=["default"], include_deployment_checks=True)
+    return [each for each in every if (each.id or "").startswith(("assignments.", "rollout."))]
+
+
+def test_what_they_start_from_is_right() -> None:
+    assert [(each.id, each.msg) for each in found()] == []
+
+
+@pytest.mark.parametrize("id_", sorted(CASES))
+def test_each_is_found_by_its_id_with_what_is_wrong_and_what_to_write(
+    id_: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply, named = CASES[id_]
+    apply(settings, monkeypatch)
+    ids = {each.id for each in found()}
+    assert ids - BESIDE.get(id_, set()) == {id_}
+    (told, *_others) = [each for each in found() if each.id == id_ and named in each.msg]
+    assert told.hint
+    if told.is_serious() and id_ != "assignments.E008":
+        with pytest.raises(SystemCheckError, match=id_.replace(".", r"\.")):
+            call_command("check", databases=["default"])
+
+
+def test_every_id_has_its_wrong_configuration() -> None:
+    documented = {id_ for id_, _found, _cure in ROW.findall(TEXT)}
+    assert documented - {"assignments.E000"} == set(CASES)  # Which is a check that raised: no configuration's fault.
+    assert len(CASES) > 30
