@@ -43,7 +43,7 @@ def dies_at(host: TheHost, ref: str) -> None:
             raise Died
         deliver(each)
 
-    host.deliver = deadly  # type: ignore[method-assign]
+    host.deliver = deadly  # type: ignore[method-assign,assignment]
 
 
 def test_messages_are_numbered_for_each_booking_and_each_restaurant() -> None:
@@ -115,7 +115,7 @@ def test_a_process_that_was_taken_for_dead_changes_nothing(host: TheHost) -> Non
     def slowly(each: Message) -> None:
         OutboxMessage.objects.update(claimed_by=uuid.uuid4(), attempts=2)
 
-    host.deliver = slowly  # type: ignore[method-assign]
+    host.deliver = slowly  # type: ignore[method-assign,assignment]
     outbox.deliver()
     left = OutboxMessage.objects.get()
     assert (left.delivered_at, left.attempts) == (None, 2)
@@ -163,7 +163,7 @@ def test_a_closure_that_cannot_be_told_holds_up_its_restaurant_alone(host: TheHo
             raise RuntimeError("x")
         deliver(each)
 
-    host.deliver = refuses  # type: ignore[method-assign]
+    host.deliver = refuses  # type: ignore[method-assign,assignment]
     result = outbox.deliver()
     assert (result.delivered, result.refused, result.waiting) == (2, 1, 2)
     assert [(each.booking_ref, each.payload.get("restaurant_ref")) for each in host.delivered] == [
