@@ -1,5 +1,7 @@
 """A booking that ends the process which decides it is found and set aside; the others are decided."""
 
+import signal
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,8 +11,10 @@ import pytest
 from django.db import connection, transaction
 
 from assignments import api, conf
-from assignments.concurrency import locks
+from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, quarantine
+from assignments.exceptions import CallbackTooSlowError
+from assignments.integration import callback_budget
 from assignments.integration.host import Seating
 from assignments.models import Assignment, BatchMark, HostMark, OutboxMessage, State
 from assignments.outcome import Kind
@@ -187,3 +191,37 @@ def test_a_transaction_of_ours_does_not_stay_open_when_its_process_stops(
     api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:7")
     run_all()
     assert limits == ["4s", "4s"]
+
+
+def test_a_batch_that_stopped_for_too_long_is_decided_after_all(
+    host: TheHost, tonight: datetime, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 100)
+    stops = [1.0]
+    on_confirmed = host.on_confirmed
+
+    def stop(seatings: Sequence[Seating]) -> None:
+        if stops:
+            time.sleep(stops.pop())  # The transaction is gone afterwards, so nothing of this is kept.
+            return
+        on_confirmed(seatings)
+
+    monkeypatch.setattr(host, "on_confirmed", stop)
+    for ref in ("B1", "B2"):
+        host.book(ref, starts_at=tonight)
+    assert {each.kind for each in run_all().values()} == {Kind.CONFIRMED}
+    assert not BatchMark.objects.exists()
+
+
+def test_a_callback_that_hangs_is_interrupted_in_a_worker(monkeypatch: Any) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    monkeypatch.setattr(callback_budget, "_is_enforced", False)
+    callback_budget.enforce()
+    try:
+        with pytest.raises(CallbackTooSlowError), callback_budget.limited(0.05):
+            time.sleep(30)
+        with callback_budget.limited(0.05):
+            pass
+        time.sleep(0.1)  # Nothing rings any more.
+    finally:
+        signal.signal(signal.SIGALRM, before)
