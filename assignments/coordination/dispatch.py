@@ -84,7 +84,7 @@ def _begin() -> datetime:
         quarantine.note_deaths()
     if has_expired:
         transactions.run(ledger.remove_expired_holds)
-    return database_now() if has_expired else now
+    return database_now() if has_expired or has_marks else now
 
 
 def count_due(restaurant_ref: str | None = None) -> int:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.db import DatabaseError, connection
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
+from django.db.models.functions import Least
 
 from assignments.concurrency import locks, transactions
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
@@ -69,7 +70,10 @@ def take_back(mark: uuid.UUID) -> None:
 
 
 def note_deaths() -> int:
-    """Count a death against the bookings of each mark that was left by a process that died; how many marks there were."""
+    """Count a death against the bookings of each mark that was left by a process that died; how many marks there were.
+
+    They are due at once, also where a planner died between two transactions.
+    """
     old = Q(created_at__lt=DatabaseNow() - timedelta(seconds=LEFT_ALONE_SECONDS))
     left = list(BatchMark.objects.filter(old | Q(run=_process.run)))
     return sum(transactions.run(lambda mark=mark: _note_death(mark)) for mark in left)  # type: ignore[misc]
@@ -82,7 +86,10 @@ def _note_death(mark: BatchMark) -> bool:
     if not deleted:
         return False
     undecided = Q(due_at__isnull=False) | Q(wake_at__isnull=False)
-    Assignment.objects.filter(undecided, booking_ref__in=mark.booking_refs).update(deaths=F("deaths") + 1)
+    at_once = Case(When(due_at__isnull=False, then=Least("due_at", DatabaseNow())))
+    Assignment.objects.filter(undecided, booking_ref__in=mark.booking_refs).update(
+        deaths=F("deaths") + 1, due_at=at_once
+    )
     logger.error(
         "A process ended while it decided %d bookings of restaurant %s on %s",
         len(mark.booking_refs),
