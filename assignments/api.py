@@ -27,6 +27,7 @@ from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingNotFoundError,
     ChangedMeanwhileError,
+    DayBusyError,
     HoldExpiredError,
     InvalidBookingError,
     TransitionRefusedError,
@@ -542,7 +543,8 @@ def booking_changed(*, booking_ref: str) -> Change:
     the guest keeps what was promised. A corrected name, or a floor, service or setting that was edited since, costs nobody
     a table. Guests who arrive, sit, stay longer or leave are followed from now on, and tables that staff chose in the host
     are taken over. A booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of
-    it. Raises BookingNotFoundError for one that neither the host nor this app knows.
+    it, ``Change.LATER`` if another process works on the restaurant-day: the next pass follows the change then. Raises
+    BookingNotFoundError for one that neither the host nor this app knows.
     """
     marks.settle(booking_ref)
     host = configured()
@@ -555,6 +557,9 @@ def booking_changed(*, booking_ref: str) -> Change:
         if booking.wants_table:
             intake.request([booking], now=transactions.database_now(), host=host)
         return Change.REQUESTED if booking.wants_table else Change.NOTHING
+    except DayBusyError:
+        marks.leave_for_a_pass(booking_ref)
+        return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
 
 
@@ -563,6 +568,9 @@ def _cancel_gone(booking_ref: str) -> Change:
         _host, assignment, _now = _locked_assignment(booking_ref)
     except AssignmentNotFoundError:
         raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.") from None
+    except DayBusyError:
+        marks.leave_for_a_pass(booking_ref)
+        return Change.LATER
     if assignment.state == State.CANCELLED:
         return Change.NOTHING
     host_changes.cancel(assignment, host_changes.CANCELLED_IN_HOST)
@@ -573,12 +581,16 @@ def _cancel_gone(booking_ref: str) -> Change:
 def booking_cancelled(*, booking_ref: str) -> None:
     """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction.
 
-    No later change in the host undoes this; ``request`` and ``reopen`` do.
+    No later change in the host undoes this; ``request`` and ``reopen`` do. If another process works on the restaurant-day,
+    the next pass frees the tables.
     """
     marks.settle(booking_ref)
     try:
         _host, assignment, _now = _locked_assignment(booking_ref)
     except AssignmentNotFoundError:
+        return
+    except DayBusyError:
+        marks.leave_for_a_pass(booking_ref, cancels=True)
         return
     host_changes.cancel(assignment, host_changes.CANCELLED_BY_CALL)
 

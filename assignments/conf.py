@@ -153,6 +153,11 @@ class Settings:
     """Longest wait for a lock of the database. After it, what was begun is rolled back and tried again."""
     STATEMENT_TIMEOUT_MS: int = setting(10000, whole(1, A_DAY * 1000))
     """Longest duration of one query while bookings are decided."""
+    CALLBACK_SECONDS: float = setting(3.0, at_least(0.1, 60))
+    """Maximum time of a host's callback in our own workers; one that takes longer is interrupted and tried again.
+
+    Elsewhere, PostgreSQL ends a transaction of ours in which nothing was asked for 4 seconds.
+    """
     HOLD_SECONDS: int = setting(180, whole(1, A_DAY), steers=True)
     """How long ``api.hold`` keeps tables if the call does not say."""
     BREAKER_FAILURES: int = setting(5, whole(1))

@@ -90,6 +90,14 @@ class BookingBusyError(AssignmentsError):
     """The host's booking is being edited right now; try again."""
 
 
+class DayBusyError(BookingBusyError):
+    """Another process works on this restaurant-day, and the caller's transaction has waited long enough."""
+
+
+class CallbackTooSlowError(AssignmentsError):
+    """A callback of the host took longer than ``CALLBACK_SECONDS``."""
+
+
 class NestedTransactionError(AssignmentsError, RuntimeError):
     """This runs and retries its own transaction; call it outside of any other, after commit."""
 

@@ -49,6 +49,7 @@ class CoordinatorReason(StrEnum):
     TIME_BUDGET_EXCEEDED = "time_budget_exceeded"
     UNEXPECTED_ERROR = "unexpected_error"
     REFUSED_BY_HOST = "refused_by_host"
+    POISONOUS = "poisonous"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,3 +118,5 @@ class Change(StrEnum):
     """The guest asks for what was promised again, so that staff need not decide."""
     CANCELLED = "cancelled"
     """The booking needs no table any more."""
+    LATER = "later"
+    """Another process works on the restaurant-day: the next pass follows the change."""

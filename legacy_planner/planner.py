@@ -43,7 +43,8 @@ from legacy_planner.events import SOURCE
 logger = logging.getLogger("legacy_planner")
 
 KEY = "legacy"
-HOLD_SECONDS = 180
+HOLD_SECONDS = 45
+"""How long a booking waits whose process died between the two transactions."""
 MAX_ATTEMPTS = 11
 DELAYS_SECONDS = (5.0, 15.0, 45.0)
 START_CUTOFF_MINUTES = 10

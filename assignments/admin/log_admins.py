@@ -2,16 +2,18 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.restaurants import restaurants_of
 from assignments.concurrency.circuit_breaker import name_for
+from assignments.lifecycle import set_aside
 from assignments.lifecycle.transitions import OUTBOX_TOPIC
 from assignments.models import Assignment, Attempt, Breaker, OutboxMessage, State, StateTransition
 from assignments.staff import labels
@@ -68,18 +70,31 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
         "id",
         "topic",
         "booking_ref",
+        "number",
         recorded("created_at", _("created (UTC)")),
         recorded("delivered_at", _("delivered (UTC)")),
+        recorded("set_aside_at", _("set aside (UTC)")),
         "attempts",
         "last_error",
     ]
     list_filter = [
         known("topic", _("topic"), lambda: [(f"{OUTBOX_TOPIC}{state}", state.label) for state in State]),
         ("delivered_at", admin.EmptyFieldListFilter),
+        ("set_aside_at", admin.EmptyFieldListFilter),
     ]
+    actions = ["retry"]
     search_fields = ["=booking_ref"]
     ordering = ["-id"]
     indexed = frozenset({"booking_ref"})
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("assignments.change_outboxmessage"))
+
+    @admin.action(description=_("Deliver the selected messages again that were set aside"), permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        due = set_aside.retry(list(queryset.values_list("pk", flat=True)))
+        text = ngettext("%(count)s message is due again.", "%(count)s messages are due again.", due)
+        self.message_user(request, text % {"count": due}, messages.SUCCESS if due else messages.WARNING)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Messages are about a booking, or name their restaurant (closures)."""

@@ -8,6 +8,7 @@ A restaurant's lock is shared by all who seat somebody there. Who changes its cl
 that nobody seats by what they were before.
 """
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,8 +16,9 @@ from datetime import date, datetime
 from django.db import connection
 
 from assignments import conf
+from assignments.concurrency import transactions
 from assignments.concurrency.circuit_breaker import CLOSED, Reading, name_for
-from assignments.exceptions import AssignmentNotFoundError
+from assignments.exceptions import AssignmentNotFoundError, DayBusyError
 
 PERMIT = "assignments:permit:"
 """Prefix of permit keys, followed by the restaurant's ref, a colon and the permit's number."""
@@ -51,17 +53,27 @@ class Entry:
         return self.day_locked and self.slot is not None
 
 
-def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: int | None = None) -> Entry:
+def try_enter(
+    restaurant_ref: str,
+    service_date: date,
+    *,
+    statement_timeout_ms: int | None = None,
+    mark: uuid.UUID | None = None,
+) -> Entry:
     """Try to lock a restaurant-day, its restaurant (shared) and one of the restaurant's permits, without waiting.
 
-    The same query sets the transaction's timeouts and reads the restaurant's breaker. Every decision starts with it.
+    The same query sets the transaction's timeouts, deletes the batch's mark, and reads the restaurant's breaker. Every
+    decision starts with it.
     """
     settings = conf.settings()
     with connection.cursor() as cursor:
         cursor.execute(
             """
+            WITH unmarked AS (DELETE FROM assignments_batchmark WHERE id = %s RETURNING id)
             SELECT set_config('lock_timeout', %s, true),
                    set_config('statement_timeout', %s, true),
+                   set_config('idle_in_transaction_session_timeout', %s, true),
+                   (SELECT count(*) FROM unmarked),
                    assignments_now(),
                    pg_try_advisory_xact_lock_shared(hashtextextended(%s, 0))
                    AND pg_try_advisory_xact_lock(hashtextextended(%s, 0)),
@@ -72,8 +84,10 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
               LEFT JOIN assignments_breaker AS breaker ON breaker.name = %s
             """,
             [
+                mark,
                 str(settings.LOCK_TIMEOUT_MS),
                 str(statement_timeout_ms or settings.STATEMENT_TIMEOUT_MS),
+                str(transactions.IDLE_TIMEOUT_MS),
                 _restaurant_key(restaurant_ref),
                 _day_key(restaurant_ref, service_date),
                 settings.MAX_PARALLEL,
@@ -81,11 +95,14 @@ def try_enter(restaurant_ref: str, service_date: date, *, statement_timeout_ms: 
                 name_for(restaurant_ref),
             ],
         )
-        _lock, _statement, now, day_locked, slot, failures, successes, opened_until = cursor.fetchone()
+        _lock, _statement, _idle, unmarked, now, day_locked, slot, *read = cursor.fetchone()
+    failures, successes, opened_until = read
     breaker = CLOSED
     if failures is not None:
         breaker = Reading(failures=failures, successes=successes, opened_until=opened_until)
-    return Entry(now=now, day_locked=day_locked, slot=slot, breaker=breaker)
+    # Whoever finds its mark gone was taken for dead, and others have begun what it wanted to do.
+    is_alive = mark is None or bool(unmarked)
+    return Entry(now=now, day_locked=day_locked and is_alive, slot=slot, breaker=breaker)
 
 
 def try_days(restaurant_ref: str, days: Iterable[date]) -> bool:
@@ -104,39 +121,68 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
 
     Their restaurants are locked before them, shared with others who lock days.
 
-    Call it before locking assignment rows, to keep the lock order. ``LOCK_TIMEOUT_MS`` then applies to the rest of the
-    transaction, including the caller's statements.
+    Call it before locking assignment rows, to keep the lock order. In a transaction of ours the same query limits all that
+    follows: waits for locks, statements, and idleness. In the caller's nothing is limited but this wait.
 
-    Raises AssignmentNotFoundError without days, and OperationalError (SQLSTATE 55P03) after ``LOCK_TIMEOUT_MS``, which
-    ``transactions.run`` retries.
+    Raises AssignmentNotFoundError without days. After ``LOCK_TIMEOUT_MS`` raises OperationalError (SQLSTATE 55P03), which
+    ``transactions.run`` retries, and DayBusyError in the caller's transaction, which can go on.
     """
     wanted = sorted(set(days))
     shared = [_restaurant_key(ref) for ref in dict.fromkeys(ref for ref, _day in wanted)]
     keys = [*shared, *(_day_key(ref, day) for ref, day in wanted)]
+    if not wanted:
+        raise AssignmentNotFoundError
+    if not transactions.is_ours():
+        return _lock_patiently(keys, shared=len(shared))
+    settings = conf.settings()
     with connection.cursor() as cursor:
         cursor.execute(
-            # The timeout is set first: a row's values are made from left to right.
-            "SELECT set_config('lock_timeout', %s, true),"
+            # The timeouts are set first: a row's values are made from left to right.
+            "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
+            "       set_config('idle_in_transaction_session_timeout', %s, true),"
             "       CASE WHEN position <= %s THEN pg_advisory_xact_lock_shared(hashtextextended(key, 0))::text"
             "            ELSE pg_advisory_xact_lock(hashtextextended(key, 0))::text END,"
             "       clock_timestamp() + assignments_clock_offset()"
             "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
-            [str(conf.settings().LOCK_TIMEOUT_MS), len(shared), keys],
+            [
+                str(settings.LOCK_TIMEOUT_MS),
+                str(settings.STATEMENT_TIMEOUT_MS),
+                str(transactions.IDLE_TIMEOUT_MS),
+                len(shared),
+                keys,
+            ],
         )
         rows = cursor.fetchall()
-    if not rows:
-        raise AssignmentNotFoundError
-    return rows[-1][2]  # type: ignore[no-any-return]
+    return rows[-1][4]  # type: ignore[no-any-return]
+
+
+def _lock_patiently(keys: list[str], *, shared: int) -> datetime:
+    """Lock in a transaction that is not ours, which keeps its own limits. Raises DayBusyError."""
+    patience = str(conf.settings().LOCK_TIMEOUT_MS)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT assignments_lock(%s::text[], %s, %s)", [keys, shared, patience])
+        now = cursor.fetchone()[0]
+    if now is None:
+        raise DayBusyError("Another process works on this restaurant-day right now; try again.")
+    return now  # type: ignore[no-any-return]
 
 
 def lock_restaurant(restaurant_ref: str) -> datetime:
     """Have the restaurant alone: wait until nobody plans or seats there, keep everybody out, and return the database time.
 
     Who changes closures or the calendar calls it before reading anything. ``LOCK_TIMEOUT_MS`` then applies to the rest of
-    the transaction. Raises OperationalError (SQLSTATE 55P03) after it, which ``transactions.run`` retries.
+    the transaction if it is ours. Raises OperationalError (SQLSTATE 55P03) after it, which ``transactions.run`` retries,
+    and DayBusyError in the caller's transaction.
     """
+    if not transactions.is_ours():
+        return _lock_patiently([_restaurant_key(restaurant_ref)], shared=0)
+    settings = conf.settings()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(conf.settings().LOCK_TIMEOUT_MS)])
+        cursor.execute(
+            "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
+            "       set_config('idle_in_transaction_session_timeout', %s, true)",
+            [str(settings.LOCK_TIMEOUT_MS), str(settings.STATEMENT_TIMEOUT_MS), str(transactions.IDLE_TIMEOUT_MS)],
+        )
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))::text, clock_timestamp() + assignments_clock_offset()",
             [_restaurant_key(restaurant_ref)],

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -42,6 +43,11 @@ RETRYABLE = frozenset({DEADLOCK, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE})
 
 The ledger's own 23P01 is a TableTakenError; any other is not retried.
 """
+
+IDLE_TIMEOUT_MS = 4000
+"""How long a transaction of ours may be idle. PostgreSQL then ends it, and nobody waits any longer for its locks."""
+
+_is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 
 repeated: Counter[str] = Counter()
 """Retries of transactions in this process, by SQLSTATE."""
@@ -120,6 +126,7 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
     tries = conf.settings().TRANSACTION_RETRIES if retries is None else retries
     for number in range(tries + 1):
         has_begun = False
+        token = _is_ours.set(True)
         try:
             with transaction.atomic(durable=True):
                 has_begun = True
@@ -138,8 +145,15 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
             if not is_lost_race(error) or number == tries or out_of_time:
                 raise
             repeated[sqlstate(error) or type(error).__name__] += 1
+        finally:
+            _is_ours.reset(token)
         time.sleep(random.uniform(0.005, 0.02) * (number + 1))
     raise AssertionError("unreachable")
+
+
+def is_ours() -> bool:
+    """Return whether the current transaction is one that this app has opened, so that its limits are ours to set."""
+    return _is_ours.get()
 
 
 def refuse_nesting() -> None:

@@ -5,6 +5,7 @@ move the states, write history and attempts, tell the host. The row lock is the 
 """
 
 import logging
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from assignments.concurrency import circuit_breaker, locks, transactions
+from assignments.coordination import quarantine
 from assignments.coordination.day_planner import DayPlanner, plan_requests
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
@@ -98,15 +100,17 @@ class Coordinator:
 
     def _decide_batch(self, batch: "_Batch", booking_refs: Sequence[str], *, is_half: bool = False) -> DayResult:
         try:
-            return batch.invocation.transact(
-                lambda record: self._decide(
-                    batch.restaurant_ref,
-                    batch.service_date,
-                    lambda: batch.claim(booking_refs),
-                    batch.invocation,
-                    record,
+            with quarantine.marked(batch.restaurant_ref, batch.service_date, booking_refs) as mark:
+                return batch.invocation.transact(
+                    lambda record: self._decide(
+                        batch.restaurant_ref,
+                        batch.service_date,
+                        lambda: batch.claim(booking_refs),
+                        batch.invocation,
+                        record,
+                        mark,
+                    )
                 )
-            )
         except LockContentionError:
             return DayResult(contended=True)
         except Exception as error:
@@ -127,9 +131,16 @@ class Coordinator:
             return DayResult()
         if len(left) == 1:
             with correlation.scope(booking_ref=left[0]):
-                return self._process_one(left[0], batch.invocation)
+                return self._decide_alone(batch, left[0])
         middle = len(left) // 2
-        return _merged([self._decide_batch(batch, half, is_half=True) for half in (left[:middle], left[middle:])])
+        return merged([self._decide_batch(batch, half, is_half=True) for half in (left[:middle], left[middle:])])
+
+    def _decide_alone(self, batch: "_Batch", booking_ref: str) -> DayResult:
+        """Decide one booking of a batch that failed. The mark lasts until a failure, too, is stored."""
+        with quarantine.marked(batch.restaurant_ref, batch.service_date, [booking_ref]) as mark:
+            result = self._process_one(booking_ref, batch.invocation)
+            quarantine.take_back(mark)
+            return result
 
     def process_one(
         self, booking_ref: str, *, trigger: str, deadline: float | None = None, day: tuple[str, date] | None = None
@@ -205,9 +216,12 @@ class Coordinator:
         claim: "Callable[[], _Claim]",
         invocation: Invocation,
         record: Record,
+        mark: uuid.UUID | None = None,
     ) -> DayResult:
-        """The one transaction."""
-        entry = locks.try_enter(restaurant_ref, service_date, statement_timeout_ms=invocation.statement_timeout_ms)
+        """The one transaction. ``mark``: the batch's, which its commit deletes."""
+        entry = locks.try_enter(
+            restaurant_ref, service_date, statement_timeout_ms=invocation.statement_timeout_ms, mark=mark
+        )
         if not entry.granted:
             detail = "all permits are taken" if entry.day_locked else "somebody else plans this day"
             invocation.announce_contention(restaurant_ref, service_date, detail)
@@ -344,7 +358,7 @@ class _Batch:
         rows = list(day.with_earlier(booking_refs).claim())
         return _Claim(
             [row for row in rows if row.booking_ref in wanted and self._still_waits(row)],
-            [row for row in rows if row.booking_ref not in wanted],
+            [row for row in rows if row.booking_ref not in wanted and not row.deaths],
         )
 
     def _still_waits(self, row: Assignment) -> bool:
@@ -354,7 +368,8 @@ class _Batch:
         return due_at is not None and due_at <= self.due_before
 
 
-def _merged(results: Sequence[DayResult]) -> DayResult:
+def merged(results: Sequence[DayResult]) -> DayResult:
+    """Return what several invocations on one restaurant-day have done."""
     handed_over: dict[str, list[str]] = {}
     for result in results:
         for key, refs in result.handed_over.items():
@@ -363,4 +378,5 @@ def _merged(results: Sequence[DayResult]) -> DayResult:
         outcomes=tuple(outcome for result in results for outcome in result.outcomes),
         handed_over=handed_over,
         contended=any(result.contended for result in results),
+        circuit_open_seconds=max((result.circuit_open_seconds for result in results), default=0.0),
     )

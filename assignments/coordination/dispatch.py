@@ -17,13 +17,13 @@ from django.db.models.functions import Coalesce
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.transactions import database_now, is_database_away, refuse_nesting
-from assignments.coordination import floor_watch, no_shows, service_dates, woken
-from assignments.coordination.coordinator import Coordinator
+from assignments.coordination import floor_watch, no_shows, quarantine, service_dates, woken
+from assignments.coordination.coordinator import Coordinator, merged
 from assignments.coordination.handover import hand_back
 from assignments.coordination.invocation import DayResult, Invocation
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError, TimeBudgetExceededError
-from assignments.integration.planners import NOBODY, V3, Route, router
+from assignments.integration.planners import NOBODY, V3, Planner, Route, router
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger
 from assignments.models import Assignment
@@ -79,10 +79,12 @@ def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
 
 def _begin() -> datetime:
     """The database's time, once holds whose time is up are forgotten, and who waits for their tables is woken."""
-    now, has_expired = ledger.expired_by_now()
+    now, has_expired, has_marks = ledger.expired_by_now()
+    if has_marks:
+        quarantine.note_deaths()
     if has_expired:
         transactions.run(ledger.remove_expired_holds)
-    return database_now() if has_expired else now
+    return database_now() if has_expired or has_marks else now
 
 
 def count_due(restaurant_ref: str | None = None) -> int:
@@ -195,9 +197,11 @@ def _decide(
     batch: Sequence[Assignment], trigger: str, *, due_before: datetime, should_stop: Callable[[], bool]
 ) -> DayResult:
     """What the planners make of bookings of one restaurant-day, each of those that the router gives it."""
-    batch = woken.settle(batch)
+    aside = [quarantine.set_aside(each, trigger=trigger) for each in batch if quarantine.is_culprit(each)]
+    first_outcomes = tuple(outcome for result in aside for outcome in result.outcomes)
+    batch = woken.settle([each for each in batch if not quarantine.is_culprit(each)])
     if not batch:
-        return DayResult()
+        return DayResult(outcomes=first_outcomes)
     try:
         routes = _routes(batch)
     except _RouterError as failed:
@@ -208,12 +212,19 @@ def _decide(
         by_planner.setdefault(routes[assignment.booking_ref].planner, []).append(assignment)
     mine = by_planner.pop(V3, [])
     result = DayResult()
-    if mine:
-        first, refs = mine[0], [assignment.booking_ref for assignment in mine]
-        result = Coordinator().process_day(
+    for together in quarantine.groups(mine):
+        if result.contended or (result.outcomes and should_stop()):
+            break
+        first, refs = together[0], [assignment.booking_ref for assignment in together]
+        decided = Coordinator().process_day(
             first.restaurant_ref, first.service_date, refs, due_before=due_before, trigger=trigger
         )
-    outcomes = [*result.outcomes, *_handed_over(result, trigger, due_before=due_before, should_stop=should_stop)]
+        result = merged([result, decided])
+    outcomes = [
+        *first_outcomes,
+        *result.outcomes,
+        *_handed_over(result, trigger, due_before=due_before, should_stop=should_stop),
+    ]
     for key, theirs in by_planner.items():
         outcomes += _by_others(key, theirs, trigger, due_before=due_before, should_stop=should_stop)
     return replace(result, outcomes=tuple(outcomes))
@@ -280,7 +291,23 @@ def _handed_over(
             if should_stop():
                 return
             few = booking_refs[start : start + HANDED_OVER_AT_ONCE]
-            yield from planner.process(few, trigger=trigger, due_before=due_before)
+            yield from _marked(planner, few, trigger, due_before=due_before)
+
+
+def _marked(
+    planner: Planner, booking_refs: Sequence[str], trigger: str, *, due_before: datetime | None
+) -> Sequence[Outcome]:
+    """What another planner makes of a few bookings; in a pass with a mark, and those that a process died of alone."""
+    if due_before is None:
+        return planner.process(booking_refs, trigger=trigger, due_before=due_before)
+    outcomes: list[Outcome] = []
+    known = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=booking_refs)}
+    for together in quarantine.groups([known[ref] for ref in booking_refs if ref in known]):
+        refs = [each.booking_ref for each in together]
+        with quarantine.marked(together[0].restaurant_ref, together[0].service_date, refs) as mark:
+            outcomes += planner.process(refs, trigger=trigger, due_before=due_before)
+            quarantine.take_back(mark)
+    return outcomes
 
 
 def _due_batch(

@@ -104,6 +104,8 @@ class Message:
     """An outbox message. Delivered at least once; the host detects repeats by ``id``.
 
     ``booking_ref``: empty if it is about a restaurant (topics ``closure.closed``, ``closure.edited``, ``closure.lifted``).
+    ``number`` counts the messages of the booking (or of the restaurant) from 1: one with a number that is not greater than
+    the last is a repeat, or late after staff had it retried, and may be dropped. 0: stored by an earlier release.
     """
 
     id: int
@@ -111,6 +113,7 @@ class Message:
     booking_ref: str
     payload: Mapping[str, Any]
     created_at: datetime
+    number: int = 0
 
 
 @runtime_checkable
@@ -199,7 +202,7 @@ class Host(Protocol):
         ...
 
     def deliver(self, message: Message) -> None:
-        """Deliver a message to the guest, a bus or a webhook. Raise to have it retried."""
+        """Deliver a message to the guest, a bus or a webhook, within 10 seconds. Raise to have it retried."""
         ...
 
 

@@ -75,6 +75,14 @@ def leave(booking_ref: str, *, follow: Follow | None) -> None:
         transaction.on_commit(_OnCommit(follow=follow, savepoints=_open_savepoints(), stamps={booking_ref: stamp}))
 
 
+def leave_for_a_pass(booking_ref: str, *, cancels: bool = False) -> None:
+    """Leave a mark in the caller's transaction that the next pass follows. It needs no lock.
+
+    ``cancels``: the booking is to be cancelled, whatever the host shows.
+    """
+    _write(booking_ref, uuid.uuid4(), seconds=0, cancels=cancels)
+
+
 def settle(booking_ref: str) -> None:
     """Take back the mark of this transaction: the caller follows the booking itself. No query without one.
 
@@ -109,14 +117,15 @@ def _has_table() -> bool:
     return _is_migrated
 
 
-def _write(booking_ref: str, stamp: uuid.UUID, *, seconds: float) -> None:
+def _write(booking_ref: str, stamp: uuid.UUID, *, seconds: float, cancels: bool = False) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO assignments_hostmark (booking_ref, stamp, created_at, due_at, attempts, last_error)
-            VALUES (%s, %s, assignments_now(), assignments_now() + %s * interval '1 second', 0, '')
+            INSERT INTO assignments_hostmark AS mark (booking_ref, stamp, created_at, due_at, attempts, last_error, cancels)
+            VALUES (%s, %s, assignments_now(), assignments_now() + %s * interval '1 second', 0, '', %s)
             ON CONFLICT (booking_ref)
-            DO UPDATE SET stamp = EXCLUDED.stamp, due_at = EXCLUDED.due_at, attempts = 0, last_error = ''
+            DO UPDATE SET stamp = EXCLUDED.stamp, due_at = EXCLUDED.due_at, attempts = 0, last_error = '',
+                          cancels = mark.cancels OR EXCLUDED.cancels
             """,
-            [booking_ref, stamp, seconds],
+            [booking_ref, stamp, seconds, cancels],
         )

@@ -5,16 +5,20 @@ Their refs are ours, and the host never hears of them.
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from assignments import conf
+from assignments.integration import callback_budget
 from assignments.integration.host import Host, HostBooking, Message, Move, Seating, tell_of_moves
 from assignments.integration.marks import own_writes
 from assignments.models import GONE, Assignment, Stage, State
 
 PREFIX = "walk-in:"
 """Prefix of a walk-in's booking ref."""
+DELIVERY_SECONDS = 10.0
+"""Maximum time of the delivery of a message, which holds no lock, in our own workers."""
 
 
 def new_walk_in() -> str:
@@ -72,24 +76,24 @@ class HostWithWalkIns:
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
         theirs = [each for each in seatings if not is_walk_in(each.booking_ref)]
         if theirs:
-            with own_writes(each.booking_ref for each in theirs):
+            with _budget(), own_writes(each.booking_ref for each in theirs):
                 self._host.on_confirmed(theirs)
 
     def on_review(self, reasons: Mapping[str, str]) -> None:
         theirs = {ref: reason for ref, reason in reasons.items() if not is_walk_in(ref)}
         if theirs:
-            with own_writes(theirs):
+            with _budget(), own_writes(theirs):
                 self._host.on_review(theirs)
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
         theirs = [ref for ref in booking_refs if not is_walk_in(ref)]
         if theirs:
-            with own_writes(theirs):
+            with _budget(), own_writes(theirs):
                 self._host.on_released(theirs)
 
     def on_moved(self, moves: Sequence[Move]) -> None:
         theirs = [move for move in moves if not is_walk_in(move.booking_ref)]
-        with own_writes(move.booking_ref for move in theirs):
+        with _budget(), own_writes(move.booking_ref for move in theirs):
             tell_of_moves(self._host, theirs)
 
     def label(self, booking_ref: str) -> str:
@@ -100,7 +104,12 @@ class HostWithWalkIns:
 
     def deliver(self, message: Message) -> None:
         if not is_walk_in(message.booking_ref):
-            self._host.deliver(message)
+            with callback_budget.limited(DELIVERY_SECONDS):
+                self._host.deliver(message)
+
+
+def _budget() -> AbstractContextManager[None]:
+    return callback_budget.limited(conf.settings().CALLBACK_SECONDS)
 
 
 def _booking(row: Assignment) -> HostBooking:

@@ -124,15 +124,15 @@ def remove_expired_holds(restaurant_ref: str = "") -> int:
     return len(rows)
 
 
-def expired_by_now() -> tuple[datetime, bool]:
-    """The database's time, and whether there are holds whose time is up. One query."""
+def expired_by_now() -> tuple[datetime, bool, bool]:
+    """The database's time, whether there are holds whose time is up, and whether there are batch marks. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT clock_timestamp() + assignments_clock_offset(), EXISTS (SELECT FROM assignments_allocation"
-            " WHERE kind = 'hold' AND expires_at <= assignments_now())"
+            " WHERE kind = 'hold' AND expires_at <= assignments_now()), EXISTS (SELECT FROM assignments_batchmark)"
         )
-        now, has_expired = cursor.fetchone()
-    return now, has_expired
+        now, has_expired, has_marks = cursor.fetchone()
+    return now, has_expired, has_marks
 
 
 def seat(placements: Iterable[Placement]) -> None:

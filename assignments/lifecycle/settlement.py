@@ -241,8 +241,10 @@ class Settlement:
         self.outcomes.append(outcome)
         return outcome
 
-    def write(self, *, host_may_fail: bool = False) -> None:
+    def write(self, *, host_may_fail: bool = False, tells_of_reviews: bool = True) -> None:
         """Write everything, in the caller's transaction.
+
+        ``tells_of_reviews``: False where the host may not be called, and hears of them by the outbox alone.
 
         ``host_may_fail``: a host that raises when it hears of a review is passed over, and hears of it by the outbox alone.
         Review is where a booking ends when all else has failed, so nothing may keep it from there.
@@ -255,7 +257,7 @@ class Settlement:
         Attempt.objects.bulk_create(self._attempts, batch_size=500)
         if self.tells_host:
             self._tell_of_tables()
-        if self._reviews:
+        if self._reviews and tells_of_reviews:
             self._tell_of_reviews(host_may_fail=host_may_fail)
 
     def _tell_of_tables(self) -> None:

@@ -22,6 +22,8 @@ TOPIC = "booking."
 OUTBOX_TOPIC = f"{TOPIC}assignment_state."
 _SAID = ("actor", "table_refs", "from_table_refs", "stage", "detail", "reason", "delay_seconds")
 """What an event tells of a message."""
+_TOLD = frozenset({"confirm", "restore", "send_to_review", "fail", "cancel", "reopen"})
+"""Transitions that the host hears of, even when they end in the state in which they began. Others are a planner's steps."""
 
 
 def message(assignment: Assignment, what: str, *, correlation_id: uuid.UUID, **payload: Any) -> OutboxMessage:
@@ -50,8 +52,8 @@ def store(
 ) -> None:
     """Store what was changed in memory, in the caller's transaction; announce it on commit.
 
-    One guarded query for states and history, one for outbox messages (these ``messages``, and one for each new state), for
-    any number of assignments. Raises
+    One guarded query for states and history, one for outbox messages (these ``messages``, and one for each assignment to
+    which something happened that its host has to hear of), for any number of assignments. Raises
     StaleAssignmentError, and TransactionManagementError outside a transaction. History, messages and events carry the given
     id, else that of what is going on (``correlation``).
     """
@@ -60,30 +62,31 @@ def store(
     changed = [assignment for assignment in assignments if assignment.is_changed]
     transitions = [row for assignment in changed for row in assignment.unsaved_transitions]
     moved = [(assignment, assignment.stored_state) for assignment in changed if assignment.unsaved_transitions]
+    told = [(assignment, previous, state) for assignment, previous in moved if (state := _told_state(assignment))]
     Assignment.objects.persist(changed, correlation_id=correlation_id)
     OutboxMessage.objects.bulk_create(
         [
             OutboxMessage(
-                topic=f"{OUTBOX_TOPIC}{assignment.state}",
+                topic=f"{OUTBOX_TOPIC}{state}",
                 booking_ref=assignment.booking_ref,
                 payload={
-                    "state": assignment.state,
+                    "state": state,
                     "previous": previous,
                     "reason": assignment.reason,
                     "version": assignment.version,
                     "correlation_id": str(correlation_id),
                 },
             )
-            for assignment, previous in moved
-            if assignment.state != previous
+            for assignment, previous, state in told
         ]
         + list(messages)
     )
     events.emit_all([_said(each, correlation_id) for each in messages])
     restaurants = {assignment.pk: assignment.restaurant_ref for assignment in changed}
     events.emit_all([_event(row, restaurants[row.assignment_id], correlation_id) for row in transitions])
+    heard = {assignment.pk for assignment, _previous, _state in told}
     for assignment, previous in moved:
-        if assignment.state != previous:
+        if assignment.state != previous or assignment.pk in heard:
             send_on_commit(
                 signals.state_changed,
                 correlation_id=correlation_id,
@@ -126,6 +129,17 @@ def start(assignment: Assignment, *, actor: str, planner: str) -> None:
 def is_open(assignment: Assignment) -> bool:
     """Whether a planner still has to decide it."""
     return assignment.state in OPEN_STATES
+
+
+def _told_state(assignment: Assignment) -> str:
+    """Return the state that the host has to hear of; empty if only a planner has done a step.
+
+    Tables that replace others are told by a message of their own (``moved``) unless the state changes with them.
+    """
+    for row in reversed(assignment.unsaved_transitions):
+        if row.name in _TOLD or (row.name == "reseat" and assignment.stored_state != row.target):
+            return row.target
+    return ""
 
 
 def _said(told: OutboxMessage, correlation_id: uuid.UUID) -> events.EventRecord:

@@ -78,10 +78,10 @@ def sweep(*, limit: int = 500, should_stop: Callable[[], bool] = lambda: False) 
     swept = Swept()
     while swept.followed + swept.left < limit and not should_stop():
         due = _take(min(CHUNK, limit - swept.followed - swept.left))
-        for ref, stamp in due:
+        for ref, stamp, cancels in due:
             if should_stop():
                 break
-            error = _follow_or_postpone(ref, stamp)
+            error = _follow_or_postpone(ref, stamp, cancels=cancels)
             swept.followed += error is None
             swept.left += error is not None
             if error is not None and not transactions.is_lost_race(error):
@@ -91,25 +91,27 @@ def sweep(*, limit: int = 500, should_stop: Callable[[], bool] = lambda: False) 
     return swept
 
 
-def _take(limit: int) -> list[tuple[str, uuid.UUID]]:
+def _take(limit: int) -> list[tuple[str, uuid.UUID, bool]]:
     taken = sql.rows(
         """
         UPDATE assignments_hostmark SET due_at = assignments_now() + %(lease)s * interval '1 second'
          WHERE booking_ref IN (SELECT booking_ref FROM assignments_hostmark WHERE due_at <= assignments_now()
                                 ORDER BY created_at, booking_ref LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-        RETURNING booking_ref, stamp, created_at
+        RETURNING booking_ref, stamp, created_at, cancels
         """,
         lease=LEASE_SECONDS,
         limit=limit,
     )
-    return [(ref, stamp) for ref, stamp, _created in sorted(taken, key=lambda row: (row[2], row[0]))]
+    return [(ref, stamp, cancels) for ref, stamp, _at, cancels in sorted(taken, key=lambda row: (row[2], row[0]))]
 
 
-def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID) -> Exception | None:
+def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID, *, cancels: bool = False) -> Exception | None:
     """Follow the booking and delete its mark; return the error if it failed. Raises if the database is away."""
     token = _is_following.set(True)
     try:
         with correlation.scope(booking_ref=booking_ref):
+            if cancels:
+                transactions.run(partial(_cancel, booking_ref), retries=RETRIES)
             _follow(booking_ref)
     except Exception as error:
         if transactions.is_database_away(error):
@@ -121,8 +123,12 @@ def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID) -> Exception | None:
         return error
     finally:
         _is_following.reset(token)
-    _write(_DELETE, booking_ref, stamp)
+    _write(_DELETE, booking_ref, stamp, cancels=cancels)
     return None
+
+
+def _cancel(booking_ref: str) -> None:
+    api.booking_cancelled(booking_ref=booking_ref)
 
 
 def _follow(booking_ref: str) -> None:
@@ -162,7 +168,7 @@ def _is_over(booking: HostBooking, assignment: Assignment | None, *, now: dateti
     return start < now - LONGEST_DINNER and (assignment is None or assignment.starts_at == start)
 
 
-def _write(statement: str, booking_ref: str, stamp: uuid.UUID, **parameters: str) -> None:
+def _write(statement: str, booking_ref: str, stamp: uuid.UUID, **parameters: Any) -> None:
     """Write the mark, unless a host's transaction is writing or has written a new one."""
     values: dict[str, Any] = {"ref": booking_ref, "stamp": stamp, **parameters}
     with connection.cursor() as cursor:
@@ -172,7 +178,7 @@ def _write(statement: str, booking_ref: str, stamp: uuid.UUID, **parameters: str
 _OURS = """booking_ref IN (SELECT booking_ref FROM assignments_hostmark
                             WHERE booking_ref = %(ref)s AND stamp = %(stamp)s FOR UPDATE SKIP LOCKED)"""
 
-_DELETE = f"DELETE FROM assignments_hostmark WHERE {_OURS}"  # noqa: S608  (our own SQL)
+_DELETE = f"DELETE FROM assignments_hostmark WHERE {_OURS} AND (%(cancels)s OR NOT cancels)"  # noqa: S608  (our own SQL)
 
 _POSTPONE = f"""
 UPDATE assignments_hostmark

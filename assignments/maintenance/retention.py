@@ -154,7 +154,17 @@ _OLD = {
     "outbox_messages": _Old(
         table="assignments_outboxmessage",
         moment="id",
-        condition="delivered_at < assignments_now() - %(outbox_days)s * interval '1 day'",
+        # The last one of a booking to come is kept, because the next is numbered after it.
+        condition="""
+            delivered_at < assignments_now() - %(outbox_days)s * interval '1 day'
+            AND (number = 0
+                 OR EXISTS (SELECT FROM assignments_outboxmessage AS later
+                             WHERE later.subject = assignments_outboxmessage.subject
+                               AND later.number > assignments_outboxmessage.number)
+                 OR booking_ref <> '' AND NOT EXISTS (
+                     SELECT FROM assignments_assignment AS assignment
+                      WHERE assignment.booking_ref = assignments_outboxmessage.booking_ref
+                        AND assignment.starts_at > assignments_now() - %(outbox_days)s * interval '1 day'))""",
     ),
     "breakers": _Old(
         table="assignments_breaker",

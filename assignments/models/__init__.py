@@ -3,6 +3,7 @@
 from assignments.models.allocation import NO_OVERLAP_CONSTRAINT, Allocation
 from assignments.models.assignment import GONE, OPEN_STATES, TERMINAL_STATES, Assignment, Stage, State
 from assignments.models.attempt import Attempt
+from assignments.models.batch_mark import BatchMark
 from assignments.models.breaker import Breaker
 from assignments.models.calendar import CalendarEntry, CalendarService
 from assignments.models.closure import Closure
@@ -33,6 +34,7 @@ __all__ = [
     "Allocation",
     "Assignment",
     "Attempt",
+    "BatchMark",
     "Breaker",
     "CalendarEntry",
     "CalendarService",

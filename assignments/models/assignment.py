@@ -186,6 +186,7 @@ WITH updated AS (
            pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
            told_table_refs = CASE WHEN given.told = '' THEN '{}'::text[] ELSE string_to_array(given.told, chr(31)) END,
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
+           deaths = CASE WHEN given.state IN ('assignment_in_progress', 'assigned') THEN stored.deaths ELSE 0 END,
            updated_at = assignments_now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
                   %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::smallint[],
@@ -264,6 +265,13 @@ class Assignment(FSMModelMixin, models.Model):
         help_text=_("Time at which a table may have become free for it; empty once it was tried."),
     )
     wakes = models.IntegerField(default=0, db_default=0, help_text=_("Number of such tries that seated nobody."))
+    deaths = models.IntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        verbose_name=_("deaths"),
+        help_text=_("How often the process ended that was deciding it, since it was last decided."),
+    )
     requested_at = models.DateTimeField()
     updated_at = UpdatedAtField()
 

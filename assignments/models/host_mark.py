@@ -11,7 +11,7 @@ class HostMark(models.Model):
     """A booking that was saved or deleted in the host. Stored in the host's transaction, deleted once it was followed.
 
     It says nothing of the change: what the host shows when the mark is read decides. ``stamp`` is new with each write, so
-    that nobody deletes the mark of a later one.
+    that nobody deletes the mark of a later one. ``cancels``: the host cancelled it by a call, whatever it shows.
     """
 
     booking_ref = models.TextField(primary_key=True)
@@ -20,6 +20,7 @@ class HostMark(models.Model):
     due_at = models.DateTimeField(db_default=DatabaseNow())
     attempts = models.IntegerField(default=0)
     last_error = models.TextField(blank=True, default="")
+    cancels = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ["created_at", "booking_ref"]

@@ -9,16 +9,35 @@ from assignments.models.moment import DatabaseNow
 class OutboxMessage(models.Model):
     """A message to the host, such as ``booking.assignment_state.<state>``; delivered at least once, oldest first.
 
-    ``booking_ref``: empty if the message is about a restaurant, as ``closure.<what>`` is.
+    ``booking_ref``: empty if the message is about a restaurant, as ``closure.<what>`` is. ``subject`` is what messages are
+    ordered by: the booking, or the restaurant. ``number`` counts the messages of a subject from 1; a trigger sets both.
+    ``claimed_by`` is the run that is delivering it; if that dies, the claim stays until ``due_at`` and then counts as a
+    death. A message that was set aside waits for a person, and holds up no other.
     """
 
     topic = models.TextField()
     booking_ref = models.TextField()
+    subject = models.TextField(default="", db_default="", editable=False)
+    number = models.IntegerField(
+        default=0,
+        db_default=0,
+        verbose_name=_("number"),
+        help_text=_("Number among the messages of its booking. 0: stored by an earlier release."),
+    )
     payload = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=DatabaseNow())
     delivered_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(db_default=DatabaseNow())
     attempts = models.IntegerField(default=0)
+    deaths = models.IntegerField(
+        default=0,
+        db_default=0,
+        verbose_name=_("deaths"),
+        help_text=_("Attempts during which the delivering process ended."),
+    )
+    claimed_by = models.UUIDField(null=True, blank=True, editable=False)
+    failed_since = models.DateTimeField(null=True, blank=True, help_text=_("Time of its first failed attempt."))
+    set_aside_at = models.DateTimeField(null=True, blank=True, help_text=_("Time from which it is not tried any more."))
     last_error = models.TextField(blank=True, default="")
 
     class Meta:
@@ -26,8 +45,27 @@ class OutboxMessage(models.Model):
         verbose_name = _("outbox message")
         verbose_name_plural = _("outbox messages")
         indexes = [
-            models.Index(fields=["due_at", "id"], condition=models.Q(delivered_at__isnull=True), name="outbox_waiting"),
+            models.Index(
+                fields=["due_at", "id"],
+                condition=models.Q(delivered_at__isnull=True, set_aside_at__isnull=True),
+                name="outbox_due",
+            ),
+            models.Index(
+                fields=["subject", "id"],
+                condition=models.Q(delivered_at__isnull=True, set_aside_at__isnull=True),
+                name="outbox_in_order",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(delivered_at__isnull=True, set_aside_at__isnull=False),
+                name="outbox_set_aside",
+            ),
             models.Index(fields=["booking_ref"], name="outbox_booking"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject", "number"], condition=models.Q(number__gt=0), name="outbox_numbered_once"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -63,6 +63,7 @@ _REASONS: Mapping[str, Any] = {
     CoordinatorReason.TIME_BUDGET_EXCEEDED: gettext_lazy("It took too long; it is tried again."),
     CoordinatorReason.UNEXPECTED_ERROR: gettext_lazy("Something unexpected was raised."),
     CoordinatorReason.REFUSED_BY_HOST: gettext_lazy("The booking project's database refuses these tables."),
+    CoordinatorReason.POISONOUS: gettext_lazy("Deciding it ended the process several times, so nobody tries it again."),
     Noop.PIPELINE_DISABLED: gettext_lazy("No planner, or another one, is on duty for it."),
     Noop.LOCK_CONTENTION: gettext_lazy("Somebody else was at it."),
     Noop.BOOKING_NOT_FOUND: gettext_lazy("The booking project no longer knows it."),

@@ -1,17 +1,20 @@
 """Observability events: emitted to memory and stored in the background, so that no decision waits.
 
 ``emit`` and ``emit_all`` put events into a bounded buffer after the surrounding transaction commits; events of a
-rolled-back transaction are discarded. A daemon thread passes them in bulk to the sinks in
-``ASSIGNMENTS["EVENT_SINKS"]``. If the buffer is full, or a sink fails or hangs, events are lost and counted in
+rolled-back transaction are discarded. Each sink in ``ASSIGNMENTS["EVENT_SINKS"]`` has a buffer and a daemon thread that
+passes them on in bulk. If the buffer is full, or the sink fails or hangs, its events are lost and counted in
 ``counters()``. Nothing else is affected.
 """
 
 import json
 import logging
+import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from django.db import connection, transaction
@@ -131,26 +134,64 @@ def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def _write(batch: Sequence[EventRecord]) -> bool:
-    """Pass a batch to every sink. Returns whether all accepted it."""
-    is_written = True
-    for path in conf.settings().EVENT_SINKS:
-        try:
-            conf.load(path).write(batch)
-        except Exception as error:  # noqa: BLE001  (the other sinks still get the batch; the loss is counted)
-            log_error(logger, error, "Event sink %s lost %d events", path, len(batch), level=logging.WARNING)
-            is_written = False
-    return is_written
+def _write(path: str, batch: Sequence[EventRecord]) -> bool:
+    """Pass a batch to a sink. Returns whether it accepted it."""
+    try:
+        conf.load(path).write(batch)
+    except Exception as error:  # noqa: BLE001  (the loss is counted)
+        log_error(logger, error, "Event sink %s lost %d events", path, len(batch), level=logging.WARNING)
+        return False
+    return True
 
 
-def new_buffer() -> BackgroundWriter[EventRecord]:
-    """Return a new buffer. A process has one; tests create others."""
-    return BackgroundWriter(
-        "assignments-events",
-        _write,
-        size=lambda: conf.settings().EVENT_BUFFER_SIZE,
-        lost=process_metrics.count_dropped_events,
-    )
+class Sinks:
+    """The sinks in ``EVENT_SINKS``, each with a buffer and a thread of its own: one that hangs costs the others nothing."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._writers: dict[str, BackgroundWriter[EventRecord]] = {}
+
+    def append(self, records: Sequence[EventRecord]) -> None:
+        """Queue these events for each sink, as many as it has room for."""
+        for path in conf.settings().EVENT_SINKS:
+            self._writer(path).append(records)
+
+    def _writer(self, path: str) -> BackgroundWriter[EventRecord]:
+        if path not in self._writers:
+            writer = BackgroundWriter(
+                "assignments-events",
+                partial(_write, path),
+                size=lambda: conf.settings().EVENT_BUFFER_SIZE,
+                lost=process_metrics.count_dropped_events,
+            )
+            self._writers.setdefault(path, writer)
+        return self._writers[path]
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter that belongs to no sink."""
+        self._counts[name] += by
+
+    def counters(self) -> dict[str, int]:
+        """Return the counters of all sinks together, and those of ``count``."""
+        counted = Counter(self._counts)
+        for writer in list(self._writers.values()):
+            counted.update(writer.counters())
+        return dict(counted)
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until each sink has all events. Returns False on timeout."""
+        deadline = time.monotonic() + timeout_seconds
+        writers = list(self._writers.values())
+        flushed = [writer.flush(max(0.0, deadline - time.monotonic())) for writer in writers]
+        return all(flushed)
+
+    def __len__(self) -> int:
+        return max((len(writer) for writer in list(self._writers.values())), default=0)
+
+
+def new_buffer() -> Sinks:
+    """Return new buffers. A process has them once; tests create others."""
+    return Sinks()
 
 
 _buffer = new_buffer()

@@ -87,7 +87,7 @@ WITH due AS (
      outbox AS (
      SELECT count(*) AS waiting, min(created_at) AS oldest
        FROM (SELECT created_at FROM assignments_outboxmessage
-              WHERE delivered_at IS NULL ORDER BY due_at, id LIMIT %(outbox_counted)s) AS waiting),
+              WHERE delivered_at IS NULL AND set_aside_at IS NULL ORDER BY due_at, id LIMIT %(outbox_counted)s) AS waiting),
      marks AS (
      SELECT count(*) AS waiting, min(created_at) AS oldest
        FROM (SELECT created_at FROM assignments_hostmark LIMIT %(outbox_counted)s) AS waiting),

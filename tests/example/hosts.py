@@ -1,11 +1,13 @@
 """Hosts that misbehave on purpose, for processes that tests start."""
 
+import os
+import signal
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 
-from assignments.integration.host import HostBooking, Seating
+from assignments.integration.host import HostBooking, Message, Seating
 from example.host import ExampleHost
 from example.models import Booking, Restaurant
 
@@ -60,3 +62,26 @@ class HostOfManagers(ExampleHost):
             raise ConnectionError("the staff directory")
         names = Restaurant.objects.values_list("name", "pk")
         return {str(pk) for name, pk in names if name == user.get_username()} or None
+
+
+class DeadlyHost(ExampleHost):
+    """Ends the process when it hears of one booking, in the way that ``DEADLY`` names."""
+
+    def on_confirmed(self, seatings: Sequence[Seating]) -> None:
+        if Booking.objects.filter(pk__in=[seating.booking_ref for seating in seatings], reference="B003").exists():
+            self._end()
+        super().on_confirmed(seatings)
+
+    def deliver(self, message: Message) -> None:
+        if Booking.objects.filter(pk=message.booking_ref or 0, reference="B004").exists():
+            self._end()
+
+    @staticmethod
+    def _end() -> None:
+        match os.environ["DEADLY"]:
+            case "exit":
+                os._exit(3)
+            case "signal":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case _:
+                raise SystemExit(0)

@@ -1,7 +1,8 @@
 """The legacy planner: its penalties, its two transactions, and what a crash between them leaves."""
 
+import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,9 +12,10 @@ from django.db import connection
 
 from assignments import conf
 from assignments.concurrency import transactions
-from assignments.coordination import dispatch
+from assignments.coordination import dispatch, quarantine
 from assignments.coordination.coordinator import Coordinator
-from assignments.models import Allocation, Assignment, Attempt, State, StateTransition
+from assignments.integration.host import Seating
+from assignments.models import Allocation, Assignment, Attempt, BatchMark, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
@@ -235,15 +237,40 @@ class TestLoop:
         assert assignment.state == State.ASSIGNMENT_IN_PROGRESS
         held = Allocation.objects.get()
         assert (held.kind, held.expires_at) == ("hold", assignment.due_at)
-        assert run_all() == {}, "nobody touches it before its hold has expired"
-
-        Allocation.objects.update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
-        make_due()
-        assert run_all()["B1"].kind is Kind.CONFIRMED
+        assert assignment.due_at is not None
+        assert assignment.due_at < datetime.now(UTC) + timedelta(seconds=60), "also if nobody notices the death"
+        monkeypatch.setattr(quarantine._process, "run", uuid.uuid4())
+        assert run_all() == {}, "to another run the process may be alive"
+        BatchMark.objects.update(created_at=datetime(2020, 1, 1, tzinfo=UTC))
+        assert run_all()["B1"].kind is Kind.CONFIRMED, "its hold is its own, so it need not wait until that has expired"
         assert list(Allocation.objects.values_list("kind", "table_ref")) == [("seating", "T4")]
         history = list(StateTransition.objects.order_by("version").values_list("source", "target"))
         assert [source for source, _target in history] == ["created", *[target for _source, target in history[:-1]]]
         assert history[-1][1] == "confirmed"
+
+    def test_a_booking_that_ends_the_process_goes_to_review(
+        self, host: TheHost, tonight: datetime, monkeypatch: Any
+    ) -> None:
+        on_confirmed = host.on_confirmed
+
+        def die(seatings: Sequence[Seating]) -> None:
+            if seatings[0].booking_ref == "poison":
+                raise SystemExit(9)
+            on_confirmed(seatings)
+
+        monkeypatch.setattr(host, "on_confirmed", die)
+        for ref in ("B1", "poison", "B2"):
+            host.book(ref, starts_at=tonight, party=2)
+        for _death in range(3):
+            with pytest.raises(SystemExit):
+                run_all()
+        outcome = run_all()["poison"]
+        assert (outcome.kind, outcome.reason, outcome.planner) == (Kind.MANUAL_REVIEW, "poisonous", "legacy")
+        assert dict(Assignment.objects.values_list("booking_ref", "state")) == {
+            "B1": "confirmed",
+            "B2": "confirmed",
+            "poison": "manual_review",
+        }
 
     def test_an_edit_between_its_transactions_wins(self, host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
         from assignments import api

@@ -1,20 +1,23 @@
 """``manage.py deliver_outbox``: deliver messages about bookings to the host."""
 
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from assignments.lifecycle import set_aside
 from assignments.maintenance import outbox
 from assignments.management import arguments
-from assignments.management.base import DatabaseCommand
+from assignments.management.supervisor import SupervisedCommand
 
 
-class Command(DatabaseCommand):
+class Command(SupervisedCommand):
+    silence_seconds = 12.0  # A delivery counts as a death after 15.
     help = (
         "Deliver waiting outbox messages to the host, oldest first, at least once. A message that the host refuses is "
-        "retried later. Exit codes: 0 done; 1 a message was refused; 2 bad usage, or migrations are missing; 75 the "
-        "database is unavailable."
+        "retried later; one that keeps failing, or ends the process three times, is set aside. Exit codes: 0 done; 1 a "
+        "message was refused; 2 bad usage, or migrations are missing; 75 the database is unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,8 +25,26 @@ class Command(DatabaseCommand):
             "--limit", type=arguments.count, default=1000, help="Deliver at most this many messages (default 1000)."
         )
 
+        parser.add_argument(
+            "--retry",
+            type=int,
+            nargs="+",
+            metavar="ID",
+            help="Make these messages that were set aside due again, then deliver.",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
-        result = outbox.deliver(limit=options["limit"])
-        self.stdout.write(f"{result.delivered} delivered, {result.refused} refused, {result.waiting} waiting.")
+        if options["retry"]:
+            self.stdout.write(f"{set_aside.retry(options['retry'])} due again.")
+        stopped = threading.Event()
+        with self.until_signalled(stopped):
+            result = outbox.deliver(
+                limit=options["limit"],
+                run=self.worker.run,
+                should_stop=stopped.is_set,
+                progressed=self.worker.goes_on,
+            )
+        aside = f", {result.set_aside} set aside" if result.set_aside else ""
+        self.stdout.write(f"{result.delivered} delivered, {result.refused} refused, {result.waiting} waiting{aside}.")
         if result.refused:
             raise CommandError("The host refused messages. They are retried later.", returncode=1)

@@ -21,11 +21,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from assignments import conf
 from assignments.concurrency import transactions
-from assignments.coordination import dispatch, dry_run
+from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.integration.project_host import configured
 from assignments.maintenance import marked
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
+from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE
+from assignments.management.supervisor import SupervisedCommand
 from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.planning.describe import describe
 from assignments.planning.floor import InvalidFloorError
@@ -90,7 +91,7 @@ class Tally(run_log.Pass):
         return counted or "nothing due"
 
 
-class Command(DatabaseCommand):
+class Command(SupervisedCommand):
     help = (
         "Assign tables to due bookings: a single pass (for cron), or repeated passes with --watch. The router selects "
         "the planner (see `manage.py rollout status` if rollout is installed). Exit codes: 0 done; 1 an unexpected "
@@ -155,6 +156,7 @@ class Command(DatabaseCommand):
 
     def _work(self, options: dict[str, Any]) -> int:
         """Decide and record the run. Returns the number of unexpected errors in a single pass."""
+        quarantine.continue_run(self.worker.run)
         recorder = run_log.Recorder(watches=options["watch"])
         recorder.begin()
         try:
@@ -202,6 +204,7 @@ class Command(DatabaseCommand):
                         f"The database is unavailable: {error}" if is_away else f"Unexpected {type(error).__name__}."
                     )
                     connection.close()
+                self.worker.rests()
                 stop.wait(options["interval"])
         finally:
             for number, handler in before.items():
@@ -218,6 +221,7 @@ class Command(DatabaseCommand):
         except Exception as error:
             recorder.broke_off(error, seconds=time.monotonic() - started)
             raise
+        self.worker.rests()
         background_writer.flush_all(conf.settings().EVENT_FLUSH_SECONDS)
         tally.seconds = time.monotonic() - started
         process_metrics.observe_pass(tally.seconds)
@@ -229,14 +233,24 @@ class Command(DatabaseCommand):
     def _decide(self, options: dict[str, Any], should_stop: Callable[[], bool]) -> Tally:
         """Run one pass and report new bookings and the outcomes of due ones."""
         tally = Tally()
-        for error_type in marked.sweep(should_stop=should_stop).errors:
+
+        def must_stop() -> bool:
+            self.worker.goes_on()
+            return should_stop()
+
+        max_seconds = options["max_seconds"] or 0.0
+        if max_seconds and not options["watch"]:
+            max_seconds = max(max_seconds - self.worker.elapsed, 0.01)
+            self.worker.has(max_seconds)
+        for error_type in marked.sweep(should_stop=must_stop).errors:
             tally.add_unexpected(error_type)
+        self.worker.rests()  # How long the host takes to list what waits is its own affair.
         tally.taken_in = self._take_in(options["restaurant"], tally)
         limits = dispatch.PassLimits(
             limit=int(options["limit"] or 0),
-            max_seconds=options["max_seconds"] or 0.0,
+            max_seconds=max_seconds,
             restaurant_ref=options["restaurant"],
-            should_stop=should_stop,
+            should_stop=must_stop,
         )
         with self._progress_bar(options) as advance:
             for progress in dispatch.run_pass(limits):

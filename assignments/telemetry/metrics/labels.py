@@ -29,6 +29,7 @@ V3_REASONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 CoordinatorReason.CONFIRMED_BY_HOST,
                 CoordinatorReason.STARTED_UNDECIDED,
                 CoordinatorReason.REFUSED_BY_HOST,
+                CoordinatorReason.POISONOUS,
             }
         ),
         Kind.FAILED: frozenset({*INVALID_REASONS, CoordinatorReason.INVALID_BOOKING}),

@@ -303,7 +303,7 @@ class TestUndo:
         ]
         earlier, later = StateTransition.objects.filter(booking_ref="B1", target="manual_review").order_by("version")
         assert later.detail == earlier.detail != ""
-        assert told("B1") == ["assignment_pending", "manual_review", "confirmed", "manual_review"]
+        assert told("B1") == ["manual_review", "confirmed", "manual_review"]
 
     def test_its_tables_are_free_for_others_again(self, waiting: TheHost, tonight: datetime) -> None:
         api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)

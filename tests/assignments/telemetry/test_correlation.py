@@ -80,6 +80,8 @@ def the_one(booking_ref: str) -> uuid.UUID:
     found = ids_of(booking_ref)
     (known,) = found["history"]
     assert isinstance(known, uuid.UUID)
+    if not found["messages"]:
+        del found["messages"]  # The host hears nothing of a planner's steps.
     assert found == {kind: [known] for kind in found}
     return known
 

@@ -62,6 +62,17 @@ def test_a_hanging_sink_holds_up_nobody_and_a_full_buffer_counts_what_it_drops(s
     assert events.flush(timeout_seconds=0.01) is False
 
 
+def test_a_hanging_sink_costs_another_sink_nothing(settings: Any, buffer: Any) -> None:
+    healthy = "assignments.telemetry.events.MemorySink"
+    settings.ASSIGNMENTS = {"HOST": "a.b", "EVENT_SINKS": (f"{__name__}.HangingSink", healthy), "EVENT_BUFFER_SIZE": 10}
+    events.MemorySink.events.clear()
+    for number in range(30):
+        events.emit_now(an_event(number))
+        assert buffer._writer(healthy).flush(5)
+    assert len(events.MemorySink.events) == 30
+    assert events.counters()["dropped_overflow"] >= 19, "what the hanging one lost is counted"
+
+
 def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it does (the metrics may write files) is done outside the lock that every decision needs."""
     heard: list[tuple[str, int]] = []

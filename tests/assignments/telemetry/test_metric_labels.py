@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from assignments.coordination import coordinator, day_planner
+from assignments.coordination import coordinator, day_planner, quarantine
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.reasons import HARD_REASONS, INVALID_REASONS, SOFT_REASONS, Reason
 from assignments.telemetry.metrics.labels import V3_REASONS
@@ -43,7 +43,7 @@ NO_ATTEMPT = {
 
 def settled() -> Iterator[tuple[str, CoordinatorReason]]:
     """Each method of the settlement that V3 calls with a reason of its own."""
-    for module in (day_planner, coordinator):
+    for module in (day_planner, coordinator, quarantine):
         for call in ast.walk(ast.parse(inspect.getsource(module))):
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
                 continue

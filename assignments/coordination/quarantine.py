@@ -1,0 +1,144 @@
+"""Quarantine: a booking that ends the process which decides it is found, and set aside for staff.
+
+Before its transaction a batch leaves a mark, which the commit deletes. A mark that is left while nobody has the day belongs
+to a process that died. Its bookings are then decided alone, each with a mark of its own, those with most deaths last. Who
+has ``MOST_DEATHS`` goes to review, without a call to the host.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.db import DatabaseError, connection
+from django.db.models import Case, F, Q, When
+from django.db.models.functions import Least
+
+from assignments.concurrency import locks, transactions
+from assignments.coordination.invocation import DayResult, Invocation, Record, Try
+from assignments.integration.planners import V3
+from assignments.integration.project_host import configured
+from assignments.lifecycle import waiting
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Assignment, BatchMark
+from assignments.models.moment import DatabaseNow
+from assignments.outcome import CoordinatorReason, Noop, noop
+
+logger = logging.getLogger("assignments.quarantine")
+
+MOST_DEATHS = 3
+LEFT_ALONE_SECONDS = 10
+"""Age from which a mark of another run counts: until then its process may be about to begin its transaction."""
+
+
+@dataclass(kw_only=True)
+class _Process:
+    run: uuid.UUID
+
+
+_process = _Process(run=uuid.uuid4())
+
+
+def continue_run(run: uuid.UUID) -> None:
+    """Work for this run: what it left behind earlier is known to be of a process that died."""
+    _process.run = run
+
+
+@contextmanager
+def marked(restaurant_ref: str, service_date: date, booking_refs: Sequence[str]) -> Iterator[uuid.UUID]:
+    """Leave a mark for these bookings, and take it back if nothing was committed. It stays if the process ends.
+
+    ``locks.try_enter`` deletes it in the transaction. One query.
+    """
+    mark = BatchMark(
+        run=_process.run, restaurant_ref=restaurant_ref, service_date=service_date, booking_refs=list(booking_refs)
+    )
+    mark.save(force_insert=True)
+    try:
+        yield mark.pk
+    except Exception:
+        take_back(mark.pk)
+        raise
+
+
+def take_back(mark: uuid.UUID) -> None:
+    """Delete the mark: its process is alive."""
+    with suppress(DatabaseError), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM assignments_batchmark WHERE id = %s", [mark])
+
+
+def note_deaths() -> int:
+    """Count a death against the bookings of each mark that was left by a process that died; how many marks there were.
+
+    They are due at once, also where a planner died between two transactions.
+    """
+    old = Q(created_at__lt=DatabaseNow() - timedelta(seconds=LEFT_ALONE_SECONDS))
+    left = list(BatchMark.objects.filter(old | Q(run=_process.run)))
+    return sum(transactions.run(lambda mark=mark: _note_death(mark)) for mark in left)  # type: ignore[misc]
+
+
+def _note_death(mark: BatchMark) -> bool:
+    if not locks.try_days(mark.restaurant_ref, [mark.service_date]):
+        return False  # Somebody has the day: perhaps it is whoever left the mark.
+    deleted, _ = BatchMark.objects.filter(pk=mark.pk).delete()
+    if not deleted:
+        return False
+    undecided = Q(due_at__isnull=False) | Q(wake_at__isnull=False)
+    at_once = Case(When(due_at__isnull=False, then=Least("due_at", DatabaseNow())))
+    Assignment.objects.filter(undecided, booking_ref__in=mark.booking_refs).update(
+        deaths=F("deaths") + 1, due_at=at_once
+    )
+    logger.error(
+        "A process ended while it decided %d bookings of restaurant %s on %s",
+        len(mark.booking_refs),
+        mark.restaurant_ref,
+        mark.service_date,
+    )
+    return True
+
+
+def groups(assignments: Sequence[Assignment]) -> list[list[Assignment]]:
+    """Return who is decided together: those that no process has died of, then each of the others alone, worst last."""
+    innocent = [each for each in assignments if not each.deaths]
+    suspects = sorted((each for each in assignments if each.deaths), key=lambda each: each.deaths)
+    return [*([innocent] if innocent else []), *([each] for each in suspects)]
+
+
+def is_culprit(assignment: Assignment) -> bool:
+    return assignment.deaths >= MOST_DEATHS
+
+
+def set_aside(assignment: Assignment, *, trigger: str) -> DayResult:
+    """Send the booking to review. The host hears of it by the outbox alone."""
+    ref, place = assignment.booking_ref, (assignment.restaurant_ref, assignment.service_date)
+    invocation = Invocation(trigger=trigger)
+
+    def work(record: Record) -> DayResult:
+        now = locks.lock_days([place])
+        row = Assignment.objects.of(ref).claim().first()
+        if row is not None and row.is_woken:
+            waiting.let_sleep([row])
+        if row is None or row.is_terminal or not is_culprit(row):
+            return DayResult(outcomes=(noop(ref, Noop.LOCK_CONTENTION, planner=V3),))
+        planner = row.planner or V3
+        settlement = Settlement(
+            host=configured(),
+            planner=planner,
+            actor=planner,
+            trigger=trigger,
+            now=now,
+            correlation_id=invocation.correlation_id,
+        )
+        outcome = settlement.send_to_review(row, reason=CoordinatorReason.POISONOUS)
+        settlement.write(tells_of_reviews=False)
+        record.tries[ref] = Try(restaurant_ref=row.restaurant_ref, attempt=row.attempts)
+        return DayResult(outcomes=(outcome,))
+
+    try:
+        return invocation.execute(lambda: invocation.transact(work))
+    except Exception as error:
+        if transactions.is_database_away(error) or not transactions.is_lost_race(error):
+            raise
+        return DayResult(outcomes=(noop(ref, Noop.LOCK_CONTENTION, planner=V3),))

@@ -1,0 +1,49 @@
+"""A time budget for the host's callbacks: in our own workers, one that hangs is interrupted.
+
+Only there: a timer needs a process's main thread and its alarm signal, which are the project's everywhere else. There,
+PostgreSQL ends a transaction of ours that is idle for too long.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from django.db import connection
+from psycopg.pq import TransactionStatus
+
+from assignments.exceptions import CallbackTooSlowError
+
+AGAIN_SECONDS = 0.2
+"""When a callback is looked at again that is in the middle of a query, which has a timeout of its own."""
+
+_is_enforced = False
+
+
+def enforce() -> None:
+    """Interrupt callbacks from now on: for a process that is ours."""
+    global _is_enforced  # noqa: PLW0603  (said once a process)
+    signal.signal(signal.SIGALRM, _interrupt)
+    _is_enforced = True
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise CallbackTooSlowError in here after that time, if budgets are enforced."""
+    if not _is_enforced or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    asked = connection.connection
+    if asked is not None and asked.info.transaction_status == TransactionStatus.ACTIVE:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        return
+    raise CallbackTooSlowError("A callback of the booking project took too long.")

@@ -1,0 +1,19 @@
+"""Messages that were set aside: a person decides whether they are tried again."""
+
+from collections.abc import Collection
+
+from django.db.models import QuerySet
+
+from assignments.models import OutboxMessage
+from assignments.models.moment import DatabaseNow
+
+
+def messages() -> QuerySet[OutboxMessage]:
+    """Return the messages that are not tried any more."""
+    return OutboxMessage.objects.filter(delivered_at__isnull=True, set_aside_at__isnull=False)
+
+
+def retry(ids: Collection[int]) -> int:
+    """Make these messages due again, with nothing counted against them; how many of them had been set aside."""
+    fresh = {"set_aside_at": None, "failed_since": None, "claimed_by": None, "deaths": 0, "attempts": 0}
+    return messages().filter(pk__in=ids).update(due_at=DatabaseNow(), **fresh)

@@ -1,0 +1,227 @@
+"""A booking that ends the process which decides it is found and set aside; the others are decided."""
+
+import signal
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from assignments import api, conf
+from assignments.concurrency import locks, transactions
+from assignments.coordination import dispatch, quarantine
+from assignments.exceptions import CallbackTooSlowError
+from assignments.integration import callback_budget
+from assignments.integration.host import Seating
+from assignments.models import Assignment, BatchMark, HostMark, OutboxMessage, State
+from assignments.outcome import Kind
+from tests.assignments.conftest import HOST_PATH, TheHost, run_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Died(BaseException):
+    """Stands for the death of the process: nothing of ours handles it."""
+
+
+@pytest.fixture
+def deadly(host: TheHost, monkeypatch: Any) -> TheHost:
+    """The host ends the process when it hears of the booking "poison"."""
+    on_confirmed = host.on_confirmed
+
+    def dies(seatings: Sequence[Seating]) -> None:
+        if any(each.booking_ref == "poison" for each in seatings):
+            raise Died
+        on_confirmed(seatings)
+
+    monkeypatch.setattr(host, "on_confirmed", dies)
+    return host
+
+
+def states() -> dict[str, str]:
+    return dict(Assignment.objects.values_list("booking_ref", "state"))
+
+
+def test_the_culprit_goes_to_review_and_the_others_are_decided(deadly: TheHost, tonight: datetime) -> None:
+    for ref in ("B1", "poison", "B2"):
+        deadly.book(ref, starts_at=tonight)
+    for number in (1, 2, 3):
+        with pytest.raises(Died):
+            run_all()
+        mark = BatchMark.objects.get()
+        assert set(mark.booking_refs) == ({"B1", "B2", "poison"} if number == 1 else {"poison"})
+    assert {ref for ref, state in states().items() if state == State.CONFIRMED} == {"B1", "B2"}
+    outcome = run_all()["poison"]
+    assert (outcome.kind, outcome.reason) == (Kind.MANUAL_REVIEW, "poisonous")
+    assert states() == {"B1": "confirmed", "B2": "confirmed", "poison": "manual_review"}
+    assert not BatchMark.objects.exists()
+    assert "poison" not in deadly.reviews, "the host is not called"
+    told = OutboxMessage.objects.get(booking_ref="poison")
+    assert (told.topic, told.payload["reason"]) == ("booking.assignment_state.manual_review", "poisonous")
+    assert set(Assignment.objects.values_list("deaths", flat=True)) == {0}
+
+
+def test_another_day_goes_on_before_the_suspects(deadly: TheHost, tonight: datetime) -> None:
+    deadly.book("poison", starts_at=tonight)
+    with pytest.raises(Died):
+        run_all()
+    deadly.book("B1", starts_at=tonight)
+    with pytest.raises(Died):
+        run_all()
+    assert states()["B1"] == State.CONFIRMED
+
+
+def test_a_mark_of_a_process_that_may_be_alive_counts_no_death(host: TheHost, tonight: datetime) -> None:
+    host.book("B1", starts_at=tonight)
+    dispatch.register_new()
+    row = Assignment.objects.get()
+    day = (row.restaurant_ref, row.service_date)
+    BatchMark.objects.create(run=uuid.uuid4(), restaurant_ref="R1", service_date=row.service_date, booking_refs=["B1"])
+    assert quarantine.note_deaths() == 0, "it is too young"
+    BatchMark.objects.update(created_at=datetime(2020, 1, 1, tzinfo=row.starts_at.tzinfo))
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [locks._day_key(*day)])
+        assert quarantine.note_deaths() == 0, "somebody has the day"
+    finally:
+        other.close()
+    assert quarantine.note_deaths() == 1
+    row.refresh_from_db()
+    assert (row.deaths, BatchMark.objects.exists()) == (1, False)
+
+
+def test_who_was_taken_for_dead_decides_nothing(host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
+    host.book("B1", starts_at=tonight)
+    try_enter = locks.try_enter
+
+    def late(*args: Any, **kwargs: Any) -> locks.Entry:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM assignments_batchmark")
+        return try_enter(*args, **kwargs)
+
+    monkeypatch.setattr(locks, "try_enter", late)
+    run_all()
+    assert host.seated == {}
+
+
+def test_no_mark_is_left_by_a_pass_that_fails_or_meets_others(host: TheHost, tonight: datetime) -> None:
+    for ref in ("B1", "B2"):
+        host.book(ref, starts_at=tonight)
+    host.raises["on_confirmed"], host.raises_for = RuntimeError("x"), {"B2"}
+    run_all()
+    assert states() == {"B1": "confirmed", "B2": "assignment_pending"}
+    assert not BatchMark.objects.exists()
+
+
+class TestABusyDay:
+    """A guest's own change succeeds, whatever our workers do."""
+
+    @pytest.fixture
+    def host(self, host: TheHost, settings: Any) -> TheHost:
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "LOCK_TIMEOUT_MS": 50}
+        impatient: TheHost = conf.load(HOST_PATH)
+        return impatient
+
+    @pytest.fixture
+    def busy(self, host: TheHost, tonight: datetime) -> Any:
+        host.book("B1", starts_at=tonight)
+        run_all()
+        row = Assignment.objects.get()
+        other = connection.copy()
+        with other.cursor() as cursor:
+            key = locks._day_key(row.restaurant_ref, row.service_date)
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
+        yield other
+        other.close()
+
+    def follow(self, busy: Any) -> None:
+        from assignments.maintenance import marked
+
+        busy.close()
+        assert marked.sweep().followed == 1
+        assert not HostMark.objects.exists()
+
+    def test_an_edit_is_followed_by_the_next_pass(self, host: TheHost, busy: Any) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '7s'")
+            host.edit("B1", party=4)
+            assert api.booking_changed(booking_ref="B1") == "later"
+            cursor.execute("SHOW lock_timeout")
+            assert cursor.fetchone()[0] == "7s", "the caller's limits are the caller's"
+        self.follow(busy)
+        assert Assignment.objects.get().party == 4
+
+    def test_a_cancellation_by_call_alone_is_followed_too(self, host: TheHost, busy: Any) -> None:
+        with transaction.atomic():
+            api.booking_cancelled(booking_ref="B1")
+        assert Assignment.objects.get().state == State.CONFIRMED
+        self.follow(busy)
+        assert Assignment.objects.get().state == State.CANCELLED
+
+    def test_without_a_busy_day_the_limits_are_as_before_as_well(self, host: TheHost, busy: Any) -> None:
+        busy.close()
+        with transaction.atomic(), connection.cursor() as cursor:
+            host.edit("B1", party=4)
+            api.booking_changed(booking_ref="B1")
+            for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+                cursor.execute(f"SHOW {name}")
+                assert cursor.fetchone()[0] == "0", name
+
+
+def test_a_transaction_of_ours_does_not_stay_open_when_its_process_stops(
+    host: TheHost, tonight: datetime, monkeypatch: Any
+) -> None:
+    limits: list[str] = []
+    on_confirmed = host.on_confirmed
+
+    def look(seatings: Sequence[Seating]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            limits.append(cursor.fetchone()[0])
+        on_confirmed(seatings)
+
+    monkeypatch.setattr(host, "on_confirmed", look)
+    host.book("B1", starts_at=tonight)
+    host.book("B2", starts_at=tonight)
+    api.request(booking_ref="B2")
+    api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:7")
+    run_all()
+    assert limits == ["4s", "4s"]
+
+
+def test_a_batch_that_stopped_for_too_long_is_decided_after_all(
+    host: TheHost, tonight: datetime, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 100)
+    stops = [1.0]
+    on_confirmed = host.on_confirmed
+
+    def stop(seatings: Sequence[Seating]) -> None:
+        if stops:
+            time.sleep(stops.pop())  # The transaction is gone afterwards, so nothing of this is kept.
+            return
+        on_confirmed(seatings)
+
+    monkeypatch.setattr(host, "on_confirmed", stop)
+    for ref in ("B1", "B2"):
+        host.book(ref, starts_at=tonight)
+    assert {each.kind for each in run_all().values()} == {Kind.CONFIRMED}
+    assert not BatchMark.objects.exists()
+
+
+def test_a_callback_that_hangs_is_interrupted_in_a_worker(monkeypatch: Any) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    monkeypatch.setattr(callback_budget, "_is_enforced", False)
+    callback_budget.enforce()
+    try:
+        with pytest.raises(CallbackTooSlowError), callback_budget.limited(0.05):
+            time.sleep(30)
+        with callback_budget.limited(0.05):
+            pass
+        time.sleep(0.1)  # Nothing rings any more.
+    finally:
+        signal.signal(signal.SIGALRM, before)
