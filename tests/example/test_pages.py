@@ -38,7 +38,7 @@ def _seat() -> None:
     load()
     dispatch.register_new()
     list(dispatch.run_pass())
-    seven = datetime(2030, 1, 14, 19, tzinfo=UTC)
+    seven = (datetime.now(UTC) + timedelta(days=30)).replace(hour=19, minute=0, second=0, microsecond=0)
     floor = a_floor(tables=[a_table("T1")])
     for number in range(117):
         request = SeatingRequest(booking_ref=f"B{number}", starts_at=seven, party=2)

@@ -69,7 +69,9 @@ class CanaryHost(ExampleHost):
         super().on_released(booking_refs)
 
     def deliver(self, message: Any) -> None:
-        self._fail([message.booking_ref])
+        """It raises for others: of a booking that has failed so far there is nothing to tell."""
+        if self.fails and int(message.booking_ref) % 3 == 1:
+            raise CanaryError
 
 
 class CanarySink:
