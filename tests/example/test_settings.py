@@ -232,7 +232,9 @@ class TestEmbedded:
         variables = {"EMBEDDED_POSTGRES_DATA": str(tmp_path / "data")}
         code, _out, err = run("manage.py", "migrate", "--verbosity", "0", **variables)
         assert (code, err) == (0, "")
-        code, _out, err = run("manage.py", "check", "--database", "default", "--fail-level", "WARNING", **variables)
+        # With V3 on, so that somebody decides also where no legacy planner is installed.
+        on = {**variables, "FEATURE_ASSIGNMENT_PIPELINE_V3": "true"}
+        code, _out, err = run("manage.py", "check", "--database", "default", "--fail-level", "WARNING", **on)
         assert code == 0, err
 
 

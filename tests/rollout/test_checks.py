@@ -39,7 +39,7 @@ def test_the_remote_one_is_accepted_and_development_may_use_any() -> None:
 def test_the_check_says_so(settings: Any) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT": "production"}
     found = run_checks(tags=["rollout"])
-    assert [each.id for each in found] == ["rollout.E006", "rollout.E007"]
+    assert sorted(each.id for each in found) == ["rollout.E006", "rollout.E007"]
 
 
 @pytest.mark.django_db(transaction=True)

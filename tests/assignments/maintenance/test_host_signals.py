@@ -100,7 +100,9 @@ def use(settings: Any) -> Any:
 
     def chosen(host: type, **others: Any) -> None:
         path = f"{host.__module__}.{host.__qualname__}"
-        settings.ASSIGNMENTS = {"HOST": path, "EVENT_SINKS": SINKS, "MOVABLE_CLOCK": True, **others}
+        sole = "assignments.integration.planners.SoleRouter"
+        given = {"HOST": path, "ROUTER": sole, "EVENT_SINKS": SINKS, "MOVABLE_CLOCK": True}
+        settings.ASSIGNMENTS = {**given, **others}
 
     chosen(VisitHost)
     return chosen
