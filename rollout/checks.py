@@ -18,6 +18,8 @@ from rollout.flags import resolution
 
 TLS_MODES = frozenset({"require", "verify-ca", "verify-full"})
 ROUTER = "rollout.routing.RolloutRouter"
+PLANNER_METHODS = ("process", "preview", "decided", "judge")
+"""What the rollout calls of a legacy planner. ``judge`` decides a stored snapshot again."""
 LOCAL_HOSTS = frozenset({"", "localhost", "localhost.localdomain", "host.docker.internal"})
 
 
@@ -39,18 +41,23 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         for problem in resolution.wrong_variables()
     ]
     path = conf.settings().LEGACY_PLANNER
-    if path:
-        try:
-            import_string(path)
-        except ImportError as error:
-            found.append(
-                checks.Error(
-                    f"{conf.NAME}['LEGACY_PLANNER'] is {path!r}, which cannot be imported: {error}",
-                    hint="Set it to the legacy planner's class while that is installed, and remove the setting afterwards.",
-                    id="rollout.E003",
-                )
-            )
-    return found
+    return [*found, *_legacy_planner_problems(path)] if path else found
+
+
+def _legacy_planner_problems(path: str) -> list[checks.CheckMessage]:
+    """E003: the class cannot be imported, or lacks methods."""
+    try:
+        planner = import_string(path)
+    except ImportError as error:
+        problem = f"{conf.NAME}['LEGACY_PLANNER'] is {path!r}, which cannot be imported: {error}"
+        hint = "Set it to the legacy planner's class while that is installed, and remove the setting afterwards."
+        return [checks.Error(problem, hint=hint, id="rollout.E003")]
+    missing = [name for name in PLANNER_METHODS if not callable(getattr(planner, name, None))]
+    if not missing:
+        return []
+    problem = f"{path} ({conf.NAME}['LEGACY_PLANNER']) lacks {', '.join(missing)}."
+    hint = "Write them: see assignments.integration.planners.Planner; judge(snapshot) decides a stored snapshot again."
+    return [checks.Error(problem, hint=hint, id="rollout.E003")]
 
 
 @checks.register("rollout")

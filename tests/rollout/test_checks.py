@@ -39,7 +39,19 @@ def test_the_remote_one_is_accepted_and_development_may_use_any() -> None:
 def test_the_check_says_so(settings: Any) -> None:
     settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT": "production"}
     found = run_checks(tags=["rollout"])
-    assert sorted(each.id for each in found) == ["rollout.E006", "rollout.E007"]
+    assert {each.id for each in found} == {"rollout.E006", "rollout.E007"}
+
+
+class Unhooked:
+    """A legacy planner that is not told of its decisions."""
+
+    process = preview = judge = lambda *given, **named: None
+
+
+def test_a_legacy_planner_that_lacks_a_method_is_named_before_an_edit_calls_it(settings: Any) -> None:
+    settings.ROLLOUT = {**settings.ROLLOUT, "LEGACY_PLANNER": f"{__name__}.Unhooked"}
+    (found,) = [each for each in run_checks(tags=["rollout"]) if each.id == "rollout.E003"]
+    assert found.msg == f"{__name__}.Unhooked (ROLLOUT['LEGACY_PLANNER']) lacks decided."
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,6 +16,7 @@ from waffle.models import Switch
 from assignments.models import ListedJoin
 from assignments.testing import MemoryHost
 from tests.assignments.integration.test_host_check import WRONG, MuddleHost
+from tests.assignments.test_checks import Elsewhere
 from tests.docs.test_checks import ROW, TEXT
 from tests.shapes.hosts import CardHost, InvitationHost, StayHost
 from tests.shapes.models import Board, Card, Stay
@@ -25,8 +26,13 @@ pytestmark = pytest.mark.django_db
 V3, SHADOW = "FEATURE_ASSIGNMENT_PIPELINE_V3", "FEATURE_ASSIGNMENT_PIPELINE_V3_SHADOW"
 SOLE = "assignments.integration.planners.SoleRouter"
 RIGHT = {"HOST": f"{__name__}.RightHost", "ROUTER": SOLE, "EVENT_SINKS": ("assignments.telemetry.events.MemorySink",)}
-LEGACY = {"ENVIRONMENT": "dev", "LEGACY_PLANNER": f"{__name__}.RightHost"}
-"""That its class can be imported is all that the checks ask of a legacy planner."""
+LEGACY = {"ENVIRONMENT": "dev", "LEGACY_PLANNER": f"{__name__}.RightPlanner"}
+
+
+class RightPlanner:
+    """Has what the checks ask of a legacy planner."""
+
+    process = preview = decided = judge = lambda *given, **named: None
 
 
 class RightHost(MuddleHost):
@@ -57,18 +63,6 @@ class Immovable(MemoryHost):
     """Is not told of moves."""
 
     on_moved = None  # type: ignore[assignment]
-
-
-class Elsewhere:
-    """Routes an app's tables to another database."""
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-
-    def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        return "reports" if model._meta.app_label == self.label else None
-
-    db_for_write = db_for_read
 
 
 def host(cls: type, **attributes: Any) -> Callable[[Any, Any], None]:
