@@ -25,6 +25,7 @@ from rollout.flags.resolution import Flags
 from rollout.models import Position
 from rollout.policy.ladder import UnknownStageError
 from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Percentile
+from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
 LARGE_PARTY = 6
@@ -58,6 +59,7 @@ def measure(
         now=now,
         yesterday=now - timedelta(days=1),
         sample=_sample_limit(),
+        farthest=RECORDED_DAYS,
         large=LARGE_PARTY,
         **live_decisions.PARAMETERS,
     )
@@ -284,13 +286,14 @@ SELECT 'v3', percentile_disc(%(fractions_v3)s::float[]) WITHIN GROUP (ORDER BY d
    AND cardinality(%(fractions_v3)s::float[]) > 0
 """  # noqa: S608
 
-# Each decision of the legacy planner since the stage began, if it is in the sample (see ``shadow.is_sampled``) and was not
-# compared with another release, as may happen while one is deployed.
+# Each decision of the legacy planner since the stage began that shadow records (``recorder.is_sampled``, and
+# ``is_within_reason``), if it was not compared with another release, as may happen while one is deployed.
 _COMPLETE = f"""
 SELECT count(*) FILTER (WHERE kept.is_compared OR kept.is_with_another IS NOT TRUE) AS expected,
        count(*) FILTER (WHERE kept.is_compared) AS compared,
        count(*) FILTER (WHERE NOT kept.is_compared AND NOT kept.is_with_another) AS waiting
   FROM assignments_attempt AS tried
+  JOIN assignments_assignment AS assignment ON assignment.id = tried.assignment_id
   LEFT JOIN LATERAL (
        SELECT bool_or(verdict <> '' AND release = ANY(%(releases)s)) AS is_compared,
               bool_or(verdict <> '' AND release <> ALL(%(releases)s)) AS is_with_another
@@ -298,6 +301,7 @@ SELECT count(*) FILTER (WHERE kept.is_compared OR kept.is_with_another IS NOT TR
         WHERE comparison.booking_ref = tried.booking_ref AND comparison.snapshot_hash = tried.snapshot_hash
           AND comparison.origin = 'shadow') AS kept ON true
  WHERE tried.at >= {_LIVE_SINCE} AND tried.planner <> ALL(%(others)s) AND tried.snapshot_hash <> ''
+   AND assignment.starts_at < tried.at + %(farthest)s * interval '1 day'
    AND (%(sample)s = ''
         OR substr(encode(sha256(convert_to('shadow:' || tried.booking_ref, 'UTF8')), 'hex'), 1, 16) COLLATE "C"
            < %(sample)s)

@@ -28,6 +28,8 @@ logger = logging.getLogger("rollout.shadow")
 
 BUFFER_SIZE = 5000
 STATEMENT_TIMEOUT_MS = 5000
+RECORDED_DAYS = FARTHEST_DAYS - 2
+"""Bookings that start later are not recorded. Two days less than the database takes, because clocks and zones differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,9 +59,8 @@ def is_sampled(booking_ref: str) -> bool:
 
 
 def is_within_reason(snapshot: Snapshot) -> bool:
-    """Whether the database would take a comparison of this booking: it starts in less than FARTHEST_DAYS."""
-    # Two days less, because clocks and time zones differ.
-    return snapshot.request.starts_at < clock.now() + timedelta(days=FARTHEST_DAYS - 2)
+    """Whether the booking starts within RECORDED_DAYS, so that the database takes its comparison."""
+    return snapshot.request.starts_at < clock.now() + timedelta(days=RECORDED_DAYS)
 
 
 def flush(timeout_seconds: float = 10.0) -> bool:

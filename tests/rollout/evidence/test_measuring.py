@@ -233,6 +233,21 @@ class TestComplete:
         found = measured().comparisons
         assert (found.expected, found.compared_live, found.waiting) == (21, 21, 0)
 
+    def test_what_is_too_far_ahead_to_be_recorded_is_not_expected(self) -> None:
+        self.decided()
+        booking = models.Booking.objects.order_by("pk").last()
+        assert booking is not None
+        booking.pk, booking.reference, booking.status = None, "next-but-one", "pending"
+        booking.start += timedelta(days=371)
+        booking.save()
+        dispatch.register_new()
+        list(dispatch.run_pass())
+        assert Attempt.objects.filter(booking_ref=str(booking.pk)).exclude(snapshot_hash="").exists()
+        assert recorder.flush()
+        list(comparator.compare_waiting())
+        found = measured().comparisons
+        assert (found.expected, found.compared_live, found.waiting) == (20, 20, 0)
+
     def test_a_lost_comparison_is_missed(self) -> None:
         self.decided()
         list(comparator.compare_waiting())
