@@ -131,9 +131,14 @@ def _settings(variables: dict[str, str]) -> dict[str, Any]:
 def _in_a_shell(command: str, variables: dict[str, str]) -> tuple[int, str]:
     environ = processes.environment(**variables)
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
+    return in_a_shell(command, folder=PROJECT, environ=environ)
+
+
+def in_a_shell(command: str, *, folder: Path, environ: dict[str, str]) -> tuple[int, str]:
+    """The exit code of a command as a document has it, and what it printed."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
-        cwd=PROJECT,
+        cwd=folder,
         env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,9 +5,10 @@ block has lines of what the command above it prints. ``<!-- not run: REASON -->`
 """
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.docs.document import in_a_shell
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
 DATABASE = "trattoria"
@@ -52,15 +53,6 @@ def _write(folder: Path, block: str) -> None:
 
 
 def _run(command: str, folder: Path, environ: dict[str, str]) -> str:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=folder,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}"
-    return done.stdout
+    code, printed = in_a_shell(command, folder=folder, environ=environ)
+    assert code == 0, f"{command}\n{printed}"
+    return printed
