@@ -501,17 +501,23 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
 
 @_in_transaction
 def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_decisions.Undoable:
-    """Take back what happened last: tables that staff gave, a rejection, a move, a stage, a stay, a walk-in.
+    """Take back what happened last: tables that staff gave, a rejection, a move, a swap, a stage, a stay, a walk-in.
 
-    A booking of the review queue waits again where it did, with its earlier reason, and its tables are free. Otherwise its
-    guests have the tables and the stage that they had, while those tables are free: raises TablesRefusedError if somebody
-    else has one by now. Possible as long as nothing else has happened to it; ``version`` as for ``reopen``. Raises
-    TransitionRefusedError when there is nothing that could be taken back, ChangedMeanwhileError, BookingNotFoundError,
-    InvalidBookingError (guests sit there), BookingBusyError.
+    A swap is taken back for both bookings. A booking of the review queue waits again where it did, with its earlier
+    reason, and its tables are free. Otherwise its guests have the tables and the stage that they had, while those tables
+    are free: raises TablesRefusedError if somebody else has one by now. Possible as long as nothing else has happened to
+    it; ``version`` as for ``reopen``. Raises TransitionRefusedError when there is nothing that could be taken back,
+    ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
     """
-    host, assignment, now = _locked_assignment(booking_ref, version=version)
+    partner_ref = undoing.swapped_with(booking_ref)
+    also = Assignment.objects.of(partner_ref).values_list("restaurant_ref", "service_date") if partner_ref else ()
+    host, assignment, now = _locked_assignment(booking_ref, version=version, also=list(also))
     before = assignment.state, assignment.reason, assignment.planner, assignment.attempts
-    undone = undoing.undo(assignment, host=host, now=now, actor=actor)
+    if partner_ref and undoing.swapped_with(booking_ref) == partner_ref:
+        partner = Assignment.objects.select_for_update().get(booking_ref=partner_ref)
+        undone: staff_decisions.Undo | None = undoing.undo_swap(assignment, partner, host=host, now=now, actor=actor)
+    else:
+        undone = undoing.undo(assignment, host=host, now=now, actor=actor)
     if undone is not None:
         state, code, planner, attempts = before
         return staff_decisions.Undoable(

@@ -31,7 +31,7 @@ from assignments.integration.planners import NOBODY, V3, Preview, router
 from assignments.integration.project_host import configured
 from assignments.lifecycle import waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Assignment
+from assignments.models import Assignment, State
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop, unstored
 from assignments.planning.decision import Decision
@@ -248,12 +248,14 @@ class Coordinator:
         record.about_day += invocation.entered(restaurant_ref, service_date, entry, len(mine))
         settlement = self._settlement(entry.now, invocation)
         try:
-            DayPlanner(self.host, settlement, restaurant_ref, service_date).settle(mine, earlier=earlier)
+            day_planner = DayPlanner(self.host, settlement, restaurant_ref, service_date)
+            day_planner.settle(mine, earlier=earlier)
         except LockContentionError as contended:
             invocation.announce_contention(restaurant_ref, service_date, str(contended))
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {contended}.") from contended
         invocation.check_budget()
         settlement.write()
+        waiting.stay_awake(each for each in day_planner.gave_way if each.state == State.MANUAL_REVIEW)
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)
         settled = {outcome.booking_ref for outcome in settlement.outcomes}

@@ -34,12 +34,15 @@ class DayPlanner:
         self.settlement = settlement
         self.restaurant_ref = restaurant_ref
         self.service_date = service_date
+        self.gave_way: list[Assignment] = []
+        """Who got no table, while others that asked earlier and are decided later may have it."""
+        self._locked_by_host: list[SeatingRequest] = []
 
     def settle(self, claimed: Sequence[Assignment], *, earlier: Sequence[Assignment] = ()) -> None:
         """Plan and settle these bookings.
 
-        Those that asked ``earlier`` and wait are planned with them, so that nobody gets a table that they could have had;
-        they are settled when their own turn comes.
+        Those that asked ``earlier`` and wait are planned with them, and so are those that the host has locked: nobody gets a
+        table that they could have had. They are settled when their own turn comes.
         """
         floor, problem = floor_or_problem(self.restaurant_ref, host=self.host)
         plannable = self._plannable(claimed, floor)
@@ -49,7 +52,7 @@ class DayPlanner:
                     self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
-        first = self._requests_of(earlier) if requests else []
+        first = [*self._requests_of(earlier), *self._locked_by_host] if requests else []
         self._lock_touched_days(requests, floor)
         occupied = occupied_during([*first, *requests], floor, remove_expired=True)
         decisions, milliseconds = plan_requests(
@@ -65,7 +68,10 @@ class DayPlanner:
         for assignment, _booking in plannable:
             ref = assignment.booking_ref
             self._settle(assignment, decisions[ref], milliseconds[ref])
-        waiting.let_sleep(each for each, _booking in plannable if each.is_woken)
+        if any(decisions[request.booking_ref].best is not None for request in first):
+            self.gave_way = [each for each, _booking in plannable if decisions[each.booking_ref].best is None]
+        else:
+            waiting.let_sleep(each for each, _booking in plannable if each.is_woken)
 
     def _requests_of(self, earlier: Sequence[Assignment]) -> list[SeatingRequest]:
         """Return what these bookings ask for, as far as they could be planned. One query, none without bookings."""
@@ -102,6 +108,8 @@ class DayPlanner:
                 self.settlement.outcomes.append(
                     noop(assignment.booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail="booking_busy")
                 )
+                if is_plannable(busy[assignment.booking_ref], self.restaurant_ref):
+                    self._locked_by_host.append(seating_request(busy[assignment.booking_ref], assignment))
             elif booking is None or not booking.wants_table:
                 self.settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=V3))
                 unwanted.append(assignment.booking_ref)

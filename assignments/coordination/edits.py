@@ -66,7 +66,7 @@ def settle(
     """Give a booking that has tables what its guest asks for now, or leave it to staff with the tables that it has.
 
     The row and both service days are locked. ``unmet``: the reason code of the review. ``is_optional``: if nothing does,
-    nothing changes.
+    nothing changes; the answer for a woken one is ``Change.LATER`` while others asked earlier, who may come to nothing.
     """
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     floor, problem = floor_or_problem(booking.restaurant_ref, host=host)
@@ -75,12 +75,17 @@ def settle(
         intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
     answer: Answer | str = booking.problem or problem
+    earlier: list[SeatingRequest] = []
     if floor is not None and not booking.problem:
-        answer = _answer(assignment, booking, seatings, floor, now=now, is_lenient=chosen_by_staff, host=host)
+        earlier = waiting_before(assignment, host=host)
+        answer = _answer(
+            assignment, booking, seatings, floor, earlier=earlier, now=now, is_lenient=chosen_by_staff, host=host
+        )
     if isinstance(answer, str):
         if is_optional:
-            return Change.NOTHING
+            return Change.LATER if earlier and assignment.is_woken else Change.NOTHING
         _leave_to_staff(settlement, assignment, detail=answer, unmet=unmet)
+        waiting.stay_awake([assignment] if earlier else [])
         return Change.TO_STAFF
     before = {name: list(each) if isinstance(each, list) else each for name, each in vars(assignment).items()}
     settlement.planner = answer.planner
@@ -133,14 +138,14 @@ def _answer(
     seatings: Sequence[Allocation],
     floor: Floor,
     *,
+    earlier: Sequence[SeatingRequest],
     now: datetime,
     is_lenient: bool,
     host: Host,
 ) -> Answer | str:
-    """Return what meets the edit, or a sentence why nothing does."""
+    """Return what meets the edit, or a sentence why nothing does. ``earlier``: who asked earlier and waits."""
     own = floor.in_order(row.table_ref for row in seatings)
     request = replace(seating_request(booking, assignment), current_table_refs=own)
-    earlier = waiting_before(assignment, host=host)
     taken = occupied_during([request, *earlier], floor, remove_expired=True)
     kept = tuple(each for each in taken if each.booking_ref != booking.ref)
     snapshot = Snapshot(

@@ -36,6 +36,9 @@ from assignments.planning.text import together
 ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
 """Reasons that do not count against guests who sit already."""
 
+SWAPPED = "swapped_by_staff"
+"""Reason code: two bookings have each other's tables now."""
+
 WALK_IN = "walk_in"
 """Reason code: guests came without a booking, and staff seated them."""
 
@@ -156,7 +159,7 @@ def swap(
             table_refs=place.table_refs,
             window=place.window,
             strategy=MANUAL,
-            reason="swapped_by_staff",
+            reason=SWAPPED,
             despite=place.despite,
             overridden_by=actor if Reason.CLOSED in place.despite else "",
         )

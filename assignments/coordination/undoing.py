@@ -36,8 +36,57 @@ class _Last:
     before: list[SeatingChange]
     transition: StateTransition | None
 
+    @property
+    def transaction_id(self) -> int:
+        """The transaction in which it happened."""
+        return self.changes[0].transaction_id
+
+    @property
+    def is_swap(self) -> bool:
+        """Whether staff gave it the tables of another booking, and that one its tables."""
+        return self.transition is not None and self.transition.reason in {staff_actions.SWAPPED, Undo.SWAP}
+
     def of(self, *kinds: str) -> list[SeatingChange]:
         return [change for change in self.changes if change.what in kinds]
+
+
+def swapped_with(booking_ref: str) -> str:
+    """Return the booking that has this one's earlier tables, if swapping them was the last step of both; else ""."""
+    assignment = Assignment.objects.of(booking_ref).first()
+    last = _last(assignment) if assignment is not None else None
+    if assignment is None or last is None or not last.is_swap or not last.before:
+        return ""
+    first = last.before[0]
+    if first.blocked is None:
+        return ""
+    tables = [row.table_ref for row in last.before]
+    there = ledger.taken_at(assignment.restaurant_ref, tables, first.blocked.lower, first.blocked.upper)
+    others = {row.booking_ref for row in there if row.booking_ref} - {booking_ref}
+    for other in Assignment.objects.filter(booking_ref__in=sorted(others)):
+        theirs = _last(other)
+        if theirs is not None and theirs.is_swap and theirs.transaction_id == last.transaction_id:
+            return other.booking_ref
+    return ""
+
+
+def undo_swap(one: Assignment, other: Assignment, *, host: Host, now: datetime, actor: str) -> Undo:
+    """Give two bookings the tables back that they have swapped. The rows and their days are locked.
+
+    Raises TablesRefusedError when somebody else has one of the tables by now.
+    """
+    settlement = Settlement(host=host, planner=one.planner, actor=actor, trigger="staff", now=now)
+    for assignment in (one, other):
+        last = _last(assignment)
+        assert last is not None, f"{assignment.booking_ref} has swapped its tables"
+        _move_back(assignment, last, settlement, reason=Undo.SWAP)
+    try:
+        with transaction.atomic():
+            settlement.write()
+    except TableTakenError as error:
+        last = _last(one)
+        assert last is not None
+        raise _taken(one, last, now=now, host=host) from error
+    return Undo.SWAP
 
 
 def undo(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> Undo | None:
@@ -131,7 +180,7 @@ def _put_back(assignment: Assignment, rows: Sequence[SeatingChange]) -> None:
     ledger.reinstate([(row.seating_id, row.blocked) for row in rows if row.seating_id is not None])
 
 
-def _move_back(assignment: Assignment, last: _Last, settlement: Settlement) -> None:
+def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, reason: Undo = Undo.MOVE) -> None:
     seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
     first = last.before[0]
     starts_at, ends_at, blocked = first.starts_at, first.ends_at, first.blocked
@@ -155,7 +204,7 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement) -> N
         ),
         strategy="undone",
         planner=first.planner,
-        reason=Undo.MOVE.value,
+        reason=reason.value,
     )
 
 

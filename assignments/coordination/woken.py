@@ -16,7 +16,7 @@ from assignments.outcome import Change
 def settle(batch: Sequence[Assignment]) -> list[Assignment]:
     """Try those of these bookings that were woken in review and still have tables; return the others, for planners.
 
-    One that cannot be helped keeps its tables, and sleeps on. No query without woken bookings.
+    One that cannot be helped keeps its tables, and sleeps on, unless others asked earlier. No query without woken bookings.
     """
     candidates = [assignment.booking_ref for assignment in batch if assignment.is_woken]
     seated = ledger.seatings_of(candidates) if candidates else {}
@@ -42,4 +42,4 @@ def _try(locked: Locked, *, host: Host) -> bool:
         )
     if change is Change.NOTHING:
         waiting.let_sleep([assignment])
-    return change is not Change.NOTHING
+    return change not in {Change.NOTHING, Change.LATER}

@@ -33,6 +33,7 @@ class Undo(StrEnum):
     REJECTION = "rejection_undone"
     STAGE = "stage_undone"
     MOVE = "move_undone"
+    SWAP = "swap_undone"
     STAY = "stay_undone"
     WALK_IN = "walk_in_undone"
 

@@ -117,3 +117,19 @@ def let_sleep(assignments: Iterable[Assignment]) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute("UPDATE assignments_assignment SET wake_at = NULL, wakes = wakes + 1 WHERE id = ANY(%s)", [keys])
+
+
+def stay_awake(assignments: Iterable[Assignment]) -> None:
+    """Have these bookings in review tried again by the next pass: they gave way to some that asked earlier.
+
+    Those may come to nothing without freeing a table, and that would wake nobody. One query, none without bookings.
+    """
+    keys = [assignment.pk for assignment in assignments if assignment.reason in CURES[Freed.TABLES]]
+    if not keys:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE assignments_assignment SET wake_at = assignments_now() "
+            "WHERE id = ANY(%s) AND state = 'manual_review' AND wake_at IS NULL",
+            [keys],
+        )

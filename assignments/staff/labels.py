@@ -79,6 +79,7 @@ _REASONS: Mapping[str, Any] = {
     staff_decisions.EDIT_REJECTED: gettext_lazy("Staff rejected the change. It keeps what it was promised."),
     staff_decisions.REJECTED: gettext_lazy("Staff rejected it."),
     staff_decisions.Undo.MOVE: gettext_lazy("Staff took its move back."),
+    staff_decisions.Undo.SWAP: gettext_lazy("Staff took its swap of tables back."),
     staff_decisions.Undo.STAY: gettext_lazy("Staff took its longer or shorter stay back."),
     staff_decisions.Undo.WALK_IN: gettext_lazy("Staff took it back: its guests did not sit down."),
     "abandoned": gettext_lazy("A planner had left it unfinished."),

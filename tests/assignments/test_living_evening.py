@@ -222,6 +222,39 @@ class TestFreedTables:
         one_table.locked.clear()
         assert run_all()["W1"].table_refs == ("T1",)
 
+    def test_who_gave_way_to_one_that_comes_to_nothing_is_tried_again(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        """W2 may not pass W1, which its host has locked. W1 is cancelled: no table becomes free by that."""
+        book_in_turn(one_table, tonight, ["A", "W1", "W2"])
+        run_all()
+        to_review("W1", "W2")
+        one_table.edit("A", wants_table=False)
+        api.booking_changed(booking_ref="A")
+        one_table.locked.add("W1")
+        run_all()
+        assert tables_of("W2") == []
+        one_table.locked.clear()
+        one_table.edit("W1", wants_table=False)
+        api.booking_changed(booking_ref="W1")
+        assert run_all()["W2"].table_refs == ("T1",)
+
+    def test_an_edit_that_gave_way_to_one_that_comes_to_nothing_is_tried_again(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        one_table.floors["R1"] = a_floor(tables=[a_table("T1", seats=2), a_table("T2", seats=4)])
+        book_in_turn(one_table, tonight, ["W1", "B1"])
+        one_table.edit("W1", party=4)
+        api.request(booking_ref="B1")
+        api.assign_now(booking_ref="B1")
+        api.request(booking_ref="W1")
+        one_table.edit("B1", party=4)
+        assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+        one_table.edit("W1", wants_table=False)
+        api.booking_changed(booking_ref="W1")
+        run_all()
+        assert (state_of("B1"), tables_of("B1")) == ((State.CONFIRMED, "woken"), ["T2"])
+
 
 class TestStays:
     @pytest.fixture
@@ -363,6 +396,11 @@ class TestStaff:
         api.swap(booking_ref="B1", other_ref="B2", actor="staff:7")
         assert (tables_of("B1"), tables_of("B2")) == (["T2"], ["T1"])
         assert {move.booking_ref: move.to_table_refs for move in two_tables.moves} == {"B1": ("T2",), "B2": ("T1",)}
+        api.undo(booking_ref="B2", actor="staff:7")
+        assert (tables_of("B1"), tables_of("B2")) == (["T1"], ["T2"])
+        assert {move.booking_ref: move.to_table_refs for move in two_tables.moves[2:]} == {"B1": ("T1",), "B2": ("T2",)}
+        api.undo(booking_ref="B1", actor="staff:7")
+        assert (tables_of("B1"), tables_of("B2")) == (["T2"], ["T1"]), "what was taken back can be had again"
         with pytest.raises(ValueError, match="itself"):
             api.swap(booking_ref="B1", other_ref="B1", actor="staff:7")
         two_tables.can_swap = False  # type: ignore[attr-defined]
