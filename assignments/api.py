@@ -38,7 +38,7 @@ from assignments.integration.host import Host, HostBooking, is_cancelled, lock_b
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, Stage, State
+from assignments.models import Allocation, Assignment, FrozenEvening, Stage, State
 from assignments.outcome import Change, Outcome
 from assignments.planning import engine, service_day
 from assignments.planning.decision import Decision
@@ -538,6 +538,46 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     if undoable.state == State.MANUAL_REVIEW:
         host.on_review({booking_ref: undoable.reason})
     return undoable
+
+
+@_in_transaction
+def table_told(*, booking_ref: str, actor: str) -> None:
+    """Note that the guests have been told their table: V3 gives them no other one to seat somebody else.
+
+    For a host that does not say so itself (``HostBooking.table_told``). Raises AssignmentNotFoundError, and
+    TransitionRefusedError for a booking that is not confirmed.
+    """
+    _host, assignment, _now = _locked_assignment(booking_ref)
+    if assignment.state != State.CONFIRMED:
+        raise TransitionRefusedError(
+            f"Booking {booking_ref} is {assignment.state}: it has no table that could be told."
+        )
+    if not assignment.table_told:
+        assignment.table_told = True
+        assignment.touch()
+        transitions.store([assignment])
+
+
+@_in_transaction
+def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
+    """Let nobody of the restaurant's service day be moved any more to seat somebody else.
+
+    Staff still move whom they like. Returns False if it was frozen already. Raises DayBusyError while a planner works on
+    the day.
+    """
+    locks.lock_days([(restaurant_ref, service_date)])
+    _evening, is_new = FrozenEvening.objects.get_or_create(
+        restaurant_ref=restaurant_ref, service_date=service_date, defaults={"actor": actor}
+    )
+    return is_new
+
+
+@_in_transaction
+def unfreeze(*, restaurant_ref: str, service_date: date) -> bool:
+    """Take ``freeze`` back. Returns False if the day was not frozen. Raises DayBusyError."""
+    locks.lock_days([(restaurant_ref, service_date)])
+    deleted, _rows = FrozenEvening.objects.filter(restaurant_ref=restaurant_ref, service_date=service_date).delete()
+    return bool(deleted)
 
 
 @_in_transaction

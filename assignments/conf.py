@@ -110,6 +110,14 @@ def _weights(value: Any) -> str | None:
     return f"must be between 0 and {LARGEST_WEIGHT} for {wrong}" if wrong else None
 
 
+def _restaurants(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, list | tuple | set | frozenset) and all(isinstance(ref, str) and ref for ref in value):
+        return None
+    return "must be True, False or a list of restaurant refs"
+
+
 def setting(
     default: Any, problem: Callable[[Any], str | None], *, is_secret: bool = False, steers: bool = False
 ) -> Any:
@@ -179,6 +187,18 @@ class Settings:
 
     Only where the host reports arrivals.
     """
+    REARRANGE: bool | Collection[str] = setting(True, _restaurants, steers=True)
+    """Whether V3 may give confirmed parties other tables, so that one more can sit. True, False, or the refs of restaurants.
+
+    Only parties that have not been told their table, and only where the host says who has (``table_told``) and is told of
+    moves (``on_moved``).
+    """
+    FIXED_MINUTES: int = setting(120, whole(0, A_YEAR_OF_MINUTES), steers=True)
+    """Minutes before its start from which on a confirmed party keeps its tables."""
+    MAX_MOVES: int = setting(3, whole(0, 1000), steers=True)
+    """How often V3 moves a confirmed party at most."""
+    FREEZE_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES), steers=True)
+    """Minutes before a service from which on nobody in it is moved any more; 0: only once staff freeze the evening."""
     GRACE_MINUTES: int = setting(15, whole(0, 24 * 60), steers=True)
     """How long ago a start may be to count as now, for V3 and staff. The tables are blocked from now on."""
     WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights, steers=True)
@@ -217,6 +237,10 @@ class Settings:
     fingerprint of the code and of the settings that steer decisions."""
     MOVABLE_CLOCK: bool = setting(False, _boolean)
     """Whether tests and demonstrations may move the clock (``assignments.concurrency.clock``). Never in production."""
+
+    def rearranges(self, restaurant_ref: str) -> bool:
+        """Return whether confirmed parties of the restaurant may be moved, as far as the settings say."""
+        return self.REARRANGE if isinstance(self.REARRANGE, bool) else restaurant_ref in self.REARRANGE
 
     def rules(self) -> PlanningRules:
         """Return the settings for planning as a value."""

@@ -59,6 +59,10 @@ class HostRefusedError(AssignmentsError):
     """The booking project's database refuses these tables for this booking; see its constraints."""
 
 
+class MovesRefusedError(AssignmentsError):
+    """The host raised when it was told that confirmed bookings change tables. Nobody may be moved then."""
+
+
 class NoTableFreeError(AssignmentsError):
     """No table is free for these guests now.
 

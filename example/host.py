@@ -20,6 +20,7 @@ class ExampleHost(ModelHost):
     requested_field = "created_at"
     status_field = "status"
     cancelled_statuses = ("cancelled", "no_show")
+    told_field = "table_told"
     tables_field = "tables"
     table_model = "example.Table"
     table_name_field = "code"

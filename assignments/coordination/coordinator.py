@@ -13,15 +13,17 @@ from functools import partial
 from typing import NamedTuple
 
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.coordination import quarantine
-from assignments.coordination.day_planner import DayPlanner, plan_requests
+from assignments.coordination import quarantine, rearrangement
+from assignments.coordination.day_planner import DayPlanner
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
+from assignments.coordination.planned_day import plan_requests
 from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
     HostRefusedError,
     LockContentionError,
+    MovesRefusedError,
     NestedTransactionError,
     TableTakenError,
     TimeBudgetExceededError,
@@ -69,14 +71,14 @@ class Coordinator:
 
     def preview(self, preview: Preview) -> Sequence[Decision]:
         """What it would decide for the day's requests, planned together."""
-        decisions, _milliseconds = plan_requests(
+        planned = plan_requests(
             preview.requests,
             floor=preview.floor,
             occupied=preview.occupied,
             now=preview.now,
             success=preview.success,
         )
-        return list(decisions.values())
+        return list(planned.decisions.values())
 
     def process_day(
         self,
@@ -218,7 +220,10 @@ class Coordinator:
         record: Record,
         mark: uuid.UUID | None = None,
     ) -> DayResult:
-        """The one transaction. ``mark``: the batch's, which its commit deletes."""
+        """The one transaction. ``mark``: the batch's, which its commit deletes.
+
+        Raises MovesRefusedError if the host refuses that confirmed bookings are moved; nobody is moved the next time.
+        """
         entry = locks.try_enter(
             restaurant_ref, service_date, statement_timeout_ms=invocation.statement_timeout_ms, mark=mark
         )
@@ -248,13 +253,23 @@ class Coordinator:
         record.about_day += invocation.entered(restaurant_ref, service_date, entry, len(mine))
         settlement = self._settlement(entry.now, invocation)
         try:
-            day_planner = DayPlanner(self.host, settlement, restaurant_ref, service_date)
+            day_planner = DayPlanner(
+                self.host,
+                settlement,
+                restaurant_ref,
+                service_date,
+                may_rearrange=invocation.may_move and rearrangement.is_possible(self.host, restaurant_ref),
+            )
             day_planner.settle(mine, earlier=earlier)
         except LockContentionError as contended:
             invocation.announce_contention(restaurant_ref, service_date, str(contended))
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {contended}.") from contended
         invocation.check_budget()
-        settlement.write()
+        try:
+            settlement.write()
+        except MovesRefusedError as error:
+            _log_failure(error, "Nobody is moved (correlation id %s)", invocation.correlation_id)
+            raise
         waiting.stay_awake(each for each in day_planner.gave_way if each.state == State.MANUAL_REVIEW)
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)

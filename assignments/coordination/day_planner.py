@@ -1,13 +1,12 @@
 """Planning the claimed bookings of one restaurant-day, and settling each."""
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 
-from assignments import conf
 from assignments.concurrency import locks
-from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, touched_by
+from assignments.coordination import rearrangement
+from assignments.coordination.planned_day import plan_requests
+from assignments.coordination.snapshots import occupied_during, seating_request, touched_by
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
@@ -17,11 +16,10 @@ from assignments.lifecycle import intake, ledger, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
-from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Occupied
 
 CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
 
@@ -29,11 +27,20 @@ CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no ta
 class DayPlanner:
     """Plans the claimed bookings of one restaurant-day and settles each."""
 
-    def __init__(self, host: Host, settlement: Settlement, restaurant_ref: str, service_date: date) -> None:
+    def __init__(
+        self,
+        host: Host,
+        settlement: Settlement,
+        restaurant_ref: str,
+        service_date: date,
+        *,
+        may_rearrange: bool = False,
+    ) -> None:
         self.host = host
         self.settlement = settlement
         self.restaurant_ref = restaurant_ref
         self.service_date = service_date
+        self._may_rearrange = may_rearrange
         self.gave_way: list[Assignment] = []
         """Who got no table, while others that asked earlier and are decided later may have it."""
         self._locked_by_host: list[SeatingRequest] = []
@@ -55,13 +62,24 @@ class DayPlanner:
         first = [*self._requests_of(earlier), *self._locked_by_host] if requests else []
         self._lock_touched_days(requests, floor)
         occupied = occupied_during([*first, *requests], floor, remove_expired=True)
-        decisions, milliseconds = plan_requests(
-            [*first, *requests],
-            floor=floor,
-            occupied=occupied,
-            now=self.settlement.now,
-            success=success_of(self.restaurant_ref),
+        success = success_of(self.restaurant_ref)
+        decisions, milliseconds, _moves = plan_requests(
+            [*first, *requests], floor=floor, occupied=occupied, now=self.settlement.now, success=success
         )
+        if self._may_rearrange and _want_tables(requests, decisions):
+            found = rearrangement.find(
+                [*first, *requests],
+                decisions,
+                floor=floor,
+                service_date=self.service_date,
+                host=self.host,
+                now=self.settlement.now,
+                success=success,
+                seats={request.booking_ref for request in requests},
+            )
+            if found is not None:
+                decisions, milliseconds = found.decisions, found.milliseconds
+                found.apply(self.settlement)
         holding = {taken.booking_ref for taken in occupied}
         mine = [assignment.booking_ref for assignment, _booking in plannable]
         ledger.release([ref for ref in mine if decisions[ref].best is not None and ref in holding], for_others=False)
@@ -175,6 +193,12 @@ class DayPlanner:
         settle(assignment, reason=refusal.reason, detail=refusal.detail, decision=decision, decision_ms=milliseconds)
 
 
+def _want_tables(requests: Sequence[SeatingRequest], decisions: Mapping[str, Decision]) -> bool:
+    """Return whether one of these bookings is refused only because its tables are taken."""
+    refusals = (decisions[request.booking_ref].refusal for request in requests)
+    return any(refusal is not None and refusal.reason is Reason.NO_CAPACITY for refusal in refusals)
+
+
 def is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
     """Return whether the booking waits for a table of this restaurant, and could be given one."""
     is_waiting = booking.wants_table and not booking.is_confirmed and not booking.problem
@@ -192,33 +216,3 @@ def cancel_unwanted(assignment: Assignment, booking: HostBooking | None, *, plan
     assignment.cancel(actor="host", reason=reason)
     kind = Noop.BOOKING_NOT_FOUND if booking is None else Noop.TERMINAL_STATE
     return noop(assignment.booking_ref, kind, planner=planner, detail=reason)
-
-
-def plan_requests(
-    requests: Sequence[SeatingRequest],
-    *,
-    floor: Floor,
-    occupied: tuple[Occupied, ...],
-    now: datetime,
-    success: Mapping[str, float],
-) -> tuple[Mapping[str, Decision], Mapping[str, float]]:
-    """Decide requests of one restaurant-day together: decisions and planning milliseconds, by booking ref.
-
-    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them.
-    """
-    rules = conf.settings().rules()
-    held = held_tables(requests, occupied, floor=floor, now=now)
-    others = [taken for taken in occupied if taken.booking_ref not in held]
-    evening = EveningPlanner(floor=floor, occupied=others, rules=rules, now=now, success=success)
-    milliseconds = {}
-    waiting = in_order((request for request in requests if request.booking_ref not in held), floor=floor, rules=rules)
-    promised = [
-        replace(request, pinned_table_refs=held[request.booking_ref])
-        for request in requests
-        if request.booking_ref in held
-    ]
-    for request in [*promised, *waiting]:
-        started = time.perf_counter()
-        evening.decide(request)
-        milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000
-    return evening.decisions, milliseconds

@@ -15,7 +15,8 @@ from django.db import transaction
 
 from assignments import conf
 from assignments.coordination.coordinator import Coordinator
-from assignments.coordination.day_planner import is_plannable, plan_requests
+from assignments.coordination.day_planner import is_plannable
+from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import as_promised, occupied_during, seating_request
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import HostRefusedError
@@ -283,12 +284,10 @@ def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...]
     """Return the tables that V3 would give to those who asked earlier, who go first."""
     if not earlier:
         return []
-    decisions, _milliseconds = plan_requests(
-        earlier, floor=snapshot.floor, occupied=taken, now=snapshot.now, success=snapshot.success
-    )
+    planned = plan_requests(earlier, floor=snapshot.floor, occupied=taken, now=snapshot.now, success=snapshot.success)
     return [
         each
-        for ref, decision in decisions.items()
+        for ref, decision in planned.decisions.items()
         if decision.best is not None and decision.window is not None
         for each in occupied_by(ref, decision.best.table_refs, decision.window)
     ]

@@ -210,6 +210,9 @@ def _follow_guests(
 
 
 def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime) -> None:
+    if booking.table_told and not assignment.table_told:
+        assignment.table_told = True
+        assignment.touch()
     if booking.stage and booking.stage != assignment.stage:
         stays.mark(assignment, Stage(booking.stage), now=now)
 

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from assignments.concurrency import transactions
 from assignments.concurrency.locks import Entry
-from assignments.exceptions import TimeBudgetExceededError
+from assignments.exceptions import MovesRefusedError, TimeBudgetExceededError
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.telemetry import correlation, events
@@ -70,13 +70,17 @@ Work = Callable[[Record], DayResult]
 """Runs in a transaction, perhaps more than once; each time with an empty record."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Invocation:
-    """The circumstances of one invocation, and what it has announced. ``deadline`` is a ``time.monotonic()`` moment."""
+    """The circumstances of one invocation, and what it has announced. ``deadline`` is a ``time.monotonic()`` moment.
+
+    ``may_move``: whether confirmed bookings may be moved; False once the host has refused it.
+    """
 
     trigger: str
     deadline: float | None = None
     correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
+    may_move: bool = True
     _announced: set[str] = field(default_factory=set)
 
     def execute(self, decide: Callable[[], DayResult]) -> DayResult:
@@ -92,7 +96,8 @@ class Invocation:
     def transact(self, work: Work, *, deadline: float | None = None) -> DayResult:
         """Run the work in a transaction, again if it loses a race, and announce its outcomes when that commits.
 
-        Raises what ``transactions.run`` raises. Nothing is announced then.
+        Where the host refuses to move confirmed bookings, it runs once more, and nobody is moved. Raises what
+        ``transactions.run`` raises. Nothing is announced then.
         """
 
         def attempt() -> DayResult:
@@ -102,6 +107,10 @@ class Invocation:
             transaction.on_commit(lambda: self._announce(result.outcomes, announced), robust=True)
             return result
 
+        try:
+            return transactions.run(attempt, deadline=deadline)
+        except MovesRefusedError:
+            self.may_move = False
         return transactions.run(attempt, deadline=deadline)
 
     def _announce(self, outcomes: Iterable[Outcome], announced: Sequence[EventRecord]) -> None:

@@ -11,8 +11,8 @@ from math import ceil
 
 from assignments import conf
 from assignments.coordination import stays
-from assignments.coordination.day_planner import plan_requests
 from assignments.coordination.edits import waiting_before
+from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, snapshot_of
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
@@ -417,8 +417,8 @@ def _passed(
 
     def seated(occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest]) -> set[str]:
         success = success_of(booking.restaurant_ref)
-        decisions, _ms = plan_requests(requests, floor=floor, occupied=occupied, now=now, success=success)
-        return {ref for ref, decision in decisions.items() if decision.best is not None}
+        planned = plan_requests(requests, floor=floor, occupied=occupied, now=now, success=success)
+        return {ref for ref, decision in planned.decisions.items() if decision.best is not None}
 
     return tuple(sorted(seated(taken, earlier) - seated((*taken, *given), earlier)))
 

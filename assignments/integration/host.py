@@ -28,7 +28,8 @@ class HostBooking:
     host's row cannot be planned (no start, a start in the DST gap), as a sentence for staff. The assignment fails with
     it; other bookings of the batch are not affected. ``stage``: how far the guests are (a value of
     ``assignments.models.Stage``), if the host knows. ``table_refs``: the tables that the host shows for it, if they are read
-    along with it; otherwise ``tables_of`` is asked.
+    along with it; otherwise ``tables_of`` is asked. ``table_told``: its guests have been told their table, so that it stays.
+    ``may_move``: False if the host wants it to keep its table for another reason.
     """
 
     ref: str
@@ -44,6 +45,8 @@ class HostBooking:
     problem: str | None = None
     stage: str | None = None
     table_refs: tuple[str, ...] | None = None
+    table_told: bool = False
+    may_move: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,9 @@ from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
+from assignments.concurrency import transactions
 from assignments.error_logging import log_error
+from assignments.exceptions import MovesRefusedError
 from assignments.integration import release
 from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
 from assignments.lifecycle import ledger, retry_policy, transitions
@@ -25,6 +27,9 @@ from assignments.planning.text import Text
 from assignments.telemetry import correlation
 
 logger = logging.getLogger("assignments.settlement")
+
+REARRANGED = "rearranged"
+"""Reason code: a confirmed booking has other tables, so that somebody else can be seated."""
 
 
 class Basis(TypedDict, total=False):
@@ -57,6 +62,8 @@ class Settlement:
     _placements: list[ledger.Placement] = field(default_factory=list)
     _vacated: list[tuple[list[Allocation], bool]] = field(default_factory=list)
     _moves: list[Move] = field(default_factory=list)
+    rearranges: bool = False
+    """Whether confirmed bookings change tables, so that somebody else can be seated."""
     _messages: list[OutboxMessage] = field(default_factory=list)
     _seatings: list[Seating] = field(default_factory=list)
     _reviews: dict[str, str] = field(default_factory=dict)
@@ -124,6 +131,67 @@ class Settlement:
         ``planner``: who chose the tables, if it is not the settlement's. What guests have sat through stays on record.
         """
         assignment.planner = planner or self.planner
+        self._move(
+            assignment,
+            seatings,
+            table_refs=table_refs,
+            window=window,
+            what="moved",
+            reason=reason,
+            detail=detail,
+            despite=despite,
+            overridden_by=overridden_by,
+        )
+        return self._settle(
+            assignment,
+            Kind.CONFIRMED,
+            decision=decision,
+            reason=reason,
+            strategy=strategy,
+            table_refs=tuple(table_refs),
+            decision_ms=decision_ms,
+        )
+
+    def rearrange(
+        self, assignment: Assignment, seatings: Sequence[Allocation], *, table_refs: Sequence[str], detail: str
+    ) -> None:
+        """The confirmed booking gets these tables for the stay that it was promised, so that somebody else can be seated.
+
+        Its planner and its outcome stay what they were. ``detail``: for whom.
+        """
+        first = seatings[0]
+        window = SeatingWindow(
+            starts_at=first.starts_at,
+            ends_at=first.ends_at,
+            blocked_from=first.blocked.lower,
+            blocked_until=first.blocked.upper,
+        )
+        assignment.moves += 1
+        self.rearranges = True
+        self._move(
+            assignment,
+            seatings,
+            table_refs=table_refs,
+            window=window,
+            what="reseated",
+            reason=REARRANGED,
+            detail=detail,
+        )
+        self.changed(assignment)
+
+    def _move(
+        self,
+        assignment: Assignment,
+        seatings: Sequence[Allocation],
+        *,
+        table_refs: Sequence[str],
+        window: SeatingWindow,
+        what: str,
+        reason: str,
+        detail: str = "",
+        despite: Collection[str] = (),
+        overridden_by: str = "",
+    ) -> None:
         assignment.reseat(actor=self.actor, reason=reason, detail=detail)
         tables, ref = tuple(table_refs), assignment.booking_ref
         self._vacated.append((list(seatings), assignment.stage == Stage.SEATED))
@@ -141,22 +209,13 @@ class Settlement:
         self._moves.append(move)
         self.announce(
             assignment,
-            "moved",
+            what,
             from_table_refs=list(before),
             table_refs=list(tables),
             starts_at=window.starts_at.isoformat(),
             ends_at=window.ends_at.isoformat(),
         )
         assignment.told_table_refs = list(tables)
-        return self._settle(
-            assignment,
-            Kind.CONFIRMED,
-            decision=decision,
-            reason=reason,
-            strategy=strategy,
-            table_refs=tables,
-            decision_ms=decision_ms,
-        )
 
     def _place(
         self,
@@ -264,7 +323,12 @@ class Settlement:
         """Tell the host who has which tables: first of moves, since others may get the tables that they leave."""
         refs = [*(move.booking_ref for move in self._moves), *(seating.booking_ref for seating in self._seatings)]
         with named_refusals(refs):
-            tell_of_moves(self.host, self._moves)
+            try:
+                tell_of_moves(self.host, self._moves)
+            except Exception as error:
+                if not self.rearranges or transactions.is_database_away(error):
+                    raise
+                raise MovesRefusedError(f"The host refused moves: {type(error).__name__}.") from error
             if self._seatings:
                 self.host.on_confirmed(self._seatings)
 

@@ -17,6 +17,7 @@ from assignments.models.floor import (
     VenueSettings,
 )
 from assignments.models.floor_seen import FloorSeen
+from assignments.models.frozen_evening import FrozenEvening
 from assignments.models.host_mark import HostMark
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
@@ -42,6 +43,7 @@ __all__ = [
     "Event",
     "FloorSeen",
     "Folded",
+    "FrozenEvening",
     "Health",
     "HostMark",
     "ListedJoin",

@@ -153,6 +153,8 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     [assignment.asked_until for assignment in changed],
                     [assignment.stage for assignment in changed],
                     [assignment.stage_at for assignment in changed],
+                    [assignment.table_told for assignment in changed],
+                    [assignment.moves for assignment in changed],
                     # unnest() flattens nested arrays, so the tables of each row are passed as one text.
                     ["\x1f".join(assignment.pinned_table_refs) for assignment in changed],
                     [
@@ -183,6 +185,7 @@ WITH updated AS (
            service_date = given.service_date, starts_at = given.starts_at, party = given.party,
            zone_ref = given.zone_ref, service_rule = given.service_rule, asked_until = given.asked_until,
            stage = given.stage, stage_at = given.stage_at,
+           table_told = given.table_told, moves = given.moves,
            pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
            told_table_refs = CASE WHEN given.told = '' THEN '{}'::text[] ELSE string_to_array(given.told, chr(31)) END,
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
@@ -190,9 +193,9 @@ WITH updated AS (
            updated_at = assignments_now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
                   %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::smallint[],
-                  %s::timestamptz[], %s::text[], %s::timestamptz[], %s::text[], %s::text[])
+                  %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[], %s::int[], %s::text[], %s::text[])
         AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
-                 starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, pins, told)
+                 starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, table_told, moves, pins, told)
      WHERE stored.id = given.id AND stored.version = given.stored_version
     RETURNING stored.id
 ), history AS (
@@ -265,6 +268,12 @@ class Assignment(FSMModelMixin, models.Model):
         help_text=_("Time at which a table may have become free for it; empty once it was tried."),
     )
     wakes = models.IntegerField(default=0, db_default=0, help_text=_("Number of such tries that seated nobody."))
+    table_told = models.BooleanField(
+        default=False, db_default=False, help_text=_("Whether its guests have been told their table, so that it stays.")
+    )
+    moves = models.IntegerField(
+        default=0, db_default=0, help_text=_("How often V3 has moved it to seat somebody else.")
+    )
     deaths = models.IntegerField(
         default=0,
         db_default=0,

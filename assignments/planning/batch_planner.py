@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
-from assignments.planning.decision import Decision, TablePlan
+from assignments.planning.decision import Decision, TableMove, TablePlan
 from assignments.planning.feasibility import Fit, fit_of, misfit, objections
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import NaturalKey, natural_key
@@ -18,7 +18,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.reseating import Batch, Party, make_room
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
 from assignments.planning.seating_window import SeatingWindow
-from assignments.planning.snapshot import Occupied, PlanningRules, occupied_by
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules, occupied_by
 from assignments.planning.snapshot_hash import SnapshotDigest
 from assignments.planning.text import gettext as _
 from assignments.planning.units import Unit, table_bits, unit_of
@@ -67,8 +67,9 @@ class EveningPlanner:
     """Decides the requests of a restaurant-day one at a time, each given the decisions before it.
 
     A request gets the best free tables. If there are none, parties *of this batch* that were decided earlier may be
-    moved to other tables to free some; they never lose their seat. Pinned parties and everything in ``occupied`` stay.
-    ``decisions`` are final once the last request is decided.
+    moved to other tables to free some, and so may the confirmed ones that are ``movable``; they never lose their seat.
+    Pinned parties and everybody else in ``occupied`` stay. ``decisions`` and ``moves`` are final once the last request is
+    decided.
 
     ``occupied`` must not contain the requests' own tables. ``now`` is aware; for ``success`` see Snapshot. Raises
     ValueError for unknown or negative weights.
@@ -82,6 +83,7 @@ class EveningPlanner:
         rules: PlanningRules | None = None,
         now: datetime,
         success: Mapping[str, float] | None = None,
+        movable: Iterable[Movable] = (),
     ) -> None:
         self._floor = floor
         self._rules = rules or PlanningRules()
@@ -89,18 +91,52 @@ class EveningPlanner:
         self._success = success or {}
         check_weights(self._rules.weights)
         given = tuple(occupied)
-        self._given = Occupancy(floor, given)
+        movers = {each.booking_ref: each for each in movable}
+        stays = [each for each in given if each.booking_ref not in movers]
+        self._given = Occupancy(floor, stays)
         self._closures = Occupancy(floor, (each for each in given if each.closed))
-        self._occupancy = Occupancy(floor, given)
+        self._occupancy = Occupancy(floor, stays)
         self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success)
         self._batch = Batch()
         self._guests: dict[Party, _Guest] = {}
+        self._confirmed: list[_Guest] = []
         self._decisions: dict[str, Decision] = {}
+        for mover in movers.values():
+            self._meet_confirmed(mover)
 
     @property
     def decisions(self) -> Mapping[str, Decision]:
         """Return the decisions so far by ref, in the order of the requests."""
         return dict(self._decisions)
+
+    @property
+    def moves(self) -> Mapping[str, TablePlan]:
+        """Return the new tables of the confirmed parties that have others than before, by ref."""
+        return {
+            guest.request.booking_ref: self._plan_at_its_place(guest)
+            for guest in self._confirmed
+            if guest.party.unit != guest.first_unit
+        }
+
+    def _meet_confirmed(self, mover: Movable) -> None:
+        """Seat a confirmed party where it sits, so that it can be moved."""
+        request = SeatingRequest(
+            booking_ref=mover.booking_ref,
+            starts_at=mover.window.starts_at,
+            ends_at=mover.window.ends_at,
+            party=mover.party,
+            zone_ref=mover.zone_ref,
+        )
+        guest = self._guest(request, mover.window, fit_of(self._floor, request, self._rules), is_confirmed=True)
+        own = unit_of(self._floor, mover.table_refs)
+        unit = next((each for each in guest.party.options if each.mask == own.mask), own)
+        if unit is own:  # It was promised these tables by other rules than today's.
+            guest.party.options = [*guest.party.options, own]
+        self._batch.meet(guest.party)
+        for taken in guest.taken(unit):
+            self._digest.remove(taken)
+        self._seat(guest, unit)
+        self._confirmed.append(guest)
 
     def decide(self, request: SeatingRequest) -> Decision:
         """Decide a request and occupy its tables. Raises ValueError if the booking is already decided."""
@@ -142,21 +178,25 @@ class EveningPlanner:
     def _choose(self, guest: _Guest, fit: Fit, decision: Decision) -> Decision:
         self._batch.meet(guest.party)
         ranked, rejected = self._ranked(guest, fit)
+        moves: tuple[TableMove, ...] = ()
         if ranked:
             self._seat(guest, ranked[0][0])
             plans = tuple(plan for _unit, plan in ranked)
         else:
-            plans = self._with_moves(guest)
+            plans, moves = self._with_moves(guest)
         refusal = None if plans else self._no_capacity(guest, fit)
-        return replace(decision, plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected)
+        return replace(
+            decision, plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected, moves=moves
+        )
 
-    def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit) -> _Guest:
+    def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit, *, is_confirmed: bool = False) -> _Guest:
         free = self._given.free(window.blocked_from, window.blocked_until)
         party = Party(
             request.booking_ref,
             start=window.blocked_from.timestamp(),
             until=window.blocked_until.timestamp(),
             options=[unit for unit in fit.units if unit.mask & free == unit.mask],
+            is_confirmed=is_confirmed,
         )
         return _Guest(request=request, window=window, party=party)
 
@@ -198,26 +238,36 @@ class EveningPlanner:
         self._batch.seat(guest.party, unit)
         self._take(guest, unit)
 
-    def _with_moves(self, guest: _Guest) -> tuple[TablePlan, ...]:
-        """Try to seat a newcomer by moving others of the batch. Returns its plan, or nothing."""
+    def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
+        """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
         newcomer = guest.party
         if not newcomer.options:
-            return ()
+            return (), ()
         fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
         if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
-            return ()
+            return (), ()
         room = make_room(newcomer)
         if room is None:
-            return ()
+            return (), ()
         moved = [self._guests[party] for party in room if party is not newcomer]
+        moves = tuple(
+            TableMove(
+                booking_ref=other.request.booking_ref,
+                from_table_refs=other.party.unit.table_refs,
+                to_table_refs=room[other.party].table_refs,
+            )
+            for other in moved
+            if other.party.is_confirmed and other.party.unit is not None
+        )
         for other in moved:
             self._release(other)
         for other in moved:
             self._take(other, room[other.party])
         self._seat(guest, room[newcomer])
         for other in moved:
-            self._decisions[other.request.booking_ref] = self._decision_on_moved(other)
-        return (self._plan_at_its_place(guest),)
+            if not other.party.is_confirmed:
+                self._decisions[other.request.booking_ref] = self._decision_on_moved(other)
+        return (self._plan_at_its_place(guest),), moves
 
     def _decision_on_moved(self, guest: _Guest) -> Decision:
         ref = guest.request.booking_ref

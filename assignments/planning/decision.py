@@ -36,12 +36,22 @@ class TablePlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TableMove:
+    """Other tables for a confirmed party, so that one more could be seated."""
+
+    booking_ref: str
+    from_table_refs: tuple[str, ...]
+    to_table_refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """The decision on one request.
 
     ``plans`` are ranked, best first; they are empty exactly if there is a ``refusal``.
     ``rejected``: number of table combinations ruled out, by reason code. ``considered``: number of all.
     ``moved_from``: the tables chosen earlier in the same batch, if a later booking made it move.
+    ``moves``: the confirmed parties that change tables for this one.
     """
 
     booking_ref: str
@@ -52,6 +62,7 @@ class Decision:
     considered: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     moved_from: tuple[str, ...] = ()
+    moves: tuple[TableMove, ...] = ()
 
     @property
     def best(self) -> TablePlan | None:
@@ -61,6 +72,10 @@ class Decision:
     def to_json(self) -> dict[str, Any]:
         """What is kept of it: enough to explain it later. ``describe`` puts it into words."""
         window = self.window
+        moves = [
+            {"booking_ref": move.booking_ref, "from": list(move.from_table_refs), "to": list(move.to_table_refs)}
+            for move in self.moves
+        ]
         return {
             "window": {
                 "starts_at": window.starts_at.isoformat(),
@@ -76,4 +91,6 @@ class Decision:
             "considered": self.considered,
             "rejected": dict(self.rejected),
             "moved_from": list(self.moved_from),
+            # Decisions that moved nobody are kept as earlier releases kept them.
+            **({"moves": moves} if moves else {}),
         }

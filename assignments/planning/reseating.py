@@ -1,7 +1,7 @@
-"""Reseating: moves of parties within a batch, to make room for one more.
+"""Reseating: moves of parties to other tables, to make room for one more.
 
-Bookings are confirmed with their batch, so a party may still be moved within it. It never loses its seat, and tables
-occupied before the batch are not touched.
+Bookings are confirmed with their batch, so a party may be moved within it; so may confirmed parties that nobody has told
+their table. None of them loses its seat, and other occupied tables are not touched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from assignments.planning.units import Unit
 
 MAX_DEPTH = 6
-"""Maximum length of a chain of moves. No guest knows a table yet, so longer chains only take longer to find."""
+"""Maximum length of a chain of moves. No guest knows the table yet, so longer chains only take longer to find."""
 
 MAX_STEPS = 400
 """Maximum parties tried for a newcomer, so that a search takes a few milliseconds at most."""
@@ -19,16 +19,19 @@ class Party:
     """A party of the batch: its time, its options and its current unit.
 
     ``options``: units that fit and are free apart from the batch, preferred ones first.
-    ``start`` and ``until``: seconds since the epoch, with buffers.
+    ``start`` and ``until``: seconds since the epoch, with buffers. ``is_confirmed``: it was confirmed before this batch.
     """
 
-    __slots__ = ("_needs", "meets", "options", "ref", "start", "unit", "until")
+    __slots__ = ("_needs", "is_confirmed", "meets", "options", "ref", "start", "unit", "until")
 
-    def __init__(self, ref: str, *, start: float, until: float, options: Sequence[Unit]) -> None:
+    def __init__(
+        self, ref: str, *, start: float, until: float, options: Sequence[Unit], is_confirmed: bool = False
+    ) -> None:
         self.ref = ref
         self.start = start
         self.until = until
         self.options = options
+        self.is_confirmed = is_confirmed
         self.unit: Unit | None = None
         self._needs: dict[int, int] = {}
         self.meets: list[Party] = []
@@ -109,9 +112,7 @@ class _Search:
         if depth == 0:
             self.could_go_deeper = True
             return False
-        # Fewest occupied tables first, so that few parties move.
-        clearable = [unit for unit in party.options if not unit.mask & settled]
-        clearable.sort(key=lambda unit: (unit.mask & taken).bit_count())
+        clearable = self._by_cost([unit for unit in party.options if not unit.mask & settled], party, taken)
         stuck = self._stuck_around(party, depth - 1)
         for unit in clearable:
             if unit.mask & stuck:
@@ -122,6 +123,17 @@ class _Search:
                 return True
             stuck = self._stuck_around(party, depth - 1)
         return False
+
+    def _by_cost(self, units: list[Unit], party: Party, taken: int) -> list[Unit]:
+        """Fewest occupied tables first, so that few parties move; then those whose confirmed parties come latest."""
+        confirmed = [other for other in party.meets if other.is_confirmed and other.unit is not None]
+
+        def cost(unit: Unit) -> tuple[int, float]:
+            tables = (unit.mask & taken).bit_count()
+            starts = [other.start for other in confirmed if other.unit is not None and other.unit.mask & unit.mask]
+            return tables, -min(starts, default=float("inf"))
+
+        return sorted(units, key=cost)
 
     def _tables_around(self, party: Party) -> tuple[int, int]:
         """Return the tables assigned by this search, and all occupied ones, during ``party``'s time."""

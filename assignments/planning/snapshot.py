@@ -34,6 +34,21 @@ def occupied_by(booking_ref: str, table_refs: Iterable[str], window: SeatingWind
     ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Movable:
+    """A confirmed party that has not been told its table, and may sit elsewhere. It was promised a seat, and keeps one.
+
+    ``window``: the stay that it was promised. ``party`` in covers, ``zone_ref`` only if it asked for a zone.
+    ``table_refs``: where it sits now. Its tables are in ``occupied`` as well, under its ref.
+    """
+
+    booking_ref: str
+    table_refs: tuple[str, ...]
+    window: SeatingWindow
+    party: int
+    zone_ref: str | None = None
+
+
 DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
         "optimal_fit": 40.0,

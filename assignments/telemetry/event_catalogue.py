@@ -99,6 +99,11 @@ info(
     _("A confirmed booking has other tables, or its tables for another time."),
 )
 info(
+    "seating.reseated",
+    "from_table_refs table_refs reason",
+    _("A confirmed booking has other tables for the same stay, so that somebody else could be seated."),
+)
+info(
     "seating.extended",
     "table_refs actor reason",
     _("Guests stay longer than they were promised, and nobody else needs their tables meanwhile."),

@@ -1,6 +1,6 @@
 """What a project writes: the names of its models and fields, and what its statuses mean."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -65,6 +65,10 @@ class Attributes:
     stage_statuses: Mapping[Any, str] = {}
     """How far the guests are, by status: ``{"seated": "seated", "done": "left", "no_show": "no_show"}``. The stages are
     expected, late, arrived, seated, left and no_show."""
+    told_field: str | None = None
+    """A boolean or a time: whether guests have been told their table. V3 moves none of those who have."""
+    told_statuses: Collection[Any] = ()
+    """Statuses of bookings whose guests have been told their table."""
     confirmed_field: str | None = None
     """A boolean, for models without a status. Null waits, like false."""
     tables_field: str | None = None
@@ -127,6 +131,11 @@ class Attributes:
     def reports_arrivals(self) -> bool:
         """Whether the project's statuses tell of guests who have arrived or sit."""
         return bool({"arrived", "seated"} & set(self.stage_statuses.values()))
+
+    @property
+    def reports_told_tables(self) -> bool:
+        """Whether the project knows which guests have been told their table. Only then V3 moves others."""
+        return bool(self.told_field or self.told_statuses)
 
     @cached_property
     def bookings_table(self) -> type[models.Model]:

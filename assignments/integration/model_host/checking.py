@@ -328,6 +328,7 @@ class Checking(Reading, Writing, Floors):
             # Where none is known, W001 says so, or cancelled_field cancels.
             ("cancelled_statuses", self.cancelled_statuses if self._knows_cancelled(self.status_field or "") else ()),
             ("stage_statuses", tuple(self.stage_statuses)),
+            ("told_statuses", tuple(self.told_statuses)),
         ):
             for status in statuses:
                 if status is None and name == "waiting_statuses" and status is not self.waiting_statuses[0]:

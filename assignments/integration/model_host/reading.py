@@ -273,7 +273,14 @@ class Reading(Attributes):
     @cached_property
     def _columns(self) -> list[str]:
         """Return the names of all fields that are read of a booking, without its tables."""
-        named = [self.restaurant_field, self.zone_field, self.requested_field, self.status_field, self.confirmed_field]
+        named = [
+            self.restaurant_field,
+            self.zone_field,
+            self.requested_field,
+            self.status_field,
+            self.confirmed_field,
+            self.told_field,
+        ]
         named += [*self._cancelled_fields, *self.read_fields]
         for hook, names in (
             ("start_of", [self.start_field, self.date_field, self.time_field]),
@@ -367,7 +374,13 @@ class Reading(Attributes):
             problem=problem or no_party,
             stage=self.stage_statuses.get(status) if self.status_field else None,
             table_refs=shown,
+            table_told=self._is_told(row, status),
         )
+
+    def _is_told(self, row: Mapping[str, Any], status: Any) -> bool:
+        """Return whether the guests have been told their table."""
+        by_status = bool(self.status_field) and status in self.told_statuses
+        return by_status or bool(self.told_field and row[self.told_field])
 
     def _start(self, row: Mapping[str, Any]) -> tuple[datetime, str | None]:
         """Return the start and no problem, or about when it is and the problem."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from assignments.coordination import day_planner, dispatch, table_record
+from assignments.coordination import dispatch, planned_day, table_record
 from example import models
 from rollout.control import guard, steering
 from rollout.control.steering import PromotionRefusedError
@@ -105,13 +105,13 @@ def test_a_gate_catches_it_before_promotion(by_the_legacy_planner: models.Restau
 def test_the_guard_catches_it_after(evening: models.Restaurant, monkeypatch: Any, way: str) -> None:
     """That a breach rolls back, whatever rail it is, is tested with the guard: it takes somebody who would go on."""
     _gate, rail = WAYS[way]
-    monkeypatch.setattr(day_planner, "EveningPlanner", worse.evening_planner(getattr(worse, way)))
+    monkeypatch.setattr(planned_day, "EveningPlanner", worse.evening_planner(getattr(worse, way)))
     assert rail in [breach.rail for breach in lived().breaches]
 
 
 @pytest.mark.legacy_planner
 def test_what_the_guard_caught_does_not_decide_the_next_booking(evening: models.Restaurant, monkeypatch: Any) -> None:
-    monkeypatch.setattr(day_planner, "EveningPlanner", worse.evening_planner(worse.ignores_zones))
+    monkeypatch.setattr(planned_day, "EveningPlanner", worse.evening_planner(worse.ignores_zones))
     assert lived().rolled_back_to == "shadow"
     assert resolution.read().mode is Mode.SHADOW
 

@@ -1,0 +1,54 @@
+"""Planning requests of one restaurant-day together, for whoever goes on to settle, preview or compare them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from assignments import conf
+from assignments.coordination.snapshots import held_tables
+from assignments.planning.batch_planner import EveningPlanner, in_order
+from assignments.planning.decision import Decision, TablePlan
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Movable, Occupied
+
+
+class PlannedDay(NamedTuple):
+    """Decisions and planning milliseconds by booking ref, and the new tables of confirmed bookings that are moved."""
+
+    decisions: Mapping[str, Decision]
+    milliseconds: Mapping[str, float]
+    moves: Mapping[str, TablePlan]
+
+
+def plan_requests(
+    requests: Sequence[SeatingRequest],
+    *,
+    floor: Floor,
+    occupied: tuple[Occupied, ...],
+    now: datetime,
+    success: Mapping[str, float],
+    movable: Sequence[Movable] = (),
+) -> PlannedDay:
+    """Decide requests of one restaurant-day together.
+
+    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them.
+    """
+    rules = conf.settings().rules()
+    held = held_tables(requests, occupied, floor=floor, now=now)
+    others = [taken for taken in occupied if taken.booking_ref not in held]
+    evening = EveningPlanner(floor=floor, occupied=others, rules=rules, now=now, success=success, movable=movable)
+    milliseconds = {}
+    waiting = in_order((request for request in requests if request.booking_ref not in held), floor=floor, rules=rules)
+    promised = [
+        replace(request, pinned_table_refs=held[request.booking_ref])
+        for request in requests
+        if request.booking_ref in held
+    ]
+    for request in [*promised, *waiting]:
+        started = time.perf_counter()
+        evening.decide(request)
+        milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000
+    return PlannedDay(evening.decisions, milliseconds, evening.moves if movable else {})

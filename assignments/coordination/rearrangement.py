@@ -1,0 +1,183 @@
+"""Re-arrangement: confirmed parties that nobody has told their table change tables, so that one more can be seated.
+
+Guests are promised a seat, not a table. Whoever is fixed stays: pinned, chosen by staff, told their table, arrived, about to
+come, moved often enough, or of an evening that is frozen.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from assignments import conf
+from assignments.coordination.planned_day import plan_requests
+from assignments.coordination.snapshots import windows_of
+from assignments.integration import planners
+from assignments.integration.host import Host, HostBooking, MovesGuests
+from assignments.lifecycle import ledger
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Allocation, Assignment, FrozenEvening, Stage, State
+from assignments.planning.decision import Decision, TablePlan
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.scoring import IDLE_HORIZON_SECONDS
+from assignments.planning.seating_window import SeatingWindow, service_of
+from assignments.planning.service_day import touched_days
+from assignments.planning.snapshot import Movable, Occupied
+
+SEARCHES = 3
+"""How often the search runs: whoever turns out to be busy counts as fixed in the next one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmed:
+    """A confirmed booking that may be moved, as it was read: its seatings, and as planning sees it."""
+
+    assignment: Assignment
+    seatings: list[Allocation]
+    movable: Movable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rearrangement:
+    """Decisions on the requests, and the confirmed bookings that change tables for them. Their rows are locked."""
+
+    decisions: Mapping[str, Decision]
+    milliseconds: Mapping[str, float]
+    moves: Sequence[tuple[Confirmed, TablePlan]]
+
+    def apply(self, settlement: Settlement) -> None:
+        """Have the settlement write the moves."""
+        causes = [decision for decision in self.decisions.values() if decision.moves]
+        for confirmed, plan in self.moves:
+            ref = confirmed.assignment.booking_ref
+            for_whom = [each.booking_ref for each in causes if ref in {move.booking_ref for move in each.moves}]
+            settlement.rearrange(
+                confirmed.assignment,
+                confirmed.seatings,
+                table_refs=plan.table_refs,
+                detail=", ".join(for_whom),
+            )
+
+
+def is_possible(host: Host, restaurant_ref: str) -> bool:
+    """Whether confirmed bookings of the restaurant may be moved: by the settings, the router and the host."""
+    knows = bool(getattr(host, "reports_told_tables", False)) and isinstance(host, MovesGuests)
+    return knows and planners.may_rearrange(restaurant_ref)
+
+
+def find(
+    requests: Sequence[SeatingRequest],
+    decisions: Mapping[str, Decision],
+    *,
+    floor: Floor,
+    service_date: date,
+    host: Host,
+    now: datetime,
+    success: Mapping[str, float],
+    seats: Collection[str],
+) -> Rearrangement | None:
+    """Return decisions that seat more of the bookings ``seats`` than ``decisions`` do, by moving others, if there are any.
+
+    The service day is locked. The rows of the moved bookings are locked here, the host's too: those that somebody else has
+    locked or changed count as fixed.
+    """
+    confirmed = movable_of(floor, service_date, now=now)
+    if not confirmed:
+        return None
+    seated = _seated(decisions, seats)
+    for _search in range(SEARCHES):
+        movable = [each.movable for each in confirmed.values()]
+        occupied = _occupied(requests, movable, floor)
+        found, milliseconds, moves = plan_requests(
+            requests, floor=floor, occupied=occupied, now=now, success=success, movable=movable
+        )
+        if not moves or _seated(found, seats) <= seated:
+            return None
+        busy = _lock([confirmed[ref] for ref in sorted(moves)], host=host)
+        if not busy:
+            return Rearrangement(
+                decisions=found,
+                milliseconds=milliseconds,
+                moves=[(confirmed[ref], plan) for ref, plan in sorted(moves.items())],
+            )
+        confirmed = {ref: each for ref, each in confirmed.items() if ref not in busy}
+    return None
+
+
+def _seated(decisions: Mapping[str, Decision], refs: Collection[str]) -> int:
+    return sum(1 for ref in refs if decisions[ref].best is not None)
+
+
+def movable_of(floor: Floor, service_date: date, *, now: datetime) -> dict[str, Confirmed]:
+    """Return the confirmed bookings of the service day that are not fixed, by ref. At most three queries."""
+    settings = conf.settings()
+    rows = Assignment.objects.of_day(floor.restaurant_ref, service_date).filter(
+        state=State.CONFIRMED,
+        stage=Stage.EXPECTED,
+        table_told=False,
+        moves__lt=settings.MAX_MOVES,
+        pinned_table_refs=[],
+        starts_at__gt=now + timedelta(minutes=settings.FIXED_MINUTES),
+    )
+    assignments = {row.booking_ref: row for row in rows.exclude(planner=planners.MANUAL)}
+    if not assignments or FrozenEvening.objects.filter(restaurant_ref=floor.restaurant_ref, service_date=service_date):
+        return {}
+    seatings = ledger.seatings_of(sorted(assignments))
+    found = {}
+    for ref, own in seatings.items():
+        assignment = assignments[ref]
+        if _is_frozen(floor, assignment.starts_at, now) or any(row.despite or row.overstays_until for row in own):
+            continue
+        movable = _movable(assignment, own, floor)
+        if set(touched_days(floor, movable.window)) == {service_date} and set(movable.table_refs) <= set(floor.places):
+            found[ref] = Confirmed(assignment=assignment, seatings=own, movable=movable)
+    return found
+
+
+def _is_frozen(floor: Floor, start: datetime, now: datetime) -> bool:
+    minutes = conf.settings().FREEZE_MINUTES
+    if not minutes:
+        return False
+    service = service_of(floor, start)
+    return (service.starts_at if service else start) - timedelta(minutes=minutes) <= now
+
+
+def _movable(assignment: Assignment, seatings: Sequence[Allocation], floor: Floor) -> Movable:
+    first = seatings[0]
+    return Movable(
+        booking_ref=assignment.booking_ref,
+        table_refs=floor.in_order(row.table_ref for row in seatings),
+        window=SeatingWindow(
+            starts_at=first.starts_at,
+            ends_at=first.ends_at,
+            blocked_from=first.blocked.lower,
+            blocked_until=first.blocked.upper,
+        ),
+        party=assignment.party if first.party is None else first.party,
+        zone_ref=(assignment.zone_ref if first.zone_ref is None else first.zone_ref) or None,
+    )
+
+
+def _occupied(requests: Sequence[SeatingRequest], movable: Sequence[Movable], floor: Floor) -> tuple[Occupied, ...]:
+    windows = [*windows_of(requests, floor), *(each.window for each in movable)]
+    horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)
+    start = min(window.blocked_from for window in windows) - horizon
+    until = max(window.blocked_until for window in windows) + horizon
+    return ledger.occupied(floor.restaurant_ref, start, until, floor=floor, remove_expired=True)
+
+
+def _lock(confirmed: Sequence[Confirmed], *, host: Host) -> set[str]:
+    """Lock these bookings, here and in the host, and return the refs of those that are busy or have changed meanwhile."""
+    versions = {each.assignment.booking_ref: each for each in confirmed}
+    rows = Assignment.objects.filter(booking_ref__in=sorted(versions)).order_by("id").claim()
+    ours = {row.booking_ref for row in rows if row.version == versions[row.booking_ref].assignment.version}
+    theirs = host.bookings(sorted(ours), lock=True) if ours else {}
+    return {ref for ref in versions if ref not in theirs or not _stays_as_promised(theirs[ref], versions[ref])}
+
+
+def _stays_as_promised(booking: HostBooking, confirmed: Confirmed) -> bool:
+    promise = confirmed.movable
+    is_same = (booking.party, booking.zone_ref or None) == (promise.party, promise.zone_ref)
+    starts_then = not booking.problem and booking.starts_at == promise.window.starts_at
+    is_expected = booking.wants_table and booking.stage in {None, Stage.EXPECTED}
+    return is_same and starts_then and is_expected and booking.may_move and not booking.table_told

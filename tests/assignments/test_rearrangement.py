@@ -1,0 +1,207 @@
+"""Confirmed parties that nobody has told their table change tables, so that one more can be seated.
+
+Each test is named after what happens at the restaurant.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from assignments import api
+from assignments.conf import A_YEAR_OF_MINUTES
+from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
+from assignments.outcome import Kind
+from assignments.testing import a_floor, a_table
+from tests.assignments.conftest import TheHost, run_all
+from tests.assignments.test_living_evening import override
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def tables_of(ref: str) -> list[str]:
+    return sorted(Allocation.objects.current().filter(booking_ref=ref).values_list("table_ref", flat=True))
+
+
+def asked(number: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+
+
+@pytest.fixture
+def telling(host: TheHost, monkeypatch: pytest.MonkeyPatch) -> TheHost:
+    """A host that knows who has been told the table; one table for two, and one for four that takes two as well."""
+    host.floors["R1"] = a_floor(tables=[a_table("small", seats=2), a_table("large", seats=4)])
+    monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
+    return host
+
+
+@pytest.fixture
+def misplaced(telling: TheHost, tonight: datetime) -> Iterator[TheHost]:
+    """The pair A sits at the large table, where it was the only free one; the small table is free again since."""
+    telling.book("B", starts_at=tonight, party=2, requested_at=asked(0))
+    telling.book("A", starts_at=tonight, party=2, requested_at=asked(1))
+    run_all()
+    assert (tables_of("B"), tables_of("A")) == (["small"], ["large"])
+    telling.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    telling.book("four", starts_at=tonight, party=4, requested_at=asked(2))
+    api.request(booking_ref="four")
+    return telling  # type: ignore[return-value]
+
+
+def test_a_pair_gives_the_large_table_to_a_party_of_four(misplaced: TheHost) -> None:
+    outcome = api.assign_now(booking_ref="four")
+    assert (outcome.kind, outcome.table_refs) == (Kind.CONFIRMED, ("large",))
+    assert (tables_of("A"), tables_of("four")) == (["small"], ["large"])
+    assert [(move.booking_ref, move.from_table_refs, move.to_table_refs) for move in misplaced.moves] == [
+        ("A", ("large",), ("small",))
+    ]
+    pair = Assignment.objects.get(booking_ref="A")
+    assert (pair.state, pair.reason, pair.moves, pair.planner) == (State.CONFIRMED, "rearranged", 1, "v3")
+    last = StateTransition.objects.filter(booking_ref="A").latest("version")
+    assert (last.name, last.reason, last.detail) == ("reseat", "rearranged", "four")
+    assert OutboxMessage.objects.filter(topic="booking.reseated").get().booking_ref == "A"
+    decision = Attempt.objects.filter(booking_ref="four").latest("number").decision
+    assert decision["moves"] == [{"booking_ref": "A", "from": ["large"], "to": ["small"]}]
+
+
+def test_the_cron_run_moves_it_too(misplaced: TheHost) -> None:
+    assert run_all()["four"].table_refs == ("large",)
+    assert tables_of("A") == ["small"]
+
+
+def told(host: TheHost) -> None:
+    host.edit("A", table_told=True)
+    api.booking_changed(booking_ref="A")
+
+
+def told_without_a_word(host: TheHost) -> None:
+    host.edit("A", table_told=True)
+
+
+def told_by_call(host: TheHost) -> None:
+    api.table_told(booking_ref="A", actor="host")
+
+
+def kept_by_the_host(host: TheHost) -> None:
+    host.edit("A", may_move=False)
+
+
+def chosen_by_staff(host: TheHost) -> None:
+    api.assign(booking_ref="A", table_refs=["large"], actor="staff:7")
+
+
+def pinned(host: TheHost) -> None:
+    api.pin(booking_ref="A", table_refs=["large"], actor="staff:7")
+
+
+def arrived(host: TheHost) -> None:
+    api.arrived(booking_ref="A", actor="staff:7")
+
+
+def frozen(host: TheHost) -> None:
+    day = Assignment.objects.get(booking_ref="A")
+    assert api.freeze(restaurant_ref=day.restaurant_ref, service_date=day.service_date, actor="staff:7")
+    assert not api.freeze(restaurant_ref=day.restaurant_ref, service_date=day.service_date, actor="staff:7")
+
+
+def moved_often(host: TheHost) -> None:
+    Assignment.objects.filter(booking_ref="A").update(moves=3)
+
+
+def locked_by_the_host(host: TheHost) -> None:
+    host.locked.add("A")
+
+
+@pytest.mark.parametrize(
+    "fix",
+    [
+        told,
+        told_without_a_word,
+        told_by_call,
+        kept_by_the_host,
+        chosen_by_staff,
+        pinned,
+        arrived,
+        frozen,
+        moved_often,
+        locked_by_the_host,
+    ],
+)
+def test_who_is_fixed_stays(misplaced: TheHost, fix: Any) -> None:
+    fix(misplaced)
+    assert api.assign_now(booking_ref="four").kind is Kind.RETRY
+    assert tables_of("A") == ["large"]
+    assert [move for move in misplaced.moves if move.from_table_refs != move.to_table_refs] == []
+
+
+@pytest.mark.parametrize("given", [{"REARRANGE": False}, {"REARRANGE": ["R2"]}, {"FIXED_MINUTES": A_YEAR_OF_MINUTES}])
+def test_a_setting_keeps_everybody(misplaced: TheHost, settings: Any, given: dict[str, Any]) -> None:
+    with override(settings, rows=misplaced.rows, **given):
+        assert api.assign_now(booking_ref="four").kind is Kind.RETRY
+    assert tables_of("A") == ["large"]
+
+
+def test_an_evening_that_is_no_longer_frozen_is_rearranged_again(misplaced: TheHost) -> None:
+    frozen(misplaced)
+    day = Assignment.objects.get(booking_ref="A")
+    assert api.unfreeze(restaurant_ref=day.restaurant_ref, service_date=day.service_date)
+    assert api.assign_now(booking_ref="four").table_refs == ("large",)
+
+
+def test_a_host_that_does_not_know_who_was_told_gets_no_moves(
+    misplaced: TheHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TheHost, "reports_told_tables", False)
+    assert api.assign_now(booking_ref="four").kind is Kind.RETRY
+
+
+def test_if_the_host_refuses_nobody_is_moved_and_the_request_is_decided_without(
+    misplaced: TheHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: TheHost, moves: Any) -> None:
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr(TheHost, "on_moved", refuse)
+    outcome = api.assign_now(booking_ref="four")
+    assert (outcome.kind, outcome.reason) == (Kind.RETRY, "no_capacity")
+    assert tables_of("A") == ["large"]
+    assert Assignment.objects.get(booking_ref="A").moves == 0
+    assert run_all() == {}, "it waits for its next attempt"
+
+
+def test_a_moved_party_keeps_the_zone_that_it_asked_for(telling: TheHost, tonight: datetime) -> None:
+    telling.floors["R1"] = a_floor(
+        tables=[
+            a_table("small", seats=2, zone_ref="terrace"),
+            a_table("large", seats=4, zone_ref="room"),
+        ]
+    )
+    telling.book("A", starts_at=tonight, party=2, zone_ref="room", requested_at=asked(0))
+    run_all()
+    telling.book("four", starts_at=tonight, party=4, requested_at=asked(1))
+    api.request(booking_ref="four")
+    assert api.assign_now(booking_ref="four").kind is Kind.RETRY
+    assert tables_of("A") == ["large"]
+
+
+def test_a_chain_of_moves_keeps_every_time(telling: TheHost, tonight: datetime) -> None:
+    """A leaves the large table for the small one, which C gives up for the bar."""
+    telling.floors["R1"] = a_floor(
+        tables=[a_table("bar", seats=1), a_table("small", seats=2), a_table("large", seats=4)]
+    )
+    for number, (ref, party, table) in enumerate([("gone", 1, "bar"), ("C", 1, "small"), ("A", 2, "large")]):
+        telling.book(ref, starts_at=tonight, party=party, requested_at=asked(number))
+        api.request(booking_ref=ref)
+        assert api.assign_now(booking_ref=ref).table_refs == (table,)
+    telling.edit("gone", wants_table=False)
+    api.booking_changed(booking_ref="gone")
+    before = dict(Allocation.objects.values_list("booking_ref", "blocked"))
+    telling.book("four", starts_at=tonight, party=4, requested_at=asked(5))
+    api.request(booking_ref="four")
+    assert api.assign_now(booking_ref="four").table_refs == ("large",)
+    assert (tables_of("A"), tables_of("C")) == (["small"], ["bar"])
+    after = dict(Allocation.objects.exclude(booking_ref="four").values_list("booking_ref", "blocked"))
+    assert after == before
+    assert len(telling.moves) == 2
