@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.coordination import quarantine, rearrangement
+from assignments.coordination import quarantine
 from assignments.coordination.day_planner import DayPlanner
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
@@ -258,7 +258,7 @@ class Coordinator:
                 settlement,
                 restaurant_ref,
                 service_date,
-                may_rearrange=invocation.may_move and rearrangement.is_possible(self.host, restaurant_ref),
+                may_rearrange=invocation.may_move,
             )
             day_planner.settle(mine, earlier=earlier)
         except LockContentionError as contended:

@@ -66,7 +66,8 @@ class DayPlanner:
         decisions, milliseconds, _moves = plan_requests(
             [*first, *requests], floor=floor, occupied=occupied, now=self.settlement.now, success=success
         )
-        if self._may_rearrange and _want_tables(requests, decisions):
+        wants_tables = self._may_rearrange and _want_tables(requests, decisions)
+        if wants_tables and rearrangement.is_possible(self.host, self.restaurant_ref):
             found = rearrangement.find(
                 [*first, *requests],
                 decisions,

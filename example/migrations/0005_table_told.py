@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('example', '0004_references'),
+        ("example", "0004_references"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='booking',
-            name='table_told',
-            field=models.BooleanField(default=False, help_text='The guest has been told the table, so that it stays.'),
+            model_name="booking",
+            name="table_told",
+            field=models.BooleanField(default=False, help_text="The guest has been told the table, so that it stays."),
         ),
     ]

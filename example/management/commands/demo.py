@@ -17,7 +17,7 @@ from rich.table import Table
 from assignments.concurrency import clock
 from assignments.integration import evening_file
 from assignments.integration.evening_file import EveningFile, UnusableFileError
-from example import demo, demo_database, evening, friday, incident
+from example import demo, demo_database, evening, friday, incident, one_by_one
 from example.demo_database import OccupiedError
 from example.incident import Incident, Report
 
@@ -59,7 +59,17 @@ class Command(BaseCommand):
             ),
         )
         parser.add_argument(
-            "--seed", type=_seed, help="With --friday: what happens; the same seed, the same evening (default: 1)."
+            "--one-by-one",
+            action="store_true",
+            help=(
+                "Decide the bookings one at a time instead, in a random order, with V3: once moving nobody who is confirmed "
+                "(v3-fixed), and once moving those who have not been told their table (v3)."
+            ),
+        )
+        parser.add_argument(
+            "--seed",
+            type=_seed,
+            help="With --friday: what happens. With --one-by-one: the order. The same seed, the same evening (default: 1).",
         )
         parser.add_argument(
             "--workers",
@@ -78,10 +88,7 @@ class Command(BaseCommand):
         self._check_options(options)
         path: Path = options["file"]
         source = self._read(path, is_today=options["friday"])
-        if options["incident"] and not source.bookings:
-            raise CommandError(f"{path} has no bookings, so no incident is possible.", returncode=2)
-        if options["friday"] and not source.bookings:
-            raise CommandError(f"{path} has no bookings, so there is no evening to play.", returncode=2)
+        self._check_bookings(source, path, options)
         try:
             ask = _agreed if options["yes"] else self._ask
             with demo_database.claimed(anew=not options["incident"], before_removal=ask) as name:
@@ -90,8 +97,9 @@ class Command(BaseCommand):
                     seeded = incident.seed(Incident(options["incident"]), source)
                     self._incident(seeded, options, database=name, password=password)
                     return
-                if options["friday"]:
-                    self._friday(source, options, database=name, password=password)
+                if options["friday"] or options["one_by_one"]:
+                    play = self._friday if options["friday"] else self._one_by_one
+                    play(source, options, database=name, password=password)
                     return
                 report = settings.BASE_DIR / "rollout-report.html"
                 result = demo.run(source, path, report, say=self.stderr.write)
@@ -119,11 +127,19 @@ class Command(BaseCommand):
             raise CommandError("Nothing was removed.", returncode=2)
 
     def _check_options(self, options: dict[str, Any]) -> None:
-        if options["friday"] and options["incident"]:
-            raise CommandError("Give --friday or --incident, not both.", returncode=2)
-        for name in ("seed", "workers"):
-            if options[name] is not None and not options["friday"]:
-                raise CommandError(f"--{name} belongs to --friday.", returncode=2)
+        ways = [f"--{name.replace('_', '-')}" for name in ("friday", "one_by_one", "incident") if options[name]]
+        if len(ways) > 1:
+            raise CommandError(f"Give {' or '.join(ways)}, not both.", returncode=2)
+        if options["workers"] is not None and not options["friday"]:
+            raise CommandError("--workers belongs to --friday.", returncode=2)
+        if options["seed"] is not None and not (options["friday"] or options["one_by_one"]):
+            raise CommandError("--seed belongs to --friday or --one-by-one.", returncode=2)
+
+    def _check_bookings(self, source: EveningFile, path: Path, options: dict[str, Any]) -> None:
+        if options["incident"] and not source.bookings:
+            raise CommandError(f"{path} has no bookings, so no incident is possible.", returncode=2)
+        if (options["friday"] or options["one_by_one"]) and not source.bookings:
+            raise CommandError(f"{path} has no bookings, so there is no evening to play.", returncode=2)
 
     def _read(self, path: Path, *, is_today: bool) -> EveningFile:
         try:
@@ -191,6 +207,33 @@ class Command(BaseCommand):
                 f"{result.promises_broken} promises broken, {result.overlaps} overlaps and {result.lost} lost bookings.",
                 returncode=1,
             )
+
+    def _one_by_one(self, source: EveningFile, options: dict[str, Any], *, database: str, password: str) -> None:
+        seed = 1 if options["seed"] is None else options["seed"]
+        result = one_by_one.play(source, seed=seed, say=self.stderr.write)
+        if options["json"]:
+            self.stdout.write(json.dumps(result.as_dict()))
+        else:
+            title = f"{result.bookings} bookings, one at a time, {result.tables} tables, order {result.seed}"
+            table = Table(title=title)
+            table.add_column("")
+            for heading in ("Seated", "Covers", "Moves", "Seconds"):
+                table.add_column(heading, justify="right")
+            names = {"v3-fixed": "V3, nobody is moved", "v3": "V3"}
+            for run in result.runs:
+                table.add_row(
+                    names[run.planner], f"{run.confirmed}", f"{run.covers}", f"{run.moved}", f"{run.seconds:.2f}"
+                )
+            if options["file"] == demo.REAL_EVENING:
+                table.add_section()
+                table.add_row("Proven optimum", f"{demo.PROVEN_OPTIMUM}", "", "", "")
+            console = Console(width=None if self.stdout.isatty() else 110)
+            console.print()
+            console.print(table)
+            console.print(f"Tables booked twice: {result.overlaps}. Bookings lost: {result.lost}.")
+            self._print_way_in(console, database, password)
+        if result.overlaps or result.lost:
+            raise CommandError(f"{result.overlaps} overlaps and {result.lost} lost bookings.", returncode=1)
 
     def _print_friday(self, result: friday.Friday, *, database: str, password: str) -> None:
         console = Console(width=None if self.stdout.isatty() else 110)
