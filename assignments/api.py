@@ -235,7 +235,7 @@ def swap(
     if booking_ref == other_ref:
         raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")
     refs = sorted([booking_ref, other_ref])
-    days = list(Assignment.objects.filter(booking_ref__in=refs).values_list("restaurant_ref", "service_date"))
+    days = [day for ref in refs for day in Assignment.objects.of(ref).values_list("restaurant_ref", "service_date")]
     if len(days) < len(refs):
         raise AssignmentNotFoundError(f"No assignment was requested for one of the bookings {' and '.join(refs)}.")
     now = locks.lock_days(days)

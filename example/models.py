@@ -12,8 +12,10 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from assignments.concurrency import clock
-from assignments.planning.floor import A_DAY_OF_MINUTES
+from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_SEATS
 from assignments.planning.timezone import time_zone
+
+A_NUMBER_OF_SEATS = [MinValueValidator(1), MaxValueValidator(MOST_SEATS)]
 
 
 def validate_timezone(name: str) -> None:
@@ -79,9 +81,9 @@ class Table(models.Model):
     restaurant = models.ForeignKey(Restaurant, on_delete=models.CASCADE, related_name="tables")
     code = models.CharField(max_length=20)
     zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="tables")
-    seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
-    max_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    seats = models.PositiveIntegerField(validators=A_NUMBER_OF_SEATS)
+    min_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
+    max_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
     active = models.BooleanField(default=True)
 
     class Meta:
@@ -120,9 +122,9 @@ class TableJoin(models.Model):
     """Tables that seat more, or fewer, together than the sum of their seats."""
 
     tables = models.ManyToManyField(Table, related_name="joins")
-    seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
-    max_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    seats = models.PositiveIntegerField(validators=A_NUMBER_OF_SEATS)
+    min_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
+    max_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
 
     def __str__(self) -> str:
         return f"a join with {self.seats} seats"
@@ -145,8 +147,8 @@ class ServicePeriod(models.Model):
         help_text=_("0 is Monday; empty for every day."),
     )
     allow_overrun = models.BooleanField(default=False, help_text=_("Guests may stay past the end."))
-    buffer_before_minutes = models.PositiveIntegerField(default=0)
-    buffer_after_minutes = models.PositiveIntegerField(default=0)
+    buffer_before_minutes = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(A_DAY_OF_MINUTES)])
+    buffer_after_minutes = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(A_DAY_OF_MINUTES)])
     early_minutes = models.PositiveSmallIntegerField(
         default=0,
         validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
@@ -175,7 +177,7 @@ class TurnTime(models.Model):
 
     service = models.ForeignKey(ServicePeriod, on_delete=models.CASCADE, related_name="turn_times")
     max_party = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    minutes = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    minutes = models.PositiveIntegerField(validators=[MinValueValidator(1), MaxValueValidator(A_DAY_OF_MINUTES)])
 
     class Meta:
         ordering = ["service", "max_party"]
@@ -197,7 +199,7 @@ class Booking(models.Model):
     reference = models.CharField(max_length=40)
     start = models.DateTimeField()
     end = models.DateTimeField(null=True, blank=True, help_text=_("Empty: the turn time decides."))
-    party = models.PositiveIntegerField(validators=[MinValueValidator(1)], help_text=_("Covers."))
+    party = models.PositiveIntegerField(validators=A_NUMBER_OF_SEATS, help_text=_("Covers."))
     zone = models.ForeignKey(
         Zone, null=True, blank=True, on_delete=models.SET_NULL, help_text=_("The guest insists on this zone.")
     )

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin.nul import RefusesNul
 from assignments.admin.restaurants import limited, may_see, refusal
 from assignments.concurrency import locks
 from assignments.integration.project_host import configured
@@ -31,13 +32,11 @@ from assignments.planning.natural_order import natural_key
 if TYPE_CHECKING:
     _FloorForm = forms.ModelForm[Any]
     _TurnInline = admin.TabularInline[TurnMinutes, ServiceHours]
-    _ModelAdmin = admin.ModelAdmin[Any]
     _CalendarServiceInline = admin.TabularInline[CalendarService, CalendarEntry]
     _ServiceFormSet = forms.BaseInlineFormSet[Any, Any, Any]
 else:
     _FloorForm = forms.ModelForm
     _TurnInline = admin.TabularInline
-    _ModelAdmin = admin.ModelAdmin
     _CalendarServiceInline = admin.TabularInline
     _ServiceFormSet = forms.BaseInlineFormSet
 
@@ -104,7 +103,7 @@ class TurnMinutesInline(_TurnInline):
         return _named(super().formfield_for_dbfield(db_field, request, **kwargs))
 
 
-class ShortRefs(_ModelAdmin):
+class ShortRefs(RefusesNul):
     """Rows of restaurants that users edit, each those that they may see. Refs get one line: they are texts, but short."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

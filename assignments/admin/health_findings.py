@@ -72,6 +72,7 @@ def attentions(request: HttpRequest, condition: Condition) -> list[Attention]:
         *_queue(request, condition),
         *_breakers(request, condition),
         *_outbox(request, condition),
+        *_set_aside(request, condition),
         *_marks(condition),
         *_workers(condition),
         *_versions(condition),
@@ -236,6 +237,37 @@ def _outbox(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
             remedy=_("Run manage.py deliver_outbox from cron. If it already does, see the last error of the messages."),
             url=links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
             link=_("Waiting messages"),
+        )
+
+
+def _set_aside(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
+    backlog = condition.backlog
+    if backlog is None:
+        return
+    if backlog.messages_set_aside:
+        yield Attention(
+            is_grave=True,
+            what=ngettext(
+                "%(count)s message was set aside: the guest has not been told.",
+                "%(count)s messages were set aside: the guests have not been told.",
+                backlog.messages_set_aside,
+            )
+            % {"count": backlog.messages_set_aside},
+            remedy=_("Their last errors say why. Mend the cause, then have them delivered again from their list."),
+            url=links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
+            link=_("Waiting messages"),
+        )
+    if backlog.poisonous:
+        yield Attention(
+            what=ngettext(
+                "%(count)s booking was set aside, because it ended the processes that decided it.",
+                "%(count)s bookings were set aside, because they ended the processes that decided them.",
+                backlog.poisonous,
+            )
+            % {"count": backlog.poisonous},
+            remedy=_("Decide them in the review queue. What their callbacks do in the booking project needs mending."),
+            url=links.permitted(request, Assignment, state__exact=State.MANUAL_REVIEW),
+            link=_("Bookings in review"),
         )
 
 

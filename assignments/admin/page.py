@@ -56,7 +56,8 @@ class RowPageAdmin(ReadOnlyAdmin):
         raise NotImplementedError
 
     def row(self, request: HttpRequest, object_id: str) -> Model | None:
-        return self.get_object(request, object_id)
+        found: Model | None = self.get_object(request, object_id)
+        return found
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

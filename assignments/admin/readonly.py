@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from assignments.admin import bounded_changelist
+from assignments.admin.nul import RefusesNul
 from assignments.admin.paginator import UncountedPaginator
 from assignments.admin.restaurants import limited
 
@@ -19,13 +20,8 @@ if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
     from django.template.response import TemplateResponse
 
-    _ModelAdmin = admin.ModelAdmin[Model]
-else:
-    # Django's admin classes cannot be subscripted at run time.
-    _ModelAdmin = admin.ModelAdmin
 
-
-class ReadOnlyAdmin(_ModelAdmin):
+class ReadOnlyAdmin(RefusesNul):
     """A model's list and page, read-only whatever the user's permissions.
 
     Tables may be large, so nothing is counted in full. ``indexed``: columns and filter parameters that have an index;

@@ -40,13 +40,15 @@ def _permit_key(restaurant_ref: str) -> str:
 class Entry:
     """Result of ``try_enter``. ``now``: database time. ``slot``: the permit's number, from 1.
 
-    ``day_locked``: the day is locked, and nobody changes the restaurant's closures or calendar.
+    ``day_locked``: the day is locked, and nobody changes the restaurant's closures or calendar. ``was_taken_for_dead``: the
+    batch's mark was gone, so a death was counted against its bookings.
     """
 
     now: datetime
     day_locked: bool
     slot: int | None
     breaker: Reading = CLOSED
+    was_taken_for_dead: bool = False
 
     @property
     def granted(self) -> bool:
@@ -102,7 +104,13 @@ def try_enter(
         breaker = Reading(failures=failures, successes=successes, opened_until=opened_until)
     # Whoever finds its mark gone was taken for dead, and others have begun what it wanted to do.
     is_alive = mark is None or bool(unmarked)
-    return Entry(now=now, day_locked=day_locked and is_alive, slot=slot, breaker=breaker)
+    return Entry(
+        now=now,
+        day_locked=day_locked and is_alive,
+        slot=slot,
+        breaker=breaker,
+        was_taken_for_dead=not is_alive,
+    )
 
 
 def try_days(restaurant_ref: str, days: Iterable[date]) -> bool:

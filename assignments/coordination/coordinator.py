@@ -113,6 +113,9 @@ class Coordinator:
                         mark,
                     )
                 )
+        except _TakenForDeadError:
+            quarantine.take_back_death(booking_refs)
+            return DayResult(contended=True)
         except LockContentionError:
             return DayResult(contended=True)
         except Exception as error:
@@ -141,7 +144,8 @@ class Coordinator:
         """Decide one booking of a batch that failed. The mark lasts until a failure, too, is stored."""
         with quarantine.marked(batch.restaurant_ref, batch.service_date, [booking_ref]) as mark:
             result = self._process_one(booking_ref, batch.invocation)
-            quarantine.take_back(mark)
+            if not quarantine.take_back(mark):
+                quarantine.take_back_death([booking_ref])
             return result
 
     def process_one(
@@ -230,6 +234,8 @@ class Coordinator:
         if not entry.granted:
             detail = "all permits are taken" if entry.day_locked else "somebody else plans this day"
             invocation.announce_contention(restaurant_ref, service_date, detail)
+            if entry.was_taken_for_dead:
+                raise _TakenForDeadError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
         claimed, earlier = claim()
         routes = router().route(claimed) if claimed else {}
@@ -345,6 +351,10 @@ class Coordinator:
             now=now,
             correlation_id=invocation.correlation_id,
         )
+
+
+class _TakenForDeadError(LockContentionError):
+    """Another process has taken this one for dead, and counted a death against its bookings."""
 
 
 class _DecidedError(Exception):

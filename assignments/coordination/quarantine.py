@@ -63,10 +63,12 @@ def marked(restaurant_ref: str, service_date: date, booking_refs: Sequence[str])
         raise
 
 
-def take_back(mark: uuid.UUID) -> None:
-    """Delete the mark: its process is alive."""
+def take_back(mark: uuid.UUID) -> bool:
+    """Delete the mark: its process is alive. False if another process has taken it for dead, and deleted it."""
     with suppress(DatabaseError), connection.cursor() as cursor:
         cursor.execute("DELETE FROM assignments_batchmark WHERE id = %s", [mark])
+        return bool(cursor.rowcount > 0)
+    return True
 
 
 def note_deaths() -> int:
@@ -97,6 +99,16 @@ def _note_death(mark: BatchMark) -> bool:
         mark.service_date,
     )
     return True
+
+
+def take_back_death(booking_refs: Sequence[str]) -> None:
+    """Take back the death that was counted when the mark of this process was taken for one of a dead process.
+
+    It was only slow between its mark and its transaction.
+    """
+    rows = Assignment.objects.filter(booking_ref__in=booking_refs, deaths__gt=0)
+    with suppress(DatabaseError):
+        rows.update(deaths=F("deaths") - 1)
 
 
 def groups(assignments: Sequence[Assignment]) -> list[list[Assignment]]:

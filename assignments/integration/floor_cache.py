@@ -8,11 +8,13 @@ from contextvars import ContextVar
 
 from django.db import DatabaseError
 
+from assignments import conf
 from assignments.error_logging import log_error
 from assignments.integration.host import Host
 from assignments.integration.project_host import configured
 from assignments.planning.floor import Floor, InvalidFloorError
 from assignments.planning.text import gettext as _
+from assignments.planning.units import zones_too_large
 
 logger = logging.getLogger("assignments.floors")
 
@@ -64,11 +66,22 @@ def floor_of(restaurant_ref: str, *, host: Host | None = None, fingerprint: str 
             if (known := _reading.get()) is not None:
                 known[restaurant_ref] = fingerprint
             _floors[restaurant_ref, fingerprint] = floor
+            _say_what_is_left_out(floor)
             while len(_floors) > _KEPT:
                 _floors.popitem(last=False)
             return floor
     problem = _("The floor of restaurant %(restaurant)s is being edited right now.", restaurant=repr(restaurant_ref))
     raise InvalidFloorError(problem)
+
+
+def _say_what_is_left_out(floor: Floor) -> None:
+    for zone_ref, size in zones_too_large(floor, conf.settings().rules().max_tables).items():
+        logger.warning(
+            "Restaurant %s: zone %s has more joins than can be planned; those of more than %d tables are left out",
+            floor.restaurant_ref,
+            zone_ref,
+            size,
+        )
 
 
 def floor_or_problem(

@@ -248,7 +248,8 @@ def tables_of(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
 def seatings_of(booking_refs: Sequence[str]) -> Mapping[str, list[Allocation]]:
     """The current seatings of these bookings, by table; those without any are left out. One query."""
     seated: dict[str, list[Allocation]] = defaultdict(list)
-    for row in Allocation.objects.current().filter(booking_ref__in=booking_refs).order_by("table_ref"):
+    storable = [ref for ref in booking_refs if "\0" not in ref]
+    for row in Allocation.objects.current().filter(booking_ref__in=storable).order_by("table_ref"):
         seated[row.booking_ref].append(row)
     return dict(seated)
 

@@ -23,6 +23,7 @@ from assignments.models import Assignment
 from assignments.planning.decision import Decision
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
+from assignments.planning.units import zones_too_large
 
 MOST_BOOKINGS = 5000
 """Bookings that are read, newest first."""
@@ -245,6 +246,9 @@ def _floor_problems(host: Host, ref: str, floor: Floor) -> Iterator[str]:
         yield "No table is in service, so nobody can be seated."
     if without := [table.name for table in floor.tables if table.active and table.seats < 1]:
         yield f"Tables without seats: {', '.join(without)}."
+    for zone_ref, size in zones_too_large(floor, conf.settings().rules().max_tables).items():
+        zone = floor.zone_names.get(zone_ref or "", zone_ref or "without a name")
+        yield f"Zone {zone} has more joins than can be planned: those of more than {size} tables are left out."
     if isinstance(host, ModelHost) and type(host).floor is ModelHost.floor:
         yield from (f"{problem}." for problem in host.passed_over(ref))
 

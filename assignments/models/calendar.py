@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from assignments.planning.floor import A_DAY_OF_MINUTES
+
 
 class CalendarEntry(models.Model):
     """The dates ``first_date``..``last_date`` (those on ``weekdays``): closed, or with hours of their own.
@@ -59,7 +61,7 @@ class CalendarService(models.Model):
     turn_minutes = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(A_DAY_OF_MINUTES)],
         help_text=_("For every party. Empty: the turn times of the usual service."),
     )
 

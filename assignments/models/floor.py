@@ -11,7 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from assignments.planning.floor import A_DAY_OF_MINUTES
+from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_JOINS, MOST_SEATS
 from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 
@@ -21,6 +21,11 @@ def validate_timezone(name: str) -> None:
         time_zone(name)
     except ValueError as error:
         raise ValidationError(_("%(name)s is not a time zone."), params={"name": name}) from error
+
+
+A_NUMBER_OF_SEATS = [MinValueValidator(1), MaxValueValidator(MOST_SEATS)]
+A_BUFFER = [MaxValueValidator(A_DAY_OF_MINUTES)]
+A_TURN_TIME = [MinValueValidator(1), MaxValueValidator(A_DAY_OF_MINUTES)]
 
 
 class VenueSettings(models.Model):
@@ -43,8 +48,8 @@ class TableDetails(models.Model):
     restaurant_ref = models.TextField()
     table_ref = models.TextField()
     zone = models.TextField(blank=True, default="")
-    min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
-    max_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    min_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
+    max_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
 
     class Meta:
         ordering = ["restaurant_ref", "table_ref"]
@@ -108,9 +113,9 @@ class ListedJoin(models.Model):
 
     restaurant_ref = models.TextField()
     table_refs = ArrayField(models.TextField())
-    seats = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    min_party = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
-    max_party = models.PositiveIntegerField(null=True, blank=True)
+    seats = models.PositiveIntegerField(validators=A_NUMBER_OF_SEATS)
+    min_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
+    max_party = models.PositiveIntegerField(null=True, blank=True, validators=[MaxValueValidator(MOST_SEATS)])
 
     class Meta:
         ordering = ["restaurant_ref", "id"]
@@ -131,6 +136,10 @@ class ListedJoin(models.Model):
         for name in ("min_party", "max_party"):
             if self.seats is not None and (getattr(self, name) or 0) > self.seats:
                 raise ValidationError({name: _("It has only %(seats)s seats.") % {"seats": self.seats}})
+        listed = ListedJoin.objects.filter(restaurant_ref=self.restaurant_ref).exclude(pk=self.pk)
+        if listed.count() >= MOST_JOINS:
+            problem = _("This restaurant lists %(count)s joins already, and no more can be planned.")
+            raise ValidationError(problem % {"count": MOST_JOINS})
         others = ListedJoin.objects.filter(restaurant_ref=self.restaurant_ref, table_refs__contains=list(refs))
         if any(set(join.table_refs) == refs for join in others.exclude(pk=self.pk)):
             raise ValidationError({"table_refs": _("This join is already listed.")})
@@ -150,8 +159,8 @@ class ServiceHours(models.Model):
         help_text=_("0 is Monday; empty for every day."),
     )
     allow_overrun = models.BooleanField(default=False)
-    buffer_before_minutes = models.PositiveIntegerField(default=0)
-    buffer_after_minutes = models.PositiveIntegerField(default=0)
+    buffer_before_minutes = models.PositiveIntegerField(default=0, validators=A_BUFFER)
+    buffer_after_minutes = models.PositiveIntegerField(default=0, validators=A_BUFFER)
     early_minutes = models.PositiveSmallIntegerField(
         default=0,
         validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
@@ -182,7 +191,7 @@ class TurnMinutes(models.Model):
 
     service = models.ForeignKey(ServiceHours, on_delete=models.CASCADE, related_name="turns")
     max_party = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    minutes = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    minutes = models.PositiveIntegerField(validators=A_TURN_TIME)
 
     class Meta:
         ordering = ["service", "max_party"]

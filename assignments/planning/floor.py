@@ -13,6 +13,13 @@ from assignments.planning.timezone import time_zone
 
 EVERY_WEEKDAY = frozenset(range(7))
 A_DAY_OF_MINUTES = 24 * 60
+"""The longest turn time, buffer, and early or late minutes."""
+MOST_SEATS = 10_000
+"""The most seats of a table or a join."""
+MOST_TABLES = 2_000
+"""The most tables of a floor."""
+MOST_JOINS = 5_000
+"""The most joins that a floor lists: planning looks at each of them for every booking."""
 
 
 class InvalidFloorError(ValueError):
@@ -177,6 +184,11 @@ class Floor:
         """Each table's place in the floor's order, from 0, by ref."""
         return {table.ref: place for place, table in enumerate(self.tables)}
 
+    @cached_property
+    def join_by_tables(self) -> Mapping[frozenset[str], Join]:
+        """The listed joins by their tables."""
+        return {join.table_refs: join for join in self.joins}
+
     def in_order(self, table_refs: Iterable[str]) -> tuple[str, ...]:
         """These tables in the floor's order; those that it does not know come last, in the natural order of their refs."""
         last = len(self.tables)
@@ -223,9 +235,13 @@ def _problems(floor: Floor) -> Iterator[str]:
         time_zone(floor.timezone)
     except ValueError:
         yield f"unknown timezone {floor.timezone!r}"
+    if not floor.is_of_earlier_release and (too_many := list(_size_problems(floor))):
+        yield from too_many
+        return  # Whatever else is wrong: to look for it would take as long as to plan.
     yield from _table_problems(floor.tables)
     if not floor.is_of_earlier_release:
         yield from _limit_problems(floor)
+        yield from _number_problems(floor)
     refs = {table.ref for table in floor.tables}
     yield from _adjacency_problems(floor.adjacent, refs)
     yield from _join_problems(floor.joins, refs)
@@ -238,6 +254,32 @@ def _problems(floor: Floor) -> Iterator[str]:
             yield f"a calendar entry ends on {entry.last_date} before it begins on {entry.first_date}"
         for service in entry.services:
             yield from _service_problems(service)
+
+
+def _size_problems(floor: Floor) -> Iterator[str]:
+    if len(floor.tables) > MOST_TABLES:
+        yield f"it has {len(floor.tables)} tables, and at most {MOST_TABLES} can be planned"
+    if len(floor.joins) > MOST_JOINS:
+        yield f"it lists {len(floor.joins)} joins, and at most {MOST_JOINS} can be planned"
+
+
+def _number_problems(floor: Floor) -> Iterator[str]:
+    """Yield the numbers beyond which a time or a column would overflow."""
+    for table in floor.tables:
+        if table.seats > MOST_SEATS:
+            yield f"table {table.ref!r} has {table.seats} seats, and at most {MOST_SEATS} are possible"
+    for join in floor.joins:
+        if join.seats > MOST_SEATS:
+            yield f"join {sorted(join.table_refs)} has {join.seats} seats, and at most {MOST_SEATS} are possible"
+    for service in (*floor.services, *(each for entry in floor.calendar for each in entry.services)):
+        longest = max((turn.minutes for turn in service.turn_times), default=0)
+        for name, minutes in (
+            ("a turn time", longest),
+            ("a buffer before", service.buffer_before_minutes),
+            ("a buffer after", service.buffer_after_minutes),
+        ):
+            if minutes > A_DAY_OF_MINUTES:
+                yield f"service {service.key!r} has {name} of {minutes} minutes, and at most {A_DAY_OF_MINUTES} are possible"
 
 
 def _table_problems(tables: Iterable[Table]) -> Iterator[str]:

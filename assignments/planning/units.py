@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 
 from assignments.planning.floor import Floor, Join, Table
 
@@ -94,10 +95,18 @@ def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[
     listed = {_mask(bits, join): join for join in floor.joins if _may_be_joined(floor, join, max_tables)}
     masks = set(listed)
     for zone_mask in zone_masks(floor):
-        masks.update(_connected_sets(zone_mask, neighbours(floor), max_tables))
+        masks.update(_connected_sets(zone_mask, neighbours(floor), max_tables)[0])
     units = [_single(floor, bit, table) for bit, table in by_bit.items()]
     units += [_join(floor, mask, [by_bit[bit] for bit in each_bit(mask)], listed.get(mask)) for mask in masks]
     return tuple(sorted(units, key=lambda unit: (unit.table_count, unit.places)))
+
+
+@lru_cache(maxsize=64)
+def zones_too_large(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> Mapping[str | None, int]:
+    """Return the zones of which joins are left out, by ref (None: tables without a zone), and the most tables of a join."""
+    zone_of = {table_bits(floor)[table.ref]: table.zone_ref for table in floor.tables}
+    grown = {zone_mask: _connected_sets(zone_mask, neighbours(floor), max_tables)[1] for zone_mask in zone_masks(floor)}
+    return {zone_of[zone_mask & -zone_mask]: size for zone_mask, size in grown.items() if size < max_tables}
 
 
 def unit_of(floor: Floor, table_refs: Collection[str]) -> Unit:
@@ -123,20 +132,28 @@ def seats_of(floor: Floor, table_refs: Collection[str]) -> int:
     than the two have, A + B + C has two fewer too. Raises KeyError for a table not on the floor.
     """
     refs = frozenset(table_refs)
-    within = [join for join in floor.joins if join.table_refs <= refs]
-    exactly = next((join.seats for join in within if join.table_refs == refs), None)
+    exactly = floor.join_by_tables.get(refs)
     if exactly is not None:
-        return exactly
+        return exactly.seats
 
     def apart(tables: Collection[str]) -> int:
         return sum(floor.table_by_ref[ref].seats for ref in tables)
 
     if floor.is_of_earlier_release:
         return apart(refs)
+    within = _joins_within(floor, refs)
     # A join within a larger listed one is counted there.
     largest = [join for join in within if not any(join.table_refs < other.table_refs for other in within)]
     together = apart(refs) + sum(join.seats - apart(join.table_refs) for join in largest)
     return max([together, *(join.seats for join in largest)])
+
+
+def _joins_within(floor: Floor, refs: frozenset[str]) -> list[Join]:
+    """Return the listed joins of these tables, or of some of them. A floor may list thousands, and a unit has few tables."""
+    if 1 << len(refs) > len(floor.joins):
+        return [join for join in floor.joins if join.table_refs <= refs]
+    subsets = (frozenset(each) for count in range(2, len(refs) + 1) for each in combinations(refs, count))
+    return [floor.join_by_tables[each] for each in subsets if each in floor.join_by_tables]
 
 
 def is_connected(mask: int, beside: Mapping[int, int]) -> bool:
@@ -226,19 +243,19 @@ def _may_be_joined(floor: Floor, join: Join, max_tables: int) -> bool:
     return not floor.is_of_earlier_release or (len(tables) <= max_tables and same_zone)
 
 
-def _connected_sets(zone_mask: int, beside: Mapping[int, int], max_tables: int) -> set[int]:
-    """Yield the connected sets of 2..``max_tables`` tables of a zone, grown table by table."""
+def _connected_sets(zone_mask: int, beside: Mapping[int, int], max_tables: int) -> tuple[set[int], int]:
+    """Return the connected sets of 2..``max_tables`` tables of a zone, grown table by table, and up to how many tables."""
     found: set[int] = set()
     smaller = set(each_bit(zone_mask))
-    for _ in range(2, max_tables + 1):
+    for size in range(2, max_tables + 1):
         larger: set[int] = set()
         for mask in smaller:
             larger.update(mask | bit for bit in each_bit(_around(mask, beside) & ~mask))
             if len(found) + len(larger) > MAX_JOINS_PER_ZONE:
-                return found
+                return found, size - 1
         found |= larger
         smaller = larger
-    return found
+    return found, max_tables
 
 
 def _around(mask: int, beside: Mapping[int, int]) -> int:

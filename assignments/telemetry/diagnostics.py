@@ -55,6 +55,9 @@ class Backlog:
     """Events lost by runs with a loss within ``RECENT``, counted over the whole of each run."""
     dropped_at: datetime | None
     """Time of the last loss, or None if there was none within ``RECENT``."""
+    messages_set_aside: int
+    poisonous: int
+    """Bookings in review that ended the processes which decided them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,9 +216,12 @@ def _backlog() -> Backlog:
 _BACKLOG = """
 SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > assignments_now()) AS later,
        review.bookings AS review, review.since AS review_since,
+       (SELECT count(*) FROM assignments_outboxmessage WHERE delivered_at IS NULL AND set_aside_at IS NOT NULL)
+           AS messages_set_aside,
+       review.poisonous,
        coalesce(lossy.events, 0) AS dropped_events, lossy.at AS dropped_at,
        current_setting('server_version') AS server_version
-  FROM (SELECT count(*) AS bookings, min(updated_at) AS since
+  FROM (SELECT count(*) AS bookings, min(updated_at) AS since, count(*) FILTER (WHERE reason = 'poisonous') AS poisonous
           FROM assignments_assignment WHERE state = 'manual_review' AND starts_at > assignments_now()) AS review,
        (SELECT sum(dropped_events) AS events, max(dropped_at) AS at
           FROM assignments_run WHERE dropped_at > assignments_now() - %(recent)s) AS lossy

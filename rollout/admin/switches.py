@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from waffle import admin as waffle_admin
 from waffle import get_waffle_switch_model
 
+from assignments.admin.nul import RefusesNul
 from assignments.staff.labels import render
 from rollout.admin.actor import actor
 from rollout.control import switches
@@ -99,7 +100,7 @@ def delete_individually(model_admin: Any, request: HttpRequest, queryset: Any) -
     _apply(model_admin, request, queryset, waffle_admin.delete_individually, active=None)
 
 
-class SwitchAdmin(waffle_admin.SwitchAdmin):
+class SwitchAdmin(RefusesNul, waffle_admin.SwitchAdmin):
     form = SwitchForm
     action_form = SwitchActionForm
     delete_confirmation_template = "admin/rollout/switch/delete_confirmation.html"

@@ -9,6 +9,7 @@ could only get around it with another connection.
 """
 
 import json
+import logging
 import os
 import selectors
 import subprocess
@@ -19,9 +20,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from assignments import conf as assignments_conf
+from assignments.error_logging import log_error
 from assignments.integration import release
 from assignments.models.moment import DatabaseNow
 from assignments.planning.decision import Decision
@@ -31,6 +33,8 @@ from rollout.models import Comparison
 from rollout.policy.verdict import Verdict, compare
 from rollout.shadow.recorder import is_joined
 from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
+
+logger = logging.getLogger("rollout.shadow")
 
 CHUNK = 50
 READY_SECONDS = 60.0
@@ -159,7 +163,7 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
                     ]
                 )
                 for comparison in chunk:
-                    _compare_one(comparison, floors, candidate)
+                    _compare_in_any_case(comparison, floors, candidate)
                     verdicts[comparison.verdict] += 1
                 Comparison.objects.bulk_update(
                     chunk,
@@ -177,6 +181,17 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
             if not chunk:
                 return
             yield verdicts
+
+
+def _compare_in_any_case(comparison: Comparison, floors: dict[str, Floor], candidate: CandidateProcess) -> None:
+    """Give the comparison a verdict, whatever it does: one without would be met again by each run, before all others."""
+    try:
+        _compare_one(comparison, floors, candidate)
+    except DatabaseError:
+        raise  # The transaction is over; nothing is wrong with the comparison.
+    except Exception as error:  # noqa: BLE001  (what a snapshot makes the code raise is not known beforehand)
+        log_error(logger, error, "Comparison %s could not be made", comparison.pk)
+        comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not comparable: {type(error).__name__}"
 
 
 def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: CandidateProcess) -> None:
@@ -209,11 +224,21 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
 
 
 def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | None:
-    """Whether the control, asked again, chooses the same tables; None if it is no longer installed."""
+    """Whether the control, asked again, chooses the same tables; None if it is no longer installed.
+
+    One that raises does not choose them.
+    """
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return None
-    again = assignments_conf.load(path).judge(snapshot_from_json(comparison.snapshot, floor))
+    snapshot = snapshot_from_json(comparison.snapshot, floor)
+    try:
+        again = assignments_conf.load(path).judge(snapshot)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a planner may raise anything on a snapshot of another release)
+        log_error(logger, error, "The control could not decide comparison %s again", comparison.pk)
+        return False
     # Ignore the order: stored decisions may list their tables differently.
     first, second = (frozenset(each.best.table_refs) if each.best else None for each in (control, again))
     return first == second

@@ -49,6 +49,15 @@ def ago(**duration: float) -> Any:
     return timezone.now() - timedelta(**duration)
 
 
+def test_what_was_set_aside_is_a_finding_until_it_is_dealt_with(admin_client: Client) -> None:
+    a_run(ended_at=timezone.now())
+    message = OutboxMessage.objects.create(topic="booking.x", booking_ref="B1", set_aside_at=timezone.now())
+    text = shown(admin_client)
+    assert "1 message was set aside: the guest has not been told." in text
+    OutboxMessage.objects.filter(pk=message.pk).update(set_aside_at=None, delivered_at=timezone.now())
+    assert "All is well." in shown(admin_client)
+
+
 class TestVerdict:
     def test_a_good_day_is_well(self, admin_client: Client) -> None:
         a_run(outcomes={"confirmed": 20, "manual_review": 1}, ended_at=timezone.now())

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from assignments.maintenance import promise_check
 from assignments.models import Assignment, BatchMark, OutboxMessage
 from example import models
 from tests.example import processes
@@ -32,3 +33,5 @@ def test_one_poisonous_booking_costs_only_itself(restaurant: models.Restaurant, 
     code, out, err = processes.run("deliver_outbox", **variables)
     waiting = set(OutboxMessage.objects.filter(delivered_at=None).values_list("booking_ref", flat=True))
     assert waiting == {str(deaf.pk)}, (out, err)
+    found = {(each.promise, each.booking_ref) for each in promise_check.violations(days=7)}
+    assert found <= {("the host is told of everything", str(deaf.pk))}

@@ -7,9 +7,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from assignments.maintenance.promise_check import violations
 from assignments.maintenance.reconcile import OutdatedPromise, outdated_promises, reconcile
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand
+from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
+
+DAYS_CHECKED = 7
+EXIT_VIOLATED = 4
 
 
 class Command(DatabaseCommand):
@@ -17,12 +21,25 @@ class Command(DatabaseCommand):
         "Compare assignments and ledger with the host's bookings and repair differences: bookings deleted, cancelled "
         "or edited without notice, bookings never requested, tables assigned by the host itself, tables occupied "
         "without a booking. Promises are kept: confirmed bookings that today's floor and settings would seat "
-        "differently are listed, and keep their tables. Exit codes: 0 done; 1 something could not be repaired (the "
-        "rest was); 2 bad usage, or migrations are missing; 75 the database is unavailable."
+        "differently are listed, and keep their tables. With --check nothing is repaired: what does not hold of the "
+        "app's promises is listed. Exit codes: 0 done; 1 something could not be repaired (the rest was); 2 bad usage, "
+        "or migrations are missing; 4 --check found something; 75 the database is unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Report only.")
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="Repair nothing; list tables booked twice, bookings lost or with two outcomes, breaks in the history, "
+            "what the host was not told, rows that belong to nothing, and where host and ledger differ.",
+        )
+        parser.add_argument(
+            "--days",
+            type=arguments.count,
+            metavar="N",
+            help=f"With --check: also bookings of the last N days (default {DAYS_CHECKED}).",
+        )
         parser.add_argument(
             "--repair",
             type=arguments.count,
@@ -34,6 +51,11 @@ class Command(DatabaseCommand):
         parser.add_argument("--json", action="store_true", help="One JSON object per discrepancy, one per line.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"]:
+            self._check(options)
+            return
+        if options["days"]:
+            raise CommandError("--days needs --check.", returncode=EXIT_USAGE)
         count = failed = 0
         for found in reconcile(dry_run=options["dry_run"], restaurant_ref=options["restaurant"]):
             count += 1
@@ -49,6 +71,23 @@ class Command(DatabaseCommand):
         failed += self._outdated(options)
         if failed:
             raise CommandError(f"{failed} could not be repaired; see the log.", returncode=EXIT_UNEXPECTED)
+
+    def _check(self, options: dict[str, Any]) -> None:
+        if options["repair"]:
+            raise CommandError("--check repairs nothing: leave out --repair.", returncode=EXIT_USAGE)
+        count = 0
+        for found in violations(days=options["days"] or DAYS_CHECKED, restaurant_ref=options["restaurant"]):
+            count += 1
+            line = (
+                json.dumps(asdict(found))
+                if options["json"]
+                else f"{found.booking_ref}: {found.promise}: {found.detail}"
+            )
+            self.stdout.write(line)
+        if count:
+            raise CommandError(f"{count} found.", returncode=EXIT_VIOLATED)
+        if not options["json"]:
+            self.stdout.write("Every promise holds.")
 
     def _outdated(self, options: dict[str, Any]) -> int:
         """List the promises that today's rules would not make again, and return how many could not be replanned."""

@@ -108,6 +108,28 @@ def test_who_was_taken_for_dead_decides_nothing(host: TheHost, tonight: datetime
     assert host.seated == {}
 
 
+def test_a_process_that_was_only_slow_takes_its_death_back(host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
+    host.book("B1", starts_at=tonight)
+    try_enter = locks.try_enter
+    counted: list[int] = []
+
+    def late(*args: Any, **kwargs: Any) -> locks.Entry:
+        if not counted:  # Another process meets its mark before it has begun.
+            BatchMark.objects.update(created_at=datetime(2020, 1, 1, tzinfo=tonight.tzinfo))
+            counted.append(BatchMark.objects.count())
+            mark = BatchMark.objects.get()
+            BatchMark.objects.all().delete()
+            Assignment.objects.filter(booking_ref__in=mark.booking_refs).update(deaths=1)
+        return try_enter(*args, **kwargs)
+
+    monkeypatch.setattr(locks, "try_enter", late)
+    run_all()
+    assert counted == [1]
+    assert Assignment.objects.get().deaths == 0
+    run_all()
+    assert states() == {"B1": "confirmed"}
+
+
 def test_no_mark_is_left_by_a_pass_that_fails_or_meets_others(host: TheHost, tonight: datetime) -> None:
     for ref in ("B1", "B2"):
         host.book(ref, starts_at=tonight)

@@ -16,7 +16,9 @@ from assignments.coordination import dispatch, table_record
 from example import models, twins
 from rollout.control import switches
 from rollout.flags import resolution
+from rollout.legacy import LegacyPlanner
 from rollout.models import Comparison, FloorRecord
+from rollout.policy import verdict
 from rollout.shadow import comparator, recorder
 from tests.built import built_once
 from tests.example.conftest import keep_few, load
@@ -218,6 +220,32 @@ def test_a_candidate_that_takes_taken_tables_is_found_out(recorded: models.Resta
     settings.ROLLOUT = {**settings.ROLLOUT, "CANDIDATE": "tests.rollout.candidates.takes_a_taken_table"}
     list(comparator.compare_waiting())
     assert verdicts()["unsafe"] > 5
+
+
+def test_a_planner_that_raises_on_a_snapshot_holds_up_no_other_comparison(
+    recorded: models.Restaurant, monkeypatch: Any
+) -> None:
+    first, second, *_others = Comparison.objects.order_by("id").values_list("pk", flat=True)
+    judge = LegacyPlanner.judge
+
+    def raises(snapshot: Any) -> Any:
+        if snapshot.request.booking_ref == Comparison.objects.get(pk=first).booking_ref:
+            raise ZeroDivisionError
+        return judge(snapshot)
+
+    def raises_too(snapshot: Any, *decisions: Any) -> Any:
+        if snapshot.request.booking_ref == Comparison.objects.get(pk=second).booking_ref:
+            raise RecursionError
+        return verdict.compare(snapshot, *decisions)
+
+    monkeypatch.setattr(LegacyPlanner, "judge", staticmethod(raises))
+    monkeypatch.setattr(comparator, "compare", raises_too)
+    list(comparator.compare_waiting())
+    assert not Comparison.objects.filter(verdict="").exists(), "no row is met again"
+    assert Comparison.objects.get(pk=first).control_repeats is False
+    assert list(Comparison.objects.exclude(error="").values_list("pk", "verdict", "error")) == [
+        (second, "v3_error", "not comparable: RecursionError")
+    ]
 
 
 def test_recording_that_fails_costs_a_comparison_and_nothing_else(

@@ -1,0 +1,138 @@
+"""Checks what this app promises, on what is stored: by SQL that trusts no constraint, and by asking the host. Reads only."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from django.db import connection
+
+from assignments.maintenance import reconcile
+
+TOLD_WITHIN_HOURS = 24
+"""A message is tried for a day; one that is older and has not arrived will not."""
+HOLDS_GO_SECONDS = 300
+"""Expired holds are removed by the next pass; one that stays so long shows that none ran, or that it failed there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Violation:
+    """A promise that does not hold for a booking. ``promise``: its name; ``detail``: what was found."""
+
+    promise: str
+    booking_ref: str
+    detail: str
+
+
+CHECKS: Mapping[str, str] = {
+    "no table is double-booked": """
+SELECT one.booking_ref, 'table ' || one.table_ref || ' is also booking ' || other.booking_ref || '''s'
+  FROM assignments_allocation AS one
+  JOIN assignments_allocation AS other
+    ON other.restaurant_ref = one.restaurant_ref AND other.table_ref = one.table_ref
+   AND other.id <> one.id AND other.blocked && one.blocked
+ WHERE one.ends_at > assignments_now() - %(days)s * interval '1 day'
+   AND other.ends_at > assignments_now() - %(days)s * interval '1 day'
+   AND (one.expires_at IS NULL OR one.expires_at > assignments_now())
+   AND (other.expires_at IS NULL OR other.expires_at > assignments_now())
+""",
+    "no booking is lost": """
+SELECT assignment.booking_ref,
+       CASE WHEN state = 'confirmed' THEN 'confirmed without a table' ELSE state || ' without a due date' END
+  FROM assignments_assignment AS assignment
+ WHERE starts_at > assignments_now() - %(days)s * interval '1 day'
+   AND CASE WHEN state = 'confirmed'
+            THEN stage NOT IN ('left', 'no_show')
+                 AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
+                                  WHERE seated.booking_ref = assignment.booking_ref AND seated.kind = 'seating')
+            ELSE state NOT IN ('failed', 'manual_review', 'cancelled') AND due_at IS NULL END
+""",
+    "a booking has one outcome": """
+SELECT booking_ref, 'it has ' || count(DISTINCT (restaurant_ref, starts_at)) || ' seatings at once'
+  FROM assignments_allocation
+ WHERE kind = 'seating' AND ended_at IS NULL AND ends_at > assignments_now() - %(days)s * interval '1 day'
+ GROUP BY booking_ref
+HAVING count(DISTINCT (restaurant_ref, starts_at)) > 1
+ UNION ALL
+SELECT assignment.booking_ref, state || ', and has tables'
+  FROM assignments_assignment AS assignment
+ WHERE state IN ('failed', 'cancelled') AND starts_at > assignments_now()
+   AND EXISTS (SELECT FROM assignments_allocation AS seated
+                WHERE seated.booking_ref = assignment.booking_ref AND seated.kind = 'seating' AND seated.ended_at IS NULL)
+""",
+    "an outcome has a reason": """
+SELECT booking_ref, state || ' without a reason'
+  FROM assignments_assignment
+ WHERE state IN ('failed', 'manual_review', 'cancelled') AND reason = ''
+   AND starts_at > assignments_now() - %(days)s * interval '1 day'
+""",
+    "the history is one chain to the state": """
+SELECT linked.booking_ref,
+       CASE WHEN linked.source <> linked.before THEN 'version ' || linked.version || ' goes on from ' || linked.source
+                                                     || ' after ' || linked.before
+            ELSE 'the state is ' || linked.state || ' after ' || linked.target END
+  FROM (SELECT row.booking_ref, row.version, row.source, row.target, assignment.state,
+               lag(row.target) OVER chain AS before,
+               lead(row.id) OVER chain IS NULL AS is_last
+          FROM assignments_assignment AS assignment
+          JOIN assignments_statetransition AS row ON row.assignment_id = assignment.id
+         WHERE assignment.starts_at > assignments_now() - %(days)s * interval '1 day'
+        WINDOW chain AS (PARTITION BY assignment.id ORDER BY row.version)) AS linked
+ WHERE linked.source <> linked.before OR (linked.is_last AND linked.target <> linked.state)
+ UNION ALL
+SELECT booking_ref, 'the state is ' || state || ' without any history'
+  FROM assignments_assignment AS assignment
+ WHERE state <> 'created'
+   AND starts_at > assignments_now() - %(days)s * interval '1 day'
+   AND NOT EXISTS (SELECT FROM assignments_statetransition AS row WHERE row.assignment_id = assignment.id)
+""",
+    "the host is told of everything": """
+SELECT booking_ref, 'no message of version ' || version || ' (' || name || ')'
+  FROM (SELECT DISTINCT ON (assignment_id) * FROM assignments_statetransition AS row
+         WHERE at > assignments_now() - %(days)s * interval '1 day'
+           AND name IN ('confirm', 'restore', 'send_to_review', 'fail', 'cancel', 'reopen')
+         ORDER BY assignment_id, version DESC) AS last_told
+ WHERE NOT EXISTS (SELECT FROM assignments_outboxmessage AS message
+                    WHERE message.booking_ref = last_told.booking_ref
+                      AND message.payload->>'correlation_id' = last_told.correlation_id::text)
+ UNION ALL
+SELECT booking_ref, CASE WHEN set_aside_at IS NULL THEN 'message ' || id || ' has waited for more than a day'
+                         ELSE 'message ' || id || ' was set aside' END
+  FROM assignments_outboxmessage
+ WHERE delivered_at IS NULL
+   AND (set_aside_at IS NOT NULL OR created_at < assignments_now() - %(told_hours)s * interval '1 hour')
+""",
+    "tables belong to bookings": """
+SELECT DISTINCT booking_ref, 'has tables, but no assignment'
+  FROM assignments_allocation AS allocation
+ WHERE kind = 'seating' AND NOT EXISTS
+       (SELECT FROM assignments_assignment AS assignment WHERE assignment.booking_ref = allocation.booking_ref)
+""",
+    "holds end": """
+SELECT DISTINCT booking_ref, 'a hold has been over for more than five minutes'
+  FROM assignments_allocation
+ WHERE kind = 'hold' AND expires_at < assignments_now() - %(holds_seconds)s * interval '1 second'
+""",
+    "a batch that ended is cleared up": """
+SELECT unnest(booking_refs), 'a process ended while it decided this booking, and no pass has counted it'
+  FROM assignments_batchmark
+ WHERE created_at < assignments_now() - %(holds_seconds)s * interval '1 second'
+""",
+}
+"""SQL by promise; each row is a booking for which it does not hold, and what was found. Parameters: see ``violations``."""
+
+HOST_AND_LEDGER = "host and ledger agree"
+
+
+def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Violation]:
+    """Yield what does not hold of coming bookings, and of those of the last ``days`` days.
+
+    ``restaurant_ref`` limits the comparison with the host; our own tables are checked for all restaurants.
+    """
+    given = {"days": days, "told_hours": TOLD_WITHIN_HOURS, "holds_seconds": HOLDS_GO_SECONDS}
+    for promise, sql in CHECKS.items():
+        with connection.cursor() as cursor:
+            cursor.execute(sql, given)
+            rows = cursor.fetchall()
+        for booking_ref, detail in sorted(rows):
+            yield Violation(promise=promise, booking_ref=booking_ref, detail=detail)
+    for found in reconcile.reconcile(dry_run=True, restaurant_ref=restaurant_ref):
+        yield Violation(promise=HOST_AND_LEDGER, booking_ref=found.booking_ref, detail=found.problem)

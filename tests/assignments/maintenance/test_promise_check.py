@@ -1,0 +1,181 @@
+"""``reconcile_assignments --check`` finds each broken promise, also where no constraint would let it be broken."""
+
+import io
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from assignments import conf
+from assignments.coordination import dispatch
+from assignments.maintenance import promise_check
+from assignments.models import Allocation, Assignment, OutboxMessage
+from tests.assignments.conftest import HOST_PATH, TheHost, rewritten_history, run_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def evening(host: TheHost, tonight: datetime) -> TheHost:
+    """Two confirmed bookings, one that was too large, and one that was cancelled."""
+    for ref in ("B1", "B2", "gone"):
+        host.book(ref, starts_at=tonight)
+    host.book("large", starts_at=tonight, party=50)
+    run_all()
+    host.edit("gone", wants_table=False)
+    call_command("reconcile_assignments", stdout=io.StringIO())
+    return host
+
+
+def checked(**options: Any) -> tuple[int, list[tuple[str, str]]]:
+    out, code = io.StringIO(), 0
+    try:
+        call_command("reconcile_assignments", check=True, json=True, stdout=out, **options)
+    except CommandError as error:
+        code = error.returncode
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    return code, [(row["promise"], row["booking_ref"]) for row in rows]
+
+
+def test_an_evening_as_it_should_be_has_no_finding(evening: TheHost) -> None:
+    assert checked() == (0, [])
+    out = io.StringIO()
+    call_command("reconcile_assignments", "--check", stdout=out)
+    assert out.getvalue() == "Every promise holds.\n"
+
+
+def move_over() -> None:
+    """B2 sits at B1's table, as it could without the exclusion constraint."""
+    table = Allocation.objects.get(booking_ref="B1").table_ref
+    Allocation.objects.filter(booking_ref="B2").update(table_ref=table)
+
+
+def lose_tables() -> None:
+    Allocation.objects.filter(booking_ref="B1").delete()
+
+
+def never_due() -> None:
+    host: TheHost = conf.load(HOST_PATH)
+    host.book("waits", starts_at=host.rows["B1"].starts_at)
+    dispatch.register_new()
+    Assignment.objects.filter(booking_ref="waits").update(due_at=None)
+
+
+def seat_twice() -> None:
+    seated = Allocation.objects.get(booking_ref="B1")
+    seated.pk, later = None, timedelta(hours=3)
+    seated.starts_at, seated.ends_at = seated.starts_at + later, seated.ends_at + later
+    seated.table_ref = "T3"
+    seated.blocked = (seated.starts_at, seated.ends_at)
+    seated.save(force_insert=True)
+
+
+def keep_what_was_cancelled() -> None:
+    Allocation.objects.filter(booking_ref="B1").update(booking_ref="gone")
+
+
+def say_nothing() -> None:
+    Assignment.objects.filter(booking_ref="large").update(reason="")
+
+
+def break_the_chain() -> None:
+    with rewritten_history() as cursor:
+        cursor.execute(
+            "DELETE FROM assignments_statetransition WHERE id = (SELECT min(id) FROM assignments_statetransition"
+            " WHERE booking_ref = 'B1' AND source <> 'created' AND target <> 'confirmed')"
+        )
+
+
+def lose_a_message() -> None:
+    OutboxMessage.objects.filter(booking_ref="B1").delete()
+
+
+def set_a_message_aside() -> None:
+    OutboxMessage.objects.filter(booking_ref="B1").update(set_aside_at=datetime.now().astimezone())
+
+
+def leave_an_orphan() -> None:
+    Allocation.objects.filter(booking_ref="B1").update(booking_ref="nobody")
+
+
+def leave_a_hold() -> None:
+    hour = datetime.now().astimezone() - timedelta(hours=1)
+    Allocation.objects.filter(booking_ref="B2").update(
+        kind="hold", expires_at=hour, token="6fa459ea-ee8a-3ca4-894e-db77e160355e"
+    )
+
+
+def die() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO assignments_batchmark (id, run, restaurant_ref, service_date, booking_refs, created_at)"
+            " VALUES (gen_random_uuid(), gen_random_uuid(), 'R1', '2026-01-14', '{B1}', now() - interval '1 hour')"
+        )
+
+
+@pytest.mark.parametrize(
+    ("breaks", "promise", "ref"),
+    [
+        (move_over, "no table is double-booked", "B1"),
+        (lose_tables, "no booking is lost", "B1"),
+        (never_due, "no booking is lost", "waits"),
+        (seat_twice, "a booking has one outcome", "B1"),
+        (keep_what_was_cancelled, "a booking has one outcome", "gone"),
+        (say_nothing, "an outcome has a reason", "large"),
+        (break_the_chain, "the history is one chain to the state", "B1"),
+        (lose_a_message, "the host is told of everything", "B1"),
+        (set_a_message_aside, "the host is told of everything", "B1"),
+        (leave_an_orphan, "tables belong to bookings", "nobody"),
+        (leave_a_hold, "holds end", "B2"),
+        (die, "a batch that ended is cleared up", "B1"),
+    ],
+)
+def test_a_broken_promise_is_found(evening: TheHost, breaks: Any, promise: str, ref: str) -> None:
+    kept = _without_constraints(breaks)
+    try:
+        code, found = checked()
+    finally:
+        _restore(kept)
+    assert code == 4
+    assert (promise, ref) in found
+
+
+CONSTRAINTS = ("allocation_no_overlap", "assignment_open_iff_due")
+
+
+def _without_constraints(breaks: Any) -> list[tuple[str, str, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = ANY(%s)",
+            [list(CONSTRAINTS)],
+        )
+        kept: list[tuple[str, str, str]] = cursor.fetchall()
+        for table, name, _definition in kept:
+            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+    breaks()
+    return kept
+
+
+def _restore(kept: list[tuple[str, str, str]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE assignments_allocation, assignments_assignment CASCADE")
+        for table, name, definition in kept:
+            cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
+
+
+def test_what_the_host_has_otherwise_is_found_and_nothing_is_repaired(evening: TheHost, tonight: datetime) -> None:
+    evening.rows.pop("B1")
+    evening.book("unseen", starts_at=tonight)
+    before = list(Assignment.objects.values_list("booking_ref", "state", "version"))
+    assert checked() == (4, [(promise_check.HOST_AND_LEDGER, "unseen"), (promise_check.HOST_AND_LEDGER, "B1")])
+    assert list(Assignment.objects.values_list("booking_ref", "state", "version")) == before
+
+
+@pytest.mark.parametrize("options", [{"days": 3}, {"check": True, "repair": 2}])
+def test_options_that_do_not_go_together_are_refused(host: TheHost, options: dict[str, Any]) -> None:
+    with pytest.raises(CommandError) as refused:
+        call_command("reconcile_assignments", **options)
+    assert refused.value.returncode == 2
