@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("example", "0004_references"),
+        ("example", "0005_bounded_numbers"),
     ]
 
     operations = [

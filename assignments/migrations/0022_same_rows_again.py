@@ -24,7 +24,7 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("assignments", "0023_bounded_numbers")]
+    dependencies = [("assignments", "0021_bounded_numbers")]
 
     operations = [
         migrations.RunSQL(_function(name, unchanged=UNCHANGED), _function(name, unchanged="")) for name in FUNCTIONS

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("assignments", "0019_set_aside"),
+        ("assignments", "0020_rearrangement"),
     ]
 
     operations = [
