@@ -25,7 +25,7 @@ from assignments.planning.text import gettext as _
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
-from rollout.policy.seating_audit import Party
+from rollout.policy.seating_audit import Flaw, Party
 from rollout.shadow.serialization import floor_from_json
 
 INSPECTED = 2000
@@ -179,13 +179,19 @@ class _Inspection:
         }
         return {table.ref for table in floor.tables} if EVERY_TABLE in refs else refs
 
-    def _flaws(self, floor: Floor, party: Party, decided: _Decided) -> list[str]:
+    def _flaws(self, floor: Floor, party: Party, decided: _Decided) -> list[Flaw]:
         assert decided.blocked_from is not None
         assert decided.blocked_until is not None
-        found: list[str] = []
+        found: list[Flaw] = []
         for each in self._floors_of(floor, decided.restaurant_ref):
             found = seating_audit.flaws(
-                each, party, decided.tables, decided.blocked_from, decided.blocked_until, decided.at
+                each,
+                party,
+                decided.tables,
+                decided.blocked_from,
+                decided.blocked_until,
+                decided.at,
+                rules=self.rules,
             )
             if not found:
                 return []
