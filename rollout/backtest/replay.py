@@ -118,7 +118,10 @@ class Replay:
     def decide(self, request: SeatingRequest) -> Step:
         """Have both planners decide one booking, and seat it on each one's evening."""
         needed = stay(self.floor, request.party, request.starts_at, request.ends_at)
-        window = SeatingWindow(**needed._asdict()) if needed else None
+        window = None
+        if needed:
+            starts_at, ends_at, since, until = needed
+            window = SeatingWindow(starts_at=starts_at, ends_at=ends_at, blocked_from=since, blocked_until=until)
         controls = self._snapshot(request, self._controls, window)
         candidates = self._snapshot(request, self._candidates, window)
         same = controls == candidates

@@ -207,7 +207,6 @@ def place_flaws(floor: Floor, party: Party, table_refs: Sequence[str], rules: Pl
     refs = frozenset(table_refs)
     chosen = [tables[ref] for ref in sorted(refs)]
     listed = _listed(floor, refs)
-    beats_limits = listed is not None and floor.stored_outside_minutes is None
     seats = _seats(floor, chosen)
     found = []
     if len(refs) < len(table_refs):
@@ -220,15 +219,20 @@ def place_flaws(floor: Floor, party: Party, table_refs: Sequence[str], rules: Pl
         found.append(Flaw.TOO_FEW_SEATS)
     else:
         found += _limit_flaws(floor, chosen[0] if len(chosen) == 1 else listed, seats, party, rules)
+    return [*found, *_join_flaws(floor, party, chosen, rules)]
+
+
+def _join_flaws(floor: Floor, party: Party, chosen: Sequence[Table], rules: PlanningRules) -> Iterator[Flaw]:
+    refs = frozenset(table.ref for table in chosen)
+    beats_limits = _listed(floor, refs) is not None and floor.stored_outside_minutes is None
     if len(refs) > rules.max_tables and not beats_limits:
-        found.append(Flaw.TOO_MANY_TABLES)
+        yield Flaw.TOO_MANY_TABLES
     if party.zone_ref is not None and any(table.zone_ref != party.zone_ref for table in chosen):
-        found.append(Flaw.WRONG_ZONE)
+        yield Flaw.WRONG_ZONE
     if len({table.zone_ref for table in chosen}) > 1 and not beats_limits:
-        found.append(Flaw.ZONES_DIFFER)
+        yield Flaw.ZONES_DIFFER
     elif not _may_be_joined(floor, refs):
-        found.append(Flaw.NOT_ADJACENT)
-    return found
+        yield Flaw.NOT_ADJACENT
 
 
 def _limit_flaws(

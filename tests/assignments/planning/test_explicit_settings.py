@@ -12,7 +12,7 @@ from assignments.planning.snapshot import PlanningRules
 from assignments.planning.units import seatable_units, seats_of
 from rollout.policy.seating_audit import Party, could_seat, flaws_of
 from rollout.policy.verdict import compare
-from tests.assignments.planning.restaurant import MORNING, ask, at, floor, snapshot, table
+from tests.assignments.planning.restaurant import MORNING, ask, floor, snapshot, table
 
 RULES = PlanningRules()
 FOUR_TOPS = tuple(table(ref, 4) for ref in "ABCD")
