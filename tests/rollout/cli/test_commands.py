@@ -93,7 +93,7 @@ class TestRefusals:
         code, message = refused("promote", "--reason", "x")
         assert code == 1
         assert "Gate comparable: inconclusive" in message
-        call_command("rollout", "promote", "--reason", "the board", "--override")
+        call_command("rollout", "promote", "--reason", "the board", "--override", "--from", steering.current().stage)
         assert Change.objects.all()[0].overridden is True
 
     def test_a_stage_that_was_left_meanwhile_is_refused(self) -> None:
