@@ -1,7 +1,8 @@
 """A waiver has a ceiling, and a file is fed once for a release."""
 
-import assignments.models.moment
 from django.db import migrations, models
+
+import assignments.models.moment
 
 
 class Migration(migrations.Migration):
