@@ -134,7 +134,11 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses("T3"),
         chooses("T1"),
         {},
-        ("V3 is unsafe", "The tables have too few seats for the party. too_few_seats", "Table T1 is taken"),
+        (
+            "V3 is unsafe",
+            "The tables have too few seats for the party. too_few_seats",
+            "A table is taken by another booking.",
+        ),
     ),
     "": (chooses("T3"), None, {"compared_at": None}, ("waiting", "V3 not compared yet")),
 }
