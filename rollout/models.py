@@ -18,6 +18,10 @@ Hardly any guest books for longer, and what is dated beyond would count as evide
 """
 
 
+WAIVED_AT_MOST = 20
+"""How many comparisons a waiver covers unless it says otherwise."""
+
+
 def _release(help_text: Any) -> "models.TextField[str, str]":
     return models.TextField(blank=True, default="", db_default="", help_text=help_text)
 
@@ -197,7 +201,8 @@ class Waiver(models.Model):
     """An accepted difference between the planners, with an owner, valid until ``expires_at``.
 
     It covers comparisons with its verdict, of one restaurant or all (empty), and with one reason code of the refusing
-    planner or any (empty). An expired waiver blocks promotion until it is renewed or withdrawn.
+    planner or any (empty): the first ``at_most`` of them, which gates count as waived. An expired waiver blocks promotion
+    until it is renewed or withdrawn.
     """
 
     verdict = models.TextField(choices=[(each.value, each.value) for each in Verdict])
@@ -205,6 +210,9 @@ class Waiver(models.Model):
     refusal = models.TextField(blank=True, default="", help_text=_("The reason code of the refusal."))
     owner = models.TextField(help_text=_("Who is responsible for it: a team or a user id."))
     reason = models.TextField()
+    at_most = models.PositiveIntegerField(
+        default=WAIVED_AT_MOST, db_default=WAIVED_AT_MOST, help_text=_("How many comparisons it covers at most.")
+    )
     expires_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=DatabaseNow())
@@ -216,6 +224,27 @@ class Waiver(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} until {self.expires_at:%Y-%m-%d}: {self.reason}"
+
+
+class FedFile(models.Model):
+    """A file that ``rollout backtest --feed`` has kept as comparisons. Its bookings count once for a release.
+
+    ``digest`` is that of what the file says: neither its name nor that of its restaurant makes it another.
+    """
+
+    digest = models.TextField()
+    release = _release(_("The release whose decisions were kept."))
+    comparisons = models.IntegerField(default=0)
+    at = models.DateTimeField(db_default=DatabaseNow())
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("fed file")
+        verbose_name_plural = _("fed files")
+        constraints = [models.UniqueConstraint(fields=["digest", "release"], name="fedfile_once_a_release")]
+
+    def __str__(self) -> str:
+        return f"{self.digest[:12]} {self.release}"
 
 
 class ChangeQuerySet(models.QuerySet["Change"]):

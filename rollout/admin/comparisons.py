@@ -40,7 +40,8 @@ from assignments.staff.timeline import Bar
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
 from rollout.models import Comparison, FloorRecord, Waiver
-from rollout.policy.verdict import MEANINGS, Danger, Verdict
+from rollout.policy.seating_audit import Flaw
+from rollout.policy.verdict import MEANINGS, Verdict
 from rollout.shadow import comparison_detail
 from rollout.shadow.comparison_detail import BOTH, CANDIDATE, CONTROL, Compared, Seat
 
@@ -62,12 +63,28 @@ STATUS = {
     Verdict.V3_ERROR: "page-fail",
     Verdict.UNSAFE: "page-fail",
 }
-DANGERS: Mapping[Danger, str | Promise] = {
-    Danger.ANOTHER_BOOKING: gettext_lazy("The decision is for another booking."),
-    Danger.WITHOUT_TIMES: gettext_lazy("The decision has tables but no times."),
-    Danger.TIME_REFUSED: gettext_lazy("It seats the party at a time that the rules of the floor do not allow."),
-    Danger.KEPT_TOO_SHORT: gettext_lazy("It occupies the tables for less time than the party and its buffers need."),
-    Danger.TABLES_REFUSED: gettext_lazy("It uses tables that are not available."),
+FLAWS: Mapping[Flaw, str | Promise] = {
+    Flaw.ANOTHER_BOOKING: gettext_lazy("The decision is for another booking."),
+    Flaw.WITHOUT_TIMES: gettext_lazy("The decision has tables but no times."),
+    Flaw.INVALID_PARTY: gettext_lazy("A party of this size cannot be planned."),
+    Flaw.UNKNOWN_TABLE: gettext_lazy("A table is not on the floor, or none is named."),
+    Flaw.TABLE_REPEATED: gettext_lazy("A table is named more than once."),
+    Flaw.TABLE_INACTIVE: gettext_lazy("A table is out of service."),
+    Flaw.PINS_IGNORED: gettext_lazy("Staff have fixed other tables for the booking."),
+    Flaw.TOO_FEW_SEATS: gettext_lazy("The tables have too few seats for the party."),
+    Flaw.TOO_MANY_SPARE_SEATS: gettext_lazy("More seats stay empty than are allowed."),
+    Flaw.PARTY_OUTSIDE_TABLE_LIMITS: gettext_lazy("The tables do not take parties of this size."),
+    Flaw.TOO_MANY_TABLES: gettext_lazy("More tables are joined than are allowed."),
+    Flaw.WRONG_ZONE: gettext_lazy("The tables are not in the zone that the guests asked for."),
+    Flaw.ZONES_DIFFER: gettext_lazy("It joins tables of different zones."),
+    Flaw.NOT_ADJACENT: gettext_lazy("It joins tables that do not stand next to each other."),
+    Flaw.OUTSIDE_SERVICE: gettext_lazy("It seats the party at a time that the rules of the floor do not allow."),
+    Flaw.KEPT_TOO_SHORT: gettext_lazy("It occupies the tables for less time than the party and its buffers need."),
+    Flaw.KEPT_TOO_LONG: gettext_lazy("It occupies the tables for more time than the party and its buffers need."),
+    Flaw.OTHER_TIMES: gettext_lazy("It tells the guests other times than they sit."),
+    Flaw.TABLE_TAKEN: gettext_lazy("A table is taken by another booking."),
+    Flaw.TABLE_CLOSED: gettext_lazy("A table is closed at that time."),
+    Flaw.PROMISE_BROKEN: gettext_lazy("A booking that had tables loses them."),
 }
 PARTS: Mapping[str, str | Promise] = {
     "floor": gettext_lazy("the floor"),
@@ -246,10 +263,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
             _side(CONTROL, _("Legacy planner"), shown, shown.control, comparison.control_ms),
             _side(CANDIDATE, _("V3"), shown, shown.candidate, comparison.candidate_ms),
         ],
-        "dangers": [
-            (DANGERS[danger], labels.render(refusal.detail) if refusal else "", refusal.reason if refusal else "")
-            for danger, refusal in shown.dangers
-        ],
+        "flaws": [(FLAWS[flaw], flaw) for flaw in shown.flaws],
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
         "zones": [(zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in shown.zones],
         "drawing": drawing,

@@ -14,9 +14,11 @@ from typing import Any
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
-from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot, occupied_by
 from assignments.telemetry.percentiles import percentiles
+from rollout.policy import seating_audit
+from rollout.policy.audit_hours import stay
 from rollout.policy.verdict import Verdict, compare, is_unsafe, yardstick
 
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -46,7 +48,7 @@ Planner = Callable[[Snapshot], Answer]
 class Turn:
     """One planner's decision on its own evening.
 
-    ``impossible``: the tables are not available (taken, unknown; for the candidate, unsafe), so nobody is seated there.
+    ``impossible``: the tables are not available (taken, unknown, or against a rule of the floor), so nobody is seated there.
     ``seats``: of the chosen tables, measured on the floor. ``other_would_seat``: it refused, but the other planner would
     have seated the party on the same evening.
     """
@@ -115,8 +117,11 @@ class Replay:
 
     def decide(self, request: SeatingRequest) -> Step:
         """Have both planners decide one booking, and seat it on each one's evening."""
-        needed = seating_window(self.floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-        window = needed if isinstance(needed, SeatingWindow) else None
+        needed = stay(self.floor, request.party, request.starts_at, request.ends_at)
+        window = None
+        if needed:
+            starts_at, ends_at, since, until = needed
+            window = SeatingWindow(starts_at=starts_at, ends_at=ends_at, blocked_from=since, blocked_until=until)
         controls = self._snapshot(request, self._controls, window)
         candidates = self._snapshot(request, self._candidates, window)
         same = controls == candidates
@@ -154,9 +159,8 @@ class Replay:
         if not answer.table_refs:
             seats = _ledger_takes(snapshot, window, candidate) and not _is_unsafe(snapshot, candidate)
             return Turn(answer=answer, other_would_seat=answer.decision is not None and seats)
-        return self._seated(
-            self._controls, snapshot, window, answer, is_possible=_ledger_takes(snapshot, window, answer)
-        )
+        is_possible = _ledger_takes(snapshot, window, answer) and not _breaks_a_rule(snapshot, answer)
+        return self._seated(self._controls, snapshot, window, answer, is_possible=is_possible)
 
     def _candidate_turn(
         self, snapshot: Snapshot, window: SeatingWindow | None, answer: Answer, control: Answer | None
@@ -197,6 +201,13 @@ def _ledger_takes(snapshot: Snapshot, window: SeatingWindow | None, answer: Answ
 
 def _is_unsafe(snapshot: Snapshot, answer: Answer) -> bool:
     return answer.decision is not None and is_unsafe(snapshot, answer.decision)
+
+
+def _breaks_a_rule(snapshot: Snapshot, answer: Answer) -> bool:
+    """Whether the control's decision breaks a rule that binds every planner."""
+    return answer.decision is not None and bool(
+        set(seating_audit.flaws_of(snapshot, answer.decision)) - seating_audit.V3S_SETTINGS
+    )
 
 
 class _Evening:

@@ -1,5 +1,7 @@
 """``manage.py rollout backtest``."""
 
+import hashlib
+import json
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +15,7 @@ from django.core.management.base import CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from assignments.integration import release
 from assignments.integration.evening_file import UnusableFileError, decode
 from assignments.integration.project_host import configured
 from assignments.planning.floor import InvalidFloorError
@@ -23,6 +26,7 @@ from rollout.backtest.history import Evening, PastEvenings, evenings_of_file
 from rollout.backtest.replay import Scoreboard, Tally
 from rollout.cli import base
 from rollout.events import SOURCE
+from rollout.models import FedFile
 from rollout.policy.verdict import Verdict
 from rollout.shadow.comparator import CandidateProcess
 
@@ -50,8 +54,8 @@ class Action(base.Action):
         parser.add_argument(
             "--feed",
             action="store_true",
-            help="Keep V3's decisions on the legacy planner's evening as comparisons, so that gates count them; feeding the "
-            "same bookings again replaces what was kept of them.",
+            help="Keep V3's decisions on the legacy planner's evening as comparisons, so that gates count them; the same "
+            "file counts once for a release, whatever it is called.",
         )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -69,6 +73,13 @@ class Action(base.Action):
         else:
             evenings = past = _past(options)
             left_out = past.left_out
+        digest = content_digest(options["file"].read_bytes()) if options["file"] and options["feed"] else ""
+        if digest and FedFile.objects.filter(digest=digest, release=release.running()).exists():
+            raise CommandError(
+                f"What {options['file'].name} says was fed already, for this release: it counts once. "
+                "Without --feed it can be replayed again.",
+                returncode=base.EXIT_REFUSED,
+            )
         control = control_planner()
         with CandidateProcess(conf.settings().CANDIDATE_SECONDS) as process:
             backtest = Backtest(
@@ -80,6 +91,12 @@ class Action(base.Action):
             with self._progress(options, first, last) as advance:
                 for evening in evenings:
                     advance(evening, backtest.replay(evening, on_step=partial(advance, evening, None)))
+            decided_by = process.release
+        if digest and backtest.fed:
+            # Of two that feed it at once one is recorded; their comparisons are the same, and stored once.
+            FedFile.objects.bulk_create(
+                [FedFile(digest=digest, release=decided_by, comparisons=backtest.fed)], ignore_conflicts=True
+            )
         if backtest.fed:
             self._announce(backtest.fed, options)
         report = _report(backtest, first, last, left_out, fed=options["feed"])
@@ -174,6 +191,19 @@ _ROWS: tuple[tuple[str, Callable[[Tally], str]], ...] = (
     ("tables that must not be given", lambda tally: f"{tally.impossible}"),
     ("decision ms p50 / p95 / max", lambda tally: " / ".join(f"{ms:.2f}" for ms in tally.decision_ms.values())),
 )
+
+
+def content_digest(content: bytes) -> str:
+    """A digest of what an evening file says, whatever it and its restaurant are called."""
+    try:
+        said = json.loads(decode(content))
+    except (ValueError, UnusableFileError):
+        return hashlib.sha256(content).hexdigest()
+    if isinstance(said, dict):
+        said = {key: value for key, value in said.items() if key not in {"about", "notes"}}
+        if isinstance(said.get("restaurant"), dict):
+            said["restaurant"] = {k: v for k, v in said["restaurant"].items() if k not in {"name", "ref"}}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _past(options: dict[str, Any]) -> PastEvenings:

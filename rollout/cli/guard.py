@@ -12,7 +12,8 @@ from rollout.control import guard
 class Action(base.Action):
     help = (
         "Measure V3's recent decisions (for cron, every few minutes). On a breach of a guardrail, roll back to the "
-        "previous safe stage, record why, and exit with 3."
+        "previous safe stage, record why, and exit with 3. An unsafe seating of the legacy planner is a breach too; "
+        "the stage stays then."
     )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -20,7 +21,7 @@ class Action(base.Action):
         events.flush()
         if options["json"]:
             self.print_json(findings.as_dict())
-        elif findings.facts is None and not findings.problem:
+        elif findings.facts is None and not findings.problem and not findings.breaches:
             self.stdout.write("V3 decides for no restaurant: nothing to guard.")
         elif findings.facts is not None and not findings.breaches:
             since = f"since {findings.facts.since:%Y-%m-%d %H:%M} UTC"

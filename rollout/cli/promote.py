@@ -3,6 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from rollout.cli import base
 from rollout.control import steering
 
@@ -16,7 +18,12 @@ class Action(base.Action):
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("--from", dest="from_stage", default="", help="Refuse unless this is the current stage.")
+        parser.add_argument(
+            "--from",
+            dest="from_stage",
+            default="",
+            help="Refuse unless this is the current stage. Required with --override.",
+        )
         parser.add_argument(
             "--override",
             action="store_true",
@@ -25,6 +32,9 @@ class Action(base.Action):
         )
 
     def run(self, options: dict[str, Any]) -> None:
+        if options["override"] and not options["from_stage"]:
+            # A rollback may have come in between: whoever overrides says from where.
+            raise CommandError("--override requires --from, the stage that you have seen.", returncode=base.EXIT_USAGE)
         position = steering.current()
         if position is None:
             raise steering.NotBegunError

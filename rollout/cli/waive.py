@@ -10,7 +10,7 @@ from assignments.concurrency import clock
 from assignments.management import arguments
 from rollout.cli import base
 from rollout.control import steering
-from rollout.models import Waiver
+from rollout.models import WAIVED_AT_MOST, Waiver
 
 
 class Action(base.Action):
@@ -26,6 +26,12 @@ class Action(base.Action):
         what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The waiver to withdraw.")
         parser.add_argument("--restaurant", default="", help="Its reference (default: all restaurants).")
         parser.add_argument("--refusal", default="", help="The reason code of the refusing planner (default: any).")
+        parser.add_argument(
+            "--at-most",
+            type=arguments.count,
+            default=WAIVED_AT_MOST,
+            help=f"How many comparisons it covers; further ones count (default: {WAIVED_AT_MOST}).",
+        )
         parser.add_argument("--owner", default="", help="Who is responsible for it: a team or a user id.")
         parser.add_argument("--days", type=arguments.count, default=14, help="Days until it expires (default: 14).")
         parser.add_argument("--reason", default="", help="Why; required for a change.")
@@ -38,6 +44,7 @@ class Action(base.Action):
                 expires_at=clock.now() + timedelta(days=options["days"]),
                 restaurant_ref=options["restaurant"],
                 refusal=options["refusal"],
+                at_most=options["at_most"],
                 actor=base.actor(),
                 reason=options["reason"],
             )
@@ -51,7 +58,7 @@ class Action(base.Action):
         now = clock.now()
         known = Waiver.objects.filter(withdrawn_at__isnull=True)
         if options["json"]:
-            fields = ("id", "verdict", "restaurant_ref", "refusal", "owner", "reason", "expires_at")
+            fields = ("id", "verdict", "restaurant_ref", "refusal", "at_most", "owner", "reason", "expires_at")
             rows = [{**row, "expired": row["expires_at"] <= now} for row in known.values(*fields)]
             self.print_json({"waivers": rows})
             return
@@ -59,6 +66,7 @@ class Action(base.Action):
             until = f"{each.expires_at:%Y-%m-%d %H:%M} UTC"
             text = (
                 f"{each.pk:4} {each.verdict} {each.refusal or 'any reason'} at {each.restaurant_ref or 'all restaurants'}, "
+                f"at most {each.at_most}, "
                 f"{each.owner}, {'EXPIRED' if each.expires_at <= now else 'until'} {until}: {each.reason}"
             )
             self.stdout.write(self.style.ERROR(text) if each.expires_at <= now else text)

@@ -1,14 +1,14 @@
 """The guard: measures V3's recent decisions, and rolls back on a breach. Run from cron."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from assignments.integration import release
 from assignments.telemetry import events
 from rollout import conf
-from rollout.control import releases, steering
+from rollout.control import legacy_watch, releases, steering
 from rollout.events import SOURCE
 from rollout.evidence import live_decisions, measuring
 from rollout.flags import resolution
@@ -16,7 +16,7 @@ from rollout.flags.resolution import Mode
 from rollout.models import GuardRun, Position
 from rollout.policy import guardrails
 from rollout.policy.guardrails import Breach
-from rollout.policy.measurements import Facts
+from rollout.policy.measurements import Facts, Seatings
 from rollout.shadow.recorder import keep_floors
 
 ACTOR = steering.GUARD
@@ -26,7 +26,8 @@ ACTOR = steering.GUARD
 class Findings:
     """Findings of one guard run. ``facts`` is None if V3 decides for nobody: then there is nothing to guard.
 
-    ``rolled_back_to`` is empty without a breach, or if the rollback failed: then ``problem`` says why.
+    ``rolled_back_to`` is empty without a breach, or if there was no rollback: then ``problem`` says why. ``legacy``: the
+    audit of what the legacy planner seated.
     """
 
     stage: str = ""
@@ -34,12 +35,14 @@ class Findings:
     breaches: Sequence[Breach] = ()
     rolled_back_to: str = ""
     problem: str = ""
+    legacy: Seatings = field(default_factory=Seatings)
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "stage": self.stage,
             "measured": self.facts is not None,
             "facts": self.facts.as_dict() if self.facts else None,
+            "legacy": asdict(self.legacy),
             "breaches": [breach.as_dict() for breach in self.breaches],
             "rolled_back_to": self.rolled_back_to,
             "problem": self.problem,
@@ -49,29 +52,58 @@ class Findings:
 def run() -> Findings:
     """Run the guard once: measure, roll back to the previous safe stage on a breach, and store a ``GuardRun``.
 
-    Before that, note a release that has come.
+    Before that, note a release that has come, and audit what the legacy planner has seated, wherever it decides.
 
     Of several parallel runs, one rolls back; the others store their findings too.
     """
     position = releases.note()
+    legacy = legacy_watch.measure()
+    of_legacy = legacy_watch.breaches(legacy)
+    legacy_watch.announce(position, of_legacy)
     if resolution.read().mode is not Mode.ACTIVE:
-        return Findings(stage=position.stage if position else "")
+        if of_legacy and position is not None:
+            _keep(position, {"legacy": asdict(legacy)}, of_legacy)
+        return Findings(
+            stage=position.stage if position else "",
+            breaches=of_legacy,
+            problem=_STAYS if of_legacy else "",
+            legacy=legacy,
+        )
     if position is None:
-        return Findings(problem="V3 decides without a guard: the ladder has not begun (manage.py rollout begin).")
+        return Findings(
+            problem="V3 decides without a guard: the ladder has not begun (manage.py rollout begin).",
+            breaches=of_legacy,
+            legacy=legacy,
+        )
     rails = conf.guard_rails()
     facts = measuring.measure_live(position, minutes=rails["window_minutes"])
     found = guardrails.breaches(facts, rails)
-    rolled_back_to, problem = _roll_back(position, facts, found) if found else ("", "")
+    rolled_back_to, problem = _roll_back(position, facts, found) if found else ("", _STAYS if of_legacy else "")
     _keep_floors(facts)
+    breaches = (*found, *of_legacy)
+    _keep(position, {**facts.as_dict(), "legacy": asdict(legacy)}, breaches, rolled_back_to)
+    return Findings(
+        stage=position.stage,
+        facts=facts,
+        breaches=breaches,
+        rolled_back_to=rolled_back_to,
+        problem=problem,
+        legacy=legacy,
+    )
+
+
+def _keep(position: Position, measured: dict[str, Any], found: Sequence[Breach], rolled_back_to: str = "") -> None:
     GuardRun.objects.create(
         environment=position.environment,
         stage=position.stage,
-        measured=facts.as_dict(),
+        measured=measured,
         breaches=[breach.as_dict() for breach in found],
         rolled_back_to=rolled_back_to,
         release=release.running(),
     )
-    return Findings(stage=position.stage, facts=facts, breaches=found, rolled_back_to=rolled_back_to, problem=problem)
+
+
+_STAYS = "the legacy planner has decided this, and nobody could take over from it; the stage stays"
 
 
 def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from rollout.control import change_freeze, change_log, switches
 from rollout.events import SOURCE
 from rollout.evidence import measuring
 from rollout.flags import bucketing, resolution
-from rollout.models import Change, ForcedPlanner, GuardRun, Position, Waiver
+from rollout.models import WAIVED_AT_MOST, Change, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy import gates
 from rollout.policy.gates import GateResult, Status
 from rollout.policy.ladder import Stage
@@ -38,6 +38,8 @@ from rollout.policy.verdict import Verdict
 WAIVABLE = (Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS, Verdict.ONLY_V3_SEATS)
 """Verdicts that can be waived. Unsafe decisions and errors cannot."""
 MAX_WAIVER_DAYS = 90
+MAX_WAIVED = 200
+"""Maximum comparisons that one waiver covers."""
 
 
 class RefusedError(Exception):
@@ -302,11 +304,12 @@ def waive(
     reason: str,
     restaurant_ref: str = "",
     refusal: str = "",
+    at_most: int = WAIVED_AT_MOST,
 ) -> Waiver:
-    """Accept a known difference until ``expires_at`` (aware): the gates ignore it until then.
+    """Accept a known difference until ``expires_at`` (aware): the gates count ``at_most`` of it as waived until then.
 
-    Raises UnusableError for a verdict that cannot be waived, an unknown refusal, no owner, and an expiry in the past or
-    more than MAX_WAIVER_DAYS away.
+    Raises UnusableError for a verdict that cannot be waived, an unknown refusal, no owner, an expiry in the past or
+    more than MAX_WAIVER_DAYS away, and more than MAX_WAIVED.
     """
     if verdict not in WAIVABLE:
         problem = _("%(verdict)s cannot be waived; %(known)s can.", verdict=repr(verdict), known=", ".join(WAIVABLE))
@@ -314,6 +317,13 @@ def waive(
     if refusal and refusal not in set(Reason):
         problem = _(
             "%(refusal)s is not a reason code. Reason codes: %(known)s.", refusal=repr(refusal), known=", ".join(Reason)
+        )
+        raise change_log.UnusableError(problem)
+    if not 1 <= at_most <= MAX_WAIVED:
+        problem = _(
+            "A waiver covers 1 to %(most)s comparisons, not %(count)s: more is no exception.",
+            most=MAX_WAIVED,
+            count=at_most,
         )
         raise change_log.UnusableError(problem)
     if not owner.strip():
@@ -328,6 +338,7 @@ def waive(
             raise change_log.UnusableError(problem)
         waiver = Waiver.objects.create(
             verdict=verdict,
+            at_most=at_most,
             restaurant_ref=restaurant_ref,
             refusal=refusal,
             owner=owner,

@@ -1,7 +1,7 @@
 """Measures and audits V3's live decisions, with the legacy planner's as control."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -25,7 +25,7 @@ from assignments.planning.text import gettext as _
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
-from rollout.policy.seating_audit import Party
+from rollout.policy.seating_audit import Flaw, Party
 from rollout.shadow.serialization import floor_from_json
 
 INSPECTED = 2000
@@ -34,6 +34,8 @@ RESTAURANTS = 50
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
 NOT_THE_LEGACY_PLANNER = [V3, api.MANUAL]
+SAME_TABLES = "same_tables"
+"""The strategy of an edit after which the guests keep their tables."""
 ENOUGH_MEANWHILE = 30
 """Minimum bookings of the legacy planner in the same period; with fewer, its earlier ones are the control."""
 
@@ -50,7 +52,10 @@ def restaurants(since: datetime) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Decided:
-    """V3's last decision on a booking. ``is_unsure``: tables were released since, so what was free then is unknown."""
+    """A planner's last decision on a booking. ``is_unsure``: tables were released since, so what was free then is unknown.
+
+    ``is_adjusted``: its guests came, or its stay was changed since, so that its times are no longer the planner's.
+    """
 
     booking_ref: str
     restaurant_ref: str
@@ -59,10 +64,13 @@ class _Decided:
     at: datetime
     starts_at: datetime
     party: int
+    pinned: Sequence[str]
+    strategy: str
     tables: Sequence[str]
     blocked_from: datetime | None
     blocked_until: datetime | None
     is_unsure: bool
+    is_adjusted: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +127,20 @@ def decisions(
     )
 
 
+def of_the_legacy_planners_seatings(since: datetime) -> Seatings:
+    """The audit of what the legacy planner has seated since then. It has limits of its own, which are no flaws."""
+    parameters = {"others": NOT_THE_LEGACY_PLANNER, "since": since, "limit": INSPECTED, "releases": None}
+    decided = [_Decided(**row) for row in dicts(_DECIDED_BY_THE_LEGACY_PLANNER, restaurants=RESTAURANTS, **parameters)]
+    seated = [each for each in decided if each.outcome == Kind.CONFIRMED]
+    if not seated:
+        return Seatings()
+    host_bookings = configured().bookings([each.booking_ref for each in seated])
+    floors = current_floors(sorted({each.restaurant_ref for each in seated}))
+    inspection = _Inspection(floors, host_bookings, _taken(seated), excused=seating_audit.V3S_SETTINGS)
+    seatings, _hopeless = inspection.of(seated)
+    return seatings
+
+
 def _scaled(found: int, judged: int, everything: int) -> int:
     """Extrapolate from the audited decisions to all."""
     return round(found * everything / judged) if judged else 0
@@ -132,6 +154,7 @@ class _Inspection:
     bookings: Mapping[str, HostBooking]
     taken: Mapping[tuple[str, date], Sequence[_Taken]]
     rules: PlanningRules = field(default_factory=lambda: assignments_conf.settings().rules())
+    excused: Collection[Flaw] = ()
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
         """Audited seatings, and the number of correct refusals by outcome.
@@ -179,14 +202,17 @@ class _Inspection:
         }
         return {table.ref for table in floor.tables} if EVERY_TABLE in refs else refs
 
-    def _flaws(self, floor: Floor, party: Party, decided: _Decided) -> list[str]:
+    def _flaws(self, floor: Floor, party: Party, decided: _Decided) -> list[Flaw]:
         assert decided.blocked_from is not None
         assert decided.blocked_until is not None
-        found: list[str] = []
+        found: list[Flaw] = []
         for each in self._floors_of(floor, decided.restaurant_ref):
-            found = seating_audit.flaws(
-                each, party, decided.tables, decided.blocked_from, decided.blocked_until, decided.at
-            )
+            found = seating_audit.place_flaws(each, party, decided.tables, self.rules)
+            if decided.strategy == SAME_TABLES:
+                found = [flaw for flaw in found if flaw not in seating_audit.PREFERENCES]
+            found = [flaw for flaw in found if flaw not in self.excused]
+            if not decided.is_adjusted:
+                found += seating_audit.time_flaws(each, party, decided.blocked_from, decided.blocked_until, decided.at)
             if not found:
                 return []
         return found
@@ -213,7 +239,13 @@ def _party(decided: _Decided, booking: HostBooking | None) -> Party | None:
     """The party of the decision; None if the host no longer has it."""
     if booking is None or (booking.starts_at, booking.party) != (decided.starts_at, decided.party):
         return None
-    return Party(covers=booking.party, starts_at=booking.starts_at, ends_at=booking.ends_at, zone_ref=booking.zone_ref)
+    return Party(
+        covers=booking.party,
+        starts_at=booking.starts_at,
+        ends_at=booking.ends_at,
+        zone_ref=booking.zone_ref,
+        pinned=tuple(decided.pinned),
+    )
 
 
 def _is_untold(booking: HostBooking) -> bool:
@@ -230,15 +262,16 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_T
 
 
 # A guest who cancels first is not a failure, and bookings that the host confirmed itself were not decided by a planner.
-def _last(since: str) -> str:
+def _last(since: str, by: str = "planner = %(planner)s") -> str:
     return f"""
 WITH tried AS MATERIALIZED (
-     SELECT id, booking_ref, outcome, reason, decision_ms, at, assignment_id
+     SELECT id, booking_ref, outcome, reason, strategy, decision_ms, at, assignment_id
        FROM assignments_attempt
-      WHERE planner = %(planner)s AND at >= {since}
+      WHERE {by} AND at >= {since}
         AND (%(releases)s::text[] IS NULL OR release = ANY(%(releases)s::text[]))),
      last AS MATERIALIZED (
-     SELECT latest.*, assignment.restaurant_ref, assignment.service_date, assignment.starts_at, assignment.party
+     SELECT latest.*, assignment.restaurant_ref, assignment.service_date, assignment.starts_at, assignment.party,
+            assignment.pinned_table_refs AS pinned, assignment.stage
        FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
        JOIN assignments_assignment AS assignment ON assignment.id = latest.assignment_id
       WHERE (latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
@@ -262,7 +295,10 @@ _BUSIEST = "SELECT restaurant_ref FROM last GROUP BY restaurant_ref ORDER BY cou
 
 _RESTAURANTS = f"""{_last("%(since)s")} {_BUSIEST} LIMIT %(limit)s"""
 
-_DECIDED = f"""{_last("%(since)s")},
+
+def _decided(by: str) -> str:
+    """SQL for the last decisions of whom ``by`` says, with the tables that they are on record with."""
+    return f"""{_last("%(since)s", by)},
      busiest AS ({_BUSIEST} LIMIT %(restaurants)s),
      gone AS (
      SELECT assignment.restaurant_ref, assignment.service_date, max(left_since.at) AS at
@@ -271,8 +307,13 @@ _DECIDED = f"""{_last("%(since)s")},
       WHERE left_since.source = 'confirmed' AND left_since.at >= %(since)s
       GROUP BY assignment.restaurant_ref, assignment.service_date)
 SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.at, last.starts_at, last.party,
-       ledger.tables, ledger.blocked_from, ledger.blocked_until,
-       coalesce(gone.at >= last.at, false) AS is_unsure
+       last.pinned, last.strategy, ledger.tables, ledger.blocked_from, ledger.blocked_until,
+       coalesce(gone.at >= last.at, false) AS is_unsure,
+       last.stage <> 'expected' OR EXISTS (
+           SELECT FROM assignments_outboxmessage AS told
+            WHERE told.booking_ref = last.booking_ref AND told.created_at > last.at
+              AND told.topic IN ('booking.extended', 'booking.shortened', 'booking.moved', 'booking.overlapping'))
+       AS is_adjusted
   FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM busiest)
          ORDER BY id DESC LIMIT %(limit)s) AS last
   LEFT JOIN gone ON gone.restaurant_ref = last.restaurant_ref AND gone.service_date = last.service_date
@@ -280,9 +321,13 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
        SELECT coalesce(array_agg(table_ref ORDER BY table_ref), '{{}}') AS tables,
               max(lower(blocked)) AS blocked_from, min(upper(blocked)) AS blocked_until
          FROM assignments_allocation
-        WHERE booking_ref = last.booking_ref AND kind = 'seating' AND planner = %(planner)s) AS ledger
+        WHERE booking_ref = last.booking_ref AND kind = 'seating' AND ended_at IS NULL AND {by}) AS ledger
  ORDER BY last.id DESC
-"""  # noqa: S608
+"""  # noqa: S608  (text of our own)
+
+
+_DECIDED = _decided("planner = %(planner)s")
+_DECIDED_BY_THE_LEGACY_PLANNER = _decided("planner <> ALL(%(others)s)")
 
 EVERY_TABLE = ""
 

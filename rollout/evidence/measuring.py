@@ -238,19 +238,18 @@ def _comparisons(
 
 
 def latest(since: str, releases: str = "") -> str:
-    """Comparisons recorded since then, of all releases or of these (SQL). A repeated replay counts once, the last time."""
+    """The decisions to count, recorded since then, of all releases or of these (SQL): one of each booking, its final one.
+
+    In shadow mode an unsafe decision and an error count whatever follows: to try again does not take them back.
+    """
     of_these = f"AND release = ANY({releases})" if releases else ""
     return f"""
-SELECT DISTINCT ON (booking_ref, snapshot_hash)
+SELECT DISTINCT ON (restaurant_ref, booking_ref)
        id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at
   FROM rollout_comparison AS comparison
  WHERE recorded_at >= {since} AND verdict <> '' {of_these}
-   AND NOT (origin = 'backtest'
-            AND EXISTS (SELECT FROM rollout_comparison AS again
-                         WHERE again.booking_ref = comparison.booking_ref AND again.id > comparison.id
-                           AND again.restaurant_ref = comparison.restaurant_ref AND again.origin = 'backtest'
-                           {of_these.replace("release", "again.release", 1)}))
- ORDER BY booking_ref, snapshot_hash, id DESC
+ ORDER BY restaurant_ref, booking_ref, (origin = 'shadow' AND verdict = 'unsafe') DESC,
+          (origin = 'shadow' AND verdict = 'v3_error') DESC, id DESC
 """  # noqa: S608  (text of our own)
 
 
@@ -258,21 +257,24 @@ COUNTED = "%(releases)s"
 LATEST = latest("%(since)s", COUNTED)
 """Those that count for the running release."""
 
+# The first of a waiver's comparisons are waived, up to its ceiling.
 _VERDICTS = f"""
-SELECT latest.verdict, count(*) AS found, count(*) FILTER (WHERE waiver.waived) AS waived,
-       count(latest.control_repeats) AS asked_twice, count(*) FILTER (WHERE latest.control_repeats) AS repeated,
-       count(latest.candidate_ms) FILTER (WHERE latest.error = '') AS timed
-  FROM ({latest(_SINCE, COUNTED)}) AS latest
-  LEFT JOIN LATERAL (
-       SELECT true AS waived
-         FROM rollout_waiver AS known
-         JOIN rollout_comparison AS whole ON whole.id = latest.id
-        WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
-          AND known.restaurant_ref IN ('', latest.restaurant_ref)
-          AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
-                                                              whole.control #>> '{{refusal,0}}'))
-        LIMIT 1) AS waiver ON true
- GROUP BY latest.verdict
+SELECT verdict, count(*) AS found, count(*) FILTER (WHERE place <= at_most) AS waived,
+       count(control_repeats) AS asked_twice, count(*) FILTER (WHERE control_repeats) AS repeated,
+       count(candidate_ms) FILTER (WHERE error = '') AS timed
+  FROM (SELECT latest.*, waiver.at_most, row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
+          FROM ({latest(_SINCE, COUNTED)}) AS latest
+          LEFT JOIN LATERAL (
+               SELECT known.id, known.at_most
+                 FROM rollout_waiver AS known
+                 JOIN rollout_comparison AS whole ON whole.id = latest.id
+                WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
+                  AND known.restaurant_ref IN ('', latest.restaurant_ref)
+                  AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
+                                                                      whole.control #>> '{{refusal,0}}'))
+                ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
+                LIMIT 1) AS waiver ON true) AS judged
+ GROUP BY verdict
 """  # noqa: S608  (text of our own)
 
 _MILLISECONDS = f"""

@@ -29,7 +29,8 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
 )
 """Default limits, overridden by ROLLOUT["GUARD"]. One overlap, lost booking or unsafe seating is always a breach."""
 
-GRAVE = ("overlaps", "lost", "unsafe_seatings")
+UNSAFE_LEGACY = "unsafe_legacy_seatings"
+GRAVE = ("overlaps", "lost", "unsafe_seatings", UNSAFE_LEGACY)
 RAILS = (*GRAVE, *(rail for rail in DEFAULT if rail != "window_minutes"))
 """Every guardrail, grave ones first."""
 

@@ -1,58 +1,275 @@
-"""Audits V3's seatings and refusals. Pure, and deliberately independent of V3's planning.
+"""The seating audit: judges seatings and refusals of any planner by the rules that a restaurant knows. Pure.
 
-Shared code would share its bugs: nothing here calls ``assignments.planning`` functions; it only uses their value types.
+It shares no code with a planner, because shared code would share its bugs. It reads the fields of frozen values and calls
+none of their methods; even their types are imported for the type checker alone. Verdicts, gates, the guard and backtests
+ask it.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from __future__ import annotations
 
-from assignments.planning.floor import Floor, Join, ServicePeriod, Table
-from assignments.planning.snapshot import PlanningRules
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from rollout.policy.audit_hours import stay
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from assignments.planning.decision import Decision
+    from assignments.planning.floor import Floor, Join, Table
+    from assignments.planning.request import SeatingRequest
+    from assignments.planning.seating_window import SeatingWindow
+    from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+
+
+class Flaw(StrEnum):
+    """What is wrong with a seating. Stored with guard runs; never rename one."""
+
+    ANOTHER_BOOKING = "another_booking"
+    WITHOUT_TIMES = "without_times"
+    INVALID_PARTY = "invalid_party"
+    UNKNOWN_TABLE = "unknown_table"
+    TABLE_REPEATED = "table_repeated"
+    TABLE_INACTIVE = "table_inactive"
+    PINS_IGNORED = "pins_ignored"
+    TOO_FEW_SEATS = "too_few_seats"
+    TOO_MANY_SPARE_SEATS = "too_many_spare_seats"
+    PARTY_OUTSIDE_TABLE_LIMITS = "party_outside_table_limits"
+    TOO_MANY_TABLES = "too_many_tables"
+    WRONG_ZONE = "wrong_zone"
+    ZONES_DIFFER = "zones_differ"
+    NOT_ADJACENT = "not_adjacent"
+    OUTSIDE_SERVICE = "outside_service"
+    KEPT_TOO_SHORT = "kept_too_short"
+    KEPT_TOO_LONG = "kept_too_long"
+    OTHER_TIMES = "other_times"
+    TABLE_TAKEN = "table_taken"
+    TABLE_CLOSED = "table_closed"
+    PROMISE_BROKEN = "promise_broken"
+
+
+PREFERENCES = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.PARTY_OUTSIDE_TABLE_LIMITS, Flaw.TOO_MANY_TABLES})
+"""No flaws in tables that the guests have already: whoever has been promised a seat may keep it."""
+V3S_SETTINGS = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.TOO_MANY_TABLES})
+"""No flaws in what the legacy planner decides: these limits are settings of V3, and it has its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Party:
-    """A party to seat. ``ends_at`` and ``zone_ref`` are set if the host knows them."""
+    """A party to seat. ``ends_at`` and ``zone_ref`` are set if the host knows them, ``pinned`` if staff chose its tables."""
 
     covers: int
     starts_at: datetime
     ends_at: datetime | None = None
     zone_ref: str | None = None
+    pinned: tuple[str, ...] = ()
+
+
+def party_of(request: SeatingRequest) -> Party:
+    """The party that asks."""
+    return Party(
+        covers=request.party,
+        starts_at=request.starts_at,
+        ends_at=request.ends_at,
+        zone_ref=request.zone_ref,
+        pinned=tuple(request.pinned_table_refs),
+    )
+
+
+def flaws_of(snapshot: Snapshot, decision: Decision, *, occupied: Collection[Occupied] | None = None) -> list[Flaw]:
+    """What is wrong with acting on the decision; empty for a refusal, which ``could_be_seated`` judges.
+
+    ``occupied``: instead of the snapshot's.
+    """
+    request = snapshot.request
+    found = [Flaw.ANOTHER_BOOKING] if decision.booking_ref != request.booking_ref else []
+    if not decision.plans:
+        return found
+    table_refs, kept, party = decision.plans[0].table_refs, decision.window, party_of(request)
+    found += place_flaws(snapshot.floor, party, table_refs, snapshot.rules)
+    if set(table_refs) == set(request.current_table_refs):
+        found = [flaw for flaw in found if flaw not in PREFERENCES]
+    if kept is None:
+        return [*found, Flaw.WITHOUT_TIMES]
+    found += time_flaws(snapshot.floor, party, kept.blocked_from, kept.blocked_until, snapshot.now)
+    window_ = window(snapshot.floor, party)
+    if window_ is not None:
+        if not _has_its_times(snapshot.floor, party, kept):
+            found.append(Flaw.OTHER_TIMES)
+        start = max(window_[0], _needed_from(party, window_[0], snapshot.now))
+        found += _taken_flaws(snapshot.occupied if occupied is None else occupied, table_refs, start, window_[1])
+    return found
+
+
+def flaws_of_batch(
+    snapshots: Sequence[Snapshot], decisions: Mapping[str, Decision]
+) -> tuple[Mapping[str, list[Flaw]], Mapping[str, bool]]:
+    """What is wrong with decisions that were made together, and whether each refusal is wrong; both by booking.
+
+    ``snapshots``: one for each booking, all with what was ``occupied`` before. A booking may have tables there, which are
+    its promise: it may get others, and it may not lose them. Each seating is judged beside the final ones of the others.
+    """
+    flaws: dict[str, list[Flaw]] = {}
+    wrongly_refused: dict[str, bool] = {}
+    refs = {snapshot.request.booking_ref for snapshot in snapshots}
+    for snapshot in snapshots:
+        ref = snapshot.request.booking_ref
+        decision = decisions[ref]
+        others = [taken for taken in snapshot.occupied if taken.booking_ref not in refs]
+        seated = [other for other in decisions.values() if other.booking_ref != ref and other.plans and other.window]
+        flaws[ref] = flaws_of(snapshot, decision, occupied=others)
+        needed = window(snapshot.floor, party_of(snapshot.request))
+        together = {table for other in seated if _meets(other.window, needed) for table in other.plans[0].table_refs}
+        if decision.plans:
+            flaws[ref] += [Flaw.TABLE_TAKEN] * bool(together.intersection(decision.plans[0].table_refs))
+            continue
+        wrongly_refused[ref] = could_be_seated(snapshot, occupied=others, also_taken=together)
+        if any(taken.booking_ref == ref for taken in snapshot.occupied) or snapshot.request.current_table_refs:
+            flaws[ref].append(Flaw.PROMISE_BROKEN)
+    return flaws, wrongly_refused
+
+
+def _meets(kept: SeatingWindow | None, needed: tuple[datetime, datetime] | None) -> bool:
+    return kept is not None and needed is not None and kept.blocked_from < needed[1] and needed[0] < kept.blocked_until
+
+
+def could_be_seated(
+    snapshot: Snapshot, *, occupied: Collection[Occupied] | None = None, also_taken: Collection[str] = ()
+) -> bool:
+    """Whether some free tables could have seated the party without moving anybody, so that to refuse it was wrong.
+
+    ``occupied``: instead of the snapshot's; ``also_taken``: tables that others have meanwhile.
+    """
+    party = party_of(snapshot.request)
+    needed = window(snapshot.floor, party)
+    if needed is None:
+        return False
+    start = _needed_from(party, needed[0], snapshot.now)
+    taken = {
+        row.table_ref
+        for row in (snapshot.occupied if occupied is None else occupied)
+        if row.booking_ref != snapshot.request.booking_ref
+        if row.blocked_from < needed[1] and start < row.blocked_until
+    }
+    return could_seat(snapshot.floor, party, snapshot.now, taken | set(also_taken), snapshot.rules)
 
 
 def flaws(
     floor: Floor,
     party: Party,
-    table_refs: Collection[str],
+    table_refs: Sequence[str],
     blocked_from: datetime,
     blocked_until: datetime,
     decided_at: datetime | None = None,
-) -> list[str]:
-    """Flaws of a seating that guests or staff would notice, as codes; empty if there are none.
+    *,
+    rules: PlanningRules,
+) -> list[Flaw]:
+    """What is wrong with a seating that is on record, regardless of who sits beside it; empty if nothing is.
 
     A party that should have been there when it was decided needs its tables from then on.
     """
-    tables = {table.ref: table for table in floor.tables}
-    if not table_refs or not set(table_refs) <= tables.keys():
-        return ["unknown_table"]
-    chosen = [tables[ref] for ref in table_refs]
-    found = []
-    if _seats(floor, chosen) < party.covers:
-        found.append("too_few_seats")
-    if party.zone_ref is not None and any(table.zone_ref != party.zone_ref for table in chosen):
-        found.append("wrong_zone")
-    listed = _listed(floor, frozenset(table_refs)) if not floor.is_of_earlier_release else None
-    if len({table.zone_ref for table in chosen}) > 1 and listed is None:
-        found.append("zones_differ")
-    elif not _may_be_joined(floor, frozenset(table_refs)):
-        found.append("not_adjacent")
+    return [
+        *place_flaws(floor, party, table_refs, rules),
+        *time_flaws(floor, party, blocked_from, blocked_until, decided_at),
+    ]
+
+
+def time_flaws(
+    floor: Floor,
+    party: Party,
+    blocked_from: datetime,
+    blocked_until: datetime,
+    decided_at: datetime | None = None,
+) -> list[Flaw]:
+    """What is wrong with the time for which tables are kept."""
     needed = window(floor, party)
     if needed is None:
-        found.append("outside_service")
-    elif blocked_from > _needed_from(party, needed[0], decided_at) or blocked_until < needed[1]:
-        found.append("kept_too_short")
+        return [Flaw.OUTSIDE_SERVICE]
+    opens, until = needed
+    found = []
+    if blocked_from > _needed_from(party, opens, decided_at) or blocked_until < until:
+        found.append(Flaw.KEPT_TOO_SHORT)
+    if blocked_from < opens or blocked_until > until:
+        found.append(Flaw.KEPT_TOO_LONG)
     return found
+
+
+def place_flaws(floor: Floor, party: Party, table_refs: Sequence[str], rules: PlanningRules) -> list[Flaw]:
+    """What is wrong with tables for the party, whoever has them."""
+    if not isinstance(party.covers, int) or not 1 <= party.covers <= rules.max_party:
+        return [Flaw.INVALID_PARTY]
+    tables = {table.ref: table for table in floor.tables}
+    if not table_refs or not set(table_refs) <= tables.keys():
+        return [Flaw.UNKNOWN_TABLE]
+    refs = frozenset(table_refs)
+    chosen = [tables[ref] for ref in sorted(refs)]
+    listed = _listed(floor, refs)
+    seats = _seats(floor, chosen)
+    found = []
+    if len(refs) < len(table_refs):
+        found.append(Flaw.TABLE_REPEATED)
+    if not all(table.active for table in chosen):
+        found.append(Flaw.TABLE_INACTIVE)
+    if party.pinned and refs != frozenset(party.pinned):
+        found.append(Flaw.PINS_IGNORED)
+    if seats < party.covers:
+        found.append(Flaw.TOO_FEW_SEATS)
+    else:
+        found += _limit_flaws(floor, chosen[0] if len(chosen) == 1 else listed, seats, party, rules)
+    return [*found, *_join_flaws(floor, party, chosen, rules)]
+
+
+def _join_flaws(floor: Floor, party: Party, chosen: Sequence[Table], rules: PlanningRules) -> Iterator[Flaw]:
+    refs = frozenset(table.ref for table in chosen)
+    beats_limits = _listed(floor, refs) is not None and floor.stored_outside_minutes is None
+    if len(refs) > rules.max_tables and not beats_limits:
+        yield Flaw.TOO_MANY_TABLES
+    if party.zone_ref is not None and any(table.zone_ref != party.zone_ref for table in chosen):
+        yield Flaw.WRONG_ZONE
+    if len({table.zone_ref for table in chosen}) > 1 and not beats_limits:
+        yield Flaw.ZONES_DIFFER
+    elif not _may_be_joined(floor, refs):
+        yield Flaw.NOT_ADJACENT
+
+
+def _limit_flaws(
+    floor: Floor, place: Table | Join | None, seats: int, party: Party, rules: PlanningRules
+) -> Iterator[Flaw]:
+    """``place``: the one table, or the listed join; None for a join that nobody has listed: it has no limits of its own."""
+    least = place.min_party if place else None
+    most = place.max_party if place else None
+    largest = seats if most is None else min(most, seats)
+    if floor.stored_outside_minutes is not None:
+        spare = seats - party.covers
+    else:
+        spare = largest - party.covers if least is None else 0
+    if spare > rules.max_spare_seats:
+        yield Flaw.TOO_MANY_SPARE_SEATS
+    if not (1 if least is None else least) <= party.covers <= largest:
+        yield Flaw.PARTY_OUTSIDE_TABLE_LIMITS
+
+
+def _has_its_times(floor: Floor, party: Party, kept: SeatingWindow) -> bool:
+    """Whether a decision says when the party sits, which is what guests are told."""
+    due = stay(floor, party.covers, party.starts_at, party.ends_at)
+    return due is not None and (kept.starts_at, kept.ends_at) == (due.starts_at, due.ends_at)
+
+
+def _taken_flaws(
+    occupied: Collection[Occupied], table_refs: Sequence[str], start: datetime, until: datetime
+) -> Iterator[Flaw]:
+    meeting = [
+        row
+        for row in occupied
+        if row.table_ref in table_refs and row.blocked_from < until and start < row.blocked_until
+    ]
+    if any(not row.closed for row in meeting):
+        yield Flaw.TABLE_TAKEN
+    if any(row.closed for row in meeting):
+        yield Flaw.TABLE_CLOSED
 
 
 def _needed_from(party: Party, opens: datetime, decided_at: datetime | None) -> datetime:
@@ -66,6 +283,8 @@ def has_better_table(
 
     ``taken``: tables that other bookings had during the window.
     """
+    if party.pinned:
+        return False
     tables = {table.ref: table for table in floor.tables}
     spare = _seats(floor, [tables[ref] for ref in table_refs]) - party.covers
     free = [table for table in floor.tables if table.ref not in taken and table.ref not in table_refs]
@@ -77,15 +296,10 @@ def has_better_table(
 
 def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collection[str], rules: PlanningRules) -> bool:
     """Whether some set of free tables could have seated the party, so that refusing it was wrong."""
-    if not 1 <= party.covers <= rules.max_party or party.starts_at < decided_at - timedelta(
-        minutes=rules.grace_minutes
-    ):
+    if not _is_due(floor, party, decided_at, rules):
         return False
-    lead = max(party.starts_at - decided_at, timedelta(0))
-    if lead < timedelta(minutes=rules.min_lead_minutes) or window(floor, party) is None:
-        return False
-    if party.ends_at is not None and party.ends_at <= decided_at:
-        return False
+    if party.pinned:
+        return not set(party.pinned) & set(taken) and not place_flaws(floor, party, party.pinned, rules)
     free = {
         table.ref: table
         for table in floor.tables
@@ -93,8 +307,9 @@ def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collecti
     }
     if any(_fits_alone(table, party, rules, floor) for table in free.values()):
         return True
+    is_of_earlier_release = floor.stored_outside_minutes is not None
     for join in floor.joins:
-        within_limits = not floor.is_of_earlier_release or (
+        within_limits = not is_of_earlier_release or (
             len(join.table_refs) <= rules.max_tables
             and len({table.zone_ref for table in floor.tables if table.ref in join.table_refs}) == 1
         )
@@ -108,58 +323,29 @@ def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collecti
     )
 
 
+def _is_due(floor: Floor, party: Party, decided_at: datetime, rules: PlanningRules) -> bool:
+    """Whether a planner may seat it at all: its size, its start, and the hours."""
+    if not isinstance(party.covers, int) or not 1 <= party.covers <= rules.max_party:
+        return False
+    if window(floor, party) is None or party.starts_at < decided_at - timedelta(minutes=rules.grace_minutes):
+        return False
+    due = stay(floor, party.covers, party.starts_at, party.ends_at)
+    if due is None or due.ends_at <= decided_at:
+        return False
+    return max(party.starts_at - decided_at, timedelta(0)) >= timedelta(minutes=rules.min_lead_minutes)
+
+
 def window(floor: Floor, party: Party) -> tuple[datetime, datetime] | None:
     """The time for which the party occupies its tables, including buffers; None outside of service."""
-    start = party.starts_at.astimezone(UTC)
-    on_now, coming, over = [], [], []
-    for period, opens, closes in _services_around(floor, start):
-        if opens <= start < closes:
-            on_now.append((opens, closes, period))
-        elif start < opens <= start + timedelta(minutes=period.early_minutes):
-            coming.append((opens, closes, period))
-        elif (period.late_minutes or floor.is_of_earlier_release) and (
-            closes <= start <= closes + timedelta(minutes=period.late_minutes)
-        ):
-            over.append((closes, closes, period))
-    if on_now:
-        _opens, closes, period = max(on_now, key=lambda each: each[0])
-    elif coming:
-        _opens, closes, period = min(coming, key=lambda each: each[0])
-    elif over:
-        _opens, closes, period = max(over, key=lambda each: each[0])
-    else:
-        return None
-    minutes = next((turn.minutes for turn in period.turn_times if party.covers <= turn.max_party), None)
-    end = party.ends_at or start + timedelta(minutes=minutes or period.turn_times[-1].minutes)
-    if end <= start or (end > closes and not period.allow_overrun):
-        return None
-    return (
-        start - timedelta(minutes=period.buffer_before_minutes),
-        end + timedelta(minutes=period.buffer_after_minutes),
-    )
+    due = stay(floor, party.covers, party.starts_at, party.ends_at)
+    return due and (due.blocked_from, due.blocked_until)
 
 
-def _services_around(floor: Floor, start: datetime) -> Iterator[tuple[ServicePeriod, datetime, datetime]]:
-    today = start.astimezone(floor.zone).date()
-    for day in (today - timedelta(days=1), today, today + timedelta(days=1)):
-        for period in _periods_of(floor, day):
-            last_day = day if period.ends > period.starts else day + timedelta(days=1)
-            opens = datetime.combine(day, period.starts, tzinfo=floor.zone)
-            closes = datetime.combine(last_day, period.ends, tzinfo=floor.zone)
-            yield period, opens.astimezone(UTC), closes.astimezone(UTC)
-
-
-def _periods_of(floor: Floor, day: date) -> Collection[ServicePeriod]:
-    """The services of a date: those of its weekday, changed by the calendar, whose shortest entry has the last word."""
-    found = [period for period in floor.services if day.weekday() in period.weekdays]
-    about = [
-        each for each in floor.calendar if each.first_date <= day <= each.last_date and day.weekday() in each.weekdays
-    ]
-    about.sort(key=lambda each: (each.first_date - each.last_date, each.first_date, not each.services))
-    for entry in about:
-        kept = found if entry.services else []
-        found = [each for each in kept if all(each.key != other.key for other in entry.services)] + list(entry.services)
-    return found
+def yardstick(floor: Floor, covers: int, table_refs: Collection[str]) -> tuple[int, int]:
+    """Spare seats and number of tables, measured on the floor. Raises KeyError for a table not on the floor."""
+    tables = {table.ref: table for table in floor.tables}
+    refs = set(table_refs)
+    return _seats(floor, [tables[ref] for ref in refs]) - covers, len(refs)
 
 
 def _seats(floor: Floor, tables: Collection[Table]) -> int:
@@ -169,7 +355,7 @@ def _seats(floor: Floor, tables: Collection[Table]) -> int:
     listed = _listed(floor, refs)
     if listed is not None:
         return listed.seats
-    if floor.is_of_earlier_release:
+    if floor.stored_outside_minutes is not None:
         return total
     inside = [join for join in floor.joins if join.table_refs < refs]
     outermost = [join for join in inside if all(not join.table_refs < other.table_refs for other in inside)]
@@ -188,14 +374,7 @@ def _fits_alone(table: Table, party: Party, rules: PlanningRules, floor: Floor) 
 
 def _suits(floor: Floor, place: Table | Join, party: Party, rules: PlanningRules) -> bool:
     """Whether its own limits take the party. Where it has no least party, the limit of spare seats is the least."""
-    largest = place.seats if place.max_party is None else min(place.max_party, place.seats)
-    if floor.is_of_earlier_release:
-        least = max(place.min_party or 1, place.seats - rules.max_spare_seats)
-    elif place.min_party is None:
-        least = largest - rules.max_spare_seats
-    else:
-        least = place.min_party
-    return least <= party.covers <= largest
+    return place.seats >= party.covers and not list(_limit_flaws(floor, place, place.seats, party, rules))
 
 
 def _may_be_joined(floor: Floor, refs: frozenset[str]) -> bool:

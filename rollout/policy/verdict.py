@@ -1,17 +1,13 @@
 """Compares two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from enum import StrEnum
 
 from assignments.planning.decision import Decision, TablePlan
-from assignments.planning.engine import judge
-from assignments.planning.reasons import Refusal
-from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Snapshot
 from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
-from assignments.planning.units import seats_of
+from rollout.policy import seating_audit
 
 
 class Verdict(StrEnum):
@@ -43,22 +39,12 @@ MEANINGS: Mapping[str, Text] = {
 """What a verdict says, also of a comparison that has none yet. Pages translate it."""
 
 
-class Danger(StrEnum):
-    """Reasons why a decision is unsafe."""
-
-    ANOTHER_BOOKING = "another_booking"
-    WITHOUT_TIMES = "without_times"
-    TIME_REFUSED = "time_refused"
-    KEPT_TOO_SHORT = "kept_too_short"
-    TABLES_REFUSED = "tables_refused"
-
-
 def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdict:
     """The verdict on the candidate's decision.
 
-    Unsafe comes first: tables that are taken, do not fit, or may not be joined; another booking; tables kept for a
-    shorter time than guests sit. Better and worse are judged independently of both planners: fewer spare seats, then
-    fewer tables; decisions equal in both are equivalent. To leave guests at the tables that they have is never worse.
+    Unsafe comes first: whatever the seating audit finds wrong with it. Better and worse are judged independently of both
+    planners, too: fewer spare seats, then fewer tables; decisions equal in both are equivalent. To leave guests at the
+    tables that they have is never worse.
     """
     if is_unsafe(snapshot, candidate):
         return Verdict.UNSAFE
@@ -78,35 +64,9 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
 
 def yardstick(snapshot: Snapshot, plan: TablePlan) -> tuple[int, int]:
     """Spare seats and number of tables, measured on the floor and not taken from the plan; lower is better."""
-    refs = frozenset(plan.table_refs)
-    return seats_of(snapshot.floor, refs) - snapshot.request.party, len(refs)
+    return seating_audit.yardstick(snapshot.floor, snapshot.request.party, plan.table_refs)
 
 
 def is_unsafe(snapshot: Snapshot, candidate: Decision) -> bool:
     """Whether acting on the candidate's decision could seat two parties at one table, or a party where it must not be."""
-    return any(True for _ in dangers(snapshot, candidate))
-
-
-def dangers(snapshot: Snapshot, candidate: Decision) -> Iterator[tuple[Danger, Refusal | None]]:
-    """Reasons why the decision is unsafe, with the floor's refusal if there is one; none if it is safe."""
-    request, best = snapshot.request, candidate.best
-    if candidate.booking_ref != request.booking_ref:
-        yield Danger.ANOTHER_BOOKING, None
-    if best is None:
-        return
-    needed = seating_window(snapshot.floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-    if candidate.window is None:
-        yield Danger.WITHOUT_TIMES, None
-    if isinstance(needed, Refusal):
-        yield Danger.TIME_REFUSED, needed
-    elif candidate.window is not None and not _covers(candidate.window, needed, snapshot.now):
-        yield Danger.KEPT_TOO_SHORT, None
-    for refusal in judge(snapshot, best.table_refs):
-        if refusal != needed:
-            yield Danger.TABLES_REFUSED, refusal
-
-
-def _covers(window: SeatingWindow, needed: SeatingWindow, now: datetime) -> bool:
-    # Who should be there already needs the tables from now on.
-    blocked_from = needed.blocked_from if needed.starts_at >= now else now
-    return window.blocked_from <= blocked_from and needed.blocked_until <= window.blocked_until
+    return bool(seating_audit.flaws_of(snapshot, candidate))

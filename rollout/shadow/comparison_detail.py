@@ -17,7 +17,9 @@ from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.staff import timeline
 from assignments.staff.timeline import A_MINUTE, Span, Taken, Timeline
 from rollout.models import Comparison, Waiver
-from rollout.policy.verdict import Danger, dangers, yardstick
+from rollout.policy import seating_audit
+from rollout.policy.seating_audit import Flaw
+from rollout.policy.verdict import yardstick
 from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -58,7 +60,7 @@ class Compared:
     unreadable: Sequence[tuple[str, str]]
     needed: SeatingWindow | Refusal | None
     measures: dict[str, tuple[int, int]]
-    dangers: Sequence[tuple[Danger, Refusal | None]]
+    flaws: Sequence[Flaw]
     zones: Sequence[tuple[str | None, Sequence[Seat]]]
     picture: Timeline | None
     window: Span | None
@@ -98,7 +100,7 @@ def read(comparison: Comparison) -> Compared:
             measured = attempt("yardstick", partial(yardstick, snapshot, best)) if best else None
             if measured:
                 measures[key] = measured
-        found = (attempt("safety", lambda: list(dangers(snapshot, candidate))) if candidate else None) or []
+        found = (attempt("safety", lambda: seating_audit.flaws_of(snapshot, candidate)) if candidate else None) or []
         zones = attempt("tables", lambda: _zones(snapshot, control, candidate, needed)) or []
         picture = attempt("picture", lambda: _picture(snapshot, control, candidate, needed))
     return Compared(
@@ -110,7 +112,7 @@ def read(comparison: Comparison) -> Compared:
         unreadable=unreadable,
         needed=needed,
         measures=measures,
-        dangers=found,
+        flaws=found,
         zones=zones,
         picture=picture,
         window=_window(picture, snapshot, needed) if picture and snapshot else None,

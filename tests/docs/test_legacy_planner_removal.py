@@ -1,6 +1,7 @@
 """docs/legacy-planner-removal.md, step by step, in an environment in which V3 has decided everything for ten days."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -50,7 +51,8 @@ def test_it_can_be_followed(ended: models.Restaurant) -> None:
 
 def put_in_the_way(restaurant: models.Restaurant) -> dict[str, str]:
     """A forced planner, a waiver and a pause; the variables under which the document speaks of them."""
-    ref, who = str(restaurant.pk), {"actor": "test", "reason": "test"}
+    ref = str(restaurant.pk)
+    who: Any = {"actor": "test", "reason": "test"}
     steering.force_planner(restaurant_ref=ref, planner=ForcedPlanner.PlannerChoice.LEGACY, **who)
     expires_at = timezone.now() + timedelta(days=1)
     waiver = steering.waive(verdict="worse", owner="floor team", expires_at=expires_at, **who)

@@ -47,7 +47,7 @@ def test_before_the_migration_they_were_refused_and_it_can_be_taken_back(host: T
     run_all()
     same = "UPDATE assignments_statetransition SET actor = actor"
     try:
-        call_command("migrate", "assignments", "0023", verbosity=0)
+        call_command("migrate", "assignments", "0021", verbosity=0)
         with pytest.raises(IntegrityError, match="append-only"), connection.cursor() as cursor:
             cursor.execute(same)
     finally:

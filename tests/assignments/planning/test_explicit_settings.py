@@ -10,9 +10,9 @@ from assignments.planning.floor import Floor, InvalidFloorError, Join, Table
 from assignments.planning.reasons import Reason
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.units import seatable_units, seats_of
-from rollout.policy.seating_audit import Party, could_seat, flaws
+from rollout.policy.seating_audit import Party, could_seat, flaws_of
 from rollout.policy.verdict import compare
-from tests.assignments.planning.restaurant import MORNING, ask, at, floor, snapshot, table
+from tests.assignments.planning.restaurant import MORNING, ask, floor, snapshot, table
 
 RULES = PlanningRules()
 FOUR_TOPS = tuple(table(ref, 4) for ref in "ABCD")
@@ -27,7 +27,7 @@ def seated_at(on: Floor, party: int, *, zone: str | None = None) -> str:
     assert could_seat(on, audited, MORNING, set(), RULES) is (best is not None)
     if best is None:
         return ""
-    assert flaws(on, audited, best.table_refs, at("18:00"), at("20:00")) == []
+    assert flaws_of(snap, plan(snap)) == []
     assert list(judge(snap, best.table_refs)) == []
     assert compare(snap, plan(snap), plan(snap)) == "same_tables"
     return "".join(best.table_refs)

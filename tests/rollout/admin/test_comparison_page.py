@@ -25,7 +25,8 @@ from assignments.testing import MemoryHost, a_floor, a_service, a_table
 from rollout.admin import comparisons
 from rollout.admin.labels import VERDICTS
 from rollout.models import Comparison, FloorRecord, Waiver
-from rollout.policy.verdict import Danger, Verdict, compare, dangers
+from rollout.policy.seating_audit import Flaw, flaws_of
+from rollout.policy.verdict import Verdict, compare
 from rollout.shadow import comparison_detail, recorder
 from rollout.shadow.serialization import decision_to_json
 from tests.rewriting import rewriting
@@ -133,7 +134,11 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         chooses("T3"),
         chooses("T1"),
         {},
-        ("V3 is unsafe", "It uses tables that are not available. T1 seats 2, the party is 4.", "Table T1 is taken"),
+        (
+            "V3 is unsafe",
+            "The tables have too few seats for the party. too_few_seats",
+            "A table is taken by another booking.",
+        ),
     ),
     "": (chooses("T3"), None, {"compared_at": None}, ("waiting", "V3 not compared yet")),
 }
@@ -178,12 +183,11 @@ class TestOne:
         assert "It occupies the tables for less time than the party and its buffers need." in text
         text = page(admin_client, kept(chooses("T3"), chooses("T3", booking_ref="B77")))
         assert "The decision is for another booking." in text
-        timeless = list(dangers(a_snapshot(), chooses("T3", window=None)))
-        assert timeless == [(Danger.WITHOUT_TIMES, None)]
+        assert flaws_of(a_snapshot(), chooses("T3", window=None)) == [Flaw.WITHOUT_TIMES]
 
     def test_tables_that_no_floor_has_are_shown_by_their_refs(self, admin_client: Client) -> None:
         text = page(admin_client, kept(chooses("T3"), chooses("gone")))
-        assert "Table gone is not on this restaurant's floor." in text
+        assert "A table is not on the floor, or none is named. unknown_table" in text
         assert "seats at gone" in text
 
     def test_waivers_that_would_cover_it_are_shown_with_their_standing(self, admin_client: Client) -> None:

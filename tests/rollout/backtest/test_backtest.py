@@ -21,7 +21,7 @@ from rollout.backtest.history import evenings_of_file
 from rollout.backtest.replay import Answer, Replay
 from rollout.control import steering
 from rollout.evidence import measuring
-from rollout.models import Comparison, FloorRecord
+from rollout.models import Comparison, FedFile, FloorRecord
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator
 from rollout.shadow.candidate import v3
@@ -185,6 +185,20 @@ class TestRefusals:
             run("--file", str(path), "--feed")
         assert refused.value.returncode == 2
         assert not Comparison.objects.exists()
+
+    def test_a_file_that_was_fed_counts_once_under_whatever_name(
+        self, few: models.Restaurant, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["bookings"] = data["bookings"][:10]
+        first, second = tmp_path / "evening.json", tmp_path / "another.json"
+        first.write_text(json.dumps(data))
+        assert run("--file", str(first), "--feed")["fed"] == 10
+        data["restaurant"]["name"] = "Elsewhere"
+        second.write_text(json.dumps(data, indent=2))
+        with pytest.raises(CommandError, match="was fed already"):
+            run("--file", str(second), "--feed")
+        assert Comparison.objects.count() == FedFile.objects.get().comparisons == 10
 
     def test_a_file_that_is_no_json_is_refused(self, few: models.Restaurant, tmp_path: Path) -> None:
         path = tmp_path / "evening.json"

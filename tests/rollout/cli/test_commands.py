@@ -93,8 +93,13 @@ class TestRefusals:
         code, message = refused("promote", "--reason", "x")
         assert code == 1
         assert "Gate comparable: inconclusive" in message
-        call_command("rollout", "promote", "--reason", "the board", "--override")
+        call_command("rollout", "promote", "--reason", "the board", "--override", "--from", "shadow")
         assert Change.objects.all()[0].overridden is True
+
+    def test_an_override_right_after_a_rollback_does_not_promote_again(self) -> None:
+        climb("shadow")
+        code, message = refused("promote", "--reason", "x", "--override")
+        assert (code, "--override requires --from" in message) == (2, True)
 
     def test_a_stage_that_was_left_meanwhile_is_refused(self) -> None:
         climb("shadow")

@@ -172,11 +172,34 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
     mode: str, capsys: Any, django_assert_max_num_queries: Any
 ) -> None:
     climb(mode)
-    with django_assert_max_num_queries(3):
+    with django_assert_max_num_queries(6):
         assert guard.run() == guard.Findings(stage=mode)
     call_command("rollout", "guard")
     assert "nothing to guard" in capsys.readouterr().out
     assert not GuardRun.objects.exists()
+
+
+@pytest.mark.legacy_planner
+def test_an_unsafe_legacy_planner_is_a_breach_and_the_stage_stays(ladder: None, capsys: Any) -> None:
+    """Whoever decides is watched: here a table is kept for too short a time, and nobody could take over."""
+    load("legacy")
+    climb("shadow")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+    call_command("rollout", "guard")
+    assert "nothing to guard" in capsys.readouterr().out, "what it usually does is no breach"
+    keep_too_short()
+    with pytest.raises(CommandError, match="the stage stays") as breached:
+        call_command("rollout", "guard", "--json")
+    assert breached.value.returncode == 3
+    findings = json.loads(capsys.readouterr().out)
+    assert [breach["rail"] for breach in findings["breaches"]] == ["unsafe_legacy_seatings"]
+    assert findings["legacy"]["reasons"] == {"kept_too_short": 1}
+    assert (resolution.read().mode, steering.current().stage) == (Mode.SHADOW, "shadow")  # type: ignore[union-attr]
+    assert GuardRun.objects.get().breaches == findings["breaches"]
+    events.flush(5)
+    (event,) = [each for each in events.MemorySink.events if each.type == "rollout.guard_breached"]
+    assert (event.context["from_state"], event.context["to_state"]) == ("shadow", "shadow")
 
 
 def test_a_v3_that_decides_before_the_ladder_has_begun_is_not_guarded_and_that_is_said() -> None:

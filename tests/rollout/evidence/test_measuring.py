@@ -143,6 +143,22 @@ class TestComparisons:
         assert found.comparisons.not_waived == not_waived
         assert (found.waivers_valid, found.waivers_expired) == (1, 0)
 
+    def test_a_blanket_waiver_covers_no_more_than_its_ceiling(self) -> None:
+        compared("worse", 14)
+        steering.waive(verdict="worse", owner="x", at_most=5, expires_at=datetime.now(UTC) + timedelta(days=1), **WHO)
+        found = measured().comparisons
+        assert (found.verdicts["worse"], found.not_waived["worse"]) == (14, 9)
+
+    def test_the_retries_of_one_booking_are_one_decision(self) -> None:
+        """The final one counts; but what was unsafe is not taken back by trying again."""
+        for number in range(30):
+            compared("only_legacy_seats", booking_ref="B1", snapshot_hash=f"{number}")
+        compared("same_tables", booking_ref="B1", snapshot_hash="last")
+        compared("unsafe", booking_ref="B2", snapshot_hash="first")
+        compared("same_tables", booking_ref="B2", snapshot_hash="last")
+        found = measured().comparisons
+        assert (found.total, found.verdicts) == (2, {"same_tables": 1, "unsafe": 1})
+
     def test_an_expired_waiver_covers_nothing_and_is_counted(self) -> None:
         compared("worse")
         soon = datetime.now(UTC) + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""A V3 made worse on purpose, in five ways: a gate catches each before promotion, and the guard catches each after.
+"""A V3 made worse on purpose, in nine ways: a gate catches each before promotion, and the guard catches each after.
 
 Before: the legacy planner decides a real evening with the worse V3 in its shadow. After: the worse V3 decides it.
 """
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from assignments import api
 from assignments.coordination import dispatch, planned_day, table_record
 from example import models
 from rollout.control import guard, steering
@@ -31,6 +32,10 @@ WAYS = {
     "at_random": ("parity", "avoidable_joins"),
     "ignores_zones": ("unsafe", "unsafe_seatings"),
     "off_by_one_on_buffers": ("unsafe", "unsafe_seatings"),
+    "keeps_tables_too_long": ("unsafe", "unsafe_seatings"),
+    "ignores_pins": ("unsafe", "unsafe_seatings"),
+    "uses_tables_out_of_service": ("unsafe", "unsafe_seatings"),
+    "forgets_limits_of_tables": ("unsafe", "unsafe_seatings"),
     "slow": ("candidate_p95_ms", "decision_p95_ms"),
 }
 """What catches each: a gate before, a guardrail after."""
@@ -64,13 +69,24 @@ def undecided() -> models.Restaurant:
     for number, booking in enumerate(restaurant.bookings.order_by("start", "pk")):
         if number % 3 == 0:
             models.Booking.objects.filter(pk=booking.pk).update(zone=zones[number // 3 % len(zones)])
+    fours = restaurant.tables.filter(seats=4).order_by("pk")
+    fours.filter(pk=fours[0].pk).update(max_party=3)
+    fours[0].zone.tables.create(restaurant=restaurant, code="Spare", seats=4, active=False)
     return restaurant
 
 
+def pin(restaurant: models.Restaurant) -> None:
+    """Two guests have a table for four, fixed by staff, though a smaller one is free."""
+    booking = restaurant.bookings.filter(party=2, zone=None).order_by("start", "pk")[0]
+    table = restaurant.tables.filter(seats=4, active=True).order_by("-pk")[0]
+    api.pin(booking_ref=str(booking.pk), table_refs=[str(table.pk)], actor="staff:1")
+
+
 def decide_in_shadow_mode() -> None:
-    undecided()
+    restaurant = undecided()
     climb("shadow")
     dispatch.register_new()
+    pin(restaurant)
     list(dispatch.run_pass())
     assert recorder.flush()
 
@@ -86,6 +102,7 @@ def lived() -> guard.Findings:
     """What the guard says after an evening that V3, whatever it is now, decided."""
     climb("full")
     dispatch.register_new()
+    pin(models.Restaurant.objects.get())
     list(dispatch.run_pass())
     return guard.run()
 

@@ -1,4 +1,4 @@
-"""V3 made worse on purpose, in five ways: as candidates for shadow mode, and as planners that really decide.
+"""V3 made worse on purpose, in nine ways: as candidates for shadow mode, and as planners that really decide.
 
 Each chooses among the sets of tables that are free in a way that V3 must never choose; everything else is V3's own.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from assignments.planning.admission import admit
 from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.engine import plan, snapshot_hash
-from assignments.planning.floor import Floor
+from assignments.planning.floor import Floor, Table
 from assignments.planning.occupancy import Occupancy
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -49,6 +49,38 @@ def off_by_one_on_buffers(snapshot: Snapshot) -> Decision:
         return decision
     minute = timedelta(minutes=1)
     return replace(decision, window=replace(decision.window, blocked_until=decision.window.blocked_until - minute))
+
+
+def keeps_tables_too_long(snapshot: Snapshot) -> Decision:
+    """A quarter of an hour longer than anybody sits and clears."""
+    decision = plan(snapshot)
+    if decision.window is None:
+        return decision
+    later = decision.window.blocked_until + timedelta(minutes=15)
+    return replace(decision, window=replace(decision.window, blocked_until=later))
+
+
+def ignores_pins(snapshot: Snapshot) -> Decision:
+    """Whoever has tables that staff have fixed sits anywhere."""
+    return plan(replace(snapshot, request=replace(snapshot.request, pinned_table_refs=())))
+
+
+def uses_tables_out_of_service(snapshot: Snapshot) -> Decision:
+    """And them alone, where they fit."""
+    only = _with_tables(snapshot, [replace(table, active=not table.active) for table in snapshot.floor.tables])
+    decision = plan(only)
+    return decision if decision.best else plan(snapshot)
+
+
+def forgets_limits_of_tables(snapshot: Snapshot) -> Decision:
+    """As many as there are seats sit at a table that takes fewer."""
+    return plan(
+        _with_tables(snapshot, [replace(table, min_party=None, max_party=None) for table in snapshot.floor.tables])
+    )
+
+
+def _with_tables(snapshot: Snapshot, tables: Sequence[Table]) -> Snapshot:
+    return replace(snapshot, floor=replace(snapshot.floor, tables=tuple(tables), joins=()))
 
 
 def slow(snapshot: Snapshot) -> Decision:

@@ -30,6 +30,10 @@ FLOOR = floor(
 FROM, UNTIL = at("19:00"), at("20:20")
 
 
+def pinned(*table_refs: str) -> Party:
+    return Party(covers=4, starts_at=at("19:00"), pinned=table_refs)
+
+
 def party(covers: int = 4, start: str = "19:00", zone: str | None = None) -> Party:
     return Party(covers=covers, starts_at=at(start), zone_ref=zone)
 
@@ -39,6 +43,14 @@ def party(covers: int = 4, start: str = "19:00", zone: str | None = None) -> Par
     [
         (party(), ["B4"], 0, []),
         (party(), ["B4"], 1, ["kept_too_short"]),
+        (party(), ["B4"], -15, ["kept_too_long"]),
+        (party(3), ["B4"], 0, []),
+        (party(1), ["D6"], -15, ["too_many_spare_seats", "kept_too_long"]),
+        (party(), ["C4"], 0, ["party_outside_table_limits"]),
+        (party(3), ["C4"], 0, []),
+        (party(), ["B4", "B4"], 0, ["table_repeated"]),
+        (pinned("B4"), ["B4"], 0, []),
+        (pinned("D6"), ["B4"], 0, ["pins_ignored"]),
         (party(), ["A2"], 0, ["too_few_seats"]),
         (party(7), ["A2", "D6"], -15, []),
         (party(8), ["A2", "D6"], -15, ["too_few_seats"]),
@@ -50,17 +62,18 @@ def party(covers: int = 4, start: str = "19:00", zone: str | None = None) -> Par
         (party(), ["B4", "Z9"], 0, ["unknown_table"]),
         (party(), [], 0, ["unknown_table"]),
         (party(start="04:00"), ["B4"], 0, ["outside_service"]),
+        (party(0), ["B4"], 0, ["invalid_party", "kept_too_long"]),
     ],
 )
 def test_each_flaw_is_found(who: Party, tables: list[str], minutes: int, found: list[str]) -> None:
-    assert flaws(FLOOR, who, tables, FROM, UNTIL - timedelta(minutes=minutes)) == found
+    assert flaws(FLOOR, who, tables, FROM, UNTIL - timedelta(minutes=minutes), rules=RULES) == found
 
 
 def test_a_buffer_before_counts_too() -> None:
     (lunch, dinner) = FLOOR.services
     with_buffer = replace(FLOOR, services=(lunch, replace(dinner, buffer_before_minutes=10)))
-    assert flaws(with_buffer, party(), ["B4"], FROM, UNTIL) == ["kept_too_short"]
-    assert flaws(with_buffer, party(), ["B4"], FROM - timedelta(minutes=10), UNTIL) == []
+    assert flaws(with_buffer, party(), ["B4"], FROM, UNTIL, rules=RULES) == ["kept_too_short"]
+    assert flaws(with_buffer, party(), ["B4"], FROM - timedelta(minutes=10), UNTIL, rules=RULES) == []
 
 
 @pytest.mark.parametrize(
@@ -114,9 +127,9 @@ def test_what_has_begun_within_the_grace_could_have_been_seated() -> None:
 
 def test_a_party_that_is_there_already_needs_its_tables_from_the_decision_on() -> None:
     later = FROM + timedelta(minutes=5)
-    assert flaws(FLOOR, party(), ["B4"], later, UNTIL) == ["kept_too_short"]
-    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, later) == []
-    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, FROM - timedelta(minutes=5)) == ["kept_too_short"]
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, rules=RULES) == ["kept_too_short"]
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, later, rules=RULES) == []
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, FROM - timedelta(minutes=5), rules=RULES) == ["kept_too_short"]
 
 
 @pytest.mark.parametrize("timezone", ["Europe/London", "America/New_York", "Australia/Lord_Howe"])
@@ -171,7 +184,7 @@ def test_v3_has_no_flaw_wastes_no_table_and_refuses_nobody_who_could_be_seated(s
         return
     assert decision.window is not None
     tables = decision.best.table_refs
-    assert flaws(on, who, tables, decision.window.blocked_from, decision.window.blocked_until) == []
+    assert flaws(on, who, tables, decision.window.blocked_from, decision.window.blocked_until, rules=RULES) == []
     assert could_seat(on, who, MORNING, taken, RULES) is True
     if len(tables) > 1:
         assert has_better_table(on, who, tables, taken, RULES) is False

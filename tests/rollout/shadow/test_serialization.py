@@ -20,6 +20,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
+from rollout.policy.seating_audit import flaws_of
 from rollout.policy.verdict import compare
 from rollout.shadow.serialization import (
     decision_from_json,
@@ -154,6 +155,9 @@ ROWS = pytest.mark.parametrize("row", STORED["rows"], ids=[row["name"] for row i
 def test_a_stored_row_has_its_digest_and_its_verdict(row: dict[str, Any]) -> None:
     snapshot, control, candidate = read(row)
     assert engine.snapshot_hash(snapshot) == row["hash"]
+    if "kept_too_long" in flaws_of(snapshot, candidate):  # When these rows were made, nobody minded.
+        assert compare(snapshot, control, candidate) == "unsafe"
+        candidate = replace(candidate, window=engine.plan(snapshot).window)
     assert compare(snapshot, control, candidate) == row["verdict"]
 
 
