@@ -20,6 +20,7 @@ from assignments.integration.planners import V3
 from assignments.integration.project_host import configured
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
 from rollout.models import FloorRecord
@@ -33,6 +34,8 @@ INSPECTED = 2000
 RESTAURANTS = 50
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
+PLANNED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
+"""Reasons of refusals that are wrong if tables were free. Errors are counted elsewhere, and the audit knows no pins."""
 NOT_THE_LEGACY_PLANNER = [V3, api.MANUAL]
 ENOUGH_MEANWHILE = 30
 """Minimum bookings of the legacy planner in the same period; with fewer, its earlier ones are the control."""
@@ -50,12 +53,16 @@ def restaurants(since: datetime) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Decided:
-    """V3's last decision on a booking. ``is_unsure``: tables were released since, so what was free then is unknown."""
+    """V3's last decision on a booking. ``is_unsure``: tables were released since, so what was free then is unknown.
+
+    ``is_altered``: some seating of that evening was moved or ended since.
+    """
 
     booking_ref: str
     restaurant_ref: str
     service_date: date
     outcome: str
+    reason: str
     at: datetime
     starts_at: datetime
     party: int
@@ -63,6 +70,7 @@ class _Decided:
     blocked_from: datetime | None
     blocked_until: datetime | None
     is_unsure: bool
+    is_altered: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,8 +151,11 @@ class _Inspection:
             floor, booking = self.floors.get(each.restaurant_ref), self.bookings.get(each.booking_ref)
             party = _party(each, booking)
             if each.outcome != Kind.CONFIRMED:
-                is_wrong = floor and party and not each.is_unsure and self._could_seat(floor, party, each)
+                is_wrong = bool(floor and party and not each.is_unsure and self._could_seat(floor, party, each))
                 refused_rightly[each.outcome] += not is_wrong
+                if floor and party and not (each.is_unsure or each.is_altered) and each.reason in PLANNED:
+                    found["refusals"] += 1
+                    found["wrong_refusals"] += is_wrong
             elif floor and party and booking and each.tables:  # Without tables: released since.
                 flaws = self._flaws(floor, party, each)
                 reasons.update(flaws)
@@ -258,6 +269,16 @@ SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS co
 """  # noqa: S608
 
 
+def attempts(since: str) -> str:
+    """SQL for the number of V3's attempts since then; it takes PARAMETERS and the ``releases`` that count."""
+    return f"""
+SELECT count(*) AS attempts, count(*) FILTER (WHERE reason = %(unexpected)s) AS errors,
+       count(*) FILTER (WHERE decision_ms > 0) AS timed
+  FROM assignments_attempt
+ WHERE planner = %(planner)s AND at >= {since} AND release = ANY(%(releases)s)
+"""  # noqa: S608  (text of our own)
+
+
 _BUSIEST = "SELECT restaurant_ref FROM last GROUP BY restaurant_ref ORDER BY count(*) DESC, restaurant_ref"
 
 _RESTAURANTS = f"""{_last("%(since)s")} {_BUSIEST} LIMIT %(limit)s"""
@@ -269,10 +290,19 @@ _DECIDED = f"""{_last("%(since)s")},
        FROM assignments_statetransition AS left_since
        JOIN assignments_assignment AS assignment ON assignment.id = left_since.assignment_id
       WHERE left_since.source = 'confirmed' AND left_since.at >= %(since)s
-      GROUP BY assignment.restaurant_ref, assignment.service_date)
-SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.at, last.starts_at, last.party,
+      GROUP BY assignment.restaurant_ref, assignment.service_date),
+     altered AS (
+     SELECT restaurant_ref, starts_at::date AS day, max(at) AS at
+       FROM assignments_seatingchange
+      WHERE at >= %(since)s AND what IN ('changed', 'ended', 'freed')
+      GROUP BY restaurant_ref, starts_at::date)
+SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.reason, last.at, last.starts_at,
+       last.party,
        ledger.tables, ledger.blocked_from, ledger.blocked_until,
-       coalesce(gone.at >= last.at, false) AS is_unsure
+       coalesce(gone.at >= last.at, false) AS is_unsure,
+       EXISTS (SELECT FROM altered
+                WHERE altered.restaurant_ref = last.restaurant_ref AND altered.at >= last.at
+                  AND altered.day BETWEEN last.service_date - 1 AND last.service_date + 2) AS is_altered
   FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM busiest)
          ORDER BY id DESC LIMIT %(limit)s) AS last
   LEFT JOIN gone ON gone.restaurant_ref = last.restaurant_ref AND gone.service_date = last.service_date
