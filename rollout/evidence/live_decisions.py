@@ -47,7 +47,7 @@ def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
 
 
 def restaurants(since: datetime) -> list[str]:
-    """Refs of at most RESTAURANTS restaurants that V3 of any release decided for, the busiest first."""
+    """Refs of at most RESTAURANTS restaurants that V3 of any release decided for, drawn at random."""
     return [ref for (ref,) in rows(_RESTAURANTS, planner=V3, since=since, limit=RESTAURANTS, releases=None)]
 
 
@@ -279,12 +279,14 @@ SELECT count(*) AS attempts, count(*) FILTER (WHERE reason = %(unexpected)s) AS 
 """  # noqa: S608  (text of our own)
 
 
-_BUSIEST = "SELECT restaurant_ref FROM last GROUP BY restaurant_ref ORDER BY count(*) DESC, restaurant_ref"
+# Drawn by hash, anew for each beginning: within a window the same restaurants add up, and each has its turn in another one.
+_DRAWN = """SELECT restaurant_ref FROM last GROUP BY restaurant_ref
+             ORDER BY md5(restaurant_ref || %(since)s::timestamptz::text), restaurant_ref"""
 
-_RESTAURANTS = f"""{_last("%(since)s")} {_BUSIEST} LIMIT %(limit)s"""
+_RESTAURANTS = f"""{_last("%(since)s")} {_DRAWN} LIMIT %(limit)s"""
 
 _DECIDED = f"""{_last("%(since)s")},
-     busiest AS ({_BUSIEST} LIMIT %(restaurants)s),
+     drawn AS ({_DRAWN} LIMIT %(restaurants)s),
      gone AS (
      SELECT assignment.restaurant_ref, assignment.service_date, max(left_since.at) AS at
        FROM assignments_statetransition AS left_since
@@ -303,7 +305,7 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
        EXISTS (SELECT FROM altered
                 WHERE altered.restaurant_ref = last.restaurant_ref AND altered.at >= last.at
                   AND altered.day BETWEEN last.service_date - 1 AND last.service_date + 2) AS is_altered
-  FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM busiest)
+  FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM drawn)
          ORDER BY id DESC LIMIT %(limit)s) AS last
   LEFT JOIN gone ON gone.restaurant_ref = last.restaurant_ref AND gone.service_date = last.service_date
  CROSS JOIN LATERAL (

@@ -113,7 +113,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         (stage,) = counted["stage"]
         timed = {"candidate": 0, "v3": counted["outcomes"][0]["timed"]}
         of_stage = {"candidate": 0, "v3": stage["timed"]}
-        common = {"since": since, "planner": V3, "releases": releases}
+        common: dict[str, Any] = {"since": since, "planner": V3, "releases": releases}
         found = percentiles(_MILLISECONDS, timed, error=window_error(window), live_since=since, **common)
         p95, p99 = percentiles(_MILLISECONDS, of_stage, live_since=began, **common)["v3"]
         return _facts(

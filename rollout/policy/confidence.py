@@ -205,6 +205,6 @@ def _stitched(spread: float, scale: float, error: float) -> float:
     start = scale**2
     spread = max(spread, start)
     level = s * log(log(eta * spread / start)) + log(zeta / (error * log(eta) ** s))
-    first = (eta**0.25 + eta**-0.25) / sqrt(2)
+    first = (sqrt(sqrt(eta)) + 1 / sqrt(sqrt(eta))) / sqrt(2)
     second = (sqrt(eta) + 1) / 2
     return first * sqrt(spread * level + (second * scale * level / first) ** 2) + second * scale * level
