@@ -48,7 +48,7 @@ lint-rest:
 		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 test: lint  ## Lint, then all tests on PostgreSQL except test-removal.
-	$(PYTEST) -n 2 $(ARGS)
+	$(PYTEST) -n 4 $(ARGS)
 
 test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, other programs or whole evenings.
 	$(PYTEST) -n 2 --quick -q $(ARGS)
