@@ -40,7 +40,10 @@ class SeatingChange(models.Model):
         ordering = ["id"]
         verbose_name = _("seating change")
         verbose_name_plural = _("seating changes")
-        indexes = [models.Index(fields=["booking_ref", "id"], name="seatingchange_booking")]
+        indexes = [
+            models.Index(fields=["booking_ref", "id"], name="seatingchange_booking"),
+            models.Index(fields=["at"], name="seatingchange_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.booking_ref}: {self.what} {self.table_ref or self.stage}"

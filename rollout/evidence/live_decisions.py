@@ -20,6 +20,7 @@ from assignments.integration.planners import V3
 from assignments.integration.project_host import configured
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
 from rollout.models import FloorRecord
@@ -33,6 +34,8 @@ INSPECTED = 2000
 RESTAURANTS = 50
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
+PLANNED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
+"""Reasons of refusals that are wrong if tables were free. Errors are counted elsewhere, and the audit knows no pins."""
 NOT_THE_LEGACY_PLANNER = [V3, api.MANUAL]
 SAME_TABLES = "same_tables"
 """The strategy of an edit after which the guests keep their tables."""
@@ -46,7 +49,7 @@ def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
 
 
 def restaurants(since: datetime) -> list[str]:
-    """Refs of at most RESTAURANTS restaurants that V3 of any release decided for, the busiest first."""
+    """Refs of at most RESTAURANTS restaurants that V3 of any release decided for, drawn at random."""
     return [ref for (ref,) in rows(_RESTAURANTS, planner=V3, since=since, limit=RESTAURANTS, releases=None)]
 
 
@@ -55,12 +58,14 @@ class _Decided:
     """A planner's last decision on a booking. ``is_unsure``: tables were released since, so what was free then is unknown.
 
     ``is_adjusted``: its guests came, or its stay was changed since, so that its times are no longer the planner's.
+    ``is_altered``: some seating of that evening was moved or ended since.
     """
 
     booking_ref: str
     restaurant_ref: str
     service_date: date
     outcome: str
+    reason: str
     at: datetime
     starts_at: datetime
     party: int
@@ -71,6 +76,7 @@ class _Decided:
     blocked_until: datetime | None
     is_unsure: bool
     is_adjusted: bool
+    is_altered: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,8 +172,11 @@ class _Inspection:
             floor, booking = self.floors.get(each.restaurant_ref), self.bookings.get(each.booking_ref)
             party = _party(each, booking)
             if each.outcome != Kind.CONFIRMED:
-                is_wrong = floor and party and not each.is_unsure and self._could_seat(floor, party, each)
+                is_wrong = bool(floor and party and not each.is_unsure and self._could_seat(floor, party, each))
                 refused_rightly[each.outcome] += not is_wrong
+                if floor and party and not (each.is_unsure or each.is_altered) and each.reason in PLANNED:
+                    found["refusals"] += 1
+                    found["wrong_refusals"] += is_wrong
             elif floor and party and booking and each.tables:  # Without tables: released since.
                 flaws = self._flaws(floor, party, each)
                 reasons.update(flaws)
@@ -291,30 +300,50 @@ SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS co
 """  # noqa: S608
 
 
-_BUSIEST = "SELECT restaurant_ref FROM last GROUP BY restaurant_ref ORDER BY count(*) DESC, restaurant_ref"
+def attempts(since: str) -> str:
+    """SQL for the number of V3's attempts since then; it takes PARAMETERS and the ``releases`` that count."""
+    return f"""
+SELECT count(*) AS attempts, count(*) FILTER (WHERE reason = %(unexpected)s) AS errors,
+       count(*) FILTER (WHERE decision_ms > 0) AS timed
+  FROM assignments_attempt
+ WHERE planner = %(planner)s AND at >= {since} AND release = ANY(%(releases)s)
+"""  # noqa: S608  (text of our own)
 
-_RESTAURANTS = f"""{_last("%(since)s")} {_BUSIEST} LIMIT %(limit)s"""
+
+# Drawn by hash, anew for each beginning: within a window the same restaurants add up, and each has its turn in another one.
+_DRAWN = """SELECT restaurant_ref FROM last GROUP BY restaurant_ref
+             ORDER BY md5(restaurant_ref || %(since)s::timestamptz::text), restaurant_ref"""
+
+_RESTAURANTS = f"""{_last("%(since)s")} {_DRAWN} LIMIT %(limit)s"""
 
 
 def _decided(by: str) -> str:
     """SQL for the last decisions of whom ``by`` says, with the tables that they are on record with."""
     return f"""{_last("%(since)s", by)},
-     busiest AS ({_BUSIEST} LIMIT %(restaurants)s),
+     drawn AS ({_DRAWN} LIMIT %(restaurants)s),
      gone AS (
      SELECT assignment.restaurant_ref, assignment.service_date, max(left_since.at) AS at
        FROM assignments_statetransition AS left_since
        JOIN assignments_assignment AS assignment ON assignment.id = left_since.assignment_id
       WHERE left_since.source = 'confirmed' AND left_since.at >= %(since)s
-      GROUP BY assignment.restaurant_ref, assignment.service_date)
-SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.at, last.starts_at, last.party,
-       last.pinned, last.strategy, ledger.tables, ledger.blocked_from, ledger.blocked_until,
+      GROUP BY assignment.restaurant_ref, assignment.service_date),
+     altered AS (
+     SELECT restaurant_ref, starts_at::date AS day, max(at) AS at
+       FROM assignments_seatingchange
+      WHERE at >= %(since)s AND what IN ('changed', 'ended', 'freed')
+      GROUP BY restaurant_ref, starts_at::date)
+SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.reason, last.at, last.starts_at,
+       last.party, last.pinned, last.strategy, ledger.tables, ledger.blocked_from, ledger.blocked_until,
        coalesce(gone.at >= last.at, false) AS is_unsure,
        last.stage <> 'expected' OR EXISTS (
            SELECT FROM assignments_outboxmessage AS told
             WHERE told.booking_ref = last.booking_ref AND told.created_at > last.at
               AND told.topic IN ('booking.extended', 'booking.shortened', 'booking.moved', 'booking.overlapping'))
-       AS is_adjusted
-  FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM busiest)
+       AS is_adjusted,
+       EXISTS (SELECT FROM altered
+                WHERE altered.restaurant_ref = last.restaurant_ref AND altered.at >= last.at
+                  AND altered.day BETWEEN last.service_date - 1 AND last.service_date + 2) AS is_altered
+  FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM drawn)
          ORDER BY id DESC LIMIT %(limit)s) AS last
   LEFT JOIN gone ON gone.restaurant_ref = last.restaurant_ref AND gone.service_date = last.service_date
  CROSS JOIN LATERAL (

@@ -23,8 +23,9 @@ from rollout.flags import resolution
 from rollout.flags.drift import drift
 from rollout.flags.resolution import Flags
 from rollout.models import Position
+from rollout.policy.guardrails import window_error
 from rollout.policy.ladder import UnknownStageError
-from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Percentile
+from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
@@ -94,21 +95,27 @@ def measure(
 
 
 def measure_live(position: Position, *, minutes: float) -> Facts:
-    """Measure everything that the guardrails need: V3's recent decisions, not before the stage began."""
+    """Measure everything that the guardrails need: V3's decisions in the current window, and in all the stage."""
     with one_moment() as now:
-        since = max(now - timedelta(minutes=minutes), position.since)
+        began = max(position.since, position.release_since or position.since)
+        since, window = window_at(began, now, minutes=minutes)
         releases = position.counted_for(release.running())
         counted = at_once(
-            _LIVE,
+            {**_LIVE, "stage": live_decisions.attempts("%(began)s")},
             common=_BOUNDS_GIVEN,
             since=since,
+            began=began,
             now=now,
             yesterday=now - timedelta(days=1),
             releases=releases,
             **live_decisions.PARAMETERS,
         )
+        (stage,) = counted["stage"]
         timed = {"candidate": 0, "v3": counted["outcomes"][0]["timed"]}
-        found = percentiles(_MILLISECONDS, timed, since=since, live_since=since, planner=V3, releases=releases)
+        of_stage = {"candidate": 0, "v3": stage["timed"]}
+        common: dict[str, Any] = {"since": since, "planner": V3, "releases": releases}
+        found = percentiles(_MILLISECONDS, timed, error=window_error(window), live_since=since, **common)
+        p95, p99 = percentiles(_MILLISECONDS, of_stage, live_since=began, **common)["v3"]
         return _facts(
             position,
             now,
@@ -117,7 +124,20 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             counted=counted,
             percentiles=found["v3"],
             as_they_are=resolution.read(),
+            window=window,
+            stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
+
+
+def window_at(began: datetime, now: datetime, *, minutes: float) -> tuple[datetime, int]:
+    """The beginning of the guard's current window, and its number since the stage began, from 1.
+
+    A window has a fixed beginning and is looked at until it is twice as long as ``minutes``; the next one begins halfway, so
+    that every decision is in one for at least that time.
+    """
+    length = timedelta(minutes=minutes)
+    number = max(1, (now - began) // length)
+    return began + (number - 1) * length, number
 
 
 def stage_since(position: Position, now: datetime) -> datetime:

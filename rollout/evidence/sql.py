@@ -8,23 +8,26 @@ from typing import Any, TypeVar
 from django.db import connection, models
 
 from assignments.concurrency.sql import rows
-from rollout.policy.confidence import quantile_ranks
+from rollout.policy.confidence import ERROR, quantile_ranks
 from rollout.policy.measurements import Percentile
 
 _Model = TypeVar("_Model", bound=models.Model)
 
 
-def percentiles(query: str, samples: Mapping[str, int], **parameters: Any) -> dict[str, tuple[Percentile, Percentile]]:
+def percentiles(
+    query: str, samples: Mapping[str, int], *, error: float = ERROR, **parameters: Any
+) -> dict[str, tuple[Percentile, Percentile]]:
     """p95 and p99 of each sample, by name, with the order statistics that bound them. One query; none for empty samples.
 
     ``query`` gives a row for each sample that is not empty, its name and the percentiles at ``%(fractions_<name>)s``.
+    ``error`` is that of each bound.
     """
     ranks: dict[str, list[int]] = {}
     fractions: dict[str, list[float]] = {}
     for name, sample in samples.items():
         ranks[name] = []
         for quantile in (0.95, 0.99) if sample else ():
-            lower, upper = quantile_ranks(quantile, sample)
+            lower, upper = quantile_ranks(quantile, sample, error=error)
             ranks[name] += [ceil(quantile * sample), lower, upper]
         # Half a rank lower, so that rounding cannot reach the next value; ranks out of range are not used.
         fractions[f"fractions_{name}"] = [min(1.0, max(0.0, (rank - 0.5) / sample)) for rank in ranks[name]]

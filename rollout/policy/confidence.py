@@ -1,57 +1,210 @@
-"""Confidence bounds of shares, differences of shares, and percentiles. Pure.
+"""Bounds that hold however often one looks: confidence sequences of rates, differences, means and percentiles. Pure.
 
-All bounds are one-sided at 95 %. Of 20 gates, one would be wrong by chance. That is why a stage has a minimum
-time, and why the guard keeps measuring after a promotion.
+The guard looks every few minutes, and a gate is read whenever somebody is curious. A bound for one fixed sample is wrong far
+more often than it says when it is read again and again; a confidence sequence is wrong at *some* look with at most the error
+that it was given.
 
-Why these: the Wilson score interval (Wilson 1927) stays valid for small samples and for shares near 0 and 1, where the
-textbook ("Wald") interval shrinks to nothing: 0 errors in 20 decisions do not prove an error share of 0. Newcombe's interval
-(1998, method 10) combines two of them for a difference. Percentiles use order statistics, which need no
-distribution of latencies.
+Rates: the one-sided beta-binomial mixture of Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric,
+nonasymptotic confidence sequences", Annals of Statistics 49 (2021). For each rate q above the limit p, the likelihood ratio
+of q to p is a supermartingale if every decision, given all decisions before it, is a case with a probability of at most p.
+So is their mixture over q, and by Ville's inequality it ever reaches 1/error with a probability of at most ``error``. Rates
+may change from decision to decision, and decisions need not be independent; only that conditional probability matters.
+
+Means: the empirical-Bernstein bound with the stitched boundary of the same paper (theorems 1 and 4).
+
+Percentiles: "the p95 is above 50 ms" means that more than 5 % of the decisions take longer. That is a rate, so its bounds
+are order statistics, without any assumption about how latencies are distributed.
 """
 
-from math import ceil, floor, sqrt
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from math import exp, lgamma, log, log1p, sqrt
 
-Z = 1.6448536269514722
-"""The 95 % quantile of the normal distribution."""
+FAMILY_ERROR = 0.01
+"""The probability that any gate or rail of a release at a stage is ever wrong, at any look, all of them together."""
+
+BOUNDS = 50
+"""The number of one-sided bounds that share FAMILY_ERROR evenly; a test counts those that gates and rails read."""
+
+ERROR = FAMILY_ERROR / BOUNDS
+"""The error of one one-sided bound over all looks."""
+
+MINIMUM = 20
+"""With fewer decisions than this a rate neither passes nor fails, whatever the bounds say."""
+
+_A, _B = 0.1, 1.0
+"""The mixing distribution, Beta(0.1, 1) cut off at the limit. Almost flat in the logarithm of the rate: a rate of 0.5 % is
+found nearly as fast as if the bound had been made for it, and so is one of 50 %."""
 
 
-def share_bounds(successes: int, sample: int) -> tuple[float, float]:
-    """Lower and upper Wilson bound (0..1) of the true share behind ``successes`` of ``sample``; (0, 1) without a sample.
+def is_above(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
+    """Whether the rate of cases is proven to be above the limit."""
+    _check(cases, sample)
+    return sample > 0 and limit < 1 and _log_evidence_above(cases, sample, limit) >= -log(error)
+
+
+def is_below(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
+    """Whether the rate of cases is proven to be below the limit."""
+    return is_above(sample - cases, sample, 1 - limit, error=error)
+
+
+@lru_cache(maxsize=4096)
+def rate_bounds(cases: int, sample: int, *, error: float = ERROR) -> tuple[float, float]:
+    """Lower and upper bound (0..1) of the rate of cases, each with this error; (0, 1) without a sample.
 
     Raises ValueError for impossible counts.
     """
-    if not 0 <= successes <= sample:
-        raise ValueError(f"{successes} of {sample} is not a share.")
-    if not sample:
-        return 0.0, 1.0
-    share = successes / sample
-    scale = 1 + Z**2 / sample
-    middle = (share + Z**2 / (2 * sample)) / scale
-    reach = Z * sqrt(share * (1 - share) / sample + Z**2 / (4 * sample**2)) / scale
-    # At the edges the formula is exact, apart from rounding.
-    lower = 0.0 if successes == 0 else max(0.0, middle - reach)
-    upper = 1.0 if successes == sample else min(1.0, middle + reach)
-    return lower, upper
+    _check(cases, sample)
+    return _lower(cases, sample, error), 1 - _lower(sample - cases, sample, error)
 
 
-def difference_bounds(successes: int, sample: int, reference: int, reference_sample: int) -> tuple[float, float]:
-    """Newcombe's bounds (-1..1) of how much larger the first true share is than the second."""
-    lower, upper = share_bounds(successes, sample)
-    reference_lower, reference_upper = share_bounds(reference, reference_sample)
+def difference_bounds(
+    cases: int, sample: int, reference: int, reference_sample: int, *, error: float = ERROR
+) -> tuple[float, float]:
+    """Bounds (-1..1) of how much larger the first rate is than the second, from two samples of different decisions.
+
+    Each of the two rates gets half of the error. Without one of the samples nothing is known.
+    """
     if not sample or not reference_sample:
         return -1.0, 1.0
-    first, second = successes / sample, reference / reference_sample
-    difference = first - second
-    return (
-        difference - sqrt((first - lower) ** 2 + (reference_upper - second) ** 2),
-        difference + sqrt((upper - first) ** 2 + (second - reference_lower) ** 2),
-    )
+    lower, upper = rate_bounds(cases, sample, error=error / 2)
+    reference_lower, reference_upper = rate_bounds(reference, reference_sample, error=error / 2)
+    return lower - reference_upper, upper - reference_lower
 
 
-def quantile_ranks(quantile: float, sample: int) -> tuple[int, int]:
+def mean_bounds(
+    values: Iterable[float], *, least: float = -1, most: float = 1, error: float = ERROR
+) -> tuple[float, float]:
+    """Lower and upper bound of the mean of values from ``least`` to ``most``, in the order in which they were observed.
+
+    Paired differences, say: 1 where one planner seats and the other does not, -1 the other way round, 0 where both agree.
+    """
+    count, total, spread = 0, 0.0, 0.0
+    for value in values:
+        if not least <= value <= most:
+            raise ValueError(f"{value} is not from {least} to {most}.")
+        # Predicted from what came before, or the bound would not hold.
+        predicted = total / count if count else (least + most) / 2
+        spread += (value - predicted) ** 2
+        total += value
+        count += 1
+    return mean_bounds_of(count, total, spread, least=least, most=most, error=error)
+
+
+def mean_bounds_of(
+    count: int, total: float, spread: float, *, least: float = -1, most: float = 1, error: float = ERROR
+) -> tuple[float, float]:
+    """The same from sums. ``spread``: the squared distances of each value from the mean of those before it."""
+    if not count:
+        return least, most
+    reach = _stitched(spread, most - least, error) / count
+    return max(least, total / count - reach), min(most, total / count + reach)
+
+
+def quantile_ranks(quantile: float, sample: int, *, error: float = ERROR) -> tuple[int, int]:
     """The ranks (1..sample) of the order statistics that bound a quantile from below and above.
 
-    Rank 0 and rank ``sample + 1``: the sample is too small to bound it on that side. A p99 needs 446 values, a p95 87.
+    The lower one is above a limit exactly if the rate of values above the limit is proven to be above ``1 - quantile``; the
+    upper one is not above it exactly if that rate is proven to be below. Rank 0 and rank ``sample + 1``: the sample is too
+    small to bound the quantile on that side.
     """
-    reach = Z * sqrt(sample * quantile * (1 - quantile))
-    return max(0, floor(sample * quantile - reach)), min(sample + 1, ceil(sample * quantile + reach) + 1)
+    rate = 1 - quantile
+    # The fewest values above a limit that prove too many of them; the most that prove few enough.
+    too_many = _first(sample, lambda above: is_above(above, sample, rate, error=error))
+    not_few = _first(sample, lambda above: not is_below(above, sample, rate, error=error))
+    return max(0, sample - too_many + 1), min(sample + 1, sample - not_few + 1)
+
+
+def _first(sample: int, holds: Callable[[int], bool]) -> int:
+    """The least count from 0 to ``sample`` for which it holds, and then for all larger ones; ``sample + 1`` if for none."""
+    low, high = 0, sample + 1
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _check(cases: int, sample: int) -> None:
+    if not 0 <= cases <= sample:
+        raise ValueError(f"{cases} of {sample} is not a rate.")
+
+
+def _lower(cases: int, sample: int, error: float) -> float:
+    if not cases:
+        return 0.0
+    low, high, needed = 0.0, cases / sample, -log(error)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if _log_evidence_above(cases, sample, middle) >= needed:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _log_evidence_above(cases: int, sample: int, limit: float) -> float:
+    """The logarithm of the mixture against "at most ``limit``"; it grows with the evidence."""
+    others = sample - cases
+    if limit <= 0:
+        return float("inf") if cases else float("-inf")
+    if limit <= 0.5:
+        # Mixed over all rates from the limit to 1.
+        mixed = _log_part(others + _B, cases + _A, 1 - limit)
+        prior = _log_part(_B, _A, 1 - limit)
+    else:
+        # The same distribution of what is rarer here: the other decisions.
+        mixed = _log_part(others + _A, cases + _B, 1 - limit)
+        prior = _log_part(_A, _B, 1 - limit)
+    return mixed - prior - cases * log(limit) - others * log1p(-limit)
+
+
+def _log_part(a: float, b: float, until: float) -> float:
+    """The logarithm of the integral of x^(a-1) (1-x)^(b-1) from 0 to ``until``: the incomplete beta function."""
+    if until >= 1:
+        return _log_beta(a, b)
+    front = a * log(until) + b * log1p(-until)
+    if until < (a + 1) / (a + b + 2):
+        return front - log(a) + log(_continued_fraction(a, b, until))
+    # What is beyond, taken off the whole. The whole is the larger one here, so that nothing is lost.
+    beyond = front - log(b) + log(_continued_fraction(b, a, 1 - until)) - _log_beta(a, b)
+    return _log_beta(a, b) + log1p(-min(1 - 1e-15, exp(beyond)))
+
+
+def _log_beta(a: float, b: float) -> float:
+    return lgamma(a) + lgamma(b) - lgamma(a + b)
+
+
+def _continued_fraction(a: float, b: float, x: float) -> float:
+    """The continued fraction of the incomplete beta function, by Lentz's method (Numerical Recipes, section 6.4)."""
+    tiny = 1e-300
+    d = 1 - (a + b) * x / (a + 1)
+    d = 1 / (d if abs(d) > tiny else tiny)
+    c, found = 1.0, d
+    for m in range(1, 10_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        step = 1.0
+        for term in (even, odd):
+            d = 1 + term * d
+            d = 1 / (d if abs(d) > tiny else tiny)
+            c = 1 + term / c
+            c = c if abs(c) > tiny else tiny
+            step = c * d
+            found *= step
+        if abs(step - 1) < 1e-12:
+            break
+    return found
+
+
+def _stitched(spread: float, scale: float, error: float) -> float:
+    """The polynomial stitched boundary for sub-gamma processes, with eta = 2, s = 1.4, and m = ``scale`` squared."""
+    eta, s, zeta = 2.0, 1.4, 3.1055
+    start = scale**2
+    spread = max(spread, start)
+    level = s * log(log(eta * spread / start)) + log(zeta / (error * log(eta) ** s))
+    first = (sqrt(sqrt(eta)) + 1 / sqrt(sqrt(eta))) / sqrt(2)
+    second = (sqrt(eta) + 1) / 2
+    return first * sqrt(spread * level + (second * scale * level / first) ** 2) + second * scale * level

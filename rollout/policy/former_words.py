@@ -20,6 +20,21 @@ MEASURED: Mapping[str, str] = {
 }
 """Renamed measurements."""
 
+
+def gettext_noop(text: str) -> str:
+    """The text; ``make messages`` collects what is given to a function of this name."""
+    return text
+
+
+TEXTS = (
+    gettext_noop("%(count)s of %(sample)s %(what)s: above the limit of %(limit)s (95 %% confidence)"),
+    gettext_noop(
+        "V3 seats %(seated)s of %(bookings)s bookings, the legacy planner %(old_seated)s of %(old_bookings)s (%(reference)s)"
+    ),
+    gettext_noop("p95 planning time is %(p95)s ms: above the limit of %(limit)s ms (95 %% confidence)"),
+)
+"""What kept breaches say that no rule says today. Listed so that their translations stay."""
+
 _GATE = re.compile(r"^Gate (\S+): hold\.")
 
 

@@ -1,7 +1,8 @@
 """Gates: rules over measurements that decide whether a stage may be left. Pure.
 
 Each returns pass, fail or inconclusive. Inconclusive: too little data, or the confidence bounds lie on both sides of the
-threshold. Only a pass opens a gate.
+threshold. Only a pass opens a gate. The bounds hold over all looks together (``confidence``): asking again and again until a
+gate opens does not open one that should stay closed.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
-from rollout.policy.confidence import difference_bounds, share_bounds
+from rollout.policy.confidence import MINIMUM, difference_bounds, is_above, is_below, rate_bounds
 from rollout.policy.ladder import Stage
 from rollout.policy.measurements import COVERAGE, Facts, Percentile
 from rollout.policy.verdict import Verdict
@@ -188,6 +189,10 @@ def _counted(verdict: Verdict, what: Text, *, waivable: bool) -> Measure:
     return rule
 
 
+def _enough(sample: int) -> bool:
+    return sample >= MINIMUM
+
+
 def _parity(facts: Facts, threshold: float) -> Reading:
     """V3's share of the decisions in which one planner was better: a sign test, since most decisions are the same.
 
@@ -197,13 +202,18 @@ def _parity(facts: Facts, threshold: float) -> Reading:
     not_waived = facts.comparisons.not_waived
     gained = not_waived.get(Verdict.BETTER, 0) + not_waived.get(Verdict.ONLY_V3_SEATS, 0)
     lost = not_waived.get(Verdict.WORSE, 0) + not_waived.get(Verdict.ONLY_LEGACY_SEATS, 0)
-    lower, upper = share_bounds(gained, gained + lost)
-    _lower, worse = share_bounds(lost, max(lost, facts.comparisons.total))
-    fails = gained + lost > 0 and upper < threshold
+    differ, total = gained + lost, max(lost, facts.comparisons.total)
+    lower, upper = rate_bounds(gained, differ)
+    _lower, worse = rate_bounds(lost, total)
+    fails = _enough(differ) and is_below(gained, differ, threshold)
     return Reading(
-        value=gained / (gained + lost) if gained + lost else None,
-        sample=gained + lost,
-        passes=not fails and (lower >= threshold or worse <= NEGLIGIBLE),
+        value=gained / differ if differ else None,
+        sample=differ,
+        passes=not fails
+        and (
+            (_enough(differ) and is_above(gained, differ, threshold))
+            or (_enough(total) and is_below(lost, total, NEGLIGIBLE))
+        ),
         fails=fails,
         detail=_(
             "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
@@ -271,12 +281,12 @@ def _waivers(facts: Facts, threshold: float) -> Reading:
 
 def _confirmed(facts: Facts, threshold: float) -> Reading:
     v3 = facts.v3
-    lower, upper = share_bounds(v3.confirmed, v3.feasible)
+    lower, upper = rate_bounds(v3.confirmed, v3.feasible)
     return Reading(
         value=v3.confirmed / v3.feasible if v3.feasible else None,
         sample=v3.feasible,
-        passes=v3.feasible > 0 and lower >= threshold,
-        fails=v3.feasible > 0 and upper < threshold,
+        passes=_enough(v3.feasible) and is_above(v3.confirmed, v3.feasible, threshold),
+        fails=_enough(v3.feasible) and is_below(v3.confirmed, v3.feasible, threshold),
         detail=_(
             "%(confirmed)s of %(feasible)s feasible bookings confirmed; bounds %(lower)s to %(upper)s",
             confirmed=v3.confirmed,
@@ -288,20 +298,25 @@ def _confirmed(facts: Facts, threshold: float) -> Reading:
 
 
 def _no_worse(facts: Facts, margin: float) -> Reading:
-    """V3's seated share minus the legacy planner's, over all bookings, including infeasible ones."""
+    """V3's seated share of its feasible bookings minus the legacy planner's of all.
+
+    What nobody could have seated counts against nobody: V3's restaurants may be fuller than the others. V3's refusals of
+    feasible bookings are what this gate finds.
+    """
     v3 = facts.v3
-    lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
-    known = v3.bookings > 0 and facts.reference_bookings > 0
-    value = v3.confirmed / v3.bookings - facts.reference_seated / facts.reference_bookings if known else None
+    lower, upper = difference_bounds(v3.confirmed, v3.feasible, facts.reference_seated, facts.reference_bookings)
+    known = _enough(v3.feasible) and _enough(facts.reference_bookings)
+    has_both = v3.feasible > 0 and facts.reference_bookings > 0
+    value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_bookings if has_both else None
     return Reading(
         value=value,
         threshold=-margin,
-        sample=min(v3.bookings, facts.reference_bookings),
+        sample=min(v3.feasible, facts.reference_bookings),
         passes=known and lower >= -margin,
         fails=known and upper < -margin,
         detail=_(
             "V3 seated %(v3)s, control %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
-            v3=f"{v3.confirmed}/{v3.bookings}",
+            v3=f"{v3.confirmed}/{v3.feasible}",
             old=f"{facts.reference_seated}/{facts.reference_bookings}",
             reference=facts.reference or _("no control data"),
             lower=f"{lower:+.3f}",
@@ -315,12 +330,12 @@ def _share(take: Callable[[Facts], tuple[int, int]], what: Text) -> Measure:
 
     def rule(facts: Facts, threshold: float) -> Reading:
         count, sample = take(facts)
-        lower, upper = share_bounds(count, sample)
+        lower, upper = rate_bounds(count, sample)
         return Reading(
             value=count / sample if sample else None,
             sample=sample,
-            passes=sample > 0 and upper <= threshold,
-            fails=sample > 0 and lower > threshold,
+            passes=_enough(sample) and is_below(count, sample, threshold),
+            fails=_enough(sample) and is_above(count, sample, threshold),
             detail=_(
                 "%(count)s of %(sample)s %(what)s; bounds %(lower)s to %(upper)s",
                 count=count,

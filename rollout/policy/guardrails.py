@@ -1,7 +1,9 @@
 """Guardrails: limits for V3 while it decides. Pure. ``rollout.control.guard`` acts on them.
 
-A gate needs proof that V3 is good; a guardrail needs proof that it is bad. So a share breaches its guardrail only if its
-lower confidence bound is above the limit: three errors out of four are a breach, one out of one is not.
+A gate needs proof that V3 is good; a guardrail needs proof that it is bad. So a rate breaches its guardrail only if it is
+proven to be above the limit, by a bound that holds over all guard runs together (``confidence``). Each rail is read over the
+current window, which shows great harm at once, and over what was added up of this release at this stage, which shows small
+harm in time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,19 +14,21 @@ from typing import Any
 from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
 from rollout.policy import former_words
-from rollout.policy.confidence import difference_bounds, share_bounds
-from rollout.policy.measurements import Facts
+from rollout.policy.confidence import ERROR, MINIMUM, difference_bounds, is_above
+from rollout.policy.measurements import Facts, Outcomes, Seatings
 
 DEFAULT: Mapping[str, float] = MappingProxyType(
     {
         "window_minutes": 60,
-        "errors": 0.02,
+        "errors": 0.0001,
         "review": 0.05,
+        "wrong_refusals": 0.001,
         "avoidable_joins": 0.1,
         "oversized": 0.3,
-        "untold": 0.02,
+        "untold": 0.005,
         "less_seated": 0.1,
         "decision_p95_ms": 100,
+        "decision_p99_ms": 250,
     }
 )
 """Default limits, overridden by ROLLOUT["GUARD"]. One overlap, lost booking or unsafe seating is always a breach."""
@@ -57,8 +61,37 @@ def said(kept: Mapping[str, Any]) -> str:
 
 
 def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
-    """All breaches, grave ones first."""
-    return (*_grave(facts), *_shares(facts, rails), *_less_seated(facts, rails), *_slow(facts, rails))
+    """All breaches, grave ones first. A rail that both spans breach is named once, by the whole stage."""
+    found = {}
+    for span in (_Span.window(facts), _Span.stage(facts)):
+        for breach in (*_shares(span, rails), *_slow(span, rails)):
+            found[breach.rail] = breach
+    return (*_grave(facts), *found.values(), *_less_seated(facts, rails))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Span:
+    """What is added up: the decisions of one window, or all of this release at this stage.
+
+    Each window is a beginning of its own, so the windows share one bound's error: the k-th gets 1/(k(k+1)) of it.
+    """
+
+    v3: Outcomes
+    seatings: Seatings
+    error: float
+
+    @classmethod
+    def window(cls, facts: Facts) -> "_Span":
+        return cls(v3=facts.v3, seatings=facts.seatings, error=window_error(facts.window))
+
+    @classmethod
+    def stage(cls, facts: Facts) -> "_Span":
+        return cls(v3=facts.stage_v3, seatings=facts.stage_seatings, error=ERROR)
+
+
+def window_error(number: int) -> float:
+    """The error of one bound in the window of this number, counted from 1 since the stage began."""
+    return ERROR / (number * (number + 1))
 
 
 def _grave(facts: Facts) -> Iterator[Breach]:
@@ -88,52 +121,70 @@ def _grave(facts: Facts) -> Iterator[Breach]:
             yield Breach(rail=rail, value=count, limit=0, sample=sample, detail=detail, grave=True)
 
 
-def _shares(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
-    v3, seatings = facts.v3, facts.seatings
+def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
+    v3, seatings = span.v3, span.seatings
     for rail, count, sample, what in (
         ("errors", v3.errors, v3.attempts, _("attempts raised an unexpected error")),
         ("review", v3.review, v3.feasible, _("feasible bookings were sent to review")),
+        (
+            "wrong_refusals",
+            seatings.wrong_refusals,
+            seatings.checked + seatings.refusals,
+            _("decisions refuse a booking although tables were free for it"),
+        ),
         ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables unnecessarily")),
         ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
         ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
     ):
-        lower, _upper = share_bounds(count, sample)
-        if sample and lower > rails[rail]:
+        if sample >= MINIMUM and is_above(count, sample, rails[rail], error=span.error):
             detail = _(
-                "%(count)s of %(sample)s %(what)s: above the limit of %(limit)s (95 %% confidence)",
+                "%(count)s of %(sample)s %(what)s: proven to be above the limit of %(limit)s",
                 count=count,
                 sample=sample,
                 what=what,
-                limit=f"{rails[rail]:.1%}",
+                limit=f"{100 * rails[rail]:g}%",
             )
             yield Breach(rail=rail, value=count / sample, limit=rails[rail], sample=sample, detail=detail)
 
 
 def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
+    """Of V3's bookings only the feasible ones count: a restaurant that is fuller than others counts against nobody."""
     v3, limit = facts.v3, -rails["less_seated"]
-    if not v3.bookings or not facts.reference_bookings:
+    if min(v3.feasible, facts.reference_bookings) < MINIMUM:
         return
-    _lower, upper = difference_bounds(v3.confirmed, v3.bookings, facts.reference_seated, facts.reference_bookings)
+    _lower, upper = difference_bounds(
+        v3.confirmed,
+        v3.feasible,
+        facts.reference_seated,
+        facts.reference_bookings,
+        error=window_error(facts.window),
+    )
     if upper < limit:
         detail = _(
-            "V3 seats %(seated)s of %(bookings)s bookings, the legacy planner %(old_seated)s of %(old_bookings)s "
+            "V3 seats %(seated)s of %(bookings)s feasible bookings, the legacy planner %(old_seated)s of %(old_bookings)s "
             "(%(reference)s)",
             seated=v3.confirmed,
-            bookings=v3.bookings,
+            bookings=v3.feasible,
             old_seated=facts.reference_seated,
             old_bookings=facts.reference_bookings,
             reference=facts.reference,
         )
-        value = v3.confirmed / v3.bookings - facts.reference_seated / facts.reference_bookings
-        yield Breach(rail="less_seated", value=value, limit=limit, sample=v3.bookings, detail=detail)
+        value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_bookings
+        yield Breach(rail="less_seated", value=value, limit=limit, sample=v3.feasible, detail=detail)
 
 
-def _slow(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
-    p95, limit = facts.v3.p95, rails["decision_p95_ms"]
-    if p95.lower is not None and p95.value is not None and p95.lower > limit:
+def _slow(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
+    for rail, name, measured in (
+        ("decision_p95_ms", "p95", span.v3.p95),
+        ("decision_p99_ms", "p99", span.v3.p99),
+    ):
+        limit = rails[rail]
+        if measured.lower is None or measured.value is None or measured.sample < MINIMUM or measured.lower <= limit:
+            continue
         detail = _(
-            "p95 planning time is %(p95)s ms: above the limit of %(limit)s ms (95 %% confidence)",
-            p95=f"{p95.value:.1f}",
+            "%(name)s of planning time is %(value)s ms: proven to be above the limit of %(limit)s ms",
+            name=name,
+            value=f"{measured.value:.1f}",
             limit=f"{limit:g}",
         )
-        yield Breach(rail="decision_p95_ms", value=p95.value, limit=limit, sample=p95.sample, detail=detail)
+        yield Breach(rail=rail, value=measured.value, limit=limit, sample=measured.sample, detail=detail)

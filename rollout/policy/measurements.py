@@ -70,7 +70,8 @@ class Seatings:
 
     ``unsafe``: too few seats, another zone, not joinable, or kept for a shorter time than guests sit and tables are cleared.
     ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
-    free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given.
+    free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given. ``refusals``: bookings
+    that were refused, audited as well; ``wrong_refusals`` are those for which tables were free.
     """
 
     checked: int = 0
@@ -79,13 +80,17 @@ class Seatings:
     avoidable_joins: int = 0
     oversized: int = 0
     untold: int = 0
+    refusals: int = 0
+    wrong_refusals: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """All inputs of gates and guardrails. ``release``: the one that was measured; evidence of others does not count.
 
-    ``reference`` is what the legacy planner seated, of how many, and where.
+    ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
+    stage began, and ``stage_v3`` and ``stage_seatings`` are of all the time in the stage. ``reference`` is what the legacy
+    planner seated, of how many, and where.
     """
 
     environment: str
@@ -96,6 +101,9 @@ class Facts:
     comparisons: Comparisons = Comparisons()
     v3: Outcomes = Outcomes()
     seatings: Seatings = Seatings()
+    stage_v3: Outcomes = Outcomes()
+    stage_seatings: Seatings = Seatings()
+    window: int = 1
     reference_seated: int = 0
     reference_bookings: int = 0
     reference: str = ""

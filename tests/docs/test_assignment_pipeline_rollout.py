@@ -181,18 +181,18 @@ def production(transactional_db: Any, tmp_path: Path) -> tuple[Environment, list
         "Production: canary-10",
         {
             "python manage.py rollout plan": weeks_of_shadow,
-            "python manage.py run_coordinator": lambda: bookings(here.restaurant, days=50, each=12, party=2),
+            "python manage.py run_coordinator": lambda: bookings(here.restaurant, days=150, each=12, party=2),
         },
     )
     assert here.stage == "canary-10"
     assert "Nothing is blocking promotion" in said["python manage.py rollout plan"]
-    assert Assignment.objects.filter(planner="v3", state="confirmed").count() >= 600
+    assert Assignment.objects.filter(planner="v3", state="confirmed").count() >= 1800
     here.follow("Production: canary-50", {"python manage.py rollout check": time_passes(25)})
     assert here.stage == "canary-50"
     here.follow("Production: full", {"python manage.py rollout check": time_passes(170)})
     assert here.stage == "full"
     assert not Change.objects.filter(overridden=True).exists()
-    refs = bookings(here.restaurant, days=1, each=20, party=4, first=100)
+    refs = bookings(here.restaurant, days=1, each=20, party=4, first=250)
     dispatch.register_new()
     list(dispatch.run_pass())
     waiting = Assignment.objects.open().filter(booking_ref__in=refs, planner="v3")

@@ -64,12 +64,14 @@ def fail_often() -> None:
     Attempt.objects.filter(pk__in=refused).update(reason="unexpected_error")
 
 
-def send_many_to_review() -> None:
+def send_many_to_review(count: int = 20) -> None:
     """Those that could be seated: their tables are free, and they are in review all the same."""
-    confirmed = Assignment.objects.filter(state="confirmed").values_list("booking_ref", flat=True)[:20]
+    confirmed = Assignment.objects.filter(state="confirmed").values_list("booking_ref", flat=True)[:count]
     refs = list(confirmed)
     Allocation.objects.filter(booking_ref__in=refs).delete()
-    Attempt.objects.filter(booking_ref__in=refs).update(outcome="manual_review", reason="no_capacity")
+    Attempt.objects.filter(booking_ref__in=refs).update(
+        outcome="manual_review", reason="no_capacity", at=datetime.now(UTC)
+    )
     Assignment.objects.filter(booking_ref__in=refs).update(planner="manual")
 
 
@@ -82,6 +84,7 @@ def tell_nobody() -> None:
 
 
 def seat_fewer_than_the_legacy_planner() -> None:
+    send_many_to_review(40)
     other = load("legacy", name="Elsewhere")
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     steering.force_planner(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
@@ -98,6 +101,8 @@ BREACHES: dict[str, Callable[[], None]] = {
     "review": send_many_to_review,
     "untold": tell_nobody,
     "decision_p95_ms": be_slow,
+    "decision_p99_ms": be_slow,
+    "wrong_refusals": send_many_to_review,
     "less_seated": seat_fewer_than_the_legacy_planner,
 }
 """How each rail is breached. Overlaps, joins and large tables have tests of their own."""
@@ -219,11 +224,14 @@ def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsy
     assert FloorRecord.objects.get().restaurant_ref == str(evening.pk), "its seatings are judged by the floor they knew"
 
 
-def test_what_was_bad_before_the_window_is_over(evening: models.Restaurant) -> None:
+def test_what_was_bad_before_the_window_still_counts_in_the_stage(evening: models.Restaurant) -> None:
     be_slow()
-    Attempt.objects.update(at=datetime.now(UTC) - timedelta(hours=2))
+    Attempt.objects.update(at=datetime.now(UTC) - timedelta(hours=3))
     Position.objects.update(since=datetime.now(UTC) - timedelta(days=1))
-    assert guard.run().breaches == ()
+    findings = guard.run()
+    assert findings.facts is not None
+    assert (findings.facts.v3.attempts, findings.facts.window) == (0, 24)
+    assert [breach.rail for breach in findings.breaches] == ["decision_p95_ms", "decision_p99_ms"]
 
 
 def test_what_was_bad_before_this_stage_is_over(evening: models.Restaurant) -> None:
@@ -234,7 +242,7 @@ def test_what_was_bad_before_this_stage_is_over(evening: models.Restaurant) -> N
 
 def test_limits_are_settings(evening: models.Restaurant, settings: Any) -> None:
     be_slow()
-    configure(settings, GUARD={"decision_p95_ms": 500})
+    configure(settings, GUARD={"decision_p95_ms": 500, "decision_p99_ms": 500})
     assert guard.run().breaches == ()
 
 

@@ -1,59 +1,125 @@
-"""Confidence bounds, against published values and by coverage."""
+"""Confidence sequences, against values computed another way, and by looking after every decision."""
 
 import random
+from math import log
 
+import numpy as np
 import pytest
 
-from rollout.policy.confidence import difference_bounds, quantile_ranks, share_bounds
+from rollout.policy.confidence import (
+    BOUNDS,
+    ERROR,
+    FAMILY_ERROR,
+    difference_bounds,
+    is_above,
+    is_below,
+    mean_bounds,
+    quantile_ranks,
+    rate_bounds,
+)
+
+LOOSE = 0.05
+"""An error that is large enough for a simulation to see whether it is kept."""
+
+
+def evidence(cases: int, sample: int, limit: float) -> float:
+    """The logarithm of the mixture by adding up over a grid of rates, for limits up to a half."""
+    edges = np.linspace(log(limit), 0.0, 200_001)
+    rates = np.exp((edges[1:] + edges[:-1]) / 2)
+    # Beta(0.1, 1) has the density of rate^-0.9; in the logarithm of the rate that is rate^0.1.
+    weights = rates**0.1
+    ratios = cases * np.log(rates / limit) + (sample - cases) * np.log1p((limit - rates) / (1 - limit))
+    top = ratios.max()
+    return float(top + np.log((weights * np.exp(ratios - top)).sum() / weights.sum()))
 
 
 @pytest.mark.parametrize(
-    ("successes", "sample", "lower", "upper"),
-    [
-        # One-sided 95 % Wilson bounds are two-sided 90 % ones; computed from the closed form in Wilson (1927).
-        (0, 20, 0.0, 0.1192),
-        (20, 20, 0.8808, 1.0),
-        (5, 10, 0.2693, 0.7307),
-        (81, 263, 0.2632, 0.3567),
-    ],
+    ("cases", "sample", "limit"), [(2, 40, 0.0001), (3, 900, 0.001), (9, 200, 0.01), (40, 60, 0.5), (70, 100, 0.3)]
 )
-def test_share_bounds(successes: int, sample: int, lower: float, upper: float) -> None:
-    found = share_bounds(successes, sample)
-    assert found == pytest.approx((lower, upper), abs=5e-4)
+def test_a_rate_is_above_its_limit_from_the_error_at_which_the_mixture_says_so(
+    cases: int, sample: int, limit: float
+) -> None:
+    needed = float(np.exp(-evidence(cases, sample, limit)))
+    assert is_above(cases, sample, limit, error=needed * 1.02)
+    assert not is_above(cases, sample, limit, error=needed * 0.98)
+
+
+def test_the_bounds_are_where_the_tests_of_the_limits_turn() -> None:
+    for cases, sample in ((3, 50), (50, 100), (5, 2000), (990, 1000)):
+        lower, upper = rate_bounds(cases, sample)
+        assert lower < cases / sample < upper
+        assert is_above(cases, sample, lower - 1e-6)
+        assert not is_above(cases, sample, lower + 1e-6)
+        assert is_below(cases, sample, upper + 1e-6)
+        assert not is_below(cases, sample, upper - 1e-6)
+
+
+def test_a_rate_and_its_complement_have_the_same_bounds() -> None:
+    lower, upper = rate_bounds(30, 100)
+    other_lower, other_upper = rate_bounds(70, 100)
+    assert (lower, upper) == pytest.approx((1 - other_upper, 1 - other_lower))
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.02, 0.5, 0.9])
+def test_looked_at_after_every_decision_a_bound_is_hardly_ever_wrong(rate: float) -> None:
+    """A bound for one fixed sample, read so, is wrong in most of these runs."""
+    outcomes = np.random.default_rng(7).random((600, 1500)) < rate
+    counts = outcomes.cumsum(axis=1)
+    # The fewest cases that prove too many, for each sample; it never falls, so each follows the one before.
+    wrong, least = np.zeros(600, dtype=bool), 1
+    for sample in range(1, 1501):
+        while least <= sample and not is_above(least, sample, rate, error=LOOSE):
+            least += 1
+        wrong |= counts[:, sample - 1] >= least
+    assert wrong.mean() <= LOOSE * 1.4
+
+
+def test_a_mean_is_between_its_bounds_at_every_look() -> None:
+    source = random.Random(3)
+    wrong = 0
+    for _ in range(60):
+        values = [source.choices((1, -1, 0), (0.05, 0.05, 0.9))[0] for _ in range(800)]
+        looks = [mean_bounds(values[:until], error=LOOSE) for until in range(20, 801, 60)]
+        wrong += any(not lower <= 0 <= upper for lower, upper in looks)
+    assert wrong <= 3
+    lower, upper = mean_bounds([1.0, 0.0, 0.0, 1.0] * 1000)
+    assert 0.4 < lower < 0.5 < upper < 0.6
+    assert mean_bounds([]) == (-1, 1)
+    with pytest.raises(ValueError, match="is not from"):
+        mean_bounds([2.0])
 
 
 def test_without_a_sample_nothing_is_known() -> None:
-    assert share_bounds(0, 0) == (0.0, 1.0)
+    assert rate_bounds(0, 0) == (0.0, 1.0)
     assert difference_bounds(0, 0, 3, 4) == (-1.0, 1.0)
+    assert not is_above(0, 0, 0.1)
 
 
-@pytest.mark.parametrize(("successes", "sample"), [(-1, 3), (4, 3)])
-def test_impossible_counts_are_refused(successes: int, sample: int) -> None:
-    with pytest.raises(ValueError, match=f"{successes} of {sample}"):
-        share_bounds(successes, sample)
-
-
-def test_the_true_share_lies_above_the_lower_bound_95_times_in_100() -> None:
-    source = random.Random(1)
-    for share, sample in ((0.5, 30), (0.9, 50), (0.99, 400)):
-        held = 0
-        for _ in range(2000):
-            successes = sum(source.random() < share for _ in range(sample))
-            held += share_bounds(successes, sample)[0] <= share
-        assert held / 2000 > 0.925
+@pytest.mark.parametrize(("cases", "sample"), [(-1, 3), (4, 3)])
+def test_impossible_counts_are_refused(cases: int, sample: int) -> None:
+    with pytest.raises(ValueError, match=f"{cases} of {sample}"):
+        rate_bounds(cases, sample)
 
 
 def test_a_difference_needs_both_samples_to_be_large() -> None:
     lower, upper = difference_bounds(95, 100, 90, 100)
     assert lower < 0 < upper
     lower, upper = difference_bounds(9500, 10000, 9000, 10000)
-    assert 0.04 < lower < 0.05 < upper < 0.06
+    assert 0.02 < lower < 0.05 < upper < 0.08
 
 
-def test_a_percentile_is_bounded_by_order_statistics_once_the_sample_allows() -> None:
-    assert quantile_ranks(0.99, 445)[1] == 446
-    assert quantile_ranks(0.99, 446)[1] <= 446
-    assert quantile_ranks(0.95, 86)[1] == 87
-    assert quantile_ranks(0.95, 87)[1] <= 87
-    lower, upper = quantile_ranks(0.5, 1000)
-    assert lower < 500 < upper
+def test_a_percentile_is_bounded_by_order_statistics_that_say_what_the_rate_says() -> None:
+    for quantile, sample in ((0.95, 400), (0.99, 3000), (0.5, 1000)):
+        lower, upper = quantile_ranks(quantile, sample)
+        assert lower < quantile * sample < upper
+        rate = 1 - quantile
+        # Values from rank ``lower`` on are above a limit just below it.
+        assert is_above(sample - lower + 1, sample, rate)
+        assert not is_above(sample - lower, sample, rate)
+        assert is_below(sample - upper, sample, rate)
+        assert not is_below(sample - upper + 1, sample, rate)
+    assert quantile_ranks(0.99, 50)[1] == 51, "too few values for an upper bound"
+
+
+def test_the_family_error_is_split_evenly_over_all_bounds() -> None:
+    assert ERROR * BOUNDS == pytest.approx(FAMILY_ERROR) == 0.01
