@@ -125,6 +125,28 @@ def check_moves(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 
 
 @checks.register("assignments")
+def check_rearrangement(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W011: REARRANGE is set, but the host does not say which guests were told their table."""
+    if conf.problems() or not conf.is_given("REARRANGE") or not conf.settings().REARRANGE:
+        return []
+    try:
+        host = conf.load(conf.settings().HOST)
+    except Exception:  # noqa: BLE001  (E002 says so)
+        return []
+    if callable(getattr(host, "on_moved", None)) and getattr(host, "reports_told_tables", False):
+        return []
+    return [
+        checks.Warning(
+            f"ASSIGNMENTS['REARRANGE'] is set, but nobody is moved: {conf.settings().HOST} does not say which guests have "
+            f"been told their table, or has no on_moved().",
+            hint="For a ModelHost, set told_field or told_statuses. Otherwise set HostBooking.table_told, or call "
+            "api.table_told, and set reports_told_tables = True; and write on_moved(self, moves).",
+            id="assignments.W011",
+        )
+    ]
+
+
+@checks.register("assignments")
 def check_swaps(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """W010: two bookings cannot exchange their tables in the host's rows."""
     host = _model_host()

@@ -266,6 +266,12 @@ def _given() -> Any:
     return {**said, **given}
 
 
+def is_given(name: str) -> bool:
+    """Return whether the project or the environment gives the setting, instead of its default."""
+    given = _given()
+    return isinstance(given, Mapping) and name in given
+
+
 def problems() -> list[str]:
     """Return the problems of the settings, one sentence each."""
     given = _given()

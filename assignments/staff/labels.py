@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from assignments.coordination import edits, host_changes
 from assignments.integration.planners import MANUAL, V3
-from assignments.lifecycle import sentences, staff_decisions, waiting
+from assignments.lifecycle import sentences, settlement, staff_decisions, waiting
 from assignments.models import Attempt, Stage, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
 from assignments.planning import describe
@@ -101,6 +101,7 @@ _REASONS: Mapping[str, Any] = {
     "requested_again": gettext_lazy("The booking project asked for a table again."),
     "retry": gettext_lazy("Staff had it tried again."),
     "stays_longer": gettext_lazy("Its guests stay longer or shorter."),
+    settlement.REARRANGED: gettext_lazy("It has another table, so that somebody else could be seated."),
     "swapped_by_staff": gettext_lazy("Staff swapped its tables with those of another booking."),
     "table_needed_longer": gettext_lazy("Other guests need its table for longer."),
     "unpinned": gettext_lazy("It is pinned to no tables any more."),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assignments import api
+from assignments import api, checks
 from assignments.conf import A_YEAR_OF_MINUTES
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
@@ -151,10 +151,13 @@ def test_an_evening_that_is_no_longer_frozen_is_rearranged_again(misplaced: TheH
 
 
 def test_a_host_that_does_not_know_who_was_told_gets_no_moves(
-    misplaced: TheHost, monkeypatch: pytest.MonkeyPatch
+    misplaced: TheHost, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     monkeypatch.setattr(TheHost, "reports_told_tables", False)
     assert api.assign_now(booking_ref="four").kind is Kind.RETRY
+    assert checks.check_rearrangement(None) == []
+    with override(settings, rows=misplaced.rows, REARRANGE=True):
+        assert [found.id for found in checks.check_rearrangement(None)] == ["assignments.W011"]
 
 
 def test_if_the_host_refuses_nobody_is_moved_and_the_request_is_decided_without(

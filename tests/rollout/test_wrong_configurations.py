@@ -165,6 +165,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "assignments.W002": (seated_already, "is seated by the host but unknown here"),
     "assignments.W006": (unusable_join, "gone"),
     "assignments.W007": (host(Immovable), "on_moved"),
+    "assignments.W011": (assignments(REARRANGE=True), "REARRANGE"),
     "assignments.W010": (required_and_unique, "one_party_a_board"),
     "assignments.W021": (counted_when_cancelled, "shapes.Invitation"),
     "rollout.E001": (rollout(ENVIRONMENT_VARIABLES={V3: "maybe"}), "'maybe'"),

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("assignments", "0019_set_aside")]
+    dependencies = [("assignments", "0022_same_rows_again")]
 
     operations = [
         AddIndexConcurrently(model_name="seatingchange", index=models.Index(fields=["at"], name="seatingchange_at")),
