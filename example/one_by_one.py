@@ -16,7 +16,6 @@ from assignments.models import Assignment, State
 from example import demo, evening, models
 from rollout.control import switches
 from rollout.flags import resolution
-from rollout.routing import REARRANGEMENT_SWITCH
 
 PLANNERS = {"v3-fixed": False, "v3": True}
 """Whether each of them moves confirmed parties that have not been told their table."""
@@ -56,7 +55,9 @@ def play(source: EveningFile, *, seed: int, say: Callable[[str], None] = lambda 
         say(f"{planner} seats the evening, one booking at a time ...")
         restaurant = evening.store(source.called(f"{source.name} ({planner})")).restaurants[0]
         loaded.append(restaurant)
-        get_waffle_switch_model().objects.update_or_create(name=REARRANGEMENT_SWITCH, defaults={"active": rearranges})
+        get_waffle_switch_model().objects.update_or_create(
+            name=resolution.REARRANGEMENT_SWITCH, defaults={"active": rearranges}
+        )
         runs.append(_run(planner, restaurant, seed))
     return OneByOne(
         bookings=loaded[0].bookings.count(),

@@ -2,17 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from waffle import get_waffle_switch_model
-
 from assignments import conf as assignments_conf
 from assignments.integration.planners import NOBODY, V3, Planner, Route
 from assignments.models import Assignment
 from rollout import conf
 from rollout.flags import bucketing
 from rollout.flags.resolution import Mode
-
-REARRANGEMENT_SWITCH = "assignment_rearrangement"
-"""The waffle switch by which V3 may move confirmed parties. Without it nobody is moved."""
 
 
 class RolloutRouter:
@@ -30,16 +25,13 @@ class RolloutRouter:
         standing = bucketing.read(restaurant_ref)
         legacy = legacy_key()
         theirs = Route(planner=legacy or NOBODY, is_recorded=standing.flags.mode is Mode.SHADOW)
+        ours = Route(planner=V3, may_rearrange=standing.may_rearrange)
         if not is_for_v3(standing, restaurant_ref, legacy):
             return {assignment.booking_ref: theirs for assignment in assignments}
         return {
-            assignment.booking_ref: theirs if _is_in_the_hands_of(legacy, assignment) else Route(planner=V3)
+            assignment.booking_ref: theirs if _is_in_the_hands_of(legacy, assignment) else ours
             for assignment in assignments
         }
-
-    def may_rearrange(self, restaurant_ref: str) -> bool:
-        """Whether V3 may move confirmed parties: only while the switch is on, read fresh. One query."""
-        return bool(get_waffle_switch_model().objects.filter(name=REARRANGEMENT_SWITCH, active=True).exists())
 
     def planner(self, key: str) -> Planner:
         """Raises LookupError for a planner that is not installed."""

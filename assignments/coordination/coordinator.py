@@ -264,7 +264,7 @@ class Coordinator:
                 settlement,
                 restaurant_ref,
                 service_date,
-                may_rearrange=invocation.may_move,
+                may_rearrange=invocation.may_move and all(routes[each.booking_ref].may_rearrange for each in mine),
             )
             day_planner.settle(mine, earlier=earlier)
         except LockContentionError as contended:

@@ -60,9 +60,9 @@ class Rearrangement:
 
 
 def is_possible(host: Host, restaurant_ref: str) -> bool:
-    """Whether confirmed bookings of the restaurant may be moved: by the settings, the router and the host."""
+    """Whether confirmed bookings of the restaurant may be moved, as far as the settings and the host say."""
     knows = bool(getattr(host, "reports_told_tables", False)) and isinstance(host, MovesGuests)
-    return knows and planners.may_rearrange(restaurant_ref)
+    return knows and conf.settings().rearranges(restaurant_ref)
 
 
 def find(

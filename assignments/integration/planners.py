@@ -8,7 +8,7 @@ one registers it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from assignments import conf
 from assignments.models import Assignment
@@ -29,11 +29,13 @@ NOBODY = ""
 class Route:
     """The router's answer for one booking: the key of its planner, V3's, another's, or NOBODY.
 
-    ``is_recorded``: whether the decision is kept, so that V3 can be compared with it.
+    ``is_recorded``: whether the decision is kept, so that V3 can be compared with it. ``may_rearrange``: whether V3 may move
+    confirmed parties for it.
     """
 
     planner: str
     is_recorded: bool = False
+    may_rearrange: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,23 +113,6 @@ _registered: list[str] = []
 def register_router(path: str) -> None:
     """Make the router at this dotted path the default. An app that brings a router calls it in ``ready``."""
     _registered[:] = [path]
-
-
-@runtime_checkable
-class AllowsMoves(Protocol):
-    """A router that has a say in whether V3 may move confirmed parties of a restaurant, beside the settings."""
-
-    def may_rearrange(self, restaurant_ref: str) -> bool:
-        """Whether it may; read fresh."""
-        ...
-
-
-def may_rearrange(restaurant_ref: str) -> bool:
-    """Whether the settings and the router let V3 move confirmed parties of the restaurant."""
-    if not conf.settings().rearranges(restaurant_ref):
-        return False
-    asked = router()
-    return asked.may_rearrange(restaurant_ref) if isinstance(asked, AllowsMoves) else True
 
 
 def router_path() -> str:

@@ -18,13 +18,14 @@ class RolloutState:
     """Flags, stage and forced planner as they apply to one restaurant.
 
     ``percent`` is None before the ladder has begun; then the flags alone decide. Of a release without evidence it is that of
-    the canary.
+    the canary. ``may_rearrange``: whether the switch is on by which V3 may move confirmed parties.
     """
 
     flags: resolution.Flags
     stage: str = ""
     percent: int | None = None
     forced_planner: str = ""
+    may_rearrange: bool = False
 
     def v3_decides(self, restaurant_ref: str) -> bool:
         """Whether V3 decides: by kill variable and flags, then forced planner, then the stage's percentage."""
@@ -56,7 +57,7 @@ def read(restaurant_ref: str) -> RolloutState:
     switches = (
         get_waffle_switch_model()
         .objects.order_by()
-        .filter(name__in=[resolution.V3_SWITCH, resolution.SHADOW_SWITCH])
+        .filter(name__in=[resolution.V3_SWITCH, resolution.SHADOW_SWITCH, resolution.REARRANGEMENT_SWITCH])
         .values_list(Value("switch", text), Cast("name", text), Cast("active", text), Value("", text))
     )
     position = (
@@ -70,8 +71,10 @@ def read(restaurant_ref: str) -> RolloutState:
     stage, percent = "", None
     for name, whole, known in ((name, int(value), more) for kind, name, value, more in rows if kind == "position"):
         stage, percent = name, share(name, whole, knows_release=release.running() in known.split())
+    switched = {name: active == "true" for kind, name, active, _ in rows if kind == "switch"}
     return RolloutState(
-        flags=resolution.from_rows({name: active == "true" for kind, name, active, _ in rows if kind == "switch"}),
+        flags=resolution.from_rows(switched),
+        may_rearrange=switched.get(resolution.REARRANGEMENT_SWITCH, False),
         stage=stage,
         percent=percent,
         forced_planner=next((planner for kind, planner, _, _ in rows if kind == "forced"), ""),

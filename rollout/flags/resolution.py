@@ -15,6 +15,8 @@ from rollout import conf
 
 V3_SWITCH = "assignment_pipeline_v3"
 SHADOW_SWITCH = "assignment_pipeline_v3_shadow"
+REARRANGEMENT_SWITCH = "assignment_rearrangement"
+"""While it is on, V3 may move confirmed parties. Without it nobody is moved."""
 
 TRUE_TEXTS = frozenset({"1", "true", "yes", "on"})
 FALSE_TEXTS = frozenset({"0", "false", "no", "off", ""})

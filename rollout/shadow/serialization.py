@@ -120,7 +120,7 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
         "refusal": decision.refusal and _refusal_to_json(decision.refusal),
     }
     content = {**_plain(decision), **other}
-    del content["moved_from"]  # One booking is decided at a time.
+    del content["moved_from"], content["moves"]  # One booking is decided at a time, and nobody is moved for it.
     return content
 
 

@@ -70,7 +70,7 @@ def test_a_hanging_sink_costs_another_sink_nothing(settings: Any, buffer: Any) -
         events.emit_now(an_event(number))
         assert buffer._writer(healthy).flush(5)
     assert len(events.MemorySink.events) == 30
-    assert events.counters()["dropped_overflow"] >= 19, "what the hanging one lost is counted"
+    assert events.counters()["dropped_overflow"] >= 10, "what the hanging one lost is counted"
 
 
 def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

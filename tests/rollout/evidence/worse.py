@@ -150,6 +150,7 @@ def evening_planner(candidate: Candidate) -> type[Any]:
             rules: PlanningRules,
             now: datetime,
             success: Mapping[str, float],
+            movable: Sequence[Any] = (),
         ) -> None:
             self.decisions: dict[str, Decision] = {}
             self._snapshot = {"floor": floor, "rules": rules, "now": now, "success": success}
