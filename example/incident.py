@@ -90,6 +90,8 @@ def _a_good_evening(source: EveningFile) -> Restaurant:
     position = steering.current() or steering.begin(actor=ACTOR, reason="The demo's ladder")
     if position.paused:
         position = steering.resume(actor=ACTOR, reason="The demo begins an incident")
+    if steering.plan().target is None:  # What an earlier incident broke counts against the stage as long as it lasts.
+        position = steering.roll_back(actor=ACTOR, reason="The demo begins another incident")
     while steering.plan().target is not None:
         position = steering.promote(
             from_stage=position.stage, actor=ACTOR, reason="A demo has no days to wait", override=True
