@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
 
+from assignments.host import ModelHost
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, HostMark, State
 from rollout.models import Comparison
@@ -80,6 +81,29 @@ def in_the_ledger():
     for ref, table in Allocation.objects.order_by("table_ref").values_list("booking_ref", "table_ref"):
         found.setdefault(ref, []).append(table)
     return found
+
+
+UNKNOWABLE = {"club": {"confirmed_status", "cancelled_statuses"}}
+"""What no model says: a text without choices does not tell which statuses are stored."""
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_the_scaffold_names_what_the_project_wrote_by_hand(name):
+    source = told("scaffold_host", name)
+    names = {"__name__": f"tests.hosts.{name}.scaffolded"}
+    exec(source, names)
+    (guessed,) = [each for each in names.values() if isinstance(each, type) and ModelHost in each.__bases__]
+    by_hand = getattr(import_module(f"tests.hosts.{name}.host"), f"{name.title()}Host")
+    written = {each for host in (guessed, by_hand) for each in vars(host) if not each.startswith("_")}
+    differ = {each for each in written - {"floor"} if getattr(guessed, each) != getattr(by_hand, each)}
+    assert differ == UNKNOWABLE.get(name, set())
+    assert [each.msg for each in guessed().check() if each.is_serious()] == []
+    # Who has no model of tables gets a method to fill in, which works as it is.
+    assert ("floor" in vars(guessed)) == ("floor" in vars(by_hand))
+    if "floor" in vars(guessed):
+        assert len(guessed().floor("venue").tables) > 1
+    if name in COMMON:
+        assert len(code_lines(ast.parse(source).body[1:])) <= MOST_LINES
 
 
 @pytest.mark.django_db(transaction=True)
