@@ -139,6 +139,24 @@ class TestTheWholeWay:
         assert steps.overlaps() == []
         assert list(reconcile()) == []
 
+    def test_inspect_host_plans_the_next_ten_bookings_and_changes_nothing(self, settings):
+        steps = use("garden", settings)
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": SOLE}
+        steps.furnish()
+        # The later five come in the evening after, so that there is a table for each.
+        rows = [
+            steps.book(DAY + timedelta(days=number // 5, hours=2 * (number % 3)), party)
+            for number, party in enumerate(PARTIES)
+        ]
+        last = steps.book(DAY + timedelta(days=9), 2)
+        before = rows_of_the_projects()
+        said = told("inspect_host")
+        assert [f"Booking {row.pk}" in said for row in rows] == [True] * 10, said
+        assert f"Booking {last.pk}" not in said
+        assert said.count("v3: ") == 10, said
+        assert rows_of_the_projects() == before
+        assert (steps.seated_rows(), in_the_ledger()) == ({}, {})
+
     @pytest.mark.legacy_planner
     def test_legacy_decides_then_shadow_compares_then_v3_decides(self, steps):
         steps.furnish()
