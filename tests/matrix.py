@@ -330,12 +330,29 @@ def table(results: Sequence[Result]) -> list[str]:
 
 
 def write(path: Path, results: Sequence[Result], *, quick: bool, today: str) -> None:
-    """Put the results into the page, in place of the last ones."""
-    head, marker, _old = path.read_text().partition(ROWS)
+    """Put the results into the page, each in place of its cell's last one. Rows of other cells stay, with their date."""
+    head, marker, old = path.read_text().partition(ROWS)
     if not marker:
         raise ValueError(f"{path} has no line {ROWS!r}.")
     what = "the quick tests" if quick else "all tests"
-    path.write_text(f"{head}{ROWS}\n\nRun on {today}, {what}.\n\n" + "\n".join(table(results)) + "\n")
+    title, rule, *new = table(results)
+    known = {key: row for row in old.splitlines() if (key := _cell_of(row))}
+    known |= {_cell_of(row): f"{row} {today}, {what} |" for row in new}
+    rows = [known[key] for key in map(_key, CELLS) if key in known]
+    path.write_text(f"{head}{ROWS}\n\n" + "\n".join([f"{title} Run |", f"{rule}---|", *rows]) + "\n")
+
+
+def _key(cell: Cell) -> str:
+    return f"{cell.python} {cell.django} {cell.postgresql}"
+
+
+def _cell_of(row: str) -> str:
+    """The cell of a row of the page, without the last part of its versions; none for any other line."""
+    parts = [part.strip() for part in row.split("|")[1:4]]
+    if len(parts) < 3 or not parts[0][:1].isdigit():
+        return ""
+    python, django, server = (part.split(".") for part in parts)
+    return f"{'.'.join(python[:2])} {'.'.join(django[:2])} {server[0]}"
 
 
 def say(line: str) -> None:

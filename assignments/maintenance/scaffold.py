@@ -8,7 +8,7 @@ from django.apps import AppConfig
 from django.core import checks
 from django.db import models
 
-from assignments.integration.model_host import ModelHost
+from assignments.integration.model_host import ModelHost, values
 from assignments.models import Stage
 
 BOOKINGS = ("booking", "reservation", "visit", "stay", "banquet", "appointment", "ticket", "dinner", "guest")
@@ -30,9 +30,12 @@ NOT_STARTS = (
     "sent",
 )
 ENDS = ("end", "until", "finish", "to", "leav")
+CLOCKS = ("time", "hour", "slot", "clock", "at", *STARTS)
 DURATIONS = ("duration", "minutes", "length")
 REQUESTED = ("creat", "request", "booked", "made", "added", "submitted")
 PARTIES = ("party", "guest", "cover", "people", "person", "pax", "heads", "number_of", "size", "adults", "seats")
+CHILDREN = ("children", "kids")
+NOT_PARTIES = ("name", "phone", "mail", "note", "comment", "type", "key", "token", "fee", "price")
 ZONES = ("zone", "area", "room", "section")
 STATUSES = ("status", "state", "stage")
 SEATS = ("seat", "place", "capacity", "cover", "size", "people", "max")
@@ -47,6 +50,8 @@ STAGES = {
     "no_show": Stage.NO_SHOW, "noshow": Stage.NO_SHOW, "arrived": Stage.ARRIVED, "seated": Stage.SEATED,
     "complete": Stage.LEFT, "finished": Stage.LEFT, "left": Stage.LEFT, "done": Stage.LEFT, "late": Stage.LATE,
 }  # fmt: skip
+LONGEST_PARTY = 20
+"""Characters of a text that is a number of covers. Longer ones are names or notes."""
 NO_CHOICES = "guess: the model lists no choices, so these statuses are guessed: put in what your code stores"
 BY_NAME = "guess: by its name"
 TO_ONE_TABLE = "guess: leads to a table; of a join, the first is stored"
@@ -54,6 +59,19 @@ BY_DEFAULT = "guess: the field's default, as it says no choices"
 WHICH_ONE = "guess: which status means that a table is given?"
 BY_CHOICES = "guess: by the names of the choices"
 FIRST_OF_KIND = "guess: nothing is named like it; this is the first field of a fitting type"
+FLOOR = (
+    "",
+    "    def floor(self, restaurant_ref):",
+    "        # guess: no model of tables was found. Write here which tables there are, and when they are served.",
+    '        tables = tuple(Table(ref=ref, name=ref, seats=seats) for ref, seats in {"1": 2, "2": 4}.items())',
+    "        dinner = ServicePeriod(",
+    '            key="dinner", starts=time(17), ends=time(23), turn_times=(TurnTime(max_party=8, minutes=120),)',
+    "        )",
+    "        return Floor(",
+    "            restaurant_ref=restaurant_ref, timezone=settings.TIME_ZONE, tables=tables, services=(dinner,)",
+    "        )",
+)
+"""The method of a class whose project has no model of tables."""
 
 
 class NothingFoundError(LookupError):
@@ -68,6 +86,8 @@ class Scaffold:
     values: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    has_tables: bool = True
+    """Whether there is a model of tables. Otherwise the class builds its floors itself."""
 
     def set(self, name: str, value: Any, comment: str = BY_NAME) -> None:
         """Give an attribute a value, unless that is None."""
@@ -81,7 +101,8 @@ class Scaffold:
 
     def problems(self) -> list[str]:
         """Return what the checks would refuse in this host."""
-        host: type[ModelHost] = type(self.class_name, (ModelHost,), dict(self.values))
+        own = {} if self.has_tables else {"floor": _no_floor}
+        host: type[ModelHost] = type(self.class_name, (ModelHost,), {**self.values, **own})
         return [each.msg for each in host().check() if each.level >= checks.ERROR]
 
     def text(self) -> str:
@@ -91,6 +112,9 @@ class Scaffold:
     def _head(self) -> Iterator[str]:
         yield '"""The interface between this project\'s bookings and the assignments app."""'
         yield ""
+        if not self.has_tables:
+            yield from ("from datetime import time", "", "from django.conf import settings", "")
+            yield "from assignments.floor import Floor, ServicePeriod, Table, TurnTime"
         yield "from assignments.host import ModelHost"
         yield ""
         yield ""
@@ -103,6 +127,13 @@ class Scaffold:
             if comment in {BY_NAME, BY_CHOICES} and value == getattr(ModelHost, name):
                 continue  # The default says the same.
             yield f"    {name} = {_source(value)}{f'  # {comment}' if comment else ''}"
+        if not self.has_tables:
+            yield from FLOOR
+
+
+def _no_floor(host: ModelHost, restaurant_ref: str) -> Any:
+    """Stand for the floor that the project writes itself."""
+    raise NotImplementedError
 
 
 def _place(item: tuple[str, Any]) -> tuple[bool, bool]:
@@ -122,7 +153,8 @@ def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = 
     others = [model for model in known if model is not chosen]
     related = [each.related_model for each in _fields(chosen) if each.is_relation and each.related_model not in known]
     tables = _named(app, table) if table else _ranked([*others, *related], lambda model: _table_score(model, chosen))
-    if not tables:
+    written = _written_tables(chosen)
+    if not (tables or written):
         raise NothingFoundError(
             f"No model with a number of seats was found beside {chosen._meta.label}: name the tables' model with "
             f"--table-model."
@@ -130,11 +162,17 @@ def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = 
     made = Scaffold(class_name=f"{chosen.__name__.removesuffix('Model')}Host")
     made.set("booking_model", chosen._meta.label, _instead(bookings, "--booking-model"))
     _time(made, chosen)
-    _party(made, chosen, tables[0])
-    _restaurant(made, chosen, tables[0])
-    made.set("zone_field", _zone(made, chosen, tables[0]))
+    _party(made, chosen)
+    if tables:
+        _restaurant(made, chosen, tables[0])
+        made.set("zone_field", _zone(made, chosen, tables[0]))
     _standing(made, chosen)
-    _tables(made, chosen, tables)
+    if tables:
+        _tables(made, chosen, tables)
+    else:
+        made.has_tables = False
+        made.set("tables_field", written[0].name, "guess: a table's ref, as floor() names it")
+    _seated_by_tables(made)
     made.notes += [f"check says: {problem}" for problem in made.problems()]
     return made
 
@@ -183,10 +221,30 @@ def _booking_score(model: type[models.Model]) -> int:
 
 
 def _table_score(model: type[models.Model], booking: type[models.Model]) -> int:
-    if model is booking or not _best(model, SEATS, models.IntegerField) or _of_type(model, models.DateTimeField):
+    if model is booking or _of_type(model, models.DateTimeField):
         return 0
     is_related = any(each.related_model is model for each in _fields(booking) if each.is_relation)
+    if not (_best(model, SEATS, models.IntegerField) or (is_related and _seats(model))):
+        return 0
     return 1 + 2 * _is_like(model.__name__, TABLES) + 4 * is_related
+
+
+def _seats(table: type[models.Model]) -> str | None:
+    """Return the field of a table's seats: a number, or a text of digits."""
+    return _best(table, SEATS, models.IntegerField, without=LEAST) or _best(
+        table, SEATS, models.CharField, without=(*LEAST, *NOT_PARTIES)
+    )
+
+
+def _written_tables(booking: type[models.Model], *called: str) -> list[Any]:
+    """Return the plain fields of a booking that are called like a table: its number, or its name."""
+    return [
+        each
+        for each in _of_type(booking, (models.IntegerField, models.CharField, models.UUIDField))
+        if not each.choices
+        and _is_like(each.name, (*TABLES[:4], *called))
+        and not _is_like(each.name, ("note", "size", "count"))
+    ]
 
 
 def _fields(model: type[models.Model]) -> list[Any]:
@@ -234,32 +292,61 @@ def _time(made: Scaffold, model: type[models.Model]) -> None:
     days = [each for each in _of_type(model, models.DateField) if not isinstance(each, models.DateTimeField)]
     days = [each for each in days if not (each.auto_now or each.auto_now_add)]
     clocks = [each for each in _of_type(model, models.TimeField) if not _is_like(each.name, ENDS)]
+    clocks += [each for each in _texts(model, CLOCKS, values.clock) if not _is_like(each.name, NOT_STARTS)]
     if start or (moments and not (days and clocks)):
         made.set("start_field", start or moments[0].name, BY_NAME if start else FIRST_OF_KIND)
     elif days and clocks:
-        made.set(
-            "date_field",
-            days[0].name,
-            _first_of(days, "date"),
-        )
-        made.set(
-            "time_field",
-            clocks[0].name,
-            _first_of(clocks, "time"),
-        )
+        made.set("date_field", days[0].name, _first_of(days, "date"))
+        made.set("time_field", clocks[0].name, _first_of(clocks, "time"))
+    elif days and (behind := _behind(model, models.TimeField)):
+        made.set("date_field", days[0].name, _first_of(days, "date"))
+        made.set("time_field", behind, "guess: the time of what it leads to")
+    elif behind := _behind(model, models.DateTimeField):
+        made.set("start_field", behind, "guess: the start of what it leads to")
     else:
         made.notes.append("No start was found: set start_field, or date_field and time_field.")
     made.set(
         "end_field", _best(model, ENDS, models.DateTimeField, without=("creat", "updat", "cancel", "request", "sent"))
     )
+    if "end_field" not in made.values and "time_field" in made.values:
+        made.set("end_field", _best(model, ENDS, models.TimeField))
     if "end_field" not in made.values and hasattr(ModelHost, "duration_field"):
         minutes = _best(model, DURATIONS, (models.IntegerField, models.DurationField))
         made.set("duration_field", minutes, "guess: minutes, or a DurationField")
     made.set("requested_field", _requested(model))
 
 
+def _behind(model: type[models.Model], kind: Any) -> str | None:
+    """Return the path to a time that lies behind a foreign key, such as a slot's."""
+    for link in _fields(model):
+        if link.many_to_one and _is_like(link.name, CLOCKS):
+            found = _best(link.related_model, CLOCKS, kind, without=(*NOT_STARTS, *ENDS))
+            if found:
+                return f"{link.name}__{found}"
+    return None
+
+
 def _first_of(found: Sequence[Any], kind: str) -> str:
     return f"guess: the only {kind}" if len(found) == 1 else f"guess: the first of several {kind}s"
+
+
+def _texts(model: type[models.Model], words: Sequence[str], read: Any) -> list[Any]:
+    """Return the short texts that are called like it and whose choices, if they have any, can be read as it."""
+    return [
+        each
+        for each in _of_type(model, models.CharField)
+        if _is_like(each.name, words)
+        and (each.max_length or 0) <= LONGEST_PARTY
+        and all(_is_readable(value, read) for value, _label in each.flatchoices)
+    ]
+
+
+def _is_readable(value: Any, read: Any) -> bool:
+    try:
+        read(value)
+    except ValueError:
+        return value in ("", None)
+    return True
 
 
 def _requested(model: type[models.Model]) -> str | None:
@@ -267,8 +354,15 @@ def _requested(model: type[models.Model]) -> str | None:
     return next(iter(made_by_itself), None) or _best(model, REQUESTED, models.DateTimeField)
 
 
-def _party(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> None:
+def _party(made: Scaffold, model: type[models.Model]) -> None:
     party = _best(model, PARTIES, models.IntegerField, without=("fee", "price", "phone", *STATUSES))
+    children = _best(model, CHILDREN, models.IntegerField)
+    if party and children and _has_word(party, "adults"):
+        made.set("party_field", (party, children), "guess: the sum of these")
+        return
+    if not party:
+        written = [each for each in _texts(model, PARTIES, values.covers) if not _is_like(each.name, NOT_PARTIES)]
+        party = next((each.name for each in written), None)
     if party:
         made.set("party_field", party)
         return
@@ -331,8 +425,18 @@ def _standing(made: Scaffold, model: type[models.Model]) -> None:
         made.set("cancelled_field", cancelled)
     elif cancelled:
         made.notes.append(f"Call api.booking_cancelled where {cancelled} is set.")
-    if not flags:
-        made.notes.append("guess: bookings have no status, so each of them waits until this app gives it a table.")
+
+
+def _seated_by_tables(made: Scaffold) -> None:
+    """Without a status or a confirmation, who has a table is seated, if one can be without."""
+    if {"status_field", "confirmed_field"} & made.values.keys():
+        return
+    if "tables_field" in made.values:
+        made.set("tables_mean_seated", True, "guess: bookings have no status, so who has a table is seated")
+        if not made.problems():
+            return
+        made.drop("tables_mean_seated")
+    made.notes.append("guess: bookings have no status, so each of them waits until this app gives it a table.")
 
 
 def _statuses(made: Scaffold, status: Any) -> None:
@@ -391,12 +495,32 @@ def _tables(made: Scaffold, model: type[models.Model], candidates: Sequence[type
                     made.notes.append("The table is required, so every booking shows one before it is confirmed.")
                 return
     made.drop("tables_field")
-    made.notes.append("guess: bookings do not say their tables. Store them in on_confirmed, or read them in this app.")
     _table_fields(made, candidates[0], candidates)
+    if _numbered(made, model, candidates[0]):
+        return
+    made.notes.append("guess: bookings do not say their tables. Store them in on_confirmed, or read them in this app.")
     for unfit in (("restaurant_field", "table_restaurant_field"), ("zone_field",), ("end_field",)):
         if not made.problems():
             return
         made.drop(*unfit)
+
+
+def _numbered(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> bool:
+    """Choose a plain field of the booking that holds the table's number or name. Returns whether there is one."""
+    keys = [
+        each.name for each in _of_type(table, (models.IntegerField, models.CharField)) if _is_like(each.name, NAMES)
+    ]
+    for written in _written_tables(model, table.__name__.lower()):
+        # First what the field's own name says: table_number holds a number.
+        for key in sorted(keys, key=lambda each: not written.name.endswith(each)):
+            made.set("tables_field", written.name, f"guess: holds the table's {key}")
+            made.set("table_key_field", key, "guess: what bookings call a table; unique in a restaurant")
+            if not made.problems():
+                if made.values.get("table_name_field") == key:
+                    made.drop("table_name_field")  # The ref is the name.
+                return True
+    made.drop("tables_field", "table_key_field")
+    return False
 
 
 def _table_fields(made: Scaffold, table: type[models.Model], candidates: Sequence[type[models.Model]]) -> None:
@@ -406,12 +530,14 @@ def _table_fields(made: Scaffold, table: type[models.Model], candidates: Sequenc
         _instead([table, *(each for each in candidates if each is not table)], "--table-model"),
     )
     made.set("table_name_field", _best(table, NAMES, (models.CharField, models.IntegerField)))
-    made.set("table_seats_field", _best(table, SEATS, models.IntegerField, without=LEAST))
+    made.set("table_seats_field", _seats(table))
     made.set("table_active_field", _best(table, ACTIVE, models.BooleanField))
     seats = made.values.get("table_seats_field")
     least, most = (_best(table, words, models.IntegerField) for words in (LEAST, MOST))
     made.set("table_min_party_field", least if least != seats else None)
     made.set("table_max_party_field", most if most != seats else None)
+    to_itself = [each.name for each in _fields(table) if each.many_to_many and each.related_model is table]
+    made.set("table_adjacent_field", next(iter(to_itself), None), "guess: a many-to-many of the tables to themselves")
     for name in ("table_zone_field", "table_restaurant_field"):
         first = made.values.get(name)
         if first and first.partition("__")[0] not in {each.name for each in _fields(table)}:

@@ -157,3 +157,24 @@ class CallHost(_BoardHost):
 
     def stored_form(self, table_refs: Sequence[str]) -> tuple[str, ...]:
         return tuple(table_refs)
+
+
+class ArrayHost(ModelHost):
+    """Tables as an array of keys."""
+
+    booking_model = "shapes.Plate"
+    table_model = "shapes.Board"
+    start_field = "start"
+    party_field = "covers"
+    status_field = "status"
+    tables_field = "boards"
+    table_key_field = "id"
+    table_seats_field = "places"
+
+
+class PlusHost(ArrayHost):
+    """Tables as a text such as ``"B2+B4"``."""
+
+    tables_field = "labels"
+    table_key_field = "label"
+    tables_separator = "+"

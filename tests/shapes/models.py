@@ -3,6 +3,7 @@
 import uuid
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
@@ -250,6 +251,8 @@ class Opening(models.Model):
     weekday = models.PositiveSmallIntegerField()
     opens = models.TimeField(null=True)
     closes = models.CharField(max_length=5, blank=True)
+    early = models.PositiveSmallIntegerField(null=True)
+    late = models.DurationField(null=True)
 
     def __str__(self) -> str:
         return self.meal
@@ -367,6 +370,21 @@ class Call(models.Model):
     status = models.TextField(default="NEW")
     is_off = models.BooleanField(default=False)
     stay = models.DurationField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Plate(models.Model):
+    """All tables of a join in one column: an array of keys, or a text of numbers."""
+
+    objects: ClassVar[models.Manager["Plate"]] = models.Manager()
+
+    start = models.DateTimeField()
+    covers = models.IntegerField()
+    status = models.CharField(max_length=10, default="pending")
+    boards = ArrayField(models.BigIntegerField(), default=list, blank=True)
+    labels = models.CharField(max_length=50, blank=True)
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -73,7 +74,10 @@ class Attributes:
     """A boolean, for models without a status. Null waits, like false."""
     tables_field: str | None = None
     """Where chosen tables are stored: a foreign key (the first table of a join), a many-to-many, the table's number or name
-    as a plain field (see ``table_key_field``), or None."""
+    as a plain field (see ``table_key_field``), an array of these, or None."""
+    tables_separator: str | None = None
+    """What is between the tables of a join, if ``tables_field`` is a text that holds several: ``"+"`` for ``"5+6"``. None: a
+    text holds one table, and of a join the first."""
     tables_mean_seated: bool = False
     """For models without a status: a booking that has tables is confirmed, and one that has none waits."""
     table_model: str = ""
@@ -109,6 +113,10 @@ class Attributes:
     """A number (see ``hours_monday``) or an English name (``"mon"``); None: every day is the same."""
     hours_monday: int = 0
     """The number that means Monday: 0 in Python, 1 in ISO and where Sunday is 0."""
+    hours_early_field: str | None = None
+    """Minutes before the opening from which guests may already come."""
+    hours_late_field: str | None = None
+    """Minutes after the closing until which guests may still come. They then stay past the end."""
     hours_name_field: str | None = None
     """The service's name, such as lunch. None: every row is of the same service."""
     turn_model: str | None = None
@@ -213,6 +221,8 @@ class Attributes:
             return Q(~Exists(self._through._default_manager.filter(**{to_booking.name: OuterRef("pk")})))
         column = self._column(self.tables_field or "")
         none = Q(**{f"{column}__isnull": True})
+        if self._tables_are_array:
+            return none | Q(**{column: []})
         return none | Q(**{column: ""}) if self._tables_are_text else none
 
     def _is_at(self, model: type[models.Model], field_name: str | None, restaurant_ref: str) -> Q:
@@ -249,6 +259,15 @@ class Attributes:
         return not self._stores_tables.is_relation and isinstance(
             self._stores_tables, models.CharField | models.TextField
         )
+
+    @cached_property
+    def _tables_are_array(self) -> bool:
+        return isinstance(self._stores_tables, ArrayField)
+
+    @property
+    def _tables_are_several(self) -> bool:
+        """Whether one column of the booking holds all tables of a join."""
+        return self._tables_are_array or bool(self.tables_separator and self._tables_are_text)
 
     @cached_property
     def _table_key(self) -> Any:

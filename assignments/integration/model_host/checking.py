@@ -378,11 +378,15 @@ class Checking(Reading, Writing, Floors):
         if self.tables_mean_seated and self._tables_are_one and not self._can_be_without_tables:
             what = f"tables_mean_seated is True, but {self.tables_field} is required: nobody would ever wait."
             yield "E031", what, "Make it nullable, or set status_field or confirmed_field."
+        if self.tables_separator and not self._tables_are_text:
+            what = f"tables_separator is {self.tables_separator!r}, but {named}, which is no text."
+            yield "E033", what, "Set tables_separator to None, or store the tables as text."
         if self.table_key_field:
             yield from self._wrong_key()
 
     def _wrong_key(self) -> Iterator[Problem]:
         key, field = self.tables_table._meta.get_field(self.table_key_field or ""), self._stores_tables
+        field = field.base_field if self._tables_are_array else field
         named = f"table_key_field is {self.table_key_field!r}"
         if field.is_relation:
             what = f"{named}, but tables_field is a relation, which says itself how it refers to tables."
@@ -412,6 +416,8 @@ class Checking(Reading, Writing, Floors):
         do = "Name a DurationField or a number of minutes."
         minutes = (models.DurationField, *_NUMBERS, *_TEXTS)
         yield from self._typed_of("E035", "turn_model", "turn_minutes_field", minutes, do)
+        for name in ("hours_early_field", "hours_late_field"):
+            yield from self._typed_of("E035", "hours_model", name, minutes, do)
         for kind in ("hours", "turn"):
             name = f"{kind}_restaurant_field"
             if self.restaurant_field and getattr(self, f"{kind}_model") and not getattr(self, name):

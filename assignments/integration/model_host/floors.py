@@ -284,22 +284,36 @@ class Floors(Attributes):
         """Yield a service for each name and hours, on the weekdays that have them."""
         if not self.hours_model:
             return
-        weekdays: dict[tuple[str, time, time], set[int]] = {}
+        weekdays: dict[tuple[str, time, time, int, int], set[int]] = {}
         for row in self._rows_of("hours", restaurant_ref):
             opens, closes = (value_at(row, name) for name in (self.hours_opens_field, self.hours_closes_field))
             if opens in (None, "") or closes in (None, ""):
                 continue  # Closed on that day.
             name = value_at(row, self.hours_name_field) if self.hours_name_field else None
             try:
-                hours = (str(name or "service"), values.clock(opens), values.clock(closes))
+                early, late = (self._minutes(row, field) for field in (self.hours_early_field, self.hours_late_field))
+                hours = (str(name or "service"), values.clock(opens), values.clock(closes), early, late)
                 days = self._weekdays(value_at(row, self.hours_weekday_field) if self.hours_weekday_field else None)
             except ValueError as error:
                 raise InvalidFloorError(f"{row._meta.label} {row.pk}: {error}") from None
             weekdays.setdefault(hours, set()).update(days)
-        for (name, starts, ends), days in weekdays.items():
+        for (name, starts, ends, early, late), days in weekdays.items():
             yield ServicePeriod(
-                key=name, starts=starts, ends=ends, weekdays=frozenset(days), turn_times=ALL_DAY.turn_times
+                key=name,
+                starts=starts,
+                ends=ends,
+                weekdays=frozenset(days),
+                turn_times=ALL_DAY.turn_times,
+                early_minutes=early,
+                late_minutes=late,
+                allow_overrun=late > 0,  # Who comes late stays past the end.
             )
+
+    @staticmethod
+    def _minutes(row: Any, field: str | None) -> int:
+        """Return a row's minutes; none if it has none. Raises ValueError."""
+        given = value_at(row, field) if field else None
+        return 0 if given in (None, "") else values.stay(given) // A_MINUTE
 
     def _weekdays(self, given: Any) -> Iterable[int]:
         if given is None:

@@ -154,7 +154,7 @@ class Reading(Attributes):
         rows = rows.filter(**{f"{column}__isnull": False}).order_by(column)
         tables: dict[str, list[str]] = {}
         for booking, table in rows.values_list("pk", column):
-            for table_ref in _shown(table):
+            for table_ref in self._refs_in(table):
                 tables.setdefault(str(booking), []).append(table_ref)
         return {ref: tuple(each) for ref, each in tables.items()}
 
@@ -324,7 +324,13 @@ class Reading(Attributes):
                 given = row[self.restaurant_field]
                 restaurant_ref = "" if given is None else str(given)
             row[TIMEZONE] = zones.get(restaurant_ref, self._default_timezone)
-            yield self._booking(row, restaurant_ref, _shown(row[shown[0]]) if shown else None)
+            yield self._booking(row, restaurant_ref, self._refs_in(row[shown[0]]) if shown else None)
+
+    def _refs_in(self, found: Any) -> tuple[str, ...]:
+        """Return the refs of tables from what the column holds, or from an array of keys."""
+        if self.tables_separator and isinstance(found, str):
+            found = [each.strip() for each in found.split(self.tables_separator)]
+        return _shown(found)
 
     @cached_property
     def _parents(self) -> dict[str, str]:

@@ -74,7 +74,8 @@ class Writing(Attributes):
         """Return these tables as the project can store them: all, the first (a foreign key), or none."""
         if not self.tables_field:
             return ()
-        return tuple(table_refs) if self._tables_are_many else tuple(table_refs[:1])
+        holds_all = self._tables_are_many or self._tables_are_several
+        return tuple(table_refs) if holds_all else tuple(table_refs[:1])
 
     def on_review(self, reasons: Mapping[str, str]) -> None:
         """Do nothing: this app has the review queue."""
@@ -136,11 +137,12 @@ class Writing(Attributes):
     @property
     def _can_be_without_tables(self) -> bool:
         """Whether a booking's table can be cleared. A required one stays until the next is chosen."""
-        return bool(self._stores_tables.null or (self._tables_are_text and self._stores_tables.blank))
+        is_emptied = self._tables_are_array or (self._tables_are_text and self._stores_tables.blank)
+        return bool(self._stores_tables.null or is_emptied)
 
     @property
-    def _no_table(self) -> str | None:
-        return None if self._stores_tables.null else ""
+    def _no_table(self) -> Any:
+        return None if self._stores_tables.null else [] if self._tables_are_array else ""
 
     @cached_property
     def _tables_are_unique(self) -> bool:
@@ -186,15 +188,23 @@ class Writing(Attributes):
             given = {ref: each for ref, each in given.items() if ref not in free}
 
     def _first_tables(self, tables: Mapping[str, Sequence[str]]) -> Case:
-        """Return the first table of each booking, for a foreign key or a table's number."""
+        """Return the first table of each booking, for a foreign key or a table's number; all, where the column holds all."""
         field = self._stores_tables
         return Case(
             *(
-                When(pk=self._key(ref), then=Value(field.to_python(table_refs[0]), output_field=_plain(field)))
+                When(pk=self._key(ref), then=Value(self._column_value(table_refs), output_field=_plain(field)))
                 for ref, table_refs in tables.items()
             ),
             output_field=_plain(field),
         )
+
+    def _column_value(self, table_refs: Sequence[str]) -> Any:
+        field = self._stores_tables
+        if self._tables_are_array:
+            return [field.base_field.to_python(ref) for ref in table_refs]
+        if self._tables_are_several:
+            return (self.tables_separator or "").join(table_refs)
+        return field.to_python(table_refs[0])
 
     def _write_many(self, tables: Mapping[str, Sequence[str]]) -> None:
         """Set the tables of these bookings, in one query. Rows that are correct stay unchanged."""

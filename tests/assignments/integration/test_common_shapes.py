@@ -16,11 +16,19 @@ from assignments.integration.host import Host, Move, Seating, is_cancelled
 from assignments.integration.model_host import ModelHost
 from assignments.integration.project_host import configured
 from assignments.maintenance.reconcile import reconcile
-from assignments.models import Allocation, Assignment, Breaker
+from assignments.models import AdjacentTables, Allocation, Assignment, Breaker
 from assignments.outcome import Change, Kind
 from assignments.planning.floor import InvalidFloorError
 from assignments.planning.units import seatable_units
-from tests.shapes.hosts import CallHost, InvitationHost, OrderHost, SupperHost, TicketHost
+from tests.shapes.hosts import (
+    ArrayHost,
+    CallHost,
+    InvitationHost,
+    OrderHost,
+    PlusHost,
+    SupperHost,
+    TicketHost,
+)
 from tests.shapes.models import (
     Area,
     Board,
@@ -31,6 +39,7 @@ from tests.shapes.models import (
     Opening,
     Order,
     Place,
+    Plate,
     Slot,
     Supper,
     Ticket,
@@ -91,7 +100,7 @@ def read(host: ModelHost, row: Any) -> Any:
     return host.bookings([str(row.pk)])[str(row.pk)]
 
 
-@pytest.mark.parametrize("host", [SupperHost(), InvitationHost(), OrderHost(), CallHost()])
+@pytest.mark.parametrize("host", [SupperHost(), InvitationHost(), OrderHost(), CallHost(), ArrayHost(), PlusHost()])
 def test_the_check_accepts_them(host: ModelHost) -> None:
     assert isinstance(host, Host)
     assert [each.msg for each in host.check() if each.id != "assignments.W021"] == []
@@ -123,6 +132,31 @@ class TestTheWholeWay:
         assert list(reconcile()) == []
         assert Assignment.objects.get().state == "cancelled"
         return [first, second]
+
+    @pytest.mark.parametrize("name", ["Array", "Plus"])
+    def test_all_tables_of_a_join_in_one_column(self, settings: Any, boards: list[Board], name: str) -> None:
+        AdjacentTables.objects.create(
+            restaurant_ref="venue",
+            first_table_ref=str(boards[1].pk if name == "Array" else "B4"),
+            second_table_ref=str(boards[2].pk if name == "Array" else "B6"),
+        )
+        row = Plate.objects.create(start=TONIGHT, covers=9)
+
+        def grow() -> None:
+            Plate.objects.filter(pk=row.pk).update(covers=4)
+
+        def cancel() -> None:
+            Plate.objects.filter(pk=row.pk).update(status="cancelled")
+
+        first, second = self.go(settings, name, row, grow, cancel)
+        joined = [str(each.pk) for each in boards[1:]] if name == "Array" else ["B4", "B6"]
+        assert (first, second) == (joined, joined[:1])
+        row.refresh_from_db()
+        assert (row.boards, row.labels) == (([boards[1].pk], "") if name == "Array" else ([], "B4"))
+        Plate.objects.update(status="confirmed")
+        configured().on_released([str(row.pk)])
+        row.refresh_from_db()
+        assert (row.status, row.boards, row.labels) == ("pending", [], "")
 
     @staticmethod
     def tables(row: Any) -> list[str]:
@@ -318,6 +352,11 @@ class TestFloor:
         Opening.objects.filter(weekday=7).update(closes="21:00")
         week = {service.weekdays: service.ends for service in SupperHost().floor(str(house.pk)).services}
         assert week == {frozenset({1, 2, 3, 4, 5}): time(22, 30), frozenset({6}): time(21)}
+        Opening.objects.filter(weekday=7).update(early=15, late=timedelta(minutes=20))
+        host = type("Patient", (SupperHost,), {"hours_early_field": "early", "hours_late_field": "late"})()
+        assert [each for each in host.check() if each.is_serious()] == []
+        (sunday,) = [each for each in host.floor(str(house.pk)).services if each.weekdays == {6}]
+        assert (sunday.early_minutes, sunday.late_minutes, sunday.allow_overrun) == (15, 20, True)
         Opening.objects.filter(weekday=7).update(closes="late")
         with pytest.raises(InvalidFloorError, match=r"shapes\.Opening \d+: The time is a str"):
             SupperHost().floor(str(house.pk))

@@ -80,6 +80,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E033", {"tables_field": "count", "table_key_field": "label"}, "a CharField, but tables_field is a IntegerField"),
     ("E033", {"tables_field": "word", "table_key_field": "label"}, "up to 20 characters, but tables_field stores 4"),
     ("E033", {"tables_field": "facts", "table_key_field": "label"}, "and tables_field is a JSONField"),
+    (
+        "E033",
+        {"tables_field": "count", "table_key_field": "places", "tables_separator": "+"},
+        "tables_separator is '+', but tables_field is 'count', which is no text",
+    ),
     ("E034", {"table_seats_field": "in_use"}, "table_seats_field is 'in_use', which is a BooleanField"),
     ("E034", {"table_active_field": "label"}, "table_active_field is 'label', which is a CharField"),
     ("E034", {"table_adjacent_field": "house"}, "which is no many-to-many of shapes.Board to itself"),

@@ -32,7 +32,9 @@ def host_of(text: str) -> ModelHost:
     return host
 
 
-@pytest.mark.parametrize("model", ["Visit", "Stay", "Card", "Note", "Ticket", "Banquet", "Feast"])
+@pytest.mark.parametrize(
+    "model", ["Visit", "Stay", "Card", "Note", "Ticket", "Banquet", "Feast", "Supper", "Invitation"]
+)
 def test_what_it_writes_for_each_shape_passes_the_checks(model: str) -> None:
     text = scaffold("shapes", "--booking-model", model)
     host = host_of(text)
@@ -59,6 +61,16 @@ def test_what_it_cannot_know_it_says() -> None:
     assert 'waiting_statuses = ("open",)' in text
     assert "--table-model takes another" in text
     assert "bookings have no status" in scaffold("shapes", "--booking-model", "Note")
+
+
+def test_it_finds_a_time_in_words_a_slots_time_and_a_tables_number() -> None:
+    supper = host_of(scaffold("shapes", "--booking-model", "Supper", "--table-model", "Place"))
+    assert (supper.date_field, supper.time_field, supper.party_field) == ("day", "slot__starts", "size")
+    assert (supper.tables_field, supper.table_key_field) == ("place_number", "number")
+    assert (supper.table_seats_field, supper.table_adjacent_field) == ("seats", "beside")
+    invitation = host_of(scaffold("shapes", "--booking-model", "Invitation"))
+    assert (invitation.time_field, invitation.end_field) == ("hour", "until")
+    assert (invitation.party_field, invitation.tables_mean_seated) == (("adults", "children"), True)
 
 
 def test_it_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
