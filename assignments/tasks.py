@@ -12,11 +12,21 @@ from django.core.management import call_command
 
 from assignments.coordination import dispatch
 
+__all__ = [
+    "decide_day",
+    "deliver_outbox",
+    "enqueue_day",
+    "prune_assignments",
+    "reconcile_assignments",
+    "run_coordinator",
+    "task",
+]
+
 try:
     from django.tasks import task
 except ImportError:
     try:
-        from django_tasks import task  # type: ignore[assignment,unused-ignore]
+        from django_tasks import task  # type: ignore[assignment,no-redef,unused-ignore]
     except ImportError as error:
         raise ImproperlyConfigured(
             "assignments.tasks needs Django's tasks framework: Django 6.0 or later, or else the package django-tasks "

@@ -40,7 +40,7 @@ def use(settings: Any, function: str) -> TheHost:
 
 
 def state_of(ref: str) -> str:
-    return Assignment.objects.get(booking_ref=ref).state
+    return str(Assignment.objects.get(booking_ref=ref).state)
 
 
 def test_a_request_is_decided_by_the_queue_after_its_commit(host: TheHost, tonight: datetime, settings: Any) -> None:
