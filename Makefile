@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench docs matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench docs audit matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,10 @@ docs: $(STAMP)  ## Build the documentation into docs/_build; fails at a broken l
 	@$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html $(ARGS)
 	@echo "docs/_build/html/index.html"
 
+audit: $(STAMP)  ## Look for known vulnerabilities of what is installed; needs a network that reaches pypi.org.
+	@$(PYTHON) -m venv .audit && .audit/bin/python -m pip install -qq --disable-pip-version-check 'pip-audit>=2.9,<3'
+	@.audit/bin/pip-audit --strict --skip-editable --progress-spinner off --path $(VENV)/lib/python3*/site-packages $(ARGS)
+
 matrix:  ## All tests on each Python, with each Django and each PostgreSQL; ARGS="--only 3.13 --quick", --list.
 	@$(PYTHON) -m tests.matrix $(ARGS)
 
@@ -92,4 +96,4 @@ messages: $(STAMP)  ## Update the translation catalogues from the code; needs ge
 clean:  ## Delete the virtual environment, the embedded databases, and every cache.
 	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
 	rm -rf docs/_build
-	rm -rf $(VENV) .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .audit .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

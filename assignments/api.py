@@ -21,7 +21,7 @@ from django.db import connection, transaction
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
-from assignments.coordination import closures, dispatch, edits, host_changes, staff_actions, stays, undoing
+from assignments.coordination import closures, dispatch, edits, host_changes, queueing, staff_actions, stays, undoing
 from assignments.coordination.snapshots import snapshot_of
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -96,6 +96,7 @@ def request(*, booking_ref: str) -> None:
         now = transactions.database_now()
         if not intake.request([booking], now=now, host=host) and booking.wants_table:
             _revive(booking, host=host)
+        queueing.on_commit(booking_ref)
 
 
 def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
@@ -592,6 +593,7 @@ def booking_changed(*, booking_ref: str) -> Change:
     it, ``Change.LATER`` if another process works on the restaurant-day: the next pass follows the change then. Raises
     BookingNotFoundError for one that neither the host nor this app knows.
     """
+    queueing.on_commit(booking_ref)
     marks.settle(booking_ref)
     host = configured()
     booking = host.bookings([booking_ref]).get(booking_ref)

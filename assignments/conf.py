@@ -235,6 +235,13 @@ class Settings:
     RELEASE: str = setting("", _release)
     """Name of the running release of V3, stored with each decision, one word. Default: the environment variable, or else a
     fingerprint of the code and of the settings that steer decisions."""
+    TASKS: str = setting("", _dotted_path_or_empty)
+    """Dotted path of the function that asks the project's queue to decide a restaurant-day, such as
+    ``assignments.tasks.enqueue_day``. Empty: there is no queue, and ``run_coordinator`` decides.
+
+    ``api.request`` and ``api.booking_changed`` call it after the commit, with ``restaurant_ref`` and
+    ``service_date`` (ISO 8601).
+    """
     MOVABLE_CLOCK: bool = setting(False, _boolean)
     """Whether tests and demonstrations may move the clock (``assignments.concurrency.clock``). Never in production."""
 

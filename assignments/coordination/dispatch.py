@@ -39,11 +39,15 @@ HANDED_OVER_AT_ONCE = 10
 
 @dataclass(kw_only=True)
 class PassLimits:
-    """How much one pass does. ``limit``: bookings (0: all that are due). ``max_seconds``: wall time (0: no end)."""
+    """How much one pass does. ``limit``: bookings (0: all that are due). ``max_seconds``: wall time (0: no end).
+
+    ``service_date``: this service day alone.
+    """
 
     limit: int = 0
     max_seconds: float = 0.0
     restaurant_ref: str | None = None
+    service_date: date | None = None
     should_stop: Callable[[], bool] = field(default=lambda: False)
 
 
@@ -109,7 +113,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
         return is_late or limits.should_stop()
 
     passed: set[tuple[str, date]] = set()
-    while days := _due_days(due_before, limits.restaurant_ref, passed):
+    while days := _due_days(due_before, limits, passed):
         for restaurant_ref, service_date in days:
             after: Assignment | None = None
             while True:
@@ -320,12 +324,12 @@ def _due_batch(
     return due.filter(Q(requested_at__gt=after.requested_at) | Q(requested_at=after.requested_at, id__gt=after.pk))
 
 
-def _due_days(
-    due_before: datetime, restaurant_ref: str | None, passed: set[tuple[str, date]]
-) -> deque[tuple[str, date]]:
+def _due_days(due_before: datetime, limits: PassLimits, passed: set[tuple[str, date]]) -> deque[tuple[str, date]]:
     due = Assignment.objects.due(due_before)
-    if restaurant_ref:
-        due = due.filter(restaurant_ref=restaurant_ref)
+    if limits.restaurant_ref:
+        due = due.filter(restaurant_ref=limits.restaurant_ref)
+    if limits.service_date:
+        due = due.filter(service_date=limits.service_date)
     days = (
         due.order_by()
         .values_list("restaurant_ref", "service_date")

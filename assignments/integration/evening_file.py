@@ -1,4 +1,4 @@
-"""An evening as JSON: a restaurant's floor and services, and the bookings that were made for it. Pure: text in, values out.
+"""An evening as JSON: a restaurant's floor and services, and the bookings that were made for it. Pure, but for ``read``.
 
     {"restaurant": {"name": "Anchor", "ref": "17", "timezone": "Europe/London", "date": "2025-11-06"},
      "tables": [{"code": "T1", "zone": "Bar", "capacity": 4, "min_party": 2, "max_party": 4, "active": true}],
@@ -36,6 +36,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from assignments.integration.written_time import YEARS, read_clock, read_date, read_moment
@@ -57,6 +58,8 @@ from assignments.planning.seating_window import local_to_aware
 from assignments.planning.service_day import A_DAY, service_date
 from assignments.planning.timezone import time_zone
 
+LARGEST_BYTES = 64 * 1024**2
+"""Size of the largest file that is read, far above years of one restaurant."""
 FREE_TEXT = ("about", "notes")
 """Keys that may stand anywhere, and that nobody reads."""
 FILE_FREE_TEXT = ("known_results", "reference")
@@ -239,6 +242,15 @@ def _moved(moment: datetime, by: timedelta, floor: Floor) -> datetime:
     if not by:
         return moment
     return (moment.astimezone(floor.zone).replace(tzinfo=None) if moment.tzinfo else moment) + by
+
+
+def read(path: Path) -> str:
+    """The text of the file at ``path``, of at most ``LARGEST_BYTES``. Raises OSError, UnusableFileError."""
+    with path.open("rb") as file:
+        raw = file.read(LARGEST_BYTES + 1)  # A pipe or a device has no size to ask for.
+    if len(raw) > LARGEST_BYTES:
+        raise UnusableFileError(f"It is larger than {LARGEST_BYTES // 1024**2} MiB.")
+    return decode(raw)
 
 
 def decode(raw: bytes) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from assignments.integration import release
-from assignments.integration.evening_file import UnusableFileError, decode
+from assignments.integration.evening_file import UnusableFileError, decode, read
 from assignments.integration.project_host import configured
 from assignments.planning.floor import InvalidFloorError
 from assignments.telemetry import events
@@ -220,7 +220,7 @@ def _past(options: dict[str, Any]) -> PastEvenings:
 def _read(path: Path, options: dict[str, Any]) -> list[Evening]:
     try:
         return evenings_of_file(
-            decode(path.read_bytes()),
+            read(path),
             first=options["first"],
             last=options["last"],
             restaurant_ref=options["restaurant"],

@@ -54,7 +54,7 @@ def test_make_builds_it_in_the_same_way() -> None:
     assert f"sphinx-build {' '.join(OPTIONS[:4])} -b html docs " in recipe
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
 def test_the_links_of_the_pages_beside_it_lead_somewhere(page: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", (PROJECT / page).read_text())
     files = [link for link in links if "#" not in link]

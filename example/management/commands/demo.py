@@ -143,7 +143,7 @@ class Command(BaseCommand):
 
     def _read(self, path: Path, *, is_today: bool) -> EveningFile:
         try:
-            text = evening_file.decode(path.read_bytes())
+            text = evening_file.read(path)
             source = (
                 evening.parse_json_today(text, clock.now()) if is_today else evening.parse_json_ahead(text, clock.now())
             )

@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
-            text = evening_file.decode(path.read_bytes())
+            text = evening_file.read(path)
             parse = evening.parse_csv if path.suffix.lower() in CSV_SUFFIXES else evening.parse_json
             loaded = evening.store(
                 parse(text, on=options["date"]), restaurant_name=options["restaurant_name"], strict=options["strict"]

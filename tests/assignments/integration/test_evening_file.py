@@ -5,11 +5,12 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assignments.integration.evening_file import UnusableFileError, decode, parse
+from assignments.integration.evening_file import LARGEST_BYTES, UnusableFileError, decode, parse, read
 from assignments.planning import engine
 from assignments.planning.floor import Join
 from assignments.planning.reasons import Reason, Refusal
@@ -437,3 +438,11 @@ def test_whatever_stands_anywhere_in_a_file_it_is_read_or_refused(on: date | Non
                 refused += 1
                 assert str(error).encode(), "it can be printed"
     assert refused > 2000
+
+
+def test_of_a_file_or_device_no_more_is_read_than_the_limit(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFileError, match="larger than 64 MiB"):
+        read(Path("/dev/zero"))
+    full = tmp_path / "full.json"
+    full.write_bytes(b" " * (LARGEST_BYTES - 2) + b"{}")
+    assert read(full).endswith("  {}")

@@ -1,0 +1,73 @@
+"""Tasks for a project's queue: one for each command that cron runs, and one that decides a restaurant-day now.
+
+They need Django's tasks framework: ``django.tasks`` since Django 6.0, before it the package ``django-tasks``. Nothing else
+imports this module, so a project without a queue needs neither. A lost task costs only time, because the next pass of
+``run_coordinator`` decides what is due.
+"""
+
+from datetime import date
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+
+from assignments.coordination import dispatch
+
+__all__ = [
+    "decide_day",
+    "deliver_outbox",
+    "enqueue_day",
+    "prune_assignments",
+    "reconcile_assignments",
+    "run_coordinator",
+    "task",
+]
+
+try:
+    from django.tasks import task
+except ImportError:
+    try:
+        from django_tasks import task  # type: ignore[assignment,no-redef,unused-ignore]
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            "assignments.tasks needs Django's tasks framework: Django 6.0 or later, or else the package django-tasks "
+            "(pip install 'table-assignments[tasks]')."
+        ) from error
+
+
+@task
+def decide_day(restaurant_ref: str, service_date: str) -> int:
+    """Decide what is due on a service day (ISO 8601) of a restaurant. Returns how many bookings were looked at.
+
+    A day that another worker is at is left to it; what stays due is decided by the next pass.
+    """
+    limits = dispatch.PassLimits(restaurant_ref=restaurant_ref, service_date=date.fromisoformat(service_date))
+    return sum(len(progress.outcomes) for progress in dispatch.run_pass(limits))
+
+
+def enqueue_day(*, restaurant_ref: str, service_date: str) -> None:
+    """Enqueue ``decide_day`` with the project's default task backend: a value for ``ASSIGNMENTS["TASKS"]``."""
+    decide_day.enqueue(restaurant_ref, service_date)
+
+
+@task
+def run_coordinator(*arguments: str) -> None:
+    """Run ``manage.py run_coordinator`` with these arguments, for a single pass: ``--watch`` needs a process of its own."""
+    call_command("run_coordinator", *arguments)
+
+
+@task
+def deliver_outbox(*arguments: str) -> None:
+    """Run ``manage.py deliver_outbox`` with these arguments. Fails when the host refused a message."""
+    call_command("deliver_outbox", *arguments)
+
+
+@task
+def reconcile_assignments(*arguments: str) -> None:
+    """Run ``manage.py reconcile_assignments`` with these arguments."""
+    call_command("reconcile_assignments", *arguments)
+
+
+@task
+def prune_assignments(*arguments: str) -> None:
+    """Run ``manage.py prune_assignments`` with these arguments."""
+    call_command("prune_assignments", *arguments)
