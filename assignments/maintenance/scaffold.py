@@ -1,4 +1,7 @@
-"""Writes a host class from a project's models, with a comment on every guess."""
+"""Writes a host class from a project's models, with a comment on every guess.
+
+Long because every kind of field that projects have is guessed here, so that one look tells what is found and what is not.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
