@@ -123,7 +123,9 @@ def test_the_guard_catches_it_after(evening: models.Restaurant, monkeypatch: Any
     """That a breach rolls back, whatever rail it is, is tested with the guard: it takes somebody who would go on."""
     _gate, rail = WAYS[way]
     monkeypatch.setattr(planned_day, "EveningPlanner", worse.evening_planner(getattr(worse, way)))
-    assert rail in [breach.rail for breach in lived().breaches]
+    breached = {breach.rail for breach in lived().breaches}
+    # Whoever draws tables may draw ones that staff had pinned for others, or that are no table for the party.
+    assert breached & ({rail, "unsafe_seatings"} if way == "at_random" else {rail})
 
 
 @pytest.mark.legacy_planner
