@@ -186,6 +186,7 @@ class TestRefusals:
         assert refused.value.returncode == 2
         assert not Comparison.objects.exists()
 
+    @pytest.mark.legacy_planner
     def test_a_file_that_was_fed_counts_once_under_whatever_name(
         self, few: models.Restaurant, tmp_path: Path, monkeypatch: Any
     ) -> None:
