@@ -84,7 +84,6 @@ FLAWS: Mapping[Flaw, str | Promise] = {
     Flaw.OTHER_TIMES: gettext_lazy("It tells the guests other times than they sit."),
     Flaw.TABLE_TAKEN: gettext_lazy("A table is taken by another booking."),
     Flaw.TABLE_CLOSED: gettext_lazy("A table is closed at that time."),
-    Flaw.PROMISE_BROKEN: gettext_lazy("A booking that had tables loses them."),
 }
 PARTS: Mapping[str, str | Promise] = {
     "floor": gettext_lazy("the floor"),

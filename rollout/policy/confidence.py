@@ -1,4 +1,4 @@
-"""Bounds that hold however often one looks: confidence sequences of rates, differences, means and percentiles. Pure.
+"""Bounds that hold however often one looks: confidence sequences of rates, differences and percentiles. Pure.
 
 The guard looks every few minutes, and a gate is read whenever somebody is curious. A bound for one fixed sample is wrong far
 more often than it says when it is read again and again; a confidence sequence is wrong at *some* look with at most the error
@@ -10,15 +10,13 @@ of q to p is a supermartingale if every decision, given all decisions before it,
 So is their mixture over q, and by Ville's inequality it ever reaches 1/error with a probability of at most ``error``. Rates
 may change from decision to decision, and decisions need not be independent; only that conditional probability matters.
 
-Means: the empirical-Bernstein bound with the stitched boundary of the same paper (theorems 1 and 4).
-
 Percentiles: "the p95 is above 50 ms" means that more than 5 % of the decisions take longer. That is a rate, so its bounds
 are order statistics, without any assumption about how latencies are distributed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
-from math import exp, lgamma, log, log1p, sqrt
+from math import exp, lgamma, log, log1p
 
 FAMILY_ERROR = 0.01
 """The probability that any gate or rail of a release at a stage is ever wrong, at any look, all of them together."""
@@ -70,35 +68,6 @@ def difference_bounds(
     lower, upper = rate_bounds(cases, sample, error=error / 2)
     reference_lower, reference_upper = rate_bounds(reference, reference_sample, error=error / 2)
     return lower - reference_upper, upper - reference_lower
-
-
-def mean_bounds(
-    values: Iterable[float], *, least: float = -1, most: float = 1, error: float = ERROR
-) -> tuple[float, float]:
-    """Lower and upper bound of the mean of values from ``least`` to ``most``, in the order in which they were observed.
-
-    Paired differences, say: 1 where one planner seats and the other does not, -1 the other way round, 0 where both agree.
-    """
-    count, total, spread = 0, 0.0, 0.0
-    for value in values:
-        if not least <= value <= most:
-            raise ValueError(f"{value} is not from {least} to {most}.")
-        # Predicted from what came before, or the bound would not hold.
-        predicted = total / count if count else (least + most) / 2
-        spread += (value - predicted) ** 2
-        total += value
-        count += 1
-    return mean_bounds_of(count, total, spread, least=least, most=most, error=error)
-
-
-def mean_bounds_of(
-    count: int, total: float, spread: float, *, least: float = -1, most: float = 1, error: float = ERROR
-) -> tuple[float, float]:
-    """The same from sums. ``spread``: the squared distances of each value from the mean of those before it."""
-    if not count:
-        return least, most
-    reach = _stitched(spread, most - least, error) / count
-    return max(least, total / count - reach), min(most, total / count + reach)
 
 
 def quantile_ranks(quantile: float, sample: int, *, error: float = ERROR) -> tuple[int, int]:
@@ -197,14 +166,3 @@ def _continued_fraction(a: float, b: float, x: float) -> float:
         if abs(step - 1) < 1e-12:
             break
     return found
-
-
-def _stitched(spread: float, scale: float, error: float) -> float:
-    """The polynomial stitched boundary for sub-gamma processes, with eta = 2, s = 1.4, and m = ``scale`` squared."""
-    eta, s, zeta = 2.0, 1.4, 3.1055
-    start = scale**2
-    spread = max(spread, start)
-    level = s * log(log(eta * spread / start)) + log(zeta / (error * log(eta) ** s))
-    first = (sqrt(sqrt(eta)) + 1 / sqrt(sqrt(eta))) / sqrt(2)
-    second = (sqrt(eta) + 1) / 2
-    return first * sqrt(spread * level + (second * scale * level / first) ** 2) + second * scale * level

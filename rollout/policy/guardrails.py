@@ -2,8 +2,8 @@
 
 A gate needs proof that V3 is good; a guardrail needs proof that it is bad. So a rate breaches its guardrail only if it is
 proven to be above the limit, by a bound that holds over all guard runs together (``confidence``). Each rail is read over the
-current window, which shows great harm at once, and over what was added up of this release at this stage, which shows small
-harm in time.
+current window, which shows great harm at once. Errors and planning times are read over what was added up of this release at
+this stage as well, which shows small harm in time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -71,7 +71,7 @@ def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Span:
-    """What is added up: the decisions of one window, or all of this release at this stage.
+    """What is added up: the decisions of one window, or all of this release at this stage, whose seatings are not added up.
 
     Each window is a beginning of its own, so the windows share one bound's error: the k-th gets 1/(k(k+1)) of it.
     """
@@ -86,7 +86,7 @@ class _Span:
 
     @classmethod
     def stage(cls, facts: Facts) -> "_Span":
-        return cls(v3=facts.stage_v3, seatings=facts.stage_seatings, error=ERROR)
+        return cls(v3=facts.stage_v3, seatings=Seatings(), error=ERROR)
 
 
 def window_error(number: int) -> float:

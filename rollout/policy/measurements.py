@@ -89,7 +89,7 @@ class Facts:
     """All inputs of gates and guardrails. ``release``: the one that was measured; evidence of others does not count.
 
     ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
-    stage began, and ``stage_v3`` and ``stage_seatings`` are of all the time in the stage. ``reference`` is what the legacy
+    stage began, and ``stage_v3`` is of all the time in the stage. ``reference`` is what the legacy
     planner seated, of how many, and where.
     """
 
@@ -102,7 +102,6 @@ class Facts:
     v3: Outcomes = Outcomes()
     seatings: Seatings = Seatings()
     stage_v3: Outcomes = Outcomes()
-    stage_seatings: Seatings = Seatings()
     window: int = 1
     reference_seated: int = 0
     reference_bookings: int = 0

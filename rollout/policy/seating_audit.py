@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rollout.policy.audit_hours import stay
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     from assignments.planning.decision import Decision
@@ -48,7 +48,6 @@ class Flaw(StrEnum):
     OTHER_TIMES = "other_times"
     TABLE_TAKEN = "table_taken"
     TABLE_CLOSED = "table_closed"
-    PROMISE_BROKEN = "promise_broken"
 
 
 PREFERENCES = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.PARTY_OUTSIDE_TABLE_LIMITS, Flaw.TOO_MANY_TABLES})
@@ -79,11 +78,8 @@ def party_of(request: SeatingRequest) -> Party:
     )
 
 
-def flaws_of(snapshot: Snapshot, decision: Decision, *, occupied: Collection[Occupied] | None = None) -> list[Flaw]:
-    """What is wrong with acting on the decision; empty for a refusal, which ``could_be_seated`` judges.
-
-    ``occupied``: instead of the snapshot's.
-    """
+def flaws_of(snapshot: Snapshot, decision: Decision) -> list[Flaw]:
+    """What is wrong with acting on the decision; empty for a refusal, which ``could_be_seated`` judges."""
     request = snapshot.request
     found = [Flaw.ANOTHER_BOOKING] if decision.booking_ref != request.booking_ref else []
     if not decision.plans:
@@ -100,49 +96,12 @@ def flaws_of(snapshot: Snapshot, decision: Decision, *, occupied: Collection[Occ
         if not _has_its_times(snapshot.floor, party, kept):
             found.append(Flaw.OTHER_TIMES)
         start = max(window_[0], _needed_from(party, window_[0], snapshot.now))
-        found += _taken_flaws(snapshot.occupied if occupied is None else occupied, table_refs, start, window_[1])
+        found += _taken_flaws(snapshot.occupied, table_refs, start, window_[1])
     return found
 
 
-def flaws_of_batch(
-    snapshots: Sequence[Snapshot], decisions: Mapping[str, Decision]
-) -> tuple[Mapping[str, list[Flaw]], Mapping[str, bool]]:
-    """What is wrong with decisions that were made together, and whether each refusal is wrong; both by booking.
-
-    ``snapshots``: one for each booking, all with what was ``occupied`` before. A booking may have tables there, which are
-    its promise: it may get others, and it may not lose them. Each seating is judged beside the final ones of the others.
-    """
-    flaws: dict[str, list[Flaw]] = {}
-    wrongly_refused: dict[str, bool] = {}
-    refs = {snapshot.request.booking_ref for snapshot in snapshots}
-    for snapshot in snapshots:
-        ref = snapshot.request.booking_ref
-        decision = decisions[ref]
-        others = [taken for taken in snapshot.occupied if taken.booking_ref not in refs]
-        seated = [other for other in decisions.values() if other.booking_ref != ref and other.plans and other.window]
-        flaws[ref] = flaws_of(snapshot, decision, occupied=others)
-        needed = window(snapshot.floor, party_of(snapshot.request))
-        together = {table for other in seated if _meets(other.window, needed) for table in other.plans[0].table_refs}
-        if decision.plans:
-            flaws[ref] += [Flaw.TABLE_TAKEN] * bool(together.intersection(decision.plans[0].table_refs))
-            continue
-        wrongly_refused[ref] = could_be_seated(snapshot, occupied=others, also_taken=together)
-        if any(taken.booking_ref == ref for taken in snapshot.occupied) or snapshot.request.current_table_refs:
-            flaws[ref].append(Flaw.PROMISE_BROKEN)
-    return flaws, wrongly_refused
-
-
-def _meets(kept: SeatingWindow | None, needed: tuple[datetime, datetime] | None) -> bool:
-    return kept is not None and needed is not None and kept.blocked_from < needed[1] and needed[0] < kept.blocked_until
-
-
-def could_be_seated(
-    snapshot: Snapshot, *, occupied: Collection[Occupied] | None = None, also_taken: Collection[str] = ()
-) -> bool:
-    """Whether some free tables could have seated the party without moving anybody, so that to refuse it was wrong.
-
-    ``occupied``: instead of the snapshot's; ``also_taken``: tables that others have meanwhile.
-    """
+def could_be_seated(snapshot: Snapshot) -> bool:
+    """Whether some free tables could have seated the party without moving anybody, so that to refuse it was wrong."""
     party = party_of(snapshot.request)
     needed = window(snapshot.floor, party)
     if needed is None:
@@ -150,31 +109,11 @@ def could_be_seated(
     start = _needed_from(party, needed[0], snapshot.now)
     taken = {
         row.table_ref
-        for row in (snapshot.occupied if occupied is None else occupied)
+        for row in snapshot.occupied
         if row.booking_ref != snapshot.request.booking_ref
         if row.blocked_from < needed[1] and start < row.blocked_until
     }
-    return could_seat(snapshot.floor, party, snapshot.now, taken | set(also_taken), snapshot.rules)
-
-
-def flaws(
-    floor: Floor,
-    party: Party,
-    table_refs: Sequence[str],
-    blocked_from: datetime,
-    blocked_until: datetime,
-    decided_at: datetime | None = None,
-    *,
-    rules: PlanningRules,
-) -> list[Flaw]:
-    """What is wrong with a seating that is on record, regardless of who sits beside it; empty if nothing is.
-
-    A party that should have been there when it was decided needs its tables from then on.
-    """
-    return [
-        *place_flaws(floor, party, table_refs, rules),
-        *time_flaws(floor, party, blocked_from, blocked_until, decided_at),
-    ]
+    return could_seat(snapshot.floor, party, snapshot.now, taken, snapshot.rules)
 
 
 def time_flaws(

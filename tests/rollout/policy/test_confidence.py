@@ -1,6 +1,5 @@
 """Confidence sequences, against values computed another way, and by looking after every decision."""
 
-import random
 from math import log
 
 import numpy as np
@@ -13,7 +12,6 @@ from rollout.policy.confidence import (
     difference_bounds,
     is_above,
     is_below,
-    mean_bounds,
     quantile_ranks,
     rate_bounds,
 )
@@ -74,21 +72,6 @@ def test_looked_at_after_every_decision_a_bound_is_hardly_ever_wrong(rate: float
     assert wrong.mean() <= LOOSE * 1.4
 
 
-def test_a_mean_is_between_its_bounds_at_every_look() -> None:
-    source = random.Random(3)
-    wrong = 0
-    for _ in range(60):
-        values = [source.choices((1, -1, 0), (0.05, 0.05, 0.9))[0] for _ in range(800)]
-        looks = [mean_bounds(values[:until], error=LOOSE) for until in range(20, 801, 60)]
-        wrong += any(not lower <= 0 <= upper for lower, upper in looks)
-    assert wrong <= 3
-    lower, upper = mean_bounds([1.0, 0.0, 0.0, 1.0] * 1000)
-    assert 0.4 < lower < 0.5 < upper < 0.6
-    assert mean_bounds([]) == (-1, 1)
-    with pytest.raises(ValueError, match="is not from"):
-        mean_bounds([2.0])
-
-
 def test_without_a_sample_nothing_is_known() -> None:
     assert rate_bounds(0, 0) == (0.0, 1.0)
     assert difference_bounds(0, 0, 3, 4) == (-1.0, 1.0)
@@ -123,3 +106,9 @@ def test_a_percentile_is_bounded_by_order_statistics_that_say_what_the_rate_says
 
 def test_the_family_error_is_split_evenly_over_all_bounds() -> None:
     assert ERROR * BOUNDS == pytest.approx(FAMILY_ERROR) == 0.01
+
+
+@pytest.mark.parametrize(("limit", "decisions"), [(0.005, 1753), (0.01, 874)])
+def test_so_many_decisions_without_a_case_prove_a_limit(limit: float, decisions: int) -> None:
+    assert is_below(0, decisions, limit)
+    assert not is_below(0, decisions - 1, limit)

@@ -22,7 +22,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from rollout.policy import audit_hours, seating_audit
-from rollout.policy.seating_audit import Flaw, could_be_seated, flaws_of, flaws_of_batch
+from rollout.policy.seating_audit import Flaw, could_be_seated, flaws_of
 from tests.rollout.policy import brute_force
 
 VALUES = [
@@ -209,14 +209,13 @@ def test_it_calls_no_method_of_what_it_judges(monkeypatch: pytest.MonkeyPatch) -
             judged = [plan(snap), wrong]
             expected = [flaws_of(snap, each) for each in judged]
             possible = could_be_seated(snap)
-            together = flaws_of_batch([snap], {"B1": wrong})
             with every_method_broken(monkeypatch) as names:
                 assert {"Floor.zone", "Floor.table_by_ref", "Decision.best", "Floor.__hash__", "Snapshot.closures"} <= {
                     *names
                 }
                 found = [flaws_of(snap, each) for each in judged]
-                still_possible, still_together = could_be_seated(snap), flaws_of_batch([snap], {"B1": wrong})
-            assert (found, still_possible, still_together) == (expected, possible, together)
+                still_possible = could_be_seated(snap)
+            assert (found, still_possible) == (expected, possible)
 
 
 @pytest.mark.parametrize("module", [seating_audit, audit_hours])
@@ -224,33 +223,3 @@ def test_it_imports_values_for_the_type_checker_alone(module: Any) -> None:
     tree = ast.parse(inspect.getsource(module))
     imported = [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
     assert not [name for name in imported if name.startswith(("assignments", "legacy"))]
-
-
-def test_decisions_that_were_made_together_are_judged_together() -> None:
-    """Two at one table, a promise that is lost, and a refusal although a table is free beside the others."""
-    tables = (Table(ref="A", name="A", seats=4), Table(ref="B", name="B", seats=4))
-    dinner = ServicePeriod(
-        key="dinner", starts=time(18), ends=time(23), turn_times=(TurnTime(max_party=4, minutes=90),)
-    )
-    floor = Floor(restaurant_ref="R1", timezone="Europe/London", tables=tables, services=(dinner,))
-    start = datetime(2030, 1, 14, 19, tzinfo=UTC)
-    ours = Occupied(table_ref="A", blocked_from=start, blocked_until=start + timedelta(minutes=90), booking_ref="1")
-
-    def asks(ref: str) -> Snapshot:
-        asked = SeatingRequest(booking_ref=ref, starts_at=start, party=4)
-        return Snapshot(floor=floor, occupied=(ours,), request=asked, now=start - timedelta(hours=3))
-
-    one, two = asks("1"), asks("2")
-    refused = Decision(booking_ref="2", snapshot_hash="")
-    at_a = seated_at(one, "A", window=rightly_kept(one))
-    flaws, wrong = flaws_of_batch([one, two], {"1": at_a, "2": seated_at(two, "A", window=rightly_kept(two))})
-    assert (flaws, wrong) == ({"1": [Flaw.TABLE_TAKEN], "2": [Flaw.TABLE_TAKEN]}, {})
-    flaws, wrong = flaws_of_batch([one, two], {"1": at_a, "2": refused})
-    assert (flaws, wrong) == ({"1": [], "2": []}, {"2": True})
-    moved = seated_at(one, "B", window=rightly_kept(one))
-    flaws, wrong = flaws_of_batch([one, two], {"1": moved, "2": seated_at(two, "A", window=rightly_kept(two))})
-    assert (flaws, wrong) == ({"1": [], "2": []}, {})
-    flaws, wrong = flaws_of_batch(
-        [one, two], {"1": replace(refused, booking_ref="1"), "2": seated_at(two, "B", window=rightly_kept(two))}
-    )
-    assert (flaws["1"], wrong) == ([Flaw.PROMISE_BROKEN], {"1": True})

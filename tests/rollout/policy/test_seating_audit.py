@@ -1,7 +1,8 @@
 """The rules of its own by which V3 is judged: each of them, and that V3 as it is passes all of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from itertools import product
 from random import Random
 
@@ -12,7 +13,7 @@ from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, PlanningRules
-from rollout.policy.seating_audit import Party, could_seat, flaws, has_better_table, window
+from rollout.policy.seating_audit import Flaw, Party, could_seat, has_better_table, place_flaws, time_flaws, window
 from tests.assignments.planning.restaurant import MORNING, ask, at, floor, real_day, snapshot, table
 
 RULES = PlanningRules()
@@ -28,6 +29,17 @@ FLOOR = floor(
 )
 # Four at seven sit for 75 minutes; five minutes to clear.
 FROM, UNTIL = at("19:00"), at("20:20")
+
+
+def flaws(
+    on: Floor,
+    who: Party,
+    tables: Sequence[str],
+    start: datetime,
+    until: datetime,
+    decided_at: datetime | None = None,
+) -> list[Flaw]:
+    return [*place_flaws(on, who, tables, RULES), *time_flaws(on, who, start, until, decided_at)]
 
 
 def pinned(*table_refs: str) -> Party:
@@ -66,14 +78,14 @@ def party(covers: int = 4, start: str = "19:00", zone: str | None = None) -> Par
     ],
 )
 def test_each_flaw_is_found(who: Party, tables: list[str], minutes: int, found: list[str]) -> None:
-    assert flaws(FLOOR, who, tables, FROM, UNTIL - timedelta(minutes=minutes), rules=RULES) == found
+    assert flaws(FLOOR, who, tables, FROM, UNTIL - timedelta(minutes=minutes)) == found
 
 
 def test_a_buffer_before_counts_too() -> None:
     (lunch, dinner) = FLOOR.services
     with_buffer = replace(FLOOR, services=(lunch, replace(dinner, buffer_before_minutes=10)))
-    assert flaws(with_buffer, party(), ["B4"], FROM, UNTIL, rules=RULES) == ["kept_too_short"]
-    assert flaws(with_buffer, party(), ["B4"], FROM - timedelta(minutes=10), UNTIL, rules=RULES) == []
+    assert flaws(with_buffer, party(), ["B4"], FROM, UNTIL) == ["kept_too_short"]
+    assert flaws(with_buffer, party(), ["B4"], FROM - timedelta(minutes=10), UNTIL) == []
 
 
 @pytest.mark.parametrize(
@@ -127,9 +139,9 @@ def test_what_has_begun_within_the_grace_could_have_been_seated() -> None:
 
 def test_a_party_that_is_there_already_needs_its_tables_from_the_decision_on() -> None:
     later = FROM + timedelta(minutes=5)
-    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, rules=RULES) == ["kept_too_short"]
-    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, later, rules=RULES) == []
-    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, FROM - timedelta(minutes=5), rules=RULES) == ["kept_too_short"]
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL) == ["kept_too_short"]
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, later) == []
+    assert flaws(FLOOR, party(), ["B4"], later, UNTIL, FROM - timedelta(minutes=5)) == ["kept_too_short"]
 
 
 @pytest.mark.parametrize("timezone", ["Europe/London", "America/New_York", "Australia/Lord_Howe"])
@@ -184,7 +196,7 @@ def test_v3_has_no_flaw_wastes_no_table_and_refuses_nobody_who_could_be_seated(s
         return
     assert decision.window is not None
     tables = decision.best.table_refs
-    assert flaws(on, who, tables, decision.window.blocked_from, decision.window.blocked_until, rules=RULES) == []
+    assert flaws(on, who, tables, decision.window.blocked_from, decision.window.blocked_until) == []
     assert could_seat(on, who, MORNING, taken, RULES) is True
     if len(tables) > 1:
         assert has_better_table(on, who, tables, taken, RULES) is False
