@@ -46,7 +46,8 @@ from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
 from assignments.planning.snapshot import Snapshot
 from assignments.staff import explanation
 from assignments.staff.explanation import Explanation
-from assignments.telemetry import correlation
+from assignments.telemetry import correlation, events
+from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -542,7 +543,7 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
 
 
 @_in_transaction
-def table_told(*, booking_ref: str, actor: str) -> None:
+def table_told(*, booking_ref: str) -> None:
     """Note that the guests have been told their table: V3 gives them no other one to seat somebody else.
 
     For a host that does not say so itself (``HostBooking.table_told``). Raises AssignmentNotFoundError, and
@@ -570,15 +571,29 @@ def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
     _evening, is_new = FrozenEvening.objects.get_or_create(
         restaurant_ref=restaurant_ref, service_date=service_date, defaults={"actor": actor}
     )
+    if is_new:
+        _announce_evening("frozen", restaurant_ref, service_date, actor=actor)
     return is_new
 
 
 @_in_transaction
-def unfreeze(*, restaurant_ref: str, service_date: date) -> bool:
+def unfreeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
     """Take ``freeze`` back. Returns False if the day was not frozen. Raises DayBusyError."""
     locks.lock_days([(restaurant_ref, service_date)])
     deleted, _rows = FrozenEvening.objects.filter(restaurant_ref=restaurant_ref, service_date=service_date).delete()
+    if deleted:
+        _announce_evening("unfrozen", restaurant_ref, service_date, actor=actor)
     return bool(deleted)
+
+
+def _announce_evening(what: str, restaurant_ref: str, service_date: date, *, actor: str) -> None:
+    events.announce(
+        STATE_MACHINE,
+        f"evening.{what}",
+        restaurant_ref=restaurant_ref,
+        service_date=service_date.isoformat(),
+        actor=actor,
+    )
 
 
 @_in_transaction

@@ -23,7 +23,6 @@ from assignments.exceptions import (
     AssignmentNotFoundError,
     HostRefusedError,
     LockContentionError,
-    MovesRefusedError,
     NestedTransactionError,
     TableTakenError,
     TimeBudgetExceededError,
@@ -271,11 +270,7 @@ class Coordinator:
             invocation.announce_contention(restaurant_ref, service_date, str(contended))
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {contended}.") from contended
         invocation.check_budget()
-        try:
-            settlement.write()
-        except MovesRefusedError as error:
-            _log_failure(error, "Nobody is moved (correlation id %s)", invocation.correlation_id)
-            raise
+        settlement.write()
         waiting.stay_awake(each for each in day_planner.gave_way if each.state == State.MANUAL_REVIEW)
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)

@@ -4,6 +4,7 @@ The work decides, and returns outcomes; it announces nothing itself. So whatever
 start and exactly one terminal event: on commit, or at once for what no transaction has stored.
 """
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,12 +17,15 @@ from django.db import connection, transaction
 
 from assignments.concurrency import transactions
 from assignments.concurrency.locks import Entry
+from assignments.error_logging import log_error
 from assignments.exceptions import MovesRefusedError, TimeBudgetExceededError
 from assignments.integration.planners import V3
 from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import COORDINATOR
 from assignments.telemetry.events import EventRecord, event
+
+logger = logging.getLogger("assignments.coordinator")
 
 _TERMINAL_EVENT = {
     Kind.CONFIRMED: "coordinator.confirmed",
@@ -109,7 +113,10 @@ class Invocation:
 
         try:
             return transactions.run(attempt, deadline=deadline)
-        except MovesRefusedError:
+        except MovesRefusedError as error:
+            log_error(
+                logger, error, "The host refused moves, and nobody is moved (correlation id %s)", self.correlation_id
+            )
             self.may_move = False
         return transactions.run(attempt, deadline=deadline)
 

@@ -62,8 +62,7 @@ class Settlement:
     _placements: list[ledger.Placement] = field(default_factory=list)
     _vacated: list[tuple[list[Allocation], bool]] = field(default_factory=list)
     _moves: list[Move] = field(default_factory=list)
-    rearranges: bool = False
-    """Whether confirmed bookings change tables, so that somebody else can be seated."""
+    _rearranges: bool = False
     _messages: list[OutboxMessage] = field(default_factory=list)
     _seatings: list[Seating] = field(default_factory=list)
     _reviews: dict[str, str] = field(default_factory=dict)
@@ -167,7 +166,7 @@ class Settlement:
             blocked_until=first.blocked.upper,
         )
         assignment.moves += 1
-        self.rearranges = True
+        self._rearranges = True
         self._move(
             assignment,
             seatings,
@@ -326,7 +325,7 @@ class Settlement:
             try:
                 tell_of_moves(self.host, self._moves)
             except Exception as error:
-                if not self.rearranges or transactions.is_database_away(error):
+                if not self._rearranges or transactions.is_database_away(error):
                     raise
                 raise MovesRefusedError(f"The host refused moves: {type(error).__name__}.") from error
             if self._seatings:

@@ -96,7 +96,7 @@ class EveningPlanner:
         self._given = Occupancy(floor, stays)
         self._closures = Occupancy(floor, (each for each in given if each.closed))
         self._occupancy = Occupancy(floor, stays)
-        self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success)
+        self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success, movable=movers)
         self._batch = Batch()
         self._guests: dict[Party, _Guest] = {}
         self._confirmed: list[_Guest] = []

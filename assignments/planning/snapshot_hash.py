@@ -14,7 +14,8 @@ _MODULUS = 1 << 256
 class SnapshotDigest:
     """Digests of a floor's snapshots, updated incrementally while a batch occupies tables.
 
-    The occupancy is a sum of its entries' digests, so the order does not matter.
+    The occupancy is a sum of its entries' digests, so the order does not matter. ``movable``: refs of the confirmed parties
+    that may be moved.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class SnapshotDigest:
         rules: PlanningRules,
         now: datetime,
         success: Mapping[str, float],
+        movable: Iterable[str] = (),
     ) -> None:
         self._fixed = (
             floor.version,
@@ -38,6 +40,8 @@ class SnapshotDigest:
             sorted(success.items()),
             # Snapshots of releases that knew no grace keep their digest.
             *([rules.grace_minutes] if rules.grace_minutes else []),
+            # So do those in which no confirmed party may be moved.
+            *([sorted(movable)] if movable else []),
         )
         self._occupied = 0
         for taken in occupied:

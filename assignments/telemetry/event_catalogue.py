@@ -139,6 +139,8 @@ info(
 )
 info("closure.edited", "table_refs detail actor", _("A closure was changed. The detail is the closure."))
 info("closure.lifted", "table_refs detail actor", _("A closure was lifted. The detail is the closure."))
+info("evening.frozen", "service_date actor", _("Nobody of the service day is moved any more to seat somebody else."))
+info("evening.unfrozen", "service_date actor", _("Confirmed bookings of the service day may be moved again."))
 info, warning, error = declare(COORDINATOR)
 info(
     "coordinator.start",

@@ -536,13 +536,14 @@ class Waive(Confirmation):
     form_class = WaiverForm
 
     def consequences(self) -> Sequence[str]:
-        return [_("The gates ignore the differences it covers until it expires.")]
+        return [_("The gates ignore the differences that it covers, up to its ceiling, until it expires.")]
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         self.waiver = waiver = steering.waive(
             verdict=data["verdict"],
             restaurant_ref=data["restaurant_ref"],
             refusal=data["refusal"],
+            at_most=data["at_most"],
             owner=data["owner"],
             # A minute less: the database's clock counts, and may be behind this one.
             expires_at=clock.now() + timedelta(days=data["days"], minutes=-1),

@@ -12,7 +12,7 @@ from assignments.planning.reasons import Reason
 from assignments.staff.labels import reason
 from rollout.admin import labels
 from rollout.control import steering
-from rollout.models import ForcedPlanner
+from rollout.models import WAIVED_AT_MOST, ForcedPlanner
 from rollout.policy.ladder import Stage
 
 
@@ -79,7 +79,7 @@ def _refusals() -> list[tuple[str, str]]:
 
 
 class WaiverForm(ReasonForm):
-    field_order = ("verdict", "restaurant_ref", "refusal", "owner", "days", "reason")
+    field_order = ("verdict", "restaurant_ref", "refusal", "at_most", "owner", "days", "reason")
 
     verdict = forms.ChoiceField(label=_("Difference"), choices=_differences)
     restaurant_ref = forms.CharField(
@@ -93,6 +93,13 @@ class WaiverForm(ReasonForm):
         required=False,
         choices=_refusals,
         help_text=_("Why the refusing planner refuses."),
+    )
+    at_most = forms.IntegerField(
+        label=_("At most"),
+        min_value=1,
+        max_value=steering.MAX_WAIVED,
+        initial=WAIVED_AT_MOST,
+        help_text=_("Comparisons that it covers. Whatever is beyond counts."),
     )
     owner = forms.CharField(
         label=_("Owner"), widget=AdminTextInputWidget, help_text=_("Who is responsible for it: a team or a user id.")

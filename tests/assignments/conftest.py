@@ -10,6 +10,7 @@ from django.db import connection
 
 from assignments import conf
 from assignments.coordination import dispatch
+from assignments.models import Allocation
 from assignments.testing import MemoryHost, a_floor, a_table
 
 HOST_PATH = "tests.assignments.conftest.TheHost"
@@ -57,3 +58,17 @@ def run_all() -> dict[str, Any]:
     """One whole pass; outcomes by booking ref."""
     dispatch.register_new()
     return {outcome.booking_ref: outcome for progress in dispatch.run_pass() for outcome in progress.outcomes}
+
+
+def tables_of(ref: str) -> list[str]:
+    return sorted(Allocation.objects.current().filter(booking_ref=ref).values_list("table_ref", flat=True))
+
+
+@contextmanager
+def override(settings: Any, *, rows: Any, **given: Any) -> Iterator[None]:
+    """Other settings, and the same bookings in the host that is loaded anew for them."""
+    floors, seated = conf.load(HOST_PATH).floors, conf.load(HOST_PATH).seated
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **given}
+    loaded: TheHost = conf.load(HOST_PATH)
+    loaded.rows, loaded.floors, loaded.seated = rows, floors, seated
+    yield

@@ -3,15 +3,14 @@
 Each test is named after what happens at the restaurant.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
-from assignments import api, conf
+from assignments import api
 from assignments.coordination import dispatch
 from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
 from assignments.maintenance.reconcile import reconcile
@@ -20,7 +19,7 @@ from assignments.outcome import Change, Kind
 from assignments.planning.floor import TurnTime
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_service, a_table, at
-from tests.assignments.conftest import HOST_PATH, TheHost, run_all
+from tests.assignments.conftest import TheHost, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,10 +29,6 @@ ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=T
 def state_of(ref: str) -> tuple[str, str]:
     assignment = Assignment.objects.get(booking_ref=ref)
     return assignment.state, assignment.reason
-
-
-def tables_of(ref: str) -> list[str]:
-    return sorted(Allocation.objects.current().filter(booking_ref=ref).values_list("table_ref", flat=True))
 
 
 def shown(host: TheHost, ref: str, table_ref: str) -> None:
@@ -662,16 +657,6 @@ class TestNoShowMinutes:
             run_all()
         assert Assignment.objects.get().stage == expected
         assert tables_of("B1") == ([] if reports else ["T1"])
-
-
-@contextmanager
-def override(settings: Any, *, rows: Any, **given: Any) -> Iterator[None]:
-    """Other settings, and the same bookings in the host that is loaded anew for them."""
-    floors, seated = conf.load(HOST_PATH).floors, conf.load(HOST_PATH).seated
-    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **given}
-    loaded: TheHost = conf.load(HOST_PATH)
-    loaded.rows, loaded.floors, loaded.seated = rows, floors, seated
-    yield
 
 
 def test_reconcile_takes_over_tables_that_the_hosts_staff_chose(two_tables: TheHost, tonight: datetime) -> None:

@@ -14,14 +14,9 @@ from assignments.conf import A_YEAR_OF_MINUTES
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost, run_all
-from tests.assignments.test_living_evening import override
+from tests.assignments.conftest import TheHost, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def tables_of(ref: str) -> list[str]:
-    return sorted(Allocation.objects.current().filter(booking_ref=ref).values_list("table_ref", flat=True))
 
 
 def asked(number: int) -> datetime:
@@ -81,7 +76,7 @@ def told_without_a_word(host: TheHost) -> None:
 
 
 def told_by_call(host: TheHost) -> None:
-    api.table_told(booking_ref="A", actor="host")
+    api.table_told(booking_ref="A")
 
 
 def kept_by_the_host(host: TheHost) -> None:
@@ -136,7 +131,16 @@ def test_who_is_fixed_stays(misplaced: TheHost, fix: Any) -> None:
     assert [move for move in misplaced.moves if move.from_table_refs != move.to_table_refs] == []
 
 
-@pytest.mark.parametrize("given", [{"REARRANGE": False}, {"REARRANGE": ["R2"]}, {"FIXED_MINUTES": A_YEAR_OF_MINUTES}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"REARRANGE": False},
+        {"REARRANGE": ["R2"]},
+        {"FIXED_MINUTES": A_YEAR_OF_MINUTES},
+        {"FREEZE_MINUTES": A_YEAR_OF_MINUTES},
+        {"MAX_MOVES": 0},
+    ],
+)
 def test_a_setting_keeps_everybody(misplaced: TheHost, settings: Any, given: dict[str, Any]) -> None:
     with override(settings, rows=misplaced.rows, **given):
         assert api.assign_now(booking_ref="four").kind is Kind.RETRY
@@ -146,7 +150,8 @@ def test_a_setting_keeps_everybody(misplaced: TheHost, settings: Any, given: dic
 def test_an_evening_that_is_no_longer_frozen_is_rearranged_again(misplaced: TheHost) -> None:
     frozen(misplaced)
     day = Assignment.objects.get(booking_ref="A")
-    assert api.unfreeze(restaurant_ref=day.restaurant_ref, service_date=day.service_date)
+    assert not api.unfreeze(restaurant_ref="elsewhere", service_date=day.service_date, actor="staff:7")
+    assert api.unfreeze(restaurant_ref=day.restaurant_ref, service_date=day.service_date, actor="staff:7")
     assert api.assign_now(booking_ref="four").table_refs == ("large",)
 
 

@@ -200,7 +200,15 @@ def test_she_changes_nothing_of_another_restaurant(
     manager.post(page, {"restaurant_ref": str(theirs.pk), "planner": "legacy", "reason": "no", "seen": seen})
     assert manager.post(reverse("admin:rollout_unforce", args=[str(theirs.pk)]), {"reason": "no"}).status_code == 403
     assert ForcedPlanner.objects.get(restaurant_ref=str(theirs.pk)).planner == forced.planner
-    waiver = {"verdict": "worse", "restaurant_ref": "", "owner": "x", "days": "3", "reason": "no", "seen": ""}
+    waiver = {
+        "verdict": "worse",
+        "restaurant_ref": "",
+        "owner": "x",
+        "days": "3",
+        "at_most": "5",
+        "reason": "no",
+        "seen": "",
+    }
     manager.post(reverse("admin:rollout_waive"), waiver)
     assert not Waiver.objects.exists(), "one for all restaurants is not hers to accept"
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from assignments import api, signals
 from assignments.concurrency import locks
@@ -54,6 +55,17 @@ def test_each_owner_in_each_mode(
         routed = router.route(assignments)
     assert tuple(route.planner for route in routed.values()) == routes
     assert {route.is_recorded for route in routed.values()} == {mode == "shadow"}
+
+
+@pytest.mark.django_db
+def test_confirmed_parties_may_be_moved_only_while_their_switch_is_on(django_assert_num_queries: Any) -> None:
+    set_mode("active")
+    row = [Assignment(booking_ref="B1", restaurant_ref="1", planner=V3)]
+    assert not RolloutRouter().route(row)["B1"].may_rearrange
+    for active in (True, False):
+        call_command("waffle_switch", resolution.REARRANGEMENT_SWITCH, "on" if active else "off", create=True)
+        with django_assert_num_queries(1):
+            assert RolloutRouter().route(row)["B1"].may_rearrange is active
 
 
 def test_an_unknown_planner_is_named(settings: Any) -> None:

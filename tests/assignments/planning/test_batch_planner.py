@@ -13,7 +13,8 @@ from assignments.planning.engine import plan
 from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Occupied, PlanningRules
+from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules, occupied_by
 from tests.assignments.planning.feasibility import violations
 from tests.assignments.planning.restaurant import (
     LUNCH,
@@ -286,3 +287,42 @@ def test_nobody_is_refused_who_could_have_been_seated_without_moves(seed: int) -
             if each.best and each.window
             for ref in each.best.table_refs
         ]
+
+
+# Confirmed parties
+
+
+def confirmed(ref: str, table_ref: str, start: str, until: str, party: int = 2) -> tuple[Movable, Occupied]:
+    window = SeatingWindow(starts_at=at(start), ends_at=at(until), blocked_from=at(start), blocked_until=at(until))
+    (taken_table,) = occupied_by(ref, (table_ref,), window)
+    return Movable(booking_ref=ref, table_refs=(table_ref,), window=window, party=party), taken_table
+
+
+def test_of_the_confirmed_parties_that_could_move_the_one_that_comes_latest_does() -> None:
+    on = floor(table("A2", 2), table("B2", 2), table("C4", 4), table("D4", 4))
+    pairs = [confirmed("sooner", "C4", "18:45", "20:15"), confirmed("later", "D4", "19:15", "20:45")]
+    movable, occupied = zip(*pairs, strict=True)
+    for order in (movable, movable[::-1]):
+        evening = EveningPlanner(floor=on, occupied=occupied, rules=RULES, now=MORNING, movable=order)
+        four = evening.decide(ask("four", party=4, start="19:00"))
+        assert tables(four) == ("D4",)
+        assert [(move.booking_ref, move.from_table_refs) for move in four.moves] == [("later", ("D4",))]
+        assert set(evening.moves) == {"later"}
+
+
+def test_without_need_nobody_who_is_confirmed_moves() -> None:
+    on = floor(table("A2", 2), table("C4", 4), table("D4", 4))
+    mover, taken_table = confirmed("pair", "C4", "19:00", "20:30")
+    evening = EveningPlanner(floor=on, occupied=[taken_table], rules=RULES, now=MORNING, movable=[mover])
+    four = evening.decide(ask("four", party=4, start="19:00"))
+    assert (tables(four), four.moves, evening.moves) == (("D4",), (), {})
+
+
+def test_who_may_be_moved_is_part_of_what_was_decided_on() -> None:
+    on = floor(table("A2", 2), table("C4", 4))
+    mover, taken_table = confirmed("pair", "C4", "19:00", "20:30")
+    four = ask("four", party=4, start="19:00")
+    stays = planner(on, [taken_table]).decide(four)
+    moves = EveningPlanner(floor=on, occupied=[taken_table], rules=RULES, now=MORNING, movable=[mover]).decide(four)
+    assert (stays.best, tables(moves)) == (None, ("C4",))
+    assert stays.snapshot_hash != moves.snapshot_hash

@@ -563,8 +563,10 @@ class TestSteering:
         assert "Betriebsart der bisherige Planer entscheidet" in on_page
 
     def test_waive_and_withdraw(self, admin_client: Client) -> None:
-        confirm(admin_client, "waive", verdict="worse", owner="floor team", days="90", refusal="", restaurant_ref="")
+        asked = {"verdict": "worse", "owner": "floor team", "days": "90", "refusal": "", "restaurant_ref": ""}
+        confirm(admin_client, "waive", **asked, at_most="7")
         waiver = Waiver.objects.get()
+        assert waiver.at_most == 7
         assert last_change().kind == "waiver"
         assert timedelta(days=89) < waiver.expires_at - datetime.now(UTC) <= timedelta(days=90)
         assert "floor team" in page(admin_client)
@@ -590,7 +592,7 @@ class TestSteering:
             ("End it…", "rollout_unforce", (ref,))
         ]
         assert way_back(confirm(admin_client, "unforce", ref)) == [("Force a planner…", "rollout_force", ())]
-        known = {"verdict": "worse", "owner": "us", "days": "3", "refusal": "", "restaurant_ref": ""}
+        known = {"verdict": "worse", "owner": "us", "days": "3", "refusal": "", "restaurant_ref": "", "at_most": "7"}
         said = way_back(confirm(admin_client, "waive", **known))
         pk = str(Waiver.objects.get().pk)
         assert said == [("Withdraw it…", "rollout_withdraw", (pk,))]
