@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -26,12 +26,14 @@ from assignments.planning.text import gettext as _
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
+from rollout.policy.moves_audit import Mover, could_seat_by_a_move
 from rollout.policy.seating_audit import Flaw, Party
 from rollout.shadow.serialization import floor_from_json
 
 INSPECTED = 2000
 """Maximum decisions of V3 to audit, latest first."""
-RESTAURANTS = 50
+RESTAURANTS = 200
+"""Maximum restaurants whose decisions are audited in a window. Up to so many, an unsafe seating at any is found at once."""
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
 PLANNED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
@@ -90,6 +92,16 @@ class _Taken:
     at: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Movable:
+    """A confirmed party that was not told its tables, and may still sit elsewhere."""
+
+    booking_ref: str
+    party: int
+    starts_at: datetime
+    zone_ref: str
+
+
 def decisions(
     since: datetime,
     counted: Mapping[str, int],
@@ -113,7 +125,9 @@ def decisions(
     ]
     host_bookings = configured().bookings([each.booking_ref for each in decided])
     floors = current_floors(sorted({each.restaurant_ref for each in decided}))
-    seatings, hopeless = _Inspection(floors, host_bookings, _taken(decided)).of(decided)
+    refused = [each for each in decided if each.reason == Reason.NO_CAPACITY]
+    inspection = _Inspection(floors, host_bookings, _taken(decided), movable=_movable(refused))
+    seatings, hopeless = inspection.of(decided)
     judged = Counter(each.outcome == Kind.MANUAL_REVIEW for each in decided if each.outcome != Kind.CONFIRMED)
     hopeless_review = _scaled(hopeless[Kind.MANUAL_REVIEW], judged[True], review)
     others = bookings - confirmed - review
@@ -161,6 +175,7 @@ class _Inspection:
     taken: Mapping[tuple[str, date], Sequence[_Taken]]
     rules: PlanningRules = field(default_factory=lambda: assignments_conf.settings().rules())
     excused: Collection[Flaw] = ()
+    movable: Mapping[tuple[str, date], Sequence[_Movable]] = field(default_factory=dict)
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
         """Audited seatings, and the number of correct refusals by outcome.
@@ -177,6 +192,7 @@ class _Inspection:
                 if floor and party and not (each.is_unsure or each.is_altered) and each.reason in PLANNED:
                     found["refusals"] += 1
                     found["wrong_refusals"] += is_wrong
+                    found["avoidable_by_moves"] += not is_wrong and self._could_seat_by_a_move(floor, party, each)
             elif floor and party and booking and each.tables:  # Without tables: released since.
                 flaws = self._flaws(floor, party, each)
                 reasons.update(flaws)
@@ -192,6 +208,40 @@ class _Inspection:
         if window is None:
             return False
         return seating_audit.could_seat(floor, party, decided.at, self._taken_then(floor, decided, *window), self.rules)
+
+    def _could_seat_by_a_move(self, floor: Floor, party: Party, decided: _Decided) -> bool:
+        window = seating_audit.window(floor, party)
+        if window is None or decided.reason != Reason.NO_CAPACITY:
+            return False
+        movers = list(self._movers(floor, decided, *window))
+        taken = self._taken_then(floor, decided, *window)
+        return could_seat_by_a_move(floor, party, decided.at, taken, movers, self.rules)
+
+    def _movers(self, floor: Floor, decided: _Decided, start: datetime, until: datetime) -> Iterator[Mover]:
+        """The parties that met the window, and could still be moved when it was decided."""
+        evening = (decided.restaurant_ref, decided.service_date)
+        known = self.taken.get(evening, ())
+        limits = assignments_conf.settings()
+        fixed = timedelta(minutes=limits.FIXED_MINUTES)
+        if limits.FREEZE_MINUTES:
+            # Before an evening is frozen for sure, whenever its service begins.
+            fixed = max(fixed, timedelta(minutes=limits.FREEZE_MINUTES, hours=12))
+        for each in self.movable.get(evening, ()):
+            own = [row for row in known if row.booking_ref == each.booking_ref and row.at <= decided.at]
+            meets = any(row.blocked_from < until and start < row.blocked_until for row in own)
+            if not meets or each.starts_at <= decided.at + fixed:
+                continue
+            since, till = min(row.blocked_from for row in own), max(row.blocked_until for row in own)
+            others = {
+                row.table_ref
+                for row in known
+                if row.booking_ref != each.booking_ref and row.blocked_from < till and since < row.blocked_until
+            }
+            yield Mover(
+                party=Party(covers=each.party, starts_at=each.starts_at, zone_ref=each.zone_ref or None),
+                table_refs=tuple(row.table_ref for row in own),
+                taken=frozenset({table.ref for table in floor.tables} if EVERY_TABLE in others else others),
+            )
 
     def _has_better_table(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         assert decided.blocked_from is not None
@@ -268,6 +318,19 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_T
     for row in dicts(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
         taken.setdefault((row.pop("ref"), row.pop("day")), []).append(_Taken(**row))
     return taken
+
+
+def _movable(refused: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_Movable]]:
+    """The parties that may be moved on the evenings of these refusals, by restaurant and date."""
+    evenings = sorted({(each.restaurant_ref, each.service_date) for each in refused})
+    found: dict[tuple[str, date], list[_Movable]] = {}
+    if not evenings:
+        return found
+    refs, days = [ref for ref, _day in evenings], [day for _ref, day in evenings]
+    limit = assignments_conf.settings().MAX_MOVES
+    for row in dicts(_MOVABLE, refs=refs, days=days, most=limit, manual=api.MANUAL):
+        found.setdefault((row.pop("ref"), row.pop("day")), []).append(_Movable(**row))
+    return found
 
 
 # A guest who cancels first is not a failure, and bookings that the host confirmed itself were not decided by a planner.
@@ -374,6 +437,18 @@ SELECT evening.ref, evening.day, closed.table_ref, '', closure.starts_at,
     ON closure.restaurant_ref = evening.ref AND closure.starts_at < evening.day + 3
    AND (closure.ends_at IS NULL OR closure.ends_at > evening.day - 1)
  CROSS JOIN unnest(CASE closure.table_refs WHEN '{}' THEN '{""}' ELSE closure.table_refs END) AS closed(table_ref)
+"""
+
+
+_MOVABLE = """
+SELECT evening.ref, evening.day, seated.booking_ref, seated.party, seated.starts_at, seated.zone_ref
+  FROM unnest(%(refs)s::text[], %(days)s::date[]) AS evening(ref, day)
+  JOIN assignments_assignment AS seated
+    ON seated.restaurant_ref = evening.ref AND seated.service_date = evening.day
+ WHERE seated.state = 'confirmed' AND seated.stage = 'expected' AND NOT seated.table_told AND seated.moves < %(most)s
+   AND seated.pinned_table_refs = '{}' AND seated.planner <> %(manual)s
+   AND NOT EXISTS (SELECT FROM assignments_frozenevening AS frozen
+                    WHERE frozen.restaurant_ref = evening.ref AND frozen.service_date = evening.day)
 """
 
 

@@ -8,6 +8,7 @@ statement has a time limit.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -25,7 +26,7 @@ from rollout.flags.resolution import Flags
 from rollout.models import Position
 from rollout.policy.guardrails import window_error
 from rollout.policy.ladder import UnknownStageError
-from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile
+from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
@@ -101,8 +102,12 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         since, window = window_at(began, now, minutes=minutes)
         releases = position.counted_for(release.running())
         counted = at_once(
-            {**_LIVE, "stage": live_decisions.attempts("%(began)s")},
+            {**_LIVE, "stage": live_decisions.attempts("%(began)s"), "windows": _WINDOWS},
             common=_BOUNDS_GIVEN,
+            environment=position.environment,
+            stage=position.stage,
+            window=window,
+            window_minutes=minutes,
             since=since,
             began=began,
             now=now,
@@ -116,7 +121,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         common: dict[str, Any] = {"since": since, "planner": V3, "releases": releases}
         found = percentiles(_MILLISECONDS, timed, error=window_error(window), live_since=since, **common)
         p95, p99 = percentiles(_MILLISECONDS, of_stage, live_since=began, **common)["v3"]
-        return _facts(
+        facts = _facts(
             position,
             now,
             since=since,
@@ -127,6 +132,16 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             window=window,
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
+        return replace(facts, stage_seatings=_of_the_stage(counted["windows"], window, facts.seatings))
+
+
+def _of_the_stage(earlier: Sequence[Mapping[str, Any]], window: int, current: Seatings) -> Seatings:
+    """The audits of the stage's windows with an odd number, which do not overlap: as each was last looked at."""
+    known = {each.name for each in fields(Seatings)}
+    found = current if window % 2 else Seatings()
+    for row in earlier:
+        found += Seatings(**{name: value for name, value in row["seatings"].items() if name in known})
+    return found
 
 
 def window_at(began: datetime, now: datetime, *, minutes: float) -> tuple[datetime, int]:
@@ -224,6 +239,20 @@ WITH began AS (
 """
 
 _BOUNDS_GIVEN = "WITH bounds AS MATERIALIZED (SELECT %(since)s AS since, %(since)s AS live_since)"
+
+# What the guard kept of earlier windows of this stage. A window of another length has another beginning, and does not count.
+_WINDOWS = """
+SELECT seatings
+  FROM (SELECT DISTINCT ON (number) number, seatings
+          FROM (SELECT id, (measured ->> 'window')::int AS number, measured -> 'seatings' AS seatings,
+                       (measured ->> 'since')::timestamptz AS since
+                  FROM rollout_guardrun
+                 WHERE environment = %(environment)s AND stage = %(stage)s AND release = ANY(%(releases)s)
+                   AND at >= %(began)s AND measured ->> 'window' IS NOT NULL) AS run
+         WHERE number %% 2 = 1 AND number < %(window)s
+           AND since = %(began)s + (number - 1) * %(window_minutes)s * interval '1 minute'
+         ORDER BY number, id DESC) AS last
+"""
 
 _SINCE = "(SELECT since FROM bounds)"
 _LIVE_SINCE = "(SELECT live_since FROM bounds)"

@@ -39,7 +39,8 @@ found nearly as fast as if the bound had been made for it, and so is one of 50 %
 def is_above(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
     """Whether the rate of cases is proven to be above the limit."""
     _check(cases, sample)
-    return sample > 0 and limit < 1 and _log_evidence_above(cases, sample, limit) >= -log(error)
+    # What is not above the limit as measured proves nothing; that is known without the bound.
+    return cases > limit * sample and limit < 1 and _log_evidence_above(cases, sample, limit) >= -log(error)
 
 
 def is_below(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
