@@ -123,10 +123,11 @@ def decisions(
             _DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS, releases=list(releases)
         )
     ]
-    host_bookings = configured().bookings([each.booking_ref for each in decided])
+    movable = _movable([each for each in decided if each.reason == Reason.NO_CAPACITY])
+    refs = {each.booking_ref for each in decided} | {each.booking_ref for some in movable.values() for each in some}
+    host_bookings = configured().bookings(sorted(refs))
     floors = current_floors(sorted({each.restaurant_ref for each in decided}))
-    refused = [each for each in decided if each.reason == Reason.NO_CAPACITY]
-    inspection = _Inspection(floors, host_bookings, _taken(decided), movable=_movable(refused))
+    inspection = _Inspection(floors, host_bookings, _taken(decided), movable=movable)
     seatings, hopeless = inspection.of(decided)
     judged = Counter(each.outcome == Kind.MANUAL_REVIEW for each in decided if each.outcome != Kind.CONFIRMED)
     hopeless_review = _scaled(hopeless[Kind.MANUAL_REVIEW], judged[True], review)
@@ -229,7 +230,9 @@ class _Inspection:
         for each in self.movable.get(evening, ()):
             own = [row for row in known if row.booking_ref == each.booking_ref and row.at <= decided.at]
             meets = any(row.blocked_from < until and start < row.blocked_until for row in own)
-            if not meets or each.starts_at <= decided.at + fixed:
+            host = self.bookings.get(each.booking_ref)
+            stays = host is None or host.table_told or not host.may_move or not host.wants_table
+            if not meets or stays or each.starts_at <= decided.at + fixed:
                 continue
             since, till = min(row.blocked_from for row in own), max(row.blocked_until for row in own)
             others = {

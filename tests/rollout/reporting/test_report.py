@@ -264,8 +264,12 @@ class TestContents:
         assert found["restaurants"] == 1
         (refused,) = (each for each in found["powers"] if each["rule"] == "refused")
         assert refused == {
-            "rule": "refused", "is_gate": True, "rate": 0.005,
-            "within": 598, "error": 0.0, "probability": 0.95,
+            "rule": "refused",
+            "is_gate": True,
+            "rate": 0.005,
+            "within": 598,
+            "error": 0.0,
+            "probability": 0.95,
         }
         said = "0.5% is found with 95% probability within 598 comparisons"
         for text in (as_markdown(report), as_html(report)):
