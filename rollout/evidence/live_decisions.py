@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -23,10 +23,11 @@ from assignments.planning.floor import Floor
 from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
+from rollout.evidence.movable import EVERY_TABLE, Movable, Taken, may_move, movable_on, mover_of
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
-from rollout.policy.moves_audit import Mover, could_seat_by_a_move
+from rollout.policy.moves_audit import could_seat_by_a_move
 from rollout.policy.seating_audit import Flaw, Party
 from rollout.shadow.serialization import floor_from_json
 
@@ -81,27 +82,6 @@ class _Decided:
     is_altered: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Taken:
-    """A table that is taken, since when, and by whom. No booking: it is closed; no table: all of them are."""
-
-    table_ref: str
-    booking_ref: str
-    blocked_from: datetime
-    blocked_until: datetime
-    at: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Movable:
-    """A confirmed party that was not told its tables, and may still sit elsewhere."""
-
-    booking_ref: str
-    party: int
-    starts_at: datetime
-    zone_ref: str
-
-
 def decisions(
     since: datetime,
     counted: Mapping[str, int],
@@ -123,7 +103,7 @@ def decisions(
             _DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS, releases=list(releases)
         )
     ]
-    movable = _movable([each for each in decided if each.reason == Reason.NO_CAPACITY])
+    movable = movable_on({(e.restaurant_ref, e.service_date) for e in decided if e.reason == Reason.NO_CAPACITY})
     refs = {each.booking_ref for each in decided} | {each.booking_ref for some in movable.values() for each in some}
     host_bookings = configured().bookings(sorted(refs))
     floors = current_floors(sorted({each.restaurant_ref for each in decided}))
@@ -173,10 +153,10 @@ class _Inspection:
 
     floors: Mapping[str, Floor]
     bookings: Mapping[str, HostBooking]
-    taken: Mapping[tuple[str, date], Sequence[_Taken]]
+    taken: Mapping[tuple[str, date], Sequence[Taken]]
     rules: PlanningRules = field(default_factory=lambda: assignments_conf.settings().rules())
     excused: Collection[Flaw] = ()
-    movable: Mapping[tuple[str, date], Sequence[_Movable]] = field(default_factory=dict)
+    movable: Mapping[tuple[str, date], Sequence[Movable]] = field(default_factory=dict)
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
         """Audited seatings, and the number of correct refusals by outcome.
@@ -214,37 +194,16 @@ class _Inspection:
         window = seating_audit.window(floor, party)
         if window is None or decided.reason != Reason.NO_CAPACITY:
             return False
-        movers = list(self._movers(floor, decided, *window))
+        evening = (decided.restaurant_ref, decided.service_date)
+        known = [taken for taken in self.taken.get(evening, ()) if taken.at <= decided.at]
+        movers = [
+            mover
+            for each in self.movable.get(evening, ())
+            if may_move(each, self.bookings.get(each.booking_ref), decided.at)
+            and (mover := mover_of(each, known, floor, window)) is not None
+        ]
         taken = self._taken_then(floor, decided, *window)
         return could_seat_by_a_move(floor, party, decided.at, taken, movers, self.rules)
-
-    def _movers(self, floor: Floor, decided: _Decided, start: datetime, until: datetime) -> Iterator[Mover]:
-        """The parties that met the window, and could still be moved when it was decided."""
-        evening = (decided.restaurant_ref, decided.service_date)
-        known = self.taken.get(evening, ())
-        limits = assignments_conf.settings()
-        fixed = timedelta(minutes=limits.FIXED_MINUTES)
-        if limits.FREEZE_MINUTES:
-            # Before an evening is frozen for sure, whenever its service begins.
-            fixed = max(fixed, timedelta(minutes=limits.FREEZE_MINUTES, hours=12))
-        for each in self.movable.get(evening, ()):
-            own = [row for row in known if row.booking_ref == each.booking_ref and row.at <= decided.at]
-            meets = any(row.blocked_from < until and start < row.blocked_until for row in own)
-            host = self.bookings.get(each.booking_ref)
-            stays = host is None or host.table_told or not host.may_move or not host.wants_table
-            if not meets or stays or each.starts_at <= decided.at + fixed:
-                continue
-            since, till = min(row.blocked_from for row in own), max(row.blocked_until for row in own)
-            others = {
-                row.table_ref
-                for row in known
-                if row.booking_ref != each.booking_ref and row.blocked_from < till and since < row.blocked_until
-            }
-            yield Mover(
-                party=Party(covers=each.party, starts_at=each.starts_at, zone_ref=each.zone_ref or None),
-                table_refs=tuple(row.table_ref for row in own),
-                taken=frozenset({table.ref for table in floor.tables} if EVERY_TABLE in others else others),
-            )
 
     def _has_better_table(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         assert decided.blocked_from is not None
@@ -314,26 +273,13 @@ def _is_untold(booking: HostBooking) -> bool:
     return configured().tracks_confirmation and booking.wants_table and not booking.is_confirmed
 
 
-def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_Taken]]:
+def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[Taken]]:
     """Seatings on and around the evenings of these decisions, by restaurant and date."""
     evenings = sorted({(each.restaurant_ref, each.service_date) for each in decided})
-    taken: dict[tuple[str, date], list[_Taken]] = {}
+    taken: dict[tuple[str, date], list[Taken]] = {}
     for row in dicts(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
-        taken.setdefault((row.pop("ref"), row.pop("day")), []).append(_Taken(**row))
+        taken.setdefault((row.pop("ref"), row.pop("day")), []).append(Taken(**row))
     return taken
-
-
-def _movable(refused: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_Movable]]:
-    """The parties that may be moved on the evenings of these refusals, by restaurant and date."""
-    evenings = sorted({(each.restaurant_ref, each.service_date) for each in refused})
-    found: dict[tuple[str, date], list[_Movable]] = {}
-    if not evenings:
-        return found
-    refs, days = [ref for ref, _day in evenings], [day for _ref, day in evenings]
-    limit = assignments_conf.settings().MAX_MOVES
-    for row in dicts(_MOVABLE, refs=refs, days=days, most=limit, manual=api.MANUAL):
-        found.setdefault((row.pop("ref"), row.pop("day")), []).append(_Movable(**row))
-    return found
 
 
 # A guest who cancels first is not a failure, and bookings that the host confirmed itself were not decided by a planner.
@@ -424,8 +370,6 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 _DECIDED = _decided("planner = %(planner)s")
 _DECIDED_BY_THE_LEGACY_PLANNER = _decided("planner <> ALL(%(others)s)")
 
-EVERY_TABLE = ""
-
 _TAKEN = """
 SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken.blocked) AS blocked_from,
        upper(taken.blocked) AS blocked_until, taken.created_at AS at
@@ -440,18 +384,6 @@ SELECT evening.ref, evening.day, closed.table_ref, '', closure.starts_at,
     ON closure.restaurant_ref = evening.ref AND closure.starts_at < evening.day + 3
    AND (closure.ends_at IS NULL OR closure.ends_at > evening.day - 1)
  CROSS JOIN unnest(CASE closure.table_refs WHEN '{}' THEN '{""}' ELSE closure.table_refs END) AS closed(table_ref)
-"""
-
-
-_MOVABLE = """
-SELECT evening.ref, evening.day, seated.booking_ref, seated.party, seated.starts_at, seated.zone_ref
-  FROM unnest(%(refs)s::text[], %(days)s::date[]) AS evening(ref, day)
-  JOIN assignments_assignment AS seated
-    ON seated.restaurant_ref = evening.ref AND seated.service_date = evening.day
- WHERE seated.state = 'confirmed' AND seated.stage = 'expected' AND NOT seated.table_told AND seated.moves < %(most)s
-   AND seated.pinned_table_refs = '{}' AND seated.planner <> %(manual)s
-   AND NOT EXISTS (SELECT FROM assignments_frozenevening AS frozen
-                    WHERE frozen.restaurant_ref = evening.ref AND frozen.service_date = evening.day)
 """
 
 

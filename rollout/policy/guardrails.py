@@ -34,6 +34,9 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
 )
 """Default limits, overridden by ROLLOUT["GUARD"]. One overlap, lost booking or unsafe seating is always a breach."""
 
+CASES = 4
+"""With fewer cases a rate breaches nothing, however few decisions there are: one misjudged evening makes two or three."""
+
 UNSAFE_LEGACY = "unsafe_legacy_seatings"
 GRAVE = ("overlaps", "lost", "unsafe_seatings", UNSAFE_LEGACY)
 RAILS = (*GRAVE, *(rail for rail in DEFAULT if rail != "window_minutes"))
@@ -143,7 +146,7 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
         ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
         ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
     ):
-        if sample >= MINIMUM and is_above(count, sample, rails[rail], error=span.error):
+        if sample >= MINIMUM and count >= CASES and is_above(count, sample, rails[rail], error=span.error):
             detail = _(
                 "%(count)s of %(sample)s %(what)s: proven to be above the limit of %(limit)s",
                 count=count,

@@ -21,7 +21,9 @@ from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, 
 from rollout.rehearsal.judging import Judged, Outcome
 
 LONGEST = 3000
-"""Decisions of a run, unless the ladder asks for more comparisons."""
+"""Comparisons of a run, unless the ladder asks for more."""
+LONGEST_LIVE = 8000
+"""Decisions of a run where V3 decides: the guard goes on watching."""
 CAUGHT = 0.95
 """Share of the runs in which something has to catch a fault for it to count as caught."""
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -56,19 +58,23 @@ class Rules:
         )
 
     @property
-    def longest(self) -> int:
-        """How many decisions a run has."""
+    def comparisons(self) -> int:
+        """How many comparisons a run has."""
         return max([LONGEST, *(ceil(stage.gates.get("comparable", 0)) for stage in self.watched)])
 
 
 def caught_by_gate(judged: Judged, rules: Rules, *, runs: int, seed: int) -> Caught:
     """Which gate fails in runs of this kind, before V3 decides for anybody."""
-    return _most_often([failed_gate(_draws(judged, rules, seed, run, "gate"), rules) for run in range(runs)])
+    return _most_often(
+        [failed_gate(_draws(judged, rules.comparisons, f"{seed} gate {run}"), rules) for run in range(runs)]
+    )
 
 
 def caught_by_rail(judged: Judged, rules: Rules, *, runs: int, seed: int) -> Caught:
     """Which guardrail is breached in runs of this kind, where V3 decides."""
-    return _most_often([breached_rail(_draws(judged, rules, seed, run, "rail"), rules) for run in range(runs)])
+    return _most_often(
+        [breached_rail(_draws(judged, LONGEST_LIVE, f"{seed} rail {run}"), rules) for run in range(runs)]
+    )
 
 
 def _most_often(found: Sequence[tuple[str, int] | None]) -> Caught:
@@ -107,10 +113,10 @@ def breached_rail(outcomes: Iterator[Outcome], rules: Rules) -> tuple[str, int] 
     return None
 
 
-def _draws(judged: Judged, rules: Rules, seed: int, run: int, what: str) -> Iterator[Outcome]:
-    source = Random(f"{seed} {judged.kind.name} {what} {run}")
+def _draws(judged: Judged, longest: int, seed: str) -> Iterator[Outcome]:
+    source = Random(f"{judged.kind.name} {seed}")
     number, share, draw = len(judged.broken), judged.kind.share, source.random
-    for _ in range(rules.longest):
+    for _ in range(longest):
         place = int(draw() * number)
         yield judged.broken[place] if share >= 1 or draw() < share else judged.intact[place]
 

@@ -11,7 +11,8 @@ from assignments.planning.snapshot import PlanningRules
 from assignments.testing import a_floor, a_service, a_table
 from rollout.control import steering
 from rollout.evidence import measuring
-from rollout.evidence.live_decisions import _Decided, _Inspection, _Movable, _Taken
+from rollout.evidence.live_decisions import _Decided, _Inspection
+from rollout.evidence.movable import Movable, Taken
 from rollout.models import GuardRun, Position
 from rollout.policy import guardrails
 from rollout.policy.measurements import Seatings
@@ -93,7 +94,7 @@ class TestAvoidableByMoves:
         asking = HostBooking(ref="refused", restaurant_ref="R1", starts_at=START, party=4)
         sitting = HostBooking(ref="mover", restaurant_ref="R1", starts_at=START, party=2, may_move=may_move)
         taken = [
-            _Taken(
+            Taken(
                 table_ref="four",
                 booking_ref="mover",
                 blocked_from=START,
@@ -101,7 +102,7 @@ class TestAvoidableByMoves:
                 at=NOW - timedelta(hours=1),
             )
         ]
-        movers = [_Movable(**{"booking_ref": "mover", "party": 2, "starts_at": START, "zone_ref": "", **mover})]
+        movers = [Movable(**{"booking_ref": "mover", "party": 2, "starts_at": START, "zone_ref": "", **mover})]
         seatings, _right = _Inspection(
             {"R1": floor},
             {"refused": asking, "mover": sitting},
