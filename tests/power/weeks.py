@@ -213,7 +213,7 @@ def compared(week: Week, day: int) -> Facts:
     """What gates measure of shadow mode at the end of this day."""
     seen = week.between(0, day * BINS_A_DAY)
     total = seen["bookings"]
-    verdicts = {Verdict.BETTER: seen["better"], Verdict.WORSE: seen["worse"]}
+    verdicts: dict[str, int] = {Verdict.BETTER: seen["better"], Verdict.WORSE: seen["worse"]}
     verdicts[Verdict.SAME_TABLES] = total - seen["better"] - seen["worse"]
     moment = BEGAN + timedelta(days=day)
     return Facts(

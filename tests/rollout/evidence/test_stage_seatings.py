@@ -57,7 +57,7 @@ class TestAddedUp:
 
 
 def test_small_harm_that_no_window_shows_breaches_over_the_stage() -> None:
-    little = Seatings(checked=190, refusals=10, wrong_refusals=1)
+    little = Seatings(checked=190, refusals=10, wrong_refusals=2)
     added = little
     for _window in range(5):
         added += little
