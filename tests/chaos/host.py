@@ -8,6 +8,7 @@ from typing import Any
 
 from assignments.host import HostBooking, Message, Move, Seating
 from example.host import ExampleHost
+from tests.chaos.setting_up import TOLD
 
 
 @dataclass(kw_only=True)
@@ -20,8 +21,6 @@ class Poison:
 
 
 POISON = Poison()
-TOLD = "CHAOS_TOLD"
-"""The variable that names the file in which each delivery is noted."""
 HOW = ("raise", "hang", "SystemExit", "exit", "MemoryError")
 
 

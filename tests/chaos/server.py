@@ -25,7 +25,7 @@ OPTIONS = {
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
     "log_min_messages": "panic",
-    "autovacuum": "on",
+    "deadlock_timeout": "3ms",  # Two who want one table at once may wait for each other, and there are many of them.
 }
 
 

@@ -13,6 +13,8 @@ from tests.chaos.server import Server
 
 PROJECT = Path(__file__).resolve().parents[2]
 STATE = PROJECT / ".chaos"
+TOLD = "CHAOS_TOLD"
+"""The variable that names the file in which each delivery is noted."""
 
 
 @contextmanager

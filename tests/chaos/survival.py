@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.setting_up import STATE, set_up
+from tests.chaos.setting_up import STATE, TOLD, set_up
 
 COORDINATORS, MESSENGERS = 5, 3
 KILL_SECONDS = 5.0
@@ -35,8 +35,6 @@ def main() -> int:
     options = parser.parse_args()
     told = options.state / "told"
     told.unlink(missing_ok=True)
-    from tests.chaos.host import TOLD
-
     os.environ[TOLD] = str(told)
     with set_up(options.state) as server:
         found = survive(server, options, told)
@@ -60,7 +58,7 @@ def survive(server: Any, options: argparse.Namespace, told: Path) -> dict[str, A
     while time.monotonic() < until:
         time.sleep(0.25)
         for number, process in processes.items():
-            if process.has_ended():  # A supervisor that was killed; cron or systemd starts it again.
+            if process.has_ended():  # Cron or systemd starts it again.
                 processes[number] = start(world, number)
         if time.monotonic() >= kill_at:
             kills[kill_one(chance.choice(list(processes.values())), chance)] += 1
@@ -111,8 +109,8 @@ def start(world: Any, number: int) -> Any:
     """Start a command with its supervisor, as it runs in production."""
     from django.core.management import execute_from_command_line
 
-    command = "run_coordinator" if number < COORDINATORS else "deliver_outbox"
-    arguments = ["manage.py", command, "--watch", "--interval", "0.2"]
+    watching = ["run_coordinator", "--watch", "--interval", "0.2"]
+    arguments = ["manage.py", *(watching if number < COORDINATORS else ["deliver_outbox"])]
     return world.fork(lambda: execute_from_command_line(arguments))
 
 
