@@ -204,11 +204,11 @@ def test_a_transaction_that_meets_a_deadlock_is_done_again_as_a_whole(
     on_confirmed, met = host.on_confirmed, []
 
     def deadlock(seatings: Any) -> None:
-        on_confirmed(seatings)
         if not met:
             met.append(seatings)
             with connection.cursor() as cursor:
                 cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'test' USING ERRCODE = '40P01'; END $$")
+        on_confirmed(seatings)
 
     monkeypatch.setattr(host, "on_confirmed", deadlock)
     outcome = api.assign_now(booking_ref="B1")

@@ -3,4 +3,5 @@
 from tests.settings import *  # noqa: F403
 from tests.settings import ASSIGNMENTS
 
+DEBUG = False
 ASSIGNMENTS = {**ASSIGNMENTS, "HOST": "tests.chaos.host.ChaosHost", "CALLBACK_SECONDS": 0.5}
