@@ -21,7 +21,7 @@ from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.exceptions import StaleAssignmentError, TableTakenError
 from assignments.lifecycle import ledger
 from assignments.maintenance import outbox, promise_check
-from assignments.models import Allocation, Assignment, BatchMark, OutboxMessage, State
+from assignments.models import NO_OVERLAP_CONSTRAINT, Allocation, Assignment, BatchMark, OutboxMessage, State
 from assignments.models import assignment as assignment_model
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind
@@ -55,18 +55,16 @@ def without_constraint() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s",
-            [transactions.NO_OVERLAP_CONSTRAINT],
+            [NO_OVERLAP_CONSTRAINT],
         )
         definition = cursor.fetchone()[0]
-        cursor.execute(f"ALTER TABLE assignments_allocation DROP CONSTRAINT {transactions.NO_OVERLAP_CONSTRAINT}")
+        cursor.execute(f"ALTER TABLE assignments_allocation DROP CONSTRAINT {NO_OVERLAP_CONSTRAINT}")
     try:
         yield
     finally:
         Allocation.objects.all().delete()
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"ALTER TABLE assignments_allocation ADD CONSTRAINT {transactions.NO_OVERLAP_CONSTRAINT} {definition}"
-            )
+            cursor.execute(f"ALTER TABLE assignments_allocation ADD CONSTRAINT {NO_OVERLAP_CONSTRAINT} {definition}")
 
 
 def overlaps() -> int:
@@ -201,7 +199,8 @@ def test_a_transaction_that_meets_a_deadlock_is_done_again_as_a_whole(
     dispatch.register_new()
     if not guarded:
         monkeypatch.setattr(transactions, "RETRYABLE", frozenset())
-    on_confirmed, met = host.on_confirmed, []
+    on_confirmed = host.on_confirmed
+    met: list[Any] = []
 
     def deadlock(seatings: Any) -> None:
         if not met:
@@ -250,7 +249,9 @@ def test_the_outbox_is_in_the_transaction_that_decides(
         raise Died
 
     monkeypatch.setattr(
-        transactions, "guard_commit_hooks", lambda: connection.run_on_commit.insert(0, (set(), dies, False))
+        transactions,
+        "guard_commit_hooks",
+        lambda: connection.run_on_commit.insert(0, (set(), dies, False)),  # type: ignore[arg-type]
     )
     with pytest.raises(Died):
         api.assign_now(booking_ref="B1")

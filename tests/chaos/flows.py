@@ -13,6 +13,7 @@ from assignments.exceptions import AssignmentsError
 from assignments.models import OutboxMessage
 from example import models
 from example.booking import cancel_booking, save_booking
+from rollout import conf as rollout_conf
 from rollout.control import guard, steering, switches
 from rollout.flags import resolution
 from rollout.models import Comparison
@@ -185,7 +186,7 @@ def _begun() -> None:
 
 
 def _promote() -> None:
-    first = steering.conf.current_ladder().stages[0].key
+    first = rollout_conf.current_ladder().stages[0].key
     position = steering.current()
     if position is not None and position.stage == first:
         steering.promote(from_stage=first, actor="chaos", reason="chaos", override=True)
@@ -193,7 +194,7 @@ def _promote() -> None:
 
 def _stage_is(number: int) -> Callable[[], str]:
     def wrong() -> str:
-        stage, position = steering.conf.current_ladder().stages[number], steering.current()
+        stage, position = rollout_conf.current_ladder().stages[number], steering.current()
         flags = resolution.read()
         if position is None or position.stage != stage.key:
             return f"the stage is {position and position.stage}, not {stage.key}"
@@ -211,7 +212,7 @@ def _active() -> None:
 
 def _roll_back() -> None:
     position = steering.current()
-    if position is not None and position.stage == steering.conf.current_ladder().stages[-1].key:
+    if position is not None and position.stage == rollout_conf.current_ladder().stages[-1].key:
         steering.roll_back(actor="chaos", reason="chaos")
 
 

@@ -60,8 +60,8 @@ def counted(points: Points) -> Iterator[None]:
         return end
 
     with (
-        mock.patch.object(BaseDatabaseWrapper, "_commit", around("COMMIT", BaseDatabaseWrapper._commit)),
-        mock.patch.object(BaseDatabaseWrapper, "_rollback", around("ROLLBACK", BaseDatabaseWrapper._rollback)),
+        mock.patch.object(BaseDatabaseWrapper, "_commit", around("COMMIT", vars(BaseDatabaseWrapper)["_commit"])),
+        mock.patch.object(BaseDatabaseWrapper, "_rollback", around("ROLLBACK", vars(BaseDatabaseWrapper)["_rollback"])),
         connection.execute_wrapper(execute),
     ):
         yield
