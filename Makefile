@@ -99,4 +99,4 @@ messages: $(STAMP)  ## Update the translation catalogues from the code; needs ge
 clean:  ## Delete the virtual environment, the embedded databases, and every cache.
 	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
 	rm -rf docs/_build
-	rm -rf $(VENV) .audit .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .audit .chaos .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
