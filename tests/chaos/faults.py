@@ -267,6 +267,7 @@ def full_output(world: World) -> Result:
                 timeout=120,
             )
         wrong = [f"{arguments[0]}: {done.stderr[-300:]}"] if "Traceback" in done.stderr else []
+        connection.close()  # Otherwise this process waits for its own session.
         world.server.wait_until_alone()
         result.add(time.monotonic() - started, wrong + judge(FLOWS["batch"]))
     return result
@@ -320,6 +321,7 @@ def pooled(world: World) -> Result:
                 put_back(prepared(name))
                 started = time.monotonic()
                 world.fork(work).wait()
+            connection.close()
             world.server.wait_until_alone()
             result.add(time.monotonic() - started, [f"{name}: {each}" for each in judge(flow)])
     return result
