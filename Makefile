@@ -70,7 +70,7 @@ test-night: $(STAMP)  ## The quick tests at ten to midnight before clock changes
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
 
-chaos: $(STAMP)  ## Every fault at every point, on a server of its own; goes on where it was. Takes an hour; ARGS=--quick less.
+chaos: $(STAMP)  ## Every fault at every point, on a server of its own; goes on where it was; ARGS=--quick less.
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.

@@ -202,8 +202,8 @@ def sinks(world: World) -> Result:
 
 
 def turned_meanwhile(world: World) -> Result:
-    """The planner is toggled, promoted or rolled back by somebody else in the middle of a batch."""
-    result = Result(fault="toggle, promote, roll back mid-batch")
+    """The planner is toggled or rolled back by somebody else in the middle of a batch."""
+    result = Result(fault="toggle or roll back mid-batch")
     changes = {
         "toggle": lambda: switches.set_switch(resolution.V3_SWITCH, active=False, actor="chaos", reason="chaos"),
         "roll back": lambda: steering.roll_back(actor="chaos", reason="chaos"),
@@ -337,6 +337,6 @@ def all_of_them(world: World) -> Iterator[tuple[str, Callable[[], Result]]]:
         for how in HOW:
             yield f"{how} in {callback}", partial(poisoned, world, callback, how)
     yield "failing and hanging sinks", partial(sinks, world)
-    yield "toggle, promote, roll back mid-batch", partial(turned_meanwhile, world)
+    yield "toggle or roll back mid-batch", partial(turned_meanwhile, world)
     yield "/dev/full as output", partial(full_output, world)
     yield "through PgBouncer", partial(pooled, world)
