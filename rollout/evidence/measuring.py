@@ -25,7 +25,7 @@ from rollout.flags.resolution import Flags
 from rollout.models import Position
 from rollout.policy.guardrails import window_error
 from rollout.policy.ladder import UnknownStageError
-from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile
+from rollout.policy.measurements import COVERAGE, Comparisons, Days, Facts, Outcomes, Percentile
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
@@ -88,6 +88,7 @@ def measure(
         percentiles=found["v3"],
         as_they_are=as_they_are or resolution.read(),
         comparisons=_comparisons(verdicts, counted["complete"][0], found["candidate"], counted["others"][0]["others"]),
+        days=Days(**counted["days"][0]),
         coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
         waivers_valid=waivers["valid"],
         waivers_expired=waivers["expired"],
@@ -349,6 +350,23 @@ SELECT count(*) AS others FROM rollout_comparison
  WHERE recorded_at >= {_SINCE} AND verdict <> '' AND release <> ALL(%(releases)s)
 """  # noqa: S608
 
+# A day counts once, by its last comparison; but what was unsafe or refused at any look at it stays so.
+_DAYS = f"""
+SELECT count(*) AS compared, count(*) FILTER (WHERE unsafe) AS unsafe, count(*) FILTER (WHERE failed) AS errors,
+       coalesce(sum(refused), 0) AS refused, coalesce(sum(moved), 0) AS moved, count(*) FILTER (WHERE paired) AS paired,
+       count(*) FILTER (WHERE paired AND seated < control_seated) AS worse,
+       coalesce(sum(seated) FILTER (WHERE paired), 0) AS seated,
+       coalesce(sum(control_seated) FILTER (WHERE paired), 0) AS control_seated
+  FROM (SELECT bool_or(candidate_unsafe > 0) AS unsafe, bool_or(error <> '') AS failed, max(candidate_refused) AS refused,
+               (array_agg(candidate_moved ORDER BY id DESC))[1] AS moved,
+               (array_agg(candidate_seated ORDER BY id DESC))[1] AS seated,
+               (array_agg(control_seated ORDER BY id DESC))[1] AS control_seated,
+               (array_agg(candidate_seated + control_seated IS NOT NULL ORDER BY id DESC))[1] AS paired
+          FROM rollout_daycomparison
+         WHERE recorded_at >= {_SINCE} AND environment = %(environment)s AND release = ANY(%(releases)s)
+         GROUP BY restaurant_ref, service_date) AS day
+"""  # noqa: S608
+
 _CHANGED = f"""
 SELECT count(*) FILTER (WHERE reason IN ('booking_changed', 'edit_unmet')) AS edits,
        count(*) FILTER (WHERE name = 'cancel') AS cancellations
@@ -403,6 +421,7 @@ _GATED = {
     "complete": _COMPLETE,
     "seen": _SEEN,
     "others": _OTHERS,
+    "days": _DAYS,
     "changed": _CHANGED,
     "waivers": _WAIVERS,
 }

@@ -227,6 +227,44 @@ def _parity(facts: Facts, threshold: float) -> Reading:
     )
 
 
+def _days_unsafe(facts: Facts, threshold: float) -> Reading:
+    days = facts.days
+    detail = _(
+        "%(unsafe)s of %(days)s days with unsafe seatings when V3 plans the whole day, %(errors)s without its answer",
+        unsafe=days.unsafe,
+        days=days.compared,
+        errors=days.errors,
+    )
+    return _no_more(days.unsafe + days.errors, days.compared, threshold, detail)
+
+
+def _days_refused(facts: Facts, threshold: float) -> Reading:
+    detail = _("bookings that V3 refuses when it plans the whole day, although tables are free")
+    return _no_more(facts.days.refused, facts.days.compared, threshold, detail)
+
+
+def _days_worse(facts: Facts, threshold: float) -> Reading:
+    """The rate of days on which V3 seats fewer than the legacy planner."""
+    days = facts.days
+    lower, upper = rate_bounds(days.worse, days.paired)
+    return Reading(
+        value=days.worse / days.paired if days.paired else None,
+        sample=days.paired,
+        passes=_enough(days.paired) and is_below(days.worse, days.paired, threshold),
+        fails=_enough(days.paired) and is_above(days.worse, days.paired, threshold),
+        detail=_(
+            "V3 seats fewer on %(worse)s of %(days)s days; bounds %(lower)s to %(upper)s; "
+            "in all it seats %(v3)s, the legacy planner %(old)s",
+            worse=days.worse,
+            days=days.paired,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+            v3=days.seated,
+            old=days.control_seated,
+        ),
+    )
+
+
 def _complete(facts: Facts, threshold: float) -> Reading:
     """Share of decisions compared. A plain share without bounds: it covers every decision, not a sample."""
     comparisons = facts.comparisons
@@ -375,6 +413,9 @@ GATES: Mapping[str, Gate] = _gates(
         "refused": _counted(Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True),
         "candidate_errors": _counted(Verdict.V3_ERROR, _("V3 errors"), waivable=False),
         "parity": _parity,
+        "days_unsafe": _days_unsafe,
+        "days_refused": _days_refused,
+        "days_worse": _days_worse,
         "candidate_p95_ms": _percentile(lambda facts: facts.comparisons.p95),
         "candidate_p99_ms": _percentile(lambda facts: facts.comparisons.p99),
         "complete": _complete,

@@ -43,6 +43,26 @@ class Comparisons:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Days:
+    """Whole days that both planners have planned, each restaurant's date once.
+
+    ``unsafe``: on which V3 seats somebody where nobody may sit, ``errors``: on which it gave no answer; at any look at
+    that day. ``refused``: bookings of all days that V3 refuses although tables are free and nobody has to be moved.
+    ``paired``: days that the legacy planner planned as well, of which V3 seats fewer on ``worse``.
+    """
+
+    compared: int = 0
+    unsafe: int = 0
+    errors: int = 0
+    refused: int = 0
+    moved: int = 0
+    paired: int = 0
+    worse: int = 0
+    seated: int = 0
+    control_seated: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcomes:
     """Outcomes of the bookings that one planner decided in the window, by the last attempt at each.
 
@@ -99,6 +119,7 @@ class Facts:
     stage_since: datetime
     since: datetime
     comparisons: Comparisons = Comparisons()
+    days: Days = Days()
     v3: Outcomes = Outcomes()
     seatings: Seatings = Seatings()
     stage_v3: Outcomes = Outcomes()
