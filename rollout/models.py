@@ -128,8 +128,8 @@ class ComparisonTally(models.Model):
 class DayComparison(models.Model):
     """A restaurant's service day, frozen as the legacy planner met it, and what each planner makes of the whole of it.
 
-    ``content`` and the floor are all that it takes to replay both planners: the bookings in the order of their decisions, and
-    what was taken by others. ``refused``: bookings that could have been seated, with free tables, without moving anybody.
+    ``content`` and the floor are all that it takes to replay both planners: the bookings in the order of their decisions,
+    and what was taken by others. ``refused``: bookings that could have been seated at free tables, without moving anybody.
     ``moved``: parties that V3 gave other tables in their batch. A planner that gave no answer has no numbers; ``error`` says
     why. Append-only; the last row of a day counts for its release.
     """

@@ -37,7 +37,8 @@ def prune(days: int) -> Iterator[Pruned]:
     """Delete data older than ``days``, a chunk per transaction; yield the totals so far after each.
 
     Comparisons are first added to the metrics' totals, and counted into ``ComparisonTally`` by the statement that deletes
-    them; those still waiting for V3 stay, as do guard runs with a breach. Days are counted into ``DayTally``. Raises EvidenceNeededError.
+    them; those still waiting for V3 stay, as do guard runs with a breach. Days are counted into ``DayTally``.
+    Raises EvidenceNeededError.
     """
     _check(days)
     counter_store.compact(metrics.COMPARISON.key)

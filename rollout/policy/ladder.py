@@ -45,7 +45,7 @@ PARITY = MappingProxyType(
         "candidate_errors": 0,
         "days_unsafe": 0,
         "days_refused": 0,
-        "days_worse": 0.4,
+        "days_worse": 0.5,
         "candidate_p95_ms": 50,
         "candidate_p99_ms": 100,
         "complete": 0.99,

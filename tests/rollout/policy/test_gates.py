@@ -13,7 +13,7 @@ from rollout.policy import gates, guardrails
 from rollout.policy.confidence import BOUNDS, ERROR
 from rollout.policy.gates import GATES, Status
 from rollout.policy.ladder import DEFAULT, Stage
-from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
+from rollout.policy.measurements import COVERAGE, Comparisons, Days, Facts, Outcomes, Percentile, Seatings
 
 NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
 NOTHING = Facts(environment="production", stage="shadow", now=NOW, stage_since=NOW, since=NOW - timedelta(days=28))
@@ -63,6 +63,16 @@ CASES: list[tuple[str, Facts, float, Status]] = [
     ("parity", compared(verdicts={"worse": 19}), 0.5, Status.INCONCLUSIVE),
     ("parity", compared(verdicts={"worse": 30}), 0.5, Status.FAIL),
     ("parity", compared(verdicts={"better": 60, "worse": 400}, not_waived={"better": 60}), 0.5, Status.PASS),
+    ("days_unsafe", facts(days=Days(compared=1)), 0, Status.PASS),
+    ("days_unsafe", facts(days=Days(compared=9, unsafe=1)), 0, Status.FAIL),
+    ("days_unsafe", facts(days=Days(compared=9, errors=1)), 0, Status.FAIL),
+    ("days_refused", facts(days=Days(compared=1)), 0, Status.PASS),
+    ("days_refused", facts(days=Days(compared=9, refused=1)), 0, Status.FAIL),
+    ("days_worse", facts(days=Days(compared=20, paired=20)), 0.5, Status.PASS),
+    ("days_worse", facts(days=Days(compared=19, paired=19)), 0.5, Status.INCONCLUSIVE),
+    ("days_worse", facts(days=Days(compared=19, paired=19, worse=19)), 0.5, Status.INCONCLUSIVE),
+    ("days_worse", facts(days=Days(compared=40, paired=40, worse=20)), 0.5, Status.INCONCLUSIVE),
+    ("days_worse", facts(days=Days(compared=40, paired=40, worse=36)), 0.5, Status.FAIL),
     ("complete", compared(expected=100, compared_live=99), 0.99, Status.PASS),
     ("complete", compared(expected=100, compared_live=90, waiting=10), 0.99, Status.INCONCLUSIVE),
     ("complete", compared(expected=100, compared_live=90), 0.99, Status.FAIL),
