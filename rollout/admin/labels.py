@@ -31,6 +31,8 @@ GATES: Mapping[str, str | Promise] = {
     "flags": gettext_lazy("flags match the stage"),
     "seatings": gettext_lazy("seatings that break a rule"),
     "comparable": gettext_lazy("decisions compared"),
+    "restaurants": gettext_lazy("restaurants compared"),
+    "largest_share": gettext_lazy("share of the largest restaurant"),
     "unsafe": gettext_lazy("unsafe V3 decisions"),
     "refused": gettext_lazy("seated only by the legacy planner"),
     "candidate_errors": gettext_lazy("V3 errors in comparisons"),

@@ -5,6 +5,7 @@ threshold. Only a pass opens a gate. The bounds hold over all looks together (``
 gate opens does not open one that should stay closed.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,7 +13,7 @@ from typing import Any
 
 from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
-from rollout.policy.confidence import MINIMUM, difference_bounds, is_above, is_below, rate_bounds
+from rollout.policy.confidence import ERROR, MINIMUM, difference_bounds, is_above, is_below, rate_bounds
 from rollout.policy.ladder import Stage
 from rollout.policy.measurements import COVERAGE, Facts, Percentile
 from rollout.policy.verdict import Verdict
@@ -196,16 +197,19 @@ def _enough(sample: int) -> bool:
 def _parity(facts: Facts, threshold: float) -> Reading:
     """V3's share of the decisions in which one planner was better: a sign test, since most decisions are the same.
 
-    It also passes if V3 is worse in at most NEGLIGIBLE of all decisions, by the upper bound: planners that hardly ever
-    differ would never produce enough differences.
+    It also passes if V3 is worse in at most NEGLIGIBLE of the feasible decisions, by the upper bound: planners that hardly
+    ever differ would never produce enough differences. What neither planner could seat counts on neither side. And it fails
+    if V3 is worse at any one restaurant, however good it is at the others.
     """
     not_waived = facts.comparisons.not_waived
     gained = not_waived.get(Verdict.BETTER, 0) + not_waived.get(Verdict.ONLY_V3_SEATS, 0)
     lost = not_waived.get(Verdict.WORSE, 0) + not_waived.get(Verdict.ONLY_LEGACY_SEATS, 0)
-    differ, total = gained + lost, max(lost, facts.comparisons.total)
+    refused = facts.comparisons.verdicts.get(Verdict.BOTH_REFUSE, 0)
+    differ, total = gained + lost, max(lost, facts.comparisons.total - refused)
     lower, upper = rate_bounds(gained, differ)
     _lower, worse = rate_bounds(lost, total)
-    fails = _enough(differ) and is_below(gained, differ, threshold)
+    worse_at = _worse_at(facts, threshold)
+    fails = bool(worse_at) or (_enough(differ) and is_below(gained, differ, threshold))
     return Reading(
         value=gained / differ if differ else None,
         sample=differ,
@@ -217,12 +221,57 @@ def _parity(facts: Facts, threshold: float) -> Reading:
         fails=fails,
         detail=_(
             "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
-            "worse in at most %(worse)s of all decisions",
+            "worse in at most %(worse)s of the feasible decisions; proven to be worse at %(restaurants)s restaurants",
             gained=gained,
             lost=lost,
             lower=f"{lower:.3f}",
             upper=f"{upper:.3f}",
             worse=f"{worse:.2%}",
+            restaurants=len(worse_at),
+        ),
+    )
+
+
+def _worse_at(facts: Facts, threshold: float) -> list[str]:
+    """The restaurants at which V3 is proven to be worse. They share the error of one bound."""
+    error = ERROR / max(1, facts.comparisons.restaurants)
+    return [
+        ref
+        for ref, (gained, lost) in sorted(facts.comparisons.differing.items())
+        if _enough(gained + lost) and is_below(gained, gained + lost, threshold, error=error)
+    ]
+
+
+def _restaurants(facts: Facts, threshold: float) -> Reading:
+    """Restaurants compared. No more can be required than have bookings."""
+    comparisons = facts.comparisons
+    required = min(threshold, comparisons.with_bookings or threshold)
+    return Reading(
+        value=comparisons.restaurants,
+        sample=comparisons.total,
+        threshold=required,
+        passes=comparisons.total > 0 and comparisons.restaurants >= required,
+        detail=_(
+            "restaurants with compared decisions; %(bookings)s restaurants have bookings",
+            bookings=comparisons.with_bookings,
+        ),
+    )
+
+
+def _largest_share(facts: Facts, threshold: float) -> Reading:
+    """The largest restaurant's share of all comparisons. Twice an even share is always allowed, so a few can pass."""
+    comparisons = facts.comparisons
+    allowed = max(threshold, min(1.0, 2 / (comparisons.with_bookings or math.inf)))
+    share = comparisons.largest / comparisons.total if comparisons.total else None
+    return Reading(
+        value=share,
+        sample=comparisons.total,
+        threshold=allowed,
+        passes=share is not None and share <= allowed,
+        detail=_(
+            "%(largest)s of %(total)s decisions compared are the largest restaurant's",
+            largest=comparisons.largest,
+            total=comparisons.total,
         ),
     )
 
@@ -409,6 +458,8 @@ ALWAYS: Mapping[str, Gate] = _gates({"soak": _soak, "integrity": _integrity, "fl
 GATES: Mapping[str, Gate] = _gates(
     {
         "comparable": _comparable,
+        "restaurants": _restaurants,
+        "largest_share": _largest_share,
         "unsafe": _counted(Verdict.UNSAFE, _("unsafe decisions by V3"), waivable=False),
         "refused": _counted(Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True),
         "candidate_errors": _counted(Verdict.V3_ERROR, _("V3 errors"), waivable=False),
@@ -450,5 +501,5 @@ LIVE = frozenset(
 )
 """Gates that look at the time since the stage began, and at nothing before."""
 
-AT_LEAST = frozenset({"soak", "comparable", "parity", "complete", "coverage", "confirmed", "no_worse"})
+AT_LEAST = frozenset({"soak", "comparable", "restaurants", "parity", "complete", "coverage", "confirmed", "no_worse"})
 """Gates with a minimum; all others have a maximum."""

@@ -39,6 +39,8 @@ class Stage:
 PARITY = MappingProxyType(
     {
         "comparable": 3000,
+        "restaurants": 10,
+        "largest_share": 0.5,
         "unsafe": 0,
         "refused": 0,
         "parity": 0.5,

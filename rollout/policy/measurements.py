@@ -26,7 +26,9 @@ class Comparisons:
     ``not_waived`` counts, by verdict, those that no valid waiver covers. ``expected`` is how many decisions of the
     legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
     wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons that belong to
-    other releases; nothing else here counts them.
+    other releases; nothing else here counts them. ``restaurants``: how many they come from; ``largest``: how many of one
+    of them; ``with_bookings``: how many restaurants have bookings at all. ``differing``: of restaurants at which the planners
+    differ often enough to say something, how often V3 was better and worse, waived ones left out.
     """
 
     total: int = 0
@@ -38,6 +40,10 @@ class Comparisons:
     asked_twice: int = 0
     repeated: int = 0
     others: int = 0
+    restaurants: int = 0
+    largest: int = 0
+    with_bookings: int = 0
+    differing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     p95: Percentile = Percentile()
     p99: Percentile = Percentile()
 

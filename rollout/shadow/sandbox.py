@@ -73,7 +73,7 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
                 milliseconds = str(round(seconds * 1000))
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
             started = time.perf_counter()
-            decided = candidate(snapshot) if requests is None else _together(candidate, snapshot, requests)
+            decided: Any = candidate(snapshot) if requests is None else _together(candidate, snapshot, requests)
             said["ms"] = (time.perf_counter() - started) * 1000
             transaction.set_rollback(True)
             if requests is None:
