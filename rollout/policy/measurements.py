@@ -27,8 +27,8 @@ class Comparisons:
     legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
     wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons that belong to
     other releases; nothing else here counts them. ``restaurants``: how many they come from; ``largest``: how many of one
-    of them; ``with_bookings``: how many restaurants have bookings at all. ``differing``: of restaurants at which the planners
-    differ often enough to say something, how often V3 was better and worse, waived ones left out.
+    of them; ``with_bookings``: how many restaurants have bookings at all. ``differing``: how often V3 was better and
+    worse, waived ones left out, at each restaurant where that is often enough to say something.
     """
 
     total: int = 0
