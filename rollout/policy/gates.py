@@ -3,6 +3,8 @@
 Each returns pass, fail or inconclusive. Inconclusive: too little data, or the confidence bounds lie on both sides of the
 threshold. Only a pass opens a gate. The bounds hold over all looks together (``confidence``): asking again and again until a
 gate opens does not open one that should stay closed.
+
+Long because every gate is here, beside the others that share its bounds.
 """
 
 import math

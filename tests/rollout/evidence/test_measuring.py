@@ -530,6 +530,8 @@ def test_the_number_of_queries_does_not_grow_with_comparisons_and_bookings(setti
         measured()
     compared("same_tables", 3000)
     compared("worse", 500)
+    for number in range(40):
+        compared("better", 2, restaurant_ref=f"R{number}")
     with CaptureQueriesContext(connection) as many:
         measured()
     assert len(many) == len(few) <= 30
