@@ -3,6 +3,8 @@
 It needs a constant number of queries, regardless of the number of bookings, plus a few for each restaurant that V3 decided
 for (at most ``live_decisions.RESTAURANTS``). All queries see one moment, in a transaction that is rolled back, and each
 statement has a time limit.
+
+Long because all of its queries are made in one statement and share its beginnings.
 """
 
 from collections import Counter
