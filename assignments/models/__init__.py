@@ -19,6 +19,7 @@ from assignments.models.floor import (
 from assignments.models.floor_seen import FloorSeen
 from assignments.models.frozen_evening import FrozenEvening
 from assignments.models.host_mark import HostMark
+from assignments.models.optimized_evening import OptimizedEvening
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
 from assignments.models.run import Run
@@ -47,6 +48,7 @@ __all__ = [
     "Health",
     "HostMark",
     "ListedJoin",
+    "OptimizedEvening",
     "OutboxMessage",
     "ReviewItem",
     "Run",
