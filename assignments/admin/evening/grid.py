@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
+from assignments.admin.evening.captions import covers as in_covers
 from assignments.admin.evening.state import State
 from assignments.admin.timeline_svg import Drawing, TableRow, clock, seats
 from assignments.models import Allocation, Stage
@@ -208,7 +209,7 @@ def _block(
     if bar.joined:
         party = f"{party} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
     url = state.bare.link(booking=booked.pk) if booked else ""
-    covers = _("%(count)s covers") % {"count": booked.party} if booked else ""
+    covers = in_covers(booked.party) if booked else ""
     at = _("table %(tables)s") % {"tables": tables}
     if taken.kind == HOLD and taken.expires_at is not None:
         held = _("on hold until %(until)s") % {"until": clock(taken.expires_at, words.zone)}

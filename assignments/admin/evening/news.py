@@ -28,7 +28,7 @@ DONE: Mapping[str, Any] = {
     "extend": gettext_lazy("%(booking)s was given another end by %(who)s"),
     "pin": gettext_lazy("%(booking)s was pinned by %(who)s"),
     "unpin": gettext_lazy("%(booking)s was unpinned by %(who)s"),
-    "free": gettext_lazy("%(booking)s lost its tables by %(who)s"),
+    "free": gettext_lazy("the tables of %(booking)s were freed by %(who)s"),
     "release_hold": gettext_lazy("the hold of %(booking)s was released by %(who)s"),
     "undo": gettext_lazy("the last change of %(booking)s was undone by %(who)s"),
     "walk_in": gettext_lazy("%(booking)s was seated by %(who)s"),

@@ -21,7 +21,7 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.project_host import configured
 from assignments.models import Assignment, FrozenEvening, ReviewItem
 from assignments.models import State as Decided
-from assignments.staff import labels, seatable
+from assignments.staff import labels, review_queue, seatable
 from assignments.staff.day_version import day_version
 from assignments.staff.service_day import Booked, service_day
 from assignments.staff.service_day import ServiceDay as Day
@@ -88,7 +88,7 @@ def _waiting(
     request: HttpRequest, shown: Day, state: State, names: Mapping[str, str], *, now: datetime, may: Mapping[str, bool]
 ) -> list[dict[str, Any]]:
     """Return the bookings without a table, each with the table that it could have now."""
-    refs = [each.booking_ref for each in shown.unseated]
+    refs = [each.booking_ref for each in shown.unseated if each.starts_at + review_queue.LATE >= now]
     best = seatable.best_tables(refs, shown.floor, host=configured(), now=now)
     words = labels.Words(shown.floor)
 
@@ -116,7 +116,11 @@ def _waiting(
             "button": button,
         }
 
-    return [line(booked) for booked in shown.unseated]
+    # First who can be seated, then who is still to come.
+    first = sorted(
+        shown.unseated, key=lambda each: (each.booking_ref not in best, each.starts_at < now, each.starts_at)
+    )
+    return [line(booked) for booked in first]
 
 
 def panel_context(request: HttpRequest, state: State, *, now: datetime, may: Mapping[str, bool]) -> dict[str, Any]:

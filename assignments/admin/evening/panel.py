@@ -25,7 +25,7 @@ from assignments.lifecycle import ledger, staff_decisions
 from assignments.models import GONE, Allocation, Assignment, Closure, ReviewItem, Stage
 from assignments.models import State as Decided
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Refusal
+from assignments.planning.reasons import Reason, Refusal
 from assignments.staff import labels, moves, review_queue
 from assignments.staff.moves import Choice, Fit, InTheWay, Moves
 
@@ -217,7 +217,7 @@ def _stays(
             found.append(
                 Button(
                     url=state.act("extend"),
-                    text=_("%(minutes)+d min") % {"minutes": minutes},
+                    text=_("%(minutes)s min") % {"minutes": f"{minutes:+d}"},
                     about=_("until %(until)s") % {"until": clock(until, zone)},
                     hidden=(*common, ("until", round(until.timestamp()))),
                     key=key,
@@ -340,6 +340,8 @@ def _place(
     why = str(_FITS[choice.fit])
     if choice.fit is Fit.TAKEN:
         why = _("taken by %(bookings)s") % {"bookings": ", ".join(label_of(ref) for ref in choice.taken_by)}
+        others = [labels.render(each.detail) for each in choice.against if each.reason is not Reason.TABLE_TAKEN]
+        why = ". ".join([why, *others])
     elif choice.fit is Fit.JOINED:
         why = _("fits as %(tables)s") % {"tables": words.tables(choice.table_refs)}
     elif choice.against:
@@ -408,7 +410,7 @@ def _around(
     found = []
     label = label_of(way.booking_ref)
     other = (*common, ("other", row.pk), ("other_version", row.version))
-    rules = [each for each in shown.against if each.reason.value != "table_taken"]
+    rules = [each for each in shown.against if each.reason is not Reason.TABLE_TAKEN]
     if way.elsewhere:
         hidden = (
             *other,
