@@ -29,6 +29,8 @@ from assignments.concurrency import clock as movable_clock
 from assignments.integration.floor_cache import floor_or_none
 from assignments.models import ServiceDay
 from assignments.planning.natural_order import natural_key
+from assignments.staff.day_version import DayVersion, day_version
+from assignments.staff.evening import UnknownRestaurantError
 from assignments.staff.service_day import LISTED, Venue, opening_day, venues
 from assignments.staff.timeline import A_DAY, day_at
 
@@ -71,22 +73,25 @@ class ServiceDayAdmin(PageAdmin):
             raise Http404
         if not may_see(request, state.restaurant):
             raise PermissionDenied
-        tag = evening_page.tag_of(state.restaurant, state.day, now=movable_clock.now())
+        now = movable_clock.now()
+        version = day_version(state.restaurant, state.day, now=now)
+        tag = evening_page.tag_of(version, now=now)
         if part == "live" and request.headers.get("If-None-Match") == tag:
             answer: HttpResponse = HttpResponseNotModified()
         else:
-            answer = self._parts(request, state, tag, part=part)
+            answer = self._parts(request, state, version, part=part)
         answer["ETag"] = tag
         answer["Cache-Control"] = "no-store"
         return answer
 
     def _parts(
-        self, request: HttpRequest, state: State, tag: str, *, part: str, said: actions.Said | None = None
+        self, request: HttpRequest, state: State, version: DayVersion, *, part: str, said: actions.Said | None = None
     ) -> HttpResponse:
-        context = {"may": self.may(request), "said": said, "tag": tag, "part": part}
         moment = movable_clock.now()
+        tag = evening_page.tag_of(version, now=moment)
+        context = {"may": self.may(request), "said": said, "tag": tag, "part": part}
         if part != "panel":
-            context |= evening_page.grid_context(request, state, now=moment, may=context["may"])
+            context |= evening_page.grid_context(request, state, version, now=moment, may=context["may"])
         if part != "live":
             context |= evening_page.panel_context(request, state, now=moment, may=context["may"])
         return TemplateResponse(request, "admin/assignments/evening/parts.html", context)
@@ -99,15 +104,16 @@ class ServiceDayAdmin(PageAdmin):
             raise Http404
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        if not request.user.has_perm(f"assignments.{action.needs}") or not may_see(request, state.restaurant):
+        may = not action.needs or request.user.has_perm(f"assignments.{action.needs}")
+        if not (self.has_view_permission(request) and may and may_see(request, state.restaurant)):
             raise PermissionDenied
         assignment = evening_page.booking_of(state)
         if state.booking is not None and assignment is None:
             raise Http404
         said = actions.carry_out(request, name, state, assignment=assignment, day=state.day)
         if request.headers.get("X-Evening"):
-            tag = evening_page.tag_of(state.restaurant, state.day, now=movable_clock.now())
-            answer = self._parts(request, said.state, tag, part="all", said=said)
+            version = day_version(state.restaurant, state.day, now=movable_clock.now())
+            answer = self._parts(request, said.state, version, part="all", said=said)
             answer["Cache-Control"] = "no-store"
             return answer
         messages.add_message(request, LEVELS[said.level], said.text)
@@ -124,12 +130,11 @@ class ServiceDayAdmin(PageAdmin):
             raise Http404
         if not may_see(request, state.restaurant):
             raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Day sheet"),
-            "opts": self.opts,
-            **sheet.sheet_context(state, now=movable_clock.now()),
-        }
+        try:
+            found = sheet.sheet_context(state, now=movable_clock.now())
+        except UnknownRestaurantError as error:
+            raise Http404 from error
+        context = {**self.admin_site.each_context(request), "title": _("Day sheet"), "opts": self.opts, **found}
         return TemplateResponse(request, "admin/assignments/evening/sheet.html", context)
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
@@ -150,9 +155,9 @@ class ServiceDayAdmin(PageAdmin):
             state = replace(state, day=opening_day(floor_or_none(ref), ref, moment))
         assert state.day is not None
         state = replace(state, restaurant=ref)
-        tag = evening_page.tag_of(ref, state.day, now=moment)
+        version = day_version(ref, state.day, now=moment)
         may = self.may(request)
-        context = evening_page.grid_context(request, state, now=moment, may=may)
+        context = evening_page.grid_context(request, state, version, now=moment, may=may)
         shown = context["shown"]
         today = day_at(shown.floor, moment)
         if all(venue.ref != ref for venue in found):
@@ -164,7 +169,7 @@ class ServiceDayAdmin(PageAdmin):
             **context,
             **evening_page.panel_context(request, state, now=moment, may=may),
             "part": "page",
-            "tag": tag,
+            "tag": evening_page.tag_of(version, now=moment),
             "venues": choices[:LISTED],
             "has_more_venues": len(found) > LISTED,
             "venue_ref": ref,

@@ -260,7 +260,8 @@ def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) ->
 
 
 def _there(assignment: Assignment, last: _Last, now: datetime) -> list[Allocation]:
-    """Return what is taken from now on of the tables that the booking had before."""
+    """Return what is taken, for the time that is still to come, of the tables that the booking had before."""
     refs = [row.table_ref for row in last.before]
-    until = max(row.blocked.upper for row in last.before if row.blocked is not None)
-    return ledger.taken_at(assignment.restaurant_ref, refs, now, until) if now < until else []
+    spans = [row.blocked for row in last.before if row.blocked is not None]
+    start, until = max(now, min(span.lower for span in spans)), max(span.upper for span in spans)
+    return ledger.taken_at(assignment.restaurant_ref, refs, start, until) if start < until else []

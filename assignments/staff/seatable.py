@@ -1,12 +1,12 @@
 """Which bookings without a table could be seated as things stand, and where."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from assignments import conf
 from assignments.coordination.snapshots import seating_request
 from assignments.coordination.table_record import success_of
-from assignments.integration.host import Host
+from assignments.integration.host import HostBooking
 from assignments.lifecycle import ledger
 from assignments.models import Assignment
 from assignments.planning import engine
@@ -15,21 +15,18 @@ from assignments.planning.snapshot import Snapshot
 from assignments.staff import review_queue
 
 MOST = 40
-"""Bookings that are looked at, the first ones by time."""
+"""Bookings of an evening that are worth looking at, the first ones by time."""
 AROUND = timedelta(hours=6)
 
 
 def best_tables(
-    booking_refs: Sequence[str], floor: Floor | None, *, host: Host, now: datetime
+    found_bookings: Mapping[str, HostBooking], floor: Floor | None, *, now: datetime
 ) -> Mapping[str, tuple[str, ...]]:
-    """Return the best tables of each booking that could be seated by the rules. Four queries and the host's."""
-    refs = list(booking_refs[:MOST])
-    if floor is None or not refs:
+    """Return the best tables of each booking that could be seated by the rules. Three queries."""
+    bookings = {ref: each for ref, each in found_bookings.items() if not each.problem and each.wants_table}
+    if floor is None or not bookings:
         return {}
-    rows = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=refs)}
-    bookings = {ref: each for ref, each in host.bookings(refs).items() if not each.problem and each.wants_table}
-    if not bookings:
-        return {}
+    rows = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=sorted(bookings))}
     starts = [each.starts_at for each in bookings.values()]
     taken = ledger.occupied(floor.restaurant_ref, min(starts) - AROUND, max(starts) + 2 * AROUND, floor=floor)
     success = success_of(floor.restaurant_ref)

@@ -122,7 +122,9 @@ def test_a_booking_is_dragged_to_another_table_and_its_end_to_another_time(page:
     said(page, "D1-T05")
     assert tables_of(booking) == "D1-T05"
     ends = Allocation.objects.current().get(booking_ref=booking.booking_ref).ends_at
-    box = bar(page, booking).locator(".evening-grip").bounding_box()
+    end = bar(page, booking).locator(".evening-grip")
+    end.scroll_into_view_if_needed()
+    box = end.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 5, box["y"] + 20)
     page.mouse.down()
@@ -148,7 +150,10 @@ def grip(page: Page, what: Locator, where: Locator) -> None:
 
 def test_a_taken_table_says_who_would_move_before_anybody_does(page: Page, tonight: datetime) -> None:
     one, other = coming(tonight, 0), coming(tonight, 1)
-    first, second = tables_of(one), tables_of(other)
+    first, second = "D1-T04", "D1-T05"
+    for each, code in ((one, first), (other, second)):
+        table = str(models.Table.objects.get(code=code).pk)
+        api.move(booking_ref=each.booking_ref, table_refs=[table], actor="staff:1")
     open_evening(page)
     select(page, one)
     row(page, second).locator("th").click(position={"x": 5, "y": 40})
@@ -241,12 +246,12 @@ def test_it_is_worked_by_keyboard_alone(page: Page, tonight: datetime) -> None:
 
 def test_a_walk_in_gets_the_best_table_or_is_told_the_wait(page: Page, tonight: datetime) -> None:
     open_evening(page)
-    page.get_by_role("link", name="Walk-in").click()
+    page.get_by_role("link", name="Walk-in", exact=True).click()
     page.get_by_label("Guests").fill("4")
     page.get_by_role("button", name="Seat now").click()
     said(page, "4 guests without a booking sit at")
     assert Assignment.objects.filter(booking_ref__startswith="walk-in:", stage=Stage.SEATED).count() == 1
-    page.get_by_role("link", name="Walk-in").click()
+    page.get_by_role("link", name="Walk-in", exact=True).click()
     page.get_by_label("Guests").fill("9")
     page.get_by_role("button", name="Seat now").click()
     said(page, "No table is free for 9 now")
@@ -305,7 +310,7 @@ def test_of_two_people_each_sees_what_the_other_does_and_nobody_overwrites(
         select(second, booking)
         form = second.locator("#evening-panel form[data-to]").first
         stale = form.evaluate("(form) => Object.fromEntries(new FormData(form))")
-        page.get_by_role("link", name="Walk-in").click()
+        page.get_by_role("link", name="Walk-in", exact=True).click()
         page.get_by_label("Guests").fill("3")
         press(second, "Arrived")
         said(second, "arrived")

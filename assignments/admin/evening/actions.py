@@ -314,13 +314,16 @@ def _printed(form: _Form) -> _Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
-    """``needs``: a permission of the app. ``is_undoable``: whether the page offers to take it back at once."""
+    """``needs``: a permission of the app; "" for all who see the page.
+
+    ``is_undoable``: whether the page offers to take it back at once. ``keeps_panel``: whether the panel goes on to show
+    what the form was about.
+    """
 
     do: Callable[[_Form], _Result]
     needs: str = "assign"
     is_undoable: bool = False
     keeps_panel: bool = True
-    """Whether the panel goes on to show what the form was about."""
 
 
 ACTIONS: Mapping[str, Action] = {
@@ -339,7 +342,7 @@ ACTIONS: Mapping[str, Action] = {
     "lift": Action(do=_lift, needs="change_closure", keeps_panel=False),
     "freeze": Action(do=_freeze),
     "unfreeze": Action(do=_unfreeze),
-    "printed": Action(do=_printed, needs="view_serviceday"),
+    "printed": Action(do=_printed, needs=""),
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -12,9 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from assignments.admin.actor import actor, names
 from assignments.admin.host_lookup import label_of
 from assignments.models import Assignment, StaffAction, StateTransition
-
-RECENT = timedelta(minutes=2)
-"""For how long others are shown what somebody did."""
+from assignments.staff.day_version import RECENT
 
 DONE: Mapping[str, Any] = {
     "seat": gettext_lazy("%(booking)s was given tables by %(who)s"),

@@ -1,7 +1,7 @@
 """What the parts of the evening's page are made of: version, grid, the line of bookings without a table, panel."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -15,22 +15,20 @@ from assignments.admin.evening.captions import Captions
 from assignments.admin.evening.grid import grid_of
 from assignments.admin.evening.panel import Button
 from assignments.admin.evening.state import LIST, ZOOMS, State
-from assignments.admin.host_lookup import label_of
+from assignments.admin.host_lookup import bookings_of, label_of
 from assignments.admin.timeline_svg import draw
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.project_host import configured
-from assignments.models import Assignment, FrozenEvening, ReviewItem
+from assignments.models import Assignment, ReviewItem
 from assignments.models import State as Decided
 from assignments.staff import labels, review_queue, seatable
-from assignments.staff.day_version import day_version
+from assignments.staff.day_version import DayVersion
 from assignments.staff.service_day import Booked, service_day
 from assignments.staff.service_day import ServiceDay as Day
 
 
-def tag_of(restaurant_ref: str, day: date, *, now: datetime) -> str:
-    """Return the page's ETag. One query. It changes each minute too, because what is late depends on the time."""
-    version = day_version(restaurant_ref, day, now=now)
-    return f'"{version}-{int(now.timestamp() // 60)}-{get_language()}"'
+def tag_of(found: DayVersion, *, now: datetime) -> str:
+    """Return the page's ETag. It changes each minute too, because what is late depends on the time."""
+    return f'"{found.version}-{int(now.timestamp() // 60)}-{get_language()}"'
 
 
 def booking_of(state: State) -> Assignment | None:
@@ -40,7 +38,9 @@ def booking_of(state: State) -> Assignment | None:
     return Assignment.objects.filter(pk=state.booking, restaurant_ref=state.restaurant).first()
 
 
-def grid_context(request: HttpRequest, state: State, *, now: datetime, may: Mapping[str, bool]) -> dict[str, Any]:
+def grid_context(
+    request: HttpRequest, state: State, version: DayVersion, *, now: datetime, may: Mapping[str, bool]
+) -> dict[str, Any]:
     """Return what the grid and the line above it show."""
     assert state.day is not None
     shown = service_day(state.restaurant, state.day, now=now, service=state.service)
@@ -49,7 +49,6 @@ def grid_context(request: HttpRequest, state: State, *, now: datetime, may: Mapp
     names = {ref: label_of(ref) for ref in refs}
     captions = Captions(shown, names, may_open=request.user.has_perm("assignments.view_assignment"))
     drawing = draw(shown.timeline, shown.floor, captions)
-    frozen = FrozenEvening.objects.filter(restaurant_ref=state.restaurant, service_date=state.day).first()
     return {
         "shown": shown,
         "page_state": state,
@@ -70,9 +69,9 @@ def grid_context(request: HttpRequest, state: State, *, now: datetime, may: Mapp
         "walk_in_link": state.bare.link(panel="walk-in"),
         "house_link": state.bare.link(panel="house"),
         "sheet_link": f"{reverse('admin:assignments_serviceday_sheet')}?{state.bare.query}",
-        "is_frozen": frozen is not None,
-        "freeze": _freeze(state, is_frozen=frozen is not None) if may["assign"] else None,
-        "news": news.latest(request, state.restaurant, state.day, now),
+        "is_frozen": version.is_frozen,
+        "freeze": _freeze(state, is_frozen=version.is_frozen) if may["assign"] else None,
+        "news": news.latest(request, state.restaurant, state.day, now) if version.has_news else None,
         "live_url": f"{reverse(LIST)}?{state.bare.query}",
         "extend_url": state.act("extend"),
     }
@@ -89,7 +88,7 @@ def _waiting(
 ) -> list[dict[str, Any]]:
     """Return the bookings without a table, each with the table that it could have now."""
     refs = [each.booking_ref for each in shown.unseated if each.starts_at + review_queue.LATE >= now]
-    best = seatable.best_tables(refs, shown.floor, host=configured(), now=now)
+    best = seatable.best_tables(bookings_of(refs[: seatable.MOST]), shown.floor, now=now)
     words = labels.Words(shown.floor)
 
     def line(booked: Booked) -> dict[str, Any]:

@@ -15,8 +15,8 @@ class Command(DatabaseCommand):
     help = (
         "Delete records past their retention in ASSIGNMENTS: events (EVENT_DAYS), attempts of past bookings "
         "(ATTEMPT_DAYS), runs of run_coordinator (RUN_DAYS), delivered outbox messages, marks that could not be "
-        "followed and what staff did on the evening's page (OUTBOX_DAYS); and circuit breakers idle for a day. Metrics still count them, and the history of "
-        "states is kept. Run it daily from cron. "
+        "followed and what staff did on the evening's page (OUTBOX_DAYS); and circuit breakers idle for a day. "
+        "Metrics still count them, and the history of states is kept. Run it daily from cron. "
         "Exit codes: 0 done; 2 bad usage or configuration, or migrations are missing; 75 the database is unavailable."
     )
 
