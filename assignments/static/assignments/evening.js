@@ -43,9 +43,20 @@ function start() {
     }
     const fresh = document.querySelector(".evening-scroll");
     if (fresh && place) [fresh.scrollLeft, fresh.scrollTop] = place;
+    if (parts.querySelector('[data-part="evening-panel"]')) noteAddress();
     dress();
     refocus(focus);
     return true;
+  }
+
+  /** Has the address say what the panel shows, so that a reload shows the same. */
+  function noteAddress() {
+    const url = new URL(location.href);
+    const box = panel().firstElementChild;
+    const names = ["booking", "to", "table", "zone", "closure", "panel"];
+    for (const name of box ? [] : names) url.searchParams.delete(name);
+    if (box && !panel().querySelector(".evening-preview")) url.searchParams.delete("to");
+    history.replaceState(null, "", url);
   }
 
   function isTypingIn(target) {
@@ -57,7 +68,7 @@ function start() {
     const active = document.activeElement;
     if (!active || active === document.body) return null;
     if (active.dataset && active.dataset.focus) return { key: active.dataset.focus };
-    const inside = ["evening-panel", "evening-said", "evening-line"].find((id) => byId(id) && byId(id).contains(active));
+    const inside = ["evening-panel", "evening-said", "evening-line", "evening-tools"].find((id) => byId(id) && byId(id).contains(active));
     return inside ? { inside, text: active.textContent } : null;
   }
 
@@ -122,11 +133,14 @@ function start() {
     return answer;
   }
 
+  /** While it is unknown whether a form was carried out, no other is sent. */
   function online(isThere) {
-    page.classList.toggle("evening-is-offline", !isThere);
-    byId("evening-offline").hidden = isThere && !unsent;
-    byId("evening-again").hidden = !unsent;
-    for (const button of document.querySelectorAll("form.evening-form button[type=submit]")) button.disabled = !isThere;
+    const isLost = Boolean(unsent) && !isSending;
+    const isOff = !isThere || isLost;
+    page.classList.toggle("evening-is-offline", isOff);
+    byId("evening-offline").hidden = !isOff;
+    byId("evening-again").hidden = !isLost;
+    for (const button of document.querySelectorAll("form.evening-form button[type=submit]")) button.disabled = isOff;
   }
 
   function say(text, level = "error") {
@@ -138,8 +152,9 @@ function start() {
     byId("evening-said").replaceChildren(box);
   }
 
-  async function load(href, part, { focus = false } = {}) {
+  async function load(href, part, { focus = false, keepsMessage = false } = {}) {
     const mine = ++wanted;
+    if (!keepsMessage) byId("evening-said").replaceChildren();
     const url = new URL(href, location.href);
     history.replaceState(null, "", url);
     url.searchParams.set("part", part);
@@ -168,13 +183,14 @@ function start() {
       const answer = await ask(url, { method: "POST", body: data, headers: { "X-Evening": "1" } });
       const html = await answer.text();
       unsent = null;
+      isSending = false;
       online(true);
       if (!answer.ok || !show(html)) say(root.dataset.failed);
     } catch {
-      online(false);
-    } finally {
       isSending = false;
+      online(false);
     }
+    isSending = false;
   }
 
   async function poll() {
@@ -202,7 +218,7 @@ function start() {
 
   async function refreshPanel() {
     const box = panel().firstElementChild;
-    if (box && box.dataset.kind === "booking" && !isTypingIn(panel())) await load(location.href, "panel");
+    if (box && box.dataset.kind === "booking" && !isTypingIn(panel())) await load(location.href, "panel", { keepsMessage: true });
   }
 
   function tick() {
