@@ -141,7 +141,7 @@ class Offer:
 
 
 def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | None:
-    """Return what could be taken back now; None if there is nothing. Writes nothing; at most five queries."""
+    """Return what could be taken back now; None if there is nothing. Writes nothing; few queries."""
     last = _last(assignment)
     what = _what(last) if last is not None else None
     if last is None or what is None:
@@ -149,7 +149,9 @@ def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | Non
         return Offer(what=decision.what) if decision else None
     if what is Undo.STAGE and Stage(last.of(What.STAGE)[0].stage) not in GONE:
         return Offer(what=what)
-    if what not in {Undo.STAGE, Undo.MOVE} or not last.before:
+    if what not in {Undo.STAGE, Undo.MOVE, Undo.SWAP} or not last.before:
+        return Offer(what=what)
+    if what is Undo.SWAP and swapped_with(assignment.booking_ref):
         return Offer(what=what)
     others = [row for row in _there(assignment, last, now) if row.booking_ref != assignment.booking_ref]
     floor = floor_or_none(assignment.restaurant_ref, host=host) if others else None

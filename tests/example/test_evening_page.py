@@ -2,7 +2,9 @@
 
 import re
 import uuid
+from contextlib import suppress
 from datetime import datetime
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from django.urls import reverse
 
 from assignments import api
 from assignments.concurrency import clock
+from assignments.exceptions import TablesRefusedError
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
 from assignments.staff.day_version import day_version
 from example import models
@@ -136,18 +139,34 @@ class TestForms:
 
 
 class TestUndo:
-    def test_a_move_back_to_a_table_that_somebody_has_by_now_says_who(
+    def test_going_back_to_a_table_that_somebody_has_by_now_says_who(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:
-        booking = seated()
-        was = Allocation.objects.current().get(booking_ref=booking.booking_ref)
-        others = Assignment.objects.filter(state="confirmed", party=booking.party).exclude(pk=booking.pk)
-        other = others.order_by("starts_at")[0]
-        api.swap(booking_ref=booking.booking_ref, other_ref=other.booking_ref, actor="staff:1")
-        later = Allocation.objects.current().get(booking_ref=booking.booking_ref)
-        assert later.table_ref != was.table_ref
+        booking, other = swapped()
         page = admin_client.get(reverse(URL), {**query, "booking": booking.pk}).content.decode()
         assert "Swap back" in page
+        assert "not possible any more" not in page
+        api.late(booking_ref=other.booking_ref, actor="staff:1")  # Now one of the two has gone on.
+        page = admin_client.get(reverse(URL), {**query, "booking": booking.pk}).content.decode()
+        assert "Swap back: not possible any more." in page
+        assert f"is still taken by booking {other.booking_ref}" in page
+        assert "Tables that fit" in page
+        booking.refresh_from_db()
+        answer = act(admin_client, "undo", query, booking).content.decode()
+        assert "Nothing was changed." in answer
+        assert f"is still taken by booking {other.booking_ref}" in answer
+
+
+def swapped() -> tuple[Assignment, Assignment]:
+    """Two bookings that have just swapped their tables."""
+    rows = list(Assignment.objects.filter(state="confirmed", party=4).order_by("starts_at", "pk"))
+    for one, other in combinations(rows, 2):
+        with suppress(TablesRefusedError):
+            api.swap(booking_ref=one.booking_ref, other_ref=other.booking_ref, actor="staff:1")
+            one.refresh_from_db()
+            other.refresh_from_db()
+            return one, other
+    raise AssertionError("Nobody can swap on this evening.")
 
 
 class TestLive:
