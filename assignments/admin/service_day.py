@@ -89,11 +89,12 @@ class ServiceDayAdmin(PageAdmin):
     ) -> HttpResponse:
         moment = movable_clock.now()
         tag = evening_page.tag_of(version, now=moment)
-        context = {"may": self.may(request), "said": said, "tag": tag, "part": part}
+        may = self.may(request)
+        context: dict[str, Any] = {"may": may, "said": said, "tag": tag, "part": part}
         if part != "panel":
-            context |= evening_page.grid_context(request, state, version, now=moment, may=context["may"])
+            context |= evening_page.grid_context(request, state, version, now=moment, may=may)
         if part != "live":
-            context |= evening_page.panel_context(request, state, now=moment, may=context["may"])
+            context |= evening_page.panel_context(request, state, now=moment, may=may)
         return TemplateResponse(request, "admin/assignments/evening/parts.html", context)
 
     def act(self, request: HttpRequest, name: str) -> HttpResponse:
@@ -151,11 +152,9 @@ class ServiceDayAdmin(PageAdmin):
         if not may_see(request, ref):
             raise PermissionDenied
         is_dated = state.day is not None
-        if not is_dated:
-            state = replace(state, day=opening_day(floor_or_none(ref), ref, moment))
-        assert state.day is not None
-        state = replace(state, restaurant=ref)
-        version = day_version(ref, state.day, now=moment)
+        day = state.day or opening_day(floor_or_none(ref), ref, moment)
+        state = replace(state, restaurant=ref, day=day)
+        version = day_version(ref, day, now=moment)
         may = self.may(request)
         context = evening_page.grid_context(request, state, version, now=moment, may=may)
         shown = context["shown"]

@@ -18,7 +18,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MS = 6_000
+PATIENCE_MS = 30_000
 """How long an action or an expectation waits for the page before it fails."""
 DESKTOP = (1200, 900)
 PHONE = (390, 844)

@@ -132,7 +132,7 @@ class TestForms:
         table = api.release_tables(booking_ref=booking.booking_ref, actor="staff:1")
         api.hold(booking_ref=booking.booking_ref, table_refs=table)
         booking.refresh_from_db()
-        html = admin_client.get(reverse(URL), {**query, "booking": booking.pk}).content.decode()
+        html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
         assert "Release hold" in html
         act(admin_client, "release_hold", query, booking)
         assert not Allocation.objects.filter(booking_ref=booking.booking_ref).exists()
@@ -143,11 +143,11 @@ class TestUndo:
         self, admin_client: Client, query: dict[str, str]
     ) -> None:
         booking, other = swapped()
-        page = admin_client.get(reverse(URL), {**query, "booking": booking.pk}).content.decode()
+        page = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
         assert "Swap back" in page
         assert "not possible any more" not in page
         api.late(booking_ref=other.booking_ref, actor="staff:1")  # Now one of the two has gone on.
-        page = admin_client.get(reverse(URL), {**query, "booking": booking.pk}).content.decode()
+        page = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
         assert "Swap back: not possible any more." in page
         assert f"is still taken by booking {other.booking_ref}" in page
         assert "Tables that fit" in page
@@ -248,7 +248,7 @@ class TestPermissions:
 
     def test_who_only_looks_has_no_buttons_and_is_refused(self, staff: Any, query: dict[str, str]) -> None:
         client, booking = staff("view_serviceday"), seated()
-        html = client.get(reverse(URL), {**query, "booking": booking.pk, "waiting": 1}).content.decode()
+        html = client.get(reverse(URL), {**query, "booking": str(booking.pk), "waiting": "1"}).content.decode()
         assert "evening-panel-title" in html
         assert "serviceday/act/" not in html
         for name in ("arrived", "seat", "undo", "free", "walk_in", "freeze", "close"):
@@ -277,9 +277,9 @@ class TestCost:
         booking = seated()
         costs = {}
         for part in ("live", "panel"):
-            admin_client.get(reverse(URL), {**query, "part": part, "booking": booking.pk, "waiting": 1})
+            admin_client.get(reverse(URL), {**query, "part": part, "booking": str(booking.pk), "waiting": "1"})
             with CaptureQueriesContext(connection) as captured:
-                admin_client.get(reverse(URL), {**query, "part": part, "booking": booking.pk, "waiting": 1})
+                admin_client.get(reverse(URL), {**query, "part": part, "booking": str(booking.pk), "waiting": "1"})
             costs[part] = len(captured)
         assert costs["live"] < 20
         assert costs["panel"] < 20, [each["sql"][:150] for each in captured.captured_queries]

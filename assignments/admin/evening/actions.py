@@ -231,7 +231,7 @@ def _free(form: _Form) -> _Result:
 def _release_hold(form: _Form) -> _Result:
     ref = form.booking.booking_ref
     holds = Allocation.objects.filter(booking_ref=ref, kind=Allocation.Kind.HOLD)
-    for token in sorted(set(holds.values_list("token", flat=True)), key=str):
+    for token in sorted({each for each in holds.values_list("token", flat=True) if each}):
         api.release_hold(token=token)
     return (), "success", _("The hold of %(booking)s is released.") % {"booking": label_of(ref)}
 
@@ -291,7 +291,7 @@ def _close(form: _Form) -> _Result:
 
 
 def _lift(form: _Form) -> _Result:
-    closure = Closure.objects.filter(pk=form.number("closure"), restaurant_ref=form.state.restaurant).first()
+    closure = Closure.objects.filter(pk=form.number("closure") or 0, restaurant_ref=form.state.restaurant).first()
     if closure is None:
         raise ClosureNotFoundError
     api.lift_closure(closure_id=closure.pk, actor=form.who, version=form.number("closure_version"))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -178,7 +179,7 @@ def _block(
     words = labels.Words(shown.floor)
     taken, booked = bar.taken, shown.booked.get(bar.taken.booking_ref)
     sat = bar.sat or bar.blocked
-    place = {
+    place: dict[str, Any] = {
         "bar": bar,
         "x": round(sat.start * scale),
         "width": _width(sat, scale),
