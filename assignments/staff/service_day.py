@@ -161,8 +161,8 @@ def service_day(
 
     ``service``: show only the hours around this service period; it has no effect if the day has none of this key.
 
-    Six queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that has
-    none.
+    At most five queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that
+    has none.
     """
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     day = day or opening_day(floor, restaurant_ref, now)
@@ -172,8 +172,13 @@ def service_day(
     picture = timeline.lay_out(floor, taken, day=day, now=now, within=timeline.hours_of(floor, day, service))
     shown = {bar.taken.booking_ref for row in picture.rows for bar in row.bars} - {""}
     of_day = of_evening(floor, restaurant_ref, day)
-    unseated = of_day.exclude(state__in=[State.CONFIRMED, State.CANCELLED])
-    listed = _booked(unseated.order_by("starts_at", "id")[: LISTED + 1])
+    coming = _booked(of_day.exclude(state=State.CANCELLED).order_by("starts_at", "id"))
+    listed = [each for each in coming if each.state != State.CONFIRMED]
+    booked = {each.booking_ref: each for each in coming if each.booking_ref in shown}
+    if others := shown - booked.keys():  # Of a day beside this one, or cancelled by now.
+        booked |= {
+            each.booking_ref: each for each in _booked(Assignment.objects.filter(booking_ref__in=sorted(others)))
+        }
     is_empty = not shown and not listed
     before, after = _nearest(floor, restaurant_ref, day) if is_empty else (None, None)
     return ServiceDay(
@@ -184,10 +189,10 @@ def service_day(
         problem=problem,
         timeline=picture,
         services=timeline.service_keys(floor, day),
-        booked={each.booking_ref: each for each in _booked(Assignment.objects.filter(booking_ref__in=sorted(shown)))},
+        booked=booked,
         unseated=listed[:LISTED],
-        unseated_count=unseated.count() if len(listed) > LISTED else len(listed),
-        bookings=of_day.exclude(state=State.CANCELLED).count(),
+        unseated_count=len(listed),
+        bookings=len(coming),
         before=before,
         after=after,
     )

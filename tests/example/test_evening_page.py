@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from itertools import combinations
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -96,9 +97,8 @@ class TestForms:
         booking = seated()
         where = reverse("admin:assignments_serviceday_act", args=["arrived"])
         answer = admin_client.post(
-            where,
+            f"{where}?{urlencode({**query, 'booking': booking.pk})}",
             {"form": str(uuid.uuid4()), "version": booking.version},
-            query_params={**query, "booking": str(booking.pk)},
             follow=True,
         )
         html = answer.content.decode()
@@ -190,7 +190,7 @@ class TestLive:
         seen.append(day_version(ref, day, now=now))
         api.pin(
             booking_ref=booking.booking_ref,
-            table_refs=[Allocation.objects.filter(booking_ref=booking.booking_ref)[0].table_ref],
+            table_refs=[row.table_ref for row in Allocation.objects.filter(booking_ref=booking.booking_ref)],
             actor="staff:1",
         )
         seen.append(day_version(ref, day, now=now))
