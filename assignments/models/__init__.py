@@ -24,6 +24,7 @@ from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
 from assignments.models.run import Run
 from assignments.models.seating_change import SeatingChange
+from assignments.models.staff_action import StaffAction
 from assignments.models.total import Folded, Total
 from assignments.models.transition import StateTransition
 
@@ -55,6 +56,7 @@ __all__ = [
     "SeatingChange",
     "ServiceDay",
     "ServiceHours",
+    "StaffAction",
     "Stage",
     "State",
     "StateTransition",
