@@ -7,7 +7,7 @@ move the states, write history and attempts, tell the host. The row lock is the 
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from typing import NamedTuple
@@ -28,7 +28,7 @@ from assignments.exceptions import (
     TimeBudgetExceededError,
 )
 from assignments.integration.host import Host
-from assignments.integration.planners import NOBODY, V3, Preview, router
+from assignments.integration.planners import NOBODY, V3, Batch, KeepsBatches, Preview, router
 from assignments.integration.project_host import configured
 from assignments.lifecycle import waiting
 from assignments.lifecycle.settlement import Settlement
@@ -258,12 +258,14 @@ class Coordinator:
         record.about_day += invocation.entered(restaurant_ref, service_date, entry, len(mine))
         settlement = self._settlement(entry.now, invocation)
         try:
+            keeper = router()
             day_planner = DayPlanner(
                 self.host,
                 settlement,
                 restaurant_ref,
                 service_date,
                 may_rearrange=invocation.may_move and all(routes[each.booking_ref].may_rearrange for each in mine),
+                keeps_batch=isinstance(keeper, KeepsBatches),
             )
             day_planner.settle(mine, earlier=earlier)
         except LockContentionError as contended:
@@ -271,6 +273,8 @@ class Coordinator:
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {contended}.") from contended
         invocation.check_budget()
         settlement.write()
+        if isinstance(keeper, KeepsBatches):
+            _keep(keeper, day_planner.batch, settlement)
         waiting.stay_awake(each for each in day_planner.gave_way if each.state == State.MANUAL_REVIEW)
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)
@@ -388,6 +392,14 @@ class _Batch:
             return not row.is_terminal
         due_at = row.wake_at if row.is_woken else row.due_at
         return due_at is not None and due_at <= self.due_before
+
+
+def _keep(keeper: KeepsBatches, batch: Batch | None, settlement: Settlement) -> None:
+    """Have the router keep what was planned, if attempts refer to it."""
+    referring = [attempt for attempt in settlement.attempts if batch is not None and attempt.batch == batch.key]
+    if batch is not None and referring:
+        refusals = sum(attempt.outcome != Kind.CONFIRMED for attempt in referring)
+        keeper.keep(replace(batch, attempts=len(referring), refusals=refusals))
 
 
 def merged(results: Sequence[DayResult]) -> DayResult:

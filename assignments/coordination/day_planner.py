@@ -1,8 +1,11 @@
 """Planning the claimed bookings of one restaurant-day, and settling each."""
 
+import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
+from assignments import conf
 from assignments.concurrency import locks
 from assignments.coordination import rearrangement
 from assignments.coordination.planned_day import plan_requests
@@ -11,7 +14,7 @@ from assignments.coordination.table_record import success_of
 from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, is_cancelled
-from assignments.integration.planners import V3
+from assignments.integration.planners import V3, Batch
 from assignments.lifecycle import intake, ledger, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
@@ -20,6 +23,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied
 
 CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
 
@@ -35,6 +39,7 @@ class DayPlanner:
         service_date: date,
         *,
         may_rearrange: bool = False,
+        keeps_batch: bool = False,
     ) -> None:
         self.host = host
         self.settlement = settlement
@@ -43,6 +48,9 @@ class DayPlanner:
         self._may_rearrange = may_rearrange
         self.gave_way: list[Assignment] = []
         """Who got no table, while others that asked earlier and are decided later may have it."""
+        self.batch: Batch | None = None
+        """What was planned together, to be kept; None unless it was asked for and something was planned."""
+        self._keeps_batch = keeps_batch
         self._locked_by_host: list[SeatingRequest] = []
 
     def settle(self, claimed: Sequence[Assignment], *, earlier: Sequence[Assignment] = ()) -> None:
@@ -66,6 +74,7 @@ class DayPlanner:
         decisions, milliseconds, _moves = plan_requests(
             [*first, *requests], floor=floor, occupied=occupied, now=self.settlement.now, success=success
         )
+        batch = self._batch([*first, *requests], floor, occupied, success) if requests else None
         wants_tables = self._may_rearrange and _want_tables(requests, decisions)
         if wants_tables and rearrangement.is_possible(self.host, self.restaurant_ref):
             found = rearrangement.find(
@@ -79,8 +88,11 @@ class DayPlanner:
                 seats={request.booking_ref for request in requests},
             )
             if found is not None:
+                batch = batch and replace(batch, movable=found.movable, occupied=found.occupied)
+            if found is not None and found.moves:
                 decisions, milliseconds = found.decisions, found.milliseconds
                 found.apply(self.settlement)
+        self.batch = batch and replace(batch, decisions=decisions)
         holding = {taken.booking_ref for taken in occupied}
         mine = [assignment.booking_ref for assignment, _booking in plannable]
         ledger.release([ref for ref in mine if decisions[ref].best is not None and ref in holding], for_others=False)
@@ -91,6 +103,28 @@ class DayPlanner:
             self.gave_way = [each for each, _booking in plannable if decisions[each.booking_ref].best is None]
         else:
             waiting.let_sleep(each for each, _booking in plannable if each.is_woken)
+
+    def _batch(
+        self,
+        requests: Sequence[SeatingRequest],
+        floor: Floor,
+        occupied: tuple[Occupied, ...],
+        success: Mapping[str, float],
+    ) -> Batch | None:
+        if not self._keeps_batch:
+            return None
+        self.settlement.batch = uuid.uuid4()
+        return Batch(
+            key=self.settlement.batch,
+            service_date=self.service_date,
+            floor=floor,
+            occupied=occupied,
+            requests=tuple(requests),
+            now=self.settlement.now,
+            rules=conf.settings().rules(),
+            success=success,
+            decisions={},
+        )
 
     def _requests_of(self, earlier: Sequence[Assignment]) -> list[SeatingRequest]:
         """Return what these bookings ask for, as far as they could be planned. One query, none without bookings."""

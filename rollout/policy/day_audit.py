@@ -72,10 +72,14 @@ class DayTotals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditedBatch:
-    """What was made of a batch, and the tables that its parties have now: as long as they sit, whatever the planner says."""
+    """What was made of a batch, and the tables that its parties have now: as long as they sit, whatever the planner says.
+
+    ``flaws``: of each unsafe seating, by booking ref.
+    """
 
     totals: DayTotals
     taken: tuple[Taken, ...]
+    flaws: Mapping[str, frozenset[seating_audit.Flaw]] = field(default_factory=dict)
 
 
 def audit_batch(
@@ -92,6 +96,7 @@ def audit_batch(
     """
     chosen = {ref: _taken_by(snapshots[ref], decisions[ref]) for ref in snapshots if decisions[ref].plans}
     totals, safe = DayTotals(), list[Taken]()
+    found: dict[str, frozenset[seating_audit.Flaw]] = {}
     for ref, own in chosen.items():
         flaws = _flaws(snapshots[ref], decisions[ref], chosen)
         if not is_v3:
@@ -100,6 +105,7 @@ def audit_batch(
             totals.moved.add(ref)
         if flaws:
             totals.unsafe.add(ref)
+            found[ref] = flaws
             totals.flaws.update(str(flaw) for flaw in flaws)
         else:
             totals.seated.add(ref)
@@ -110,7 +116,7 @@ def audit_batch(
         ask = again if len(totals.refused) < VERIFIED else _nobody
         if ref not in chosen and _was_wrong_to_refuse(ref, snapshots, decisions, ask):
             totals.refused.add(ref)
-    return AuditedBatch(totals=totals, taken=tuple(safe))
+    return AuditedBatch(totals=totals, taken=tuple(safe), flaws=found)
 
 
 def _nobody(_refs: Sequence[str]) -> Mapping[str, Decision]:

@@ -48,6 +48,7 @@ class Flaw(StrEnum):
     OTHER_TIMES = "other_times"
     TABLE_TAKEN = "table_taken"
     TABLE_CLOSED = "table_closed"
+    FIXED_PARTY_MOVED = "fixed_party_moved"
 
 
 PREFERENCES = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.PARTY_OUTSIDE_TABLE_LIMITS, Flaw.TOO_MANY_TABLES})

@@ -19,7 +19,7 @@ from assignments.planning.floor import Floor, Join, Table, TurnTime
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
-from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 
 SNAPSHOT_VERSION = 2
@@ -81,6 +81,17 @@ def requests_to_json(requests: Iterable[SeatingRequest]) -> list[dict[str, Any]]
 def requests_from_json(stored: Iterable[Mapping[str, Any]]) -> list[SeatingRequest]:
     """Read what a batch of bookings asks for. Raises TypeError or ValueError if it is invalid."""
     return [msgspec.convert(each, SeatingRequest) for each in stored]
+
+
+def movable_to_json(movable: Movable) -> dict[str, Any]:
+    """Write a confirmed party that may be moved."""
+    content: dict[str, Any] = _plain(movable)
+    return content
+
+
+def movable_from_json(stored: Mapping[str, Any]) -> Movable:
+    """Read a confirmed party that may be moved. Raises TypeError or ValueError if it is invalid."""
+    return msgspec.convert(stored, Movable)
 
 
 def floor_to_json(floor: Floor) -> dict[str, Any]:
