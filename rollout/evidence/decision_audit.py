@@ -180,9 +180,12 @@ def _is_untold(booking: HostBooking | None) -> bool:
 
 
 def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen.Frozen) -> None:
-    """Compare with what the legacy planner decides on the same snapshot, if it is installed."""
+    """Compare with what the legacy planner decides on the same snapshot, if it is installed.
+
+    Not where parties were moved: what was free when this booking's turn came is not what is free after the moves.
+    """
     asked = _legacy_judge()
-    if asked is None:
+    if asked is None or read.moves or any(decision.moved_from for decision in read.decisions.values()):
         return
     try:
         control = _asked(asked, about.beside)
@@ -238,7 +241,9 @@ SELECT count(*) FILTER (WHERE seated) AS checked, count(*) FILTER (WHERE unsafe)
        count(*) FILTER (WHERE wrong) AS wrong_refusals,
        count(*) FILTER (WHERE moves AND NOT wrong) AS avoidable_by_moves,
        count(*) FILTER (WHERE verdict IN ('better', 'only_v3_seats')) AS better,
-       count(*) FILTER (WHERE verdict IN ('worse', 'only_legacy_seats')) AS worse,
+       count(*) FILTER (WHERE verdict = 'worse') AS worse,
+       count(*) FILTER (WHERE verdict = 'only_legacy_seats') AS only_legacy,
+       count(*) FILTER (WHERE verdict <> '') AS paired,
        (SELECT coalesce(jsonb_object_agg(flaw, times), '{{}}')
           FROM (SELECT flaw, count(*) AS times FROM mine CROSS JOIN unnest(flaws) AS flaw GROUP BY flaw) AS flaws)
        AS reasons

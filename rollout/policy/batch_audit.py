@@ -72,6 +72,7 @@ def judge(
     flaws_of_moved = {
         ref: _move_flaws(before, known.get(ref), moves[ref], left, arrived, seated.taken) for ref in moves
     }
+    former = [row for ref in asking for row in _left_again(after[ref], decisions[ref])]
     found = {}
     for ref in asking:
         others = tuple(row for row in seated.taken if row.booking_ref != ref)
@@ -80,7 +81,7 @@ def judge(
         )
         judged = Judgement(beside=_beside_earlier(after, decisions, ref, seated.taken), flaws=flaws)
         if not decisions[ref].plans:
-            wrong = ref in refused
+            wrong = ref in refused or _is_room_left(crowded[ref], (*others, *former))
             by_moves = not wrong and _could_move(crowded[ref], others, movable, moves)
             judged = replace(judged, wrong_refusal=wrong, avoidable_by_moves=by_moves)
         elif not flaws and not any(row.booking_ref == ref for row in before.occupied):
@@ -93,6 +94,19 @@ def _of(before: Snapshot, request: SeatingRequest, occupied: Sequence[object]) -
     """The day as it was for this booking, whose own tables count as free."""
     others = tuple(row for row in occupied if row.booking_ref != request.booking_ref)  # type: ignore[attr-defined]
     return replace(before, request=request, occupied=others)  # type: ignore[arg-type]
+
+
+def _left_again(snapshot: Snapshot, decision: Decision) -> list[Taken]:
+    """The tables that a party of the batch had before it was moved for another one of it."""
+    needed = seating_audit.window(snapshot.floor, seating_audit.party_of(snapshot.request))
+    if needed is None or not decision.plans:
+        return []
+    return [Taken(table, *needed, snapshot.request.booking_ref) for table in decision.moved_from]
+
+
+def _is_room_left(snapshot: Snapshot, others: Sequence[Taken]) -> bool:
+    """Whether tables are free beside everybody, in whatever order they asked: then nobody was in the way."""
+    return seating_audit.could_be_seated(replace(snapshot, occupied=(*snapshot.occupied, *others)))  # type: ignore[arg-type]
 
 
 def _beside_earlier(

@@ -27,7 +27,7 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "avoidable_joins": 0.1,
         "oversized": 0.3,
         "untold": 0.005,
-        "worse_than_legacy": 0.5,
+        "only_legacy_seats": 0.01,
         "less_seated": 0.1,
         "decision_p95_ms": 100,
         "decision_p99_ms": 250,
@@ -147,10 +147,10 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
         ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
         ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
         (
-            "worse_than_legacy",
-            seatings.worse,
-            seatings.better + seatings.worse,
-            _("decisions that differ from the legacy planner's are worse than its"),
+            "only_legacy_seats",
+            seatings.only_legacy,
+            seatings.paired,
+            _("decisions refuse a booking that the legacy planner would have seated"),
         ),
     ):
         if sample >= MINIMUM and count >= CASES and is_above(count, sample, rails[rail], error=span.error):

@@ -98,8 +98,9 @@ class Seatings:
     ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
     free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given. ``refusals``: bookings
     that were refused, audited as well; ``wrong_refusals`` are those for which tables were free, ``avoidable_by_moves`` those
-    for which tables would have been free if one party that could still be moved had sat elsewhere. ``better`` and ``worse``:
-    than what the legacy planner decides on the same snapshot, where it is asked.
+    for which tables would have been free if one party that could still be moved had sat elsewhere. ``paired``: bookings
+    that the legacy planner has decided on the same snapshot; V3 chose ``better`` or ``worse`` tables than it, or refused
+    whom it would have seated (``only_legacy``).
     """
 
     checked: int = 0
@@ -111,8 +112,10 @@ class Seatings:
     refusals: int = 0
     wrong_refusals: int = 0
     avoidable_by_moves: int = 0
+    paired: int = 0
     better: int = 0
     worse: int = 0
+    only_legacy: int = 0
 
     def __add__(self, other: "Seatings") -> "Seatings":
         """Both added up; they must be audits of different decisions."""

@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from assignments.coordination.planned_day import plan_requests
-from assignments.planning.decision import Decision, TableMove
-from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Movable, Occupied, Snapshot, occupied_by
+from assignments.planning.decision import Decision
+from assignments.planning.snapshot import Movable, Occupied, occupied_by
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.seating_audit import Flaw
 from rollout.shadow.candidate import v3
@@ -20,8 +16,8 @@ from tests.rollout.policy.test_day_audit import a_day
 class TwoBatches:
     """An evening whose first half has been confirmed, and whose second half is planned with moves."""
 
-    def __init__(self, seed: int) -> None:
-        day = a_day(seed)
+    def __init__(self, seed: int, *, at_once: bool = False) -> None:
+        day = a_day(seed, at_once=at_once)
         by_asking = sorted(day.requests, key=lambda request: str(request.requested_at))
         first, self.requests = by_asking[:25], by_asking[25:]
         start = day.start
@@ -73,10 +69,22 @@ EVENINGS = [TwoBatches(seed) for seed in range(12)]
 
 
 def test_a_healthy_planner_has_no_flaw_and_no_wrong_refusal() -> None:
-    judged = [each for evening in EVENINGS for each in evening.judged().values()]
+    at_once = [TwoBatches(seed, at_once=True) for seed in range(30)]
+    judged = [each for evening in (*EVENINGS, *at_once) for each in evening.judged().values()]
     assert not [each for each in judged if each.flaws or each.wrong_refusal]
     assert any(evening.moves for evening in EVENINGS), "parties are moved, or nothing is asked"
     assert any(each.avoidable_by_moves for each in judged) is False
+
+
+def test_among_those_who_asked_at_the_same_moment_a_free_table_is_no_reason_to_refuse() -> None:
+    evening, free = next(
+        (evening, ref)
+        for evening in (TwoBatches(seed, at_once=True) for seed in range(30))
+        for ref, each in evening.decisions.items()
+        if each.plans and not evening.moved_for[ref] and any(other.refusal for other in evening.decisions.values())
+    )
+    evening.refuse(free)
+    assert evening.judged()[free].wrong_refusal
 
 
 def with_moves() -> TwoBatches:
