@@ -20,7 +20,7 @@ from rollout import conf
 from rollout.admin import labels
 from rollout.control import steering, switches
 from rollout.control.steering import PromotionPlan
-from rollout.evidence import measuring
+from rollout.evidence import decision_audit, measuring
 from rollout.evidence.sql import lists
 from rollout.evidence.trend import Course, course
 from rollout.flags import resolution
@@ -144,6 +144,7 @@ def overview() -> dict[str, Any]:
         "waivers": [(each, labels.verdict(each.verdict), each.expires_at <= now) for each in waivers[:LISTED]],
         "has_more_waivers": len(waivers) > LISTED,
         "guard_run": guard_run,
+        "unaudited": decision_audit.waiting()[0],
         "breaches": [(breach["rail"], render(guardrails.said(breach))) for breach in guard_run.breaches]
         if guard_run
         else [],

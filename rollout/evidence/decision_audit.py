@@ -1,6 +1,6 @@
 """Audits each of V3's decisions once, by the frozen batch that it was part of, and asks the legacy planner the same.
 
-The guard and ``rollout compare`` call it. It reads and judges in a READ ONLY transaction, so that neither the audit nor a
+The guard calls it. It reads and judges in a READ ONLY transaction, so that neither the audit nor a
 planner that it asks can change anything, and then writes its own rows. Parallel runs may judge a batch twice; one writes.
 """
 

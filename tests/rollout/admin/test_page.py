@@ -871,7 +871,9 @@ class TestPermissions:
         assert stage() == "some"
 
 
-@pytest.mark.parametrize("name", ["change", "guardrun", "forcedplanner", "waiver", "comparisontally", "comparison"])
+@pytest.mark.parametrize(
+    "name", ["change", "guardrun", "forcedplanner", "waiver", "comparisontally", "comparison", "daycomparison", "audit"]
+)
 def test_what_was_recorded_can_be_read_and_not_changed(admin_client: Client, name: str) -> None:
     climb("shadow")
     model = next(model for model in admin.site._registry if model._meta.label_lower == f"rollout.{name}")
