@@ -7,7 +7,7 @@ their methods.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollout.policy import seating_audit
 from rollout.policy.day_audit import Taken, audit_batch
@@ -90,10 +90,10 @@ def judge(
     return found
 
 
-def _of(before: Snapshot, request: SeatingRequest, occupied: Sequence[object]) -> Snapshot:
+def _of(before: Snapshot, request: SeatingRequest, occupied: Sequence[Any]) -> Snapshot:
     """The day as it was for this booking, whose own tables count as free."""
-    others = tuple(row for row in occupied if row.booking_ref != request.booking_ref)  # type: ignore[attr-defined]
-    return replace(before, request=request, occupied=others)  # type: ignore[arg-type]
+    others = tuple(row for row in occupied if row.booking_ref != request.booking_ref)
+    return replace(before, request=request, occupied=others)
 
 
 def _left_again(snapshot: Snapshot, decision: Decision) -> list[Taken]:
@@ -130,7 +130,7 @@ def _move_flaws(
     before: Snapshot,
     movable: Movable | None,
     tables: Sequence[str],
-    left: Sequence[object],
+    left: Sequence[Any],
     arrived: Sequence[Taken],
     seated: Sequence[Taken],
 ) -> frozenset[Flaw]:
@@ -143,26 +143,18 @@ def _move_flaws(
     party = Party(covers=movable.party, starts_at=window.starts_at, ends_at=window.ends_at, zone_ref=movable.zone_ref)
     found = set(seating_audit.place_flaws(before.floor, party, tuple(tables), before.rules))
     for row in (*left, *arrived, *seated):
-        is_other = row.booking_ref != movable.booking_ref  # type: ignore[attr-defined]
+        is_other = row.booking_ref != movable.booking_ref
         if is_other and _meets(row, tables, window.blocked_from, window.blocked_until):
-            found.add(Flaw.TABLE_CLOSED if row.closed else Flaw.TABLE_TAKEN)  # type: ignore[attr-defined]
+            found.add(Flaw.TABLE_CLOSED if row.closed else Flaw.TABLE_TAKEN)
     return frozenset(found - PREFERENCES)
 
 
-def _meets(row: object, tables: Collection[str], start: datetime, until: datetime) -> bool:
-    return (
-        row.table_ref in tables  # type: ignore[attr-defined]
-        and row.blocked_from < until  # type: ignore[attr-defined]
-        and start < row.blocked_until  # type: ignore[attr-defined]
-    )
+def _meets(row: Any, tables: Collection[str], start: datetime, until: datetime) -> bool:
+    return row.table_ref in tables and row.blocked_from < until and start < row.blocked_until
 
 
-def _taken_during(rows: Sequence[object], start: datetime, until: datetime) -> set[str]:
-    return {
-        row.table_ref  # type: ignore[attr-defined]
-        for row in rows
-        if row.blocked_from < until and start < row.blocked_until  # type: ignore[attr-defined]
-    }
+def _taken_during(rows: Sequence[Any], start: datetime, until: datetime) -> set[str]:
+    return {row.table_ref for row in rows if row.blocked_from < until and start < row.blocked_until}
 
 
 def _could_move(
@@ -172,7 +164,7 @@ def _could_move(
     needed = seating_audit.window(snapshot.floor, party)
     if needed is None or not movable:
         return False
-    rows = (*snapshot.occupied, *others)
+    rows: Sequence[Any] = (*snapshot.occupied, *others)
     movers = []
     for each in movable:
         if each.booking_ref in moves or not any(_meets(row, each.table_refs, *needed) for row in rows):

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 
 from assignments import api
 from assignments.concurrency import clock
-from assignments.coordination import day_planner, dispatch
+from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.coordination.planned_day import PlannedDay
 from assignments.models import Attempt
 from assignments.planning.decision import Decision
@@ -47,7 +47,7 @@ def evening(ladder: None) -> None:
 
 def decide_with(monkeypatch: pytest.MonkeyPatch, change: Callable[[int, Decision], Decision]) -> None:
     """Have V3 decide the evening, and change its decisions before they are settled."""
-    plan = day_planner.plan_requests
+    plan = planned_day.plan_requests
 
     def changed(*args: Any, **options: Any) -> PlannedDay:
         planned = plan(*args, **options)
@@ -183,7 +183,7 @@ class TestTheLegacyPlannerIsAskedTheSame:
     def decided(self, monkeypatch: pytest.MonkeyPatch, change: Callable[[int, Decision], Decision]) -> Any:
         restaurant = load("v3")
         climb("full")
-        plan, number = day_planner.plan_requests, iter(range(1000))
+        plan, number = planned_day.plan_requests, iter(range(1000))
 
         def changed(*args: Any, **options: Any) -> PlannedDay:
             planned = plan(*args, **options)
@@ -204,8 +204,8 @@ class TestTheLegacyPlannerIsAskedTheSame:
         assert facts.stage_seatings.paired == 40
         assert facts.stage_seatings.only_legacy == 0
         assert not guardrails.breaches(facts, guardrails.DEFAULT)
-        assert all(audit.control["plans"] for audit in Audit.objects.filter(verdict="same_tables"))
-        assert Audit.objects.filter(verdict="same_tables").count() > 10
+        same = Audit.objects.filter(verdict="same_tables")
+        assert same.exclude(control__plans=[]).count() == same.count() > 10
 
     def test_whom_v3_refuses_and_it_seats_is_a_rail(self, monkeypatch: pytest.MonkeyPatch) -> None:
         facts = self.decided(monkeypatch, lambda number, each: refused(each) if number % 2 else each)
