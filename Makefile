@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random test-night test-removal lint lint-types lint-rest serve bench docs audit matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal lint lint-types lint-rest serve bench docs audit matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, ot
 
 test-played: $(STAMP)  ## Play 5,000 steps of evenings that nobody thought of; PLAYED_SEED=N plays others.
 	PLAYED_STEPS=5000 $(PYTEST) -n 2 -q tests/assignments/test_played_evenings.py $(ARGS)
+
+fuzz: $(STAMP)  ## Odd variables, arguments, files and forms: FUZZ_EXAMPLES=N of each, new ones each time.
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(PYTEST) -n 2 -q --timeout 3600 tests/fuzz $(ARGS)
 
 test-random: $(STAMP)  ## The quick tests in random order, in four processes; ARGS=--randomly-seed=N repeats an order.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
