@@ -26,6 +26,8 @@ LARGEST_WEIGHT = 1000
 LARGEST_DAYS = 10_000
 SHORTEST_TOKEN = 20
 LONGEST_RELEASE = 64
+LONGEST_NUMBER = 18
+"""Digits of a number in the environment; Python refuses to read one of thousands."""
 VARIABLES = {
     "MAX_PARALLEL": "FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL",
     "METRICS_TOKEN": "METRICS_TOKEN",
@@ -268,7 +270,8 @@ def _given() -> Any:
         return given
     texts = {name: os.environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
     said: dict[str, Any] = {name: text for name, text in texts.items() if text and name not in given}
-    if said.get("MAX_PARALLEL", "").isdecimal():
+    parallel = said.get("MAX_PARALLEL", "")
+    if parallel.isascii() and parallel.isdecimal() and len(parallel) <= LONGEST_NUMBER:
         said["MAX_PARALLEL"] = int(said["MAX_PARALLEL"])
     return {**said, **given}
 

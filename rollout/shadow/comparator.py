@@ -33,6 +33,7 @@ from rollout.models import Comparison
 from rollout.policy.verdict import Verdict, compare
 from rollout.shadow.recorder import is_joined
 from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
+from rollout.shadow.withheld import without_secrets
 
 logger = logging.getLogger("rollout.shadow")
 
@@ -97,7 +98,7 @@ class CandidateProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={
-                    **os.environ,
+                    **without_secrets(os.environ),
                     **_named_release(),
                     **self._connection_options(),
                     "PYTHONPATH": os.pathsep.join(sys.path),
