@@ -60,6 +60,7 @@ LEFT_OUT = (
     "tests/example/test_worker_metrics.py",
     "tests/ops",
     "tests/packaging",
+    "tests/queues",
     "tests/upgrade",
     "tests/assignments/planning",
 )
