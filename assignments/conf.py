@@ -239,7 +239,8 @@ class Settings:
     fingerprint of the code and of the settings that steer decisions."""
     TASKS: str = setting("", _dotted_path_or_empty)
     """Dotted path of the function that asks the project's queue to decide a restaurant-day, such as
-    ``assignments.tasks.enqueue_day``. Empty: there is no queue, and ``run_coordinator`` decides.
+    ``assignments.tasks.enqueue_day``, or ``assignments.tasks.enqueue_day_in_celery``. Empty: there is no queue, and
+    ``run_coordinator`` decides.
 
     ``api.request`` and ``api.booking_changed`` call it after the commit, with ``restaurant_ref`` and
     ``service_date`` (ISO 8601).

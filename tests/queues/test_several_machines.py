@@ -1,0 +1,49 @@
+"""Several machines share one evening: workers that have nothing in common but the database."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from assignments.coordination import dispatch
+from assignments.models import Assignment, State, StateTransition
+from example import models
+from tests.example import processes
+from tests.example.conftest import load
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+
+MACHINES = 4
+DAYS = 4
+
+
+def evenings() -> list[models.Restaurant]:
+    return [load(name=f"Machine {number}") for number in range(DAYS)]
+
+
+def test_four_machines_decide_each_booking_once(tmp_path: Path) -> None:
+    restaurants = evenings()
+    bookings = sum(each.bookings.count() for each in restaurants)
+    dispatch.register_new()
+    workers = []
+    for number in range(MACHINES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        workers.append(processes.start_anew("run_coordinator", "--json", TMPDIR=str(folder), HOME=str(folder)))
+    decided_by_them = 0
+    for each in workers:
+        out, err = each.communicate(timeout=150)
+        assert each.returncode == 0, err
+        decided_by_them += sum(
+            sum(json.loads(line)[kind] for kind in ("confirmed", "manual_review")) for line in out.splitlines()
+        )
+    assert decided_by_them == bookings, "nobody decided what another had decided"
+    decided = Assignment.objects.filter(state__in=[State.CONFIRMED, State.MANUAL_REVIEW])
+    assert decided.count() == bookings
+    last = StateTransition.objects.filter(target__in=[State.CONFIRMED, State.MANUAL_REVIEW]).values_list(
+        "assignment_id"
+    )
+    assert set(Counter(last).values()) == {1}
+    code, out, err = processes.run_here("reconcile_assignments", "--check", "--json")
+    assert (code, out.strip()) == (0, ""), err
