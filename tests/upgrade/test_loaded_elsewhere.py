@@ -47,10 +47,14 @@ def an_evening(host: TheHost, tonight: datetime) -> None:
         host.book(ref, starts_at=tonight)
     run_all()
     api.release_tables(booking_ref="B2", actor="staff")
-    api.close(restaurant_ref="R1", table_refs=["T9"], starts_at=tonight, ends_at=None, reason="Wobbly.", actor="host")
+    (free, *_) = {each.ref for each in host.floors["R1"].tables} - set(
+        Allocation.objects.values_list("table_ref", flat=True)
+    )
+    api.close(restaurant_ref="R1", table_refs=[free], starts_at=tonight, ends_at=None, reason="Wobbly.", actor="host")
     FrozenEvening.objects.create(restaurant_ref="R1", service_date=tonight.date(), actor="staff")
-    switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="test")
+    steering.begin(actor="test", reason="test")
     steering.pause(actor="test", reason="test")
+    switches.set_switch(resolution.V3_SWITCH, active=False, actor="test", reason="test")
 
 
 def emptied() -> None:
@@ -100,7 +104,7 @@ def test_the_rollouts_records_take_the_same_row_and_no_other(
     model: type[Model], change: dict[str, str], host: TheHost
 ) -> None:
     if model is Change:
-        steering.pause(actor="test", reason="test")
+        steering.begin(actor="test", reason="test")
     else:
         floor = FloorRecord.objects.create(version="1", restaurant_ref="R1", content={})
         values = {"snapshot": {}, "control": {}, "control_ms": 1.0, "verdict": "same_tables", "floor": floor}
