@@ -42,7 +42,7 @@ def test_a_database_worker_decides_what_is_booked(booked: models.Restaurant) -> 
         return out
 
     try:
-        run("migrate", "django_tasks_db", "--verbosity", "0")
+        run("migrate", "django_tasks_database", "--verbosity", "0")
         run("shell", "-c", REQUEST)
         assert "said: 6 ['created'] ['READY']" in run("shell", "-c", COUNT)
         run("db_worker", "--batch", "--no-startup-delay", "--no-reload")

@@ -50,18 +50,18 @@ def fill(database: psycopg.Connection[tuple[object, ...]], bookings: int) -> Non
         if first is None:
             continue
         replaced = {
-            "id": sql.SQL("1000000 + number"),
-            "booking_ref": sql.SQL("'L' || number"),
-            "subject": sql.SQL("'L' || number"),
-            "assignment_id": sql.SQL("1000000 + number"),
+            "id": sql.SQL("1000000 + nth"),
+            "booking_ref": sql.SQL("'L' || nth"),
+            "subject": sql.SQL("'L' || nth"),
+            "assignment_id": sql.SQL("1000000 + nth"),
             "key": sql.SQL("gen_random_uuid()"),
             "blocked": sql.SQL(
-                "tstzrange(lower(blocked) + number * interval '1 day', upper(blocked) + number * interval '1 day')"
+                "tstzrange(lower(blocked) + nth * interval '1 day', upper(blocked) + nth * interval '1 day')"
             ),
         }
         database.execute(
             sql.SQL(
-                "INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, generate_series(1, {many}) AS number "
+                "INSERT INTO {table} ({columns}) SELECT {values} FROM {table}, generate_series(1, {many}) AS nth "
                 "WHERE id = {first}"
             ).format(
                 table=sql.Identifier(name),
