@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal lint lint-types lint-rest serve bench docs audit matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal chaos lint lint-types lint-rest serve bench docs audit matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ test-upgrade: $(STAMP)  ## The release that tests/upgrade/BASE names on today's 
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
 
+chaos: $(STAMP)  ## Every fault at every point, on a server of its own; goes on where it was; ARGS=--quick less.
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
 bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -102,4 +105,4 @@ messages: $(STAMP)  ## Update the translation catalogues from the code; needs ge
 clean:  ## Delete the virtual environment, the embedded databases, and every cache.
 	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
 	rm -rf docs/_build
-	rm -rf $(VENV) .audit .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .audit .chaos .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -120,13 +120,24 @@ def made_aware(row: BookingRow, timezone: str) -> Booked:
     return Booked(row=row, starts_at=as_aware(row.start, timezone), ends_at=ends_at)
 
 
-def play(source: EveningFile, *, seed: int, workers: int = 4, say: Callable[[str], None] = lambda text: None) -> Friday:
-    """Play the evening, which has at least one booking, and check it. ``say`` is called with each hour."""
+def play(
+    source: EveningFile,
+    *,
+    seed: int,
+    workers: int = 4,
+    moves: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Friday:
+    """Play the evening, which has at least one booking, and check it. ``say`` is called with each hour.
+
+    ``moves``: V3 may give confirmed parties other tables, so that one more can sit.
+    """
     started = clock.now()
     restaurant, booked, bad = prepare(source)
     for row in bad:
         say(f"skipped: {row}")
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="demo", reason="A Friday evening")
+    switches.set_switch(resolution.REARRANGEMENT_SWITCH, active=moves, actor="demo", reason="A Friday evening")
     plot = script(source.floor(), booked, seed=seed)
     with friday_checks.witnessed():
         played = _Evening(restaurant, source.floor(), plot, workers=workers, say=say)
@@ -135,6 +146,18 @@ def play(source: EveningFile, *, seed: int, workers: int = 4, say: Callable[[str
         result = played.result(found, seed=seed, seconds=(clock.now() - started).total_seconds())
     events.flush(10)
     return result
+
+
+def play_both(
+    source: EveningFile, *, seed: int, workers: int = 4, say: Callable[[str], None] = lambda text: None
+) -> tuple[Friday, Friday]:
+    """Play the evening twice with the same guests: nobody is moved for others, then V3 moves who was not told a table."""
+    results = []
+    for moves, name in ((False, f"{source.name} (nobody is moved)"), (True, source.name)):
+        say(f"{name}:")
+        results.append(play(source.called(name), seed=seed, workers=workers, moves=moves, say=say))
+    fixed, moving = results
+    return fixed, moving
 
 
 class _Evening:

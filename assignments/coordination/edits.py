@@ -146,7 +146,7 @@ def _answer(
 ) -> Answer | str:
     """Return what meets the edit, or a sentence why nothing does. ``earlier``: who asked earlier and waits."""
     own = floor.in_order(row.table_ref for row in seatings)
-    request = replace(seating_request(booking, assignment), current_table_refs=own)
+    request = replace(seating_request(as_promised(booking, seatings), assignment), current_table_refs=own)
     taken = occupied_during([request, *earlier], floor, remove_expired=True)
     kept = tuple(each for each in taken if each.booking_ref != booking.ref)
     snapshot = Snapshot(

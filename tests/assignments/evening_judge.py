@@ -30,7 +30,8 @@ _ROWS = {
         FROM assignments_allocation ORDER BY id""",
     "assignments": """
         SELECT booking_ref, state, reason, due_at, wake_at, stage, version, requested_at, service_date, planner,
-               pinned_table_refs, party, starts_at, asked_until, zone_ref FROM assignments_assignment ORDER BY id""",
+               pinned_table_refs, party, starts_at, asked_until, zone_ref, table_told, moves
+        FROM assignments_assignment ORDER BY id""",
     "closures": """
         SELECT id, table_refs, starts_at, ends_at, lifted_at FROM assignments_closure ORDER BY id""",
     "transitions": """
@@ -100,6 +101,29 @@ def evening_of(cursor: Any) -> Evening:
     return Evening(rows["allocations"], {row["booking_ref"]: row for row in rows["assignments"]}, rows["closures"])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Moving:
+    """Whom a planner may give other tables, so that one more party can sit: who is not fixed."""
+
+    fixed: timedelta
+    most: int
+    told: Collection[str]
+    frozen: bool
+
+    def why_not(self, evening: Evening, ref: str, now: datetime) -> str:
+        """Why the booking had to stay where it was, as it was before; empty if it did not."""
+        row = evening.assignments[ref]
+        reasons = {
+            "the evening is frozen": self.frozen,
+            "it was told its table": row["table_told"] or ref in self.told,
+            f"it is {row['stage']}": row["stage"] != "expected",
+            "staff chose its table": evening.current[ref][0]["planner"] == "manual",
+            "it is about to come": row["starts_at"] <= now + self.fixed,
+            "it was moved often enough": row["moves"] >= self.most,
+        }
+        return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
 # What every commit has to leave in order.
 
 
@@ -158,9 +182,19 @@ def is_closed(evening: Evening, table_ref: str, start: datetime, until: datetime
 
 
 def broken_promises(
-    before: Evening, after: Evening, action: Action, *, floor: Floor, now: datetime, cancelled: Collection[str]
+    before: Evening,
+    after: Evening,
+    action: Action,
+    *,
+    floor: Floor,
+    now: datetime,
+    cancelled: Collection[str],
+    moving: Moving | None = None,
 ) -> Iterator[str]:
-    """Seats, times and tables that were lost other than by the guest, a named member of staff, or an unusable table."""
+    """Seats, times and tables that were lost other than by the guest, a named member of staff, or an unusable table.
+
+    ``moving``: whom a planner may move so that another party can sit; None where it moves nobody.
+    """
     then, now_seated, tables = before.seats, after.seats, {table.ref: table for table in floor.tables}
     for ref, (held, start, end) in then.items():
         if now_seated.get(ref) == (held, start, end) or ref in cancelled:
@@ -194,6 +228,10 @@ def broken_promises(
         pinned = before.assignments[ref]["pinned_table_refs"]
         if others != held and pinned and set(pinned) == held and not unusable:
             yield f"{ref} is pinned to {sorted(held)}, and was moved to {sorted(others)}"
+        if others != held and not unusable and not is_asked and not sits and action.by in {"guest", "planner"}:
+            fixed = moving.why_not(before, ref, now) if moving else "nobody is moved for others"
+            if fixed:
+                yield f"{ref} was moved from {sorted(held)} to {sorted(others)}: {fixed}"
 
 
 def misfits(before: Evening, after: Evening, action: Action, floor: Floor) -> Iterator[str]:

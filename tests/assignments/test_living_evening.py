@@ -604,6 +604,19 @@ class TestEditedFloors:
         assert (tables_of("B1"), state_of("B1")) == ([other], (State.CONFIRMED, "table_out_of_service"))
         assert [move.to_table_refs for move in two_tables.moves] == [(other,)]
 
+    def test_the_other_table_is_theirs_for_the_stay_that_they_were_promised(
+        self, two_tables: TheHost, tonight: datetime
+    ) -> None:
+        two_tables.book("B1", starts_at=tonight)
+        table = run_all()["B1"].table_refs[0]
+        promised = list(Allocation.objects.values_list("starts_at", "ends_at"))
+        other = {"T1": "T2", "T2": "T1"}[table]
+        longer = a_service(turn_times=(TurnTime(max_party=100, minutes=200),))
+        two_tables.floors["R1"] = a_floor(tables=[a_table(table, active=False), a_table(other)], services=[longer])
+        run_all()
+        assert tables_of("B1") == [other]
+        assert list(Allocation.objects.values_list("starts_at", "ends_at")) == promised
+
     def test_if_there_is_no_other_table_staff_hear_of_it(self, one_table: TheHost, tonight: datetime) -> None:
         one_table.book("B1", starts_at=tonight)
         run_all()

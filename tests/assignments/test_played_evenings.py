@@ -27,6 +27,7 @@ from assignments.coordination import dispatch
 from assignments.exceptions import AssignmentsError
 from assignments.integration.planners import V3, Planner, Route
 from assignments.integration.project_host import is_walk_in
+from assignments.lifecycle.settlement import Settlement
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Assignment
 from assignments.planning.floor import Floor, Join, TurnTime
@@ -36,11 +37,13 @@ from rollout import conf as rollout_conf
 from tests import process_state
 from tests.assignments import evening_judge
 from tests.assignments.conftest import HOST_PATH, TheHost
-from tests.assignments.evening_judge import Action, Evening
+from tests.assignments.evening_judge import Action, Evening, Moving
 
 STEPS = int(os.environ.get("PLAYED_STEPS") or 300)
 SEED = int(os.environ.get("PLAYED_SEED") or 14)
 STEPS_OF_AN_EVENING = 50
+FIXED_MINUTES, MAX_MOVES = 45, 2
+"""Shorter and fewer than the defaults, so that both matter within one evening."""
 
 
 BEGINS = datetime(2031, 1, 14, 16, 0, 20, tzinfo=UTC)
@@ -111,6 +114,7 @@ class PlayedEvening(RuleBasedStateMachine):
     """An evening at one restaurant, as the guests, the staff, the owner and cron make it."""
 
     has_legacy = False
+    rearranges = False
     played = 0
 
     def __init__(self) -> None:
@@ -160,7 +164,13 @@ class PlayedEvening(RuleBasedStateMachine):
             *evening_judge.overlaps(after),
             *evening_judge.over_closures(after, self.floor, self.now),
             *evening_judge.broken_promises(
-                before, after, self.action, floor=self.floor, now=self.now, cancelled=cancelled
+                before,
+                after,
+                self.action,
+                floor=self.floor,
+                now=self.now,
+                cancelled=cancelled,
+                moving=self.moving() if self.rearranges else None,
             ),
             *evening_judge.misfits(before, after, self.action, self.floor),
             *evening_judge.passed_over(
@@ -174,6 +184,13 @@ class PlayedEvening(RuleBasedStateMachine):
             ),
         ]
         self.problems += [f"{self.action}: {each}" for each in found]
+
+    def moving(self) -> Moving:
+        with self.watch.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM assignments_frozenevening)")
+            (frozen,) = cursor.fetchone()
+        told = {ref for ref, row in self.host.rows.items() if row.table_told}
+        return Moving(fixed=timedelta(minutes=FIXED_MINUTES), most=MAX_MOVES, told=told, frozen=frozen)
 
     @contextmanager
     def doing(self, name: str, by: str, *refs: str) -> Iterator[None]:
@@ -511,6 +528,37 @@ class PlayedWithLegacy(PlayedEvening):
     has_legacy = True
 
 
+class PlayedWithMoves(PlayedWithLegacy):
+    """V3 moves who has not been told a table, so that others can sit."""
+
+    rearranges = True
+
+    @initialize(floor=st.just(1), legacy=st.just(False), asked=st.just([]))
+    def opens(self, floor: int, legacy: bool, asked: list[tuple[int, int]]) -> None:
+        """Three pairs have the three tables, one of the small ones cancels, and a party of four asks for the large one."""
+        super().opens(floor=floor, legacy=legacy, asked=asked)
+        for party in (2, 2, 2, 4):
+            if party == 4:
+                self.cancel(number=0, how="edit", chosen=False)
+            self.book(slot=16, party=party, zone=None, stay=None, how="inline")
+
+    @precondition(lambda self: self.refs)
+    @rule(number=st.integers(0, 20), how=st.sampled_from(["by us", "by the host"]))
+    def tell(self, number: int, how: str) -> None:
+        ref = self.confirmed(number)
+        with self.doing("tell the table", "staff", ref):
+            if how == "by us":
+                api.table_told(booking_ref=ref)
+            elif ref in self.host.rows:
+                self.host.edit(ref, table_told=True)
+
+    @rule(off=st.booleans())
+    def freeze(self, off: bool) -> None:
+        with self.doing("unfreeze" if off else "freeze", "staff"):
+            act = api.unfreeze if off else api.freeze
+            act(restaurant_ref="R1", service_date=self.now.date(), actor="staff:7")
+
+
 def is_cancelled(booking: Any) -> bool:
     return not booking.wants_table and not booking.keeps_tables
 
@@ -540,7 +588,12 @@ def play(machine: type[PlayedEvening], steps: int) -> None:
 
 @pytest.fixture(autouse=True)
 def _router(host: TheHost, settings: Any) -> None:
-    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": ROUTER_PATH}
+    settings.ASSIGNMENTS = {
+        **settings.ASSIGNMENTS,
+        "ROUTER": ROUTER_PATH,
+        "FIXED_MINUTES": FIXED_MINUTES,
+        "MAX_MOVES": MAX_MOVES,
+    }
 
 
 @pytest.mark.django_db(transaction=True)
@@ -552,3 +605,17 @@ class TestPlayedEvenings:
     @pytest.mark.legacy_planner
     def test_v3_and_the_legacy_planner_in_turn(self) -> None:
         play(PlayedWithLegacy, STEPS // 2)
+
+    @pytest.mark.legacy_planner
+    def test_v3_moves_who_has_not_been_told_a_table(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        moved = set()
+        rearrange = Settlement.rearrange
+
+        def counting(self: Settlement, assignment: Assignment, *args: Any, **kwargs: Any) -> Any:
+            moved.add(assignment.booking_ref)
+            return rearrange(self, assignment, *args, **kwargs)
+
+        monkeypatch.setattr(Settlement, "rearrange", counting)
+        monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
+        play(PlayedWithMoves, STEPS // 2)
+        assert moved, "an evening without a move shows nothing"

@@ -84,7 +84,7 @@ class TestPlaying:
 
     def test_the_whole_evening_with_four_workers(self) -> None:
         said: list[str] = []
-        result = friday.play(the_evening(), seed=1, say=said.append)
+        result = friday.play(the_evening(), seed=1, moves=True, say=said.append)
         assert result.found == {"promises_broken": (), "overlaps": (), "lost": ()}
         assert result.bookings == 117
         assert 50 <= result.seated <= demo.PROVEN_OPTIMUM
@@ -243,6 +243,8 @@ class TestCommand:
             assert code == 0, err
             result = json.loads(out)
             assert (result["bookings"], result["seed"], result["workers"]) == (8, 5, 2)
+            assert result["without_moves"].keys() == result.keys() - {"without_moves"}
+            assert result["without_moves"]["bookings"] == 8
             wanted = {"seated", "moved", "waited", "walk_ins", "to_staff", "promises_broken", "overlaps", "lost"}
             assert wanted <= set(result)
             # What it leaves behind is there to be looked at.

@@ -1,0 +1,158 @@
+"""``python -m tests.chaos.contention``: eight processes want the same few tables, again and again, and nobody shares one.
+
+Most go straight to the ledger, past every lock of ours: only PostgreSQL keeps them apart. A hundredth goes the whole way,
+by ``api.assign_now``.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.setting_up import STATE, set_up
+
+PROCESSES = 8
+TABLES = 3
+STARTS = 24
+"""Quarters of an hour at which somebody may begin: a stay of two hours overlaps fifteen of them."""
+FREED_EVERY = 25
+"""After so many attempts a process gives up its seatings, so that tables are free again."""
+SEVEN = datetime(2031, 1, 14, 17, tzinfo=UTC)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.contention", description=__doc__)
+    parser.add_argument("--attempts", type=int, default=1_000_000)
+    parser.add_argument("--inline", type=int, help="Attempts by assign_now (default: a hundredth).")
+    parser.add_argument("--state", type=Path, default=STATE, help="Folder of the server.")
+    options = parser.parse_args()
+    inline = options.attempts // 100 if options.inline is None else options.inline
+    with set_up(options.state) as server:
+        from tests.chaos.world import World, put_back
+
+        world = World(server)
+        put_back({})
+        said = {
+            "ledger": in_parallel(world, lambda number: by_ledger(number, options.attempts // PROCESSES)),
+            "assign_now": in_parallel(world, lambda number: inline_attempts(number, inline // PROCESSES)),
+        }
+    print(json.dumps(said, indent=1))
+    return int(any(each["overlaps"] or each["errors"] for each in said.values()))
+
+
+def in_parallel(world: Any, work: Any) -> dict[str, Any]:
+    """Have eight processes do this at once; the sum of what they count, and the overlaps that are left."""
+    from tests.chaos.world import put_back
+
+    prepare_restaurant()
+    started = time.monotonic()
+    children = [world.fork(lambda number=number: print(json.dumps(work(number)))) for number in range(PROCESSES)]
+    total: dict[str, Any] = {"attempts": 0, "seated": 0, "overlaps": 0, "errors": []}
+    for child in children:
+        end = child.wait(24 * 3600)
+        if end.code:
+            total["errors"].append(end.output)
+            continue
+        for name, value in json.loads(end.output).items():
+            total[name] += value
+    total["overlaps"] += overlaps()
+    total["seconds"] = round(time.monotonic() - started, 1)
+    put_back({})
+    return total
+
+
+def prepare_restaurant() -> None:
+    from example import models
+    from tests.chaos.flows import v3
+    from tests.chaos.world import a_restaurant
+
+    restaurant = a_restaurant()
+    models.Table.objects.filter(restaurant=restaurant).exclude(code__in=["T4", "T5", "T6"]).delete()
+    v3()
+
+
+def overlaps() -> int:
+    """Pairs of rows of one table at one time, counted without the constraint's index."""
+    from assignments.concurrency import sql
+
+    found = sql.rows(
+        "SELECT count(*) FROM assignments_allocation AS one JOIN assignments_allocation AS other"
+        "    ON one.id < other.id AND one.restaurant_ref = other.restaurant_ref AND one.table_ref = other.table_ref"
+        "   AND lower(one.blocked) < upper(other.blocked) AND lower(other.blocked) < upper(one.blocked)"
+    )
+    return int(found[0][0])
+
+
+def by_ledger(number: int, attempts: int) -> dict[str, int]:
+    """So many attempts of one process to take one of the tables."""
+    from django.db import connection, transaction
+
+    from assignments.concurrency.transactions import is_lost_race
+    from assignments.lifecycle import ledger
+    from assignments.planning.seating_window import SeatingWindow
+
+    chance, counted = random.Random(number), {"attempts": attempts, "seated": 0, "overlaps": 0}
+    mine: list[str] = []
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")  # Who meets whom is looked at here, not what a power cut leaves.
+    for attempt in range(attempts):
+        start = SEVEN + timedelta(minutes=15 * chance.randrange(STARTS))
+        end = start + timedelta(hours=2)
+        placement = ledger.Placement(
+            restaurant_ref="R",
+            booking_ref=f"{number}-{attempt}",
+            table_refs=(f"T{chance.randrange(TABLES)}",),
+            window=SeatingWindow(starts_at=start, ends_at=end, blocked_from=start, blocked_until=end),
+            planner="chaos",
+        )
+        try:
+            with transaction.atomic():
+                ledger.seat([placement])
+            mine.append(placement.booking_ref)
+            counted["seated"] += 1
+        except Exception as error:
+            if not is_lost_race(error):
+                raise
+        if attempt % FREED_EVERY == FREED_EVERY - 1 and mine:
+            with transaction.atomic():
+                ledger.release(mine)
+            mine.clear()
+        if attempt % 500 == 0:
+            counted["overlaps"] += overlaps()
+    return counted
+
+
+def inline_attempts(number: int, attempts: int) -> dict[str, int]:
+    """So many bookings of one process, each decided at once, and cancelled a few bookings later."""
+    from assignments import api
+    from assignments.outcome import Kind
+    from example import models
+    from example.booking import cancel_booking, make_booking
+
+    restaurant = models.Restaurant.objects.get()
+    chance, counted = random.Random(number), {"attempts": attempts, "seated": 0, "overlaps": 0}
+    mine: list[models.Booking] = []
+    evening = (datetime.now(UTC) + timedelta(days=30)).replace(hour=17, minute=0, second=0, microsecond=0)
+    for attempt in range(attempts):
+        booking = make_booking(
+            restaurant=restaurant,
+            reference=f"{number}-{attempt}",
+            start=evening + timedelta(minutes=15 * chance.randrange(STARTS)),
+            party=chance.randint(1, 4),
+        )
+        outcome = api.assign_now(booking_ref=str(booking.pk))
+        counted["seated"] += outcome.kind is Kind.CONFIRMED
+        mine.append(booking)
+        if len(mine) == 3:
+            cancel_booking(mine.pop(0))
+        if attempt % 50 == 0:
+            counted["overlaps"] += overlaps()
+    return counted
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The points at which a fault may come: before and after each statement, COMMIT and ROLLBACK of this thread."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@dataclass
+class Points:
+    """Counts the points, and calls ``at`` at the one that is meant. Nothing that it does itself is counted."""
+
+    meant: int = -1
+    at: Callable[[], object] = lambda: None
+    count: int = 0
+    statements: list[str] = field(default_factory=list)
+    is_busy: bool = False
+
+    def pass_by(self) -> None:
+        if self.is_busy:
+            return
+        number, self.count = self.count, self.count + 1
+        if number == self.meant:
+            self.is_busy = True
+            try:
+                self.at()
+            finally:
+                self.is_busy = False
+
+    def note(self, statement: str) -> None:
+        if not self.is_busy:
+            self.statements.append(" ".join(statement.split())[:80])
+
+
+@contextmanager
+def counted(points: Points) -> Iterator[None]:
+    """Have this thread's statements go by these points."""
+
+    def execute(run: Callable[..., Any], statement: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        points.note(statement)
+        points.pass_by()
+        result = run(statement, params, many, context)
+        points.pass_by()
+        return result
+
+    def around(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def end(self: BaseDatabaseWrapper) -> Any:
+            if self is not connection._connections[connection._alias]:  # type: ignore[attr-defined]
+                return original(self)
+            points.note(name)
+            points.pass_by()
+            result = original(self)
+            points.pass_by()
+            return result
+
+        return end
+
+    with (
+        mock.patch.object(BaseDatabaseWrapper, "_commit", around("COMMIT", vars(BaseDatabaseWrapper)["_commit"])),
+        mock.patch.object(BaseDatabaseWrapper, "_rollback", around("ROLLBACK", vars(BaseDatabaseWrapper)["_rollback"])),
+        connection.execute_wrapper(execute),
+    ):
+        yield
