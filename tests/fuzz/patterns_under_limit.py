@@ -3,7 +3,6 @@
 Prints the case before it is tried, so that the last line names the one at which the system ended the process.
 """
 
-import itertools
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -29,10 +28,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "serve": ("a.b", "[::1]:80"),
 }
 """What begins like something that each module reads."""
-FILLERS = (
-    *(" ", "\t", "\n", ",", ", ", ".", "1", "1 ", "a", "_", "-", "*", '"', "'", "[", ":"),
-    *(", where booking ", " seats, and are "),
-)
+FILLERS = (" ", ",", ", ", ".", "1", "a", "_", "'", '"', "[", ", where booking ")
 
 
 def readers() -> dict[str, Callable[[str], Any]]:
@@ -90,9 +86,9 @@ def readers() -> dict[str, Callable[[str], Any]]:
 
 def texts(begin: str) -> Iterator[str]:
     """Long texts that begin so, and then repeat something, with an end that fits or none that does."""
-    for filler, end in itertools.product((*FILLERS, begin), ("!", "10:00 x")):
-        yield begin + filler * (LENGTH // len(filler)) + end
-        yield filler * (LENGTH // len(filler)) + begin + end
+    for filler in (*FILLERS, begin):
+        yield begin + filler * (LENGTH // len(filler)) + "!"
+        yield filler * (LENGTH // len(filler)) + begin + "!"
 
 
 def main(only: str) -> None:

@@ -65,7 +65,8 @@ def test_the_release_before_decides_on_todays_tables_and_the_way_back_loses_no_r
         shared.run(base, "deliver_outbox")
         said = shared.run(base, "shell", "-c", INLINE.format(ref="OLD"))
         assert "inline: assigned" in said or "inline: confirmed" in said, said
-        for each in ("status", "guard", "compare"):
+        shared.run(base, "rollout", "begin", "--reason", "An upgrade.")
+        for each in ("status", "plan", "compare", "history"):
             shared.run(base, "rollout", each)
         shared.run(base, "rollout", "pause", "--reason", "An upgrade.")
         shared.run(base, "reconcile_assignments")
