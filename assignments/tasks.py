@@ -8,6 +8,7 @@ without a queue needs neither. A lost task costs only time, because the next pas
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
+from importlib import import_module
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -27,15 +28,15 @@ __all__ = [
 ]
 
 _django_task: Any = None
-_celery_task: Any = None
+_celery: Any = None
 with suppress(ImportError):
-    from celery import shared_task as _celery_task
+    _celery = import_module("celery")
 try:
     from django.tasks import task as _django_task
 except ImportError:
     with suppress(ImportError):
         from django_tasks import task as _django_task
-if _django_task is None and _celery_task is None:
+if _django_task is None and _celery is None:
     raise ImproperlyConfigured(
         "assignments.tasks needs Django's tasks framework: Django 6.0 or later, or else the package django-tasks "
         "(pip install 'table-assignments[tasks]'). Or Celery (pip install 'table-assignments[celery]')."
@@ -47,8 +48,8 @@ _in_celery: dict[str, Any] = {}
 def task(function: Callable[..., Any]) -> Any:
     """Make a function a task of each framework that is there. Returns Django's, or Celery's where that is the only one."""
     name = f"{function.__module__}.{function.__name__}"
-    if _celery_task is not None:
-        _in_celery[name] = _celery_task(name=name, ignore_result=True)(function)
+    if _celery is not None:
+        _in_celery[name] = _celery.shared_task(name=name, ignore_result=True)(function)
     return _in_celery[name] if _django_task is None else _django_task(function)
 
 

@@ -2,7 +2,6 @@
 
 import os
 from random import Random
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -107,7 +106,7 @@ def any_text(chance: Random) -> str:
 texts: st.SearchStrategy[str] = st.sampled_from(TEXTS) | st.text(max_size=40)
 
 
-def few(examples: int) -> Any:
+def few(examples: int) -> settings:
     """So many examples in the suite, and more of them, each time others, where FUZZ_EXAMPLES says so."""
     return settings(
         max_examples=EXAMPLES or examples,

@@ -77,7 +77,7 @@ def arguments(draw: st.DataObject, actions: list[Action], good: dict[str, str], 
 
 def run(name: str, app: str, argv: list[str]) -> None:
     """Raises what is neither done nor refused."""
-    command = load_command_class(app, name)
+    command: Any = load_command_class(app, name)
     command._called_from_command_line = True  # Otherwise bad usage raises what a command's refusal raises.
     parser = command.create_parser("manage.py", name)
     out = io.StringIO()
@@ -137,7 +137,7 @@ def test_a_command_does_or_refuses(name: str, path: tuple[str, ...], decided: mo
 def test_arguments_that_no_command_has(leaf: tuple[str, tuple[str, ...]], given: list[str]) -> None:
     name, path = leaf
     if not (ENDLESS | ELSEWHERE) & set(given):
-        command = load_command_class(dict(OURS)[name], name)
+        command: Any = load_command_class(dict(OURS)[name], name)
         command._called_from_command_line = True
         parser = command.create_parser("manage.py", name)
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):

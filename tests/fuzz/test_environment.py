@@ -80,7 +80,13 @@ def test_a_database_url_is_taken_or_refused_without_its_password(url: str) -> No
         return
     if database["ENGINE"] == "example.embedded":
         return
-    defaults = {"CONN_MAX_AGE": 0, "AUTOCOMMIT": True, "TIME_ZONE": None, "ATOMIC_REQUESTS": False, "TEST": {}}
+    defaults: dict[str, Any] = {
+        "CONN_MAX_AGE": 0,
+        "AUTOCOMMIT": True,
+        "TIME_ZONE": None,
+        "ATOMIC_REQUESTS": False,
+        "TEST": {},
+    }
     try:
         asked = DatabaseWrapper({**defaults, **database}).get_connection_params()
     except ImproperlyConfigured as refused:  # Django's own: a name that PostgreSQL cannot have.

@@ -152,8 +152,9 @@ def test_bookings_as_csv_are_loaded_or_refused(tmp_path: Path) -> None:
     @example([("x" * 200_000, *GOOD_ROW[1:])], ",", False, "")
     def played(rows: list[Any], separator: str, quoted: bool, before: str) -> None:
         text = io.StringIO()
-        quoting = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-        writer = csv.writer(text, delimiter=separator, quoting=quoting, escapechar="\\")
+        writer = csv.writer(
+            text, delimiter=separator, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL, escapechar="\\"
+        )
         writer.writerow(evening.CSV_COLUMNS)
         writer.writerows(rows)
         path.write_bytes((before + text.getvalue()).encode("utf-8", "surrogatepass"))

@@ -13,6 +13,7 @@ from django.db.models import Model
 
 from assignments import api
 from assignments.models import Allocation, FrozenEvening, SeatingChange
+from assignments.planning.floor import Floor
 from rollout.control import steering, switches
 from rollout.flags import resolution
 from rollout.models import Change, Comparison, FloorRecord
@@ -47,9 +48,9 @@ def an_evening(host: TheHost, tonight: datetime) -> None:
         host.book(ref, starts_at=tonight)
     run_all()
     api.release_tables(booking_ref="B2", actor="staff")
-    (free, *_) = {each.ref for each in host.floors["R1"].tables} - set(
-        Allocation.objects.values_list("table_ref", flat=True)
-    )
+    floor = host.floors["R1"]
+    assert isinstance(floor, Floor)
+    (free, *_) = {each.ref for each in floor.tables} - set(Allocation.objects.values_list("table_ref", flat=True))
     api.close(restaurant_ref="R1", table_refs=[free], starts_at=tonight, ends_at=None, reason="Wobbly.", actor="host")
     FrozenEvening.objects.create(restaurant_ref="R1", service_date=tonight.date(), actor="staff")
     steering.begin(actor="test", reason="test")

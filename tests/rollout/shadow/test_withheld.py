@@ -56,7 +56,7 @@ def test_the_candidates_process_is_started_without_them(monkeypatch: pytest.Monk
 
     for name, value in GIVEN.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(comparator.subprocess, "Popen", popen)
+    monkeypatch.setattr("rollout.shadow.comparator.subprocess.Popen", popen)
     with pytest.raises(NotStartedError), comparator.CandidateProcess(1) as process:
         process.ask({})
     (environ,) = started
