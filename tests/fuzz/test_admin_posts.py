@@ -137,6 +137,15 @@ def test_a_form_is_answered(name: str, arguments: int, decided: models.Restauran
     played()
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("value", ["x", "\x0f", "²", "9" * 40, "a\0b"])
+def test_a_pair_of_tables_that_are_no_tables_is_refused(value: str, admin_client: Client) -> None:
+    url = reverse("admin:example_tableadjacency_add")
+    answered = admin_client.post(url, {"first": value, "second": value})
+    assert answered.status_code == 200
+    assert models.TableAdjacency.objects.count() == 0
+
+
 def test_every_page_with_a_form_is_among_them() -> None:
     known = {name for name, _ in NAMES}
     assert {"assignments_reviewitem_change", "rollout_promote", "assignments_closure_add"} <= known
