@@ -57,7 +57,9 @@ class TableSelect(AutocompleteSelect):
     """Shows again what was chosen; Django's raises for a value that is no key, before the form can refuse it."""
 
     def optgroups(self, name: str, value: list[str], attr: dict[str, Any] | None = None) -> Any:
-        return super().optgroups(name, [each for each in value if each.isascii() and each.isdecimal()], attr)
+        return super().optgroups(
+            name, [each for each in value if each.isascii() and each.isdecimal() and len(each) < 19], attr
+        )
 
 
 @admin.register(models.TableAdjacency)
