@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -56,7 +57,7 @@ class TableAdmin(_TableAdmin):
 class TableSelect(AutocompleteSelect):
     """Shows again what was chosen; Django's raises for a value that is no key, before the form can refuse it."""
 
-    def optgroups(self, name: str, value: list[str], attr: dict[str, Any] | None = None) -> Any:
+    def optgroups(self, name: str, value: Sequence[str], attr: dict[str, Any] | None = None) -> Any:
         return super().optgroups(
             name, [each for each in value if each.isascii() and each.isdecimal() and len(each) < 19], attr
         )
