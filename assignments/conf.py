@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from assignments.planning.optimum import Aim
 from assignments.planning.snapshot import DEFAULT_WEIGHTS, PlanningRules
 
 NAME = "ASSIGNMENTS"
@@ -120,6 +121,10 @@ def _restaurants(value: Any) -> str | None:
     return "must be True, False or a list of restaurant refs"
 
 
+def _aim(value: Any) -> str | None:
+    return None if value in list(Aim) else f"must be one of {', '.join(Aim)}"
+
+
 def setting(
     default: Any, problem: Callable[[Any], str | None], *, is_secret: bool = False, steers: bool = False
 ) -> Any:
@@ -199,6 +204,9 @@ class Settings:
     """Minutes before its start from which on a confirmed party keeps its tables."""
     MAX_MOVES: int = setting(3, whole(0, 1000), steers=True)
     """How often V3 moves a confirmed party at most."""
+    OPTIMIZE_FOR: str = setting("order", _aim, steers=True)
+    """Whom ``optimize_evenings`` seats first: ``order`` (who asked first, as the waiting list promises), ``number`` (as many
+    bookings as possible) or ``covers`` (as many guests). It is on record with each answer."""
     FREEZE_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES), steers=True)
     """Minutes before a service from which on nobody in it is moved any more; 0: only once staff freeze the evening."""
     GRACE_MINUTES: int = setting(15, whole(0, 24 * 60), steers=True)

@@ -28,7 +28,7 @@ from rollout.cli import base
 from rollout.events import SOURCE
 from rollout.models import FedFile
 from rollout.policy.verdict import Verdict
-from rollout.shadow.comparator import CandidateProcess
+from rollout.shadow.comparator import CandidateProcess, together_by
 
 Advance = Callable[[Evening, Scoreboard | None], None]
 """Told of each booking (without a scoreboard) and of each evening that is done (with its own)."""
@@ -87,6 +87,7 @@ class Action(base.Action):
                 candidate=candidate(process),
                 feed=options["feed"],
                 candidate_release=lambda: process.release,
+                together=together_by(process),
             )
             with self._progress(options, first, last) as advance:
                 for evening in evenings:

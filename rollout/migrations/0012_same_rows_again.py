@@ -21,10 +21,11 @@ def _also_unchanged(function: str) -> str:
 FUNCTIONS = [
     _function("0004_changes_are_append_only", "APPEND_ONLY"),
     _function("0009_release", "WRITTEN_ONCE"),
+    _function("0011_days", "APPEND_ONLY"),
 ]
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rollout", "0010_audit")]
+    dependencies = [("rollout", "0011_days")]
 
     operations = [migrations.RunSQL(_also_unchanged(each), each) for each in FUNCTIONS]

@@ -26,7 +26,9 @@ class Comparisons:
     ``not_waived`` counts, by verdict, those that no valid waiver covers. ``expected`` is how many decisions of the
     legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
     wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons that belong to
-    other releases; nothing else here counts them.
+    other releases; nothing else here counts them. ``restaurants``: how many they come from; ``largest``: how many of one
+    of them; ``with_bookings``: how many restaurants have bookings at all. ``differing``: how often V3 was better and
+    worse, waived ones left out, at each restaurant where that is often enough to say something.
     """
 
     total: int = 0
@@ -38,8 +40,32 @@ class Comparisons:
     asked_twice: int = 0
     repeated: int = 0
     others: int = 0
+    restaurants: int = 0
+    largest: int = 0
+    with_bookings: int = 0
+    differing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     p95: Percentile = Percentile()
     p99: Percentile = Percentile()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Days:
+    """Whole days that both planners have planned, each restaurant's date once.
+
+    ``unsafe``: on which V3 seats somebody where nobody may sit, ``errors``: on which it gave no answer; at any look at
+    that day. ``refused``: bookings of all days that V3 refuses although tables are free and nobody has to be moved.
+    ``paired``: days that the legacy planner planned as well, of which V3 seats fewer on ``worse``.
+    """
+
+    compared: int = 0
+    unsafe: int = 0
+    errors: int = 0
+    refused: int = 0
+    moved: int = 0
+    paired: int = 0
+    worse: int = 0
+    seated: int = 0
+    control_seated: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +125,7 @@ class Facts:
     stage_since: datetime
     since: datetime
     comparisons: Comparisons = Comparisons()
+    days: Days = Days()
     v3: Outcomes = Outcomes()
     seatings: Seatings = Seatings()
     stage_v3: Outcomes = Outcomes()
