@@ -79,7 +79,6 @@ def test_the_release_before_decides_on_todays_tables_and_the_way_back_loses_no_r
         shared.run(PROJECT, "rollout", "resume", "--reason", "An upgrade.")
         assert shared.run(PROJECT, "reconcile_assignments", "--check", "--json").strip() == ""
         assert decided(shared) > by_the_old_code
-        assert shared.rows("SELECT count(*) FROM assignments_assignment WHERE next_attempt_at < now()") == [(0,)]
 
         kept = [name for name in of_base if name != "django_migrations"]
         before = shared.counts(kept)
