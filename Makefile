@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal chaos lint lint-types lint-rest serve bench docs audit matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal chaos lint lint-types lint-rest serve bench power docs audit matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,9 @@ chaos: $(STAMP)  ## Every fault at every point, on a server of its own; goes on 
 
 bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+power: $(STAMP)  ## Simulate 1,000 weeks: how often gates and guard are wrong, how fast they find faults; ARGS="--weeks 50".
+	@$(BIN)/python -m tests.power $(ARGS)
 
 screenshots: $(STAMP)  ## Retake the documentation's pictures of every page; needs chromium.
 	@$(BIN)/python -m tests.screenshots $(ARGS)
