@@ -14,11 +14,11 @@ class Output(OutputWrapper):
 
     @classmethod
     def instead_of(cls, wrapper: OutputWrapper) -> "Output":
-        output = cls(wrapper._out)  # type: ignore[attr-defined]  # noqa: SLF001
+        output = cls(wrapper._out)  # type: ignore[arg-type]  # noqa: SLF001
         output.style_func = wrapper.style_func
         return output
 
-    def write(self, *args: Any, **kwargs: Any) -> None:
+    def write(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         try:
             super().write(*args, **kwargs)
         except OSError as error:

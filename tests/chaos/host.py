@@ -8,6 +8,7 @@ from typing import Any
 
 from assignments.host import HostBooking, Message, Move, Seating
 from example.host import ExampleHost
+from tests.chaos.points import met
 from tests.chaos.setting_up import TOLD
 
 
@@ -27,6 +28,7 @@ HOW = ("raise", "hang", "SystemExit", "exit", "MemoryError")
 def _suffer(callback: str, refs: Sequence[str]) -> None:
     if POISON.callback != callback or (POISON.ref and POISON.ref not in refs):
         return
+    met()
     match POISON.how:
         case "raise":
             raise RuntimeError("The host raises.")
