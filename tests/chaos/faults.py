@@ -50,8 +50,8 @@ def try_flow(
     started = time.monotonic()
     end = world.run(work)
     wrong = judge(FLOWS[name])
-    has_met = end.has_met if has_met is None else has_met()
-    result.add(time.monotonic() - started, [f"{name}: {each}" for each in wrong], has_met=has_met)
+    met_it = end.has_met if has_met is None else has_met()
+    result.add(time.monotonic() - started, [f"{name}: {each}" for each in wrong], has_met=met_it)
 
 
 def lost_answers(world: World) -> Result:
@@ -157,11 +157,11 @@ def many_starts(world: World) -> Result:
 def poisoned(world: World, callback: str, how: str) -> Result:
     """The host misbehaves for one booking; then, mended, everything else follows."""
     result = Result(fault=f"{how} in {callback}")
-    name = {"deliver": "outbox", "on_moved": "swap", "on_released": "release"}.get(callback, "batch")
+    name = {"deliver": "outbox", "on_moved": "swap", "on_released": "undo"}.get(callback, "batch")
     put_back(prepared(name))
     from example import models
 
-    reference = {"on_review": "B6", "on_moved": "B1", "on_released": "B1"}.get(callback, "B2")
+    reference = {"on_review": "B6", "on_moved": "B1", "on_released": "B6"}.get(callback, "B2")
     ref = str(models.Booking.objects.get(reference=reference).pk)
     started = time.monotonic()
 

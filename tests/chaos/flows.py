@@ -13,6 +13,7 @@ from assignments import api
 from assignments.coordination import dispatch
 from assignments.exceptions import AssignmentsError
 from assignments.models import Allocation, OutboxMessage
+from assignments.planning.reasons import OVERRIDABLE
 from example import models
 from example.booking import cancel_booking, save_booking
 from rollout import conf as rollout_conf
@@ -140,8 +141,18 @@ def _swapped() -> str:
     return wrong or ("" if _table_of("B1") > _table_of("B2") else "not swapped")
 
 
-def _release() -> None:
-    api.reopen(booking_ref=_ref("B1"), actor="staff:1")
+def _assigned() -> None:
+    """Staff have squeezed the large party in."""
+    _decided()
+    taken = {ref for refs in seated().values() for ref in refs}
+    free = models.Table.objects.exclude(pk__in=taken).latest("seats")
+    api.assign(booking_ref=_ref("B6"), table_refs=[str(free.pk)], actor="staff:1", overriding=OVERRIDABLE)
+    quietly("deliver_outbox")
+
+
+def _undo() -> None:
+    if seated().get(_ref("B6")):
+        api.undo(booking_ref=_ref("B6"), actor="staff:1")
 
 
 def _written_past_us() -> None:
@@ -252,7 +263,7 @@ FLOWS: dict[str, Flow] = {
     "outbox": Flow(prepare=_untold, do=lambda: quietly("deliver_outbox"), wrong=_told),
     "promote": Flow(prepare=_begun, do=_promote, wrong=_stage_is(1)),
     "rollback": Flow(prepare=_active, do=_roll_back, wrong=_rolled_back),
-    "release": Flow(prepare=_decided, do=_release, wrong=lambda: _is_as(B1="confirmed/1", B2="confirmed/1")),
+    "undo": Flow(prepare=_assigned, do=_undo, wrong=lambda: _is_as(B1="confirmed/1", B6="manual_review/0")),
     "guard that rolls back": Flow(prepare=_breached, do=guard.run, wrong=_rolled_back),
     "guard": Flow(prepare=_active, do=guard.run, wrong=_stage_is(-1)),
 }
