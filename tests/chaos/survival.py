@@ -93,7 +93,7 @@ def prepare(bookings: int) -> None:
 
     v3()
     chance = random.Random(7)
-    restaurants = [a_restaurant() for _ in range(-(-bookings // (AN_EVENING * DAYS)))]
+    restaurants = [a_restaurant(f"Chaos {number}") for number in range(-(-bookings // (AN_EVENING * DAYS)))]
     first = evening()
     models.Booking.objects.bulk_create(
         [

@@ -31,9 +31,9 @@ DEADLINE_SECONDS = 60.0
 Rows = dict[str, bytes]
 
 
-def a_restaurant() -> models.Restaurant:
+def a_restaurant(name: str = "Chaos") -> models.Restaurant:
     """Six tables, two of each size, open all day."""
-    restaurant = models.Restaurant.objects.create(name="Chaos", timezone="UTC")
+    restaurant = models.Restaurant.objects.create(name=name, timezone="UTC")
     zone = models.Zone.objects.create(restaurant=restaurant, name="Hall")
     for number, seats in enumerate((2, 2, 4, 4, 6, 6), 1):
         models.Table.objects.create(restaurant=restaurant, zone=zone, code=f"T{number}", seats=seats)
