@@ -12,7 +12,7 @@ from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Movable, Occupied
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules
 
 
 class PlannedDay(NamedTuple):
@@ -31,12 +31,14 @@ def plan_requests(
     now: datetime,
     success: Mapping[str, float],
     movable: Sequence[Movable] = (),
+    rules: PlanningRules | None = None,
 ) -> PlannedDay:
     """Decide requests of one restaurant-day together.
 
-    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them.
+    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them. ``rules``:
+    by default those of the settings.
     """
-    rules = conf.settings().rules()
+    rules = rules or conf.settings().rules()
     held = held_tables(requests, occupied, floor=floor, now=now)
     others = [taken for taken in occupied if taken.booking_ref not in held]
     evening = EveningPlanner(floor=floor, occupied=others, rules=rules, now=now, success=success, movable=movable)

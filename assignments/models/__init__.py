@@ -19,10 +19,12 @@ from assignments.models.floor import (
 from assignments.models.floor_seen import FloorSeen
 from assignments.models.frozen_evening import FrozenEvening
 from assignments.models.host_mark import HostMark
+from assignments.models.optimized_evening import OptimizedEvening
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
 from assignments.models.run import Run
 from assignments.models.seating_change import SeatingChange
+from assignments.models.staff_action import StaffAction
 from assignments.models.total import Folded, Total
 from assignments.models.transition import StateTransition
 
@@ -47,12 +49,14 @@ __all__ = [
     "Health",
     "HostMark",
     "ListedJoin",
+    "OptimizedEvening",
     "OutboxMessage",
     "ReviewItem",
     "Run",
     "SeatingChange",
     "ServiceDay",
     "ServiceHours",
+    "StaffAction",
     "Stage",
     "State",
     "StateTransition",
