@@ -71,7 +71,7 @@ test-night: $(STAMP)  ## The quick tests at ten to midnight before clock changes
 	done
 
 test-upgrade: $(STAMP)  ## The release that tests/upgrade/BASE names on today's tables, and the way back.
-	$(PYTEST) -n 0 -q tests/upgrade $(ARGS)
+	$(PYTEST) -n 0 -q -m upgrade tests/upgrade $(ARGS)
 
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)

@@ -50,6 +50,7 @@ def test_todays_migrations_continue_those_of_the_release_before(base: Path) -> N
             assert (base / path).read_text() == (PROJECT / path).read_text(), f"{path} was released in {BASE}"
 
 
+@pytest.mark.upgrade
 @pytest.mark.timeout(300)
 @pytest.mark.django_db
 def test_the_release_before_decides_on_todays_tables_and_the_way_back_loses_no_row(base: Path) -> None:
