@@ -399,9 +399,9 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
     there.
     """
     host, assignment, booking, now = _locked(booking_ref)
-    refusals = engine.judge(
-        snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False), tuple(table_refs)
-    )
+    snapshot = snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False)
+    found = engine.judge(snapshot, tuple(table_refs))
+    refusals = tuple(each for each in found if each.reason is not Reason.PACING)  # Pins are about tables, not times.
     if refusals:
         raise staff_actions.refused(booking_ref, table_refs, refusals)
     assignment.pinned_table_refs = sorted(table_refs)

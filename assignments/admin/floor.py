@@ -21,6 +21,7 @@ from assignments.models import (
     CalendarEntry,
     CalendarService,
     ListedJoin,
+    PacingLimit,
     ServiceHours,
     TableDetails,
     TurnMinutes,
@@ -203,6 +204,23 @@ class CalendarEntryAdmin(FloorAdmin):
             for restaurant_ref in sorted(set(queryset.values_list("restaurant_ref", flat=True))):
                 locks.lock_restaurant(restaurant_ref)
             super().delete_queryset(request, queryset)
+
+
+@admin.register(PacingLimit)
+class PacingLimitAdmin(FloorAdmin):
+    """Pacing by service and date. Nobody is seated meanwhile by what it was before."""
+
+    list_display = [
+        "restaurant_ref",
+        "service_key",
+        "first_date",
+        "last_date",
+        "interval_minutes",
+        "most_covers",
+        "most_parties",
+        "most_present",
+    ]
+    search_fields = ["restaurant_ref", "service_key"]
 
 
 @admin.register(ServiceHours)

@@ -45,6 +45,19 @@ def as_promised(booking: HostBooking, seatings: Sequence[Allocation]) -> HostBoo
     return replace(booking, ends_at=first.ends_at) if is_same else booking
 
 
+def to_be_kept(
+    request: SeatingRequest, assignment: Assignment, seatings: Sequence[Allocation], floor: Floor
+) -> SeatingRequest:
+    """Return the request of a booking that has ``seatings``: their tables and, at the same start, the promised covers."""
+    first = seatings[0]
+    promised = assignment.party if first.party is None else first.party
+    return replace(
+        request,
+        current_table_refs=floor.in_order(row.table_ref for row in seatings),
+        promised_party=promised if floor.is_paced and first.starts_at == request.starts_at else 0,
+    )
+
+
 def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[SeatingWindow]:
     """When these requests would sit, those that could sit at all."""
     windows, rules = [], conf.settings().rules()

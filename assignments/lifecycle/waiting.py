@@ -41,6 +41,7 @@ _TAKEN = frozenset(
     {
         Reason.CLOSED,
         Reason.NO_CAPACITY,
+        Reason.PACING,
         Reason.PINNED_TABLES_TAKEN,
         CoordinatorReason.TABLE_TAKEN,
         EDIT_UNMET,

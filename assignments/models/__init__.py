@@ -5,7 +5,7 @@ from assignments.models.assignment import GONE, OPEN_STATES, TERMINAL_STATES, As
 from assignments.models.attempt import Attempt
 from assignments.models.batch_mark import BatchMark
 from assignments.models.breaker import Breaker
-from assignments.models.calendar import CalendarEntry, CalendarService
+from assignments.models.calendar import CalendarEntry, CalendarService, PacingLimit
 from assignments.models.closure import Closure
 from assignments.models.event import Event
 from assignments.models.floor import (
@@ -48,6 +48,7 @@ __all__ = [
     "HostMark",
     "ListedJoin",
     "OutboxMessage",
+    "PacingLimit",
     "ReviewItem",
     "Run",
     "SeatingChange",

@@ -12,6 +12,7 @@ class SeatingRequest:
     ``zone_ref``: the required zone. ``pinned_table_refs``: the required tables.
     ``requested_at``: time of the request. Earlier requests come first.
     ``current_table_refs``: the tables that the booking has, if it is asked what else it could have.
+    ``promised_party``: the covers that it has been promised a seat for at this very start, which pacing cannot take back.
     """
 
     booking_ref: str
@@ -22,3 +23,4 @@ class SeatingRequest:
     requested_at: datetime | None = None
     pinned_table_refs: tuple[str, ...] = ()
     current_table_refs: tuple[str, ...] = ()
+    promised_party: int = 0

@@ -40,6 +40,7 @@ class SnapshotDigest:
             sorted(success.items()),
             # Snapshots of releases that knew no grace keep their digest.
             *([rules.grace_minutes] if rules.grace_minutes else []),
+            *([] if rules.is_paced else ["not paced"]),
             # So do those in which no confirmed party may be moved.
             *([sorted(movable)] if movable else []),
         )
@@ -67,6 +68,7 @@ class SnapshotDigest:
             sorted(request.pinned_table_refs),
             # Snapshots of releases that did not know the tables of a booking keep their digest.
             *([sorted(request.current_table_refs)] if request.current_table_refs else []),
+            *([("promised", request.promised_party)] if request.promised_party else []),
         )
         return hashlib.sha256(repr((self._fixed, asked, self._occupied)).encode()).hexdigest()[:32]
 
@@ -80,6 +82,8 @@ def _entry(taken: Occupied) -> int:
     )
     if taken.closed:  # Digests that are stored already know no closures.
         content = (*content, "closed")
+    if taken.starts_at is not None:  # Nor any pacing.
+        content = (*content, taken.party, _moment(taken.starts_at), _moment(taken.ends_at))
     return int.from_bytes(hashlib.sha256(repr(content).encode()).digest())
 
 

@@ -189,7 +189,7 @@ class _Inspection:
 
     def _could_seat(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         window = seating_audit.window(floor, party)
-        if window is None:
+        if window is None or decided.reason == Reason.PACING:  # The verdicts of shadow judge pacing.
             return False
         return seating_audit.could_seat(floor, party, decided.at, self._taken_then(floor, decided, *window), self.rules)
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rollout.policy.audit_hours import stay
+from rollout.policy.pacing_audit import is_too_many
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -48,12 +49,15 @@ class Flaw(StrEnum):
     OTHER_TIMES = "other_times"
     TABLE_TAKEN = "table_taken"
     TABLE_CLOSED = "table_closed"
+    PACING = "pacing"
 
 
 PREFERENCES = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.PARTY_OUTSIDE_TABLE_LIMITS, Flaw.TOO_MANY_TABLES})
 """No flaws in tables that the guests have already: whoever has been promised a seat may keep it."""
-V3S_SETTINGS = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.TOO_MANY_TABLES})
-"""No flaws in what the legacy planner decides: these limits are settings of V3, and it has its own."""
+V3S_SETTINGS = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.TOO_MANY_TABLES, Flaw.PACING})
+"""No flaws in what the legacy planner decides: these limits are settings of V3, and it has its own or none."""
+UNKNOWN_TO_LEGACY = frozenset({Flaw.PACING})
+"""Rules that the legacy planner does not know: what it seats against them, V3 is right to refuse."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,14 +101,25 @@ def flaws_of(snapshot: Snapshot, decision: Decision) -> list[Flaw]:
             found.append(Flaw.OTHER_TIMES)
         start = max(window_[0], _needed_from(party, window_[0], snapshot.now))
         found += _taken_flaws(snapshot.occupied, table_refs, start, window_[1])
+        found += [Flaw.PACING] if _is_too_many(snapshot) else []
     return found
+
+
+def _is_too_many(snapshot: Snapshot) -> bool:
+    """Whether the party that asks breaks the pacing. Whoever has been promised that start may come."""
+    request = snapshot.request
+    if not snapshot.rules.is_paced or request.party <= request.promised_party:
+        return False
+    due = stay(snapshot.floor, request.party, request.starts_at, request.ends_at)
+    others = [row for row in snapshot.occupied if row.booking_ref != request.booking_ref]
+    return due is not None and is_too_many(snapshot.floor, request.party, due.starts_at, due.ends_at, others)
 
 
 def could_be_seated(snapshot: Snapshot) -> bool:
     """Whether some free tables could have seated the party without moving anybody, so that to refuse it was wrong."""
     party = party_of(snapshot.request)
     needed = window(snapshot.floor, party)
-    if needed is None:
+    if needed is None or _is_too_many(snapshot):
         return False
     start = _needed_from(party, needed[0], snapshot.now)
     taken = {

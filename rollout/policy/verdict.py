@@ -44,11 +44,13 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
 
     Unsafe comes first: whatever the seating audit finds wrong with it. Better and worse are judged independently of both
     planners, too: fewer spare seats, then fewer tables; decisions equal in both are equivalent. To leave guests at the
-    tables that they have is never worse.
+    tables that they have is never worse. What the control seats against a rule that it does not know counts as a refusal.
     """
     if is_unsafe(snapshot, candidate):
         return Verdict.UNSAFE
     ours, theirs = control.best, candidate.best
+    if theirs is None and ours and seating_audit.UNKNOWN_TO_LEGACY & set(seating_audit.flaws_of(snapshot, control)):
+        return Verdict.BOTH_REFUSE
     if theirs is None:
         return Verdict.ONLY_LEGACY_SEATS if ours else Verdict.BOTH_REFUSE
     if ours is None:

@@ -22,8 +22,11 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 
-SNAPSHOT_VERSION = 2
-"""Version of stored snapshots that have the tables of their booking. Others are version 1, which is not written."""
+SNAPSHOT_VERSION = 3
+"""The latest version. 2 has the tables of the booking; 3 has pacing. Version 1 is not written: what is plain has none."""
+OCCUPIED_AT_LEAST = 4
+"""Values that every row of ``occupied`` has; the others follow in their order, up to the last that is not as usual."""
+_USUAL = tuple(field.default for field in fields(Occupied)[OCCUPIED_AT_LEAST:])
 OUTSIDE_MINUTES = "outside_service_minutes"
 """A floor's tolerance around its services, in earlier releases."""
 
@@ -31,12 +34,15 @@ OUTSIDE_MINUTES = "outside_service_minutes"
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot without its floor, which is named by its version."""
     request: dict[str, Any] = _plain(snapshot.request)
-    version = {"version": SNAPSHOT_VERSION}
-    if not request["current_table_refs"]:
-        del request["current_table_refs"]  # As earlier releases wrote it, which read it, too.
-        version = {}
+    # As earlier releases wrote it, which read it, too.
+    version = 2 if request["current_table_refs"] else 1
+    for name in ("current_table_refs", "promised_party"):
+        if not request[name]:
+            del request[name]
+    if snapshot.floor.is_paced or not snapshot.rules.is_paced:
+        version = 3
     return {
-        **version,
+        **({"version": version} if version > 1 else {}),
         "floor": snapshot.floor.version,
         "now": _plain(snapshot.now),
         "request": request,
@@ -50,6 +56,8 @@ def _rules_to_json(rules: PlanningRules) -> dict[str, Any]:
     content: dict[str, Any] = _plain(rules)
     if not rules.grace_minutes:
         del content["grace_minutes"]  # As earlier releases wrote it; without it there is none.
+    if rules.is_paced:
+        del content["is_paced"]
     return content
 
 
@@ -77,6 +85,8 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
     content = _plain(floor)
     if not floor.calendar:
         del content["calendar"]  # As earlier releases wrote it.
+    if not floor.pacing:
+        del content["pacing"]
     if (minutes := content.pop("stored_outside_minutes")) is not None:
         content[OUTSIDE_MINUTES] = minutes
     special = [service for entry in content.get("calendar", ()) for service in entry["services"]]
@@ -104,6 +114,7 @@ def floor_from_json(stored: Mapping[str, Any]) -> Floor:
         "services": _services_from_json(stored["services"]),
         "joins": joins,
         "calendar": calendar,
+        "pacing": stored.get("pacing", ()),
         "stored_outside_minutes": stored.get(OUTSIDE_MINUTES),
     }
     return msgspec.convert({**stored, **parts}, Floor)
@@ -140,13 +151,16 @@ def decision_from_json(stored: Mapping[str, Any]) -> Decision:
 
 
 def _occupied_to_json(row: list[Any]) -> list[Any]:
-    """A row says that a table is closed only if it is: an earlier release reads the others."""
-    *usual, closed = row
-    return row if closed else usual
+    """A row says only what is not as usual at its end: an earlier release reads the others."""
+    length = len(row)
+    while length > OCCUPIED_AT_LEAST and row[length - 1] == _USUAL[length - 1 - OCCUPIED_AT_LEAST]:
+        length -= 1
+    return row[:length]
 
 
 def _occupied_from_json(row: Sequence[Any]) -> Sequence[Any]:
-    return [*row, False] if len(row) == len(fields(Occupied)) - 1 else row
+    missing = len(fields(Occupied)) - len(row)
+    return [*row, *_USUAL[-missing:]] if 0 < missing <= len(_USUAL) else row
 
 
 def _refusal_to_json(refusal: Refusal) -> list[Any]:

@@ -18,6 +18,7 @@ from assignments.models import (
     CalendarEntry,
     CalendarService,
     ListedJoin,
+    PacingLimit,
     ServiceHours,
     TableDetails,
     TurnMinutes,
@@ -30,6 +31,7 @@ from assignments.planning.floor import (
     Floor,
     InvalidFloorError,
     Join,
+    Pacing,
     ServicePeriod,
     Table,
     TurnTime,
@@ -99,6 +101,7 @@ class Floors(Attributes):
                 if known.issuperset(row.table_refs)
             ),
             calendar=self.calendar(restaurant_ref, services),
+            pacing=self.pacing(restaurant_ref),
         )
 
     def calendar(
@@ -130,9 +133,26 @@ class Floors(Attributes):
                 found.append(entry)
         return tuple(found)
 
+    def pacing(self, restaurant_ref: str) -> tuple[Pacing, ...]:
+        """Return how many guests may come and be there at once, as this app has it. One query."""
+        return tuple(
+            Pacing(
+                interval_minutes=row.interval_minutes,
+                most_covers=row.most_covers,
+                most_parties=row.most_parties,
+                most_present=row.most_present,
+                service_key=row.service_key or None,
+                first_date=row.first_date,
+                last_date=row.last_date,
+                weekdays=frozenset(row.weekdays) or EVERY_WEEKDAY,
+            )
+            for row in PacingLimit.objects.filter(restaurant_ref=restaurant_ref)
+        )
+
     def calendar_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
-        """Return the querysets that ``calendar`` reads."""
+        """Return the querysets that ``calendar`` and ``pacing`` read."""
         return [
+            PacingLimit.objects.filter(restaurant_ref=restaurant_ref),
             CalendarEntry.objects.filter(restaurant_ref=restaurant_ref),
             CalendarService.objects.filter(entry__restaurant_ref=restaurant_ref),
         ]
