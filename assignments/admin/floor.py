@@ -26,6 +26,7 @@ from assignments.models import (
     TableDetails,
     TurnMinutes,
     VenueSettings,
+    ZonePriority,
 )
 from assignments.planning.floor import InvalidFloorError, Table
 from assignments.planning.natural_order import natural_key
@@ -137,9 +138,15 @@ class VenueSettingsAdmin(FloorAdmin):
 
 @admin.register(TableDetails)
 class TableDetailsAdmin(FloorAdmin):
-    list_display = ["table_ref", "restaurant_ref", "zone", "min_party", "max_party"]
+    list_display = ["table_ref", "restaurant_ref", "zone", "min_party", "max_party", "features", "priority"]
     search_fields = ["table_ref", "restaurant_ref", "zone"]
     list_filter = ["restaurant_ref", "zone"]
+
+
+@admin.register(ZonePriority)
+class ZonePriorityAdmin(FloorAdmin):
+    list_display = ["restaurant_ref", "zone", "priority"]
+    search_fields = ["restaurant_ref", "zone"]
 
 
 @admin.register(AdjacentTables)

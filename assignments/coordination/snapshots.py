@@ -8,7 +8,7 @@ from assignments import conf
 from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host, HostBooking
-from assignments.lifecycle import ledger
+from assignments.lifecycle import intake, ledger
 from assignments.models import Allocation, Assignment
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.engine import judge
@@ -22,6 +22,7 @@ from assignments.planning.snapshot import Occupied, Snapshot
 
 def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
     """The booking as planning sees it."""
+    needs, wishes = intake.asked_features(booking, assignment)
     return SeatingRequest(
         booking_ref=booking.ref,
         starts_at=booking.starts_at,
@@ -30,6 +31,8 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
         zone_ref=booking.zone_ref,
         requested_at=assignment.requested_at,
         pinned_table_refs=tuple(assignment.pinned_table_refs),
+        needs=needs,
+        wishes=wishes,
     )
 
 

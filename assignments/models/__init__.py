@@ -15,12 +15,14 @@ from assignments.models.floor import (
     TableDetails,
     TurnMinutes,
     VenueSettings,
+    ZonePriority,
 )
 from assignments.models.floor_seen import FloorSeen
 from assignments.models.frozen_evening import FrozenEvening
 from assignments.models.host_mark import HostMark
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
+from assignments.models.queued_party import QueuedParty
 from assignments.models.run import Run
 from assignments.models.seating_change import SeatingChange
 from assignments.models.total import Folded, Total
@@ -49,6 +51,7 @@ __all__ = [
     "ListedJoin",
     "OutboxMessage",
     "PacingLimit",
+    "QueuedParty",
     "ReviewItem",
     "Run",
     "SeatingChange",
@@ -61,4 +64,5 @@ __all__ = [
     "Total",
     "TurnMinutes",
     "VenueSettings",
+    "ZonePriority",
 ]

@@ -130,6 +130,8 @@ class EveningPlanner:
             ends_at=mover.window.ends_at,
             party=mover.party,
             zone_ref=mover.zone_ref,
+            needs=mover.needs,
+            wishes=mover.wishes,
         )
         guest = self._guest(request, mover.window, fit_of(self._floor, request, self._rules), is_confirmed=True)
         own = unit_of(self._floor, mover.table_refs)
@@ -151,6 +153,45 @@ class EveningPlanner:
         )
         self._decisions[request.booking_ref] = decision
         return decision
+
+    def probe(self, request: SeatingRequest) -> frozenset[str] | None:
+        """Return which confirmed bookings would be moved to seat the request; None if it would be refused.
+
+        It changes nothing: other requests are decided as if this one had not been asked.
+        """
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
+            return None
+        fit = self._fit(request)
+        if isinstance(fit, Refusal) or not fit.units:
+            return None
+        guest = self._guest(request, window, fit)
+        free = self._occupancy.free(window.blocked_from, window.blocked_until)
+        if any(unit.mask & free == unit.mask for unit in guest.party.options):
+            return frozenset()
+        self._batch.meet(guest.party)
+        room = self._room_for(guest)
+        return None if room is None else frozenset(party.ref for party in room if party.is_confirmed)
+
+    def is_full_for(self, request: SeatingRequest) -> bool:
+        """Return whether it is only for want of free tables that the request would be refused."""
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
+            return False
+        fit = self._fit(request)
+        if isinstance(fit, Refusal) or not fit.units:
+            return False
+        return self._closed_units(self._guest(request, window, fit), fit) < len(fit.units)
+
+    def _room_for(self, guest: _Guest) -> Mapping[Party, Unit] | None:
+        """Return the moves that seat a newcomer for whom nothing is free, or None."""
+        newcomer = guest.party
+        if not newcomer.options:
+            return None
+        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
+        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
+            return None
+        return make_room(newcomer)
 
     def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
         window = admit(self._floor, request, rules=self._rules, now=self._now)
@@ -247,6 +288,7 @@ class EveningPlanner:
             free=free,
             idle_seconds=self._occupancy.idle_seconds(start, until, IDLE_HORIZON_SECONDS),
             success=self._success,
+            wishes=guest.request.wishes,
         )
         return circumstances, free
 
@@ -263,12 +305,7 @@ class EveningPlanner:
     def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
         """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
         newcomer = guest.party
-        if not newcomer.options:
-            return (), ()
-        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
-        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
-            return (), ()
-        room = make_room(newcomer)
+        room = self._room_for(guest)
         if room is None:
             return (), ()
         moved = [self._guests[party] for party in room if party is not newcomer]

@@ -14,6 +14,8 @@ from assignments.planning.timezone import time_zone
 EVERY_WEEKDAY = frozenset(range(7))
 A_DAY_OF_MINUTES = 24 * 60
 """The longest turn time, buffer, and early or late minutes."""
+MOST_PRIORITY = 1_000
+"""The highest priority of a table; the lowest is as far below 0."""
 MOST_INTERVAL = 240
 """The longest pacing interval, in minutes."""
 MOST_SEATS = 10_000
@@ -38,6 +40,8 @@ class Table:
     """A table. ``min_party`` and ``max_party``: sizes of parties that may have it alone, None where nobody has set them.
 
     Set ones are the restaurant's own words, and count for more than a general limit of spare seats: see ``units.Unit``.
+    ``features``: what guests may need or wish, as ``features.words`` gives them. ``priority``: a table with a higher one is
+    preferred; those without one have 0.
     """
 
     ref: str
@@ -47,6 +51,9 @@ class Table:
     min_party: int | None = None
     max_party: int | None = None
     active: bool = True
+    # Not in its text, which is part of the digests of stored floors.
+    features: frozenset[str] = field(default=frozenset(), repr=False)
+    priority: int = field(default=0, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,8 +163,8 @@ class Floor:
     keys, and the same floor may have others in another database. ``adjacent``: unordered pairs of table refs. Joins of
     2..k tables are the connected sets within a zone. ``zone_names``: display names of zones by ref, if
     different. Planners do not use them, and they do not affect equality. ``calendar``: dates that are closed or have other
-    hours, kept from the longest entry to the shortest, which rules (see ``calendar.periods_on``). ``pacing``: how many guests
-    may come and be there at once (see ``pacing.limits_on``).
+    hours, kept from the longest entry to the shortest, which rules (see ``calendar.periods_on``). ``pacing``: how many
+    guests may come and be there at once (see ``pacing.limits_on``).
 
     ``stored_outside_minutes`` is set only for floors that an earlier release stored. They are judged by the rules of that
     release: every service took guests for so many minutes before its start and after its end, no limit of a table beat
@@ -246,6 +253,9 @@ class Floor:
         )
         if self.calendar:  # Versions that are stored already know none.
             content = (*content, [_calendar_content(entry) for entry in self.calendar])
+        if any(table.features or table.priority for table in self.tables):
+            about = [(table.ref, sorted(table.features), table.priority) for table in self.tables]
+            content = (*content, "features", sorted(about))
         if self.pacing:
             content = (*content, "pacing", sorted(map(_pacing_content, self.pacing)))
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
@@ -307,6 +317,8 @@ def _size_problems(floor: Floor) -> Iterator[str]:
 def _number_problems(floor: Floor) -> Iterator[str]:
     """Yield the numbers beyond which a time or a column would overflow."""
     for table in floor.tables:
+        if abs(table.priority) > MOST_PRIORITY:
+            yield f"table {table.ref!r} has priority {table.priority}, beyond {MOST_PRIORITY}"
         if table.seats > MOST_SEATS:
             yield f"table {table.ref!r} has {table.seats} seats, and at most {MOST_SEATS} are possible"
     for join in floor.joins:

@@ -74,7 +74,7 @@ class Pace:
         covers = sum(stay.party for stay in coming)
         if pacing.most_covers is not None and covers + request.party > pacing.most_covers:
             text = _(
-                "Party of %(party)s: at most %(most)s covers may come from %(first)s to %(last)s, and %(covers)s do already.",
+                "Party of %(party)s: at most %(most)s covers may come from %(first)s to %(last)s; %(covers)s do already.",
                 most=pacing.most_covers,
                 covers=covers,
                 **values,
@@ -82,7 +82,7 @@ class Pace:
             return Refusal(Reason.PACING, text)
         if pacing.most_parties is not None and len(coming) >= pacing.most_parties:
             text = _(
-                "Party of %(party)s: at most %(most)s parties may come from %(first)s to %(last)s, and %(parties)s do already.",
+                "Party of %(party)s: at most %(most)s parties may come from %(first)s to %(last)s; %(parties)s do already.",
                 most=pacing.most_parties,
                 parties=len(coming),
                 **values,
@@ -100,7 +100,7 @@ class Pace:
         return None
 
     def starts_near(self, start: datetime) -> Iterator[datetime]:
-        """Yield the starts of the same service an interval or more from ``start``, the nearest first; of two, the earlier."""
+        """Yield the starts of the same service an interval or more from ``start``, nearest first; of two, the earlier."""
         service = service_of(self._floor, start)
         pacing = limits_on(self._floor, service.period.key, service.day) if service else None
         if service is None or pacing is None:

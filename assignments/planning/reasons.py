@@ -26,6 +26,7 @@ class Reason(StrEnum):
     NO_TABLES = "no_tables"
     PARTY_TOO_LARGE = "party_too_large"
     NO_FIT = "no_fit"
+    NEEDS = "needs"
     CLOSED = "closed"
     PINNED_TABLES_UNFIT = "pinned_tables_unfit"
     # Somebody else sits there, for now.
@@ -58,6 +59,7 @@ HARD_REASONS = frozenset(
         Reason.NO_TABLES,
         Reason.PARTY_TOO_LARGE,
         Reason.NO_FIT,
+        Reason.NEEDS,
         Reason.CLOSED,
         Reason.PINNED_TABLES_UNFIT,
     }

@@ -1,4 +1,4 @@
-"""Scoring of a table combination for a party: five strategies from 0 to 1, weighted and added up.
+"""Scoring of a table combination for a party: strategies from 0 to 1, weighted and added up.
 
 Unnecessary joins are not scored at all if a single table fits as well (see ``engine``).
 """
@@ -31,6 +31,7 @@ class Circumstances:
     zone_room: Mapping[int, float]
     success: Mapping[int, float]
     beside: Mapping[int, int]
+    wishes: frozenset[str] = frozenset()
 
 
 Strategy = Callable[[Unit, Circumstances], float]
@@ -73,9 +74,14 @@ def historical_success(unit: Unit, now: Circumstances) -> float:
     return _mean(unit, now.success, 0.5)
 
 
+def wishes(unit: Unit, now: Circumstances) -> float:
+    """Prefer tables that are what the guests wish, by the share of their wishes. Without wishes it counts nothing."""
+    return len(now.wishes & unit.features) / len(now.wishes) if now.wishes else 0.0
+
+
 STRATEGIES: Mapping[str, Strategy] = {
     strategy.__name__: strategy
-    for strategy in (optimal_fit, adjacency, zone_preference, load_balancing, historical_success)
+    for strategy in (optimal_fit, adjacency, zone_preference, load_balancing, historical_success, wishes)
 }
 
 
@@ -105,6 +111,7 @@ def circumstances_of(
     free: int,
     idle_seconds: Mapping[int, float],
     success: Mapping[str, float],
+    wishes: frozenset[str] = frozenset(),
 ) -> Circumstances:
     """Return the circumstances of a party with the tables ``free``. ``idle_seconds``: from Occupancy."""
     bits = table_bits(floor)
@@ -122,6 +129,7 @@ def circumstances_of(
         zone_room=zone_room,
         success={bits[ref]: share for ref, share in success.items() if ref in bits},
         beside=neighbours(floor),
+        wishes=wishes,
     )
 
 

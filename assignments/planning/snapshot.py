@@ -50,7 +50,8 @@ def occupied_by(
 class Movable:
     """A confirmed party that has not been told its table, and may sit elsewhere. It was promised a seat, and keeps one.
 
-    ``window``: the stay that it was promised. ``party`` in covers, ``zone_ref`` only if it asked for a zone.
+    ``window``: the stay that it was promised. ``party`` in covers, ``zone_ref`` only if it asked for a zone, ``needs`` and
+    ``wishes`` as it asked for them.
     ``table_refs``: where it sits now. Its tables are in ``occupied`` as well, under its ref.
     """
 
@@ -59,6 +60,8 @@ class Movable:
     window: SeatingWindow
     party: int
     zone_ref: str | None = None
+    needs: frozenset[str] = frozenset()
+    wishes: frozenset[str] = frozenset()
 
 
 DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
@@ -68,6 +71,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "zone_preference": 15.0,
         "load_balancing": 10.0,
         "historical_success": 5.0,
+        "wishes": 12.0,
     }
 )
 

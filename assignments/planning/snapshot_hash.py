@@ -68,6 +68,8 @@ class SnapshotDigest:
             sorted(request.pinned_table_refs),
             # Snapshots of releases that did not know the tables of a booking keep their digest.
             *([sorted(request.current_table_refs)] if request.current_table_refs else []),
+            *([("needs", sorted(request.needs))] if request.needs else []),
+            *([("wishes", sorted(request.wishes))] if request.wishes else []),
             *([("promised", request.promised_party)] if request.promised_party else []),
         )
         return hashlib.sha256(repr((self._fixed, asked, self._occupied)).encode()).hexdigest()[:32]

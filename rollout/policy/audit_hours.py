@@ -52,7 +52,7 @@ def stay(floor: Floor, covers: int, starts_at: datetime, ends_at: datetime | Non
 
 
 def service_at(floor: Floor, start: datetime) -> tuple[ServicePeriod, datetime, datetime] | None:
-    """The service of a start, when it begins, and when it ends: the one that is on, or lets guests in early, or still lets them in."""
+    """The service of a start, and when it begins and ends: the one that is on, or lets guests in early, or still does."""
     on_now, coming, over = [], [], []
     is_of_earlier_release = floor.stored_outside_minutes is not None
     for period, opens, closes in _services_around(floor, start):

@@ -23,10 +23,13 @@ from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 
 SNAPSHOT_VERSION = 3
-"""The latest version. 2 has the tables of the booking; 3 has pacing. Version 1 is not written: what is plain has none."""
+"""The latest version. 2 has the tables of the booking; 3 has pacing, needs or wishes. What has none of it names none."""
 OCCUPIED_AT_LEAST = 4
 """Values that every row of ``occupied`` has; the others follow in their order, up to the last that is not as usual."""
 _USUAL = tuple(field.default for field in fields(Occupied)[OCCUPIED_AT_LEAST:])
+TABLE_AT_LEAST = 7
+"""Values that every table has; its features and its priority follow if it has any."""
+_USUAL_TABLE: tuple[Any, ...] = ([], 0)
 OUTSIDE_MINUTES = "outside_service_minutes"
 """A floor's tolerance around its services, in earlier releases."""
 
@@ -36,10 +39,11 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     request: dict[str, Any] = _plain(snapshot.request)
     # As earlier releases wrote it, which read it, too.
     version = 2 if request["current_table_refs"] else 1
-    for name in ("current_table_refs", "promised_party"):
+    for name in ("current_table_refs", "promised_party", "needs", "wishes"):
         if not request[name]:
             del request[name]
-    if snapshot.floor.is_paced or not snapshot.rules.is_paced:
+    asked = snapshot.request
+    if snapshot.floor.is_paced or not snapshot.rules.is_paced or asked.needs or asked.wishes:
         version = 3
     return {
         **({"version": version} if version > 1 else {}),
@@ -96,7 +100,7 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
         service["turn_times"] = _lists(service["turn_times"])
     return {
         **content,
-        "tables": _lists(content["tables"]),
+        "tables": [_trimmed(row, TABLE_AT_LEAST, _USUAL_TABLE) for row in _lists(content["tables"])],
         "adjacent": sorted(content["adjacent"]),
         "joins": _lists(content["joins"]),
     }
@@ -107,7 +111,8 @@ def floor_from_json(stored: Mapping[str, Any]) -> Floor:
 
     One that an earlier release stored has OUTSIDE_MINUTES, and is judged by the rules of that release.
     """
-    tables, joins = _named(Table, stored["tables"]), _named(Join, stored["joins"])
+    tables = _named(Table, (_padded(row, Table, _USUAL_TABLE) for row in stored["tables"]))
+    joins = _named(Join, stored["joins"])
     calendar = [{**entry, "services": _services_from_json(entry["services"])} for entry in stored.get("calendar", ())]
     parts = {
         "tables": tables,
@@ -131,6 +136,9 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
         "refusal": decision.refusal and _refusal_to_json(decision.refusal),
     }
     content = {**_plain(decision), **other}
+    for plan in content["plans"]:
+        if not plan["unmet_wishes"]:
+            del plan["unmet_wishes"]
     del content["moved_from"], content["moves"]  # One booking is decided at a time, and nobody is moved for it.
     return content
 
@@ -152,15 +160,23 @@ def decision_from_json(stored: Mapping[str, Any]) -> Decision:
 
 def _occupied_to_json(row: list[Any]) -> list[Any]:
     """A row says only what is not as usual at its end: an earlier release reads the others."""
+    return _trimmed(row, OCCUPIED_AT_LEAST, _USUAL)
+
+
+def _occupied_from_json(row: Sequence[Any]) -> Sequence[Any]:
+    return _padded(row, Occupied, _USUAL)
+
+
+def _trimmed(row: list[Any], least: int, usual: Sequence[Any]) -> list[Any]:
     length = len(row)
-    while length > OCCUPIED_AT_LEAST and row[length - 1] == _USUAL[length - 1 - OCCUPIED_AT_LEAST]:
+    while length > least and row[length - 1] == usual[length - 1 - least]:
         length -= 1
     return row[:length]
 
 
-def _occupied_from_json(row: Sequence[Any]) -> Sequence[Any]:
-    missing = len(fields(Occupied)) - len(row)
-    return [*row, *_USUAL[-missing:]] if 0 < missing <= len(_USUAL) else row
+def _padded(row: Sequence[Any], kind: type, usual: Sequence[Any]) -> Sequence[Any]:
+    missing = len(fields(kind)) - len(row)
+    return [*row, *usual[-missing:]] if 0 < missing <= len(usual) else row
 
 
 def _refusal_to_json(refusal: Refusal) -> list[Any]:

@@ -38,7 +38,7 @@ def test_refuses_covers_beyond_the_interval_and_names_the_nearest_times() -> Non
     assert refusal is not None
     assert refusal.reason is Reason.PACING
     assert not refusal.is_hard
-    assert "at most 8 covers may come from 19:00 to 19:15, and 7 do already" in refusal.detail
+    assert "at most 8 covers may come from 19:00 to 19:15; 7 do already" in refusal.detail
     assert "The nearest possible times are 18:50 and 19:20." in refusal.detail
     assert plan(snapshot(on, ask(party=1, start="19:05"), *taken)).best
     assert plan(snapshot(on, ask(party=2, start="19:15"), *taken)).best, "the next interval begins here"
@@ -143,7 +143,7 @@ def test_a_floor_refuses_impossible_pacing(wrong: Pacing) -> None:
 
 def test_the_audit_agrees_on_random_evenings() -> None:
     """The audit shares no code with V3. Whatever V3 decides is without flaw, and what pacing refuses could not be seated."""
-    dice = random.Random(18)  # noqa: S311
+    dice = random.Random(18)
     late = CalendarEntry(first_date=date(2025, 11, 6), last_date=date(2025, 11, 6), services=(replace(DINNER),))
     refused = 0
     for _evening in range(150):

@@ -18,7 +18,7 @@ from assignments.planning.floor import CalendarEntry, Floor, Join, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
-from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.snapshot import DEFAULT_WEIGHTS, Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 from rollout.policy.seating_audit import flaws_of
 from rollout.policy.verdict import compare
@@ -88,11 +88,14 @@ FULL = Snapshot(
     ),
     success={"1": 0.75, "2": 1},
 )
+FIRST_WEIGHTS = ("optimal_fit", "adjacency", "zone_preference", "load_balancing", "historical_success")
+"""The strategies that there were when the rows were stored."""
 BARE = Snapshot(
     floor=FEWEST_FIELDS,
     occupied=(),
     request=SeatingRequest(booking_ref="B2", starts_at=SEVEN, party=2),
     now=SEVEN - timedelta(days=1),
+    rules=PlanningRules(weights={name: DEFAULT_WEIGHTS[name] for name in FIRST_WEIGHTS}),
 )
 NO_ZONE = replace(BARE, request=replace(BARE.request, booking_ref="B3", starts_at=datetime(2030, 1, 14, 19)))  # noqa: DTZ001
 
@@ -135,7 +138,7 @@ def refuses(snap: Snapshot, reason: Reason) -> Decision:
     return Decision(booking_ref=snap.request.booking_ref, snapshot_hash="2e" * 16, refusal=refusal)
 
 
-NEW = {Reason.PACING}
+NEW = {Reason.PACING, Reason.NEEDS}
 """Reasons that no release had when the rows were stored."""
 BY_HAND = {
     "every field": (FULL, seats(FULL, "2", "1"), seats(FULL, "2")),
