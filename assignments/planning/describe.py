@@ -16,6 +16,8 @@ BECAUSE: dict[str, str] = {
     "zone_preference": _("Preferred over %(tables)s because its zone has more tables free."),
     "load_balancing": _("Preferred over %(tables)s because it leaves the scarcer tables free."),
     "historical_success": _("Preferred over %(tables)s because bookings there have gone better."),
+    "keep_free": _("Preferred over %(tables)s because others need it less."),
+    "priority": _("Preferred over %(tables)s because the restaurant prefers it."),
     "wishes": _("Preferred over %(tables)s because it is more of what the guests wish."),
 }
 """Why one part of a score made a planner prefer its choice. Other planners add theirs."""

@@ -72,6 +72,8 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "load_balancing": 10.0,
         "historical_success": 5.0,
         "wishes": 12.0,
+        "keep_free": 1.5,
+        "priority": 6.0,
     }
 )
 

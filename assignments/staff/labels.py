@@ -138,6 +138,8 @@ _STRATEGIES: dict[str, Any] = {
     "load_balancing": gettext_lazy("load balancing"),
     "historical_success": gettext_lazy("historical success"),
     "wishes": gettext_lazy("wishes"),
+    "keep_free": gettext_lazy("needed least by others"),
+    "priority": gettext_lazy("priority"),
     edits.SAME_TABLES: gettext_lazy("as before"),
     MANUAL: gettext_lazy("by hand"),
 }
