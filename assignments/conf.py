@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from assignments.planning.optimum import Aim
 from assignments.planning.snapshot import DEFAULT_WEIGHTS, PlanningRules
 
 NAME = "ASSIGNMENTS"
@@ -26,6 +27,8 @@ LARGEST_WEIGHT = 1000
 LARGEST_DAYS = 10_000
 SHORTEST_TOKEN = 20
 LONGEST_RELEASE = 64
+LONGEST_NUMBER = 18
+"""Digits of a number in the environment; Python refuses to read one of thousands."""
 VARIABLES = {
     "MAX_PARALLEL": "FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL",
     "METRICS_TOKEN": "METRICS_TOKEN",
@@ -118,6 +121,10 @@ def _restaurants(value: Any) -> str | None:
     return "must be True, False or a list of restaurant refs"
 
 
+def _aim(value: Any) -> str | None:
+    return None if value in list(Aim) else f"must be one of {', '.join(Aim)}"
+
+
 def setting(
     default: Any, problem: Callable[[Any], str | None], *, is_secret: bool = False, steers: bool = False
 ) -> Any:
@@ -197,6 +204,9 @@ class Settings:
     """Minutes before its start from which on a confirmed party keeps its tables."""
     MAX_MOVES: int = setting(3, whole(0, 1000), steers=True)
     """How often V3 moves a confirmed party at most."""
+    OPTIMIZE_FOR: str = setting("order", _aim, steers=True)
+    """Whom ``optimize_evenings`` seats first: ``order`` (who asked first, as the waiting list promises), ``number`` (as many
+    bookings as possible) or ``covers`` (as many guests). It is on record with each answer."""
     FREEZE_MINUTES: int = setting(0, whole(0, A_YEAR_OF_MINUTES), steers=True)
     """Minutes before a service from which on nobody in it is moved any more; 0: only once staff freeze the evening."""
     GRACE_MINUTES: int = setting(15, whole(0, 24 * 60), steers=True)
@@ -237,7 +247,8 @@ class Settings:
     fingerprint of the code and of the settings that steer decisions."""
     TASKS: str = setting("", _dotted_path_or_empty)
     """Dotted path of the function that asks the project's queue to decide a restaurant-day, such as
-    ``assignments.tasks.enqueue_day``. Empty: there is no queue, and ``run_coordinator`` decides.
+    ``assignments.tasks.enqueue_day``, or ``assignments.tasks.enqueue_day_in_celery``. Empty: there is no queue, and
+    ``run_coordinator`` decides.
 
     ``api.request`` and ``api.booking_changed`` call it after the commit, with ``restaurant_ref`` and
     ``service_date`` (ISO 8601).
@@ -268,7 +279,8 @@ def _given() -> Any:
         return given
     texts = {name: os.environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
     said: dict[str, Any] = {name: text for name, text in texts.items() if text and name not in given}
-    if said.get("MAX_PARALLEL", "").isdecimal():
+    parallel = said.get("MAX_PARALLEL", "")
+    if parallel.isascii() and parallel.isdecimal() and len(parallel) <= LONGEST_NUMBER:
         said["MAX_PARALLEL"] = int(said["MAX_PARALLEL"])
     return {**said, **given}
 

@@ -263,7 +263,7 @@ def _timeline(restaurant: Restaurant, *, first: bool = False) -> str:
     ref = str(restaurant.pk)
     found = Assignment.objects.filter(restaurant_ref=ref).order_by("starts_at" if first else "-starts_at")[0]
     day = day_at(floor_or_none(ref), found.starts_at)
-    return _page("assignments_serviceday", restaurant=ref, day=day.isoformat())
+    return _page("assignments_serviceday", restaurant=ref, day=day.isoformat(), waiting="1")
 
 
 def _another(source: EveningFile) -> Restaurant:

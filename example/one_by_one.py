@@ -10,15 +10,23 @@ from typing import Any
 from django.db.models import Sum
 from waffle import get_waffle_switch_model
 
-from assignments import api
+from assignments import api, conf
+from assignments.concurrency import clock
+from assignments.coordination import optimizing
 from assignments.integration.evening_file import EveningFile
 from assignments.models import Assignment, State
+from assignments.planning import optimum
+from assignments.planning.optimum import Optimum, Problem
 from example import demo, evening, models
 from rollout.control import switches
 from rollout.flags import resolution
 
 PLANNERS = {"v3-fixed": False, "v3": True}
 """Whether each of them moves confirmed parties that have not been told their table."""
+LONGEST_AHEAD = 366
+"""Days within which the evening of a demo is."""
+OPTIMIZER = "v3-optimizer"
+"""As ``v3``; whoever is left waiting is then looked at by ``optimize_evenings``, if the extra is installed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +42,11 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OneByOne:
-    """All runs on the same order of bookings, and what independent SQL found."""
+    """All runs on the same order of bookings, and what independent SQL found.
+
+    ``possible``: how many the solver could seat, in any order, if nobody had been promised anything; None if it is not
+    installed. ``is_proven``: nobody could seat more.
+    """
 
     bookings: int
     tables: int
@@ -42,6 +54,8 @@ class OneByOne:
     runs: tuple[Run, ...]
     overlaps: int
     lost: int
+    possible: int | None = None
+    is_proven: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,7 +65,8 @@ def play(source: EveningFile, *, seed: int, say: Callable[[str], None] = lambda 
     """Decide the bookings in an order that ``seed`` fixes, once for each planner, each on its own copy of the evening."""
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="demo", reason="The demo decides one at a time")
     runs, loaded = [], []
-    for planner, rearranges in PLANNERS.items():
+    has_solver = optimum.is_installed()
+    for planner, rearranges in {**PLANNERS, **({OPTIMIZER: True} if has_solver else {})}.items():
         say(f"{planner} seats the evening, one booking at a time ...")
         restaurant = evening.store(source.called(f"{source.name} ({planner})")).restaurants[0]
         loaded.append(restaurant)
@@ -59,6 +74,7 @@ def play(source: EveningFile, *, seed: int, say: Callable[[str], None] = lambda 
             name=resolution.REARRANGEMENT_SWITCH, defaults={"active": rearranges}
         )
         runs.append(_run(planner, restaurant, seed))
+    best = _possible(source) if has_solver else None
     return OneByOne(
         bookings=loaded[0].bookings.count(),
         tables=loaded[0].tables.count(),
@@ -66,7 +82,23 @@ def play(source: EveningFile, *, seed: int, say: Callable[[str], None] = lambda 
         runs=tuple(runs),
         overlaps=demo.count_overlaps(),
         lost=demo.count_lost(),
+        possible=best.value if best else None,
+        is_proven=bool(best and best.is_proven),
     )
+
+
+def _possible(source: EveningFile) -> Optimum:
+    requests = source.requests()
+    long_before = min((request.starts_at for request in requests), default=clock.now()) - timedelta(days=1)
+    problem = Problem(
+        floor=source.floor(),
+        occupied=(),
+        movable=(),
+        requests=requests,
+        now=long_before,
+        rules=conf.settings().rules(),
+    )
+    return optimum.possible(problem)
 
 
 def _run(planner: str, restaurant: models.Restaurant, seed: int) -> Run:
@@ -81,6 +113,8 @@ def _run(planner: str, restaurant: models.Restaurant, seed: int) -> Run:
     for booking in bookings:
         api.request(booking_ref=str(booking.pk))
         api.assign_now(booking_ref=str(booking.pk))
+    if planner == OPTIMIZER:
+        list(optimizing.optimize(days=LONGEST_AHEAD, restaurant_ref=str(restaurant.pk)))
     seconds = time.perf_counter() - started
     rows = Assignment.objects.filter(restaurant_ref=str(restaurant.pk), state=State.CONFIRMED)
     total = rows.aggregate(covers=Sum("party"), moved=Sum("moves"))

@@ -6,7 +6,7 @@ from django.apps import apps
 from django.db import connection
 
 from example import models
-from rollout.models import Comparison, FloorRecord
+from rollout.models import Comparison, DayComparison, FloorRecord
 
 VOLATILE = frozenset(
     {
@@ -22,7 +22,7 @@ def contents() -> dict[str, list[dict[str, Any]]]:
     """The rows of every table of APPS except comparisons, without VOLATILE columns, by model."""
     found = {}
     for model in apps.get_models(include_auto_created=True):
-        if model in {Comparison, FloorRecord} or model._meta.app_label not in APPS:
+        if model in {Comparison, DayComparison, FloorRecord} or model._meta.app_label not in APPS:
             continue
         rows = model._default_manager.order_by("pk").values()
         found[model._meta.label] = [
@@ -48,7 +48,7 @@ def start_over() -> None:
     names = ", ".join(
         connection.ops.quote_name(model._meta.db_table)
         for model in apps.get_models()
-        if model._meta.app_label in {"assignments", "rollout"} and model not in {Comparison, FloorRecord}
+        if model._meta.app_label in {"assignments", "rollout"} and model not in {Comparison, DayComparison, FloorRecord}
     )
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {names}, example_booking_tables RESTART IDENTITY CASCADE")

@@ -1,4 +1,4 @@
-"""The rollout's tables: its position and changes, comparisons, forced planners, waivers and guard runs."""
+"""The rollout's tables: its position and changes, comparisons of decisions and of days, waivers, guard runs and others."""
 
 from collections.abc import Collection
 from typing import Any
@@ -88,6 +88,7 @@ class Comparison(models.Model):
             models.Index(fields=["booking_ref"], name="comparison_booking"),
             models.Index(fields=["recorded_at"], name="comparison_recorded"),
             models.Index(fields=["compared_at"], name="comparison_compared"),
+            models.Index(fields=["service_date", "restaurant_ref"], name="comparison_day"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -122,6 +123,75 @@ class ComparisonTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.restaurant_ref} {self.verdict}: {self.comparisons}"
+
+
+class DayComparison(models.Model):
+    """A restaurant's service day, frozen as the legacy planner met it, and what each planner makes of the whole of it.
+
+    ``content`` and the floor are all that it takes to replay both planners: the bookings in the order of their decisions,
+    and what was taken by others. ``refused``: bookings that could have been seated at free tables, without moving anybody.
+    ``moved``: parties that V3 gave other tables in their batch. A planner that gave no answer has no numbers; ``error`` says
+    why. Append-only; the last row of a day counts for its release.
+    """
+
+    origin = models.TextField(choices=Comparison.Origin.choices, default=Comparison.Origin.SHADOW)
+    environment = models.TextField()
+    release = _release(_("The release of V3 that decided. Empty: none yet, or unknown."))
+    restaurant_ref = models.TextField()
+    service_date = models.DateField()
+    floor = models.ForeignKey(FloorRecord, on_delete=models.PROTECT, related_name="+")
+    content = models.JSONField()
+    bookings = models.IntegerField()
+    control_seated = models.IntegerField(null=True)
+    control_covers = models.IntegerField(null=True)
+    control_refused = models.IntegerField(null=True)
+    control_unsafe = models.IntegerField(null=True)
+    candidate_seated = models.IntegerField(null=True)
+    candidate_covers = models.IntegerField(null=True)
+    candidate_refused = models.IntegerField(null=True)
+    candidate_moved = models.IntegerField(null=True)
+    candidate_unsafe = models.IntegerField(null=True)
+    flaws = models.JSONField(default=dict, help_text=_("What was wrong with V3's seatings: how many, by kind."))
+    error = models.TextField(blank=True, default="", help_text=_("What went wrong with V3, by type; never a message."))
+    recorded_at = models.DateTimeField(db_default=DatabaseNow())
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("compared day")
+        verbose_name_plural = _("compared days")
+        indexes = [
+            models.Index(fields=["restaurant_ref", "service_date"], name="daycomparison_day"),
+            models.Index(fields=["recorded_at"], name="daycomparison_recorded"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.restaurant_ref} {self.service_date}: {self.candidate_seated} and {self.control_seated}"
+
+
+class DayTally(models.Model):
+    """Totals of a restaurant's pruned comparisons of a service day.
+
+    ``worse``: V3 seated fewer than the legacy planner.
+    """
+
+    service_date = models.DateField()
+    restaurant_ref = models.TextField()
+    origin = models.TextField(choices=Comparison.Origin.choices, default=Comparison.Origin.SHADOW)
+    comparisons = models.IntegerField()
+    worse = models.IntegerField(default=0)
+    unsafe = models.IntegerField(default=0)
+    errors = models.IntegerField(default=0)
+
+    class Meta:
+        ordering = ["-service_date", "restaurant_ref"]
+        verbose_name = _("day tally")
+        verbose_name_plural = _("day tallies")
+        constraints = [
+            models.UniqueConstraint(fields=["service_date", "restaurant_ref", "origin"], name="daytally_one_a_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_date} {self.restaurant_ref}: {self.comparisons}"
 
 
 class Position(models.Model):

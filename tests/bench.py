@@ -35,7 +35,7 @@ from example.host import ExampleHost  # noqa: E402
 from rollout import conf as rollout_conf  # noqa: E402
 from rollout.control import steering, switches  # noqa: E402
 from rollout.flags import resolution  # noqa: E402
-from rollout.models import Comparison  # noqa: E402
+from rollout.models import Comparison, DayComparison  # noqa: E402
 from rollout.reporting import builder  # noqa: E402
 from rollout.reporting.render import FORMATS  # noqa: E402
 from rollout.shadow import comparator, recorder  # noqa: E402
@@ -126,7 +126,7 @@ def shadow_on_and_off() -> None:
 
 
 def gates_over(comparisons: int) -> None:
-    """What a promotion measures, over so many comparisons: real ones of an evening, copied."""
+    """What a promotion measures, over so many comparisons: real ones of an evening, copied to 200 restaurants."""
     for name in (resolution.V3_SWITCH, resolution.SHADOW_SWITCH):
         switches.set_switch(name, active=False, actor="bench", reason="bench")
     steering.begin(actor="bench", reason="bench")
@@ -138,11 +138,26 @@ def gates_over(comparisons: int) -> None:
     list(comparator.compare_waiting())
     rows = list(Comparison.objects.filter(restaurant_ref=str(restaurant.pk)).values())
     copies = (
-        Comparison(**{**row, "id": None, "recorded_at": datetime.now(UTC), "snapshot_hash": f"{row['id']}-{number}"})
+        Comparison(
+            **{
+                **row,
+                "id": None,
+                "recorded_at": datetime.now(UTC),
+                "snapshot_hash": f"{row['id']}-{number}",
+                "booking_ref": f"{row['booking_ref']}-{number}",
+                "restaurant_ref": f"R{number % 200}",
+            }
+        )
         for number in range(comparisons // len(rows) + 1)
         for row in rows
     )
     Comparison.objects.bulk_create(copies, batch_size=1000)
+    day = DayComparison.objects.values()[0]
+    DayComparison.objects.bulk_create(
+        DayComparison(**{**day, "id": None, "restaurant_ref": f"R{number}"}) for number in range(200)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE rollout_comparison, rollout_daycomparison")
     started = time.perf_counter()
     reset_queries()  # The log of queries is bounded, and a full one counts no more.
     with CaptureQueriesContext(connection) as captured:
@@ -221,7 +236,7 @@ def main() -> None:
     if is_legacy_planner_there:
         shadow_on_and_off()
         with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
-            gates_over(10_000)
+            gates_over(100_000)
     demo_database.empty()
     call_command("migrate", verbosity=0)
     pages_at_two_sizes()

@@ -48,6 +48,11 @@ def _timeline() -> str:
     return f"{reverse('admin:assignments_serviceday_changelist')}?{query}"
 
 
+def _sheet() -> str:
+    """That evening on paper."""
+    return reverse("admin:assignments_serviceday_sheet") + "?" + _timeline().partition("?")[2]
+
+
 def _review_item() -> str:
     """One on which staff have to decide: the first for which there may be room by now."""
     waiting = Assignment.objects.filter(state=State.MANUAL_REVIEW, reason=Reason.NO_CAPACITY).order_by(
@@ -79,6 +84,7 @@ PROMOTE = Page(key="promote", title="Promoting, with what stands in the way", pa
 COMPARISONS = Page(key="comparisons", title="Comparisons", path=_at("rollout_comparison_changelist"))
 COMPARISON = Page(key="comparison", title="One comparison", path=_comparison)
 TIMELINE = Page(key="timeline", title="Service timeline", path=_timeline)
+SHEET = Page(key="day-sheet", title="Day sheet", path=_sheet)
 BOOKING = Page(key="booking", title="One booking", path=_booking)
 HEALTH = Page(key="health", title="Health", path=_at("assignments_health_changelist"))
 REVIEW = Page(key="review", title="Review queue", path=_at("assignments_reviewitem_changelist"))
@@ -92,6 +98,7 @@ CALENDAR = Page(key="calendar", title="A day of the calendar", path=_at("assignm
 
 PAGES = (
     TIMELINE,
+    SHEET,
     REVIEW,
     REVIEW_ITEM,
     BOOKING,

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from assignments.error_logging import log_error
 from assignments.integration.host import HostBooking
-from assignments.integration.project_host import configured
+from assignments.integration.project_host import configured, is_walk_in
 
 logger = logging.getLogger("assignments.admin")
 
@@ -32,7 +32,7 @@ def host_view(booking_ref: str) -> HostView:
     host = configured()
     try:
         booking = host.bookings([booking_ref]).get(booking_ref)
-        label, url = host.label(booking_ref), host.admin_url(booking_ref)
+        label, url = label_of(booking_ref), host.admin_url(booking_ref)
     except Exception as error:  # noqa: BLE001  (our own records can be shown anyway)
         log_error(logger, error, "The host failed for the page of booking %s", booking_ref)
         return HostView(
@@ -61,6 +61,8 @@ def bookings_of(booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
 
 def label_of(booking_ref: str) -> str:
     """Return the host's label of the booking, or its number if the host fails. Never raises."""
+    if is_walk_in(booking_ref):
+        return _("Walk-in %(number)s") % {"number": booking_ref[-4:]}
     try:
         return configured().label(booking_ref)
     except Exception as error:  # noqa: BLE001  (the number will do)

@@ -12,7 +12,7 @@ from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Movable, Occupied
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules
 
 
 class PlannedDay(NamedTuple):
@@ -31,13 +31,15 @@ def plan_requests(
     now: datetime,
     success: Mapping[str, float],
     movable: Sequence[Movable] = (),
+    rules: PlanningRules | None = None,
 ) -> PlannedDay:
     """Decide requests of one restaurant-day together.
 
-    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them.
+    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them. ``rules``:
+    by default those of the settings.
     """
     evening, milliseconds = planned_evening(
-        requests, floor=floor, occupied=occupied, now=now, success=success, movable=movable
+        requests, floor=floor, occupied=occupied, now=now, success=success, movable=movable, rules=rules
     )
     return PlannedDay(evening.decisions, milliseconds, evening.moves if movable else {})
 
@@ -50,9 +52,10 @@ def planned_evening(
     now: datetime,
     success: Mapping[str, float],
     movable: Sequence[Movable] = (),
+    rules: PlanningRules | None = None,
 ) -> tuple[EveningPlanner, dict[str, float]]:
     """Return the planner of an evening that has decided these requests, and how long each took in milliseconds."""
-    rules = conf.settings().rules()
+    rules = rules or conf.settings().rules()
     held = held_tables(requests, occupied, floor=floor, now=now)
     others = [taken for taken in occupied if taken.booking_ref not in held]
     evening = EveningPlanner(floor=floor, occupied=others, rules=rules, now=now, success=success, movable=movable)

@@ -87,13 +87,13 @@ def find(
     seated = _seated(decisions, seats)
     for _search in range(SEARCHES):
         movable = [each.movable for each in confirmed.values()]
-        occupied = _occupied(requests, movable, floor)
+        occupied = occupied_around(requests, movable, floor, remove_expired=True)
         found, milliseconds, moves = plan_requests(
             requests, floor=floor, occupied=occupied, now=now, success=success, movable=movable
         )
         if not moves or _seated(found, seats) <= seated:
             return None
-        busy = _lock([confirmed[ref] for ref in sorted(moves)], host=host)
+        busy = lock([confirmed[ref] for ref in sorted(moves)], host=host)
         if not busy:
             return Rearrangement(
                 decisions=found,
@@ -160,24 +160,28 @@ def _movable(assignment: Assignment, seatings: Sequence[Allocation], floor: Floo
     )
 
 
-def _occupied(requests: Sequence[SeatingRequest], movable: Sequence[Movable], floor: Floor) -> tuple[Occupied, ...]:
+def occupied_around(
+    requests: Sequence[SeatingRequest], movable: Sequence[Movable], floor: Floor, *, remove_expired: bool
+) -> tuple[Occupied, ...]:
+    """Return what is taken or closed while any of them sits or would sit. For ``remove_expired`` see ``ledger.occupied``."""
     windows = [*windows_of(requests, floor), *(each.window for each in movable)]
     horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)
     start = min(window.blocked_from for window in windows) - horizon
     until = max(window.blocked_until for window in windows) + horizon
-    return ledger.occupied(floor.restaurant_ref, start, until, floor=floor, remove_expired=True)
+    return ledger.occupied(floor.restaurant_ref, start, until, floor=floor, remove_expired=remove_expired)
 
 
-def _lock(confirmed: Sequence[Confirmed], *, host: Host) -> set[str]:
+def lock(confirmed: Sequence[Confirmed], *, host: Host) -> set[str]:
     """Lock these bookings, here and in the host, and return the refs of those that are busy or have changed meanwhile."""
     versions = {each.assignment.booking_ref: each for each in confirmed}
     rows = Assignment.objects.filter(booking_ref__in=sorted(versions)).order_by("id").claim()
     ours = {row.booking_ref for row in rows if row.version == versions[row.booking_ref].assignment.version}
     theirs = host.bookings(sorted(ours), lock=True) if ours else {}
-    return {ref for ref in versions if ref not in theirs or not _stays_as_promised(theirs[ref], versions[ref])}
+    return {ref for ref in versions if ref not in theirs or not stays_as_promised(theirs[ref], versions[ref])}
 
 
-def _stays_as_promised(booking: HostBooking, confirmed: Confirmed) -> bool:
+def stays_as_promised(booking: HostBooking, confirmed: Confirmed) -> bool:
+    """Return whether the host's booking is still the one that was confirmed, and may still be moved."""
     promise = confirmed.movable
     is_same = (booking.party, booking.zone_ref or None) == (promise.party, promise.zone_ref)
     starts_then = not booking.problem and booking.starts_at == promise.window.starts_at

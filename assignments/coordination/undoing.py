@@ -16,11 +16,12 @@ from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host
 from assignments.integration.project_host import is_walk_in
-from assignments.lifecycle import ledger
+from assignments.lifecycle import ledger, staff_decisions
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF, Undo
-from assignments.models import GONE, Assignment, SeatingChange, Stage, StateTransition
+from assignments.models import GONE, Allocation, Assignment, SeatingChange, Stage, StateTransition
 from assignments.outcome import Change
+from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow
 
 What = SeatingChange.What
@@ -131,6 +132,46 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
     return found
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """What ``undo`` would take back. ``against``: who has the tables by now, if anybody; then it raises."""
+
+    what: Undo
+    against: tuple[Refusal, ...] = ()
+
+
+def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | None:
+    """Return what could be taken back now; None if there is nothing. Writes nothing; few queries."""
+    last = _last(assignment)
+    what = _what(last) if last is not None else None
+    if last is None or what is None:
+        decision = staff_decisions.undoable(assignment)
+        return Offer(what=decision.what) if decision else None
+    if what is Undo.STAGE and Stage(last.of(What.STAGE)[0].stage) not in GONE:
+        return Offer(what=what)
+    if what not in {Undo.STAGE, Undo.MOVE, Undo.SWAP} or not last.before:
+        return Offer(what=what)
+    if what is Undo.SWAP and swapped_with(assignment.booking_ref):
+        return Offer(what=what)
+    others = [row for row in _there(assignment, last, now) if row.booking_ref != assignment.booking_ref]
+    floor = floor_or_none(assignment.restaurant_ref, host=host) if others else None
+    return Offer(what=what, against=tuple(still_taken(row, floor) for row in others))
+
+
+def _what(last: _Last) -> Undo | None:
+    """Return what ``_undo`` would take back."""
+    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == staff_actions.WALK_IN:
+        return Undo.WALK_IN
+    if last.of(What.STAGE):
+        return Undo.STAGE
+    if last.transition is not None and last.transition.name == "reseat":
+        if not last.transition.actor.startswith(STAFF):
+            return None
+        return Undo.SWAP if last.is_swap else Undo.MOVE
+    is_stay = bool(last.of(What.CHANGED)) and not last.of(What.SEATED, What.FREED, What.ENDED)
+    return Undo.STAY if is_stay else None
+
+
 def _last(assignment: Assignment) -> _Last | None:
     rows = list(SeatingChange.objects.filter(booking_ref=assignment.booking_ref).order_by("-id")[:SHOWN])
     if not rows:
@@ -211,11 +252,18 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, r
 def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) -> TablesRefusedError:
     """Return the error that names who has the tables by now."""
     refs = [row.table_ref for row in last.before]
-    until = max(row.blocked.upper for row in last.before if row.blocked is not None)
     floor = floor_or_none(assignment.restaurant_ref, host=host)
-    there = ledger.taken_at(assignment.restaurant_ref, refs, now, until)
+    there = _there(assignment, last, now)
     return refused(
         assignment.booking_ref,
         refs,
         tuple(still_taken(row, floor) for row in there if row.booking_ref != assignment.booking_ref),
     )
+
+
+def _there(assignment: Assignment, last: _Last, now: datetime) -> list[Allocation]:
+    """Return what is taken, for the time that is still to come, of the tables that the booking had before."""
+    refs = [row.table_ref for row in last.before]
+    spans = [row.blocked for row in last.before if row.blocked is not None]
+    start, until = max(now, min(span.lower for span in spans)), max(span.upper for span in spans)
+    return ledger.taken_at(assignment.restaurant_ref, refs, start, until) if start < until else []

@@ -1,4 +1,5 @@
-"""Retention: deletes old events, attempts, runs, delivered outbox messages, idle breakers and stale marks, in chunks.
+"""Retention: deletes old events, attempts, runs, delivered outbox messages, idle breakers, stale marks and
+old actions by staff, in chunks.
 
 Their counts remain in the totals: rows are deleted only after they were added to them. Transitions are never deleted.
 """
@@ -26,6 +27,7 @@ class Pruned:
     outbox_messages: int = 0
     breakers: int = 0
     marks: int = 0
+    staff_actions: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -181,6 +183,12 @@ _OLD = {
         key="booking_ref",
         moment="created_at",
         condition="created_at < assignments_now() - %(outbox_days)s * interval '1 day'",
+    ),
+    # A form is sent again within minutes, and a printed sheet is of one evening.
+    "staff_actions": _Old(
+        table="assignments_staffaction",
+        moment="at",
+        condition="at < assignments_now() - %(outbox_days)s * interval '1 day'",
     ),
 }
 

@@ -9,7 +9,7 @@ import assignments.models.moment
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("assignments", "0023_seatingchange_at"),
+        ("assignments", "0026_staff_actions"),
     ]
 
     operations = [

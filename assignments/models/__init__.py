@@ -20,11 +20,13 @@ from assignments.models.floor import (
 from assignments.models.floor_seen import FloorSeen
 from assignments.models.frozen_evening import FrozenEvening
 from assignments.models.host_mark import HostMark
+from assignments.models.optimized_evening import OptimizedEvening
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
 from assignments.models.queued_party import QueuedParty
 from assignments.models.run import Run
 from assignments.models.seating_change import SeatingChange
+from assignments.models.staff_action import StaffAction
 from assignments.models.total import Folded, Total
 from assignments.models.transition import StateTransition
 
@@ -49,6 +51,7 @@ __all__ = [
     "Health",
     "HostMark",
     "ListedJoin",
+    "OptimizedEvening",
     "OutboxMessage",
     "PacingLimit",
     "QueuedParty",
@@ -57,6 +60,7 @@ __all__ = [
     "SeatingChange",
     "ServiceDay",
     "ServiceHours",
+    "StaffAction",
     "Stage",
     "State",
     "StateTransition",

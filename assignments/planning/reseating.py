@@ -65,6 +65,13 @@ class Batch:
             party.meets.append(newcomer)
         self._seated.append(newcomer)
 
+    def leave(self, party: Party) -> None:
+        """Take a seated party's seat back."""
+        party.unit = None
+        for other in party.meets:
+            other.meets.remove(party)
+        self._seated.remove(party)
+
 
 def make_room(newcomer: Party) -> Mapping[Party, Unit] | None:
     """Return the moves that seat ``newcomer`` (included), or None if no chain was found.

@@ -58,7 +58,18 @@ class SnapshotDigest:
 
     def of(self, request: SeatingRequest) -> str:
         """Return 32 hexadecimal digits for the snapshot in which ``request`` is decided."""
-        asked = (
+        return self._digest(self._asked(request))
+
+    def of_all(self, requests: Iterable[SeatingRequest]) -> str:
+        """Return 32 hexadecimal digits for the snapshot in which all of these are decided together, in this order."""
+        return self._digest(tuple(self._asked(request) for request in requests))
+
+    def _digest(self, asked: tuple[object, ...]) -> str:
+        return hashlib.sha256(repr((self._fixed, asked, self._occupied)).encode()).hexdigest()[:32]
+
+    @staticmethod
+    def _asked(request: SeatingRequest) -> tuple[object, ...]:
+        return (
             request.booking_ref,
             _moment(request.starts_at),
             request.party,
@@ -72,7 +83,6 @@ class SnapshotDigest:
             *([("wishes", sorted(request.wishes))] if request.wishes else []),
             *([("promised", request.promised_party)] if request.promised_party else []),
         )
-        return hashlib.sha256(repr((self._fixed, asked, self._occupied)).encode()).hexdigest()[:32]
 
 
 def _entry(taken: Occupied) -> int:

@@ -122,8 +122,10 @@ class Evening:
             yield None, ref, sits[ref], [each for each in self.closures if ref in each.table_refs]
 
 
-def evening(restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None) -> Evening:
-    """Return a restaurant's evening; ``day`` None is today by its clock.
+def evening(
+    restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None, with_help: bool = True
+) -> Evening:
+    """Return a restaurant's evening; ``day`` None is today by its clock. ``with_help``: say what would help who waits.
 
     The same queries however many bookings there are. Raises UnknownRestaurantError, which names those that are known.
     """
@@ -169,7 +171,7 @@ def evening(restaurant_ref: str, day: date | None, *, now: datetime, host: Host 
         zone=floor.zone if floor else UTC,
         tables=tuple(table for _zone, tables in timeline.by_zone(floor) for table in tables),
         seated=seated,
-        waiting=tuple(_waiting(unseated, details, floor, start, until, host=host, now=now)),
+        waiting=tuple(_waiting(unseated, details, floor, start, until, host=host, now=now, with_help=with_help)),
         closures=tuple(_closures(restaurant_ref, floor, start, until)),
         problem=problem,
     )
@@ -258,10 +260,11 @@ def _waiting(
     *,
     host: Host,
     now: datetime,
+    with_help: bool = True,
 ) -> Iterator[Waiting]:
     if not assignments:
         return
-    bookings = host.bookings([each.booking_ref for each in assignments[:HELPED]])
+    bookings = host.bookings([each.booking_ref for each in assignments[:HELPED]]) if with_help else {}
     taken: tuple[Occupied, ...] = ()
     success: Mapping[str, float] = {}
     if floor is not None:

@@ -45,6 +45,10 @@ class Booked:
     state: str
     reason: str
     planner: str
+    stage: str
+    version: int
+    pinned_table_refs: Sequence[str]
+    requested_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,9 +57,10 @@ class ServiceDay:
 
     ``floor`` is None if there is no valid one; then ``problem`` has the reason and times are UTC.
 
-    ``booked``: visible bookings by ref. ``unseated``: the day's bookings that are neither confirmed nor cancelled, by
-    start, at most LISTED; ``unseated_count``: their number. ``bookings``: number of the day's bookings, seated or not.
-    ``before`` and ``after``: the nearest days with bookings, if this one has none.
+    ``services``: the keys of the day's service periods. ``booked``: visible bookings by ref. ``unseated``: the day's
+    bookings that are neither confirmed nor cancelled, by start, at most LISTED; ``unseated_count``: their number.
+    ``bookings``: number of the day's bookings, seated or not. ``before`` and ``after``: the nearest days with bookings, if
+    this one has none.
     """
 
     restaurant_ref: str
@@ -64,6 +69,7 @@ class ServiceDay:
     floor: Floor | None
     problem: str
     timeline: Timeline
+    services: Sequence[str]
     booked: Mapping[str, Booked]
     unseated: Sequence[Booked]
     unseated_count: int
@@ -148,22 +154,31 @@ def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> Assignmen
     )
 
 
-def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None) -> ServiceDay:
+def service_day(
+    restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None, service: str = ""
+) -> ServiceDay:
     """What is known of the restaurant's day; ``day`` None is the one of ``opening_day``.
 
-    Six queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that has
-    none.
+    ``service``: show only the hours around this service period; it has no effect if the day has none of this key.
+
+    At most five queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that
+    has none.
     """
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     day = day or opening_day(floor, restaurant_ref, now)
     start, until = timeline.day_span(floor, day)
     taken = _taken(restaurant_ref, start, until + timeline.LOOK_AHEAD, now)
     taken += _closed(restaurant_ref, floor, start, until + timeline.LOOK_AHEAD)
-    picture = timeline.lay_out(floor, taken, day=day, now=now)
+    picture = timeline.lay_out(floor, taken, day=day, now=now, within=timeline.hours_of(floor, day, service))
     shown = {bar.taken.booking_ref for row in picture.rows for bar in row.bars} - {""}
     of_day = of_evening(floor, restaurant_ref, day)
-    unseated = of_day.exclude(state__in=[State.CONFIRMED, State.CANCELLED])
-    listed = _booked(unseated.order_by("starts_at", "id")[: LISTED + 1])
+    coming = _booked(of_day.exclude(state=State.CANCELLED).order_by("starts_at", "id"))
+    listed = [each for each in coming if each.state != State.CONFIRMED]
+    booked = {each.booking_ref: each for each in coming if each.booking_ref in shown}
+    if others := shown - booked.keys():  # Of a day beside this one, or cancelled by now.
+        booked |= {
+            each.booking_ref: each for each in _booked(Assignment.objects.filter(booking_ref__in=sorted(others)))
+        }
     is_empty = not shown and not listed
     before, after = _nearest(floor, restaurant_ref, day) if is_empty else (None, None)
     return ServiceDay(
@@ -173,10 +188,11 @@ def service_day(restaurant_ref: str, day: date | None, *, now: datetime, host: H
         floor=floor,
         problem=problem,
         timeline=picture,
-        booked={each.booking_ref: each for each in _booked(Assignment.objects.filter(booking_ref__in=sorted(shown)))},
+        services=timeline.service_keys(floor, day),
+        booked=booked,
         unseated=listed[:LISTED],
-        unseated_count=unseated.count() if len(listed) > LISTED else len(listed),
-        bookings=of_day.exclude(state=State.CANCELLED).count(),
+        unseated_count=len(listed),
+        bookings=len(coming),
         before=before,
         after=after,
     )
@@ -204,12 +220,14 @@ def _taken(restaurant_ref: str, start: datetime, until: datetime, now: datetime)
             table_ref=row.table_ref,
             kind=row.kind,
             starts_at=row.starts_at,
-            ends_at=row.ends_at,
+            ends_at=row.ended_at or row.stays_until,
             blocked_from=row.blocked.lower,
             blocked_until=row.blocked.upper,
             booking_ref=row.booking_ref,
             planner=row.planner,
             expires_at=row.expires_at,
+            has_ended=row.ended_at is not None,
+            overstays=row.overstays_until is not None,
         )
         for row in rows.exclude(kind=Allocation.Kind.HOLD, expires_at__lte=now)
     ]
@@ -228,6 +246,7 @@ def _closed(restaurant_ref: str, floor: Floor | None, start: datetime, until: da
             blocked_until=closure.ends_at or until,
             reason=closure.reason,
             is_open_ended=closure.ends_at is None,
+            closure_id=closure.pk,
         )
         for closure in standing
         for table_ref in ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)

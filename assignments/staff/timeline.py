@@ -46,8 +46,9 @@ def pixels(minutes: float) -> int:
 class Taken:
     """A table occupied for ``[blocked_from, blocked_until)``. The seating is ``[starts_at, ends_at)``.
 
-    ``kind`` selects how it is drawn. ``expires_at``: for holds. ``reason`` and ``is_open_ended``: for closures. Datetimes
-    are aware.
+    ``kind`` selects how it is drawn. ``expires_at``: for holds. ``reason``, ``is_open_ended`` and
+    ``closure_id``: for closures. ``has_ended``: its guests are gone. ``overstays``: they stay longer than the table is
+    theirs. Datetimes are aware.
     """
 
     table_ref: str
@@ -61,6 +62,9 @@ class Taken:
     expires_at: datetime | None = None
     reason: str = ""
     is_open_ended: bool = False
+    closure_id: int | None = None
+    has_ended: bool = False
+    overstays: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,6 +242,19 @@ def day_span(floor: Floor | None, day: date) -> _Interval:
 def day_at(floor: Floor | None, moment: datetime) -> date:
     """Return the restaurant's service day at ``moment``. At 01:00, during last night's service, it is still yesterday."""
     return service_date(floor, moment)
+
+
+def service_keys(floor: Floor | None, day: date) -> tuple[str, ...]:
+    """Return the keys of the day's service periods, in the order in which they begin."""
+    return tuple(dict.fromkeys(each.period.key for each in services_on(floor, day))) if floor else ()
+
+
+def hours_of(floor: Floor | None, day: date, key: str) -> _Interval | None:
+    """Return when the service period with this key is on, with a margin; None if the day has none."""
+    found = [each for each in services_on(floor, day) if each.period.key == key] if floor and key else []
+    if not found:
+        return None
+    return min(each.starts_at for each in found) - MARGIN, max(each.ends_at for each in found) + AN_HOUR
 
 
 def lay_out(

@@ -6,6 +6,7 @@ process with read-only connections.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
@@ -20,7 +21,9 @@ from rollout import conf
 from rollout.backtest.history import DAY, Evening
 from rollout.backtest.replay import Answer, Planner, Replay, Scoreboard, Step
 from rollout.models import Comparison
+from rollout.shadow import days
 from rollout.shadow.comparator import CandidateProcess
+from rollout.shadow.days import Together
 from rollout.shadow.recorder import STATEMENT_TIMEOUT_MS, about, is_joined, is_within_reason, keep_floors
 from rollout.shadow.serialization import decision_from_json, decision_to_json, floor_to_json, snapshot_to_json
 
@@ -29,7 +32,8 @@ class Backtest:
     """Replays evenings, each restaurant's in order of date; ``scoreboard`` covers all so far.
 
     With ``feed`` the decisions are stored as comparisons, of which the last one of each booking counts for its release;
-    ``fed`` counts them. What is a year away is replayed, but not stored.
+    ``fed`` counts them. What is a year away is replayed, but not stored. With ``together``, V3's decisions on a batch, each
+    evening is compared as a whole, too.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Backtest:
         candidate: Planner,
         feed: bool = False,
         candidate_release: Callable[[], str] = release.running,
+        together: Together | None = None,
     ) -> None:
         self.scoreboard = Scoreboard()
         self.evenings = 0
@@ -46,6 +51,7 @@ class Backtest:
         self._control, self._candidate = control, candidate
         self._feeds = feed
         self._release = candidate_release
+        self._together = together
         self._replays: dict[str, Replay] = {}
 
     @property
@@ -71,7 +77,23 @@ class Backtest:
         if kept:
             feed(kept, decided_by=self._release())
             self.fed += len(kept)
+            self._compare_day(evening, [step.snapshot for step, _repeats in kept])
         return scoreboard
+
+    def _compare_day(self, evening: Evening, snapshots: Sequence[Snapshot]) -> None:
+        """Compare the evening as a whole: nobody has tables yet, and everybody asks as early as the first."""
+        path = conf.settings().LEGACY_PLANNER
+        if self._together is None:
+            return
+        start = replace(snapshots[0], now=min(snapshot.now for snapshot in snapshots))
+        days.compare(
+            days.day_of(start, [snapshot.request for snapshot in snapshots]),
+            service_date=evening.service_date,
+            origin=Comparison.Origin.BACKTEST,
+            together=self._together,
+            judge=assignments_conf.load(path).judge if path else None,
+            release=self._release,
+        )
 
     def _replay_of(self, evening: Evening) -> Replay:
         ref = evening.floor.restaurant_ref

@@ -28,7 +28,7 @@ from rollout.cli import base
 from rollout.events import SOURCE
 from rollout.models import FedFile
 from rollout.policy.verdict import Verdict
-from rollout.shadow.comparator import CandidateProcess
+from rollout.shadow.comparator import CandidateProcess, together_by
 
 Advance = Callable[[Evening, Scoreboard | None], None]
 """Told of each booking (without a scoreboard) and of each evening that is done (with its own)."""
@@ -87,6 +87,7 @@ class Action(base.Action):
                 candidate=candidate(process),
                 feed=options["feed"],
                 candidate_release=lambda: process.release,
+                together=together_by(process),
             )
             with self._progress(options, first, last) as advance:
                 for evening in evenings:
@@ -197,13 +198,14 @@ def content_digest(content: bytes) -> str:
     """A digest of what an evening file says, whatever it and its restaurant are called."""
     try:
         said = json.loads(decode(content))
-    except (ValueError, UnusableFileError):
-        return hashlib.sha256(content).hexdigest()
-    if isinstance(said, dict):
-        said = {key: value for key, value in said.items() if key not in {"about", "notes"}}
-        if isinstance(said.get("restaurant"), dict):
-            said["restaurant"] = {k: v for k, v in said["restaurant"].items() if k not in {"name", "ref"}}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        if isinstance(said, dict):
+            said = {key: value for key, value in said.items() if key not in {"about", "notes"}}
+            if isinstance(said.get("restaurant"), dict):
+                said["restaurant"] = {k: v for k, v in said["restaurant"].items() if k not in {"name", "ref"}}
+        content = json.dumps(said, sort_keys=True).encode()
+    except (ValueError, RecursionError):  # No JSON, or nested too deeply; UnusableFileError is a ValueError.
+        pass
+    return hashlib.sha256(content).hexdigest()
 
 
 def _past(options: dict[str, Any]) -> PastEvenings:

@@ -3,11 +3,14 @@
 It needs a constant number of queries, regardless of the number of bookings, plus a few for each restaurant that V3 decided
 for (at most ``live_decisions.RESTAURANTS``). All queries see one moment, in a transaction that is rolled back, and each
 statement has a time limit.
+
+Long because all of its queries are made in one statement and share its beginnings.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -17,15 +20,17 @@ from django.db import connection, transaction
 from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
-from rollout.evidence import live_decisions
+from rollout.evidence import live_decisions, stage_audit
 from rollout.evidence.sql import at_once, percentiles
 from rollout.flags import resolution
 from rollout.flags.drift import drift
 from rollout.flags.resolution import Flags
 from rollout.models import Position
+from rollout.policy.confidence import MINIMUM
 from rollout.policy.guardrails import window_error
 from rollout.policy.ladder import UnknownStageError
-from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile
+from rollout.policy.measurements import COVERAGE, Comparisons, Days, Facts, Outcomes, Percentile
+from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
@@ -87,7 +92,13 @@ def measure(
         counted=counted,
         percentiles=found["v3"],
         as_they_are=as_they_are or resolution.read(),
-        comparisons=_comparisons(verdicts, counted["complete"][0], found["candidate"], counted["others"][0]["others"]),
+        comparisons=_comparisons(
+            verdicts,
+            {**counted["complete"][0], **counted["booked"][0]},
+            found["candidate"],
+            counted["others"][0]["others"],
+        ),
+        days=Days(**counted["days"][0]),
         coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
         waivers_valid=waivers["valid"],
         waivers_expired=waivers["expired"],
@@ -101,8 +112,12 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         since, window = window_at(began, now, minutes=minutes)
         releases = position.counted_for(release.running())
         counted = at_once(
-            {**_LIVE, "stage": live_decisions.attempts("%(began)s")},
+            {**_LIVE, "stage": live_decisions.attempts("%(began)s"), "windows": stage_audit.WINDOWS},
             common=_BOUNDS_GIVEN,
+            environment=position.environment,
+            stage=position.stage,
+            window=window,
+            window_minutes=minutes,
             since=since,
             began=began,
             now=now,
@@ -116,7 +131,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         common: dict[str, Any] = {"since": since, "planner": V3, "releases": releases}
         found = percentiles(_MILLISECONDS, timed, error=window_error(window), live_since=since, **common)
         p95, p99 = percentiles(_MILLISECONDS, of_stage, live_since=began, **common)["v3"]
-        return _facts(
+        facts = _facts(
             position,
             now,
             since=since,
@@ -127,6 +142,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             window=window,
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
+        return replace(facts, stage_seatings=stage_audit.added_up(counted["windows"], window, facts.seatings))
 
 
 def window_at(began: datetime, now: datetime, *, minutes: float) -> tuple[datetime, int]:
@@ -239,9 +255,14 @@ def _comparisons(
     others: int,
 ) -> Comparisons:
     verdicts, not_waived = Counter[str](), Counter[str]()
+    totals, better, worse = Counter[str](), Counter[str](), Counter[str]()
     for row in rows:
-        verdicts[row["verdict"]] = row["found"]
-        not_waived[row["verdict"]] = row["found"] - row["waived"]
+        restaurant_ref, counted = row["restaurant_ref"], row["found"] - row["waived"]
+        verdicts[row["verdict"]] += row["found"]
+        not_waived[row["verdict"]] += counted
+        totals[restaurant_ref] += row["found"]
+        better[restaurant_ref] += counted if row["verdict"] in {Verdict.BETTER, Verdict.ONLY_V3_SEATS} else 0
+        worse[restaurant_ref] += counted if row["verdict"] in {Verdict.WORSE, Verdict.ONLY_LEGACY_SEATS} else 0
     return Comparisons(
         total=verdicts.total(),
         waiting=complete["waiting"],
@@ -254,6 +275,10 @@ def _comparisons(
         p95=percentiles[0],
         p99=percentiles[1],
         others=others,
+        restaurants=len(totals),
+        largest=max(totals.values(), default=0),
+        with_bookings=complete["restaurants"],
+        differing={ref: (better[ref], worse[ref]) for ref in totals if better[ref] + worse[ref] >= MINIMUM},
     )
 
 
@@ -279,7 +304,7 @@ LATEST = latest("%(since)s", COUNTED)
 
 # The first of a waiver's comparisons are waived, up to its ceiling.
 _VERDICTS = f"""
-SELECT verdict, count(*) AS found, count(*) FILTER (WHERE place <= at_most) AS waived,
+SELECT restaurant_ref, verdict, count(*) AS found, count(*) FILTER (WHERE place <= at_most) AS waived,
        count(control_repeats) AS asked_twice, count(*) FILTER (WHERE control_repeats) AS repeated,
        count(candidate_ms) FILTER (WHERE error = '') AS timed
   FROM (SELECT latest.*, waiver.at_most, row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
@@ -294,7 +319,7 @@ SELECT verdict, count(*) AS found, count(*) FILTER (WHERE place <= at_most) AS w
                                                                       whole.control #>> '{{refusal,0}}'))
                 ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
                 LIMIT 1) AS waiver ON true) AS judged
- GROUP BY verdict
+ GROUP BY restaurant_ref, verdict
 """  # noqa: S608  (text of our own)
 
 _MILLISECONDS = f"""
@@ -347,6 +372,27 @@ SELECT count(DISTINCT (restaurant_ref, service_date)) FILTER (WHERE peak) AS pea
 _OTHERS = f"""
 SELECT count(*) AS others FROM rollout_comparison
  WHERE recorded_at >= {_SINCE} AND verdict <> '' AND release <> ALL(%(releases)s)
+"""  # noqa: S608
+
+_BOOKED = f"""
+SELECT count(DISTINCT restaurant_ref) AS restaurants FROM assignments_assignment WHERE starts_at >= {_SINCE}
+"""  # noqa: S608
+
+# A day counts once, by its last comparison; but what was unsafe or refused at any look at it stays so.
+_DAYS = f"""
+SELECT count(*) AS compared, count(*) FILTER (WHERE unsafe) AS unsafe, count(*) FILTER (WHERE failed) AS errors,
+       coalesce(sum(refused), 0) AS refused, coalesce(sum(moved), 0) AS moved, count(*) FILTER (WHERE paired) AS paired,
+       count(*) FILTER (WHERE paired AND seated < control_seated) AS worse,
+       coalesce(sum(seated) FILTER (WHERE paired), 0) AS seated,
+       coalesce(sum(control_seated) FILTER (WHERE paired), 0) AS control_seated
+  FROM (SELECT bool_or(candidate_unsafe > 0) AS unsafe, bool_or(error <> '') AS failed, max(candidate_refused) AS refused,
+               (array_agg(candidate_moved ORDER BY id DESC))[1] AS moved,
+               (array_agg(candidate_seated ORDER BY id DESC))[1] AS seated,
+               (array_agg(control_seated ORDER BY id DESC))[1] AS control_seated,
+               (array_agg(candidate_seated + control_seated IS NOT NULL ORDER BY id DESC))[1] AS paired
+          FROM rollout_daycomparison
+         WHERE recorded_at >= {_SINCE} AND environment = %(environment)s AND release = ANY(%(releases)s)
+         GROUP BY restaurant_ref, service_date) AS day
 """  # noqa: S608
 
 _CHANGED = f"""
@@ -403,6 +449,8 @@ _GATED = {
     "complete": _COMPLETE,
     "seen": _SEEN,
     "others": _OTHERS,
+    "booked": _BOOKED,
+    "days": _DAYS,
     "changed": _CHANGED,
     "waivers": _WAIVERS,
 }

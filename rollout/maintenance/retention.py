@@ -19,6 +19,7 @@ class Pruned:
     comparisons: int = 0
     floors: int = 0
     guard_runs: int = 0
+    days: int = 0
 
 
 class EvidenceNeededError(ValueError):
@@ -28,15 +29,16 @@ class EvidenceNeededError(ValueError):
 def count(days: int) -> Pruned:
     """What ``prune`` would delete, including floors that no comparison would need. Raises EvidenceNeededError."""
     _check(days)
-    ((comparisons, floors, guard_runs),) = rows(_COUNT, days=days)
-    return Pruned(comparisons=comparisons, floors=floors, guard_runs=guard_runs)
+    ((comparisons, floors, guard_runs, compared_days),) = rows(_COUNT, days=days)
+    return Pruned(comparisons=comparisons, floors=floors, guard_runs=guard_runs, days=compared_days)
 
 
 def prune(days: int) -> Iterator[Pruned]:
     """Delete data older than ``days``, a chunk per transaction; yield the totals so far after each.
 
     Comparisons are first added to the metrics' totals, and counted into ``ComparisonTally`` by the statement that deletes
-    them; those still waiting for V3 stay, as do guard runs with a breach. Raises EvidenceNeededError.
+    them; those still waiting for V3 stay, as do guard runs with a breach. Days are counted into ``DayTally``.
+    Raises EvidenceNeededError.
     """
     _check(days)
     counter_store.compact(metrics.COMPARISON.key)
@@ -52,10 +54,13 @@ def prune(days: int) -> Iterator[Pruned]:
         if deleted < CHUNK:
             break
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL rollout.pruning = 'on'")
+        cursor.execute(_DAYS, {"days": days})
+        compared_days = cursor.fetchone()[0]
         cursor.execute(_FLOORS, {"days": days})
         floors = cursor.rowcount
         cursor.execute(_GUARD_RUNS, {"days": days})
-        yield Pruned(comparisons=comparisons, floors=floors, guard_runs=cursor.rowcount)
+        yield Pruned(comparisons=comparisons, floors=floors, guard_runs=cursor.rowcount, days=compared_days)
 
 
 def _check(days: int) -> None:
@@ -88,10 +93,26 @@ WITH deleted AS (
 SELECT count(*) FROM deleted
 """
 
+_DAYS = """
+WITH deleted AS (
+     DELETE FROM rollout_daycomparison WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
+     RETURNING service_date, restaurant_ref, origin, candidate_seated, control_seated, candidate_unsafe, error),
+     tallied AS (
+     INSERT INTO rollout_daytally AS tally (service_date, restaurant_ref, origin, comparisons, worse, unsafe, errors)
+     SELECT service_date, restaurant_ref, origin, count(*), count(*) FILTER (WHERE candidate_seated < control_seated),
+            count(*) FILTER (WHERE candidate_unsafe > 0), count(*) FILTER (WHERE error <> '')
+       FROM deleted GROUP BY 1, 2, 3
+     ON CONFLICT (service_date, restaurant_ref, origin) DO UPDATE
+        SET comparisons = tally.comparisons + excluded.comparisons, worse = tally.worse + excluded.worse,
+            unsafe = tally.unsafe + excluded.unsafe, errors = tally.errors + excluded.errors)
+SELECT count(*) FROM deleted
+"""
+
 _FLOORS = """
 DELETE FROM rollout_floorrecord AS floor
  WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
    AND NOT EXISTS (SELECT FROM rollout_comparison AS comparison WHERE comparison.floor_id = floor.version)
+   AND NOT EXISTS (SELECT FROM rollout_daycomparison AS day WHERE day.floor_id = floor.version)
 """
 
 _GUARD_RUNS = """
@@ -105,6 +126,9 @@ SELECT (SELECT count(*) FROM rollout_comparison, old WHERE recorded_at < moment 
          WHERE floor.recorded_at < moment
            AND NOT EXISTS (SELECT FROM rollout_comparison AS comparison
                             WHERE comparison.floor_id = floor.version
-                              AND (comparison.recorded_at >= moment OR comparison.verdict = ''))),
-       (SELECT count(*) FROM rollout_guardrun, old WHERE at < moment AND breaches = '[]')
+                              AND (comparison.recorded_at >= moment OR comparison.verdict = ''))
+           AND NOT EXISTS (SELECT FROM rollout_daycomparison AS day
+                            WHERE day.floor_id = floor.version AND day.recorded_at >= moment)),
+       (SELECT count(*) FROM rollout_guardrun, old WHERE at < moment AND breaches = '[]'),
+       (SELECT count(*) FROM rollout_daycomparison, old WHERE recorded_at < moment)
 """

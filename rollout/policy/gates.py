@@ -3,8 +3,11 @@
 Each returns pass, fail or inconclusive. Inconclusive: too little data, or the confidence bounds lie on both sides of the
 threshold. Only a pass opens a gate. The bounds hold over all looks together (``confidence``): asking again and again until a
 gate opens does not open one that should stay closed.
+
+Long because every gate is here, beside the others that share its bounds.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,7 +15,7 @@ from typing import Any
 
 from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
-from rollout.policy.confidence import MINIMUM, difference_bounds, is_above, is_below, rate_bounds
+from rollout.policy.confidence import ERROR, MINIMUM, difference_bounds, is_above, is_below, rate_bounds
 from rollout.policy.ladder import Stage
 from rollout.policy.measurements import COVERAGE, Facts, Percentile
 from rollout.policy.verdict import Verdict
@@ -196,16 +199,19 @@ def _enough(sample: int) -> bool:
 def _parity(facts: Facts, threshold: float) -> Reading:
     """V3's share of the decisions in which one planner was better: a sign test, since most decisions are the same.
 
-    It also passes if V3 is worse in at most NEGLIGIBLE of all decisions, by the upper bound: planners that hardly ever
-    differ would never produce enough differences.
+    It also passes if V3 is worse in at most NEGLIGIBLE of the feasible decisions, by the upper bound: planners that hardly
+    ever differ would never produce enough differences. What neither planner could seat counts on neither side. And it fails
+    if V3 is worse at any one restaurant, however good it is at the others.
     """
     not_waived = facts.comparisons.not_waived
     gained = not_waived.get(Verdict.BETTER, 0) + not_waived.get(Verdict.ONLY_V3_SEATS, 0)
     lost = not_waived.get(Verdict.WORSE, 0) + not_waived.get(Verdict.ONLY_LEGACY_SEATS, 0)
-    differ, total = gained + lost, max(lost, facts.comparisons.total)
+    refused = facts.comparisons.verdicts.get(Verdict.BOTH_REFUSE, 0)
+    differ, total = gained + lost, max(lost, facts.comparisons.total - refused)
     lower, upper = rate_bounds(gained, differ)
     _lower, worse = rate_bounds(lost, total)
-    fails = _enough(differ) and is_below(gained, differ, threshold)
+    worse_at = _worse_at(facts, threshold)
+    fails = bool(worse_at) or (_enough(differ) and is_below(gained, differ, threshold))
     return Reading(
         value=gained / differ if differ else None,
         sample=differ,
@@ -217,12 +223,95 @@ def _parity(facts: Facts, threshold: float) -> Reading:
         fails=fails,
         detail=_(
             "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
-            "worse in at most %(worse)s of all decisions",
+            "worse in at most %(worse)s of the feasible decisions; proven to be worse at %(restaurants)s restaurants",
             gained=gained,
             lost=lost,
             lower=f"{lower:.3f}",
             upper=f"{upper:.3f}",
             worse=f"{worse:.2%}",
+            restaurants=len(worse_at),
+        ),
+    )
+
+
+def _worse_at(facts: Facts, threshold: float) -> list[str]:
+    """The restaurants at which V3 is proven to be worse. They share the error of one bound."""
+    error = ERROR / max(1, facts.comparisons.restaurants)
+    return [
+        ref
+        for ref, (gained, lost) in sorted(facts.comparisons.differing.items())
+        if _enough(gained + lost) and is_below(gained, gained + lost, threshold, error=error)
+    ]
+
+
+def _restaurants(facts: Facts, threshold: float) -> Reading:
+    """Restaurants compared. No more can be required than have bookings."""
+    comparisons = facts.comparisons
+    required = min(threshold, comparisons.with_bookings or threshold)
+    return Reading(
+        value=comparisons.restaurants,
+        sample=comparisons.total,
+        threshold=required,
+        passes=comparisons.total > 0 and comparisons.restaurants >= required,
+        detail=_(
+            "restaurants with compared decisions; %(bookings)s restaurants have bookings",
+            bookings=comparisons.with_bookings,
+        ),
+    )
+
+
+def _largest_share(facts: Facts, threshold: float) -> Reading:
+    """The largest restaurant's share of all comparisons. Twice an even share is always allowed, so a few can pass."""
+    comparisons = facts.comparisons
+    allowed = max(threshold, min(1.0, 2 / (comparisons.with_bookings or math.inf)))
+    share = comparisons.largest / comparisons.total if comparisons.total else None
+    return Reading(
+        value=share,
+        sample=comparisons.total,
+        threshold=allowed,
+        passes=share is not None and share <= allowed,
+        detail=_(
+            "%(largest)s of %(total)s decisions compared are the largest restaurant's",
+            largest=comparisons.largest,
+            total=comparisons.total,
+        ),
+    )
+
+
+def _days_unsafe(facts: Facts, threshold: float) -> Reading:
+    days = facts.days
+    detail = _(
+        "%(unsafe)s of %(days)s days with unsafe seatings when V3 plans the whole day, %(errors)s without its answer",
+        unsafe=days.unsafe,
+        days=days.compared,
+        errors=days.errors,
+    )
+    return _no_more(days.unsafe + days.errors, days.compared, threshold, detail)
+
+
+def _days_refused(facts: Facts, threshold: float) -> Reading:
+    detail = _("bookings that V3 refuses when it plans the whole day, although tables are free")
+    return _no_more(facts.days.refused, facts.days.compared, threshold, detail)
+
+
+def _days_worse(facts: Facts, threshold: float) -> Reading:
+    """The rate of days on which V3 seats fewer than the legacy planner."""
+    days = facts.days
+    lower, upper = rate_bounds(days.worse, days.paired)
+    return Reading(
+        value=days.worse / days.paired if days.paired else None,
+        sample=days.paired,
+        passes=_enough(days.paired) and is_below(days.worse, days.paired, threshold),
+        fails=_enough(days.paired) and is_above(days.worse, days.paired, threshold),
+        detail=_(
+            "V3 seats fewer on %(worse)s of %(days)s days; bounds %(lower)s to %(upper)s; "
+            "in all it seats %(v3)s, the legacy planner %(old)s",
+            worse=days.worse,
+            days=days.paired,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+            v3=days.seated,
+            old=days.control_seated,
         ),
     )
 
@@ -371,10 +460,15 @@ ALWAYS: Mapping[str, Gate] = _gates({"soak": _soak, "integrity": _integrity, "fl
 GATES: Mapping[str, Gate] = _gates(
     {
         "comparable": _comparable,
+        "restaurants": _restaurants,
+        "largest_share": _largest_share,
         "unsafe": _counted(Verdict.UNSAFE, _("unsafe decisions by V3"), waivable=False),
         "refused": _counted(Verdict.ONLY_LEGACY_SEATS, _("bookings that only the legacy planner seats"), waivable=True),
         "candidate_errors": _counted(Verdict.V3_ERROR, _("V3 errors"), waivable=False),
         "parity": _parity,
+        "days_unsafe": _days_unsafe,
+        "days_refused": _days_refused,
+        "days_worse": _days_worse,
         "candidate_p95_ms": _percentile(lambda facts: facts.comparisons.p95),
         "candidate_p99_ms": _percentile(lambda facts: facts.comparisons.p99),
         "complete": _complete,
@@ -409,5 +503,5 @@ LIVE = frozenset(
 )
 """Gates that look at the time since the stage began, and at nothing before."""
 
-AT_LEAST = frozenset({"soak", "comparable", "parity", "complete", "coverage", "confirmed", "no_worse"})
+AT_LEAST = frozenset({"soak", "comparable", "restaurants", "parity", "complete", "coverage", "confirmed", "no_worse"})
 """Gates with a minimum; all others have a maximum."""

@@ -1,7 +1,7 @@
 """Measurements, the inputs of gates and guardrails. Pure values; ``rollout.evidence`` reads them from the database."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,9 @@ class Comparisons:
     ``not_waived`` counts, by verdict, those that no valid waiver covers. ``expected`` is how many decisions of the
     legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
     wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons that belong to
-    other releases; nothing else here counts them.
+    other releases; nothing else here counts them. ``restaurants``: how many they come from; ``largest``: how many of one
+    of them; ``with_bookings``: how many restaurants have bookings at all. ``differing``: how often V3 was better and
+    worse, waived ones left out, at each restaurant where that is often enough to say something.
     """
 
     total: int = 0
@@ -38,8 +40,32 @@ class Comparisons:
     asked_twice: int = 0
     repeated: int = 0
     others: int = 0
+    restaurants: int = 0
+    largest: int = 0
+    with_bookings: int = 0
+    differing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     p95: Percentile = Percentile()
     p99: Percentile = Percentile()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Days:
+    """Whole days that both planners have planned, each restaurant's date once.
+
+    ``unsafe``: on which V3 seats somebody where nobody may sit, ``errors``: on which it gave no answer; at any look at
+    that day. ``refused``: bookings of all days that V3 refuses although tables are free and nobody has to be moved.
+    ``paired``: days that the legacy planner planned as well, of which V3 seats fewer on ``worse``.
+    """
+
+    compared: int = 0
+    unsafe: int = 0
+    errors: int = 0
+    refused: int = 0
+    moved: int = 0
+    paired: int = 0
+    worse: int = 0
+    seated: int = 0
+    control_seated: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +97,8 @@ class Seatings:
     ``unsafe``: too few seats, another zone, not joinable, or kept for a shorter time than guests sit and tables are cleared.
     ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
     free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given. ``refusals``: bookings
-    that were refused, audited as well; ``wrong_refusals`` are those for which tables were free.
+    that were refused, audited as well; ``wrong_refusals`` are those for which tables were free, ``avoidable_by_moves`` those
+    for which tables would have been free if one party that could still be moved had sat elsewhere.
     """
 
     checked: int = 0
@@ -82,6 +109,20 @@ class Seatings:
     untold: int = 0
     refusals: int = 0
     wrong_refusals: int = 0
+    avoidable_by_moves: int = 0
+
+    def __add__(self, other: "Seatings") -> "Seatings":
+        """Both added up; they must be audits of different decisions."""
+        reasons = {
+            reason: self.reasons.get(reason, 0) + other.reasons.get(reason, 0)
+            for reason in (*self.reasons, *other.reasons)
+        }
+        counts = {
+            each.name: getattr(self, each.name) + getattr(other, each.name)
+            for each in fields(self)
+            if each.name != "reasons"
+        }
+        return Seatings(reasons=reasons, **counts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +130,8 @@ class Facts:
     """All inputs of gates and guardrails. ``release``: the one that was measured; evidence of others does not count.
 
     ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
-    stage began, and ``stage_v3`` is of all the time in the stage. ``reference`` is what the legacy
-    planner seated, of how many, and where.
+    stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
+    windows that do not overlap. ``reference`` is what the legacy planner seated, of how many, and where.
     """
 
     environment: str
@@ -99,9 +140,11 @@ class Facts:
     stage_since: datetime
     since: datetime
     comparisons: Comparisons = Comparisons()
+    days: Days = Days()
     v3: Outcomes = Outcomes()
     seatings: Seatings = Seatings()
     stage_v3: Outcomes = Outcomes()
+    stage_seatings: Seatings = Seatings()
     window: int = 1
     reference_seated: int = 0
     reference_bookings: int = 0

@@ -1,10 +1,44 @@
-"""The default candidate: V3's engine, run on the control's snapshot."""
+"""The default candidate: V3, as it plans when it decides. It is asked about one booking, or about a batch."""
 
-from assignments.planning import engine
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from assignments.coordination import planned_day
 from assignments.planning.decision import Decision
-from assignments.planning.snapshot import Snapshot
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 
 
-def v3(snapshot: Snapshot) -> Decision:
-    """V3's decision on one booking."""
-    return engine.plan(snapshot)
+class V3Candidate:
+    """V3: a function from a snapshot to a decision, and one from a batch to its decisions."""
+
+    def __call__(self, snapshot: Snapshot) -> Decision:
+        """V3's decision on one booking, as inline: a batch of one."""
+        return self.together(
+            [snapshot.request],
+            floor=snapshot.floor,
+            occupied=snapshot.occupied,
+            now=snapshot.now,
+            rules=snapshot.rules,
+            success=snapshot.success,
+        )[snapshot.request.booking_ref]
+
+    def together(
+        self,
+        requests: Sequence[SeatingRequest],
+        *,
+        floor: Floor,
+        occupied: tuple[Occupied, ...],
+        now: datetime,
+        rules: PlanningRules,
+        success: Mapping[str, float],
+    ) -> Mapping[str, Decision]:
+        """V3's decisions on a batch, by booking ref, as ``run_coordinator`` plans it: in its order, and with its moves."""
+        planned = planned_day.plan_requests(
+            requests, floor=floor, occupied=occupied, now=now, rules=rules, success=success
+        )
+        return planned.decisions
+
+
+v3 = V3Candidate()

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django.db import DatabaseError, connection, transaction
@@ -28,11 +29,22 @@ from assignments.integration import release
 from assignments.models.moment import DatabaseNow
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Snapshot
 from rollout import conf
 from rollout.models import Comparison
 from rollout.policy.verdict import Verdict, compare
+from rollout.shadow import days
 from rollout.shadow.recorder import is_joined
-from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
+from rollout.shadow.serialization import (
+    decision_from_json,
+    floor_from_json,
+    floor_to_json,
+    requests_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
+from rollout.shadow.withheld import without_secrets
 
 logger = logging.getLogger("rollout.shadow")
 
@@ -67,8 +79,11 @@ class CandidateProcess:
     def __exit__(self, *exception: object) -> None:
         self._end()
 
-    def ask(self, question: Mapping[str, Any]) -> Answer:
-        """Ask the candidate; return its answer or error. Never raises for what the candidate does."""
+    def ask(self, question: Mapping[str, Any], *, bookings: int = 1) -> Answer:
+        """Ask the candidate; return its answer or error. Never raises for what the candidate does.
+
+        It has the time of so many ``bookings``.
+        """
         process = self._running()
         if process is None:
             return Answer(error="not_started")
@@ -79,7 +94,7 @@ class CandidateProcess:
         except BrokenPipeError:
             self._end()
             return Answer(error="exited")
-        line = self._line(self._seconds)
+        line = self._line(self._seconds * max(1, bookings))
         if line is None:
             self._end()
             return Answer(error="timeout")
@@ -97,7 +112,7 @@ class CandidateProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={
-                    **os.environ,
+                    **without_secrets(os.environ),
                     **_named_release(),
                     **self._connection_options(),
                     "PYTHONPATH": os.pathsep.join(sys.path),
@@ -149,10 +164,12 @@ def _named_release() -> dict[str, str]:
 def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
     """Compare waiting decisions, oldest first, at most ``limit``; yield the verdicts so far after each chunk.
 
-    Parallel runs share the work. Raises ImproperlyConfigured for a wrong ROLLOUT setting.
+    Then compare the days that they belong to as a whole. Parallel runs share the work. Raises ImproperlyConfigured for a
+    wrong ROLLOUT setting.
     """
     verdicts: Counter[str] = Counter()
     floors: dict[str, Floor] = {}
+    touched: set[tuple[str, date]] = set()
     with CandidateProcess(conf.settings().CANDIDATE_SECONDS) as candidate:
         while not limit or verdicts.total() < limit:
             with transaction.atomic():
@@ -165,6 +182,8 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
                 for comparison in chunk:
                     _compare_in_any_case(comparison, floors, candidate)
                     verdicts[comparison.verdict] += 1
+                    if comparison.service_date is not None:
+                        touched.add((comparison.restaurant_ref, comparison.service_date))
                 Comparison.objects.bulk_update(
                     chunk,
                     [
@@ -179,8 +198,55 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
                     ],
                 )
             if not chunk:
-                return
+                break
             yield verdicts
+        compare_days(candidate, touched)
+
+
+def compare_days(candidate: CandidateProcess, touched: Collection[tuple[str, date]]) -> None:
+    """Compare these days and those just past as a whole, where enough has been decided since the last time."""
+    path = conf.settings().LEGACY_PLANNER
+    judge = assignments_conf.load(path).judge if path else None
+    for restaurant_ref, service_date in days.waiting(touched, candidate.release):
+        try:
+            day = days.freeze(restaurant_ref, service_date)
+            if day is not None:
+                days.compare(
+                    day,
+                    service_date=service_date,
+                    origin=Comparison.Origin.SHADOW,
+                    together=together_by(candidate),
+                    judge=judge,
+                    release=lambda: candidate.release,
+                )
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001  (what a snapshot makes the code raise is not known beforehand)
+            log_error(logger, error, "%s of restaurant %s could not be compared", service_date, restaurant_ref)
+
+
+def together_by(candidate: CandidateProcess) -> days.Together:
+    """The candidate's decisions on a batch. Calling it raises NoDecisionsError."""
+    floors: dict[str, Any] = {}
+
+    def together(snapshot: Snapshot, requests: Sequence[SeatingRequest]) -> Mapping[str, Decision]:
+        version = snapshot.floor.version
+        if version not in floors:
+            floors[version] = floor_to_json(snapshot.floor)
+        question = {
+            "snapshot": snapshot_to_json(snapshot),
+            "floor": floors[version],
+            "requests": requests_to_json(requests),
+        }
+        answer = candidate.ask(question, bookings=len(requests))
+        if answer.error:
+            raise days.NoDecisionsError(answer.error)
+        try:
+            return {ref: decision_from_json(each) for ref, each in dict(answer.decision or {}).items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise days.NoDecisionsError(f"nonsense: {type(error).__name__}") from error
+
+    return together
 
 
 def _compare_in_any_case(comparison: Comparison, floors: dict[str, Floor], candidate: CandidateProcess) -> None:

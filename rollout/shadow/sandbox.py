@@ -9,10 +9,16 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from assignments.planning.decision import Decision
     from assignments.planning.floor import Floor
+    from assignments.planning.request import SeatingRequest
+    from assignments.planning.snapshot import Snapshot
 
 
 _floors: dict[str, "Floor"] = {}
@@ -43,29 +49,60 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
     from django.db import connection, transaction
 
     from rollout import conf
-    from rollout.shadow.serialization import decision_to_json, floor_from_json, snapshot_from_json
+    from rollout.shadow.serialization import (
+        batch_decision_to_json,
+        decision_to_json,
+        floor_from_json,
+        requests_from_json,
+        snapshot_from_json,
+    )
 
     version = question["snapshot"]["floor"]
     if version not in _floors:
         _floors.clear()  # Decisions of one restaurant follow each other.
         _floors[version] = floor_from_json(question["floor"])
     snapshot = snapshot_from_json(question["snapshot"], _floors[version])
+    requests = requests_from_json(question["requests"]) if "requests" in question else None
     said: dict[str, Any] = {"decision": None, "ms": 0.0, "error": ""}
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION READ ONLY")
                 # From now on the transaction cannot become writable.
-                milliseconds = str(round(conf.settings().CANDIDATE_SECONDS * 1000))
+                seconds = conf.settings().CANDIDATE_SECONDS * (1 if requests is None else len(requests))
+                milliseconds = str(round(seconds * 1000))
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
             started = time.perf_counter()
-            decision = candidate(snapshot)
+            decided: Any = candidate(snapshot) if requests is None else _together(candidate, snapshot, requests)
             said["ms"] = (time.perf_counter() - started) * 1000
             transaction.set_rollback(True)
-            said["decision"] = decision_to_json(decision)
+            if requests is None:
+                said["decision"] = decision_to_json(decided)
+            else:
+                said["decision"] = {ref: batch_decision_to_json(each) for ref, each in decided.items()}
     except Exception as error:  # noqa: BLE001  (whatever the candidate raises is its answer)
         said["error"] = type(error).__name__
     answers.write(json.dumps(said).encode() + b"\n")
+
+
+def _together(candidate: Any, snapshot: "Snapshot", requests: "Sequence[SeatingRequest]") -> "Mapping[str, Decision]":
+    """The candidate's decisions on a batch. One that decides bookings alone is asked in V3's order, as tables fill up."""
+    from assignments.planning.batch_planner import in_order
+    from assignments.planning.snapshot import occupied_by
+
+    floor, occupied, rules = snapshot.floor, snapshot.occupied, snapshot.rules
+    if hasattr(candidate, "together"):
+        decided: Mapping[str, Decision] = candidate.together(
+            requests, floor=floor, occupied=occupied, now=snapshot.now, rules=rules, success=snapshot.success
+        )
+        return decided
+    decisions = {}
+    for request in in_order(requests, floor=floor, rules=rules):
+        decision = candidate(replace(snapshot, request=request, occupied=occupied))
+        decisions[request.booking_ref] = decision
+        if decision.best is not None and decision.window is not None:
+            occupied += tuple(occupied_by(request.booking_ref, decision.best.table_refs, decision.window))
+    return decisions
 
 
 if __name__ == "__main__":

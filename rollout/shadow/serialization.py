@@ -85,6 +85,16 @@ def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
     )
 
 
+def requests_to_json(requests: Iterable[SeatingRequest]) -> list[dict[str, Any]]:
+    """Write what a batch of bookings asks for."""
+    return [_plain(request) for request in requests]
+
+
+def requests_from_json(stored: Iterable[Mapping[str, Any]]) -> list[SeatingRequest]:
+    """Read what a batch of bookings asks for. Raises TypeError or ValueError if it is invalid."""
+    return [msgspec.convert(each, SeatingRequest) for each in stored]
+
+
 def floor_to_json(floor: Floor) -> dict[str, Any]:
     content = _plain(floor)
     if not floor.calendar:
@@ -139,8 +149,14 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
     for plan in content["plans"]:
         if not plan["unmet_wishes"]:
             del plan["unmet_wishes"]
-    del content["moved_from"], content["moves"]  # One booking is decided at a time, and nobody is moved for it.
+    del content["moved_from"], content["moves"]  # Of confirmed bookings nobody is moved.
     return content
+
+
+def batch_decision_to_json(decision: Decision) -> dict[str, Any]:
+    """Write a decision of a batch, in which somebody may have been moved for others of it."""
+    moved = {"moved_from": list(decision.moved_from)} if decision.moved_from else {}
+    return {**decision_to_json(decision), **moved}
 
 
 def decision_from_json(stored: Mapping[str, Any]) -> Decision:

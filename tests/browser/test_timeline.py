@@ -19,13 +19,15 @@ def day_of(restaurant: models.Restaurant) -> str:
 def test_a_booking_is_opened_from_the_evening_and_leads_back_to_it(page: Page, evening: models.Restaurant) -> None:
     page.goto(pages.TIMELINE.path())
     heading = page.get_by_role("heading", name=f"{evening.name}, {day_of(evening)}")
-    expect(heading).to_be_visible()
-    seating = page.locator("a.timeline-link").first
+    expect(heading).to_be_attached()
+    seating = page.locator("a.evening-bar").first
     label = (seating.get_attribute("aria-label") or "").split(",")[0]
     seating.click()
+    page.locator("#evening-panel").get_by_text("Details", exact=True).click()
+    page.get_by_role("link", name="History and reasons").click()
     expect(page.get_by_role("heading", name=label, level=1)).to_be_visible()
     page.get_by_role("link", name="Timeline for this evening").click()
-    expect(heading).to_be_visible()
+    expect(heading).to_be_attached()
 
 
 def test_an_empty_day_says_so_and_leads_to_the_next_one_with_bookings(page: Page, evening: models.Restaurant) -> None:
@@ -36,7 +38,7 @@ def test_an_empty_day_says_so_and_leads_to_the_next_one_with_bookings(page: Page
     following = assignment.service_date + timedelta(days=1)
     expect(page.get_by_label("Day", exact=True)).to_have_value(following.isoformat())
     page.get_by_role("link", name=f"Previous day with bookings: {assignment.service_date.isoformat()}").click()
-    expect(page.get_by_role("heading", name=day_of(evening))).to_be_visible()
+    expect(page.get_by_role("heading", name=day_of(evening))).to_be_attached()
     page.get_by_label("Day", exact=True).fill(following.isoformat())
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("No bookings for this day.")).to_be_visible()

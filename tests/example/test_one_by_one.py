@@ -17,11 +17,12 @@ from rollout.flags import resolution
 def test_more_are_seated_when_others_may_move() -> None:
     source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC))
     found = one_by_one.play(source, seed=1)
-    fixed, moving = found.runs
+    fixed, moving, optimized = found.runs
     assert (fixed.planner, fixed.moved, moving.planner) == ("v3-fixed", 0, "v3")
     assert moving.moved > 0
     assert moving.confirmed > fixed.confirmed
-    assert moving.confirmed <= demo.PROVEN_OPTIMUM
+    assert moving.confirmed <= optimized.confirmed <= demo.PROVEN_OPTIMUM
+    assert (optimized.planner, found.possible, found.is_proven) == ("v3-optimizer", demo.PROVEN_OPTIMUM, True)
     assert (found.overlaps, found.lost, found.bookings) == (0, 0, len(source.bookings))
 
 

@@ -62,15 +62,14 @@ class TestShown:
     def test_an_overfull_evening_shows_every_seating_and_everybody_who_waits(
         self, admin_client: Client, evening: dict[str, str]
     ) -> None:
-        html = page(admin_client, **evening)
+        html = page(admin_client, **evening, waiting="1")
         seated = Assignment.objects.filter(state="confirmed")
         assert seated.count() == 76
         for assignment in Assignment.objects.all():
-            opened = reverse("admin:assignments_assignment_change", args=[assignment.pk])
-            assert f'href="{opened}"' in html
+            assert f'data-booking="{assignment.pk}"' in html
         text = text_of(html)
         assert "76 bookings" in text
-        assert "41" in re.findall(r'<a href="#waiting">(\d+)</a>', html)
+        assert "Without a table: 41" in text
         assert text.count("manual review The party would sit past the end of the service.") == 3
         assert "planned: V3" in html
 
@@ -83,16 +82,17 @@ class TestShown:
         for table in decided.tables.all():
             assert f"{table.code} {table.seats} seats" in text
         assert "Europe/London" in text
-        assert "dinner 17:00-22:00" in text
+        assert "Dinner" in text
+        assert "dinner" in text
 
     def test_joined_tables_are_one_booking(self, admin_client: Client, evening: dict[str, str]) -> None:
         html = page(admin_client, **evening)
         ref = Allocation.objects.values_list("booking_ref", flat=True).order_by("booking_ref")
         joined = next(each for each in set(ref) if list(ref).count(each) > 1)
-        opened = reverse("admin:assignments_assignment_change", args=[Assignment.objects.get(booking_ref=joined).pk])
-        links = re.findall(rf'<a class="timeline-link" href="{opened}"[^>]*>', html)
+        key = Assignment.objects.get(booking_ref=joined).pk
+        links = re.findall(rf'<a class="timeline-link evening-bar"[^>]* data-booking="{key}"[^>]*>', html)
         assert len(links) == list(ref).count(joined)
-        assert all("joined" in link for link in links)
+        assert all(" + " in link for link in links)
         # The keyboard stops once.
         assert [link.count('tabindex="-1"') for link in links] == [0] + [1] * (len(links) - 1)
 
@@ -128,7 +128,7 @@ class TestShown:
         )
         api.assign(booking_ref=str(booking.pk), table_refs=[first], actor="user:1")
         html = page(admin_client, **query)
-        assert 'aria-label="closed, 12:30-13:30: a leg is loose"' in html
+        assert "closed, 12:30-13:30: a leg is loose" in html
         assert "planned: by hand" in html
         assert "on hold until" not in html
 
@@ -256,7 +256,7 @@ class TestShown:
     ) -> None:
         settings.USE_THOUSAND_SEPARATOR = True
         answer = admin_client.get(reverse(URL), evening, headers={"accept-language": "de"})
-        table = answer.content.decode().partition('<table class="timeline-table">')[2].partition("</table>")[0]
+        table = answer.content.decode().partition('<table class="timeline-table')[2].partition("</table>")[0]
         drawn = re.findall(r'\s(?:x|x1|width|height)="([^"]*)"', table)
         assert drawn
         assert [number for number in drawn if not re.fullmatch(r"\d+|1\.2", number)] == []
@@ -279,7 +279,8 @@ class TestPermissions:
     def test_who_may_not_open_bookings_sees_them_without_links(self, staff: Any, evening: dict[str, str]) -> None:
         html = page(staff("view_serviceday"), **evening)
         assert "planned: V3" in html
-        assert "timeline-link" not in html
+        assert "assignments/assignment/" not in html
+        assert "act/" not in html
 
     def test_nothing_can_be_changed_here(self, admin_client: Client, evening: dict[str, str]) -> None:
         assert admin_client.get(reverse("admin:assignments_serviceday_add")).status_code == 403
@@ -318,7 +319,7 @@ class TestCost:
     def test_a_long_list_of_waiting_bookings_ends(self, admin_client: Client, evening: dict[str, str]) -> None:
         start = datetime.combine(date.fromisoformat(evening["day"]), datetime.min.time(), tzinfo=UTC)
         many(300, restaurants=1, ref=evening["restaurant"], start=start + timedelta(hours=18))
-        assert re.search(r"\d+ more are not shown\.", page(admin_client, **evening))
+        assert re.search(r"\d+ more are not shown\.", page(admin_client, **evening, waiting="1"))
 
 
 def many(count: int, *, restaurants: int = 40, ref: str = "", start: datetime | None = None) -> None:

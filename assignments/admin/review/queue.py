@@ -11,11 +11,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from assignments.admin.actor import names
+from assignments.admin.evening.state import day_of
 from assignments.admin.host_lookup import bookings_of, label_of, restaurant_names
 from assignments.admin.paginator import UncountedPaginator
 from assignments.admin.restaurants import restaurants_of
 from assignments.admin.review import sentences
-from assignments.admin.service_day import day_of
 from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none, floors_or_none
 from assignments.integration.host import HostBooking

@@ -1,4 +1,4 @@
-"""``manage.py prune_assignments``: delete old events, attempts, runs, outbox messages, breakers and marks."""
+"""``manage.py prune_assignments``: delete old events, attempts, runs, outbox messages, breakers, marks, actions by staff."""
 
 import json
 from argparse import ArgumentParser
@@ -14,9 +14,9 @@ from assignments.management.base import EXIT_USAGE, DatabaseCommand
 class Command(DatabaseCommand):
     help = (
         "Delete records past their retention in ASSIGNMENTS: events (EVENT_DAYS), attempts of past bookings "
-        "(ATTEMPT_DAYS), runs of run_coordinator (RUN_DAYS), delivered outbox messages and marks that could not be "
-        "followed (OUTBOX_DAYS); and circuit breakers idle for a day. Metrics still count them, and the history of "
-        "states is kept. Run it daily from cron. "
+        "(ATTEMPT_DAYS), runs of run_coordinator (RUN_DAYS), delivered outbox messages, marks that could not be "
+        "followed and what staff did on the evening's page (OUTBOX_DAYS); and circuit breakers idle for a day. "
+        "Metrics still count them, and the history of states is kept. Run it daily from cron. "
         "Exit codes: 0 done; 2 bad usage or configuration, or migrations are missing; 75 the database is unavailable."
     )
 
@@ -40,5 +40,6 @@ class Command(DatabaseCommand):
         verb = "Would delete" if options["dry_run"] else "Forgot"
         self.stdout.write(
             f"{verb} {pruned.events} events, {pruned.attempts} attempts, {pruned.runs} runs, "
-            f"{pruned.outbox_messages} outbox messages, {pruned.breakers} breakers and {pruned.marks} marks."
+            f"{pruned.outbox_messages} outbox messages, {pruned.breakers} breakers, {pruned.marks} marks and "
+            f"{pruned.staff_actions} actions by staff."
         )

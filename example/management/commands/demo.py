@@ -17,6 +17,7 @@ from rich.table import Table
 from assignments.concurrency import clock
 from assignments.integration import evening_file
 from assignments.integration.evening_file import EveningFile, UnusableFileError
+from assignments.planning import optimum
 from example import demo, demo_database, evening, friday, incident, one_by_one
 from example.demo_database import OccupiedError
 from example.incident import Incident, Report
@@ -63,7 +64,8 @@ class Command(BaseCommand):
             action="store_true",
             help=(
                 "Decide the bookings one at a time instead, in a random order, with V3: once moving nobody who is confirmed "
-                "(v3-fixed), and once moving those who have not been told their table (v3)."
+                "(v3-fixed), once moving those who have not been told their table (v3), and once with optimize_evenings "
+                "after that (v3-optimizer; needs table-assignments[optimizer])."
             ),
         )
         parser.add_argument(
@@ -220,17 +222,22 @@ class Command(BaseCommand):
             table.add_column("")
             for heading in ("Seated", "Covers", "Moves", "Seconds"):
                 table.add_column(heading, justify="right")
-            names = {"v3-fixed": "V3, nobody is moved", "v3": "V3"}
+            names = {"v3-fixed": "V3, nobody is moved", "v3": "V3", one_by_one.OPTIMIZER: "V3 and optimizer"}
             for run in result.runs:
                 table.add_row(
                     names[run.planner], f"{run.confirmed}", f"{run.covers}", f"{run.moved}", f"{run.seconds:.2f}"
                 )
-            if options["file"] == demo.REAL_EVENING:
+            if result.possible is not None:
                 table.add_section()
-                table.add_row("Proven optimum", f"{demo.PROVEN_OPTIMUM}", "", "", "")
+                table.add_row("Possible, proven" if result.is_proven else "Found", f"{result.possible}", "", "", "")
+            elif options["file"] == demo.REAL_EVENING:
+                table.add_section()
+                table.add_row("Possible, proven", f"{demo.PROVEN_OPTIMUM}", "", "", "")
             console = Console(width=None if self.stdout.isatty() else 110)
             console.print()
             console.print(table)
+            if result.possible is None:
+                console.print(f"For what is possible on other evenings, and for the optimizer: {optimum.INSTALL}")
             console.print(f"Tables booked twice: {result.overlaps}. Bookings lost: {result.lost}.")
             self._print_way_in(console, database, password)
         if result.overlaps or result.lost:

@@ -69,7 +69,7 @@ def test_links_lead_to_the_evening_on_which_the_booking_is_shown(
     html = html_of(admin_client, f"admin:assignments_{page}_change", Assignment.objects.get().pk)
     (link,) = set(re.findall(r'href="([^"]*/serviceday/[^"]+)"', html))
     assert link.endswith(f"?restaurant=R1&day={evening_of(night)}")
-    assert "Booking B1" in admin_client.get(link).content.decode()
+    assert "Booking B1" in admin_client.get(f"{link}&waiting=1").content.decode()
 
 
 def test_who_may_not_see_the_timeline_has_no_link(client: Client, night: datetime, django_user_model: Any) -> None:

@@ -11,7 +11,18 @@ from django.db import transaction
 
 from assignments import checks
 from assignments.maintenance import retention
-from assignments.models import Assignment, Attempt, Breaker, Event, HostMark, OutboxMessage, Run, State, StateTransition
+from assignments.models import (
+    Assignment,
+    Attempt,
+    Breaker,
+    Event,
+    HostMark,
+    OutboxMessage,
+    Run,
+    StaffAction,
+    State,
+    StateTransition,
+)
 from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import counters
 from tests.assignments.conftest import TheHost, rewritten_history
@@ -84,6 +95,10 @@ def records(host: TheHost) -> None:
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60), delivered_at=days_ago(50))
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60), delivered_at=days_ago(10))
     OutboxMessage.objects.create(topic="t", booking_ref="B1", created_at=days_ago(60))
+    for at in (days_ago(31), days_ago(29)):
+        StaffAction.objects.create(
+            actor="staff:1", what="seated", restaurant_ref="R1", service_date=at.date(), booking_ref="B1", at=at
+        )
     HostMark.objects.create(booking_ref="stale", created_at=days_ago(31))
     HostMark.objects.create(booking_ref="young", created_at=days_ago(29))
     a_breaker("half open for ever", opened_until=days_ago(2), updated_at=days_ago(2))
@@ -104,7 +119,7 @@ def prune(*arguments: str, capsys: Any) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-EXPECTED = {"events": 2, "attempts": 3, "runs": 2, "outbox_messages": 1, "breakers": 2, "marks": 1}
+EXPECTED = {"events": 2, "attempts": 3, "runs": 2, "outbox_messages": 1, "breakers": 2, "marks": 1, "staff_actions": 1}
 NOTHING = dict.fromkeys(EXPECTED, 0)
 
 
@@ -139,7 +154,7 @@ def test_pruning_changes_no_counter(capsys: Any) -> None:
 
 def test_nothing_goes_that_is_not_in_the_totals(capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(counter_store, "compact", lambda *keys: False)
-    assert prune(capsys=capsys) == {**NOTHING, "outbox_messages": 1, "breakers": 2, "marks": 1, "dry_run": False}
+    assert prune(capsys=capsys) == {**EXPECTED, "events": 0, "attempts": 0, "runs": 0, "dry_run": False}
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 100])
@@ -154,7 +169,7 @@ def test_a_dry_run_only_counts(capsys: Any) -> None:
     assert prune("--dry-run", capsys=capsys) == {**EXPECTED, "dry_run": True}
     call_command("prune_assignments", "--dry-run")
     assert (
-        "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers and 1 marks."
+        "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers, 1 marks and 1 actions by staff."
         in capsys.readouterr().out
     )
     assert Event.objects.count() == 4

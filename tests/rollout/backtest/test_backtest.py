@@ -21,7 +21,7 @@ from rollout.backtest.history import evenings_of_file
 from rollout.backtest.replay import Answer, Replay
 from rollout.control import steering
 from rollout.evidence import measuring
-from rollout.models import Comparison, FedFile, FloorRecord
+from rollout.models import Comparison, DayComparison, FedFile, FloorRecord
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator
 from rollout.shadow.candidate import v3
@@ -294,6 +294,10 @@ class TestFeeding:
         assert counts == report["verdicts"]
         assert any(each.joined for each in kept)
         assert FloorRecord.objects.count() == 1
+        day = DayComparison.objects.get()
+        assert (day.origin, day.restaurant_ref, day.service_date) == ("backtest", str(few.pk), date(2025, 11, 6))
+        assert (day.bookings, day.candidate_unsafe, day.candidate_refused, day.error) == (20, 0, 0, "")
+        assert day.control_seated
         assert list(comparator.compare_waiting()) == []
 
     def test_feeding_twice_counts_once_and_leaves_what_shadow_mode_kept(self, few: models.Restaurant) -> None:

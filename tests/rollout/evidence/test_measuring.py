@@ -92,6 +92,15 @@ class TestComparisons:
         assert (found.asked_twice, found.repeated) == (7, 5)
         assert found.p95.sample == 7, "an error's time says nothing"
 
+    def test_restaurants_are_told_apart(self) -> None:
+        compared("same_tables", 6)
+        compared("better", 19, restaurant_ref="R2")
+        compared("worse", 2, restaurant_ref="R2")
+        compared("only_legacy_seats", 19, restaurant_ref="R3")
+        found = measured().comparisons
+        assert (found.restaurants, found.largest, found.differing) == (3, 21, {"R2": (19, 2)})
+        assert (found.total, found.verdicts["better"], found.with_bookings) == (46, 19, 0)
+
     def test_a_replay_that_was_run_again_counts_once_as_it_was_the_last_time(self) -> None:
         same: dict[str, Any] = {"booking_ref": "B1", "snapshot_hash": "h", "origin": "backtest"}
         for verdict in ("unsafe", "worse", "same_tables"):
@@ -521,6 +530,8 @@ def test_the_number_of_queries_does_not_grow_with_comparisons_and_bookings(setti
         measured()
     compared("same_tables", 3000)
     compared("worse", 500)
+    for number in range(40):
+        compared("better", 2, restaurant_ref=f"R{number}")
     with CaptureQueriesContext(connection) as many:
         measured()
     assert len(many) == len(few) <= 30

@@ -13,7 +13,7 @@ from rollout.policy import gates, guardrails
 from rollout.policy.confidence import BOUNDS, ERROR
 from rollout.policy.gates import GATES, Status
 from rollout.policy.ladder import DEFAULT, Stage
-from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
+from rollout.policy.measurements import COVERAGE, Comparisons, Days, Facts, Outcomes, Percentile, Seatings
 
 NOW = datetime(2026, 5, 2, 12, tzinfo=UTC)
 NOTHING = Facts(environment="production", stage="shadow", now=NOW, stage_since=NOW, since=NOW - timedelta(days=28))
@@ -47,6 +47,14 @@ def test_without_data_no_gate_passes(gate: str) -> None:
 CASES: list[tuple[str, Facts, float, Status]] = [
     ("comparable", compared(total=2999), 3000, Status.INCONCLUSIVE),
     ("comparable", compared(total=3000), 3000, Status.PASS),
+    ("restaurants", compared(restaurants=1, with_bookings=1), 10, Status.PASS),
+    ("restaurants", compared(restaurants=1, with_bookings=20), 10, Status.INCONCLUSIVE),
+    ("restaurants", compared(restaurants=10, with_bookings=20), 10, Status.PASS),
+    ("restaurants", compared(restaurants=5, with_bookings=6), 10, Status.INCONCLUSIVE),
+    ("largest_share", compared(restaurants=1, largest=3000, with_bookings=1), 0.5, Status.PASS),
+    ("largest_share", compared(restaurants=3, largest=2000, with_bookings=3), 0.5, Status.PASS),
+    ("largest_share", compared(restaurants=20, largest=1500, with_bookings=20), 0.5, Status.PASS),
+    ("largest_share", compared(restaurants=20, largest=1501, with_bookings=20), 0.5, Status.INCONCLUSIVE),
     ("unsafe", compared(), 0, Status.PASS),
     ("unsafe", compared(verdicts={"unsafe": 1}), 0, Status.FAIL),
     ("unsafe", compared(verdicts={"unsafe": 1}, not_waived={}), 0, Status.FAIL),
@@ -62,7 +70,34 @@ CASES: list[tuple[str, Facts, float, Status]] = [
     ("parity", compared(verdicts={"better": 2, "worse": 1}), 0.5, Status.PASS),
     ("parity", compared(verdicts={"worse": 19}), 0.5, Status.INCONCLUSIVE),
     ("parity", compared(verdicts={"worse": 30}), 0.5, Status.FAIL),
+    # Right refusals count for nobody: they make neither a bad planner negligible nor a good one worse.
+    ("parity", compared(total=9000, verdicts={"both_refuse": 8500, "better": 9, "worse": 9}), 0.5, Status.INCONCLUSIVE),
+    ("parity", compared(total=9000, verdicts={"both_refuse": 500, "better": 9, "worse": 9}), 0.5, Status.PASS),
+    ("parity", compared(total=9000, verdicts={"both_refuse": 8880, "better": 90, "worse": 30}), 0.5, Status.PASS),
+    # At one restaurant of two it is worse.
+    (
+        "parity",
+        compared(verdicts={"better": 300, "worse": 60}, restaurants=2, differing={"R1": (300, 0), "R2": (0, 60)}),
+        0.5,
+        Status.FAIL,
+    ),
+    (
+        "parity",
+        compared(verdicts={"better": 300, "worse": 60}, restaurants=2, differing={"R1": (270, 30), "R2": (30, 30)}),
+        0.5,
+        Status.PASS,
+    ),
     ("parity", compared(verdicts={"better": 60, "worse": 400}, not_waived={"better": 60}), 0.5, Status.PASS),
+    ("days_unsafe", facts(days=Days(compared=1)), 0, Status.PASS),
+    ("days_unsafe", facts(days=Days(compared=9, unsafe=1)), 0, Status.FAIL),
+    ("days_unsafe", facts(days=Days(compared=9, errors=1)), 0, Status.FAIL),
+    ("days_refused", facts(days=Days(compared=1)), 0, Status.PASS),
+    ("days_refused", facts(days=Days(compared=9, refused=1)), 0, Status.FAIL),
+    ("days_worse", facts(days=Days(compared=20, paired=20)), 0.5, Status.PASS),
+    ("days_worse", facts(days=Days(compared=19, paired=19)), 0.5, Status.INCONCLUSIVE),
+    ("days_worse", facts(days=Days(compared=19, paired=19, worse=19)), 0.5, Status.INCONCLUSIVE),
+    ("days_worse", facts(days=Days(compared=40, paired=40, worse=20)), 0.5, Status.INCONCLUSIVE),
+    ("days_worse", facts(days=Days(compared=40, paired=40, worse=36)), 0.5, Status.FAIL),
     ("complete", compared(expected=100, compared_live=99), 0.99, Status.PASS),
     ("complete", compared(expected=100, compared_live=90, waiting=10), 0.99, Status.INCONCLUSIVE),
     ("complete", compared(expected=100, compared_live=90), 0.99, Status.FAIL),
@@ -236,8 +271,9 @@ def test_there_are_no_more_bounds_than_the_family_error_is_split_over() -> None:
         "confirmed",
         "review",
         "no_worse",
+        "days_worse",
     }
-    # Parity reads a second rate.
-    of_gates = 2 * len(bounded) + 1
+    # Parity reads a second rate, and that of each restaurant, which share one error.
+    of_gates = 2 * len(bounded) + 2
     of_rails = 2 * (len(guardrails.DEFAULT) - 1)
     assert of_gates + of_rails <= BOUNDS

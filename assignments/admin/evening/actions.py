@@ -1,0 +1,424 @@
+"""What can be done on the evening's page. All changes go through ``assignments.api``; each form acts once."""
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from assignments import api
+from assignments.admin.actor import actor
+from assignments.admin.evening import news, record
+from assignments.admin.evening.state import State
+from assignments.admin.host_lookup import label_of
+from assignments.admin.timeline_svg import clock
+from assignments.concurrency import transactions
+from assignments.error_logging import log_error
+from assignments.exceptions import (
+    AssignmentNotFoundError,
+    BookingBusyError,
+    BookingNotFoundError,
+    ChangedMeanwhileError,
+    ClosureLiftedError,
+    ClosureNotFoundError,
+    InvalidBookingError,
+    LockContentionError,
+    NoTableFreeError,
+    StaleAssignmentError,
+    TablesRefusedError,
+    TableTakenError,
+    TransitionRefusedError,
+)
+from assignments.integration.floor_cache import floor_or_none
+from assignments.lifecycle import ledger
+from assignments.models import Allocation, Assignment, Closure
+from assignments.outcome import Change
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import OVERRIDABLE, Reason
+from assignments.staff import labels, timeline
+
+logger = logging.getLogger("assignments.evening")
+
+BUSY = (BookingBusyError, LockContentionError, StaleAssignmentError, TableTakenError)
+GONE = (AssignmentNotFoundError, BookingNotFoundError, InvalidBookingError)
+LONGEST_PARTY = 500
+LONGEST_REASON = 200
+
+
+class MistakenError(Exception):
+    """A form was filled in wrongly; the message says how, in the user's language."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What became of a form. ``level``: success, warning or error. ``state``: what the page shows next.
+
+    ``undo``: the key of the assignment whose change can be taken back.
+    """
+
+    level: str
+    text: str
+    state: State
+    undo: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Form:
+    """A form that was sent. ``assignment``: the booking that it is about, if any."""
+
+    request: HttpRequest
+    state: State
+    day: date
+    floor: Floor | None
+    now: datetime
+    assignment: Assignment | None
+    what: str
+
+    @property
+    def who(self) -> str:
+        return actor(self.request)
+
+    @property
+    def booking(self) -> Assignment:
+        if self.assignment is None:
+            raise AssignmentNotFoundError
+        return self.assignment
+
+    def tables(self, name: str = "tables") -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each for each in self.request.POST.getlist(name) if each and "\0" not in each))
+
+    @property
+    def overriding(self) -> list[Reason]:
+        return [Reason(each) for each in self.request.POST.getlist("overriding") if each in OVERRIDABLE]
+
+    def text(self, name: str) -> str:
+        return self.request.POST.get(name, "").replace("\0", "").strip()
+
+    def number(self, name: str) -> int | None:
+        value = self.text(name)
+        return int(value) if value.isdecimal() and len(value) < 12 else None
+
+    def named(self, table_refs: Any) -> str:
+        return labels.Words(self.floor).tables(tuple(table_refs))
+
+    def at(self, moment: datetime) -> str:
+        return clock(moment, self.floor.zone if self.floor else UTC)
+
+
+_Result = tuple[tuple[str, ...], str, str]
+"""The tables concerned, the level, and the sentence."""
+
+
+def _seat(form: _Form) -> _Result:
+    ref, tables = form.booking.booking_ref, form.tables()
+    if not tables:
+        raise MistakenError(_("Choose a table."))
+    has_tables = bool(ledger.seatings_of([ref]))
+    give = api.move if has_tables else api.assign
+    outcome = give(booking_ref=ref, table_refs=tables, actor=form.who, overriding=form.overriding)
+    said = _("%(booking)s has %(tables)s now.") % {"booking": label_of(ref), "tables": form.named(tables)}
+    if outcome.passed:
+        said += " " + _("Asked earlier, and could have had it: %(bookings)s.") % {
+            "bookings": ", ".join(label_of(each) for each in outcome.passed)
+        }
+    return tables, "warning" if outcome.passed else "success", said
+
+
+def _displace(form: _Form) -> _Result:
+    ref, tables = form.booking.booking_ref, form.tables()
+    other = _other(form)
+    elsewhere = form.tables("other_tables")
+    api.move(booking_ref=other.booking_ref, table_refs=elsewhere, actor=form.who, version=form.number("other_version"))
+    _tables, level, said = _seat(form)
+    also = _("%(booking)s was moved to %(tables)s.") % {
+        "booking": label_of(other.booking_ref),
+        "tables": form.named(elsewhere),
+    }
+    assert ref
+    return tables, level, f"{said} {also}"
+
+
+def _swap(form: _Form) -> _Result:
+    other = _other(form)
+    one, two = api.swap(
+        booking_ref=form.booking.booking_ref,
+        other_ref=other.booking_ref,
+        actor=form.who,
+        overriding=form.overriding,
+    )
+    said = _("%(booking)s has %(tables)s now, and %(other)s has %(others)s.") % {
+        "booking": label_of(form.booking.booking_ref),
+        "tables": form.named(one.table_refs),
+        "other": label_of(other.booking_ref),
+        "others": form.named(two.table_refs),
+    }
+    return one.table_refs, "success", said
+
+
+def _other(form: _Form) -> Assignment:
+    key = form.number("other")
+    theirs = Assignment.objects.filter(pk=key, restaurant_ref=form.state.restaurant).first() if key else None
+    if theirs is None:
+        raise AssignmentNotFoundError
+    version = form.number("other_version")
+    if version is not None and version != theirs.version:
+        raise ChangedMeanwhileError(booking_ref=theirs.booking_ref, version=version)
+    return theirs
+
+
+_STAGES: Mapping[str, Callable[..., Any]] = {
+    "late": api.late,
+    "arrived": api.arrived,
+    "seated": api.seated,
+    "left": api.left,
+    "no_show": api.no_show,
+}
+
+
+def _stage(form: _Form) -> _Result:
+    ref = form.booking.booking_ref
+    tables = _STAGES[form.what](booking_ref=ref, actor=form.who) or ()
+    said = _("%(booking)s: %(stage)s.") % {"booking": label_of(ref), "stage": labels.stage(form.what)}
+    return tuple(tables), "success", said
+
+
+def _extend(form: _Form) -> _Result:
+    ref, until = form.booking.booking_ref, form.number("until")
+    if until is None:
+        raise MistakenError(_("Say until when."))
+    end = datetime.fromtimestamp(until, tz=UTC)
+    try:
+        change = api.extend(booking_ref=ref, until=end, actor=form.who)
+    except ValueError:
+        raise MistakenError(_("A stay ends after its start, and not in the past.")) from None
+    values = {"booking": label_of(ref), "until": form.at(end)}
+    if change is Change.TO_STAFF:
+        text = _(
+            "%(booking)s stays until %(until)s. The next booking at this table has no other one: decide about both."
+        )
+        return (), "warning", text % values
+    return (), "success", _("%(booking)s stays until %(until)s.") % values
+
+
+def _pin(form: _Form) -> _Result:
+    ref = form.booking.booking_ref
+    tables = form.tables() or tuple(ledger.tables_of([ref]).get(ref, ()))
+    if not tables:
+        raise MistakenError(_("Choose a table."))
+    change = api.pin(booking_ref=ref, table_refs=tables, actor=form.who)
+    values = {"booking": label_of(ref), "tables": form.named(tables)}
+    if change is Change.TO_STAFF:
+        return tables, "warning", _("%(booking)s is pinned to %(tables)s, which somebody else has.") % values
+    return tables, "success", _("%(booking)s is pinned to %(tables)s.") % values
+
+
+def _unpin(form: _Form) -> _Result:
+    api.unpin(booking_ref=form.booking.booking_ref, actor=form.who)
+    return (), "success", _("%(booking)s is no longer pinned.") % {"booking": label_of(form.booking.booking_ref)}
+
+
+def _free(form: _Form) -> _Result:
+    ref = form.booking.booking_ref
+    freed = api.release_tables(booking_ref=ref, actor=form.who)
+    values = {"booking": label_of(ref), "tables": form.named(freed)}
+    return freed, "success", _("%(tables)s: free. %(booking)s is planned again.") % values
+
+
+def _release_hold(form: _Form) -> _Result:
+    ref = form.booking.booking_ref
+    holds = Allocation.objects.filter(booking_ref=ref, kind=Allocation.Kind.HOLD)
+    for token in sorted({each for each in holds.values_list("token", flat=True) if each}):
+        api.release_hold(token=token)
+    return (), "success", _("The hold of %(booking)s is released.") % {"booking": label_of(ref)}
+
+
+def _undo(form: _Form) -> _Result:
+    ref = form.booking.booking_ref
+    api.undo(booking_ref=ref, actor=form.who)
+    return (), "success", _("Undone: the last change of %(booking)s.") % {"booking": label_of(ref)}
+
+
+def _walk_in(form: _Form) -> _Result:
+    party = form.number("party") or 0
+    if not 1 <= party <= LONGEST_PARTY:
+        raise MistakenError(_("Say how many guests there are."))
+    outcome = api.seat_walk_in(
+        actor=form.who,
+        restaurant_ref=form.state.restaurant,
+        party=party,
+        table_refs=form.tables(),
+        overriding=form.overriding,
+    )
+    values = {"party": party, "tables": form.named(outcome.table_refs)}
+    said = _("%(party)s guests without a booking sit at %(tables)s.") % values
+    if outcome.passed:
+        said += " " + _("Asked earlier, and could have had it: %(bookings)s.") % {
+            "bookings": ", ".join(label_of(each) for each in outcome.passed)
+        }
+    return outcome.table_refs, "warning" if outcome.passed else "success", said
+
+
+def _close(form: _Form) -> _Result:
+    tables, zone = form.tables(), form.text("zone")
+    start, until = timeline.day_span(form.floor, form.day)
+    begins = max(form.now, start)
+    if not begins < until:
+        raise MistakenError(_("This day is over."))
+    minutes = form.number("minutes")
+    ends = None if form.text("minutes") == "open" else begins + timedelta(minutes=minutes) if minutes else until
+    try:
+        api.close(
+            restaurant_ref=form.state.restaurant,
+            table_refs=() if zone else tables,
+            zone_ref=zone,
+            starts_at=begins,
+            ends_at=ends,
+            reason=form.text("reason")[:LONGEST_REASON],
+            actor=form.who,
+        )
+    except ValueError:
+        raise MistakenError(_("These tables cannot be closed. Load the page again.")) from None
+    if zone:
+        return (), "success", _("The zone is closed. Its guests have other tables, or are in review.")
+    if not tables:
+        return (), "success", _("The restaurant is closed. Its guests are in review.")
+    values = {"tables": form.named(tables)}
+    return tables, "success", _("%(tables)s: closed. Its guests have other tables, or are in review.") % values
+
+
+def _lift(form: _Form) -> _Result:
+    closure = Closure.objects.filter(pk=form.number("closure") or 0, restaurant_ref=form.state.restaurant).first()
+    if closure is None:
+        raise ClosureNotFoundError
+    api.lift_closure(closure_id=closure.pk, actor=form.who, version=form.number("closure_version"))
+    return tuple(closure.table_refs), "success", _("The closure is lifted.")
+
+
+def _freeze(form: _Form) -> _Result:
+    api.freeze(restaurant_ref=form.state.restaurant, service_date=form.day, actor=form.who)
+    return (), "success", _("The evening is frozen: no planner moves anybody.")
+
+
+def _unfreeze(form: _Form) -> _Result:
+    api.unfreeze(restaurant_ref=form.state.restaurant, service_date=form.day, actor=form.who)
+    return (), "success", _("The evening is no longer frozen.")
+
+
+def _printed(form: _Form) -> _Result:
+    return (), "success", _("Printed. The next day sheet marks what has changed since.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Action:
+    """``needs``: a permission of the app; "" for all who see the page.
+
+    ``is_undoable``: whether the page offers to take it back at once. ``keeps_panel``: whether the panel goes on to show
+    what the form was about.
+    """
+
+    do: Callable[[_Form], _Result]
+    needs: str = "assign"
+    is_undoable: bool = False
+    keeps_panel: bool = True
+
+
+ACTIONS: Mapping[str, Action] = {
+    "seat": Action(do=_seat, is_undoable=True),
+    "displace": Action(do=_displace, is_undoable=True),
+    "swap": Action(do=_swap, is_undoable=True),
+    **{name: Action(do=_stage, is_undoable=True) for name in _STAGES},
+    "extend": Action(do=_extend, is_undoable=True),
+    "pin": Action(do=_pin),
+    "unpin": Action(do=_unpin),
+    "free": Action(do=_free),
+    "release_hold": Action(do=_release_hold),
+    "undo": Action(do=_undo),
+    "walk_in": Action(do=_walk_in, keeps_panel=False),
+    "close": Action(do=_close, needs="add_closure", keeps_panel=False),
+    "lift": Action(do=_lift, needs="change_closure", keeps_panel=False),
+    "freeze": Action(do=_freeze),
+    "unfreeze": Action(do=_unfreeze),
+    "printed": Action(do=_printed, needs=""),
+}
+
+
+def carry_out(request: HttpRequest, name: str, state: State, *, assignment: Assignment | None, day: date) -> Said:
+    """Carry out a form, or say why nothing was changed. The permission was checked. Raises only if the database is away."""
+    action = ACTIONS[name]
+    now = transactions.database_now()
+    form = _Form(
+        request=request,
+        state=state,
+        day=day,
+        floor=floor_or_none(state.restaurant),
+        now=now,
+        assignment=assignment,
+        what=name,
+    )
+    after = replace(state, to=()) if action.keeps_panel else state.bare
+    key, version = _key(request), form.number("version")
+    if key is None or (assignment is not None and version is None):
+        return Said(level="error", text=_("This form is incomplete. Load the page again."), state=state)
+    result: _Result = ((), "", "")
+
+    def work() -> tuple[str, ...]:
+        nonlocal result
+        result = action.do(form)
+        return result[0]
+
+    try:
+        record.once(
+            key,
+            work,
+            actor=form.who,
+            what=name,
+            restaurant_ref=state.restaurant,
+            day=day,
+            booking_ref=assignment.booking_ref if assignment else "",
+            version=version,
+        )
+    except record.DoneAlreadyError:
+        return Said(level="success", text=_("This was done already; it was sent twice."), state=after)
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        return Said(level="error", text=_why(error, form), state=state)
+    _tables, level, text = result
+    return Said(level=level, text=text, state=after, undo=assignment.pk if action.is_undoable and assignment else None)
+
+
+def _why(error: Exception, form: _Form) -> str:
+    """Say why nothing was changed, in the user's language."""
+    match error:
+        case MistakenError():
+            return str(error)
+        case ChangedMeanwhileError() if form.assignment is not None:
+            return news.meanwhile(form.assignment, form.now)
+        case TablesRefusedError():
+            why = " ".join(labels.render(each.detail) for each in error.refusals)
+            return _("Nothing was changed. %(why)s") % {"why": why}
+        case NoTableFreeError():
+            return labels.render(error)
+        case ClosureLiftedError() | ClosureNotFoundError():
+            return _("Nothing was changed: this closure was lifted already.")
+        case TransitionRefusedError():
+            if form.what == "undo":
+                return _("Nothing was changed: there is nothing that could be taken back any more.")
+            return _("Nothing was changed: this is not possible for the booking as it is now.")
+    if isinstance(error, BUSY) or transactions.is_lost_race(error):
+        return _("Nothing was changed: a planner or another user is processing this evening. Try again.")
+    if isinstance(error, (*GONE, ChangedMeanwhileError)):
+        return _("Nothing was changed: the booking was cancelled, is over, or was changed in the booking project.")
+    log_error(logger, error, "The evening's form %s failed", form.what)
+    return _("Nothing was changed: the booking project refused it (%(error)s).") % {"error": type(error).__name__}
+
+
+def _key(request: HttpRequest) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(request.POST.get("form", ""))
+    except ValueError:
+        return None

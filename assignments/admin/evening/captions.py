@@ -1,0 +1,106 @@
+"""The captions of a day's bars in the list, which names the planner too."""
+
+from collections.abc import Mapping
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from assignments import api
+from assignments.admin.timeline_svg import Caption, clock
+from assignments.integration.planners import V3
+from assignments.models import Allocation
+from assignments.staff import labels
+from assignments.staff.service_day import Booked
+from assignments.staff.service_day import ServiceDay as Day
+from assignments.staff.timeline import A_DAY, CLOSURE, Bar
+
+HOLD = Allocation.Kind.HOLD.value
+LOOKS: Mapping[str, tuple[str, str]] = {
+    V3: ("timeline-v3", ""),
+    api.MANUAL: ("timeline-hand", "timeline-dots"),
+}
+"""CSS class by planner. Any other planner is the one before V3."""
+OLD_PLANNER = ("timeline-old", "timeline-stripes")
+
+
+class Captions:
+    """Captions for the bars of a day. Call it with a bar."""
+
+    def __init__(self, shown: Day, names: Mapping[str, str], *, may_open: bool) -> None:
+        self._shown = shown
+        self._may_open = may_open
+        self._words = labels.Words(shown.floor)
+        self._zone = self._words.zone
+        self._labels = names
+
+    def __call__(self, bar: Bar) -> Caption:
+        taken = bar.taken
+        times = _("%(start)s-%(end)s") % {
+            "start": clock(taken.starts_at, self._zone),
+            "end": clock(taken.ends_at, self._zone),
+        }
+        if taken.kind == CLOSURE:
+            if taken.ends_at - taken.starts_at >= A_DAY:
+                until = taken.ends_at.astimezone(self._zone)
+                times = _("until %(until)s") % {"until": f"{until:%Y-%m-%d %H:%M}"}
+            if taken.is_open_ended:
+                times = _("until further notice")
+            title = _("closed, %(times)s") % {"times": times}
+            if taken.reason:
+                title = _("%(what)s: %(reason)s") % {"what": title, "reason": taken.reason}
+            return Caption(
+                look="timeline-closure", pattern="timeline-cross", first=_("closed"), second=times, title=title
+            )
+        booked = self._shown.booked.get(taken.booking_ref)
+        label = self._label(taken.booking_ref)
+        first = f"{label} · {booked.party}" if booked else label
+        parts = [label]
+        if booked:
+            parts.append(covers(booked.party))
+        if bar.joined:
+            tables = self._words.tables(bar.joined)
+            first = f"{first} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
+            parts.append(_("joined tables %(tables)s") % {"tables": tables})
+        look, pattern = LOOKS.get(taken.planner, OLD_PLANNER)
+        if taken.kind == HOLD and taken.expires_at is not None:
+            held = _("on hold until %(until)s") % {"until": clock(taken.expires_at, self._zone)}
+            return Caption(
+                look="timeline-hold", first=first, second=held, title=", ".join([*parts, held]), url=self._url(booked)
+            )
+        who = labels.planner(taken.planner) if taken.planner in LOOKS else _("legacy planner")
+        parts += [_("seated"), _("planned: %(who)s") % {"who": who}]
+        return Caption(
+            look=look,
+            pattern=pattern,
+            first=first,
+            second=f"{times} · {who}",
+            title=", ".join(parts),
+            url=self._url(booked),
+        )
+
+    @property
+    def seated(self) -> int:
+        """Number of bookings with a table on the timeline."""
+        return len(self._seated())
+
+    @property
+    def covers(self) -> int:
+        return sum(self._shown.booked[ref].party for ref in self._seated() if ref in self._shown.booked)
+
+    def _seated(self) -> set[str]:
+        seating = Allocation.Kind.SEATING.value
+        bars = [bar for row in self._shown.timeline.rows for bar in row.bars]
+        return {bar.taken.booking_ref for bar in bars if bar.taken.kind == seating}
+
+    def _label(self, booking_ref: str) -> str:
+        return self._labels.get(booking_ref, booking_ref)
+
+    def _url(self, booked: Booked | None) -> str:
+        if booked is None or not self._may_open:
+            return ""
+        return reverse("admin:assignments_assignment_change", args=[booked.pk])
+
+
+def covers(party: int) -> str:
+    return ngettext("%(count)s cover", "%(count)s covers", party) % {"count": party}

@@ -1,0 +1,263 @@
+"""The grid in numbers and words: a row for each table, a bar for each booking, coloured by guests and trouble."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from assignments.admin.evening.captions import covers as in_covers
+from assignments.admin.evening.state import State
+from assignments.admin.timeline_svg import Drawing, TableRow, clock, seats
+from assignments.models import Allocation, Stage
+from assignments.models import State as Decided
+from assignments.staff import labels
+from assignments.staff.service_day import Booked
+from assignments.staff.service_day import ServiceDay as Day
+from assignments.staff.timeline import CLOSURE, Bar, Span
+
+LANE = 48
+"""Height of a bar's lane in pixels: a finger's, with a gap."""
+SCALES: Mapping[int, float] = {1: 1.6, 2: 2.6, 3: 4.4}
+"""Pixels a minute, by zoom."""
+OVERDUE = timedelta(minutes=15)
+"""How long after their time guests count as not here yet."""
+HOLD = Allocation.Kind.HOLD.value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """A bar as it is drawn. ``look``: a CSS class. ``trouble``: what is wrong, as a sentence. ``key``: of the assignment.
+
+    ``joined``: the place among its joined tables, such as 1/2. ``is_repeated``: a row above has this booking already.
+    """
+
+    bar: Bar
+    look: str
+    first: str
+    second: str
+    title: str
+    url: str
+    x: int
+    width: int
+    blocked_x: int
+    blocked_width: int
+    y: int
+    key: int | None = None
+    trouble: str = ""
+    is_repeated: bool = False
+    may_be_extended: bool = False
+
+    @property
+    def ends(self) -> int:
+        """The end of the stay, in seconds since 1970."""
+        return round(self.bar.taken.ends_at.timestamp())
+
+    @property
+    def end_x(self) -> int:
+        return self.x + self.width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Free:
+    x: int
+    width: int
+    words: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridRow:
+    ref: str
+    name: str
+    note: str
+    height: int
+    blocks: tuple[Block, ...]
+    free: tuple[Free, ...]
+    url: str
+    is_known: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridZone:
+    key: str
+    name: str
+    rows: tuple[GridRow, ...]
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """``scale``: pixels a minute. ``starts``: the left edge, in seconds since 1970."""
+
+    zones: tuple[GridZone, ...]
+    width: int
+    scale: float
+    starts: int
+    now_x: int | None
+    scroll_to: int
+    bands: tuple[tuple[int, int, str], ...]
+    ticks: tuple[tuple[int, str], ...]
+    timezone: str
+
+
+def grid_of(drawing: Drawing, shown: Day, state: State, *, names: Mapping[str, str], may_act: bool) -> Grid:
+    """Return the grid. ``names``: labels of the bookings."""
+    scale = SCALES[state.zoom]
+    timeline = drawing.timeline
+
+    def x(minute: float) -> int:
+        return round(minute * scale)
+
+    def rows(table_rows: tuple[TableRow, ...]) -> tuple[GridRow, ...]:
+        return tuple(
+            GridRow(
+                ref=row.row.table_ref,
+                name=row.name,
+                note=_note(row),
+                height=row.row.lanes * LANE,
+                blocks=tuple(
+                    _block(box.bar, shown, state, scale, names=names, is_repeated=box.is_repeated, may_act=may_act)
+                    for box in row.boxes
+                ),
+                free=tuple(
+                    Free(
+                        x=x(space.gap.span.start),
+                        width=max(1, x(space.gap.span.until) - x(space.gap.span.start)),
+                        words=space.words,
+                        title=space.title,
+                    )
+                    for space in row.spaces
+                ),
+                url=state.bare.link(table=row.row.table_ref),
+                is_known=row.row.table is not None,
+            )
+            for row in table_rows
+        )
+
+    groups = zip(timeline.groups, drawing.zones, strict=True)
+    return Grid(
+        zones=tuple(
+            GridZone(
+                key=group.zone_ref or "",
+                name=name,
+                rows=rows(table_rows),
+                url=state.bare.link(zone=group.zone_ref) if group.zone_ref else "",
+            )
+            for group, (name, table_rows) in groups
+        ),
+        width=x(timeline.minutes),
+        scale=scale,
+        starts=round(timeline.starts_at.timestamp()),
+        now_x=None if timeline.now is None else x(timeline.now),
+        scroll_to=x(drawing.scroll_to / 2),
+        bands=tuple(
+            (x(band.span.start), x(band.span.until) - x(band.span.start), band.name) for band in timeline.bands
+        ),
+        ticks=tuple((x(tick.minute), tick.text) for tick in timeline.ticks if tick.minute < timeline.minutes),
+        timezone=drawing.timezone,
+    )
+
+
+def _note(row: TableRow) -> str:
+    if row.row.table is None or row.row.table.active:
+        return row.note
+    return _("%(seats)s, out of service") % {"seats": seats(row.row.table.seats)}
+
+
+def _block(
+    bar: Bar,
+    shown: Day,
+    state: State,
+    scale: float,
+    *,
+    names: Mapping[str, str],
+    is_repeated: bool,
+    may_act: bool,
+) -> Block:
+    words = labels.Words(shown.floor)
+    taken, booked = bar.taken, shown.booked.get(bar.taken.booking_ref)
+    sat = bar.sat or bar.blocked
+    place: dict[str, Any] = {
+        "bar": bar,
+        "x": round(sat.start * scale),
+        "width": _width(sat, scale),
+        "blocked_x": round(bar.blocked.start * scale),
+        "blocked_width": _width(bar.blocked, scale),
+        "y": bar.lane * LANE,
+        "is_repeated": is_repeated,
+    }
+    tables = words.tables(bar.joined or (taken.table_ref,))
+    start, end = clock(taken.starts_at, words.zone), clock(taken.ends_at, words.zone)
+    if taken.kind == CLOSURE:
+        until = (
+            _("until further notice") if taken.is_open_ended else _("%(start)s-%(end)s") % {"start": start, "end": end}
+        )
+        title = _("closed, %(times)s") % {"times": until}
+        if taken.reason:
+            title = _("%(what)s: %(reason)s") % {"what": title, "reason": taken.reason}
+        return Block(
+            look="evening-closed",
+            first=_("closed"),
+            second=taken.reason or until,
+            title=_("table %(tables)s") % {"tables": tables} + ", " + title,
+            url=state.bare.link(closure=taken.closure_id),
+            **place,
+        )
+    label = names.get(taken.booking_ref, taken.booking_ref)
+    party = f"{label} · {booked.party}" if booked else label
+    if bar.joined:
+        party = f"{party} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
+    url = state.bare.link(booking=booked.pk) if booked else ""
+    covers = in_covers(booked.party) if booked else ""
+    at = _("table %(tables)s") % {"tables": tables}
+    if taken.kind == HOLD and taken.expires_at is not None:
+        held = _("on hold until %(until)s") % {"until": clock(taken.expires_at, words.zone)}
+        title = ", ".join(filter(None, [label, covers, at, held]))
+        return Block(
+            look="evening-hold",
+            first=party,
+            second=held,
+            title=title,
+            url=url,
+            key=booked.pk if booked else None,
+            **place,
+        )
+    stage = booked.stage if booked else Stage.EXPECTED
+    says = trouble(booked, bar, shown.now)
+    times = _("%(start)s-%(end)s") % {"start": start, "end": end}
+    parts = [label, covers, at, times, labels.stage(stage), says]
+    return Block(
+        look=f"evening-{stage.replace('_', '-')}" + (" evening-trouble" if says else ""),
+        first=party,
+        second=says or f"{times} {labels.stage(stage)}",
+        title=", ".join(filter(None, parts)),
+        url=url,
+        key=booked.pk if booked else None,
+        trouble=says,
+        may_be_extended=may_act and booked is not None and not taken.has_ended and bar.sat is not None,
+        **place,
+    )
+
+
+def _width(span: Span, scale: float) -> int:
+    return max(2, round(span.until * scale) - round(span.start * scale))
+
+
+def trouble(booked: Booked | None, bar: Bar, now: datetime) -> str:
+    """Return what is wrong with a booking that has tables, in words; "" if nothing is."""
+    taken = bar.taken
+    if booked is None or taken.has_ended:
+        return ""
+    if taken.overstays:
+        return _("stays into the next booking")
+    if booked.state == Decided.MANUAL_REVIEW:
+        return _("needs a decision")
+    if booked.stage in {Stage.EXPECTED, Stage.LATE} and taken.starts_at + OVERDUE < now < taken.ends_at:
+        return _("not here yet")
+    if booked.stage in {Stage.EXPECTED, Stage.LATE, Stage.ARRIVED} and taken.ends_at <= now:
+        return _("never seated")
+    if booked.stage == Stage.SEATED and taken.ends_at < now:
+        return _("should have left")
+    return ""

@@ -1,0 +1,90 @@
+"""Who did what on an evening just now: what others see, and what somebody is told whose form was too late."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from assignments.admin.actor import actor, names
+from assignments.admin.host_lookup import label_of
+from assignments.models import Assignment, StaffAction, StateTransition
+from assignments.staff.day_version import RECENT
+
+DONE: Mapping[str, Any] = {
+    "seat": gettext_lazy("%(booking)s was given tables by %(who)s"),
+    "displace": gettext_lazy("%(booking)s was moved by %(who)s"),
+    "swap": gettext_lazy("%(booking)s was swapped by %(who)s"),
+    "late": gettext_lazy("%(booking)s was noted as late by %(who)s"),
+    "arrived": gettext_lazy("%(booking)s was noted as arrived by %(who)s"),
+    "seated": gettext_lazy("%(booking)s was seated by %(who)s"),
+    "left": gettext_lazy("%(booking)s was noted as gone by %(who)s"),
+    "no_show": gettext_lazy("%(booking)s was noted as a no-show by %(who)s"),
+    "extend": gettext_lazy("%(booking)s was given another end by %(who)s"),
+    "pin": gettext_lazy("%(booking)s was pinned by %(who)s"),
+    "unpin": gettext_lazy("%(booking)s was unpinned by %(who)s"),
+    "free": gettext_lazy("the tables of %(booking)s were freed by %(who)s"),
+    "release_hold": gettext_lazy("the hold of %(booking)s was released by %(who)s"),
+    "undo": gettext_lazy("the last change of %(booking)s was undone by %(who)s"),
+    "walk_in": gettext_lazy("%(booking)s was seated by %(who)s"),
+    "close": gettext_lazy("tables were closed by %(who)s"),
+    "lift": gettext_lazy("tables were opened again by %(who)s"),
+    "freeze": gettext_lazy("the evening was frozen by %(who)s"),
+    "unfreeze": gettext_lazy("the evening was unfrozen by %(who)s"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class News:
+    """What somebody did, and when. ``ago``: that in words; ``at``: in seconds since 1970, so that a script can go on."""
+
+    text: str
+    ago: str
+    at: int
+
+
+def latest(request: HttpRequest, restaurant_ref: str, day: date, now: datetime) -> News | None:
+    """Return what somebody else did last, if that was just now. Two queries at most."""
+    found = (
+        StaffAction.objects.filter(restaurant_ref=restaurant_ref, service_date=day, at__gt=now - RECENT, what__in=DONE)
+        .exclude(actor=actor(request))
+        .order_by("-at")
+        .first()
+    )
+    if found is None:
+        return None
+    return News(text=_said(found.what, found.booking_ref, found.actor), ago=ago(found.at, now), at=_seconds(found.at))
+
+
+def meanwhile(assignment: Assignment, now: datetime) -> str:
+    """Say who changed a booking last, and when: what somebody is told whose form was too late."""
+    did = StaffAction.objects.filter(booking_ref=assignment.booking_ref).order_by("-at").first()
+    last = StateTransition.objects.filter(assignment=assignment).order_by("-version").first()
+    if did is not None and (last is None or did.at >= last.at):
+        what, at = _said(did.what, did.booking_ref, did.actor), did.at
+    elif last is not None:
+        values = {"booking": label_of(assignment.booking_ref), "who": names({last.actor})[last.actor]}
+        what, at = _("%(booking)s was changed by %(who)s") % values, last.at
+    else:
+        return _("Nothing was changed: the booking changed meanwhile. This is its current state.")
+    return _("Nothing was changed: %(what)s %(ago)s. This is its current state.") % {"what": what, "ago": ago(at, now)}
+
+
+def _said(what: str, booking_ref: str, who: str) -> str:
+    template = str(DONE.get(what, gettext_lazy("%(booking)s was changed by %(who)s")))
+    return template % {"booking": label_of(booking_ref) if booking_ref else "", "who": names({who})[who]}
+
+
+def ago(at: datetime, now: datetime) -> str:
+    seconds = max(0, round((now - at).total_seconds()))
+    if seconds < 60:
+        return _("%(count)s s ago") % {"count": seconds}
+    minutes = seconds // 60
+    return ngettext("%(count)s minute ago", "%(count)s minutes ago", minutes) % {"count": minutes}
+
+
+def _seconds(moment: datetime) -> int:
+    return round(moment.timestamp())

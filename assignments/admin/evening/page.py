@@ -1,0 +1,139 @@
+"""What the parts of the evening's page are made of: version, grid, the line of bookings without a table, panel."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from assignments.admin import links
+from assignments.admin.evening import news, panel
+from assignments.admin.evening.captions import Captions
+from assignments.admin.evening.grid import grid_of
+from assignments.admin.evening.panel import Button
+from assignments.admin.evening.state import LIST, ZOOMS, State
+from assignments.admin.host_lookup import bookings_of, label_of
+from assignments.admin.timeline_svg import draw
+from assignments.integration.floor_cache import floor_or_none
+from assignments.models import Assignment, ReviewItem
+from assignments.models import State as Decided
+from assignments.staff import labels, review_queue, seatable
+from assignments.staff.day_version import DayVersion
+from assignments.staff.service_day import Booked, service_day
+from assignments.staff.service_day import ServiceDay as Day
+
+
+def tag_of(found: DayVersion, *, now: datetime) -> str:
+    """Return the page's ETag. It changes each minute too, because what is late depends on the time."""
+    return f'"{found.version}-{int(now.timestamp() // 60)}-{get_language()}"'
+
+
+def booking_of(state: State) -> Assignment | None:
+    """Return the booking that the address names, if it is one of the restaurant."""
+    if state.booking is None:
+        return None
+    return Assignment.objects.filter(pk=state.booking, restaurant_ref=state.restaurant).first()
+
+
+def grid_context(
+    request: HttpRequest, state: State, version: DayVersion, *, now: datetime, may: Mapping[str, bool]
+) -> dict[str, Any]:
+    """Return what the grid and the line above it show."""
+    assert state.day is not None
+    shown = service_day(state.restaurant, state.day, now=now, service=state.service)
+    refs = {*shown.booked, *(each.booking_ref for each in shown.unseated)}
+    refs |= {bar.taken.booking_ref for row in shown.timeline.rows for bar in row.bars} - {""}
+    names = {ref: label_of(ref) for ref in refs}
+    captions = Captions(shown, names, may_open=request.user.has_perm("assignments.view_assignment"))
+    drawing = draw(shown.timeline, shown.floor, captions)
+    return {
+        "shown": shown,
+        "page_state": state,
+        "problem": labels.render(shown.problem),
+        "drawing": drawing,
+        "grid": grid_of(drawing, shown, state, names=names, may_act=may["assign"]),
+        "seated": captions.seated,
+        "covers": captions.covers,
+        "waiting": _waiting(request, shown, state, names, now=now, may=may) if state.is_open else (),
+        "waiting_rest": shown.unseated_count - len(shown.unseated),
+        "open_link": state.link(is_open=not state.is_open),
+        "services": [
+            {"name": key.replace("_", " "), "link": state.link(service=key), "is_here": key == state.service}
+            for key in shown.services
+        ],
+        "whole_day_link": state.link(service=""),
+        "zooms": [{"link": state.link(zoom=zoom), "zoom": zoom, "is_here": zoom == state.zoom} for zoom in ZOOMS],
+        "walk_in_link": state.bare.link(panel="walk-in"),
+        "house_link": state.bare.link(panel="house"),
+        "sheet_link": f"{reverse('admin:assignments_serviceday_sheet')}?{state.bare.query}",
+        "is_frozen": version.is_frozen,
+        "freeze": _freeze(state, is_frozen=version.is_frozen) if may["assign"] else None,
+        "news": news.latest(request, state.restaurant, state.day, now) if version.has_news else None,
+        "live_url": f"{reverse(LIST)}?{state.bare.query}",
+        "extend_url": state.act("extend"),
+    }
+
+
+def _freeze(state: State, *, is_frozen: bool) -> Button:
+    if is_frozen:
+        return Button(url=state.act("unfreeze"), text=_("Unfreeze the evening"))
+    return Button(url=state.act("freeze"), text=_("Freeze the evening"))
+
+
+def _waiting(
+    request: HttpRequest, shown: Day, state: State, names: Mapping[str, str], *, now: datetime, may: Mapping[str, bool]
+) -> list[dict[str, Any]]:
+    """Return the bookings without a table, each with the table that it could have now."""
+    refs = [each.booking_ref for each in shown.unseated if each.starts_at + review_queue.LATE >= now]
+    best = seatable.best_tables(bookings_of(refs[: seatable.MOST]), shown.floor, now=now)
+    words = labels.Words(shown.floor)
+
+    def line(booked: Booked) -> dict[str, Any]:
+        tables = best.get(booked.booking_ref, ())
+        button = None
+        if tables and may["assign"]:
+            button = Button(
+                url=state.act("seat", booking=booked.pk),
+                text=_("Seat at %(tables)s") % {"tables": words.tables(tables)},
+                about=names[booked.booking_ref],
+                hidden=(("version", booked.version), *(("tables", ref) for ref in tables)),
+            )
+        is_review = booked.state == Decided.MANUAL_REVIEW
+        return {
+            "booked": booked,
+            "label": names[booked.booking_ref],
+            "state": labels.state(booked.state),
+            "reason": labels.reason(booked.reason),
+            "is_review": is_review,
+            "url": state.bare.link(booking=booked.pk, is_open=True),
+            "page": links.permitted(request, Assignment, booked.pk),
+            "review": links.permitted(request, ReviewItem, booked.pk) if is_review else "",
+            "tables": words.tables(tables) if tables else "",
+            "button": button,
+        }
+
+    # First who can be seated, then who is still to come.
+    first = sorted(
+        shown.unseated, key=lambda each: (each.booking_ref not in best, each.starts_at < now, each.starts_at)
+    )
+    return [line(booked) for booked in first]
+
+
+def panel_context(request: HttpRequest, state: State, *, now: datetime, may: Mapping[str, bool]) -> dict[str, Any]:
+    """Return what the panel shows: "panel" is None if it shows nothing."""
+    found: dict[str, Any] | None = None
+    if state.booking is not None:
+        assignment = booking_of(state)
+        if assignment is not None:
+            floor = floor_or_none(state.restaurant)
+            found = panel.booking_panel(request, assignment, state, floor=floor, now=now, may=may)
+    elif state.closure is not None:
+        found = panel.closure_panel(state, floor=floor_or_none(state.restaurant), may=may)
+    elif state.table or state.zone or state.panel == "house":
+        found = panel.closing_panel(state, floor=floor_or_none(state.restaurant), may=may)
+    elif state.panel == "walk-in":
+        found = panel.walk_in_panel(state, may=may)
+    return {"panel": found, "close_link": state.bare.link(), "page_state": state}

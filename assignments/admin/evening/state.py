@@ -1,0 +1,106 @@
+"""What the evening's page shows, as its address says it: so that every step is a link, and works without scripts."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from assignments.planning.seating_window import FIRST_YEAR, LAST_YEAR
+
+LIST = "admin:assignments_serviceday_changelist"
+ACT = "admin:assignments_serviceday_act"
+ZOOMS = (1, 2, 3)
+USUAL_ZOOM = 2
+LONGEST = 200
+"""Maximum characters of a value in the address."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """The address. ``day`` None: today. ``service``: only the hours around it.
+
+    The panel shows ``booking`` (the key of its assignment) and what giving it ``to`` would mean, or a ``table``, ``zone``
+    or ``closure``, or asks for a ``walk_in`` or for what closes the whole ``house``.
+    """
+
+    restaurant: str = ""
+    day: date | None = None
+    service: str = ""
+    zoom: int = USUAL_ZOOM
+    is_open: bool = False
+    booking: int | None = None
+    to: tuple[str, ...] = ()
+    table: str = ""
+    zone: str = ""
+    closure: int | None = None
+    panel: str = ""
+
+    @property
+    def query(self) -> str:
+        values: dict[str, Any] = {"restaurant": self.restaurant}
+        if self.day:
+            values["day"] = self.day.isoformat()
+        if self.service:
+            values["service"] = self.service
+        if self.zoom != USUAL_ZOOM:
+            values["zoom"] = self.zoom
+        if self.is_open:
+            values["waiting"] = 1
+        for name in ("booking", "to", "table", "zone", "closure", "panel"):
+            value = getattr(self, name)
+            if value:
+                values[name] = value
+        return urlencode(values, doseq=True)
+
+    def link(self, **changes: Any) -> str:
+        """Return the address of the page with these changes."""
+        return f"{reverse(LIST)}?{replace(self, **changes).query}"
+
+    def act(self, name: str, **changes: Any) -> str:
+        """Return where a form sends an action; the page that follows is this one with these changes."""
+        return f"{reverse(ACT, args=[name])}?{replace(self, **changes).query}"
+
+    @property
+    def bare(self) -> "State":
+        """The page without anything in its panel."""
+        return replace(self, booking=None, to=(), table="", zone="", closure=None, panel="")
+
+
+def state_of(request: HttpRequest) -> State:
+    """Read the address. What is not understood is left out."""
+    given = request.GET
+
+    def text(name: str) -> str:
+        value = given.get(name, "")
+        return "" if "\0" in value else value[:LONGEST]
+
+    def key(name: str) -> int | None:
+        value = given.get(name, "")
+        return int(value) if value.isdecimal() and len(value) < 19 else None
+
+    zoom = key("zoom")
+    return State(
+        restaurant="" if "\0" in given.get("restaurant", "") else given.get("restaurant", ""),
+        day=day_of(given.get("day", "")),
+        service=text("service"),
+        zoom=zoom if zoom in ZOOMS else USUAL_ZOOM,
+        is_open=bool(given.get("waiting")),
+        booking=key("booking"),
+        to=tuple(each for each in given.getlist("to")[:10] if each and "\0" not in each),
+        table=text("table"),
+        zone=text("zone"),
+        closure=key("closure"),
+        panel=text("panel"),
+    )
+
+
+def day_of(text: str) -> date | None:
+    """Parse a date. Returns None if it is invalid or too far away to show."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if FIRST_YEAR < day.year < LAST_YEAR else None

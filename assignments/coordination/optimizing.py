@@ -1,0 +1,400 @@
+"""The optimum of an evening with waiting bookings: seats them by moving confirmed parties that nobody has told their table.
+
+The evening is read as it stands, and solved outside any transaction, which may take seconds. Then a short transaction locks
+the day, reads it again, and writes the answer only if nothing has changed; otherwise it is solved again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from assignments import conf
+from assignments.concurrency import circuit_breaker, locks, transactions
+from assignments.coordination import rearrangement
+from assignments.coordination.day_planner import is_plannable
+from assignments.coordination.invocation import DayResult, Invocation, Record, Try
+from assignments.coordination.rearrangement import Confirmed
+from assignments.coordination.snapshots import held_tables, seating_request, touched_by
+from assignments.coordination.table_record import success_of
+from assignments.integration import release
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host
+from assignments.integration.planners import V3, router
+from assignments.integration.project_host import configured
+from assignments.lifecycle import ledger, waiting
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Assignment, OptimizedEvening, State
+from assignments.models.assignment import AssignmentQuerySet
+from assignments.planning import optimum
+from assignments.planning.admission import admit
+from assignments.planning.batch_planner import EveningPlanner
+from assignments.planning.decision import Decision, TableMove
+from assignments.planning.floor import Floor
+from assignments.planning.optimum import Aim, Optimum, Problem
+from assignments.planning.reasons import Refusal
+from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.snapshot import Movable, occupied_by
+from assignments.planning.violations import violations
+from assignments.telemetry import correlation
+
+SOLUTIONS = 3
+"""How often an evening is solved at most: once, and again when it has changed meanwhile."""
+TRIGGER = "optimizer"
+
+
+class Result(StrEnum):
+    """What became of an evening."""
+
+    SEATED = "seated"
+    """Waiting bookings have tables now."""
+    NOTHING_TO_GAIN = "nothing_to_gain"
+    """Nobody who waits can be seated, whoever moves."""
+    WOULD_SEAT = "would_seat"
+    """A dry run: nothing was written."""
+    NOT_V3 = "not_v3"
+    """V3 does not decide here: it is off, killed, or another planner's turn."""
+    NOBODY_MOVES = "nobody_moves"
+    """V3 may move nobody here: by the switch, the settings, or the host."""
+    CHANGED_MEANWHILE = "changed_meanwhile"
+    """The evening changed each time while it was solved, so nothing was written."""
+    BUSY = "busy"
+    """Another worker decides this evening, or its circuit breaker is open."""
+    REFUSED_BY_HOST = "refused_by_host"
+    """The host refused the moves, so nobody was moved."""
+    UNPLANNABLE = "unplannable"
+    """The restaurant's floor is invalid, or nobody who waits could be planned."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizedDay:
+    """One evening. ``waiting``: how many waited. ``seated``, ``moved``: refs. ``possible``: at most so many could sit."""
+
+    restaurant_ref: str
+    service_date: date
+    result: Result
+    waiting: int = 0
+    seated: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    possible: int = 0
+    is_proven: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "restaurant_ref": self.restaurant_ref,
+            "service_date": self.service_date.isoformat(),
+            "result": self.result.value,
+            "waiting": self.waiting,
+            "seated": list(self.seated),
+            "moved": list(self.moved),
+            "possible": self.possible,
+            "is_proven": self.is_proven,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Evening:
+    """An evening as it was read: the problem, and the rows behind it."""
+
+    problem: Problem
+    waiting: Mapping[str, Assignment]
+    confirmed: Mapping[str, Confirmed]
+    success: Mapping[str, float]
+
+
+def optimize(*, days: int = 14, restaurant_ref: str = "", dry_run: bool = False) -> Iterator[OptimizedDay]:
+    """Optimize the evenings of the next ``days`` on which somebody waits for a table, the nearest first.
+
+    Raises OptimizerMissingError before anything is read.
+    """
+    optimum.require()
+    now = transactions.database_now()
+    rows = _waiting(AssignmentQuerySet(Assignment)).filter(starts_at__gt=now, starts_at__lt=now + timedelta(days=days))
+    if restaurant_ref:
+        rows = rows.filter(restaurant_ref=restaurant_ref)
+    days_waiting = rows.order_by("service_date", "restaurant_ref").values_list("restaurant_ref", "service_date")
+    for ref, day in list(days_waiting.distinct()):
+        yield optimize_day(ref, day, dry_run=dry_run)
+
+
+def optimize_day(restaurant_ref: str, service_date: date, *, dry_run: bool = False) -> OptimizedDay:
+    """Optimize one evening. Raises OptimizerMissingError."""
+    optimum.require()
+    host = configured()
+    day = _Day(host, restaurant_ref, service_date)
+    with correlation.scope():
+        return day.optimize(dry_run=dry_run)
+
+
+def _waiting(rows: AssignmentQuerySet) -> AssignmentQuerySet:
+    """Filter bookings that wait for a table: open ones, and those in review for want of one."""
+    in_review = rows.filter(state=State.MANUAL_REVIEW, reason__in=sorted(waiting.CURES[waiting.Freed.TABLES]))
+    return rows.waiting() | in_review
+
+
+class _StoppedError(Exception):
+    """Nothing can be done, for this reason."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        super().__init__(result.value)
+
+
+class _ChangedError(Exception):
+    """The evening is not what it was when it was solved."""
+
+
+class _Day:
+    """One evening at work."""
+
+    def __init__(self, host: Host, restaurant_ref: str, service_date: date) -> None:
+        self.host = host
+        self.restaurant_ref = restaurant_ref
+        self.service_date = service_date
+        self._busy: set[str] = set()
+        """Confirmed bookings that somebody else has locked or changed: they count as fixed."""
+
+    def optimize(self, *, dry_run: bool) -> OptimizedDay:
+        try:
+            return self._optimize(dry_run=dry_run)
+        except _StoppedError as stopped:
+            return OptimizedDay(
+                restaurant_ref=self.restaurant_ref, service_date=self.service_date, result=stopped.result
+            )
+
+    def _optimize(self, *, dry_run: bool) -> OptimizedDay:
+        aim = Aim(conf.settings().OPTIMIZE_FOR)
+        found = self._told(Result.CHANGED_MEANWHILE)
+        for _solution in range(SOLUTIONS):
+            with transactions.read_only():
+                evening = self._read(transactions.database_now(), claims=False)
+            answer = optimum.solve(evening.problem, aim=aim)
+            found = self._told(Result.NOTHING_TO_GAIN, evening, answer)
+            if not answer.seated:
+                return found
+            if dry_run:
+                return replace(found, result=Result.WOULD_SEAT)
+            try:
+                self._write(evening, answer)
+            except _ChangedError:
+                continue
+            return replace(found, result=Result.SEATED)
+        return replace(found, result=Result.CHANGED_MEANWHILE, seated=(), moved=())
+
+    def _told(self, result: Result, evening: _Evening | None = None, answer: Optimum | None = None) -> OptimizedDay:
+        return OptimizedDay(
+            restaurant_ref=self.restaurant_ref,
+            service_date=self.service_date,
+            result=result,
+            waiting=len(evening.waiting) if evening else 0,
+            seated=answer.seated if answer else (),
+            moved=tuple(move.booking_ref for move in answer.moves) if answer else (),
+            possible=answer.bound if answer else 0,
+            is_proven=answer.is_proven if answer else False,
+        )
+
+    def _read(self, now: datetime, *, claims: bool) -> _Evening:
+        """Read the evening as it stands. With ``claims`` the rows of who waits are locked, the host's too.
+
+        Raises _StoppedError if V3 may not optimize it, _ChangedError if somebody has locked a row of who waits.
+        """
+        floor = floor_or_none(self.restaurant_ref, host=self.host)
+        if floor is None:
+            raise _StoppedError(Result.UNPLANNABLE)
+        day = _waiting(Assignment.objects.of_day(self.restaurant_ref, self.service_date)).filter(deaths=0)
+        rows = list(day.order_by("requested_at", "id").claim() if claims else day.order_by("requested_at", "id"))
+        if claims and len(rows) != day.count():
+            raise _ChangedError
+        self._check_routes(rows)
+        requests = self._requests(rows, floor, claims=claims)
+        confirmed = {
+            ref: each
+            for ref, each in rearrangement.movable_of(floor, self.service_date, now=now).items()
+            if ref not in self._busy
+        }
+        promised = self.host.bookings(sorted(confirmed)) if confirmed else {}
+        confirmed = {
+            ref: each
+            for ref, each in confirmed.items()
+            if ref in promised and rearrangement.stays_as_promised(promised[ref], each)
+        }
+        movable = tuple(confirmed[ref].movable for ref in sorted(confirmed))
+        occupied = rearrangement.occupied_around(requests, movable, floor, remove_expired=claims)
+        held = held_tables(requests, occupied, floor=floor, now=now)
+        problem = Problem(
+            floor=floor,
+            occupied=tuple(each for each in occupied if each.booking_ref not in held),
+            movable=movable,
+            requests=tuple(
+                replace(each, pinned_table_refs=held.get(each.booking_ref, each.pinned_table_refs)) for each in requests
+            ),
+            now=now,
+            rules=conf.settings().rules(),
+        )
+        wanted = {each.booking_ref for each in requests}
+        return _Evening(
+            problem=problem,
+            waiting={row.booking_ref: row for row in rows if row.booking_ref in wanted},
+            confirmed=confirmed,
+            success=success_of(self.restaurant_ref),
+        )
+
+    def _check_routes(self, rows: Sequence[Assignment]) -> None:
+        routes = router().route(rows) if rows else {}
+        if any(route.planner != V3 for route in routes.values()):
+            raise _StoppedError(Result.NOT_V3)
+        may_move = all(route.may_rearrange for route in routes.values())
+        if not may_move or not rearrangement.is_possible(self.host, self.restaurant_ref):
+            raise _StoppedError(Result.NOBODY_MOVES)
+
+    def _requests(self, rows: Sequence[Assignment], floor: Floor, *, claims: bool) -> list[SeatingRequest]:
+        """Return what those ask for who wait for a table, and for nothing but a table.
+
+        The usual pass settles the others: who has been changed by the host, who has tables, who stays into another day.
+        """
+        seated = ledger.seatings_of([row.booking_ref for row in rows])
+        refs = [row.booking_ref for row in rows if row.booking_ref not in seated]
+        bookings = self.host.bookings(refs, lock=claims)
+        requests = []
+        for row in rows:
+            booking = bookings.get(row.booking_ref)
+            if booking is None or not is_plannable(booking, self.restaurant_ref):
+                continue
+            is_same = (booking.starts_at, booking.party) == (row.starts_at, row.party)
+            request = seating_request(booking, row)
+            if is_same and touched_by([request], floor) == {self.service_date}:
+                requests.append(request)
+        if not requests:
+            raise _StoppedError(Result.UNPLANNABLE)
+        return requests
+
+    def _write(self, evening: _Evening, answer: Optimum) -> None:
+        """Write the answer, if the evening is still as it was. Raises _StoppedError, _ChangedError."""
+        wrong = violations(evening.problem, answer.tables)
+        assert not wrong, f"The optimum of {self.restaurant_ref} on {self.service_date} is wrong: {wrong[0]}"
+        invocation = Invocation(trigger=TRIGGER)
+
+        def work(record: Record) -> DayResult:
+            if not invocation.may_move:
+                raise _StoppedError(Result.REFUSED_BY_HOST)
+            entry = locks.try_enter(self.restaurant_ref, self.service_date)
+            if not entry.granted or entry.breaker.is_open(entry.now):
+                raise _StoppedError(Result.BUSY)
+            current = self._read(entry.now, claims=True)
+            if current.problem.digest() != evening.problem.digest():
+                raise _ChangedError
+            busy = rearrangement.lock([current.confirmed[move.booking_ref] for move in answer.moves], host=self.host)
+            if busy:
+                self._busy |= busy
+                raise _ChangedError
+            settlement = Settlement(host=self.host, planner=V3, actor=V3, trigger=TRIGGER, now=entry.now)
+            self._settle(settlement, current, answer)
+            settlement.write()
+            circuit_breaker.record_success(self.restaurant_ref, entry.breaker)
+            OptimizedEvening.objects.create(
+                restaurant_ref=self.restaurant_ref,
+                service_date=self.service_date,
+                snapshot_hash=current.problem.digest(),
+                problem=problem_to_json(current.problem),
+                answer=answer.to_json(),
+                release=release.running(),
+            )
+            for outcome in settlement.outcomes:
+                row = current.waiting[outcome.booking_ref]
+                record.tries[row.booking_ref] = Try(
+                    restaurant_ref=self.restaurant_ref,
+                    attempt=row.attempts,
+                    wait_seconds=(entry.now - row.requested_at).total_seconds(),
+                )
+            return DayResult(outcomes=tuple(settlement.outcomes))
+
+        invocation.execute(lambda: invocation.transact(work))
+
+    def _settle(self, settlement: Settlement, evening: _Evening, answer: Optimum) -> None:
+        decisions = _decisions(evening, answer)
+        for move in answer.moves:
+            confirmed = evening.confirmed[move.booking_ref]
+            for_whom = [ref for ref, decision in decisions.items() if move in decision.moves]
+            settlement.rearrange(
+                confirmed.assignment,
+                confirmed.seatings,
+                table_refs=move.to_table_refs,
+                detail=", ".join(for_whom),
+            )
+        ledger.release(list(decisions), for_others=False)  # What they held, they sit at now, or do not need.
+        for ref, decision in decisions.items():
+            row = evening.waiting[ref]
+            assert decision.best is not None, f"{ref} has no plan"
+            assert decision.window is not None, f"{ref} has no window"
+            if row.state == State.MANUAL_REVIEW:
+                row.wake_at = settlement.now
+            settlement.confirm(
+                row,
+                table_refs=decision.best.table_refs,
+                window=decision.window,
+                strategy=decision.best.strategy,
+                decision=decision,
+            )
+
+
+def _decisions(evening: _Evening, answer: Optimum) -> dict[str, Decision]:
+    """Return the decision on each booking that the answer seats, as if all others sat where the answer has them."""
+    problem = evening.problem
+    movers = {each.booking_ref: each for each in problem.movable}
+    others = [each for each in problem.occupied if each.booking_ref not in movers]
+    windows = {ref: mover.window for ref, mover in movers.items()}
+    requests = {each.booking_ref: each for each in problem.requests}
+    for ref in answer.seated:
+        window = admit(problem.floor, requests[ref], rules=problem.rules, now=problem.now)
+        assert not isinstance(window, Refusal), f"{ref} is not admitted any more"
+        windows[ref] = window
+    seated = {ref: occupied_by(ref, tables, windows[ref]) for ref, tables in answer.tables.items()}
+    found = {}
+    for ref in answer.seated:
+        taken = [*others, *(each for other, rows in seated.items() if other != ref for each in rows)]
+        planner = EveningPlanner(
+            floor=problem.floor, occupied=taken, rules=problem.rules, now=problem.now, success=evening.success
+        )
+        decision = planner.decide(replace(requests[ref], pinned_table_refs=answer.tables[ref]))
+        found[ref] = replace(decision, moves=_moves_for(windows[ref], answer.moves, movers))
+    untold = [move for move in answer.moves if not any(move in each.moves for each in found.values())]
+    if untold and found:
+        first = next(iter(found))
+        found[first] = replace(found[first], moves=(*found[first].moves, *untold))
+    return found
+
+
+def _moves_for(
+    window: SeatingWindow, moves: Sequence[TableMove], movers: Mapping[str, Movable]
+) -> tuple[TableMove, ...]:
+    """Return the moves of those who are there at the same time."""
+    return tuple(
+        move
+        for move in moves
+        if movers[move.booking_ref].window.blocked_from < window.blocked_until
+        and window.blocked_from < movers[move.booking_ref].window.blocked_until
+    )
+
+
+def problem_to_json(problem: Problem) -> dict[str, Any]:
+    """What is kept of a problem: all of it."""
+    content: dict[str, Any] = msgspec.to_builtins(problem, builtin_types=(), str_keys=True)
+    return content
+
+
+def problem_from_json(stored: Mapping[str, Any]) -> Problem:
+    """Read a problem. Raises TypeError or ValueError if it is invalid."""
+    return msgspec.convert(stored, Problem)
+
+
+def replay(row: OptimizedEvening) -> list[str]:
+    """Return what is wrong with a stored answer by the rules of planning, without the solver."""
+    problem = problem_from_json(row.problem)
+    found = violations(problem, row.answer["tables"])
+    if problem.digest() != row.snapshot_hash:
+        found.append("the problem is not the one that was solved")
+    return found

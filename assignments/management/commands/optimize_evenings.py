@@ -1,0 +1,75 @@
+"""``manage.py optimize_evenings``: seat waiting bookings by moving confirmed parties, as far as a solver finds possible."""
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
+
+from assignments.coordination import optimizing
+from assignments.coordination.optimizing import OptimizedDay, Result
+from assignments.management.base import EXIT_USAGE, DatabaseCommand
+from assignments.planning.optimum import OptimizerMissingError
+from assignments.telemetry import events
+
+LONGEST = 366
+
+_SAID = {
+    Result.SEATED: "seated {seated} of {waiting} waiting, moved {moved}",
+    Result.WOULD_SEAT: "would seat {seated} of {waiting} waiting, and move {moved}",
+    Result.NOTHING_TO_GAIN: "nobody of {waiting} waiting can be seated, whoever moves",
+    Result.NOT_V3: "nothing changed: V3 does not decide here",
+    Result.NOBODY_MOVES: "nothing changed: V3 may move nobody here (switch, settings or host)",
+    Result.CHANGED_MEANWHILE: "nothing changed: the evening changed each time while it was solved",
+    Result.BUSY: "nothing changed: another worker decides it, or its circuit breaker is open",
+    Result.REFUSED_BY_HOST: "nothing changed: the host refused the moves",
+    Result.UNPLANNABLE: "nothing changed: nobody who waits can be planned as it is",
+}
+
+
+class Command(DatabaseCommand):
+    help = (
+        "Look at the evenings of the next days on which bookings wait for a table, find out with a constraint solver whom "
+        "of them the tables could seat, and seat them, by moving confirmed parties that have not been told their table. "
+        "Nobody loses a seat. Run it from cron, less often than run_coordinator: an evening may take the solver seconds. "
+        "Needs the extra table-assignments[optimizer]. "
+        "Exit codes: 0 done; 2 bad usage or configuration, the extra or migrations are missing; 75 the database is "
+        "unavailable."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--days", type=_days, default=14, help="How many days ahead (default: 14).")
+        parser.add_argument("--restaurant", default="", help="Only this restaurant.")
+        parser.add_argument("--dry-run", action="store_true", help="Only say what it would do; write nothing.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = []
+        try:
+            for day in optimizing.optimize(
+                days=options["days"], restaurant_ref=options["restaurant"], dry_run=options["dry_run"]
+            ):
+                found.append(day)
+                if not options["json"]:
+                    self.stdout.write(_line(day))
+        except (OptimizerMissingError, ImproperlyConfigured) as error:
+            raise CommandError(str(error), returncode=EXIT_USAGE) from error
+        finally:
+            events.flush(10)
+        if options["json"]:
+            self.stdout.write(json.dumps({"dry_run": options["dry_run"], "evenings": [day.as_dict() for day in found]}))
+        elif not found:
+            self.stdout.write(f"Nobody waits for a table in the next {options['days']} days.")
+
+
+def _line(day: OptimizedDay) -> str:
+    said = _SAID[day.result].format(seated=len(day.seated), waiting=day.waiting, moved=len(day.moved))
+    unproven = "" if day.is_proven or not day.waiting else f" (not proven: perhaps up to {day.possible})"
+    return f"{day.restaurant_ref} {day.service_date}: {said}{unproven}."
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= LONGEST):
+        raise ArgumentTypeError(f"must be a whole number from 1 to {LONGEST}, not {text!r}")
+    return int(text)

@@ -1,0 +1,436 @@
+"""The optimum: whom the tables of an evening could seat at best, found and proven by a constraint solver.
+
+It has one Boolean for each booking and set of tables, and at most one booking at each table at every start. Everybody who
+is confirmed keeps a seat. Then waiting bookings are seated by the ``Aim``, then as few parties as possible move, then the
+fewest seats stay empty. The same problem always has the same answer: one worker, a fixed seed, a limit that counts steps.
+
+The solver, OR-Tools, is an extra: ``table-assignments[optimizer]``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from itertools import groupby
+from types import ModuleType
+from typing import Any
+
+from assignments.planning.admission import admit
+from assignments.planning.batch_planner import in_order
+from assignments.planning.capacity_bound import is_overcrowded, size_classes
+from assignments.planning.decision import TableMove
+from assignments.planning.feasibility import fit_of, objections
+from assignments.planning.floor import Floor
+from assignments.planning.occupancy import Occupancy
+from assignments.planning.pacing import Pace
+from assignments.planning.reasons import Refusal
+from assignments.planning.request import SeatingRequest
+from assignments.planning.reseating import Batch, Party, make_room
+from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules
+from assignments.planning.snapshot_hash import SnapshotDigest
+from assignments.planning.units import Unit, each_bit, unit_of
+
+INSTALL = "pip install 'table-assignments[optimizer]'"
+SEED = 1
+DETERMINISTIC_SECONDS = 20.0
+"""Limit of one answer, in the solver's own seconds: it counts steps, so it ends at the same step on every machine."""
+QUESTION_SECONDS = 2.0
+"""Limit, counted in the same way, for one booking, so that a hard question leaves time for the others."""
+MOVES_SECONDS = 3.0
+SPARE_SECONDS = 1.0
+"""Limits, counted in the same way, of the searches for fewer moves and for fewer spare seats: little is left to gain."""
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+class OptimizerMissingError(RuntimeError):
+    """OR-Tools is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The optimum needs OR-Tools: {INSTALL}.")
+
+
+class Aim(StrEnum):
+    """Whom to seat. ``ORDER``: who asked first, as the waiting list promises. ``NUMBER`` of bookings. ``COVERS``."""
+
+    ORDER = "order"
+    NUMBER = "number"
+    COVERS = "covers"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """An evening as it stands, frozen. ``occupied`` and ``movable`` as for ``EveningPlanner``; ``requests`` wait."""
+
+    floor: Floor
+    occupied: tuple[Occupied, ...]
+    movable: tuple[Movable, ...]
+    requests: tuple[SeatingRequest, ...]
+    now: datetime
+    rules: PlanningRules = field(default_factory=PlanningRules)
+
+    def digest(self) -> str:
+        """Return what tells this problem from any other. ``now`` counts only by what it changes."""
+        fixed = SnapshotDigest(
+            self.floor,
+            self.occupied,
+            rules=self.rules,
+            now=_LAST,
+            success={},
+            movable=[each.booking_ref for each in self.movable],
+        )
+        return fixed.of_all(sorted(self.requests, key=lambda request: request.booking_ref))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Optimum:
+    """The answer. ``tables``: of everybody who is seated. ``seated``: the waiting ones among them, in their order.
+
+    ``value``: bookings, or covers for ``Aim.COVERS``, of ``seated``. ``bound``: what nobody can exceed under the aim.
+    ``is_proven``: the bound is reached. ``has_fewest_moves``: that as few as possible move is proven, too. ``solver``: its
+    version. ``deterministic_seconds``: what it took.
+    """
+
+    aim: Aim
+    tables: Mapping[str, tuple[str, ...]]
+    seated: tuple[str, ...]
+    moves: tuple[TableMove, ...]
+    value: int
+    bound: int
+    is_proven: bool
+    has_fewest_moves: bool
+    solver: str
+    deterministic_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it."""
+        return {
+            "aim": self.aim.value,
+            "tables": {ref: list(refs) for ref, refs in sorted(self.tables.items())},
+            "seated": list(self.seated),
+            "moves": [
+                {"booking_ref": move.booking_ref, "from": list(move.from_table_refs), "to": list(move.to_table_refs)}
+                for move in self.moves
+            ],
+            "value": self.value,
+            "bound": self.bound,
+            "is_proven": self.is_proven,
+            "has_fewest_moves": self.has_fewest_moves,
+            "solver": self.solver,
+            "deterministic_seconds": round(self.deterministic_seconds, 3),
+        }
+
+
+def require() -> None:
+    """Raise OptimizerMissingError unless the solver is there."""
+    _solver()
+
+
+def is_installed() -> bool:
+    """Return whether the solver is there."""
+    try:
+        require()
+    except OptimizerMissingError:
+        return False
+    return True
+
+
+def solve(problem: Problem, *, aim: Aim = Aim.ORDER, deterministic_seconds: float = DETERMINISTIC_SECONDS) -> Optimum:
+    """Return the best answer found within the limit. It never is worse than what V3 finds without the solver.
+
+    Raises OptimizerMissingError.
+    """
+    return _Search(problem, aim, deterministic_seconds, tidies=True).answer()
+
+
+def possible(
+    problem: Problem, *, aim: Aim = Aim.NUMBER, deterministic_seconds: float = DETERMINISTIC_SECONDS
+) -> Optimum:
+    """Return how many could be seated, in any way: who moves, and where, is left open. Raises OptimizerMissingError."""
+    return _Search(problem, aim, deterministic_seconds, tidies=False).answer()
+
+
+@lru_cache(maxsize=1)
+def _solver() -> ModuleType:
+    try:
+        from ortools.sat.python import cp_model
+    except ImportError as error:
+        raise OptimizerMissingError from error
+    module: ModuleType = cp_model
+    return module
+
+
+def _version() -> str:
+    import ortools
+
+    return f"ortools {ortools.__version__}"
+
+
+@dataclass(eq=False, slots=True)
+class _Guest:
+    """A booking of the problem. ``own``: where it sits, if it is confirmed."""
+
+    ref: str
+    window: SeatingWindow
+    covers: int
+    party: Party
+    own: Unit | None = None
+
+    @property
+    def options(self) -> Sequence[Unit]:
+        return self.party.options
+
+
+class _Search:
+    """One problem. Whoever is seated so far has a unit at its party; each step goes on from there."""
+
+    def __init__(self, problem: Problem, aim: Aim, deterministic_seconds: float, *, tidies: bool) -> None:
+        self._cp = _solver()
+        self._problem = problem
+        self._aim = aim
+        self._left = self._limit = deterministic_seconds
+        self._tidies = tidies
+        movers = {each.booking_ref for each in problem.movable}
+        stays = [each for each in problem.occupied if each.booking_ref not in movers]
+        self._taken = Occupancy(problem.floor, stays)
+        self._classes = size_classes(problem.floor)
+        self._batch = Batch()
+        self._confirmed = [self._confirmed_guest(each) for each in problem.movable]
+        self._waiting = list(self._waiting_guests())
+
+    @property
+    def _seated(self) -> list[_Guest]:
+        return [guest for guest in (*self._confirmed, *self._waiting) if guest.party.unit is not None]
+
+    def answer(self) -> Optimum:
+        if self._aim is Aim.ORDER:
+            value, bound = self._in_order()
+        else:
+            value, bound = self._as_many(1 if self._aim is Aim.NUMBER else None)
+        has_fewest_moves = self._tidies and self._tidy(value)
+        units = {guest.ref: guest.party.unit for guest in self._seated}
+        moves = tuple(
+            TableMove(booking_ref=guest.ref, from_table_refs=guest.own.table_refs, to_table_refs=unit.table_refs)
+            for guest in self._confirmed
+            if (unit := guest.party.unit) is not None and guest.own is not None and unit.mask != guest.own.mask
+        )
+        return Optimum(
+            aim=self._aim,
+            tables={ref: unit.table_refs for ref, unit in units.items() if unit is not None},
+            seated=tuple(guest.ref for guest in self._waiting if guest.party.unit is not None),
+            moves=moves,
+            value=value,
+            bound=bound,
+            is_proven=value == bound,
+            has_fewest_moves=has_fewest_moves,
+            solver=_version(),
+            deterministic_seconds=self._limit - self._left,
+        )
+
+    def _guest(self, ref: str, window: SeatingWindow, covers: int, options: list[Unit], own: Unit | None) -> _Guest:
+        party = Party(
+            ref,
+            start=window.blocked_from.timestamp(),
+            until=window.blocked_until.timestamp(),
+            options=options,
+            is_confirmed=own is not None,
+        )
+        return _Guest(ref, window, covers, party, own)
+
+    def _confirmed_guest(self, mover: Movable) -> _Guest:
+        request = SeatingRequest(
+            booking_ref=mover.booking_ref,
+            starts_at=mover.window.starts_at,
+            party=mover.party,
+            zone_ref=mover.zone_ref,
+            needs=mover.needs,
+        )
+        own = unit_of(self._problem.floor, mover.table_refs)
+        options = self._free(fit_of(self._problem.floor, request, self._problem.rules).units, mover.window)
+        known = next((unit for unit in options if unit.mask == own.mask), None)
+        if known is None:  # It was promised these tables by other rules than today's.
+            options.append(own)
+        guest = self._guest(mover.booking_ref, mover.window, mover.party, options, known or own)
+        self._batch.meet(guest.party)
+        self._batch.seat(guest.party, known or own)
+        return guest
+
+    def _waiting_guests(self) -> Iterable[_Guest]:
+        """Yield the waiting bookings that could be seated at all, in the order of decision.
+
+        Pacing counts each of them as seated once it has let it in, so that no answer breaks it, whoever gets no table.
+        """
+        problem = self._problem
+        pace = Pace(problem.floor, problem.occupied)
+        for request in in_order(problem.requests, floor=problem.floor, rules=problem.rules):
+            window = admit(problem.floor, request, rules=problem.rules, now=problem.now)
+            if isinstance(window, Refusal):
+                continue
+            units: Sequence[Unit]
+            if not request.pinned_table_refs:
+                units = fit_of(problem.floor, request, problem.rules).units
+            elif next(objections(problem.floor, request, problem.rules, request.pinned_table_refs), None) is None:
+                units = [unit_of(problem.floor, request.pinned_table_refs)]
+            else:
+                continue
+            if pace.refusal(request, window, problem.rules):
+                continue
+            if options := self._free(units, window):
+                pace.add(request.booking_ref, request.party, window.starts_at, window.ends_at)
+                yield self._guest(request.booking_ref, window, request.party, options, None)
+
+    def _free(self, units: Iterable[Unit], window: SeatingWindow) -> list[Unit]:
+        free = self._taken.free(window.blocked_from, window.blocked_until)
+        return [unit for unit in units if unit.mask & free == unit.mask]
+
+    def _in_order(self) -> tuple[int, int]:
+        """Seat who asked first. Returns the number of seated bookings, and at most how many there could be."""
+        asked = {request.booking_ref: request.requested_at or _LAST for request in self._problem.requests}
+        unproven = 0
+        for _moment, group in groupby(self._waiting, key=lambda guest: asked[guest.ref]):
+            guests = list(group)
+            left = [guest for guest in guests if not self._by_moves(guest)]
+            open_questions = [guest for guest in left if not self._is_overcrowded(guest)]
+            if not open_questions:
+                continue
+            together = [guest for guest in guests if guest not in left or guest in open_questions]
+            seated = sum(1 for guest in together if guest.party.unit is not None)
+            limit = DETERMINISTIC_SECONDS if len(together) > 1 else QUESTION_SECONDS
+            bound = self._best_of(together, dict.fromkeys(together, 1), limit=limit)
+            now_seated = sum(1 for guest in together if guest.party.unit is not None)
+            unproven += max(bound - max(seated, now_seated), 0)
+        value = sum(1 for guest in self._waiting if guest.party.unit is not None)
+        return value, value + unproven
+
+    def _as_many(self, weight: int | None) -> tuple[int, int]:
+        """Seat as many bookings, or covers, as possible. Returns the number, and its bound."""
+        for guest in self._waiting:
+            self._by_moves(guest)
+        weights = {guest: weight or guest.covers for guest in self._waiting}
+        bound = self._best_of(self._waiting, weights)
+        return sum(weights[guest] for guest in self._waiting if guest.party.unit is not None), bound
+
+    def _by_moves(self, guest: _Guest) -> bool:
+        """Seat a waiting booking as V3 does, by a chain of moves, without the solver. Returns whether that worked."""
+        self._batch.meet(guest.party)
+        room = make_room(guest.party)
+        if room is None:
+            return False
+        for party, unit in room.items():
+            party.unit = unit
+        self._batch.seat(guest.party, room[guest.party])
+        return True
+
+    def _is_overcrowded(self, guest: _Guest) -> bool:
+        fixed = self._taken.blocks(guest.window.blocked_from, guest.window.blocked_until)
+        return is_overcrowded(guest.party, fixed, self._classes)
+
+    def _best_of(
+        self, guests: Sequence[_Guest], weights: Mapping[_Guest, int], *, limit: float = DETERMINISTIC_SECONDS
+    ) -> int:
+        """Seat as many of ``guests`` by these weights as possible, while all others keep a seat. Returns the bound."""
+        model = self._model([each for each in self._seated if each not in weights], guests)
+        total = sum(weight * model.is_seated[guest] for guest, weight in weights.items())
+        return self._run(model, total, sum(weights.values()), limit=limit)
+
+    def _tidy(self, value: int) -> bool:
+        """Move as few as possible, then leave as few seats empty as possible. Returns whether the first is proven.
+
+        With ``Aim.ORDER`` those who are seated stay so. Otherwise others may take their place, if as many are.
+        """
+        optional = [] if self._aim is Aim.ORDER else self._waiting
+        model = self._model([each for each in self._seated if each not in set(optional)], optional)
+        if optional:
+            weights = {guest: 1 if self._aim is Aim.NUMBER else guest.covers for guest in optional}
+            model.cp.add(sum(weight * model.is_seated[guest] for guest, weight in weights.items()) >= value)
+        is_proven = True
+        stays = [
+            choice
+            for guest in self._confirmed
+            for unit, choice in zip(guest.options, model.choices[guest], strict=True)
+            if guest.own is not None and unit.mask == guest.own.mask
+        ]
+        if self._stayed() < len(stays):
+            bound = self._run(model, sum(stays), len(stays), limit=MOVES_SECONDS)
+            is_proven = bound == self._stayed()
+        if stays:
+            model.cp.add(sum(stays) >= self._stayed())
+        seats = sum(
+            unit.seats * choice
+            for guest, choices in model.choices.items()
+            for unit, choice in zip(guest.options, choices, strict=True)
+        )
+        if model.choices:
+            self._run(model, -seats, 0, limit=SPARE_SECONDS)
+        return is_proven
+
+    def _stayed(self) -> int:
+        return sum(1 for guest in self._confirmed if guest.party.unit is guest.own)
+
+    def _model(self, kept: Sequence[_Guest], optional: Sequence[_Guest]) -> "_Model":
+        """Return a model of ``kept``, who keep a seat, and of ``optional``, who may have one."""
+        model = _Model(self._cp.CpModel())
+        at: dict[int, list[tuple[float, float, Any]]] = {}
+        for guest in (*kept, *optional):
+            choices = [model.cp.new_bool_var("") for _unit in guest.options]
+            model.choices[guest] = choices
+            for unit, choice in zip(guest.options, choices, strict=True):
+                for bit in each_bit(unit.mask):
+                    at.setdefault(bit, []).append((guest.party.start, guest.party.until, choice))
+        for guest in kept:
+            model.cp.add_exactly_one(model.choices[guest])
+        for guest in optional:
+            model.is_seated[guest] = model.cp.new_bool_var("")
+            model.cp.add_exactly_one([*model.choices[guest], ~model.is_seated[guest]])
+        for blocks in at.values():
+            for moment in sorted({start for start, _until, _choice in blocks}):
+                present = [choice for start, until, choice in blocks if start <= moment < until]
+                if len(present) > 1:
+                    model.cp.add_at_most_one(present)
+        return model
+
+    def _run(self, model: "_Model", objective: Any, most: int, *, limit: float = DETERMINISTIC_SECONDS) -> int:
+        """Search for the largest objective from the places so far, and take over what is found.
+
+        Returns the bound of the objective, or ``most`` if none was found.
+        """
+        if self._left <= 0:
+            return most
+        model.cp.clear_hints()
+        for guest, choices in model.choices.items():
+            for unit, choice in zip(guest.options, choices, strict=True):
+                model.cp.add_hint(choice, unit is guest.party.unit)
+        for guest, is_seated in model.is_seated.items():
+            model.cp.add_hint(is_seated, guest.party.unit is not None)
+        model.cp.maximize(objective)
+        solver = self._cp.CpSolver()
+        solver.parameters.num_workers = 1
+        solver.parameters.random_seed = SEED
+        solver.parameters.max_deterministic_time = min(limit, self._left)
+        status = str(solver.status_name(solver.solve(model.cp)))
+        self._left -= float(solver.response_proto.deterministic_time)
+        if status not in {"OPTIMAL", "FEASIBLE"}:
+            return most
+        for guest, choices in model.choices.items():
+            chosen = (unit for unit, choice in zip(guest.options, choices, strict=True) if solver.boolean_value(choice))
+            self._place(guest, next(chosen, None))
+        return round(float(solver.best_objective_bound))
+
+    def _place(self, guest: _Guest, unit: Unit | None) -> None:
+        """Seat the guest at ``unit``, or nowhere."""
+        if unit is not None and guest.party.unit is None:
+            self._batch.meet(guest.party)
+            self._batch.seat(guest.party, unit)
+        elif unit is None and guest.party.unit is not None:
+            self._batch.leave(guest.party)
+        guest.party.unit = unit
+
+
+@dataclass(slots=True)
+class _Model:
+    """The solver's model: for each guest one Boolean per option, and for optional ones whether they are seated."""
+
+    cp: Any
+    choices: dict[_Guest, list[Any]] = field(default_factory=dict)
+    is_seated: dict[_Guest, Any] = field(default_factory=dict)

@@ -1,0 +1,66 @@
+"""The version of a restaurant's day: differs as soon as anything that its page shows has been committed."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from assignments.concurrency.sql import rows
+
+UTC = ZoneInfo("UTC")
+REACH = timedelta(hours=36)
+"""How far from the date's start and end, in UTC, its service day may reach in any time zone."""
+
+
+RECENT = timedelta(minutes=2)
+"""For how long what somebody did is news."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DayVersion:
+    """``version``: differs once anything has. ``has_news``: staff have done something just now."""
+
+    version: str
+    is_frozen: bool
+    has_news: bool
+
+
+def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
+    """Return the version. One query by indexes, whatever the number of other days.
+
+    It names each row that the day shows together with the transaction that wrote it last. Numbers that only grow would
+    miss a change: a transaction that began earlier may commit later.
+    """
+    noon = datetime.combine(day, time(12), tzinfo=UTC)
+    ((version, is_frozen, has_news),) = rows(
+        _VERSION,
+        restaurant=restaurant_ref,
+        day=day,
+        first=day - timedelta(days=1),
+        last=day + timedelta(days=1),
+        start=noon - REACH,
+        until=noon + REACH,
+        now=now,
+        recently=now - RECENT,
+    )
+    return DayVersion(version=version, is_frozen=is_frozen, has_news=has_news)
+
+
+_VERSION = """
+SELECT md5(concat_ws('|',
+    (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM assignments_assignment
+      WHERE restaurant_ref = %(restaurant)s AND service_date BETWEEN %(first)s AND %(last)s
+        AND (service_date = %(day)s OR service_rule IS NULL)),
+    (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM assignments_allocation
+      WHERE int8range(hashtextextended(restaurant_ref, 0), hashtextextended(restaurant_ref, 0), '[]')
+            && int8range(hashtextextended(%(restaurant)s, 0), hashtextextended(%(restaurant)s, 0), '[]')
+        AND restaurant_ref = %(restaurant)s AND blocked && tstzrange(%(start)s, %(until)s)
+        AND (expires_at IS NULL OR expires_at > %(now)s)),
+    (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM assignments_closure
+      WHERE restaurant_ref = %(restaurant)s AND lifted_at IS NULL AND starts_at < %(until)s),
+    (SELECT string_agg(id::text, ',') FROM assignments_frozenevening
+      WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s))),
+    EXISTS (SELECT FROM assignments_frozenevening
+             WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s),
+    EXISTS (SELECT FROM assignments_staffaction
+             WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s AND at > %(recently)s)
+"""

@@ -1,0 +1,478 @@
+/* The evening's page: selects, moves, follows what others do, and works by mouse, keyboard and touch.
+   Every step is a link or a form that works without this, too: here they change parts of the page instead of all of it. */
+const POLL_MS = 3000;
+const FLASH_SECONDS = 120;
+const PIXELS_OF_A_DRAG = 6;
+const ROUND_SECONDS = 300;
+
+const root = document.getElementById("evening");
+if (root) start();
+
+function start() {
+  const byId = (id) => document.getElementById(id);
+  const panel = () => byId("evening-panel");
+  const page = document.querySelector(".evening-body") || document.body;
+  const folded = new Set(JSON.parse(sessionStorage.getItem("evening-folded") || "[]"));
+  let tag = root.dataset.tag;
+  let unsent = null; // A form whose answer was lost: sent again as it was, it acts once.
+  let isSending = false;
+  let drag = null;
+  let waitingParts = null;
+  let wanted = 0;
+
+  // Parts of the page
+
+  function show(html) {
+    const parts = new DOMParser().parseFromString(html, "text/html").getElementById("evening-parts");
+    if (!parts) return false;
+    if (drag && drag.moved) {
+      waitingParts = html;
+      return true;
+    }
+    tag = parts.dataset.tag || tag;
+    if (parts.dataset.live) root.dataset.live = parts.dataset.live;
+    const scroll = document.querySelector(".evening-scroll");
+    const place = scroll && [scroll.scrollLeft, scroll.scrollTop];
+    const focus = focusKey();
+    for (const part of parts.querySelectorAll("[data-part]")) {
+      const target = byId(part.dataset.part);
+      if (!target || isTypingIn(target)) continue;
+      const open = [...target.querySelectorAll("details[id][open]")].map((each) => each.id);
+      target.replaceChildren(...part.childNodes);
+      for (const id of open) if (byId(id)) byId(id).open = true;
+    }
+    const fresh = document.querySelector(".evening-scroll");
+    if (fresh && place) [fresh.scrollLeft, fresh.scrollTop] = place;
+    if (parts.querySelector('[data-part="evening-panel"]')) noteAddress();
+    dress();
+    refocus(focus);
+    return true;
+  }
+
+  /** Has the address say what the panel shows, so that a reload shows the same. */
+  function noteAddress() {
+    const url = new URL(location.href);
+    const box = panel().firstElementChild;
+    const names = ["booking", "to", "table", "zone", "closure", "panel"];
+    for (const name of box ? [] : names) url.searchParams.delete(name);
+    if (box && !panel().querySelector(".evening-preview")) url.searchParams.delete("to");
+    history.replaceState(null, "", url);
+  }
+
+  function isTypingIn(target) {
+    const active = document.activeElement;
+    return target.contains(active) && active.matches("input:not([type=hidden]), textarea, select");
+  }
+
+  function focusKey() {
+    const active = document.activeElement;
+    if (!active || active === document.body) return null;
+    if (active.dataset && active.dataset.focus) return { key: active.dataset.focus };
+    const inside = ["evening-panel", "evening-said", "evening-line", "evening-tools"].find((id) => byId(id) && byId(id).contains(active));
+    return inside ? { inside, text: active.textContent } : null;
+  }
+
+  function refocus(focus) {
+    if (!focus || (document.activeElement && document.activeElement !== document.body)) return;
+    if (focus.key) {
+      const again = root.querySelector(`[data-focus="${CSS.escape(focus.key)}"]`) || sameBooking(focus.key);
+      if (again) again.focus({ preventScroll: true });
+    } else {
+      const place = byId(focus.inside);
+      const same = [...place.querySelectorAll("a, button, h2")].find((each) => each.textContent === focus.text);
+      (same || byId("evening-panel-title") || root.querySelector(".evening-bar") || page).focus({ preventScroll: true });
+    }
+  }
+
+  function sameBooking(key) {
+    const [kind, booking] = key.split(":");
+    return kind === "bar" ? root.querySelector(`.evening-bar[data-booking="${CSS.escape(booking)}"]`) : null;
+  }
+
+  /** What the server does not draw: one tab stop, folded zones, the selected bar, and which tables would do. */
+  function dress() {
+    const box = panel().firstElementChild;
+    const selected = box && box.dataset.booking;
+    root.classList.toggle("evening-has-panel", Boolean(box));
+    const bars = [...root.querySelectorAll(".evening-bar")];
+    for (const bar of bars) {
+      bar.setAttribute("tabindex", "-1");
+      bar.classList.toggle("evening-selected", Boolean(selected) && bar.dataset.booking === selected);
+    }
+    for (const table of root.querySelectorAll("a.evening-table")) table.setAttribute("tabindex", "-1");
+    const stop = bars.find((bar) => bar.classList.contains("evening-selected")) || bars[0] || root.querySelector("a.evening-table");
+    if (stop) stop.setAttribute("tabindex", "0");
+    for (const body of root.querySelectorAll("tbody[data-zone]")) {
+      const button = body.querySelector(".evening-fold");
+      button.hidden = false;
+      body.querySelector(".evening-zone-name").hidden = true;
+      const isFolded = folded.has(body.dataset.zone);
+      button.setAttribute("aria-expanded", String(!isFolded));
+      for (const row of body.querySelectorAll("tr.evening-row")) row.hidden = isFolded;
+    }
+    const places = new Map([...panel().querySelectorAll("li[data-ref]")].map((each) => [each.dataset.ref, each]));
+    for (const row of root.querySelectorAll("tr.evening-row")) {
+      const place = places.get(row.dataset.table);
+      const why = row.querySelector(".evening-why");
+      if (place) row.dataset.fit = place.dataset.fit;
+      else delete row.dataset.fit;
+      why.textContent = place ? place.querySelector(".evening-place-why").textContent : "";
+      why.title = why.textContent;
+    }
+    for (const button of document.querySelectorAll("form.evening-form button[type=submit]")) {
+      button.disabled = page.classList.contains("evening-is-offline");
+    }
+    tick();
+  }
+
+  // Asking and sending
+
+  async function ask(url, options = {}) {
+    const answer = await fetch(url, { credentials: "same-origin", cache: "no-store", ...options });
+    online(true);
+    return answer;
+  }
+
+  /** While it is unknown whether a form was carried out, no other is sent. */
+  function online(isThere) {
+    const isLost = Boolean(unsent) && !isSending;
+    const isOff = !isThere || isLost;
+    page.classList.toggle("evening-is-offline", isOff);
+    byId("evening-offline").hidden = !isOff;
+    byId("evening-again").hidden = !isLost;
+    for (const button of document.querySelectorAll("form.evening-form button[type=submit]")) button.disabled = isOff;
+  }
+
+  function say(text, level = "error") {
+    const box = document.createElement("div");
+    const line = document.createElement("p");
+    box.className = `evening-message evening-${level}`;
+    line.textContent = text;
+    box.append(line);
+    byId("evening-said").replaceChildren(box);
+  }
+
+  async function load(href, part, { focus = false, keepsMessage = false } = {}) {
+    const mine = ++wanted;
+    if (!keepsMessage) byId("evening-said").replaceChildren();
+    const url = new URL(href, location.href);
+    history.replaceState(null, "", url);
+    url.searchParams.set("part", part);
+    try {
+      const answer = await ask(url);
+      const html = await answer.text();
+      if (mine !== wanted) return false;
+      if (!answer.ok || !show(html)) {
+        say(root.dataset.failed);
+        return false;
+      }
+    } catch {
+      online(false);
+      return false;
+    }
+    if (focus && byId("evening-panel-title")) byId("evening-panel-title").focus({ preventScroll: true });
+    return true;
+  }
+
+  async function send(url, data) {
+    if (isSending) return;
+    isSending = true;
+    unsent = { url, data };
+    ++wanted;
+    try {
+      const answer = await ask(url, { method: "POST", body: data, headers: { "X-Evening": "1" } });
+      const html = await answer.text();
+      unsent = null;
+      isSending = false;
+      online(true);
+      if (!answer.ok || !show(html)) say(root.dataset.failed);
+    } catch {
+      isSending = false;
+      online(false);
+    }
+    isSending = false;
+  }
+
+  async function poll() {
+    if (!document.hidden && !isSending) {
+      const url = new URL(root.dataset.live, location.href);
+      for (const name of ["service", "zoom", "waiting"]) {
+        const value = new URL(location.href).searchParams.get(name);
+        if (value) url.searchParams.set(name, value);
+        else url.searchParams.delete(name);
+      }
+      const before = wanted;
+      url.searchParams.set("part", "live");
+      try {
+        const answer = await ask(url, { headers: { "If-None-Match": tag } });
+        if (answer.status === 200) {
+          const html = await answer.text();
+          if (before === wanted && !isSending && show(html)) await refreshPanel();
+        } else if (answer.status !== 304) say(root.dataset.failed);
+      } catch {
+        online(false);
+      }
+    }
+    setTimeout(poll, POLL_MS);
+  }
+
+  async function refreshPanel() {
+    const box = panel().firstElementChild;
+    if (box && box.dataset.kind === "booking" && !isTypingIn(panel())) await load(location.href, "panel", { keepsMessage: true });
+  }
+
+  function tick() {
+    for (const each of root.querySelectorAll("[data-at]")) {
+      const seconds = Math.max(0, Math.round(Date.now() / 1000 - Number(each.dataset.at)));
+      if (seconds < 60) each.textContent = each.dataset.ago.replace("N", String(seconds));
+      each.closest("p").hidden = seconds > FLASH_SECONDS;
+    }
+  }
+
+  // Choosing a table for the selected booking
+
+  const selected = () => panel().firstElementChild && panel().firstElementChild.dataset.booking;
+
+  async function target(ref) {
+    const form = panel().querySelector(`form[data-to="${CSS.escape(ref)}"]`);
+    if (form) return send(form.action, new FormData(form));
+    const link = panel().querySelector(`a[data-to-link="${CSS.escape(ref)}"]`);
+    if (link) {
+      await load(link.href, "panel");
+      const first = panel().querySelector(".evening-preview button");
+      if (first) first.focus({ preventScroll: true });
+      return undefined;
+    }
+    const place = panel().querySelector(`li[data-ref="${CSS.escape(ref)}"] .evening-place-why`);
+    if (place) say(place.textContent, "warning");
+    return undefined;
+  }
+
+  function closePanel() {
+    const booking = selected();
+    ++wanted;
+    panel().replaceChildren();
+    const url = new URL(location.href);
+    for (const name of ["booking", "to", "table", "zone", "closure", "panel"]) url.searchParams.delete(name);
+    history.replaceState(null, "", url);
+    dress();
+    const bar = booking && root.querySelector(`.evening-bar[data-booking="${CSS.escape(booking)}"]`);
+    const stop = bar || root.querySelector(".evening-bar");
+    if (stop) stop.focus({ preventScroll: true });
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+    const fold = event.target.closest(".evening-fold");
+    if (fold) {
+      const key = fold.closest("tbody").dataset.zone;
+      if (!folded.delete(key)) folded.add(key);
+      sessionStorage.setItem("evening-folded", JSON.stringify([...folded]));
+      dress();
+      return;
+    }
+    const link = event.target.closest("a");
+    const row = event.target.closest("tr.evening-row");
+    const isBar = link && link.classList.contains("evening-bar");
+    if (row && selected() && row.dataset.fit && (!link || link.classList.contains("evening-table"))) {
+      event.preventDefault();
+      target(row.dataset.table);
+    } else if (link && link.matches("[data-close]")) {
+      event.preventDefault();
+      closePanel();
+    } else if (link && (link.matches("[data-panel]") || link.classList.contains("evening-table"))) {
+      event.preventDefault();
+      load(hrefOf(link), "panel", { focus: !isBar });
+    } else if (link && link.matches("[data-all]")) {
+      event.preventDefault();
+      load(hrefOf(link), "all");
+    }
+  });
+
+  const hrefOf = (link) => link.getAttribute("href");
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form.evening-form");
+    if (!form) return;
+    event.preventDefault();
+    if (!page.classList.contains("evening-is-offline")) send(form.action, new FormData(form));
+  });
+
+  byId("evening-again").addEventListener("click", () => unsent && send(unsent.url, unsent.data));
+
+  // Keyboard
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const active = document.activeElement;
+    const isTyping = active && active.matches("input, textarea, select");
+    const isHere = active && (root.contains(active) || active === document.body);
+    if (!isHere) return;
+    if (event.key === "Escape") {
+      if (active.classList.contains("evening-table") && selected()) {
+        event.preventDefault();
+        (root.querySelector(".evening-bar.evening-selected") || active).focus();
+      } else if (panel().firstElementChild) {
+        event.preventDefault();
+        closePanel();
+      }
+      return;
+    }
+    if (isTyping) return;
+    if (event.key.startsWith("Arrow") && go(active, event.key)) {
+      event.preventDefault();
+      return;
+    }
+    if (event.key === "?") {
+      byId("evening-more").open = true;
+      byId("evening-keys").scrollIntoView({ block: "nearest" });
+    } else if (event.key === "w") {
+      const link = document.querySelector('[data-shortcut="w"]');
+      if (link) load(link.href, "panel", { focus: true }).then(() => byId("evening-party") && byId("evening-party").select());
+    } else if (event.key === "m" && selected()) {
+      const rows = [...root.querySelectorAll("tr.evening-row:not([hidden])")];
+      const row = rows.find((each) => ["fits", "joined"].includes(each.dataset.fit)) || rows[0];
+      if (row) row.querySelector("a.evening-table").focus();
+    } else if (selected()) {
+      const button = panel().querySelector(`button[data-key="${CSS.escape(event.key)}"]`);
+      if (!button || button.disabled) return;
+      button.form.requestSubmit(button);
+    } else return;
+    event.preventDefault();
+  });
+
+  function go(active, key) {
+    const row = active.closest("tr.evening-row");
+    if (!row) return false;
+    const rows = [...root.querySelectorAll("tr.evening-row:not([hidden])")];
+    if (active.classList.contains("evening-table")) {
+      if (key === "ArrowRight") return focusBar(row.querySelector(".evening-bar"));
+      const next = rows[rows.indexOf(row) + (key === "ArrowDown" ? 1 : key === "ArrowUp" ? -1 : 0)];
+      if (next && next !== row) next.querySelector("a.evening-table").focus();
+      return true;
+    }
+    const inRow = [...row.querySelectorAll(".evening-bar")];
+    const at = inRow.indexOf(active);
+    if (at < 0) return false;
+    if (key === "ArrowRight") return focusBar(inRow[at + 1]);
+    if (key === "ArrowLeft") return at ? focusBar(inRow[at - 1]) : (row.querySelector("a.evening-table").focus(), true);
+    const step = key === "ArrowDown" ? 1 : -1;
+    const x = active.getBoundingClientRect().left;
+    for (let place = rows.indexOf(row) + step; rows[place]; place += step) {
+      const bars = [...rows[place].querySelectorAll(".evening-bar")];
+      if (bars.length) {
+        const distance = (bar) => Math.abs(bar.getBoundingClientRect().left - x);
+        return focusBar(bars.reduce((best, bar) => (distance(bar) < distance(best) ? bar : best)));
+      }
+    }
+    return true;
+  }
+
+  function focusBar(bar) {
+    if (bar) {
+      for (const each of root.querySelectorAll('.evening-bar[tabindex="0"]')) each.setAttribute("tabindex", "-1");
+      bar.setAttribute("tabindex", "0");
+      bar.focus();
+      bar.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+    return true;
+  }
+
+  // Dragging, with a mouse or a pen: a bar to another table, or its end to another time. Fingers scroll, and tap.
+
+  root.addEventListener("dragstart", (event) => event.preventDefault());
+  root.addEventListener("pointerdown", (event) => {
+    const bar = event.target.closest && event.target.closest(".evening-bar[data-booking]");
+    if (!bar || event.button || event.pointerType === "touch") return;
+    drag = { bar, x: event.clientX, y: event.clientY, isEnd: event.target.classList.contains("evening-grip"), moved: false };
+  });
+  document.addEventListener("pointermove", (event) => {
+    if (!drag) return;
+    const far = Math.hypot(event.clientX - drag.x, event.clientY - drag.y);
+    if (!drag.moved && far > PIXELS_OF_A_DRAG) {
+      drag.moved = true;
+      document.body.classList.add("evening-dragging");
+      drag.loaded = load(hrefOf(drag.bar), "panel", {}).then(() => true);
+    }
+    if (!drag.moved) return;
+    if (drag.isEnd) {
+      const box = drag.bar.querySelector(".timeline-box");
+      const width = drag.width || (drag.width = Number(box.getAttribute("width")));
+      box.setAttribute("width", Math.max(10, width + event.clientX - drag.x));
+      return;
+    }
+    drag.bar.setAttribute("transform", `translate(0 ${event.clientY - drag.y})`);
+    for (const row of root.querySelectorAll(".evening-over")) row.classList.remove("evening-over");
+    const row = rowAt(event);
+    if (row) row.classList.add("evening-over");
+  });
+  document.addEventListener("pointerup", (event) => endDrag(event));
+  document.addEventListener("pointercancel", () => endDrag(null));
+
+  function rowAt(event) {
+    return [...root.querySelectorAll("tr.evening-row:not([hidden])")].find((row) => {
+      const box = row.getBoundingClientRect();
+      return box.top <= event.clientY && event.clientY < box.bottom;
+    });
+  }
+
+  async function endDrag(event) {
+    const done = drag;
+    drag = null;
+    if (!done || !done.moved) return;
+    document.body.classList.remove("evening-dragging");
+    for (const row of root.querySelectorAll(".evening-over")) row.classList.remove("evening-over");
+    done.bar.removeAttribute("transform");
+    if (done.width) done.bar.querySelector(".timeline-box").setAttribute("width", done.width);
+    window.addEventListener("click", (click) => (click.preventDefault(), click.stopPropagation()), { capture: true, once: true });
+    setTimeout(() => window.dispatchEvent(new Event("click")), 0);
+    const row = event && rowAt(event);
+    const own = done.bar.closest("tr.evening-row");
+    await done.loaded;
+    if (waitingParts) {
+      const html = waitingParts;
+      waitingParts = null;
+      show(html);
+      if (!selected()) await load(hrefOf(done.bar), "panel");
+    }
+    if (!event) return;
+    if (done.isEnd) await extendTo(done, event);
+    else if (row && own && row.dataset.table !== own.dataset.table) await target(row.dataset.table);
+  }
+
+  async function extendTo(done, event) {
+    const scale = Number(root.querySelector("[data-scale]").dataset.scale);
+    const seconds = ((event.clientX - done.x) / scale) * 60;
+    const until = Math.round((Number(done.bar.dataset.ends) + seconds) / ROUND_SECONDS) * ROUND_SECONDS;
+    const box = panel().firstElementChild;
+    const token = document.querySelector("input[name=csrfmiddlewaretoken]");
+    if (!box || !token || box.dataset.booking !== done.bar.dataset.booking) return;
+    const url = new URL(root.dataset.extend, location.href);
+    url.searchParams.set("booking", box.dataset.booking);
+    const data = new FormData();
+    data.set("csrfmiddlewaretoken", token.value);
+    data.set("form", newId());
+    data.set("version", box.dataset.version);
+    data.set("until", String(until));
+    await send(url, data);
+  }
+
+  function newId() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  // Begin
+
+  const scroll = document.querySelector(".evening-scroll");
+  if (scroll) {
+    const name = scroll.querySelector(".timeline-name");
+    const room = scroll.clientWidth - (name ? name.offsetWidth : 0);
+    if (Number(scroll.dataset.scrollTo) > room / 2) scroll.scrollLeft = Number(scroll.dataset.scrollTo) - room / 4;
+  }
+  dress();
+  setInterval(tick, 1000);
+  setTimeout(poll, POLL_MS);
+  window.addEventListener("offline", () => online(false));
+  root.dataset.ready = "1";
+}

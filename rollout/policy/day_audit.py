@@ -1,0 +1,182 @@
+"""Audits what a planner makes of a whole day: no two parties at a table, and nobody refused who could sit. Pure.
+
+Like the seating audit, which it asks, it shares no code with a planner: it reads the fields of frozen values, and calls
+none of their methods.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rollout.policy import seating_audit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from assignments.planning.decision import Decision
+    from assignments.planning.snapshot import Snapshot
+
+    Again = Callable[[Sequence[str]], Mapping[str, Decision]]
+    """What the planner decides on some of the batch's bookings alone."""
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+"""Whoever has no time of asking comes after all others."""
+
+VERIFIED = 5
+"""How many wrong refusals of a batch are verified by asking again. Further ones that look wrong count as they look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A table that a party of the day has. The fields are those of what a snapshot says is occupied."""
+
+    table_ref: str
+    blocked_from: datetime
+    blocked_until: datetime
+    booking_ref: str | None
+    closed: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class DayTotals:
+    """What a planner makes of a day: booking refs, and ``covers`` of those ``seated``.
+
+    ``refused``: although tables were free, without moving anybody, that nobody who asked before has. ``moved``: changed
+    tables for others of their batch. ``unsafe``: given tables with a flaw, so not seated; ``flaws`` counts them by kind.
+    """
+
+    seated: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    moved: set[str] = field(default_factory=set)
+    unsafe: set[str] = field(default_factory=set)
+    covers: int = 0
+    flaws: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def feasible(self) -> int:
+        """How many bookings it has seated, or could have."""
+        return len(self.seated | self.refused | self.unsafe)
+
+    def add(self, other: DayTotals) -> None:
+        """Add what was made of another batch of the day."""
+        self.seated |= other.seated
+        self.refused |= other.refused
+        self.moved |= other.moved
+        self.unsafe |= other.unsafe
+        self.covers += other.covers
+        self.flaws += other.flaws
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditedBatch:
+    """What was made of a batch, and the tables that its parties have now: as long as they sit, whatever the planner says."""
+
+    totals: DayTotals
+    taken: tuple[Taken, ...]
+
+
+def audit_batch(
+    snapshots: Mapping[str, Snapshot],
+    decisions: Mapping[str, Decision],
+    *,
+    again: Again,
+    is_v3: bool = True,
+) -> AuditedBatch:
+    """Audit the decisions on bookings that were planned together, by booking ref.
+
+    ``snapshots``: of each booking, as the day was before the batch. ``is_v3``: whether the limits in V3's settings bind the
+    planner. ``again`` is asked what had been decided when a booking was refused, if others have been moved since.
+    """
+    chosen = {ref: _taken_by(snapshots[ref], decisions[ref]) for ref in snapshots if decisions[ref].plans}
+    totals, safe = DayTotals(), list[Taken]()
+    for ref, own in chosen.items():
+        flaws = _flaws(snapshots[ref], decisions[ref], chosen)
+        if not is_v3:
+            flaws -= seating_audit.V3S_SETTINGS
+        if decisions[ref].moved_from:
+            totals.moved.add(ref)
+        if flaws:
+            totals.unsafe.add(ref)
+            totals.flaws.update(str(flaw) for flaw in flaws)
+        else:
+            totals.seated.add(ref)
+            totals.covers += snapshots[ref].request.party
+            safe += own
+    for ref in snapshots:
+        # Enough is enough: a planner that refuses wrongly is not asked for ever.
+        ask = again if len(totals.refused) < VERIFIED else _nobody
+        if ref not in chosen and _was_wrong_to_refuse(ref, snapshots, decisions, ask):
+            totals.refused.add(ref)
+    return AuditedBatch(totals=totals, taken=tuple(safe))
+
+
+def _nobody(_refs: Sequence[str]) -> Mapping[str, Decision]:
+    return {}
+
+
+def _flaws(
+    snapshot: Snapshot, decision: Decision, chosen: Mapping[str, Sequence[Taken]]
+) -> frozenset[seating_audit.Flaw]:
+    own = snapshot.request.booking_ref
+    others = tuple(row for ref, rows in chosen.items() if ref != own for row in rows)
+    return frozenset(seating_audit.flaws_of(_beside(snapshot, others), decision))
+
+
+def _was_wrong_to_refuse(
+    ref: str, snapshots: Mapping[str, Snapshot], decisions: Mapping[str, Decision], again: Again
+) -> bool:
+    """Whether free tables could have seated it when its turn came, beside those who asked no later.
+
+    Parties may have been moved since, so the tables that were free then are no longer seen. It is asked again, with those
+    alone whose turn came before. That is exact only if nobody asked at the same moment; otherwise, if anybody was moved,
+    nothing is said.
+    """
+    snapshot = snapshots[ref]
+    before = [other for other in snapshots if other != ref and _asked(snapshots[other]) <= _asked(snapshot)]
+    if not _has_room(snapshot, snapshots, decisions, before):
+        return False
+    if any(_asked(snapshots[other]) == _asked(snapshot) for other in before):
+        return not any(decisions[other].moved_from for other in before)
+    if not before:
+        return True
+    then = again([*before, ref])
+    if not {*before, ref} <= then.keys():
+        return True
+    return bool(then[ref].plans) or _has_room(snapshot, snapshots, then, before, with_former_tables=False)
+
+
+def _has_room(
+    snapshot: Snapshot,
+    snapshots: Mapping[str, Snapshot],
+    decisions: Mapping[str, Decision],
+    before: Sequence[str],
+    *,
+    with_former_tables: bool = True,
+) -> bool:
+    taken = [
+        row
+        for other in before
+        if decisions[other].plans
+        for row in _taken_by(snapshots[other], decisions[other], with_former_tables=with_former_tables)
+    ]
+    return seating_audit.could_be_seated(_beside(snapshot, tuple(taken)))
+
+
+def _taken_by(snapshot: Snapshot, decision: Decision, *, with_former_tables: bool = False) -> list[Taken]:
+    """The tables that the decision gives, for as long as the floor says that the party sits."""
+    needed = seating_audit.window(snapshot.floor, seating_audit.party_of(snapshot.request))
+    if needed is None:
+        return []
+    refs = {*decision.plans[0].table_refs, *(decision.moved_from if with_former_tables else ())}
+    return [Taken(ref, *needed, snapshot.request.booking_ref) for ref in sorted(refs)]
+
+
+def _beside(snapshot: Snapshot, others: tuple[Taken, ...]) -> Snapshot:
+    return replace(snapshot, occupied=(*snapshot.occupied, *others))  # type: ignore[arg-type]
+
+
+def _asked(snapshot: Snapshot) -> datetime:
+    return snapshot.request.requested_at or _LAST

@@ -1,0 +1,408 @@
+"""The evening, worked from its page: by mouse, by keyboard and by touch, by two people at once, and without a connection."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.db.models import Count
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from assignments import api
+from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
+from example import models
+from tests.browser.browsing import PHONE, visiting
+from tests.browser.evenings import clock_at
+from tests.browser.test_every_page import findings
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
+
+TIMELINE = "/admin/assignments/serviceday/"
+TABLES = "#evening-grid tr.evening-row"
+
+
+@pytest.fixture
+def tonight(evening: models.Restaurant) -> Iterator[datetime]:
+    """The real evening at half past six, with three tables of four that nobody has from now on."""
+    moment = evening.bookings.order_by("start")[0].start.replace(hour=18, minute=30)
+    for code in ("D1-T04", "D1-T05", "D2-T01"):
+        ref = str(evening.tables.get(code=code).pk)
+        held = Allocation.objects.filter(table_ref=ref, blocked__endswith__gt=moment).values_list("booking_ref")
+        for booking in evening.bookings.filter(pk__in=[int(each) for (each,) in held]):
+            api.booking_cancelled(booking_ref=str(booking.pk))
+            models.Booking.objects.filter(pk=booking.pk).update(status="cancelled")
+    with clock_at(moment):
+        yield moment
+
+
+def open_evening(page: Page) -> None:
+    page.goto(TIMELINE)
+    expect(page.locator("#evening[data-ready]")).to_be_visible()
+
+
+def coming(tonight: datetime, number: int = 0) -> Assignment:
+    """A booking for four at one table, within the next two hours."""
+    single = (
+        Allocation.objects.values("booking_ref").annotate(many=Count("pk")).filter(many=1).values_list("booking_ref")
+    )
+    rows = Assignment.objects.filter(
+        booking_ref__in=[ref for (ref,) in single],
+        state="confirmed",
+        party=4,
+        starts_at__range=(tonight + timedelta(minutes=15), tonight + timedelta(minutes=70)),
+    )
+    return rows.order_by("starts_at", "pk")[number]
+
+
+def bar(page: Page, assignment: Assignment) -> Locator:
+    return page.locator(f'.evening-bar[data-booking="{assignment.pk}"]').first
+
+
+def row(page: Page, code: str) -> Locator:
+    return page.locator(TABLES).filter(has=page.locator("a.evening-table", has_text=code))
+
+
+def select(page: Page, assignment: Assignment) -> None:
+    bar(page, assignment).click()
+    expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {assignment.booking_ref}")
+
+
+def tables_of(assignment: Assignment) -> str:
+    refs = Allocation.objects.current().filter(booking_ref=assignment.booking_ref).values_list("table_ref", flat=True)
+    codes = models.Table.objects.filter(pk__in=[int(ref) for ref in refs]).values_list("code", flat=True)
+    return " + ".join(sorted(codes))
+
+
+def stage_of(assignment: Assignment) -> str:
+    return str(Assignment.objects.get(pk=assignment.pk).stage)
+
+
+def press(page: Page, name: str) -> None:
+    page.locator("#evening-panel").get_by_role("button", name=name).first.click()
+
+
+def said(page: Page, text: str) -> None:
+    expect(page.locator("#evening-said")).to_contain_text(text)
+
+
+def test_it_opens_on_tonight_at_the_current_time_with_the_tables_near_the_top(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    top = page.locator("#content").bounding_box()
+    first = page.locator(TABLES).first.bounding_box()
+    assert top is not None
+    assert first is not None
+    assert first["y"] - top["y"] <= 200
+    now = page.locator("line.timeline-now").first
+    expect(now).to_be_attached()
+    assert page.locator(".evening-scroll").evaluate("(each) => each.scrollLeft") > 0
+
+
+def test_a_booking_is_moved_by_a_click_on_a_row_and_back_by_undo(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    before = tables_of(booking)
+    open_evening(page)
+    select(page, booking)
+    free = row(page, "D1-T05")
+    expect(free).to_have_attribute("data-fit", "fits")
+    taken = row(page, before)
+    expect(taken).to_have_attribute("data-fit", "here")
+    free.locator("th").click(position={"x": 5, "y": 40})
+    said(page, "D1-T05")
+    assert tables_of(booking) == "D1-T05"
+    page.locator("#evening-said").get_by_role("button", name="Move back").click()
+    said(page, "Undone")
+    assert tables_of(booking) == before
+
+
+def test_a_booking_is_dragged_to_another_table_and_its_end_to_another_time(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    grip(page, bar(page, booking), row(page, "D1-T05"))
+    said(page, "D1-T05")
+    assert tables_of(booking) == "D1-T05"
+    ends = Allocation.objects.current().get(booking_ref=booking.booking_ref).ends_at
+    end = bar(page, booking).locator(".evening-grip")
+    end.scroll_into_view_if_needed()
+    box = end.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 5, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40, box["y"] + 20, steps=4)
+    page.mouse.move(box["x"] + 5 + 2.6 * 20, box["y"] + 20, steps=4)
+    page.mouse.up()
+    said(page, "stays until")
+    assert ends < Allocation.objects.current().get(booking_ref=booking.booking_ref).ends_at
+
+
+def grip(page: Page, what: Locator, where: Locator) -> None:
+    what.scroll_into_view_if_needed()
+    start, end = what.bounding_box(), where.bounding_box()
+    assert start is not None
+    assert end is not None
+    x = start["x"] + 30
+    page.mouse.move(x, start["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(x, start["y"] + 40, steps=4)
+    page.mouse.move(x, end["y"] + 20, steps=6)
+    page.mouse.up()
+
+
+def test_a_taken_table_says_who_would_move_before_anybody_does(page: Page, tonight: datetime) -> None:
+    one, other = coming(tonight, 0), coming(tonight, 1)
+    first, second = "D1-T04", "D1-T05"
+    for each, code in ((one, first), (other, second)):
+        table = str(models.Table.objects.get(code=code).pk)
+        api.move(booking_ref=each.booking_ref, table_refs=[table], actor="staff:1")
+    open_evening(page)
+    select(page, one)
+    row(page, second).locator("th").click(position={"x": 5, "y": 40})
+    preview = page.locator(".evening-preview")
+    expect(preview).to_contain_text(f"Booking {other.booking_ref} has it then.")
+    assert (tables_of(one), tables_of(other)) == (first, second)
+    preview.get_by_role("button", name="Swap with").click()
+    said(page, "now")
+    assert (tables_of(one), tables_of(other)) == (second, first)
+    press(page, "Swap back")
+    said(page, "Undone")
+    assert (tables_of(one), tables_of(other)) == (first, second)
+    row(page, second).locator("th").click(position={"x": 5, "y": 40})
+    page.locator(".evening-preview").get_by_role("button", name="Move both").click()
+    said(page, "was moved to")
+    assert tables_of(one) == second
+    assert tables_of(other) not in {first, second, ""}
+
+
+def test_a_rule_is_passed_over_by_name_and_impossible_tables_say_why(page: Page, tonight: datetime) -> None:
+    small = Assignment.objects.filter(state="confirmed", party=2, starts_at__gt=tonight + timedelta(minutes=20))
+    booking = small.order_by("starts_at", "pk")[0]
+    models.Table.objects.filter(code="D1-T05").update(active=False)
+    open_evening(page)
+    select(page, booking)
+    target = row(page, "D1-T05")
+    expect(target).to_have_attribute("data-fit", "despite")
+    target.locator("th").click(position={"x": 5, "y": 40})
+    page.locator(".evening-preview").get_by_role("button", name="Move anyway").click()
+    said(page, "D1-T05")
+    assert tables_of(booking) == "D1-T05"
+
+
+def test_guests_arrive_sit_stay_longer_and_leave(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    select(page, booking)
+    press(page, "Late")
+    said(page, "late")
+    press(page, "Arrived")
+    said(page, "arrived")
+    assert stage_of(booking) == Stage.ARRIVED
+    press(page, "Take the last stage back")
+    said(page, "Undone")
+    assert stage_of(booking) == Stage.LATE
+    press(page, "+15 min")
+    said(page, "stays until")
+    press(page, "Pin")
+    said(page, "is pinned")
+    press(page, "Unpin")
+    said(page, "no longer pinned")
+    press(page, "Free tables")
+    said(page, "free")
+    assert tables_of(booking) == ""
+
+
+def test_it_is_worked_by_keyboard_alone(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    before = tables_of(booking)
+    open_evening(page)
+    stops = page.locator("#evening-grid .evening-bar[tabindex='0'], #evening-grid a.evening-table[tabindex='0']")
+    expect(stops).to_have_count(1)
+    stops.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".evening-bar:focus")).to_have_count(1)
+    bar(page, booking).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#evening-panel-title")).to_contain_text(booking.booking_ref)
+    page.keyboard.press("m")
+    expect(page.locator("a.evening-table:focus")).to_have_count(1)
+    target = page.locator("tr.evening-row:has(a.evening-table:focus)").get_attribute("data-table")
+    page.keyboard.press("Enter")
+    said(page, "now")
+    assert Allocation.objects.current().get(booking_ref=booking.booking_ref).table_ref == target
+    bar(page, booking).focus()
+    page.keyboard.press("u")
+    said(page, "Undone")
+    assert tables_of(booking) == before
+    page.keyboard.press("a")
+    said(page, "arrived")
+    assert stage_of(booking) == Stage.ARRIVED
+    page.keyboard.press("s")
+    said(page, "is still taken by booking")  # Its table is not free before its time.
+    page.keyboard.press("Escape")
+    expect(page.locator(".evening-panel-in")).to_have_count(0)
+    expect(page.locator(".evening-bar:focus")).to_have_count(1)
+    page.keyboard.press("?")
+    expect(page.get_by_text("choose a table for the selected booking")).to_be_visible()
+
+
+def test_a_walk_in_gets_the_best_table_or_is_told_the_wait(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    page.get_by_role("link", name="Walk-in", exact=True).click()
+    page.get_by_label("Guests").fill("4")
+    page.get_by_role("button", name="Seat now").click()
+    said(page, "4 guests without a booking sit at")
+    assert Assignment.objects.filter(booking_ref__startswith="walk-in:", stage=Stage.SEATED).count() == 1
+    page.get_by_role("link", name="Walk-in", exact=True).click()
+    page.get_by_label("Guests").fill("9")
+    page.get_by_role("button", name="Seat now").click()
+    said(page, "No table is free for 9 now")
+    assert Assignment.objects.filter(booking_ref__startswith="walk-in:").count() == 1
+
+
+def test_a_booking_without_a_table_is_seated_with_one_button(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    page.get_by_role("link", name="Without a table").click()
+    first = page.locator("ul.evening-waiting li").first
+    expect(first).to_contain_text("Can be seated now.")
+    name = first.locator("a").first.inner_text().split(" · ")[0].removeprefix("Booking ")
+    first.get_by_role("button", name="Seat at").click()
+    said(page, "now")
+    assert Assignment.objects.get(booking_ref=name).state == "confirmed"
+
+
+def test_tables_close_and_open_and_the_evening_freezes(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    row(page, "D1-T05").locator("a.evening-table").click()
+    page.get_by_label("Reason").fill("wobbles")
+    page.get_by_role("button", name="Close the table").click()
+    said(page, "D1-T05: closed.")
+    closure = Closure.objects.get()
+    assert closure.reason == "wobbles"
+    page.locator(f'.evening-bar[aria-label*="closed"][href*="closure={closure.pk}"]').first.click()
+    page.get_by_role("button", name="Lift the closure").click()
+    said(page, "lifted")
+    page.locator("tbody[data-zone]").first.get_by_role("link", name="Close").click()
+    page.get_by_role("button", name="Close the zone").click()
+    said(page, "The zone is closed.")
+    page.locator("#evening-more summary").click()
+    page.get_by_role("button", name="Freeze the evening").click()
+    said(page, "frozen")
+    assert FrozenEvening.objects.count() == 1
+
+
+def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    fold = page.locator(".evening-fold").first
+    rows = page.locator("tbody[data-zone]").first.locator("tr.evening-row")
+    fold.click()
+    expect(rows.first).to_be_hidden()
+    page.reload()
+    expect(rows.first).to_be_hidden()
+
+
+def test_of_two_people_each_sees_what_the_other_does_and_nobody_overwrites(
+    browser: Browser, live_server: Any, page: Page, tonight: datetime, staff: Any
+) -> None:
+    booking = coming(tonight)
+    other = staff("anna", "assignments.view_serviceday", "assignments.assign")
+    with visiting(browser, live_server.url, other) as second:
+        open_evening(page)
+        open_evening(second)
+        select(second, booking)
+        form = second.locator("#evening-panel form[data-to]").first
+        stale = form.evaluate("(form) => Object.fromEntries(new FormData(form))")
+        page.get_by_role("link", name="Walk-in", exact=True).click()
+        page.get_by_label("Guests").fill("3")
+        press(second, "Arrived")
+        said(second, "arrived")
+        expect(page.locator("#evening-news")).to_contain_text("was noted as arrived by anna")
+        expect(page.get_by_label("Guests")).to_have_value("3")
+        select(page, booking)
+        answer = page.evaluate(
+            """async ([url, form]) => {
+              const data = new FormData();
+              for (const [name, value] of Object.entries(form)) data.set(name, value);
+              data.set("csrfmiddlewaretoken", document.querySelector("input[name=csrfmiddlewaretoken]").value);
+              const answer = await fetch(url, { method: "POST", body: data, headers: { "X-Evening": "1" } });
+              return answer.text();
+            }""",
+            [form.get_attribute("action"), stale],
+        )
+        assert "Nothing was changed" in answer
+        assert "by anna" in answer
+    assert stage_of(booking) == Stage.ARRIVED
+
+
+def test_without_a_connection_nothing_can_be_pressed_and_what_was_sent_acts_once(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    select(page, booking)
+    # The server acts, and the answer is lost on its way.
+    page.route("**/act/arrived/**", lambda route: (route.fetch(), route.abort("failed")))
+    press(page, "Arrived")
+    expect(page.locator("#evening-offline")).to_be_visible()
+    expect(page.locator("#evening-panel").get_by_role("button", name="Seated")).to_be_disabled()
+    assert stage_of(booking) == Stage.ARRIVED
+    page.unroute("**/act/arrived/**")
+    page.get_by_role("button", name="Send it again").click()
+    said(page, "This was done already")
+    expect(page.locator("#evening-offline")).to_be_hidden()
+    assert StaffAction.objects.filter(what="arrived").count() == 1
+
+
+@pytest.mark.usefixtures("tonight")
+def test_a_phone_taps_a_booking_and_a_table(
+    browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
+) -> None:
+    width, height = PHONE
+    viewport = {"width": width, "height": height}
+    booking = coming(tonight)
+    with visiting(browser, live_server.url, admin_user, viewport=viewport, is_mobile=True, has_touch=True) as page:
+        open_evening(page)
+        bar(page, booking).tap()
+        expect(page.locator("#evening-panel-title")).to_contain_text(booking.booking_ref)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        small = page.locator("#evening-panel button, #evening-panel a.button").evaluate_all(
+            "(all) => all.map((each) => each.getBoundingClientRect()).filter((box) => box.height && box.height < 44).length"
+        )
+        assert small == 0
+        page.locator("#evening-panel").get_by_role("button", name="Seat at").first.tap()
+        said(page, "now")
+        page.locator("#evening-panel").get_by_role("button", name="Arrived").tap()
+        said(page, "arrived")
+    assert stage_of(booking) == Stage.ARRIVED
+
+
+@pytest.mark.usefixtures("tonight")
+def test_nothing_on_the_working_page_keeps_anybody_out(
+    browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
+) -> None:
+    with visiting(browser, live_server.url, admin_user, color_scheme="light", bypass_csp=True) as page:
+        open_evening(page)
+        select(page, coming(tonight))
+        page.get_by_role("link", name="Without a table").click()
+        expect(page.locator("ul.evening-waiting")).to_be_visible()
+        page.add_style_tag(content="* { transition: none !important; }")
+        page.evaluate(Axe().axe_script)
+        found = findings(page)
+        page.emulate_media(color_scheme="dark")
+        found += findings(page, colours_only=True)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.usefixtures("tonight")
+def test_the_day_sheet_marks_what_has_moved_since_it_was_printed(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    page.locator("#evening-more summary").click()
+    page.get_by_role("link", name="Day sheet").click()
+    page.evaluate("window.print = () => window.dispatchEvent(new Event('afterprint'))")
+    page.get_by_role("button", name="Print").click()
+    expect(page.get_by_text("marks what has changed since")).to_be_visible()
+    expect(page.locator("tr.changed")).to_have_count(0)
+    was = tables_of(booking)
+    free = models.Table.objects.get(code="D1-T05")
+    api.move(booking_ref=booking.booking_ref, table_refs=[str(free.pk)], actor="staff:1")
+    page.reload()
+    changed = page.locator("tr.changed")
+    expect(changed).to_have_count(1)
+    expect(changed).to_contain_text(f"was {was}")

@@ -1,0 +1,285 @@
+"""The evening's page on the server: forms act once, nobody overwrites anybody, and a poll costs next to nothing."""
+
+import re
+import uuid
+from contextlib import suppress
+from datetime import datetime
+from itertools import combinations
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from assignments import api
+from assignments.concurrency import clock
+from assignments.exceptions import TablesRefusedError
+from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
+from assignments.staff.day_version import day_version
+from example import models
+from example.host import ExampleHost
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+URL = "admin:assignments_serviceday_changelist"
+
+
+@pytest.fixture
+def query(decided: models.Restaurant) -> dict[str, str]:
+    day = decided.bookings.order_by("start")[0].start.date()
+    return {"restaurant": str(decided.pk), "day": day.isoformat()}
+
+
+def seated(number: int = 0) -> Assignment:
+    """A confirmed booking of the evening."""
+    return Assignment.objects.filter(state="confirmed").order_by("starts_at", "pk")[number]
+
+
+def act(client: Client, name: str, query: dict[str, str], booking: Assignment | None = None, **data: Any) -> Any:
+    where = reverse("admin:assignments_serviceday_act", args=[name])
+    about = {"booking": str(booking.pk)} if booking else {}
+    given = {"form": str(uuid.uuid4()), **({"version": booking.version} if booking else {}), **data}
+    return client.post(where, given, query_params={**query, **about}, headers={"X-Evening": "1"})
+
+
+def live(client: Client, query: dict[str, str], tag: str = "") -> Any:
+    return client.get(reverse(URL), {**query, "part": "live"}, headers={"If-None-Match": tag} if tag else {})
+
+
+def stage_of(booking: Assignment) -> str:
+    return str(Assignment.objects.get(pk=booking.pk).stage)
+
+
+class TestForms:
+    def test_a_form_that_is_sent_twice_acts_once(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking, form = seated(), str(uuid.uuid4())
+        first = act(admin_client, "arrived", query, booking, form=form)
+        assert "arrived" in first.content.decode()
+        version = Assignment.objects.get(pk=booking.pk).version
+        again = act(admin_client, "arrived", query, booking, form=form)
+        assert "This was done already" in again.content.decode()
+        assert Assignment.objects.get(pk=booking.pk).version == version
+        assert StaffAction.objects.count() == 1
+
+    def test_a_form_that_was_refused_may_be_sent_again(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking, form = seated(), str(uuid.uuid4())
+        refused = act(admin_client, "undo", query, booking, form=form)
+        assert "nothing that could be taken back" in refused.content.decode()
+        assert not StaffAction.objects.exists()
+
+    @pytest.mark.parametrize("missing", ["form", "version"])
+    def test_a_form_without_its_id_or_version_does_nothing(
+        self, admin_client: Client, query: dict[str, str], missing: str
+    ) -> None:
+        booking = seated()
+        answer = act(admin_client, "arrived", query, booking, **{missing: ""})
+        assert "This form is incomplete" in answer.content.decode()
+        assert stage_of(booking) == Stage.EXPECTED
+
+    def test_a_form_of_an_older_state_is_told_who_was_faster(
+        self, admin_client: Client, query: dict[str, str], admin_user: Any
+    ) -> None:
+        booking = seated()
+        act(admin_client, "arrived", query, booking)
+        for name in ("late", "pin", "free", "extend"):
+            html = act(admin_client, name, query, booking, until="4000000000").content.decode()
+            assert "Nothing was changed" in html, name
+            assert f"was noted as arrived by {admin_user.username}" in html, name
+        assert stage_of(booking) == Stage.ARRIVED
+
+    def test_without_scripts_a_form_leads_back_to_the_page_and_says_what_it_did(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking = seated()
+        where = reverse("admin:assignments_serviceday_act", args=["arrived"])
+        answer = admin_client.post(
+            f"{where}?{urlencode({**query, 'booking': booking.pk})}",
+            {"form": str(uuid.uuid4()), "version": booking.version},
+            follow=True,
+        )
+        html = answer.content.decode()
+        assert answer.status_code == 200
+        assert f"Booking {booking.booking_ref}: arrived." in html
+        assert "evening-panel-title" in html
+
+    def test_unknown_actions_bookings_and_methods_are_refused(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        assert act(admin_client, "explode", query).status_code == 404
+        where = reverse("admin:assignments_serviceday_act", args=["arrived"])
+        assert admin_client.post(where, {}, query_params={**query, "booking": "999999"}).status_code == 404
+        assert admin_client.get(where, query).status_code == 405
+
+    def test_closing_freezing_and_the_way_back(self, admin_client: Client, query: dict[str, str]) -> None:
+        table = str(models.Table.objects.order_by("code")[0].pk)
+        act(admin_client, "close", query, tables=table, minutes="", reason="wobbles")
+        closure = Closure.objects.get()
+        assert (closure.table_refs, closure.reason) == ([table], "wobbles")
+        assert closure.ends_at is not None
+        act(admin_client, "lift", query, closure=closure.pk, closure_version=closure.version)
+        assert Closure.objects.get().lifted_at is not None
+        act(admin_client, "freeze", query)
+        assert FrozenEvening.objects.count() == 1
+        act(admin_client, "unfreeze", query)
+        assert not FrozenEvening.objects.exists()
+
+    def test_a_hold_is_released(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking = seated()
+        table = api.release_tables(booking_ref=booking.booking_ref, actor="staff:1")
+        api.hold(booking_ref=booking.booking_ref, table_refs=table)
+        booking.refresh_from_db()
+        html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+        assert "Release hold" in html
+        act(admin_client, "release_hold", query, booking)
+        assert not Allocation.objects.filter(booking_ref=booking.booking_ref).exists()
+
+
+class TestUndo:
+    def test_going_back_to_a_table_that_somebody_has_by_now_says_who(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking, other = swapped()
+        page = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+        assert "Swap back" in page
+        assert "not possible any more" not in page
+        api.late(booking_ref=other.booking_ref, actor="staff:1")  # Now one of the two has gone on.
+        page = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+        assert "Swap back: not possible any more." in page
+        assert f"is still taken by booking {other.booking_ref}" in page
+        assert "Tables that fit" in page
+        booking.refresh_from_db()
+        answer = act(admin_client, "undo", query, booking).content.decode()
+        assert "Nothing was changed." in answer
+        assert f"is still taken by booking {other.booking_ref}" in answer
+
+
+def swapped() -> tuple[Assignment, Assignment]:
+    """Two bookings that have just swapped their tables."""
+    rows = list(Assignment.objects.filter(state="confirmed", party=4).order_by("starts_at", "pk"))
+    for one, other in combinations(rows, 2):
+        with suppress(TablesRefusedError):
+            api.swap(booking_ref=one.booking_ref, other_ref=other.booking_ref, actor="staff:1")
+            one.refresh_from_db()
+            other.refresh_from_db()
+            return one, other
+    raise AssertionError("Nobody can swap on this evening.")
+
+
+class TestLive:
+    def test_nothing_new_is_answered_by_one_query_of_ours(
+        self, admin_client: Client, query: dict[str, str], monkeypatch: Any
+    ) -> None:
+        moment = clock.now()
+        monkeypatch.setattr(clock, "now", lambda: moment)
+        tag = live(admin_client, query)["ETag"]
+        with CaptureQueriesContext(connection) as captured:
+            answer = live(admin_client, query, tag)
+        assert (answer.status_code, answer.content) == (304, b"")
+        ours = [each["sql"] for each in captured.captured_queries if "assignments_" in each["sql"]]
+        assert len(ours) == 1
+
+    def test_whatever_the_page_shows_is_a_new_version(self, query: dict[str, str]) -> None:
+        ref, day, now = query["restaurant"], datetime.fromisoformat(query["day"]).date(), clock.now()
+        seen = [day_version(ref, day, now=now)]
+        booking = seated()
+        api.late(booking_ref=booking.booking_ref, actor="staff:1")
+        seen.append(day_version(ref, day, now=now))
+        api.pin(
+            booking_ref=booking.booking_ref,
+            table_refs=[row.table_ref for row in Allocation.objects.filter(booking_ref=booking.booking_ref)],
+            actor="staff:1",
+        )
+        seen.append(day_version(ref, day, now=now))
+        api.freeze(restaurant_ref=ref, service_date=day, actor="staff:1")
+        seen.append(day_version(ref, day, now=now))
+        table = str(models.Table.objects.order_by("code")[0].pk)
+        api.close(restaurant_ref=ref, table_refs=[table], starts_at=booking.starts_at)
+        seen.append(day_version(ref, day, now=now))
+        assert len(set(seen)) == len(seen)
+        assert day_version(ref, day, now=now) == seen[-1]
+
+    def test_a_transaction_that_began_earlier_and_commits_later_is_seen(self, query: dict[str, str]) -> None:
+        """A version that is the highest id, or time, would miss it."""
+        ref, day, now = query["restaurant"], datetime.fromisoformat(query["day"]).date(), clock.now()
+        early, late = seated(0), seated(1)
+        slow = connection.copy()
+        try:
+            with slow.cursor() as cursor:
+                cursor.execute("BEGIN")
+                cursor.execute(
+                    "UPDATE assignments_assignment SET stage = 'late', version = version + 1 WHERE id = %s", [early.pk]
+                )
+                with transaction.atomic():
+                    Assignment.objects.filter(pk=late.pk).update(stage=Stage.LATE, version=late.version + 1)
+                between = day_version(ref, day, now=now)
+                cursor.execute("COMMIT")
+            assert day_version(ref, day, now=now) != between
+        finally:
+            slow.close()
+
+    def test_others_are_told_who_did_what(
+        self, client: Client, admin_client: Client, query: dict[str, str], django_user_model: Any
+    ) -> None:
+        booking = seated()
+        act(admin_client, "arrived", query, booking)
+        user = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename="view_serviceday"))
+        anna = Client()
+        anna.force_login(user)
+        html = live(anna, query).content.decode()
+        assert re.search(r"was noted as arrived by admin <span [^>]*>\d+ s ago", html)
+        assert "was noted as arrived" not in live(admin_client, query).content.decode()
+
+
+class TestPermissions:
+    @pytest.fixture
+    def staff(self, client: Client, django_user_model: Any) -> Any:
+        def allowed(*codenames: str) -> Client:
+            user = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+            user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+            client.force_login(user)
+            return client
+
+        return allowed
+
+    def test_who_only_looks_has_no_buttons_and_is_refused(self, staff: Any, query: dict[str, str]) -> None:
+        client, booking = staff("view_serviceday"), seated()
+        html = client.get(reverse(URL), {**query, "booking": str(booking.pk), "waiting": "1"}).content.decode()
+        assert "evening-panel-title" in html
+        assert "serviceday/act/" not in html
+        for name in ("arrived", "seat", "undo", "free", "walk_in", "freeze", "close"):
+            assert act(client, name, query, booking).status_code == 403, name
+        assert stage_of(booking) == Stage.EXPECTED
+
+    def test_closing_takes_the_permission_of_closures(self, staff: Any, query: dict[str, str]) -> None:
+        client = staff("view_serviceday", "assign")
+        assert act(client, "close", query).status_code == 403
+        assert act(client, "arrived", query, seated()).status_code == 200
+
+    def test_a_restaurant_of_others_is_out_of_reach(
+        self, admin_client: Client, query: dict[str, str], monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(ExampleHost, "restaurants_of", lambda self, user: ["other"], raising=False)
+        booking = seated()
+        assert live(admin_client, query).status_code == 403
+        assert act(admin_client, "arrived", query, booking).status_code == 403
+        sheet = reverse("admin:assignments_serviceday_sheet")
+        assert admin_client.get(sheet, query).status_code == 403
+        assert stage_of(booking) == Stage.EXPECTED
+
+
+class TestCost:
+    def test_the_parts_cost_few_queries(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking = seated()
+        costs = {}
+        for part in ("live", "panel"):
+            admin_client.get(reverse(URL), {**query, "part": part, "booking": str(booking.pk), "waiting": "1"})
+            with CaptureQueriesContext(connection) as captured:
+                admin_client.get(reverse(URL), {**query, "part": part, "booking": str(booking.pk), "waiting": "1"})
+            costs[part] = len(captured)
+        assert costs["live"] < 20
+        assert costs["panel"] < 20, [each["sql"][:150] for each in captured.captured_queries]

@@ -1,0 +1,145 @@
+"""The audit of whole days: what is wrong with a batch, and that nothing is wrong with V3's. No database."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from assignments.planning.decision import Decision
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Snapshot
+from assignments.testing import a_floor, a_service, a_table
+from rollout.policy.day_audit import DayTotals
+from rollout.shadow import days
+from rollout.shadow.candidate import v3
+from tests.rollout.evidence import worse_batches
+
+FIVE = datetime(2030, 1, 14, 17, tzinfo=UTC)
+SIZES = (1, 2, 2, 2, 3, 4, 4, 5, 6, 7, 8)
+
+
+def a_day(seed: int, *, bookings: int = 40, at_once: bool = False) -> days.FrozenDay:
+    """An evening of chance at twelve tables. ``at_once``: all have asked at the same moment."""
+    source = random.Random(seed)
+    floor = a_floor(
+        tables=[a_table(f"T{number}", seats=source.choice((2, 2, 4, 4, 6, 8))) for number in range(12)],
+        adjacent=[(f"T{number}", f"T{number + 1}") for number in range(11) if source.random() < 0.7],
+        services=[a_service(ends=time(1), buffer_after_minutes=source.choice((0, 10)))],
+    )
+    requests = [
+        SeatingRequest(
+            booking_ref=f"B{number}",
+            starts_at=FIVE + timedelta(minutes=15 * source.randrange(20)),
+            party=source.choice(SIZES),
+            requested_at=FIVE - timedelta(days=30) + timedelta(minutes=0 if at_once else source.randrange(30_000)),
+        )
+        for number in range(bookings)
+    ]
+    start = Snapshot(floor=floor, occupied=(), request=requests[0], now=FIVE - timedelta(days=1))
+    return days.day_of(start, requests)
+
+
+def together(candidate: Any) -> Callable[[Snapshot, Sequence[SeatingRequest]], Mapping[str, Decision]]:
+    def decide(snapshot: Snapshot, requests: Sequence[SeatingRequest]) -> Mapping[str, Decision]:
+        decided: Mapping[str, Decision] = candidate.together(
+            requests,
+            floor=snapshot.floor,
+            occupied=snapshot.occupied,
+            now=snapshot.now,
+            rules=snapshot.rules,
+            success=snapshot.success,
+        )
+        return decided
+
+    return decide
+
+
+def totals(candidate: Any, day: days.FrozenDay) -> DayTotals:
+    return days.by_v3(day, together(candidate))
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_nothing_is_wrong_with_v3s_own_batches(at_once: bool) -> None:
+    """Most of these days are overbooked, and many a party is moved."""
+    moved = refused = 0
+    for seed in range(12):
+        for batch_size in (200, 15):
+            day = replace(a_day(seed, at_once=at_once), batch_size=batch_size)
+            found = totals(v3, day)
+            assert (found.unsafe, found.refused) == (set(), set()), seed
+            assert found.feasible == len(found.seated)
+            moved += len(found.moved)
+            refused += len(day.requests) - len(found.seated)
+    assert moved > 30
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("candidate", "what"),
+    [
+        (worse_batches.swaps_two, "unsafe"),
+        (worse_batches.ignores_the_order, "refused"),
+        (worse_batches.refuses_from_the_fourth_on, "refused"),
+    ],
+)
+def test_a_fault_is_seen_on_a_single_day(candidate: Any, what: str) -> None:
+    assert all(getattr(totals(candidate, a_day(seed)), what) for seed in range(4))
+
+
+def a_small_day(*parties: int, tables: int = 2) -> days.FrozenDay:
+    """Parties that ask one after the other for the same hour, at tables for four."""
+    floor = a_floor(tables=[a_table(f"T{number}") for number in range(tables)])
+    requests = [
+        SeatingRequest(
+            booking_ref=f"B{number}",
+            starts_at=FIVE,
+            party=party,
+            requested_at=FIVE - timedelta(days=9) + timedelta(hours=number),
+        )
+        for number, party in enumerate(parties)
+    ]
+    return days.day_of(Snapshot(floor=floor, occupied=(), request=requests[0], now=FIVE - timedelta(days=1)), requests)
+
+
+def test_two_parties_at_one_table_are_both_unsafe_and_neither_is_seated() -> None:
+    found = totals(worse_batches.gives_a_table_twice, a_small_day(4, 4, 3, tables=3))
+    assert (found.unsafe, found.seated, found.covers) == ({"B0", "B1"}, {"B2"}, 3)
+    assert found.flaws == {"table_taken": 2}
+
+
+def test_a_right_refusal_is_none_that_was_feasible() -> None:
+    found = totals(v3, a_small_day(4, 9, 4, 4))
+    assert (found.seated, found.refused, found.feasible) == ({"B0", "B2"}, set(), 2)
+
+
+def test_who_asked_first_is_refused_wrongly_if_somebody_later_has_the_table() -> None:
+    found = totals(worse_batches.ignores_the_order, a_small_day(4, 4, 4))
+    assert (found.seated, found.refused) == ({"B1", "B2"}, {"B0"})
+
+
+def test_who_waits_is_asked_again_with_the_next_batch_and_nobody_is_counted_twice() -> None:
+    seen: list[set[str]] = []
+
+    def watched(snapshot: Snapshot, requests: Sequence[SeatingRequest]) -> Mapping[str, Decision]:
+        seen.append({request.booking_ref for request in requests})
+        return together(v3)(snapshot, requests)
+
+    day = replace(a_small_day(4, 4, 4, 4), batch_size=3)
+    found = days.by_v3(day, watched)
+    assert seen == [{"B0", "B1", "B2"}, {"B2", "B3"}]
+    assert (found.seated, found.refused) == ({"B0", "B1"}, set())
+
+
+def test_decisions_on_others_than_were_asked_about_are_none() -> None:
+    with pytest.raises(days.NoDecisionsError):
+        totals(worse_batches.forgets_one, a_small_day(4, 4))
+
+
+def test_a_day_is_read_as_it_was_written() -> None:
+    day = a_day(1)
+    assert days.day_from_json(day.to_json(), day.start.floor) == day
+    with pytest.raises(ValueError, match="floor version"):
+        days.day_from_json({**day.to_json(), "floor": "another"}, day.start.floor)
