@@ -1,4 +1,7 @@
-"""The assignment: one row per booking that needs a table, and its state machine."""
+"""The assignment: one row per booking that needs a table, and its state machine.
+
+Long because the row, its transitions and the one guarded query that stores them have to agree.
+"""
 
 from __future__ import annotations
 
