@@ -83,7 +83,7 @@ def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
         assignment.party,
         assignment.zone_ref,
         assignment.asked_until,
-        (set(assignment.needs), set(assignment.wishes)),
+        (frozenset(assignment.needs), frozenset(assignment.wishes)),
     )
     return asked == (
         booking.restaurant_ref,

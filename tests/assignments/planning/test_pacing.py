@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ RULES = PlanningRules()
 TABLES = [table(f"T{number}", 4) for number in range(1, 9)]
 
 
-def paced(**limits: int | None) -> Floor:
+def paced(**limits: Any) -> Floor:
     return replace(floor(*TABLES), pacing=(Pacing(**limits),))
 
 
@@ -147,7 +148,7 @@ def test_the_audit_agrees_on_random_evenings() -> None:
     late = CalendarEntry(first_date=date(2025, 11, 6), last_date=date(2025, 11, 6), services=(replace(DINNER),))
     refused = 0
     for _evening in range(150):
-        limits = {name: dice.choice([None, 4, 8, 12]) for name in ("most_covers", "most_present")}
+        limits: dict[str, Any] = {name: dice.choice([None, 4, 8, 12]) for name in ("most_covers", "most_present")}
         rules = [
             Pacing(
                 interval_minutes=dice.choice([10, 15, 30]),
