@@ -74,8 +74,8 @@ class _Decided:
     starts_at: datetime
     party: int
     pinned: Sequence[str]
-    needs: Sequence[str]
-    wishes: Sequence[str]
+    needs: Sequence[str] = ()
+    wishes: Sequence[str] = ()
     strategy: str
     tables: Sequence[str]
     blocked_from: datetime | None
