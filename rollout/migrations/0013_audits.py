@@ -47,7 +47,7 @@ ALTER TABLE rollout_audittally DISABLE ROW LEVEL SECURITY;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("rollout", "0011_days"),
+        ("rollout", "0012_same_rows_again"),
     ]
 
     operations = [

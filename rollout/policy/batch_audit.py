@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rollout.policy import seating_audit
-from rollout.policy.day_audit import Taken, audit_batch
+from rollout.policy.day_audit import Taken, audit_batch, taken_at
 from rollout.policy.moves_audit import Mover, could_seat_by_a_move
 from rollout.policy.seating_audit import PREFERENCES, Flaw, Party
 
@@ -57,12 +57,7 @@ def judge(
     """
     moves, moved_for = moves or {}, moved_for or {}
     known = {each.booking_ref: each for each in movable}
-    arrived = tuple(
-        Taken(table, known[ref].window.blocked_from, known[ref].window.blocked_until, ref)
-        for ref, tables in moves.items()
-        if ref in known
-        for table in tables
-    )
+    arrived = tuple(row for ref, tables in moves.items() if ref in known for row in _sitting_at(known[ref], tables))
     left = tuple(row for row in before.occupied if row.booking_ref not in moves)
     asking = {request.booking_ref: request for request in requests}
     after = {ref: _of(before, asking[ref], (*left, *arrived)) for ref in asking}
@@ -98,10 +93,28 @@ def _of(before: Snapshot, request: SeatingRequest, occupied: Sequence[Any]) -> S
 
 def _left_again(snapshot: Snapshot, decision: Decision) -> list[Taken]:
     """The tables that a party of the batch had before it was moved for another one of it."""
-    needed = seating_audit.window(snapshot.floor, seating_audit.party_of(snapshot.request))
-    if needed is None or not decision.plans:
-        return []
-    return [Taken(table, *needed, snapshot.request.booking_ref) for table in decision.moved_from]
+    return taken_at(snapshot, decision.moved_from) if decision.plans else []
+
+
+def _sitting_at(movable: Movable, table_refs: Sequence[str]) -> list[Taken]:
+    window = movable.window
+    guests = (movable.party, window.starts_at, window.ends_at)
+    return [
+        Taken(ref, window.blocked_from, window.blocked_until, movable.booking_ref, False, *guests) for ref in table_refs
+    ]
+
+
+def _party_of(movable: Movable) -> Party:
+    """What it was promised."""
+    window = movable.window
+    return Party(
+        covers=movable.party,
+        starts_at=window.starts_at,
+        ends_at=window.ends_at,
+        zone_ref=movable.zone_ref,
+        needs=frozenset(movable.needs),
+        wishes=frozenset(movable.wishes),
+    )
 
 
 def _is_room_left(snapshot: Snapshot, others: Sequence[Taken]) -> bool:
@@ -140,7 +153,7 @@ def _move_flaws(
     if movable is None:
         return frozenset({Flaw.FIXED_PARTY_MOVED})
     window = movable.window
-    party = Party(covers=movable.party, starts_at=window.starts_at, ends_at=window.ends_at, zone_ref=movable.zone_ref)
+    party = _party_of(movable)
     found = set(seating_audit.place_flaws(before.floor, party, tuple(tables), before.rules))
     for row in (*left, *arrived, *seated):
         is_other = row.booking_ref != movable.booking_ref
@@ -162,18 +175,17 @@ def _could_move(
 ) -> bool:
     party = seating_audit.party_of(snapshot.request)
     needed = seating_audit.window(snapshot.floor, party)
-    if needed is None or not movable:
-        return False
     rows: Sequence[Any] = (*snapshot.occupied, *others)
+    if needed is None or not movable or seating_audit.exceeds_pacing(replace(snapshot, occupied=tuple(rows))):
+        return False
     movers = []
     for each in movable:
         if each.booking_ref in moves or not any(_meets(row, each.table_refs, *needed) for row in rows):
             continue
         window = each.window
         theirs = [row for row in rows if row.booking_ref != each.booking_ref]
-        covers = Party(covers=each.party, starts_at=window.starts_at, ends_at=window.ends_at, zone_ref=each.zone_ref)
         taken = frozenset(_taken_during(theirs, window.blocked_from, window.blocked_until))
-        movers.append(Mover(party=covers, table_refs=tuple(each.table_refs), taken=taken))
+        movers.append(Mover(party=_party_of(each), table_refs=tuple(each.table_refs), taken=taken))
     taken_then = _taken_during(rows, *needed)
     return could_seat_by_a_move(snapshot.floor, party, snapshot.now, taken_then, movers, snapshot.rules)
 

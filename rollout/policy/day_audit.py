@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rollout.policy import seating_audit
+from rollout.policy.audit_hours import stay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from assignments.planning.decision import Decision
     from assignments.planning.snapshot import Snapshot
@@ -38,6 +39,9 @@ class Taken:
     blocked_until: datetime
     booking_ref: str | None
     closed: bool = False
+    party: int = 0
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -173,11 +177,18 @@ def _has_room(
 
 def _taken_by(snapshot: Snapshot, decision: Decision, *, with_former_tables: bool = False) -> list[Taken]:
     """The tables that the decision gives, for as long as the floor says that the party sits."""
-    needed = seating_audit.window(snapshot.floor, seating_audit.party_of(snapshot.request))
-    if needed is None:
-        return []
     refs = {*decision.plans[0].table_refs, *(decision.moved_from if with_former_tables else ())}
-    return [Taken(ref, *needed, snapshot.request.booking_ref) for ref in sorted(refs)]
+    return taken_at(snapshot, sorted(refs))
+
+
+def taken_at(snapshot: Snapshot, table_refs: Iterable[str]) -> list[Taken]:
+    """These tables, as the party that asks has them: for as long as the floor says that it sits."""
+    request = snapshot.request
+    due = stay(snapshot.floor, request.party, request.starts_at, request.ends_at)
+    if due is None:
+        return []
+    guests = (request.party, due.starts_at, due.ends_at)
+    return [Taken(ref, due.blocked_from, due.blocked_until, request.booking_ref, False, *guests) for ref in table_refs]
 
 
 def _beside(snapshot: Snapshot, others: tuple[Taken, ...]) -> Snapshot:
