@@ -15,6 +15,9 @@ BEGIN
         END IF;
         RETURN OLD;
     END IF;
+    IF NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
     RAISE EXCEPTION '%: UPDATE refused: it is written once', TG_TABLE_NAME
         USING ERRCODE = 'restrict_violation';
 END $$;
