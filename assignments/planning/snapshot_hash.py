@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
@@ -82,15 +83,22 @@ class SnapshotDigest:
 
 
 def _entry(taken: Occupied) -> int:
-    content: tuple[object, ...] = (
-        taken.table_ref,
-        _moment(taken.blocked_from),
-        _moment(taken.blocked_until),
-        taken.booking_ref,
+    return _digest_of(
+        taken.table_ref, _in_utc(taken.blocked_from), _in_utc(taken.blocked_until), taken.booking_ref, taken.closed
     )
-    if taken.closed:  # Digests that are stored already know no closures.
+
+
+@lru_cache(maxsize=16_384)
+def _digest_of(table_ref: str, start: datetime, until: datetime, booking_ref: str | None, closed: bool) -> int:
+    content: tuple[object, ...] = (table_ref, _moment(start), _moment(until), booking_ref)
+    if closed:  # Digests that are stored already know no closures.
         content = (*content, "closed")
     return int.from_bytes(hashlib.sha256(repr(content).encode()).digest())
+
+
+def _in_utc(moment: datetime) -> datetime:
+    # In a zone of its own, both hours of a change of clocks would be equal, and a key of the cache.
+    return moment if moment.tzinfo is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _moment(moment: datetime | None) -> str | None:

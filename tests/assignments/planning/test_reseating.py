@@ -70,6 +70,7 @@ def test_a_search_gives_up_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) 
     batch = seated((party("b1", "A2 B2"), "A2"))
     newcomer = party("new", "A2")
     batch.meet(newcomer)
+    monkeypatch.setattr(reseating, "MAX_EJECTIONS", 1)
     monkeypatch.setattr(reseating, "MAX_STEPS", 1)
     assert make_room(newcomer) is None
     monkeypatch.setattr(reseating, "MAX_STEPS", 2)

@@ -1,0 +1,108 @@
+"""Seating more of the bookings that asked at the same time: nobody among them has a claim before the others.
+
+Deciding one after the other leaves some standing who would have a seat if others had none. This looks for a way to seat as
+many as possible: somebody takes a seat, whoever loses it looks for another one, and what seats most is kept. A search
+of random steps from a fixed seed, so that the same evening is always seated alike.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from random import Random
+
+from assignments.planning.reseating import Grid, Party
+from assignments.planning.units import Unit, each_bit
+
+STEPS_EACH = 200
+"""Steps for each party without a seat. More find little."""
+MOST_STEPS = 16_000
+"""Maximum steps, so that a batch takes about a second at most."""
+_LONGER = 0.1
+"""How often a party may take the seat of one that takes up less room. Now and then it leads on."""
+
+
+def seat_more(seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party]) -> Mapping[Party, Unit]:
+    """Return units for parties of ``loose`` and ``standing``, more than are seated now; empty if none were found.
+
+    All other seated parties stay where they are. Who of the two has no unit in the result has no seat. Changes nothing.
+    """
+    search = _Search(seated, [party for party in standing if party.options], loose)
+    search.run()
+    return search.best
+
+
+class _Search:
+    def __init__(self, seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party]) -> None:
+        self.best: dict[Party, Unit] = {}
+        self._grid = Grid([*seated, *standing])
+        self._loose = set(loose) | set(standing)
+        self._standing = list(standing)
+        self._at_first = len(standing)
+        self._fewest = len(standing)
+        self._random = Random(0).random
+        self._room = {party: self._room_of(party) for party in self._loose}
+
+    @staticmethod
+    def _room_of(party: Party) -> float:
+        """Return the room that a party takes up at least: tables and hours."""
+        return min(unit.table_count for unit in party.options) * (party.until - party.start) / 3600
+
+    def run(self) -> None:
+        """Take the steps. ``best`` has the units of the best evening on the way."""
+        for _ in range(min(STEPS_EACH * len(self._standing), MOST_STEPS)):
+            self._step()
+            if len(self._standing) < self._fewest:
+                self._fewest = len(self._standing)
+                self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
+                if not self._standing:
+                    return
+
+    def _step(self) -> None:
+        standing = self._standing
+        place = int(self._random() * len(standing))
+        party = standing[place]
+        chosen = self._choice(party)
+        if chosen is None:
+            return
+        unit, leaving = chosen
+        for other in leaving:
+            self._grid.rise(other)
+        self._grid.sit(party, unit)
+        standing[place] = standing[-1]
+        standing.pop()
+        for other in leaving:
+            self._sit_or_stand(other)
+
+    def _choice(self, party: Party) -> tuple[Unit, Sequence[Party]] | None:
+        """Return where the party could sit instead of nobody, or of one other; None if nowhere."""
+        grid = self._grid
+        taken = grid.taken_around(party)
+        for unit in party.options:
+            if not unit.mask & taken:
+                return unit, ()
+        at_table = grid.parties_at(taken, party)
+        loose, room = self._loose, self._room
+        alone = {bit: others[0] for bit, others in at_table.items() if len(others) == 1 and others[0] in loose}
+        most = room[party] if self._random() > _LONGER else 0.0
+        found = []
+        for unit in party.options:
+            tables = unit.mask & taken
+            if tables in alone:
+                found.append((unit, alone[tables]))
+                continue
+            others = {alone.get(bit) for bit in each_bit(tables)}
+            if len(others) == 1 and None not in others:
+                (other,) = others
+                assert other is not None
+                found.append((unit, other))
+        found = [each for each in found if room[each[1]] >= most]
+        if not found:
+            return None
+        unit, other = found[int(self._random() * len(found))]
+        return unit, (other,)
+
+    def _sit_or_stand(self, party: Party) -> None:
+        taken = self._grid.taken_around(party)
+        free = [unit for unit in party.options if not unit.mask & taken]
+        if free:
+            self._grid.sit(party, free[0])
+        else:
+            self._standing.append(party)
