@@ -104,6 +104,7 @@ class EveningPlanner:
         self._given = Occupancy(floor, stays)
         self._closures = Occupancy(floor, (each for each in given if each.closed))
         self._occupancy = self._given.copy()
+        self._free: dict[tuple[float, float], int] = {}
         self._fits: list[Fit] = []
         self._options: dict[tuple[int, int], tuple[list[Unit], dict[int, int]]] = {}
         self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success, movable=movers)
@@ -145,7 +146,6 @@ class EveningPlanner:
         if unit is None:  # It was promised these tables by other rules than today's.
             unit = unit_of(self._floor, mover.table_refs)
             guest.party.add_option(unit)
-        self._batch.meet(guest.party)
         self._guests[guest.party] = guest
         guest.first_unit = unit
         self._batch.seat(guest.party, unit)
@@ -220,12 +220,15 @@ class EveningPlanner:
         )
 
     def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit, *, is_confirmed: bool = False) -> _Guest:
-        free = self._given.free(window.blocked_from, window.blocked_until)
+        start, until = window.blocked_from.timestamp(), window.blocked_until.timestamp()
+        free = self._free.get((start, until))
+        if free is None:
+            free = self._free[start, until] = self._given.free(window.blocked_from, window.blocked_until)
         options, needs = self._options_of(fit, free)
         party = Party(
             request.booking_ref,
-            start=window.blocked_from.timestamp(),
-            until=window.blocked_until.timestamp(),
+            start=start,
+            until=until,
             options=options,
             is_confirmed=is_confirmed,
             needs=needs,

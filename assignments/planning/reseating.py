@@ -12,10 +12,10 @@ from assignments.planning.units import Unit, each_bit
 MAX_DEPTH = 6
 """Maximum length of a chain of moves. No guest knows the table yet, so longer chains only take longer to find."""
 
-MAX_STEPS = 400
+MAX_STEPS = 250
 """Maximum parties tried for a newcomer by chains, so that a search takes a few milliseconds at most."""
 
-MAX_EJECTIONS = 100
+MAX_EJECTIONS = 80
 """Maximum parties seated where others sit, when no chain was found; as many take about as long as the chains."""
 
 MOST_MOVED = 8
@@ -54,7 +54,7 @@ class Party:
         self.batch: Batch | None = None
         self._needs = {} if needs is None else needs
         self.meets: list[Party] = []
-        """Seated parties of the batch at the same time."""
+        """Parties that were seated at the same time when it came."""
 
     def add_option(self, unit: Unit) -> None:
         """Let it sit at ``unit`` too, after all others."""
@@ -88,15 +88,12 @@ class Batch:
     def seat(self, newcomer: Party, unit: Unit) -> None:
         """Seat ``newcomer`` at free tables."""
         newcomer.unit = unit
-        for party in newcomer.meets:
-            party.meets.append(newcomer)
+        newcomer.batch = self
         self.seated.append(newcomer)
 
     def leave(self, party: Party) -> None:
         """Take a seated party's seat back."""
         party.unit = None
-        for other in party.meets:
-            other.meets.remove(party)
         self.seated.remove(party)
 
 

@@ -13,8 +13,10 @@ from assignments.planning.units import Unit, each_bit
 
 STEPS_EACH = 200
 """Steps for each party without a seat. More find little."""
-MOST_STEPS = 16_000
+MOST_STEPS = 24_000
 """Maximum steps, so that a batch takes about a second at most."""
+PATIENCE_EACH = 60
+"""Steps for each party without a seat after which the search ends if they have found nothing."""
 _LONGER = 0.1
 """How often a party may take the seat of one that takes up less room. Now and then it leads on."""
 
@@ -35,7 +37,6 @@ class _Search:
         self._grid = Grid([*seated, *standing])
         self._loose = set(loose) | set(standing)
         self._standing = list(standing)
-        self._at_first = len(standing)
         self._fewest = len(standing)
         self._random = Random(0).random
         self._room = {party: self._room_of(party) for party in self._loose}
@@ -47,9 +48,14 @@ class _Search:
 
     def run(self) -> None:
         """Take the steps. ``best`` has the units of the best evening on the way."""
+        left = patience = PATIENCE_EACH * len(self._standing)
         for _ in range(min(STEPS_EACH * len(self._standing), MOST_STEPS)):
             self._step()
+            left -= 1
+            if not left:
+                return
             if len(self._standing) < self._fewest:
+                left = patience
                 self._fewest = len(self._standing)
                 self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
                 if not self._standing:
