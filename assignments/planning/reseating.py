@@ -12,13 +12,13 @@ from assignments.planning.units import Unit, each_bit
 MAX_DEPTH = 6
 """Maximum length of a chain of moves. No guest knows the table yet, so longer chains only take longer to find."""
 
-MAX_STEPS = 250
+MAX_STEPS = 60
 """Maximum parties tried for a newcomer by chains, so that a search takes a few milliseconds at most."""
 
-MAX_EJECTIONS = 80
+MAX_EJECTIONS = 150
 """Maximum parties seated where others sit, when no chain was found; as many take about as long as the chains."""
 
-MOST_MOVED = 8
+MOST_MOVED = 14
 """Maximum parties with other tables in the end, the newcomer included. To move half the evening for one is too much."""
 
 
