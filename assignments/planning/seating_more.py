@@ -5,17 +5,18 @@ many as possible: somebody takes a seat, whoever loses it looks for another one,
 of random steps from a fixed seed, so that the same evening is always seated alike.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
 from assignments.planning.reseating import Grid, Party
-from assignments.planning.units import Unit, each_bit
+from assignments.planning.units import Unit
 
-STEPS_EACH = 200
+STEPS_EACH = 300
 """Steps for each party without a seat. More find little."""
 MOST_STEPS = 24_000
 """Maximum steps, so that a batch takes about a second at most."""
-PATIENCE_EACH = 60
+PATIENCE_EACH = 120
 """Steps for each party without a seat after which the search ends if they have found nothing."""
 _LONGER = 0.1
 """How often a party may take the seat of one that takes up less room. Now and then it leads on."""
@@ -35,6 +36,11 @@ class _Search:
     def __init__(self, seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party]) -> None:
         self.best: dict[Party, Unit] = {}
         self._grid = Grid([*seated, *standing])
+        self._at_table: defaultdict[int, list[Party]] = defaultdict(list)
+        """Who sits at a table at any time, by the table's place."""
+        for party, unit in self._grid.placed.items():
+            for place in unit.places:
+                self._at_table[place].append(party)
         self._loose = set(loose) | set(standing)
         self._standing = list(standing)
         self._fewest = len(standing)
@@ -68,47 +74,59 @@ class _Search:
         chosen = self._choice(party)
         if chosen is None:
             return
-        unit, leaving = chosen
-        for other in leaving:
-            self._grid.rise(other)
-        self._grid.sit(party, unit)
+        unit, other = chosen
+        if other is not None:
+            self._rise(other)
+        self._sit(party, unit)
         standing[place] = standing[-1]
         standing.pop()
-        for other in leaving:
+        if other is not None:
             self._sit_or_stand(other)
 
-    def _choice(self, party: Party) -> tuple[Unit, Sequence[Party]] | None:
+    def _choice(self, party: Party) -> tuple[Unit, Party | None] | None:
         """Return where the party could sit instead of nobody, or of one other; None if nowhere."""
-        grid = self._grid
-        taken = grid.taken_around(party)
-        for unit in party.options:
+        taken = self._grid.taken_around(party)
+        options = party.options
+        for unit in options:
             if not unit.mask & taken:
-                return unit, ()
-        at_table = grid.parties_at(taken, party)
-        loose, room = self._loose, self._room
-        alone = {bit: others[0] for bit, others in at_table.items() if len(others) == 1 and others[0] in loose}
-        most = room[party] if self._random() > _LONGER else 0.0
-        found = []
-        for unit in party.options:
-            tables = unit.mask & taken
-            if tables in alone:
-                found.append((unit, alone[tables]))
-                continue
-            others = {alone.get(bit) for bit in each_bit(tables)}
-            if len(others) == 1 and None not in others:
-                (other,) = others
-                assert other is not None
-                found.append((unit, other))
-        found = [each for each in found if room[each[1]] >= most]
-        if not found:
-            return None
-        unit, other = found[int(self._random() * len(found))]
-        return unit, (other,)
+                return unit, None
+        least = self._room[party] if self._random() > _LONGER else 0.0
+        first = int(self._random() * len(options))
+        # From anywhere among the options, so that all of them are tried in the long run.
+        for number in range(first - len(options), first):
+            unit = options[number]
+            other = self._only_one_at(unit, party)
+            if other is not None and other in self._loose and self._room[other] >= least:
+                return unit, other
+        return None
+
+    def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
+        """Return who sits at the unit during the party's stay, if that is one party only."""
+        spans = self._grid.spans
+        first, last = spans[party]
+        found = None
+        for place in unit.places:
+            for other in self._at_table[place]:
+                begin, end = spans[other]
+                if begin < last and first < end and other is not found:
+                    if found is not None:
+                        return None
+                    found = other
+        return found
 
     def _sit_or_stand(self, party: Party) -> None:
         taken = self._grid.taken_around(party)
-        free = [unit for unit in party.options if not unit.mask & taken]
-        if free:
-            self._grid.sit(party, free[0])
-        else:
-            self._standing.append(party)
+        for unit in party.options:
+            if not unit.mask & taken:
+                self._sit(party, unit)
+                return
+        self._standing.append(party)
+
+    def _sit(self, party: Party, unit: Unit) -> None:
+        self._grid.sit(party, unit)
+        for place in unit.places:
+            self._at_table[place].append(party)
+
+    def _rise(self, party: Party) -> None:
+        for place in self._grid.rise(party).places:
+            self._at_table[place].remove(party)

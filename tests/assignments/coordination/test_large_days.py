@@ -77,9 +77,7 @@ def test_batches_seat_whom_one_batch_would_with_as_many_queries_each(
 
 
 def test_after_a_kill_between_two_batches_the_next_pass_goes_on(evening: tuple[Floor, list[SeatingRequest]]) -> None:
-    passing = dispatch.run_pass()
-    first = next(passing)
-    passing.close()
+    first = next(dispatch.run_pass())  # What goes on is thrown away with it.
     assert len(first.outcomes) == BATCH
     kept = seated()
     assert len(kept) == sum(1 for outcome in first.outcomes if outcome.kind == "confirmed")
