@@ -27,6 +27,8 @@ LARGEST_WEIGHT = 1000
 LARGEST_DAYS = 10_000
 SHORTEST_TOKEN = 20
 LONGEST_RELEASE = 64
+LONGEST_NUMBER = 18
+"""Digits of a number in the environment; Python refuses to read one of thousands."""
 VARIABLES = {
     "MAX_PARALLEL": "FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL",
     "METRICS_TOKEN": "METRICS_TOKEN",
@@ -169,7 +171,8 @@ class Settings:
     CALLBACK_SECONDS: float = setting(3.0, at_least(0.1, 60))
     """Maximum time of a host's callback in our own workers; one that takes longer is interrupted and tried again.
 
-    Elsewhere, PostgreSQL ends a transaction of ours in which nothing was asked for 4 seconds.
+    It holds for what reads the host in a transaction, too: ``bookings``, ``tables_of`` and ``floor``. Elsewhere, PostgreSQL
+    ends a transaction of ours in which nothing was asked for 4 seconds.
     """
     HOLD_SECONDS: int = setting(180, whole(1, A_DAY), steers=True)
     """How long ``api.hold`` keeps tables if the call does not say."""
@@ -245,7 +248,8 @@ class Settings:
     fingerprint of the code and of the settings that steer decisions."""
     TASKS: str = setting("", _dotted_path_or_empty)
     """Dotted path of the function that asks the project's queue to decide a restaurant-day, such as
-    ``assignments.tasks.enqueue_day``. Empty: there is no queue, and ``run_coordinator`` decides.
+    ``assignments.tasks.enqueue_day``, or ``assignments.tasks.enqueue_day_in_celery``. Empty: there is no queue, and
+    ``run_coordinator`` decides.
 
     ``api.request`` and ``api.booking_changed`` call it after the commit, with ``restaurant_ref`` and
     ``service_date`` (ISO 8601).
@@ -276,7 +280,8 @@ def _given() -> Any:
         return given
     texts = {name: os.environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
     said: dict[str, Any] = {name: text for name, text in texts.items() if text and name not in given}
-    if said.get("MAX_PARALLEL", "").isdecimal():
+    parallel = said.get("MAX_PARALLEL", "")
+    if parallel.isascii() and parallel.isdecimal() and len(parallel) <= LONGEST_NUMBER:
         said["MAX_PARALLEL"] = int(said["MAX_PARALLEL"])
     return {**said, **given}
 

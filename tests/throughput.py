@@ -292,14 +292,20 @@ def _recorded(statements: list[tuple[str, Any]]) -> int:
         statements.extend((sql, each) for each in (values if many else [values]))
         return execute(sql, values, many, context)
 
-    commit = connection._commit
-    connection._commit = lambda: (statements.append((COMMIT, None)), commit())[1]  # type: ignore[method-assign]
+    server: Any = connection
+    commit = server._commit
+
+    def note_commit() -> None:
+        statements.append((COMMIT, None))
+        commit()
+
+    server._commit = note_commit
     dispatch = _module("assignments.coordination.dispatch", "assignments.dispatch")
     decided = 0
     with connection.execute_wrapper(note):
         while found := [outcome for each in dispatch.run_pass() for outcome in each.outcomes]:
             decided += sum(1 for outcome in found if outcome.kind != "noop")
-    del connection._commit
+    del server._commit
     return decided
 
 

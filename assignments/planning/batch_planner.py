@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 
 from assignments.planning.admission import admit, party_refusal
@@ -13,6 +14,7 @@ from assignments.planning.feasibility import Fit, fit_of, misfit, objections
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import NaturalKey, natural_key
 from assignments.planning.occupancy import Block, Occupancy
+from assignments.planning.pacing import Pace
 from assignments.planning.ranking import needed, rank
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -66,9 +68,10 @@ class _Guest:
         """Whether it may sit at any tables that fit: nobody pinned it, and some are free apart from the batch."""
         return not self.request.pinned_table_refs and bool(self.party.options)
 
-    def taken(self, unit: Unit) -> list[Occupied]:
-        """Return its occupied tables at ``unit``."""
-        return occupied_by(self.request.booking_ref, unit.table_refs, self.window)
+    def taken(self, unit: Unit, *, is_paced: bool) -> list[Occupied]:
+        """Return its occupied tables at ``unit``. ``is_paced``: whether the floor's pacing counts it."""
+        party = self.request.party if is_paced else 0
+        return occupied_by(self.request.booking_ref, unit.table_refs, self.window, party=party)
 
 
 class EveningPlanner:
@@ -108,6 +111,7 @@ class EveningPlanner:
         self._fits: list[Fit] = []
         self._options: dict[tuple[int, int], tuple[list[Unit], dict[int, int]]] = {}
         self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success, movable=movers)
+        self._pace = Pace(floor, given)
         self._batch = Batch()
         self._guests: dict[Party, _Guest] = {}
         self._confirmed: list[_Guest] = []
@@ -138,6 +142,8 @@ class EveningPlanner:
             ends_at=mover.window.ends_at,
             party=mover.party,
             zone_ref=mover.zone_ref,
+            needs=mover.needs,
+            wishes=mover.wishes,
         )
         guest = self._guest(request, mover.window, fit_of(self._floor, request, self._rules), is_confirmed=True)
         bits = table_bits(self._floor)
@@ -148,6 +154,7 @@ class EveningPlanner:
             guest.party.add_option(unit)
         self._guests[guest.party] = guest
         guest.first_unit = unit
+        self._note_pace(guest)
         self._batch.seat(guest.party, unit)
         self._occupy(guest, unit)  # The digest has its tables already.
         self._confirmed.append(guest)
@@ -176,6 +183,45 @@ class EveningPlanner:
         self._decisions[request.booking_ref] = decision
         return decision
 
+    def probe(self, request: SeatingRequest) -> frozenset[str] | None:
+        """Return which confirmed bookings would be moved to seat the request; None if it would be refused.
+
+        It changes nothing: other requests are decided as if this one had not been asked.
+        """
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
+            return None
+        fit = self._fit(request)
+        if isinstance(fit, Refusal) or not fit.units:
+            return None
+        guest = self._guest(request, window, fit)
+        free = self._occupancy.free(window.blocked_from, window.blocked_until)
+        if any(unit.mask & free == unit.mask for unit in guest.party.options):
+            return frozenset()
+        self._batch.meet(guest.party)
+        room = self._room_for(guest)
+        return None if room is None else frozenset(party.ref for party in room if party.is_confirmed)
+
+    def is_full_for(self, request: SeatingRequest) -> bool:
+        """Return whether it is only for want of free tables that the request would be refused."""
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
+            return False
+        fit = self._fit(request)
+        if isinstance(fit, Refusal) or not fit.units:
+            return False
+        return self._closed_units(self._guest(request, window, fit), fit) < len(fit.units)
+
+    def _room_for(self, guest: _Guest) -> Mapping[Party, Unit] | None:
+        """Return the moves that seat a newcomer for whom nothing is free, or None."""
+        newcomer = guest.party
+        if not newcomer.options:
+            return None
+        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
+        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
+            return None
+        return make_room(newcomer)
+
     def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
         window = admit(self._floor, request, rules=self._rules, now=self._now)
         if isinstance(window, Refusal):
@@ -191,7 +237,22 @@ class EveningPlanner:
                 considered=fit.considered,
                 rejected=fit.rejected,
             )
+        paced = self._pace.refusal(request, window, self._rules)
+        if paced is not None:
+            paced = self._pace.with_nearest(paced, window.starts_at, partial(self._is_possible, request))
+            return replace(decision, refusal=paced, considered=fit.considered, rejected=fit.rejected)
         return self._choose(self._guest(request, window, fit), fit, decision)
+
+    def _is_possible(self, request: SeatingRequest, start: datetime) -> bool:
+        """Return whether the party could come at another time without anybody's being moved."""
+        length = request.ends_at - request.starts_at if request.ends_at else None
+        other = replace(request, starts_at=start, ends_at=start + length if length else None)
+        window = admit(self._floor, other, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(other, window, self._rules):
+            return False
+        fit = self._fit(other)
+        free = self._occupancy.free(window.blocked_from, window.blocked_until)
+        return not isinstance(fit, Refusal) and any(unit.mask & free == unit.mask for unit in fit.units)
 
     def _fit(self, request: SeatingRequest) -> Fit | Refusal:
         """Return the units that fit the party, or why its pinned tables do not."""
@@ -271,6 +332,7 @@ class EveningPlanner:
             free=free,
             idle_seconds=self._occupancy.idle_seconds(start, until, IDLE_HORIZON_SECONDS),
             success=self._success,
+            wishes=guest.request.wishes,
         )
         return circumstances, free
 
@@ -278,18 +340,19 @@ class EveningPlanner:
         """Seat a newcomer. From now on it may change tables but not lose its seat."""
         self._guests[guest.party] = guest
         guest.first_unit = unit
+        self._note_pace(guest)
         self._batch.seat(guest.party, unit)
         self._take(guest, unit)
+
+    def _note_pace(self, guest: _Guest) -> None:
+        if self._floor.is_paced:
+            window = guest.window
+            self._pace.add(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
 
     def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
         """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
         newcomer = guest.party
-        if not newcomer.options:
-            return (), ()
-        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
-        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
-            return (), ()
-        room = make_room(newcomer)
+        room = self._room_for(guest)
         if room is None:
             return (), ()
         moved = [self._guests[party] for party in room if party is not newcomer]
@@ -316,8 +379,10 @@ class EveningPlanner:
         """Seat more of these bookings, which asked at the same time and are decided, if some of them could not be seated.
 
         Others of them may lose their seat for that: nobody of them has a claim before the others. Whom staff pinned, and
-        everybody else, stays.
+        everybody else, stays. Where a pace is kept nobody does: others would come at other times.
         """
+        if self._floor.is_paced:
+            return
         standing = [guest for ref, guest in self._standing.items() if ref in booking_refs and guest.is_loose]
         loose = [
             guest for guest in self._guests.values() if guest.request.booking_ref in booking_refs and guest.is_loose
@@ -371,7 +436,7 @@ class EveningPlanner:
 
     def _take(self, guest: _Guest, unit: Unit) -> None:
         self._occupy(guest, unit)
-        for taken in guest.taken(unit):
+        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
             self._digest.add(taken)
 
     def _occupy(self, guest: _Guest, unit: Unit) -> None:
@@ -385,7 +450,7 @@ class EveningPlanner:
         assert unit is not None, f"{guest.request.booking_ref} has no tables to free"
         assert block is not None, f"{guest.request.booking_ref} takes nothing of the occupancy"
         self._occupancy.remove(block)
-        for taken in guest.taken(unit):
+        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
             self._digest.remove(taken)
         return unit
 

@@ -41,6 +41,7 @@ class SnapshotDigest:
             sorted(success.items()),
             # Snapshots of releases that knew no grace keep their digest.
             *([rules.grace_minutes] if rules.grace_minutes else []),
+            *([] if rules.is_paced else ["not paced"]),
             # So do those in which no confirmed party may be moved.
             *([sorted(movable)] if movable else []),
         )
@@ -79,20 +80,34 @@ class SnapshotDigest:
             sorted(request.pinned_table_refs),
             # Snapshots of releases that did not know the tables of a booking keep their digest.
             *([sorted(request.current_table_refs)] if request.current_table_refs else []),
+            *([("needs", sorted(request.needs))] if request.needs else []),
+            *([("wishes", sorted(request.wishes))] if request.wishes else []),
+            *([("promised", request.promised_party)] if request.promised_party else []),
         )
 
 
 def _entry(taken: Occupied) -> int:
-    return _digest_of(
-        taken.table_ref, _in_utc(taken.blocked_from), _in_utc(taken.blocked_until), taken.booking_ref, taken.closed
-    )
+    stay = _in_utc(taken.blocked_from), _in_utc(taken.blocked_until)
+    paced: tuple[int, str | None, str | None] | None = None
+    if taken.starts_at is not None:
+        paced = taken.party, _moment(taken.starts_at), _moment(taken.ends_at)
+    return _digest_of(taken.table_ref, *stay, taken.booking_ref, taken.closed, paced)
 
 
 @lru_cache(maxsize=16_384)
-def _digest_of(table_ref: str, start: datetime, until: datetime, booking_ref: str | None, closed: bool) -> int:
+def _digest_of(
+    table_ref: str,
+    start: datetime,
+    until: datetime,
+    booking_ref: str | None,
+    closed: bool,
+    paced: tuple[object, ...] | None,
+) -> int:
     content: tuple[object, ...] = (table_ref, _moment(start), _moment(until), booking_ref)
     if closed:  # Digests that are stored already know no closures.
         content = (*content, "closed")
+    if paced is not None:  # Nor any pacing.
+        content = (*content, *paced)
     return int.from_bytes(hashlib.sha256(repr(content).encode()).digest())
 
 

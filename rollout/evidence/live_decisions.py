@@ -19,19 +19,23 @@ from assignments.integration.host import HostBooking
 from assignments.integration.planners import V3
 from assignments.integration.project_host import configured
 from assignments.outcome import CoordinatorReason, Kind
+from assignments.planning.features import words
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
+from rollout.evidence.movable import EVERY_TABLE, Movable, Taken, may_move, movable_on, mover_of
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
+from rollout.policy.moves_audit import could_seat_by_a_move
 from rollout.policy.seating_audit import Flaw, Party
 from rollout.shadow.serialization import floor_from_json
 
 INSPECTED = 2000
 """Maximum decisions of V3 to audit, latest first."""
-RESTAURANTS = 50
+RESTAURANTS = 200
+"""Maximum restaurants whose decisions are audited in a window. Up to so many, an unsafe seating at any is found at once."""
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
 PLANNED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
@@ -70,6 +74,8 @@ class _Decided:
     starts_at: datetime
     party: int
     pinned: Sequence[str]
+    needs: Sequence[str] = ()
+    wishes: Sequence[str] = ()
     strategy: str
     tables: Sequence[str]
     blocked_from: datetime | None
@@ -77,17 +83,6 @@ class _Decided:
     is_unsure: bool
     is_adjusted: bool
     is_altered: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Taken:
-    """A table that is taken, since when, and by whom. No booking: it is closed; no table: all of them are."""
-
-    table_ref: str
-    booking_ref: str
-    blocked_from: datetime
-    blocked_until: datetime
-    at: datetime
 
 
 def decisions(
@@ -111,9 +106,12 @@ def decisions(
             _DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS, releases=list(releases)
         )
     ]
-    host_bookings = configured().bookings([each.booking_ref for each in decided])
+    movable = movable_on({(e.restaurant_ref, e.service_date) for e in decided if e.reason == Reason.NO_CAPACITY})
+    refs = {each.booking_ref for each in decided} | {each.booking_ref for some in movable.values() for each in some}
+    host_bookings = configured().bookings(sorted(refs))
     floors = current_floors(sorted({each.restaurant_ref for each in decided}))
-    seatings, hopeless = _Inspection(floors, host_bookings, _taken(decided)).of(decided)
+    inspection = _Inspection(floors, host_bookings, _taken(decided), movable=movable)
+    seatings, hopeless = inspection.of(decided)
     judged = Counter(each.outcome == Kind.MANUAL_REVIEW for each in decided if each.outcome != Kind.CONFIRMED)
     hopeless_review = _scaled(hopeless[Kind.MANUAL_REVIEW], judged[True], review)
     others = bookings - confirmed - review
@@ -158,9 +156,10 @@ class _Inspection:
 
     floors: Mapping[str, Floor]
     bookings: Mapping[str, HostBooking]
-    taken: Mapping[tuple[str, date], Sequence[_Taken]]
+    taken: Mapping[tuple[str, date], Sequence[Taken]]
     rules: PlanningRules = field(default_factory=lambda: assignments_conf.settings().rules())
     excused: Collection[Flaw] = ()
+    movable: Mapping[tuple[str, date], Sequence[Movable]] = field(default_factory=dict)
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
         """Audited seatings, and the number of correct refusals by outcome.
@@ -177,6 +176,7 @@ class _Inspection:
                 if floor and party and not (each.is_unsure or each.is_altered) and each.reason in PLANNED:
                     found["refusals"] += 1
                     found["wrong_refusals"] += is_wrong
+                    found["avoidable_by_moves"] += not is_wrong and self._could_seat_by_a_move(floor, party, each)
             elif floor and party and booking and each.tables:  # Without tables: released since.
                 flaws = self._flaws(floor, party, each)
                 reasons.update(flaws)
@@ -189,9 +189,24 @@ class _Inspection:
 
     def _could_seat(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         window = seating_audit.window(floor, party)
-        if window is None:
+        if window is None or decided.reason == Reason.PACING:  # The verdicts of shadow judge pacing.
             return False
         return seating_audit.could_seat(floor, party, decided.at, self._taken_then(floor, decided, *window), self.rules)
+
+    def _could_seat_by_a_move(self, floor: Floor, party: Party, decided: _Decided) -> bool:
+        window = seating_audit.window(floor, party)
+        if window is None or decided.reason != Reason.NO_CAPACITY:
+            return False
+        evening = (decided.restaurant_ref, decided.service_date)
+        known = [taken for taken in self.taken.get(evening, ()) if taken.at <= decided.at]
+        movers = [
+            mover
+            for each in self.movable.get(evening, ())
+            if may_move(each, self.bookings.get(each.booking_ref), decided.at)
+            and (mover := mover_of(each, known, floor, window)) is not None
+        ]
+        taken = self._taken_then(floor, decided, *window)
+        return could_seat_by_a_move(floor, party, decided.at, taken, movers, self.rules)
 
     def _has_better_table(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         assert decided.blocked_from is not None
@@ -254,6 +269,8 @@ def _party(decided: _Decided, booking: HostBooking | None) -> Party | None:
         ends_at=booking.ends_at,
         zone_ref=booking.zone_ref,
         pinned=tuple(decided.pinned),
+        needs=words(booking.needs) | frozenset(decided.needs),
+        wishes=words(booking.wishes) | frozenset(decided.wishes),
     )
 
 
@@ -261,12 +278,12 @@ def _is_untold(booking: HostBooking) -> bool:
     return configured().tracks_confirmation and booking.wants_table and not booking.is_confirmed
 
 
-def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_Taken]]:
+def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[Taken]]:
     """Seatings on and around the evenings of these decisions, by restaurant and date."""
     evenings = sorted({(each.restaurant_ref, each.service_date) for each in decided})
-    taken: dict[tuple[str, date], list[_Taken]] = {}
+    taken: dict[tuple[str, date], list[Taken]] = {}
     for row in dicts(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
-        taken.setdefault((row.pop("ref"), row.pop("day")), []).append(_Taken(**row))
+        taken.setdefault((row.pop("ref"), row.pop("day")), []).append(Taken(**row))
     return taken
 
 
@@ -280,7 +297,8 @@ WITH tried AS MATERIALIZED (
         AND (%(releases)s::text[] IS NULL OR release = ANY(%(releases)s::text[]))),
      last AS MATERIALIZED (
      SELECT latest.*, assignment.restaurant_ref, assignment.service_date, assignment.starts_at, assignment.party,
-            assignment.pinned_table_refs AS pinned, assignment.stage
+            assignment.pinned_table_refs AS pinned, assignment.stage, assignment.told_needs AS needs,
+            assignment.told_wishes AS wishes
        FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
        JOIN assignments_assignment AS assignment ON assignment.id = latest.assignment_id
       WHERE (latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
@@ -333,7 +351,8 @@ def _decided(by: str) -> str:
       WHERE at >= %(since)s AND what IN ('changed', 'ended', 'freed')
       GROUP BY restaurant_ref, starts_at::date)
 SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.reason, last.at, last.starts_at,
-       last.party, last.pinned, last.strategy, ledger.tables, ledger.blocked_from, ledger.blocked_until,
+       last.party, last.pinned, last.needs, last.wishes, last.strategy, ledger.tables,
+       ledger.blocked_from, ledger.blocked_until,
        coalesce(gone.at >= last.at, false) AS is_unsure,
        last.stage <> 'expected' OR EXISTS (
            SELECT FROM assignments_outboxmessage AS told
@@ -357,8 +376,6 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 
 _DECIDED = _decided("planner = %(planner)s")
 _DECIDED_BY_THE_LEGACY_PLANNER = _decided("planner <> ALL(%(others)s)")
-
-EVERY_TABLE = ""
 
 _TAKEN = """
 SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken.blocked) AS blocked_from,

@@ -20,7 +20,7 @@ from assignments.coordination import dispatch
 from assignments.models import Assignment, Attempt, Breaker, Event
 from assignments.telemetry import background_writer
 from example import models
-from rollout.models import Change, Comparison, GuardRun, Position
+from rollout.models import Change, Comparison, DayComparison, GuardRun, Position
 from rollout.policy import gates, guardrails, ladder
 from tests.docs import catalogue
 from tests.docs.catalogue import RUNBOOK
@@ -115,10 +115,16 @@ def weeks_of_shadow() -> None:
                 "booking_ref": f"{row['booking_ref']}-{number}",
                 "snapshot_hash": f"{row['snapshot_hash']}-{number}",
                 "service_date": days[number % len(days)],
+                # Each comes 25 times: one that a loaded machine took long for would be as many.
+                "candidate_ms": min(row["candidate_ms"] or 0, 20.0),
             }
         )
         for number in range(3000 // len(kept) + 1)
         for row in kept
+    )
+    a_day = DayComparison.objects.order_by("-id").values()[0]
+    DayComparison.objects.bulk_create(
+        DayComparison(**{**a_day, "id": None, "service_date": each}) for each in days if each != a_day["service_date"]
     )
     seated = list(models.Booking.objects.filter(status="confirmed").order_by("pk")[:50])
     for number, booking in enumerate(seated):
