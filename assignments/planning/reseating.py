@@ -12,7 +12,7 @@ from assignments.planning.units import Unit, each_bit
 MAX_DEPTH = 6
 """Maximum length of a chain of moves. No guest knows the table yet, so longer chains only take longer to find."""
 
-MAX_STEPS = 60
+MAX_STEPS = 150
 """Maximum parties tried for a newcomer by chains, so that a search takes a few milliseconds at most."""
 
 MAX_EJECTIONS = 150
