@@ -66,8 +66,16 @@ def planned_evening(
         for request in requests
         if request.booking_ref in held
     ]
-    for request in [*promised, *waiting]:
-        started = time.perf_counter()
+    started = time.perf_counter()
+    for request in promised:
         evening.decide(request)
-        milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000
+        started, milliseconds[request.booking_ref] = _since(started)
+    for request in evening.decide_all(waiting):
+        started, milliseconds[request.booking_ref] = _since(started)
     return evening, milliseconds
+
+
+def _since(started: float) -> tuple[float, float]:
+    """Return now, and the milliseconds since ``started``."""
+    now = time.perf_counter()
+    return now, (now - started) * 1000
