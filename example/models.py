@@ -208,6 +208,8 @@ class Booking(models.Model):
     table_told = models.BooleanField(default=False, help_text=_("The guest has been told the table, so that it stays."))
     guest_name = models.CharField(max_length=200, blank=True)
     guest_email = models.EmailField(blank=True)
+    guest_phone = models.CharField(max_length=40, blank=True)
+    guest_notes = models.TextField(blank=True, help_text=_("Allergies, a high chair, an anniversary."))
     created_at = models.DateTimeField(default=booked_now)
 
     class Meta:

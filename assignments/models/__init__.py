@@ -13,6 +13,7 @@ from assignments.models.floor import (
     ListedJoin,
     ServiceHours,
     TableDetails,
+    TablePlace,
     TurnMinutes,
     VenueSettings,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "State",
     "StateTransition",
     "TableDetails",
+    "TablePlace",
     "Total",
     "TurnMinutes",
     "VenueSettings",
