@@ -7,13 +7,11 @@ from assignments.models import TablePlace
 from assignments.planning.floor import Floor, Table
 from assignments.staff.timeline import by_zone
 
-WIDTH, HEIGHT = 112, 92
+WIDTH, HEIGHT = 140, 92
 """Size of a table for up to six, in pixels: its texts have to fit."""
 GAP = 16
-IN_A_ROW = 6
+IN_A_ROW = 5
 HEADING = 34
-GRID = 4
-"""What is placed is rounded to so many pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +115,7 @@ def _placed(table: Table, place: TablePlace) -> Placed:
 def _size(table: Table, shape: str) -> tuple[int, int, str]:
     """Return width, height and shape: a table for many is longer, once staff have said that it is long."""
     shape = shape or TablePlace.Shape.SQUARE
-    long = WIDTH + max(0, min(table.seats, 12) - 4) * 12
+    long = WIDTH + max(0, min(table.seats, 12) - 4) * 14
     if shape == TablePlace.Shape.LONG:
         return long, HEIGHT, shape
     if shape == TablePlace.Shape.TALL:

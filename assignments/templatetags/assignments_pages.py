@@ -4,9 +4,11 @@ from typing import Any
 
 from django import template
 
-from assignments.admin import first_page
+from assignments.admin import first_page, moments
 
 register = template.Library()
+register.filter("long_day", moments.long_day)
+register.filter("short_day", moments.short_day)
 
 
 @register.inclusion_tag("admin/assignments/page/overview.html", takes_context=True)

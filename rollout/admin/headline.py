@@ -149,7 +149,8 @@ def headline(
         "stage": stage_name(position.stage),
         "duration": short_duration(now - position.since),
     }
-    ill = len(problems) + len(guard_run.breaches if guard_run and guard_run.at >= position.since else ())
+    breaches = len(guard_run.breaches) if guard_run and guard_run.at >= position.since else 0
+    ill = len(problems)
     if plan is not None:
         ill += sum(each.status is Status.FAIL and each.gate in UNHEALTHY for each in plan.gates)
     if problems and plan is not None:  # The drift is a problem and a gate, and counts once.
@@ -157,10 +158,15 @@ def headline(
     well = _("Healthy.")
     if ill:
         well = ngettext("%(count)s problem.", "%(count)s problems.", ill) % {"count": ill}
+    if breaches:
+        found = ngettext("The guard found %(count)s breach.", "The guard found %(count)s breaches.", breaches)
+        well = found % {"count": breaches} + (" " + well if ill else "")
     if in_effect.killed:
         well = _("Switched off by the kill variable.")
     sentences = [stage, well, *([_("Paused.")] if position.paused else []), _promotion(position, plan, now)]
-    level = "fail" if ill or in_effect.killed else "pass" if plan is not None and plan.is_open else "warning"
+    level = (
+        "fail" if ill or breaches or in_effect.killed else "pass" if plan is not None and plan.is_open else "warning"
+    )
     return Headline(sentences=[each for each in sentences if each], level=level)
 
 

@@ -144,6 +144,7 @@ def test_joined_tables_are_tied(page: Page, tonight: Any) -> None:  # noqa: F811
 def test_tables_are_placed_by_dragging_by_keys_and_by_numbers(page: Page) -> None:
     ref = str(models.Table.objects.get(code="D1-T01").pk)
     open_plan(page)
+    page.get_by_text("More", exact=True).click()
     page.get_by_role("link", name="Place tables").click()
     expect(page.locator(".evening-plan[data-place]")).to_be_visible()
     box = spot(page, "D1-T01").bounding_box()
@@ -178,6 +179,8 @@ def test_who_may_not_place_tables_finds_no_way_to(browser: Browser, live_server:
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_serviceday", "assign"]))
     with visiting(browser, live_server.url, user) as page:
         open_plan(page)
+        page.get_by_text("More", exact=True).click()
+        expect(page.get_by_role("link", name="Day sheet")).to_be_visible()
         expect(page.get_by_role("link", name="Place tables")).to_have_count(0)
 
 

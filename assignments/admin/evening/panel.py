@@ -16,6 +16,7 @@ from assignments.admin import links
 from assignments.admin.evening.grid import OVERDUE
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import guests_of, host_view, label_of
+from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock, seats, zone_name
 from assignments.coordination import undoing
 from assignments.error_logging import log_error
@@ -495,7 +496,7 @@ def closure_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
         what = (
             zone_name(closure.zone_ref, floor) if closure.zone_ref else labels.Words(floor).tables(closure.table_refs)
         )
-    ends = f"{closure.ends_at.astimezone(zone):%Y-%m-%d %H:%M}" if closure.ends_at else _("until further notice")
+    ends = moment(closure.ends_at, zone) if closure.ends_at else _("until further notice")
     button = Button(
         url=state.bare.act("lift"),
         text=_("Lift the closure"),
@@ -504,7 +505,7 @@ def closure_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
     return {
         "kind": "closure",
         "label": _("Closed: %(what)s") % {"what": what},
-        "starts": f"{closure.starts_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        "starts": moment(closure.starts_at, zone),
         "ends": ends,
         "reason": closure.reason,
         "button": button if may["lift"] else None,

@@ -17,6 +17,8 @@ from assignments.staff.service_day import ServiceDay as Day
 from assignments.staff.timeline import CLOSURE
 
 STEP = timedelta(minutes=15)
+LETTERS = 17
+"""Letters of a line for which a table has room."""
 HOLD = Allocation.Kind.HOLD.value
 
 
@@ -30,10 +32,6 @@ class Spot:
     look: str
     lines: tuple[str, ...]
     title: str
-
-    @property
-    def first_y(self) -> int:
-        return self.placed.top + 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +111,7 @@ def _spot(placed: Placed, row: GridRow, moment: datetime, zone: Any) -> Spot:
             row=row,
             block=block,
             look=block.look,
-            lines=tuple(filter(None, [mark + block.first, until])),
+            lines=tuple(filter(None, [mark + _short(block.first), until])),
             title=block.title,
         )
     free = _("free")
@@ -126,9 +124,16 @@ def _spot(placed: Placed, row: GridRow, moment: datetime, zone: Any) -> Spot:
         row=row,
         block=None,
         look="plan-free" if placed.table.active else "plan-off",
-        lines=(free, after.first) if after and placed.table.active else (free,),
+        lines=(free, _short(after.first)) if after and placed.table.active else (free,),
         title=", ".join([_("Table %(name)s") % {"name": row.name}, seats(placed.table.seats), free]),
     )
+
+
+def _short(text: str) -> str:
+    """Cut a text to what a table has room for, but keep the number of guests at its end."""
+    name, separator, rest = text.partition(" · ")
+    most = LETTERS - len(separator + rest)
+    return text if len(name) <= most else f"{name[: most - 1].rstrip()}…{separator}{rest}"
 
 
 def _is_at(block: Block, moment: datetime) -> bool:

@@ -35,7 +35,7 @@ class Found:
 
 
 def search_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
-    """Return what a search found: first the one of that number, then those to come, nearest first. Without a text, only the form."""
+    """Return what a search found: the booking of that number, then those to come, nearest first."""
     text = request.POST.get("q", "").replace("\0", "").strip()[:LONGEST]
     found = _found(request, text, now) if text else []
     return {
