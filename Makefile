@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random test-night test-removal chaos lint lint-types lint-rest serve bench docs audit matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal chaos lint lint-types lint-rest serve bench power docs audit matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, ot
 test-played: $(STAMP)  ## Play 5,000 steps of evenings that nobody thought of; PLAYED_SEED=N plays others.
 	PLAYED_STEPS=5000 $(PYTEST) -n 2 -q tests/assignments/test_played_evenings.py $(ARGS)
 
+fuzz: $(STAMP)  ## Odd variables, arguments, files and forms: FUZZ_EXAMPLES=N of each, new ones each time.
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(PYTEST) -n 2 -q --timeout 3600 tests/fuzz $(ARGS)
+
 test-random: $(STAMP)  ## The quick tests in random order, in four processes; ARGS=--randomly-seed=N repeats an order.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
 
@@ -67,6 +70,9 @@ test-night: $(STAMP)  ## The quick tests at ten to midnight before clock changes
 			$(PYTEST) -n 2 --quick -q -p no:cacheprovider $(ARGS) || exit 1; \
 	done
 
+test-upgrade: $(STAMP)  ## The release that tests/upgrade/BASE names on today's tables, and the way back.
+	$(PYTEST) -n 0 -q -m upgrade tests/upgrade $(ARGS)
+
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
 
@@ -75,6 +81,9 @@ chaos: $(STAMP)  ## Every fault at every point, on a server of its own; goes on 
 
 bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+power: $(STAMP)  ## Simulate 1,000 weeks: how often gates and guard are wrong, how fast they find faults; ARGS="--weeks 50".
+	@$(BIN)/python -m tests.power $(ARGS)
 
 screenshots: $(STAMP)  ## Retake the documentation's pictures of every page; needs chromium.
 	@$(BIN)/python -m tests.screenshots $(ARGS)

@@ -23,11 +23,12 @@ class AssignmentsConfig(AppConfig):
     def ready(self) -> None:
         from assignments import checks  # noqa: F401  (registers the system checks)
         from assignments.integration import release
-        from assignments.maintenance import host_signals
+        from assignments.maintenance import host_signals, loading
         from assignments.telemetry import counter_store
         from assignments.telemetry.metrics import collector, counters, samples
 
         counter_store.register(*counters.SOURCES)
         collector.COLLECTOR.register("assignments", samples.gather)
         host_signals.connect()
+        loading.connect()
         release.of_code()  # Now: a deploy may write other files while this process runs.

@@ -27,6 +27,8 @@ LARGEST_WEIGHT = 1000
 LARGEST_DAYS = 10_000
 SHORTEST_TOKEN = 20
 LONGEST_RELEASE = 64
+LONGEST_NUMBER = 18
+"""Digits of a number in the environment; Python refuses to read one of thousands."""
 VARIABLES = {
     "MAX_PARALLEL": "FEATURE_ASSIGNMENT_PIPELINE_V3_MAX_PARALLEL",
     "METRICS_TOKEN": "METRICS_TOKEN",
@@ -245,7 +247,8 @@ class Settings:
     fingerprint of the code and of the settings that steer decisions."""
     TASKS: str = setting("", _dotted_path_or_empty)
     """Dotted path of the function that asks the project's queue to decide a restaurant-day, such as
-    ``assignments.tasks.enqueue_day``. Empty: there is no queue, and ``run_coordinator`` decides.
+    ``assignments.tasks.enqueue_day``, or ``assignments.tasks.enqueue_day_in_celery``. Empty: there is no queue, and
+    ``run_coordinator`` decides.
 
     ``api.request`` and ``api.booking_changed`` call it after the commit, with ``restaurant_ref`` and
     ``service_date`` (ISO 8601).
@@ -276,7 +279,8 @@ def _given() -> Any:
         return given
     texts = {name: os.environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
     said: dict[str, Any] = {name: text for name, text in texts.items() if text and name not in given}
-    if said.get("MAX_PARALLEL", "").isdecimal():
+    parallel = said.get("MAX_PARALLEL", "")
+    if parallel.isascii() and parallel.isdecimal() and len(parallel) <= LONGEST_NUMBER:
         said["MAX_PARALLEL"] = int(said["MAX_PARALLEL"])
     return {**said, **given}
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.db.models import ForeignKey, QuerySet
+from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -52,6 +54,15 @@ class TableAdmin(_TableAdmin):
     search_fields = ["code"]
 
 
+class TableSelect(AutocompleteSelect):
+    """Shows again what was chosen; Django's raises for a value that is no key, before the form can refuse it."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: dict[str, Any] | None = None) -> Any:
+        return super().optgroups(
+            name, [each for each in value if each.isascii() and each.isdecimal() and len(each) < 19], attr
+        )
+
+
 @admin.register(models.TableAdjacency)
 class TableAdjacencyAdmin(_AdjacencyAdmin):
     list_display = ["first", "second", "zone"]
@@ -59,6 +70,13 @@ class TableAdjacencyAdmin(_AdjacencyAdmin):
     list_select_related = ["first__zone", "second"]
     search_fields = ["first__code", "second__code"]
     autocomplete_fields = ["first", "second"]
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField[Any] | None:
+        return super().formfield_for_foreignkey(
+            db_field, request, **{"widget": TableSelect(db_field, self.admin_site), **kwargs}
+        )
 
     @admin.display(ordering="first__zone")
     def zone(self, pair: models.TableAdjacency) -> models.Zone:

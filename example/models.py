@@ -205,7 +205,9 @@ class Booking(models.Model):
     )
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING)
     tables = models.ManyToManyField(Table, blank=True, related_name="bookings")
-    table_told = models.BooleanField(default=False, help_text=_("The guest has been told the table, so that it stays."))
+    table_told = models.BooleanField(
+        db_default=False, default=False, help_text=_("The guest has been told the table, so that it stays.")
+    )
     guest_name = models.CharField(max_length=200, blank=True)
     guest_email = models.EmailField(blank=True)
     guest_phone = models.CharField(max_length=40, blank=True)

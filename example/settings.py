@@ -30,10 +30,14 @@ def _boolean(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false, not {os.environ[name]!r}.")
 
 
+LONGEST_NUMBER = 18  # Digits; Python refuses to read thousands of them.
+
+
 def _whole_number(name: str, default: int) -> int | str:
     """Parse a number; other text is returned unchanged, and the setting's system check reports it."""
     text = os.environ.get(name, "").strip()
-    return int(text) if text.isdecimal() else text or default
+    is_number = text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+    return int(text) if is_number else text or default
 
 
 DEBUG = _boolean("DEBUG", IS_DEV)
@@ -54,7 +58,7 @@ def _database() -> dict[str, Any]:
         return {"ENGINE": "example.embedded", "NAME": os.environ.get("DATABASE_NAME") or "booking"}
     try:
         given = psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except (psycopg.Error, UnicodeError):
         # The library's message would quote it, including the password.
         raise ImproperlyConfigured(
             "DATABASE_URL cannot be read; write postgresql://user:password@host:port/database, "

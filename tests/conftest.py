@@ -16,6 +16,11 @@ from tests import process_state, sandboxes
 from tests.schedule import Schedule
 
 LARGE_BYTES = 1_000_000
+APART = {
+    "full_removal": "all tests on a copy without the legacy planner, for several minutes",
+    "upgrade": "the release before on today's tables, and the way back, for minutes",
+}
+"""Marks of tests that take long by themselves: left out unless ``-m`` asks for them."""
 KEPT = frozenset({"auth_permission", "django_content_type"})
 """Made of the models by each flush, and the same each time."""
 
@@ -25,12 +30,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for marker, meaning in APART.items():
+        config.addinivalue_line("markers", f"{marker}: {meaning}")
     config.pluginmanager.register(Schedule(config), "schedule")
     if not config.getoption("numprocesses", None):  # otherwise others collect
         gc.disable()
     # Each of the many processes would compile everything anew; so would the next run.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    apart = [marker for marker in APART if marker not in config.option.markexpr]
+    left_out = {item for item in items if any(item.get_closest_marker(marker) for marker in apart)}
+    config.hook.pytest_deselected(items=[*left_out])
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_collection_finish() -> None:

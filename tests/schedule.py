@@ -13,7 +13,7 @@ RECORD = "tests/seconds"
 LEAST_RECORDED_SECONDS = 0.5
 SHOWN = 10
 
-ELSEWHERE = frozenset({"browser", "docs", "example", "hosts", "ops", "packaging"})
+ELSEWHERE = frozenset({"browser", "docs", "example", "fuzz", "hosts", "ops", "packaging", "queues", "upgrade"})
 """Folders of browsers, servers, other programs, and pages of the whole example project and of whole other ones."""
 
 EXPENSIVE = frozenset({"tests.example.processes", "tests.crowd", "tests.showcase", "example.demo", "tests.debian"})

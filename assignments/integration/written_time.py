@@ -20,7 +20,7 @@ _DATE = (
     r"|(?P<one>\d{1,2})(?P<other_mark>[-/.])(?P<other>\d{1,2})(?P=other_mark)(?P<last>\d{4}|\d{2}))"
 )
 _ONLY_DATE = re.compile(_DATE)
-_BOTH = re.compile(rf"{_DATE}(?:[Tt]|\s*,?\s+){_CLOCK}{_OFFSET}")
+_BOTH = re.compile(rf"{_DATE}(?:[Tt]|\s+(?:,\s+)?|,\s+){_CLOCK}{_OFFSET}")
 _SPREADSHEET_NUMBER = re.compile(r"\d{5}(?:[.,]\d+)?")
 EXAMPLE = "2026-12-19T19:30"
 

@@ -41,6 +41,9 @@ def refused_by_host(constraint: str) -> Text:
     return _("The booking project's database refuses other tables: %(constraint)s.", constraint=constraint)
 
 
+LONGEST = 5000
+"""Characters of the longest text that is taken for a sentence of this module: a pattern with several values takes long to
+fail."""
 DESPITE = "Despite %(reasons)s."
 
 
@@ -77,6 +80,8 @@ def read(english: str) -> Text | None:
     """Return a sentence of this module, given in English, as it was made; None for any other."""
     if isinstance(english, Text):
         return english
+    if len(english) > LONGEST:
+        return None
     for pattern, template in _PATTERNS:
         found = pattern.fullmatch(english)
         if found:

@@ -7,7 +7,7 @@ import assignments.models.moment
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("assignments", "0023_seatingchange_at"),
+        ("assignments", "0024_loaded_rows"),
     ]
 
     operations = [

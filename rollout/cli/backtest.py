@@ -198,13 +198,14 @@ def content_digest(content: bytes) -> str:
     """A digest of what an evening file says, whatever it and its restaurant are called."""
     try:
         said = json.loads(decode(content))
-    except (ValueError, UnusableFileError):
-        return hashlib.sha256(content).hexdigest()
-    if isinstance(said, dict):
-        said = {key: value for key, value in said.items() if key not in {"about", "notes"}}
-        if isinstance(said.get("restaurant"), dict):
-            said["restaurant"] = {k: v for k, v in said["restaurant"].items() if k not in {"name", "ref"}}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        if isinstance(said, dict):
+            said = {key: value for key, value in said.items() if key not in {"about", "notes"}}
+            if isinstance(said.get("restaurant"), dict):
+                said["restaurant"] = {k: v for k, v in said["restaurant"].items() if k not in {"name", "ref"}}
+        content = json.dumps(said, sort_keys=True).encode()
+    except (ValueError, RecursionError):  # No JSON, or nested too deeply; UnusableFileError is a ValueError.
+        pass
+    return hashlib.sha256(content).hexdigest()
 
 
 def _past(options: dict[str, Any]) -> PastEvenings:

@@ -23,15 +23,18 @@ from assignments.planning.floor import Floor
 from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
+from rollout.evidence.movable import EVERY_TABLE, Movable, Taken, may_move, movable_on, mover_of
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import Outcomes, Percentile, Seatings
+from rollout.policy.moves_audit import could_seat_by_a_move
 from rollout.policy.seating_audit import Flaw, Party
 from rollout.shadow.serialization import floor_from_json
 
 INSPECTED = 2000
 """Maximum decisions of V3 to audit, latest first."""
-RESTAURANTS = 50
+RESTAURANTS = 200
+"""Maximum restaurants whose decisions are audited in a window. Up to so many, an unsafe seating at any is found at once."""
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
 PLANNED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
@@ -79,17 +82,6 @@ class _Decided:
     is_altered: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Taken:
-    """A table that is taken, since when, and by whom. No booking: it is closed; no table: all of them are."""
-
-    table_ref: str
-    booking_ref: str
-    blocked_from: datetime
-    blocked_until: datetime
-    at: datetime
-
-
 def decisions(
     since: datetime,
     counted: Mapping[str, int],
@@ -111,9 +103,12 @@ def decisions(
             _DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS, releases=list(releases)
         )
     ]
-    host_bookings = configured().bookings([each.booking_ref for each in decided])
+    movable = movable_on({(e.restaurant_ref, e.service_date) for e in decided if e.reason == Reason.NO_CAPACITY})
+    refs = {each.booking_ref for each in decided} | {each.booking_ref for some in movable.values() for each in some}
+    host_bookings = configured().bookings(sorted(refs))
     floors = current_floors(sorted({each.restaurant_ref for each in decided}))
-    seatings, hopeless = _Inspection(floors, host_bookings, _taken(decided)).of(decided)
+    inspection = _Inspection(floors, host_bookings, _taken(decided), movable=movable)
+    seatings, hopeless = inspection.of(decided)
     judged = Counter(each.outcome == Kind.MANUAL_REVIEW for each in decided if each.outcome != Kind.CONFIRMED)
     hopeless_review = _scaled(hopeless[Kind.MANUAL_REVIEW], judged[True], review)
     others = bookings - confirmed - review
@@ -158,9 +153,10 @@ class _Inspection:
 
     floors: Mapping[str, Floor]
     bookings: Mapping[str, HostBooking]
-    taken: Mapping[tuple[str, date], Sequence[_Taken]]
+    taken: Mapping[tuple[str, date], Sequence[Taken]]
     rules: PlanningRules = field(default_factory=lambda: assignments_conf.settings().rules())
     excused: Collection[Flaw] = ()
+    movable: Mapping[tuple[str, date], Sequence[Movable]] = field(default_factory=dict)
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
         """Audited seatings, and the number of correct refusals by outcome.
@@ -177,6 +173,7 @@ class _Inspection:
                 if floor and party and not (each.is_unsure or each.is_altered) and each.reason in PLANNED:
                     found["refusals"] += 1
                     found["wrong_refusals"] += is_wrong
+                    found["avoidable_by_moves"] += not is_wrong and self._could_seat_by_a_move(floor, party, each)
             elif floor and party and booking and each.tables:  # Without tables: released since.
                 flaws = self._flaws(floor, party, each)
                 reasons.update(flaws)
@@ -192,6 +189,21 @@ class _Inspection:
         if window is None:
             return False
         return seating_audit.could_seat(floor, party, decided.at, self._taken_then(floor, decided, *window), self.rules)
+
+    def _could_seat_by_a_move(self, floor: Floor, party: Party, decided: _Decided) -> bool:
+        window = seating_audit.window(floor, party)
+        if window is None or decided.reason != Reason.NO_CAPACITY:
+            return False
+        evening = (decided.restaurant_ref, decided.service_date)
+        known = [taken for taken in self.taken.get(evening, ()) if taken.at <= decided.at]
+        movers = [
+            mover
+            for each in self.movable.get(evening, ())
+            if may_move(each, self.bookings.get(each.booking_ref), decided.at)
+            and (mover := mover_of(each, known, floor, window)) is not None
+        ]
+        taken = self._taken_then(floor, decided, *window)
+        return could_seat_by_a_move(floor, party, decided.at, taken, movers, self.rules)
 
     def _has_better_table(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         assert decided.blocked_from is not None
@@ -261,12 +273,12 @@ def _is_untold(booking: HostBooking) -> bool:
     return configured().tracks_confirmation and booking.wants_table and not booking.is_confirmed
 
 
-def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[_Taken]]:
+def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[Taken]]:
     """Seatings on and around the evenings of these decisions, by restaurant and date."""
     evenings = sorted({(each.restaurant_ref, each.service_date) for each in decided})
-    taken: dict[tuple[str, date], list[_Taken]] = {}
+    taken: dict[tuple[str, date], list[Taken]] = {}
     for row in dicts(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
-        taken.setdefault((row.pop("ref"), row.pop("day")), []).append(_Taken(**row))
+        taken.setdefault((row.pop("ref"), row.pop("day")), []).append(Taken(**row))
     return taken
 
 
@@ -357,8 +369,6 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 
 _DECIDED = _decided("planner = %(planner)s")
 _DECIDED_BY_THE_LEGACY_PLANNER = _decided("planner <> ALL(%(others)s)")
-
-EVERY_TABLE = ""
 
 _TAKEN = """
 SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken.blocked) AS blocked_from,

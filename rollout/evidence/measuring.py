@@ -3,11 +3,14 @@
 It needs a constant number of queries, regardless of the number of bookings, plus a few for each restaurant that V3 decided
 for (at most ``live_decisions.RESTAURANTS``). All queries see one moment, in a transaction that is rolled back, and each
 statement has a time limit.
+
+Long because all of its queries are made in one statement and share its beginnings.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -17,7 +20,7 @@ from django.db import connection, transaction
 from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
-from rollout.evidence import live_decisions
+from rollout.evidence import live_decisions, stage_audit
 from rollout.evidence.sql import at_once, percentiles
 from rollout.flags import resolution
 from rollout.flags.drift import drift
@@ -109,8 +112,12 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         since, window = window_at(began, now, minutes=minutes)
         releases = position.counted_for(release.running())
         counted = at_once(
-            {**_LIVE, "stage": live_decisions.attempts("%(began)s")},
+            {**_LIVE, "stage": live_decisions.attempts("%(began)s"), "windows": stage_audit.WINDOWS},
             common=_BOUNDS_GIVEN,
+            environment=position.environment,
+            stage=position.stage,
+            window=window,
+            window_minutes=minutes,
             since=since,
             began=began,
             now=now,
@@ -124,7 +131,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         common: dict[str, Any] = {"since": since, "planner": V3, "releases": releases}
         found = percentiles(_MILLISECONDS, timed, error=window_error(window), live_since=since, **common)
         p95, p99 = percentiles(_MILLISECONDS, of_stage, live_since=began, **common)["v3"]
-        return _facts(
+        facts = _facts(
             position,
             now,
             since=since,
@@ -135,6 +142,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             window=window,
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
+        return replace(facts, stage_seatings=stage_audit.added_up(counted["windows"], window, facts.seatings))
 
 
 def window_at(began: datetime, now: datetime, *, minutes: float) -> tuple[datetime, int]:

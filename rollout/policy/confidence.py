@@ -35,10 +35,12 @@ _A, _B = 0.1, 1.0
 found nearly as fast as if the bound had been made for it, and so is one of 50 %."""
 
 
+@lru_cache(maxsize=1 << 16)
 def is_above(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
     """Whether the rate of cases is proven to be above the limit."""
     _check(cases, sample)
-    return sample > 0 and limit < 1 and _log_evidence_above(cases, sample, limit) >= -log(error)
+    # What is not above the limit as measured proves nothing; that is known without the bound.
+    return cases > limit * sample and limit < 1 and _log_evidence_above(cases, sample, limit) >= -log(error)
 
 
 def is_below(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
@@ -46,7 +48,7 @@ def is_below(cases: int, sample: int, limit: float, *, error: float = ERROR) -> 
     return is_above(sample - cases, sample, 1 - limit, error=error)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 14)
 def rate_bounds(cases: int, sample: int, *, error: float = ERROR) -> tuple[float, float]:
     """Lower and upper bound (0..1) of the rate of cases, each with this error; (0, 1) without a sample.
 

@@ -2,8 +2,8 @@
 
 A gate needs proof that V3 is good; a guardrail needs proof that it is bad. So a rate breaches its guardrail only if it is
 proven to be above the limit, by a bound that holds over all guard runs together (``confidence``). Each rail is read over the
-current window, which shows great harm at once. Errors and planning times are read over what was added up of this release at
-this stage as well, which shows small harm in time.
+current window, which shows great harm at once, and over what was added up of this release at this stage, which shows small
+harm in time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +23,7 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "errors": 0.0001,
         "review": 0.05,
         "wrong_refusals": 0.001,
+        "avoidable_by_moves": 0.01,
         "avoidable_joins": 0.1,
         "oversized": 0.3,
         "untold": 0.005,
@@ -32,6 +33,9 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
     }
 )
 """Default limits, overridden by ROLLOUT["GUARD"]. One overlap, lost booking or unsafe seating is always a breach."""
+
+CASES = 4
+"""With fewer cases a rate breaches nothing, however few decisions there are: one misjudged evening makes two or three."""
 
 UNSAFE_LEGACY = "unsafe_legacy_seatings"
 GRAVE = ("overlaps", "lost", "unsafe_seatings", UNSAFE_LEGACY)
@@ -71,7 +75,7 @@ def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Span:
-    """What is added up: the decisions of one window, or all of this release at this stage, whose seatings are not added up.
+    """What is added up: the decisions of one window, or all of this release at this stage.
 
     Each window is a beginning of its own, so the windows share one bound's error: the k-th gets 1/(k(k+1)) of it.
     """
@@ -86,7 +90,7 @@ class _Span:
 
     @classmethod
     def stage(cls, facts: Facts) -> "_Span":
-        return cls(v3=facts.stage_v3, seatings=Seatings(), error=ERROR)
+        return cls(v3=facts.stage_v3, seatings=facts.stage_seatings, error=ERROR)
 
 
 def window_error(number: int) -> float:
@@ -132,11 +136,17 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
             seatings.checked + seatings.refusals,
             _("decisions refuse a booking although tables were free for it"),
         ),
+        (
+            "avoidable_by_moves",
+            seatings.avoidable_by_moves,
+            seatings.checked + seatings.refusals,
+            _("decisions refuse a booking that could be seated if one party were moved"),
+        ),
         ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables unnecessarily")),
         ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
         ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
     ):
-        if sample >= MINIMUM and is_above(count, sample, rails[rail], error=span.error):
+        if sample >= MINIMUM and count >= CASES and is_above(count, sample, rails[rail], error=span.error):
             detail = _(
                 "%(count)s of %(sample)s %(what)s: proven to be above the limit of %(limit)s",
                 count=count,
@@ -152,6 +162,9 @@ def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
     v3, limit = facts.v3, -rails["less_seated"]
     if min(v3.feasible, facts.reference_bookings) < MINIMUM:
         return
+    value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_bookings
+    if value >= limit:
+        return  # So is the upper bound.
     _lower, upper = difference_bounds(
         v3.confirmed,
         v3.feasible,
@@ -169,7 +182,6 @@ def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
             old_bookings=facts.reference_bookings,
             reference=facts.reference,
         )
-        value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_bookings
         yield Breach(rail="less_seated", value=value, limit=limit, sample=v3.feasible, detail=detail)
 
 

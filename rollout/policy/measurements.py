@@ -1,7 +1,7 @@
 """Measurements, the inputs of gates and guardrails. Pure values; ``rollout.evidence`` reads them from the database."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -97,7 +97,8 @@ class Seatings:
     ``unsafe``: too few seats, another zone, not joinable, or kept for a shorter time than guests sit and tables are cleared.
     ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
     free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given. ``refusals``: bookings
-    that were refused, audited as well; ``wrong_refusals`` are those for which tables were free.
+    that were refused, audited as well; ``wrong_refusals`` are those for which tables were free, ``avoidable_by_moves`` those
+    for which tables would have been free if one party that could still be moved had sat elsewhere.
     """
 
     checked: int = 0
@@ -108,6 +109,20 @@ class Seatings:
     untold: int = 0
     refusals: int = 0
     wrong_refusals: int = 0
+    avoidable_by_moves: int = 0
+
+    def __add__(self, other: "Seatings") -> "Seatings":
+        """Both added up; they must be audits of different decisions."""
+        reasons = {
+            reason: self.reasons.get(reason, 0) + other.reasons.get(reason, 0)
+            for reason in (*self.reasons, *other.reasons)
+        }
+        counts = {
+            each.name: getattr(self, each.name) + getattr(other, each.name)
+            for each in fields(self)
+            if each.name != "reasons"
+        }
+        return Seatings(reasons=reasons, **counts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,8 +130,8 @@ class Facts:
     """All inputs of gates and guardrails. ``release``: the one that was measured; evidence of others does not count.
 
     ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
-    stage began, and ``stage_v3`` is of all the time in the stage. ``reference`` is what the legacy
-    planner seated, of how many, and where.
+    stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
+    windows that do not overlap. ``reference`` is what the legacy planner seated, of how many, and where.
     """
 
     environment: str
@@ -129,6 +144,7 @@ class Facts:
     v3: Outcomes = Outcomes()
     seatings: Seatings = Seatings()
     stage_v3: Outcomes = Outcomes()
+    stage_seatings: Seatings = Seatings()
     window: int = 1
     reference_seated: int = 0
     reference_bookings: int = 0

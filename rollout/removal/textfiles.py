@@ -166,7 +166,7 @@ def without_element(line: str, names: Names) -> str | None:
     new = re.sub(r",\s*([\])}])", r"\1", new).rstrip()
     if names.mention.search(new):
         return None
-    alone = re.fullmatch(r"""\s*(?:[\w.\-"']+\s*[:=]\s*)?(?:\[\])?,?\s*""", new)
+    alone = re.fullmatch(r"""(?:[\w.\-"']+\s*[:=]\s*)?(?:\[\])?,?""", new.strip())
     if alone and "[" in line and not line.strip().startswith(("'", '"')):
         return new  # An array that is empty now: its key says more than we know here.
     return "" if alone else new

@@ -20,6 +20,7 @@ from rollout.control import steering
 from rollout.evidence.measuring import LATEST, one_moment
 from rollout.flags import resolution
 from rollout.models import Change, Comparison, ForcedPlanner, GuardRun, Position, Waiver
+from rollout.policy import power
 from rollout.policy.verdict import Verdict
 from rollout.reporting.values import (
     ALIKE,
@@ -53,13 +54,16 @@ def build() -> Report:
         plan = steering.plan()
         position, facts = plan.position, plan.facts
         releases = position.counted_for(facts.release)
+        ((restaurants,),) = rows(_RESTAURANTS, since=facts.since, releases=releases)
+        stages = conf.current_ladder().stages
+        gates = next((each.gates for each in stages if each.key == position.stage), {})
         per_day = rows(_PER_DAY, since=facts.since, releases=releases)
         changes = Change.objects.filter(environment=position.environment).defer("evidence")
         return Report(
             made_at=now,
             plan=plan,
             flags=resolution.read(),
-            ladder=conf.current_ladder().stages,
+            ladder=stages,
             forced_planners=dict(
                 ForcedPlanner.objects.values_list("restaurant_ref", "planner")[:MAXIMUM_FORCED_PLANNERS]
             ),
@@ -70,6 +74,8 @@ def build() -> Report:
             differences=_differences(facts.since, releases),
             guard=_guard(position),
             changes=tuple(changes[:CHANGES]),
+            restaurants=restaurants,
+            powers=(*power.of_gates(gates), *power.of_rails(conf.guard_rails())),
         )
 
 
@@ -169,6 +175,8 @@ def _guard(position: Position) -> GuardHistory:
     breached = runs.exclude(breaches=[]).defer("measured")
     return GuardHistory(looks=looks["count"], last=looks["last"], breached=tuple(breached[:BREACHES]))
 
+
+_RESTAURANTS = f"SELECT count(DISTINCT restaurant_ref) FROM ({LATEST}) AS latest"  # noqa: S608  (text of our own)
 
 _PER_DAY = f"""
 SELECT (recorded_at AT TIME ZONE 'UTC')::date, origin, verdict, count(*)

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any
 
 from rollout.policy.gates import AT_LEAST, Status
+from rollout.policy.power import SINGLE, Power
 from rollout.policy.verdict import MEANINGS
 from rollout.reporting.values import BETTER, HARMFUL, WORSE, Report
 
@@ -49,6 +50,7 @@ def context(report: Report, *, site: str = "") -> dict[str, Any]:
             if each["kind"] != "gate"
         ],
         "gates": [_gate(gate) for gate in values["gates"]],
+        "powers": [_power(each) for each in report.powers],
         "closed": ", ".join(f"{gate.gate} ({gate.status})" for gate in gates if gate.status != Status.PASS),
         "live": [
             ("Bookings", v3.bookings),
@@ -112,6 +114,17 @@ def _gate(gate: Mapping[str, Any]) -> dict[str, Any]:
         "tone": GATE_TONES[gate["status"]],
         "measured": "No data yet" if gate["value"] is None else _number(gate["value"]),
         "required": f"{'at least' if gate['gate'] in AT_LEAST else 'at most'} {_number(gate['threshold'])}",
+    }
+
+
+def _power(power: Power) -> dict[str, str]:
+    """A gate or guardrail and what it would find. Counts that must be zero are never wrong about a healthy V3."""
+    what = "comparisons" if power.rule in SINGLE or power.rule.startswith("candidate") else "decisions"
+    return {
+        "rule": power.rule,
+        "kind": "gate" if power.is_gate else "guardrail",
+        "error": f"{power.error:.2%}" if power.error else "0: one case decides",
+        "finds": f"{100 * power.rate:.4g}% is found with {power.probability:.0%} probability within {power.within} {what}",
     }
 
 

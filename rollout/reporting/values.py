@@ -13,6 +13,7 @@ from rollout.control.steering import PromotionPlan
 from rollout.flags.resolution import Flags
 from rollout.models import Change, GuardRun, Waiver
 from rollout.policy.ladder import Stage
+from rollout.policy.power import Power
 from rollout.policy.verdict import Verdict
 
 ALIKE = (Verdict.SAME_TABLES, Verdict.EQUIVALENT, Verdict.BOTH_REFUSE)
@@ -107,7 +108,10 @@ class GuardHistory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """All values for the promotion review. ``waivers`` are those that were not withdrawn."""
+    """All values for the promotion review. ``waivers`` are those that were not withdrawn.
+
+    ``restaurants``: how many the comparisons are of. ``powers``: what gates and guardrails would find, and how soon.
+    """
 
     made_at: datetime
     plan: PromotionPlan
@@ -121,6 +125,8 @@ class Report:
     differences: Sequence[Difference]
     guard: GuardHistory
     changes: Sequence[Change]
+    restaurants: int
+    powers: Sequence[Power]
 
     @property
     def environment(self) -> str:
@@ -149,6 +155,8 @@ class Report:
             ],
             "gates": [each.as_dict() for each in plan.gates],
             "facts": asdict(plan.facts),
+            "restaurants": self.restaurants,
+            "powers": [asdict(each) for each in self.powers],
             "verdicts": [asdict(each) for each in self.verdicts],
             "days": [asdict(each) for each in self.days],
             "waivers": [

@@ -44,6 +44,7 @@ from rollout.shadow.serialization import (
     snapshot_from_json,
     snapshot_to_json,
 )
+from rollout.shadow.withheld import without_secrets
 
 logger = logging.getLogger("rollout.shadow")
 
@@ -111,7 +112,7 @@ class CandidateProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={
-                    **os.environ,
+                    **without_secrets(os.environ),
                     **_named_release(),
                     **self._connection_options(),
                     "PYTHONPATH": os.pathsep.join(sys.path),

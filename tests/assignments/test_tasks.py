@@ -102,7 +102,7 @@ def test_each_command_of_cron_has_a_task(host: TheHost, tonight: datetime) -> No
 
 
 def test_without_a_tasks_framework_the_module_says_what_to_install() -> None:
-    hidden = "import sys; sys.modules['django.tasks'] = sys.modules['django_tasks'] = None; "
+    hidden = "import sys; sys.modules['django.tasks'] = sys.modules['django_tasks'] = sys.modules['celery'] = None; "
     done = subprocess.run(
         [sys.executable, "-c", f"{hidden}import django; django.setup(); import assignments.tasks"],
         capture_output=True,

@@ -20,7 +20,7 @@ from assignments.coordination import dispatch
 from assignments.models import Assignment, Attempt, Breaker, Event
 from assignments.telemetry import background_writer
 from example import models
-from rollout.models import Change, Comparison, GuardRun, Position
+from rollout.models import Change, Comparison, DayComparison, GuardRun, Position
 from rollout.policy import gates, guardrails, ladder
 from tests.docs import catalogue
 from tests.docs.catalogue import RUNBOOK
@@ -119,6 +119,10 @@ def weeks_of_shadow() -> None:
         )
         for number in range(3000 // len(kept) + 1)
         for row in kept
+    )
+    a_day = DayComparison.objects.order_by("-id").values()[0]
+    DayComparison.objects.bulk_create(
+        DayComparison(**{**a_day, "id": None, "service_date": each}) for each in days if each != a_day["service_date"]
     )
     seated = list(models.Booking.objects.filter(status="confirmed").order_by("pk")[:50])
     for number, booking in enumerate(seated):

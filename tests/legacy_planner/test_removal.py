@@ -60,11 +60,14 @@ LEFT_OUT = (
     "tests/example/test_worker_metrics.py",
     "tests/ops",
     "tests/packaging",
+    "tests/queues",
+    "tests/upgrade",
     "tests/assignments/planning",
 )
 """Collected in the copy, but run there by neither test: each starts browsers, servers or many processes, or fills a large
 database. That takes longer than all the others together, and proves what holds for them. What of it needs the legacy planner
-is marked; the rest knows of none. And the planning core, which imports nothing else.
+is marked; the rest knows of none. And the planning core, which imports nothing else, and
+upgrades, which need the history of the repository.
 """
 
 LEFT_TO_THE_FULL_RUN = ("tests/example/test_friday.py",)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from django.db import ProgrammingError, connection
+from django.db import ProgrammingError, connection, transaction
 
 from assignments import api
 from assignments.models import Assignment, Breaker, SeatingChange, State, StateTransition
@@ -79,6 +79,26 @@ def test_the_runner_cannot_rewrite_history(roles: dict[str, str], table: str) ->
         ):
             with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
                 execute(sql)
+
+
+def test_only_the_owner_of_the_tables_frees_them_without_a_trace(
+    host: TheHost, tonight: datetime, roles: dict[str, str]
+) -> None:
+    for ref in ("B1", "B2"):
+        host.book(ref, starts_at=tonight, party=2)
+        assert api.assign_now(booking_ref=ref).table_refs
+    with acting_as(roles["assignments_runner"]):
+        cancel_while_loading("B1")
+    changes = SeatingChange.objects.count()
+    assert [each.what for each in SeatingChange.objects.filter(booking_ref="B1")] == ["seated", "freed"]
+    cancel_while_loading("B2")
+    assert SeatingChange.objects.count() == changes, "rows that are loaded have their history with them"
+
+
+def cancel_while_loading(ref: str) -> None:
+    with transaction.atomic():
+        execute("SELECT set_config('assignments.loading', 'on', true)")
+        api.booking_cancelled(booking_ref=ref)
 
 
 def test_metrics_reads_our_tables_and_nothing_else(roles: dict[str, str]) -> None:

@@ -1,4 +1,7 @@
-"""The panel beside the grid: one booking, table, zone or closure, and what can be done with it."""
+"""The panel beside the grid: one booking, table, zone or closure, and what can be done with it.
+
+Long because each kind of panel is a list of what can be done, and the kinds share their buttons and refusals.
+"""
 
 import logging
 import uuid

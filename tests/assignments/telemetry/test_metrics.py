@@ -357,9 +357,9 @@ class TestFailure:
     def test_a_query_that_takes_too_long_gives_no_numbers_and_says_so(
         self, host: TheHost, settings: Any, monkeypatch: Any, caplog: Any
     ) -> None:
-        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "METRICS_TIMEOUT_MS": 50}
-        before = scraped()
-        assert value(before, "assignment_due_bookings") == 0
+        usual = settings.ASSIGNMENTS
+        assert value(scraped(), "assignment_due_bookings") == 0
+        settings.ASSIGNMENTS = {**usual, "METRICS_TIMEOUT_MS": 50}
         monkeypatch.setattr(samples, "_STANDING", "SELECT pg_sleep(30)")
         with caplog.at_level(logging.WARNING, "assignments.metrics"):
             found = scraped()
@@ -368,6 +368,7 @@ class TestFailure:
         assert ("assignment_due_bookings", frozenset()) not in found, "no stale numbers, and no half of them"
         assert "could not be gathered: OperationalError" in caplog.text
         monkeypatch.undo()
+        settings.ASSIGNMENTS = usual
         assert value(scraped(), "assignment_collector_up", collector="assignments") == 1
 
     def test_one_collector_that_fails_takes_no_other_with_it(self, host: TheHost, monkeypatch: Any) -> None:

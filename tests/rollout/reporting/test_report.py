@@ -48,7 +48,8 @@ ALONE = "# > - 1. + ``` ~~~ === ***"
 SITE = "https://booking.example"
 JSON_KEYS: dict[str, set[str] | None] = {
     **dict.fromkeys(("environment", "stage", "since", "percent", "made_at", "paused", "cool_down_until")),
-    **dict.fromkeys(("mode", "is_killed", "drift", "release")),
+    **dict.fromkeys(("mode", "is_killed", "drift", "release", "restaurants")),
+    "powers": {"rule", "is_gate", "rate", "within", "error", "probability"},
     "flags": {"switch", "variable", "value", "source", "raw"},
     "forced_planners": {HOSTILE, "items"},
     "ladder": {"key", "v3", "shadow", "percent", "soak_hours", "is_current"},
@@ -56,7 +57,7 @@ JSON_KEYS: dict[str, set[str] | None] = {
     "facts": {
         *("environment", "stage", "now", "stage_since", "since", "comparisons", "v3", "seatings", "reference_seated"),
         *("reference_bookings", "reference", "coverage", "waivers_valid", "waivers_expired", "overlaps"),
-        *("lost", "drift", "release", "stage_v3", "window"),
+        *("lost", "drift", "release", "stage_v3", "stage_seatings", "window", "days"),
     },
     "verdicts": {"verdict", "shadow", "backtest", "not_waived"},
     "days": {"day", "alike", "better", "worse", "harmful"},
@@ -253,6 +254,28 @@ class TestContents:
         climb("shadow")
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         assert "should be on" in as_markdown(built())
+
+    def test_it_says_for_which_release_at_how_many_restaurants_and_what_would_be_missed(
+        self, shadowed: models.Restaurant, settings: Any
+    ) -> None:
+        configure(settings, gates={"refused": 0, "candidate_errors": 0})
+        report = builder.build()
+        found = json.loads(as_json(report))
+        assert found["restaurants"] == 1
+        (refused,) = (each for each in found["powers"] if each["rule"] == "refused")
+        assert refused == {
+            "rule": "refused",
+            "is_gate": True,
+            "rate": 0.005,
+            "within": 598,
+            "error": 0.0,
+            "probability": 0.95,
+        }
+        said = "0.5% is found with 95% probability within 598 comparisons"
+        for text in (as_markdown(report), as_html(report)):
+            assert said in text
+            assert f"at {found['restaurants']} restaurant." in text
+            assert found["release"] in text
 
     def test_verdicts_are_counted_as_the_gates_count_them(self) -> None:
         climb("shadow")

@@ -1,0 +1,35 @@
+"""Adds up what the audit found over a stage, from what the guard kept of each window."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from rollout.policy.measurements import Seatings
+
+
+def added_up(earlier: Sequence[Mapping[str, Any]], window: int, current: Seatings) -> Seatings:
+    """The audits of the stage's windows with an odd number, which do not overlap: as each was last looked at.
+
+    ``earlier``: the rows of WINDOWS. ``current``: the audit of the window of this number, now.
+    """
+    known = {each.name for each in fields(Seatings)}
+    found = current if window % 2 else Seatings()
+    for row in earlier:
+        found += Seatings(**{name: value for name, value in row["seatings"].items() if name in known})
+    return found
+
+
+# A window of another length has another beginning, and does not count.
+WINDOWS = """
+SELECT seatings
+  FROM (SELECT DISTINCT ON (number) number, seatings
+          FROM (SELECT id, (measured ->> 'window')::int AS number, measured -> 'seatings' AS seatings,
+                       (measured ->> 'since')::timestamptz AS since
+                  FROM rollout_guardrun
+                 WHERE environment = %(environment)s AND stage = %(stage)s AND release = ANY(%(releases)s)
+                   AND at >= %(began)s AND measured ->> 'window' IS NOT NULL) AS run
+         WHERE number %% 2 = 1 AND number < %(window)s
+           AND since = %(began)s + (number - 1) * %(window_minutes)s * interval '1 minute'
+         ORDER BY number, id DESC) AS last
+"""
+"""SQL for what the guard kept of earlier windows of this stage."""

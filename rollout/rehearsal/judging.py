@@ -1,0 +1,177 @@
+"""Has a broken V3 decide frozen situations, and judges each decision as comparisons and the guard would. No database."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from time import thread_time
+from typing import Protocol
+
+from assignments.planning.decision import Decision
+from assignments.planning.reasons import HARD_REASONS, Reason
+from assignments.planning.snapshot import Snapshot
+from rollout.policy import seating_audit
+from rollout.policy.verdict import Verdict, compare
+from rollout.rehearsal.kinds import UNTOUCHED, Decide, Kind
+
+STAGED_EVERY = 10
+"""Where a situation is staged, one case in so many has it."""
+ENOUGH = 0.01
+"""Share of the cases in which a fault has to show, or its situation is staged."""
+AUDITED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
+"""Reasons of refusals that the guard audits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """A frozen situation, and what the control decided in it."""
+
+    snapshot: Snapshot
+    control: Decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What comparisons and the guard would see of one decision. Milliseconds of planning alone, of the processor's time.
+
+    ``is_feasible``: V3 seats the party, or its refusal is wrong. ``control_seats``: so does the control.
+    """
+
+    verdict: Verdict
+    milliseconds: float
+    is_error: bool = False
+    is_seated: bool = False
+    is_feasible: bool = False
+    is_unsafe: bool = False
+    is_audited_refusal: bool = False
+    is_wrong_refusal: bool = False
+    is_oversized: bool = False
+    is_avoidable_join: bool = False
+    is_untold: bool = False
+    is_lost: bool = False
+    control_seats: bool = False
+
+    @cached_property
+    def flags(self) -> tuple[str, ...]:
+        """What is true of it, by name."""
+        return tuple(each.name for each in fields(self) if getattr(self, each.name) is True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What a kind does in each case: intact, and where the fault strikes. ``staged``: how many cases were staged."""
+
+    kind: Kind
+    intact: Sequence[Outcome]
+    broken: Sequence[Outcome]
+    staged: int = 0
+
+
+class Advance(Protocol):
+    """Told of each case that was decided."""
+
+    def __call__(self) -> None: ...
+
+
+def judged(
+    kind: Kind, cases: Sequence[Case], intact: Sequence[tuple[Outcome, Decision | None]], decide: Decide
+) -> Judged:
+    """Decide every case by this kind. ``intact``: what V3 as it is makes of each."""
+    outcomes = [outcome for outcome, _decision in intact]
+    broken = [outcome_of(case, kind, decide)[0] for case in cases]
+    differ = sum(_seen(one) != _seen(other) for one, other in zip(outcomes, broken, strict=True))
+    if kind.stage is None or differ >= ENOUGH * len(cases):
+        return Judged(kind=kind, intact=outcomes, broken=broken)
+    staged = list(_staged(kind, cases, intact, decide, wanted=max(1, len(cases) // STAGED_EVERY)))
+    for place, as_it_is, at_fault in staged:
+        outcomes[place], broken[place] = as_it_is, at_fault
+    return Judged(kind=kind, intact=outcomes, broken=broken, staged=len(staged))
+
+
+def _seen(outcome: Outcome) -> tuple[object, ...]:
+    return outcome.verdict, outcome.is_error, outcome.is_unsafe, outcome.is_wrong_refusal
+
+
+def _staged(
+    kind: Kind,
+    cases: Sequence[Case],
+    intact: Sequence[tuple[Outcome, Decision | None]],
+    decide: Decide,
+    *,
+    wanted: int,
+) -> Iterator[tuple[int, Outcome, Outcome]]:
+    """Cases that were changed so that the fault shows, which V3 as it is decides well: their place, and both outcomes."""
+    assert kind.stage is not None
+    for place, (case, (_outcome, decision)) in enumerate(zip(cases, intact, strict=True)):
+        if not wanted:
+            return
+        snapshot = kind.stage(case.snapshot, decision) if decision is not None else None
+        if snapshot is None:
+            continue
+        # Who controls a situation that nobody was in decides it well: as V3 does, unless it is broken.
+        control, milliseconds = timed(lambda asked=snapshot: decide(asked))  # type: ignore[misc]
+        if control is None:
+            continue
+        there = Case(snapshot=snapshot, control=control)
+        as_it_is = _judge(there, UNTOUCHED, control, milliseconds)
+        at_fault, _decision = outcome_of(there, kind, decide)
+        if not as_it_is.is_unsafe and not as_it_is.is_wrong_refusal and _seen(as_it_is) != _seen(at_fault):
+            wanted -= 1
+            yield place, as_it_is, at_fault
+
+
+def outcome_of(case: Case, kind: Kind, decide: Decide) -> tuple[Outcome, Decision | None]:
+    """What this kind makes of the case; no decision if it raises."""
+    decision, milliseconds = timed(lambda: kind.spoil(case.snapshot, decide))
+    return _judge(case, kind, decision, milliseconds), decision
+
+
+def timed(decide: Callable[[], Decision]) -> tuple[Decision | None, float]:
+    """The decision, None if it raises, and its milliseconds."""
+    started = thread_time()
+    try:
+        decision = decide()
+    except Exception:  # noqa: BLE001  (whatever it raises is its answer, as in shadow mode)
+        return None, (thread_time() - started) * 1000
+    return decision, (thread_time() - started) * 1000
+
+
+def _judge(case: Case, kind: Kind, decision: Decision | None, milliseconds: float) -> Outcome:
+    snapshot, milliseconds = case.snapshot, milliseconds + kind.slow_ms
+    control_seats = case.control.best is not None
+    if decision is None:
+        return Outcome(verdict=Verdict.V3_ERROR, milliseconds=milliseconds, is_error=True, control_seats=control_seats)
+    verdict = compare(snapshot, case.control, decision)
+    best, kept = decision.best, decision.window
+    if best is None:
+        is_wrong = seating_audit.could_be_seated(snapshot)
+        is_audited = decision.refusal is not None and decision.refusal.reason in AUDITED
+        return Outcome(
+            verdict=verdict,
+            milliseconds=milliseconds,
+            is_feasible=is_wrong,
+            is_audited_refusal=is_audited,
+            is_wrong_refusal=is_audited and is_wrong,
+            control_seats=control_seats,
+        )
+    is_unsafe, has_better = verdict is Verdict.UNSAFE, False
+    if not is_unsafe and kept is not None:
+        taken = {
+            row.table_ref
+            for row in snapshot.occupied
+            if row.blocked_from < kept.blocked_until and kept.blocked_from < row.blocked_until
+        }
+        party = seating_audit.party_of(snapshot.request)
+        has_better = seating_audit.has_better_table(snapshot.floor, party, best.table_refs, taken, snapshot.rules)
+    is_join = len(best.table_refs) > 1
+    return Outcome(
+        verdict=verdict,
+        milliseconds=milliseconds,
+        is_seated=True,
+        is_feasible=True,
+        is_unsafe=is_unsafe,
+        is_oversized=has_better and not is_join,
+        is_avoidable_join=has_better and is_join,
+        is_untold=kind.is_untold,
+        is_lost=kind.is_lost,
+        control_seats=control_seats,
+    )

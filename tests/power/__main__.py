@@ -1,0 +1,66 @@
+"""``make power``: weeks of a healthy V3 that nothing may stop, and faults that have to be found.
+
+It exits with 1 if a figure is missed.
+
+``python -m tests.power [--weeks 1000] [--seed 0]``
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weeks", type=int, default=1000, help="Weeks of each healthy V3. Default: 1000.")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    import django
+
+    django.setup()
+    from tests.power import decided, faults, weeks
+
+    started = time.monotonic()
+    levels = decided.evenings(seed=options.seed)
+    print(f"{sum(len(each.seated) for each in levels)} decisions by the engine, {time.monotonic() - started:.0f} s")
+    missed = 0
+    # Of fewer weeks one may be stopped by chance.
+    allowed = max(1, options.weeks * 4 // 1000)
+    print(f"{'what':58}{'measured':>14}{'required':>16}")
+    for number, (name, equally_good) in enumerate((("identical V3", False), ("equally good V3", True))):
+        source = np.random.default_rng([options.seed, number])
+        stopped, by = 0, Counter[str]()
+        for week in range(options.weeks):
+            found = weeks.alarms(weeks.drawn(source, levels, equally_good=equally_good))
+            stopped += bool(found)
+            by.update(found)
+            if sys.stderr.isatty():
+                print(f"\r{name}: {week + 1} of {options.weeks} weeks", end="", file=sys.stderr)
+        what = f"{name}: weeks with an alarm or a failed gate"
+        missed += _row(what, f"{stopped} of {options.weeks}", f"at most {allowed}", ok=stopped <= allowed)
+        for alarm, times in by.most_common():
+            print(f"    {alarm}: {times}")
+    source = np.random.default_rng([options.seed, 2])
+    runs = max(300, options.weeks)
+    for fault in faults.FAULTS:
+        share = faults.found(source, fault, runs=runs)
+        what = f"{fault.what}, found within {fault.within} decisions"
+        missed += _row(what, f"{share:.1%}", f"at least {fault.share:.0%}", ok=share >= fault.share)
+    share = faults.unsafe_found(source, runs=runs)
+    missed += _row("one unsafe seating anywhere, found within a day", f"{share:.1%}", "at least 95%", ok=share >= 0.95)
+    print(f"{time.monotonic() - started:.0f} s")
+    return 1 if missed else 0
+
+
+def _row(what: str, measured: str, required: str, *, ok: bool) -> bool:
+    print(f"{what:58}{measured:>14}{required:>16}{'' if ok else '   MISSED'}")
+    return not ok
+
+
+if __name__ == "__main__":
+    sys.exit(main())
