@@ -1,6 +1,5 @@
 """The floor plan: tables where they stand, the same panel and actions as the timeline, by mouse, keyboard and touch."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -131,8 +130,7 @@ def test_what_others_do_is_seen_without_a_reload(page: Page, tonight: Any) -> No
 
 
 def test_joined_tables_are_tied(page: Page, tonight: Any) -> None:  # noqa: F811
-    joined = Assignment.objects.filter(state="confirmed", starts_at__gt=tonight - timedelta(minutes=30))
-    booking = next(each for each in joined.order_by("starts_at") if " + " in tables_of(each))
+    booking = next(each for each in Assignment.objects.filter(state="confirmed") if " + " in tables_of(each))
     open_plan(page)
     at(page, booking.starts_at)
     expect(page.locator(f'.plan-party[data-booking="{booking.pk}"]')).to_have_count(
@@ -204,6 +202,8 @@ def test_nothing_on_it_keeps_anybody_out(browser: Browser, live_server: Any, adm
         at(page, booking.starts_at)
         party(page, booking).click()
         expect(page.locator("#evening-panel-title")).to_be_visible()
+        # A link that is still changing its colour would be judged by one that nobody reads.
+        page.add_style_tag(content="* { transition: none !important; }")
         page.evaluate(Axe().axe_script)
         found += findings(page)
         page.emulate_media(color_scheme="dark")
