@@ -302,7 +302,13 @@ def host() -> str:
     from assignments.integration import project_host, watched
     from assignments.integration.model_host.attributes import Attributes
 
-    optional = (names.MovesGuests, names.LimitsUsers, project_host.MakesWalkIns, watched.WatchesModels)
+    optional = (
+        names.MovesGuests,
+        names.LimitsUsers,
+        names.KnowsGuests,
+        project_host.MakesWalkIns,
+        watched.WatchesModels,
+    )
     rows = [
         _row(f"`{name}`", f"`{kind}`", f"`{default}`", meaning)
         for name, (kind, default, meaning) in attribute_docs(Attributes).items()
