@@ -4,17 +4,17 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("example", "0006_table_told")]
+    dependencies = [("example", "0007_table_told_default")]
 
     operations = [
         migrations.AddField(
             model_name="booking",
             name="guest_phone",
-            field=models.CharField(blank=True, max_length=40),
+            field=models.CharField(blank=True, db_default="", max_length=40),
         ),
         migrations.AddField(
             model_name="booking",
             name="guest_notes",
-            field=models.TextField(blank=True, help_text="Allergies, a high chair, an anniversary."),
+            field=models.TextField(blank=True, db_default="", help_text="Allergies, a high chair, an anniversary."),
         ),
     ]
