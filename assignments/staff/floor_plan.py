@@ -7,9 +7,9 @@ from assignments.models import TablePlace
 from assignments.planning.floor import Floor, Table
 from assignments.staff.timeline import by_zone
 
-WIDTH, HEIGHT = 140, 92
+WIDTH, HEIGHT = 136, 92
 """Size of a table for up to six, in pixels: its texts have to fit."""
-GAP = 16
+GAP = 12
 IN_A_ROW = 5
 HEADING = 34
 

@@ -17,7 +17,7 @@ from assignments.staff.service_day import ServiceDay as Day
 from assignments.staff.timeline import CLOSURE
 
 STEP = timedelta(minutes=15)
-LETTERS = 17
+LETTERS = 16
 """Letters of a line for which a table has room."""
 HOLD = Allocation.Kind.HOLD.value
 

@@ -111,7 +111,7 @@ def state_of(request: HttpRequest) -> State:
 def time_of(text: str) -> time | None:
     """Parse a time of day. Returns None if it is invalid."""
     try:
-        return time.fromisoformat(text).replace(second=0, microsecond=0, tzinfo=None)
+        return time.fromisoformat(text.zfill(5)).replace(second=0, microsecond=0, tzinfo=None)
     except ValueError:
         return None
 
