@@ -109,7 +109,7 @@ def test_it_is_worked_by_keyboard(page: Page, tonight: Any) -> None:  # noqa: F8
     page.keyboard.press("m")
     focused = page.locator(".plan-row:has(a.evening-table:focus)")
     expect(focused).to_have_attribute("data-fit", "fits")
-    first = focused.get_attribute("data-table")
+    first = focused.get_attribute("data-table") or ""
     page.keyboard.press("ArrowRight")
     assert page.locator(".plan-row:has(a.evening-table:focus)").get_attribute("data-table") != first
     page.keyboard.press("ArrowLeft")
