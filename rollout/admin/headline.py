@@ -51,10 +51,13 @@ HELP: Mapping[str, str | Promise] = {
     "errors": gettext_lazy("The error events show the cause."),
     "review": gettext_lazy("The review queue shows why."),
 }
-_FALLBACK: Mapping[Status, str | Promise] = {
-    Status.INCONCLUSIVE: _MORE_LIVE,
-    Status.FAIL: gettext_lazy("Find the cause, or roll back."),
-}
+_FALLBACK = gettext_lazy("Find the cause, or roll back.")
+OF_TIME = frozenset({SOAK, "restaurants", "largest_share", "complete", "coverage"})
+"""Gates whose remedy is the same while they lack data as when they fail."""
+OF_DECISIONS = frozenset(
+    {"seatings", "errors", "confirmed", "review", "no_worse", "decision_p95_ms", "decision_p99_ms"}
+)
+"""Gates about what V3 itself has decided; the others are about comparisons."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +131,14 @@ def _of_gate(result: GateResult) -> Blocker:
     return Blocker(
         what=labels.gate(result.gate),
         detail=render(result.detail),
-        helps=str(HELP.get(result.gate) or _FALLBACK[result.status]),
+        helps=str(_helps(result)),
     )
+
+
+def _helps(result: GateResult) -> str | Promise:
+    if result.status is Status.FAIL or result.gate in OF_TIME:
+        return HELP.get(result.gate, _FALLBACK)
+    return _MORE_LIVE if result.gate in OF_DECISIONS else _MORE_SHADOW
 
 
 def headline(
