@@ -87,6 +87,7 @@ class ExampleHost(ModelHost):
             ),
             services=services,
             calendar=self.calendar(restaurant_ref, services),
+            pacing=self.pacing(restaurant_ref),
             adjacent=adjacency((str(one), str(other)) for one, other in pairs.values_list("first", "second")),
             joins=_joins(restaurant),
             zone_names={str(key): name for key, name in restaurant.zones.values_list("pk", "name")},

@@ -294,30 +294,31 @@ def _run_coordinator() -> None:
         call_command("run_coordinator", stdout=io.StringIO(), stderr=io.StringIO())
 
 
-APPEND_ONLY = (
-    *("assignments_statetransition", "assignments_seatingchange", "assignments_allocation"),
-    *("rollout_change", "rollout_comparison"),
-)
 PLANNED = frozenset({"starts_at", "ends_at"})
 """Columns with times of seatings, which do not move with the records."""
 
 
 def _move_back(by: timedelta) -> None:
-    """Move all records back in time. Only the demo's own database allows this."""
+    """Move all records back in time, append-only ones too. Only the demo's own database allows this."""
+    kept = [
+        model
+        for model in apps.get_models()
+        if model._meta.app_label in {"assignments", "rollout"} and model._meta.managed and not model._meta.proxy
+    ]
     with transaction.atomic(), connection.cursor() as cursor:
-        for table in APPEND_ONLY:
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        for model in apps.get_models():
+        for model in kept:
+            cursor.execute(f"ALTER TABLE {model._meta.db_table} DISABLE TRIGGER USER")
+        for model in kept:
             moments = [
                 connection.ops.quote_name(str(field.column))
                 for field in model._meta.concrete_fields
                 if isinstance(field, models.DateTimeField) and field.name not in PLANNED
             ]
-            if model._meta.app_label in {"assignments", "rollout"} and moments and not model._meta.proxy:
+            if moments:
                 moved = ", ".join(f"{moment} = {moment} - make_interval(secs => %s)" for moment in moments)
                 cursor.execute(f"UPDATE {model._meta.db_table} SET {moved}", [by.total_seconds()] * len(moments))  # noqa: S608
         cursor.execute(
             "UPDATE example_booking SET created_at = created_at - make_interval(secs => %s)", [by.total_seconds()]
         )
-        for table in APPEND_ONLY:
-            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        for model in kept:
+            cursor.execute(f"ALTER TABLE {model._meta.db_table} ENABLE TRIGGER USER")

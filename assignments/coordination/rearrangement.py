@@ -155,6 +155,8 @@ def _movable(assignment: Assignment, seatings: Sequence[Allocation], floor: Floo
         ),
         party=assignment.party if first.party is None else first.party,
         zone_ref=(assignment.zone_ref if first.zone_ref is None else first.zone_ref) or None,
+        needs=frozenset(assignment.needs),
+        wishes=frozenset(assignment.wishes),
     )
 
 

@@ -6,6 +6,7 @@ PostgreSQL ends a transaction of ours that is idle for too long.
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -30,15 +31,17 @@ def enforce() -> None:
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise CallbackTooSlowError in here after that time, if budgets are enforced."""
+    """Raise CallbackTooSlowError in here after that time, if budgets are enforced. What is around it keeps its own time."""
     if not _is_enforced or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    around, started = signal.getitimer(signal.ITIMER_REAL)[0], time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, around) if around else seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        left = max(around - (time.monotonic() - started), 0.001) if around else 0
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -29,7 +29,8 @@ class HostBooking:
     it; other bookings of the batch are not affected. ``stage``: how far the guests are (a value of
     ``assignments.models.Stage``), if the host knows. ``table_refs``: the tables that the host shows for it, if they are read
     along with it; otherwise ``tables_of`` is asked. ``table_told``: its guests have been told their table, so that it stays.
-    ``may_move``: False if the host wants it to keep its table for another reason.
+    ``may_move``: False if the host wants it to keep its table for another reason. ``needs``: features that its tables must
+    have, such as step-free; ``wishes``: those that they had better have.
     """
 
     ref: str
@@ -47,6 +48,8 @@ class HostBooking:
     table_refs: tuple[str, ...] | None = None
     table_told: bool = False
     may_move: bool = True
+    needs: tuple[str, ...] = ()
+    wishes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

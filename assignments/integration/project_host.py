@@ -5,15 +5,18 @@ Their refs are ours, and the host never hears of them.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
+
+from django.db import connection
 
 from assignments import conf
 from assignments.integration import callback_budget
 from assignments.integration.host import Host, HostBooking, Message, Move, Seating, tell_of_moves
 from assignments.integration.marks import own_writes
 from assignments.models import GONE, Assignment, Stage, State
+from assignments.planning.floor import Floor
 
 PREFIX = "walk-in:"
 """Prefix of a walk-in's booking ref."""
@@ -64,14 +67,21 @@ class HostWithWalkIns:
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
         ours = [ref for ref in refs if is_walk_in(ref)]
         if not ours:
-            return self._host.bookings(refs, lock=lock)
+            with _reading():
+                return self._host.bookings(refs, lock=lock)
         theirs = [ref for ref in refs if not is_walk_in(ref)]
-        found = self._host.bookings(theirs, lock=lock) if theirs else {}
+        with _reading():
+            found = self._host.bookings(theirs, lock=lock) if theirs else {}
         return {**found, **{row.booking_ref: _booking(row) for row in Assignment.objects.filter(booking_ref__in=ours)}}
 
     def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         theirs = [ref for ref in refs if not is_walk_in(ref)]
-        return self._host.tables_of(theirs) if theirs else {}
+        with _reading():
+            return self._host.tables_of(theirs) if theirs else {}
+
+    def floor(self, restaurant_ref: str) -> Floor:
+        with _reading():
+            return self._host.floor(restaurant_ref)
 
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
         theirs = [each for each in seatings if not is_walk_in(each.booking_ref)]
@@ -112,6 +122,11 @@ def _budget() -> AbstractContextManager[None]:
     return callback_budget.limited(conf.settings().CALLBACK_SECONDS)
 
 
+def _reading() -> AbstractContextManager[None]:
+    """A budget inside a transaction, whose locks others wait for. Outside of one, a host may take its time to read."""
+    return _budget() if connection.in_atomic_block else nullcontext()
+
+
 def _booking(row: Assignment) -> HostBooking:
     sits = row.stage in {Stage.SEATED, *GONE}
     return HostBooking(
@@ -126,6 +141,8 @@ def _booking(row: Assignment) -> HostBooking:
         keeps_tables=row.state != State.CANCELLED and sits,
         is_confirmed=row.state == State.CONFIRMED,
         stage=row.stage,
+        needs=tuple(row.needs),
+        wishes=tuple(row.wishes),
     )
 
 

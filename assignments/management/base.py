@@ -7,6 +7,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError
 
 from assignments.checks import UNDEFINED_TABLE
 from assignments.concurrency.transactions import is_database_away, sqlstate
+from assignments.management.output import Output
 
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
@@ -20,10 +21,30 @@ UNDEFINED_FUNCTION = "42883"
 class DatabaseCommand(BaseCommand):
     """A command that needs the database.
 
-    Exits with 2 if migrations are missing, with 75 if the database is unavailable.
+    Exits with 2 if migrations are missing, with 75 if the database is unavailable, and with 1 after all the work if what it
+    said could not be written.
     """
 
+    stdout: Output
+    stderr: Output
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stdout = Output.instead_of(self.stdout)
+        self.stderr = Output.instead_of(self.stderr)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
+        said = self.stdout
+        try:
+            result = self._execute(*args, **options)
+        finally:
+            said.end()
+        if said.error is not None:
+            problem = f"The output could not be written: {said.error.strerror}."
+            raise CommandError(problem, returncode=EXIT_UNEXPECTED) from said.error
+        return result
+
+    def _execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
         except ProgrammingError as error:

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, NoReturn
@@ -94,7 +94,7 @@ class SupervisedCommand(DatabaseCommand):
         except (SystemExit, GeneratorExit) as ended:
             # No command of ours exits like this: the booking project did, in the middle of the work.
             if self.worker.pipe is not None:
-                sys.stdout.flush()
+                self.stdout.end()
                 os._exit(_DIED)
             raise CommandError("The booking project ended the process.", returncode=EXIT_UNEXPECTED) from ended
 
@@ -127,8 +127,9 @@ def is_wanted() -> bool:
 def supervise(*, silence_seconds: float, restarts: int | None) -> Worker:
     """Return in the worker, and stay in here as its supervisor. ``restarts``: the most, None for no end."""
     run, started, deaths = uuid.uuid4(), time.monotonic(), 0
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     while True:
         reader, writer = os.pipe()
         supervisor, pid = os.getpid(), os.fork()
@@ -144,11 +145,17 @@ def supervise(*, silence_seconds: float, restarts: int | None) -> Worker:
             _end_like(watched.status)
         deaths += 1
         if restarts is not None and deaths > restarts:
-            sys.stderr.write(f"The worker died {deaths} times.\n")
+            say(f"The worker died {deaths} times.")
             sys.exit(EXIT_UNEXPECTED)
-        sys.stderr.write("The worker died; another one goes on.\n")
-        sys.stderr.flush()
+        say("The worker died; another one goes on.")
         time.sleep(min(RESTART_SECONDS, 0.1 * 2 ** (deaths - 1)))
+
+
+def say(what: str) -> None:
+    """Write a line for whoever watches."""
+    with suppress(OSError):  # A full disk must not end a supervisor.
+        sys.stderr.write(f"{what}\n")
+        sys.stderr.flush()
 
 
 class _Watched:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("assignments", "0026_staff_actions")]
+    dependencies = [("assignments", "0027_pacing_and_needs")]
 
     operations = [
         migrations.AlterModelOptions(

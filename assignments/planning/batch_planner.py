@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
@@ -12,6 +13,7 @@ from assignments.planning.feasibility import Fit, fit_of, misfit, objections
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import NaturalKey, natural_key
 from assignments.planning.occupancy import Block, Occupancy
+from assignments.planning.pacing import Pace
 from assignments.planning.ranking import needed, rank
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -58,9 +60,10 @@ class _Guest:
     first_unit: Unit | None = None
     block: Block | None = None
 
-    def taken(self, unit: Unit) -> list[Occupied]:
-        """Return its occupied tables at ``unit``."""
-        return occupied_by(self.request.booking_ref, unit.table_refs, self.window)
+    def taken(self, unit: Unit, *, is_paced: bool) -> list[Occupied]:
+        """Return its occupied tables at ``unit``. ``is_paced``: whether the floor's pacing counts it."""
+        party = self.request.party if is_paced else 0
+        return occupied_by(self.request.booking_ref, unit.table_refs, self.window, party=party)
 
 
 class EveningPlanner:
@@ -97,6 +100,7 @@ class EveningPlanner:
         self._closures = Occupancy(floor, (each for each in given if each.closed))
         self._occupancy = Occupancy(floor, stays)
         self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success, movable=movers)
+        self._pace = Pace(floor, given)
         self._batch = Batch()
         self._guests: dict[Party, _Guest] = {}
         self._confirmed: list[_Guest] = []
@@ -126,6 +130,8 @@ class EveningPlanner:
             ends_at=mover.window.ends_at,
             party=mover.party,
             zone_ref=mover.zone_ref,
+            needs=mover.needs,
+            wishes=mover.wishes,
         )
         guest = self._guest(request, mover.window, fit_of(self._floor, request, self._rules), is_confirmed=True)
         own = unit_of(self._floor, mover.table_refs)
@@ -133,7 +139,7 @@ class EveningPlanner:
         if unit is own:  # It was promised these tables by other rules than today's.
             guest.party.options = [*guest.party.options, own]
         self._batch.meet(guest.party)
-        for taken in guest.taken(unit):
+        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
             self._digest.remove(taken)
         self._seat(guest, unit)
         self._confirmed.append(guest)
@@ -147,6 +153,45 @@ class EveningPlanner:
         )
         self._decisions[request.booking_ref] = decision
         return decision
+
+    def probe(self, request: SeatingRequest) -> frozenset[str] | None:
+        """Return which confirmed bookings would be moved to seat the request; None if it would be refused.
+
+        It changes nothing: other requests are decided as if this one had not been asked.
+        """
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
+            return None
+        fit = self._fit(request)
+        if isinstance(fit, Refusal) or not fit.units:
+            return None
+        guest = self._guest(request, window, fit)
+        free = self._occupancy.free(window.blocked_from, window.blocked_until)
+        if any(unit.mask & free == unit.mask for unit in guest.party.options):
+            return frozenset()
+        self._batch.meet(guest.party)
+        room = self._room_for(guest)
+        return None if room is None else frozenset(party.ref for party in room if party.is_confirmed)
+
+    def is_full_for(self, request: SeatingRequest) -> bool:
+        """Return whether it is only for want of free tables that the request would be refused."""
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
+            return False
+        fit = self._fit(request)
+        if isinstance(fit, Refusal) or not fit.units:
+            return False
+        return self._closed_units(self._guest(request, window, fit), fit) < len(fit.units)
+
+    def _room_for(self, guest: _Guest) -> Mapping[Party, Unit] | None:
+        """Return the moves that seat a newcomer for whom nothing is free, or None."""
+        newcomer = guest.party
+        if not newcomer.options:
+            return None
+        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
+        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
+            return None
+        return make_room(newcomer)
 
     def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
         window = admit(self._floor, request, rules=self._rules, now=self._now)
@@ -163,7 +208,22 @@ class EveningPlanner:
                 considered=fit.considered,
                 rejected=fit.rejected,
             )
+        paced = self._pace.refusal(request, window, self._rules)
+        if paced is not None:
+            paced = self._pace.with_nearest(paced, window.starts_at, partial(self._is_possible, request))
+            return replace(decision, refusal=paced, considered=fit.considered, rejected=fit.rejected)
         return self._choose(self._guest(request, window, fit), fit, decision)
+
+    def _is_possible(self, request: SeatingRequest, start: datetime) -> bool:
+        """Return whether the party could come at another time without anybody's being moved."""
+        length = request.ends_at - request.starts_at if request.ends_at else None
+        other = replace(request, starts_at=start, ends_at=start + length if length else None)
+        window = admit(self._floor, other, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(other, window, self._rules):
+            return False
+        fit = self._fit(other)
+        free = self._occupancy.free(window.blocked_from, window.blocked_until)
+        return not isinstance(fit, Refusal) and any(unit.mask & free == unit.mask for unit in fit.units)
 
     def _fit(self, request: SeatingRequest) -> Fit | Refusal:
         """Return the units that fit the party, or why its pinned tables do not."""
@@ -228,6 +288,7 @@ class EveningPlanner:
             free=free,
             idle_seconds=self._occupancy.idle_seconds(start, until, IDLE_HORIZON_SECONDS),
             success=self._success,
+            wishes=guest.request.wishes,
         )
         return circumstances, free
 
@@ -235,18 +296,16 @@ class EveningPlanner:
         """Seat a newcomer. From now on it may change tables but not lose its seat."""
         self._guests[guest.party] = guest
         guest.first_unit = unit
+        if self._floor.is_paced:
+            window = guest.window
+            self._pace.add(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
         self._batch.seat(guest.party, unit)
         self._take(guest, unit)
 
     def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
         """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
         newcomer = guest.party
-        if not newcomer.options:
-            return (), ()
-        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
-        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
-            return (), ()
-        room = make_room(newcomer)
+        room = self._room_for(guest)
         if room is None:
             return (), ()
         moved = [self._guests[party] for party in room if party is not newcomer]
@@ -287,7 +346,7 @@ class EveningPlanner:
         window, ref = guest.window, guest.request.booking_ref
         guest.party.unit = unit
         guest.block = self._occupancy.add(unit.mask, window.blocked_from, window.blocked_until, ref)
-        for taken in guest.taken(unit):
+        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
             self._digest.add(taken)
 
     def _release(self, guest: _Guest) -> Unit:
@@ -296,7 +355,7 @@ class EveningPlanner:
         assert unit is not None, f"{guest.request.booking_ref} has no tables to free"
         assert block is not None, f"{guest.request.booking_ref} takes nothing of the occupancy"
         self._occupancy.remove(block)
-        for taken in guest.taken(unit):
+        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
             self._digest.remove(taken)
         return unit
 

@@ -40,6 +40,7 @@ class SnapshotDigest:
             sorted(success.items()),
             # Snapshots of releases that knew no grace keep their digest.
             *([rules.grace_minutes] if rules.grace_minutes else []),
+            *([] if rules.is_paced else ["not paced"]),
             # So do those in which no confirmed party may be moved.
             *([sorted(movable)] if movable else []),
         )
@@ -78,6 +79,9 @@ class SnapshotDigest:
             sorted(request.pinned_table_refs),
             # Snapshots of releases that did not know the tables of a booking keep their digest.
             *([sorted(request.current_table_refs)] if request.current_table_refs else []),
+            *([("needs", sorted(request.needs))] if request.needs else []),
+            *([("wishes", sorted(request.wishes))] if request.wishes else []),
+            *([("promised", request.promised_party)] if request.promised_party else []),
         )
 
 
@@ -90,6 +94,8 @@ def _entry(taken: Occupied) -> int:
     )
     if taken.closed:  # Digests that are stored already know no closures.
         content = (*content, "closed")
+    if taken.starts_at is not None:  # Nor any pacing.
+        content = (*content, taken.party, _moment(taken.starts_at), _moment(taken.ends_at))
     return int.from_bytes(hashlib.sha256(repr(content).encode()).digest())
 
 

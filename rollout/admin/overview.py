@@ -304,7 +304,8 @@ def _share(part: int, whole: int) -> float | None:
 def plan_context(plan: PromotionPlan, called: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The context of a plan, for the page and the confirmation of a promotion. ``called``: names of restaurants."""
     if called is None:
-        called = restaurant_names(plan.joining[:LISTED]) if plan.joining else {}
+        # Asked in any case, so that the page costs the same whether or not a restaurant joins.
+        called = restaurant_names(list(plan.joining[:LISTED]) or [""])
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
         "plan": plan,

@@ -131,6 +131,32 @@ def test_the_days_lock_keeps_two_planners_from_one_day(
 
 
 @WITH_AND_WITHOUT
+def test_the_days_lock_alone_keeps_a_table_from_two_planners(
+    host: TheHost, tonight: datetime, monkeypatch: Any, guarded: bool
+) -> None:
+    """The constraint, which hides it, is taken away from both: only the lock is put back."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    host.book("B1", starts_at=tonight)
+    host.book("B2", starts_at=tonight)
+    dispatch.register_new()
+    if not guarded:
+        monkeypatch.setattr(locks, "_day_key", lambda *day: f"{uuid.uuid4()}")
+    on_confirmed = host.on_confirmed
+    has_begun: list[bool] = []
+
+    def second(seatings: Any) -> None:
+        on_confirmed(seatings)
+        if not has_begun:
+            has_begun.append(True)
+            in_a_thread(lambda: api.assign_now(booking_ref="B2")).join(10)
+
+    monkeypatch.setattr(host, "on_confirmed", second)
+    with without_constraint():
+        api.assign_now(booking_ref="B1")
+        assert overlaps() == (0 if guarded else 1)
+
+
+@WITH_AND_WITHOUT
 def test_the_version_keeps_a_stale_decision_out(
     host: TheHost, tonight: datetime, monkeypatch: Any, guarded: bool
 ) -> None:

@@ -1,6 +1,6 @@
 """``python -m tests.chaos``: every fault, one after the other; a run that was broken off goes on where it was.
 
-Exit code 1 when anything is violated.
+Exit code 1 when anything is violated, or a fault was never met by the flow that it was meant for.
 """
 
 import argparse
@@ -59,11 +59,14 @@ def run(options: argparse.Namespace, server: Server) -> int:
             results.append(result)
             print(json.dumps(asdict(result)) if options.json else result, flush=True)
     violations = sum(len(result.violations) for result in results)
+    missed = sum(result.missed for result in results)
     if not options.json:
         tried = sum(result.count for result in results)
         minutes = (time.monotonic() - started) / 60
-        print(f"{tried} faults of {len(results)} kinds in {minutes:.1f} minutes, {violations} violations.")
-    return int(violations > 0)
+        print(
+            f"{tried} faults of {len(results)} kinds in {minutes:.1f} minutes, {missed} missed, {violations} violations."
+        )
+    return int(violations > 0 or missed > 0)
 
 
 if __name__ == "__main__":

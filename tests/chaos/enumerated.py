@@ -13,7 +13,7 @@ from assignments.concurrency import transactions
 from tests.chaos.flows import FLOWS, Flow
 from tests.chaos.points import Points, counted
 from tests.chaos.result import Result
-from tests.chaos.world import Rows, World, copy_rows, problems, put_back, recover
+from tests.chaos.world import End, Rows, World, copy_rows, problems, put_back, recover
 
 QUICK_STEP = 7
 """With ``--quick`` only every so many points of a flow are tried."""
@@ -111,18 +111,19 @@ def at_each_point(world: World, name: str, fault: str, *, is_quick: bool) -> Res
     result = Result(fault=f"{fault} in {name}")
     last = 2 * len(statements)
     step = (2 * OTHER_STEP if how.only_before else 1) * (QUICK_STEP if is_quick else 1)
-    for number in range(0, last + (0 if how.only_before else 1), step):
+    for number in range(0, last, step):
         put_back(prepared(name))
         started = time.monotonic()
-        _suffer(world, flow, how, number)
+        end = _suffer(world, flow, how, number)
         wrong = judge(flow)
         where = statements[min(number // 2, len(statements) - 1)]
         side = "after" if number % 2 else "before"
-        result.add(time.monotonic() - started, [f"{side} statement {number // 2} ({where}): {each}" for each in wrong])
+        wrong = [f"{side} statement {number // 2} ({where}): {each}" for each in wrong]
+        result.add(time.monotonic() - started, wrong, has_met=end.has_met)
     return result
 
 
-def _suffer(world: World, flow: Flow, how: Fault, number: int) -> None:
+def _suffer(world: World, flow: Flow, how: Fault, number: int) -> End:
     def work() -> None:
         if how.stops:
             transactions.IDLE_TIMEOUT_MS = STOPPED_IDLE_MS
@@ -130,16 +131,16 @@ def _suffer(world: World, flow: Flow, how: Fault, number: int) -> None:
             flow.do()
 
     if not how.stops:
-        world.run(work)
-        return
+        return world.run(work)
     child = world.fork(work)
     if child.has_stopped():
         time.sleep(STOPPED_IDLE_MS / 1000 + 0.1)
         recover(1)
         os.kill(child.pid, signal.SIGCONT)
-    child.wait()
+    end = child.wait()
     connection.close()
     world.server.wait_until_alone()
+    return end
 
 
 def all_of_them(world: World, *, is_quick: bool) -> Iterator[tuple[str, Callable[[], Result]]]:

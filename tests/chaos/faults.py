@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,21 +17,24 @@ from django.core.management import execute_from_command_line
 from django.db import connection
 
 from assignments import conf
+from assignments.telemetry import background_writer
 from rollout.control import steering, switches
 from rollout.flags import resolution
+from rollout.models import Change
 from tests import debian
 from tests.chaos.enumerated import count_points, judge, prepared
 from tests.chaos.flows import FLOWS, HAS_LEGACY_PLANNER
 from tests.chaos.host import HOW, POISON
-from tests.chaos.points import Points, counted
+from tests.chaos.points import Points, counted, met, noticed, unconnected
 from tests.chaos.proxy import Proxy
 from tests.chaos.result import Result
 from tests.chaos.server import free_port
 from tests.chaos.setting_up import PROJECT
 from tests.chaos.world import World, problems, put_back, recover
 
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 LONGEST_RECOVERY_SECONDS = 75.0
-CALLBACKS = ("bookings", "unassigned", "floor", "on_confirmed", "on_review")
+CALLBACKS = ("bookings", "unassigned", "floor", "on_confirmed", "on_review", "on_moved", "on_released", "deliver")
 
 
 def command(*arguments: str) -> None:
@@ -39,13 +42,16 @@ def command(*arguments: str) -> None:
     execute_from_command_line(["manage.py", *arguments])
 
 
-def try_flow(world: World, name: str, result: Result, work: Callable[[], object]) -> None:
-    """Have a child do this to a flow, and judge."""
+def try_flow(
+    world: World, name: str, result: Result, work: Callable[[], object], has_met: Callable[[], bool] | None = None
+) -> None:
+    """Have a child do this to a flow, and judge. ``has_met``: whether it met the fault, if its own word does not count."""
     put_back(prepared(name))
     started = time.monotonic()
-    world.run(work)
+    end = world.run(work)
     wrong = judge(FLOWS[name])
-    result.add(time.monotonic() - started, [f"{name}: {each}" for each in wrong])
+    met_it = end.has_met if has_met is None else has_met()
+    result.add(time.monotonic() - started, [f"{name}: {each}" for each in wrong], has_met=met_it)
 
 
 def lost_answers(world: World) -> Result:
@@ -60,7 +66,7 @@ def lost_answers(world: World) -> Result:
                     connection.settings_dict["PORT"] = str(port)
                     flow_of()
 
-                try_flow(world, name, result, work)
+                try_flow(world, name, result, work, lambda of=proxy: of.has_lost)  # type: ignore[misc]
     return result
 
 
@@ -84,7 +90,7 @@ def immediate_stops(world: World, times: int = 3) -> Result:
             os.kill(worker.pid, signal.SIGTERM)
         ends = [worker.wait(30) for worker in workers]
         wrong += [f"a worker ended with {end.code}" for end in ends if end.code]
-        result.add(time.monotonic() - started, wrong or judge(FLOWS["batch"]))
+        result.add(time.monotonic() - started, wrong or judge(FLOWS["batch"]), has_met=True)
     return result
 
 
@@ -96,14 +102,20 @@ def read_only(world: World) -> Result:
         started = time.monotonic()
         world.server.say(f"ALTER DATABASE {connection.settings_dict['NAME']} SET default_transaction_read_only = on")
         connection.close()
-        world.run(flow.do)
+        end = world.run(partial(_noticing, noticed("25006"), flow.do))
         world.server.say(
             "BEGIN READ WRITE; "
             f"ALTER DATABASE {connection.settings_dict['NAME']} RESET default_transaction_read_only; COMMIT"
         )
         connection.close()
-        result.add(time.monotonic() - started, judge(flow))
+        wrong = [f"{name}: {each}" for each in judge(flow)]
+        result.add(time.monotonic() - started, wrong, has_met=end.has_met)
     return result
+
+
+def _noticing(notices: AbstractContextManager[None], work: Callable[[], object]) -> None:
+    with notices:
+        work()
 
 
 def no_connections(world: World) -> Result:
@@ -120,11 +132,12 @@ def no_connections(world: World) -> Result:
                     taken.append(psycopg.connect(world.server.url))
                 except psycopg.OperationalError:
                     break
-        world.fork(flow.do).wait()
+        end = world.fork(partial(_noticing, unconnected(), flow.do)).wait()
         for each in taken:
             each.close()
         world.server.wait_until_alone()
-        result.add(time.monotonic() - started, judge(flow))
+        wrong = [f"{name}: {each}" for each in judge(flow)]
+        result.add(time.monotonic() - started, wrong, has_met=end.has_met)
     return result
 
 
@@ -137,29 +150,35 @@ def many_starts(world: World) -> Result:
     ends = [child.wait() for child in children]
     connection.close()
     wrong = [f"one ended with {end.code}: {end.output[-200:]}" for end in ends if end.code]
-    result.add(time.monotonic() - started, wrong + judge(FLOWS["batch"]))
+    result.add(time.monotonic() - started, wrong + judge(FLOWS["batch"]), has_met=True)
     return result
 
 
 def poisoned(world: World, callback: str, how: str) -> Result:
     """The host misbehaves for one booking; then, mended, everything else follows."""
     result = Result(fault=f"{how} in {callback}")
-    name = "outbox" if callback == "deliver" else "batch"
+    name = {"deliver": "outbox", "on_moved": "swap", "on_released": "undo"}.get(callback, "batch")
     put_back(prepared(name))
     from example import models
 
-    ref = str(models.Booking.objects.get(reference="B6" if callback == "on_review" else "B2").pk)
+    reference = {"on_review": "B6", "on_moved": "B1", "on_released": "B6"}.get(callback, "B2")
+    ref = str(models.Booking.objects.get(reference=reference).pk)
     started = time.monotonic()
 
     def work() -> None:
         POISON.callback, POISON.how, POISON.ref = callback, how, ref
-        command(*(("deliver_outbox",) if callback == "deliver" else ("run_coordinator",)))
+        if name == "outbox":
+            command("deliver_outbox")
+        elif name == "batch":
+            command("run_coordinator")
+        else:
+            FLOWS[name].do()
 
     end = world.run(work, seconds=150)
     wrong = [f"the command hangs: {end.output[-200:]}"] if end.code < 0 else []
     if "Traceback" in end.output:
         wrong.append(f"a traceback: {end.output[-300:]}")
-    result.add(time.monotonic() - started, wrong + _mended(name))
+    result.add(time.monotonic() - started, wrong + _mended(name), has_met=end.has_met)
     return result
 
 
@@ -177,18 +196,29 @@ def _mended(name: str) -> list[str]:
 
 class RaisingSink:
     def write(self, events: object) -> None:
-        raise OSError(28, "No space left on device")
+        met()
+        raise RuntimeError("The sink raises.")
+
+
+class FullSink:
+    """A file on a disk that is full."""
+
+    def write(self, events: object) -> None:
+        met()
+        with Path("/dev/full").open("w") as file:
+            file.write(str(events))
 
 
 class HangingSink:
     def write(self, events: object) -> None:
+        met()
         time.sleep(30)
 
 
 def sinks(world: World) -> Result:
-    """A sink of the events raises, another one hangs."""
-    result = Result(fault="failing and hanging sinks")
-    for sink in ("RaisingSink", "HangingSink"):
+    """A sink of the events raises, another one is full, another one hangs."""
+    result = Result(fault="failing, full and hanging sinks")
+    for sink in ("RaisingSink", "FullSink", "HangingSink"):
 
         def work(path: str = f"tests.chaos.faults.{sink}") -> None:
             from django.conf import settings
@@ -196,34 +226,45 @@ def sinks(world: World) -> Result:
             settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": (path,)}
             conf.settings.cache_clear()
             FLOWS["batch"].do()
+            background_writer.flush_all(1.0)
 
         try_flow(world, "batch", result, work)
     return result
 
 
 def turned_meanwhile(world: World) -> Result:
-    """The planner is toggled or rolled back by somebody else in the middle of a batch."""
-    result = Result(fault="toggle or roll back mid-batch")
+    """The planner is toggled, rolled back or promoted by somebody else in the middle of a batch."""
+    result = Result(fault="toggle, roll back, promote mid-batch")
     changes = {
         "toggle": lambda: switches.set_switch(resolution.V3_SWITCH, active=False, actor="chaos", reason="chaos"),
         "roll back": lambda: steering.roll_back(actor="chaos", reason="chaos"),
+        "promote": FLOWS["promote"].do,
     }
-    for change in changes.values():
+    for change, make in changes.items():
+        first = prepared("promote" if change == "promote" else "batch")
+        put_back(first)
         statements = len(count_points(world, "batch"))
         for number in range(0, 2 * statements, max(2, statements // 8 * 2)):
-            put_back(prepared("batch"))
-            steering.begin(actor="chaos", reason="chaos")
-            started = time.monotonic()
-            end = world.run(partial(_meanwhile, number, change))
-            wrong = [end.output] if end.code else []
+            put_back(first)
+            if change != "promote":
+                steering.begin(actor="chaos", reason="chaos")
+            started, before = time.monotonic(), Change.objects.count()
+            end = world.run(partial(_meanwhile, number, make))
+            where = f"{change} at point {number}"
+            wrong = [f"{where}: {end.output}"] if end.code else []
+            if end.has_met and Change.objects.count() == before:
+                wrong.append(f"{where}: it was refused")
             if not HAS_LEGACY_PLANNER:
                 switches.set_switch(resolution.V3_SWITCH, active=True, actor="chaos", reason="chaos")
             recover()
-            result.add(time.monotonic() - started, wrong + problems())
+            wrong += [f"{where}: {each}" for each in problems()]
+            result.add(time.monotonic() - started, wrong, has_met=end.has_met)
     return result
 
 
 def _meanwhile(number: int, change: Callable[[], object]) -> None:
+    others = []
+
     def somebody() -> None:
         pid = os.fork()
         if pid == 0:
@@ -232,17 +273,20 @@ def _meanwhile(number: int, change: Callable[[], object]) -> None:
             connection.run_on_commit = []
             try:
                 change()
-            finally:
-                os._exit(0)
-        for _ in range(300):
+            except BaseException as error:  # noqa: BLE001  (its end is what is looked at)
+                os.write(2, f"refused: {type(error).__name__}: {error}".encode())
+                os._exit(1)
+            os._exit(0)
+        for _ in range(100):  # What waits for the batch goes on after it.
             if os.waitpid(pid, os.WNOHANG)[0]:
                 return
             time.sleep(0.01)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        others.append(pid)
 
     with counted(Points(meant=number, at=somebody)):
         FLOWS["batch"].do()
+    for pid in others:
+        os.waitpid(pid, 0)
 
 
 def full_output(world: World) -> Result:
@@ -269,7 +313,38 @@ def full_output(world: World) -> Result:
         wrong = [f"{arguments[0]}: {done.stderr[-300:]}"] if "Traceback" in done.stderr else []
         connection.close()  # Otherwise this process waits for its own session.
         world.server.wait_until_alone()
-        result.add(time.monotonic() - started, wrong + judge(FLOWS["batch"]))
+        has_met = "could not be written" in done.stderr
+        result.add(time.monotonic() - started, wrong + judge(FLOWS["batch"]), has_met=has_met)
+    return result
+
+
+def wrong_clocks(world: World) -> Result:
+    """The clock of a machine that runs commands is an hour off, and not that of the database."""
+    library = FAKETIME if FAKETIME.exists() else None
+    if library is None:
+        raise FileNotFoundError("libfaketime is not installed: apt-get install faketime")
+    result = Result(fault="clock an hour off")
+    commands = {"batch": ["run_coordinator"], "outbox": ["deliver_outbox"], "reconcile": ["reconcile_assignments"]}
+    for name, arguments in commands.items():
+        for off in ("-3600s", "+3600s"):
+            put_back(prepared(name))
+            connection.close()
+            started = time.monotonic()
+            program = "import sys, time, manage; print('clock', time.time(), flush=True); manage.main()"
+            done = subprocess.run(
+                [sys.executable, "-c", program, *arguments],
+                check=False,
+                cwd=PROJECT,
+                env={**os.environ, "LD_PRELOAD": str(library), "FAKETIME": off, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            shown = float(done.stdout.split()[1]) - time.time() if done.stdout.startswith("clock") else 0.0
+            wrong = [f"{arguments[0]} {off}: {done.stderr[-300:]}"] if done.returncode else []
+            world.server.wait_until_alone()
+            wrong += [f"{name} {off}: {each}" for each in judge(FLOWS[name])]
+            result.add(time.monotonic() - started, wrong, has_met=abs(shown) > 3000)
     return result
 
 
@@ -320,10 +395,12 @@ def pooled(world: World) -> Result:
 
                 put_back(prepared(name))
                 started = time.monotonic()
-                world.fork(work).wait()
+                end = world.fork(work).wait()
             connection.close()
             world.server.wait_until_alone()
-            result.add(time.monotonic() - started, [f"{name}: {each}" for each in judge(flow)])
+            wrong = [f"{name}: {end.output[-300:]}"] if point < 0 and end.code else []
+            wrong += [f"{name}: {each}" for each in judge(flow)]
+            result.add(time.monotonic() - started, wrong, has_met=point < 0 or end.has_met)
     return result
 
 
@@ -333,10 +410,11 @@ def all_of_them(world: World) -> Iterator[tuple[str, Callable[[], Result]]]:
     yield "read-only server", partial(read_only, world)
     yield "connections exhausted", partial(no_connections, world)
     yield "20 cron starts at once", partial(many_starts, world)
-    for callback in (*CALLBACKS, "deliver"):
+    for callback in CALLBACKS:
         for how in HOW:
             yield f"{how} in {callback}", partial(poisoned, world, callback, how)
-    yield "failing and hanging sinks", partial(sinks, world)
-    yield "toggle or roll back mid-batch", partial(turned_meanwhile, world)
+    yield "failing, full and hanging sinks", partial(sinks, world)
+    yield "toggle, roll back, promote mid-batch", partial(turned_meanwhile, world)
     yield "/dev/full as output", partial(full_output, world)
+    yield "clock an hour off", partial(wrong_clocks, world)
     yield "through PgBouncer", partial(pooled, world)

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 
 from django.db import transaction
+from psycopg.types.range import TimestamptzRange
 
 from assignments import api
 from assignments.coordination import dispatch
 from assignments.exceptions import AssignmentsError
-from assignments.models import OutboxMessage
+from assignments.models import Allocation, OutboxMessage
+from assignments.planning.reasons import OVERRIDABLE
 from example import models
 from example.booking import cancel_booking, save_booking
 from rollout import conf as rollout_conf
@@ -138,6 +141,20 @@ def _swapped() -> str:
     return wrong or ("" if _table_of("B1") > _table_of("B2") else "not swapped")
 
 
+def _assigned() -> None:
+    """Staff have squeezed the large party in."""
+    _decided()
+    taken = {ref for refs in seated().values() for ref in refs}
+    free = models.Table.objects.exclude(pk__in=taken).latest("seats")
+    api.assign(booking_ref=_ref("B6"), table_refs=[str(free.pk)], actor="staff:1", overriding=OVERRIDABLE)
+    quietly("deliver_outbox")
+
+
+def _undo() -> None:
+    if seated().get(_ref("B6")):
+        api.undo(booking_ref=_ref("B6"), actor="staff:1")
+
+
 def _written_past_us() -> None:
     """The host's rows were changed, and nobody told the app."""
     _decided()
@@ -210,6 +227,14 @@ def _active() -> None:
     quietly("deliver_outbox")
 
 
+def _breached() -> None:
+    """Somebody sits for too short a time, which no V3 may do to a guest."""
+    _active()
+    row = Allocation.objects.order_by("pk")[0]
+    short = TimestamptzRange(row.blocked.lower, row.blocked.upper - timedelta(minutes=1))
+    Allocation.objects.filter(booking_ref=row.booking_ref).update(blocked=short)
+
+
 def _roll_back() -> None:
     position = steering.current()
     if position is not None and position.stage == rollout_conf.current_ladder().stages[-1].key:
@@ -238,6 +263,8 @@ FLOWS: dict[str, Flow] = {
     "outbox": Flow(prepare=_untold, do=lambda: quietly("deliver_outbox"), wrong=_told),
     "promote": Flow(prepare=_begun, do=_promote, wrong=_stage_is(1)),
     "rollback": Flow(prepare=_active, do=_roll_back, wrong=_rolled_back),
+    "undo": Flow(prepare=_assigned, do=_undo, wrong=lambda: _is_as(B1="confirmed/1", B6="manual_review/0")),
+    "guard that rolls back": Flow(prepare=_breached, do=guard.run, wrong=_rolled_back),
     "guard": Flow(prepare=_active, do=guard.run, wrong=_stage_is(-1)),
 }
 if HAS_LEGACY_PLANNER:

@@ -1,6 +1,8 @@
 """The example's host, which misbehaves in one of its callbacks when it is told to."""
 
 import os
+import random
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +10,8 @@ from typing import Any
 
 from assignments.host import HostBooking, Message, Move, Seating
 from example.host import ExampleHost
-from tests.chaos.setting_up import TOLD
+from tests.chaos.points import met
+from tests.chaos.setting_up import DIES_EVERY, TOLD
 
 
 @dataclass(kw_only=True)
@@ -27,6 +30,7 @@ HOW = ("raise", "hang", "SystemExit", "exit", "MemoryError")
 def _suffer(callback: str, refs: Sequence[str]) -> None:
     if POISON.callback != callback or (POISON.ref and POISON.ref not in refs):
         return
+    met()
     match POISON.how:
         case "raise":
             raise RuntimeError("The host raises.")
@@ -76,3 +80,6 @@ class ChaosHost(ExampleHost):
             line = f"{message.id} {message.number} {message.booking_ref} {message.topic}\n"
             with open(told, "ab", buffering=0) as file:  # noqa: PTH123
                 file.write(line.encode())
+        dies_every = int(os.environ.get(DIES_EVERY, "0"))
+        if dies_every and random.randrange(dies_every) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,13 +1,53 @@
 """The points at which a fault may come: before and after each statement, COMMIT and ROLLBACK of this thread."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+MET = b"\n(met)\n"
+
+
+def met() -> None:
+    """Say in the child's output, even if it dies at once, that what it does has met the fault."""
+    os.write(2, MET)
+
+
+@contextmanager
+def noticed(*sqlstates: str) -> Iterator[None]:
+    """Notice that PostgreSQL answers this thread's statements with one of these errors."""
+
+    def execute(run: Callable[..., Any], statement: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        try:
+            return run(statement, params, many, context)
+        except DatabaseError as error:
+            if getattr(error.__cause__, "sqlstate", None) in sqlstates:
+                met()
+            raise
+
+    with connection.execute_wrapper(execute):
+        yield
+
+
+@contextmanager
+def unconnected() -> Iterator[None]:
+    """Notice that PostgreSQL takes no connection of this process."""
+    connect = BaseDatabaseWrapper.connect
+
+    def try_to(self: BaseDatabaseWrapper) -> None:
+        try:
+            connect(self)
+        except Exception:
+            met()
+            raise
+
+    with mock.patch.object(BaseDatabaseWrapper, "connect", try_to):
+        yield
 
 
 @dataclass
@@ -26,6 +66,7 @@ class Points:
         number, self.count = self.count, self.count + 1
         if number == self.meant:
             self.is_busy = True
+            met()
             try:
                 self.at()
             finally:

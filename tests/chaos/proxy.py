@@ -1,5 +1,6 @@
 """A proxy before the server that loses the answer to one COMMIT: it is carried out, and the client never hears of it."""
 
+import mmap
 import os
 import select
 import signal
@@ -18,6 +19,7 @@ class Proxy:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         self._pid = 0
+        self._lost = mmap.mmap(-1, 1)  # Both processes see it.
 
     def __enter__(self) -> "Proxy":
         self._pid = os.fork()
@@ -37,6 +39,10 @@ class Proxy:
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
 
+    @property
+    def has_lost(self) -> bool:
+        return self._lost[0] == 1
+
     def _carry(self, client: socket.socket) -> None:
         with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
             while True:
@@ -49,4 +55,5 @@ class Proxy:
                         self._left -= 1
                         if self._left == 0:
                             server.recv(65536)  # It is carried out now.
+                            self._lost[0] = 1
                             return

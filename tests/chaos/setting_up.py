@@ -15,6 +15,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 STATE = PROJECT / ".chaos"
 TOLD = "CHAOS_TOLD"
 """The variable that names the file in which each delivery is noted."""
+DIES_EVERY = "CHAOS_DIES_EVERY"
+"""The variable that has the process die after one in so many deliveries, before they are recorded."""
 
 
 @contextmanager

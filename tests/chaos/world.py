@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from typing import Any
@@ -21,6 +21,7 @@ from assignments.maintenance import marked, outbox, promise_check, reconcile
 from assignments.models import Allocation, Assignment, BatchMark, OutboxMessage
 from example import models
 from tests import process_state
+from tests.chaos.points import MET
 from tests.chaos.server import Server
 
 AFTER = timedelta(seconds=75)
@@ -30,9 +31,9 @@ DEADLINE_SECONDS = 60.0
 Rows = dict[str, bytes]
 
 
-def a_restaurant() -> models.Restaurant:
+def a_restaurant(name: str = "Chaos") -> models.Restaurant:
     """Six tables, two of each size, open all day."""
-    restaurant = models.Restaurant.objects.create(name="Chaos", timezone="UTC")
+    restaurant = models.Restaurant.objects.create(name=name, timezone="UTC")
     zone = models.Zone.objects.create(restaurant=restaurant, name="Hall")
     for number, seats in enumerate((2, 2, 4, 4, 6, 6), 1):
         models.Table.objects.create(restaurant=restaurant, zone=zone, code=f"T{number}", seats=seats)
@@ -142,11 +143,12 @@ def put_back(rows: Rows) -> None:
 
 @dataclass(frozen=True)
 class End:
-    """How a child ended. ``code``: as ``waitpid`` says it; ``output``: what it wrote."""
+    """How a child ended. ``code``: as ``waitpid`` says it; ``output``: what it wrote; ``has_met``: it met the fault."""
 
     code: int
     output: str
     seconds: float
+    has_met: bool = False
 
 
 class World:
@@ -182,7 +184,7 @@ class World:
         started = time.monotonic()
         end = self.fork(work).wait(seconds)
         self.server.wait_until_alone()
-        return End(end.code, end.output, time.monotonic() - started)
+        return replace(end, seconds=time.monotonic() - started)
 
 
 class Child:
@@ -205,7 +207,8 @@ class Child:
                 self._read()
                 os.close(self._reader)
                 taken = time.monotonic() - started
-                return End(os.waitstatus_to_exitcode(status), self._said.decode(errors="replace"), taken)
+                output = self._said.replace(MET, b"").decode(errors="replace")
+                return End(os.waitstatus_to_exitcode(status), output, taken, MET in self._said)
             if time.monotonic() - started > seconds:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.002)

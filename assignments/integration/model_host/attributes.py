@@ -49,6 +49,10 @@ class Attributes:
     """The restaurant's ref where there is only one."""
     zone_field: str | None = None
     """The zone that the guests asked for: a foreign key or text; null for any."""
+    needs_field: str | None = None
+    """Features that its tables must have: an array, a JSON list, or a text with commas between them."""
+    wishes_field: str | None = None
+    """Features that its tables had better have, like ``needs_field``."""
     requested_field: str | None = None
     """Time of the booking's creation, a datetime."""
     status_field: str | None = None
@@ -105,6 +109,10 @@ class Attributes:
     """Smallest party that gets the table alone; may be null."""
     table_max_party_field: str | None = None
     """Largest party that gets the table alone; may be null."""
+    table_features_field: str | None = None
+    """What guests may need or wish: an array, a JSON list, or a text with commas between them. With those of this app."""
+    table_priority_field: str | None = None
+    """A whole number: tables with a higher one are preferred; may be null."""
     table_restaurant_field: str | None = None
     """May lie behind foreign keys: ``"area__restaurant"``."""
     table_adjacent_field: str | None = None

@@ -3,7 +3,7 @@
 import signal
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,9 @@ from assignments import api, conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, quarantine
 from assignments.exceptions import CallbackTooSlowError
-from assignments.integration import callback_budget
+from assignments.integration import callback_budget, project_host
 from assignments.integration.host import Seating
+from assignments.integration.project_host import HostWithWalkIns
 from assignments.models import Assignment, BatchMark, HostMark, OutboxMessage, State
 from assignments.outcome import Kind
 from tests.assignments.conftest import HOST_PATH, TheHost, run_all
@@ -247,3 +248,57 @@ def test_a_callback_that_hangs_is_interrupted_in_a_worker(monkeypatch: Any) -> N
         time.sleep(0.1)  # Nothing rings any more.
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def enforced(monkeypatch: Any) -> Iterator[None]:
+    before = signal.getsignal(signal.SIGALRM)
+    monkeypatch.setattr(callback_budget, "_is_enforced", False)
+    callback_budget.enforce()
+    yield
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("enforced")
+def test_a_budget_inside_another_one_leaves_the_outer_its_time() -> None:
+    with pytest.raises(CallbackTooSlowError), callback_budget.limited(0.1):
+        with callback_budget.limited(5):
+            pass
+        time.sleep(30)
+    with pytest.raises(CallbackTooSlowError), callback_budget.limited(0.1), callback_budget.limited(30):
+        time.sleep(30)
+
+
+@pytest.mark.usefixtures("enforced")
+@pytest.mark.parametrize("name", ["bookings", "tables_of", "floor"])
+def test_a_host_that_hangs_as_it_is_read_is_interrupted_in_a_transaction(
+    host: TheHost, monkeypatch: Any, name: str
+) -> None:
+    monkeypatch.setattr(project_host, "_budget", lambda: callback_budget.limited(0.1))
+    monkeypatch.setattr(host, name, lambda asked, **kwargs: time.sleep(0.3))
+    read = getattr(HostWithWalkIns(host), name)
+    asked: Any = "R1" if name == "floor" else ["B1"]
+    with pytest.raises(CallbackTooSlowError), transaction.atomic():
+        read(asked)
+    read(asked)  # It keeps nobody waiting outside of a transaction.
+
+
+@pytest.mark.usefixtures("enforced")
+def test_the_others_are_decided_while_the_host_hangs_at_one_booking(
+    host: TheHost, tonight: datetime, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(project_host, "_budget", lambda: callback_budget.limited(0.1))
+    for ref in ("B1", "B2", "B3"):
+        host.book(ref, starts_at=tonight)
+    bookings = type(host).bookings
+
+    def hang(self: TheHost, refs: Sequence[str], *, lock: bool = False) -> Any:
+        if lock and "B2" in refs:
+            time.sleep(30)
+        return bookings(self, refs, lock=lock)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(host), "bookings", hang)
+        run_all()
+    assert {ref for ref, state in states().items() if state == State.CONFIRMED} == {"B1", "B3"}
+    assert Assignment.objects.get(booking_ref="B2").due_at is not None
