@@ -331,7 +331,7 @@ def host() -> str:
                 for each in _methods(protocol)
             ),
             "## Values\n",
-            *map(_class, (names.HostBooking, names.Seating, names.Move, names.Message, names.Watch)),
+            *map(_class, (names.HostBooking, names.Seating, names.Guest, names.Move, names.Message, names.Watch)),
         ]
     )
 
