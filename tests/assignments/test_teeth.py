@@ -143,7 +143,8 @@ def test_the_days_lock_alone_keeps_a_table_from_two_planners(
     dispatch.register_new()
     if not guarded:
         monkeypatch.setattr(locks, "_day_key", lambda *day: f"{uuid.uuid4()}")
-    on_confirmed, has_begun = host.on_confirmed, []
+    on_confirmed = host.on_confirmed
+    has_begun: list[bool] = []
 
     def second(seatings: Any) -> None:
         on_confirmed(seatings)

@@ -17,7 +17,6 @@ TESTS = (
     "tests/assignments/test_rearrangement.py",
     "tests/assignments/test_teeth.py",
     "tests/rollout/policy",
-    "tests/rollout/evidence",
 )
 """The tests that are meant to hold the mutated code. Pages and commands notice its mistakes, too, but late and by chance."""
 
@@ -77,7 +76,8 @@ class Covering:
         lines = self._lines.get(file, {})
         found = {test for line in range(first, last + 1) for test in lines.get(str(line), [])}
         found = found or {test for tests in lines.values() for test in tests}
-        chosen, taken = [], 0.0
+        chosen: list[str] = []
+        taken = 0.0
         for test in sorted(found, key=lambda each: (self._seconds[each], each)):
             taken += self._seconds[test]
             if chosen and taken > most_seconds:
