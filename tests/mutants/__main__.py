@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         row = done.get(key)
         if row is None or not row["by"]:  # A survivor is tried again: there may be a test for it by now.
             tests = covering.tests(mutant.file, mutant.first, mutant.last, most_seconds=options.most_seconds)
-            limit = 120 + 4 * options.most_seconds
+            limit = 30 + 3 * options.most_seconds
             found = verdict(mutant, sources[mutant.file], tests, database=DATABASE, most_seconds=limit, anew=anew)
             anew = found.by == TIMEOUT
             row = {"key": key, "name": mutant.name, "tests": len(tests), **asdict(found)}

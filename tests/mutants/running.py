@@ -67,6 +67,8 @@ def verdict(
     mutant: Mutant, source: str, tests: Sequence[str], *, database: str, most_seconds: float, anew: bool
 ) -> Verdict:
     """Whether one of these tests notices this mistake. ``anew``: on a new database, as after a run that was killed."""
+    if not tests:  # Without any argument pytest runs all that there are.
+        return Verdict(by="", seconds=0.0)
     started = time.monotonic()
     said = in_a_child(lambda: _try(mutant, source, tests, database, anew), most_seconds)
     by = TIMEOUT if said is None else said
@@ -85,7 +87,10 @@ def _try(mutant: Mutant, source: str, tests: Sequence[str], database: str, anew:
 
     with mock.patch.object(importlib.machinery.SourceFileLoader, "get_code", get_code):
         failure = FirstFailure(tests)
-        code = run_tests(tests, failure, database=database, anew=anew)
+        try:
+            code = run_tests(tests, failure, database=database, anew=anew)
+        except Exception as error:  # noqa: BLE001  (without the mistake everything starts)
+            return f"{type(error).__name__} as the app starts"
     if code == PASSED:
         return ""
     return failure.by or f"pytest ends with {int(code)}"
