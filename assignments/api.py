@@ -10,8 +10,8 @@ Long because it is the one page of what a project may call; each function is sho
 """
 
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import wraps
 from types import EllipsisType
@@ -21,7 +21,9 @@ from django.db import connection, transaction
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
+from assignments.coordination import availability as availability_of
 from assignments.coordination import closures, dispatch, edits, host_changes, queueing, staff_actions, stays, undoing
+from assignments.coordination.availability import Wait
 from assignments.coordination.snapshots import snapshot_of
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -38,9 +40,9 @@ from assignments.integration.host import Host, HostBooking, is_cancelled, lock_b
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, FrozenEvening, Stage, State
+from assignments.models import Allocation, Assignment, FrozenEvening, QueuedParty, Stage, State
 from assignments.outcome import Change, Outcome
-from assignments.planning import engine, service_day
+from assignments.planning import engine, features, service_day
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
 from assignments.planning.snapshot import Snapshot
@@ -124,6 +126,90 @@ def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]
     Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
     """
     return engine.judge(_snapshot(booking_ref), tuple(table_refs))
+
+
+def availability(
+    *,
+    restaurant_ref: str,
+    service_date: date,
+    party: int,
+    needs: Iterable[str] = (),
+    zone_ref: str | None = None,
+    step_minutes: int = 15,
+) -> tuple[datetime, ...]:
+    """Return the starts (UTC) at which a party could be seated on a service day, for a booking form. Writes nothing.
+
+    The calendar, pacing, closures, who waits already, and parties that may change tables are taken into account: a booking
+    for one of these times is seated by ``assign_now``, as long as nobody writes in between and the planner stays the same.
+    Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party or a step below 1.
+    """
+    if party < 1 or step_minutes < 1:
+        raise ValueError(f"A party and a step are at least 1, not {party} and {step_minutes}.")
+    with floor_cache.one_reading():
+        found = availability_of.times(
+            restaurant_ref,
+            service_date,
+            party=party,
+            needs=features.words(needs),
+            zone_ref=zone_ref,
+            step=timedelta(minutes=step_minutes),
+            host=configured(),
+            now=transactions.database_now(),
+        )
+        return tuple(found)
+
+
+def quote_wait(*, restaurant_ref: str, party: int, needs: Iterable[str] = ()) -> Wait:
+    """Say how long guests without a booking would wait for a table, by expected departures, after those in the queue.
+
+    Writes nothing. Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party below 1.
+    """
+    if party < 1:
+        raise ValueError(f"A party has at least one cover, not {party}.")
+    now = transactions.database_now()
+    wanted = (party, features.words(needs))
+    return availability_of.waits(restaurant_ref, host=configured(), now=now, newcomer=wanted)[-1]
+
+
+@_in_transaction
+def join_queue(*, restaurant_ref: str, party: int, actor: str, needs: Iterable[str] = ()) -> Wait:
+    """Put guests without a booking into the queue at the door, and say how long they wait. See ``quote_wait``."""
+    wait = quote_wait(restaurant_ref=restaurant_ref, party=party, needs=needs)
+    row = QueuedParty.objects.create(
+        restaurant_ref=restaurant_ref,
+        party=party,
+        needs=sorted(features.words(needs)),
+        joined_at=transactions.database_now(),
+        actor=actor,
+    )
+    return replace(wait, queued_id=row.pk)
+
+
+def queue_at_the_door(*, restaurant_ref: str) -> tuple[Wait, ...]:
+    """Return who waits at the door, in order, and how long each still has to wait. Raises what ``quote_wait`` does."""
+    return tuple(availability_of.waits(restaurant_ref, host=configured(), now=transactions.database_now()))
+
+
+@_in_transaction
+def leave_queue(*, queued_id: int, booking_ref: str = "") -> bool:
+    """Take guests out of the queue: they were seated, as ``booking_ref``, or went away. False if they were out already."""
+    waiting = QueuedParty.objects.filter(pk=queued_id, left_at__isnull=True)
+    return waiting.update(left_at=transactions.database_now(), booking_ref=booking_ref) > 0
+
+
+@_in_transaction
+def note_features(*, booking_ref: str, needs: Iterable[str] = (), wishes: Iterable[str] = ()) -> Change:
+    """Note what the guests need and wish besides what the host stores, instead of what was noted before.
+
+    Words that the restaurant's tables have as features, such as ``step-free``. A booking whose tables lack what it needs now
+    gets others, or goes to staff with those that it has. Raises AssignmentNotFoundError, BookingNotFoundError.
+    """
+    host, assignment, booking, now = _locked(booking_ref, may_sit=True)
+    assignment.told_needs, assignment.told_wishes = sorted(features.words(needs)), sorted(features.words(wishes))
+    Assignment.objects.filter(pk=assignment.pk).update(
+        told_needs=assignment.told_needs, told_wishes=assignment.told_wishes
+    )
+    return host_changes.follow(assignment, booking, host=host, now=now)
 
 
 @_in_transaction
@@ -399,9 +485,9 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
     there.
     """
     host, assignment, booking, now = _locked(booking_ref)
-    refusals = engine.judge(
-        snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False), tuple(table_refs)
-    )
+    snapshot = snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False)
+    found = engine.judge(snapshot, tuple(table_refs))
+    refusals = tuple(each for each in found if each.reason is not Reason.PACING)  # Pins are about tables, not times.
     if refusals:
         raise staff_actions.refused(booking_ref, table_refs, refusals)
     assignment.pinned_table_refs = sorted(table_refs)

@@ -15,7 +15,7 @@ from typing import Any
 
 from assignments.concurrency.clock import at, shifted
 from assignments.integration.host import HostBooking, Message, Move, Seating
-from assignments.planning.floor import Floor, Join, ServicePeriod, Table, TurnTime, adjacency
+from assignments.planning.floor import Floor, Join, Pacing, ServicePeriod, Table, TurnTime, adjacency
 
 __all__ = ["MemoryHost", "a_floor", "a_service", "a_table", "at", "shifted"]
 
@@ -44,6 +44,7 @@ def a_floor(
     adjacent: Iterable[tuple[str, str]] = (),
     joins: Iterable[Join] = (),
     timezone: str = "Europe/London",
+    pacing: Iterable[Pacing] = (),
 ) -> Floor:
     """Build a floor. Default for ``services``: one dinner."""
     return Floor(
@@ -53,6 +54,7 @@ def a_floor(
         services=tuple(services) or (a_service(),),
         adjacent=adjacency(adjacent),
         joins=tuple(joins),
+        pacing=tuple(pacing),
     )
 
 

@@ -120,6 +120,10 @@ class Settings:
     """Ladders by environment, lowest stage first; overrides ``rollout.policy.ladder.DEFAULT``."""
     EVIDENCE_DAYS: int = setting(28, at_least(1, LARGEST_DAYS))
     """Maximum age of evidence that gates count, in days."""
+    AUDITED_PER_RUN: int = setting(2000, at_least(1, 1_000_000))
+    """About how many of V3's decisions a guard run audits at most, those with refusals first."""
+    BATCH_DAYS: int = setting(7, at_least(1, LARGEST_DAYS))
+    """How many days ``rollout prune`` keeps what V3 was given when it decided."""
     GUARD: Mapping[str, float] = setting({}, _guard)
     """Guardrail limits; override ``rollout.policy.guardrails.DEFAULT``."""
     COOL_DOWN_HOURS: float = setting(24.0, at_least(0, 10_000))

@@ -1,4 +1,7 @@
-"""The rollout's tables: its position and changes, comparisons of decisions and of days, waivers, guard runs and others."""
+"""The rollout's tables: its position and changes, comparisons of decisions and of days, waivers, guard runs and others.
+
+Long because each table is described where it is declared, and none of them does anything.
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -192,6 +195,99 @@ class DayTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_date} {self.restaurant_ref}: {self.comparisons}"
+
+
+class FrozenBatch(models.Model):
+    """What V3 was given and what it decided, for bookings that were planned together: the input of the audit.
+
+    Written by the transaction that decides. ``floor``: the floor in full, if its version had no record yet. ``content``: the
+    snapshot, the requests, the decisions, and who might have been moved. ``attempts`` of ``assignments`` refer to ``key``.
+    """
+
+    key = models.UUIDField(primary_key=True)
+    restaurant_ref = models.TextField()
+    service_date = models.DateField()
+    floor_version = models.TextField()
+    floor = models.JSONField(null=True)
+    content = models.JSONField()
+    attempts = models.IntegerField()
+    refusals = models.IntegerField()
+    release = _release(_("The release of the process that decided. Empty: unknown."))
+    at = models.DateTimeField(db_default=DatabaseNow())
+    audited_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-at"]
+        verbose_name = _("frozen batch")
+        verbose_name_plural = _("frozen batches")
+        indexes = [
+            models.Index(fields=["at"], condition=models.Q(audited_at__isnull=True), name="frozenbatch_waiting"),
+            models.Index(fields=["at"], name="frozenbatch_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.restaurant_ref} {self.service_date}: {self.attempts}"
+
+
+class Audit(models.Model):
+    """What the seating audit says of one of V3's decisions, by the frozen batch that it was part of.
+
+    ``wrong_refusal``: tables were free, without moving anybody. ``verdict``: V3's decision against the legacy planner's on
+    the same snapshot; empty if that was not asked, or gave no answer. ``error``: why nothing can be said. Append-only;
+    each decision has one.
+    """
+
+    attempt = models.BigIntegerField(unique=True, help_text=_("The id of the attempt."))
+    booking_ref = models.TextField()
+    restaurant_ref = models.TextField()
+    service_date = models.DateField()
+    release = _release(_("The release of the process that decided. Empty: unknown."))
+    is_refusal = models.BooleanField()
+    flaws = ArrayField(models.TextField(), default=list)
+    wrong_refusal = models.BooleanField(default=False)
+    avoidable_by_moves = models.BooleanField(default=False)
+    avoidable_join = models.BooleanField(default=False)
+    oversized = models.BooleanField(default=False)
+    untold = models.BooleanField(default=False)
+    verdict = models.TextField(blank=True, default="", choices=[(each.value, each.value) for each in Verdict])
+    control = models.JSONField(null=True)
+    error = models.TextField(blank=True, default="", help_text=_("What went wrong, by type; never a message."))
+    decided_at = models.DateTimeField()
+    audited_at = models.DateTimeField(db_default=DatabaseNow())
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("audit")
+        verbose_name_plural = _("audits")
+        indexes = [
+            models.Index(fields=["decided_at"], name="audit_decided"),
+            models.Index(fields=["booking_ref"], name="audit_booking"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.booking_ref}: {', '.join(self.flaws) or 'no flaws'}"
+
+
+class AuditTally(models.Model):
+    """Totals of a restaurant's pruned audits of one day."""
+
+    day = models.DateField(help_text=_("The day of the decision, UTC."))
+    restaurant_ref = models.TextField()
+    decisions = models.IntegerField()
+    refusals = models.IntegerField(default=0)
+    unsafe = models.IntegerField(default=0)
+    wrong_refusals = models.IntegerField(default=0)
+    avoidable_by_moves = models.IntegerField(default=0)
+    worse = models.IntegerField(default=0)
+
+    class Meta:
+        ordering = ["-day", "restaurant_ref"]
+        verbose_name = _("audit tally")
+        verbose_name_plural = _("audit tallies")
+        constraints = [models.UniqueConstraint(fields=["day", "restaurant_ref"], name="audittally_one_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.restaurant_ref}: {self.decisions}"
 
 
 class Position(models.Model):

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from assignments import conf as assignments_conf
-from assignments.integration.planners import NOBODY, V3, Planner, Route
+from assignments.integration.planners import NOBODY, V3, Batch, Planner, Route
 from assignments.models import Assignment
 from rollout import conf
 from rollout.flags import bucketing
 from rollout.flags.resolution import Mode
+from rollout.shadow import frozen
 
 
 class RolloutRouter:
@@ -32,6 +33,10 @@ class RolloutRouter:
             assignment.booking_ref: theirs if _is_in_the_hands_of(legacy, assignment) else ours
             for assignment in assignments
         }
+
+    def keep(self, batch: Batch) -> None:
+        """Keep what V3 was given, for the audit of each of its decisions."""
+        frozen.keep(batch)
 
     def planner(self, key: str) -> Planner:
         """Raises LookupError for a planner that is not installed."""

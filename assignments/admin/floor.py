@@ -21,10 +21,12 @@ from assignments.models import (
     CalendarEntry,
     CalendarService,
     ListedJoin,
+    PacingLimit,
     ServiceHours,
     TableDetails,
     TurnMinutes,
     VenueSettings,
+    ZonePriority,
 )
 from assignments.planning.floor import InvalidFloorError, Table
 from assignments.planning.natural_order import natural_key
@@ -136,9 +138,15 @@ class VenueSettingsAdmin(FloorAdmin):
 
 @admin.register(TableDetails)
 class TableDetailsAdmin(FloorAdmin):
-    list_display = ["table_ref", "restaurant_ref", "zone", "min_party", "max_party"]
+    list_display = ["table_ref", "restaurant_ref", "zone", "min_party", "max_party", "features", "priority"]
     search_fields = ["table_ref", "restaurant_ref", "zone"]
     list_filter = ["restaurant_ref", "zone"]
+
+
+@admin.register(ZonePriority)
+class ZonePriorityAdmin(FloorAdmin):
+    list_display = ["restaurant_ref", "zone", "priority"]
+    search_fields = ["restaurant_ref", "zone"]
 
 
 @admin.register(AdjacentTables)
@@ -203,6 +211,23 @@ class CalendarEntryAdmin(FloorAdmin):
             for restaurant_ref in sorted(set(queryset.values_list("restaurant_ref", flat=True))):
                 locks.lock_restaurant(restaurant_ref)
             super().delete_queryset(request, queryset)
+
+
+@admin.register(PacingLimit)
+class PacingLimitAdmin(FloorAdmin):
+    """Pacing by service and date. Nobody is seated meanwhile by what it was before."""
+
+    list_display = [
+        "restaurant_ref",
+        "service_key",
+        "first_date",
+        "last_date",
+        "interval_minutes",
+        "most_covers",
+        "most_parties",
+        "most_present",
+    ]
+    search_fields = ["restaurant_ref", "service_key"]
 
 
 @admin.register(ServiceHours)

@@ -13,7 +13,7 @@ from types import EllipsisType
 from assignments import conf
 from assignments.concurrency import locks
 from assignments.coordination import host_changes
-from assignments.coordination.snapshots import occupied_during, seating_request
+from assignments.coordination.snapshots import occupied_during, seating_request, to_be_kept
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
 from assignments.integration.floor_cache import floor_or_none
@@ -314,7 +314,7 @@ class _Clearing:
     def _seat_evening(self, group: Sequence["_Guests"]) -> None:
         """Give each other tables, those of an evening together; who gets none goes to review."""
         assert self.floor is not None
-        requests = {guests.booking.ref: guests.request() for guests in group}
+        requests = {guests.booking.ref: guests.request(self.floor) for guests in group}
         taken = occupied_during(requests.values(), self.floor, remove_expired=True)
         occupied = [each for each in taken if each.booking_ref not in requests]
         rules = replace(conf.settings().rules(), min_lead_minutes=0)  # They were confirmed in good time.
@@ -349,10 +349,11 @@ class _Guests:
     booking: HostBooking
     seatings: Sequence[Allocation]
 
-    def request(self) -> SeatingRequest:
+    def request(self, floor: Floor) -> SeatingRequest:
         """Return what it asks for: the stay that it was promised, whatever today's turn times are."""
         request = seating_request(self.booking, self.assignment)
         promised = self.seatings[0]
         if promised.starts_at == self.booking.starts_at and self.booking.ends_at is None:
             request = replace(request, ends_at=promised.ends_at)
-        return request
+        kept = to_be_kept(request, self.assignment, self.seatings, floor)
+        return replace(request, promised_party=kept.promised_party)

@@ -17,7 +17,7 @@ from assignments import conf
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.day_planner import is_plannable
 from assignments.coordination.planned_day import plan_requests
-from assignments.coordination.snapshots import as_promised, occupied_during, seating_request
+from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, to_be_kept
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
@@ -146,7 +146,7 @@ def _answer(
 ) -> Answer | str:
     """Return what meets the edit, or a sentence why nothing does. ``earlier``: who asked earlier and waits."""
     own = floor.in_order(row.table_ref for row in seatings)
-    request = replace(seating_request(as_promised(booking, seatings), assignment), current_table_refs=own)
+    request = to_be_kept(seating_request(as_promised(booking, seatings), assignment), assignment, seatings, floor)
     taken = occupied_during([request, *earlier], floor, remove_expired=True)
     kept = tuple(each for each in taken if each.booking_ref != booking.ref)
     snapshot = Snapshot(
@@ -228,8 +228,7 @@ def tables_elsewhere(
     floor, _problem = floor_or_problem(booking.restaurant_ref, host=host)
     if floor is None:
         return None
-    own = floor.in_order(row.table_ref for row in seatings)
-    request = replace(seating_request(as_promised(booking, seatings), assignment), current_table_refs=own)
+    request = to_be_kept(seating_request(as_promised(booking, seatings), assignment), assignment, seatings, floor)
     changing = {booking.ref, *(each.booking_ref for each in instead)}
     taken = tuple(each for each in occupied_during([request], floor) if each.booking_ref not in changing)
     found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now)
@@ -285,9 +284,15 @@ def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...]
     if not earlier:
         return []
     planned = plan_requests(earlier, floor=snapshot.floor, occupied=taken, now=snapshot.now, success=snapshot.success)
+    parties = {request.booking_ref: request.party for request in earlier}
     return [
         each
         for ref, decision in planned.decisions.items()
         if decision.best is not None and decision.window is not None
-        for each in occupied_by(ref, decision.best.table_refs, decision.window)
+        for each in occupied_by(
+            ref,
+            decision.best.table_refs,
+            decision.window,
+            party=parties[ref] if snapshot.floor.is_paced else 0,
+        )
     ]

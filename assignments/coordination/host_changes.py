@@ -83,6 +83,7 @@ def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
         assignment.party,
         assignment.zone_ref,
         assignment.asked_until,
+        (frozenset(assignment.needs), frozenset(assignment.wishes)),
     )
     return asked == (
         booking.restaurant_ref,
@@ -90,6 +91,7 @@ def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
         intake.stored_party(booking),
         booking.zone_ref or "",
         intake.asked_until(booking),
+        intake.asked_features(booking, assignment),
     )
 
 
@@ -102,6 +104,8 @@ def _follow_edit(
         return adopt_tables(assignment, booking, seatings, told, host=host, now=now)
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
     usable = seating_validity.is_usable(booking, seatings, floor=floor, rules=conf.settings().rules())
+    if not asks_anew and not booking.problem:
+        _note_features(assignment, booking)
     if assignment.state == State.MANUAL_REVIEW:
         if asks_anew and usable and seating_validity.meets(booking, seatings, floor=floor):
             return restore(assignment, booking, seatings, host=host, actor="host", reason=EDIT_WITHDRAWN)
@@ -118,6 +122,14 @@ def _follow_edit(
     unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE
     reason = "booking_changed" if asks_anew else waiting.TABLE_OUT_OF_SERVICE
     return edits.settle(assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet)
+
+
+def _note_features(assignment: Assignment, booking: HostBooking) -> None:
+    """Take over needs that the tables meet, and wishes, in memory: whoever moves the booking has to know them."""
+    needs, wishes = (sorted(each) for each in intake.asked_features(booking, assignment))
+    if (needs, wishes) != (assignment.needs, assignment.wishes):
+        assignment.needs, assignment.wishes = needs, wishes
+        assignment.touch()
 
 
 def _follow_sitting(

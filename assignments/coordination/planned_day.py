@@ -38,6 +38,23 @@ def plan_requests(
     A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them. ``rules``:
     by default those of the settings.
     """
+    evening, milliseconds = planned_evening(
+        requests, floor=floor, occupied=occupied, now=now, success=success, movable=movable, rules=rules
+    )
+    return PlannedDay(evening.decisions, milliseconds, evening.moves if movable else {})
+
+
+def planned_evening(
+    requests: Sequence[SeatingRequest],
+    *,
+    floor: Floor,
+    occupied: tuple[Occupied, ...],
+    now: datetime,
+    success: Mapping[str, float],
+    movable: Sequence[Movable] = (),
+    rules: PlanningRules | None = None,
+) -> tuple[EveningPlanner, dict[str, float]]:
+    """Return the planner of an evening that has decided these requests, and how long each took in milliseconds."""
     rules = rules or conf.settings().rules()
     held = held_tables(requests, occupied, floor=floor, now=now)
     others = [taken for taken in occupied if taken.booking_ref not in held]
@@ -49,8 +66,16 @@ def plan_requests(
         for request in requests
         if request.booking_ref in held
     ]
-    for request in [*promised, *waiting]:
-        started = time.perf_counter()
+    started = time.perf_counter()
+    for request in promised:
         evening.decide(request)
-        milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000
-    return PlannedDay(evening.decisions, milliseconds, evening.moves if movable else {})
+        started, milliseconds[request.booking_ref] = _since(started)
+    for request in evening.decide_all(waiting):
+        started, milliseconds[request.booking_ref] = _since(started)
+    return evening, milliseconds
+
+
+def _since(started: float) -> tuple[float, float]:
+    """Return now, and the milliseconds since ``started``."""
+    now = time.perf_counter()
+    return now, (now - started) * 1000

@@ -39,11 +39,16 @@ class Confirmed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rearrangement:
-    """Decisions on the requests, and the confirmed bookings that change tables for them. Their rows are locked."""
+    """Decisions on the requests, and the confirmed bookings that change tables for them. Their rows are locked.
+
+    ``movable``: all that might have been moved. ``occupied``: what was taken, as far as they sit.
+    """
 
     decisions: Mapping[str, Decision]
     milliseconds: Mapping[str, float]
-    moves: Sequence[tuple[Confirmed, TablePlan]]
+    moves: Sequence[tuple[Confirmed, TablePlan]] = ()
+    movable: tuple[Movable, ...] = ()
+    occupied: tuple[Occupied, ...] = ()
 
     def apply(self, settlement: Settlement) -> None:
         """Have the settlement write the moves."""
@@ -78,6 +83,8 @@ def find(
 ) -> Rearrangement | None:
     """Return decisions that seat more of the bookings ``seats`` than ``decisions`` do, by moving others, if there are any.
 
+    Without moves they are the ``decisions``; None if nobody may be moved.
+
     The service day is locked. The rows of the moved bookings are locked here, the host's too: those that somebody else has
     locked or changed count as fixed.
     """
@@ -85,23 +92,33 @@ def find(
     if not confirmed:
         return None
     seated = _seated(decisions, seats)
+    movable: tuple[Movable, ...] = ()
+    occupied: tuple[Occupied, ...] = ()
     for _search in range(SEARCHES):
-        movable = [each.movable for each in confirmed.values()]
+        if not confirmed:
+            break
+        movable = tuple(each.movable for each in confirmed.values())
         occupied = occupied_around(requests, movable, floor, remove_expired=True)
         found, milliseconds, moves = plan_requests(
             requests, floor=floor, occupied=occupied, now=now, success=success, movable=movable
         )
         if not moves or _seated(found, seats) <= seated:
-            return None
+            break
         busy = lock([confirmed[ref] for ref in sorted(moves)], host=host)
         if not busy:
             return Rearrangement(
                 decisions=found,
                 milliseconds=milliseconds,
                 moves=[(confirmed[ref], plan) for ref, plan in sorted(moves.items())],
+                movable=movable,
+                occupied=occupied,
             )
         confirmed = {ref: each for ref, each in confirmed.items() if ref not in busy}
-    return None
+    else:
+        return None  # Too many are busy; who of the others is, nobody has asked.
+    return (
+        Rearrangement(decisions=decisions, milliseconds={}, movable=movable, occupied=occupied) if confirmed else None
+    )
 
 
 def _seated(decisions: Mapping[str, Decision], refs: Collection[str]) -> int:
@@ -155,6 +172,8 @@ def _movable(assignment: Assignment, seatings: Sequence[Allocation], floor: Floo
         ),
         party=assignment.party if first.party is None else first.party,
         zone_ref=(assignment.zone_ref if first.zone_ref is None else first.zone_ref) or None,
+        needs=frozenset(assignment.needs),
+        wishes=frozenset(assignment.wishes),
     )
 
 

@@ -8,7 +8,7 @@ from assignments import conf
 from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host, HostBooking
-from assignments.lifecycle import ledger
+from assignments.lifecycle import intake, ledger
 from assignments.models import Allocation, Assignment
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.engine import judge
@@ -22,6 +22,7 @@ from assignments.planning.snapshot import Occupied, Snapshot
 
 def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
     """The booking as planning sees it."""
+    needs, wishes = intake.asked_features(booking, assignment)
     return SeatingRequest(
         booking_ref=booking.ref,
         starts_at=booking.starts_at,
@@ -30,6 +31,8 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
         zone_ref=booking.zone_ref,
         requested_at=assignment.requested_at,
         pinned_table_refs=tuple(assignment.pinned_table_refs),
+        needs=needs,
+        wishes=wishes,
     )
 
 
@@ -43,6 +46,19 @@ def as_promised(booking: HostBooking, seatings: Sequence[Allocation]) -> HostBoo
     first = seatings[0]
     is_same = first.starts_at == booking.starts_at and first.party in {None, booking.party}
     return replace(booking, ends_at=first.ends_at) if is_same else booking
+
+
+def to_be_kept(
+    request: SeatingRequest, assignment: Assignment, seatings: Sequence[Allocation], floor: Floor
+) -> SeatingRequest:
+    """Return the request of a booking that has ``seatings``: their tables and, at the same start, the promised covers."""
+    first = seatings[0]
+    promised = assignment.party if first.party is None else first.party
+    return replace(
+        request,
+        current_table_refs=floor.in_order(row.table_ref for row in seatings),
+        promised_party=promised if floor.is_paced and first.starts_at == request.starts_at else 0,
+    )
 
 
 def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[SeatingWindow]:

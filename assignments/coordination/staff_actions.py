@@ -13,7 +13,7 @@ from assignments import conf
 from assignments.coordination import stays
 from assignments.coordination.edits import waiting_before
 from assignments.coordination.planned_day import plan_requests
-from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, snapshot_of
+from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, snapshot_of, to_be_kept
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
 from assignments.integration.floor_cache import floor_of, floor_or_none
@@ -25,7 +25,7 @@ from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
 from assignments.planning import engine
-from assignments.planning.floor import Floor
+from assignments.planning.floor import MOST_INTERVAL, Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
@@ -252,17 +252,28 @@ def seat_walk_in(
     if table_refs:
         place = accepted(assignment, here, table_refs, host=host, now=now, overriding=overriding)
     else:
-        place = _best_now(assignment, here, host=host, now=now)
+        place = _best_now(assignment, here, host=host, now=now, overriding=overriding)
     stays.mark(assignment, Stage.SEATED, now=now)
     return _give(assignment, booking, place, (), host=host, now=now, actor=actor, reason=WALK_IN)
 
 
-def _best_now(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> _Place:
+def _best_now(
+    assignment: Assignment,
+    booking: HostBooking,
+    *,
+    host: Host,
+    now: datetime,
+    overriding: Collection[Reason] = (),
+) -> _Place:
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     snapshot = replace(snapshot, rules=snapshot.rules.by_staff())
     decision = engine.plan(snapshot)
+    despite: frozenset[Reason] = frozenset()
+    if decision.refusal is not None and decision.refusal.reason is Reason.PACING and Reason.PACING in overriding:
+        decision = engine.plan(replace(snapshot, rules=replace(snapshot.rules, is_paced=False)))
+        despite = frozenset({Reason.PACING})
     if decision.best is not None and decision.window is not None:
-        return _Place(table_refs=decision.best.table_refs, window=decision.window)
+        return _Place(table_refs=decision.best.table_refs, window=decision.window, despite=despite)
     refusal = decision.refusal
     assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
     minutes = None if refusal.is_hard else _wait(snapshot, now)
@@ -332,7 +343,8 @@ class Possible:
         found = engine.judge(replace(self.snapshot, occupied=()), tuple(table_refs))
         refusals = [
             *self.about_time,
-            *(each for each in found if each.reason not in ABOUT_TIME | {Reason.CLOSED}),
+            *(each for each in found if each.reason not in ABOUT_TIME | {Reason.CLOSED, Reason.PACING}),
+            *(engine.paced(self.snapshot, self.window) if not self.sits else ()),
             *engine.taken(floor, occupied, table_refs, self.window),
         ]
         return tuple(dict.fromkeys(each for each in refusals if not (self.sits and each.reason in ABOUT_TIME)))
@@ -358,11 +370,15 @@ def possible(
     if isinstance(window, Refusal):
         about_time = (window,)
         window = _from_now_on(seating_validity.window_as_the_host_has_it(booking, floor), now)
+    # Who came and left before this party comes counts too, within its interval of the pacing.
+    start = window.blocked_from - (timedelta(minutes=MOST_INTERVAL) if floor.is_paced else timedelta(0))
     occupied = ledger.occupied(
-        floor.restaurant_ref, window.blocked_from, window.blocked_until, floor=floor, remove_expired=remove_expired
+        floor.restaurant_ref, start, window.blocked_until, floor=floor, remove_expired=remove_expired
     )
     gone = {booking.ref, *leaving}
     request = seating_request(booking, assignment)
+    if seatings:
+        request = replace(request, promised_party=to_be_kept(request, assignment, seatings, floor).promised_party)
     if window.ends_at > now:
         request = replace(request, starts_at=max(window.starts_at, now), ends_at=window.ends_at)
     snapshot = Snapshot(
@@ -413,7 +429,8 @@ def _passed(
     if not earlier or floor is None:
         return ()
     taken = tuple(each for each in occupied_during(earlier, floor) if each.booking_ref != booking.ref)
-    given = tuple(occupied_by(booking.ref, place.table_refs, place.window))
+    party = booking.party if floor.is_paced else 0
+    given = tuple(occupied_by(booking.ref, place.table_refs, place.window, party=party))
 
     def seated(occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest]) -> set[str]:
         success = success_of(booking.restaurant_ref)

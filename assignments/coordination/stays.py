@@ -116,6 +116,7 @@ def _others_for(
             blocked_from=row.blocked.lower,
             blocked_until=blocked_until,
             booking_ref=row.booking_ref,
+            **ledger.sitting(row),
         )
         for row in seatings
     ]
@@ -129,7 +130,7 @@ def _others_for(
         )
         if answer is None:
             return None
-        instead += occupied_by(booking.ref, answer.table_refs, answer.window)
+        instead += occupied_by(booking.ref, answer.table_refs, answer.window, party=booking.party)
         moves.append(_Move(follower, seated[booking.ref], answer))
     return moves
 

@@ -29,7 +29,8 @@ class HostBooking:
     it; other bookings of the batch are not affected. ``stage``: how far the guests are (a value of
     ``assignments.models.Stage``), if the host knows. ``table_refs``: the tables that the host shows for it, if they are read
     along with it; otherwise ``tables_of`` is asked. ``table_told``: its guests have been told their table, so that it stays.
-    ``may_move``: False if the host wants it to keep its table for another reason.
+    ``may_move``: False if the host wants it to keep its table for another reason. ``needs``: features that its tables must
+    have, such as step-free; ``wishes``: those that they had better have.
     """
 
     ref: str
@@ -47,6 +48,8 @@ class HostBooking:
     table_refs: tuple[str, ...] | None = None
     table_told: bool = False
     may_move: bool = True
+    needs: tuple[str, ...] = ()
+    wishes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +102,42 @@ class LimitsUsers(Protocol):
 
     def restaurants_of(self, user: Any) -> Collection[str] | None:
         """Return the refs of the restaurants that a user of the admin may see and act on; None for all."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guest:
+    """Who comes, for staff who may see it. Read when a page is shown; never stored, logged or announced.
+
+    ``reference``: what the guests' own confirmation calls the booking.
+    """
+
+    name: str = ""
+    phone: str = ""
+    notes: str = ""
+    reference: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.phone or self.notes or self.reference)
+
+    def __repr__(self) -> str:
+        """Name nobody, so that no traceback or log does."""
+        return "Guest(...)"
+
+
+@runtime_checkable
+class KnowsGuests(Protocol):
+    """A host that says who comes, and finds bookings by that. Without it, pages show labels only."""
+
+    def guests(self, refs: Sequence[str]) -> Mapping[str, Guest]:
+        """Return who comes with these bookings, by ref; those of whom nothing is known are left out."""
+        ...
+
+    def find(self, text: str, *, restaurant_refs: Collection[str] | None, limit: int) -> Sequence[str]:
+        """Return the refs of up to ``limit`` bookings by a part of the guest's name, phone or reference, latest first.
+
+        ``restaurant_refs``: only of these restaurants; None for all.
+        """
         ...
 
 

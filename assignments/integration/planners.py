@@ -5,10 +5,11 @@ calls a planner; the planner asks again when it claims. A project that has only 
 one registers it.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
+from datetime import date, datetime
+from typing import Protocol, runtime_checkable
 
 from assignments import conf
 from assignments.models import Assignment
@@ -16,7 +17,7 @@ from assignments.outcome import Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules, Snapshot
 
 V3 = "v3"
 MANUAL = "manual"
@@ -58,6 +59,37 @@ class Judged:
     decision: Decision
     decision_ms: float
     is_recorded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """What V3 was given, and what it decided, for bookings that were planned together. The fields are those of ``Snapshot``.
+
+    ``decisions`` are by booking ref, also of those that are settled later. ``movable``: the confirmed parties that might
+    have been moved for them. ``attempts``: how many refer to it by ``key``; ``refusals``: how many of them gave no table.
+    """
+
+    key: uuid.UUID
+    service_date: date
+    floor: Floor
+    occupied: tuple[Occupied, ...]
+    requests: tuple[SeatingRequest, ...]
+    now: datetime
+    rules: PlanningRules
+    decisions: Mapping[str, Decision]
+    success: Mapping[str, float] = field(default_factory=dict)
+    movable: tuple[Movable, ...] = ()
+    attempts: int = 0
+    refusals: int = 0
+
+
+@runtime_checkable
+class KeepsBatches(Protocol):
+    """A router that keeps what V3 was given, so that its decisions can be audited."""
+
+    def keep(self, batch: Batch) -> None:
+        """Store the batch. Called in the transaction that decides, after all else is written: one statement, no waiting."""
+        ...
 
 
 class Planner(Protocol):

@@ -16,6 +16,7 @@ from assignments.integration.host import Host, HostBooking, pages
 from assignments.integration.project_host import HostWithWalkIns, new_walk_in
 from assignments.models import Assignment, Run
 from assignments.models.assignment import SERVICE_RULE
+from assignments.planning.features import words
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.service_day import service_date
@@ -64,6 +65,8 @@ def unsaved(
         starts_at=stored_start(booking),
         party=stored_party(booking),
         zone_ref=booking.zone_ref or "",
+        needs=sorted(words(booking.needs)),
+        wishes=sorted(words(booking.wishes)),
         asked_until=asked_until(booking),
         requested_at=requested_at,
         due_at=now,
@@ -87,7 +90,14 @@ def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floo
     assignment.restaurant_ref = booking.restaurant_ref
     assignment.starts_at, assignment.party = stored_start(booking), stored_party(booking)
     assignment.zone_ref, assignment.asked_until = booking.zone_ref or "", asked_until(booking)
+    assignment.needs, assignment.wishes = (sorted(each) for each in asked_features(booking, assignment))
     return (assignment.restaurant_ref, assignment.service_date) != before
+
+
+def asked_features(booking: HostBooking, assignment: Assignment) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what the booking needs and wishes: what the host has, and what was said by ``api.note_features``."""
+    needs = words(booking.needs) | frozenset(assignment.told_needs)
+    return needs, (words(booking.wishes) | frozenset(assignment.told_wishes)) - needs
 
 
 def came_too_late(assignment: Assignment, refusal: Refusal) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Func, Q, TextField, Value
+from django.db.models.functions import Coalesce
 from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency.transactions import is_overlap
@@ -71,9 +72,12 @@ def occupied(
             refs=Func(F("table_ref"), template="ARRAY[%(expressions)s]", output_field=ArrayField(TextField())),
             zone=Value("", output_field=TextField()),
             is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow()),
+            covers=Coalesce("party", 1),
+            comes=F("starts_at"),
+            goes=Coalesce("ended_at", "overstays_until", "ends_at"),
         )
         .order_by()
-        .values_list("refs", "zone", "blocked", "booking_ref", "is_expired")
+        .values_list("refs", "zone", "blocked", "booking_ref", "is_expired", "covers", "comes", "goes")
     )
     closed = (
         Closure.objects.standing()
@@ -83,14 +87,18 @@ def occupied(
             span=TimeRange(F("starts_at"), F("ends_at"), output_field=DateTimeRangeField()),
             nobody=Value("", output_field=TextField()),
             is_expired=Value(False),
+            covers=Value(0),
+            comes=F("starts_at"),
+            goes=F("ends_at"),
         )
         .order_by()
-        .values_list("table_refs", "zone_ref", "span", "nobody", "is_expired")
+        .values_list("table_refs", "zone_ref", "span", "nobody", "is_expired", "covers", "comes", "goes")
     )
     # From Django 6.1 on, the model's ordering would hold for the union, whose columns it does not have.
     rows = list(taken.union(closed, all=True).order_by())
-    if remove_expired and any(expired for *_, expired in rows):
+    if remove_expired and any(row[4] for row in rows):
         remove_expired_holds(restaurant_ref)
+    is_paced = floor is not None and floor.is_paced
     return tuple(
         Occupied(
             table_ref=table_ref,
@@ -98,11 +106,21 @@ def occupied(
             blocked_until=blocked.upper or until,
             booking_ref=booking_ref or None,
             closed=not booking_ref,
+            **(_sitting(covers, comes, goes) if is_paced and booking_ref else {}),
         )
-        for table_refs, zone_ref, blocked, booking_ref, expired in rows
+        for table_refs, zone_ref, blocked, booking_ref, expired, covers, comes, goes in rows
         if not expired
         for table_ref in (table_refs if booking_ref else tables_closed(table_refs, zone_ref, floor))
     )
+
+
+def sitting(row: Allocation) -> dict[str, Any]:
+    """Return what pacing counts of a seating, as attributes of ``Occupied``."""
+    return _sitting(1 if row.party is None else row.party, row.starts_at, row.ended_at or row.stays_until)
+
+
+def _sitting(party: int, starts_at: datetime, ends_at: datetime) -> dict[str, Any]:
+    return {"party": party, "starts_at": starts_at, "ends_at": ends_at}
 
 
 def tables_closed(table_refs: Sequence[str], zone_ref: str, floor: Floor | None) -> Sequence[str]:

@@ -8,6 +8,7 @@ from assignments.integration.host import Host, HostBooking, Seating, lock_bookin
 from assignments.lifecycle import intake
 from assignments.models import Allocation, Assignment
 from assignments.planning.feasibility import objections
+from assignments.planning.features import words
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -61,9 +62,9 @@ def against_tables(
 def asks_anew(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None
 ) -> bool:
-    """Return whether the guest asks for something else than last time: restaurant, time, stay, party or zone.
+    """Return whether the guest asks for something else than last time: restaurant, time, stay, party, zone or needs.
 
-    A zone that the guest did not ask for when the seatings were made counts only if the tables are not in it.
+    A zone or a need that the guest did not ask for when the seatings were made counts only if the tables are not in it.
     """
     asked = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
     if asked != (assignment.restaurant_ref, assignment.starts_at, assignment.party):
@@ -71,6 +72,9 @@ def asks_anew(
     end = intake.asked_until(booking)
     is_new_end = assignment.asked_until is not None or any(row.ends_at != end for row in seatings)
     if end is not None and end != assignment.asked_until and is_new_end:
+        return True
+    needs, _wishes = intake.asked_features(booking, assignment)
+    if not needs <= set(assignment.needs) and not _have(needs, seatings, floor):
         return True
     wants_zone = bool(booking.zone_ref) and booking.zone_ref != assignment.zone_ref
     return wants_zone and not _are_in_zone(booking, seatings, floor)
@@ -85,7 +89,15 @@ def meets(booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor 
         and all(row.party in (None, party) for row in seatings)
         and (end is None or all(row.ends_at == end for row in seatings))
         and (not booking.zone_ref or _are_in_zone(booking, seatings, floor))
+        and _have(words(booking.needs), seatings, floor)
     )
+
+
+def _have(needs: Set[str], seatings: Sequence[Allocation], floor: Floor | None) -> bool:
+    if floor is None:
+        return True
+    tables = (floor.table_by_ref.get(row.table_ref) for row in seatings)
+    return all(table is None or needs <= table.features for table in tables)
 
 
 def _are_in_zone(booking: HostBooking, seatings: Sequence[Allocation], floor: Floor | None) -> bool:

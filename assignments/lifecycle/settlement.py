@@ -46,7 +46,7 @@ class Settlement:
     """The results of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``.
 
     ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then.
-    ``tells_host``: False where the host decided by itself.
+    ``tells_host``: False where the host decided by itself. ``batch``: the key under which the router keeps what was planned.
     """
 
     host: Host
@@ -56,6 +56,7 @@ class Settlement:
     now: datetime
     resumes: bool = False
     tells_host: bool = True
+    batch: uuid.UUID | None = None
     correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
     outcomes: list[Outcome] = field(default_factory=list)
     _changed: list[Assignment] = field(default_factory=list)
@@ -299,6 +300,11 @@ class Settlement:
         self.outcomes.append(outcome)
         return outcome
 
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """The attempts that ``write`` stores."""
+        return tuple(self._attempts)
+
     def write(self, *, host_may_fail: bool = False, tells_of_reviews: bool = True) -> None:
         """Write everything, in the caller's transaction.
 
@@ -382,6 +388,7 @@ class Settlement:
             snapshot_hash=decision.snapshot_hash if decision else "",
             decision_ms=outcome.decision_ms,
             release=release.running(),
+            batch=self.batch if decision else None,
             correlation_id=self.correlation_id,
         )
         self._attempts.append(attempt)

@@ -41,6 +41,7 @@ _TAKEN = frozenset(
     {
         Reason.CLOSED,
         Reason.NO_CAPACITY,
+        Reason.PACING,
         Reason.PINNED_TABLES_TAKEN,
         CoordinatorReason.TABLE_TAKEN,
         EDIT_UNMET,
@@ -52,7 +53,8 @@ _TAKEN = frozenset(
 CURES: Mapping[Freed, frozenset[str]] = {
     Freed.TABLES: _TAKEN,
     Freed.HOURS: _TAKEN | {Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN},
-    Freed.FLOOR: _TAKEN | {Reason.NO_TABLES, Reason.NO_FIT, Reason.PARTY_TOO_LARGE, Reason.PINNED_TABLES_UNFIT},
+    Freed.FLOOR: _TAKEN
+    | {Reason.NO_TABLES, Reason.NO_FIT, Reason.NEEDS, Reason.PARTY_TOO_LARGE, Reason.PINNED_TABLES_UNFIT},
 }
 """Reasons for a review that each kind of freed capacity can cure."""
 

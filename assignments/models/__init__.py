@@ -5,7 +5,7 @@ from assignments.models.assignment import GONE, OPEN_STATES, TERMINAL_STATES, As
 from assignments.models.attempt import Attempt
 from assignments.models.batch_mark import BatchMark
 from assignments.models.breaker import Breaker
-from assignments.models.calendar import CalendarEntry, CalendarService
+from assignments.models.calendar import CalendarEntry, CalendarService, PacingLimit
 from assignments.models.closure import Closure
 from assignments.models.event import Event
 from assignments.models.floor import (
@@ -13,8 +13,10 @@ from assignments.models.floor import (
     ListedJoin,
     ServiceHours,
     TableDetails,
+    TablePlace,
     TurnMinutes,
     VenueSettings,
+    ZonePriority,
 )
 from assignments.models.floor_seen import FloorSeen
 from assignments.models.frozen_evening import FrozenEvening
@@ -22,6 +24,7 @@ from assignments.models.host_mark import HostMark
 from assignments.models.optimized_evening import OptimizedEvening
 from assignments.models.outbox import OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
+from assignments.models.queued_party import QueuedParty
 from assignments.models.run import Run
 from assignments.models.seating_change import SeatingChange
 from assignments.models.staff_action import StaffAction
@@ -51,6 +54,8 @@ __all__ = [
     "ListedJoin",
     "OptimizedEvening",
     "OutboxMessage",
+    "PacingLimit",
+    "QueuedParty",
     "ReviewItem",
     "Run",
     "SeatingChange",
@@ -61,7 +66,9 @@ __all__ = [
     "State",
     "StateTransition",
     "TableDetails",
+    "TablePlace",
     "Total",
     "TurnMinutes",
     "VenueSettings",
+    "ZonePriority",
 ]

@@ -1,4 +1,7 @@
-"""The assignment: one row per booking that needs a table, and its state machine."""
+"""The assignment: one row per booking that needs a table, and its state machine.
+
+Long because the row, its transitions and the one guarded query that stores them have to agree.
+"""
 
 from __future__ import annotations
 
@@ -102,13 +105,19 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
             | models.Q(state=State.MANUAL_REVIEW, wake_at__isnull=False)
         )
 
-    def with_earlier(self, booking_refs: Sequence[str]) -> AssignmentQuerySet:
-        """Return these bookings, and those that wait and asked before the last of them, in the order in which they asked."""
+    def with_earlier(self, booking_refs: Sequence[str], *, due_before: datetime | None = None) -> AssignmentQuerySet:
+        """Return these bookings, and those that wait and asked before the last of them, in the order in which they asked.
+
+        With ``due_before`` also all others that are due then.
+        """
         last = (
             Assignment.objects.filter(booking_ref__in=booking_refs).order_by("-requested_at").values("requested_at")[:1]
         )
         earlier = self.waiting().filter(requested_at__lt=models.Subquery(last))
-        return (self.filter(booking_ref__in=booking_refs) | earlier).order_by("requested_at", "id")
+        found = self.filter(booking_ref__in=booking_refs) | earlier
+        if due_before is not None:
+            found |= self.due(due_before)
+        return found.order_by("requested_at", "id")
 
     def of_day(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
         return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)
@@ -161,6 +170,8 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                         None if assignment.told_table_refs is None else "\x1f".join(assignment.told_table_refs)
                         for assignment in changed
                     ],
+                    ["\x1f".join(assignment.needs) for assignment in changed],
+                    ["\x1f".join(assignment.wishes) for assignment in changed],
                     correlation_id,
                     [row.assignment_id for row in history],
                     [row.version for row in history],
@@ -188,14 +199,18 @@ WITH updated AS (
            table_told = given.table_told, moves = given.moves,
            pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
            told_table_refs = CASE WHEN given.told = '' THEN '{}'::text[] ELSE string_to_array(given.told, chr(31)) END,
+           needs = CASE WHEN given.needs = '' THEN '{}'::text[] ELSE string_to_array(given.needs, chr(31)) END,
+           wishes = CASE WHEN given.wishes = '' THEN '{}'::text[] ELSE string_to_array(given.wishes, chr(31)) END,
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
            deaths = CASE WHEN given.state IN ('assignment_in_progress', 'assigned') THEN stored.deaths ELSE 0 END,
            updated_at = assignments_now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
                   %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::smallint[],
-                  %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[], %s::int[], %s::text[], %s::text[])
+                  %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[], %s::int[], %s::text[], %s::text[],
+                  %s::text[], %s::text[])
         AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
-                 starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, table_told, moves, pins, told)
+                 starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, table_told, moves, pins, told,
+                 needs, wishes)
      WHERE stored.id = given.id AND stored.version = given.stored_version
     RETURNING stored.id
 ), history AS (
@@ -273,6 +288,18 @@ class Assignment(FSMModelMixin, models.Model):
     )
     moves = models.IntegerField(
         default=0, db_default=0, help_text=_("How often V3 has moved it to seat somebody else.")
+    )
+    needs = ArrayField(
+        models.TextField(), default=list, db_default=[], blank=True, help_text=_("Features that its tables must have.")
+    )
+    wishes = ArrayField(
+        models.TextField(), default=list, db_default=[], blank=True, help_text=_("Features that they had better have.")
+    )
+    told_needs = ArrayField(
+        models.TextField(), default=list, db_default=[], blank=True, help_text=_("Needs that the host does not store.")
+    )
+    told_wishes = ArrayField(
+        models.TextField(), default=list, db_default=[], blank=True, help_text=_("Wishes that the host does not store.")
     )
     deaths = models.IntegerField(
         default=0,

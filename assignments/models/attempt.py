@@ -12,7 +12,7 @@ class Attempt(models.Model):
 
     ``decision_ms``: planning time in milliseconds, without the database. ``decision``: the ranked plans with the parts
     of their scores, and the number of table combinations ruled out by reason. ``snapshot_hash`` identifies the
-    planner's input.
+    planner's input. ``batch`` is the key of what the planner was given, where the router keeps that.
     """
 
     assignment = models.ForeignKey("assignments.Assignment", on_delete=models.CASCADE, related_name="tries")
@@ -32,6 +32,7 @@ class Attempt(models.Model):
     release = models.TextField(
         blank=True, default="", db_default="", help_text=_("The release of the process that decided. Empty: unknown.")
     )
+    batch = models.UUIDField(null=True, help_text=_("The bookings that were planned together. Empty: not kept."))
     at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
@@ -42,6 +43,7 @@ class Attempt(models.Model):
             models.Index(fields=["booking_ref", "at"], name="attempt_booking"),
             models.Index(fields=["at"], name="attempt_at"),
             models.Index(fields=["correlation_id"], name="attempt_correlation"),
+            models.Index(fields=["batch"], condition=models.Q(batch__isnull=False), name="attempt_batch"),
         ]
 
     def __str__(self) -> str:

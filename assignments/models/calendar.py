@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from assignments.planning.floor import A_DAY_OF_MINUTES
+from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_INTERVAL
 
 
 class CalendarEntry(models.Model):
@@ -40,6 +40,63 @@ class CalendarEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.restaurant_ref} {self.first_date} - {self.last_date}"
+
+    def clean(self) -> None:
+        if self.first_date and self.last_date and self.last_date < self.first_date:
+            raise ValidationError({"last_date": _("The last date is before the first.")})
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Leave the error for dates in the wrong order to ``clean``, so that it is reported once."""
+        if not (self.first_date and self.last_date and self.last_date < self.first_date):
+            super().validate_constraints(exclude=exclude)
+
+
+class PacingLimit(models.Model):
+    """How many guests may come and be there at once, in a service and on the dates ``first_date``..``last_date``.
+
+    Of several for a date the one with the shortest dates rules. It is read by ``ModelHost`` only.
+    """
+
+    restaurant_ref = models.TextField()
+    service_key = models.SlugField(blank=True, default="", help_text=_("Such as “dinner”; empty for every service."))
+    first_date = models.DateField(null=True, blank=True, help_text=_("Empty: always."))
+    last_date = models.DateField(null=True, blank=True, help_text=_("Empty: without end."))
+    weekdays = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MaxValueValidator(6)]),
+        default=list,
+        blank=True,
+        help_text=_("0 is Monday; empty for every day."),
+    )
+    interval_minutes = models.PositiveSmallIntegerField(
+        default=15, validators=[MinValueValidator(1), MaxValueValidator(MOST_INTERVAL)]
+    )
+    most_covers = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Covers that may come within an interval. Empty: no limit.")
+    )
+    most_parties = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Parties that may come within an interval. Empty: no limit.")
+    )
+    most_present = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Covers that may be there at the same time. Empty: no limit.")
+    )
+
+    class Meta:
+        ordering = ["restaurant_ref", "id"]
+        verbose_name = _("pacing limit")
+        verbose_name_plural = _("pacing limits")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(first_date__isnull=True) | Q(last_date__isnull=True) | Q(last_date__gte=F("first_date")),
+                name="pacinglimit_dates_in_order",
+            ),
+            models.CheckConstraint(
+                condition=Q(interval_minutes__gte=1, interval_minutes__lte=MOST_INTERVAL),
+                name="pacinglimit_interval_possible",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.restaurant_ref} {self.service_key}".rstrip()
 
     def clean(self) -> None:
         if self.first_date and self.last_date and self.last_date < self.first_date:

@@ -1,4 +1,4 @@
-"""Floor data that the host's tables do not have: zones, adjacency, joins, service periods, turn times.
+"""Floor data that the host's tables do not have: zones, adjacency, joins, service periods, turn times; and where they stand.
 
 Edited in the admin, and read by ``ModelHost`` only. Refs are text without foreign keys into the host's schema.
 """
@@ -11,7 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_JOINS, MOST_SEATS
+from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_JOINS, MOST_PRIORITY, MOST_SEATS
 from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 
@@ -26,6 +26,9 @@ def validate_timezone(name: str) -> None:
 A_NUMBER_OF_SEATS = [MinValueValidator(1), MaxValueValidator(MOST_SEATS)]
 A_BUFFER = [MaxValueValidator(A_DAY_OF_MINUTES)]
 A_TURN_TIME = [MinValueValidator(1), MaxValueValidator(A_DAY_OF_MINUTES)]
+
+
+A_PRIORITY = [MinValueValidator(-MOST_PRIORITY), MaxValueValidator(MOST_PRIORITY)]
 
 
 class VenueSettings(models.Model):
@@ -50,6 +53,19 @@ class TableDetails(models.Model):
     zone = models.TextField(blank=True, default="")
     min_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
     max_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
+    features = ArrayField(
+        models.TextField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("What guests may need or wish, such as: step-free, window. Between commas."),
+    )
+    priority = models.SmallIntegerField(
+        null=True,
+        blank=True,
+        validators=A_PRIORITY,
+        help_text=_("Tables with a higher one are preferred. Empty: that of the zone, or else 0."),
+    )
 
     class Meta:
         ordering = ["restaurant_ref", "table_ref"]
@@ -65,6 +81,55 @@ class TableDetails(models.Model):
     def clean(self) -> None:
         if self.min_party and self.max_party and self.min_party > self.max_party:
             raise ValidationError({"max_party": _("The maximum party is smaller than the minimum.")})
+
+
+class TablePlace(models.Model):
+    """Where a table stands on the floor plan, and its shape. Of a table without one, its zone decides.
+
+    ``x`` and ``y``: the middle, in units of a centimetre of a plan that is ``PLAN_WIDTH`` wide.
+    """
+
+    PLAN_WIDTH = 1200
+    PLAN_HEIGHT = 8000
+    """The most that a plan may be high."""
+
+    class Shape(models.TextChoices):
+        SQUARE = "square", _("square")
+        ROUND = "round", _("round")
+        LONG = "long", _("long")
+        TALL = "tall", _("tall")
+
+    restaurant_ref = models.TextField()
+    table_ref = models.TextField()
+    x = models.PositiveSmallIntegerField(validators=[MaxValueValidator(PLAN_WIDTH)])
+    y = models.PositiveSmallIntegerField(validators=[MaxValueValidator(PLAN_HEIGHT)])
+    shape = models.TextField(choices=Shape.choices, default=Shape.SQUARE)
+
+    class Meta:
+        ordering = ["restaurant_ref", "table_ref"]
+        verbose_name = _("place of a table")
+        verbose_name_plural = _("places of tables")
+        constraints = [models.UniqueConstraint(fields=["restaurant_ref", "table_ref"], name="tableplace_once")]
+
+    def __str__(self) -> str:
+        return self.table_ref
+
+
+class ZonePriority(models.Model):
+    """How much a zone's tables are preferred, where a table has no priority of its own."""
+
+    restaurant_ref = models.TextField()
+    zone = models.TextField(help_text=_("The zone's ref, as the tables name it."))
+    priority = models.SmallIntegerField(validators=A_PRIORITY, help_text=_("Zones with a higher one are preferred."))
+
+    class Meta:
+        ordering = ["restaurant_ref", "zone"]
+        verbose_name = _("zone priority")
+        verbose_name_plural = _("zone priorities")
+        constraints = [models.UniqueConstraint(fields=["restaurant_ref", "zone"], name="zonepriority_once")]
+
+    def __str__(self) -> str:
+        return f"{self.zone}: {self.priority}"
 
 
 class AdjacentTables(models.Model):

@@ -1,9 +1,14 @@
-"""Planning of all waiting bookings of a restaurant-day."""
+"""Planning of all waiting bookings of a restaurant-day.
+
+Long because seating one party, moving others for it and seating more of the tied ones change one state, who sits where.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
 
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
@@ -12,11 +17,13 @@ from assignments.planning.feasibility import Fit, fit_of, misfit, objections
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import NaturalKey, natural_key
 from assignments.planning.occupancy import Block, Occupancy
+from assignments.planning.pacing import Pace
 from assignments.planning.ranking import needed, rank
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.reseating import Batch, Party, make_room
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
+from assignments.planning.seating_more import seat_more
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Occupied, PlanningRules, occupied_by
 from assignments.planning.snapshot_hash import SnapshotDigest
@@ -55,12 +62,19 @@ class _Guest:
     request: SeatingRequest
     window: SeatingWindow
     party: Party
+    fit: Fit
     first_unit: Unit | None = None
     block: Block | None = None
 
-    def taken(self, unit: Unit) -> list[Occupied]:
-        """Return its occupied tables at ``unit``."""
-        return occupied_by(self.request.booking_ref, unit.table_refs, self.window)
+    @property
+    def is_loose(self) -> bool:
+        """Whether it may sit at any tables that fit: nobody pinned it, and some are free apart from the batch."""
+        return not self.request.pinned_table_refs and bool(self.party.options)
+
+    def taken(self, unit: Unit, *, is_paced: bool) -> list[Occupied]:
+        """Return its occupied tables at ``unit``. ``is_paced``: whether the floor's pacing counts it."""
+        party = self.request.party if is_paced else 0
+        return occupied_by(self.request.booking_ref, unit.table_refs, self.window, party=party)
 
 
 class EveningPlanner:
@@ -95,11 +109,16 @@ class EveningPlanner:
         stays = [each for each in given if each.booking_ref not in movers]
         self._given = Occupancy(floor, stays)
         self._closures = Occupancy(floor, (each for each in given if each.closed))
-        self._occupancy = Occupancy(floor, stays)
+        self._occupancy = self._given.copy()
+        self._free: dict[tuple[float, float], int] = {}
+        self._fits: list[Fit] = []
+        self._options: dict[tuple[int, int], tuple[list[Unit], dict[int, int]]] = {}
         self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success, movable=movers)
+        self._pace = Pace(floor, given)
         self._batch = Batch()
         self._guests: dict[Party, _Guest] = {}
         self._confirmed: list[_Guest] = []
+        self._standing: dict[str, _Guest] = {}
         self._decisions: dict[str, Decision] = {}
         for mover in movers.values():
             self._meet_confirmed(mover)
@@ -126,17 +145,36 @@ class EveningPlanner:
             ends_at=mover.window.ends_at,
             party=mover.party,
             zone_ref=mover.zone_ref,
+            needs=mover.needs,
+            wishes=mover.wishes,
         )
         guest = self._guest(request, mover.window, fit_of(self._floor, request, self._rules), is_confirmed=True)
-        own = unit_of(self._floor, mover.table_refs)
-        unit = next((each for each in guest.party.options if each.mask == own.mask), own)
-        if unit is own:  # It was promised these tables by other rules than today's.
-            guest.party.options = [*guest.party.options, own]
-        self._batch.meet(guest.party)
-        for taken in guest.taken(unit):
-            self._digest.remove(taken)
-        self._seat(guest, unit)
+        bits = table_bits(self._floor)
+        own = sum(bits[ref] for ref in set(mover.table_refs))
+        unit = next((each for each in guest.party.options if each.mask == own), None)
+        if unit is None:  # It was promised these tables by other rules than today's.
+            unit = unit_of(self._floor, mover.table_refs)
+            guest.party.add_option(unit)
+        self._guests[guest.party] = guest
+        guest.first_unit = unit
+        self._note_pace(guest)
+        self._batch.seat(guest.party, unit)
+        self._occupy(guest, unit)  # The digest has its tables already.
         self._confirmed.append(guest)
+
+    def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
+        """Decide requests that are ``in_order``, yielding each once it is decided. Their ``decisions`` are final at the end.
+
+        Of those that asked at the same time as many are seated as can be found, see ``seat_more``.
+        """
+        for _moment, group in groupby(requests, key=lambda request: request.requested_at):
+            together = []
+            for request in group:
+                self.decide(request)
+                together.append(request.booking_ref)
+                yield request
+            if len(together) > 1:
+                self.seat_more(set(together))
 
     def decide(self, request: SeatingRequest) -> Decision:
         """Decide a request and occupy its tables. Raises ValueError if the booking is already decided."""
@@ -147,6 +185,45 @@ class EveningPlanner:
         )
         self._decisions[request.booking_ref] = decision
         return decision
+
+    def probe(self, request: SeatingRequest) -> frozenset[str] | None:
+        """Return which confirmed bookings would be moved to seat the request; None if it would be refused.
+
+        It changes nothing: other requests are decided as if this one had not been asked.
+        """
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
+            return None
+        fit = self._fit(request)
+        if isinstance(fit, Refusal) or not fit.units:
+            return None
+        guest = self._guest(request, window, fit)
+        free = self._occupancy.free(window.blocked_from, window.blocked_until)
+        if any(unit.mask & free == unit.mask for unit in guest.party.options):
+            return frozenset()
+        self._batch.meet(guest.party)
+        room = self._room_for(guest)
+        return None if room is None else frozenset(party.ref for party in room if party.is_confirmed)
+
+    def is_full_for(self, request: SeatingRequest) -> bool:
+        """Return whether it is only for want of free tables that the request would be refused."""
+        window = admit(self._floor, request, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
+            return False
+        fit = self._fit(request)
+        if isinstance(fit, Refusal) or not fit.units:
+            return False
+        return self._closed_units(self._guest(request, window, fit), fit) < len(fit.units)
+
+    def _room_for(self, guest: _Guest) -> Mapping[Party, Unit] | None:
+        """Return the moves that seat a newcomer for whom nothing is free, or None."""
+        newcomer = guest.party
+        if not newcomer.options:
+            return None
+        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
+        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
+            return None
+        return make_room(newcomer)
 
     def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
         window = admit(self._floor, request, rules=self._rules, now=self._now)
@@ -163,7 +240,22 @@ class EveningPlanner:
                 considered=fit.considered,
                 rejected=fit.rejected,
             )
+        paced = self._pace.refusal(request, window, self._rules)
+        if paced is not None:
+            paced = self._pace.with_nearest(paced, window.starts_at, partial(self._is_possible, request))
+            return replace(decision, refusal=paced, considered=fit.considered, rejected=fit.rejected)
         return self._choose(self._guest(request, window, fit), fit, decision)
+
+    def _is_possible(self, request: SeatingRequest, start: datetime) -> bool:
+        """Return whether the party could come at another time without anybody's being moved."""
+        length = request.ends_at - request.starts_at if request.ends_at else None
+        other = replace(request, starts_at=start, ends_at=start + length if length else None)
+        window = admit(self._floor, other, rules=self._rules, now=self._now)
+        if isinstance(window, Refusal) or self._pace.refusal(other, window, self._rules):
+            return False
+        fit = self._fit(other)
+        free = self._occupancy.free(window.blocked_from, window.blocked_until)
+        return not isinstance(fit, Refusal) and any(unit.mask & free == unit.mask for unit in fit.units)
 
     def _fit(self, request: SeatingRequest) -> Fit | Refusal:
         """Return the units that fit the party, or why its pinned tables do not."""
@@ -185,20 +277,35 @@ class EveningPlanner:
         else:
             plans, moves = self._with_moves(guest)
         refusal = None if plans else self._no_capacity(guest, fit)
+        if not plans:
+            self._standing[guest.request.booking_ref] = guest
         return replace(
             decision, plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected, moves=moves
         )
 
     def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit, *, is_confirmed: bool = False) -> _Guest:
-        free = self._given.free(window.blocked_from, window.blocked_until)
+        start, until = window.blocked_from.timestamp(), window.blocked_until.timestamp()
+        free = self._free.get((start, until))
+        if free is None:
+            free = self._free[start, until] = self._given.free(window.blocked_from, window.blocked_until)
+        options, needs = self._options_of(fit, free)
         party = Party(
             request.booking_ref,
-            start=window.blocked_from.timestamp(),
-            until=window.blocked_until.timestamp(),
-            options=[unit for unit in fit.units if unit.mask & free == unit.mask],
+            start=start,
+            until=until,
+            options=options,
             is_confirmed=is_confirmed,
+            needs=needs,
         )
-        return _Guest(request=request, window=window, party=party)
+        return _Guest(request=request, window=window, party=party, fit=fit)
+
+    def _options_of(self, fit: Fit, free: int) -> tuple[list[Unit], dict[int, int]]:
+        """Return the units that fit and are free apart from the batch, and what is known of them; shared by like parties."""
+        key = (id(fit.units), free)  # Comparing units would take long. ``_fits`` keeps them, so that no id comes twice.
+        if key not in self._options:
+            self._options[key] = ([unit for unit in fit.units if unit.mask & free == unit.mask], {})
+            self._fits.append(fit)
+        return self._options[key]
 
     def _ranked(self, guest: _Guest, fit: Fit) -> tuple[list[tuple[Unit, TablePlan]], Mapping[str, int]]:
         """Return the best free units, and the number of others by reason."""
@@ -228,6 +335,7 @@ class EveningPlanner:
             free=free,
             idle_seconds=self._occupancy.idle_seconds(start, until, IDLE_HORIZON_SECONDS),
             success=self._success,
+            wishes=guest.request.wishes,
         )
         return circumstances, free
 
@@ -235,18 +343,19 @@ class EveningPlanner:
         """Seat a newcomer. From now on it may change tables but not lose its seat."""
         self._guests[guest.party] = guest
         guest.first_unit = unit
+        self._note_pace(guest)
         self._batch.seat(guest.party, unit)
         self._take(guest, unit)
+
+    def _note_pace(self, guest: _Guest) -> None:
+        if self._floor.is_paced:
+            window = guest.window
+            self._pace.add(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
 
     def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
         """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
         newcomer = guest.party
-        if not newcomer.options:
-            return (), ()
-        fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
-        if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
-            return (), ()
-        room = make_room(newcomer)
+        room = self._room_for(guest)
         if room is None:
             return (), ()
         moved = [self._guests[party] for party in room if party is not newcomer]
@@ -269,6 +378,51 @@ class EveningPlanner:
                 self._decisions[other.request.booking_ref] = self._decision_on_moved(other)
         return (self._plan_at_its_place(guest),), moves
 
+    def seat_more(self, booking_refs: Collection[str]) -> None:
+        """Seat more of these bookings, which asked at the same time and are decided, if some of them could not be seated.
+
+        Others of them may lose their seat for that: nobody of them has a claim before the others. Whom staff pinned, and
+        everybody else, stays. Where a pace is kept nobody does: others would come at other times.
+        """
+        if self._floor.is_paced:
+            return
+        standing = [guest for ref, guest in self._standing.items() if ref in booking_refs and guest.is_loose]
+        loose = [
+            guest for guest in self._guests.values() if guest.request.booking_ref in booking_refs and guest.is_loose
+        ]
+        if standing and loose:
+            parties = [guest.party for guest in standing], [guest.party for guest in loose]
+            if found := seat_more(self._batch.seated, *parties):
+                self._seat_instead(standing, loose, found)
+
+    def _seat_instead(self, standing: list[_Guest], loose: list[_Guest], found: Mapping[Party, Unit]) -> None:
+        """Seat guests where ``found`` has them; those whom it does not have lose their seat."""
+        changed = [guest for guest in loose if found.get(guest.party) is not guest.party.unit]
+        moving = [guest for guest in changed if guest.party in found]
+        losing = [guest for guest in changed if guest.party not in found]
+        newcomers = [guest for guest in standing if guest.party in found]
+        for guest in changed:
+            self._release(guest)
+        for guest in losing:
+            self._batch.leave(guest.party)
+            del self._guests[guest.party]
+            self._standing[guest.request.booking_ref] = guest
+        for guest in moving:
+            self._take(guest, found[guest.party])
+        for guest in newcomers:
+            self._batch.meet(guest.party)
+            self._seat(guest, found[guest.party])
+            del self._standing[guest.request.booking_ref]
+        decisions = self._decisions
+        for guest in moving:
+            decisions[guest.request.booking_ref] = self._decision_on_moved(guest)
+        for guest in newcomers:
+            ref = guest.request.booking_ref
+            decisions[ref] = replace(decisions[ref], plans=(self._plan_at_its_place(guest),), refusal=None)
+        for guest in losing:
+            ref, refusal = guest.request.booking_ref, self._no_capacity(guest, guest.fit)
+            decisions[ref] = replace(decisions[ref], plans=(), refusal=refusal, moved_from=(), moves=())
+
     def _decision_on_moved(self, guest: _Guest) -> Decision:
         ref = guest.request.booking_ref
         first, unit = guest.first_unit, guest.party.unit
@@ -284,11 +438,14 @@ class EveningPlanner:
         return plan
 
     def _take(self, guest: _Guest, unit: Unit) -> None:
+        self._occupy(guest, unit)
+        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
+            self._digest.add(taken)
+
+    def _occupy(self, guest: _Guest, unit: Unit) -> None:
         window, ref = guest.window, guest.request.booking_ref
         guest.party.unit = unit
         guest.block = self._occupancy.add(unit.mask, window.blocked_from, window.blocked_until, ref)
-        for taken in guest.taken(unit):
-            self._digest.add(taken)
 
     def _release(self, guest: _Guest) -> Unit:
         """Free the guest's tables and return them, until ``_take`` assigns some again."""
@@ -296,7 +453,7 @@ class EveningPlanner:
         assert unit is not None, f"{guest.request.booking_ref} has no tables to free"
         assert block is not None, f"{guest.request.booking_ref} takes nothing of the occupancy"
         self._occupancy.remove(block)
-        for taken in guest.taken(unit):
+        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
             self._digest.remove(taken)
         return unit
 

@@ -13,6 +13,7 @@ class TablePlan:
     """A table combination for a party. ``score``: higher is better, comparable only within one decision.
 
     ``breakdown``: each strategy's weighted share of the score. ``strategy``: the one that set this plan apart.
+    ``unmet_wishes``: what the guests wish, and these tables are not.
     """
 
     table_refs: tuple[str, ...]
@@ -22,6 +23,7 @@ class TablePlan:
     breakdown: Mapping[str, float]
     strategy: str
     zone_ref: str | None = None
+    unmet_wishes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What is kept of it."""
@@ -32,6 +34,7 @@ class TablePlan:
             "score": round(self.score, 4),
             "breakdown": {name: round(value, 4) for name, value in self.breakdown.items()},
             "strategy": self.strategy,
+            **({"unmet_wishes": list(self.unmet_wishes)} if self.unmet_wishes else {}),
         }
 
 

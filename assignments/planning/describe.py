@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from assignments.planning.features import listed
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
 from assignments.planning.text import Text, ngettext, together
@@ -15,6 +16,9 @@ BECAUSE: dict[str, str] = {
     "zone_preference": _("Preferred over %(tables)s because its zone has more tables free."),
     "load_balancing": _("Preferred over %(tables)s because it leaves the scarcer tables free."),
     "historical_success": _("Preferred over %(tables)s because bookings there have gone better."),
+    "keep_free": _("Preferred over %(tables)s because others need it less."),
+    "priority": _("Preferred over %(tables)s because the restaurant prefers it."),
+    "wishes": _("Preferred over %(tables)s because it is more of what the guests wish."),
 }
 """Why one part of a score made a planner prefer its choice. Other planners add theirs."""
 
@@ -69,6 +73,8 @@ def _chosen(decision: Mapping[str, Any], floor: Floor | None) -> Iterator[Text]:
         )
     else:
         yield _("%(tables)s for %(party)s from %(start)s to %(end)s: it fits exactly.", **values)
+    if unmet := best.get("unmet_wishes"):
+        yield _("Not met of what they wish: %(wishes)s.", wishes=listed(unmet))
     if decision.get("moved_from"):
         tables = names(decision["moved_from"], floor)
         yield _("It was moved from %(tables)s so that another party can sit too.", tables=tables)

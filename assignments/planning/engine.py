@@ -7,6 +7,7 @@ from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.decision import Decision
 from assignments.planning.feasibility import objections
 from assignments.planning.floor import Floor
+from assignments.planning.pacing import Pace
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, from_now_on, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
@@ -45,7 +46,14 @@ def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
         found.append(window)
     else:
         found += taken(snapshot.floor, snapshot.occupied, table_refs, from_now_on(window, snapshot.now))
+        found += paced(snapshot, window)
     return tuple(found)
+
+
+def paced(snapshot: Snapshot, window: SeatingWindow) -> list[Refusal]:
+    """Return why pacing does not let the party come then, if it does not."""
+    refusal = Pace(snapshot.floor, snapshot.occupied).refusal(snapshot.request, window, snapshot.rules)
+    return [refusal] if refusal else []
 
 
 def snapshot_hash(snapshot: Snapshot) -> str:

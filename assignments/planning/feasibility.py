@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from assignments.planning.features import listed
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -27,12 +28,19 @@ class Fit:
 
 def fit_of(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Fit:
     """Return the floor's units that fit the request. Cached by floor and kind of party."""
-    return _fit(floor, request.party, request.zone_ref, rules.max_tables, rules.max_spare_seats)
+    return _fit(floor, request.party, request.zone_ref, request.needs, rules.max_tables, rules.max_spare_seats)
 
 
 def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refusal:
     """Return why nothing fits a request whose Fit has no units."""
     party, zone = request.party, request.zone_ref
+    if request.needs and fit_of(floor, replace(request, needs=frozenset()), rules).units:
+        text = _(
+            "Party of %(party)s: none of the tables and joins that would do is what they need: %(needs)s.",
+            party=party,
+            needs=listed(request.needs),
+        )
+        return Refusal(Reason.NEEDS, text)
     everywhere = seatable_units(floor, rules.max_tables)
     if not everywhere:
         return Refusal(Reason.NO_TABLES, _("The restaurant has no table in service."))
@@ -107,12 +115,14 @@ def objections(
 
 
 @lru_cache(maxsize=4096)
-def _fit(floor: Floor, party: int, zone_ref: str | None, max_tables: int, max_spare_seats: int) -> Fit:
+def _fit(
+    floor: Floor, party: int, zone_ref: str | None, needs: frozenset[str], max_tables: int, max_spare_seats: int
+) -> Fit:
     rejected: Counter[Reason] = Counter()
     fitting: list[Unit] = []
     everything = seatable_units(floor, max_tables)
     for unit in everything:  # Fewest tables first, so that the parts of a larger join are known by then.
-        reason = _reason_against(unit, party, zone_ref, max_spare_seats, fitting)
+        reason = _reason_against(unit, party, zone_ref, needs, max_spare_seats, fitting)
         if reason is None:
             fitting.append(unit)
         else:
@@ -126,10 +136,17 @@ def _fit(floor: Floor, party: int, zone_ref: str | None, max_tables: int, max_sp
 
 
 def _reason_against(
-    unit: Unit, party: int, zone_ref: str | None, max_spare_seats: int, smaller: Sequence[Unit]
+    unit: Unit,
+    party: int,
+    zone_ref: str | None,
+    needs: frozenset[str],
+    max_spare_seats: int,
+    smaller: Sequence[Unit],
 ) -> Reason | None:
     if zone_ref is not None and unit.zone_ref != zone_ref:
         return Reason.WRONG_ZONE
+    if not needs <= unit.features:
+        return Reason.NEEDS
     if unit.seats < party:
         return Reason.TOO_FEW_SEATS
     if unit.has_too_many_spare(party, max_spare_seats):
@@ -195,6 +212,9 @@ def _objections_to_place(floor: Floor, request: SeatingRequest, unit: Unit, *, b
             "The party is to sit in zone %(zone)s; %(tables)s is not.", zone=request.zone_ref, tables=", ".join(strays)
         )
         yield Refusal(Reason.WRONG_ZONE, text)
+    if missing := request.needs - unit.features:
+        text = _("%(tables)s is not what the party needs: %(needs)s.", tables=names, needs=listed(missing))
+        yield Refusal(Reason.NEEDS, text)
 
 
 def _may_be_joined(floor: Floor, unit: Unit) -> bool:

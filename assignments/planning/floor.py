@@ -14,6 +14,10 @@ from assignments.planning.timezone import time_zone
 EVERY_WEEKDAY = frozenset(range(7))
 A_DAY_OF_MINUTES = 24 * 60
 """The longest turn time, buffer, and early or late minutes."""
+MOST_PRIORITY = 1_000
+"""The highest priority of a table; the lowest is as far below 0."""
+MOST_INTERVAL = 240
+"""The longest pacing interval, in minutes."""
 MOST_SEATS = 10_000
 """The most seats of a table or a join."""
 MOST_TABLES = 2_000
@@ -36,6 +40,8 @@ class Table:
     """A table. ``min_party`` and ``max_party``: sizes of parties that may have it alone, None where nobody has set them.
 
     Set ones are the restaurant's own words, and count for more than a general limit of spare seats: see ``units.Unit``.
+    ``features``: what guests may need or wish, as ``features.words`` gives them. ``priority``: a table with a higher one is
+    preferred; those without one have 0.
     """
 
     ref: str
@@ -45,6 +51,9 @@ class Table:
     min_party: int | None = None
     max_party: int | None = None
     active: bool = True
+    # Not in its text, which is part of the digests of stored floors.
+    features: frozenset[str] = field(default=frozenset(), repr=False)
+    priority: int = field(default=0, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +130,30 @@ class CalendarEntry:
         return self.first_date <= day <= self.last_date and day.weekday() in self.weekdays
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pacing:
+    """How many guests may come and be there at once, so that the kitchen keeps up. None: as many as there are tables for.
+
+    ``most_covers`` and ``most_parties`` may come within an interval of ``interval_minutes``, counted from the start of the
+    service. ``most_present``: covers that may sit at the same time, without buffers. It holds for the service
+    ``service_key`` (None: for each) on the dates ``first_date``..``last_date`` (None: without end) that are on ``weekdays``.
+    """
+
+    interval_minutes: int = 15
+    most_covers: int | None = None
+    most_parties: int | None = None
+    most_present: int | None = None
+    service_key: str | None = None
+    first_date: date | None = None
+    last_date: date | None = None
+    weekdays: frozenset[int] = EVERY_WEEKDAY
+
+    def covers(self, day: date) -> bool:
+        """Return whether ``day`` is one of its dates."""
+        begun = self.first_date is None or self.first_date <= day
+        return begun and (self.last_date is None or day <= self.last_date) and day.weekday() in self.weekdays
+
+
 @dataclass(frozen=True, kw_only=True)
 class Floor:
     """The data of a restaurant that planning needs, without bookings.
@@ -130,7 +163,8 @@ class Floor:
     keys, and the same floor may have others in another database. ``adjacent``: unordered pairs of table refs. Joins of
     2..k tables are the connected sets within a zone. ``zone_names``: display names of zones by ref, if
     different. Planners do not use them, and they do not affect equality. ``calendar``: dates that are closed or have other
-    hours, kept from the longest entry to the shortest, which rules (see ``calendar.periods_on``).
+    hours, kept from the longest entry to the shortest, which rules (see ``calendar.periods_on``). ``pacing``: how many
+    guests may come and be there at once (see ``pacing.limits_on``).
 
     ``stored_outside_minutes`` is set only for floors that an earlier release stored. They are judged by the rules of that
     release: every service took guests for so many minutes before its start and after its end, no limit of a table beat
@@ -147,6 +181,7 @@ class Floor:
     joins: tuple[Join, ...] = ()
     zone_names: Mapping[str, str] = field(default_factory=dict, compare=False)
     calendar: tuple[CalendarEntry, ...] = ()
+    pacing: tuple[Pacing, ...] = ()
     stored_outside_minutes: int | None = None
 
     def __post_init__(self) -> None:
@@ -174,6 +209,11 @@ class Floor:
     def zone(self) -> ZoneInfo:
         """The restaurant's time zone."""
         return time_zone(self.timezone)
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether it limits how many guests come or are there."""
+        return bool(self.pacing)
 
     @cached_property
     def table_by_ref(self) -> dict[str, Table]:
@@ -213,6 +253,11 @@ class Floor:
         )
         if self.calendar:  # Versions that are stored already know none.
             content = (*content, [_calendar_content(entry) for entry in self.calendar])
+        if any(table.features or table.priority for table in self.tables):
+            about = [(table.ref, sorted(table.features), table.priority) for table in self.tables]
+            content = (*content, "features", sorted(about))
+        if self.pacing:
+            content = (*content, "pacing", sorted(map(_pacing_content, self.pacing)))
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
@@ -223,6 +268,10 @@ def _reach(entry: CalendarEntry) -> tuple[int, date, bool]:
 def _calendar_content(entry: CalendarEntry) -> tuple[object, ...]:
     services = [(replace(service, weekdays=frozenset()), sorted(service.weekdays)) for service in entry.services]
     return entry.first_date.isoformat(), entry.last_date.isoformat(), services, sorted(entry.weekdays)
+
+
+def _pacing_content(pacing: Pacing) -> str:
+    return repr((replace(pacing, weekdays=frozenset()), sorted(pacing.weekdays)))
 
 
 def adjacency(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
@@ -254,6 +303,8 @@ def _problems(floor: Floor) -> Iterator[str]:
             yield f"a calendar entry ends on {entry.last_date} before it begins on {entry.first_date}"
         for service in entry.services:
             yield from _service_problems(service)
+    for pacing in floor.pacing:
+        yield from _pacing_problems(pacing)
 
 
 def _size_problems(floor: Floor) -> Iterator[str]:
@@ -266,6 +317,8 @@ def _size_problems(floor: Floor) -> Iterator[str]:
 def _number_problems(floor: Floor) -> Iterator[str]:
     """Yield the numbers beyond which a time or a column would overflow."""
     for table in floor.tables:
+        if abs(table.priority) > MOST_PRIORITY:
+            yield f"table {table.ref!r} has priority {table.priority}, beyond {MOST_PRIORITY}"
         if table.seats > MOST_SEATS:
             yield f"table {table.ref!r} has {table.seats} seats, and at most {MOST_SEATS} are possible"
     for join in floor.joins:
@@ -343,6 +396,15 @@ def _service_problems(service: ServicePeriod) -> Iterator[str]:
         yield f"service {service.key!r} lists its turn times out of order"
     if service.buffer_before_minutes < 0 or service.buffer_after_minutes < 0:
         yield f"service {service.key!r} has a negative buffer"
+
+
+def _pacing_problems(pacing: Pacing) -> Iterator[str]:
+    if not 1 <= pacing.interval_minutes <= MOST_INTERVAL:
+        yield f"pacing has an interval of {pacing.interval_minutes} minutes, and not 1 to {MOST_INTERVAL}"
+    if any(most is not None and most < 0 for most in (pacing.most_covers, pacing.most_parties, pacing.most_present)):
+        yield "pacing has a negative limit"
+    if pacing.first_date and pacing.last_date and pacing.last_date < pacing.first_date:
+        yield f"pacing ends on {pacing.last_date} before it begins on {pacing.first_date}"
 
 
 def _hours_problems(service: ServicePeriod) -> Iterator[str]:

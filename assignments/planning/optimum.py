@@ -23,6 +23,7 @@ from assignments.planning.decision import TableMove
 from assignments.planning.feasibility import fit_of, objections
 from assignments.planning.floor import Floor
 from assignments.planning.occupancy import Occupancy
+from assignments.planning.pacing import Pace
 from assignments.planning.reasons import Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.reseating import Batch, Party, make_room
@@ -239,7 +240,11 @@ class _Search:
 
     def _confirmed_guest(self, mover: Movable) -> _Guest:
         request = SeatingRequest(
-            booking_ref=mover.booking_ref, starts_at=mover.window.starts_at, party=mover.party, zone_ref=mover.zone_ref
+            booking_ref=mover.booking_ref,
+            starts_at=mover.window.starts_at,
+            party=mover.party,
+            zone_ref=mover.zone_ref,
+            needs=mover.needs,
         )
         own = unit_of(self._problem.floor, mover.table_refs)
         options = self._free(fit_of(self._problem.floor, request, self._problem.rules).units, mover.window)
@@ -252,8 +257,12 @@ class _Search:
         return guest
 
     def _waiting_guests(self) -> Iterable[_Guest]:
-        """Yield the waiting bookings that could be seated at all, in the order of decision."""
+        """Yield the waiting bookings that could be seated at all, in the order of decision.
+
+        Pacing counts each of them as seated once it has let it in, so that no answer breaks it, whoever gets no table.
+        """
         problem = self._problem
+        pace = Pace(problem.floor, problem.occupied)
         for request in in_order(problem.requests, floor=problem.floor, rules=problem.rules):
             window = admit(problem.floor, request, rules=problem.rules, now=problem.now)
             if isinstance(window, Refusal):
@@ -265,7 +274,10 @@ class _Search:
                 units = [unit_of(problem.floor, request.pinned_table_refs)]
             else:
                 continue
+            if pace.refusal(request, window, problem.rules):
+                continue
             if options := self._free(units, window):
+                pace.add(request.booking_ref, request.party, window.starts_at, window.ends_at)
                 yield self._guest(request.booking_ref, window, request.party, options, None)
 
     def _free(self, units: Iterable[Unit], window: SeatingWindow) -> list[Unit]:

@@ -29,20 +29,23 @@ def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRul
     scored.sort(key=lambda each: each[:3])
     best = [(unit, shares) for *_, unit, shares in scored[: max(1, rules.ranked_plans)]]
     return [
-        (unit, _plan(unit, shares, [other for _, other in best if other is not shares], circumstances.party))
+        (unit, _plan(unit, shares, [other for _, other in best if other is not shares], circumstances))
         for unit, shares in best
     ]
 
 
-def _plan(unit: Unit, shares: Mapping[str, float], others: Sequence[Mapping[str, float]], party: int) -> TablePlan:
+def _plan(
+    unit: Unit, shares: Mapping[str, float], others: Sequence[Mapping[str, float]], circumstances: Circumstances
+) -> TablePlan:
     return TablePlan(
         table_refs=unit.table_refs,
         seats=unit.seats,
-        spare_seats=unit.seats - party,
+        spare_seats=unit.seats - circumstances.party,
         score=round(sum(shares.values()), SCORE_DIGITS),
         breakdown=shares,
         strategy=_what_sets_apart(shares, others),
         zone_ref=unit.zone_ref,
+        unmet_wishes=tuple(sorted(circumstances.wishes - unit.features)),
     )
 
 

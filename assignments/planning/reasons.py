@@ -26,11 +26,13 @@ class Reason(StrEnum):
     NO_TABLES = "no_tables"
     PARTY_TOO_LARGE = "party_too_large"
     NO_FIT = "no_fit"
+    NEEDS = "needs"
     CLOSED = "closed"
     PINNED_TABLES_UNFIT = "pinned_tables_unfit"
     # Somebody else sits there, for now.
     NO_CAPACITY = "no_capacity"
     PINNED_TABLES_TAKEN = "pinned_tables_taken"
+    PACING = "pacing"
     # Why one set of tables lost (given with a refusal, never an outcome by itself).
     UNKNOWN_TABLE = "unknown_table"
     TABLE_REPEATED = "table_repeated"
@@ -57,12 +59,13 @@ HARD_REASONS = frozenset(
         Reason.NO_TABLES,
         Reason.PARTY_TOO_LARGE,
         Reason.NO_FIT,
+        Reason.NEEDS,
         Reason.CLOSED,
         Reason.PINNED_TABLES_UNFIT,
     }
 )
 """Waiting cannot help: to manual review at once."""
-SOFT_REASONS = frozenset({Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN})
+SOFT_REASONS = frozenset({Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN, Reason.PACING})
 """Waiting may help: tried again, and to manual review after the last try."""
 
 PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE_LIMITS, Reason.TOO_MANY_TABLES})

@@ -1,15 +1,16 @@
-"""Scoring of a table combination for a party: five strategies from 0 to 1, weighted and added up.
+"""Scoring of a table combination for a party: strategies from 0 to 1, weighted and added up.
 
 Unnecessary joins are not scored at all if a single table fits as well (see ``engine``).
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 
 from assignments.planning.floor import Floor
-from assignments.planning.units import Unit, each_bit, neighbours, size_masks, table_bits, zone_masks
+from assignments.planning.units import Unit, each_bit, neighbours, seatable_units, size_masks, table_bits, zone_masks
 
 IDLE_HORIZON_SECONDS = 4 * 3600.0
 """Idle time that counts as the maximum."""
@@ -21,7 +22,8 @@ class Circumstances:
 
     Only free units may be scored. The mappings are by table bit. ``idleness``: share (0..1) of IDLE_HORIZON_SECONDS
     before and after for which the table would be empty. ``choice``: number of free tables of that size. ``zone_room``:
-    share of free tables in its zone. ``success``: see Snapshot.
+    share of free tables in its zone. ``demand``: how much others need it (0..1). ``priority``: the restaurant's, from 0 (its
+    lowest) to 1. ``success``: see Snapshot.
     """
 
     party: int
@@ -31,6 +33,9 @@ class Circumstances:
     zone_room: Mapping[int, float]
     success: Mapping[int, float]
     beside: Mapping[int, int]
+    wishes: frozenset[str] = frozenset()
+    demand: Mapping[int, float] = field(default_factory=dict)
+    priority: Mapping[int, float] = field(default_factory=dict)
 
 
 Strategy = Callable[[Unit, Circumstances], float]
@@ -73,9 +78,33 @@ def historical_success(unit: Unit, now: Circumstances) -> float:
     return _mean(unit, now.success, 0.5)
 
 
+def wishes(unit: Unit, now: Circumstances) -> float:
+    """Prefer tables that are what the guests wish, by the share of their wishes. Without wishes it counts nothing."""
+    return len(now.wishes & unit.features) / len(now.wishes) if now.wishes else 0.0
+
+
+def keep_free(unit: Unit, now: Circumstances) -> float:
+    """Prefer tables of which others need least: without free neighbours, and not part of a large join."""
+    return 1 - _mean(unit, now.demand, 0.0)
+
+
+def priority(unit: Unit, now: Circumstances) -> float:
+    """Prefer tables and zones that the restaurant prefers. Where none is preferred it counts nothing."""
+    return _mean(unit, now.priority, 0.0)
+
+
 STRATEGIES: Mapping[str, Strategy] = {
     strategy.__name__: strategy
-    for strategy in (optimal_fit, adjacency, zone_preference, load_balancing, historical_success)
+    for strategy in (
+        optimal_fit,
+        adjacency,
+        zone_preference,
+        load_balancing,
+        historical_success,
+        wishes,
+        keep_free,
+        priority,
+    )
 }
 
 
@@ -105,6 +134,7 @@ def circumstances_of(
     free: int,
     idle_seconds: Mapping[int, float],
     success: Mapping[str, float],
+    wishes: frozenset[str] = frozenset(),
 ) -> Circumstances:
     """Return the circumstances of a party with the tables ``free``. ``idle_seconds``: from Occupancy."""
     bits = table_bits(floor)
@@ -122,7 +152,36 @@ def circumstances_of(
         zone_room=zone_room,
         success={bits[ref]: share for ref, share in success.items() if ref in bits},
         beside=neighbours(floor),
+        wishes=wishes,
+        demand=_demand(floor, free),
+        priority=_priorities(floor),
     )
+
+
+def _demand(floor: Floor, free: int) -> Mapping[int, float]:
+    """Return how much others need each table: half for its free neighbours, half for the largest join that it is part of."""
+    beside, reach = neighbours(floor), _reach(floor)
+    most = max((around.bit_count() for around in beside.values()), default=0) or 1
+    return {bit: (around & free).bit_count() / most / 2 + reach[bit] / 2 for bit, around in beside.items()}
+
+
+@lru_cache(maxsize=64)
+def _reach(floor: Floor) -> Mapping[int, float]:
+    """Return, for each active table's bit, the seats of the largest unit of which it is part, as a share of the largest."""
+    reach: dict[int, int] = {}
+    for unit in seatable_units(floor):
+        for bit in each_bit(unit.mask):
+            reach[bit] = max(unit.seats, reach.get(bit, 0))
+    largest = max(reach.values(), default=1)
+    return {bit: seats / largest for bit, seats in reach.items()}
+
+
+@lru_cache(maxsize=64)
+def _priorities(floor: Floor) -> Mapping[int, float]:
+    lowest = min((table.priority for table in floor.tables), default=0)
+    span = max((table.priority for table in floor.tables), default=0) - lowest
+    bits = table_bits(floor)
+    return {bits[table.ref]: (table.priority - lowest) / span for table in floor.tables} if span else {}
 
 
 def _mean(unit: Unit, by_bit: Mapping[int, float], unknown: float) -> float:

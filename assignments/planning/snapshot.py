@@ -14,7 +14,8 @@ from assignments.planning.seating_window import SeatingWindow
 class Occupied:
     """A table occupied for ``[blocked_from, blocked_until)``, with buffers, and its booking.
 
-    ``closed``: nobody has it, because it is closed then.
+    ``closed``: nobody has it, because it is closed then. ``party`` (covers) sits for ``[starts_at, ends_at)``; known only
+    where the floor's pacing counts them.
     """
 
     table_ref: str
@@ -22,13 +23,24 @@ class Occupied:
     blocked_until: datetime
     booking_ref: str | None = None
     closed: bool = False
+    party: int = 0
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
 
 
-def occupied_by(booking_ref: str, table_refs: Iterable[str], window: SeatingWindow) -> list[Occupied]:
-    """Return the tables as a booking occupies them that is seated there."""
+def occupied_by(
+    booking_ref: str, table_refs: Iterable[str], window: SeatingWindow, *, party: int = 0
+) -> list[Occupied]:
+    """Return the tables as a booking occupies them that is seated there. ``party``: where the floor's pacing counts it."""
     return [
         Occupied(
-            table_ref=ref, blocked_from=window.blocked_from, blocked_until=window.blocked_until, booking_ref=booking_ref
+            table_ref=ref,
+            blocked_from=window.blocked_from,
+            blocked_until=window.blocked_until,
+            booking_ref=booking_ref,
+            party=party,
+            starts_at=window.starts_at if party else None,
+            ends_at=window.ends_at if party else None,
         )
         for ref in table_refs
     ]
@@ -38,7 +50,8 @@ def occupied_by(booking_ref: str, table_refs: Iterable[str], window: SeatingWind
 class Movable:
     """A confirmed party that has not been told its table, and may sit elsewhere. It was promised a seat, and keeps one.
 
-    ``window``: the stay that it was promised. ``party`` in covers, ``zone_ref`` only if it asked for a zone.
+    ``window``: the stay that it was promised. ``party`` in covers, ``zone_ref`` only if it asked for a zone, ``needs`` and
+    ``wishes`` as it asked for them.
     ``table_refs``: where it sits now. Its tables are in ``occupied`` as well, under its ref.
     """
 
@@ -47,6 +60,8 @@ class Movable:
     window: SeatingWindow
     party: int
     zone_ref: str | None = None
+    needs: frozenset[str] = frozenset()
+    wishes: frozenset[str] = frozenset()
 
 
 DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
@@ -56,6 +71,9 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "zone_preference": 15.0,
         "load_balancing": 10.0,
         "historical_success": 5.0,
+        "wishes": 12.0,
+        "keep_free": 1.5,
+        "priority": 6.0,
     }
 )
 
@@ -65,7 +83,7 @@ class PlanningRules:
     """The limits and weights of a decision.
 
     Counts are seats and tables. ``min_lead_minutes``: minutes before the start. ``grace_minutes``: how long ago a start
-    may be to count as now. ``weights``: see ``scoring``.
+    may be to count as now. ``weights``: see ``scoring``. ``is_paced``: whether the floor's pacing holds.
     """
 
     max_spare_seats: int = 4
@@ -75,6 +93,7 @@ class PlanningRules:
     ranked_plans: int = 5
     weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     grace_minutes: int = 0
+    is_paced: bool = True
 
     def by_staff(self) -> "PlanningRules":
         """Return the rules for what staff do, walk-ins included: no minimum lead time binds them."""

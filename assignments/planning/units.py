@@ -24,6 +24,7 @@ class Unit:
     ``mask`` has the bits (see ``table_bits``) of its tables. ``seats``: see ``seats_of``. Parties of ``min_party`` to
     ``max_party`` covers may sit here. ``filled_at``: the party from which spare seats count, or None where the restaurant
     itself says how small a party may be. ``zone_ref`` is None for a listed join across zones: it is in none of them.
+    ``features``: those that each of its tables has.
     """
 
     table_refs: tuple[str, ...]
@@ -35,6 +36,7 @@ class Unit:
     zone_ref: str | None
     filled_at: int | None
     is_listed: bool = False
+    features: frozenset[str] = frozenset()
 
     def has_too_many_spare(self, party: int, max_spare_seats: int) -> bool:
         """Return whether more seats would stay empty than the limit allows. The table's own limits beat it."""
@@ -194,6 +196,7 @@ def _single(floor: Floor, bit: int, table: Table) -> Unit:
         max_party=most,
         zone_ref=table.zone_ref,
         filled_at=_filled_at(floor, table.min_party, most, table.seats),
+        features=table.features,
     )
 
 
@@ -212,6 +215,7 @@ def _join(floor: Floor, mask: int, tables: list[Table], listed: Join | None) -> 
         zone_ref=tables[0].zone_ref if len({table.zone_ref for table in tables}) == 1 else None,
         filled_at=_filled_at(floor, min_party, most, seats),
         is_listed=listed is not None,
+        features=frozenset.intersection(*(table.features for table in tables)),
     )
 
 

@@ -14,7 +14,7 @@ from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.staff.labels import render
 from rollout import conf
-from rollout.models import Change, ComparisonTally, ForcedPlanner, GuardRun, Waiver
+from rollout.models import Audit, Change, ComparisonTally, DayComparison, ForcedPlanner, GuardRun, Waiver
 from rollout.policy import guardrails
 
 
@@ -131,6 +131,103 @@ class ComparisonTallyAdmin(ReadOnlyAdmin):
     list_display = ["day", "restaurant_ref", "origin", "verdict", "comparisons", "candidate_ms_max"]
     list_filter = ["verdict", "origin", "day"]
     search_fields = ["=restaurant_ref"]
+
+
+@admin.register(DayComparison)
+class DayComparisonAdmin(ReadOnlyAdmin):
+    list_display = [
+        "service_date",
+        "restaurant_ref",
+        "bookings",
+        "candidate_seated",
+        "control_seated",
+        "candidate_refused",
+        "control_refused",
+        "candidate_moved",
+        "candidate_unsafe",
+        "control_unsafe",
+        "error",
+        "origin",
+        recorded("recorded_at", _("when (UTC)")),
+    ]
+    list_filter = ["origin", since("recorded_at", _("when"))]
+    search_fields = ["=restaurant_ref"]
+    ordering = ["-id"]
+    readonly_fields = fields = (
+        "recorded_at",
+        "environment",
+        "release",
+        "origin",
+        "restaurant_ref",
+        "service_date",
+        "bookings",
+        "candidate_seated",
+        "candidate_covers",
+        "candidate_refused",
+        "candidate_moved",
+        "candidate_unsafe",
+        "control_seated",
+        "control_covers",
+        "control_refused",
+        "control_unsafe",
+        "all_flaws",
+        "error",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        """Skip the frozen day: it is for replaying, not for reading."""
+        return super().get_queryset(request).defer("content")
+
+    @admin.display(description=_("flaws"))
+    def all_flaws(self, day: DayComparison) -> str:
+        return as_block(day.flaws)
+
+
+@admin.register(Audit)
+class AuditAdmin(ReadOnlyAdmin):
+    list_display = [
+        recorded("decided_at", _("when (UTC)")),
+        "restaurant_ref",
+        "booking_ref",
+        "is_refusal",
+        "all_flaws",
+        "wrong_refusal",
+        "avoidable_by_moves",
+        "verdict",
+        "error",
+    ]
+    list_filter = ["wrong_refusal", "avoidable_by_moves", "verdict", since("decided_at", _("when"))]
+    search_fields = ["=restaurant_ref", "=booking_ref"]
+    ordering = ["-id"]
+    readonly_fields = fields = (
+        "decided_at",
+        "audited_at",
+        "release",
+        "restaurant_ref",
+        "service_date",
+        "booking_ref",
+        "is_refusal",
+        "all_flaws",
+        "wrong_refusal",
+        "avoidable_by_moves",
+        "avoidable_join",
+        "oversized",
+        "untold",
+        "verdict",
+        "error",
+        "their_decision",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return super().get_queryset(request).defer("control")
+
+    @admin.display(description=_("flaws"))
+    def all_flaws(self, audit: Audit) -> str:
+        return ", ".join(audit.flaws) or "-"
+
+    @admin.display(description=_("the legacy planner's decision"))
+    def their_decision(self, audit: Audit) -> str:
+        return as_block(audit.control)
 
 
 @admin.register(ForcedPlanner)

@@ -14,7 +14,8 @@ from rollout.maintenance import retention
 class Action(base.Action):
     help = (
         "Delete old comparisons of decisions and of days, the floors that only they needed, and old guard runs without "
-        "a breach. How many comparisons there were of each verdict, restaurant and day is kept."
+        "a breach, old audits, and, after BATCH_DAYS, what V3 was given. How many comparisons there were of each verdict, "
+        "restaurant and day is kept, and how many audits."
     )
 
     @staticmethod
@@ -37,6 +38,6 @@ class Action(base.Action):
             return
         verb = "Would forget" if options["dry_run"] else "Forgot"
         self.stdout.write(
-            f"{verb} {pruned.comparisons} comparisons, {pruned.days} compared days, {pruned.floors} floors "
-            f"and {pruned.guard_runs} guard runs."
+            f"{verb} {pruned.comparisons} comparisons, {pruned.days} compared days, {pruned.floors} floors, "
+            f"{pruned.guard_runs} guard runs, {pruned.batches} batches and {pruned.audits} audits."
         )

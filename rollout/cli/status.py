@@ -7,7 +7,7 @@ from assignments.integration import release
 from rollout import conf
 from rollout.cli import base
 from rollout.control import steering
-from rollout.evidence import measuring
+from rollout.evidence import decision_audit, measuring
 from rollout.flags import resolution
 from rollout.models import ForcedPlanner, Position
 from rollout.policy.gates import Status
@@ -29,6 +29,7 @@ class Action(base.Action):
         if drift:
             problems.append(f"The flags do not match the stage: {drift}.")
         plan = _plan(position)
+        unaudited = None if current.killed else decision_audit.waiting()
         forced = {} if current.killed else dict(ForcedPlanner.objects.values_list("restaurant_ref", "planner"))
         if options["json"]:
             values = {
@@ -47,6 +48,7 @@ class Action(base.Action):
                     "position": base.position_as_dict(position) if position else None,
                     "drift": drift,
                     "forced_planners": forced,
+                    "unaudited": unaudited and {"decisions": unaudited[0], "refusals": unaudited[1]},
                     "gates": {result.gate: result.status for result in plan.gates} if plan else {},
                     "next": plan.target.key if plan and plan.target else None,
                     "obstacles": [str(obstacle) for obstacle in plan.obstacles] if plan else [],
@@ -69,6 +71,8 @@ class Action(base.Action):
         self.stdout.write(f"Legacy planner  {settings.LEGACY_PLANNER or 'not installed'}")
         if not current.killed:
             self._write_stage(position, plan, forced)
+        if unaudited and unaudited[0]:
+            self.stdout.write(f"Not audited     {unaudited[0]} decisions of V3, {unaudited[1]} of them refusals")
         for problem in problems:
             self.stdout.write(self.style.ERROR(f"Problem: {problem}"))
 

@@ -10,7 +10,7 @@ from assignments.telemetry import events
 from rollout import conf
 from rollout.control import legacy_watch, releases, steering
 from rollout.events import SOURCE
-from rollout.evidence import live_decisions, measuring
+from rollout.evidence import decision_audit, live_decisions, measuring
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import GuardRun, Position
@@ -52,11 +52,13 @@ class Findings:
 def run() -> Findings:
     """Run the guard once: measure, roll back to the previous safe stage on a breach, and store a ``GuardRun``.
 
-    Before that, note a release that has come, and audit what the legacy planner has seated, wherever it decides.
+    Before that, note a release that has come, and audit what waits for it of V3's decisions, and what the legacy planner has
+    seated, wherever either decides.
 
     Of several parallel runs, one rolls back; the others store their findings too.
     """
     position = releases.note()
+    decision_audit.run()
     legacy = legacy_watch.measure()
     of_legacy = legacy_watch.breaches(legacy)
     legacy_watch.announce(position, of_legacy)

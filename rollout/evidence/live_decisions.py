@@ -19,6 +19,7 @@ from assignments.integration.host import HostBooking
 from assignments.integration.planners import V3
 from assignments.integration.project_host import configured
 from assignments.outcome import CoordinatorReason, Kind
+from assignments.planning.features import words
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import PlanningRules
@@ -73,6 +74,8 @@ class _Decided:
     starts_at: datetime
     party: int
     pinned: Sequence[str]
+    needs: Sequence[str] = ()
+    wishes: Sequence[str] = ()
     strategy: str
     tables: Sequence[str]
     blocked_from: datetime | None
@@ -186,7 +189,7 @@ class _Inspection:
 
     def _could_seat(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         window = seating_audit.window(floor, party)
-        if window is None:
+        if window is None or decided.reason == Reason.PACING:  # The verdicts of shadow judge pacing.
             return False
         return seating_audit.could_seat(floor, party, decided.at, self._taken_then(floor, decided, *window), self.rules)
 
@@ -266,6 +269,8 @@ def _party(decided: _Decided, booking: HostBooking | None) -> Party | None:
         ends_at=booking.ends_at,
         zone_ref=booking.zone_ref,
         pinned=tuple(decided.pinned),
+        needs=words(booking.needs) | frozenset(decided.needs),
+        wishes=words(booking.wishes) | frozenset(decided.wishes),
     )
 
 
@@ -292,7 +297,8 @@ WITH tried AS MATERIALIZED (
         AND (%(releases)s::text[] IS NULL OR release = ANY(%(releases)s::text[]))),
      last AS MATERIALIZED (
      SELECT latest.*, assignment.restaurant_ref, assignment.service_date, assignment.starts_at, assignment.party,
-            assignment.pinned_table_refs AS pinned, assignment.stage
+            assignment.pinned_table_refs AS pinned, assignment.stage, assignment.told_needs AS needs,
+            assignment.told_wishes AS wishes
        FROM (SELECT DISTINCT ON (booking_ref) * FROM tried ORDER BY booking_ref, id DESC) AS latest
        JOIN assignments_assignment AS assignment ON assignment.id = latest.assignment_id
       WHERE (latest.outcome = 'confirmed' OR assignment.state <> 'cancelled')
@@ -345,7 +351,8 @@ def _decided(by: str) -> str:
       WHERE at >= %(since)s AND what IN ('changed', 'ended', 'freed')
       GROUP BY restaurant_ref, starts_at::date)
 SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, last.reason, last.at, last.starts_at,
-       last.party, last.pinned, last.strategy, ledger.tables, ledger.blocked_from, ledger.blocked_until,
+       last.party, last.pinned, last.needs, last.wishes, last.strategy, ledger.tables,
+       ledger.blocked_from, ledger.blocked_until,
        coalesce(gone.at >= last.at, false) AS is_unsure,
        last.stage <> 'expected' OR EXISTS (
            SELECT FROM assignments_outboxmessage AS told

@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
-from rollout.evidence import live_decisions, stage_audit
+from rollout.evidence import decision_audit, live_decisions, stage_audit
 from rollout.evidence.sql import at_once, percentiles
 from rollout.flags import resolution
 from rollout.flags.drift import drift
@@ -112,7 +112,14 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         since, window = window_at(began, now, minutes=minutes)
         releases = position.counted_for(release.running())
         counted = at_once(
-            {**_LIVE, "stage": live_decisions.attempts("%(began)s"), "windows": stage_audit.WINDOWS},
+            {
+                **_LIVE,
+                "stage": live_decisions.attempts("%(began)s"),
+                "windows": stage_audit.WINDOWS,
+                "audits": decision_audit.audited("%(began)s"),
+                "audited": decision_audit.audited("%(since)s"),
+                "unaudited": decision_audit.WAITING,
+            },
             common=_BOUNDS_GIVEN,
             environment=position.environment,
             stage=position.stage,
@@ -142,7 +149,14 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             window=window,
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
-        return replace(facts, stage_seatings=stage_audit.added_up(counted["windows"], window, facts.seatings))
+        audits, audited = (decision_audit.seatings_of(counted[name][0]) for name in ("audits", "audited"))
+        by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
+        return replace(
+            facts,
+            stage_seatings=audits if audits.checked + audits.refusals else by_window,
+            audited=audited,
+            unaudited=counted["unaudited"][0]["decisions"],
+        )
 
 
 def window_at(began: datetime, now: datetime, *, minutes: float) -> tuple[datetime, int]:

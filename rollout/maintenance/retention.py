@@ -20,6 +20,8 @@ class Pruned:
     floors: int = 0
     guard_runs: int = 0
     days: int = 0
+    batches: int = 0
+    audits: int = 0
 
 
 class EvidenceNeededError(ValueError):
@@ -29,15 +31,17 @@ class EvidenceNeededError(ValueError):
 def count(days: int) -> Pruned:
     """What ``prune`` would delete, including floors that no comparison would need. Raises EvidenceNeededError."""
     _check(days)
-    ((comparisons, floors, guard_runs, compared_days),) = rows(_COUNT, days=days)
-    return Pruned(comparisons=comparisons, floors=floors, guard_runs=guard_runs, days=compared_days)
+    names = ("comparisons", "floors", "guard_runs", "days", "batches", "audits")
+    (found,) = rows(_COUNT, days=days, batch_days=conf.settings().BATCH_DAYS)
+    return Pruned(**dict(zip(names, found, strict=True)))
 
 
 def prune(days: int) -> Iterator[Pruned]:
     """Delete data older than ``days``, a chunk per transaction; yield the totals so far after each.
 
     Comparisons are first added to the metrics' totals, and counted into ``ComparisonTally`` by the statement that deletes
-    them; those still waiting for V3 stay, as do guard runs with a breach. Days are counted into ``DayTally``.
+    them; those still waiting for V3 stay, as do guard runs with a breach. Days are counted into ``DayTally``, audits into
+    ``AuditTally``. What V3 was given is deleted after BATCH_DAYS, audited or not.
     Raises EvidenceNeededError.
     """
     _check(days)
@@ -57,10 +61,21 @@ def prune(days: int) -> Iterator[Pruned]:
         cursor.execute("SET LOCAL rollout.pruning = 'on'")
         cursor.execute(_DAYS, {"days": days})
         compared_days = cursor.fetchone()[0]
+        cursor.execute(_BATCHES, {"batch_days": conf.settings().BATCH_DAYS})
+        batches = cursor.rowcount
+        cursor.execute(_AUDITS, {"days": days})
+        audits = cursor.fetchone()[0]
         cursor.execute(_FLOORS, {"days": days})
         floors = cursor.rowcount
         cursor.execute(_GUARD_RUNS, {"days": days})
-        yield Pruned(comparisons=comparisons, floors=floors, guard_runs=cursor.rowcount, days=compared_days)
+        yield Pruned(
+            comparisons=comparisons,
+            floors=floors,
+            guard_runs=cursor.rowcount,
+            days=compared_days,
+            batches=batches,
+            audits=audits,
+        )
 
 
 def _check(days: int) -> None:
@@ -113,6 +128,31 @@ DELETE FROM rollout_floorrecord AS floor
  WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
    AND NOT EXISTS (SELECT FROM rollout_comparison AS comparison WHERE comparison.floor_id = floor.version)
    AND NOT EXISTS (SELECT FROM rollout_daycomparison AS day WHERE day.floor_id = floor.version)
+   AND NOT EXISTS (SELECT FROM rollout_frozenbatch AS batch WHERE batch.floor_version = floor.version)
+"""
+
+_BATCHES = """
+DELETE FROM rollout_frozenbatch WHERE at < assignments_now() - %(batch_days)s * interval '1 day'
+"""
+
+_AUDITS = """
+WITH deleted AS (
+     DELETE FROM rollout_audit WHERE decided_at < assignments_now() - %(days)s * interval '1 day'
+     RETURNING decided_at, restaurant_ref, is_refusal, flaws, wrong_refusal, avoidable_by_moves, verdict),
+     tallied AS (
+     INSERT INTO rollout_audittally AS tally
+            (day, restaurant_ref, decisions, refusals, unsafe, wrong_refusals, avoidable_by_moves, worse)
+     SELECT (decided_at AT TIME ZONE 'UTC')::date, restaurant_ref, count(*), count(*) FILTER (WHERE is_refusal),
+            count(*) FILTER (WHERE flaws <> '{}'), count(*) FILTER (WHERE wrong_refusal),
+            count(*) FILTER (WHERE avoidable_by_moves),
+            count(*) FILTER (WHERE verdict IN ('worse', 'only_legacy_seats'))
+       FROM deleted GROUP BY 1, 2
+     ON CONFLICT (day, restaurant_ref) DO UPDATE
+        SET decisions = tally.decisions + excluded.decisions, refusals = tally.refusals + excluded.refusals,
+            unsafe = tally.unsafe + excluded.unsafe, wrong_refusals = tally.wrong_refusals + excluded.wrong_refusals,
+            avoidable_by_moves = tally.avoidable_by_moves + excluded.avoidable_by_moves,
+            worse = tally.worse + excluded.worse)
+SELECT count(*) FROM deleted
 """
 
 _GUARD_RUNS = """
@@ -128,7 +168,12 @@ SELECT (SELECT count(*) FROM rollout_comparison, old WHERE recorded_at < moment 
                             WHERE comparison.floor_id = floor.version
                               AND (comparison.recorded_at >= moment OR comparison.verdict = ''))
            AND NOT EXISTS (SELECT FROM rollout_daycomparison AS day
-                            WHERE day.floor_id = floor.version AND day.recorded_at >= moment)),
+                            WHERE day.floor_id = floor.version AND day.recorded_at >= moment)
+           AND NOT EXISTS (SELECT FROM rollout_frozenbatch AS batch
+                            WHERE batch.floor_version = floor.version
+                              AND batch.at >= assignments_now() - %(batch_days)s * interval '1 day')),
        (SELECT count(*) FROM rollout_guardrun, old WHERE at < moment AND breaches = '[]'),
-       (SELECT count(*) FROM rollout_daycomparison, old WHERE recorded_at < moment)
+       (SELECT count(*) FROM rollout_daycomparison, old WHERE recorded_at < moment),
+       (SELECT count(*) FROM rollout_frozenbatch WHERE at < assignments_now() - %(batch_days)s * interval '1 day'),
+       (SELECT count(*) FROM rollout_audit, old WHERE decided_at < moment)
 """

@@ -34,10 +34,10 @@ def stay(floor: Floor, covers: int, starts_at: datetime, ends_at: datetime | Non
         if moment is not None and (moment.tzinfo is None or moment.year not in YEARS):
             return None
     start = starts_at.astimezone(UTC)
-    service = _service_at(floor, start)
+    service = service_at(floor, start)
     if service is None:
         return None
-    period, closes = service
+    period, _opens, closes = service
     minutes = [turn.minutes for turn in period.turn_times if covers <= turn.max_party]
     stays = timedelta(minutes=minutes[0] if minutes else period.turn_times[-1].minutes)
     end = start + stays if ends_at is None else ends_at.astimezone(UTC)
@@ -51,28 +51,28 @@ def stay(floor: Floor, covers: int, starts_at: datetime, ends_at: datetime | Non
     )
 
 
-def _service_at(floor: Floor, start: datetime) -> tuple[ServicePeriod, datetime] | None:
-    """The service of a start, and when it ends: the one that is on, or lets guests in early, or still lets them in."""
+def service_at(floor: Floor, start: datetime) -> tuple[ServicePeriod, datetime, datetime] | None:
+    """The service of a start, and when it begins and ends: the one that is on, or lets guests in early, or still does."""
     on_now, coming, over = [], [], []
     is_of_earlier_release = floor.stored_outside_minutes is not None
     for period, opens, closes in _services_around(floor, start):
         if opens <= start < closes:
-            on_now.append((opens, period, closes))
+            on_now.append((opens, period, opens, closes))
         elif start < opens <= start + timedelta(minutes=period.early_minutes):
-            coming.append((opens, period, closes))
+            coming.append((opens, period, opens, closes))
         elif (period.late_minutes or is_of_earlier_release) and (
             closes <= start <= closes + timedelta(minutes=period.late_minutes)
         ):
-            over.append((closes, period, closes))
+            over.append((closes, period, opens, closes))
     if on_now:
-        _opens, period, closes = max(on_now, key=lambda each: each[0])
+        _by, period, opens, closes = max(on_now, key=lambda each: each[0])
     elif coming:
-        _opens, period, closes = min(coming, key=lambda each: each[0])
+        _by, period, opens, closes = min(coming, key=lambda each: each[0])
     elif over:
-        _closes, period, closes = max(over, key=lambda each: each[0])
+        _by, period, opens, closes = max(over, key=lambda each: each[0])
     else:
         return None
-    return period, closes
+    return period, opens, closes
 
 
 def _services_around(floor: Floor, start: datetime) -> Iterator[tuple[ServicePeriod, datetime, datetime]]:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rollout.policy import seating_audit
+from rollout.policy.audit_hours import stay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from assignments.planning.decision import Decision
     from assignments.planning.snapshot import Snapshot
@@ -38,6 +39,9 @@ class Taken:
     blocked_until: datetime
     booking_ref: str | None
     closed: bool = False
+    party: int = 0
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -72,10 +76,14 @@ class DayTotals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditedBatch:
-    """What was made of a batch, and the tables that its parties have now: as long as they sit, whatever the planner says."""
+    """What was made of a batch, and the tables that its parties have now: as long as they sit, whatever the planner says.
+
+    ``flaws``: of each unsafe seating, by booking ref.
+    """
 
     totals: DayTotals
     taken: tuple[Taken, ...]
+    flaws: Mapping[str, frozenset[seating_audit.Flaw]] = field(default_factory=dict)
 
 
 def audit_batch(
@@ -92,6 +100,7 @@ def audit_batch(
     """
     chosen = {ref: _taken_by(snapshots[ref], decisions[ref]) for ref in snapshots if decisions[ref].plans}
     totals, safe = DayTotals(), list[Taken]()
+    found: dict[str, frozenset[seating_audit.Flaw]] = {}
     for ref, own in chosen.items():
         flaws = _flaws(snapshots[ref], decisions[ref], chosen)
         if not is_v3:
@@ -100,6 +109,7 @@ def audit_batch(
             totals.moved.add(ref)
         if flaws:
             totals.unsafe.add(ref)
+            found[ref] = flaws
             totals.flaws.update(str(flaw) for flaw in flaws)
         else:
             totals.seated.add(ref)
@@ -110,7 +120,7 @@ def audit_batch(
         ask = again if len(totals.refused) < VERIFIED else _nobody
         if ref not in chosen and _was_wrong_to_refuse(ref, snapshots, decisions, ask):
             totals.refused.add(ref)
-    return AuditedBatch(totals=totals, taken=tuple(safe))
+    return AuditedBatch(totals=totals, taken=tuple(safe), flaws=found)
 
 
 def _nobody(_refs: Sequence[str]) -> Mapping[str, Decision]:
@@ -167,11 +177,18 @@ def _has_room(
 
 def _taken_by(snapshot: Snapshot, decision: Decision, *, with_former_tables: bool = False) -> list[Taken]:
     """The tables that the decision gives, for as long as the floor says that the party sits."""
-    needed = seating_audit.window(snapshot.floor, seating_audit.party_of(snapshot.request))
-    if needed is None:
-        return []
     refs = {*decision.plans[0].table_refs, *(decision.moved_from if with_former_tables else ())}
-    return [Taken(ref, *needed, snapshot.request.booking_ref) for ref in sorted(refs)]
+    return taken_at(snapshot, sorted(refs))
+
+
+def taken_at(snapshot: Snapshot, table_refs: Iterable[str]) -> list[Taken]:
+    """These tables, as the party that asks has them: for as long as the floor says that it sits."""
+    request = snapshot.request
+    due = stay(snapshot.floor, request.party, request.starts_at, request.ends_at)
+    if due is None:
+        return []
+    guests = (request.party, due.starts_at, due.ends_at)
+    return [Taken(ref, due.blocked_from, due.blocked_until, request.booking_ref, False, *guests) for ref in table_refs]
 
 
 def _beside(snapshot: Snapshot, others: tuple[Taken, ...]) -> Snapshot:

@@ -27,6 +27,7 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "avoidable_joins": 0.1,
         "oversized": 0.3,
         "untold": 0.005,
+        "only_legacy_seats": 0.01,
         "less_seated": 0.1,
         "decision_p95_ms": 100,
         "decision_p99_ms": 250,
@@ -99,7 +100,7 @@ def window_error(number: int) -> float:
 
 
 def _grave(facts: Facts) -> Iterator[Breach]:
-    seatings = facts.seatings
+    seatings = facts.seatings if facts.seatings.unsafe else facts.audited
     rules = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
     for rail, count, sample, detail in (
         ("overlaps", facts.overlaps, 1, _("overlapping pairs of seatings: %(count)s", count=facts.overlaps)),
@@ -145,6 +146,12 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
         ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables unnecessarily")),
         ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
         ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
+        (
+            "only_legacy_seats",
+            seatings.only_legacy,
+            seatings.paired,
+            _("decisions refuse a booking that the legacy planner would have seated"),
+        ),
     ):
         if sample >= MINIMUM and count >= CASES and is_above(count, sample, rails[rail], error=span.error):
             detail = _(

@@ -98,7 +98,9 @@ class Seatings:
     ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
     free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given. ``refusals``: bookings
     that were refused, audited as well; ``wrong_refusals`` are those for which tables were free, ``avoidable_by_moves`` those
-    for which tables would have been free if one party that could still be moved had sat elsewhere.
+    for which tables would have been free if one party that could still be moved had sat elsewhere. ``paired``: bookings
+    that the legacy planner has decided on the same snapshot; V3 chose ``better`` or ``worse`` tables than it, or refused
+    whom it would have seated (``only_legacy``).
     """
 
     checked: int = 0
@@ -110,6 +112,10 @@ class Seatings:
     refusals: int = 0
     wrong_refusals: int = 0
     avoidable_by_moves: int = 0
+    paired: int = 0
+    better: int = 0
+    worse: int = 0
+    only_legacy: int = 0
 
     def __add__(self, other: "Seatings") -> "Seatings":
         """Both added up; they must be audits of different decisions."""
@@ -131,7 +137,9 @@ class Facts:
 
     ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
     stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
-    windows that do not overlap. ``reference`` is what the legacy planner seated, of how many, and where.
+    windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``audited``: of those, what
+    was found since the window began. ``unaudited``: decisions that wait for their audit. ``reference`` is what the legacy
+    planner seated, of how many, and where.
     """
 
     environment: str
@@ -145,6 +153,8 @@ class Facts:
     seatings: Seatings = Seatings()
     stage_v3: Outcomes = Outcomes()
     stage_seatings: Seatings = Seatings()
+    audited: Seatings = Seatings()
+    unaudited: int = 0
     window: int = 1
     reference_seated: int = 0
     reference_bookings: int = 0

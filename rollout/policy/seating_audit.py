@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rollout.policy.audit_hours import stay
+from rollout.policy.pacing_audit import is_too_many
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -48,12 +49,17 @@ class Flaw(StrEnum):
     OTHER_TIMES = "other_times"
     TABLE_TAKEN = "table_taken"
     TABLE_CLOSED = "table_closed"
+    FIXED_PARTY_MOVED = "fixed_party_moved"
+    PACING = "pacing"
+    NEEDS = "needs"
 
 
 PREFERENCES = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.PARTY_OUTSIDE_TABLE_LIMITS, Flaw.TOO_MANY_TABLES})
 """No flaws in tables that the guests have already: whoever has been promised a seat may keep it."""
-V3S_SETTINGS = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.TOO_MANY_TABLES})
-"""No flaws in what the legacy planner decides: these limits are settings of V3, and it has its own."""
+V3S_SETTINGS = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.TOO_MANY_TABLES, Flaw.PACING, Flaw.NEEDS})
+"""No flaws in what the legacy planner decides: these limits are settings of V3, and it has its own or none."""
+UNKNOWN_TO_LEGACY = frozenset({Flaw.PACING, Flaw.NEEDS})
+"""Rules that the legacy planner does not know: what it seats against them, V3 is right to refuse."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +71,8 @@ class Party:
     ends_at: datetime | None = None
     zone_ref: str | None = None
     pinned: tuple[str, ...] = ()
+    needs: frozenset[str] = frozenset()
+    wishes: frozenset[str] = frozenset()
 
 
 def party_of(request: SeatingRequest) -> Party:
@@ -75,6 +83,8 @@ def party_of(request: SeatingRequest) -> Party:
         ends_at=request.ends_at,
         zone_ref=request.zone_ref,
         pinned=tuple(request.pinned_table_refs),
+        needs=frozenset(request.needs),
+        wishes=frozenset(request.wishes),
     )
 
 
@@ -97,14 +107,25 @@ def flaws_of(snapshot: Snapshot, decision: Decision) -> list[Flaw]:
             found.append(Flaw.OTHER_TIMES)
         start = max(window_[0], _needed_from(party, window_[0], snapshot.now))
         found += _taken_flaws(snapshot.occupied, table_refs, start, window_[1])
+        found += [Flaw.PACING] if exceeds_pacing(snapshot) else []
     return found
+
+
+def exceeds_pacing(snapshot: Snapshot) -> bool:
+    """Whether the party that asks breaks the pacing. Whoever has been promised that start may come."""
+    request = snapshot.request
+    if not snapshot.rules.is_paced or request.party <= request.promised_party:
+        return False
+    due = stay(snapshot.floor, request.party, request.starts_at, request.ends_at)
+    others = [row for row in snapshot.occupied if row.booking_ref != request.booking_ref]
+    return due is not None and is_too_many(snapshot.floor, request.party, due.starts_at, due.ends_at, others)
 
 
 def could_be_seated(snapshot: Snapshot) -> bool:
     """Whether some free tables could have seated the party without moving anybody, so that to refuse it was wrong."""
     party = party_of(snapshot.request)
     needed = window(snapshot.floor, party)
-    if needed is None:
+    if needed is None or exceeds_pacing(snapshot):
         return False
     start = _needed_from(party, needed[0], snapshot.now)
     taken = {
@@ -168,6 +189,8 @@ def _join_flaws(floor: Floor, party: Party, chosen: Sequence[Table], rules: Plan
         yield Flaw.TOO_MANY_TABLES
     if party.zone_ref is not None and any(table.zone_ref != party.zone_ref for table in chosen):
         yield Flaw.WRONG_ZONE
+    if not all(_is_what_they_need(table, party) for table in chosen):
+        yield Flaw.NEEDS
     if len({table.zone_ref for table in chosen}) > 1 and not beats_limits:
         yield Flaw.ZONES_DIFFER
     elif not _may_be_joined(floor, refs):
@@ -222,7 +245,7 @@ def has_better_table(
 
     ``taken``: tables that other bookings had during the window.
     """
-    if party.pinned:
+    if party.pinned or party.wishes:  # A wish may be worth a seat.
         return False
     tables = {table.ref: table for table in floor.tables}
     spare = _seats(floor, [tables[ref] for ref in table_refs]) - party.covers
@@ -243,6 +266,7 @@ def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collecti
         table.ref: table
         for table in floor.tables
         if table.active and table.ref not in taken and party.zone_ref in {None, table.zone_ref}
+        if _is_what_they_need(table, party)
     }
     if any(_fits_alone(table, party, rules, floor) for table in free.values()):
         return True
@@ -287,6 +311,12 @@ def yardstick(floor: Floor, covers: int, table_refs: Collection[str]) -> tuple[i
     return _seats(floor, [tables[ref] for ref in refs]) - covers, len(refs)
 
 
+def unmet_wishes(snapshot: Snapshot, table_refs: Collection[str]) -> int:
+    """How many of the guests' wishes these tables do not meet; one that a table of a join lacks is not met."""
+    tables = [table for table in snapshot.floor.tables if table.ref in table_refs]
+    return sum(1 for wish in snapshot.request.wishes if any(wish not in table.features for table in tables))
+
+
 def _seats(floor: Floor, tables: Collection[Table]) -> int:
     """What is listed for these tables, or their sum with what each join listed among them gives or takes."""
     refs = frozenset(table.ref for table in tables)
@@ -308,7 +338,12 @@ def _listed(floor: Floor, refs: frozenset[str]) -> Join | None:
 
 
 def _fits_alone(table: Table, party: Party, rules: PlanningRules, floor: Floor) -> bool:
-    return table.active and party.zone_ref in {None, table.zone_ref} and _suits(floor, table, party, rules)
+    may_be = table.active and party.zone_ref in {None, table.zone_ref} and _is_what_they_need(table, party)
+    return may_be and _suits(floor, table, party, rules)
+
+
+def _is_what_they_need(table: Table, party: Party) -> bool:
+    return all(need in table.features for need in party.needs)
 
 
 def _suits(floor: Floor, place: Table | Join, party: Party, rules: PlanningRules) -> bool:

@@ -44,11 +44,14 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
 
     Unsafe comes first: whatever the seating audit finds wrong with it. Better and worse are judged independently of both
     planners, too: fewer spare seats, then fewer tables; decisions equal in both are equivalent. To leave guests at the
-    tables that they have is never worse.
+    tables that they have is never worse. A wish that
+    is met weighs as much as the tables do. What the control seats against a rule that it does not know counts as a refusal.
     """
     if is_unsafe(snapshot, candidate):
         return Verdict.UNSAFE
     ours, theirs = control.best, candidate.best
+    if theirs is None and ours and seating_audit.UNKNOWN_TO_LEGACY & set(seating_audit.flaws_of(snapshot, control)):
+        return Verdict.BOTH_REFUSE
     if theirs is None:
         return Verdict.ONLY_LEGACY_SEATS if ours else Verdict.BOTH_REFUSE
     if ours is None:
@@ -56,6 +59,11 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
     if sorted(ours.table_refs) == sorted(theirs.table_refs):
         return Verdict.SAME_TABLES
     before, after = yardstick(snapshot, ours), yardstick(snapshot, theirs)
+    unmet_before, unmet_after = (seating_audit.unmet_wishes(snapshot, plan.table_refs) for plan in (ours, theirs))
+    if unmet_after < unmet_before:
+        return Verdict.BETTER if after <= before else Verdict.EQUIVALENT
+    if unmet_after > unmet_before and after <= before:
+        return Verdict.WORSE if after == before else Verdict.EQUIVALENT
     if after < before:
         return Verdict.BETTER
     keeps = set(theirs.table_refs) == set(snapshot.request.current_table_refs)

@@ -124,6 +124,9 @@ def _beside(snapshot: Snapshot, taken: Iterable[Taken]) -> Snapshot:
             blocked_from=row.blocked_from,
             blocked_until=row.blocked_until,
             booking_ref=row.booking_ref,
+            party=row.party,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
         )
         for row in taken
     )

@@ -19,11 +19,17 @@ from assignments.planning.floor import Floor, Join, Table, TurnTime
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
-from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 
-SNAPSHOT_VERSION = 2
-"""Version of stored snapshots that have the tables of their booking. Others are version 1, which is not written."""
+SNAPSHOT_VERSION = 3
+"""The latest version. 2 has the tables of the booking; 3 has pacing, needs or wishes. What has none of it names none."""
+OCCUPIED_AT_LEAST = 4
+"""Values that every row of ``occupied`` has; the others follow in their order, up to the last that is not as usual."""
+_USUAL = tuple(field.default for field in fields(Occupied)[OCCUPIED_AT_LEAST:])
+TABLE_AT_LEAST = 7
+"""Values that every table has; its features and its priority follow if it has any."""
+_USUAL_TABLE: tuple[Any, ...] = ([], 0)
 OUTSIDE_MINUTES = "outside_service_minutes"
 """A floor's tolerance around its services, in earlier releases."""
 
@@ -31,12 +37,16 @@ OUTSIDE_MINUTES = "outside_service_minutes"
 def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot without its floor, which is named by its version."""
     request: dict[str, Any] = _plain(snapshot.request)
-    version = {"version": SNAPSHOT_VERSION}
-    if not request["current_table_refs"]:
-        del request["current_table_refs"]  # As earlier releases wrote it, which read it, too.
-        version = {}
+    # As earlier releases wrote it, which read it, too.
+    version = 2 if request["current_table_refs"] else 1
+    for name in ("current_table_refs", "promised_party", "needs", "wishes"):
+        if not request[name]:
+            del request[name]
+    asked = snapshot.request
+    if snapshot.floor.is_paced or not snapshot.rules.is_paced or asked.needs or asked.wishes:
+        version = 3
     return {
-        **version,
+        **({"version": version} if version > 1 else {}),
         "floor": snapshot.floor.version,
         "now": _plain(snapshot.now),
         "request": request,
@@ -50,6 +60,8 @@ def _rules_to_json(rules: PlanningRules) -> dict[str, Any]:
     content: dict[str, Any] = _plain(rules)
     if not rules.grace_minutes:
         del content["grace_minutes"]  # As earlier releases wrote it; without it there is none.
+    if rules.is_paced:
+        del content["is_paced"]
     return content
 
 
@@ -83,10 +95,23 @@ def requests_from_json(stored: Iterable[Mapping[str, Any]]) -> list[SeatingReque
     return [msgspec.convert(each, SeatingRequest) for each in stored]
 
 
+def movable_to_json(movable: Movable) -> dict[str, Any]:
+    """Write a confirmed party that may be moved."""
+    content: dict[str, Any] = _plain(movable)
+    return content
+
+
+def movable_from_json(stored: Mapping[str, Any]) -> Movable:
+    """Read a confirmed party that may be moved. Raises TypeError or ValueError if it is invalid."""
+    return msgspec.convert(stored, Movable)
+
+
 def floor_to_json(floor: Floor) -> dict[str, Any]:
     content = _plain(floor)
     if not floor.calendar:
         del content["calendar"]  # As earlier releases wrote it.
+    if not floor.pacing:
+        del content["pacing"]
     if (minutes := content.pop("stored_outside_minutes")) is not None:
         content[OUTSIDE_MINUTES] = minutes
     special = [service for entry in content.get("calendar", ()) for service in entry["services"]]
@@ -96,7 +121,7 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
         service["turn_times"] = _lists(service["turn_times"])
     return {
         **content,
-        "tables": _lists(content["tables"]),
+        "tables": [_trimmed(row, TABLE_AT_LEAST, _USUAL_TABLE) for row in _lists(content["tables"])],
         "adjacent": sorted(content["adjacent"]),
         "joins": _lists(content["joins"]),
     }
@@ -107,13 +132,15 @@ def floor_from_json(stored: Mapping[str, Any]) -> Floor:
 
     One that an earlier release stored has OUTSIDE_MINUTES, and is judged by the rules of that release.
     """
-    tables, joins = _named(Table, stored["tables"]), _named(Join, stored["joins"])
+    tables = _named(Table, (_padded(row, Table, _USUAL_TABLE) for row in stored["tables"]))
+    joins = _named(Join, stored["joins"])
     calendar = [{**entry, "services": _services_from_json(entry["services"])} for entry in stored.get("calendar", ())]
     parts = {
         "tables": tables,
         "services": _services_from_json(stored["services"]),
         "joins": joins,
         "calendar": calendar,
+        "pacing": stored.get("pacing", ()),
         "stored_outside_minutes": stored.get(OUTSIDE_MINUTES),
     }
     return msgspec.convert({**stored, **parts}, Floor)
@@ -130,6 +157,9 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
         "refusal": decision.refusal and _refusal_to_json(decision.refusal),
     }
     content = {**_plain(decision), **other}
+    for plan in content["plans"]:
+        if not plan["unmet_wishes"]:
+            del plan["unmet_wishes"]
     del content["moved_from"], content["moves"]  # Of confirmed bookings nobody is moved.
     return content
 
@@ -156,13 +186,24 @@ def decision_from_json(stored: Mapping[str, Any]) -> Decision:
 
 
 def _occupied_to_json(row: list[Any]) -> list[Any]:
-    """A row says that a table is closed only if it is: an earlier release reads the others."""
-    *usual, closed = row
-    return row if closed else usual
+    """A row says only what is not as usual at its end: an earlier release reads the others."""
+    return _trimmed(row, OCCUPIED_AT_LEAST, _USUAL)
 
 
 def _occupied_from_json(row: Sequence[Any]) -> Sequence[Any]:
-    return [*row, False] if len(row) == len(fields(Occupied)) - 1 else row
+    return _padded(row, Occupied, _USUAL)
+
+
+def _trimmed(row: list[Any], least: int, usual: Sequence[Any]) -> list[Any]:
+    length = len(row)
+    while length > least and row[length - 1] == usual[length - 1 - least]:
+        length -= 1
+    return row[:length]
+
+
+def _padded(row: Sequence[Any], kind: type, usual: Sequence[Any]) -> Sequence[Any]:
+    missing = len(fields(kind)) - len(row)
+    return [*row, *usual[-missing:]] if 0 < missing <= len(usual) else row
 
 
 def _refusal_to_json(refusal: Refusal) -> list[Any]:

@@ -49,6 +49,10 @@ class Attributes:
     """The restaurant's ref where there is only one."""
     zone_field: str | None = None
     """The zone that the guests asked for: a foreign key or text; null for any."""
+    needs_field: str | None = None
+    """Features that its tables must have: an array, a JSON list, or a text with commas between them."""
+    wishes_field: str | None = None
+    """Features that its tables had better have, like ``needs_field``."""
     requested_field: str | None = None
     """Time of the booking's creation, a datetime."""
     status_field: str | None = None
@@ -80,6 +84,15 @@ class Attributes:
     text holds one table, and of a join the first."""
     tables_mean_seated: bool = False
     """For models without a status: a booking that has tables is confirmed, and one that has none waits."""
+    guest_name_field: str | Sequence[str] | None = None
+    """The guest's name, for staff with the permission ``view_guests``: a text, or several (``("first_name", "last_name")``).
+    May lie behind foreign keys: ``"customer__name"``. It is shown and searched, and never stored."""
+    guest_phone_field: str | None = None
+    """The guest's phone number, like ``guest_name_field``."""
+    guest_notes_field: str | None = None
+    """Notes about the guests, such as allergies, like ``guest_name_field``. They are shown, and not searched."""
+    guest_reference_field: str | None = None
+    """What the guest's own confirmation calls the booking, such as its code, like ``guest_name_field``."""
     table_model: str = ""
     """``"app.Model"`` of the tables. They are active rows with a number of seats."""
     table_key_field: str | None = None
@@ -96,6 +109,10 @@ class Attributes:
     """Smallest party that gets the table alone; may be null."""
     table_max_party_field: str | None = None
     """Largest party that gets the table alone; may be null."""
+    table_features_field: str | None = None
+    """What guests may need or wish: an array, a JSON list, or a text with commas between them. With those of this app."""
+    table_priority_field: str | None = None
+    """A whole number: tables with a higher one are preferred; may be null."""
     table_restaurant_field: str | None = None
     """May lie behind foreign keys: ``"area__restaurant"``."""
     table_adjacent_field: str | None = None

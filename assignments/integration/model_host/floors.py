@@ -18,18 +18,23 @@ from assignments.models import (
     CalendarEntry,
     CalendarService,
     ListedJoin,
+    PacingLimit,
     ServiceHours,
     TableDetails,
     TurnMinutes,
     VenueSettings,
+    ZonePriority,
 )
 from assignments.planning import floor as planning_floor
 from assignments.planning.calendar import special_period
+from assignments.planning.features import words
 from assignments.planning.floor import (
     EVERY_WEEKDAY,
+    MOST_PRIORITY,
     Floor,
     InvalidFloorError,
     Join,
+    Pacing,
     ServicePeriod,
     Table,
     TurnTime,
@@ -69,7 +74,9 @@ class Floors(Attributes):
         """
         details = {row.table_ref: row for row in TableDetails.objects.filter(restaurant_ref=restaurant_ref)}
         venue = VenueSettings.objects.filter(restaurant_ref=restaurant_ref).first()
-        tables = tuple(self._table(row, details) for row in self._tables(restaurant_ref))
+        tables = self._by_zone(
+            restaurant_ref, [self._table(row, details) for row in self._tables(restaurant_ref)], details
+        )
         if not tables:
             self._check_exists(restaurant_ref)
         known = {table.ref for table in tables}
@@ -99,6 +106,7 @@ class Floors(Attributes):
                 if known.issuperset(row.table_refs)
             ),
             calendar=self.calendar(restaurant_ref, services),
+            pacing=self.pacing(restaurant_ref),
         )
 
     def calendar(
@@ -130,9 +138,38 @@ class Floors(Attributes):
                 found.append(entry)
         return tuple(found)
 
+    def _by_zone(
+        self, restaurant_ref: str, tables: Sequence[Table], details: Mapping[str, TableDetails]
+    ) -> tuple[Table, ...]:
+        """Return the tables, those without a priority of their own with that of their zone. One query."""
+        zones = dict(ZonePriority.objects.filter(restaurant_ref=restaurant_ref).values_list("zone", "priority"))
+        own = {ref for ref, row in details.items() if row.priority is not None}
+        if not zones or self.table_priority_field:
+            return tuple(tables)
+        return tuple(
+            each if each.ref in own else replace(each, priority=zones.get(each.zone_ref or "", 0)) for each in tables
+        )
+
+    def pacing(self, restaurant_ref: str) -> tuple[Pacing, ...]:
+        """Return how many guests may come and be there at once, as this app has it. One query."""
+        return tuple(
+            Pacing(
+                interval_minutes=row.interval_minutes,
+                most_covers=row.most_covers,
+                most_parties=row.most_parties,
+                most_present=row.most_present,
+                service_key=row.service_key or None,
+                first_date=row.first_date,
+                last_date=row.last_date,
+                weekdays=frozenset(row.weekdays) or EVERY_WEEKDAY,
+            )
+            for row in PacingLimit.objects.filter(restaurant_ref=restaurant_ref)
+        )
+
     def calendar_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
-        """Return the querysets that ``calendar`` reads."""
+        """Return the querysets that ``calendar`` and ``pacing`` read."""
         return [
+            PacingLimit.objects.filter(restaurant_ref=restaurant_ref),
             CalendarEntry.objects.filter(restaurant_ref=restaurant_ref),
             CalendarService.objects.filter(entry__restaurant_ref=restaurant_ref),
         ]
@@ -143,7 +180,7 @@ class Floors(Attributes):
             *([self._tables(restaurant_ref)] if self.table_model else []),
             *(
                 model._default_manager.filter(restaurant_ref=restaurant_ref)
-                for model in (VenueSettings, TableDetails, AdjacentTables, ListedJoin, ServiceHours)
+                for model in (VenueSettings, TableDetails, ZonePriority, AdjacentTables, ListedJoin, ServiceHours)
             ),
             TurnMinutes.objects.filter(service__restaurant_ref=restaurant_ref),
             *self.calendar_querysets(restaurant_ref),
@@ -192,6 +229,8 @@ class Floors(Attributes):
             self.table_active_field,
             self.table_min_party_field,
             self.table_max_party_field,
+            self.table_features_field,
+            self.table_priority_field,
         )
         return with_steps(self.tables_table._default_manager.filter(here), read).order_by("pk")
 
@@ -252,6 +291,8 @@ class Floors(Attributes):
             min_party=_at_most(seats, least),
             max_party=_at_most(seats, most),
             active=bool(value(self.table_active_field, True)),
+            features=values.features(value(self.table_features_field, None)) | words(known.features if known else None),
+            priority=_priority(self._number(row, self.table_priority_field, known.priority if known else None)),
         )
 
     def _links_of_neighbours(self, restaurant_ref: str) -> QuerySet[Any]:
@@ -362,6 +403,10 @@ class Floors(Attributes):
 def _at_most(seats: int, party: int | None) -> int | None:
     """Return a limit of parties, no larger than the seats: one row's mistake must not stop the whole restaurant."""
     return party if party is None else min(party, seats)
+
+
+def _priority(given: int | None) -> int:
+    return max(-MOST_PRIORITY, min(given or 0, MOST_PRIORITY))
 
 
 def value_at(row: Any, path: str) -> Any:

@@ -280,6 +280,8 @@ class Reading(Attributes):
             self.status_field,
             self.confirmed_field,
             self.told_field,
+            self.needs_field,
+            self.wishes_field,
         ]
         named += [*self._cancelled_fields, *self.read_fields]
         for hook, names in (
@@ -381,6 +383,8 @@ class Reading(Attributes):
             stage=self.stage_statuses.get(status) if self.status_field else None,
             table_refs=shown,
             table_told=self._is_told(row, status),
+            needs=tuple(sorted(values.features(row[self.needs_field]))) if self.needs_field else (),
+            wishes=tuple(sorted(values.features(row[self.wishes_field]))) if self.wishes_field else (),
         )
 
     def _is_told(self, row: Mapping[str, Any], status: Any) -> bool:

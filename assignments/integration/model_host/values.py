@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from assignments.integration.written_time import read_clock
+from assignments.planning.features import words
 
 LARGEST = 10**6
 """Below it a number is a number of covers or minutes. Leaves out infinity, which is no whole number."""
@@ -69,3 +70,10 @@ def _whole(value: Any) -> int | None:
     if not isinstance(value, Decimal | float) or not -LARGEST < value < LARGEST:
         return None
     return int(value) if value == int(value) else None
+
+
+def features(value: Any) -> frozenset[str]:
+    """Return features from a list of texts, or from a text with commas between them; none from anything else."""
+    if isinstance(value, list | tuple):
+        return words(str(each) for each in value if isinstance(each, str | int))
+    return words(value if isinstance(value, str) else None)

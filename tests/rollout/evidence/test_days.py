@@ -217,7 +217,7 @@ def test_a_planner_that_wastes_tables_in_batches_seats_fewer_on_too_many_days() 
 def test_a_day_is_written_once_and_not_ahead() -> None:
     DayComparison.objects.bulk_create([_day()])
     for change in (
-        lambda: DayComparison.objects.update(candidate_unsafe=0),
+        lambda: DayComparison.objects.update(candidate_unsafe=7),
         lambda: DayComparison.objects.all().delete(),
         lambda: DayComparison.objects.bulk_create([_day(service_date="2099-01-01")]),
     ):

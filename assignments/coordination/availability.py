@@ -1,0 +1,191 @@
+"""What could be booked, and how long a party without a booking would wait. Nothing is written."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from assignments import conf
+from assignments.coordination import rearrangement
+from assignments.coordination.day_planner import is_plannable
+from assignments.coordination.planned_day import planned_evening
+from assignments.coordination.snapshots import seating_request, windows_of
+from assignments.coordination.table_record import success_of
+from assignments.integration.floor_cache import floor_of
+from assignments.integration.host import Host
+from assignments.integration.planners import NOBODY, V3, Preview, router
+from assignments.lifecycle import ledger
+from assignments.models import Assignment, QueuedParty
+from assignments.planning.batch_planner import EveningPlanner
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.scoring import IDLE_HORIZON_SECONDS
+from assignments.planning.seating_window import services_on
+from assignments.planning.service_day import service_date
+from assignments.planning.snapshot import Occupied
+
+NEWCOMER = "\x1fnewcomer"
+"""The ref of a booking that nobody has made yet. No host has such a ref."""
+LONGEST_WAIT = timedelta(hours=3)
+WAIT_STEP = timedelta(minutes=5)
+QUEUE_LASTS = timedelta(hours=6)
+"""Who has waited for longer is not there any more."""
+
+
+def times(
+    restaurant_ref: str,
+    day: date,
+    *,
+    party: int,
+    needs: frozenset[str],
+    zone_ref: str | None,
+    step: timedelta,
+    host: Host,
+    now: datetime,
+) -> Iterator[datetime]:
+    """Yield the starts of a service day at which a new booking would be seated, as the deciding transaction would do it.
+
+    The number of queries does not depend on the number of bookings. Raises InvalidFloorError, LookupError.
+    """
+    floor = floor_of(restaurant_ref, host=host)
+    asked = [
+        SeatingRequest(
+            booking_ref=NEWCOMER, starts_at=start, party=party, zone_ref=zone_ref, needs=needs, requested_at=now
+        )
+        for start in _starts(floor, day, step)
+        if start > now
+    ]
+    if not asked:
+        return
+    newcomer = Assignment(booking_ref=NEWCOMER, restaurant_ref=restaurant_ref, service_date=day, requested_at=now)
+    route = router().route([newcomer])[NEWCOMER]
+    if route.planner == NOBODY:
+        return
+    first = _waiting(restaurant_ref, day, host=host)
+    moves = route.planner == V3 and route.may_rearrange and rearrangement.is_possible(host, restaurant_ref)
+    confirmed = rearrangement.movable_of(floor, day, now=now) if moves else {}
+    movable = [each.movable for each in confirmed.values()]
+    windows = [*windows_of([*first, *asked], floor), *(each.window for each in movable)]
+    if not windows:
+        return
+    occupied = _occupied(floor, min(w.blocked_from for w in windows), max(w.blocked_until for w in windows))
+    success = success_of(restaurant_ref)
+    if route.planner != V3:
+        yield from _by_another(route.planner, asked, floor, occupied, now)
+        return
+    evening, _took = planned_evening(first, floor=floor, occupied=occupied, now=now, success=success)
+    moving = None
+    for request in asked:
+        if evening.probe(request) is not None:
+            yield request.starts_at
+        elif movable and evening.is_full_for(request):
+            if moving is None:
+                moving, _took = planned_evening(
+                    first, floor=floor, occupied=occupied, now=now, success=success, movable=movable
+                )
+            moved = moving.probe(request)
+            if moved is not None and (moved or moving.moves):
+                yield request.starts_at
+
+
+def _starts(floor: Floor, day: date, step: timedelta) -> list[datetime]:
+    """Return the starts of the day's services, in steps from the start of each, early and late ones included."""
+    found = set()
+    for service in services_on(floor, day):
+        earlier = (service.starts_at - service.opens_at) // step
+        number = -earlier
+        while (start := service.starts_at + number * step) <= service.closes_at:
+            found.add(start)
+            number += 1
+    return sorted(start for start in found if service_date(floor, start) == day)
+
+
+def _waiting(restaurant_ref: str, day: date, *, host: Host) -> list[SeatingRequest]:
+    """Return who waits for a table on that day, and is decided before a newcomer. At most two queries."""
+    rows = list(Assignment.objects.waiting().of_day(restaurant_ref, day).order_by("requested_at", "id"))
+    bookings = host.bookings([row.booking_ref for row in rows]) if rows else {}
+    return [
+        seating_request(bookings[row.booking_ref], row)
+        for row in rows
+        if row.booking_ref in bookings and is_plannable(bookings[row.booking_ref], restaurant_ref)
+    ]
+
+
+def _occupied(floor: Floor, start: datetime, until: datetime) -> tuple[Occupied, ...]:
+    horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)
+    return ledger.occupied(floor.restaurant_ref, start - horizon, until + horizon, floor=floor)
+
+
+def _by_another(
+    planner: str, asked: Sequence[SeatingRequest], floor: Floor, occupied: tuple[Occupied, ...], now: datetime
+) -> Iterator[datetime]:
+    """Yield the starts that another planner than V3 would give, each asked for by itself."""
+    rules, success = conf.settings().rules(), success_of(floor.restaurant_ref)
+    for request in asked:
+        (decision,) = (
+            router()
+            .planner(planner)
+            .preview(
+                Preview(floor=floor, occupied=occupied, requests=(request,), now=now, rules=rules, success=success)
+            )
+        )
+        if decision.best is not None:
+            yield request.starts_at
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """How long a party without a table would wait. ``minutes``: None if not within three hours; ``place``: 1 is next."""
+
+    minutes: int | None
+    place: int
+    queued_id: int | None = None
+    party: int = 0
+
+
+def in_queue(restaurant_ref: str, *, now: datetime) -> list[QueuedParty]:
+    """Return the parties that wait at the door, in the order in which they came. One query."""
+    rows = QueuedParty.objects.filter(
+        restaurant_ref=restaurant_ref, left_at__isnull=True, joined_at__gt=now - QUEUE_LASTS
+    )
+    return list(rows.order_by("joined_at", "id"))
+
+
+def waits(
+    restaurant_ref: str, *, host: Host, now: datetime, newcomer: tuple[int, frozenset[str]] | None = None
+) -> list[Wait]:
+    """Return what each party in the queue has to wait, by expected departures; then ``newcomer`` (covers, needs).
+
+    Who came first is seated first, where both could have the table. Raises InvalidFloorError, LookupError.
+    """
+    floor = floor_of(restaurant_ref, host=host)
+    queued = in_queue(restaurant_ref, now=now)
+    waiting: list[tuple[int, frozenset[str], int | None]] = [
+        (row.party, frozenset(row.needs), row.pk) for row in queued
+    ]
+    if newcomer is not None:
+        waiting.append((*newcomer, None))
+    if not waiting:
+        return []
+    occupied = _occupied(floor, now, now + 2 * LONGEST_WAIT)
+    evening = EveningPlanner(
+        floor=floor,
+        occupied=occupied,
+        rules=conf.settings().rules().by_staff(),
+        now=now,
+        success=success_of(restaurant_ref),
+    )
+    found = []
+    for place, (party, needs, key) in enumerate(waiting, 1):
+        minutes = _first_minutes(evening, f"{NEWCOMER}{place}", party, needs, now)
+        found.append(Wait(minutes=minutes, place=place, queued_id=key, party=party))
+    return found
+
+
+def _first_minutes(evening: EveningPlanner, ref: str, party: int, needs: frozenset[str], now: datetime) -> int | None:
+    """Seat the party as soon as tables are free without moving anybody, and return in how many minutes that is."""
+    for number in range(LONGEST_WAIT // WAIT_STEP + 1):
+        request = SeatingRequest(booking_ref=ref, starts_at=now + number * WAIT_STEP, party=party, needs=needs)
+        if evening.probe(request) is not None:
+            evening.decide(request)
+            return number * (WAIT_STEP // timedelta(minutes=1))
+    return None

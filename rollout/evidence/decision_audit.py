@@ -1,0 +1,256 @@
+"""Audits each of V3's decisions once, by the frozen batch that it was part of, and asks the legacy planner the same.
+
+The guard calls it. It reads and judges in a READ ONLY transaction, so that neither the audit nor a
+planner that it asks can change anything, and then writes its own rows. Parallel runs may judge a batch twice; one writes.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Case, Value, When
+
+from assignments import conf as assignments_conf
+from assignments.concurrency import transactions
+from assignments.concurrency.sql import rows
+from assignments.error_logging import log_error
+from assignments.integration.host import HostBooking
+from assignments.integration.project_host import configured
+from assignments.models import Attempt
+from assignments.models.moment import DatabaseNow
+from assignments.outcome import Kind
+from assignments.planning.floor import Floor
+from assignments.planning.snapshot import Snapshot
+from rollout import conf
+from rollout.models import Audit, FloorRecord, FrozenBatch
+from rollout.policy.batch_audit import Judgement, judge
+from rollout.policy.measurements import Seatings
+from rollout.policy.verdict import Verdict, compare
+from rollout.shadow import frozen
+from rollout.shadow.candidate import v3
+from rollout.shadow.days import Judge
+from rollout.shadow.recorder import keep_floors
+from rollout.shadow.serialization import decision_to_json, floor_from_json
+
+logger = logging.getLogger("rollout.audit")
+
+CHUNK = 50
+"""Batches that are judged together."""
+STATEMENT_TIMEOUT_MS = 20_000
+_REFUSALS_FIRST = Case(When(refusals__gt=0, then=Value(0)), default=Value(1))
+
+
+def run(limit: int | None = None) -> int:
+    """Audit what waits for it, batches with refusals first, then the oldest; return how many decisions were audited.
+
+    At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole.
+    """
+    limit = conf.settings().AUDITED_PER_RUN if limit is None else limit
+    done, tried = 0, set[UUID]()
+    while done < limit:
+        waiting = FrozenBatch.objects.filter(audited_at=None).exclude(key__in=tried)
+        keys = list(waiting.order_by(_REFUSALS_FIRST, "at").values_list("key", "attempts")[:CHUNK])
+        chosen: list[UUID] = []
+        for key, attempts in keys:
+            if done >= limit:
+                break
+            chosen.append(key)
+            done += attempts
+        if not chosen:
+            break
+        tried |= set(chosen)
+        _Chunk(chosen).audit()
+    return done
+
+
+@dataclass
+class _Chunk:
+    """Some batches, which are judged and then written together."""
+
+    keys: Sequence[UUID]
+    _floors: dict[str, Floor] = field(default_factory=dict)
+    _embedded: dict[str, Floor] = field(default_factory=dict)
+
+    def audit(self) -> None:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION READ ONLY")
+            transactions.limit_statements(STATEMENT_TIMEOUT_MS)
+            found = self._judged()
+            transaction.set_rollback(True)
+        with transaction.atomic():
+            transactions.limit_statements(STATEMENT_TIMEOUT_MS)
+            mine = FrozenBatch.objects.filter(key__in=found, audited_at=None).order_by("key")
+            keys = list(mine.select_for_update(skip_locked=True).values_list("key", flat=True))
+            keep_floors(self._embedded.values())
+            Audit.objects.bulk_create([audit for key in keys for audit in found[key]], batch_size=500)
+            FrozenBatch.objects.filter(key__in=keys).update(audited_at=DatabaseNow())
+
+    def _judged(self) -> Mapping[UUID, Sequence[Audit]]:
+        """The rows to write, by batch."""
+        batches = list(FrozenBatch.objects.filter(key__in=self.keys))
+        attempts: dict[UUID, list[Attempt]] = {batch.key: [] for batch in batches}
+        for attempt in Attempt.objects.filter(batch__in=attempts).defer("decision").order_by("id"):
+            assert attempt.batch is not None
+            attempts[attempt.batch].append(attempt)
+        host = configured()
+        seated = {each.booking_ref for own in attempts.values() for each in own if each.outcome == Kind.CONFIRMED}
+        bookings = host.bookings(sorted(seated)) if seated and host.tracks_confirmation else {}
+        self._read_floors(batches)
+        return {batch.key: self._of(batch, attempts[batch.key], bookings) for batch in batches}
+
+    def _read_floors(self, batches: Sequence[FrozenBatch]) -> None:
+        stored = {batch.floor_version: batch.floor for batch in batches if batch.floor is not None}
+        named = {batch.floor_version for batch in batches} - stored.keys()
+        records = FloorRecord.objects.filter(version__in=named).values_list("version", "content") if named else ()
+        for version, content in (*stored.items(), *records):
+            try:
+                self._floors[version] = floor_from_json(content)
+            except frozen.UNREADABLE as error:
+                log_error(logger, error, "Floor %s could not be read", version)
+            else:
+                if version in stored:
+                    self._embedded[version] = self._floors[version]
+
+    def _of(
+        self, batch: FrozenBatch, attempts: Sequence[Attempt], bookings: Mapping[str, HostBooking]
+    ) -> Sequence[Audit]:
+        error, judged, read = "", dict[str, Judgement](), None
+        try:
+            read = frozen.read(batch.content, self._floors[batch.floor_version])
+            judged = dict(_judge(read, frozen.movers_of(batch.content)))
+        except DatabaseError:
+            raise
+        except Exception as problem:  # noqa: BLE001  (what a stored batch makes the code raise is not known beforehand)
+            log_error(logger, problem, "Batch %s could not be audited", batch.key)
+            error = type(problem).__name__
+        found = []
+        for attempt in attempts:
+            about = judged.get(attempt.booking_ref)
+            audit = Audit(
+                attempt=attempt.pk,
+                booking_ref=attempt.booking_ref,
+                restaurant_ref=batch.restaurant_ref,
+                service_date=batch.service_date,
+                release=attempt.release,
+                is_refusal=attempt.outcome != Kind.CONFIRMED,
+                decided_at=attempt.at,
+                error=error or ("" if about else "not_in_the_batch"),
+            )
+            if about is not None and read is not None:
+                audit.flaws = sorted(about.flaws)
+                audit.wrong_refusal, audit.avoidable_by_moves = about.wrong_refusal, about.avoidable_by_moves
+                audit.avoidable_join, audit.oversized = about.avoidable_join, about.oversized
+                audit.untold = _is_untold(bookings.get(attempt.booking_ref))
+                _ask_the_legacy_planner(audit, about, read)
+            found.append(audit)
+        return found
+
+
+def _judge(read: frozen.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mapping[str, Judgement]:
+    asking = {request.booking_ref: request for request in read.requests}
+    before = read.before
+
+    def again(refs: Sequence[str]) -> Any:
+        return v3.together(
+            [asking[ref] for ref in refs],
+            floor=before.floor,
+            occupied=before.occupied,
+            now=before.now,
+            rules=before.rules,
+            success=before.success,
+        )
+
+    return judge(
+        before,
+        read.requests,
+        read.decisions,
+        movable=read.movable,
+        moves=read.moves,
+        moved_for=moved_for,
+        again=again,
+    )
+
+
+def _is_untold(booking: HostBooking | None) -> bool:
+    return booking is not None and booking.wants_table and not booking.is_confirmed
+
+
+def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen.Frozen) -> None:
+    """Compare with what the legacy planner decides on the same snapshot, if it is installed.
+
+    Not where parties were moved: what was free when this booking's turn came is not what is free after the moves.
+    """
+    asked = _legacy_judge()
+    if asked is None or read.moves or any(decision.moved_from for decision in read.decisions.values()):
+        return
+    try:
+        control = _asked(asked, about.beside)
+        decision = read.decisions[audit.booking_ref]
+        audit.verdict = Verdict.UNSAFE if about.flaws else compare(about.beside, control, decision)
+        audit.control = decision_to_json(control)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a planner may raise anything on a snapshot that it has not made)
+        log_error(logger, error, "The legacy planner could not decide booking %s", audit.booking_ref)
+
+
+def _asked(asked: Judge, snapshot: Snapshot) -> Any:
+    with transaction.atomic():  # What it does to the transaction stays with it.
+        return asked(snapshot)
+
+
+def _legacy_judge() -> Judge | None:
+    path = conf.settings().LEGACY_PLANNER
+    return getattr(assignments_conf.load(path), "judge", None) if path else None
+
+
+def waiting() -> tuple[int, int]:
+    """How many decisions, and how many refusals among them, have not been audited yet."""
+    ((decisions, refusals),) = rows(f"SELECT decisions, refusals FROM ({WAITING}) AS waiting")  # noqa: S608
+    return decisions, refusals
+
+
+WAITING = """
+SELECT coalesce(sum(attempts), 0)::int AS decisions, coalesce(sum(refusals), 0)::int AS refusals
+  FROM rollout_frozenbatch WHERE audited_at IS NULL
+"""
+
+
+def audited(since: str) -> str:
+    """SQL that adds up the audits of a release at its stage, audited since then. Each booking counts once.
+
+    It takes ``began`` and ``releases``.
+    """
+    return f"""
+WITH mine AS MATERIALIZED (
+     SELECT * FROM rollout_audit
+      WHERE decided_at >= %(began)s AND audited_at >= {since} AND release = ANY(%(releases)s) AND error = ''),
+     bookings AS (
+     SELECT booking_ref, bool_or(NOT is_refusal) AS seated, bool_or(flaws <> '{{}}') AS unsafe,
+            bool_or(wrong_refusal) AS wrong, bool_or(avoidable_by_moves) AS moves,
+            bool_or(avoidable_join) AS joins, bool_or(oversized) AS oversized, bool_or(untold) AS untold,
+            (array_agg(verdict ORDER BY id DESC))[1] AS verdict
+       FROM mine GROUP BY booking_ref)
+SELECT count(*) FILTER (WHERE seated) AS checked, count(*) FILTER (WHERE unsafe) AS unsafe,
+       count(*) FILTER (WHERE joins) AS avoidable_joins, count(*) FILTER (WHERE oversized) AS oversized,
+       count(*) FILTER (WHERE untold) AS untold, count(*) FILTER (WHERE NOT seated) AS refusals,
+       count(*) FILTER (WHERE wrong) AS wrong_refusals,
+       count(*) FILTER (WHERE moves AND NOT wrong) AS avoidable_by_moves,
+       count(*) FILTER (WHERE verdict IN ('better', 'only_v3_seats')) AS better,
+       count(*) FILTER (WHERE verdict = 'worse') AS worse,
+       count(*) FILTER (WHERE verdict = 'only_legacy_seats') AS only_legacy,
+       count(*) FILTER (WHERE verdict <> '') AS paired,
+       (SELECT coalesce(jsonb_object_agg(flaw, times), '{{}}')
+          FROM (SELECT flaw, count(*) AS times FROM mine CROSS JOIN unnest(flaws) AS flaw GROUP BY flaw) AS flaws)
+       AS reasons
+  FROM bookings
+"""  # noqa: S608  (text of our own)
+
+
+def seatings_of(row: Mapping[str, Any]) -> Seatings:
+    """A row of ``audited``."""
+    return Seatings(**row)

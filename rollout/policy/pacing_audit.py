@@ -1,0 +1,81 @@
+"""The audit's own reading of a floor's pacing: whether more guests come, or are there, than the restaurant allows.
+
+It reads the fields of frozen values and calls none of their methods: see ``seating_audit``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from rollout.policy.audit_hours import service_at
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from assignments.planning.floor import Floor, Pacing
+    from assignments.planning.snapshot import Occupied
+
+
+def is_too_many(
+    floor: Floor, covers: int, starts_at: datetime, ends_at: datetime, others: Collection[Occupied]
+) -> bool:
+    """Whether a party of ``covers`` that sits for ``[starts_at, ends_at)`` beside ``others`` breaks its service's pacing."""
+    start = starts_at.astimezone(UTC)
+    service = service_at(floor, start)
+    if service is None:
+        return False
+    period, opens, _closes = service
+    limits = _limits(floor, period.key, opens.astimezone(ZoneInfo(floor.timezone)).date())
+    if limits is None:
+        return False
+    guests: dict[str, list[Occupied]] = {}
+    for row in others:
+        if row.booking_ref and row.starts_at is not None:
+            guests.setdefault(row.booking_ref, []).append(row)
+    sitting = [
+        (
+            min(row.starts_at for row in rows if row.starts_at),
+            max(row.ends_at or row.blocked_until for row in rows),
+            max(row.party for row in rows),
+        )
+        for rows in guests.values()
+    ]
+
+    def slot(moment: datetime) -> int:
+        return (moment - opens) // timedelta(minutes=limits.interval_minutes)
+
+    coming = [party for comes, _goes, party in sitting if slot(comes) == slot(start)]
+    if limits.most_covers is not None and sum(coming) + covers > limits.most_covers:
+        return True
+    if limits.most_parties is not None and len(coming) + 1 > limits.most_parties:
+        return True
+    if limits.most_present is None:
+        return False
+    moments = [start, *(comes for comes, _goes, _party in sitting if start < comes < ends_at)]
+    return any(
+        covers + sum(party for comes, goes, party in sitting if comes <= moment < goes) > limits.most_present
+        for moment in moments
+    )
+
+
+def _limits(floor: Floor, service: str, day: date) -> Pacing | None:
+    """The limits of a service on a date: those of the fewest days, and of these rather those that name the service."""
+    ruling: tuple[tuple[float, ...], Pacing] | None = None
+    for pacing in floor.pacing:
+        first, last = pacing.first_date or date.min, pacing.last_date or date.max
+        if (
+            pacing.service_key not in {None, service}
+            or not first <= day <= last
+            or day.weekday() not in pacing.weekdays
+        ):
+            continue
+        limits = (pacing.most_covers, pacing.most_parties, pacing.most_present)
+        strict = [10**9 if most is None else most for most in limits]
+        named = 0 if pacing.service_key else 1
+        rank = ((last - first).days, named, -first.toordinal(), *strict, pacing.interval_minutes)
+        if ruling is None or rank < ruling[0]:
+            ruling = rank, pacing
+    return ruling and ruling[1]

@@ -1,0 +1,128 @@
+"""Keeps what V3 was given when it decided, once for each batch, so that its decisions can be audited and decided again."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import connection
+
+from assignments.integration import release
+from assignments.integration.planners import Batch
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import Movable, Snapshot
+from rollout.shadow.serialization import (
+    batch_decision_to_json,
+    decision_from_json,
+    floor_to_json,
+    movable_from_json,
+    movable_to_json,
+    requests_from_json,
+    requests_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
+
+UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+"""Errors on reading what another release wrote."""
+FLOORS = 256
+"""How many floors a process remembers as text."""
+_floors: OrderedDict[str, str] = OrderedDict()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frozen:
+    """A batch as it was kept. ``before``: the day before any of it is seated; its own request is the first one.
+
+    ``moves``: the new tables of confirmed parties, by booking ref.
+    """
+
+    before: Snapshot
+    requests: tuple[SeatingRequest, ...]
+    decisions: Mapping[str, Decision]
+    movable: tuple[Movable, ...]
+    moves: Mapping[str, tuple[str, ...]]
+
+
+def keep(batch: Batch) -> None:
+    """Store the batch, in the caller's transaction. One statement, which waits for nobody.
+
+    The floor is part of it where its version has no record: to make one could mean to wait for who else makes it.
+    """
+    first, *_others = batch.requests
+    snapshot = Snapshot(
+        floor=batch.floor,
+        occupied=batch.occupied,
+        request=first,
+        now=batch.now,
+        rules=batch.rules,
+        success=batch.success,
+    )
+    content = {
+        **snapshot_to_json(snapshot),
+        "requests": requests_to_json(batch.requests),
+        "decisions": {ref: _decision_to_json(each) for ref, each in batch.decisions.items()},
+        "movable": [movable_to_json(each) for each in batch.movable],
+        "moves": {
+            move.booking_ref: list(move.to_table_refs) for each in batch.decisions.values() for move in each.moves
+        },
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT,
+            {
+                "key": batch.key,
+                "restaurant_ref": batch.floor.restaurant_ref,
+                "service_date": batch.service_date,
+                "version": batch.floor.version,
+                "floor": _floor_text(batch.floor),
+                "content": json.dumps(content),
+                "attempts": batch.attempts,
+                "refusals": batch.refusals,
+                "release": release.running(),
+            },
+        )
+
+
+def _decision_to_json(decision: Decision) -> dict[str, Any]:
+    """The decision, with its best plan alone: the others are kept with the attempt."""
+    content = batch_decision_to_json(replace(decision, plans=decision.plans[:1], rejected={}))
+    moves = [move.booking_ref for move in decision.moves]
+    return {**content, "moved": moves} if moves else content
+
+
+def _floor_text(floor: Floor) -> str:
+    text = _floors.pop(floor.version, None) or json.dumps(floor_to_json(floor))
+    _floors[floor.version] = text
+    if len(_floors) > FLOORS:
+        _floors.popitem(last=False)
+    return text
+
+
+def read(content: Mapping[str, Any], floor: Floor) -> Frozen:
+    """Read a batch. Raises KeyError, TypeError or ValueError if it is invalid, or belongs to another floor."""
+    return Frozen(
+        before=snapshot_from_json(content, floor),
+        requests=tuple(requests_from_json(content["requests"])),
+        decisions={ref: decision_from_json(each) for ref, each in content["decisions"].items()},
+        movable=tuple(movable_from_json(each) for each in content["movable"]),
+        moves={ref: tuple(tables) for ref, tables in content["moves"].items()},
+    )
+
+
+def movers_of(content: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+    """Which confirmed parties were moved for which booking, by its ref."""
+    return {ref: each.get("moved", ()) for ref, each in content["decisions"].items()}
+
+
+_INSERT = """
+INSERT INTO rollout_frozenbatch
+       (key, restaurant_ref, service_date, floor_version, floor, content, attempts, refusals, release)
+SELECT %(key)s, %(restaurant_ref)s, %(service_date)s, %(version)s,
+       CASE WHEN EXISTS (SELECT FROM rollout_floorrecord WHERE version = %(version)s) THEN NULL
+            ELSE %(floor)s::jsonb END,
+       %(content)s::jsonb, %(attempts)s, %(refusals)s, %(release)s
+"""

@@ -1,0 +1,212 @@
+"""What a booking form may offer: whatever it is, it is given. And how long guests at the door wait."""
+
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assignments import api
+from assignments.floor import Pacing, Table
+from assignments.models import Allocation, Assignment, Attempt, QueuedParty, StateTransition
+from assignments.outcome import Kind
+from assignments.testing import a_floor, a_service, a_table, at
+from tests.assignments.conftest import TheHost, run_all, tables_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def asked(number: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+
+
+def offers(tonight: datetime, party: int = 2, **given: Any) -> list[str]:
+    found = api.availability(restaurant_ref="R1", service_date=tonight.date(), party=party, **given)
+    return [f"{start:%H:%M}" for start in found]
+
+
+@pytest.fixture
+def small(host: TheHost) -> TheHost:
+    """Two tables, open from six to ten, stays of two hours."""
+    tables = [a_table("T1", seats=2), a_table("T2", seats=4, features=frozenset({"step-free"}))]
+    host.floors["R1"] = a_floor(tables=tables, services=[a_service(starts=time(18), ends=time(22))])
+    return host
+
+
+def test_offers_times_at_which_something_is_free_and_writes_nothing(small: TheHost, tonight: datetime) -> None:
+    small.book("B1", starts_at=tonight, party=2)
+    run_all()
+    kept = [Assignment, Allocation, Attempt, StateTransition]
+    before = [model._default_manager.count() for model in kept]
+    assert offers(tonight, step_minutes=30) == ["18:00", "18:30", "19:00", "19:30", "20:00"]
+    assert [model._default_manager.count() for model in kept] == before
+    small.book("B2", starts_at=tonight, party=4, requested_at=asked(2))
+    run_all()
+    assert offers(tonight, step_minutes=30) == [], "both stay from seven to nine"
+    small.edit("B1", wants_table=False)
+    api.booking_changed(booking_ref="B1")
+    assert offers(tonight, step_minutes=30) == ["18:00", "18:30", "19:00", "19:30", "20:00"]
+    assert offers(tonight, 4, step_minutes=30) == []
+    assert offers(tonight, needs=["Step-free"], step_minutes=30) == []
+    assert offers(tonight, 9) == []
+    with pytest.raises(ValueError, match="at least 1"):
+        offers(tonight, 0)
+    with pytest.raises(LookupError):
+        api.availability(restaurant_ref="elsewhere", service_date=tonight.date(), party=2)
+
+
+def test_who_waits_already_is_served_first(small: TheHost, tonight: datetime) -> None:
+    for number, ref in enumerate(["B1", "B2"]):
+        small.book(ref, starts_at=tonight, party=2, requested_at=asked(number))
+        api.request(booking_ref=ref)
+    assert offers(tonight) == []
+    before = StateTransition.objects.count()
+    assert offers(tonight) == []
+    assert StateTransition.objects.count() == before
+
+
+def test_pacing_and_moves_count(host: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
+    services = [a_service(starts=time(19), ends=time(21))]
+    tables = [a_table("small", seats=2), a_table("large", seats=4)]
+    host.floors["R1"] = a_floor(tables=tables, services=services)
+    host.book("B", starts_at=tonight, party=2, requested_at=asked(0))
+    host.book("A", starts_at=tonight, party=2, requested_at=asked(1))
+    run_all()
+    host.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    assert tables_of("A") == ["large"]
+    assert offers(tonight, 4) == ["19:00"], "A may go to the small table"
+    host.floors["R1"] = a_floor(tables=tables, services=services, pacing=[Pacing(most_covers=5)])
+    assert offers(tonight, 4) == []
+    host.floors["R1"] = a_floor(tables=tables, services=services)
+    api.table_told(booking_ref="A")
+    assert offers(tonight, 4) == []
+
+
+def queries(tonight: datetime) -> int:
+    offers(tonight)
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        offers(tonight, 3)
+    return len(captured)
+
+
+def test_the_number_of_queries_does_not_grow(host: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
+    host.floors["R1"] = a_floor(tables=[a_table(f"T{number}") for number in range(12)])
+
+    def fill(first: int, last: int) -> None:
+        for number in range(first, last):
+            host.book(f"B{number}", starts_at=tonight, party=2, requested_at=asked(number))
+        run_all()
+        host.book(f"waits{first}", starts_at=tonight, party=4, requested_at=asked(100))
+        api.request(booking_ref=f"waits{first}")
+
+    fill(0, 2)
+    few = queries(tonight)
+    fill(2, 9)
+    assert queries(tonight) == few <= 12
+
+
+PARTIES = st.tuples(
+    st.integers(0, 16), st.integers(1, 6), st.sets(st.sampled_from(["step-free", "window"]), max_size=1)
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seats=st.lists(st.integers(2, 6), min_size=2, max_size=4),
+    booked=st.lists(PARTIES, max_size=7),
+    waiting=st.lists(PARTIES, max_size=2),
+    party=st.integers(1, 7),
+    needs=st.sets(st.sampled_from(["step-free", "window"]), max_size=1),
+    most=st.sampled_from([None, 4, 8]),
+    moves=st.booleans(),
+    choice=st.integers(0, 100),
+)
+def test_whatever_is_offered_is_given(
+    host: TheHost,
+    tonight: datetime,
+    seats: Any,
+    booked: Any,
+    waiting: Any,
+    party: Any,
+    needs: Any,
+    most: Any,
+    moves: Any,
+    choice: Any,
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE assignments_assignment, assignments_allocation, assignments_outboxmessage CASCADE")
+    host.rows.clear()
+    host.seated.clear()
+    TheHost.reports_told_tables = moves  # type: ignore[attr-defined]
+    try:
+        refs = [f"T{number}" for number in range(len(seats))]
+        tables: list[Table] = [
+            a_table(ref, seats=size, features=frozenset({["step-free", "window"][number % 2]} if number else ()))
+            for number, (ref, size) in enumerate(zip(refs, seats, strict=True))
+        ]
+        host.floors["R1"] = a_floor(
+            tables=tables,
+            adjacent=list(pairwise(refs)),
+            pacing=[Pacing(most_covers=most)] * bool(most),
+        )
+        start = tonight - timedelta(hours=2)
+        for number, (quarter, covers, wants) in enumerate(booked):
+            host.book(
+                f"B{number}",
+                starts_at=start + quarter * timedelta(minutes=15),
+                party=covers,
+                needs=tuple(wants),
+                requested_at=asked(number),
+            )
+            api.request(booking_ref=f"B{number}")
+            api.assign_now(booking_ref=f"B{number}", budget_seconds=60)
+        for number, (quarter, covers, wants) in enumerate(waiting):
+            host.book(
+                f"W{number}",
+                starts_at=start + quarter * timedelta(minutes=15),
+                party=covers,
+                needs=tuple(wants),
+                requested_at=asked(50 + number),
+            )
+            api.request(booking_ref=f"W{number}")
+        found = api.availability(restaurant_ref="R1", service_date=tonight.date(), party=party, needs=needs)
+        if found:
+            chosen = found[choice % len(found)]
+            host.book("new", starts_at=chosen, party=party, needs=tuple(needs))
+            api.request(booking_ref="new")
+            outcome = api.assign_now(booking_ref="new", budget_seconds=60)
+            assert outcome.kind is Kind.CONFIRMED, outcome
+    finally:
+        del TheHost.reports_told_tables  # type: ignore[attr-defined]
+
+
+def test_guests_at_the_door_are_told_how_long_and_their_place(small: TheHost, tonight: datetime) -> None:
+    tables = [a_table("T1", seats=2), a_table("T2", seats=4)]
+    small.floors["R1"] = a_floor(tables=tables, services=[a_service(allow_overrun=True)])
+    small.book("B1", starts_at=tonight - timedelta(minutes=60), party=2, requested_at=asked(0))
+    small.book("B2", starts_at=tonight - timedelta(minutes=30), party=4, requested_at=asked(1))
+    run_all()
+    with at(tonight):
+        first = api.join_queue(restaurant_ref="R1", party=2, actor="staff:7")
+        assert (first.minutes, first.place) == (60, 1), "B1 leaves at eight"
+        second = api.quote_wait(restaurant_ref="R1", party=2)
+        assert (second.minutes, second.place) == (90, 2), "the first goes before, and B2 leaves at half past eight"
+        assert api.quote_wait(restaurant_ref="R1", party=9).minutes is None
+        assert [(each.place, each.minutes, each.party) for each in api.queue_at_the_door(restaurant_ref="R1")] == [
+            (1, 60, 2)
+        ]
+        assert first.queued_id is not None
+        assert api.leave_queue(queued_id=first.queued_id, booking_ref="walk-in:1")
+        assert not api.leave_queue(queued_id=first.queued_id)
+        assert api.quote_wait(restaurant_ref="R1", party=2).minutes == 60
+        assert api.queue_at_the_door(restaurant_ref="R1") == ()
+    assert QueuedParty.objects.get().booking_ref == "walk-in:1"

@@ -1,0 +1,186 @@
+"""Pacing: how many guests may come within an interval and be there at once, as V3 and the audit read it."""
+
+import random
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from assignments.planning.batch_planner import EveningPlanner
+from assignments.planning.engine import judge, plan, snapshot_hash
+from assignments.planning.floor import CalendarEntry, Floor, InvalidFloorError, Pacing
+from assignments.planning.pacing import limits_on
+from assignments.planning.reasons import Reason
+from assignments.planning.snapshot import Occupied, PlanningRules, occupied_by
+from rollout.policy.seating_audit import Flaw, could_be_seated, flaws_of
+from tests.assignments.planning.restaurant import DINNER, MORNING, ask, at, floor, snapshot, table
+
+RULES = PlanningRules()
+TABLES = [table(f"T{number}", 4) for number in range(1, 9)]
+
+
+def paced(**limits: Any) -> Floor:
+    return replace(floor(*TABLES), pacing=(Pacing(**limits),))
+
+
+def guests(ref: str, start: str, until: str, party: int, *tables: str) -> list[Occupied]:
+    rows = [
+        Occupied(table_ref=each, blocked_from=at(start), blocked_until=at(until), booking_ref=ref) for each in tables
+    ]
+    return [replace(row, party=party, starts_at=at(start), ends_at=at(until)) for row in rows]
+
+
+def test_refuses_covers_beyond_the_interval_and_names_the_nearest_times() -> None:
+    on = paced(most_covers=8)
+    taken = guests("a", "19:00", "20:30", 4, "T1") + guests("b", "19:14", "20:30", 3, "T2")
+    decision = plan(snapshot(on, ask(party=2, start="19:05"), *taken))
+    refusal = decision.refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.PACING
+    assert not refusal.is_hard
+    assert "at most 8 covers may come from 19:00 to 19:15; 7 do already" in refusal.detail
+    assert "The nearest possible times are 18:50 and 19:20." in refusal.detail
+    assert plan(snapshot(on, ask(party=1, start="19:05"), *taken)).best
+    assert plan(snapshot(on, ask(party=2, start="19:15"), *taken)).best, "the next interval begins here"
+
+
+def test_nearest_times_have_tables_and_are_paced_themselves() -> None:
+    on = paced(most_parties=1)
+    taken = guests("a", "19:00", "20:30", 4, "T1") + guests("b", "19:15", "20:30", 4, "T2")
+    # From 18:00 to 19:00 nothing is free before.
+    taken += guests("c", "17:30", "18:50", 4, *(each.ref for each in TABLES))
+    refusal = plan(snapshot(on, ask(party=2, start="19:00"), *taken)).refusal
+    assert refusal is not None
+    assert "at most 1 parties" in refusal.detail or "at most 1" in refusal.detail
+    assert "The nearest possible time is 19:30." in refusal.detail
+
+
+def test_counts_a_party_at_two_tables_once_and_not_the_one_that_asks() -> None:
+    on = paced(most_covers=8, most_parties=2)
+    joined = guests("a", "19:00", "20:30", 6, "T1", "T2")
+    assert plan(snapshot(on, ask(party=2, start="19:00"), *joined)).best
+    own = guests("b1", "19:00", "20:30", 6, "T1", "T2")
+    assert plan(snapshot(on, ask("b1", party=2, start="19:00"), *joined, *own)).best
+
+
+def test_limits_covers_that_are_there_at_once() -> None:
+    on = paced(most_present=8)
+    taken = guests("a", "18:30", "19:30", 4, "T1") + guests("b", "19:40", "21:00", 4, "T2")
+    assert plan(snapshot(on, ask(party=4, start="18:00"), *taken)).best, "it leaves before b comes"
+    assert plan(snapshot(on, ask(party=4, start="19:00"), *taken)).best, "a and b are never there together"
+    refusal = plan(snapshot(on, ask(party=4, start="19:00"), *taken, *guests("c", "19:45", "21:00", 1, "T3"))).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.PACING
+    assert "at most 8 covers may be there at once, and 5 are" in refusal.detail
+
+
+def test_a_batch_is_paced_by_its_own_decisions_in_the_order_of_requests() -> None:
+    on = paced(most_parties=2)
+    evening = EveningPlanner(floor=on, occupied=(), rules=RULES, now=MORNING)
+    decisions = [evening.decide(ask(f"b{number}", party=2, start="19:00")) for number in range(4)]
+    assert [bool(each.best) for each in decisions] == [True, True, False, False]
+    seated = [each for each in decisions if each.best and each.window]
+    occupied = [
+        row
+        for each in seated
+        if each.best and each.window
+        for row in occupied_by(each.booking_ref, each.best.table_refs, each.window, party=2)
+    ]
+    assert decisions[2].snapshot_hash == snapshot_hash(snapshot(on, ask("b2", party=2, start="19:00"), *occupied))
+
+
+def test_staff_hear_of_it_and_a_promise_stays() -> None:
+    on = paced(most_covers=4)
+    taken = guests("a", "19:00", "20:30", 4, "T1")
+    asked = snapshot(on, ask(party=2, start="19:00"), *taken)
+    assert [each.reason for each in judge(asked, ["T2"])] == [Reason.PACING]
+    promised = replace(asked, request=replace(asked.request, promised_party=2))
+    assert judge(promised, ["T2"]) == ()
+    grown = replace(promised, request=replace(promised.request, party=3))
+    assert [each.reason for each in judge(grown, ["T2"])] == [Reason.PACING]
+    unpaced = replace(asked, rules=replace(asked.rules, is_paced=False))
+    assert plan(unpaced).best
+    assert len({snapshot_hash(each) for each in (asked, promised, unpaced)}) == 3
+
+
+def test_the_shortest_dates_rule_then_the_named_service() -> None:
+    christmas = date(2025, 12, 24)
+    always = Pacing(most_covers=10)
+    dinner = Pacing(most_covers=20, service_key="dinner")
+    december = Pacing(most_covers=30, first_date=date(2025, 12, 1), last_date=date(2025, 12, 31))
+    that_day = Pacing(most_covers=40, first_date=christmas, last_date=christmas)
+    on = replace(floor(*TABLES), pacing=(december, always, that_day, dinner))
+    assert limits_on(on, "lunch", date(2025, 11, 6)) == always
+    assert limits_on(on, "dinner", date(2025, 11, 6)) == dinner
+    assert limits_on(on, "dinner", date(2025, 12, 2)) == december
+    assert limits_on(on, "dinner", christmas) == that_day
+    fridays = Pacing(most_covers=1, weekdays=frozenset({4}))
+    assert limits_on(replace(on, pacing=(fridays,)), "dinner", date(2025, 11, 6)) is None
+
+
+def test_a_floor_without_pacing_keeps_its_version_and_a_paced_one_has_its_own() -> None:
+    plain = floor(*TABLES)
+    versions = {plain.version, paced(most_covers=8).version, paced(most_covers=9).version}
+    assert len(versions) == 3
+    assert replace(plain, pacing=()).version == plain.version
+    both = (Pacing(most_covers=8), Pacing(most_covers=9, service_key="dinner"))
+    assert replace(plain, pacing=both).version == replace(plain, pacing=both[::-1]).version
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Pacing(interval_minutes=0),
+        Pacing(interval_minutes=241),
+        Pacing(most_covers=-1),
+        Pacing(first_date=date(2025, 2, 2), last_date=date(2025, 2, 1)),
+    ],
+)
+def test_a_floor_refuses_impossible_pacing(wrong: Pacing) -> None:
+    with pytest.raises(InvalidFloorError, match="pacing"):
+        replace(floor(*TABLES), pacing=(wrong,))
+
+
+def test_the_audit_agrees_on_random_evenings() -> None:
+    """The audit shares no code with V3. Whatever V3 decides is without flaw, and what pacing refuses could not be seated."""
+    dice = random.Random(18)
+    late = CalendarEntry(first_date=date(2025, 11, 6), last_date=date(2025, 11, 6), services=(replace(DINNER),))
+    refused = 0
+    for _evening in range(150):
+        limits: dict[str, Any] = {name: dice.choice([None, 4, 8, 12]) for name in ("most_covers", "most_present")}
+        rules = [
+            Pacing(
+                interval_minutes=dice.choice([10, 15, 30]),
+                most_parties=dice.choice([None, 1, 2]),
+                service_key=dice.choice([None, "dinner", "lunch"]),
+                first_date=dice.choice([None, date(2025, 11, 1)]),
+                last_date=dice.choice([None, date(2025, 11, 8)]),
+                **limits,
+            )
+            for _rule in range(dice.randint(1, 3))
+        ]
+        on = replace(floor(*TABLES), pacing=tuple(rules), calendar=dice.choice([(), (late,)]))
+        taken: list[Occupied] = []
+        for number in range(5):
+            start = at("18:00") + timedelta(minutes=5 * dice.randint(0, 20))
+            end = start + timedelta(minutes=dice.choice([30, 90]))
+            row = Occupied(
+                table_ref=f"T{number + 1}", blocked_from=start, blocked_until=end, booking_ref=f"g{number % 4}"
+            )
+            taken.append(replace(row, party=dice.randint(1, 4), starts_at=start, ends_at=end))
+        minutes = 5 * dice.randint(0, 20)
+        request = replace(ask(party=dice.randint(1, 4)), starts_at=at("18:00") + timedelta(minutes=minutes))
+        asked = snapshot(on, request, *taken)
+        decision = plan(asked)
+        assert flaws_of(asked, decision) == []
+        if decision.refusal is None:
+            continue
+        assert not could_be_seated(asked), decision.refusal.detail
+        if decision.refusal.reason is Reason.PACING:
+            refused += 1
+            anyway = plan(replace(asked, rules=replace(asked.rules, is_paced=False)))
+            assert flaws_of(asked, anyway) in ([Flaw.PACING], [])
+            if anyway.best:
+                assert flaws_of(asked, anyway) == [Flaw.PACING]
+    assert refused > 20

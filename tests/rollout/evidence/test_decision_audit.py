@@ -1,0 +1,214 @@
+"""Each of V3's decisions is audited once, by what V3 was given, and compared with the legacy planner's."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+
+from assignments import api
+from assignments.concurrency import clock
+from assignments.coordination import day_planner, dispatch, planned_day
+from assignments.coordination.planned_day import PlannedDay
+from assignments.models import Attempt
+from assignments.planning.decision import Decision
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.text import Text
+from rollout.control import steering
+from rollout.evidence import decision_audit, measuring
+from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
+from rollout.policy import guardrails
+from tests.built import built_once
+from tests.example.conftest import load
+from tests.rollout.control.test_steering import climb, configure
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def ladder(settings: Any) -> None:
+    configure(settings)
+
+
+def decide() -> None:
+    load("v3")
+    climb("full")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+
+
+@pytest.fixture
+def evening(ladder: None) -> None:
+    built_once("the evening by V3, to be audited", decide)
+
+
+def decide_with(monkeypatch: pytest.MonkeyPatch, change: Callable[[int, Decision], Decision]) -> None:
+    """Have V3 decide the evening, and change its decisions before they are settled."""
+    plan = planned_day.plan_requests
+
+    def changed(*args: Any, **options: Any) -> PlannedDay:
+        planned = plan(*args, **options)
+        decisions = {ref: change(number, each) for number, (ref, each) in enumerate(planned.decisions.items())}
+        return planned._replace(decisions=decisions)
+
+    monkeypatch.setattr(day_planner, "plan_requests", changed)
+    decide()
+
+
+def refused(decision: Decision) -> Decision:
+    refusal = Refusal(reason=Reason.NO_CAPACITY, text=Text("Everything that fits is taken."))
+    return replace(decision, plans=(), window=None, refusal=refusal)
+
+
+def contents() -> Mapping[str, Any]:
+    with connection.cursor() as cursor:
+        found = {}
+        for table in connection.introspection.table_names():
+            if not table.startswith(("rollout_", "django_", "pg_")):
+                cursor.execute(f"SELECT md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM \"{table}\" AS t")
+                found[table] = cursor.fetchone()
+        return found
+
+
+def test_each_decision_of_an_evening_is_audited_once_and_a_healthy_v3_has_nothing_wrong(evening: None) -> None:
+    attempts = Attempt.objects.exclude(batch=None)
+    assert attempts.count() == Attempt.objects.filter(planner="v3").count() > 100
+    batches = FrozenBatch.objects.values_list("key", flat=True)
+    assert set(batches) == set(attempts.values_list("batch", flat=True))
+    assert decision_audit.waiting()[0] == attempts.count()
+    before = contents()
+    assert decision_audit.run() == attempts.count()
+    assert contents() == before, "neither the audit nor the legacy planner writes anything but audits"
+    assert set(Audit.objects.values_list("attempt", flat=True)) == set(attempts.values_list("pk", flat=True))
+    wrong = Audit.objects.exclude(flaws=[]) | Audit.objects.filter(wrong_refusal=True) | Audit.objects.exclude(error="")
+    assert not list(wrong.values())
+    assert decision_audit.waiting() == (0, 0)
+    assert decision_audit.run() == 0
+    assert Audit.objects.count() == attempts.count()
+    position = steering.current()
+    assert position is not None
+    facts = measuring.measure_live(position, minutes=60)
+    assert facts.stage_seatings.checked + facts.stage_seatings.refusals == attempts.count()
+    assert not guardrails.breaches(facts, guardrails.DEFAULT)
+
+
+def test_floors_that_only_batches_have_get_a_record(evening: None) -> None:
+    assert FrozenBatch.objects.exclude(floor=None).exists()
+    decision_audit.run()
+    versions = set(FrozenBatch.objects.values_list("floor_version", flat=True))
+    assert versions <= set(FloorRecord.objects.values_list("version", flat=True))
+
+
+def test_batches_with_refusals_come_first_and_a_run_is_bounded(evening: None, settings: Any) -> None:
+    batch = FrozenBatch.objects.get()
+    key = "00000000-0000-0000-0000-00000000000%d"
+    for number in range(3):
+        columns = {"restaurant_ref": "9", "service_date": batch.service_date, "floor_version": batch.floor_version}
+        FrozenBatch.objects.create(
+            key=key % number, content=batch.content, attempts=1, refusals=0, at=batch.at - timedelta(days=1), **columns
+        )
+    settings.ROLLOUT = {**settings.ROLLOUT, "AUDITED_PER_RUN": 1}
+    decision_audit.run()
+    batch.refresh_from_db()
+    assert batch.audited_at is not None, "it has refusals, and the older ones have none"
+    assert FrozenBatch.objects.filter(audited_at=None).count() == 3
+    call_command("rollout", "status")
+
+
+def test_wrong_refusals_are_found_at_once_and_roll_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    decide_with(monkeypatch, lambda number, each: refused(each) if number % 4 == 0 and each.plans else each)
+    with pytest.raises(CommandError) as stopped:
+        call_command("rollout", "guard")
+    assert stopped.value.returncode == 3
+    assert Audit.objects.filter(wrong_refusal=True).count() >= 10
+    run = GuardRun.objects.latest("id")
+    assert "wrong_refusals" in {breach["rail"] for breach in run.breaches}
+    assert run.rolled_back_to == "shadow"
+    position = steering.current()
+    assert position is not None
+    assert position.stage == "shadow"
+
+
+def test_what_was_given_and_what_was_found_are_written_once(evening: None) -> None:
+    decision_audit.run()
+    for change in (
+        lambda: FrozenBatch.objects.update(content={}),
+        lambda: FrozenBatch.objects.update(audited_at=None),
+        lambda: FrozenBatch.objects.all().delete(),
+        lambda: Audit.objects.update(wrong_refusal=True),
+        lambda: Audit.objects.all().delete(),
+    ):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            change()
+    again = Audit.objects.order_by("id")[0]
+    again.pk = None
+    with pytest.raises(DatabaseError), transaction.atomic():
+        again.save()
+
+
+def test_a_batch_that_cannot_be_read_is_audited_as_unreadable(evening: None) -> None:
+    batch = FrozenBatch.objects.get()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE rollout_frozenbatch DISABLE TRIGGER USER")
+        cursor.execute("UPDATE rollout_frozenbatch SET content = content - 'requests'")
+        cursor.execute("ALTER TABLE rollout_frozenbatch ENABLE TRIGGER USER")
+    assert decision_audit.run() == batch.attempts
+    assert set(Audit.objects.values_list("error", flat=True)) == {"KeyError"}
+
+
+def test_pruning_keeps_counts(evening: None) -> None:
+    decision_audit.run()
+    refusals = Audit.objects.filter(is_refusal=True).count()
+    decisions = Audit.objects.count()
+    call_command("rollout", "prune")
+    assert Audit.objects.count() == decisions
+    assert FrozenBatch.objects.exists()
+    with clock.at(datetime.now(UTC) + timedelta(days=8)):
+        call_command("rollout", "prune")
+    assert not FrozenBatch.objects.exists()
+    assert Audit.objects.count() == decisions
+    with clock.at(datetime.now(UTC) + timedelta(days=100)):
+        call_command("rollout", "prune")
+    assert not Audit.objects.exists()
+    tally = AuditTally.objects.get()
+    assert (tally.decisions, tally.refusals, tally.unsafe, tally.wrong_refusals) == (decisions, refusals, 0, 0)
+
+
+class TestTheLegacyPlannerIsAskedTheSame:
+    """Bookings decided one by one, as they come in: nobody is moved."""
+
+    def decided(self, monkeypatch: pytest.MonkeyPatch, change: Callable[[int, Decision], Decision]) -> Any:
+        restaurant = load("v3")
+        climb("full")
+        plan, number = planned_day.plan_requests, iter(range(1000))
+
+        def changed(*args: Any, **options: Any) -> PlannedDay:
+            planned = plan(*args, **options)
+            decisions = {ref: change(next(number), each) for ref, each in planned.decisions.items()}
+            return planned._replace(decisions=decisions)
+
+        monkeypatch.setattr(day_planner, "plan_requests", changed)
+        for booking in restaurant.bookings.order_by("start")[:40]:
+            api.request(booking_ref=str(booking.pk))
+            api.assign_now(booking_ref=str(booking.pk))
+        assert decision_audit.run() == Attempt.objects.count()
+        position = steering.current()
+        assert position is not None
+        return measuring.measure_live(position, minutes=60)
+
+    def test_a_healthy_v3_refuses_nobody_whom_it_seats(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        facts = self.decided(monkeypatch, lambda number, each: each)
+        assert facts.stage_seatings.paired == 40
+        assert facts.stage_seatings.only_legacy == 0
+        assert not guardrails.breaches(facts, guardrails.DEFAULT)
+        same = Audit.objects.filter(verdict="same_tables")
+        assert same.exclude(control__plans=[]).count() == same.count() > 10
+
+    def test_whom_v3_refuses_and_it_seats_is_a_rail(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        facts = self.decided(monkeypatch, lambda number, each: refused(each) if number % 2 else each)
+        found = {breach.rail: breach for breach in guardrails.breaches(facts, guardrails.DEFAULT)}
+        assert found["only_legacy_seats"].sample == found["wrong_refusals"].sample == 40
+        assert found["only_legacy_seats"].value == found["wrong_refusals"].value > 0.2

@@ -1,0 +1,153 @@
+"""The audit of single decisions of a batch, with the confirmed parties that were moved for them. No database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from assignments.coordination.planned_day import plan_requests
+from assignments.planning.decision import Decision
+from assignments.planning.snapshot import Movable, Occupied, occupied_by
+from rollout.policy.batch_audit import Judgement, judge
+from rollout.policy.seating_audit import Flaw
+from rollout.shadow.candidate import v3
+from tests.rollout.policy.test_day_audit import a_day
+
+
+class TwoBatches:
+    """An evening whose first half has been confirmed, and whose second half is planned with moves."""
+
+    def __init__(self, seed: int, *, at_once: bool = False) -> None:
+        day = a_day(seed, at_once=at_once)
+        by_asking = sorted(day.requests, key=lambda request: str(request.requested_at))
+        first, self.requests = by_asking[:25], by_asking[25:]
+        start = day.start
+        common: dict[str, Any] = {"floor": start.floor, "now": start.now, "success": {}, "rules": start.rules}
+        seated = plan_requests(first, occupied=(), **common).decisions
+        occupied: list[Occupied] = []
+        self.movable: list[Movable] = []
+        for request in first:
+            decision = seated[request.booking_ref]
+            if decision.best is None or decision.window is None:
+                continue
+            occupied += occupied_by(request.booking_ref, decision.best.table_refs, decision.window)
+            self.movable.append(
+                Movable(
+                    booking_ref=request.booking_ref,
+                    table_refs=decision.best.table_refs,
+                    window=decision.window,
+                    party=request.party,
+                )
+            )
+        self.before = replace(start, request=self.requests[0], occupied=tuple(occupied))
+        planned = plan_requests(self.requests, occupied=tuple(occupied), movable=self.movable, **common)
+        self.decisions: dict[str, Decision] = dict(planned.decisions)
+        self.moves = {ref: plan.table_refs for ref, plan in planned.moves.items()}
+        self.moved_for = {ref: [move.booking_ref for move in each.moves] for ref, each in self.decisions.items()}
+
+    def judged(self, **changes: Any) -> Mapping[str, Judgement]:
+        def again(refs: Sequence[str]) -> Mapping[str, Decision]:
+            asking = {request.booking_ref: request for request in self.requests}
+            before = self.before
+            return v3.together(
+                [asking[ref] for ref in refs],
+                floor=before.floor,
+                occupied=before.occupied,
+                now=before.now,
+                rules=before.rules,
+                success={},
+            )
+
+        given = {"movable": self.movable, "moves": self.moves, "moved_for": self.moved_for, **changes}
+        return judge(self.before, self.requests, self.decisions, again=again, **given)
+
+    def refuse(self, ref: str) -> None:
+        refusal = next(each.refusal for each in self.decisions.values() if each.refusal is not None)
+        self.decisions[ref] = replace(self.decisions[ref], plans=(), window=None, refusal=refusal, moves=())
+
+
+EVENINGS = [TwoBatches(seed) for seed in range(12)]
+
+
+def test_a_healthy_planner_has_no_flaw_and_no_wrong_refusal() -> None:
+    at_once = [TwoBatches(seed, at_once=True) for seed in range(30)]
+    judged = [each for evening in (*EVENINGS, *at_once) for each in evening.judged().values()]
+    assert not [each for each in judged if each.flaws or each.wrong_refusal]
+    assert any(evening.moves for evening in EVENINGS), "parties are moved, or nothing is asked"
+    assert any(each.avoidable_by_moves for each in judged) is False
+
+
+def test_among_those_who_asked_at_the_same_moment_a_free_table_is_no_reason_to_refuse() -> None:
+    evening, free = next(
+        (evening, ref)
+        for evening in (TwoBatches(seed, at_once=True) for seed in range(30))
+        for ref, each in evening.decisions.items()
+        if each.plans and not evening.moved_for[ref] and any(other.refusal for other in evening.decisions.values())
+    )
+    evening.refuse(free)
+    assert evening.judged()[free].wrong_refusal
+
+
+def with_moves() -> TwoBatches:
+    number = next(index for index, evening in enumerate(EVENINGS) if evening.moves)
+    return TwoBatches(number)
+
+
+def test_a_refusal_although_tables_are_free_is_wrong() -> None:
+    evening = with_moves()
+    last = evening.requests[-1].booking_ref
+    free = next(ref for ref, each in evening.decisions.items() if each.plans and not evening.moved_for[ref])
+    evening.refuse(free)
+    judged = evening.judged()
+    assert judged[free].wrong_refusal
+    assert not judged[last].wrong_refusal
+
+
+def test_a_refusal_that_one_move_would_avoid_is_told_apart() -> None:
+    found = 0
+    for number in (index for index, evening in enumerate(EVENINGS) if evening.moves):
+        evening = TwoBatches(number)
+        for ref, moved in evening.moved_for.items():
+            if len(moved) == 1:
+                evening.refuse(ref)
+                judged = evening.judged(moves={}, moved_for={})[ref]
+                assert not judged.wrong_refusal
+                found += judged.avoidable_by_moves
+    assert found
+
+
+def who_moved(evening: TwoBatches) -> tuple[str, str]:
+    return next((ref, moved[0]) for ref, moved in evening.moved_for.items() if moved)
+
+
+def test_to_move_a_party_that_is_fixed_is_unsafe() -> None:
+    evening = with_moves()
+    ref, mover = who_moved(evening)
+    fixed = [each for each in evening.movable if each.booking_ref != mover]
+    assert Flaw.FIXED_PARTY_MOVED in evening.judged(movable=fixed)[ref].flaws
+
+
+def test_a_moved_party_keeps_its_seats_and_its_zone() -> None:
+    evening = with_moves()
+    ref, mover = who_moved(evening)
+    larger = [replace(each, party=9) if each.booking_ref == mover else each for each in evening.movable]
+    assert Flaw.TOO_FEW_SEATS in evening.judged(movable=larger)[ref].flaws
+    elsewhere = [replace(each, zone_ref="terrace") if each.booking_ref == mover else each for each in evening.movable]
+    assert Flaw.WRONG_ZONE in evening.judged(movable=elsewhere)[ref].flaws
+
+
+def test_a_moved_party_gets_a_table_of_its_own() -> None:
+    evening = with_moves()
+    ref, mover = who_moved(evening)
+    other = next(
+        each
+        for each in evening.before.occupied
+        if each.booking_ref not in evening.moves
+        and each.blocked_from < window_of(evening, mover).blocked_until
+        and window_of(evening, mover).blocked_from < each.blocked_until
+    )
+    moves = {**evening.moves, mover: (other.table_ref,)}
+    assert Flaw.TABLE_TAKEN in evening.judged(moves=moves)[ref].flaws
+
+
+def window_of(evening: TwoBatches, ref: str) -> Any:
+    return next(each.window for each in evening.movable if each.booking_ref == ref)
