@@ -5,7 +5,7 @@ Each chooses among the sets of tables that are free in a way that V3 must never 
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -171,5 +171,10 @@ def evening_planner(candidate: Candidate) -> type[Any]:
                     for ref in decision.best.table_refs
                 )
             return decision
+
+        def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
+            for request in requests:
+                self.decide(request)
+                yield request
 
     return WorseEveningPlanner
