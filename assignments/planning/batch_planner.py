@@ -18,7 +18,7 @@ from assignments.planning.pacing import Pace
 from assignments.planning.ranking import needed, rank
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
-from assignments.planning.reseating import Batch, Party, make_room
+from assignments.planning.reseating import PROBED_EJECTIONS, Batch, Party, make_room
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
 from assignments.planning.seating_more import seat_more
 from assignments.planning.seating_window import SeatingWindow
@@ -117,6 +117,7 @@ class EveningPlanner:
         self._confirmed: list[_Guest] = []
         self._standing: dict[str, _Guest] = {}
         self._decisions: dict[str, Decision] = {}
+        self._no_room: set[tuple[int, tuple[Party, ...]]] = set()
         for mover in movers.values():
             self._meet_confirmed(mover)
 
@@ -177,6 +178,7 @@ class EveningPlanner:
         """Decide a request and occupy its tables. Raises ValueError if the booking is already decided."""
         if request.booking_ref in self._decisions:
             raise ValueError(f"Booking {request.booking_ref} has been decided in this batch already.")
+        self._no_room.clear()
         decision = self._decide(
             request, Decision(booking_ref=request.booking_ref, snapshot_hash=self._digest.of(request))
         )
@@ -186,7 +188,8 @@ class EveningPlanner:
     def probe(self, request: SeatingRequest) -> frozenset[str] | None:
         """Return which confirmed bookings would be moved to seat the request; None if it would be refused.
 
-        It changes nothing: other requests are decided as if this one had not been asked.
+        It changes nothing: other requests are decided as if this one had not been asked. The search for moves is
+        shorter than in ``decide``: whom it finds a seat for has one there, too.
         """
         window = admit(self._floor, request, rules=self._rules, now=self._now)
         if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
@@ -199,8 +202,15 @@ class EveningPlanner:
         if any(unit.mask & free == unit.mask for unit in guest.party.options):
             return frozenset()
         self._batch.meet(guest.party)
-        room = self._room_for(guest)
-        return None if room is None else frozenset(party.ref for party in room if party.is_confirmed)
+        # The search asks only who is there at the same time, so that many times of a day have the same answer.
+        key = (id(guest.party.options), tuple(guest.party.meets))
+        if key in self._no_room:
+            return None
+        room = self._room_for(guest, ejections=PROBED_EJECTIONS)
+        if room is None:
+            self._no_room.add(key)
+            return None
+        return frozenset(party.ref for party in room if party.is_confirmed)
 
     def is_full_for(self, request: SeatingRequest) -> bool:
         """Return whether it is only for want of free tables that the request would be refused."""
@@ -212,7 +222,7 @@ class EveningPlanner:
             return False
         return self._closed_units(self._guest(request, window, fit), fit) < len(fit.units)
 
-    def _room_for(self, guest: _Guest) -> Mapping[Party, Unit] | None:
+    def _room_for(self, guest: _Guest, *, ejections: int | None = None) -> Mapping[Party, Unit] | None:
         """Return the moves that seat a newcomer for whom nothing is free, or None."""
         newcomer = guest.party
         if not newcomer.options:
@@ -220,7 +230,7 @@ class EveningPlanner:
         fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
         if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
             return None
-        return make_room(newcomer)
+        return make_room(newcomer, ejections=ejections)
 
     def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
         window = admit(self._floor, request, rules=self._rules, now=self._now)
@@ -383,6 +393,7 @@ class EveningPlanner:
         """
         if self._floor.is_paced:
             return
+        self._no_room.clear()
         standing = [guest for ref, guest in self._standing.items() if ref in booking_refs and guest.is_loose]
         loose = [
             guest for guest in self._guests.values() if guest.request.booking_ref in booking_refs and guest.is_loose
