@@ -18,7 +18,7 @@ from assignments.planning.pacing import Pace
 from assignments.planning.ranking import needed, rank
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
-from assignments.planning.reseating import PROBED_EJECTIONS, Batch, Party, make_room
+from assignments.planning.reseating import MAX_EJECTIONS, PROBED_EJECTIONS, Batch, Party, make_room
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
 from assignments.planning.seating_more import seat_more
 from assignments.planning.seating_window import SeatingWindow
@@ -117,7 +117,7 @@ class EveningPlanner:
         self._confirmed: list[_Guest] = []
         self._standing: dict[str, _Guest] = {}
         self._decisions: dict[str, Decision] = {}
-        self._no_room: set[tuple[int, tuple[Party, ...]]] = set()
+        self._no_room: dict[tuple[int, tuple[Party, ...]], int] = {}
         for mover in movers.values():
             self._meet_confirmed(mover)
 
@@ -178,7 +178,6 @@ class EveningPlanner:
         """Decide a request and occupy its tables. Raises ValueError if the booking is already decided."""
         if request.booking_ref in self._decisions:
             raise ValueError(f"Booking {request.booking_ref} has been decided in this batch already.")
-        self._no_room.clear()
         decision = self._decide(
             request, Decision(booking_ref=request.booking_ref, snapshot_hash=self._digest.of(request))
         )
@@ -202,15 +201,8 @@ class EveningPlanner:
         if any(unit.mask & free == unit.mask for unit in guest.party.options):
             return frozenset()
         self._batch.meet(guest.party)
-        # The search asks only who is there at the same time, so that many times of a day have the same answer.
-        key = (id(guest.party.options), tuple(guest.party.meets))
-        if key in self._no_room:
-            return None
         room = self._room_for(guest, ejections=PROBED_EJECTIONS)
-        if room is None:
-            self._no_room.add(key)
-            return None
-        return frozenset(party.ref for party in room if party.is_confirmed)
+        return None if room is None else frozenset(party.ref for party in room if party.is_confirmed)
 
     def is_full_for(self, request: SeatingRequest) -> bool:
         """Return whether it is only for want of free tables that the request would be refused."""
@@ -222,15 +214,25 @@ class EveningPlanner:
             return False
         return self._closed_units(self._guest(request, window, fit), fit) < len(fit.units)
 
-    def _room_for(self, guest: _Guest, *, ejections: int | None = None) -> Mapping[Party, Unit] | None:
-        """Return the moves that seat a newcomer for whom nothing is free, or None."""
+    def _room_for(self, guest: _Guest, *, ejections: int = MAX_EJECTIONS) -> Mapping[Party, Unit] | None:
+        """Return the moves that seat a newcomer for whom nothing is free, or None.
+
+        The search asks only where the newcomer could sit and who is there at the same time. As long as nobody changes
+        tables, one that found nothing is not repeated for a like party, or for another time with the same parties.
+        """
         newcomer = guest.party
         if not newcomer.options:
             return None
         fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
         if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
             return None
-        return make_room(newcomer, ejections=ejections)
+        key = (id(newcomer.options), tuple(newcomer.meets))
+        if self._no_room.get(key, -1) >= ejections:
+            return None
+        room = make_room(newcomer, ejections=ejections)
+        if room is None:
+            self._no_room[key] = ejections
+        return room
 
     def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
         window = admit(self._floor, request, rules=self._rules, now=self._now)
@@ -348,6 +350,7 @@ class EveningPlanner:
 
     def _seat(self, guest: _Guest, unit: Unit) -> None:
         """Seat a newcomer. From now on it may change tables but not lose its seat."""
+        self._no_room.clear()
         self._guests[guest.party] = guest
         guest.first_unit = unit
         self._note_pace(guest)
@@ -393,7 +396,6 @@ class EveningPlanner:
         """
         if self._floor.is_paced:
             return
-        self._no_room.clear()
         standing = [guest for ref, guest in self._standing.items() if ref in booking_refs and guest.is_loose]
         loose = [
             guest for guest in self._guests.values() if guest.request.booking_ref in booking_refs and guest.is_loose
@@ -405,6 +407,7 @@ class EveningPlanner:
 
     def _seat_instead(self, standing: list[_Guest], loose: list[_Guest], found: Mapping[Party, Unit]) -> None:
         """Seat guests where ``found`` has them; those whom it does not have lose their seat."""
+        self._no_room.clear()
         changed = [guest for guest in loose if found.get(guest.party) is not guest.party.unit]
         moving = [guest for guest in changed if guest.party in found]
         losing = [guest for guest in changed if guest.party not in found]

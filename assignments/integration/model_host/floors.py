@@ -72,7 +72,7 @@ class Floors(Attributes):
     """The floor, the calendar, and by what their changes are noticed."""
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """Build the floor from the host's tables and this app's floor data. At most nine queries.
+        """Build the floor from the host's tables and this app's floor data. At most eleven queries.
 
         Adjacencies and joins of deleted tables are ignored. Raises LookupError for an unknown restaurant. If
         restaurants are plain text, one without tables has an empty floor.
