@@ -1,4 +1,7 @@
-"""Planning of all waiting bookings of a restaurant-day."""
+"""Planning of all waiting bookings of a restaurant-day.
+
+Long because seating one party, moving others for it and seating more of the tied ones change one state, who sits where.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
