@@ -57,7 +57,7 @@ JSON_KEYS: dict[str, set[str] | None] = {
     "facts": {
         *("environment", "stage", "now", "stage_since", "since", "comparisons", "v3", "seatings", "reference_seated"),
         *("reference_bookings", "reference", "coverage", "waivers_valid", "waivers_expired", "overlaps"),
-        *("lost", "drift", "release", "stage_v3", "stage_seatings", "window", "days", "audited"),
+        *("lost", "drift", "release", "stage_v3", "stage_seatings", "window", "days", "audited", "unaudited"),
     },
     "verdicts": {"verdict", "shadow", "backtest", "not_waived"},
     "days": {"day", "alike", "better", "worse", "harmful"},
