@@ -211,7 +211,9 @@ def _facts(
     v3, seatings = live_decisions.decisions(
         live_since, counted["outcomes"][0], percentiles, releases=position.counted_for(running)
     )
-    seated, bookings, reference = live_decisions.reference(counted["meanwhile"][0], counted["before"][0])
+    reference = live_decisions.reference(
+        counted["meanwhile"][0], counted["before"][0], since=since, live_since=live_since, now=now
+    )
     (integrity,) = counted["integrity"]
     return Facts(
         environment=position.environment,
@@ -222,9 +224,10 @@ def _facts(
         release=running,
         v3=v3,
         seatings=seatings,
-        reference_seated=seated,
-        reference_bookings=bookings,
-        reference=reference,
+        reference_seated=reference.seated,
+        reference_bookings=reference.bookings,
+        reference_infeasible=reference.infeasible,
+        reference=reference.where,
         overlaps=integrity["overlaps"],
         lost=integrity["without_tables"] + integrity["unconfirmed"],
         drift=drift_of(position, as_they_are),
