@@ -1,12 +1,12 @@
 """Planning requests of one restaurant-day together, for whoever goes on to settle, preview or compare them."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from assignments import conf
+from assignments.concurrency.stopwatch import Stopwatch
 from assignments.coordination.snapshots import held_tables
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision, TablePlan
@@ -67,7 +67,7 @@ def planned_evening(
         if request.booking_ref in held
     ]
     for request in [*promised, *waiting]:
-        started = time.perf_counter()
+        stopwatch = Stopwatch()
         evening.decide(request)
-        milliseconds[request.booking_ref] = (time.perf_counter() - started) * 1000
+        milliseconds[request.booking_ref] = stopwatch.milliseconds
     return evening, milliseconds

@@ -424,6 +424,7 @@ def reference(
 
     Both are rows of ``of_the_legacy_planner``: from ``live_since`` to ``now``, and from ``since`` to ``live_since``.
     """
+    where: str
     if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
         counted, where = meanwhile, _("the legacy planner at other restaurants in the same period")
         since, until = live_since, now
