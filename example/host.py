@@ -21,6 +21,10 @@ class ExampleHost(ModelHost):
     status_field = "status"
     cancelled_statuses = ("cancelled", "no_show")
     told_field = "table_told"
+    guest_name_field = "guest_name"
+    guest_phone_field = "guest_phone"
+    guest_notes_field = "guest_notes"
+    guest_reference_field = "reference"
     tables_field = "tables"
     table_model = "example.Table"
     table_name_field = "code"

@@ -210,6 +210,8 @@ class Booking(models.Model):
     )
     guest_name = models.CharField(max_length=200, blank=True)
     guest_email = models.EmailField(blank=True)
+    guest_phone = models.CharField(max_length=40, blank=True, db_default="")
+    guest_notes = models.TextField(blank=True, db_default="", help_text=_("Allergies, a high chair, an anniversary."))
     created_at = models.DateTimeField(default=booked_now)
 
     class Meta:

@@ -1,4 +1,7 @@
-"""The rollout's tables: its position and changes, comparisons of decisions and of days, waivers, guard runs and others."""
+"""The rollout's tables: its position and changes, comparisons of decisions and of days, waivers, guard runs and others.
+
+Long because each table is described where it is declared, and none of them does anything.
+"""
 
 from collections.abc import Collection
 from typing import Any

@@ -1,10 +1,13 @@
 """``make bench``: measure on this machine, and print. Ratios come from one run; nothing here ever fails on a time.
 
+``--against COMMIT`` measures only the bookings per second, here and at that commit in turn, see ``tests.throughput``.
+
 Everything is measured on a database of its own, named like the configured one with ``_bench`` behind.
 """
 
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,7 +42,7 @@ from rollout.models import Comparison, DayComparison  # noqa: E402
 from rollout.reporting import builder  # noqa: E402
 from rollout.reporting.render import FORMATS  # noqa: E402
 from rollout.shadow import comparator, recorder  # noqa: E402
-from tests import crowd  # noqa: E402
+from tests import crowd, throughput  # noqa: E402
 from tests.pages import PAGES, Page  # noqa: E402
 from tests.showcase import show  # noqa: E402
 
@@ -63,10 +66,10 @@ def planning_alone() -> None:
     seated = 0
     for _ in range(10):
         planner = EveningPlanner(floor=floor, occupied=(), rules=conf.settings().rules(), now=datetime.now(UTC))
-        for request in in_order(requests, floor=floor, rules=conf.settings().rules()):
-            started = time.perf_counter()
-            planner.decide(request)
+        started = time.perf_counter()
+        for _request in planner.decide_all(in_order(requests, floor=floor, rules=conf.settings().rules())):
             milliseconds.append((time.perf_counter() - started) * 1000)
+            started = time.perf_counter()
         seated = sum(1 for decision in planner.decisions.values() if decision.best)
     print(f"planning alone        {seated} of {len(requests)} seated; ms {percentiles(milliseconds)}")
 
@@ -219,6 +222,9 @@ def _median_ms(client: Client, page: Page) -> float:
 
 
 def main() -> None:
+    if len(sys.argv) > 1:
+        throughput.main()
+        return
     demo_database.use_another("_bench")
     planning_alone()
     is_legacy_planner_there = bool(rollout_conf.settings().LEGACY_PLANNER)
@@ -241,6 +247,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     pages_at_two_sizes()
     events.flush(10)
+    throughput.main([])
 
 
 if __name__ == "__main__":

@@ -48,6 +48,11 @@ def _timeline() -> str:
     return f"{reverse('admin:assignments_serviceday_changelist')}?{query}"
 
 
+def _plan() -> str:
+    """That evening's floor plan, at a quarter past its fullest start."""
+    return f"{_timeline()}&view=plan&at=19:30"
+
+
 def _sheet() -> str:
     """That evening on paper."""
     return reverse("admin:assignments_serviceday_sheet") + "?" + _timeline().partition("?")[2]
@@ -84,6 +89,9 @@ PROMOTE = Page(key="promote", title="Promoting, with what stands in the way", pa
 COMPARISONS = Page(key="comparisons", title="Comparisons", path=_at("rollout_comparison_changelist"))
 COMPARISON = Page(key="comparison", title="One comparison", path=_comparison)
 TIMELINE = Page(key="timeline", title="Service timeline", path=_timeline)
+PLAN = Page(key="floor-plan", title="Floor plan", path=_plan)
+FIND = Page(key="find", title="Finding a booking", path=_at("assignments_serviceday_find"))
+FIRST = Page(key="first-page", title="The admin's first page", path=_at("index"))
 SHEET = Page(key="day-sheet", title="Day sheet", path=_sheet)
 BOOKING = Page(key="booking", title="One booking", path=_booking)
 HEALTH = Page(key="health", title="Health", path=_at("assignments_health_changelist"))
@@ -97,7 +105,10 @@ CLOSURE = Page(key="closure", title="Closing tables", path=_at("assignments_clos
 CALENDAR = Page(key="calendar", title="A day of the calendar", path=_at("assignments_calendarentry_add"))
 
 PAGES = (
+    FIRST,
     TIMELINE,
+    PLAN,
+    FIND,
     SHEET,
     REVIEW,
     REVIEW_ITEM,

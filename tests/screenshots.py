@@ -42,6 +42,20 @@ LARGEST_KB = 150
 DARK, ON_A_PHONE = "rollout", "review-item"
 """The pages that are taken a second time."""
 
+FIRST_NAMES = ("Ada", "Bela", "Chidi", "Dana", "Emre", "Farah", "Gro", "Hana")
+LAST_NAMES = (
+    "Amsel",
+    "Birke",
+    "Clement",
+    "Distel",
+    "Esche",
+    "Falk",
+    "Ginster",
+    "Hollunder",
+    "Iris",
+    "Kiebitz",
+    "Lerche",
+)
 CLOSED_SIDEBAR = 'localStorage.setItem("django.admin.navSidebarIsOpen", "false")'
 
 
@@ -69,9 +83,20 @@ def prepare() -> Any:
     call_command("run_coordinator")
     list(comparator.compare_waiting())
     ask_staff(models.Restaurant.objects.get(name__endswith="(v3)"))
+    _name_guests()
     events.flush(10)
     Run.objects.update(worker="worker-1:4711")  # Nobody's machine belongs into the documentation.
     return get_user_model().objects.get(username=demo_database.USERNAME)
+
+
+def _name_guests() -> None:
+    """Nobody's names and numbers, so that the pictures show where they are."""
+    bookings = list(models.Booking.objects.order_by("pk"))
+    for number, booking in enumerate(bookings):
+        booking.guest_name = f"{FIRST_NAMES[number % len(FIRST_NAMES)]} {LAST_NAMES[number // 3 % len(LAST_NAMES)]}"
+        booking.guest_phone = f"0761 555 {number:04d}"
+        booking.guest_notes = "Needs a high chair." if number % 7 == 3 else ""
+    models.Booking.objects.bulk_update(bookings, ["guest_name", "guest_phone", "guest_notes"])
 
 
 def take(path: str, name: str, browser: Any, origin: str, user: Any, **options: Any) -> Path:

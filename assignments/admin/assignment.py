@@ -16,7 +16,7 @@ from assignments.admin import links, statechart
 from assignments.admin.actor import names
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
-from assignments.admin.host_lookup import host_view
+from assignments.admin.host_lookup import guests_of, host_view, restaurant_names
 from assignments.admin.links import Link
 from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import ranking
@@ -114,6 +114,8 @@ def page_of(request: HttpRequest, assignment: Assignment, *, before: datetime | 
         "title": host.label,
         "assignment": assignment,
         "host": host,
+        "restaurant": restaurant_names([assignment.restaurant_ref])[assignment.restaurant_ref],
+        "guest": guests_of(request, [assignment.booking_ref]).get(assignment.booking_ref),
         "zone": words.zone,
         "has_floor": floor is not None,
         "state": labels.state(assignment.state),

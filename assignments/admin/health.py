@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 from django.contrib import admin
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from assignments import conf
 from assignments.admin import health_findings, links
 from assignments.admin.chart import Chart, Series
-from assignments.admin.health_findings import Attention, Section, duration
+from assignments.admin.health_findings import Attention, Guests, Section, duration
 from assignments.admin.page import PageAdmin
 from assignments.error_logging import log_error
 from assignments.models import Assignment, Health, OutboxMessage, ReviewItem, Run, State
@@ -48,6 +49,7 @@ class HealthAdmin(PageAdmin):
         for section in sections:
             attentions += section.attentions
         return {
+            "guests": _guests(request, found),
             "condition": found,
             "verdict": verdict(attentions),
             "attentions": sorted(attentions, key=lambda each: not each.is_grave),
@@ -73,12 +75,25 @@ LEVELS = {
 }
 
 
+def _guests(request: HttpRequest, found: Condition) -> Guests | None:
+    """Return how the guests stand; None if that was not measured."""
+    backlog = found.backlog
+    if backlog is None:
+        return None
+    return Guests(
+        in_review=backlog.review,
+        soon=backlog.review_soon,
+        soonest=f"{backlog.first_starts_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if backlog.first_starts_at else "",
+        url=links.permitted(request, ReviewItem),
+    )
+
+
 def verdict(attentions: Sequence[Attention]) -> str:
     if not attentions:
-        return _("All is well.")
-    return ngettext("%(count)s issue needs attention.", "%(count)s issues need attention.", len(attentions)) % {
-        "count": len(attentions)
-    }
+        return _("Machine: all is well.")
+    return ngettext(
+        "Machine: %(count)s issue needs attention.", "Machine: %(count)s issues need attention.", len(attentions)
+    ) % {"count": len(attentions)}
 
 
 def gathered(request: HttpRequest) -> tuple[list[Section], list[Attention]]:

@@ -26,6 +26,37 @@ class Attention:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Guests:
+    """How guests stand, apart from the machine: upcoming bookings without a decision. ``soon``: within 24 hours."""
+
+    in_review: int
+    soon: int
+    soonest: str = ""
+    url: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return not self.in_review
+
+    @property
+    def text(self) -> str:
+        if self.is_well:
+            return _("Guests: nobody waits for a decision by staff.")
+        said = ngettext(
+            "Guests: %(count)s upcoming booking waits for a decision by staff",
+            "Guests: %(count)s upcoming bookings wait for a decision by staff",
+            self.in_review,
+        ) % {"count": self.in_review}
+        if self.soon:
+            said += ", " + ngettext(
+                "%(count)s of them within 24 hours", "%(count)s of them within 24 hours", self.soon
+            ) % {"count": self.soon}
+        if self.soonest:
+            said += "; " + _("the first at %(time)s") % {"time": self.soonest}
+        return said + "."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
     """A section from another app: facts as pairs of term and text, and its findings."""
 

@@ -1,17 +1,22 @@
 """Booking labels and restaurant names from the host, for pages that must open even if the host fails."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import DatabaseError
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from assignments.admin.restaurants import restaurants_of
 from assignments.error_logging import log_error
-from assignments.integration.host import HostBooking
+from assignments.integration.host import Guest, HostBooking, KnowsGuests
 from assignments.integration.project_host import configured, is_walk_in
 
 logger = logging.getLogger("assignments.admin")
+
+GUESTS = "assignments.view_guests"
+"""The permission to see names, phones and notes of guests."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +85,45 @@ def restaurant_names(restaurant_refs: Sequence[str]) -> Mapping[str, str]:
     except Exception as error:  # noqa: BLE001  (the ref will do)
         log_error(logger, error, "The host failed when asked for names of restaurants")
         return refs
+
+
+def may_see_guests(request: HttpRequest) -> bool:
+    """Whether the user may see who comes."""
+    return bool(request.user.has_perm(GUESTS))
+
+
+def guests_of(request: HttpRequest, booking_refs: Iterable[str]) -> Mapping[str, Guest]:
+    """Return who comes with these bookings, by ref, if the user may see it; without that the host is not asked.
+
+    Nothing of it is kept. A host that fails names nobody; errors are logged by type. Raises DatabaseError only.
+    """
+    refs = sorted(ref for ref in booking_refs if ref and not is_walk_in(ref))
+    if not refs or not may_see_guests(request):
+        return {}
+    host = configured()
+    if not isinstance(host, KnowsGuests):
+        return {}
+    try:
+        return host.guests(refs)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (by type: a host's message may name somebody)
+        log_error(logger, error, "The host failed when asked for the guests of a page")
+        return {}
+
+
+def find(request: HttpRequest, text: str, *, limit: int) -> Sequence[str]:
+    """Return refs of bookings whose guests match, within the user's restaurants. Raises DatabaseError only."""
+    host = configured()
+    if not may_see_guests(request) or not isinstance(host, KnowsGuests):
+        return []
+    try:
+        return host.find(text, restaurant_refs=restaurants_of(request), limit=limit)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (by type: a host's message may name somebody)
+        log_error(logger, error, "The host failed when asked to find bookings")
+        return []
 
 
 def _nameless(booking_ref: str) -> str:

@@ -19,7 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from assignments.admin.evening import actions, sheet
+from assignments.admin.evening import actions, search, sheet
 from assignments.admin.evening import page as evening_page
 from assignments.admin.evening.state import State, state_of
 from assignments.admin.host_lookup import restaurant_names
@@ -34,6 +34,7 @@ from assignments.staff.evening import UnknownRestaurantError
 from assignments.staff.service_day import LISTED, Venue, opening_day, venues
 from assignments.staff.timeline import A_DAY, day_at
 
+PLACE = "assignments.change_tableplace"
 LEVELS: Mapping[str, int] = {"success": messages.SUCCESS, "warning": messages.WARNING, "error": messages.ERROR}
 
 
@@ -48,14 +49,15 @@ class ServiceDayAdmin(PageAdmin):
     def get_urls(self) -> list[URLPattern]:
         return [
             path("act/<str:name>/", self.admin_site.admin_view(self.act), name="assignments_serviceday_act"),
+            path("find/", self.admin_site.admin_view(self.find), name="assignments_serviceday_find"),
             path("sheet/", self.admin_site.admin_view(self.sheet), name="assignments_serviceday_sheet"),
             *super().get_urls(),
         ]
 
     def may(self, request: HttpRequest) -> dict[str, bool]:
-        """Return what the user may do here: with bookings as in the review queue, with closures as in their list."""
-        closures = {"close": "assignments.add_closure", "lift": "assignments.change_closure"}
-        return super().may(request) | {name: request.user.has_perm(needed) for name, needed in closures.items()}
+        """Return what the user may do here: bookings as in the review queue, closures and places as in their lists."""
+        others = {"close": "assignments.add_closure", "lift": "assignments.change_closure", "place": PLACE}
+        return super().may(request) | {name: request.user.has_perm(needed) for name, needed in others.items()}
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super(PageAdmin, self).has_view_permission(request, obj)
@@ -122,6 +124,16 @@ class ServiceDayAdmin(PageAdmin):
             return HttpResponseRedirect(f"{reverse('admin:assignments_serviceday_sheet')}?{state.bare.query}")
         return HttpResponseRedirect(said.state.link())
 
+    def find(self, request: HttpRequest) -> HttpResponse:
+        """Find bookings. What is looked for comes by POST, so that no log of addresses has it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = search.search_context(request, now=movable_clock.now())
+        context = {**self.admin_site.each_context(request), "title": _("Find a booking"), "opts": self.opts, **found}
+        answer = TemplateResponse(request, "admin/assignments/page/search.html", context)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
     def sheet(self, request: HttpRequest) -> HttpResponse:
         """Show the day sheet, which is printed."""
         if not self.has_view_permission(request):
@@ -132,7 +144,7 @@ class ServiceDayAdmin(PageAdmin):
         if not may_see(request, state.restaurant):
             raise PermissionDenied
         try:
-            found = sheet.sheet_context(state, now=movable_clock.now())
+            found = sheet.sheet_context(request, state, now=movable_clock.now())
         except UnknownRestaurantError as error:
             raise Http404 from error
         context = {**self.admin_site.each_context(request), "title": _("Day sheet"), "opts": self.opts, **found}

@@ -15,14 +15,22 @@ class Stopwatch:
     """Runs from when it is made. For one thread. Where the system does not tell the waiting, it is a wall clock."""
 
     def __init__(self) -> None:
-        self._waited = _waited_ms()
-        self._started = time.perf_counter()
+        self._waited, self._started = _waited_ms(), time.perf_counter()
 
     @property
     def milliseconds(self) -> float:
-        """How long it has run."""
-        passed = (time.perf_counter() - self._started) * 1000
-        return max(passed - (_waited_ms() - self._waited), 0.0)
+        """How long it has run since it was made, or since the last lap."""
+        return self._until(_waited_ms(), time.perf_counter())
+
+    def lap(self) -> float:
+        """Return the milliseconds since it was made, or since the last lap, and begin another lap."""
+        waited, now = _waited_ms(), time.perf_counter()
+        passed = self._until(waited, now)
+        self._waited, self._started = waited, now
+        return passed
+
+    def _until(self, waited: float, now: float) -> float:
+        return max((now - self._started) * 1000 - (waited - self._waited), 0.0)
 
 
 def _waited_ms() -> float:

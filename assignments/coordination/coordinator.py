@@ -17,6 +17,7 @@ from assignments.coordination import quarantine
 from assignments.coordination.day_planner import DayPlanner
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
+from assignments.coordination.plan_ahead import PlanAhead
 from assignments.coordination.planned_day import plan_requests
 from assignments.error_logging import log_error
 from assignments.exceptions import (
@@ -87,8 +88,12 @@ class Coordinator:
         *,
         due_before: datetime | None = None,
         trigger: str = "cron",
+        ahead: PlanAhead | None = None,
     ) -> DayResult:
         """Decide these bookings of a restaurant-day together, those that are still open, and due at ``due_before``.
+
+        ``ahead``: where the day has more due bookings than these, which are planned with them; pass the same one on with
+        those.
 
         A batch that fails is done again in halves, down to single bookings, so that one bad booking costs only itself.
         """
@@ -96,7 +101,7 @@ class Coordinator:
             invocation = Invocation(trigger=trigger)
             day = Assignment.objects.of_day(restaurant_ref, service_date).order_by("requested_at", "id")
             waiting = day.open() if due_before is None else day.due(due_before)
-            batch = _Batch(restaurant_ref, service_date, waiting, due_before, invocation)
+            batch = _Batch(restaurant_ref, service_date, waiting, due_before, invocation, ahead)
             return invocation.execute(lambda: self._decide_batch(batch, booking_refs))
 
     def _decide_batch(self, batch: "_Batch", booking_refs: Sequence[str], *, is_half: bool = False) -> DayResult:
@@ -110,6 +115,7 @@ class Coordinator:
                         batch.invocation,
                         record,
                         mark,
+                        batch.ahead,
                     )
                 )
         except _TakenForDeadError:
@@ -222,6 +228,7 @@ class Coordinator:
         invocation: Invocation,
         record: Record,
         mark: uuid.UUID | None = None,
+        ahead: PlanAhead | None = None,
     ) -> DayResult:
         """The one transaction. ``mark``: the batch's, which its commit deletes.
 
@@ -236,7 +243,7 @@ class Coordinator:
             if entry.was_taken_for_dead:
                 raise _TakenForDeadError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
-        claimed, earlier = claim()
+        claimed, earlier, later = claim()
         routes = router().route(claimed) if claimed else {}
         invocation.check_budget()
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref].planner == V3]
@@ -267,7 +274,7 @@ class Coordinator:
                 may_rearrange=invocation.may_move and all(routes[each.booking_ref].may_rearrange for each in mine),
                 keeps_batch=isinstance(keeper, KeepsBatches),
             )
-            day_planner.settle(mine, earlier=earlier)
+            day_planner.settle(mine, earlier=earlier, later=later, ahead=ahead)
         except LockContentionError as contended:
             invocation.announce_contention(restaurant_ref, service_date, str(contended))
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {contended}.") from contended
@@ -361,10 +368,11 @@ class _DecidedError(Exception):
 
 
 class _Claim(NamedTuple):
-    """The locked rows that are decided, and others of the day that asked earlier and wait."""
+    """The locked rows that are decided, others of the day that asked earlier and wait, and those of its later batches."""
 
     claimed: list[Assignment]
     earlier: list[Assignment]
+    later: Sequence[Assignment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,15 +384,20 @@ class _Batch:
     waiting: AssignmentQuerySet
     due_before: datetime | None
     invocation: Invocation
+    ahead: PlanAhead | None = None
 
     def claim(self, booking_refs: Sequence[str]) -> _Claim:
-        """Lock those of these bookings that still wait, and others that asked earlier. One query."""
+        """Lock those of these bookings that still wait, others that asked earlier, and those of later batches. One query."""
         wanted = set(booking_refs)
         day = Assignment.objects.of_day(self.restaurant_ref, self.service_date)
-        rows = list(day.with_earlier(booking_refs).claim())
+        later_too = self.due_before if self.ahead is not None else None
+        rows = list(day.with_earlier(booking_refs, due_before=later_too).claim())
+        last = max((place for place, row in enumerate(rows) if row.booking_ref in wanted), default=-1)
+        others = [(place, row) for place, row in enumerate(rows) if row.booking_ref not in wanted and not row.deaths]
         return _Claim(
             [row for row in rows if row.booking_ref in wanted and self._still_waits(row)],
-            [row for row in rows if row.booking_ref not in wanted and not row.deaths],
+            [row for place, row in others if place < last],
+            [row for place, row in others if place > last],
         )
 
     def _still_waits(self, row: Assignment) -> bool:

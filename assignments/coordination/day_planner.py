@@ -8,7 +8,9 @@ from datetime import date
 from assignments import conf
 from assignments.concurrency import locks
 from assignments.coordination import rearrangement
+from assignments.coordination.plan_ahead import PlanAhead
 from assignments.coordination.planned_day import plan_requests
+from assignments.coordination.rearrangement import Rearrangement
 from assignments.coordination.snapshots import occupied_during, seating_request, touched_by
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import LockContentionError
@@ -53,11 +55,19 @@ class DayPlanner:
         self._keeps_batch = keeps_batch
         self._locked_by_host: list[SeatingRequest] = []
 
-    def settle(self, claimed: Sequence[Assignment], *, earlier: Sequence[Assignment] = ()) -> None:
+    def settle(
+        self,
+        claimed: Sequence[Assignment],
+        *,
+        earlier: Sequence[Assignment] = (),
+        later: Sequence[Assignment] = (),
+        ahead: PlanAhead | None = None,
+    ) -> None:
         """Plan and settle these bookings.
 
         Those that asked ``earlier`` and wait are planned with them, and so are those that the host has locked: nobody gets a
-        table that they could have had. They are settled when their own turn comes.
+        table that they could have had. They are settled when their own turn comes. Those of ``later`` batches are planned
+        with them too, and ``ahead`` keeps what was planned for them; where it knows these bookings already, it decides.
         """
         floor, problem = floor_or_problem(self.restaurant_ref, host=self.host)
         plannable = self._plannable(claimed, floor)
@@ -69,30 +79,24 @@ class DayPlanner:
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
         first = [*self._requests_of(earlier), *self._locked_by_host] if requests else []
         self._lock_touched_days(requests, floor)
-        occupied = occupied_during([*first, *requests], floor, remove_expired=True)
+        behind = self._requests_of(later) if requests else []
+        together = [*first, *requests, *behind]
+        occupied = occupied_during(together, floor, remove_expired=True)
         success = success_of(self.restaurant_ref)
-        decisions, milliseconds, _moves = plan_requests(
-            [*first, *requests], floor=floor, occupied=occupied, now=self.settlement.now, success=success
-        )
-        batch = self._batch([*first, *requests], floor, occupied, success) if requests else None
-        wants_tables = self._may_rearrange and _want_tables(requests, decisions)
-        if wants_tables and rearrangement.is_possible(self.host, self.restaurant_ref):
-            found = rearrangement.find(
-                [*first, *requests],
-                decisions,
-                floor=floor,
-                service_date=self.service_date,
-                host=self.host,
-                now=self.settlement.now,
-                success=success,
-                seats={request.booking_ref for request in requests},
+        batch = self._batch(together, floor, occupied, success) if requests else None
+        if ahead is not None and ahead.holds_for(together, occupied, floor=floor, now=self.settlement.now):
+            decisions, milliseconds = ahead.decisions, ahead.milliseconds
+        else:
+            decisions, milliseconds, found = self._plan(
+                together, occupied, floor, success=success, seats=[*requests, *behind]
             )
             if found is not None:
                 batch = batch and replace(batch, movable=found.movable, occupied=found.occupied)
-            if found is not None and found.moves:
-                decisions, milliseconds = found.decisions, found.milliseconds
-                found.apply(self.settlement)
-        self.batch = batch and replace(batch, decisions=decisions)
+            if ahead is not None:
+                ahead.keep(together, decisions, milliseconds, floor=floor, now=self.settlement.now)
+        self.batch = batch and replace(
+            batch, decisions={request.booking_ref: decisions[request.booking_ref] for request in together}
+        )
         holding = {taken.booking_ref for taken in occupied}
         mine = [assignment.booking_ref for assignment, _booking in plannable]
         ledger.release([ref for ref in mine if decisions[ref].best is not None and ref in holding], for_others=False)
@@ -125,6 +129,40 @@ class DayPlanner:
             success=success,
             decisions={},
         )
+
+    def _plan(
+        self,
+        requests: Sequence[SeatingRequest],
+        occupied: tuple[Occupied, ...],
+        floor: Floor,
+        *,
+        success: Mapping[str, float],
+        seats: Sequence[SeatingRequest],
+    ) -> tuple[Mapping[str, Decision], Mapping[str, float], Rearrangement | None]:
+        """Return decisions on ``requests``, their milliseconds, and what was found when others might move.
+
+        Confirmed parties may move to seat more of ``seats``.
+        """
+        found = None
+        decisions, milliseconds, _moves = plan_requests(
+            requests, floor=floor, occupied=occupied, now=self.settlement.now, success=success
+        )
+        wants_tables = self._may_rearrange and _want_tables(seats, decisions)
+        if wants_tables and rearrangement.is_possible(self.host, self.restaurant_ref):
+            found = rearrangement.find(
+                requests,
+                decisions,
+                floor=floor,
+                service_date=self.service_date,
+                host=self.host,
+                now=self.settlement.now,
+                success=success,
+                seats={request.booking_ref for request in seats},
+            )
+            if found is not None and found.moves:
+                decisions, milliseconds = found.decisions, found.milliseconds
+                found.apply(self.settlement)
+        return decisions, milliseconds, found
 
     def _requests_of(self, earlier: Sequence[Assignment]) -> list[SeatingRequest]:
         """Return what these bookings ask for, as far as they could be planned. One query, none without bookings."""

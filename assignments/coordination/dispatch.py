@@ -21,6 +21,7 @@ from assignments.coordination import floor_watch, no_shows, quarantine, service_
 from assignments.coordination.coordinator import Coordinator, merged
 from assignments.coordination.handover import hand_back
 from assignments.coordination.invocation import DayResult, Invocation
+from assignments.coordination.plan_ahead import PlanAhead
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError, TimeBudgetExceededError
 from assignments.integration.planners import NOBODY, V3, Planner, Route, router
@@ -116,13 +117,21 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
     while days := _due_days(due_before, limits, passed):
         for restaurant_ref, service_date in days:
             after: Assignment | None = None
+            ahead = PlanAhead()
             while True:
                 if is_over() or left == 0:
                     return
                 size = min(left or conf.settings().BATCH_SIZE, conf.settings().BATCH_SIZE)
                 batch = list(_due_batch(restaurant_ref, service_date, due_before, after)[:size])
                 with correlation.scope():
-                    result = _decide(batch, trigger, due_before=due_before, should_stop=is_over)
+                    has_more = len(batch) == conf.settings().BATCH_SIZE or after is not None
+                    result = _decide(
+                        batch,
+                        trigger,
+                        due_before=due_before,
+                        should_stop=is_over,
+                        ahead=ahead if has_more else None,
+                    )
                 process_metrics.observe_decisions(result.outcomes)
                 if left is not None:
                     left = max(0, left - sum(1 for outcome in result.outcomes if outcome.kind is not Kind.NOOP))
@@ -198,9 +207,17 @@ def _requested(booking_ref: str) -> Assignment:
 
 
 def _decide(
-    batch: Sequence[Assignment], trigger: str, *, due_before: datetime, should_stop: Callable[[], bool]
+    batch: Sequence[Assignment],
+    trigger: str,
+    *,
+    due_before: datetime,
+    should_stop: Callable[[], bool],
+    ahead: PlanAhead | None = None,
 ) -> DayResult:
-    """What the planners make of bookings of one restaurant-day, each of those that the router gives it."""
+    """What the planners make of bookings of one restaurant-day, each of those that the router gives it.
+
+    For ``ahead`` see ``Coordinator.process_day``.
+    """
     aside = [quarantine.set_aside(each, trigger=trigger) for each in batch if quarantine.is_culprit(each)]
     first_outcomes = tuple(outcome for result in aside for outcome in result.outcomes)
     batch = woken.settle([each for each in batch if not quarantine.is_culprit(each)])
@@ -221,7 +238,7 @@ def _decide(
             break
         first, refs = together[0], [assignment.booking_ref for assignment in together]
         decided = Coordinator().process_day(
-            first.restaurant_ref, first.service_date, refs, due_before=due_before, trigger=trigger
+            first.restaurant_ref, first.service_date, refs, due_before=due_before, trigger=trigger, ahead=ahead
         )
         result = merged([result, decided])
     outcomes = [

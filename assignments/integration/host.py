@@ -106,6 +106,42 @@ class LimitsUsers(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Guest:
+    """Who comes, for staff who may see it. Read when a page is shown; never stored, logged or announced.
+
+    ``reference``: what the guests' own confirmation calls the booking.
+    """
+
+    name: str = ""
+    phone: str = ""
+    notes: str = ""
+    reference: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.phone or self.notes or self.reference)
+
+    def __repr__(self) -> str:
+        """Name nobody, so that no traceback or log does."""
+        return "Guest(...)"
+
+
+@runtime_checkable
+class KnowsGuests(Protocol):
+    """A host that says who comes, and finds bookings by that. Without it, pages show labels only."""
+
+    def guests(self, refs: Sequence[str]) -> Mapping[str, Guest]:
+        """Return who comes with these bookings, by ref; those of whom nothing is known are left out."""
+        ...
+
+    def find(self, text: str, *, restaurant_refs: Collection[str] | None, limit: int) -> Sequence[str]:
+        """Return the refs of up to ``limit`` bookings by a part of the guest's name, phone or reference, latest first.
+
+        ``restaurant_refs``: only of these restaurants; None for all.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """An outbox message. Delivered at least once; the host detects repeats by ``id``.
 

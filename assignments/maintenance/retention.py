@@ -28,6 +28,7 @@ class Pruned:
     breakers: int = 0
     marks: int = 0
     staff_actions: int = 0
+    frozen_evenings: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -189,6 +190,12 @@ _OLD = {
         table="assignments_staffaction",
         moment="at",
         condition="at < assignments_now() - %(outbox_days)s * interval '1 day'",
+    ),
+    # Nobody moves guests of an evening that is over.
+    "frozen_evenings": _Old(
+        table="assignments_frozenevening",
+        moment="frozen_at",
+        condition="service_date < (assignments_now() - %(outbox_days)s * interval '1 day')::date",
     ),
 }
 

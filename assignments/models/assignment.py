@@ -105,13 +105,19 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
             | models.Q(state=State.MANUAL_REVIEW, wake_at__isnull=False)
         )
 
-    def with_earlier(self, booking_refs: Sequence[str]) -> AssignmentQuerySet:
-        """Return these bookings, and those that wait and asked before the last of them, in the order in which they asked."""
+    def with_earlier(self, booking_refs: Sequence[str], *, due_before: datetime | None = None) -> AssignmentQuerySet:
+        """Return these bookings, and those that wait and asked before the last of them, in the order in which they asked.
+
+        With ``due_before`` also all others that are due then.
+        """
         last = (
             Assignment.objects.filter(booking_ref__in=booking_refs).order_by("-requested_at").values("requested_at")[:1]
         )
         earlier = self.waiting().filter(requested_at__lt=models.Subquery(last))
-        return (self.filter(booking_ref__in=booking_refs) | earlier).order_by("requested_at", "id")
+        found = self.filter(booking_ref__in=booking_refs) | earlier
+        if due_before is not None:
+            found |= self.due(due_before)
+        return found.order_by("requested_at", "id")
 
     def of_day(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
         return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)

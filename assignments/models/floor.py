@@ -1,4 +1,4 @@
-"""Floor data that the host's tables do not have: zones, adjacency, joins, service periods, turn times.
+"""Floor data that the host's tables do not have: zones, adjacency, joins, service periods, turn times; and where they stand.
 
 Edited in the admin, and read by ``ModelHost`` only. Refs are text without foreign keys into the host's schema.
 """
@@ -81,6 +81,38 @@ class TableDetails(models.Model):
     def clean(self) -> None:
         if self.min_party and self.max_party and self.min_party > self.max_party:
             raise ValidationError({"max_party": _("The maximum party is smaller than the minimum.")})
+
+
+class TablePlace(models.Model):
+    """Where a table stands on the floor plan, and its shape. Of a table without one, its zone decides.
+
+    ``x`` and ``y``: the middle, in units of a centimetre of a plan that is ``PLAN_WIDTH`` wide.
+    """
+
+    PLAN_WIDTH = 1200
+    PLAN_HEIGHT = 8000
+    """The most that a plan may be high."""
+
+    class Shape(models.TextChoices):
+        SQUARE = "square", _("square")
+        ROUND = "round", _("round")
+        LONG = "long", _("long")
+        TALL = "tall", _("tall")
+
+    restaurant_ref = models.TextField()
+    table_ref = models.TextField()
+    x = models.PositiveSmallIntegerField(validators=[MaxValueValidator(PLAN_WIDTH)])
+    y = models.PositiveSmallIntegerField(validators=[MaxValueValidator(PLAN_HEIGHT)])
+    shape = models.TextField(choices=Shape.choices, default=Shape.SQUARE)
+
+    class Meta:
+        ordering = ["restaurant_ref", "table_ref"]
+        verbose_name = _("place of a table")
+        verbose_name_plural = _("places of tables")
+        constraints = [models.UniqueConstraint(fields=["restaurant_ref", "table_ref"], name="tableplace_once")]
+
+    def __str__(self) -> str:
+        return self.table_ref
 
 
 class ZonePriority(models.Model):

@@ -32,6 +32,7 @@ class ServiceDay(Allocation):
         verbose_name = _("service day")
         verbose_name_plural = _("service timeline")
         default_permissions: ClassVar[tuple[str, ...]] = ("view",)
+        permissions = [("view_guests", _("Can see names, phones and notes of guests"))]
 
 
 class Health(Run):

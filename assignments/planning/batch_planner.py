@@ -1,10 +1,14 @@
-"""Planning of all waiting bookings of a restaurant-day."""
+"""Planning of all waiting bookings of a restaurant-day.
+
+Long because seating one party, moving others for it and seating more of the tied ones change one state, who sits where.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
 
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
@@ -19,6 +23,7 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.reseating import Batch, Party, make_room
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
+from assignments.planning.seating_more import seat_more
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Occupied, PlanningRules, occupied_by
 from assignments.planning.snapshot_hash import SnapshotDigest
@@ -57,8 +62,14 @@ class _Guest:
     request: SeatingRequest
     window: SeatingWindow
     party: Party
+    fit: Fit
     first_unit: Unit | None = None
     block: Block | None = None
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether it may sit at any tables that fit: nobody pinned it, and some are free apart from the batch."""
+        return not self.request.pinned_table_refs and bool(self.party.options)
 
     def taken(self, unit: Unit, *, is_paced: bool) -> list[Occupied]:
         """Return its occupied tables at ``unit``. ``is_paced``: whether the floor's pacing counts it."""
@@ -98,12 +109,16 @@ class EveningPlanner:
         stays = [each for each in given if each.booking_ref not in movers]
         self._given = Occupancy(floor, stays)
         self._closures = Occupancy(floor, (each for each in given if each.closed))
-        self._occupancy = Occupancy(floor, stays)
+        self._occupancy = self._given.copy()
+        self._free: dict[tuple[float, float], int] = {}
+        self._fits: list[Fit] = []
+        self._options: dict[tuple[int, int], tuple[list[Unit], dict[int, int]]] = {}
         self._digest = SnapshotDigest(floor, given, rules=self._rules, now=now, success=self._success, movable=movers)
         self._pace = Pace(floor, given)
         self._batch = Batch()
         self._guests: dict[Party, _Guest] = {}
         self._confirmed: list[_Guest] = []
+        self._standing: dict[str, _Guest] = {}
         self._decisions: dict[str, Decision] = {}
         for mover in movers.values():
             self._meet_confirmed(mover)
@@ -134,15 +149,32 @@ class EveningPlanner:
             wishes=mover.wishes,
         )
         guest = self._guest(request, mover.window, fit_of(self._floor, request, self._rules), is_confirmed=True)
-        own = unit_of(self._floor, mover.table_refs)
-        unit = next((each for each in guest.party.options if each.mask == own.mask), own)
-        if unit is own:  # It was promised these tables by other rules than today's.
-            guest.party.options = [*guest.party.options, own]
-        self._batch.meet(guest.party)
-        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
-            self._digest.remove(taken)
-        self._seat(guest, unit)
+        bits = table_bits(self._floor)
+        own = sum(bits[ref] for ref in set(mover.table_refs))
+        unit = next((each for each in guest.party.options if each.mask == own), None)
+        if unit is None:  # It was promised these tables by other rules than today's.
+            unit = unit_of(self._floor, mover.table_refs)
+            guest.party.add_option(unit)
+        self._guests[guest.party] = guest
+        guest.first_unit = unit
+        self._note_pace(guest)
+        self._batch.seat(guest.party, unit)
+        self._occupy(guest, unit)  # The digest has its tables already.
         self._confirmed.append(guest)
+
+    def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
+        """Decide requests that are ``in_order``, yielding each once it is decided. Their ``decisions`` are final at the end.
+
+        Of those that asked at the same time as many are seated as can be found, see ``seat_more``.
+        """
+        for _moment, group in groupby(requests, key=lambda request: request.requested_at):
+            together = []
+            for request in group:
+                self.decide(request)
+                together.append(request.booking_ref)
+                yield request
+            if len(together) > 1:
+                self.seat_more(set(together))
 
     def decide(self, request: SeatingRequest) -> Decision:
         """Decide a request and occupy its tables. Raises ValueError if the booking is already decided."""
@@ -245,20 +277,35 @@ class EveningPlanner:
         else:
             plans, moves = self._with_moves(guest)
         refusal = None if plans else self._no_capacity(guest, fit)
+        if not plans:
+            self._standing[guest.request.booking_ref] = guest
         return replace(
             decision, plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected, moves=moves
         )
 
     def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit, *, is_confirmed: bool = False) -> _Guest:
-        free = self._given.free(window.blocked_from, window.blocked_until)
+        start, until = window.blocked_from.timestamp(), window.blocked_until.timestamp()
+        free = self._free.get((start, until))
+        if free is None:
+            free = self._free[start, until] = self._given.free(window.blocked_from, window.blocked_until)
+        options, needs = self._options_of(fit, free)
         party = Party(
             request.booking_ref,
-            start=window.blocked_from.timestamp(),
-            until=window.blocked_until.timestamp(),
-            options=[unit for unit in fit.units if unit.mask & free == unit.mask],
+            start=start,
+            until=until,
+            options=options,
             is_confirmed=is_confirmed,
+            needs=needs,
         )
-        return _Guest(request=request, window=window, party=party)
+        return _Guest(request=request, window=window, party=party, fit=fit)
+
+    def _options_of(self, fit: Fit, free: int) -> tuple[list[Unit], dict[int, int]]:
+        """Return the units that fit and are free apart from the batch, and what is known of them; shared by like parties."""
+        key = (id(fit.units), free)  # Comparing units would take long. ``_fits`` keeps them, so that no id comes twice.
+        if key not in self._options:
+            self._options[key] = ([unit for unit in fit.units if unit.mask & free == unit.mask], {})
+            self._fits.append(fit)
+        return self._options[key]
 
     def _ranked(self, guest: _Guest, fit: Fit) -> tuple[list[tuple[Unit, TablePlan]], Mapping[str, int]]:
         """Return the best free units, and the number of others by reason."""
@@ -296,11 +343,14 @@ class EveningPlanner:
         """Seat a newcomer. From now on it may change tables but not lose its seat."""
         self._guests[guest.party] = guest
         guest.first_unit = unit
+        self._note_pace(guest)
+        self._batch.seat(guest.party, unit)
+        self._take(guest, unit)
+
+    def _note_pace(self, guest: _Guest) -> None:
         if self._floor.is_paced:
             window = guest.window
             self._pace.add(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
-        self._batch.seat(guest.party, unit)
-        self._take(guest, unit)
 
     def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
         """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
@@ -328,6 +378,51 @@ class EveningPlanner:
                 self._decisions[other.request.booking_ref] = self._decision_on_moved(other)
         return (self._plan_at_its_place(guest),), moves
 
+    def seat_more(self, booking_refs: Collection[str]) -> None:
+        """Seat more of these bookings, which asked at the same time and are decided, if some of them could not be seated.
+
+        Others of them may lose their seat for that: nobody of them has a claim before the others. Whom staff pinned, and
+        everybody else, stays. Where a pace is kept nobody does: others would come at other times.
+        """
+        if self._floor.is_paced:
+            return
+        standing = [guest for ref, guest in self._standing.items() if ref in booking_refs and guest.is_loose]
+        loose = [
+            guest for guest in self._guests.values() if guest.request.booking_ref in booking_refs and guest.is_loose
+        ]
+        if standing and loose:
+            parties = [guest.party for guest in standing], [guest.party for guest in loose]
+            if found := seat_more(self._batch.seated, *parties):
+                self._seat_instead(standing, loose, found)
+
+    def _seat_instead(self, standing: list[_Guest], loose: list[_Guest], found: Mapping[Party, Unit]) -> None:
+        """Seat guests where ``found`` has them; those whom it does not have lose their seat."""
+        changed = [guest for guest in loose if found.get(guest.party) is not guest.party.unit]
+        moving = [guest for guest in changed if guest.party in found]
+        losing = [guest for guest in changed if guest.party not in found]
+        newcomers = [guest for guest in standing if guest.party in found]
+        for guest in changed:
+            self._release(guest)
+        for guest in losing:
+            self._batch.leave(guest.party)
+            del self._guests[guest.party]
+            self._standing[guest.request.booking_ref] = guest
+        for guest in moving:
+            self._take(guest, found[guest.party])
+        for guest in newcomers:
+            self._batch.meet(guest.party)
+            self._seat(guest, found[guest.party])
+            del self._standing[guest.request.booking_ref]
+        decisions = self._decisions
+        for guest in moving:
+            decisions[guest.request.booking_ref] = self._decision_on_moved(guest)
+        for guest in newcomers:
+            ref = guest.request.booking_ref
+            decisions[ref] = replace(decisions[ref], plans=(self._plan_at_its_place(guest),), refusal=None)
+        for guest in losing:
+            ref, refusal = guest.request.booking_ref, self._no_capacity(guest, guest.fit)
+            decisions[ref] = replace(decisions[ref], plans=(), refusal=refusal, moved_from=(), moves=())
+
     def _decision_on_moved(self, guest: _Guest) -> Decision:
         ref = guest.request.booking_ref
         first, unit = guest.first_unit, guest.party.unit
@@ -343,11 +438,14 @@ class EveningPlanner:
         return plan
 
     def _take(self, guest: _Guest, unit: Unit) -> None:
+        self._occupy(guest, unit)
+        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
+            self._digest.add(taken)
+
+    def _occupy(self, guest: _Guest, unit: Unit) -> None:
         window, ref = guest.window, guest.request.booking_ref
         guest.party.unit = unit
         guest.block = self._occupancy.add(unit.mask, window.blocked_from, window.blocked_until, ref)
-        for taken in guest.taken(unit, is_paced=self._floor.is_paced):
-            self._digest.add(taken)
 
     def _release(self, guest: _Guest) -> Unit:
         """Free the guest's tables and return them, until ``_take`` assigns some again."""

@@ -26,7 +26,7 @@ def is_overcrowded(newcomer: Party, fixed: Sequence[Block], classes: Sequence[in
     # Demand only grows when a party arrives, so these moments are enough.
     arrivals = {newcomer.start}
     arrivals.update(start for start in _starts(newcomer, fixed) if start > newcomer.start)
-    return any(_is_overfull(moment, newcomer, fixed, tables) for moment in arrivals for tables in classes)
+    return any(_is_overfull(moment, newcomer, fixed, classes) for moment in arrivals)
 
 
 def _starts(newcomer: Party, fixed: Iterable[Block]) -> Iterable[float]:
@@ -34,13 +34,11 @@ def _starts(newcomer: Party, fixed: Iterable[Block]) -> Iterable[float]:
     yield from (block.start for block in fixed)
 
 
-def _is_overfull(moment: float, newcomer: Party, fixed: Iterable[Block], tables: int) -> bool:
-    left = tables
+def _is_overfull(moment: float, newcomer: Party, fixed: Iterable[Block], classes: Iterable[int]) -> bool:
+    gone = 0
     for block in fixed:
         if block.start <= moment < block.until:
-            left &= ~block.mask
-    needed = newcomer.needs(tables)
-    for party in newcomer.meets:
-        if party.start <= moment < party.until:
-            needed += party.needs(tables)
-    return needed > left.bit_count()
+            gone |= block.mask
+    present = [party for party in newcomer.meets if party.start <= moment < party.until]
+    present.append(newcomer)
+    return any(sum(party.needs(tables) for party in present) > (tables & ~gone).bit_count() for tables in classes)

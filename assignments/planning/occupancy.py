@@ -26,6 +26,7 @@ class Occupancy:
     """
 
     def __init__(self, floor: Floor, occupied: Iterable[Occupied] = ()) -> None:
+        self._floor = floor
         self._bits = table_bits(floor)
         self._active = active_mask(floor)
         self._blocks: list[Block] = []
@@ -34,6 +35,12 @@ class Occupancy:
             bit = self._bits.get(taken.table_ref)
             if bit is not None:
                 self.add(bit, taken.blocked_from, taken.blocked_until, taken.booking_ref or "")
+
+    def copy(self) -> "Occupancy":
+        """Return another one with the same blocks."""
+        other = Occupancy(self._floor)
+        other._blocks, other._longest = list(self._blocks), self._longest
+        return other
 
     def free(self, start: datetime, until: datetime) -> int:
         """Return the mask of active tables that are free for all of ``[start, until)``."""

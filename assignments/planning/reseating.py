@@ -4,28 +4,46 @@ Bookings are confirmed with their batch, so a party may be moved within it; so m
 their table. None of them loses its seat, and other occupied tables are not touched.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence
 
-from assignments.planning.units import Unit
+from assignments.planning.units import Unit, each_bit
 
 MAX_DEPTH = 6
 """Maximum length of a chain of moves. No guest knows the table yet, so longer chains only take longer to find."""
 
-MAX_STEPS = 400
-"""Maximum parties tried for a newcomer, so that a search takes a few milliseconds at most."""
+MAX_STEPS = 150
+"""Maximum parties tried for a newcomer by chains, so that a search takes a few milliseconds at most."""
+
+MAX_EJECTIONS = 150
+"""Maximum parties seated where others sit, when no chain was found; as many take about as long as the chains."""
+
+MOST_MOVED = 14
+"""Maximum parties with other tables in the end, the newcomer included. To move half the evening for one is too much."""
+
+
+_NEVER = float("inf")
 
 
 class Party:
     """A party of the batch: its time, its options and its current unit.
 
     ``options``: units that fit and are free apart from the batch, preferred ones first.
+    ``needs``: what parties of the same options share, see there.
     ``start`` and ``until``: seconds since the epoch, with buffers. ``is_confirmed``: it was confirmed before this batch.
     """
 
-    __slots__ = ("_needs", "is_confirmed", "meets", "options", "ref", "start", "unit", "until")
+    __slots__ = ("_needs", "batch", "is_confirmed", "meets", "options", "ref", "start", "unit", "until")
 
     def __init__(
-        self, ref: str, *, start: float, until: float, options: Sequence[Unit], is_confirmed: bool = False
+        self,
+        ref: str,
+        *,
+        start: float,
+        until: float,
+        options: Sequence[Unit],
+        is_confirmed: bool = False,
+        needs: dict[int, int] | None = None,
     ) -> None:
         self.ref = ref
         self.start = start
@@ -33,9 +51,15 @@ class Party:
         self.options = options
         self.is_confirmed = is_confirmed
         self.unit: Unit | None = None
-        self._needs: dict[int, int] = {}
+        self.batch: Batch | None = None
+        self._needs = {} if needs is None else needs
         self.meets: list[Party] = []
-        """Seated parties of the batch at the same time."""
+        """Parties that were seated at the same time when it came."""
+
+    def add_option(self, unit: Unit) -> None:
+        """Let it sit at ``unit`` too, after all others."""
+        self.options = [*self.options, unit]
+        self._needs = {}
 
     def overlaps(self, other: "Party") -> bool:
         """Return whether both need tables at the same time."""
@@ -43,66 +67,153 @@ class Party:
 
     def needs(self, tables: int) -> int:
         """Return how many of these ``tables`` (a mask) the party needs in any of its options."""
-        if tables not in self._needs:
-            self._needs[tables] = min((unit.mask & tables).bit_count() for unit in self.options)
-        return self._needs[tables]
+        needed = self._needs.get(tables)
+        if needed is None:
+            needed = self._needs[tables] = min((unit.mask & tables).bit_count() for unit in self.options)
+        return needed
 
 
 class Batch:
     """The seated parties of a batch."""
 
     def __init__(self) -> None:
-        self._seated: list[Party] = []
+        self.seated: list[Party] = []
 
     def meet(self, newcomer: Party) -> None:
         """Record the parties present at the same time as ``newcomer``."""
-        newcomer.meets = [party for party in self._seated if party.overlaps(newcomer)]
+        newcomer.batch = self
+        start, until = newcomer.start, newcomer.until
+        newcomer.meets = [party for party in self.seated if party.start < until and start < party.until]
 
     def seat(self, newcomer: Party, unit: Unit) -> None:
         """Seat ``newcomer`` at free tables."""
         newcomer.unit = unit
-        for party in newcomer.meets:
-            party.meets.append(newcomer)
-        self._seated.append(newcomer)
+        newcomer.batch = self
+        self.seated.append(newcomer)
 
     def leave(self, party: Party) -> None:
         """Take a seated party's seat back."""
         party.unit = None
-        for other in party.meets:
-            other.meets.remove(party)
-        self._seated.remove(party)
+        self.seated.remove(party)
 
 
 def make_room(newcomer: Party) -> Mapping[Party, Unit] | None:
-    """Return the moves that seat ``newcomer`` (included), or None if no chain was found.
+    """Return the moves that seat ``newcomer`` (included), or None if none were found.
 
-    Changes nothing. Short chains are tried first, so that few parties move.
+    Changes nothing. Short chains are tried first, so that few parties move. Where no chain is found, parties take each
+    other's tables until everybody has some.
     """
+    if not newcomer.options:
+        return None
+    seated = newcomer.meets if newcomer.batch is None else newcomer.batch.seated
+    grid = Grid([*seated, newcomer])
     steps = 0
     for depth in range(1, MAX_DEPTH + 1):
-        search = _Search(newcomer, steps)
+        search = _Chains(grid, newcomer, steps)
         if search.place(newcomer, depth):
-            return search.placed
+            return search.settled
         if not search.could_go_deeper:
-            return None
+            break
         steps = search.steps
-    return None
+    if search.is_exhaustive and not search.could_go_deeper:
+        return None
+    return _Ejections(grid, newcomer).find()
 
 
-class _Search:
-    """A depth-first search for a chain of moves. ``placed``: new units of parties that move."""
+class Grid:
+    """Who sits where while a search tries moves, and the tables taken at each moment at which somebody arrives.
 
-    def __init__(self, newcomer: Party, steps: int) -> None:
+    Two parties are there at the same time exactly if one of these moments lies in the stays of both.
+    """
+
+    __slots__ = ("_meeting", "placed", "spans", "taken")
+
+    def __init__(self, parties: Collection[Party]) -> None:
+        moments = sorted({party.start for party in parties})
+        place_of = {moment: place for place, moment in enumerate(moments)}
+        ends = {until: bisect_left(moments, until) for until in {party.until for party in parties}}
+        self.spans = {party: (place_of[party.start], ends[party.until]) for party in parties}
+        self.taken = [0] * len(moments)
+        self._meeting: dict[Party, list[Party]] = {}
         self.placed: dict[Party, Unit] = {}
+        for party in parties:
+            if party.unit is not None:
+                self.sit(party, party.unit)
+
+    def sit(self, party: Party, unit: Unit) -> None:
+        """Seat a party at tables that are free during its stay."""
+        self.placed[party] = unit
+        first, last = self.spans[party]
+        mask, taken = unit.mask, self.taken
+        for moment in range(first, last):
+            taken[moment] |= mask
+
+    def rise(self, party: Party) -> Unit:
+        """Free a party's tables, and return them."""
+        unit = self.placed.pop(party)
+        first, last = self.spans[party]
+        left, taken = ~unit.mask, self.taken
+        for moment in range(first, last):
+            taken[moment] &= left
+        return unit
+
+    def taken_around(self, party: Party) -> int:
+        """Return the tables that are taken during the party's stay."""
+        first, last = self.spans[party]
+        around = 0
+        for mask in self.taken[first:last]:
+            around |= mask
+        return around
+
+    def parties_at(self, mask: int, stay: Party) -> dict[int, list[Party]]:
+        """Return who sits at each of these tables (by bit) during the stay of a party. Each has somebody."""
+        placed = self.placed
+        found: dict[int, list[Party]] = {}
+        for other in self._met_by(stay):
+            unit = placed.get(other)
+            if unit is None or not (tables := unit.mask & mask):
+                continue
+            for bit in (tables,) if len(unit.places) == 1 else each_bit(tables):
+                if bit in found:
+                    found[bit].append(other)
+                else:
+                    found[bit] = [other]
+        return found
+
+    def _met_by(self, party: Party) -> list[Party]:
+        """Return all who would be there at the same time, wherever they sit."""
+        met = self._meeting.get(party)
+        if met is None:
+            first, last = self.spans[party]
+            met = self._meeting[party] = [
+                other
+                for other, (begin, end) in self.spans.items()
+                if begin < last and first < end and other is not party
+            ]
+        return met
+
+
+class _Chains:
+    """A depth-first search for a chain of moves, tried on the grid, which is as before when nothing is found.
+
+    ``settled``: the new units of parties that move. ``is_exhaustive``: nothing that could have worked was left out.
+    """
+
+    def __init__(self, grid: Grid, newcomer: Party, steps: int) -> None:
         self.steps = steps
+        self.settled: dict[Party, Unit] = {}
         self.could_go_deeper = False
+        self.is_exhaustive = True
+        self._grid = grid
         self._newcomer = newcomer
+        self._risen: list[tuple[Party, Unit]] = []
         self._failed: dict[Party, int] = {}
 
     def place(self, party: Party, depth: int) -> bool:
-        """Place ``party``, moving others up to ``depth`` deep."""
+        """Place ``party``, which has no tables now, moving others up to ``depth`` deep."""
         # Failed placements are not tried again from elsewhere, where they rarely succeed.
         if self._failed.get(party, -1) >= depth:
+            self.is_exhaustive = False
             return False
         self.steps += 1
         found = self._place(party, depth)
@@ -111,69 +222,137 @@ class _Search:
         return found
 
     def _place(self, party: Party, depth: int) -> bool:
-        settled, taken = self._tables_around(party)
+        taken = self._grid.taken_around(party)
         for unit in party.options:
             if not unit.mask & taken:
-                self.placed[party] = unit
+                self._settle(party, unit)
                 return True
         if depth == 0:
             self.could_go_deeper = True
             return False
-        clearable = self._by_cost([unit for unit in party.options if not unit.mask & settled], party, taken)
-        stuck = self._stuck_around(party, depth - 1)
-        for unit in clearable:
-            if unit.mask & stuck:
+        for unit, leaving in self._clearable(party, taken):
+            if any(self._failed.get(other, -1) >= depth - 1 for other in leaving):
+                self.is_exhaustive = False
                 continue
             if self.steps >= MAX_STEPS:
+                self.is_exhaustive = False
                 return False
-            if self._clear(unit, party, depth):
+            if self._clear(unit, leaving, party, depth):
                 return True
-            stuck = self._stuck_around(party, depth - 1)
         return False
 
-    def _by_cost(self, units: list[Unit], party: Party, taken: int) -> list[Unit]:
-        """Fewest occupied tables first, so that few parties move; then those whose confirmed parties come latest."""
-        confirmed = [other for other in party.meets if other.is_confirmed and other.unit is not None]
+    def _clearable(self, party: Party, taken: int) -> list[tuple[Unit, list[Party]]]:
+        """Return the units from which all could move, with who that is.
 
-        def cost(unit: Unit) -> tuple[int, float]:
-            tables = (unit.mask & taken).bit_count()
-            starts = [other.start for other in confirmed if other.unit is not None and other.unit.mask & unit.mask]
-            return tables, -min(starts, default=float("inf"))
+        Fewest tables first, so that few move; then those whose confirmed parties come latest.
+        """
+        at_table = self._grid.parties_at(taken, party)
+        settled = self.settled
+        fixed = 0
+        soonest = {}
+        for bit, others in at_table.items():
+            start = _NEVER
+            for other in others:
+                if other in settled:
+                    fixed |= bit
+                elif other.is_confirmed and other.start < start:
+                    start = other.start
+            soonest[bit] = start
+        found = []
+        for number, unit in enumerate(party.options):
+            tables = unit.mask & taken
+            if tables & fixed:
+                continue
+            if tables in at_table:
+                found.append((1, -soonest[tables], number, unit, at_table[tables]))
+                continue
+            bits = list(each_bit(tables))
+            leaving = list(dict.fromkeys(other for bit in bits for other in at_table[bit]))
+            found.append((len(bits), -min(soonest[bit] for bit in bits), number, unit, leaving))
+        found.sort(key=_cost)
+        return [(each[3], each[4]) for each in found]
 
-        return sorted(units, key=cost)
-
-    def _tables_around(self, party: Party) -> tuple[int, int]:
-        """Return the tables assigned by this search, and all occupied ones, during ``party``'s time."""
-        settled = 0
-        taken = 0
-        for other in self._met_by(party):
-            unit = self.placed.get(other)
-            if unit is not None:
-                settled |= unit.mask
-            elif other.unit is not None:
-                taken |= other.unit.mask
-        return settled, settled | taken
-
-    def _met_by(self, party: Party) -> Sequence[Party]:
-        # The newcomer has no seat yet, so no party has it in ``meets``.
-        if party is not self._newcomer and party.overlaps(self._newcomer):
-            return [*party.meets, self._newcomer]
-        return party.meets
-
-    def _stuck_around(self, party: Party, depth: int) -> int:
-        """Return the tables of parties that this search could not move, at ``depth`` or deeper."""
-        stuck = 0
-        for other in party.meets:
-            if other.unit is not None and self._failed.get(other, -1) >= depth:
-                stuck |= other.unit.mask
-        return stuck
-
-    def _clear(self, unit: Unit, party: Party, depth: int) -> bool:
+    def _clear(self, unit: Unit, leaving: Sequence[Party], party: Party, depth: int) -> bool:
         """Place ``party`` at ``unit`` and move the parties there."""
-        leaving = [other for other in party.meets if other.unit is not None and other.unit.mask & unit.mask]
-        before = dict(self.placed)
-        self.placed[party] = unit
-        if all(other in self.placed or self.place(other, depth - 1) for other in leaving):
+        seats, risen = len(self.settled), len(self._risen)
+        for other in leaving:
+            self._risen.append((other, self._grid.rise(other)))
+        self._settle(party, unit)
+        if all(self.place(other, depth - 1) for other in leaving):
             return True
-        self.placed = before
+        while len(self.settled) > seats:
+            self._grid.rise(self.settled.popitem()[0])
+        while len(self._risen) > risen:
+            self._grid.sit(*self._risen.pop())
         return False
+
+    def _settle(self, party: Party, unit: Unit) -> None:
+        self.settled[party] = unit
+        self._grid.sit(party, unit)
+
+
+def _cost(found: tuple[int, float, int, Unit, list[Party]]) -> tuple[int, float, int]:
+    return found[:3]
+
+
+class _Ejections:
+    """A search that seats a party where others sit, then those others in the same way, until nobody stands.
+
+    A party weighs more each time it had to stand up, so that it is left alone later and others are tried. That finds moves
+    that no single chain makes. Changes the grid.
+    """
+
+    def __init__(self, grid: Grid, newcomer: Party) -> None:
+        self._grid = grid
+        self._newcomer = newcomer
+        self._weight: dict[Party, int] = {}
+
+    def find(self) -> Mapping[Party, Unit] | None:
+        """Return who sits elsewhere in the end, or None if it was not found in time."""
+        standing = [self._newcomer]
+        for _ in range(MAX_EJECTIONS):
+            party = standing.pop()
+            unit, leaving = self._lightest(party)
+            for other in leaving:
+                self._grid.rise(other)
+                self._weight[other] = self._weight.get(other, 0) + 1
+            self._grid.sit(party, unit)
+            standing += leaving
+            if not standing:
+                moves = self._moves()
+                return moves if len(moves) <= MOST_MOVED else None
+        return None
+
+    def _lightest(self, party: Party) -> tuple[Unit, list[Party]]:
+        """Return the unit whose parties weigh least, and these parties."""
+        grid = self._grid
+        taken = grid.taken_around(party)
+        for unit in party.options:
+            if not unit.mask & taken:
+                return unit, []
+        at_table = grid.parties_at(taken, party)
+        weight = self._weight
+        weights = {bit: sum(1 + weight.get(other, 0) for other in others) for bit, others in at_table.items()}
+        least, best, best_leaving = _NEVER, party.options[0], None
+        for unit in party.options:
+            tables = unit.mask & taken
+            if tables in weights:
+                total, leaving = weights[tables], at_table[tables]
+                if total < least:
+                    least, best, best_leaving = total, unit, leaving
+                continue
+            leaving = list(dict.fromkeys(other for bit in each_bit(tables) for other in at_table[bit]))
+            total = sum(1 + weight.get(other, 0) for other in leaving)
+            if total < least:
+                least, best, best_leaving = total, unit, leaving
+        assert best_leaving is not None
+        return best, best_leaving
+
+    def _moves(self) -> dict[Party, Unit]:
+        """Return the new units. Whoever can sit where it sat before does."""
+        grid = self._grid
+        for party, unit in list(grid.placed.items()):
+            if party.unit is not None and unit is not party.unit:
+                grid.rise(party)
+                grid.sit(party, unit if party.unit.mask & grid.taken_around(party) else party.unit)
+        return {party: unit for party, unit in grid.placed.items() if unit is not party.unit}

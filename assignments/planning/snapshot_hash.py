@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
@@ -86,17 +87,33 @@ class SnapshotDigest:
 
 
 def _entry(taken: Occupied) -> int:
-    content: tuple[object, ...] = (
-        taken.table_ref,
-        _moment(taken.blocked_from),
-        _moment(taken.blocked_until),
-        taken.booking_ref,
-    )
-    if taken.closed:  # Digests that are stored already know no closures.
+    stay = _in_utc(taken.blocked_from), _in_utc(taken.blocked_until)
+    paced: tuple[int, str | None, str | None] | None = None
+    if taken.starts_at is not None:
+        paced = taken.party, _moment(taken.starts_at), _moment(taken.ends_at)
+    return _digest_of(taken.table_ref, *stay, taken.booking_ref, taken.closed, paced)
+
+
+@lru_cache(maxsize=16_384)
+def _digest_of(
+    table_ref: str,
+    start: datetime,
+    until: datetime,
+    booking_ref: str | None,
+    closed: bool,
+    paced: tuple[object, ...] | None,
+) -> int:
+    content: tuple[object, ...] = (table_ref, _moment(start), _moment(until), booking_ref)
+    if closed:  # Digests that are stored already know no closures.
         content = (*content, "closed")
-    if taken.starts_at is not None:  # Nor any pacing.
-        content = (*content, taken.party, _moment(taken.starts_at), _moment(taken.ends_at))
+    if paced is not None:  # Nor any pacing.
+        content = (*content, *paced)
     return int.from_bytes(hashlib.sha256(repr(content).encode()).digest())
+
+
+def _in_utc(moment: datetime) -> datetime:
+    # In a zone of its own, both hours of a change of clocks would be equal, and a key of the cache.
+    return moment if moment.tzinfo is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _moment(moment: datetime | None) -> str | None:

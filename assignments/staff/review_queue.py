@@ -38,6 +38,7 @@ MOST_COUNTED = 1000
 MOST_OPTIONS = 6
 MOST_JUDGED = 60
 """Maximum table combinations with enough seats that are judged one by one when nothing fits by the rules, smallest first."""
+A_DAY = timedelta(days=1)
 NEARBY_MINUTES = (-60, -30, 30, 60)
 
 
@@ -97,6 +98,13 @@ def counts(
     numbers = waiting.aggregate(**{section.value: Count("id", filter=section.condition(now)) for section in ahead})
     past = wanted.filter(Section.PAST.condition(now)).order_by().values("pk")[: MOST_COUNTED + 1].count()
     return {section: past if section is Section.PAST else numbers[section.value] for section in Section}
+
+
+def standing(now: datetime, *, within: Collection[str] | None = None) -> tuple[int, int]:
+    """Return how many upcoming bookings need a decision, and how many of them within a day. One query."""
+    waiting = queue(Section.REVIEW, now=now, within=within).order_by()
+    numbers = waiting.aggregate(all=Count("id"), soon=Count("id", filter=Q(starts_at__lt=now + A_DAY)))
+    return numbers["all"], numbers["soon"]
 
 
 def restaurants(now: datetime, *, within: Collection[str] | None = None) -> list[str]:

@@ -58,6 +58,10 @@ class Backlog:
     messages_set_aside: int
     poisonous: int
     """Bookings in review that ended the processes which decided them."""
+    review_soon: int = 0
+    """Bookings in review that start within ``RECENT``."""
+    first_starts_at: datetime | None = None
+    """When the first booking in review starts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,13 +219,16 @@ def _backlog() -> Backlog:
 
 _BACKLOG = """
 SELECT (SELECT count(*) FROM assignments_assignment WHERE due_at > assignments_now()) AS later,
-       review.bookings AS review, review.since AS review_since,
+       review.bookings AS review, review.since AS review_since, review.soon AS review_soon,
+       review.first_starts_at,
        (SELECT count(*) FROM assignments_outboxmessage WHERE delivered_at IS NULL AND set_aside_at IS NOT NULL)
            AS messages_set_aside,
        review.poisonous,
        coalesce(lossy.events, 0) AS dropped_events, lossy.at AS dropped_at,
        current_setting('server_version') AS server_version
-  FROM (SELECT count(*) AS bookings, min(updated_at) AS since, count(*) FILTER (WHERE reason = 'poisonous') AS poisonous
+  FROM (SELECT count(*) AS bookings, min(updated_at) AS since, count(*) FILTER (WHERE reason = 'poisonous') AS poisonous,
+               count(*) FILTER (WHERE starts_at < assignments_now() + %(recent)s) AS soon,
+               min(starts_at) AS first_starts_at
           FROM assignments_assignment WHERE state = 'manual_review' AND starts_at > assignments_now()) AS review,
        (SELECT sum(dropped_events) AS events, max(dropped_at) AS at
           FROM assignments_run WHERE dropped_at > assignments_now() - %(recent)s) AS lossy

@@ -1,6 +1,7 @@
 """The rollout in the admin: the Rollout page, waffle's switches with the same audit log, and the records."""
 
 from rollout.admin import (
+    first_page,  # noqa: F401  (registers its panel)
     health,
     links,  # noqa: F401  (registers its link)
 )

@@ -5,6 +5,7 @@ Long because one page draws a whole comparison: floor, timeline and scores of bo
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from assignments.admin import links
 from assignments.admin.bounded_changelist import BoundedList
@@ -36,7 +37,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 from assignments.staff import labels
-from assignments.staff.timeline import Bar
+from assignments.staff.timeline import Bar, Timeline
 from rollout.admin.labels import VERDICTS
 from rollout.admin.log_admins import as_block
 from rollout.models import Comparison, FloorRecord, Waiver
@@ -46,6 +47,8 @@ from rollout.shadow import comparison_detail
 from rollout.shadow.comparison_detail import BOTH, CANDIDATE, CONTROL, Compared, Seat
 
 WAITING = "waiting"
+ALL = "tables"
+"""Parameter of a comparison's page that shows all tables, not only those that a planner chose."""
 COUNTED = 10_000
 """Maximum count of a class; larger ones show a plus."""
 CHOICES = 50
@@ -245,9 +248,17 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
     floor, label = shown.floor, label_of(comparison.booking_ref)
     is_hosts = around.assignment is not None
     drawing = None
+    shows_all = bool(request.GET.get(ALL))
     if shown.picture is not None:
-        drawing = draw(shown.picture, floor, Captions(shown, label), window=shown.window)
+        picture = shown.picture if shows_all else _concerned(shown.picture)
+        drawing = draw(picture, floor, Captions(shown, label), window=shown.window)
+    zones = list(shown.zones)
+    if not shows_all and any(seat.is_chosen for _ref, tables in zones for seat in tables):
+        zones = [(ref, [seat for seat in tables if seat.is_chosen]) for ref, tables in zones]
+    is_cut = sum(len(tables) for _ref, tables in zones) < sum(len(tables) for _ref, tables in shown.zones)
     return {
+        "sentence": _sentence(shown),
+        "all_url": f"?{ALL}=1" if is_cut else "",
         "comparison": comparison,
         "shown": shown,
         "verdict": VERDICTS.get(comparison.verdict, comparison.verdict),
@@ -264,7 +275,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         ],
         "flaws": [(FLAWS[flaw], flaw) for flaw in shown.flaws],
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
-        "zones": [(zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in shown.zones],
+        "zones": [(zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in zones if tables],
         "drawing": drawing,
         "waivers": [(waiver, _standing(waiver)) for waiver in around.waivers],
         "older": around.older,
@@ -309,6 +320,52 @@ class Captions:
             "tables": tables,
         }
         return Caption(look=look, pattern=pattern, first=str(who), second=f"{times} · {self._label}", title=title)
+
+
+def _concerned(picture: Timeline) -> Timeline:
+    """Only the rows of tables that a planner chose; all of them if none did."""
+    groups = [
+        replace(group, rows=tuple(row for row in group.rows if any(bar.taken.kind in LOOKS for bar in row.bars)))
+        for group in picture.groups
+    ]
+    kept = tuple(group for group in groups if group.rows)
+    return replace(picture, groups=kept) if kept else picture
+
+
+def _sentence(shown: Compared) -> str:
+    """The difference in one sentence."""
+    comparison, words = shown.comparison, labels.Words(shown.floor)
+    if comparison.error:
+        return _("V3 failed (%(error)s); the legacy planner %(answer)s.") % {
+            "error": comparison.error,
+            "answer": _answer(CONTROL, shown.control, shown, words),
+        }
+    one, two = shown.control, shown.candidate
+    if one is None or two is None:
+        return ""
+    if one.best is None and two.best is None:
+        return _("Both planners refuse.")
+    if one.best and two.best and set(one.best.table_refs) == set(two.best.table_refs):
+        return _("Both planners choose %(tables)s.") % {"tables": words.tables(one.best.table_refs)}
+    return _("The legacy planner %(one)s, and V3 %(two)s.") % {
+        "one": _answer(CONTROL, one, shown, words),
+        "two": _answer(CANDIDATE, two, shown, words),
+    }
+
+
+def _answer(key: str, decision: Decision | None, shown: Compared, words: labels.Words) -> str:
+    """What a planner decided, as the end of a sentence."""
+    if decision is None:
+        return _("has no readable decision")
+    if decision.best is None:
+        return _("refuses (%(why)s)") % {"why": labels.reason(decision.refusal.reason if decision.refusal else "")}
+    tables = words.tables(decision.best.table_refs)
+    if key not in shown.measures:
+        return _("chooses %(tables)s") % {"tables": tables}
+    spare = shown.measures[key][0]
+    return ngettext(
+        "chooses %(tables)s (%(count)s spare seat)", "chooses %(tables)s (%(count)s spare seats)", spare
+    ) % {"tables": tables, "count": spare}
 
 
 def _side(

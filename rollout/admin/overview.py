@@ -1,8 +1,9 @@
 """Builds the Rollout page: flags and their sources, position, and the next step."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -12,19 +13,22 @@ from waffle import get_waffle_switch_model
 from assignments import conf as assignments_conf
 from assignments.admin.actor import names
 from assignments.admin.chart import Chart, Series
+from assignments.admin.host_lookup import restaurant_names
 from assignments.concurrency import clock
 from assignments.error_logging import log_error
 from assignments.integration import release
+from assignments.models import Assignment
+from assignments.planning.natural_order import natural_key
 from assignments.staff.labels import render
 from rollout import conf
-from rollout.admin import labels
+from rollout.admin import headline, labels
 from rollout.control import steering, switches
 from rollout.control.steering import PromotionPlan
 from rollout.evidence import decision_audit, measuring
 from rollout.evidence.sql import lists
 from rollout.evidence.trend import Course, course
-from rollout.flags import resolution
-from rollout.flags.resolution import Flags, Source
+from rollout.flags import bucketing, resolution
+from rollout.flags.resolution import Flags, Mode, Source
 from rollout.models import Change, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy import gates, guardrails
 from rollout.policy.gates import GateResult, Status
@@ -36,10 +40,15 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_MS = 8000
 """Maximum milliseconds of a measuring statement: the page is needed most when the database is slow."""
+GLANCE_MS = 2000
+"""Maximum milliseconds of a measuring statement for the admin's first page."""
 LISTED = 50
 """Maximum forced planners, waivers and restaurants to list; the rest is counted."""
 CHANGES = 10
 METER_WIDTH = 120
+WHOLE = 100
+FORCING = frozenset({Change.Kind.FORCED_PLANNER})
+"""Changes whose subject is a restaurant."""
 
 KINDS = (
     (gettext_lazy("same, equally good, or better"), (*ALIKE, Verdict.BETTER)),
@@ -100,7 +109,7 @@ def _meter(value: float | None, threshold: float, *, is_minimum: bool) -> dict[s
     }
 
 
-def overview() -> dict[str, Any]:
+def overview(may: Mapping[str, bool] | None = None, *, patience_ms: int = PATIENCE_MS) -> dict[str, Any]:
     """The page's context. It works even if measuring fails, since people roll back from here."""
     environment = conf.settings().ENVIRONMENT
     now = clock.now()
@@ -115,8 +124,15 @@ def overview() -> dict[str, Any]:
     position: Position | None = next(iter(positions), None)
     as_set = resolution.from_rows({row.name: row.active for row in rows})
     in_effect = resolution.killed() if resolution.is_killed() else as_set
-    measured = measure(position, in_effect)
+    measured = measure(position, in_effect, patience_ms=patience_ms)
     guard_run: GuardRun | None = next(iter(guard_runs), None)
+    problems = _problems(position, in_effect, as_set)
+    deciding = [] if in_effect.mode is not Mode.ACTIVE else _deciding(position, forced[:LISTED], now)
+    refs = [*deciding, *(each.restaurant_ref for each in forced[:LISTED]), *(each.restaurant_ref for each in waivers)]
+    refs += measured.plan.joining[:LISTED] if measured.plan else ()
+    refs += [each.subject for each in changes if each.kind in FORCING]
+    refs = sorted({ref for ref in refs if ref})
+    called = restaurant_names(refs) if refs else {}
     known = names([*(each.actor for each in forced), *(change.actor for change in changes)])
     return {
         "environment": environment,
@@ -128,7 +144,13 @@ def overview() -> dict[str, Any]:
         "mode_in_words": labels.mode(in_effect.mode),
         "killed": in_effect.killed,
         "kill_variable": conf.KILL_VARIABLE,
-        "problems": _problems(position, in_effect, as_set),
+        "problems": problems,
+        "headline": headline.headline(
+            position, measured.plan, in_effect, now=now, problems=problems, guard_run=guard_run
+        ),
+        "objection": headline.promote_objection(position, measured.plan, may=may or {}) if position else "",
+        "deciding": _in_words(deciding, called),
+        "decides_for_all": in_effect.mode is Mode.ACTIVE and (position is None or position.percent >= WHOLE),
         "flag_rows": flag_rows(in_effect, as_set),
         "max_parallel": assignments_conf.settings().MAX_PARALLEL,
         "legacy_path": conf.settings().LEGACY_PLANNER,
@@ -136,20 +158,82 @@ def overview() -> dict[str, Any]:
         "stage_rows": stage_rows(conf.current_ladder().stages, position.stage if position else ""),
         "lower_stages": lower_stages(position),
         "not_measured": measured.problem,
-        **(plan_context(measured.plan) if measured.plan else {}),
+        **(plan_context(measured.plan, called) if measured.plan else {}),
         "verdicts": _verdicts(measured.plan),
         "charts": charts(measured.course) if measured.course else (),
-        "forced_planners": [(each, who(each.actor, known)) for each in forced[:LISTED]],
+        "forced_planners": [
+            (each, who(each.actor, known), named(each.restaurant_ref, called)) for each in forced[:LISTED]
+        ],
         "has_more_forced": len(forced) > LISTED,
-        "waivers": [(each, labels.verdict(each.verdict), each.expires_at <= now) for each in waivers[:LISTED]],
+        "waivers": [
+            (each, labels.verdict(each.verdict), each.expires_at <= now, named(each.restaurant_ref, called))
+            for each in waivers[:LISTED]
+        ],
         "has_more_waivers": len(waivers) > LISTED,
         "guard_run": guard_run,
         "unaudited": decision_audit.waiting()[0],
         "breaches": [(breach["rail"], render(guardrails.said(breach))) for breach in guard_run.breaches]
         if guard_run
         else [],
-        "changes": [(change, who(change.actor, known)) for change in changes],
+        "changes": [
+            (
+                change,
+                who(change.actor, known),
+                named(change.subject, called) if change.kind in FORCING else change.subject,
+            )
+            for change in changes
+        ],
     }
+
+
+def glance() -> dict[str, Any]:
+    """Return the headline and the stages, for the admin's first page. It opens even if measuring fails."""
+    environment = conf.settings().ENVIRONMENT
+    positions, rows, guard_runs = lists(
+        Position.objects.filter(environment=environment),
+        get_waffle_switch_model().objects.filter(name__in=switches.SWITCHES.values()),
+        GuardRun.objects.filter(environment=environment).defer("measured")[:1],
+    )
+    position: Position | None = next(iter(positions), None)
+    as_set = resolution.from_rows({row.name: row.active for row in rows})
+    in_effect = resolution.killed() if resolution.is_killed() else as_set
+    plan = None
+    if position is not None:
+        plan = measure(position, in_effect, patience_ms=GLANCE_MS, with_course=False).plan
+    return {
+        "headline": headline.headline(
+            position,
+            plan,
+            in_effect,
+            now=clock.now(),
+            problems=_problems(position, in_effect, as_set),
+            guard_run=next(iter(guard_runs), None),
+        ),
+        "stage_rows": stage_rows(conf.current_ladder().stages, position.stage if position else ""),
+    }
+
+
+def _deciding(position: Position | None, forced: Sequence[ForcedPlanner], now: datetime) -> list[str]:
+    """Restaurants with bookings to come for which V3 decides, as refs; at most LISTED, and one more if there are more."""
+    if position is None or position.percent >= WHOLE:
+        return []
+    coming = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
+    fixed = {each.restaurant_ref: each.planner == ForcedPlanner.PlannerChoice.V3 for each in forced}
+    refs = coming.values_list("restaurant_ref", flat=True).distinct()
+    found = [ref for ref in refs if fixed.get(ref, bucketing.is_in_share(ref, position.percent))]
+    return found[: LISTED + 1]
+
+
+def named(ref: str, called: Mapping[str, str]) -> str:
+    """The restaurant's name, with its ref if that is another."""
+    name = called.get(ref, ref)
+    return name if name == ref else f"{name} ({ref})"
+
+
+def _in_words(refs: Collection[str], called: Mapping[str, str]) -> str:
+    """Restaurants by name; an ellipsis if there are more."""
+    shown = sorted((called.get(ref, ref) for ref in list(refs)[:LISTED]), key=natural_key)
+    return ", ".join([*shown, *(["…"] if len(refs) > LISTED else [])])
 
 
 @dataclass(kw_only=True, slots=True)
@@ -161,15 +245,18 @@ class Measured:
     problem: str = ""
 
 
-def measure(position: Position | None, as_they_are: Flags) -> Measured:
+def measure(
+    position: Position | None, as_they_are: Flags, *, patience_ms: int = PATIENCE_MS, with_course: bool = True
+) -> Measured:
     """The plan and the trend, as far as they can be measured in time."""
     found = Measured()
     facts = None
     try:
-        with measuring.one_moment(PATIENCE_MS) as now:
+        with measuring.one_moment(patience_ms) as now:
             if position is not None:
                 facts = measuring.measure(position, as_they_are=as_they_are, now=now)
-            found.course = course(now)
+            if with_course:
+                found.course = course(now)
     except Exception as error:  # noqa: BLE001  (shown and logged by type; the host has a part in it)
         log_error(logger, error, "The Rollout page could not measure everything")
         found.problem = _(
@@ -215,19 +302,22 @@ def _share(part: int, whole: int) -> float | None:
     return round(100 * part / whole, 2) if whole else None
 
 
-def plan_context(plan: PromotionPlan) -> dict[str, Any]:
-    """The context of a plan, for the page and the confirmation of a promotion."""
+def plan_context(plan: PromotionPlan, called: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The context of a plan, for the page and the confirmation of a promotion. ``called``: names of restaurants."""
+    if called is None:
+        # Asked in any case, so that the page costs the same whether or not a restaurant joins.
+        called = restaurant_names(list(plan.joining[:LISTED]) or [""])
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
         "plan": plan,
-        "obstacles": [(render(each.in_words), each.overridable) for each in plan.obstacles],
+        "blocking": headline.groups(plan, plan.facts.now),
         "gate_rows": [gate_row(result) for result in plan.gates],
         "gates_summary": ngettext(
             "%(passing)s of %(count)s gate passes", "%(passing)s of %(count)s gates pass", len(plan.gates)
         )
         % {"passing": passing, "count": len(plan.gates)},
         "switch_rows": [(switch, on_off(before), on_off(after)) for switch, (before, after) in plan.switches.items()],
-        "joining": ", ".join(plan.joining[:LISTED]),
+        "joining": ", ".join(sorted((called.get(ref, ref) for ref in plan.joining[:LISTED]), key=natural_key)),
         "joining_count": len(plan.joining),
         "joining_rest": max(0, len(plan.joining) - LISTED),
     }
@@ -257,16 +347,18 @@ def flag_rows(in_effect: Flags, as_set: Flags) -> list[dict[str, Any]]:
 def stage_rows(stages: Sequence[Stage], here: str = "") -> list[dict[str, Any]]:
     """Stages of the ladder, of which the rollout may be at one."""
     keys = ["", *(stage.key for stage in stages)]
+    at = keys.index(here) - 1 if here in keys else 0
     return [
         {
             "stage": stage,
             "is_here": stage.key == here,
+            "is_passed": number < at,
             "is_next": bool(here) and before == here,
             "v3": on_off(stage.v3),
             "shadow": on_off(stage.shadow),
             "soak_hours": f"{stage.soak_hours:g}",
         }
-        for before, stage in zip(keys, stages, strict=False)
+        for number, (before, stage) in enumerate(zip(keys, stages, strict=False))
     ]
 
 

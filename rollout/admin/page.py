@@ -23,7 +23,7 @@ class RolloutAdmin(PageAdmin):
     buttons = ("promote", "roll_back", "pause", "force_planner", "waive", "override_gates", "toggle")
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        return overview()
+        return overview(self.may(request))
 
     def get_urls(self) -> list[URLPattern]:
         def confirm(route: str, confirmation: type[confirmations.Confirmation], name: str) -> URLPattern:

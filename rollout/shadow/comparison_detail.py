@@ -43,6 +43,11 @@ class Seat:
     by_candidate: bool
     beside: tuple[Table, ...]
 
+    @property
+    def is_chosen(self) -> bool:
+        """Whether a planner chose it."""
+        return self.by_control or self.by_candidate
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:

@@ -302,7 +302,13 @@ def host() -> str:
     from assignments.integration import project_host, watched
     from assignments.integration.model_host.attributes import Attributes
 
-    optional = (names.MovesGuests, names.LimitsUsers, project_host.MakesWalkIns, watched.WatchesModels)
+    optional = (
+        names.MovesGuests,
+        names.LimitsUsers,
+        names.KnowsGuests,
+        project_host.MakesWalkIns,
+        watched.WatchesModels,
+    )
     rows = [
         _row(f"`{name}`", f"`{kind}`", f"`{default}`", meaning)
         for name, (kind, default, meaning) in attribute_docs(Attributes).items()
@@ -325,7 +331,7 @@ def host() -> str:
                 for each in _methods(protocol)
             ),
             "## Values\n",
-            *map(_class, (names.HostBooking, names.Seating, names.Move, names.Message, names.Watch)),
+            *map(_class, (names.HostBooking, names.Seating, names.Guest, names.Move, names.Message, names.Watch)),
         ]
     )
 

@@ -235,11 +235,16 @@ class TestShown:
         monkeypatch.setattr(ExampleHost, "floor", raises)
         assert "an einem Fehler gescheitert (RuntimeError)." in in_german(evening["restaurant"])
 
-    def test_guests_are_nowhere_on_it(self, admin_client: Client, restaurant: models.Restaurant) -> None:
+    def test_guests_are_nowhere_on_it_without_the_permission(
+        self, client: Client, django_user_model: Any, restaurant: models.Restaurant
+    ) -> None:
+        anna = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+        anna.user_permissions.set(Permission.objects.filter(codename__in=["view_serviceday", "assign"]))
+        client.force_login(anna)
         restaurant.bookings.update(guest_name="Canary Guest", guest_email="canary@example.test")
         dispatch.register_new()
         list(dispatch.run_pass())
-        html = page(admin_client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
+        html = page(client, restaurant=str(restaurant.pk), day=day_of(restaurant).isoformat())
         assert "canary" not in html.lower()
 
     def test_nothing_on_it_breaks_a_strict_content_security_policy(

@@ -1,4 +1,7 @@
-"""What can be done on the evening's page. All changes go through ``assignments.api``; each form acts once."""
+"""What can be done on the evening's page. All changes go through ``assignments.api``; each form acts once.
+
+Long because it is a list: one short function for each thing that people do there.
+"""
 
 import logging
 import uuid
@@ -35,7 +38,7 @@ from assignments.exceptions import (
 )
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
-from assignments.models import Allocation, Assignment, Closure
+from assignments.models import Allocation, Assignment, Closure, TablePlace
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
@@ -312,6 +315,31 @@ def _printed(form: _Form) -> _Result:
     return (), "success", _("Printed. The next day sheet marks what has changed since.")
 
 
+def _place(form: _Form) -> _Result:
+    """Note where a table stands on the floor plan."""
+    (ref, *_others), table = form.tables() or ("",), None
+    table = form.floor.table_by_ref.get(ref) if form.floor else None
+    x, y, shape = form.number("x"), form.number("y"), form.text("shape")
+    if table is None:
+        raise MistakenError(_("Choose a table."))
+    if x is None or y is None or x > TablePlace.PLAN_WIDTH or y > TablePlace.PLAN_HEIGHT:
+        raise MistakenError(_("The table would stand outside the plan."))
+    values: dict[str, Any] = {"x": x, "y": y}
+    if shape in TablePlace.Shape.values:
+        values["shape"] = shape
+    TablePlace.objects.update_or_create(
+        restaurant_ref=form.state.restaurant, table_ref=ref, defaults=values, create_defaults=values
+    )
+    return (ref,), "success", _("%(table)s was placed.") % {"table": form.named([ref])}
+
+
+def _unplace(form: _Form) -> _Result:
+    """Return a table to its zone's row."""
+    refs = form.tables()
+    TablePlace.objects.filter(restaurant_ref=form.state.restaurant, table_ref__in=refs).delete()
+    return refs, "success", _("%(table)s is in its zone's row again.") % {"table": form.named(refs)}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
     """``needs``: a permission of the app; "" for all who see the page.
@@ -343,6 +371,8 @@ ACTIONS: Mapping[str, Action] = {
     "freeze": Action(do=_freeze),
     "unfreeze": Action(do=_unfreeze),
     "printed": Action(do=_printed, needs=""),
+    "place": Action(do=_place, needs="change_tableplace"),
+    "unplace": Action(do=_unplace, needs="change_tableplace"),
 }
 
 

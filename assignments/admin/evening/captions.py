@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from assignments import api
+from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import Caption, clock
 from assignments.integration.planners import V3
 from assignments.models import Allocation
@@ -42,8 +43,7 @@ class Captions:
         }
         if taken.kind == CLOSURE:
             if taken.ends_at - taken.starts_at >= A_DAY:
-                until = taken.ends_at.astimezone(self._zone)
-                times = _("until %(until)s") % {"until": f"{until:%Y-%m-%d %H:%M}"}
+                times = _("until %(until)s") % {"until": moment(taken.ends_at, self._zone)}
             if taken.is_open_ended:
                 times = _("until further notice")
             title = _("closed, %(times)s") % {"times": times}

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from assignments.admin.evening.captions import covers as in_covers
 from assignments.admin.evening.state import State
 from assignments.admin.timeline_svg import Drawing, TableRow, clock, seats
+from assignments.integration.host import Guest
 from assignments.models import Allocation, Stage
 from assignments.models import State as Decided
 from assignments.staff import labels
@@ -102,8 +103,16 @@ class Grid:
     timezone: str
 
 
-def grid_of(drawing: Drawing, shown: Day, state: State, *, names: Mapping[str, str], may_act: bool) -> Grid:
-    """Return the grid. ``names``: labels of the bookings."""
+def grid_of(
+    drawing: Drawing,
+    shown: Day,
+    state: State,
+    *,
+    names: Mapping[str, str],
+    guests: Mapping[str, Guest],
+    may_act: bool,
+) -> Grid:
+    """Return the grid. ``names``: labels of the bookings. ``guests``: who comes, if the user may see it."""
     scale = SCALES[state.zoom]
     timeline = drawing.timeline
 
@@ -118,7 +127,16 @@ def grid_of(drawing: Drawing, shown: Day, state: State, *, names: Mapping[str, s
                 note=_note(row),
                 height=row.row.lanes * LANE,
                 blocks=tuple(
-                    _block(box.bar, shown, state, scale, names=names, is_repeated=box.is_repeated, may_act=may_act)
+                    _block(
+                        box.bar,
+                        shown,
+                        state,
+                        scale,
+                        names=names,
+                        guests=guests,
+                        is_repeated=box.is_repeated,
+                        may_act=may_act,
+                    )
                     for box in row.boxes
                 ),
                 free=tuple(
@@ -173,6 +191,7 @@ def _block(
     scale: float,
     *,
     names: Mapping[str, str],
+    guests: Mapping[str, Guest],
     is_repeated: bool,
     may_act: bool,
 ) -> Block:
@@ -206,7 +225,11 @@ def _block(
             **place,
         )
     label = names.get(taken.booking_ref, taken.booking_ref)
-    party = f"{label} · {booked.party}" if booked else label
+    guest = guests.get(taken.booking_ref)
+    shown_as = guest.name if guest and guest.name else label
+    party = f"{shown_as} · {booked.party}" if booked else shown_as
+    if guest and guest.name:
+        label = f"{guest.name}, {label}"
     if bar.joined:
         party = f"{party} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
     url = state.bare.link(booking=booked.pk) if booked else ""

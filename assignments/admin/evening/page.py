@@ -14,10 +14,12 @@ from assignments.admin.evening import news, panel
 from assignments.admin.evening.captions import Captions
 from assignments.admin.evening.grid import grid_of
 from assignments.admin.evening.panel import Button
-from assignments.admin.evening.state import LIST, ZOOMS, State
-from assignments.admin.host_lookup import bookings_of, label_of
+from assignments.admin.evening.plan import plan_context
+from assignments.admin.evening.state import ARRANGE, LIST, PLAN, ZOOMS, State
+from assignments.admin.host_lookup import bookings_of, guests_of, label_of
 from assignments.admin.timeline_svg import draw
 from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Guest
 from assignments.models import Assignment, ReviewItem
 from assignments.models import State as Decided
 from assignments.staff import labels, review_queue, seatable
@@ -47,17 +49,25 @@ def grid_context(
     refs = {*shown.booked, *(each.booking_ref for each in shown.unseated)}
     refs |= {bar.taken.booking_ref for row in shown.timeline.rows for bar in row.bars} - {""}
     names = {ref: label_of(ref) for ref in refs}
+    guests = guests_of(request, refs)
     captions = Captions(shown, names, may_open=request.user.has_perm("assignments.view_assignment"))
     drawing = draw(shown.timeline, shown.floor, captions)
+    grid = grid_of(drawing, shown, state, names=names, guests=guests, may_act=may["assign"])
     return {
+        "plan": plan_context(grid, shown, state) if state.view else None,
+        "is_arranged": state.view == ARRANGE and may["place"],
+        "place_url": state.act("place"),
+        "grid_link": state.bare.link(view="", at=None),
+        "plan_link": state.bare.link(view=PLAN),
+        "arrange_link": state.bare.link(view=PLAN if state.view == ARRANGE else ARRANGE) if may["place"] else "",
         "shown": shown,
         "page_state": state,
         "problem": labels.render(shown.problem),
         "drawing": drawing,
-        "grid": grid_of(drawing, shown, state, names=names, may_act=may["assign"]),
+        "grid": grid,
         "seated": captions.seated,
         "covers": captions.covers,
-        "waiting": _waiting(request, shown, state, names, now=now, may=may) if state.is_open else (),
+        "waiting": _waiting(request, shown, state, names, guests, now=now, may=may) if state.is_open else (),
         "waiting_rest": shown.unseated_count - len(shown.unseated),
         "open_link": state.link(is_open=not state.is_open),
         "services": [
@@ -84,7 +94,14 @@ def _freeze(state: State, *, is_frozen: bool) -> Button:
 
 
 def _waiting(
-    request: HttpRequest, shown: Day, state: State, names: Mapping[str, str], *, now: datetime, may: Mapping[str, bool]
+    request: HttpRequest,
+    shown: Day,
+    state: State,
+    names: Mapping[str, str],
+    guests: Mapping[str, Guest],
+    *,
+    now: datetime,
+    may: Mapping[str, bool],
 ) -> list[dict[str, Any]]:
     """Return the bookings without a table, each with the table that it could have now."""
     refs = [each.booking_ref for each in shown.unseated if each.starts_at + review_queue.LATE >= now]
@@ -105,6 +122,7 @@ def _waiting(
         return {
             "booked": booked,
             "label": names[booked.booking_ref],
+            "guest": guests.get(booked.booking_ref),
             "state": labels.state(booked.state),
             "reason": labels.reason(booked.reason),
             "is_review": is_review,

@@ -18,18 +18,19 @@ from django.utils.translation import gettext_lazy, ngettext
 from assignments.admin import links
 from assignments.admin.evening.grid import OVERDUE
 from assignments.admin.evening.state import State
-from assignments.admin.host_lookup import host_view, label_of
+from assignments.admin.host_lookup import guests_of, host_view, label_of
+from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock, seats, zone_name
 from assignments.coordination import undoing
 from assignments.error_logging import log_error
 from assignments.integration.host import HostBooking
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger, staff_decisions
-from assignments.models import GONE, Allocation, Assignment, Closure, ReviewItem, Stage
+from assignments.models import GONE, Allocation, Assignment, Closure, ReviewItem, Stage, TablePlace
 from assignments.models import State as Decided
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
-from assignments.staff import labels, moves, review_queue
+from assignments.staff import floor_plan, labels, moves, review_queue
 from assignments.staff.moves import Choice, Fit, InTheWay, Moves
 
 logger = logging.getLogger("assignments.evening")
@@ -97,6 +98,7 @@ def booking_panel(
         "kind": "booking",
         "assignment": assignment,
         "label": seen.label or label_of(assignment.booking_ref),
+        "guest": guests_of(request, [assignment.booking_ref]).get(assignment.booking_ref),
         "tables": words.tables([row.table_ref for row in rows]) if rows else "",
         "times": _("%(start)s-%(end)s")
         % {
@@ -445,12 +447,15 @@ def closing_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
     if floor is None:
         return None
     hidden: tuple[tuple[str, Any], ...]
+    place: dict[str, Any] = {}
     if state.table:
         table = floor.table_by_ref.get(state.table)
         if table is None:
             return None
         title = _("Table %(name)s") % {"name": table.name}
         note, hidden, text = seats(table.seats), (("tables", table.ref),), _("Close the table")
+        if state.view and may["place"]:
+            place = _place_form(state, floor, table.ref)
     elif state.zone:
         if state.zone not in {table.zone_ref for table in floor.tables}:
             return None
@@ -459,7 +464,27 @@ def closing_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
     else:
         title, note, hidden, text = _("The whole restaurant"), "", (), _("Close the restaurant")
     button = Button(url=state.bare.act("close"), text=text, hidden=hidden, look="page-grave")
-    return {"kind": "closing", "label": title, "note": note, "button": button if may["close"] else None}
+    return {"kind": "closing", "label": title, "note": note, "button": button if may["close"] else None, **place}
+
+
+def _place_form(state: State, floor: Floor, table_ref: str) -> dict[str, Any]:
+    """Return the form that says where a table stands on the floor plan. One query."""
+    places = floor_plan.places_of(floor.restaurant_ref)
+    found = floor_plan.plan_of(floor, places)
+    at = next(each for each in found.tables if each.table.ref == table_ref)
+    hidden = (("tables", table_ref),)
+    return {
+        "place": Button(url=state.act("place"), text=_("Place the table"), hidden=hidden),
+        "unplace": Button(url=state.act("unplace"), text=_("Back to its zone's row"), hidden=hidden)
+        if at.is_placed
+        else None,
+        "x": at.x,
+        "y": at.y,
+        "shape": at.shape,
+        "shapes": TablePlace.Shape.choices,
+        "most_x": TablePlace.PLAN_WIDTH,
+        "most_y": TablePlace.PLAN_HEIGHT,
+    }
 
 
 def closure_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool]) -> dict[str, Any] | None:
@@ -474,7 +499,7 @@ def closure_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
         what = (
             zone_name(closure.zone_ref, floor) if closure.zone_ref else labels.Words(floor).tables(closure.table_refs)
         )
-    ends = f"{closure.ends_at.astimezone(zone):%Y-%m-%d %H:%M}" if closure.ends_at else _("until further notice")
+    ends = moment(closure.ends_at, zone) if closure.ends_at else _("until further notice")
     button = Button(
         url=state.bare.act("lift"),
         text=_("Lift the closure"),
@@ -483,7 +508,7 @@ def closure_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
     return {
         "kind": "closure",
         "label": _("Closed: %(what)s") % {"what": what},
-        "starts": f"{closure.starts_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        "starts": moment(closure.starts_at, zone),
         "ends": ends,
         "reason": closure.reason,
         "button": button if may["lift"] else None,

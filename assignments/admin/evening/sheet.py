@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from django.http import HttpRequest
+
 from assignments.admin.evening.panel import Button
 from assignments.admin.evening.state import State
-from assignments.admin.host_lookup import label_of, restaurant_names
+from assignments.admin.host_lookup import guests_of, label_of, restaurant_names
 from assignments.admin.timeline_svg import clock
+from assignments.integration.host import Guest
 from assignments.models import SeatingChange, StaffAction
 from assignments.staff import labels
 from assignments.staff.evening import Evening, Seated, Waiting, evening
@@ -21,6 +24,7 @@ class Line:
     """A booking on paper. ``before``: its tables when the sheet was last printed, if they were others; ``is_new``: none."""
 
     label: str
+    guest: Guest
     party: int
     start: str
     end: str
@@ -30,7 +34,7 @@ class Line:
     is_new: bool = False
 
 
-def sheet_context(state: State, *, now: datetime) -> dict[str, Any]:
+def sheet_context(request: HttpRequest, state: State, *, now: datetime) -> dict[str, Any]:
     """Return what is printed of the state's evening."""
     assert state.day is not None
     shown = evening(state.restaurant, state.day, now=now, with_help=False)
@@ -41,7 +45,15 @@ def sheet_context(state: State, *, now: datetime) -> dict[str, Any]:
         .first()
     )
     before = _tables_at(printed, [each.booking_ref for each in shown.seated]) if printed else {}
-    lines = {each.booking_ref: _line(each, shown, before, was_printed=printed is not None) for each in shown.seated}
+    guests = guests_of(
+        request, [*(each.booking_ref for each in shown.seated), *(each.booking_ref for each in shown.waiting)]
+    )
+    lines = {
+        each.booking_ref: _line(
+            each, shown, before, guests.get(each.booking_ref, Guest()), was_printed=printed is not None
+        )
+        for each in shown.seated
+    }
     return {
         "shown": shown,
         "page_state": state,
@@ -55,17 +67,18 @@ def sheet_context(state: State, *, now: datetime) -> dict[str, Any]:
             (shown.name(ref), table.seats if table else None, [lines[each.booking_ref] for each in seated], closed)
             for table, ref, seated, closed in shown.by_table()
         ],
-        "waiting": [_waiting(each, shown.zone) for each in shown.waiting],
+        "waiting": [_waiting(each, shown.zone, guests.get(each.booking_ref, Guest())) for each in shown.waiting],
         "button": Button(url=state.bare.act("printed"), text=""),
         "back_link": state.bare.link(),
     }
 
 
-def _line(seated: Seated, shown: Evening, before: dict[str, set[str]], *, was_printed: bool) -> Line:
+def _line(seated: Seated, shown: Evening, before: dict[str, set[str]], guest: Guest, *, was_printed: bool) -> Line:
     was = before.get(seated.booking_ref)
     moved = was is not None and was != set(seated.table_refs)
     return Line(
         label=label_of(seated.booking_ref),
+        guest=guest,
         party=seated.party,
         start=clock(seated.starts_at, shown.zone),
         end=clock(seated.ends_at, shown.zone),
@@ -76,9 +89,10 @@ def _line(seated: Seated, shown: Evening, before: dict[str, set[str]], *, was_pr
     )
 
 
-def _waiting(waiting: Waiting, zone: tzinfo) -> dict[str, Any]:
+def _waiting(waiting: Waiting, zone: tzinfo, guest: Guest) -> dict[str, Any]:
     return {
         "label": label_of(waiting.booking_ref),
+        "guest": guest,
         "party": waiting.party,
         "start": clock(waiting.starts_at, zone or UTC),
         "state": labels.state(waiting.state),

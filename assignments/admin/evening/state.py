@@ -1,7 +1,7 @@
 """What the evening's page shows, as its address says it: so that every step is a link, and works without scripts."""
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +14,8 @@ LIST = "admin:assignments_serviceday_changelist"
 ACT = "admin:assignments_serviceday_act"
 ZOOMS = (1, 2, 3)
 USUAL_ZOOM = 2
+PLAN, ARRANGE = "plan", "arrange"
+VIEWS = frozenset({PLAN, ARRANGE})
 LONGEST = 200
 """Maximum characters of a value in the address."""
 
@@ -23,7 +25,8 @@ class State:
     """The address. ``day`` None: today. ``service``: only the hours around it.
 
     The panel shows ``booking`` (the key of its assignment) and what giving it ``to`` would mean, or a ``table``, ``zone``
-    or ``closure``, or asks for a ``walk_in`` or for what closes the whole ``house``.
+    or ``closure``, or asks for a ``walk_in`` or for what closes the whole ``house``. ``view``: ``plan`` for the floor
+    plan ``at`` a time (None: now), or ``arrange`` to place its tables; else the timeline.
     """
 
     restaurant: str = ""
@@ -37,6 +40,8 @@ class State:
     zone: str = ""
     closure: int | None = None
     panel: str = ""
+    view: str = ""
+    at: time | None = None
 
     @property
     def query(self) -> str:
@@ -49,6 +54,10 @@ class State:
             values["zoom"] = self.zoom
         if self.is_open:
             values["waiting"] = 1
+        if self.view:
+            values["view"] = self.view
+        if self.at is not None:
+            values["at"] = f"{self.at:%H:%M}"
         for name in ("booking", "to", "table", "zone", "closure", "panel"):
             value = getattr(self, name)
             if value:
@@ -94,7 +103,17 @@ def state_of(request: HttpRequest) -> State:
         zone=text("zone"),
         closure=key("closure"),
         panel=text("panel"),
+        view=given.get("view", "") if given.get("view") in VIEWS else "",
+        at=time_of(given.get("at", "")),
     )
+
+
+def time_of(text: str) -> time | None:
+    """Parse a time of day. Returns None if it is invalid."""
+    try:
+        return time.fromisoformat(text.zfill(5)).replace(second=0, microsecond=0, tzinfo=None)
+    except ValueError:
+        return None
 
 
 def day_of(text: str) -> date | None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from assignments import api
 from assignments.admin import links
 from assignments.admin.actor import names
-from assignments.admin.host_lookup import host_view, label_of, restaurant_names
+from assignments.admin.host_lookup import guests_of, host_view, label_of, restaurant_names
 from assignments.admin.review import sentences
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
@@ -53,6 +53,7 @@ def context(
     found: dict[str, Any] = {
         "assignment": assignment,
         "label": seen.label,
+        "guest": guests_of(request, [assignment.booking_ref]).get(assignment.booking_ref),
         "host_url": seen.url,
         "evening_url": links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor),
         "restaurant": restaurant_names([assignment.restaurant_ref])[assignment.restaurant_ref],

@@ -12,13 +12,13 @@ from django.utils.translation import gettext_lazy
 
 from assignments.admin.actor import names
 from assignments.admin.evening.state import day_of
-from assignments.admin.host_lookup import bookings_of, label_of, restaurant_names
+from assignments.admin.host_lookup import bookings_of, guests_of, label_of, restaurant_names
 from assignments.admin.paginator import UncountedPaginator
 from assignments.admin.restaurants import restaurants_of
 from assignments.admin.review import sentences
 from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none, floors_or_none
-from assignments.integration.host import HostBooking
+from assignments.integration.host import Guest, HostBooking
 from assignments.lifecycle import staff_decisions
 from assignments.models import Assignment, StateTransition
 from assignments.planning.floor import Floor
@@ -97,6 +97,7 @@ class Row:
     arrived: StateTransition | None
     actors: Mapping[str, str]
     now: datetime
+    guest: Guest | None = None
 
     @property
     def timezone(self) -> str:
@@ -127,17 +128,19 @@ class Row:
         return self.actors[self.arrived.actor] if self.arrived else ""
 
 
-def rows(assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
+def rows(request: HttpRequest, assignments: Sequence[Assignment], *, now: datetime) -> list[Row]:
     """Return the rows of a page of the list, with a constant number of queries."""
     bookings = bookings_of([each.booking_ref for each in assignments])
     refs = sorted({each.restaurant_ref for each in assignments})
     restaurants, floors = restaurant_names(refs), floors_or_none(refs) if refs else {}
     arrived = review_queue.latest_transitions(assignments) if assignments else {}
     actors = names({each.actor for each in arrived.values()})
+    guests = guests_of(request, [each.booking_ref for each in assignments])
     return [
         Row(
             assignment=each,
             label=label_of(each.booking_ref),
+            guest=guests.get(each.booking_ref),
             restaurant=restaurants[each.restaurant_ref],
             booking=bookings.get(each.booking_ref),
             floor=floors[each.restaurant_ref],
@@ -167,7 +170,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
             for each in Section
         ],
         "page": page,
-        "rows": rows(list(page.object_list), now=now),
+        "rows": rows(request, list(page.object_list), now=now),
         "empty": EMPTY[wanted.section],
         "is_narrowed": bool(wanted.restaurant_ref or wanted.day),
         "restaurants": sorted(restaurant_names(refs).items(), key=lambda each: (each[1], each[0])),

@@ -15,11 +15,12 @@ stored in this app and edited in its admin.
 
 from assignments.integration.model_host.checking import Checking
 from assignments.integration.model_host.floors import ALL_DAY
+from assignments.integration.model_host.guests import Guests
 
 __all__ = ["ALL_DAY", "ModelHost"]
 
 
-class ModelHost(Checking):
+class ModelHost(Guests, Checking):
     """An ``assignments.integration.host.Host`` over the project's models, configured by its attributes.
 
     A field set to None does not exist in the project's model.

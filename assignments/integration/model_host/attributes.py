@@ -84,6 +84,15 @@ class Attributes:
     text holds one table, and of a join the first."""
     tables_mean_seated: bool = False
     """For models without a status: a booking that has tables is confirmed, and one that has none waits."""
+    guest_name_field: str | Sequence[str] | None = None
+    """The guest's name, for staff with the permission ``view_guests``: a text, or several (``("first_name", "last_name")``).
+    May lie behind foreign keys: ``"customer__name"``. It is shown and searched, and never stored."""
+    guest_phone_field: str | None = None
+    """The guest's phone number, like ``guest_name_field``."""
+    guest_notes_field: str | None = None
+    """Notes about the guests, such as allergies, like ``guest_name_field``. They are shown, and not searched."""
+    guest_reference_field: str | None = None
+    """What the guest's own confirmation calls the booking, such as its code, like ``guest_name_field``."""
     table_model: str = ""
     """``"app.Model"`` of the tables. They are active rows with a number of seats."""
     table_key_field: str | None = None

@@ -28,7 +28,8 @@ _TEXTS = (models.CharField, models.TextField)
 _NUMBERS = (models.IntegerField, models.DecimalField, models.FloatField)
 ALIKE = 0.85
 """How alike two names are, from 0 to 1, if one is probably the other misspelt."""
-_READ_ONLY = ("start", "date", "time", "end", "duration", "restaurant", "zone", "requested")
+_GUESTS = ("guest_name", "guest_phone", "guest_notes", "guest_reference")
+_READ_ONLY = ("start", "date", "time", "end", "duration", "restaurant", "zone", "requested", *_GUESTS)
 """Fields of bookings that are never written, so that they may lie behind foreign keys."""
 
 

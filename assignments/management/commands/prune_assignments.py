@@ -1,4 +1,4 @@
-"""``manage.py prune_assignments``: delete old events, attempts, runs, outbox messages, breakers, marks, actions by staff."""
+"""``manage.py prune_assignments``: delete old events, attempts, runs, outbox messages, breakers, marks, and more."""
 
 import json
 from argparse import ArgumentParser
@@ -40,6 +40,6 @@ class Command(DatabaseCommand):
         verb = "Would delete" if options["dry_run"] else "Forgot"
         self.stdout.write(
             f"{verb} {pruned.events} events, {pruned.attempts} attempts, {pruned.runs} runs, "
-            f"{pruned.outbox_messages} outbox messages, {pruned.breakers} breakers, {pruned.marks} marks and "
-            f"{pruned.staff_actions} actions by staff."
+            f"{pruned.outbox_messages} outbox messages, {pruned.breakers} breakers, {pruned.marks} marks, "
+            f"{pruned.staff_actions} actions by staff and {pruned.frozen_evenings} frozen evenings."
         )

@@ -4,6 +4,8 @@ const POLL_MS = 3000;
 const FLASH_SECONDS = 120;
 const PIXELS_OF_A_DRAG = 6;
 const ROUND_SECONDS = 300;
+const PLAN_STEP = 4;
+const NUDGE_MS = 600;
 
 const root = document.getElementById("evening");
 if (root) start();
@@ -108,10 +110,10 @@ function start() {
       body.querySelector(".evening-zone-name").hidden = true;
       const isFolded = folded.has(body.dataset.zone);
       button.setAttribute("aria-expanded", String(!isFolded));
-      for (const row of body.querySelectorAll("tr.evening-row")) row.hidden = isFolded;
+      for (const row of body.querySelectorAll(".evening-row")) row.hidden = isFolded;
     }
     const places = new Map([...panel().querySelectorAll("li[data-ref]")].map((each) => [each.dataset.ref, each]));
-    for (const row of root.querySelectorAll("tr.evening-row")) {
+    for (const row of root.querySelectorAll(".evening-row")) {
       const place = places.get(row.dataset.table);
       const why = row.querySelector(".evening-why");
       if (place) row.dataset.fit = place.dataset.fit;
@@ -196,7 +198,7 @@ function start() {
   async function poll() {
     if (!document.hidden && !isSending) {
       const url = new URL(root.dataset.live, location.href);
-      for (const name of ["service", "zoom", "waiting"]) {
+      for (const name of ["service", "zoom", "waiting", "view", "at"]) {
         const value = new URL(location.href).searchParams.get(name);
         if (value) url.searchParams.set(name, value);
         else url.searchParams.delete(name);
@@ -272,7 +274,7 @@ function start() {
       return;
     }
     const link = event.target.closest("a");
-    const row = event.target.closest("tr.evening-row");
+    const row = event.target.closest(".evening-row");
     const isBar = link && link.classList.contains("evening-bar");
     if (row && selected() && row.dataset.fit && (!link || link.classList.contains("evening-table"))) {
       event.preventDefault();
@@ -329,8 +331,11 @@ function start() {
     } else if (event.key === "w") {
       const link = document.querySelector('[data-shortcut="w"]');
       if (link) load(link.href, "panel", { focus: true }).then(() => byId("evening-party") && byId("evening-party").select());
+    } else if (event.key === "/") {
+      const link = document.querySelector('[data-shortcut="/"]');
+      if (link) location.assign(link.href);
     } else if (event.key === "m" && selected()) {
-      const rows = [...root.querySelectorAll("tr.evening-row:not([hidden])")];
+      const rows = [...root.querySelectorAll(".evening-row:not([hidden])")];
       const row = rows.find((each) => ["fits", "joined"].includes(each.dataset.fit)) || rows[0];
       if (row) row.querySelector("a.evening-table").focus();
     } else if (selected()) {
@@ -342,9 +347,10 @@ function start() {
   });
 
   function go(active, key) {
-    const row = active.closest("tr.evening-row");
+    const row = active.closest(".evening-row");
     if (!row) return false;
-    const rows = [...root.querySelectorAll("tr.evening-row:not([hidden])")];
+    if (plan()) return plan().dataset.place ? nudge(row, key) : goOnPlan(active, row, key);
+    const rows = [...root.querySelectorAll(".evening-row:not([hidden])")];
     if (active.classList.contains("evening-table")) {
       if (key === "ArrowRight") return focusBar(row.querySelector(".evening-bar"));
       const next = rows[rows.indexOf(row) + (key === "ArrowDown" ? 1 : key === "ArrowUp" ? -1 : 0)];
@@ -368,6 +374,66 @@ function start() {
     return true;
   }
 
+  // The floor plan: the next table in a direction, and where tables stand
+
+  const plan = () => root.querySelector(".evening-plan");
+  const SIDE = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+  function goOnPlan(active, row, key) {
+    const [dx, dy] = SIDE[key];
+    const place = (each) => [Number(each.dataset.x), Number(each.dataset.y)];
+    const [x, y] = place(row);
+    let best = null;
+    let least = Infinity;
+    for (const other of root.querySelectorAll(".plan-row")) {
+      const [left, top] = place(other);
+      const ahead = (left - x) * dx + (top - y) * dy;
+      const beside = Math.abs((left - x) * dy) + Math.abs((top - y) * dx);
+      if (ahead > 0 && ahead + 3 * beside < least) [best, least] = [other, ahead + 3 * beside];
+    }
+    if (!best) return true;
+    const isChoosing = active.classList.contains("evening-table") && selected();
+    const next = (!isChoosing && best.querySelector(".evening-bar")) || best.querySelector(".evening-table");
+    for (const each of root.querySelectorAll('.evening-plan [tabindex="0"]')) each.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+    next.scrollIntoView({ block: "nearest", inline: "nearest" });
+    return true;
+  }
+
+  let placing = null;
+
+  function nudge(row, key) {
+    const [dx, dy] = SIDE[key];
+    shift(row, dx * PLAN_STEP, dy * PLAN_STEP);
+    clearTimeout(placing);
+    placing = setTimeout(() => place(row), NUDGE_MS);
+    return true;
+  }
+
+  function shift(row, dx, dy) {
+    row.dataset.dx = Number(row.dataset.dx || 0) + dx;
+    row.dataset.dy = Number(row.dataset.dy || 0) + dy;
+    row.setAttribute("transform", `translate(${row.dataset.dx} ${row.dataset.dy})`);
+  }
+
+  /** Says where a table stands by now. */
+  async function place(row) {
+    const token = document.querySelector("input[name=csrfmiddlewaretoken]");
+    if (!token || !plan() || !plan().dataset.place) return;
+    const at = (name, most) => {
+      const value = Number(row.dataset[name]) + Number(row.dataset[`d${name}`] || 0);
+      return String(Math.min(most, Math.max(0, Math.round(value / PLAN_STEP) * PLAN_STEP)));
+    };
+    const data = new FormData();
+    data.set("csrfmiddlewaretoken", token.value);
+    data.set("form", newId());
+    data.set("tables", row.dataset.table);
+    data.set("x", at("x", 1200));
+    data.set("y", at("y", 8000));
+    await send(plan().dataset.place, data);
+  }
+
   function focusBar(bar) {
     if (bar) {
       for (const each of root.querySelectorAll('.evening-bar[tabindex="0"]')) each.setAttribute("tabindex", "-1");
@@ -383,6 +449,11 @@ function start() {
   root.addEventListener("dragstart", (event) => event.preventDefault());
   root.addEventListener("pointerdown", (event) => {
     const bar = event.target.closest && event.target.closest(".evening-bar[data-booking]");
+    const table = plan() && plan().dataset.place && event.target.closest(".plan-row");
+    if (table && !event.button) {
+      drag = { bar: table, table, x: event.clientX, y: event.clientY, moved: false, loaded: Promise.resolve() };
+      return;
+    }
     if (!bar || event.button || event.pointerType === "touch") return;
     drag = { bar, x: event.clientX, y: event.clientY, isEnd: event.target.classList.contains("evening-grip"), moved: false };
   });
@@ -392,7 +463,7 @@ function start() {
     if (!drag.moved && far > PIXELS_OF_A_DRAG) {
       drag.moved = true;
       document.body.classList.add("evening-dragging");
-      drag.loaded = load(hrefOf(drag.bar), "panel", {}).then(() => true);
+      if (!drag.table) drag.loaded = load(hrefOf(drag.bar), "panel", {}).then(() => true);
     }
     if (!drag.moved) return;
     if (drag.isEnd) {
@@ -401,7 +472,8 @@ function start() {
       box.setAttribute("width", Math.max(10, width + event.clientX - drag.x));
       return;
     }
-    drag.bar.setAttribute("transform", `translate(0 ${event.clientY - drag.y})`);
+    drag.bar.setAttribute("transform", `translate(${plan() ? event.clientX - drag.x : 0} ${event.clientY - drag.y})`);
+    if (drag.table) return;
     for (const row of root.querySelectorAll(".evening-over")) row.classList.remove("evening-over");
     const row = rowAt(event);
     if (row) row.classList.add("evening-over");
@@ -410,10 +482,17 @@ function start() {
   document.addEventListener("pointercancel", () => endDrag(null));
 
   function rowAt(event) {
-    return [...root.querySelectorAll("tr.evening-row:not([hidden])")].find((row) => {
+    return [...root.querySelectorAll(".evening-row:not([hidden])")].find((row) => {
       const box = row.getBoundingClientRect();
-      return box.top <= event.clientY && event.clientY < box.bottom;
+      const isBeside = plan() && (event.clientX < box.left || event.clientX >= box.right);
+      return !isBeside && box.top <= event.clientY && event.clientY < box.bottom;
     });
+  }
+
+  /** The end of a drag is no click. */
+  function swallowClick() {
+    window.addEventListener("click", (click) => (click.preventDefault(), click.stopPropagation()), { capture: true, once: true });
+    setTimeout(() => window.dispatchEvent(new Event("click")), 0);
   }
 
   async function endDrag(event) {
@@ -422,12 +501,17 @@ function start() {
     if (!done || !done.moved) return;
     document.body.classList.remove("evening-dragging");
     for (const row of root.querySelectorAll(".evening-over")) row.classList.remove("evening-over");
+    if (done.table && event) {
+      shift(done.table, event.clientX - done.x, event.clientY - done.y);
+      swallowClick();
+      await place(done.table);
+      return;
+    }
     done.bar.removeAttribute("transform");
     if (done.width) done.bar.querySelector(".timeline-box").setAttribute("width", done.width);
-    window.addEventListener("click", (click) => (click.preventDefault(), click.stopPropagation()), { capture: true, once: true });
-    setTimeout(() => window.dispatchEvent(new Event("click")), 0);
+    swallowClick();
     const row = event && rowAt(event);
-    const own = done.bar.closest("tr.evening-row");
+    const own = done.bar.closest(".evening-row");
     await done.loaded;
     if (waitingParts) {
       const html = waitingParts;

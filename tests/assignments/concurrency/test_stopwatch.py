@@ -38,3 +38,18 @@ def test_it_never_runs_backwards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     path = tmp_path / "schedstat"
     path.write_text("0 0 1\n")
     assert passed(monkeypatch, path, waited="0 900000000 2\n") == 0
+
+
+def test_each_lap_begins_where_the_last_one_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "schedstat"
+    path.write_text("0 0 1\n")
+    now = [10.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(stopwatch, "SCHEDSTAT", path)
+    running = Stopwatch()
+    now[0] += 0.5
+    path.write_text("0 100000000 1\n")
+    assert running.lap() == pytest.approx(400)
+    now[0] += 0.25
+    assert (running.milliseconds, running.lap()) == (pytest.approx(250), pytest.approx(250))
+    assert running.lap() == 0

@@ -16,6 +16,7 @@ from assignments.models import (
     Attempt,
     Breaker,
     Event,
+    FrozenEvening,
     HostMark,
     OutboxMessage,
     Run,
@@ -99,6 +100,7 @@ def records(host: TheHost) -> None:
         StaffAction.objects.create(
             actor="staff:1", what="seated", restaurant_ref="R1", service_date=at.date(), booking_ref="B1", at=at
         )
+        FrozenEvening.objects.create(restaurant_ref="R1", service_date=at.date(), actor="staff:1")
     HostMark.objects.create(booking_ref="stale", created_at=days_ago(31))
     HostMark.objects.create(booking_ref="young", created_at=days_ago(29))
     a_breaker("half open for ever", opened_until=days_ago(2), updated_at=days_ago(2))
@@ -119,7 +121,16 @@ def prune(*arguments: str, capsys: Any) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-EXPECTED = {"events": 2, "attempts": 3, "runs": 2, "outbox_messages": 1, "breakers": 2, "marks": 1, "staff_actions": 1}
+EXPECTED = {
+    "events": 2,
+    "attempts": 3,
+    "runs": 2,
+    "outbox_messages": 1,
+    "breakers": 2,
+    "marks": 1,
+    "staff_actions": 1,
+    "frozen_evenings": 1,
+}
 NOTHING = dict.fromkeys(EXPECTED, 0)
 
 
@@ -169,8 +180,8 @@ def test_a_dry_run_only_counts(capsys: Any) -> None:
     assert prune("--dry-run", capsys=capsys) == {**EXPECTED, "dry_run": True}
     call_command("prune_assignments", "--dry-run")
     assert (
-        "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers, 1 marks and 1 actions by staff."
-        in capsys.readouterr().out
+        "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers, 1 marks, 1 actions by staff "
+        "and 1 frozen evenings." in capsys.readouterr().out
     )
     assert Event.objects.count() == 4
     assert Run.objects.count() == 4

@@ -70,6 +70,7 @@ def test_a_search_gives_up_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) 
     batch = seated((party("b1", "A2 B2"), "A2"))
     newcomer = party("new", "A2")
     batch.meet(newcomer)
+    monkeypatch.setattr(reseating, "MAX_EJECTIONS", 1)
     monkeypatch.setattr(reseating, "MAX_STEPS", 1)
     assert make_room(newcomer) is None
     monkeypatch.setattr(reseating, "MAX_STEPS", 2)
@@ -99,3 +100,13 @@ def test_no_room_is_looked_for_where_there_are_more_parties_than_tables(
     batch.meet(newcomer)
     others = [Block(0, 90, BITS["E4"] | BITS["F4"], "")]
     assert is_overcrowded(newcomer, others + fixed, size_classes(FLOOR)) is expected
+
+
+def test_where_no_chain_is_looked_for_parties_take_each_others_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = seated((party("b1", "A2 B2"), "A2"), (party("b2", "B2 C4"), "B2"), (party("b3", "C4 D4"), "C4"))
+    newcomer = party("new", "A2")
+    batch.meet(newcomer)
+    monkeypatch.setattr(reseating, "MAX_STEPS", 1)
+    assert names(make_room(newcomer)) == {"new": "A2", "b1": "B2", "b2": "C4", "b3": "D4"}
+    monkeypatch.setattr(reseating, "MOST_MOVED", 3)
+    assert make_room(newcomer) is None

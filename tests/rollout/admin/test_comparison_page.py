@@ -157,9 +157,11 @@ class TestOne:
         assert comparison.snapshot_hash in text
 
     def test_floor_and_evening_show_what_was_known_then(self, admin_client: Client) -> None:
-        answer = admin_client.get(
-            reverse("admin:rollout_comparison_change", args=[kept(chooses("T2"), chooses("T3")).pk])
-        )
+        url = reverse("admin:rollout_comparison_change", args=[kept(chooses("T2"), chooses("T3")).pk])
+        few = text_of(admin_client.get(url))
+        assert "The legacy planner chooses T2 (0 spare seats), and V3 chooses T3 (0 spare seats)." in few
+        assert "T1 2 seats" not in few
+        answer = admin_client.get(f"{url}?tables=1")
         html, text = answer.content.decode(), text_of(answer)
         assert "T1 2 seats taken 19:00-21:00 next to T2" in text
         assert 'aria-label="Booking B1, chosen by: legacy planner, T2"' in html

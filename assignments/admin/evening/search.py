@@ -1,0 +1,78 @@
+"""The search for bookings, by label, number, or who comes. The text arrives by POST, and is kept nowhere."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest
+
+from assignments.admin.evening.state import State
+from assignments.admin.host_lookup import find, guests_of, label_of, may_see_guests, restaurant_names
+from assignments.admin.restaurants import limited
+from assignments.integration.floor_cache import floors_or_none
+from assignments.integration.host import Guest
+from assignments.models import Assignment
+from assignments.staff import labels
+from assignments.staff.timeline import day_at
+
+MOST = 50
+"""Maximum bookings that are listed."""
+LONGEST = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    assignment: Assignment
+    label: str
+    guest: Guest | None
+    restaurant: str
+    day: date
+    at: str
+    state: str
+    url: str
+
+
+def search_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
+    """Return what a search found: the booking of that number, then those to come, nearest first."""
+    text = request.POST.get("q", "").replace("\0", "").strip()[:LONGEST]
+    found = _found(request, text, now) if text else []
+    return {
+        "asked": bool(text),
+        "text": text,
+        "found": found[:MOST],
+        "has_more": len(found) > MOST,
+        "may_see_guests": may_see_guests(request),
+    }
+
+
+def _found(request: HttpRequest, text: str, now: datetime) -> list[Found]:
+    exact = {text, *re.findall(r"\d+", text)[-1:]}
+    refs = {*find(request, text, limit=MOST + 1), *exact}
+    # A walk-in's label ends with the end of its ref.
+    walk_in = Q(booking_ref__startswith="walk-in:", booking_ref__endswith=text[-4:]) if len(text) >= 4 else Q(pk__in=[])
+    wanted = limited(request, Assignment.objects.filter(Q(booking_ref__in=refs) | walk_in))
+    rows = list(wanted.order_by("-starts_at")[: 4 * MOST])
+    rows.sort(key=lambda row: (row.booking_ref not in exact, row.starts_at < now, abs(row.starts_at - now)))
+    rows = rows[: MOST + 1]
+    venues = sorted({row.restaurant_ref for row in rows})
+    names, floors = (restaurant_names(venues), floors_or_none(venues)) if venues else ({}, {})
+    guests = guests_of(request, [row.booking_ref for row in rows])
+
+    def shown(row: Assignment) -> Found:
+        floor = floors[row.restaurant_ref]
+        zone = labels.Words(floor).zone
+        day = day_at(floor, row.starts_at)
+        return Found(
+            assignment=row,
+            label=label_of(row.booking_ref),
+            guest=guests.get(row.booking_ref),
+            restaurant=names[row.restaurant_ref],
+            day=day,
+            at=f"{row.starts_at.astimezone(zone):%H:%M}",
+            state=labels.state(row.state),
+            url=State(restaurant=row.restaurant_ref, day=day, booking=row.pk).link(),
+        )
+
+    return [shown(row) for row in rows]

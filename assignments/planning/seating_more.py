@@ -1,0 +1,132 @@
+"""Seating more of the bookings that asked at the same time: nobody among them has a claim before the others.
+
+Deciding one after the other leaves some standing who would have a seat if others had none. This looks for a way to seat as
+many as possible: somebody takes a seat, whoever loses it looks for another one, and what seats most is kept. A search
+of random steps from a fixed seed, so that the same evening is always seated alike.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from random import Random
+
+from assignments.planning.reseating import Grid, Party
+from assignments.planning.units import Unit
+
+STEPS_EACH = 300
+"""Steps for each party without a seat. More find little."""
+MOST_STEPS = 24_000
+"""Maximum steps, so that a batch takes about a second at most."""
+PATIENCE_EACH = 120
+"""Steps for each party without a seat after which the search ends if they have found nothing."""
+_LONGER = 0.1
+"""How often a party may take the seat of one that takes up less room. Now and then it leads on."""
+
+
+def seat_more(seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party]) -> Mapping[Party, Unit]:
+    """Return units for parties of ``loose`` and ``standing``, more than are seated now; empty if none were found.
+
+    All other seated parties stay where they are. Who of the two has no unit in the result has no seat. Changes nothing.
+    """
+    search = _Search(seated, [party for party in standing if party.options], loose)
+    search.run()
+    return search.best
+
+
+class _Search:
+    def __init__(self, seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party]) -> None:
+        self.best: dict[Party, Unit] = {}
+        self._grid = Grid([*seated, *standing])
+        self._at_table: defaultdict[int, list[Party]] = defaultdict(list)
+        """Who sits at a table at any time, by the table's place."""
+        for party, unit in self._grid.placed.items():
+            for place in unit.places:
+                self._at_table[place].append(party)
+        self._loose = set(loose) | set(standing)
+        self._standing = list(standing)
+        self._fewest = len(standing)
+        self._random = Random(0).random
+        self._room = {party: self._room_of(party) for party in self._loose}
+
+    @staticmethod
+    def _room_of(party: Party) -> float:
+        """Return the room that a party takes up at least: tables and hours."""
+        return min(unit.table_count for unit in party.options) * (party.until - party.start) / 3600
+
+    def run(self) -> None:
+        """Take the steps. ``best`` has the units of the best evening on the way."""
+        left = patience = PATIENCE_EACH * len(self._standing)
+        for _ in range(min(STEPS_EACH * len(self._standing), MOST_STEPS)):
+            self._step()
+            left -= 1
+            if not left:
+                return
+            if len(self._standing) < self._fewest:
+                left = patience
+                self._fewest = len(self._standing)
+                self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
+                if not self._standing:
+                    return
+
+    def _step(self) -> None:
+        standing = self._standing
+        place = int(self._random() * len(standing))
+        party = standing[place]
+        chosen = self._choice(party)
+        if chosen is None:
+            return
+        unit, other = chosen
+        if other is not None:
+            self._rise(other)
+        self._sit(party, unit)
+        standing[place] = standing[-1]
+        standing.pop()
+        if other is not None:
+            self._sit_or_stand(other)
+
+    def _choice(self, party: Party) -> tuple[Unit, Party | None] | None:
+        """Return where the party could sit instead of nobody, or of one other; None if nowhere."""
+        taken = self._grid.taken_around(party)
+        options = party.options
+        for unit in options:
+            if not unit.mask & taken:
+                return unit, None
+        least = self._room[party] if self._random() > _LONGER else 0.0
+        first = int(self._random() * len(options))
+        # From anywhere among the options, so that all of them are tried in the long run.
+        for number in range(first - len(options), first):
+            unit = options[number]
+            other = self._only_one_at(unit, party)
+            if other is not None and other in self._loose and self._room[other] >= least:
+                return unit, other
+        return None
+
+    def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
+        """Return who sits at the unit during the party's stay, if that is one party only."""
+        spans = self._grid.spans
+        first, last = spans[party]
+        found = None
+        for place in unit.places:
+            for other in self._at_table[place]:
+                begin, end = spans[other]
+                if begin < last and first < end and other is not found:
+                    if found is not None:
+                        return None
+                    found = other
+        return found
+
+    def _sit_or_stand(self, party: Party) -> None:
+        taken = self._grid.taken_around(party)
+        for unit in party.options:
+            if not unit.mask & taken:
+                self._sit(party, unit)
+                return
+        self._standing.append(party)
+
+    def _sit(self, party: Party, unit: Unit) -> None:
+        self._grid.sit(party, unit)
+        for place in unit.places:
+            self._at_table[place].append(party)
+
+    def _rise(self, party: Party) -> None:
+        for place in self._grid.rise(party).places:
+            self._at_table[place].remove(party)

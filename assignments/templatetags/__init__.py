@@ -1,0 +1,1 @@
+"""Tags for templates of a project's own admin site."""

@@ -1,0 +1,85 @@
+"""Who sits when all asked at the same time: as many as possible, and the others lose nothing by it."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+
+from assignments.planning.batch_planner import EveningPlanner, in_order
+from assignments.planning.decision import Decision
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import PlanningRules
+from tests.assignments.planning.restaurant import MORNING, ask, at, floor, table
+from tests.evenings import load
+from tests.evenings.playing import NOW
+
+RULES = PlanningRules()
+ONE_TABLE = floor(table("A2", 2))
+
+
+def decided(
+    on: Floor, requests: Sequence[SeatingRequest], *, together: bool = True, now: object = MORNING
+) -> Mapping[str, Decision]:
+    evening = EveningPlanner(floor=on, occupied=(), rules=RULES, now=now)  # type: ignore[arg-type]
+    ordered = in_order(requests, floor=on, rules=RULES)
+    if together:
+        assert [each.booking_ref for each in evening.decide_all(ordered)] == [each.booking_ref for each in ordered]
+    else:
+        for request in ordered:
+            evening.decide(request)
+    return evening.decisions
+
+
+def seated(decisions: Mapping[str, Decision]) -> list[str]:
+    return sorted(ref for ref, decision in decisions.items() if decision.best is not None)
+
+
+def a_long_stay_and_two_short_ones() -> list[SeatingRequest]:
+    return [
+        replace(ask("long", party=2, start="18:00"), ends_at=at("21:00")),
+        replace(ask("first", party=2, start="18:15"), ends_at=at("19:15")),
+        replace(ask("second", party=2, start="19:30"), ends_at=at("20:30")),
+    ]
+
+
+def test_two_short_stays_have_the_table_instead_of_a_long_one_that_asked_at_the_same_time() -> None:
+    requests = a_long_stay_and_two_short_ones()
+    assert seated(decided(ONE_TABLE, requests, together=False)) == ["long"]
+    decisions = decided(ONE_TABLE, requests)
+    assert seated(decisions) == ["first", "second"]
+    lost = decisions["long"]
+    assert lost.refusal is not None
+    assert (lost.plans, lost.refusal.reason) == ((), Reason.NO_CAPACITY)
+    assert all(decisions[ref].refusal is None for ref in ("first", "second"))
+
+
+def test_who_asked_first_keeps_the_table() -> None:
+    long, *short = a_long_stay_and_two_short_ones()
+    requests = [replace(long, requested_at=at("09:00")), *(replace(each, requested_at=at("09:01")) for each in short)]
+    assert seated(decided(ONE_TABLE, requests)) == ["long"]
+
+
+def test_whom_staff_pinned_keeps_the_table() -> None:
+    long, *short = a_long_stay_and_two_short_ones()
+    assert seated(decided(ONE_TABLE, [replace(long, pinned_table_refs=("A2",)), *short])) == ["long"]
+
+
+@pytest.mark.parametrize("seed", [103, 104])
+def test_of_a_busy_evening_more_are_seated_each_time_alike_and_nobody_twice_at_a_table(seed: int) -> None:
+    evening = load(seed)
+    on, requests = evening.floor(), [replace(each, requested_at=None) for each in evening.requests()]
+    one_after_the_other = decided(on, requests, together=False, now=NOW)
+    together = decided(on, requests, now=NOW)
+    assert len(seated(together)) >= len(seated(one_after_the_other)) + 3
+    assert decided(on, requests[::-1], now=NOW) == together
+    sitting: dict[str, list[Decision]] = {}
+    for decision in together.values():
+        assert (decision.best is None) == (decision.refusal is not None)
+        for ref in decision.best.table_refs if decision.best else ():
+            sitting.setdefault(ref, []).append(decision)
+    for at_table in sitting.values():
+        windows = sorted((each.window for each in at_table if each.window), key=lambda each: each.blocked_from)
+        assert all(one.blocked_until <= other.blocked_from for one, other in itertools.pairwise(windows))
