@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal chaos lint lint-types lint-rest serve bench power docs audit matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal chaos mutants lint lint-types lint-rest serve bench power docs audit matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,9 @@ test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner.
 chaos: $(STAMP)  ## Every fault at every point, on a server of its own; goes on where it was; ARGS=--quick less.
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+mutants: $(STAMP)  ## Small mistakes in the code that decides: does a test notice each? Goes on where it was; ARGS="--only FILE".
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 bench: $(STAMP)  ## Run the benchmarks and print the results; never fails.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -108,4 +111,4 @@ messages: $(STAMP)  ## Update the translation catalogues from the code; needs ge
 clean:  ## Delete the virtual environment, the embedded databases, and every cache.
 	rm -rf /dev/shm/table-assignments-$$(printf %s "$$(pwd -P)" | sha256sum | cut -c1-12)*
 	rm -rf docs/_build
-	rm -rf $(VENV) .audit .chaos .matrix .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .audit .chaos .matrix .mutants .postgres .postgres.lock .postgres.demo-password .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

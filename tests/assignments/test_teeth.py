@@ -3,6 +3,7 @@
 Where another safeguard would hide the difference, both are taken away and one is put back.
 """
 
+import signal
 import threading
 import time
 import uuid
@@ -13,12 +14,13 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.db import InternalError, connection, transaction
+from django.db import DatabaseError, InternalError, connection, transaction
 
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, dry_run, quarantine
-from assignments.exceptions import StaleAssignmentError, TableTakenError
+from assignments.exceptions import CallbackTooSlowError, StaleAssignmentError, TableTakenError
+from assignments.integration import callback_budget
 from assignments.lifecycle import ledger
 from assignments.maintenance import outbox, promise_check
 from assignments.models import NO_OVERLAP_CONSTRAINT, Allocation, Assignment, BatchMark, OutboxMessage, State
@@ -212,7 +214,12 @@ def test_skip_locked_leaves_a_booking_that_somebody_has(
 
 @pytest.fixture
 def impatient(host: TheHost, settings: Any) -> TheHost:
-    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "LOCK_TIMEOUT_MS": 30}
+    return host_with(settings, LOCK_TIMEOUT_MS=30)
+
+
+def host_with(settings: Any, **changed: Any) -> TheHost:
+    """The host that the app uses once these settings are changed."""
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **changed}
     loaded: TheHost = conf.load(HOST_PATH)
     return loaded
 
@@ -363,3 +370,90 @@ def test_the_time_limit_of_an_idle_transaction_frees_its_day(
     finally:
         goes_on.set()
         worker.join(20)
+
+
+A_DAY_MS = 86_400_000
+"""A time limit that is none: settings take no longer one."""
+
+
+@WITH_AND_WITHOUT
+def test_the_time_limit_of_waits_for_locks_ends_a_persons_wait(
+    host: TheHost, tonight: datetime, settings: Any, guarded: bool
+) -> None:
+    """Somebody has the day and does not give it back; a person wants to change a booking of it."""
+    host.book("B1", starts_at=tonight)
+    run_all()
+    row = Assignment.objects.get()
+    host_with(settings, LOCK_TIMEOUT_MS=30 if guarded else A_DAY_MS)
+    raised: list[str | None] = []
+
+    def change() -> None:
+        try:
+            api.release_tables(booking_ref="B1", actor="staff:1")
+        except DatabaseError as error:
+            raised.append(transactions.sqlstate(error))
+
+    with transaction.atomic():
+        assert locks.try_days(row.restaurant_ref, [row.service_date])
+        person = in_a_thread(change)
+        person.join(10 if guarded else 0.5)
+        has_waited_enough = not person.is_alive()
+    person.join(10)
+    assert has_waited_enough is guarded
+    assert raised == ([transactions.LOCK_NOT_AVAILABLE] if guarded else [])
+
+
+@WITH_AND_WITHOUT
+def test_the_time_limit_of_statements_ends_a_slow_query(
+    host: TheHost, tonight: datetime, monkeypatch: Any, settings: Any, guarded: bool
+) -> None:
+    """A query of the host takes long, in the transaction that decides. An idle transaction's limit does not see it."""
+    host = host_with(settings, STATEMENT_TIMEOUT_MS=200 if guarded else A_DAY_MS)
+    host.book("B1", starts_at=tonight)
+    on_confirmed, ends = host.on_confirmed, set[str | None]()
+
+    def slow(seatings: Any) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(0.5)")
+        except DatabaseError as error:
+            ends.add(transactions.sqlstate(error))
+            raise
+        ends.add("its own")
+        on_confirmed(seatings)
+
+    monkeypatch.setattr(host, "on_confirmed", slow)
+    run_all()
+    assert ends == {transactions.QUERY_CANCELED if guarded else "its own"}
+    assert (Assignment.objects.get().state == State.CONFIRMED) is not guarded
+
+
+@WITH_AND_WITHOUT
+def test_the_budget_of_callbacks_ends_one_that_hangs(
+    host: TheHost, tonight: datetime, monkeypatch: Any, settings: Any, guarded: bool
+) -> None:
+    """Only there is a hang that PostgreSQL cannot see, before the transaction has been idle for too long."""
+    host = host_with(settings, CALLBACK_SECONDS=0.1)
+    host.book("B1", starts_at=tonight)
+    on_confirmed, ends = host.on_confirmed, set[str]()
+
+    def hang(seatings: Any) -> None:
+        try:
+            time.sleep(0.5)
+        except CallbackTooSlowError:
+            ends.add("interrupted")
+            raise
+        ends.add("its own")
+        on_confirmed(seatings)
+
+    monkeypatch.setattr(host, "on_confirmed", hang)
+    monkeypatch.setattr(callback_budget, "_is_enforced", False)
+    handler = signal.getsignal(signal.SIGALRM)
+    if guarded:
+        callback_budget.enforce()
+    try:
+        run_all()
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+    assert ends == {"interrupted" if guarded else "its own"}
+    assert (Assignment.objects.get().state == State.CONFIRMED) is not guarded

@@ -32,8 +32,9 @@ def main() -> int:
     options = parser.parse_args()
     inline = options.attempts // 100 if options.inline is None else options.inline
     with set_up(options.state) as server:
-        from tests.chaos.world import World, put_back
+        from tests.chaos.world import World, never_wait_for_the_disk, put_back
 
+        never_wait_for_the_disk()
         world = World(server)
         put_back({})
         said = {
@@ -89,7 +90,7 @@ def overlaps() -> int:
 
 def by_ledger(number: int, attempts: int) -> dict[str, int]:
     """So many attempts of one process to take one of the tables."""
-    from django.db import connection, transaction
+    from django.db import transaction
 
     from assignments.concurrency.transactions import is_lost_race
     from assignments.lifecycle import ledger
@@ -97,8 +98,6 @@ def by_ledger(number: int, attempts: int) -> dict[str, int]:
 
     chance, counted = random.Random(number), {"attempts": attempts, "seated": 0, "overlaps": 0}
     mine: list[str] = []
-    with connection.cursor() as cursor:
-        cursor.execute("SET synchronous_commit = off")  # Who meets whom is looked at here, not what a power cut leaves.
     for attempt in range(attempts):
         start = SEVEN + timedelta(minutes=15 * chance.randrange(STARTS))
         end = start + timedelta(hours=2)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib.util import find_spec
 
 from django.db import transaction
 from psycopg.types.range import TimestamptzRange
@@ -22,7 +21,7 @@ from rollout.flags import resolution
 from rollout.models import Comparison
 from tests.chaos.world import a_restaurant, book, evening, quietly, seated, states
 
-HAS_LEGACY_PLANNER = find_spec("legacy_planner") is not None
+HAS_LEGACY_PLANNER = bool(rollout_conf.settings().LEGACY_PLANNER)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.chaos.setting_up import DIES_EVERY, STATE, TOLD, set_up
 
-COORDINATORS, MESSENGERS = 5, 3
+COORDINATORS, MESSENGERS = 4, 4
 KILL_SECONDS = 5.0
 LOSES_A_RECORD_EVERY = 300
 """Deliveries, after one of which the process dies."""
@@ -50,8 +50,9 @@ def survive(server: Any, options: argparse.Namespace, told: Path) -> dict[str, A
     from django.db import connection
 
     from assignments.models import Assignment, OutboxMessage
-    from tests.chaos.world import World, put_back
+    from tests.chaos.world import World, never_wait_for_the_disk, put_back
 
+    never_wait_for_the_disk()
     world = World(server)
     put_back({})
     prepare(options.bookings)
@@ -121,7 +122,7 @@ def start(world: Any, number: int) -> Any:
     """Start a command with its supervisor, as it runs in production."""
     from django.core.management import execute_from_command_line
 
-    watching = ["run_coordinator", "--watch", "--interval", "0.2"]
+    watching = ["run_coordinator", "--watch", "--interval", "0.5"]
     arguments = ["manage.py", *(watching if number < COORDINATORS else ["deliver_outbox"])]
     return world.fork(lambda: execute_from_command_line(arguments))
 

@@ -83,6 +83,15 @@ def one_pass() -> None:
     list(dispatch.run_pass())
 
 
+def never_wait_for_the_disk() -> None:
+    """Have this process and its children commit without waiting: for who looks at processes, and not at power cuts."""
+    connection.close()
+    connection.settings_dict["OPTIONS"] = {
+        **connection.settings_dict["OPTIONS"],
+        "options": "-c synchronous_commit=off",
+    }
+
+
 def _hurry() -> None:
     """Have this process, which suffers no fault itself, not wait for the disk."""
     with connection.cursor() as cursor:

@@ -21,7 +21,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "former_words": ("Gate soak: hold.",),
     "sanitize": ("_a_", "`"),
     "textfiles": ("* * * * * rollout compare", "rollout[ '", "- |", "[]", "LEGACY_PLANNER = '", "  - docs/"),
-    "patterns": ("planner", "'legacy_planner.", '"tests.legacy_planner'),
+    "patterns": ("planner", "'legacy_", '"tests.legacy_'),
     "pythonfiles": ("rollout-removal: ignore",),
     "withheld": ("_SECRET", "API_"),
     "evening": ("sep=;", "ref,restaurant,start,party\nB1,R1,19:00,", "1"),

@@ -150,6 +150,7 @@ def test_a_join_is_made_free_by_moving_those_who_sit_at_its_tables() -> None:
 def test_pinned_parties_do_not_move() -> None:
     decisions = decided(HALL_AND_BAR, [ask("pinned", pins=("B2",)), ask("bar", zone="Bar")])
     assert tables(decisions["pinned"]) == ("B2",)
+    assert decisions["pinned"].considered == 1
     assert decisions["bar"].refusal is not None
     assert decisions["bar"].refusal.reason is Reason.NO_CAPACITY
 

@@ -45,3 +45,9 @@ def test_the_version_follows_the_content_and_not_the_order_in_which_it_is_given(
     other = floor(A, B, table("C", 3), adjacent=pairs)
     assert one.version == same.version
     assert one.version != other.version
+
+
+def test_what_an_error_says_is_its_message_where_it_has_one() -> None:
+    assert InvalidFloorError("No such table.").said == "No such table."
+    assert InvalidFloorError().said == ""
+    assert InvalidFloorError("A", "B").said == "('A', 'B')"

@@ -291,6 +291,7 @@ def test_when_all_that_fits_is_taken_it_may_be_tried_again() -> None:
 def test_a_pinned_party_sits_at_its_tables_or_nowhere() -> None:
     pinned = ask(party=2, pins=("B4",))
     assert best(MIXED, pinned) == ("B4",)
+    assert plan(snapshot(MIXED, pinned)).considered == 1
     assert reason(MIXED, pinned, taken("B4", "17:00", "20:00")) is Reason.PINNED_TABLES_TAKEN
     assert "B4" in detail(MIXED, pinned, taken("B4", "17:00", "20:00"))
 
