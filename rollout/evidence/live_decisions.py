@@ -418,11 +418,18 @@ class Reference:
 
 
 def reference(
-    meanwhile: Mapping[str, int], before: Mapping[str, int], *, since: datetime, live_since: datetime, now: datetime
+    meanwhile: Mapping[str, int],
+    before: Mapping[str, int],
+    *,
+    since: datetime,
+    live_since: datetime,
+    now: datetime,
+    judges: bool,
 ) -> Reference:
     """What the legacy planner seated elsewhere meanwhile, or else before.
 
     Both are rows of ``of_the_legacy_planner``: from ``live_since`` to ``now``, and from ``since`` to ``live_since``.
+    ``judges``: whether its refusals are judged, which costs queries; otherwise all of its bookings count as feasible.
     """
     where: str
     if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
@@ -434,7 +441,9 @@ def reference(
     return Reference(
         seated=counted["seated"],
         bookings=counted["bookings"],
-        infeasible=_refused_rightly_by_the_legacy_planner(counted["bookings"] - counted["seated"], since, until),
+        infeasible=_refused_rightly_by_the_legacy_planner(counted["bookings"] - counted["seated"], since, until)
+        if judges
+        else 0,
         where=where,
     )
 

@@ -511,13 +511,13 @@ class TestReference:
         """Whom it refused rightly counts against nobody; whom it refused although tables were free is feasible."""
         self.decide(1)
         Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
-        found = measured()
+        found = live()
         seated = Assignment.objects.filter(state="confirmed").count()
         assert (found.reference_seated, found.reference_bookings, found.reference_feasible) == (seated, 20, seated)
         refused = Assignment.objects.filter(state="confirmed")[0].booking_ref
         Allocation.objects.filter(booking_ref=refused).delete()
         Attempt.objects.filter(booking_ref=refused).update(outcome="failed", reason="no_capacity")
-        found = measured()
+        found = live()
         assert (found.reference_seated, found.reference_feasible) == (seated - 1, seated)
 
     def test_where_v3_decides_everything_it_is_the_legacy_planner_before_the_stage(self) -> None:

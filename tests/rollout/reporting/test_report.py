@@ -56,7 +56,17 @@ JSON_KEYS: dict[str, set[str] | None] = {
     "gates": {"gate", "status", "value", "threshold", "sample", "window", "detail"},
     "facts": {
         *("environment", "stage", "now", "stage_since", "since", "comparisons", "v3", "seatings", "reference_seated"),
-        *("reference_bookings", "reference", "coverage", "waivers_valid", "waivers_expired", "overlaps"),
+        *("audited", "unaudited"),
+        *(
+            "reference_bookings",
+            "reference_feasible",
+            "reference_infeasible",
+            "reference",
+            "coverage",
+            "waivers_valid",
+            "waivers_expired",
+            "overlaps",
+        ),
         *("lost", "drift", "release", "stage_v3", "stage_seatings", "window", "days"),
     },
     "verdicts": {"verdict", "shadow", "backtest", "not_waived"},
