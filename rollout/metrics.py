@@ -18,7 +18,7 @@ from rollout.policy.verdict import Verdict
 
 COMPARISONS = "rollout_comparisons_total"
 WAITING_COUNTED = 10_000
-"""Maximum count of comparisons waiting for V3."""
+"""Maximum count of comparisons waiting for V3, and of batches waiting for their audit."""
 
 _COMPARED = """
 SELECT 'rollout_comparisons_total' AS name,
@@ -104,6 +104,16 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
             standing["last_comparison"],
         ),
         (
+            "rollout_audits_waiting",
+            f"Decisions of V3 waiting for their audit, in at most {WAITING_COUNTED} batches.",
+            standing["audits_waiting"],
+        ),
+        (
+            "rollout_audits_oldest_waiting_age_seconds",
+            "Seconds that the oldest decision of V3 has waited for its audit.",
+            standing["oldest_audit_age"],
+        ),
+        (
             "rollout_guard_last_run_timestamp_seconds",
             "Time of the last guard run; 0: never.",
             standing["last_guard_run"],
@@ -160,6 +170,10 @@ WITH position AS (SELECT stage, percent, paused, same || release AS releases
      SELECT count(*) AS comparisons, min(recorded_at) AS oldest
        FROM (SELECT recorded_at FROM rollout_comparison
               WHERE verdict = '' ORDER BY id LIMIT %(waiting_counted)s) AS waiting),
+     unaudited AS (
+     SELECT coalesce(sum(attempts), 0)::int AS decisions, min(at) AS oldest
+       FROM (SELECT attempts, at FROM rollout_frozenbatch
+              WHERE audited_at IS NULL ORDER BY at LIMIT %(waiting_counted)s) AS unaudited),
      looked AS (
      SELECT at, breaches FROM rollout_guardrun WHERE environment = %(environment)s ORDER BY at DESC LIMIT 1)
 SELECT (SELECT stage FROM position) AS stage,
@@ -170,11 +184,13 @@ SELECT (SELECT stage FROM position) AS stage,
          WHERE environment = %(environment)s AND kind = 'release' AND evidence ->> 'kept' = 'true') AS releases_kept,
        waiting.comparisons AS waiting,
        coalesce(greatest(extract(epoch FROM assignments_now() - waiting.oldest), 0), 0)::float AS oldest_waiting_age,
+       unaudited.decisions AS audits_waiting,
+       coalesce(greatest(extract(epoch FROM assignments_now() - unaudited.oldest), 0), 0)::float AS oldest_audit_age,
        coalesce(extract(epoch FROM (SELECT max(compared_at) FROM rollout_comparison)), 0)::float AS last_comparison,
        coalesce(extract(epoch FROM (SELECT at FROM looked)), 0)::float AS last_guard_run,
        ARRAY(SELECT breach ->> 'rail' FROM looked, jsonb_array_elements(looked.breaches) AS breach
               WHERE looked.at > assignments_now() - interval '1 hour') AS breached
-  FROM waiting
+  FROM waiting CROSS JOIN unaudited
 """
 
 # Bookings claimed by the legacy planner stay with it.

@@ -412,7 +412,7 @@ def _keep(keeper: KeepsBatches, batch: Batch | None, settlement: Settlement) -> 
     referring = [attempt for attempt in settlement.attempts if batch is not None and attempt.batch == batch.key]
     if batch is not None and referring:
         refusals = sum(attempt.outcome != Kind.CONFIRMED for attempt in referring)
-        keeper.keep(replace(batch, attempts=len(referring), refusals=refusals))
+        keeper.keep(replace(batch, placed=settlement.placed, attempts=len(referring), refusals=refusals))
 
 
 def merged(results: Sequence[DayResult]) -> DayResult:

@@ -4,7 +4,6 @@ Edits are settled here whichever planner decides. The same tables come first, th
 router names. What cannot be met goes to staff, and the old tables stay.
 """
 
-import time
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from functools import partial
 from django.db import transaction
 
 from assignments import conf
+from assignments.concurrency.stopwatch import Stopwatch
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.day_planner import is_plannable
 from assignments.coordination.planned_day import plan_requests
@@ -192,9 +192,9 @@ def _asked(
     other = None if route.planner == V3 else router().planner(route.planner)
     rules, success = conf.settings().rules(), success_of(floor.restaurant_ref)
     preview = Preview(floor=floor, occupied=occupied, requests=(request,), now=now, rules=rules, success=success)
-    started = time.perf_counter()
+    stopwatch = Stopwatch()
     (decision,) = (other or Coordinator(host)).preview(preview)
-    milliseconds = (time.perf_counter() - started) * 1000
+    milliseconds = stopwatch.milliseconds
     if other is not None and route.is_recorded:
         snapshot = Snapshot(floor=floor, occupied=occupied, request=request, now=now, rules=rules, success=success)
         judged = Judged(snapshot=snapshot, decision=decision, decision_ms=milliseconds, is_recorded=True)

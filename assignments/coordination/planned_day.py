@@ -1,12 +1,12 @@
 """Planning requests of one restaurant-day together, for whoever goes on to settle, preview or compare them."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from assignments import conf
+from assignments.concurrency.stopwatch import Stopwatch
 from assignments.coordination.snapshots import held_tables
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision, TablePlan
@@ -66,16 +66,10 @@ def planned_evening(
         for request in requests
         if request.booking_ref in held
     ]
-    started = time.perf_counter()
+    stopwatch = Stopwatch()
     for request in promised:
         evening.decide(request)
-        started, milliseconds[request.booking_ref] = _since(started)
+        milliseconds[request.booking_ref] = stopwatch.lap()
     for request in evening.decide_all(waiting):
-        started, milliseconds[request.booking_ref] = _since(started)
+        milliseconds[request.booking_ref] = stopwatch.lap()
     return evening, milliseconds
-
-
-def _since(started: float) -> tuple[float, float]:
-    """Return now, and the milliseconds since ``started``."""
-    now = time.perf_counter()
-    return now, (now - started) * 1000

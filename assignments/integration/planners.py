@@ -17,6 +17,7 @@ from assignments.outcome import Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Occupied, PlanningRules, Snapshot
 
 V3 = "v3"
@@ -66,7 +67,8 @@ class Batch:
     """What V3 was given, and what it decided, for bookings that were planned together. The fields are those of ``Snapshot``.
 
     ``decisions`` are by booking ref, also of those that are settled later. ``movable``: the confirmed parties that might
-    have been moved for them. ``attempts``: how many refer to it by ``key``; ``refusals``: how many of them gave no table.
+    have been moved for them. ``placed``: for when each booking that was seated or moved has its tables, as written.
+    ``attempts``: how many refer to it by ``key``; ``refusals``: how many of them gave no table.
     """
 
     key: uuid.UUID
@@ -79,6 +81,7 @@ class Batch:
     decisions: Mapping[str, Decision]
     success: Mapping[str, float] = field(default_factory=dict)
     movable: tuple[Movable, ...] = ()
+    placed: Mapping[str, SeatingWindow] = field(default_factory=dict)
     attempts: int = 0
     refusals: int = 0
 

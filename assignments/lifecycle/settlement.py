@@ -47,6 +47,7 @@ class Settlement:
 
     ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then.
     ``tells_host``: False where the host decided by itself. ``batch``: the key under which the router keeps what was planned.
+    ``placed``: for when each booking that was seated or moved has its tables, by ref.
     """
 
     host: Host
@@ -59,6 +60,7 @@ class Settlement:
     batch: uuid.UUID | None = None
     correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
     outcomes: list[Outcome] = field(default_factory=list)
+    placed: dict[str, SeatingWindow] = field(default_factory=dict)
     _changed: list[Assignment] = field(default_factory=list)
     _placements: list[ledger.Placement] = field(default_factory=list)
     _vacated: list[tuple[list[Allocation], bool]] = field(default_factory=list)
@@ -239,6 +241,7 @@ class Settlement:
             overridden_by=overridden_by,
         )
         self._placements.append(placement)
+        self.placed[assignment.booking_ref] = window
 
     def announce(self, assignment: Assignment, what: str, **payload: Any) -> None:
         """Tell the host by the outbox, and whoever reads events, what happened to a booking besides its state.

@@ -170,6 +170,7 @@ def _judge(read: frozen.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mappi
         read.decisions,
         movable=read.movable,
         moves=read.moves,
+        moved_windows=read.moved_windows,
         moved_for=moved_for,
         again=again,
     )

@@ -335,9 +335,17 @@ _DRAWN = """SELECT restaurant_ref FROM last GROUP BY restaurant_ref
 _RESTAURANTS = f"""{_last("%(since)s")} {_DRAWN} LIMIT %(limit)s"""
 
 
-def _decided(by: str) -> str:
-    """SQL for the last decisions of whom ``by`` says, with the tables that they are on record with."""
-    return f"""{_last("%(since)s", by)},
+_NEW = """NOT EXISTS (SELECT FROM assignments_attempt AS earlier
+                            WHERE earlier.booking_ref = {booking_ref} AND earlier.at < {since})"""
+"""Retries of bookings refused earlier say nothing about new bookings."""
+
+
+def _decided(by: str, *, among: str = "true", only: str = "true") -> str:
+    """SQL for the last decisions of whom ``by`` says, with the tables that they are on record with.
+
+    ``among``: which of the attempts count; ``only``: which of the last ones are wanted.
+    """
+    return f"""{_last("%(since)s", f"{by} AND {among}")},
      drawn AS ({_DRAWN} LIMIT %(restaurants)s),
      gone AS (
      SELECT assignment.restaurant_ref, assignment.service_date, max(left_since.at) AS at
@@ -362,7 +370,7 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
        EXISTS (SELECT FROM altered
                 WHERE altered.restaurant_ref = last.restaurant_ref AND altered.at >= last.at
                   AND altered.day BETWEEN last.service_date - 1 AND last.service_date + 2) AS is_altered
-  FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM drawn)
+  FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM drawn) AND {only}
          ORDER BY id DESC LIMIT %(limit)s) AS last
   LEFT JOIN gone ON gone.restaurant_ref = last.restaurant_ref AND gone.service_date = last.service_date
  CROSS JOIN LATERAL (
@@ -376,6 +384,11 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 
 _DECIDED = _decided("planner = %(planner)s")
 _DECIDED_BY_THE_LEGACY_PLANNER = _decided("planner <> ALL(%(others)s)")
+_REFUSED_BY_THE_LEGACY_PLANNER = _decided(
+    "planner <> ALL(%(others)s)",
+    among=f"at < %(until)s AND {_NEW.format(booking_ref='assignments_attempt.booking_ref', since='%(since)s')}",
+    only="outcome <> 'confirmed'",
+)
 
 _TAKEN = """
 SELECT evening.ref, evening.day, taken.table_ref, taken.booking_ref, lower(taken.blocked) AS blocked_from,
@@ -394,18 +407,62 @@ SELECT evening.ref, evening.day, closed.table_ref, '', closure.starts_at,
 """
 
 
-def reference(meanwhile: Mapping[str, int], before: Mapping[str, int]) -> tuple[int, int, str]:
-    """The control: what the legacy planner seated, of how many, and where (elsewhere meanwhile, or else before).
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """The control: what the legacy planner seated, of how many, and where. ``infeasible``: whom it refused rightly."""
 
-    Both are rows of ``of_the_legacy_planner``.
+    seated: int
+    bookings: int
+    infeasible: int
+    where: str
+
+
+def reference(
+    meanwhile: Mapping[str, int],
+    before: Mapping[str, int],
+    *,
+    since: datetime,
+    live_since: datetime,
+    now: datetime,
+    judges: bool,
+) -> Reference:
+    """What the legacy planner seated elsewhere meanwhile, or else before.
+
+    Both are rows of ``of_the_legacy_planner``: from ``live_since`` to ``now``, and from ``since`` to ``live_since``.
+    ``judges``: whether its refusals are judged, which costs queries; otherwise all of its bookings count as feasible.
     """
+    where: str
     if meanwhile["bookings"] >= ENOUGH_MEANWHILE:
-        return (
-            meanwhile["seated"],
-            meanwhile["bookings"],
-            _("the legacy planner at other restaurants in the same period"),
-        )
-    return before["seated"], before["bookings"], _("the legacy planner before this stage") if before["bookings"] else ""
+        counted, where = meanwhile, _("the legacy planner at other restaurants in the same period")
+        since, until = live_since, now
+    else:
+        counted, until = before, live_since
+        where = _("the legacy planner before this stage") if before["bookings"] else ""
+    return Reference(
+        seated=counted["seated"],
+        bookings=counted["bookings"],
+        infeasible=_refused_rightly_by_the_legacy_planner(counted["bookings"] - counted["seated"], since, until)
+        if judges
+        else 0,
+        where=where,
+    )
+
+
+def _refused_rightly_by_the_legacy_planner(refused: int, since: datetime, until: datetime) -> int:
+    """How many of its refusals are right by the rules that V3's are judged by."""
+    if not refused:
+        return 0
+    parameters = {"others": NOT_THE_LEGACY_PLANNER, "since": since, "until": until, "releases": None}
+    decided = [
+        _Decided(**row)
+        for row in dicts(_REFUSED_BY_THE_LEGACY_PLANNER, limit=INSPECTED, restaurants=RESTAURANTS, **parameters)
+    ]
+    if not decided:
+        return 0
+    host_bookings = configured().bookings(sorted({each.booking_ref for each in decided}))
+    floors = current_floors(sorted({each.restaurant_ref for each in decided}))
+    _seatings, hopeless = _Inspection(floors, host_bookings, _taken(decided)).of(decided)
+    return _scaled(hopeless.total(), len(decided), refused)
 
 
 def of_the_legacy_planner(since: str, until: str) -> str:
@@ -419,8 +476,7 @@ SELECT count(*) FILTER (WHERE outcome = 'confirmed') AS seated, count(*) AS book
           FROM assignments_attempt AS tried
          WHERE planner <> ALL(%(others)s) AND at >= {since} AND at < {until}
            AND reason NOT IN ('{CoordinatorReason.CONFIRMED_BY_HOST}', '{CoordinatorReason.STARTED_UNDECIDED}')
-           AND NOT EXISTS (SELECT FROM assignments_attempt AS earlier
-                            WHERE earlier.booking_ref = tried.booking_ref AND earlier.at < {since})
+           AND {_NEW.format(booking_ref="tried.booking_ref", since=since)}
          ORDER BY booking_ref, id DESC) AS last
 """  # noqa: S608  (text of our own)
 

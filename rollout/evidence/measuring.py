@@ -92,6 +92,7 @@ def measure(
         counted=counted,
         percentiles=found["v3"],
         as_they_are=as_they_are or resolution.read(),
+        judges=any("no_worse" in stage.gates for stage in ladder.stages if stage.key == position.stage),
         comparisons=_comparisons(
             verdicts,
             {**counted["complete"][0], **counted["booked"][0]},
@@ -146,6 +147,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             counted=counted,
             percentiles=found["v3"],
             as_they_are=resolution.read(),
+            judges=True,
             window=window,
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
@@ -205,13 +207,16 @@ def _facts(
     counted: Mapping[str, Sequence[Mapping[str, Any]]],
     percentiles: tuple[Percentile, Percentile],
     as_they_are: Flags,
+    judges: bool,
     **more: Any,
 ) -> Facts:
     running = release.running()
     v3, seatings = live_decisions.decisions(
         live_since, counted["outcomes"][0], percentiles, releases=position.counted_for(running)
     )
-    seated, bookings, reference = live_decisions.reference(counted["meanwhile"][0], counted["before"][0])
+    reference = live_decisions.reference(
+        counted["meanwhile"][0], counted["before"][0], since=since, live_since=live_since, now=now, judges=judges
+    )
     (integrity,) = counted["integrity"]
     return Facts(
         environment=position.environment,
@@ -222,9 +227,10 @@ def _facts(
         release=running,
         v3=v3,
         seatings=seatings,
-        reference_seated=seated,
-        reference_bookings=bookings,
-        reference=reference,
+        reference_seated=reference.seated,
+        reference_bookings=reference.bookings,
+        reference_infeasible=reference.infeasible,
+        reference=reference.where,
         overlaps=integrity["overlaps"],
         lost=integrity["without_tables"] + integrity["unconfirmed"],
         drift=drift_of(position, as_they_are),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from assignments.planning.decision import Decision
     from assignments.planning.request import SeatingRequest
+    from assignments.planning.seating_window import SeatingWindow
     from assignments.planning.snapshot import Movable, Snapshot
     from rollout.policy.day_audit import Again
 
@@ -47,15 +48,17 @@ def judge(
     *,
     movable: Sequence[Movable] = (),
     moves: Mapping[str, Sequence[str]] | None = None,
+    moved_windows: Mapping[str, SeatingWindow] | None = None,
     moved_for: Mapping[str, Collection[str]] | None = None,
     again: Again,
 ) -> Mapping[str, Judgement]:
     """What is said of each decision, by booking ref.
 
-    ``before``: the day without the batch. ``moves``: the new tables of confirmed parties that were moved; ``moved_for``: who
-    they were, by the booking that they were moved for. ``again`` is asked what had been decided when a booking was refused.
+    ``before``: the day without the batch. ``moves``: the new tables of confirmed parties that were moved; ``moved_windows``:
+    for when they have them, as far as that is known; ``moved_for``: who they were, by the booking that they were moved for.
+    ``again`` is asked what had been decided when a booking was refused.
     """
-    moves, moved_for = moves or {}, moved_for or {}
+    moves, moved_for, moved_windows = moves or {}, moved_for or {}, moved_windows or {}
     known = {each.booking_ref: each for each in movable}
     arrived = tuple(row for ref, tables in moves.items() if ref in known for row in _sitting_at(known[ref], tables))
     left = tuple(row for row in before.occupied if row.booking_ref not in moves)
@@ -65,7 +68,8 @@ def judge(
     seated = audit_batch(after, decisions, again=again)
     refused = audit_batch(crowded, decisions, again=again).totals.refused if arrived else seated.totals.refused
     flaws_of_moved = {
-        ref: _move_flaws(before, known.get(ref), moves[ref], left, arrived, seated.taken) for ref in moves
+        ref: _move_flaws(before, known.get(ref), moves[ref], moved_windows.get(ref), left, arrived, seated.taken)
+        for ref in moves
     }
     former = [row for ref in asking for row in _left_again(after[ref], decisions[ref])]
     found = {}
@@ -143,6 +147,7 @@ def _move_flaws(
     before: Snapshot,
     movable: Movable | None,
     tables: Sequence[str],
+    kept: SeatingWindow | None,
     left: Sequence[Any],
     arrived: Sequence[Taken],
     seated: Sequence[Taken],
@@ -155,11 +160,17 @@ def _move_flaws(
     window = movable.window
     party = _party_of(movable)
     found = set(seating_audit.place_flaws(before.floor, party, tuple(tables), before.rules))
+    if kept is not None and _times(kept) != _times(window):
+        found.add(Flaw.OTHER_TIMES)
     for row in (*left, *arrived, *seated):
         is_other = row.booking_ref != movable.booking_ref
         if is_other and _meets(row, tables, window.blocked_from, window.blocked_until):
             found.add(Flaw.TABLE_CLOSED if row.closed else Flaw.TABLE_TAKEN)
     return frozenset(found - PREFERENCES)
+
+
+def _times(window: SeatingWindow) -> tuple[datetime, ...]:
+    return window.starts_at, window.ends_at, window.blocked_from, window.blocked_until
 
 
 def _meets(row: Any, tables: Collection[str], start: datetime, until: datetime) -> bool:

@@ -387,26 +387,25 @@ def _confirmed(facts: Facts, threshold: float) -> Reading:
 
 
 def _no_worse(facts: Facts, margin: float) -> Reading:
-    """V3's seated share of its feasible bookings minus the legacy planner's of all.
+    """V3's seated share of its feasible bookings minus the legacy planner's of its own.
 
-    What nobody could have seated counts against nobody: V3's restaurants may be fuller than the others. V3's refusals of
-    feasible bookings are what this gate finds.
+    What nobody could have seated counts against nobody: V3's restaurants may be fuller than the others, or emptier.
     """
     v3 = facts.v3
-    lower, upper = difference_bounds(v3.confirmed, v3.feasible, facts.reference_seated, facts.reference_bookings)
-    known = _enough(v3.feasible) and _enough(facts.reference_bookings)
-    has_both = v3.feasible > 0 and facts.reference_bookings > 0
-    value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_bookings if has_both else None
+    lower, upper = difference_bounds(v3.confirmed, v3.feasible, facts.reference_seated, facts.reference_feasible)
+    known = _enough(v3.feasible) and _enough(facts.reference_feasible)
+    has_both = v3.feasible > 0 and facts.reference_feasible > 0
+    value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_feasible if has_both else None
     return Reading(
         value=value,
         threshold=-margin,
-        sample=min(v3.feasible, facts.reference_bookings),
+        sample=min(v3.feasible, facts.reference_feasible),
         passes=known and lower >= -margin,
         fails=known and upper < -margin,
         detail=_(
             "V3 seated %(v3)s, control %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
             v3=f"{v3.confirmed}/{v3.feasible}",
-            old=f"{facts.reference_seated}/{facts.reference_bookings}",
+            old=f"{facts.reference_seated}/{facts.reference_feasible}",
             reference=facts.reference or _("no control data"),
             lower=f"{lower:+.3f}",
             upper=f"{upper:+.3f}",

@@ -165,18 +165,18 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
 
 
 def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
-    """Of V3's bookings only the feasible ones count: a restaurant that is fuller than others counts against nobody."""
+    """Only feasible bookings count, for both: a restaurant that is fuller than others counts against nobody."""
     v3, limit = facts.v3, -rails["less_seated"]
-    if min(v3.feasible, facts.reference_bookings) < MINIMUM:
+    if min(v3.feasible, facts.reference_feasible) < MINIMUM:
         return
-    value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_bookings
+    value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_feasible
     if value >= limit:
         return  # So is the upper bound.
     _lower, upper = difference_bounds(
         v3.confirmed,
         v3.feasible,
         facts.reference_seated,
-        facts.reference_bookings,
+        facts.reference_feasible,
         error=window_error(facts.window),
     )
     if upper < limit:
@@ -186,7 +186,7 @@ def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
             seated=v3.confirmed,
             bookings=v3.feasible,
             old_seated=facts.reference_seated,
-            old_bookings=facts.reference_bookings,
+            old_bookings=facts.reference_feasible,
             reference=facts.reference,
         )
         yield Breach(rail="less_seated", value=value, limit=limit, sample=v3.feasible, detail=detail)

@@ -139,7 +139,7 @@ class Facts:
     stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
     windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``audited``: of those, what
     was found since the window began. ``unaudited``: decisions that wait for their audit. ``reference`` is what the legacy
-    planner seated, of how many, and where.
+    planner seated, of how many, how many of these nobody could have seated, and where.
     """
 
     environment: str
@@ -158,6 +158,7 @@ class Facts:
     window: int = 1
     reference_seated: int = 0
     reference_bookings: int = 0
+    reference_infeasible: int = 0
     reference: str = ""
     coverage: Mapping[str, int] = field(default_factory=dict)
     waivers_valid: int = 0
@@ -167,6 +168,10 @@ class Facts:
     drift: str = ""
     """How the flags differ from the stage; empty if they do not."""
     release: str = ""
+
+    @property
+    def reference_feasible(self) -> int:
+        return self.reference_bookings - self.reference_infeasible
 
     @property
     def soaked_hours(self) -> float:

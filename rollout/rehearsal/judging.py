@@ -1,7 +1,7 @@
 """Has a broken V3 decide frozen situations, and judges each decision as comparisons and the guard would. No database."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from time import thread_time
 from typing import Protocol
@@ -9,9 +9,9 @@ from typing import Protocol
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import Snapshot
-from rollout.policy import seating_audit
+from rollout.policy import batch_audit, seating_audit
 from rollout.policy.verdict import Verdict, compare
-from rollout.rehearsal.kinds import UNTOUCHED, Decide, Kind
+from rollout.rehearsal.kinds import UNTOUCHED, Decide, Kind, Moved, moved
 
 STAGED_EVERY = 10
 """Where a situation is staged, one case in so many has it."""
@@ -33,7 +33,8 @@ class Case:
 class Outcome:
     """What comparisons and the guard would see of one decision. Milliseconds of planning alone, of the processor's time.
 
-    ``is_feasible``: V3 seats the party, or its refusal is wrong. ``control_seats``: so does the control.
+    ``is_feasible``: V3 seats the party, or its refusal is wrong. ``control_seats``: so does the control;
+    ``control_has_room``: it seats the party, or its refusal is wrong.
     """
 
     verdict: Verdict
@@ -49,6 +50,7 @@ class Outcome:
     is_untold: bool = False
     is_lost: bool = False
     control_seats: bool = False
+    control_has_room: bool = False
 
     @cached_property
     def flags(self) -> tuple[str, ...]:
@@ -77,6 +79,8 @@ def judged(
 ) -> Judged:
     """Decide every case by this kind. ``intact``: what V3 as it is makes of each."""
     outcomes = [outcome for outcome, _decision in intact]
+    if kind.moves is not None:
+        return _with_moves(kind, cases, intact)
     broken = [outcome_of(case, kind, decide)[0] for case in cases]
     differ = sum(_seen(one) != _seen(other) for one, other in zip(outcomes, broken, strict=True))
     if kind.stage is None or differ >= ENOUGH * len(cases):
@@ -85,6 +89,39 @@ def judged(
     for place, as_it_is, at_fault in staged:
         outcomes[place], broken[place] = as_it_is, at_fault
     return Judged(kind=kind, intact=outcomes, broken=broken, staged=len(staged))
+
+
+def _with_moves(kind: Kind, cases: Sequence[Case], intact: Sequence[tuple[Outcome, Decision | None]]) -> Judged:
+    """In some cases a confirmed party makes room for the booking: as it should, and as this kind has it."""
+    outcomes = [outcome for outcome, _decision in intact]
+    broken, left = list(outcomes), max(1, len(cases) // STAGED_EVERY)
+    staged = 0
+    for place, (case, (outcome, decision)) in enumerate(zip(cases, intact, strict=True)):
+        if staged == left:
+            break
+        move = moved(case.snapshot, decision) if decision is not None and not outcome.is_unsafe else None
+        at_fault = kind.moves(move) if move is not None and kind.moves is not None else None
+        if move is None or at_fault is None or _is_unsafe(move):
+            continue
+        broken[place] = replace(outcome, is_unsafe=_is_unsafe(at_fault))
+        staged += 1
+    return Judged(kind=kind, intact=outcomes, broken=broken, staged=staged)
+
+
+def _is_unsafe(move: Moved) -> bool:
+    """What the guard says of the batch in which it is made."""
+    booking, mover = move.before.request.booking_ref, move.movable.booking_ref
+    found = batch_audit.judge(
+        move.before,
+        [move.before.request],
+        {booking: move.decision},
+        movable=() if move.is_fixed else (move.movable,),
+        moves={mover: move.to},
+        moved_windows={mover: move.window},
+        moved_for={booking: (mover,)},
+        again=lambda _refs: {booking: move.decision},
+    )
+    return bool(found[booking].flaws)
 
 
 def _seen(outcome: Outcome) -> tuple[object, ...]:
@@ -138,8 +175,12 @@ def timed(decide: Callable[[], Decision]) -> tuple[Decision | None, float]:
 def _judge(case: Case, kind: Kind, decision: Decision | None, milliseconds: float) -> Outcome:
     snapshot, milliseconds = case.snapshot, milliseconds + kind.slow_ms
     control_seats = case.control.best is not None
+    control = {
+        "control_seats": control_seats,
+        "control_has_room": control_seats or seating_audit.could_be_seated(snapshot),
+    }
     if decision is None:
-        return Outcome(verdict=Verdict.V3_ERROR, milliseconds=milliseconds, is_error=True, control_seats=control_seats)
+        return Outcome(verdict=Verdict.V3_ERROR, milliseconds=milliseconds, is_error=True, **control)
     verdict = compare(snapshot, case.control, decision)
     best, kept = decision.best, decision.window
     if best is None:
@@ -151,7 +192,7 @@ def _judge(case: Case, kind: Kind, decision: Decision | None, milliseconds: floa
             is_feasible=is_wrong,
             is_audited_refusal=is_audited,
             is_wrong_refusal=is_audited and is_wrong,
-            control_seats=control_seats,
+            **control,
         )
     is_unsafe, has_better = verdict is Verdict.UNSAFE, False
     if not is_unsafe and kept is not None:
@@ -173,5 +214,5 @@ def _judge(case: Case, kind: Kind, decision: Decision | None, milliseconds: floa
         is_avoidable_join=has_better and is_join,
         is_untold=kind.is_untold,
         is_lost=kind.is_lost,
-        control_seats=control_seats,
+        **control,
     )

@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from assignments.planning.decision import Decision, TablePlan
-from assignments.planning.floor import CalendarEntry, Floor, Table
+from assignments.planning.floor import CalendarEntry, Floor, Pacing, Table
 from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.service_day import service_date
-from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
+from assignments.planning.snapshot import Movable, Occupied, Snapshot, occupied_by
 from assignments.planning.text import Text
 
 Decide = Callable[[Snapshot], Decision]
@@ -28,6 +29,26 @@ A_QUARTER = timedelta(minutes=15)
 SLOW_MS = 500.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """A booking that is seated because a confirmed party makes room for it.
+
+    ``before``: the situation, with ``movable`` at the tables that the booking is given by ``decision``. ``is_fixed``: that
+    party may not be moved. ``to``, ``window``: where it goes, and for when.
+    """
+
+    before: Snapshot
+    movable: Movable
+    decision: Decision
+    to: tuple[str, ...]
+    window: SeatingWindow
+    is_fixed: bool = False
+
+
+Rearrange = Callable[[Moved], Moved | None]
+"""From a move that is as it should be to one that is not; None: not this one."""
+
+
 class RehearsedError(Exception):
     """What a V3 raises that raises on purpose."""
 
@@ -36,8 +57,9 @@ class RehearsedError(Exception):
 class Kind:
     """A kind of fault. ``share`` (0..1): of the decisions that it strikes, at random.
 
-    ``slow_ms`` is added to the planning time. ``is_untold`` and ``is_lost``: what goes wrong after the decision, which only
-    the guard can see: the host is not told of the tables, or the booking is confirmed and has none.
+    ``slow_ms`` is added to the planning time. ``is_untold``, ``is_lost`` and ``moves``: what only the guard can see. The
+    host is not told of the tables; the booking is confirmed and has none; a confirmed party is moved as it should not be,
+    while comparisons move nobody.
     """
 
     name: str
@@ -48,6 +70,7 @@ class Kind:
     slow_ms: float = 0.0
     is_untold: bool = False
     is_lost: bool = False
+    moves: "Rearrange | None" = None
 
 
 def untouched(snapshot: Snapshot, decide: Decide) -> Decision:
@@ -273,6 +296,90 @@ def _nothing_else_is_free(snapshot: Snapshot, decision: Decision) -> Snapshot | 
     )
 
 
+def _ignores_pacing(snapshot: Snapshot, decide: Decide) -> Decision:
+    return decide(replace(snapshot, floor=replace(snapshot.floor, pacing=())))
+
+
+def _too_many_come(snapshot: Snapshot, decision: Decision) -> Snapshot | None:
+    """The restaurant takes fewer guests at once than are in this party."""
+    if snapshot.request.party < 2 or decision.best is None:
+        return None
+    pacing = (Pacing(most_covers=snapshot.request.party - 1),)
+    return replace(snapshot, floor=replace(snapshot.floor, pacing=pacing), rules=replace(snapshot.rules, is_paced=True))
+
+
+def _ignores_needs(snapshot: Snapshot, decide: Decide) -> Decision:
+    return decide(replace(snapshot, request=replace(snapshot.request, needs=frozenset())))
+
+
+def _needs_what_no_table_has(snapshot: Snapshot, decision: Decision) -> Snapshot | None:
+    if decision.best is None:
+        return None
+    return replace(snapshot, request=replace(snapshot.request, needs=frozenset({"rehearsal: a need"})))
+
+
+def moved(snapshot: Snapshot, decision: Decision) -> Moved | None:
+    """The same situation, but a party as large sits where V3 seats the booking, and moves elsewhere; None: it cannot."""
+    best, window = decision.best, decision.window
+    if best is None or window is None:
+        return None
+    here = best.zone_ref
+    others = [
+        table
+        for table in _free(snapshot, decision)
+        if table.ref not in best.table_refs and table.zone_ref == here and _may_have(snapshot, table)
+    ]
+    if not others:
+        return None
+    party = snapshot.request.party
+    movable = Movable(
+        booking_ref="rehearsal: confirmed before",
+        table_refs=best.table_refs,
+        window=window,
+        party=party,
+        zone_ref=here,
+    )
+    rows = occupied_by(movable.booking_ref, best.table_refs, window, party=party if snapshot.floor.pacing else 0)
+    return Moved(
+        before=replace(snapshot, occupied=(*snapshot.occupied, *rows)),
+        movable=movable,
+        decision=decision,
+        to=(others[0].ref,),
+        window=window,
+    )
+
+
+def _at_another_time(move: Moved) -> Moved:
+    later = timedelta(hours=1)
+    window = replace(
+        move.window,
+        starts_at=move.window.starts_at + later,
+        ends_at=move.window.ends_at + later,
+        blocked_from=move.window.blocked_from + later,
+        blocked_until=move.window.blocked_until + later,
+    )
+    return replace(move, window=window)
+
+
+def _to_too_few_seats(move: Moved) -> Moved | None:
+    free = _free(move.before, move.decision)
+    small = [table for table in free if table.seats < move.movable.party and table.zone_ref == move.movable.zone_ref]
+    return replace(move, to=(small[0].ref,)) if small else None
+
+
+def _though_it_is_fixed(move: Moved) -> Moved:
+    return replace(move, is_fixed=True)
+
+
+def _to_another_zone(move: Moved) -> Moved | None:
+    there = [
+        table
+        for table in _free(move.before, move.decision)
+        if table.zone_ref != move.movable.zone_ref and table.seats >= move.movable.party
+    ]
+    return replace(move, to=(there[0].ref,)) if there else None
+
+
 def _free(snapshot: Snapshot, decision: Decision) -> list[Table]:
     """The tables in service that nobody has while the party sits; none if it cannot be seated."""
     window = decision.window
@@ -385,6 +492,42 @@ _ALL = (
         does="serves bookings first that came later in the batch",
         spoil=_reorders,
         stage=_nothing_else_is_free,
+    ),
+    Kind(
+        name="ignores_pacing",
+        does="seats more guests at once than the restaurant allows",
+        spoil=_ignores_pacing,
+        stage=_too_many_come,
+    ),
+    Kind(
+        name="ignores_needs",
+        does="seats guests where tables lack what they need",
+        spoil=_ignores_needs,
+        stage=_needs_what_no_table_has,
+    ),
+    Kind(
+        name="moves_to_another_time",
+        does="gives a confirmed party that it moves its table an hour later",
+        spoil=untouched,
+        moves=_at_another_time,
+    ),
+    Kind(
+        name="moves_to_too_few_seats",
+        does="moves a confirmed party to a table that is too small",
+        spoil=untouched,
+        moves=_to_too_few_seats,
+    ),
+    Kind(
+        name="moves_who_is_fixed",
+        does="moves a confirmed party that has to stay where it is",
+        spoil=untouched,
+        moves=_though_it_is_fixed,
+    ),
+    Kind(
+        name="moves_to_another_zone",
+        does="moves a confirmed party out of the zone that it insists on",
+        spoil=untouched,
+        moves=_to_another_zone,
     ),
     Kind(name="raises", does="raises an error on one decision in 200", spoil=_raises, share=0.005),
     Kind(

@@ -209,6 +209,7 @@ class _Seen:
             ),
             reference_seated=counts["control_seats"],
             reference_bookings=bookings,
+            reference_infeasible=bookings - counts["control_has_room"],
             lost=counts["is_lost"],
         )
 

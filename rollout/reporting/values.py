@@ -154,7 +154,7 @@ class Report:
                 for each in self.ladder
             ],
             "gates": [each.as_dict() for each in plan.gates],
-            "facts": asdict(plan.facts),
+            "facts": {**asdict(plan.facts), "reference_feasible": plan.facts.reference_feasible},
             "restaurants": self.restaurants,
             "powers": [asdict(each) for each in self.powers],
             "verdicts": [asdict(each) for each in self.verdicts],

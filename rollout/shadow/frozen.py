@@ -3,7 +3,7 @@
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import connection
@@ -13,6 +13,7 @@ from assignments.integration.planners import Batch
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Snapshot
 from rollout.shadow.serialization import (
     batch_decision_to_json,
@@ -24,6 +25,8 @@ from rollout.shadow.serialization import (
     requests_to_json,
     snapshot_from_json,
     snapshot_to_json,
+    window_from_json,
+    window_to_json,
 )
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
@@ -37,7 +40,8 @@ _floors: OrderedDict[str, str] = OrderedDict()
 class Frozen:
     """A batch as it was kept. ``before``: the day before any of it is seated; its own request is the first one.
 
-    ``moves``: the new tables of confirmed parties, by booking ref.
+    ``moves``: the new tables of confirmed parties, by booking ref; ``moved_windows``: for when each has them. Batches
+    of earlier releases do not say that.
     """
 
     before: Snapshot
@@ -45,6 +49,7 @@ class Frozen:
     decisions: Mapping[str, Decision]
     movable: tuple[Movable, ...]
     moves: Mapping[str, tuple[str, ...]]
+    moved_windows: Mapping[str, SeatingWindow] = field(default_factory=dict)
 
 
 def keep(batch: Batch) -> None:
@@ -61,14 +66,15 @@ def keep(batch: Batch) -> None:
         rules=batch.rules,
         success=batch.success,
     )
+    moves = {move.booking_ref: list(move.to_table_refs) for each in batch.decisions.values() for move in each.moves}
+    windows = {ref: window_to_json(batch.placed[ref]) for ref in moves if ref in batch.placed}
     content = {
         **snapshot_to_json(snapshot),
         "requests": requests_to_json(batch.requests),
         "decisions": {ref: _decision_to_json(each) for ref, each in batch.decisions.items()},
         "movable": [movable_to_json(each) for each in batch.movable],
-        "moves": {
-            move.booking_ref: list(move.to_table_refs) for each in batch.decisions.values() for move in each.moves
-        },
+        "moves": moves,
+        **({"moved_windows": windows} if windows else {}),
     }
     with connection.cursor() as cursor:
         cursor.execute(
@@ -110,6 +116,7 @@ def read(content: Mapping[str, Any], floor: Floor) -> Frozen:
         decisions={ref: decision_from_json(each) for ref, each in content["decisions"].items()},
         movable=tuple(movable_from_json(each) for each in content["movable"]),
         moves={ref: tuple(tables) for ref, tables in content["moves"].items()},
+        moved_windows={ref: window_from_json(each) for ref, each in content.get("moved_windows", {}).items()},
     )
 
 

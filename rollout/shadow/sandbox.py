@@ -8,7 +8,6 @@ rolled back.
 import json
 import os
 import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -48,6 +47,7 @@ def main() -> None:
 def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None:
     from django.db import connection, transaction
 
+    from assignments.concurrency.stopwatch import Stopwatch
     from rollout import conf
     from rollout.shadow.serialization import (
         batch_decision_to_json,
@@ -72,9 +72,9 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
                 seconds = conf.settings().CANDIDATE_SECONDS * (1 if requests is None else len(requests))
                 milliseconds = str(round(seconds * 1000))
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
-            started = time.perf_counter()
+            stopwatch = Stopwatch()
             decided: Any = candidate(snapshot) if requests is None else _together(candidate, snapshot, requests)
-            said["ms"] = (time.perf_counter() - started) * 1000
+            said["ms"] = stopwatch.milliseconds
             transaction.set_rollback(True)
             if requests is None:
                 said["decision"] = decision_to_json(decided)

@@ -106,6 +106,17 @@ def movable_from_json(stored: Mapping[str, Any]) -> Movable:
     return msgspec.convert(stored, Movable)
 
 
+def window_to_json(window: SeatingWindow) -> dict[str, Any]:
+    """Write when a party has its tables."""
+    content: dict[str, Any] = _plain(window)
+    return content
+
+
+def window_from_json(stored: Mapping[str, Any]) -> SeatingWindow:
+    """Read when a party has its tables. Raises TypeError or ValueError if it is invalid."""
+    return msgspec.convert(stored, SeatingWindow)
+
+
 def floor_to_json(floor: Floor) -> dict[str, Any]:
     content = _plain(floor)
     if not floor.calendar:

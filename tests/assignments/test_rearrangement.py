@@ -11,6 +11,7 @@ import pytest
 
 from assignments import api, checks
 from assignments.conf import A_YEAR_OF_MINUTES
+from assignments.integration import planners
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
 from assignments.testing import a_floor, a_table
@@ -64,6 +65,21 @@ def test_a_pair_gives_the_large_table_to_a_party_of_four(misplaced: TheHost) -> 
 def test_the_cron_run_moves_it_too(misplaced: TheHost) -> None:
     assert run_all()["four"].table_refs == ("large",)
     assert tables_of("A") == ["small"]
+
+
+def test_what_is_kept_of_the_batch_says_for_when_it_has_its_tables(
+    misplaced: TheHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[planners.Batch] = []
+    router = type(planners.router())
+    monkeypatch.setattr(router, "keep", lambda _router, batch: kept.append(batch), raising=False)
+    api.assign_now(booking_ref="four")
+    (batch,) = kept
+    row = Allocation.objects.get(booking_ref="A", ended_at=None)
+    window = batch.placed["A"]
+    assert (window.starts_at, window.ends_at) == (row.starts_at, row.ends_at)
+    assert (window.blocked_from, window.blocked_until) == (row.blocked.lower, row.blocked.upper)
+    assert set(batch.placed) == {"A", "four"}
 
 
 def told(host: TheHost) -> None:

@@ -133,7 +133,7 @@ def test_expressions_name_metrics_that_exist() -> None:
 
 
 def test_nobody_fails_what_no_set_of_tables_could_seat() -> None:
-    full = {Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN}
+    full = {Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN, Reason.PACING}
     others = {
         CoordinatorReason.INVALID_BOOKING,
         CoordinatorReason.CONFIRMED_BY_HOST,

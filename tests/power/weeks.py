@@ -38,7 +38,8 @@ BEGAN = datetime(2030, 1, 7, tzinfo=UTC)
 
 COUNTED = (
     *("bookings", "seated", "feasible", "errors", "refusals", "wrong", "unsafe", "oversized", "joins"),
-    *("over_50", "over_100", "over_250", "better", "worse", "reference", "reference_seated"),
+    *("over_50", "over_100", "over_250", "better", "worse"),
+    *("reference", "reference_feasible", "reference_seated"),
 )
 
 
@@ -88,6 +89,7 @@ def drawn(source: np.random.Generator, levels: Sequence[Decided], *, equally_goo
         picks = source.integers(len(level.seated), size=len(bins))
         if restaurant >= mine:
             _add(counts, "reference", bins)
+            _add(counts, "reference_feasible", bins[level.feasible[picks]])
             _add(counts, "reference_seated", bins[level.seated[picks]])
         else:
             _decide(counts, source, level, bins, picks, mishaps, is_misjudged=restaurant == misjudged)
@@ -206,6 +208,7 @@ def decided(week: Week, now: int) -> Facts:
         window=number,
         reference_seated=window["reference_seated"],
         reference_bookings=window["reference"],
+        reference_infeasible=window["reference"] - window["reference_feasible"],
     )
 
 

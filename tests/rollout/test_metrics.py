@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -17,7 +18,7 @@ from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import collector
 from rollout.control import steering, switches
 from rollout.flags import bucketing, resolution
-from rollout.models import Change, Comparison, ForcedPlanner, GuardRun, Position
+from rollout.models import Change, Comparison, ForcedPlanner, FrozenBatch, GuardRun, Position
 from tests.rollout.evidence.test_measuring import compared
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,6 +108,28 @@ def test_comparisons_are_counted_by_verdict_and_never_fewer_when_they_are_pruned
         assert Comparison.objects.exclude(verdict="").count() == 1
 
 
+def test_decisions_wait_for_their_audit_until_a_guard_run_has_made_it() -> None:
+    now = datetime.now(UTC)
+    for attempts, age, audited_at in ((3, 600, None), (2, 60, None), (7, 6000, now)):
+        FrozenBatch.objects.create(
+            key=uuid4(),
+            restaurant_ref="1",
+            service_date=now.date(),
+            floor_version="1",
+            content={},
+            attempts=attempts,
+            refusals=0,
+            at=now - timedelta(seconds=age),
+            audited_at=audited_at,
+        )
+    found = scraped()
+    assert value(found, "rollout_audits_waiting") == 5
+    assert value(found, "rollout_audits_oldest_waiting_age_seconds") == pytest.approx(600, abs=60)
+    FrozenBatch.objects.update(audited_at=now)
+    found = scraped()
+    assert value(found, "rollout_audits_waiting") == value(found, "rollout_audits_oldest_waiting_age_seconds") == 0
+
+
 def test_comparisons_that_are_not_in_the_totals_are_not_pruned(monkeypatch: Any) -> None:
     now = datetime.now(UTC)
     old = now - timedelta(days=100)
@@ -124,7 +147,7 @@ def test_breaches_are_those_of_the_last_look_within_an_hour() -> None:
     found = scraped()
     rails = {dict(values)["rail"]: each for (name, values), each in found.items() if name == "rollout_guard_breaches"}
     assert {rail for rail, each in rails.items() if each} == {"lost"}
-    assert len(rails) == 14
+    assert len(rails) == 15
     assert value(found, "rollout_guard_last_run_timestamp_seconds") == pytest.approx(now.timestamp(), abs=300)
     GuardRun.objects.update(at=now - timedelta(hours=2))
     assert value(scraped(), "rollout_guard_breaches", rail="lost") == 0

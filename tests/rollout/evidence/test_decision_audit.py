@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,6 +14,7 @@ from assignments import api
 from assignments.concurrency import clock
 from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.coordination.planned_day import PlannedDay
+from assignments.integration.planners import Batch
 from assignments.models import Attempt
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
@@ -21,9 +23,12 @@ from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
 from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
 from rollout.policy import guardrails
+from rollout.policy.seating_audit import Flaw
+from rollout.shadow import frozen
 from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import climb, configure
+from tests.rollout.policy.test_batch_audit import who_moved, window_of, with_moves
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,6 +135,34 @@ def test_wrong_refusals_are_found_at_once_and_roll_back(monkeypatch: pytest.Monk
     position = steering.current()
     assert position is not None
     assert position.stage == "shadow"
+
+
+def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
+    evening = with_moves()
+    for_whom, mover = who_moved(evening)
+    promised = window_of(evening, mover)
+    hour = timedelta(hours=1)
+    later = replace(promised, starts_at=promised.starts_at + hour, blocked_from=promised.blocked_from + hour)
+    for placed, flaws in (({}, set()), ({mover: promised}, set()), ({mover: later}, {Flaw.OTHER_TIMES})):
+        key = uuid4()
+        before = evening.before
+        frozen.keep(
+            Batch(
+                key=key,
+                service_date=before.now.date(),
+                floor=before.floor,
+                occupied=before.occupied,
+                requests=tuple(evening.requests),
+                now=before.now,
+                rules=before.rules,
+                decisions=evening.decisions,
+                movable=tuple(evening.movable),
+                placed=placed,
+            )
+        )
+        content = FrozenBatch.objects.get(key=key).content
+        judged = decision_audit._judge(frozen.read(content, before.floor), frozen.movers_of(content))
+        assert judged[for_whom].flaws == flaws
 
 
 def test_what_was_given_and_what_was_found_are_written_once(evening: None) -> None:

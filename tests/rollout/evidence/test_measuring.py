@@ -506,6 +506,20 @@ class TestReference:
         Attempt.objects.filter(pk__in=refused.values("pk")).update(outcome="manual_review", reason="confirmed_by_host")
         assert measured().reference_bookings == 20 - 3
 
+    @pytest.mark.usefixtures("_few_are_enough")
+    def test_of_its_bookings_too_only_the_feasible_ones_count(self) -> None:
+        """Whom it refused rightly counts against nobody; whom it refused although tables were free is feasible."""
+        self.decide(1)
+        Position.objects.update(since=datetime.now(UTC) - timedelta(hours=1))
+        found = live()
+        seated = Assignment.objects.filter(state="confirmed").count()
+        assert (found.reference_seated, found.reference_bookings, found.reference_feasible) == (seated, 20, seated)
+        refused = Assignment.objects.filter(state="confirmed")[0].booking_ref
+        Allocation.objects.filter(booking_ref=refused).delete()
+        Attempt.objects.filter(booking_ref=refused).update(outcome="failed", reason="no_capacity")
+        found = live()
+        assert (found.reference_seated, found.reference_feasible) == (seated - 1, seated)
+
     def test_where_v3_decides_everything_it_is_the_legacy_planner_before_the_stage(self) -> None:
         self.decide(1)
         seated = Assignment.objects.filter(state="confirmed").count()

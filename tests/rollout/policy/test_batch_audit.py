@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from assignments.coordination.planned_day import plan_requests
@@ -133,6 +134,16 @@ def test_a_moved_party_keeps_its_seats_and_its_zone() -> None:
     assert Flaw.TOO_FEW_SEATS in evening.judged(movable=larger)[ref].flaws
     elsewhere = [replace(each, zone_ref="terrace") if each.booking_ref == mover else each for each in evening.movable]
     assert Flaw.WRONG_ZONE in evening.judged(movable=elsewhere)[ref].flaws
+
+
+def test_a_moved_party_keeps_its_time() -> None:
+    evening = with_moves()
+    ref, mover = who_moved(evening)
+    promised = next(each.window for each in evening.movable if each.booking_ref == mover)
+    assert not evening.judged(moved_windows={mover: promised})[ref].flaws
+    for name in ("starts_at", "ends_at", "blocked_from", "blocked_until"):
+        later = replace(promised, **{name: getattr(promised, name) + timedelta(minutes=15)})
+        assert evening.judged(moved_windows={mover: later})[ref].flaws == {Flaw.OTHER_TIMES}, name
 
 
 def test_a_moved_party_gets_a_table_of_its_own() -> None:

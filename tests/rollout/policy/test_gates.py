@@ -138,6 +138,18 @@ CASES: list[tuple[str, Facts, float, Status]] = [
         0.02,
         Status.PASS,
     ),
+    # Where the legacy planner decides, everything is full: of those whom it could seat, it seats more than V3 does.
+    (
+        "no_worse",
+        replace(
+            live(bookings=4000, confirmed=3600),
+            reference_seated=3000,
+            reference_bookings=4000,
+            reference_infeasible=1000,
+        ),
+        0.02,
+        Status.FAIL,
+    ),
 ]
 
 

@@ -34,7 +34,14 @@ GATES: dict[str, float] = {
     "coverage": 20,
     "explanations": 0,
 }
-ONLY_LIVE = {"does_not_tell_the_host": "untold", "loses_tables": "lost"}
+ONLY_LIVE = {
+    "does_not_tell_the_host": "untold",
+    "loses_tables": "lost",
+    "moves_to_another_time": "unsafe_seatings",
+    "moves_to_too_few_seats": "unsafe_seatings",
+    "moves_who_is_fixed": "unsafe_seatings",
+    "moves_to_another_zone": "unsafe_seatings",
+}
 """What nobody can see before V3 decides, and the guardrail that sees it."""
 
 
