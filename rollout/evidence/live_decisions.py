@@ -1,4 +1,7 @@
-"""Measures and audits V3's live decisions, with the legacy planner's as control."""
+"""Measures and audits V3's live decisions, with the legacy planner's as control.
+
+Long because most of it is SQL: one statement for each thing that gates and guard ask.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -2,6 +2,8 @@
 
 A kind changes what V3 is asked, or what it answers; everything else is V3's own. Some faults need a situation to show, such
 as a pin. Where the evidence has hardly any, the kind stages it: it changes the frozen situation for both planners.
+
+Long because it is a list: each kind is a few lines.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,7 @@
-"""Floors from the project's tables, completed by what is kept in this app."""
+"""Floors from the project's tables, completed by what is kept in this app.
+
+Long because a floor is read in one piece: each method is one kind of its rows.
+"""
 
 import time as time_module
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -185,9 +185,4 @@ def evening_planner(candidate: Candidate) -> type[Any]:
                 )
             return decision
 
-        def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
-            for request in requests:
-                self.decide(request)
-                yield request
-
     return WorseEveningPlanner
