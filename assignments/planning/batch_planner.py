@@ -21,7 +21,7 @@ from assignments.planning.pacing import Pace
 from assignments.planning.ranking import needed, rank
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
-from assignments.planning.reseating import Batch, Party, make_room
+from assignments.planning.reseating import MAX_EJECTIONS, PROBED_EJECTIONS, Batch, Party, make_room
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, Circumstances, check_weights, circumstances_of
 from assignments.planning.seating_more import seat_more
 from assignments.planning.seating_window import SeatingWindow
@@ -120,6 +120,7 @@ class EveningPlanner:
         self._confirmed: list[_Guest] = []
         self._standing: dict[str, _Guest] = {}
         self._decisions: dict[str, Decision] = {}
+        self._no_room: dict[tuple[int, tuple[Party, ...]], int] = {}
         for mover in movers.values():
             self._meet_confirmed(mover)
 
@@ -189,7 +190,8 @@ class EveningPlanner:
     def probe(self, request: SeatingRequest) -> frozenset[str] | None:
         """Return which confirmed bookings would be moved to seat the request; None if it would be refused.
 
-        It changes nothing: other requests are decided as if this one had not been asked.
+        It changes nothing: other requests are decided as if this one had not been asked. The search for moves is
+        shorter than in ``decide``: whom it finds a seat for has one there, too.
         """
         window = admit(self._floor, request, rules=self._rules, now=self._now)
         if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
@@ -202,7 +204,7 @@ class EveningPlanner:
         if any(unit.mask & free == unit.mask for unit in guest.party.options):
             return frozenset()
         self._batch.meet(guest.party)
-        room = self._room_for(guest)
+        room = self._room_for(guest, ejections=PROBED_EJECTIONS)
         return None if room is None else frozenset(party.ref for party in room if party.is_confirmed)
 
     def is_full_for(self, request: SeatingRequest) -> bool:
@@ -215,15 +217,25 @@ class EveningPlanner:
             return False
         return self._closed_units(self._guest(request, window, fit), fit) < len(fit.units)
 
-    def _room_for(self, guest: _Guest) -> Mapping[Party, Unit] | None:
-        """Return the moves that seat a newcomer for whom nothing is free, or None."""
+    def _room_for(self, guest: _Guest, *, ejections: int = MAX_EJECTIONS) -> Mapping[Party, Unit] | None:
+        """Return the moves that seat a newcomer for whom nothing is free, or None.
+
+        The search asks only where the newcomer could sit and who is there at the same time. As long as nobody changes
+        tables, one that found nothing is not repeated for a like party, or for another time with the same parties.
+        """
         newcomer = guest.party
         if not newcomer.options:
             return None
         fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
         if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
             return None
-        return make_room(newcomer)
+        key = (id(newcomer.options), tuple(newcomer.meets))
+        if self._no_room.get(key, -1) >= ejections:
+            return None
+        room = make_room(newcomer, ejections=ejections)
+        if room is None:
+            self._no_room[key] = ejections
+        return room
 
     def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
         window = admit(self._floor, request, rules=self._rules, now=self._now)
@@ -341,6 +353,7 @@ class EveningPlanner:
 
     def _seat(self, guest: _Guest, unit: Unit) -> None:
         """Seat a newcomer. From now on it may change tables but not lose its seat."""
+        self._no_room.clear()
         self._guests[guest.party] = guest
         guest.first_unit = unit
         self._note_pace(guest)
@@ -397,6 +410,7 @@ class EveningPlanner:
 
     def _seat_instead(self, standing: list[_Guest], loose: list[_Guest], found: Mapping[Party, Unit]) -> None:
         """Seat guests where ``found`` has them; those whom it does not have lose their seat."""
+        self._no_room.clear()
         changed = [guest for guest in loose if found.get(guest.party) is not guest.party.unit]
         moving = [guest for guest in changed if guest.party in found]
         losing = [guest for guest in changed if guest.party not in found]

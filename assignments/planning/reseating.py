@@ -5,7 +5,7 @@ their table. None of them loses its seat, and other occupied tables are not touc
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from assignments.planning.units import Unit, each_bit
 
@@ -17,6 +17,9 @@ MAX_STEPS = 150
 
 MAX_EJECTIONS = 150
 """Maximum parties seated where others sit, when no chain was found; as many take about as long as the chains."""
+
+PROBED_EJECTIONS = 40
+"""As many for a time that is only asked about, since a form asks about a whole day. More find hardly anything."""
 
 MOST_MOVED = 14
 """Maximum parties with other tables in the end, the newcomer included. To move half the evening for one is too much."""
@@ -33,7 +36,7 @@ class Party:
     ``start`` and ``until``: seconds since the epoch, with buffers. ``is_confirmed``: it was confirmed before this batch.
     """
 
-    __slots__ = ("_needs", "batch", "is_confirmed", "meets", "options", "ref", "start", "unit", "until")
+    __slots__ = ("_needs", "_tables", "batch", "is_confirmed", "meets", "options", "ref", "start", "unit", "until")
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Party:
         self.unit: Unit | None = None
         self.batch: Batch | None = None
         self._needs = {} if needs is None else needs
+        self._tables: int | None = None
         self.meets: list[Party] = []
         """Parties that were seated at the same time when it came."""
 
@@ -60,6 +64,16 @@ class Party:
         """Let it sit at ``unit`` too, after all others."""
         self.options = [*self.options, unit]
         self._needs = {}
+        self._tables = None
+
+    @property
+    def tables(self) -> int:
+        """Return the mask of all tables at which it could sit."""
+        if self._tables is None:
+            self._tables = 0
+            for unit in self.options:
+                self._tables |= unit.mask
+        return self._tables
 
     def overlaps(self, other: "Party") -> bool:
         """Return whether both need tables at the same time."""
@@ -97,11 +111,12 @@ class Batch:
         self.seated.remove(party)
 
 
-def make_room(newcomer: Party) -> Mapping[Party, Unit] | None:
+def make_room(newcomer: Party, *, ejections: int | None = None) -> Mapping[Party, Unit] | None:
     """Return the moves that seat ``newcomer`` (included), or None if none were found.
 
     Changes nothing. Short chains are tried first, so that few parties move. Where no chain is found, parties take each
-    other's tables until everybody has some.
+    other's tables until everybody has some. ``ejections``: how many do at most, by default MAX_EJECTIONS. What is found
+    with fewer is found with more, too.
     """
     if not newcomer.options:
         return None
@@ -117,7 +132,7 @@ def make_room(newcomer: Party) -> Mapping[Party, Unit] | None:
         steps = search.steps
     if search.is_exhaustive and not search.could_go_deeper:
         return None
-    return _Ejections(grid, newcomer).find()
+    return _Ejections(grid, newcomer).find(MAX_EJECTIONS if ejections is None else ejections)
 
 
 class Grid:
@@ -246,7 +261,7 @@ class _Chains:
 
         Fewest tables first, so that few move; then those whose confirmed parties come latest.
         """
-        at_table = self._grid.parties_at(taken, party)
+        at_table = self._grid.parties_at(taken & party.tables, party)
         settled = self.settled
         fixed = 0
         soonest = {}
@@ -307,15 +322,15 @@ class _Ejections:
         self._newcomer = newcomer
         self._weight: dict[Party, int] = {}
 
-    def find(self) -> Mapping[Party, Unit] | None:
-        """Return who sits elsewhere in the end, or None if it was not found in time."""
+    def find(self, most: int) -> Mapping[Party, Unit] | None:
+        """Return who sits elsewhere in the end, or None if it was not found within so many steps."""
         standing = [self._newcomer]
-        for _ in range(MAX_EJECTIONS):
+        for _ in range(most):
             party = standing.pop()
             unit, leaving = self._lightest(party)
             for other in leaving:
                 self._grid.rise(other)
-                self._weight[other] = self._weight.get(other, 0) + 1
+                self._weight[other] = self._weight.get(other, 1) + 1
             self._grid.sit(party, unit)
             standing += leaving
             if not standing:
@@ -330,23 +345,35 @@ class _Ejections:
         for unit in party.options:
             if not unit.mask & taken:
                 return unit, []
-        at_table = grid.parties_at(taken, party)
+        at_table = grid.parties_at(taken & party.tables, party)
         weight = self._weight
-        weights = {bit: sum(1 + weight.get(other, 0) for other in others) for bit, others in at_table.items()}
+        weights = {}
+        for bit, others in at_table.items():
+            weights[bit] = weight.get(others[0], 1) if len(others) == 1 else self._weight_of(others)
         least, best, best_leaving = _NEVER, party.options[0], None
         for unit in party.options:
             tables = unit.mask & taken
             if tables in weights:
-                total, leaving = weights[tables], at_table[tables]
+                total = weights[tables]
                 if total < least:
-                    least, best, best_leaving = total, unit, leaving
+                    least, best, best_leaving = total, unit, at_table[tables]
+                    if total == 1:  # Nothing weighs less.
+                        break
                 continue
-            leaving = list(dict.fromkeys(other for bit in each_bit(tables) for other in at_table[bit]))
-            total = sum(1 + weight.get(other, 0) for other in leaving)
+            bits = list(each_bit(tables))
+            # Who sits at several of them counts once, but a part never weighs more than the whole.
+            if max([weights[bit] for bit in bits]) >= least:
+                continue
+            leaving = list(dict.fromkeys(other for bit in bits for other in at_table[bit]))
+            total = self._weight_of(leaving)
             if total < least:
                 least, best, best_leaving = total, unit, leaving
         assert best_leaving is not None
         return best, best_leaving
+
+    def _weight_of(self, parties: Iterable[Party]) -> int:
+        weight = self._weight
+        return sum([weight.get(party, 1) for party in parties])
 
     def _moves(self) -> dict[Party, Unit]:
         """Return the new units. Whoever can sit where it sat before does."""

@@ -1,9 +1,10 @@
 """Floors from the project's tables, completed by what is kept in this app."""
 
+import time as time_module
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import time, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from django.apps import apps
@@ -61,13 +62,17 @@ Configured service periods without turn times use these, too.
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 A_MINUTE = timedelta(minutes=1)
+COMPILED_SECONDS = 15 * 60
+"""How long the SQL of a digest is kept. In every time zone a day begins with a quarter of an hour."""
+MOST_COMPILED = 1000
+"""Of how many restaurants the SQL is kept."""
 
 
 class Floors(Attributes):
     """The floor, the calendar, and by what their changes are noticed."""
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """Build the floor from the host's tables and this app's floor data. At most nine queries.
+        """Build the floor from the host's tables and this app's floor data. At most eleven queries.
 
         Adjacencies and joins of deleted tables are ignored. Raises LookupError for an unknown restaurant. If
         restaurants are plain text, one without tables has an empty floor.
@@ -175,7 +180,10 @@ class Floors(Attributes):
         ]
 
     def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
-        """Return the querysets that ``floor`` reads. A subclass that reads more must add to them."""
+        """Return the querysets that ``floor`` reads. A subclass that reads more must add to them.
+
+        Their SQL is kept for up to a quarter of an hour: they may depend on the restaurant and the date, on nothing else.
+        """
         return [
             *([self._tables(restaurant_ref)] if self.table_model else []),
             *(
@@ -200,18 +208,36 @@ class Floors(Attributes):
         return self._digests(restaurant_refs) if restaurant_refs else {}
 
     def _digests(self, restaurant_refs: Collection[str]) -> dict[str, str]:
-        digests: list[str] = []
-        parameters: list[Any] = []
-        for ref in restaurant_refs:
-            parts: list[str] = []
-            for queryset in self.floor_querysets(ref):
-                sql, given = queryset.order_by().query.sql_with_params()
-                parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
-                parameters += given
-            digests.append(f"md5(concat_ws('|', {', '.join(parts)}))")
+        digests = [self._digest(ref) for ref in restaurant_refs]
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {', '.join(digests)}", parameters)
+            cursor.execute(
+                f"SELECT {', '.join(sql for sql, _parameters in digests)}",
+                [each for _sql, parameters in digests for each in parameters],
+            )
             return dict(zip(restaurant_refs, cursor.fetchone(), strict=True))
+
+    def _digest(self, restaurant_ref: str) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL of a restaurant's digest, and its parameters. To compile it takes longer than to run it."""
+        quarter = time_module.time() // COMPILED_SECONDS
+        known = self._compiled.get(restaurant_ref)
+        if known is not None and known[0] == quarter:
+            return known[1]
+        parts: list[str] = []
+        parameters: list[Any] = []
+        for queryset in self.floor_querysets(restaurant_ref):
+            sql, given = queryset.order_by().query.sql_with_params()
+            parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
+            parameters += given
+        digest = f"md5(concat_ws('|', {', '.join(parts)}))", tuple(parameters)
+        if len(self._compiled) >= MOST_COMPILED:
+            self._compiled.clear()
+        self._compiled[restaurant_ref] = quarter, digest
+        return digest
+
+    @cached_property
+    def _compiled(self) -> dict[str, tuple[float, tuple[str, tuple[Any, ...]]]]:
+        """When each restaurant's digest was compiled, and its SQL."""
+        return {}
 
     def _check_exists(self, restaurant_ref: str) -> None:
         field: Any = self.restaurant_field and field_at(self.bookings_table, self.restaurant_field)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from assignments import api
 from assignments.checks import check_host_answers
 from assignments.exceptions import InvalidBookingError
 from assignments.integration.host import Host, Seating, is_cancelled
-from assignments.integration.model_host import ALL_DAY, ModelHost
+from assignments.integration.model_host import ALL_DAY, ModelHost, floors
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import (
     AdjacentTables,
@@ -674,14 +675,14 @@ class TestFloor:
         with pytest.raises(LookupError, match=f"estaurant '{ref}'"):
             host.floor(ref)
 
-    def test_it_costs_nine_queries_at_most(self, house: House, boards: list[Board]) -> None:
+    def test_it_costs_eleven_queries_at_most(self, house: House, boards: list[Board]) -> None:
         ref = str(house.pk)
         for key in ("lunch", "dinner"):
             service = ServiceHours.objects.create(restaurant_ref=ref, key=key, starts=time(12), ends=time(15))
             TurnMinutes.objects.create(service=service, max_party=4, minutes=100)
         with CaptureQueriesContext(connection) as captured:
             VisitHost().floor(ref)
-        assert len(captured) <= 9
+        assert len(captured) == 10, "hours of the calendar would take one more"
 
 
 DAY = date(2030, 12, 24)
@@ -757,6 +758,40 @@ class TestFingerprint:
         Board.objects.filter(pk=boards[0].pk).delete()
         boards[0].save(force_insert=True)
         assert VisitHost().floor_fingerprint(str(house.pk)) == before
+
+    def test_its_sql_is_compiled_once_in_a_quarter_of_an_hour(
+        self, house: House, boards: list[Board], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        compiled: list[str] = []
+
+        class Counting(VisitHost):
+            def floor_querysets(self, restaurant_ref: str) -> Any:
+                compiled.append(restaurant_ref)
+                return super().floor_querysets(restaurant_ref)
+
+        now = 90_000.0
+        monkeypatch.setattr(floors, "time_module", SimpleNamespace(time=lambda: now))
+        monkeypatch.setattr(floors, "MOST_COMPILED", 2)
+        bell, third = (str(House.objects.create(name=name).pk) for name in ("Bell", "Third"))
+        host, ref = Counting(), str(house.pk)
+        before = host.floor_fingerprints([ref, bell])
+        assert host.floor_fingerprints([bell, ref]) == before
+        assert host.floor_fingerprint(ref) == before[ref]
+        assert compiled == [ref, bell]
+        Board.objects.filter(pk=boards[0].pk).update(places=9)
+        after = host.floor_fingerprints([ref, bell])
+        assert after[ref] != before[ref]
+        assert after[bell] == before[bell]
+        assert compiled == [ref, bell]
+        now += 899
+        assert host.floor_fingerprint(ref) == after[ref]
+        assert compiled == [ref, bell]
+        now += 1
+        assert host.floor_fingerprint(ref) == after[ref]
+        assert compiled == [ref, bell, ref], "a subclass may ask what day it is"
+        host.floor_fingerprint(third)
+        host.floor_fingerprint(bell)
+        assert len(host._compiled) <= 2
 
     def test_it_costs_one_query_and_other_restaurants_do_not_matter(
         self, house: House, boards: list[Board], django_assert_num_queries: Any

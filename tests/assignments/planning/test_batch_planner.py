@@ -7,14 +7,17 @@ from random import Random
 
 import pytest
 
+from assignments.planning import batch_planner, reseating
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.engine import plan
 from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
+from assignments.planning.reseating import Party
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Occupied, PlanningRules, occupied_by
+from assignments.planning.units import Unit
 from tests.assignments.planning.feasibility import violations
 from tests.assignments.planning.restaurant import (
     LUNCH,
@@ -28,6 +31,8 @@ from tests.assignments.planning.restaurant import (
     table,
     taken,
 )
+from tests.evenings import load
+from tests.evenings.playing import NOW, one_by_one, shuffled
 
 RULES = PlanningRules()
 
@@ -297,6 +302,54 @@ def confirmed(ref: str, table_ref: str, start: str, until: str, party: int = 2) 
     window = SeatingWindow(starts_at=at(start), ends_at=at(until), blocked_from=at(start), blocked_until=at(until))
     (taken_table,) = occupied_by(ref, (table_ref,), window)
     return Movable(booking_ref=ref, table_refs=(table_ref,), window=window, party=party), taken_table
+
+
+def test_times_at_which_the_same_parties_are_there_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+
+    def make_room(newcomer: Party, *, ejections: int | None = None) -> Mapping[Party, Unit] | None:
+        searched.append(newcomer.start)
+        return reseating.make_room(newcomer, ejections=ejections)
+
+    monkeypatch.setattr(batch_planner, "make_room", make_room)
+    on = floor(table("A2", 2), table("B4", 4))
+    pairs = [confirmed("one", "A2", "18:00", "20:00"), confirmed("two", "B4", "18:00", "20:00", party=1)]
+    movable, occupied = zip(*pairs, strict=True)
+    evening = EveningPlanner(floor=on, occupied=occupied, rules=RULES, now=MORNING, movable=movable)
+    monkeypatch.setattr(batch_planner, "is_overcrowded", lambda *_: False)
+    for start in ("19:00", "19:15", "19:30"):
+        assert evening.probe(ask("new", party=2, start=start)) is None
+    assert len(searched) == 1
+    evening.decide(ask("other", party=2, start="20:30"))
+    assert evening.probe(ask("new", party=2, start="19:00")) is None
+    assert evening.probe(ask("new", party=2, start="20:00")) == frozenset()
+    assert len(searched) == 2, "somebody was seated meanwhile"
+
+
+def test_whatever_is_probed_is_decided_alike_however_many_times_are_asked_about() -> None:
+    evening = load(101)
+    on, requests = evening.floor(), evening.requests()
+    played = one_by_one(on, shuffled(requests, 1)[:200], moves=False)
+    movable, occupied = list(played.seated.values()), played.occupied()
+
+    def anew() -> EveningPlanner:
+        return EveningPlanner(floor=on, occupied=occupied, rules=RULES, now=NOW, movable=movable)
+
+    asked = [
+        SeatingRequest(booking_ref="new", starts_at=start, party=party)
+        for party in (4, 8)
+        for start in sorted({request.starts_at for request in requests})[::3]
+    ]
+    shared = anew()
+    found = [shared.probe(request) for request in asked]
+    assert any(found), "somebody would be moved"
+    assert None in found
+    for request, moved in zip(asked, found, strict=True):
+        again = anew()
+        assert again.probe(request) == moved
+        if moved is not None:
+            assert again.decide(request).best is not None
+            assert set(again.moves) <= moved
 
 
 def test_of_the_confirmed_parties_that_could_move_the_one_that_comes_latest_does() -> None:

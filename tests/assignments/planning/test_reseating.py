@@ -110,3 +110,14 @@ def test_where_no_chain_is_looked_for_parties_take_each_others_tables(monkeypatc
     assert names(make_room(newcomer)) == {"new": "A2", "b1": "B2", "b2": "C4", "b3": "D4"}
     monkeypatch.setattr(reseating, "MOST_MOVED", 3)
     assert make_room(newcomer) is None
+
+
+def test_what_a_shorter_search_finds_a_longer_one_finds_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reseating, "MAX_STEPS", 1)
+    batch = seated((party("b1", "A2 B2"), "A2"), (party("b2", "B2 C4"), "B2"), (party("b3", "C4 D4"), "C4"))
+    newcomer = party("new", "A2")
+    batch.meet(newcomer)
+    found = [make_room(newcomer, ejections=most) for most in range(9)]
+    fewest = next(most for most, room in enumerate(found) if room is not None)
+    assert 0 < fewest < 8
+    assert found == [None] * fewest + [make_room(newcomer)] * (9 - fewest)

@@ -185,4 +185,9 @@ def evening_planner(candidate: Candidate) -> type[Any]:
                 )
             return decision
 
+        def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
+            for request in requests:
+                self.decide(request)
+                yield request
+
     return WorseEveningPlanner
