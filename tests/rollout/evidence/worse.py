@@ -164,11 +164,6 @@ def evening_planner(candidate: Candidate) -> type[Any]:
             self._snapshot = {"floor": floor, "rules": rules, "now": now, "success": success}
             self._occupied = tuple(occupied)
 
-        def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
-            for request in requests:
-                self.decide(request)
-                yield request
-
         def decide(self, request: SeatingRequest) -> Decision:
             decision = candidate(Snapshot(request=request, occupied=self._occupied, **self._snapshot))  # type: ignore[arg-type]
             self.decisions[request.booking_ref] = decision
