@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from assignments.coordination.planned_day import plan_requests
 from assignments.planning.decision import Decision
-from assignments.planning.snapshot import Movable, Occupied, occupied_by
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.snapshot import Movable, Occupied, PlanningRules, Snapshot, occupied_by
+from assignments.planning.text import gettext as _
+from assignments.testing import a_floor, a_table
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.seating_audit import Flaw
 from rollout.shadow.candidate import v3
@@ -66,6 +71,8 @@ class TwoBatches:
         self.decisions[ref] = replace(self.decisions[ref], plans=(), window=None, refusal=refusal, moves=())
 
 
+FLOOR = a_floor(tables=[a_table("T2", seats=2), a_table("T4")])
+START = datetime(2031, 1, 14, 19, tzinfo=UTC)
 EVENINGS = [TwoBatches(seed) for seed in range(12)]
 
 
@@ -96,7 +103,12 @@ def with_moves() -> TwoBatches:
 def test_a_refusal_although_tables_are_free_is_wrong() -> None:
     evening = with_moves()
     last = evening.requests[-1].booking_ref
-    free = next(ref for ref, each in evening.decisions.items() if each.plans and not evening.moved_for[ref])
+    left = {table for each in evening.movable if each.booking_ref in evening.moves for table in each.table_refs}
+    free = next(
+        ref
+        for ref, each in evening.decisions.items()
+        if each.best and not evening.moved_for[ref] and left.isdisjoint(each.best.table_refs)
+    )
     evening.refuse(free)
     judged = evening.judged()
     assert judged[free].wrong_refusal
@@ -104,16 +116,29 @@ def test_a_refusal_although_tables_are_free_is_wrong() -> None:
 
 
 def test_a_refusal_that_one_move_would_avoid_is_told_apart() -> None:
-    found = 0
-    for number in (index for index, evening in enumerate(EVENINGS) if evening.moves):
-        evening = TwoBatches(number)
-        for ref, moved in evening.moved_for.items():
-            if len(moved) == 1:
-                evening.refuse(ref)
-                judged = evening.judged(moves={}, moved_for={})[ref]
-                assert not judged.wrong_refusal
-                found += judged.avoidable_by_moves
-    assert found
+    """A pair has the table for four, the table for two is free, and four ask."""
+    window = seating_window(FLOOR, starts_at=START, party=2)
+    assert isinstance(window, SeatingWindow)
+    pair = Movable(booking_ref="A", table_refs=("T4",), window=window, party=2)
+    asks = SeatingRequest(booking_ref="B", starts_at=START, party=4, requested_at=START - timedelta(days=2))
+    before = Snapshot(
+        floor=FLOOR,
+        occupied=tuple(occupied_by("A", ("T4",), window)),
+        request=asks,
+        now=START - timedelta(days=1),
+        rules=PlanningRules(),
+        success={},
+    )
+    refusal = Refusal(Reason.NO_CAPACITY, _("No table is free."))
+    refused = {"B": Decision(booking_ref="B", snapshot_hash="", window=window, refusal=refusal)}
+
+    def again(refs: Sequence[str]) -> Mapping[str, Decision]:
+        return refused
+
+    judged = judge(before, [asks], refused, movable=[pair], again=again)["B"]
+    assert (judged.wrong_refusal, judged.avoidable_by_moves) == (False, True)
+    judged = judge(before, [asks], refused, again=again)["B"]
+    assert (judged.wrong_refusal, judged.avoidable_by_moves) == (False, False), "a party that is fixed stays"
 
 
 def who_moved(evening: TwoBatches) -> tuple[str, str]:
