@@ -1,13 +1,15 @@
 """Faults in code that V3 and the legacy planner share: both are wrong in the same way, so comparing them shows nothing."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
+from types import ModuleType
 from typing import Any
 
-from assignments.planning import admission, feasibility
+from assignments.planning import admission
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
@@ -41,17 +43,23 @@ def _joins_what_is_apart(floor: Floor, *limits: int) -> Sequence[Unit]:
     return seatable_units(replace(floor, adjacent=beside), *limits)
 
 
+def _who_has(name: str, function: Callable[..., Any]) -> list[ModuleType]:
+    """The modules that have imported the function, both planners' among them."""
+    return [
+        module
+        for module in list(sys.modules.values())
+        if vars(module).get(name) is function and module.__name__ != __name__
+    ]
+
+
 @contextmanager
 def spoiled(fault: str) -> Iterator[None]:
     """Both planners have it meanwhile."""
-    from legacy_planner import engine
-
     faults: Mapping[str, Sequence[tuple[Any, str, Callable[..., Any]]]] = {
         "forgets_buffers": [(admission, "seating_window", _forgets_buffers)],
         "is_an_hour_off": [(admission, "seating_window", _is_an_hour_off)],
         "joins_what_is_apart": [
-            (engine, "seatable_units", _joins_what_is_apart),
-            (feasibility, "seatable_units", _joins_what_is_apart),
+            (module, "seatable_units", _joins_what_is_apart) for module in _who_has("seatable_units", seatable_units)
         ],
     }
     replaced = faults[fault]
