@@ -193,6 +193,8 @@ def queue_at_the_door(*, restaurant_ref: str) -> tuple[Wait, ...]:
 @_in_transaction
 def leave_queue(*, queued_id: int, booking_ref: str = "") -> bool:
     """Take guests out of the queue: they were seated, as ``booking_ref``, or went away. False if they were out already."""
+    if "\0" in booking_ref:
+        raise BookingNotFoundError(booking_ref)
     waiting = QueuedParty.objects.filter(pk=queued_id, left_at__isnull=True)
     return waiting.update(left_at=transactions.database_now(), booking_ref=booking_ref) > 0
 
@@ -444,7 +446,15 @@ def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state}, not confirmed.")
     seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
     change = edits.settle(
-        assignment, booking, seatings, host=host, now=now, actor=actor, reason=reason, is_optional=True
+        assignment,
+        booking,
+        seatings,
+        host=host,
+        now=now,
+        actor=actor,
+        reason=reason,
+        is_optional=True,
+        keeps_stay=False,
     )
     return change is not Change.NOTHING
 

@@ -63,11 +63,13 @@ def settle(
     reason: str = "booking_changed",
     unmet: str = waiting.EDIT_UNMET,
     is_optional: bool = False,
+    keeps_stay: bool = True,
 ) -> Change:
     """Give a booking that has tables what its guest asks for now, or leave it to staff with the tables that it has.
 
     The row and both service days are locked. ``unmet``: the reason code of the review. ``is_optional``: if nothing does,
     nothing changes; the answer for a woken one is ``Change.LATER`` while others asked earlier, who may come to nothing.
+    ``keeps_stay``: who asks for the same time and party keeps the promised end, whatever today's turn times are.
     """
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     floor, problem = floor_or_problem(booking.restaurant_ref, host=host)
@@ -79,8 +81,9 @@ def settle(
     earlier: list[SeatingRequest] = []
     if floor is not None and not booking.problem:
         earlier = waiting_before(assignment, host=host)
+        asks = as_promised(booking, seatings) if keeps_stay else booking
         answer = _answer(
-            assignment, booking, seatings, floor, earlier=earlier, now=now, is_lenient=chosen_by_staff, host=host
+            assignment, asks, seatings, floor, earlier=earlier, now=now, is_lenient=chosen_by_staff, host=host
         )
     if isinstance(answer, str):
         if is_optional:

@@ -127,7 +127,7 @@ def overview(may: Mapping[str, bool] | None = None, *, patience_ms: int = PATIEN
     measured = measure(position, in_effect, patience_ms=patience_ms)
     guard_run: GuardRun | None = next(iter(guard_runs), None)
     problems = _problems(position, in_effect, as_set)
-    deciding = [] if in_effect.mode is not Mode.ACTIVE else _deciding(position, forced[:LISTED], now)
+    deciding = [] if in_effect.mode is not Mode.ACTIVE else _deciding(position, forced[:LISTED], now, measured.plan)
     refs = [*deciding, *(each.restaurant_ref for each in forced[:LISTED]), *(each.restaurant_ref for each in waivers)]
     refs += measured.plan.joining[:LISTED] if measured.plan else ()
     refs += [each.subject for each in changes if each.kind in FORCING]
@@ -213,13 +213,18 @@ def glance() -> dict[str, Any]:
     }
 
 
-def _deciding(position: Position | None, forced: Sequence[ForcedPlanner], now: datetime) -> list[str]:
+def _deciding(
+    position: Position | None, forced: Sequence[ForcedPlanner], now: datetime, plan: steering.PromotionPlan | None
+) -> list[str]:
     """Restaurants with bookings to come for which V3 decides, as refs; at most LISTED, and one more if there are more."""
     if position is None or position.percent >= WHOLE:
         return []
-    coming = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
     fixed = {each.restaurant_ref: each.planner == ForcedPlanner.PlannerChoice.V3 for each in forced}
-    refs = coming.values_list("restaurant_ref", flat=True).distinct()
+    if plan and plan.target:
+        refs = list(plan.coming)
+    else:
+        coming = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
+        refs = list(coming.values_list("restaurant_ref", flat=True).distinct())
     found = [ref for ref in refs if fixed.get(ref, bucketing.is_in_share(ref, position.percent))]
     return found[: LISTED + 1]
 

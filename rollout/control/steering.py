@@ -10,10 +10,12 @@ switches are written together, so that no reader sees a contradiction. A single 
 Long because every change of the rollout passes through here, under one lock and one log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from django.db.models import Exists, OuterRef
 
 from assignments.integration import release
 from assignments.integration.floor_cache import floor_of
@@ -77,7 +79,10 @@ class Obstacle:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromotionPlan:
-    """The effects of the next promotion. ``target`` is None at the top; ``joining``: restaurants that V3 would take over."""
+    """The effects of the next promotion. ``target`` is None at the top.
+
+    ``joining``: restaurants that V3 would take over. ``coming``: all with upcoming bookings; empty at the top.
+    """
 
     position: Position
     target: Stage | None
@@ -86,6 +91,7 @@ class PromotionPlan:
     obstacles: Sequence[Obstacle]
     switches: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
     joining: Sequence[str] = ()
+    coming: Sequence[str] = ()
 
     @property
     def is_open(self) -> bool:
@@ -148,6 +154,7 @@ def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -
     ladder = conf.current_ladder()
     stage, target = ladder.stage(position.stage), ladder.above(position.stage)
     results = gates.evaluate(stage, facts)
+    coming = _coming(facts.now) if target else ()
     obstacles = _of_position(position, facts.now) + _of_change_freeze(facts.now)
     obstacles += [
         Obstacle(
@@ -170,7 +177,8 @@ def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -
         }
         if target
         else {},
-        joining=_joining(stage, target, facts.now) if target else (),
+        joining=_joining(stage, target, coming) if target else (),
+        coming=tuple(ref for ref, _is_forced in coming),
     )
 
 
@@ -418,14 +426,21 @@ def _measured(result: GateResult) -> Text:
     )
 
 
-def _joining(stage: Stage, target: Stage, now: datetime) -> tuple[str, ...]:
+def _coming(now: datetime) -> tuple[tuple[str, bool], ...]:
+    """Restaurants with upcoming bookings, and whether a planner is forced there."""
+    rows = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
+    forced = Exists(ForcedPlanner.objects.filter(restaurant_ref=OuterRef("restaurant_ref")))
+    return tuple(rows.values_list("restaurant_ref", forced).distinct())
+
+
+def _joining(stage: Stage, target: Stage, coming: Iterable[tuple[str, bool]]) -> tuple[str, ...]:
     """Restaurants with upcoming bookings that V3 would take over."""
-    coming = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
-    refs = coming.exclude(restaurant_ref__in=ForcedPlanner.objects.values("restaurant_ref"))
     return tuple(
         ref
-        for ref in refs.values_list("restaurant_ref", flat=True).distinct()
-        if bucketing.is_in_share(ref, target.percent) and not bucketing.is_in_share(ref, stage.percent)
+        for ref, is_forced in coming
+        if not is_forced
+        and bucketing.is_in_share(ref, target.percent)
+        and not bucketing.is_in_share(ref, stage.percent)
     )
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
+from assignments.admin.moments import long_day, short_day
 from assignments.models import Assignment
 from example import models
 from tests import pages
@@ -13,7 +14,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 
 
 def day_of(restaurant: models.Restaurant) -> str:
-    return f"{Assignment.objects.filter(restaurant_ref=str(restaurant.pk))[0].service_date:%A, %Y-%m-%d}"
+    return long_day(Assignment.objects.filter(restaurant_ref=str(restaurant.pk))[0].service_date)
 
 
 def test_a_booking_is_opened_from_the_evening_and_leads_back_to_it(page: Page, evening: models.Restaurant) -> None:
@@ -37,7 +38,7 @@ def test_an_empty_day_says_so_and_leads_to_the_next_one_with_bookings(page: Page
     expect(page.get_by_text("No bookings for this day.")).to_be_visible()
     following = assignment.service_date + timedelta(days=1)
     expect(page.get_by_label("Day", exact=True)).to_have_value(following.isoformat())
-    page.get_by_role("link", name=f"Previous day with bookings: {assignment.service_date.isoformat()}").click()
+    page.get_by_role("link", name=f"Previous day with bookings: {short_day(assignment.service_date)}").click()
     expect(page.get_by_role("heading", name=day_of(evening))).to_be_attached()
     page.get_by_label("Day", exact=True).fill(following.isoformat())
     page.get_by_role("button", name="Show").click()

@@ -75,7 +75,7 @@ class TestDemo:
         assert facts["backtest"]["bookings"] == 117
         assert (facts["stage"], facts["breaches"]) == ("canary", [])
         assert facts["live"]["confirmed"] >= 70
-        assert facts["breaches_after_regression"] == ["unsafe_seatings"]
+        assert facts["breaches_after_regression"] == ["unsafe_seatings", "wrong_refusals"]
         assert facts["rolled_back_to"] == "shadow"
         assert facts["finished_by_the_legacy_planner"] > 0
         assert "<html" in Path(facts["report"]).read_text()

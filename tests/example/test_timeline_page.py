@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from assignments import api
+from assignments.admin.moments import short_day
 from assignments.concurrency import clock
 from assignments.coordination import dispatch
 from assignments.integration import floor_cache
@@ -154,7 +155,7 @@ class TestShown:
         empty = day_of(decided) - timedelta(days=3)
         html = page(admin_client, restaurant=evening["restaurant"], day=empty.isoformat())
         assert "No bookings for this day." in html
-        assert f"Next day with bookings: {evening['day']}" in html
+        assert f"Next day with bookings: {short_day(date.fromisoformat(evening['day']))}" in html
         assert f"day={evening['day']}" in html
 
     def test_the_default_is_the_busiest_restaurant_today(
@@ -309,7 +310,8 @@ class TestCost:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
         floor_cache.forget()
-        assert queries(**evening) == few < 20
+        assert queries(**evening) == few <= 20, "with a floor that this process reads for the first time"
+        assert queries(**evening) < few
         assert queries() <= few_by_default
         assert few_by_default < 20
 

@@ -26,6 +26,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "withheld": ("_SECRET", "API_"),
     "evening": ("sep=;", "ref,restaurant,start,party\nB1,R1,19:00,", "1"),
     "serve": ("a.b", "[::1]:80"),
+    "search": ("B1", "12 "),
 }
 """What begins like something that each module reads."""
 FILLERS = (" ", ",", ", ", ".", "1", "a", "_", "'", '"', "[", ", where booking ")
@@ -36,6 +37,7 @@ def readers() -> dict[str, Callable[[str], Any]]:
     import django
 
     django.setup()
+    from assignments.admin.evening import search
     from assignments.integration import written_time
     from assignments.integration.model_host import values
     from assignments.lifecycle import sentences
@@ -81,6 +83,7 @@ def readers() -> dict[str, Callable[[str], Any]]:
         "withheld": withheld._SECRET_NAME.search,
         "evening": each(evening.parse_csv, evening.parse_json),
         "serve": each(serve._address),
+        "search": search.NUMBERS.findall,
     }
 
 

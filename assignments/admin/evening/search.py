@@ -21,6 +21,8 @@ MOST = 50
 """Maximum bookings that are listed."""
 LONGEST = 100
 
+NUMBERS = re.compile(r"\d+")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
@@ -48,7 +50,7 @@ def search_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
 
 
 def _found(request: HttpRequest, text: str, now: datetime) -> list[Found]:
-    exact = {text, *re.findall(r"\d+", text)[-1:]}
+    exact = {text, *NUMBERS.findall(text)[-1:]}
     refs = {*find(request, text, limit=MOST + 1), *exact}
     # A walk-in's label ends with the end of its ref.
     walk_in = Q(booking_ref__startswith="walk-in:", booking_ref__endswith=text[-4:]) if len(text) >= 4 else Q(pk__in=[])
