@@ -149,7 +149,7 @@ def _answer(
 ) -> Answer | str:
     """Return what meets the edit, or a sentence why nothing does. ``earlier``: who asked earlier and waits."""
     own = floor.in_order(row.table_ref for row in seatings)
-    request = to_be_kept(seating_request(as_promised(booking, seatings), assignment), assignment, seatings, floor)
+    request = to_be_kept(seating_request(booking, assignment), assignment, seatings, floor)
     taken = occupied_during([request, *earlier], floor, remove_expired=True)
     kept = tuple(each for each in taken if each.booking_ref != booking.ref)
     snapshot = Snapshot(
