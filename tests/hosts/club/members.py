@@ -23,6 +23,7 @@ assert Flag._meta.get_field("users").related_model is Member
 steps = ClubSteps()
 steps.furnish()
 start = (datetime.now(UTC) + timedelta(days=30)).replace(hour=19, minute=0, second=0, microsecond=0)
+call_command("rollout", "set", "v3", "on", "--reason", "members try it", stdout=StringIO())
 row = steps.book(start, 2)
 call_command("run_coordinator", stdout=StringIO())
 assert list(steps.seated_rows()) == [str(row.pk)]
@@ -34,7 +35,6 @@ client.force_login(member)
 assignment = Assignment.objects.get()
 page = reverse("admin:assignments_assignment_change", args=[assignment.pk])
 assert client.get(page).status_code == 200
-call_command("rollout", "set", "v3", "on", "--reason", "members try it", stdout=StringIO())
 
 from assignments import api
 
