@@ -581,6 +581,18 @@ class TestUndo:
         assert (tables_of("B1"), Assignment.objects.get().stage) == ([], Stage.EXPECTED)
         assert run_all()["B1"].kind is Kind.CONFIRMED
 
+    def test_who_was_rejected_by_mistake_is_tried_again_if_a_table_became_free_meanwhile(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        book_in_turn(one_table, tonight, ["A", "W1"])
+        run_all()
+        api.reject(booking_ref="W1", actor="staff:7", reason="We are full.")
+        one_table.edit("A", wants_table=False)
+        api.booking_cancelled(booking_ref="A")
+        api.undo(booking_ref="W1", actor="staff:7")
+        run_all()
+        assert (tables_of("W1"), state_of("W1")[0]) == (["T1"], State.CONFIRMED)
+
     def test_what_is_followed_by_something_else_stays(self, two_tables: TheHost, tonight: datetime) -> None:
         two_tables.book("B1", starts_at=tonight)
         api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
