@@ -47,6 +47,11 @@ class _Last:
         """Whether staff gave it the tables of another booking, and that one its tables."""
         return self.transition is not None and self.transition.reason in {staff_actions.SWAPPED, Undo.SWAP}
 
+    @property
+    def is_gone_for_good(self) -> bool:
+        """Whether guests were marked as gone before their time: their seating is not kept, so nothing leads back."""
+        return bool(self.of(What.FREED)) and any(Stage(each.stage) in GONE for each in self.of(What.STAGE))
+
     def of(self, *kinds: str) -> list[SeatingChange]:
         return [change for change in self.changes if change.what in kinds]
 
@@ -111,6 +116,8 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
     if last.of(What.SEATED) and last.transition is not None and last.transition.reason == staff_actions.WALK_IN:
         _send_away(assignment, settlement)
         found = Undo.WALK_IN
+    elif last.is_gone_for_good:
+        return None
     elif stages:
         _take_back_stage(assignment, stages[0], last, settlement)
         found = Undo.STAGE
@@ -162,6 +169,8 @@ def _what(last: _Last) -> Undo | None:
     """Return what ``_undo`` would take back."""
     if last.of(What.SEATED) and last.transition is not None and last.transition.reason == staff_actions.WALK_IN:
         return Undo.WALK_IN
+    if last.is_gone_for_good:
+        return None
     if last.of(What.STAGE):
         return Undo.STAGE
     if last.transition is not None and last.transition.name == "reseat":

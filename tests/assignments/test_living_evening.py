@@ -586,12 +586,24 @@ class TestUndo:
     ) -> None:
         book_in_turn(one_table, tonight, ["A", "W1"])
         run_all()
+        to_review("W1")
+        assert state_of("W1")[0] == State.MANUAL_REVIEW
         api.reject(booking_ref="W1", actor="staff:7", reason="We are full.")
         one_table.edit("A", wants_table=False)
         api.booking_cancelled(booking_ref="A")
         api.undo(booking_ref="W1", actor="staff:7")
         run_all()
         assert (tables_of("W1"), state_of("W1")[0]) == (["T1"], State.CONFIRMED)
+
+    def test_guests_who_left_before_they_came_do_not_come_back_without_a_table(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        book_in_turn(one_table, tonight, ["A"])
+        run_all()
+        api.left(booking_ref="A", actor="staff:7")
+        with pytest.raises(TransitionRefusedError):
+            api.undo(booking_ref="A", actor="staff:7")
+        assert Assignment.objects.get(booking_ref="A").stage == "left"
 
     def test_what_is_followed_by_something_else_stays(self, two_tables: TheHost, tonight: datetime) -> None:
         two_tables.book("B1", starts_at=tonight)
