@@ -74,6 +74,7 @@ def settle(
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     floor, problem = floor_or_problem(booking.restaurant_ref, host=host)
     chosen_by_staff = assignment.planner == MANUAL
+    asked_until = assignment.asked_until
     if not is_optional:
         intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
@@ -81,7 +82,7 @@ def settle(
     earlier: list[SeatingRequest] = []
     if floor is not None and not booking.problem:
         earlier = waiting_before(assignment, host=host)
-        asks = as_promised(booking, seatings) if keeps_stay else booking
+        asks = as_promised(booking, seatings, asked_until=asked_until) if keeps_stay else booking
         answer = _answer(
             assignment, asks, seatings, floor, earlier=earlier, now=now, is_lenient=chosen_by_staff, host=host
         )
@@ -231,7 +232,12 @@ def tables_elsewhere(
     floor, _problem = floor_or_problem(booking.restaurant_ref, host=host)
     if floor is None:
         return None
-    request = to_be_kept(seating_request(as_promised(booking, seatings), assignment), assignment, seatings, floor)
+    request = to_be_kept(
+        seating_request(as_promised(booking, seatings, asked_until=assignment.asked_until), assignment),
+        assignment,
+        seatings,
+        floor,
+    )
     changing = {booking.ref, *(each.booking_ref for each in instead)}
     taken = tuple(each for each in occupied_during([request], floor) if each.booking_ref not in changing)
     found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now)

@@ -36,12 +36,15 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
     )
 
 
-def as_promised(booking: HostBooking, seatings: Sequence[Allocation]) -> HostBooking:
+def as_promised(
+    booking: HostBooking, seatings: Sequence[Allocation], *, asked_until: datetime | None = None
+) -> HostBooking:
     """Return the booking with the end that its guests were promised, whatever today's turn times are.
 
-    As it is where the host has an end, or where it asks for another time or party than that of its ``seatings``.
+    As it is where it asks for another time or party than that of its ``seatings``, or for another end than before
+    (``asked_until``): staff may have let them stay longer than the host knows.
     """
-    if not seatings or booking.ends_at is not None:
+    if not seatings or (booking.ends_at is not None and booking.ends_at != asked_until):
         return booking
     first = seatings[0]
     is_same = first.starts_at == booking.starts_at and first.party in {None, booking.party}

@@ -641,6 +641,18 @@ class TestEditedFloors:
         assert tables_of("B1") == [other]
         assert list(Allocation.objects.values_list("starts_at", "ends_at")) == promised
 
+    def test_the_other_table_is_theirs_for_as_long_as_staff_have_let_them_stay(
+        self, two_tables: TheHost, tonight: datetime
+    ) -> None:
+        two_tables.book("B1", starts_at=tonight, ends_at=tonight + timedelta(hours=1))
+        table = run_all()["B1"].table_refs[0]
+        api.extend(booking_ref="B1", until=tonight + timedelta(hours=2), actor="staff:7")
+        other = {"T1": "T2", "T2": "T1"}[table]
+        two_tables.floors["R1"] = a_floor(tables=[a_table(table, active=False), a_table(other)])
+        run_all()
+        assert tables_of("B1") == [other]
+        assert Allocation.objects.get(ended_at=None).ends_at == tonight + timedelta(hours=2)
+
     def test_if_there_is_no_other_table_staff_hear_of_it(self, one_table: TheHost, tonight: datetime) -> None:
         one_table.book("B1", starts_at=tonight)
         run_all()
