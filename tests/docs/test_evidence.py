@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.docs.document import DOCS
 
 TESTS = Path(__file__).parents[1] / "rollout"
 
 
+@pytest.mark.legacy_planner
 def test_the_table_of_faults_names_tests_that_exist() -> None:
     text = (DOCS / "evidence.md").read_text()
     rows = [line for line in text.split("## Faults and the tests that hold them")[1].splitlines() if line[:3] != "| #"]

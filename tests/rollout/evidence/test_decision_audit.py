@@ -123,6 +123,7 @@ def test_batches_with_refusals_come_first_and_a_run_is_bounded(evening: None, se
     call_command("rollout", "status")
 
 
+@pytest.mark.legacy_planner
 def test_wrong_refusals_are_found_at_once_and_roll_back(monkeypatch: pytest.MonkeyPatch) -> None:
     decide_with(monkeypatch, lambda number, each: refused(each) if number % 4 == 0 and each.plans else each)
     with pytest.raises(CommandError) as stopped:
@@ -210,6 +211,7 @@ def test_pruning_keeps_counts(evening: None) -> None:
     assert (tally.decisions, tally.refusals, tally.unsafe, tally.wrong_refusals) == (decisions, refusals, 0, 0)
 
 
+@pytest.mark.legacy_planner
 class TestTheLegacyPlannerIsAskedTheSame:
     """Bookings decided one by one, as they come in: nobody is moved."""
 

@@ -125,6 +125,7 @@ def test_a_gate_catches_it_before_promotion(by_the_legacy_planner: models.Restau
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.legacy_planner
 def test_the_guard_catches_it_after(evening: models.Restaurant, monkeypatch: Any, way: str) -> None:
     """That a breach rolls back, whatever rail it is, is tested with the guard: it takes somebody who would go on."""
     _gate, rail = WAYS[way]

@@ -265,6 +265,7 @@ class TestContents:
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         assert "should be on" in as_markdown(built())
 
+    @pytest.mark.legacy_planner
     def test_it_says_for_which_release_at_how_many_restaurants_and_what_would_be_missed(
         self, shadowed: models.Restaurant, settings: Any
     ) -> None:
