@@ -634,7 +634,8 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     end(actor=actor, reason=undoable.reason, detail=undoable.detail)
     transitions.store([assignment])
     if undoable.state == State.MANUAL_REVIEW:
-        waiting.stay_awake([assignment])  # What became free meanwhile woke those alone who were in review then.
+        if undoable.what is not staff_decisions.Undo.ASSIGNMENT:
+            waiting.stay_awake([assignment])  # What became free meanwhile woke those alone who were in review then.
         host.on_review({booking_ref: undoable.reason})
     return undoable
 
