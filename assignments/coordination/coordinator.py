@@ -133,8 +133,9 @@ class Coordinator:
     def _decide_in_halves(self, batch: "_Batch", booking_refs: Sequence[str]) -> DayResult:
         """Decide a batch that failed in halves, and halves of halves, until what fails stands alone.
 
-        What another worker decides in between is theirs.
+        What another worker decides in between is theirs. Nothing is planned ahead: a large day may be what took too long.
         """
+        batch = replace(batch, ahead=None)
         still_waiting = batch.waiting.filter(booking_ref__in=booking_refs)
         left = list(still_waiting.values_list("booking_ref", flat=True))
         if not left:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied
 
 LONGEST = timedelta(minutes=1)
@@ -43,7 +44,10 @@ class PlanAhead:
     def holds_for(
         self, requests: Iterable[SeatingRequest], occupied: Iterable[Occupied], *, floor: Floor, now: datetime
     ) -> bool:
-        """Return whether it decides all these requests, and all their tables are still free."""
+        """Return whether it decides all these requests, their tables are free, and who came before them sits as planned.
+
+        Otherwise somebody would be refused for a party that is not there.
+        """
         if self.planned_at is None or floor.version != self.floor_version or now - self.planned_at > LONGEST:
             return False
         asked = list(requests)
@@ -52,7 +56,24 @@ class PlanAhead:
         taken: dict[str, list[Occupied]] = {}
         for each in occupied:
             taken.setdefault(each.table_ref, []).append(each)
-        return all(_is_free(self.decisions[each.booking_ref], taken) for each in asked)
+        return all(_is_free(self.decisions[each.booking_ref], taken) for each in asked) and self._is_written(
+            asked, taken
+        )
+
+    def _is_written(self, asked: Sequence[SeatingRequest], taken: Mapping[str, Sequence[Occupied]]) -> bool:
+        """Whether the parties of earlier batches that could be in the way have the tables that were planned for them."""
+        refs = {each.booking_ref for each in asked}
+        mine = [self.decisions[ref].window for ref in refs]
+        return all(
+            all(any(row.booking_ref == ref for row in taken.get(table, ())) for table in decision.best.table_refs)
+            for ref, decision in self.decisions.items()
+            if ref not in refs and decision.best is not None
+            if any(window is None or decision.window is None or _meet(window, decision.window) for window in mine)
+        )
+
+
+def _meet(one: SeatingWindow, other: SeatingWindow) -> bool:
+    return one.blocked_from < other.blocked_until and other.blocked_from < one.blocked_until
 
 
 def _is_free(decision: Decision, taken: Mapping[str, Sequence[Occupied]]) -> bool:

@@ -405,7 +405,8 @@ class EveningPlanner:
         ]
         if standing and loose:
             parties = [guest.party for guest in standing], [guest.party for guest in loose]
-            if found := seat_more(self._batch.seated, *parties):
+            covers = {guest.party: guest.request.party for guest in (*standing, *loose)}
+            if found := seat_more(self._batch.seated, *parties, covers):
                 self._seat_instead(standing, loose, found)
 
     def _seat_instead(self, standing: list[_Guest], loose: list[_Guest], found: Mapping[Party, Unit]) -> None:

@@ -1,8 +1,8 @@
 """Seating more of the bookings that asked at the same time: nobody among them has a claim before the others.
 
 Deciding one after the other leaves some standing who would have a seat if others had none. This looks for a way to seat as
-many as possible: somebody takes a seat, whoever loses it looks for another one, and what seats most is kept. A search
-of random steps from a fixed seed, so that the same evening is always seated alike.
+many as possible: somebody takes a seat, whoever loses it looks for another one, and what seats most is kept, of that what
+seats most covers. A search of random steps from a fixed seed, so that the same evening is always seated alike.
 """
 
 from collections import defaultdict
@@ -22,18 +22,29 @@ _LONGER = 0.1
 """How often a party may take the seat of one that takes up less room. Now and then it leads on."""
 
 
-def seat_more(seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party]) -> Mapping[Party, Unit]:
+def seat_more(
+    seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party], covers: Mapping[Party, int]
+) -> Mapping[Party, Unit]:
     """Return units for parties of ``loose`` and ``standing``, more than are seated now; empty if none were found.
 
-    All other seated parties stay where they are. Who of the two has no unit in the result has no seat. Changes nothing.
+    All other seated parties stay where they are. Who of the two has no unit in the result has no seat. ``covers``: those of
+    each party of the two. Changes nothing.
     """
-    search = _Search(seated, [party for party in standing if party.options], loose)
+    search = _Search(seated, [party for party in standing if party.options], loose, covers)
     search.run()
+    if search.best:
+        search.prefer_covers()
     return search.best
 
 
 class _Search:
-    def __init__(self, seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party]) -> None:
+    def __init__(
+        self,
+        seated: Sequence[Party],
+        standing: Sequence[Party],
+        loose: Collection[Party],
+        covers: Mapping[Party, int],
+    ) -> None:
         self.best: dict[Party, Unit] = {}
         self._grid = Grid([*seated, *standing])
         self._at_table: defaultdict[int, list[Party]] = defaultdict(list)
@@ -43,7 +54,10 @@ class _Search:
                 self._at_table[place].append(party)
         self._loose = set(loose) | set(standing)
         self._standing = list(standing)
-        self._fewest = len(standing)
+        self._covers = covers
+        self._turned_away = sum(covers[party] for party in standing)
+        """Covers of those who stand."""
+        self._least = len(standing), self._turned_away
         self._random = Random(0).random
         self._room = {party: self._room_of(party) for party in self._loose}
 
@@ -60,12 +74,48 @@ class _Search:
             left -= 1
             if not left:
                 return
-            if len(self._standing) < self._fewest:
+            now = len(self._standing), self._turned_away
+            is_more = now[0] < self._least[0]
+            if is_more:
                 left = patience
-                self._fewest = len(self._standing)
+            if is_more or (self.best and now < self._least):
+                self._least = now
                 self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
                 if not self._standing:
                     return
+
+    def prefer_covers(self) -> None:
+        """Let larger parties take the seats of smaller ones in ``best``, as long as as many are seated."""
+        for party in self._loose & self._grid.placed.keys():
+            self._rise(party)
+        for party, unit in self.best.items():
+            self._sit(party, unit)
+        self._standing = sorted(self._loose - self.best.keys(), key=self._by_covers)
+        while self._exchange():
+            pass
+        self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
+
+    def _by_covers(self, party: Party) -> tuple[int, str]:
+        return -self._covers[party], party.ref
+
+    def _exchange(self) -> bool:
+        """Let one standing party sit where nobody does, or in place of a smaller one. Returns whether any could."""
+        for party in self._standing:
+            taken = self._grid.taken_around(party)
+            for unit in party.options:
+                other = self._only_one_at(unit, party)
+                is_smaller = other in self._loose and self._covers[other] < self._covers[party]
+                if unit.mask & taken and not is_smaller:
+                    continue
+                if other is not None:
+                    self._rise(other)
+                self._sit(party, unit)
+                self._standing.remove(party)
+                if other is not None:
+                    self._sit_or_stand(other)
+                    self._standing.sort(key=self._by_covers)
+                return True
+        return False
 
     def _step(self) -> None:
         standing = self._standing
@@ -80,6 +130,7 @@ class _Search:
         self._sit(party, unit)
         standing[place] = standing[-1]
         standing.pop()
+        self._turned_away -= self._covers[party]
         if other is not None:
             self._sit_or_stand(other)
 
@@ -121,6 +172,7 @@ class _Search:
                 self._sit(party, unit)
                 return
         self._standing.append(party)
+        self._turned_away += self._covers[party]
 
     def _sit(self, party: Party, unit: Unit) -> None:
         self._grid.sit(party, unit)

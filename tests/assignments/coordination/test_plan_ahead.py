@@ -40,6 +40,14 @@ def test_it_holds_while_its_tables_are_free_or_taken_as_planned(ahead: PlanAhead
     assert not ahead.holds_for(REQUESTS[1:], [taken("A2", "x"), taken("B2", "y")], floor=FLOOR, now=MORNING)
 
 
+def test_a_party_of_an_earlier_batch_that_does_not_sit_as_planned_is_in_nobodys_way(ahead: PlanAhead) -> None:
+    tables = {ref: decision.best.table_refs[0] for ref, decision in ahead.decisions.items() if decision.best}
+    assert tables.keys() == {"one", "two"}, "the third is refused for want of a table"
+    written = [taken(tables[ref], ref) for ref in tables]
+    assert ahead.holds_for(REQUESTS[2:], written, floor=FLOOR, now=MORNING)
+    assert not ahead.holds_for(REQUESTS[2:], written[:1], floor=FLOOR, now=MORNING)
+
+
 def test_another_request_or_floor_or_a_minute_later_is_planned_anew(ahead: PlanAhead) -> None:
     assert ahead.holds_for(REQUESTS, [], floor=FLOOR, now=MORNING)
     assert not ahead.holds_for([replace(REQUESTS[0], party=1)], [], floor=FLOOR, now=MORNING)
