@@ -517,9 +517,12 @@ function start() {
       const html = waitingParts;
       waitingParts = null;
       show(html);
-      if (!selected()) await load(hrefOf(done.bar), "panel");
     }
     if (!event) return;
+    // What follows is sent from the panel: it has to be this booking's.
+    const isShown = () => selected() === done.bar.dataset.booking;
+    if (!isShown()) await load(hrefOf(done.bar), "panel");
+    if (!isShown()) return;
     if (done.isEnd) await extendTo(done, event);
     else if (row && own && row.dataset.table !== own.dataset.table) await target(row.dataset.table);
   }
