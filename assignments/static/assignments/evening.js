@@ -6,6 +6,7 @@ const PIXELS_OF_A_DRAG = 6;
 const ROUND_SECONDS = 300;
 const PLAN_STEP = 4;
 const NUDGE_MS = 600;
+const PANEL = ["booking", "to", "table", "zone", "closure", "panel"]; // The parameters that say what the panel shows.
 
 const root = document.getElementById("evening");
 if (root) start();
@@ -55,9 +56,10 @@ function start() {
   function noteAddress() {
     const url = new URL(location.href);
     const box = panel().firstElementChild;
-    const names = ["booking", "to", "table", "zone", "closure", "panel"];
-    for (const name of box ? [] : names) url.searchParams.delete(name);
-    if (box && !panel().querySelector(".evening-preview")) url.searchParams.delete("to");
+    const booking = selected();
+    const hasPreview = panel().querySelector(".evening-preview") && url.searchParams.get("booking") === booking;
+    if (!box || booking) for (const name of PANEL) if (name !== "to" || !hasPreview) url.searchParams.delete(name);
+    if (booking) url.searchParams.set("booking", booking);
     history.replaceState(null, "", url);
   }
 
@@ -158,13 +160,16 @@ function start() {
     const mine = ++wanted;
     if (!keepsMessage) byId("evening-said").replaceChildren();
     const url = new URL(href, location.href);
-    history.replaceState(null, "", url);
-    url.searchParams.set("part", part);
+    const before = location.href;
+    const asked = new URL(url);
+    asked.searchParams.set("part", part);
     try {
-      const answer = await ask(url);
+      const answer = await ask(asked);
       const html = await answer.text();
       if (mine !== wanted) return false;
+      if (answer.ok) history.replaceState(null, "", url);
       if (!answer.ok || !show(html)) {
+        history.replaceState(null, "", before);
         say(root.dataset.failed);
         return false;
       }
@@ -255,7 +260,7 @@ function start() {
     ++wanted;
     panel().replaceChildren();
     const url = new URL(location.href);
-    for (const name of ["booking", "to", "table", "zone", "closure", "panel"]) url.searchParams.delete(name);
+    for (const name of PANEL) url.searchParams.delete(name);
     history.replaceState(null, "", url);
     dress();
     const bar = booking && root.querySelector(`.evening-bar[data-booking="${CSS.escape(booking)}"]`);
