@@ -32,18 +32,21 @@ function start() {
       waitingParts = html;
       return true;
     }
-    tag = parts.dataset.tag || tag;
     if (parts.dataset.live) root.dataset.live = parts.dataset.live;
     const scroll = document.querySelector(".evening-scroll");
     const place = scroll && [scroll.scrollLeft, scroll.scrollTop];
     const focus = focusKey();
+    let isWhole = Boolean(parts.querySelector('[data-part="evening-grid"]'));
     for (const part of parts.querySelectorAll("[data-part]")) {
       const target = byId(part.dataset.part);
+      if (target && isTypingIn(target)) isWhole = false;
       if (!target || isTypingIn(target)) continue;
       const open = [...target.querySelectorAll("details[id][open]")].map((each) => each.id);
       target.replaceChildren(...part.childNodes);
       for (const id of open) if (byId(id)) byId(id).open = true;
     }
+    // Who adopts the version of what is not on the page would never be told of it.
+    if (isWhole) tag = parts.dataset.tag || tag;
     const fresh = document.querySelector(".evening-scroll");
     if (fresh && place) [fresh.scrollLeft, fresh.scrollTop] = place;
     if (parts.querySelector('[data-part="evening-panel"]')) noteAddress();
