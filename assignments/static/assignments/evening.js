@@ -184,8 +184,9 @@ function start() {
     return true;
   }
 
+  /** Sends a form. Returns false if it was not even tried: another one is under way, or nobody knows what became of it. */
   async function send(url, data) {
-    if (isSending) return;
+    if (isSending || (unsent && unsent.data !== data)) return false;
     isSending = true;
     unsent = { url, data };
     ++wanted;
@@ -200,7 +201,7 @@ function start() {
       isSending = false;
       online(false);
     }
-    isSending = false;
+    return true;
   }
 
   async function poll() {
@@ -425,6 +426,13 @@ function start() {
     row.setAttribute("transform", `translate(${row.dataset.dx} ${row.dataset.dy})`);
   }
 
+  /** Puts a table back to where it is known to stand. */
+  function unshift(row) {
+    delete row.dataset.dx;
+    delete row.dataset.dy;
+    row.removeAttribute("transform");
+  }
+
   /** Says where a table stands by now. */
   async function place(row) {
     const token = document.querySelector("input[name=csrfmiddlewaretoken]");
@@ -439,7 +447,7 @@ function start() {
     data.set("tables", row.dataset.table);
     data.set("x", at("x", 1200));
     data.set("y", at("y", 8000));
-    await send(plan().dataset.place, data);
+    if (!(await send(plan().dataset.place, data))) unshift(row);
   }
 
   function focusBar(bar) {
