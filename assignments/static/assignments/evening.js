@@ -22,6 +22,7 @@ function start() {
   let drag = null;
   let waitingParts = null;
   let wanted = 0;
+  let isTold = false; // The poll says once that it is refused.
 
   // Parts of the page
 
@@ -159,6 +160,11 @@ function start() {
     byId("evening-said").replaceChildren(box);
   }
 
+  /** Says why an answer is not the page's. A form or a part is never redirected, except to where one signs in. */
+  function sayFailed(answer) {
+    say(answer.redirected ? root.dataset.expired : root.dataset.failed);
+  }
+
   async function load(href, part, { focus = false, keepsMessage = false } = {}) {
     const mine = ++wanted;
     if (!keepsMessage) byId("evening-said").replaceChildren();
@@ -173,7 +179,7 @@ function start() {
       if (answer.ok) history.replaceState(null, "", url);
       if (!answer.ok || !show(html)) {
         history.replaceState(null, "", before);
-        say(root.dataset.failed);
+        sayFailed(answer);
         return false;
       }
     } catch {
@@ -196,7 +202,7 @@ function start() {
       unsent = null;
       isSending = false;
       online(true);
-      if (!answer.ok || !show(html)) say(root.dataset.failed);
+      if (!answer.ok || !show(html)) sayFailed(answer);
     } catch {
       isSending = false;
       online(false);
@@ -216,10 +222,15 @@ function start() {
       url.searchParams.set("part", "live");
       try {
         const answer = await ask(url, { headers: { "If-None-Match": tag } });
-        if (answer.status === 200) {
+        if (answer.status === 304) isTold = false;
+        else if (answer.ok && !answer.redirected) {
+          isTold = false;
           const html = await answer.text();
           if (before === wanted && !isSending && show(html)) await refreshPanel();
-        } else if (answer.status !== 304) say(root.dataset.failed);
+        } else if (!isTold) {
+          isTold = true;
+          sayFailed(answer);
+        }
       } catch {
         online(false);
       }
