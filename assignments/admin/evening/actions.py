@@ -267,6 +267,8 @@ def _walk_in(form: _Form) -> _Result:
 
 def _close(form: _Form) -> _Result:
     tables, zone = form.tables(), form.text("zone")
+    if not (tables or zone or form.text("house")):  # What names nothing would close everything.
+        raise MistakenError(_("Choose a table."))
     start, until = timeline.day_span(form.floor, form.day)
     begins = max(form.now, start)
     if not begins < until:
