@@ -51,6 +51,7 @@ function start() {
     const fresh = document.querySelector(".evening-scroll");
     if (fresh && place) [fresh.scrollLeft, fresh.scrollTop] = place;
     if (parts.querySelector('[data-part="evening-panel"]')) noteAddress();
+    keepPlacing();
     dress();
     refocus(focus);
     return true;
@@ -421,14 +422,35 @@ function start() {
     return true;
   }
 
-  let placing = null;
+  const placing = new Map(); // By table: its row, and the timer after which it is said where the table stands.
 
   function nudge(row, key) {
     const [dx, dy] = SIDE[key];
     shift(row, dx * PLAN_STEP, dy * PLAN_STEP);
-    clearTimeout(placing);
-    placing = setTimeout(() => place(row), NUDGE_MS);
+    placeSoon(row);
     return true;
+  }
+
+  function placeSoon(row) {
+    const ref = row.dataset.table;
+    clearTimeout(placing.has(ref) ? placing.get(ref).timer : null);
+    const timer = setTimeout(() => {
+      const latest = placing.get(ref).row;
+      placing.delete(ref);
+      if (isSending) placeSoon(latest);
+      else place(latest);
+    }, NUDGE_MS);
+    placing.set(ref, { row, timer });
+  }
+
+  /** Tables that were moved, and not yet said to be, stay where they were moved when the plan is drawn anew. */
+  function keepPlacing() {
+    for (const [ref, each] of placing) {
+      const row = root.querySelector(`.plan-row[data-table="${CSS.escape(ref)}"]`);
+      if (!row || row === each.row) continue;
+      shift(row, Number(each.row.dataset.dx || 0), Number(each.row.dataset.dy || 0));
+      each.row = row;
+    }
   }
 
   function shift(row, dx, dy) {
@@ -456,8 +478,8 @@ function start() {
     data.set("csrfmiddlewaretoken", token.value);
     data.set("form", newId());
     data.set("tables", row.dataset.table);
-    data.set("x", at("x", 1200));
-    data.set("y", at("y", 8000));
+    data.set("x", at("x", Number(plan().dataset.mostX)));
+    data.set("y", at("y", Number(plan().dataset.mostY)));
     if (!(await send(plan().dataset.place, data))) unshift(row);
   }
 
