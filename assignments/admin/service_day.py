@@ -189,8 +189,6 @@ class ServiceDayAdmin(PageAdmin):
             "today_link": "" if shown.day == today else state.bare.link(day=today),
             "previous_link": state.bare.link(day=shown.day - A_DAY),
             "next_link": state.bare.link(day=shown.day + A_DAY),
-            "before_link": state.bare.link(day=shown.before) if shown.before else "",
-            "after_link": state.bare.link(day=shown.after) if shown.after else "",
         }
 
 

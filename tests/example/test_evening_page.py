@@ -3,7 +3,7 @@
 import re
 import uuid
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlencode
@@ -243,6 +243,21 @@ class TestLive:
         html = live(anna, query).content.decode()
         assert re.search(r"was noted as arrived by admin <span [^>]*>\d+ s ago", html)
         assert "was noted as arrived" not in live(admin_client, query).content.decode()
+
+
+class TestEmptyStates:
+    def test_the_parts_say_as_the_page_does_that_there_is_nothing(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        day = datetime.fromisoformat(query["day"]).date()
+        empty = {**query, "day": (day - timedelta(days=1)).isoformat()}
+        nobody = {"restaurant": "unknown", "day": day.isoformat()}
+        for part in ({}, {"part": "live"}, {"part": "all"}):
+            html = admin_client.get(reverse(URL), {**empty, **part}).content.decode()
+            assert "No bookings for this day." in html, part
+            assert "Next day with bookings" in html, part
+            html = admin_client.get(reverse(URL), {**nobody, **part}).content.decode()
+            assert "This restaurant has no tables." in html, part
 
 
 class TestPermissions:

@@ -72,6 +72,8 @@ def grid_context(
         "waiting": _waiting(request, shown, state, names, guests, now=now, may=may) if state.is_open else (),
         "waiting_rest": shown.unseated_count - len(shown.unseated),
         "open_link": state.link(is_open=not state.is_open),
+        "before_link": state.bare.link(day=shown.before) if shown.before else "",
+        "after_link": state.bare.link(day=shown.after) if shown.after else "",
         "services": [
             {"name": key.replace("_", " "), "link": state.link(service=key), "is_here": key == state.service}
             for key in shown.services

@@ -437,8 +437,7 @@ function start() {
     const timer = setTimeout(() => {
       const latest = placing.get(ref).row;
       placing.delete(ref);
-      if (isSending) placeSoon(latest);
-      else place(latest);
+      place(latest);
     }, NUDGE_MS);
     placing.set(ref, { row, timer });
   }
@@ -448,7 +447,8 @@ function start() {
     for (const [ref, each] of placing) {
       const row = root.querySelector(`.plan-row[data-table="${CSS.escape(ref)}"]`);
       if (!row || row === each.row) continue;
-      shift(row, Number(each.row.dataset.dx || 0), Number(each.row.dataset.dy || 0));
+      const by = (name) => Number(each.row.dataset[name]) + Number(each.row.dataset[`d${name}`] || 0) - Number(row.dataset[name]);
+      shift(row, by("x"), by("y"));
       each.row = row;
     }
   }
@@ -466,10 +466,11 @@ function start() {
     row.removeAttribute("transform");
   }
 
-  /** Says where a table stands by now. */
+  /** Says where a table stands by now: soon, if another form is under way. */
   async function place(row) {
+    if (isSending) return placeSoon(row);
     const token = document.querySelector("input[name=csrfmiddlewaretoken]");
-    if (!token || !plan() || !plan().dataset.place) return;
+    if (!token || !plan() || !plan().dataset.place) return undefined;
     const at = (name, most) => {
       const value = Number(row.dataset[name]) + Number(row.dataset[`d${name}`] || 0);
       return String(Math.min(most, Math.max(0, Math.round(value / PLAN_STEP) * PLAN_STEP)));
@@ -481,6 +482,7 @@ function start() {
     data.set("x", at("x", Number(plan().dataset.mostX)));
     data.set("y", at("y", Number(plan().dataset.mostY)));
     if (!(await send(plan().dataset.place, data))) unshift(row);
+    return undefined;
   }
 
   function focusBar(bar) {
