@@ -245,6 +245,43 @@ class TestLive:
         assert "was noted as arrived" not in live(admin_client, query).content.decode()
 
 
+class TestDaySheet:
+    URL = "admin:assignments_serviceday_sheet"
+
+    def test_it_marks_what_has_changed_since_the_moment_that_was_printed(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        html = admin_client.get(reverse(self.URL), query).content.decode()
+        as_of = re.search(r'name="as_of" value="([^"]+)"', html)
+        assert as_of is not None
+        moved, cancelled, _other = seated(0), seated(1), seated(2)
+        was = Allocation.objects.current().filter(booking_ref=cancelled.booking_ref)[0].table_ref
+        api.release_tables(booking_ref=moved.booking_ref, actor="staff:1")
+        api.booking_cancelled(booking_ref=cancelled.booking_ref)
+        # Only now does somebody say so: what has happened since the page was made is not on paper.
+        act(admin_client, "printed", query, as_of=as_of[1])
+        html = admin_client.get(reverse(self.URL), query).content.decode()
+        gone = html[html.index("No longer on the sheet") :]
+        name = models.Table.objects.get(pk=int(was)).code
+        assert re.search(rf"Booking {cancelled.booking_ref} [^<]*was [^<]*{name}[^<]*; cancelled", gone)
+        assert f"Booking {moved.booking_ref} " in gone
+        assert "(new)" not in html
+
+    def test_no_later_moment_than_now_is_noted_and_only_by_who_assigns(
+        self, admin_client: Client, query: dict[str, str], django_user_model: Any
+    ) -> None:
+        act(admin_client, "printed", query, as_of="2999-01-01T00:00:00+00:00")
+        assert StaffAction.objects.get(what="printed").at <= clock.now()
+        assert "incomplete" in act(admin_client, "printed", query, as_of="2025-01-01").content.decode()
+        user = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename="view_serviceday"))
+        anna = Client()
+        anna.force_login(user)
+        assert "It was printed" not in anna.get(reverse(self.URL), query).content.decode()
+        assert act(anna, "printed", query, as_of="2025-01-01T00:00:00+00:00").status_code == 403
+        assert StaffAction.objects.filter(what="printed").count() == 1
+
+
 class TestEmptyStates:
     def test_the_parts_say_as_the_page_does_that_there_is_nothing(
         self, admin_client: Client, query: dict[str, str]

@@ -38,7 +38,7 @@ from assignments.exceptions import (
 )
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
-from assignments.models import Allocation, Assignment, Closure, TablePlace
+from assignments.models import Allocation, Assignment, Closure, StaffAction, TablePlace
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
@@ -104,6 +104,13 @@ class _Form:
     def number(self, name: str) -> int | None:
         value = self.text(name)
         return int(value) if value.isdecimal() and len(value) < 12 else None
+
+    def moment(self, name: str) -> datetime | None:
+        try:
+            value = datetime.fromisoformat(self.text(name))
+        except ValueError:
+            return None
+        return value if value.tzinfo else None
 
     def named(self, table_refs: Any) -> str:
         return labels.Words(self.floor).tables(tuple(table_refs))
@@ -314,6 +321,11 @@ def _unfreeze(form: _Form) -> _Result:
 
 
 def _printed(form: _Form) -> _Result:
+    """Note that a day sheet was printed, as of the moment whose evening it shows."""
+    as_of = form.moment("as_of")
+    if as_of is None:
+        raise MistakenError(_("This form is incomplete. Load the page again."))
+    StaffAction.objects.filter(pk=_key(form.request)).update(at=min(as_of, form.now))
     return (), "success", _("Printed. The next day sheet marks what has changed since.")
 
 
@@ -344,7 +356,7 @@ def _unplace(form: _Form) -> _Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
-    """``needs``: a permission of the app; "" for all who see the page.
+    """``needs``: a permission of the app.
 
     ``is_undoable``: whether the page offers to take it back at once. ``keeps_panel``: whether the panel goes on to show
     what the form was about.
@@ -372,7 +384,7 @@ ACTIONS: Mapping[str, Action] = {
     "lift": Action(do=_lift, needs="change_closure", keeps_panel=False),
     "freeze": Action(do=_freeze),
     "unfreeze": Action(do=_unfreeze),
-    "printed": Action(do=_printed, needs=""),
+    "printed": Action(do=_printed),
     "place": Action(do=_place, needs="change_tableplace"),
     "unplace": Action(do=_unplace, needs="change_tableplace"),
 }
