@@ -137,6 +137,29 @@ class TestForms:
         assert "The restaurant is closed." in said.content.decode()
         assert Closure.objects.get().is_whole_restaurant
 
+    def test_what_is_about_another_booking_or_a_closure_needs_its_version(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking, other = seated(0), seated(1)
+        for name in ("swap", "displace"):
+            answer = act(admin_client, name, query, booking, other=other.pk)
+            assert "This form is incomplete" in answer.content.decode(), name
+            answer = act(admin_client, name, query, booking, other=other.pk, other_version=other.version + 1)
+            assert "Nothing was changed" in answer.content.decode(), name
+        act(admin_client, "close", query, tables=str(models.Table.objects.order_by("code")[0].pk))
+        answer = act(admin_client, "lift", query, closure=Closure.objects.get().pk)
+        assert "This form is incomplete" in answer.content.decode()
+        assert Closure.objects.get().lifted_at is None
+
+    def test_the_days_of_both_bookings_are_locked_together(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking, other = seated(0), seated(1)
+        Assignment.objects.filter(pk=other.pk).update(service_date=other.service_date - timedelta(days=1))
+        with CaptureQueriesContext(connection) as captured:
+            act(admin_client, "swap", query, booking, other=other.pk, other_version=other.version)
+        first = next(each["sql"] for each in captured.captured_queries if "pg_advisory_xact_lock(" in each["sql"])
+        for day in (other.service_date, other.service_date - timedelta(days=1)):
+            assert day.isoformat() in first
+
     def test_a_hold_is_released(self, admin_client: Client, query: dict[str, str]) -> None:
         booking = seated()
         table = api.release_tables(booking_ref=booking.booking_ref, actor="staff:1")

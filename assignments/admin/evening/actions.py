@@ -175,9 +175,18 @@ def _other(form: _Form) -> Assignment:
     if theirs is None:
         raise AssignmentNotFoundError
     version = form.number("other_version")
-    if version is not None and version != theirs.version:
+    if version is None:
+        raise MistakenError(_("This form is incomplete. Load the page again."))
+    if version != theirs.version:
         raise ChangedMeanwhileError(booking_ref=theirs.booking_ref, version=version)
     return theirs
+
+
+def _other_ref(form: _Form) -> str:
+    """Return the other booking that the form names; "" if it names none."""
+    key = form.number("other")
+    theirs = Assignment.objects.filter(pk=key, restaurant_ref=form.state.restaurant).first() if key else None
+    return theirs.booking_ref if theirs else ""
 
 
 _STAGES: Mapping[str, Callable[..., Any]] = {
@@ -306,7 +315,10 @@ def _lift(form: _Form) -> _Result:
     closure = Closure.objects.filter(pk=form.number("closure") or 0, restaurant_ref=form.state.restaurant).first()
     if closure is None:
         raise ClosureNotFoundError
-    api.lift_closure(closure_id=closure.pk, actor=form.who, version=form.number("closure_version"))
+    version = form.number("closure_version")
+    if version is None:
+        raise MistakenError(_("This form is incomplete. Load the page again."))
+    api.lift_closure(closure_id=closure.pk, actor=form.who, version=version)
     return tuple(closure.table_refs), "success", _("The closure is lifted.")
 
 
@@ -424,6 +436,7 @@ def carry_out(request: HttpRequest, name: str, state: State, *, assignment: Assi
             day=day,
             booking_ref=assignment.booking_ref if assignment else "",
             version=version,
+            other_ref=_other_ref(form),
         )
     except record.DoneAlreadyError:
         return Said(level="success", text=_("This was done already; it was sent twice."), state=after)
