@@ -18,7 +18,7 @@ from django.urls import reverse
 from assignments import api
 from assignments.concurrency import clock
 from assignments.exceptions import TablesRefusedError
-from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
+from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage, TablePlace
 from assignments.staff.day_version import day_version
 from example import models
 from example.host import ExampleHost
@@ -231,6 +231,10 @@ class TestLive:
         seen.append(day_version(ref, day, now=now))
         table = str(models.Table.objects.order_by("code")[0].pk)
         api.close(restaurant_ref=ref, table_refs=[table], starts_at=booking.starts_at)
+        seen.append(day_version(ref, day, now=now))
+        place, _created = TablePlace.objects.get_or_create(restaurant_ref=ref, table_ref=table, x=100, y=100)
+        seen.append(day_version(ref, day, now=now))
+        TablePlace.objects.filter(pk=place.pk).update(x=104)
         seen.append(day_version(ref, day, now=now))
         assert len(set(seen)) == len(seen)
         assert day_version(ref, day, now=now) == seen[-1]
