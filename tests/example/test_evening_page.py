@@ -169,6 +169,8 @@ class TestForms:
         assert "Release hold" in html
         act(admin_client, "release_hold", query, booking)
         assert not Allocation.objects.filter(booking_ref=booking.booking_ref).exists()
+        booking.refresh_from_db()
+        assert "this hold is over already" in act(admin_client, "release_hold", query, booking).content.decode()
 
 
 class TestUndo:

@@ -139,16 +139,13 @@ def _seat(form: _Form) -> _Result:
 
 
 def _displace(form: _Form) -> _Result:
-    ref, tables = form.booking.booking_ref, form.tables()
-    other = _other(form)
-    elsewhere = form.tables("other_tables")
+    other, elsewhere = _other(form), form.tables("other_tables")
     api.move(booking_ref=other.booking_ref, table_refs=elsewhere, actor=form.who, version=form.number("other_version"))
-    _tables, level, said = _seat(form)
+    tables, level, said = _seat(form)
     also = _("%(booking)s was moved to %(tables)s.") % {
         "booking": label_of(other.booking_ref),
         "tables": form.named(elsewhere),
     }
-    assert ref
     return tables, level, f"{said} {also}"
 
 
@@ -249,8 +246,11 @@ def _free(form: _Form) -> _Result:
 
 def _release_hold(form: _Form) -> _Result:
     ref = form.booking.booking_ref
-    holds = Allocation.objects.filter(booking_ref=ref, kind=Allocation.Kind.HOLD)
-    for token in sorted({each for each in holds.values_list("token", flat=True) if each}):
+    holds = Allocation.objects.filter(booking_ref=ref, kind=Allocation.Kind.HOLD, expires_at__gt=form.now)
+    tokens = sorted({each for each in holds.values_list("token", flat=True) if each})
+    if not tokens:
+        raise MistakenError(_("Nothing was changed: this hold is over already."))
+    for token in tokens:
         api.release_hold(token=token)
     return (), "success", _("The hold of %(booking)s is released.") % {"booking": label_of(ref)}
 
