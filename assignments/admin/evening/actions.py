@@ -337,7 +337,7 @@ def _printed(form: _Form) -> _Result:
     as_of = form.moment("as_of")
     if as_of is None:
         raise MistakenError(_("This form is incomplete. Load the page again."))
-    StaffAction.objects.filter(pk=_key(form.request)).update(at=min(as_of, form.now))
+    StaffAction.objects.filter(pk=form.text("form")).update(at=min(as_of, form.now))
     return (), "success", _("Printed. The next day sheet marks what has changed since.")
 
 
