@@ -73,11 +73,13 @@ def sheet_context(request: HttpRequest, state: State, *, now: datetime, may_note
     before: dict[str, _Sat] = {}
     if printed:
         since = SeatingChange.objects.filter(at__gt=printed, restaurant_ref=state.restaurant).exclude(what=What.STAGE)
-        changed = since.exclude(booking_ref__in=seated).values_list("booking_ref", flat=True).distinct()
+        others = since.exclude(booking_ref__in=seated).order_by("booking_ref")
+        changed = others.values_list("booking_ref", flat=True).distinct()
         before = _seatings_at(printed, [*seated, *changed])
+    still = set(seated)
     start, until = timeline.day_span(floor_or_none(state.restaurant), shown.day)
     gone = sorted(
-        (ref for ref, sat in before.items() if ref not in set(seated) and start <= sat.starts_at < until),
+        (ref for ref, sat in before.items() if ref not in still and start <= sat.starts_at < until),
         key=lambda ref: (before[ref].starts_at, ref),
     )
     guests = guests_of(request, [*seated, *(each.booking_ref for each in shown.waiting), *gone])
