@@ -24,6 +24,8 @@ TABLE_OUT_OF_SERVICE = "table_out_of_service"
 
 LONGEST_STAY = timedelta(hours=24)
 """A booking that starts longer ago than this cannot use a table that becomes free."""
+LONGEST_BUFFER = timedelta(hours=24)
+"""Longest time for which a floor may block a table before its guests come, or after they have left."""
 
 
 class Freed(StrEnum):
@@ -64,7 +66,8 @@ woken AS (
 UPDATE assignments_assignment
    SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, assignments_now()) END,
        due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, assignments_now()) END
- WHERE restaurant_ref = %(restaurant)s AND starts_at > %(first)s AND starts_at < %(last)s
+ WHERE restaurant_ref = %(restaurant)s AND starts_at > %(first)s
+   AND starts_at < %(last)s::timestamptz + %(buffer)s * interval '1 hour'
    AND starts_at > assignments_now() - %(hours)s * interval '1 hour'
    AND (state = 'manual_review' AND wake_at IS NULL AND reason = ANY(%(reasons)s)
         OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > assignments_now())
@@ -89,6 +92,8 @@ def wake(
 ) -> int:
     """Mark who waits in the restaurant and could use what has become free over ``[start, until)``; how many. One query.
 
+    Who starts after it, or has left before it, may need it for a buffer. Which buffers rule is not asked: a wake is a mark.
+
     Bookings in review are marked, and the host is told (topic ``booking.woken``); those that are to be tried again later
     are due now. ``deleting``: keys of the ledger's rows whose deletion frees it, in the same query.
     """
@@ -98,8 +103,9 @@ def wake(
             {
                 "deleted": list(deleting),
                 "restaurant": restaurant_ref,
-                "first": start - LONGEST_STAY,
+                "first": start - LONGEST_STAY - LONGEST_BUFFER,
                 "last": until,
+                "buffer": LONGEST_BUFFER.total_seconds() / 3600,
                 "hours": LONGEST_STAY.total_seconds() / 3600,
                 "reasons": sorted(str(each) for each in CURES[freed]),
                 "freed": freed.value,

@@ -205,6 +205,50 @@ class TestFreedTables:
         list(dispatch.run_pass())
         assert tables_of("W1") == ["T1"]
 
+    @pytest.mark.parametrize("freed_by", ["cancellation", "shorter stay", "lifted closure"])
+    def test_who_needs_the_table_for_a_buffer_before_is_woken(
+        self, host: TheHost, tonight: datetime, freed_by: str
+    ) -> None:
+        """W comes when the table is free, and cannot have it: it is needed a quarter of an hour earlier."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[a_service(buffer_before_minutes=15)])
+        start = tonight + timedelta(hours=2)
+        closure = None
+        if freed_by == "lifted closure":
+            closure = api.close(restaurant_ref="R1", starts_at=tonight, ends_at=start, actor="staff:7")
+        else:
+            book_in_turn(host, tonight, ["A"])
+            run_all()
+        host.book("W", starts_at=start, requested_at=datetime(2026, 1, 2, tzinfo=UTC))
+        run_all()
+        to_review("W")
+        if closure is not None:
+            api.lift_closure(closure_id=closure, actor="staff:7")
+        elif freed_by == "shorter stay":
+            api.extend(booking_ref="A", until=start - timedelta(minutes=15), actor="staff:7")
+        else:
+            host.edit("A", wants_table=False)
+            api.booking_cancelled(booking_ref="A")
+        host.book("N", starts_at=start, requested_at=datetime(2026, 2, 1, tzinfo=UTC))
+        assert api.assign_now(booking_ref="N").kind is not Kind.CONFIRMED, "W asked earlier"
+        run_all()
+        assert (tables_of("W"), tables_of("N")) == (["T1"], [])
+
+    def test_who_has_left_when_the_table_becomes_free_is_woken_for_the_buffer_after(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.floors["R1"] = a_floor(
+            tables=[a_table("T1")],
+            services=[a_service(starts=time(0), ends=time(0), buffer_after_minutes=30, allow_overrun=True)],
+        )
+        host.book("A", starts_at=tonight + timedelta(hours=24, minutes=15))
+        run_all()
+        host.book("W", starts_at=tonight, ends_at=tonight + timedelta(hours=24))
+        run_all()
+        to_review("W")
+        host.edit("A", wants_table=False)
+        api.booking_cancelled(booking_ref="A")
+        assert run_all()["W"].table_refs == ("T1",)
+
     def test_a_booking_that_its_host_has_locked_is_not_passed(self, one_table: TheHost, tonight: datetime) -> None:
         book_in_turn(one_table, tonight, ["A", "W1"])
         run_all()

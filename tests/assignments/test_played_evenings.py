@@ -78,6 +78,11 @@ FLOORS = [
         joins=[Join(table_refs=frozenset({"T1", "T2"}), seats=7)],
         services=[service(buffer_before_minutes=5, buffer_after_minutes=10)],
     ),
+    a_floor(
+        tables=[a_table("T1"), a_table("T2", seats=2)],
+        adjacent=[("T1", "T2")],
+        services=[service(buffer_before_minutes=30)],
+    ),
 ]
 
 
