@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from assignments import conf
-from assignments.coordination import edits, stays
+from assignments.coordination import coming_back, edits, stays
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL
@@ -36,20 +36,37 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
     if is_cancelled(booking):
         cancel(assignment, CANCELLED_IN_HOST)
         return Change.CANCELLED
+    stage = None if seatings else coming_back.stage_of_return(assignment, booking, now=now)
+    if stage is None:
+        return _follow(assignment, booking, seatings, host=host, now=now)
+    change = coming_back.take_back(assignment, booking, stage, host=host, now=now)
+    if change is not Change.RESTORED:
+        transitions.store([assignment])
+        return change or Change.NOTHING
+    seatings = ledger.seatings_of([booking.ref])[booking.ref]
+    further = _follow(assignment, booking, seatings, host=host, now=now)  # They may ask for something else as well.
+    return change if further is Change.NOTHING else further
+
+
+def _follow(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
+) -> Change:
     if not booking.wants_table:
         return _follow_guests(assignment, booking, seatings, host=host, now=now)
+    if assignment.state == State.CONFIRMED and assignment.stage in GONE and not seatings:
+        return Change.NOTHING
     _follow_stage(assignment, booking, now=now)
     if seatings and assignment.state in {State.CONFIRMED, State.MANUAL_REVIEW}:
         return _follow_edit(assignment, booking, seatings, host=host, now=now)
-    if assignment.state == State.CONFIRMED and assignment.stage in GONE:
-        transitions.store([assignment])
-        return Change.NOTHING
     if assignment.state == State.CANCELLED and assignment.reason == CANCELLED_BY_CALL:
         return Change.NOTHING
     floor = floor_or_none(booking.restaurant_ref, host=host)
     is_same = not seating_validity.asks_anew(assignment, booking, (), floor=floor)
     if assignment.reason == REJECTED and is_same:
         return Change.NOTHING  # Staff turned down just that.
+    if assignment.reason == coming_back.CAME_AFTER_ALL and is_same:
+        transitions.store([assignment])
+        return Change.NOTHING  # Staff decide where they sit.
     intake.take_over_facts(assignment, booking, floor=floor)
     queue_anew(assignment, now=now, actor="host", reason="booking_changed")
     return Change.REQUESTED
@@ -63,6 +80,8 @@ def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: dat
     if assignment.state == State.CANCELLED:
         return assignment.reason == CANCELLED_BY_CALL or is_cancelled(booking)
     if booking is None or is_cancelled(booking) or not _asks_the_same(assignment, booking):
+        return False
+    if coming_back.stage_of_return(assignment, booking, now=now) is not None:
         return False
     if not booking.wants_table:
         end = intake.asked_until(booking)
@@ -197,6 +216,8 @@ def _follow_guests(
     if not seatings:
         if assignment.state == State.CONFIRMED or (assignment.is_terminal and assignment.stage in GONE):
             return Change.NOTHING
+        if assignment.reason == coming_back.CAME_AFTER_ALL:
+            return _follow_without_table(assignment, booking, now=now)
         cancel(assignment, "no_table_wanted")
         return Change.CANCELLED
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
@@ -219,6 +240,16 @@ def _follow_guests(
     assignment.touch()
     settlement.write()
     return change
+
+
+def _follow_without_table(assignment: Assignment, booking: HostBooking, *, now: datetime) -> Change:
+    """Guests are there, and somebody else has their table: staff decide, unless they are gone."""
+    stage = Stage(booking.stage) if booking.stage else Stage.SEATED
+    stays.mark(assignment, stage, now=now)
+    if stage in GONE:
+        assignment.restore(actor="host", reason=stage.value)
+    transitions.store([assignment])
+    return Change.NOTHING
 
 
 def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime) -> None:
@@ -324,7 +355,9 @@ def cancel(assignment: Assignment, reason: str) -> None:
 
 
 def queue_anew(assignment: Assignment, *, now: datetime, actor: str, reason: str) -> None:
-    """Make a booking without tables due at once, with all its attempts."""
+    """Make a booking without tables due at once, with all its attempts. Its guests are expected, if they were gone."""
+    if assignment.stage in GONE:
+        stays.mark(assignment, Stage.EXPECTED, now=now)
     if assignment.is_terminal:
         assignment.reopen(actor=actor, reason=reason)
     elif assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:

@@ -22,7 +22,7 @@ from assignments.integration.planners import MANUAL
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger, seating_validity, sentences
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, Stage, State
+from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
 from assignments.planning import engine
 from assignments.planning.floor import MOST_INTERVAL, Floor
@@ -92,6 +92,8 @@ def _give(
     detail = sentences.despite(place.despite) if place.despite else ""
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     intake.take_over_facts(assignment, booking, floor=floor)
+    if assignment.stage in GONE:
+        stays.mark(assignment, Stage.EXPECTED, now=now)
     if seatings:
         outcome = settlement.reseat(
             assignment,

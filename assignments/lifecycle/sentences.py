@@ -36,6 +36,18 @@ def more_guests_than_seats(seats: int, party: int) -> Text:
     return _("Its guests sit at %(seats)s seats, and are %(party)s now.", seats=seats, party=party)
 
 
+def came_after_all(table_names: Collection[str], other_refs: Collection[str]) -> Text:
+    """Why guests who were marked as gone, and are there, have no tables."""
+    tables = ", ".join(table_names)
+    if not other_refs:
+        return _("Its guests are there after all, and %(tables)s cannot be used.", tables=tables)
+    return _(
+        "Its guests are there after all, and %(tables)s: taken by booking %(booking)s.",
+        tables=tables,
+        booking=", ".join(sorted(other_refs)),
+    )
+
+
 def refused_by_host(constraint: str) -> Text:
     """Why the tables that were found could not be stored in the booking project."""
     return _("The booking project's database refuses other tables: %(constraint)s.", constraint=constraint)
@@ -63,6 +75,8 @@ _KNOWN = (
     expect_the_same_table(()),
     shown_elsewhere((), ()),
     more_guests_than_seats(0, 0),
+    came_after_all((), ()),
+    came_after_all((), ("",)),
     refused_by_host(""),
     despite(()),
 )

@@ -147,6 +147,8 @@ def loose_ends(evening: Evening, host: Mapping[str, HostBooking]) -> Iterator[st
             yield f"{ref} has tables, and is {assignment['state'] if assignment else 'unknown'}"
         if len({(row["starts_at"], row["ends_at"], row["until"]) for row in rows}) > 1:
             yield f"{ref} has tables for different times"
+        if assignment is not None and assignment["stage"] in GONE:
+            yield f"{ref} has tables, and is {assignment['stage']}"
         if any(row["table_ref"] == other["table_ref"] for row, other in combinations(rows, 2)):
             yield f"{ref} has a table twice"
     for ref, assignment in evening.assignments.items():

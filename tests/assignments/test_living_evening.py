@@ -6,11 +6,11 @@ Each test is named after what happens at the restaurant.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from assignments import api
+from assignments import api, conf
 from assignments.coordination import dispatch
 from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
 from assignments.maintenance.reconcile import reconcile
@@ -19,7 +19,7 @@ from assignments.outcome import Change, Kind
 from assignments.planning.floor import TurnTime
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_service, a_table, at
-from tests.assignments.conftest import TheHost, override, run_all, tables_of
+from tests.assignments.conftest import HOST_PATH, TheHost, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -425,6 +425,118 @@ class TestStays:
             api.seated(booking_ref="B1", actor="staff:1")
         api.seated(booking_ref="B2", actor="staff:1")
         assert Allocation.objects.get(booking_ref="B2").blocked.lower < start
+
+
+class TestGuestsWhoComeAfterAll:
+    """The host takes back that guests did not come, or have left."""
+
+    SITS: ClassVar[dict[str, Any]] = {"wants_table": False, "keeps_tables": True}
+    COMES: ClassVar[dict[str, Any]] = {"wants_table": True, "keeps_tables": True}
+
+    @pytest.fixture
+    def late(self, one_table: TheHost) -> TheHost:
+        """A has T1, the only table, since half an hour ago."""
+        one_table.floors["R1"] = a_floor(tables=[a_table("T1")], services=[ALL_DAY])
+        one_table.book("A", starts_at=datetime.now(UTC) - timedelta(minutes=31), party=2)
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:1")
+        return one_table
+
+    def test_guests_whom_the_clock_has_marked_and_the_host_seats_have_their_table(
+        self, late: TheHost, settings: Any, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(TheHost, "reports_arrivals", True, raising=False)
+        before = Allocation.objects.get()
+        with override(settings, NO_SHOW_MINUTES=30, rows=late.rows):
+            host = conf.load(HOST_PATH)
+            run_all()
+            assert (Assignment.objects.get().stage, tables_of("A")) == (Stage.NO_SHOW, [])
+            host.edit("A", stage="seated", **self.SITS)
+            assert api.booking_changed(booking_ref="A") is Change.RESTORED
+            assert (Assignment.objects.get().stage, tables_of("A")) == (Stage.SEATED, ["T1"])
+            assert Allocation.objects.get().blocked == before.blocked
+            host.book("N", starts_at=datetime.now(UTC) + timedelta(minutes=1), party=2)
+            assert api.assign_now(booking_ref="N").kind is not Kind.CONFIRMED
+            assert api.booking_changed(booking_ref="A") is Change.NOTHING
+
+    def test_guests_who_have_left_by_mistake_sit_again(self, late: TheHost) -> None:
+        for stage, change, tables in (
+            ("seated", Change.NOTHING, ["T1"]),
+            ("left", Change.NOTHING, []),
+            ("seated", Change.RESTORED, ["T1"]),
+        ):
+            late.edit("A", stage=stage, **self.SITS)
+            assert api.booking_changed(booking_ref="A") is change
+            assert (Assignment.objects.get().stage, tables_of("A")) == (stage, tables)
+
+    @pytest.mark.parametrize("stage", [None, "expected", "arrived", "seated"])
+    @pytest.mark.parametrize("minutes", [-31, 31])
+    def test_any_other_status_takes_back_a_no_show_of_the_host(
+        self, one_table: TheHost, stage: str | None, minutes: int
+    ) -> None:
+        """Whether it was said before the time had come or after it."""
+        one_table.floors["R1"] = a_floor(tables=[a_table("T1")], services=[ALL_DAY])
+        one_table.book("A", starts_at=datetime.now(UTC) + timedelta(minutes=minutes), party=2)
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:1")
+        stay = Allocation.objects.values_list("starts_at", "ends_at").get()
+        one_table.edit("A", stage="no_show", **self.SITS)
+        assert api.booking_changed(booking_ref="A") is Change.CANCELLED
+        assert tables_of("A") == []
+        one_table.edit("A", stage=stage, **(self.SITS if stage == "seated" else self.COMES))
+        assert api.booking_changed(booking_ref="A") is Change.RESTORED
+        assert (Assignment.objects.get().stage, tables_of("A")) == (stage or "expected", ["T1"])
+        assert Allocation.objects.values_list("starts_at", "ends_at").get(ended_at=None) == stay
+
+    @pytest.mark.parametrize("stage", ["arrived", "seated"])
+    def test_staff_hear_who_has_their_table(self, late: TheHost, stage: str) -> None:
+        late.edit("A", stage="no_show", **self.SITS)
+        api.booking_changed(booking_ref="A")
+        late.book("N", starts_at=datetime.now(UTC), party=2)
+        api.seat_walk_in(booking_ref="N", actor="staff:7")
+        late.edit("A", stage=stage, **(self.SITS if stage == "seated" else self.COMES))
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+        assert (state_of("A"), tables_of("N")) == ((State.MANUAL_REVIEW, "came_after_all"), ["T1"])
+        assert "T1: taken by booking N" in StateTransition.objects.filter(booking_ref="A").latest("version").detail
+        assert late.reviews == {"A": "came_after_all"}
+        api.left(booking_ref="N", actor="staff:7")
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING, "staff decide"
+        run_all()
+        assert state_of("A") == (State.MANUAL_REVIEW, "came_after_all")
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
+        assert (state_of("A")[0], Assignment.objects.get(booking_ref="A").stage) == (State.CONFIRMED, stage)
+
+    def test_a_table_that_others_have_had_meanwhile_is_theirs_from_now_on(self, late: TheHost) -> None:
+        late.edit("A", stage="no_show", **self.SITS)
+        api.booking_changed(booking_ref="A")
+        walk_in = api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7")
+        api.left(booking_ref=walk_in.booking_ref, actor="staff:7")
+        late.edit("A", stage="seated", **self.SITS)
+        assert api.booking_changed(booking_ref="A") is Change.RESTORED
+        past = Allocation.objects.get(booking_ref=walk_in.booking_ref)
+        assert Allocation.objects.current().get(booking_ref="A").blocked.lower >= past.blocked.upper
+
+    @pytest.mark.parametrize("stage", [None, "expected", "seated"])
+    def test_a_row_that_does_not_know_of_staffs_mark_takes_nothing_back(self, late: TheHost, stage: str | None) -> None:
+        late.edit("A", stage=stage, **(self.SITS if stage == "seated" else self.COMES))
+        api.booking_changed(booking_ref="A")
+        api.left(booking_ref="A", actor="staff:7")
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        assert (Assignment.objects.get().stage, tables_of("A")) == (Stage.LEFT, [])
+
+    def test_nobody_gets_a_table_back_when_the_stay_is_over(self, late: TheHost) -> None:
+        late.edit("A", stage="no_show", **self.SITS)
+        api.booking_changed(booking_ref="A")
+        with at(datetime.now(UTC) + timedelta(hours=3)):
+            late.edit("A", stage="seated", **self.SITS)
+            assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        assert (tables_of("A"), Assignment.objects.get().stage) == ([], Stage.LEFT), "they were there"
+
+    def test_guests_who_are_gone_and_get_a_table_from_staff_are_expected(self, late: TheHost) -> None:
+        api.no_show(booking_ref="A", actor="staff:7")
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
+        assert (tables_of("A"), Assignment.objects.get().stage) == (["T1"], Stage.EXPECTED)
+        api.no_show(booking_ref="A", actor="staff:7")
+        api.release_tables(booking_ref="A", actor="staff:7")
+        assert Assignment.objects.get().stage == Stage.EXPECTED
 
 
 class TestStaff:

@@ -345,14 +345,16 @@ class PlayedEvening(RuleBasedStateMachine):
         number=st.integers(0, 20),
         stage=st.sampled_from(["late", "arrived", "seated", "left", "no_show"]),
         by_host=st.booleans(),
+        chosen=st.booleans(),
     )
-    def guests(self, number: int, stage: str, by_host: bool) -> None:
-        ref = self.confirmed(number)
+    def guests(self, number: int, stage: str, by_host: bool, chosen: bool) -> None:
+        """A stage, by staff or in the host: there also of guests who have no table any more, or never had one."""
+        ref = self.confirmed(number) if chosen else self.some(number)
         booking = self.host.rows.get(ref)
         with self.doing(stage, "staff", ref):
-            if by_host and booking is not None:
+            if by_host and booking is not None and not is_cancelled(booking):
                 sits = stage in {"seated", "left", "no_show"}
-                self.host.edit(ref, stage=stage, wants_table=not sits and booking.wants_table, keeps_tables=sits)
+                self.host.edit(ref, stage=stage, wants_table=not sits, keeps_tables=sits)
                 api.booking_changed(booking_ref=ref)
             else:
                 getattr(api, stage)(booking_ref=ref, actor="staff:7")
