@@ -106,8 +106,8 @@ def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
     """Decide the booking now, by the planner that is on duty: what a booking view calls after its commit.
 
     Past ``budget_seconds`` the outcome is retry(time_budget_exceeded) and the booking stays due for cron; another planner
-    than V3 is not begun then, and not interrupted once it has begun. Raises
-    BookingNotFoundError, and NestedTransactionError inside a transaction.
+    than V3 is not begun then, nor goes on after the few bookings that it is at: those that asked earlier are offered to it
+    first. Raises BookingNotFoundError, and NestedTransactionError inside a transaction.
     """
     return dispatch.assign_one(booking_ref, trigger="inline", budget_seconds=budget_seconds)
 

@@ -185,18 +185,35 @@ def _assign_one(booking_ref: str, trigger: str, deadline: float | None) -> Seque
     key = routes[booking_ref].planner
     if key != V3:
         first = [] if assignment.is_terminal else _offered_first(assignment)
-        outcomes = list(_by_others(key, [*first, assignment], trigger))
-        return [outcome for outcome in outcomes if outcome.booking_ref == booking_ref]
+        return _in_turn(key, [*first, assignment], invocation)
     day = (assignment.restaurant_ref, assignment.service_date)
     result = Coordinator().process_one(booking_ref, trigger=trigger, deadline=deadline, day=day)
     return (*result.outcomes, *_handed_over(result, trigger))
 
 
 def _offered_first(assignment: Assignment) -> list[Assignment]:
-    """The bookings of the same service day that asked earlier and are due or woken: a few, oldest first. One query."""
+    """The bookings of the same service day that asked earlier and are due or woken, oldest first. One query."""
     due = Assignment.objects.of_day(assignment.restaurant_ref, assignment.service_date).due(database_now())
     before = due.filter(requested_at__lt=assignment.requested_at).order_by("requested_at", "id")
-    return woken.settle(list(before[: HANDED_OVER_AT_ONCE - 1]))
+    return woken.settle(list(before))
+
+
+def _in_turn(key: str, assignments: Sequence[Assignment], invocation: Invocation) -> Sequence[Outcome]:
+    """What a planner that is not V3 makes of the last of these bookings, once it has decided the others.
+
+    They are decided a few at once. If it leaves some of them for later, or the time is up, the last one waits as well: it
+    must not pass them.
+    """
+    last = assignments[-1].booking_ref
+    for start in range(0, len(assignments), HANDED_OVER_AT_ONCE):
+        if start and invocation.deadline is not None and time.monotonic() >= invocation.deadline:
+            late = invocation.out_of_time(last)
+            return invocation.execute(lambda: DayResult(outcomes=(late,))).outcomes
+        few = assignments[start : start + HANDED_OVER_AT_ONCE]
+        outcomes = list(_by_others(key, few, invocation.trigger))
+        if len(outcomes) < len(few):
+            break
+    return [outcome for outcome in outcomes if outcome.booking_ref == last]
 
 
 def _requested(booking_ref: str) -> Assignment:

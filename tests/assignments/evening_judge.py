@@ -280,7 +280,7 @@ def passed_over(
     then = before.seats
     for ref, seat in after.seats.items():
         rows = after.current[ref]
-        if then.get(ref) == seat or rows[0]["planner"] == "legacy":
+        if then.get(ref) == seat:
             continue
         if ref in then and then[ref][0] == seat[0] and seat[1] <= now:
             continue  # Its guests sit there, and stay longer.

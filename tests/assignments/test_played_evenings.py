@@ -292,7 +292,7 @@ class PlayedEvening(RuleBasedStateMachine):
     def edit(self, number: int, what: str, slot: int, party: int, chosen: bool) -> None:
         ref = self.confirmed(number) if chosen else self.some(number)
         booking = self.host.rows.get(ref)
-        if booking is None:
+        if booking is None or booking.stage in {"left", "no_show"}:  # Guests who are gone, as the host has it.
             return
         start, row = self.starts(slot), self.seen.assignments.get(ref)
         changes: dict[str, Any] = {"party": party}

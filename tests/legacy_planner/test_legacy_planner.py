@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from assignments import conf
+from assignments import api, conf
 from assignments.concurrency import transactions
 from assignments.coordination import dispatch, quarantine
 from assignments.coordination.coordinator import Coordinator
@@ -380,6 +382,40 @@ class TestLoop:
         assert (outcomes["B1"].kind, outcomes["B1"].unexpected) == (Kind.RETRY, True)
         assert outcomes["B2"].kind is Kind.CONFIRMED
         assert Assignment.objects.get(booking_ref="B1").due_at is not None
+
+    @pytest.mark.parametrize("is_quick", [True, False])
+    def test_a_newcomer_passes_nobody_however_many_asked_earlier(
+        self, host: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch, is_quick: bool
+    ) -> None:
+        """A whole handful waits for T1 at 19:00 in vain, and W asked for 21:00, long before N did."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1")])
+        host.book("A", starts_at=tonight)
+        assert run_all()["A"].table_refs == ("T1",)
+        asked = datetime(2026, 1, 1, tzinfo=UTC)
+        waiting = [f"E{number}" for number in range(dispatch.HANDED_OVER_AT_ONCE - 1)]
+        for number, ref in enumerate([*waiting, "W", "N"]):
+            later = timedelta(0) if ref in waiting else timedelta(hours=2)
+            host.book(ref, starts_at=tonight + later, requested_at=asked + timedelta(minutes=number))
+            api.request(booking_ref=ref)
+        if is_quick:
+            outcome = api.assign_now(booking_ref="N")
+            assert Assignment.objects.get(booking_ref="W").state == State.CONFIRMED
+        else:
+            process = LegacyPlanner.process
+
+            def slow(self: LegacyPlanner, refs: Sequence[str], **kwargs: Any) -> Any:
+                invocations.append(list(refs))
+                monkeypatch.setattr(dispatch, "time", SimpleNamespace(monotonic=lambda: inf))  # The time is up.
+                return process(self, refs, **kwargs)
+
+            invocations: list[list[str]] = []
+            monkeypatch.setattr(LegacyPlanner, "process", slow)
+            outcome = api.assign_now(booking_ref="N")
+            assert (invocations, outcome.reason) == ([[*waiting, "W"]], "time_budget_exceeded")
+            monkeypatch.undo()
+        assert outcome.kind is not Kind.CONFIRMED
+        run_all()
+        assert dict(Allocation.objects.current().values_list("booking_ref", "table_ref")) == {"A": "T1", "W": "T1"}
 
     def test_two_passes_at_once_try_a_booking_once(self, host: TheHost, tonight: datetime) -> None:
         host.floors["R1"] = a_floor(tables=[a_table("T1")])
