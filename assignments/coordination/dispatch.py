@@ -207,8 +207,7 @@ def _in_turn(key: str, assignments: Sequence[Assignment], invocation: Invocation
     last = assignments[-1].booking_ref
     for start in range(0, len(assignments), HANDED_OVER_AT_ONCE):
         if start and invocation.deadline is not None and time.monotonic() >= invocation.deadline:
-            late = invocation.out_of_time(last)
-            return invocation.execute(lambda: DayResult(outcomes=(late,))).outcomes
+            return invocation.execute(lambda: DayResult(outcomes=(invocation.out_of_time(last),))).outcomes
         few = assignments[start : start + HANDED_OVER_AT_ONCE]
         outcomes = list(_by_others(key, few, invocation.trigger))
         if len(outcomes) < len(few):

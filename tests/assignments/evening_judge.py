@@ -279,7 +279,6 @@ def passed_over(
         return
     then = before.seats
     for ref, seat in after.seats.items():
-        rows = after.current[ref]
         if then.get(ref) == seat:
             continue
         if ref in then and then[ref][0] == seat[0] and seat[1] <= now:
