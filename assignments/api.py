@@ -314,13 +314,20 @@ def move(
 
 @_in_transaction
 def swap(
-    *, booking_ref: str, other_ref: str, actor: str, overriding: Collection[Reason] = ()
+    *,
+    booking_ref: str,
+    other_ref: str,
+    actor: str,
+    version: int | None = None,
+    other_version: int | None = None,
+    overriding: Collection[Reason] = (),
 ) -> tuple[Outcome, Outcome]:
     """Give two bookings each other's tables, in one step; each keeps its own time.
 
-    Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed; TransitionRefusedError if one
-    has no tables, or if the host's rows allow no swaps (``assignments.W010``); ValueError for one booking given twice,
-    BookingNotFoundError, BookingBusyError.
+    With ``version`` and ``other_version`` nobody may have changed these assignments since they were that: raises
+    ChangedMeanwhileError. Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed;
+    TransitionRefusedError if one has no tables, or if the host's rows allow no swaps (``assignments.W010``); ValueError for
+    one booking given twice, BookingNotFoundError, BookingBusyError.
     """
     if booking_ref == other_ref:
         raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")
@@ -334,6 +341,8 @@ def swap(
         row.booking_ref: row
         for row in Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id")
     }
+    for ref, seen in ((booking_ref, version), (other_ref, other_version)):
+        _require_version(rows[ref], seen)
     bookings = lock_bookings(host, refs)
     pair = [(rows[ref], _known(ref, bookings)) for ref in (booking_ref, other_ref)]
     return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
@@ -355,13 +364,17 @@ def extend(*, booking_ref: str, until: datetime, actor: str, version: int | None
 
 @_in_transaction
 def late(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests come later than booked. They keep their tables, and the end that they were promised."""
+    """Note that the guests come later than booked. They keep their tables, and the end that they were promised.
+
+    Raises TransitionRefusedError for guests who are marked as gone (``undo`` takes that back), and for a booking that is
+    cancelled or failed.
+    """
     _mark(booking_ref, Stage.LATE, actor=actor, version=version)
 
 
 @_in_transaction
 def arrived(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests are there, though not at their tables yet."""
+    """Note that the guests are there, though not at their tables yet. Raises what ``late`` does."""
     _mark(booking_ref, Stage.ARRIVED, actor=actor, version=version)
 
 
@@ -408,6 +421,7 @@ def seat_walk_in(
     party: int = 0,
     table_refs: Sequence[str] = (),
     until: datetime | None = None,
+    version: int | None = None,
     overriding: Collection[Reason] = (),
 ) -> Outcome:
     """Seat guests who have just come in, now: a booking that was just saved, or ``party`` covers at ``restaurant_ref``.
@@ -415,11 +429,14 @@ def seat_walk_in(
     Without ``table_refs`` they get the best tables that are free. The host makes the booking (``create_walk_in``) if it
     can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the
     outcome names in ``passed`` whoever asked earlier and could have had these tables.
+    With ``version`` nobody may have changed the assignment of ``booking_ref`` since it was that.
     Raises NoTableFreeError, which says in how many minutes there will be one, TablesRefusedError, ValueError,
-    BookingNotFoundError.
+    BookingNotFoundError, ChangedMeanwhileError.
     """
     if bool(booking_ref) == bool(restaurant_ref):
         raise ValueError("A walk-in is either a booking_ref, or a restaurant_ref and a party.")
+    if restaurant_ref and version is not None:
+        raise ValueError("Guests without a booking have no version.")
     if restaurant_ref and party < 1:
         raise ValueError(f"A party of walk-ins has at least one cover, not {party}.")
     if not booking_ref:
@@ -427,7 +444,7 @@ def seat_walk_in(
         booking_ref = intake.request_walk_in(
             configured(), restaurant_ref=restaurant_ref, party=party, now=now, until=until
         )
-    host, assignment, booking, now = _locked(booking_ref)
+    host, assignment, booking, now = _locked(booking_ref, version=version)
     return staff_actions.seat_walk_in(
         assignment, booking, table_refs, host=host, now=now, actor=actor, until=until, overriding=overriding
     )
@@ -885,10 +902,16 @@ def _locked_assignment(
         raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
     now = locks.lock_days([*days, *also])
     assignment = Assignment.objects.select_for_update().get(booking_ref=booking_ref)
-    if version is not None and version != assignment.version:
-        problem = f"Booking {booking_ref} was changed meanwhile: it is {assignment.state} now. Look again."
-        raise ChangedMeanwhileError(problem, booking_ref=booking_ref, version=version)
+    _require_version(assignment, version)
     return configured(), assignment, now
+
+
+def _require_version(assignment: Assignment, version: int | None) -> None:
+    """Raise ChangedMeanwhileError if the row, which is locked, is not what somebody has looked at."""
+    if version is not None and version != assignment.version:
+        ref = assignment.booking_ref
+        problem = f"Booking {ref} was changed meanwhile: it is {assignment.state} now. Look again."
+        raise ChangedMeanwhileError(problem, booking_ref=ref, version=version)
 
 
 def _locked(

@@ -189,6 +189,7 @@ def mark(assignment: Assignment, stage: Stage, *, host: Host, now: datetime, act
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
     tables: tuple[str, ...] = ()
     if stage in {Stage.LATE, Stage.ARRIVED}:
+        _require_expected(assignment)
         stays.mark(assignment, stage, now=now)
         settlement.changed(assignment)
         settlement.announce(assignment, "stage", stage=stage.value, actor=actor)
@@ -205,6 +206,17 @@ def mark(assignment: Assignment, stage: Stage, *, host: Host, now: datetime, act
             stays.leave(assignment, seatings, stage, settlement=settlement)
     settlement.write()
     return tables
+
+
+def _require_expected(assignment: Assignment) -> None:
+    if assignment.stage in GONE:
+        raise TransitionRefusedError(
+            f"The guests of booking {assignment.booking_ref} are marked as {assignment.stage}: undo that, or assign tables."
+        )
+    if assignment.state in {State.CANCELLED, State.FAILED}:
+        raise TransitionRefusedError(
+            f"Booking {assignment.booking_ref} is {assignment.state}: nobody is expected. Reopen it first."
+        )
 
 
 def _sit_down(assignment: Assignment, seatings: Sequence[Allocation], settlement: Settlement, *, host: Host) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from assignments import api, conf
 from assignments.coordination import dispatch
-from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
+from assignments.exceptions import ChangedMeanwhileError, NoTableFreeError, TablesRefusedError, TransitionRefusedError
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
@@ -539,6 +539,36 @@ class TestGuestsWhoComeAfterAll:
         assert Assignment.objects.get().stage == Stage.EXPECTED
 
 
+class TestStagesThatCannotBe:
+    @pytest.mark.parametrize("mark", ["late", "arrived"])
+    def test_guests_who_are_gone_cannot_arrive(self, open_now: TheHost, mark: str) -> None:
+        open_now.book("A", starts_at=datetime.now(UTC) - timedelta(minutes=1), party=2)
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:1")
+        for gone in ("left", "no_show"):
+            getattr(api, gone)(booking_ref="A", actor="staff:7")
+            with pytest.raises(TransitionRefusedError, match=f"{gone}: undo"):
+                getattr(api, mark)(booking_ref="A", actor="staff:7")
+            assert Assignment.objects.get().stage == gone
+            api.undo(booking_ref="A", actor="staff:7")
+        getattr(api, mark)(booking_ref="A", actor="staff:7")
+        assert (Assignment.objects.get().stage, tables_of("A")) == (mark, ["T1"])
+
+    @pytest.mark.parametrize("mark", ["late", "arrived"])
+    @pytest.mark.parametrize("ending", ["cancelled", "failed"])
+    def test_nobody_is_expected_whose_booking_is_cancelled_or_failed(
+        self, one_table: TheHost, tonight: datetime, mark: str, ending: str
+    ) -> None:
+        one_table.book("A", starts_at=tonight, party=2 if ending == "cancelled" else 9)
+        run_all()
+        if ending == "cancelled":
+            api.booking_cancelled(booking_ref="A")
+        else:
+            api.reject(booking_ref="A", actor="staff:7", reason="We have no table for nine.")
+        with pytest.raises(TransitionRefusedError, match=ending):
+            getattr(api, mark)(booking_ref="A", actor="staff:7")
+        assert (state_of("A")[0], Assignment.objects.get().stage) == (ending, Stage.EXPECTED)
+
+
 class TestStaff:
     def test_two_bookings_swap_their_tables_in_one_step(self, two_tables: TheHost, tonight: datetime) -> None:
         for ref, table in (("B1", "T1"), ("B2", "T2")):
@@ -558,6 +588,35 @@ class TestStaff:
         with pytest.raises(TransitionRefusedError, match="can_swap"):
             api.swap(booking_ref="B1", other_ref="B2", actor="staff:7")
         assert (tables_of("B1"), tables_of("B2")) == (["T2"], ["T1"])
+
+    @pytest.mark.parametrize("seen", ["version", "other_version"])
+    def test_nobody_swaps_what_somebody_else_has_changed_meanwhile(
+        self, two_tables: TheHost, tonight: datetime, seen: str
+    ) -> None:
+        for ref, table in (("B1", "T1"), ("B2", "T2")):
+            two_tables.book(ref, starts_at=tonight)
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        rows = {"version": "B1", "other_version": "B2"}
+        versions = {name: Assignment.objects.get(booking_ref=ref).version for name, ref in rows.items()}
+        api.late(booking_ref=rows[seen], actor="staff:2")
+        with pytest.raises(ChangedMeanwhileError, match=rows[seen]):
+            api.swap(booking_ref="B1", other_ref="B2", actor="staff:7", **versions)
+        assert (tables_of("B1"), tables_of("B2")) == (["T1"], ["T2"])
+        versions[seen] += 1
+        api.swap(booking_ref="B1", other_ref="B2", actor="staff:7", **versions)
+        assert (tables_of("B1"), tables_of("B2")) == (["T2"], ["T1"])
+
+    def test_nobody_seats_a_walk_in_that_somebody_else_has_changed_meanwhile(self, open_now: TheHost) -> None:
+        open_now.book("B1", starts_at=datetime.now(UTC), party=2)
+        api.request(booking_ref="B1")
+        version = Assignment.objects.get().version
+        api.arrived(booking_ref="B1", actor="staff:2")
+        with pytest.raises(ChangedMeanwhileError, match="B1"):
+            api.seat_walk_in(booking_ref="B1", version=version, actor="staff:7")
+        assert tables_of("B1") == []
+        assert api.seat_walk_in(booking_ref="B1", version=version + 1, actor="staff:7").table_refs == ("T1",)
+        with pytest.raises(ValueError, match="no version"):
+            api.seat_walk_in(restaurant_ref="R1", party=2, version=1, actor="staff:7")
 
     @pytest.mark.parametrize(
         ("booking", "tables", "reason"),

@@ -129,7 +129,13 @@ def _seat(form: _Form) -> _Result:
         raise MistakenError(_("Choose a table."))
     has_tables = bool(ledger.seatings_of([ref]))
     give = api.move if has_tables else api.assign
-    outcome = give(booking_ref=ref, table_refs=tables, actor=form.who, overriding=form.overriding)
+    outcome = give(
+        booking_ref=ref,
+        table_refs=tables,
+        actor=form.who,
+        version=form.number("version"),
+        overriding=form.overriding,
+    )
     said = _("%(booking)s has %(tables)s now.") % {"booking": label_of(ref), "tables": form.named(tables)}
     if outcome.passed:
         said += " " + _("Asked earlier, and could have had it: %(bookings)s.") % {
@@ -155,6 +161,8 @@ def _swap(form: _Form) -> _Result:
         booking_ref=form.booking.booking_ref,
         other_ref=other.booking_ref,
         actor=form.who,
+        version=form.number("version"),
+        other_version=form.number("other_version"),
         overriding=form.overriding,
     )
     said = _("%(booking)s has %(tables)s now, and %(other)s has %(others)s.") % {
@@ -197,7 +205,7 @@ _STAGES: Mapping[str, Callable[..., Any]] = {
 
 def _stage(form: _Form) -> _Result:
     ref = form.booking.booking_ref
-    tables = _STAGES[form.what](booking_ref=ref, actor=form.who) or ()
+    tables = _STAGES[form.what](booking_ref=ref, actor=form.who, version=form.number("version")) or ()
     said = _("%(booking)s: %(stage)s.") % {"booking": label_of(ref), "stage": labels.stage(form.what)}
     return tuple(tables), "success", said
 
@@ -208,7 +216,7 @@ def _extend(form: _Form) -> _Result:
         raise MistakenError(_("Say until when."))
     end = datetime.fromtimestamp(until, tz=UTC)
     try:
-        change = api.extend(booking_ref=ref, until=end, actor=form.who)
+        change = api.extend(booking_ref=ref, until=end, actor=form.who, version=form.number("version"))
     except ValueError:
         raise MistakenError(_("A stay ends after its start, and not in the past.")) from None
     values = {"booking": label_of(ref), "until": form.at(end)}
@@ -257,7 +265,7 @@ def _release_hold(form: _Form) -> _Result:
 
 def _undo(form: _Form) -> _Result:
     ref = form.booking.booking_ref
-    api.undo(booking_ref=ref, actor=form.who)
+    api.undo(booking_ref=ref, actor=form.who, version=form.number("version"))
     return (), "success", _("Undone: the last change of %(booking)s.") % {"booking": label_of(ref)}
 
 
