@@ -281,14 +281,16 @@ def differing_tables(
 ) -> tuple[str, ...] | None:
     """As ``tables_changed_by_host``, for tables that are read already.
 
-    No tables shown says nothing. Tables that are gone from the floor are gone from the host's booking too: nobody has chosen
-    others.
+    No tables shown says nothing. Tables that are gone from the floor are gone from the host's booking too, unless that keeps
+    them as a text or in an array: either way nobody has chosen others.
     """
-    told = [ref for ref in assignment.told_table_refs or () if floor is None or ref in floor.table_by_ref]
-    if not told or not shown:
+    told = tuple(assignment.told_table_refs or ())
+    left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
+    if not left or not shown:
         return None
     stored_form = getattr(host, "stored_form", tuple)
-    return None if set(shown) == set(stored_form(tuple(told))) else tuple(shown)
+    is_as_told = set(shown) in (set(stored_form(told)), set(stored_form(left)))
+    return None if is_as_told else tuple(shown)
 
 
 def adopt_tables(

@@ -720,6 +720,22 @@ class TestTablesChangedInTheHost:
         assert "2 seats" in StateTransition.objects.filter(booking_ref="B1").latest("version").detail
         assert tables_of("B1") == ["T1"]
 
+    @pytest.mark.parametrize("keeps", ["both", "the one that is left"])
+    def test_a_join_of_which_a_table_is_gone_was_not_changed_by_anybody(
+        self, host: TheHost, tonight: datetime, keeps: str
+    ) -> None:
+        """Whether the host's row still names the table that is deleted, or has lost it."""
+        eight = a_table("T3", seats=8)
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2"), eight], adjacent=[("T1", "T2")])
+        host.book("B1", starts_at=tonight, party=8)
+        api.assign(booking_ref="B1", table_refs=["T1", "T2"], actor="staff:1")
+        run_all()
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), eight])
+        if keeps != "both":
+            shown(host, "B1", "T1")
+        run_all()
+        assert (tables_of("B1"), state_of("B1")) == (["T3"], (State.CONFIRMED, "table_out_of_service"))
+
     def test_a_table_out_of_service_that_staff_chose_in_the_host_stays_theirs(
         self, two_tables: TheHost, tonight: datetime
     ) -> None:
