@@ -426,7 +426,8 @@ def seat_walk_in(
 ) -> Outcome:
     """Seat guests who have just come in, now: a booking that was just saved, or ``party`` covers at ``restaurant_ref``.
 
-    Without ``table_refs`` they get the best tables that are free. The host makes the booking (``create_walk_in``) if it
+    Without ``table_refs`` they get the best tables that are free: by the rules, else by passing over some of ``overriding``.
+    The host makes the booking (``create_walk_in``) if it
     can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the
     outcome names in ``passed`` whoever asked earlier and could have had these tables.
     With ``version`` nobody may have changed the assignment of ``booking_ref`` since it was that.

@@ -32,6 +32,7 @@ from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 from assignments.planning.text import gettext as _
 from assignments.planning.text import together
+from assignments.planning.units import seatable_units, unit_of
 
 ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
 """Reasons that do not count against guests who sit already."""
@@ -288,6 +289,8 @@ def _best_now(
         despite = frozenset({Reason.PACING})
     if decision.best is not None and decision.window is not None:
         return _Place(table_refs=decision.best.table_refs, window=decision.window, despite=despite)
+    if overriding and (place := _best_despite(assignment, booking, snapshot.floor, now=now, overriding=overriding)):
+        return place
     refusal = decision.refusal
     assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
     minutes = None if refusal.is_hard else _wait(snapshot, now)
@@ -298,6 +301,31 @@ def _best_now(
             "No table is free for %(party)s now; one in %(minutes)s minutes.", party=booking.party, minutes=minutes
         )
     raise NoTableFreeError(together([problem, refusal.detail]), minutes)
+
+
+def _best_despite(
+    assignment: Assignment, booking: HostBooking, floor: Floor, *, now: datetime, overriding: Collection[Reason]
+) -> _Place | None:
+    """Return the tables against which nothing speaks but what staff pass over; None if there are none.
+
+    The fewest rules are passed over; then a seat for everybody counts, then few tables and few spare seats.
+    """
+    place = possible(assignment, booking, floor=floor, now=now)
+    single = [(table.ref,) for table in floor.tables]
+    joined = [
+        unit.table_refs for unit in seatable_units(floor, place.snapshot.rules.max_tables) if unit.table_count > 1
+    ]
+    found = []
+    for refs in (*single, *joined):
+        against = frozenset(each.reason for each in place.against(refs))
+        if against.issubset(overriding):
+            unit = unit_of(floor, refs)
+            spare = unit.seats - booking.party
+            found.append(((len(against), max(0, -spare), unit.table_count, spare, unit.places), refs, against))
+    if not found:
+        return None
+    _rank, refs, despite = min(found)
+    return _Place(table_refs=refs, window=place.window, despite=despite)
 
 
 def _wait(snapshot: Snapshot, now: datetime) -> int | None:

@@ -17,7 +17,7 @@ from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.planning.floor import TurnTime
-from assignments.planning.reasons import Reason
+from assignments.planning.reasons import OVERRIDABLE, Reason
 from assignments.testing import a_floor, a_service, a_table, at
 from tests.assignments.conftest import HOST_PATH, TheHost, override, run_all, tables_of
 
@@ -666,6 +666,56 @@ class TestStaff:
         assert (assignment.stage, assignment.state, assignment.party) == (Stage.SEATED, State.CONFIRMED, 3)
         assert open_now.seated == {}, "the host never hears of a ref that is ours"
         assert api.left(booking_ref=outcome.booking_ref, actor="staff:7") == ("T1",)
+
+    @pytest.mark.parametrize(
+        "reason",
+        [
+            Reason.SERVICE_OVERRUN,
+            Reason.OUTSIDE_SERVICE,
+            Reason.CLOSED,
+            Reason.TOO_FEW_SEATS,
+            Reason.TABLE_INACTIVE,
+            Reason.TOO_MANY_SPARE_SEATS,
+            Reason.PARTY_OUTSIDE_TABLE_LIMITS,
+        ],
+    )
+    def test_walk_ins_get_the_best_table_despite_a_rule_that_is_named(self, host: TheHost, reason: Reason) -> None:
+        def clock(minutes: int) -> time:
+            return (datetime.now(UTC) + timedelta(minutes=minutes)).time().replace(microsecond=0)
+
+        hours = {
+            Reason.SERVICE_OVERRUN: a_service(starts=clock(-120), ends=clock(60)),
+            Reason.OUTSIDE_SERVICE: a_service(starts=clock(-180), ends=clock(-60)),
+        }
+        table = {
+            Reason.TOO_FEW_SEATS: {"seats": 2},
+            Reason.TABLE_INACTIVE: {"active": False},
+            Reason.TOO_MANY_SPARE_SEATS: {"seats": 12},
+            Reason.PARTY_OUTSIDE_TABLE_LIMITS: {"min_party": 4},
+        }
+        tables = [a_table("T0", seats=1), a_table("T1", **table.get(reason, {"seats": 3}))]
+        host.floors["R1"] = a_floor(tables=tables, services=[hours.get(reason, ALL_DAY)], timezone="UTC")
+        if reason is Reason.CLOSED:
+            api.close(restaurant_ref="R1", starts_at=datetime.now(UTC) - timedelta(hours=1), actor="staff:1")
+        for overriding in ((), {Reason.WRONG_ZONE}):
+            with pytest.raises(NoTableFreeError):
+                api.seat_walk_in(restaurant_ref="R1", party=3, actor="staff:7", overriding=overriding)
+        outcome = api.seat_walk_in(
+            restaurant_ref="R1", party=3, actor="staff:7", overriding={reason, Reason.WRONG_ZONE}
+        )
+        assert outcome.table_refs == ("T1",)
+        row = Allocation.objects.get()
+        assert row.despite == [reason]
+        assert row.overridden_by == ("staff:7" if reason is Reason.CLOSED else "")
+        assert reason in StateTransition.objects.get(name="confirm").detail
+
+    def test_walk_ins_pass_over_nothing_that_they_need_not(self, open_now: TheHost) -> None:
+        outcome = api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", overriding=OVERRIDABLE)
+        assert Allocation.objects.get().despite == []
+        api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", overriding=OVERRIDABLE)
+        with pytest.raises(NoTableFreeError):
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", overriding=OVERRIDABLE)
+        api.left(booking_ref=outcome.booking_ref, actor="staff:7")
 
     def test_a_walk_in_that_was_just_saved_is_seated(self, open_now: TheHost) -> None:
         open_now.book("B1", starts_at=datetime.now(UTC) - timedelta(minutes=5), party=2)

@@ -373,15 +373,19 @@ class PlayedEvening(RuleBasedStateMachine):
             else:
                 api.extend(booking_ref=ref, until=until, actor="staff:7")
 
-    @rule(number=st.integers(0, 20), party=st.integers(1, 6), how=st.sampled_from(["best", "chosen", "by force"]))
+    @rule(
+        number=st.integers(0, 20),
+        party=st.integers(1, 6),
+        how=st.sampled_from(["best", "chosen", "by force", "best by force"]),
+    )
     def walk_in(self, number: int, party: int, how: str) -> None:
         with self.doing("walk_in", "staff"):
             api.seat_walk_in(
                 restaurant_ref="R1",
                 party=party,
-                table_refs=self.tables(number) if how != "best" else (),
+                table_refs=() if how.startswith("best") else self.tables(number),
                 actor="staff:7",
-                overriding=OVERRIDABLE if how == "by force" else (),
+                overriding=OVERRIDABLE if how.endswith("by force") else (),
             )
 
     @precondition(lambda self: self.refs)
