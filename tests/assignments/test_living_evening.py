@@ -13,6 +13,7 @@ import pytest
 from assignments import api, conf
 from assignments.coordination import dispatch
 from assignments.exceptions import ChangedMeanwhileError, NoTableFreeError, TablesRefusedError, TransitionRefusedError
+from assignments.maintenance import outbox
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
@@ -260,6 +261,25 @@ class TestFreedTables:
         assert api.assign_now(booking_ref="new").kind is Kind.RETRY
         one_table.locked.clear()
         assert run_all()["W1"].table_refs == ("T1",)
+
+    def test_who_asks_for_something_that_cannot_be_had_keeps_the_place_in_the_queue(
+        self, one_table: TheHost, tonight: datetime
+    ) -> None:
+        """W1 asked first, and asks for another party while nothing is free; so does A, who keeps its table meanwhile."""
+        book_in_turn(one_table, tonight, ["A", "W1", "W2"])
+        run_all()
+        to_review("W1", "W2")
+        asked = dict(Assignment.objects.values_list("booking_ref", "requested_at"))
+        one_table.edit("W1", party=3, requested_at=datetime(2026, 3, 1, tzinfo=UTC))
+        one_table.edit("A", party=9, requested_at=datetime(2026, 3, 1, tzinfo=UTC))
+        assert api.booking_changed(booking_ref="W1") is Change.REQUESTED
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+        to_review("W1")
+        assert dict(Assignment.objects.values_list("booking_ref", "requested_at")) == asked
+        one_table.edit("A", wants_table=False)
+        api.booking_cancelled(booking_ref="A")
+        run_all()
+        assert (tables_of("W1"), tables_of("W2")) == (["T1"], [])
 
     def test_who_gave_way_to_one_that_comes_to_nothing_is_tried_again(
         self, one_table: TheHost, tonight: datetime
@@ -731,6 +751,58 @@ class TestStaff:
             api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7")
         assert refused.value.wait_minutes == 40
         assert not Assignment.objects.filter(booking_ref__startswith="walk-in:").exists()
+
+    def test_the_ref_of_a_walk_in_is_never_given_to_the_host(
+        self, open_now: TheHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever becomes of the guests: a move, a swap, an overlap, a closure, a departure."""
+        given: list[str] = []
+
+        def recorded(name: str) -> None:
+            method = getattr(TheHost, name)
+
+            def record(self: TheHost, *args: Any, **kwargs: Any) -> Any:
+                # A message about another booking may name it in a sentence.
+                said = args[0].booking_ref if name == "deliver" else (args, kwargs)
+                given.append(f"{name}: {said}")
+                return method(self, *args, **kwargs)
+
+            monkeypatch.setattr(TheHost, name, record)
+
+        names = ["bookings", "tables_of", "label", "admin_url", "deliver"]
+        names += ["on_confirmed", "on_moved", "on_review", "on_released"]
+        for name in names:
+            recorded(name)
+        walk_in = api.seat_walk_in(restaurant_ref="R1", party=2, table_refs=["T1"], actor="staff:7").booking_ref
+        end = Allocation.objects.get().ends_at
+        open_now.book("B1", starts_at=datetime.now(UTC), party=2)
+        api.seat_walk_in(booking_ref="B1", table_refs=["T2"], actor="staff:7")
+        api.swap(booking_ref=walk_in, other_ref="B1", actor="staff:7")
+        for number, table in enumerate(("T1", "T2")):
+            open_now.book(f"N{number}", starts_at=end + timedelta(minutes=5), party=2)
+            api.assign(booking_ref=f"N{number}", table_refs=[table], actor="staff:7")
+        assert api.extend(booking_ref=walk_in, until=end + timedelta(hours=1), actor="staff:7") is Change.TO_STAFF
+        run_all()
+        list(reconcile())
+        api.left(booking_ref="B1", actor="staff:7")
+        open_now.edit("N0", wants_table=False)
+        api.booking_cancelled(booking_ref="N0")
+        api.move(booking_ref=walk_in, table_refs=["T1"], actor="staff:7", overriding=OVERRIDABLE)
+        api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=datetime.now(UTC), actor="staff:7")
+        assert state_of(walk_in)[0] == State.MANUAL_REVIEW
+        api.reject(booking_ref=walk_in, actor="staff:7", reason="It is over.")
+        other = api.seat_walk_in(restaurant_ref="R1", party=2, table_refs=["T2"], actor="staff:7").booking_ref
+        api.release_tables(booking_ref=other, actor="staff:7")
+        api.booking_changed(booking_ref=other)
+        run_all()
+        outbox.deliver()
+        assert [each for each in given if "walk-in:" in each] == []
+        assert {name for name in names if any(each.startswith(name) for each in given)} >= {
+            "on_confirmed",
+            "on_moved",
+            "on_review",
+            "deliver",
+        }
 
     @pytest.mark.parametrize("given", [{}, {"restaurant_ref": "R1"}, {"restaurant_ref": "R1", "booking_ref": "B1"}])
     def test_a_walk_in_is_a_booking_or_a_party(self, open_now: TheHost, given: dict[str, Any]) -> None:

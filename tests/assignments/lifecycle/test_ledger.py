@@ -52,6 +52,18 @@ def test_a_table_is_free_from_the_moment_its_buffer_ends() -> None:
     assert seats() == [("T1", "A"), ("T1", "B")]
 
 
+def test_a_booking_has_a_table_once_at_any_time_until_its_guests_have_left_it() -> None:
+    """The tables of its rows are free then: the index alone keeps a booking from having one twice."""
+    later = SEVEN + timedelta(hours=4)
+    ledger.seat([placement("A", "T1")])
+    with pytest.raises(IntegrityError, match="allocation_one_current_seating"), transaction.atomic():
+        ledger.seat([placement("A", "T1", start=later)])
+    ledger.seat([placement("A", "T2", start=later), placement("A", "T1", start=later, restaurant_ref="R2")])
+    Allocation.objects.filter(table_ref="T1", restaurant_ref="R1").update(ended_at=SEVEN + timedelta(hours=1))
+    ledger.seat([placement("A", "T1", start=later)])
+    assert [row.table_ref for row in ledger.seatings_of(["A"])["A"] if row.restaurant_ref == "R1"] == ["T1", "T2"]
+
+
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 def test_of_two_transactions_that_both_saw_the_table_free_one_gets_it(isolation: str) -> None:
     barrier = threading.Barrier(2, timeout=20)
