@@ -7,6 +7,7 @@ planner that it asks can change anything, and then writes its own rows. Parallel
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -38,24 +39,31 @@ from rollout.shadow.serialization import decision_to_json, floor_from_json
 logger = logging.getLogger("rollout.audit")
 
 CHUNK = 50
-"""Batches that are judged together."""
+"""Batches that are judged together, at most."""
+DECISIONS_TOGETHER = 250
+"""Once so many decisions are judged together, no further batch is added to them."""
+SECONDS = 20.0
+"""After so long no further batches are begun: the guard waits for the audit before it measures."""
 STATEMENT_TIMEOUT_MS = 20_000
 _REFUSALS_FIRST = Case(When(refusals__gt=0, then=Value(0)), default=Value(1))
 
 
-def run(limit: int | None = None) -> int:
+def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
     """Audit what waits for it, batches with refusals first, then the oldest; return how many decisions were audited.
 
-    At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole.
+    At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole. After
+    ``seconds`` nothing more is begun.
     """
     limit = conf.settings().AUDITED_PER_RUN if limit is None else limit
     done, tried = 0, set[UUID]()
-    while done < limit:
+    until = monotonic() + seconds
+    while done < limit and monotonic() < until:
         waiting = FrozenBatch.objects.filter(audited_at=None).exclude(key__in=tried)
         keys = list(waiting.order_by(_REFUSALS_FIRST, "at").values_list("key", "attempts")[:CHUNK])
         chosen: list[UUID] = []
+        enough = min(limit, done + DECISIONS_TOGETHER)
         for key, attempts in keys:
-            if done >= limit:
+            if done >= enough:
                 break
             chosen.append(key)
             done += attempts
@@ -193,8 +201,6 @@ def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen.Frozen)
         decision = read.decisions[audit.booking_ref]
         audit.verdict = Verdict.UNSAFE if about.flaws else compare(about.beside, control, decision)
         audit.control = decision_to_json(control)
-    except DatabaseError:
-        raise
     except Exception as error:  # noqa: BLE001  (a planner may raise anything on a snapshot that it has not made)
         log_error(logger, error, "The legacy planner could not decide booking %s", audit.booking_ref)
 

@@ -123,6 +123,26 @@ def test_batches_with_refusals_come_first_and_a_run_is_bounded(evening: None, se
     call_command("rollout", "status")
 
 
+def test_a_run_begins_nothing_once_its_time_is_over(evening: None) -> None:
+    assert decision_audit.run(seconds=0) == 0
+    assert not Audit.objects.exists()
+
+
+@pytest.mark.legacy_planner
+def test_a_legacy_planner_that_asks_the_database_in_vain_leaves_the_rest_of_the_audit(monkeypatch: Any) -> None:
+    load("v3")
+    climb("full")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+
+    def judge(snapshot: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM no_such_table")
+
+    monkeypatch.setattr(decision_audit, "_legacy_judge", lambda: judge)
+    assert decision_audit.run() == Attempt.objects.count() == Audit.objects.filter(verdict="", error="").count()
+
+
 @pytest.mark.legacy_planner
 def test_wrong_refusals_are_found_at_once_and_roll_back(monkeypatch: pytest.MonkeyPatch) -> None:
     decide_with(monkeypatch, lambda number, each: refused(each) if number % 4 == 0 and each.plans else each)
