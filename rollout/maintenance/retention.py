@@ -111,10 +111,12 @@ SELECT count(*) FROM deleted
 _DAYS = """
 WITH deleted AS (
      DELETE FROM rollout_daycomparison WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
-     RETURNING service_date, restaurant_ref, origin, candidate_seated, control_seated, candidate_unsafe, error),
+     RETURNING service_date, restaurant_ref, origin, candidate_seated, candidate_covers, control_seated, control_covers,
+               candidate_unsafe, error),
      tallied AS (
      INSERT INTO rollout_daytally AS tally (service_date, restaurant_ref, origin, comparisons, worse, unsafe, errors)
-     SELECT service_date, restaurant_ref, origin, count(*), count(*) FILTER (WHERE candidate_seated < control_seated),
+     SELECT service_date, restaurant_ref, origin, count(*),
+            count(*) FILTER (WHERE (candidate_seated, candidate_covers) < (control_seated, control_covers)),
             count(*) FILTER (WHERE candidate_unsafe > 0), count(*) FILTER (WHERE error <> '')
        FROM deleted GROUP BY 1, 2, 3
      ON CONFLICT (service_date, restaurant_ref, origin) DO UPDATE

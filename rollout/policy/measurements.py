@@ -54,7 +54,8 @@ class Days:
 
     ``unsafe``: on which V3 seats somebody where nobody may sit, ``errors``: on which it gave no answer; at any look at
     that day. ``refused``: bookings of all days that V3 refuses although tables are free and nobody has to be moved.
-    ``paired``: days that the legacy planner planned as well, of which V3 seats fewer on ``worse``.
+    ``paired``: days that the legacy planner planned as well. On ``worse`` of them V3 seats fewer bookings, or as many
+    with fewer covers; on ``better`` of them it is the other way round.
     """
 
     compared: int = 0
@@ -63,6 +64,7 @@ class Days:
     refused: int = 0
     moved: int = 0
     paired: int = 0
+    better: int = 0
     worse: int = 0
     seated: int = 0
     control_seated: int = 0
@@ -138,8 +140,8 @@ class Facts:
     ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
     stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
     windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``audited``: of those, what
-    was found since the window began. ``unaudited``: decisions that wait for their audit. ``reference`` is what the legacy
-    planner seated, of how many, how many of these nobody could have seated, and where.
+    was found since the window began. ``unaudited``: decisions of the stage that have waited too long for their audit.
+    ``reference`` is what the legacy planner seated, of how many, how many of these nobody could have seated, and where.
     """
 
     environment: str

@@ -14,15 +14,18 @@ from assignments import api
 from assignments.concurrency import clock
 from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.coordination.planned_day import PlannedDay
+from assignments.integration import release
 from assignments.integration.planners import Batch
 from assignments.models import Attempt
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.text import Text
+from example.models import Booking
 from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
 from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
 from rollout.policy import guardrails
+from rollout.policy.measurements import Facts
 from rollout.policy.seating_audit import Flaw
 from rollout.shadow import frozen
 from tests.built import built_once
@@ -121,6 +124,65 @@ def test_batches_with_refusals_come_first_and_a_run_is_bounded(evening: None, se
     assert batch.audited_at is not None, "it has refusals, and the older ones have none"
     assert FrozenBatch.objects.filter(audited_at=None).count() == 3
     call_command("rollout", "status")
+
+
+def measured() -> Facts:
+    position = steering.current()
+    assert position is not None
+    return measuring.measure_live(position, minutes=60)
+
+
+def test_rates_are_of_what_was_decided_before_the_oldest_that_waits_and_unsafe_counts_at_once(evening: None) -> None:
+    decision_audit.run()
+    batch = FrozenBatch.objects.get()
+    before = Audit.objects.earliest("decided_at").decided_at - timedelta(milliseconds=1)
+    everything = measured().stage_seatings
+    assert everything.checked > 50
+    columns = {"restaurant_ref": "9", "service_date": batch.service_date, "floor_version": batch.floor_version}
+    columns |= {"content": batch.content, "attempts": 1, "refusals": 0, "release": batch.release}
+    later = FrozenBatch.objects.create(key=uuid4(), at=batch.at + timedelta(seconds=30), **columns)
+    assert measured().stage_seatings == everything
+    FrozenBatch.objects.create(key=uuid4(), at=before, **{**columns, "release": "another"})
+    assert measured().stage_seatings == everything
+    FrozenBatch.objects.create(key=uuid4(), at=before, **columns)
+    assert measured().stage_seatings.paired == 0
+    assert measured().stage_seatings.wrong_refusals == 0
+    long_ago = {"decided_at": batch.at - timedelta(days=30), "release": batch.release, "flaws": ["table_taken"]}
+    of = {"booking_ref": "1", "restaurant_ref": "9", "service_date": batch.service_date, "is_refusal": False}
+    Audit.objects.create(attempt=10**9, **of, **long_ago)
+    found = measured()
+    assert (found.audited.unsafe, found.stage_seatings.unsafe, found.stage_seatings.checked) == (1, 1, 0)
+    assert [breach.rail for breach in guardrails.breaches(found, guardrails.DEFAULT)] == ["unsafe_seatings"]
+    assert later.audited_at is None
+
+
+def test_untold_is_a_confirmed_booking_that_the_host_still_waits_for(evening: None) -> None:
+    Booking.objects.update(status="pending")
+    confirmed = list(Attempt.objects.filter(outcome="confirmed").order_by("pk"))
+    other, smaller, tried_again = (Booking.objects.get(pk=int(each.booking_ref)) for each in confirmed[:3])
+    Booking.objects.filter(pk=other.pk).update(start=other.start + timedelta(minutes=15))
+    Booking.objects.filter(pk=smaller.pk).update(party=smaller.party + 1)
+    again = Attempt.objects.get(pk=confirmed[2].pk)
+    again.pk, again.batch, again.number, again.outcome = None, None, again.number + 1, "retry"
+    again.save(force_insert=True)
+    decision_audit.run()
+    told = {str(each.pk) for each in (other, smaller, tried_again)}
+    assert (
+        set(Audit.objects.filter(untold=True).values_list("booking_ref", flat=True))
+        == {each.booking_ref for each in confirmed} - told
+    )
+
+
+@pytest.mark.legacy_planner
+def test_the_verdict_is_that_of_the_latest_decision_whichever_was_audited_first(evening: None) -> None:
+    decision_audit.run()
+    before, latest = measured().stage_seatings, Attempt.objects.latest("pk").pk
+    of = {"restaurant_ref": "9", "service_date": datetime.now(UTC).date(), "booking_ref": "B"}
+    of |= {"release": release.running(), "is_refusal": True, "decided_at": datetime.now(UTC)}
+    Audit.objects.create(attempt=latest + 2, verdict="both_refuse", **of)
+    Audit.objects.create(attempt=latest + 1, verdict="only_legacy_seats", **of)
+    after = measured().stage_seatings
+    assert (after.paired, after.only_legacy) == (before.paired + 1, before.only_legacy)
 
 
 def test_a_run_begins_nothing_once_its_time_is_over(evening: None) -> None:

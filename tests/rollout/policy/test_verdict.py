@@ -122,6 +122,15 @@ def test_a_taken_table_is_unsafe_also_where_the_control_refuses() -> None:
     assert compare(snap, refused(snap), at(snap, "four-b")) is Verdict.ONLY_V3_SEATS
 
 
+def test_whom_the_control_seats_against_a_rule_v3_need_not_seat() -> None:
+    snap = snapshot(4, taken=("four-a",))
+    assert compare(snap, at(snap, "four-a"), refused(snap)) is Verdict.BOTH_REFUSE
+    assert compare(snap, at(snap, "two"), refused(snap)) is Verdict.BOTH_REFUSE
+    assert compare(snap, at(snap, "four-b"), refused(snap)) is Verdict.ONLY_LEGACY_SEATS
+    wasteful = replace(snap, rules=PlanningRules(max_spare_seats=0))
+    assert compare(wasteful, at(snap, "six"), refused(snap)) is Verdict.ONLY_LEGACY_SEATS, "it has limits of its own"
+
+
 @pytest.mark.parametrize("minutes", [1, 5, 60])
 def test_tables_kept_for_too_short_a_time_are_unsafe(minutes: int) -> None:
     snap = snapshot(4)
