@@ -5,8 +5,14 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from assignments.planning.reasons import HARD_REASONS, Reason
+
+AUDITED_REASONS = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
+"""Reasons of refusals that are wrong if tables were free. Errors are counted elsewhere, and the audit knows no pins."""
+LARGE_PARTY = 6
+"""Minimum covers of a large party."""
 COVERAGE = ("peak evenings", "large parties", "joins", "edits", "cancellations")
-"""Situations that the gate ``coverage`` counts. A large party has six covers or more."""
+"""Situations that the gate ``coverage`` counts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +106,8 @@ class Seatings:
     ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
     free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given. ``refusals``: bookings
     that were refused, audited as well; ``wrong_refusals`` are those for which tables were free, ``avoidable_by_moves`` those
-    for which tables would have been free if one party that could still be moved had sat elsewhere. ``paired``: bookings
+    for which tables would have been free if one party that could still be moved had sat elsewhere, which only the audit of
+    each decision says. ``paired``: bookings
     that the legacy planner has decided on the same snapshot; V3 chose ``better`` or ``worse`` tables than it, or refused
     whom it would have seated (``only_legacy``).
     """
