@@ -35,7 +35,7 @@ from rollout.shadow import frozen
 from rollout.shadow.candidate import v3
 from rollout.shadow.days import Judge
 from rollout.shadow.recorder import keep_floors
-from rollout.shadow.serialization import decision_to_json, floor_from_json
+from rollout.shadow.serialization import UNREADABLE, decision_to_json, floor_from_json
 
 logger = logging.getLogger("rollout.audit")
 
@@ -122,7 +122,7 @@ class _Chunk:
         for version, content in (*stored.items(), *records):
             try:
                 self._floors[version] = floor_from_json(content)
-            except frozen.UNREADABLE as error:
+            except UNREADABLE as error:
                 log_error(logger, error, "Floor %s could not be read", version)
             else:
                 if version in stored:

@@ -29,13 +29,11 @@ from rollout.models import Position
 from rollout.policy.confidence import MINIMUM
 from rollout.policy.guardrails import window_error
 from rollout.policy.ladder import UnknownStageError
-from rollout.policy.measurements import COVERAGE, Comparisons, Days, Facts, Outcomes, Percentile
+from rollout.policy.measurements import COVERAGE, LARGE_PARTY, Comparisons, Days, Facts, Outcomes, Percentile
 from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
-LARGE_PARTY = 6
-"""Minimum covers of a large party."""
 
 
 def measure(

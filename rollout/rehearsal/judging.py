@@ -7,9 +7,9 @@ from time import thread_time
 from typing import Protocol
 
 from assignments.planning.decision import Decision
-from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import Snapshot
 from rollout.policy import batch_audit, seating_audit
+from rollout.policy.measurements import AUDITED_REASONS
 from rollout.policy.verdict import Verdict, compare
 from rollout.rehearsal.kinds import UNTOUCHED, Decide, Kind, Moved, moved
 
@@ -17,8 +17,6 @@ STAGED_EVERY = 10
 """Where a situation is staged, one case in so many has it."""
 ENOUGH = 0.01
 """Share of the cases in which a fault has to show, or its situation is staged."""
-AUDITED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
-"""Reasons of refusals that the guard audits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,7 +183,7 @@ def _judge(case: Case, kind: Kind, decision: Decision | None, milliseconds: floa
     best, kept = decision.best, decision.window
     if best is None:
         is_wrong = seating_audit.could_be_seated(snapshot)
-        is_audited = decision.refusal is not None and decision.refusal.reason in AUDITED
+        is_audited = decision.refusal is not None and decision.refusal.reason in AUDITED_REASONS
         return Outcome(
             verdict=verdict,
             milliseconds=milliseconds,

@@ -38,6 +38,7 @@ from rollout.shadow import days
 from rollout.shadow.recorder import is_joined
 from rollout.shadow.serialization import (
     decision_from_json,
+    UNREADABLE,
     floor_from_json,
     floor_to_json,
     requests_to_json,
@@ -268,7 +269,7 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
         floor = floors[comparison.floor_id]
         snapshot = snapshot_from_json(comparison.snapshot, floor)
         control = decision_from_json(comparison.control)
-    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         # Stored by another release, or by hand. It must not block the others.
         comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not readable: {type(error).__name__}"
         return
