@@ -278,6 +278,7 @@ SELECT count(*) FILTER (WHERE seated) AS checked,
        count(*) FILTER (WHERE verdict = 'worse') AS worse,
        count(*) FILTER (WHERE verdict = 'only_legacy_seats') AS only_legacy,
        count(*) FILTER (WHERE verdict <> '') AS paired,
+       (SELECT count(*) FROM mine WHERE error <> '' AND decided_at >= {began}) AS unjudged,
        (SELECT coalesce(jsonb_object_agg(flaw, times), '{{}}')
           FROM (SELECT flaw, count(*) AS times FROM mine CROSS JOIN unnest(flaws) AS flaw GROUP BY flaw) AS flaws)
        AS reasons

@@ -160,7 +160,9 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
         return replace(
             facts,
-            stage_seatings=audits if audits.checked + audits.refusals + audits.unsafe else by_window,
+            stage_seatings=audits
+            if audits.checked + audits.refusals + audits.unsafe
+            else replace(by_window, unjudged=audits.unjudged),
             audited=audited,
             unaudited=counted["overdue"][0]["decisions"],
         )

@@ -109,7 +109,8 @@ class Seatings:
     for which tables would have been free if one party that could still be moved had sat elsewhere, which only the audit of
     each decision says. ``paired``: bookings
     that the legacy planner has decided on the same snapshot; V3 chose ``better`` or ``worse`` tables than it, or refused
-    whom it would have seated (``only_legacy``).
+    whom it would have seated (``only_legacy``). ``unjudged``: decisions of which nothing can be said, because their audit
+    failed; nothing else here counts them.
     """
 
     checked: int = 0
@@ -125,6 +126,7 @@ class Seatings:
     better: int = 0
     worse: int = 0
     only_legacy: int = 0
+    unjudged: int = 0
 
     def __add__(self, other: "Seatings") -> "Seatings":
         """Both added up; they must be audits of different decisions."""

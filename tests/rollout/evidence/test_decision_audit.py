@@ -249,7 +249,21 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
 
 
 def test_what_was_given_and_what_was_found_are_written_once(evening: None) -> None:
+    now = datetime.now(UTC)
+    with pytest.raises(DatabaseError, match="have no audit"), transaction.atomic():
+        FrozenBatch.objects.update(audited_at=now)
+    for columns in ({"restaurant_ref": "9"}, {"attempts": 1}, {"service_date": now.date() - timedelta(days=99)}):
+        with pytest.raises(DatabaseError, match="written once"), transaction.atomic():
+            FrozenBatch.objects.update(audited_at=now, **columns)
     decision_audit.run()
+    ahead = FrozenBatch.objects.get()
+    ahead.pk, ahead.at = uuid4(), now + timedelta(hours=1)
+    with pytest.raises(DatabaseError, match="dated ahead"), transaction.atomic():
+        ahead.save(force_insert=True)
+    audit = Audit.objects.earliest("pk")
+    audit.pk, audit.attempt, audit.decided_at = None, 10**9, now + timedelta(hours=1)
+    with pytest.raises(DatabaseError, match="dated ahead"), transaction.atomic():
+        audit.save()
     for change in (
         lambda: FrozenBatch.objects.update(content={}),
         lambda: FrozenBatch.objects.update(audited_at=None),
@@ -273,6 +287,19 @@ def test_a_batch_that_cannot_be_read_is_audited_as_unreadable(evening: None) -> 
         cursor.execute("ALTER TABLE rollout_frozenbatch ENABLE TRIGGER USER")
     assert decision_audit.run() == batch.attempts
     assert set(Audit.objects.values_list("error", flat=True)) == {"KeyError"}
+    assert measured().stage_seatings.unjudged == batch.attempts
+
+
+def test_pruning_keeps_what_waits_for_its_audit_and_counts_it(evening: None) -> None:
+    batch = FrozenBatch.objects.get()
+    with clock.at(datetime.now(UTC) + timedelta(days=8)):
+        call_command("rollout", "prune")
+    assert FrozenBatch.objects.exists()
+    with clock.at(datetime.now(UTC) + timedelta(days=100)):
+        call_command("rollout", "prune")
+    assert not FrozenBatch.objects.exists()
+    tally = AuditTally.objects.get()
+    assert (tally.day, tally.decisions, tally.unaudited) == (batch.at.date(), 0, batch.attempts)
 
 
 def test_pruning_keeps_counts(evening: None) -> None:
