@@ -23,7 +23,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "textfiles": ("* * * * * rollout compare", "rollout[ '", "- |", "[]", "LEGACY_PLANNER = '", "  - docs/"),
     "patterns": ("planner", "'legacy_", '"tests.legacy_'),
     "pythonfiles": ("rollout-removal: ignore",),
-    "withheld": ("_SECRET", "API_"),
+    "withheld": ("_SECRET", "API_", "redis://:a@b", "password=a"),
     "evening": ("sep=;", "ref,restaurant,start,party\nB1,R1,19:00,", "1"),
     "serve": ("a.b", "[::1]:80"),
     "search": ("B1", "12 "),
@@ -80,7 +80,9 @@ def readers() -> dict[str, Callable[[str], Any]]:
         "textfiles": lines,
         "patterns": each(names.mention.search, names.decided.search, names.quoted.search),
         "pythonfiles": pythonfiles.IGNORE.search,
-        "withheld": withheld._SECRET_NAME.search,
+        "withheld": each(
+            withheld._SECRET_NAME.search, lambda text: withheld.without_secrets({text: "", "ITS_DSN": text})
+        ),
         "evening": each(evening.parse_csv, evening.parse_json),
         "serve": each(serve._address),
         "search": search.NUMBERS.findall,
