@@ -280,8 +280,10 @@ class AuditTally(models.Model):
     wrong_refusals = models.IntegerField(default=0)
     avoidable_by_moves = models.IntegerField(default=0)
     worse = models.IntegerField(default=0)
-    unjudged = models.IntegerField(default=0, help_text=_("Decisions whose audit failed."))
-    unaudited = models.IntegerField(default=0, help_text=_("Decisions that were pruned without an audit."))
+    unjudged = models.IntegerField(default=0, db_default=0, help_text=_("Decisions whose audit failed."))
+    unaudited = models.IntegerField(
+        default=0, db_default=0, help_text=_("Decisions that were pruned without an audit.")
+    )
 
     class Meta:
         ordering = ["-day", "restaurant_ref"]

@@ -78,12 +78,14 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="audittally",
             name="unaudited",
-            field=models.IntegerField(default=0, help_text="Decisions that were pruned without an audit."),
+            field=models.IntegerField(
+                db_default=0, default=0, help_text="Decisions that were pruned without an audit."
+            ),
         ),
         migrations.AddField(
             model_name="audittally",
             name="unjudged",
-            field=models.IntegerField(default=0, help_text="Decisions whose audit failed."),
+            field=models.IntegerField(db_default=0, default=0, help_text="Decisions whose audit failed."),
         ),
         migrations.AddIndex(
             model_name="audit",
