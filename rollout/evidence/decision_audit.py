@@ -30,7 +30,7 @@ from rollout import conf
 from rollout.models import Audit, FloorRecord, FrozenBatch
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
-from rollout.policy.verdict import Verdict, compare
+from rollout.policy.verdict import Verdict, compare_with_a_sound_control
 from rollout.shadow import frozen
 from rollout.shadow.candidate import v3
 from rollout.shadow.days import Judge
@@ -208,7 +208,7 @@ def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen.Frozen)
     try:
         control = _asked(asked, about.beside)
         decision = read.decisions[audit.booking_ref]
-        audit.verdict = Verdict.UNSAFE if about.flaws else compare(about.beside, control, decision)
+        audit.verdict = Verdict.UNSAFE if about.flaws else compare_with_a_sound_control(about.beside, control, decision)
         audit.control = decision_to_json(control)
     except Exception as error:  # noqa: BLE001  (a planner may raise anything on a snapshot that it has not made)
         log_error(logger, error, "The legacy planner could not decide booking %s", audit.booking_ref)

@@ -196,7 +196,7 @@ class _Seen:
             paired=verdicts.total() - verdicts[Verdict.V3_ERROR],
             better=verdicts[Verdict.BETTER] + verdicts[Verdict.ONLY_V3_SEATS],
             worse=verdicts[Verdict.WORSE],
-            only_legacy=verdicts[Verdict.ONLY_LEGACY_SEATS],
+            only_legacy=counts["is_only_legacy"],
         )
         bookings = self.count
         made = Outcomes(
