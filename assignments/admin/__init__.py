@@ -9,9 +9,11 @@ from assignments.admin.floor import (
     AdjacentTablesAdmin,
     CalendarEntryAdmin,
     ListedJoinAdmin,
+    PacingLimitAdmin,
     ServiceHoursAdmin,
     TableDetailsAdmin,
     VenueSettingsAdmin,
+    ZonePriorityAdmin,
 )
 from assignments.admin.health import HealthAdmin
 from assignments.admin.log_admins import AttemptAdmin, BreakerAdmin, OutboxMessageAdmin, StateTransitionAdmin
@@ -32,10 +34,12 @@ __all__ = [
     "HealthAdmin",
     "ListedJoinAdmin",
     "OutboxMessageAdmin",
+    "PacingLimitAdmin",
     "ReviewItemAdmin",
     "ServiceDayAdmin",
     "ServiceHoursAdmin",
     "StateTransitionAdmin",
     "TableDetailsAdmin",
     "VenueSettingsAdmin",
+    "ZonePriorityAdmin",
 ]

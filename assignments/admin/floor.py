@@ -130,6 +130,26 @@ class FloorAdmin(ShortRefs):
     list_filter = ["restaurant_ref"]
 
 
+class LocksRestaurant(FloorAdmin):
+    """Who changes a row has its restaurant alone, so that nobody is seated meanwhile by what it was before."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        earlier = self.model._default_manager.filter(pk=obj.pk).values_list("restaurant_ref", flat=True)
+        for restaurant_ref in sorted({obj.restaurant_ref, *earlier}):
+            locks.lock_restaurant(restaurant_ref)
+        super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        locks.lock_restaurant(obj.restaurant_ref)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        with transaction.atomic():
+            for restaurant_ref in sorted(set(queryset.values_list("restaurant_ref", flat=True))):
+                locks.lock_restaurant(restaurant_ref)
+            super().delete_queryset(request, queryset)
+
+
 @admin.register(VenueSettings)
 class VenueSettingsAdmin(FloorAdmin):
     list_display = ["restaurant_ref", "timezone"]
@@ -187,8 +207,8 @@ class CalendarServiceInline(_CalendarServiceInline):
 
 
 @admin.register(CalendarEntry)
-class CalendarEntryAdmin(FloorAdmin):
-    """The calendar. Who changes it has the restaurant alone, so that nobody seats by what it was before."""
+class CalendarEntryAdmin(LocksRestaurant):
+    """The calendar."""
 
     list_display = ["restaurant_ref", "first_date", "last_date", "weekdays", "closed", "note"]
     list_filter = ["restaurant_ref", "closed"]
@@ -196,26 +216,10 @@ class CalendarEntryAdmin(FloorAdmin):
     ordering = ["-first_date", "-id"]
     inlines = [CalendarServiceInline]
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        earlier = CalendarEntry.objects.filter(pk=obj.pk).values_list("restaurant_ref", flat=True)
-        for restaurant_ref in sorted({obj.restaurant_ref, *earlier}):
-            locks.lock_restaurant(restaurant_ref)
-        super().save_model(request, obj, form, change)
-
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        locks.lock_restaurant(obj.restaurant_ref)
-        super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        with transaction.atomic():
-            for restaurant_ref in sorted(set(queryset.values_list("restaurant_ref", flat=True))):
-                locks.lock_restaurant(restaurant_ref)
-            super().delete_queryset(request, queryset)
-
 
 @admin.register(PacingLimit)
-class PacingLimitAdmin(FloorAdmin):
-    """Pacing by service and date. Nobody is seated meanwhile by what it was before."""
+class PacingLimitAdmin(LocksRestaurant):
+    """Pacing by service and date."""
 
     list_display = [
         "restaurant_ref",

@@ -107,7 +107,7 @@ class ServiceDayAdmin(PageAdmin):
             raise Http404
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        may = not action.needs or request.user.has_perm(f"assignments.{action.needs}")
+        may = request.user.has_perm(f"assignments.{action.needs}")
         if not (self.has_view_permission(request) and may and may_see(request, state.restaurant)):
             raise PermissionDenied
         assignment = evening_page.booking_of(state)
@@ -144,7 +144,8 @@ class ServiceDayAdmin(PageAdmin):
         if not may_see(request, state.restaurant):
             raise PermissionDenied
         try:
-            found = sheet.sheet_context(request, state, now=movable_clock.now())
+            may_note = self.may(request)["assign"]
+            found = sheet.sheet_context(request, state, now=movable_clock.now(), may_note=may_note)
         except UnknownRestaurantError as error:
             raise Http404 from error
         context = {**self.admin_site.each_context(request), "title": _("Day sheet"), "opts": self.opts, **found}
@@ -189,8 +190,6 @@ class ServiceDayAdmin(PageAdmin):
             "today_link": "" if shown.day == today else state.bare.link(day=today),
             "previous_link": state.bare.link(day=shown.day - A_DAY),
             "next_link": state.bare.link(day=shown.day + A_DAY),
-            "before_link": state.bare.link(day=shown.before) if shown.before else "",
-            "after_link": state.bare.link(day=shown.after) if shown.after else "",
         }
 
 

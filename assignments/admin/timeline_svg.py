@@ -20,13 +20,13 @@ class Caption:
     """The texts of a bar. ``look``: a class in pages.css; ``pattern``: the id of a pattern in the template, or empty.
 
     ``first`` and ``second``: the lines in the bar. ``title``: the full text, for the list and screen readers. ``url``:
-    the page it opens, or empty.
+    the page it opens, or empty. Where only the list is shown, ``title`` and ``url`` are enough.
     """
 
-    look: str
-    first: str
-    second: str
     title: str
+    look: str = ""
+    first: str = ""
+    second: str = ""
     pattern: str = ""
     url: str = ""
 

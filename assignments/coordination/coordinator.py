@@ -245,7 +245,7 @@ class Coordinator:
                 raise _TakenForDeadError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
         claimed, earlier, later = claim()
-        routes = router().route(claimed) if claimed else {}
+        routes = router().route([*claimed, *later]) if claimed else {}
         invocation.check_budget()
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref].planner == V3]
         handed_over = hand_over(claimed, routes, correlation_id=invocation.correlation_id)
@@ -267,12 +267,14 @@ class Coordinator:
         settlement = self._settlement(entry.now, invocation)
         try:
             keeper = router()
+            later = [each for each in later if routes[each.booking_ref].planner == V3]
+            may_all_move = all(routes[each.booking_ref].may_rearrange for each in (*mine, *later))
             day_planner = DayPlanner(
                 self.host,
                 settlement,
                 restaurant_ref,
                 service_date,
-                may_rearrange=invocation.may_move and all(routes[each.booking_ref].may_rearrange for each in mine),
+                may_rearrange=invocation.may_move and may_all_move,
                 keeps_batch=isinstance(keeper, KeepsBatches),
             )
             day_planner.settle(mine, earlier=earlier, later=later, ahead=ahead)
@@ -391,7 +393,7 @@ class _Batch:
         """Lock those of these bookings that still wait, others that asked earlier, and those of later batches. One query."""
         wanted = set(booking_refs)
         day = Assignment.objects.of_day(self.restaurant_ref, self.service_date)
-        later_too = self.due_before if self.ahead is not None else None
+        later_too = self.due_before if self.ahead is not None and not self.ahead.is_planned else None
         rows = list(day.with_earlier(booking_refs, due_before=later_too).claim())
         last = max((place for place, row in enumerate(rows) if row.booking_ref in wanted), default=-1)
         others = [(place, row) for place, row in enumerate(rows) if row.booking_ref not in wanted and not row.deaths]

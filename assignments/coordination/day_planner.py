@@ -8,7 +8,7 @@ from datetime import date
 from assignments import conf
 from assignments.concurrency import locks
 from assignments.coordination import rearrangement
-from assignments.coordination.plan_ahead import PlanAhead
+from assignments.coordination.plan_ahead import MOST_SECONDS, PlanAhead
 from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.rearrangement import Rearrangement
 from assignments.coordination.snapshots import occupied_during, seating_request, touched_by
@@ -84,18 +84,24 @@ class DayPlanner:
         occupied = occupied_during(together, floor, remove_expired=True)
         success = success_of(self.restaurant_ref)
         batch = self._batch(together, floor, occupied, success) if requests else None
-        if ahead is not None and ahead.holds_for(together, occupied, floor=floor, now=self.settlement.now):
+        own, now = [request.booking_ref for request in requests], self.settlement.now
+        if ahead is not None and ahead.holds_for(together, occupied, own=own, floor=floor, now=now):
             decisions, milliseconds = ahead.decisions, ahead.milliseconds
         else:
             decisions, milliseconds, found = self._plan(
-                together, occupied, floor, success=success, seats=[*requests, *behind]
+                together, occupied, floor, success=success, seats=requests, behind=behind
             )
+            together = [request for request in together if request.booking_ref in decisions]
             if found is not None:
                 batch = batch and replace(batch, movable=found.movable, occupied=found.occupied)
-            if ahead is not None:
-                ahead.keep(together, decisions, milliseconds, floor=floor, now=self.settlement.now)
+            if ahead is not None and behind and not (found and found.moves):
+                ahead.keep(together, decisions, milliseconds, occupied=occupied, own=own, floor=floor, now=now)
+            elif ahead is not None:
+                ahead.forget()
         self.batch = batch and replace(
-            batch, decisions={request.booking_ref: decisions[request.booking_ref] for request in together}
+            batch,
+            requests=tuple(together),
+            decisions={request.booking_ref: decisions[request.booking_ref] for request in together},
         )
         holding = {taken.booking_ref for taken in occupied}
         mine = [assignment.booking_ref for assignment, _booking in plannable]
@@ -138,15 +144,25 @@ class DayPlanner:
         *,
         success: Mapping[str, float],
         seats: Sequence[SeatingRequest],
+        behind: Sequence[SeatingRequest],
     ) -> tuple[Mapping[str, Decision], Mapping[str, float], Rearrangement | None]:
         """Return decisions on ``requests``, their milliseconds, and what was found when others might move.
 
-        Confirmed parties may move to seat more of ``seats``.
+        Confirmed parties may move to seat more of ``seats`` and ``behind``. Those ``behind`` are of later batches, and may
+        be left out for want of time.
         """
         found = None
         decisions, milliseconds, _moves = plan_requests(
-            requests, floor=floor, occupied=occupied, now=self.settlement.now, success=success
+            requests,
+            floor=floor,
+            occupied=occupied,
+            now=self.settlement.now,
+            success=success,
+            may_wait={request.booking_ref for request in behind},
+            seconds=MOST_SECONDS,
         )
+        requests = [request for request in requests if request.booking_ref in decisions]
+        seats = [*seats, *(request for request in behind if request.booking_ref in decisions)]
         wants_tables = self._may_rearrange and _want_tables(seats, decisions)
         if wants_tables and rearrangement.is_possible(self.host, self.restaurant_ref):
             found = rearrangement.find(

@@ -107,7 +107,7 @@ def _follow_edit(
     if not asks_anew and not booking.problem:
         _note_features(assignment, booking)
     if assignment.state == State.MANUAL_REVIEW:
-        if asks_anew and usable and seating_validity.meets(booking, seatings, floor=floor):
+        if asks_anew and usable and seating_validity.meets(assignment, booking, seatings, floor=floor):
             return restore(assignment, booking, seatings, host=host, actor="host", reason=EDIT_WITHDRAWN)
         if not asks_anew:
             transitions.store([assignment])

@@ -4,6 +4,7 @@ The evening is read as it stands, and solved outside any transaction, which may 
 the day, reads it again, and writes the answer only if nothing has changed; otherwise it is solved again.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -20,6 +21,7 @@ from assignments.coordination.invocation import DayResult, Invocation, Record, T
 from assignments.coordination.rearrangement import Confirmed
 from assignments.coordination.snapshots import held_tables, seating_request, touched_by
 from assignments.coordination.table_record import success_of
+from assignments.error_logging import log_error
 from assignments.integration import release
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host
@@ -41,6 +43,8 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, occupied_by
 from assignments.planning.violations import violations
 from assignments.telemetry import correlation
+
+logger = logging.getLogger("assignments.optimizing")
 
 SOLUTIONS = 3
 """How often an evening is solved at most: once, and again when it has changed meanwhile."""
@@ -68,6 +72,8 @@ class Result(StrEnum):
     """The host refused the moves, so nobody was moved."""
     UNPLANNABLE = "unplannable"
     """The restaurant's floor is invalid, or nobody who waits could be planned."""
+    FAILED = "failed"
+    """An error, which is in the log. Other evenings go on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +124,13 @@ def optimize(*, days: int = 14, restaurant_ref: str = "", dry_run: bool = False)
         rows = rows.filter(restaurant_ref=restaurant_ref)
     days_waiting = rows.order_by("service_date", "restaurant_ref").values_list("restaurant_ref", "service_date")
     for ref, day in list(days_waiting.distinct()):
-        yield optimize_day(ref, day, dry_run=dry_run)
+        try:
+            yield optimize_day(ref, day, dry_run=dry_run)
+        except Exception as error:
+            if transactions.is_database_away(error):
+                raise
+            log_error(logger, error, "The evening %s of restaurant %s could not be optimized", day, ref)
+            yield OptimizedDay(restaurant_ref=ref, service_date=day, result=Result.FAILED)
 
 
 def optimize_day(restaurant_ref: str, service_date: date, *, dry_run: bool = False) -> OptimizedDay:
@@ -350,7 +362,8 @@ def _decisions(evening: _Evening, answer: Optimum) -> dict[str, Decision]:
     requests = {each.booking_ref: each for each in problem.requests}
     for ref in answer.seated:
         window = admit(problem.floor, requests[ref], rules=problem.rules, now=problem.now)
-        assert not isinstance(window, Refusal), f"{ref} is not admitted any more"
+        if isinstance(window, Refusal):
+            raise _ChangedError  # Its start has come too near meanwhile.
         windows[ref] = window
     seated = {ref: occupied_by(ref, tables, windows[ref]) for ref, tables in answer.tables.items()}
     found = {}

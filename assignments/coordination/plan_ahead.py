@@ -1,6 +1,6 @@
 """A day's plan that is written in several transactions, a batch in each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -8,10 +8,15 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
-from assignments.planning.snapshot import Occupied
+from assignments.planning.snapshot import Occupied, occupied_by
 
 LONGEST = timedelta(minutes=1)
 """How long a plan holds. Bookings may come too near to their start, and other workers write too."""
+MOST_SECONDS = 1.5
+"""After how many seconds of planning those of later batches are left to them, so that the transaction stays short."""
+
+_Row = tuple[str, str, datetime, datetime]
+"""A table, who has it, from when and until when."""
 
 
 @dataclass(slots=True)
@@ -26,6 +31,17 @@ class PlanAhead:
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     floor_version: str = ""
     planned_at: datetime | None = None
+    occupied: frozenset[_Row] = frozenset()
+    written: set[str] = field(default_factory=set)
+    """Whose decisions have been given out to be written."""
+
+    @property
+    def is_planned(self) -> bool:
+        return self.planned_at is not None
+
+    def forget(self) -> None:
+        """Have the next batch planned with those that come after it."""
+        self.planned_at = None
 
     def keep(
         self,
@@ -33,56 +49,61 @@ class PlanAhead:
         decisions: Mapping[str, Decision],
         milliseconds: Mapping[str, float],
         *,
+        occupied: Iterable[Occupied],
+        own: Collection[str],
         floor: Floor,
         now: datetime,
     ) -> None:
-        """Keep what was planned for all these requests."""
+        """Keep what was planned for all these requests, of which the batch itself writes its ``own``."""
         self.requests = {request.booking_ref: request for request in requests}
         self.decisions, self.milliseconds = decisions, milliseconds
         self.floor_version, self.planned_at = floor.version, now
+        self.occupied, self.written = frozenset(map(_row, occupied)), set(own)
 
     def holds_for(
-        self, requests: Iterable[SeatingRequest], occupied: Iterable[Occupied], *, floor: Floor, now: datetime
+        self,
+        requests: Iterable[SeatingRequest],
+        occupied: Iterable[Occupied],
+        *,
+        own: Collection[str],
+        floor: Floor,
+        now: datetime,
     ) -> bool:
-        """Return whether it decides all these requests, their tables are free, and who came before them sits as planned.
+        """Return whether it decides all these requests, and nothing but what it has planned has changed around them.
 
-        Otherwise somebody would be refused for a party that is not there.
+        Otherwise somebody would be refused for a party that is not there, or seated beside one that nobody knew of. If it
+        holds, its ``own`` are to be written.
         """
         if self.planned_at is None or floor.version != self.floor_version or now - self.planned_at > LONGEST:
             return False
         asked = list(requests)
         if any(self.requests.get(each.booking_ref) != each for each in asked):
             return False
-        taken: dict[str, list[Occupied]] = {}
-        for each in occupied:
-            taken.setdefault(each.table_ref, []).append(each)
-        return all(_is_free(self.decisions[each.booking_ref], taken) for each in asked) and self._is_written(
-            asked, taken
-        )
-
-    def _is_written(self, asked: Sequence[SeatingRequest], taken: Mapping[str, Sequence[Occupied]]) -> bool:
-        """Whether the parties of earlier batches that could be in the way have the tables that were planned for them."""
-        refs = {each.booking_ref for each in asked}
-        mine = [self.decisions[ref].window for ref in refs]
-        return all(
-            all(any(row.booking_ref == ref for row in taken.get(table, ())) for table in decision.best.table_refs)
-            for ref, decision in self.decisions.items()
-            if ref not in refs and decision.best is not None
-            if any(window is None or decision.window is None or _meet(window, decision.window) for window in mine)
-        )
-
-
-def _meet(one: SeatingWindow, other: SeatingWindow) -> bool:
-    return one.blocked_from < other.blocked_until and other.blocked_from < one.blocked_until
-
-
-def _is_free(decision: Decision, taken: Mapping[str, Sequence[Occupied]]) -> bool:
-    best, window = decision.best, decision.window
-    if best is None or window is None:
+        windows = [window for each in asked if (window := self.decisions[each.booking_ref].window) is not None]
+        if _around(windows, map(_row, occupied)) != _around(windows, self._expected()):
+            return False
+        self.written.update(own)
         return True
-    return not any(
-        each.blocked_from < window.blocked_until and window.blocked_from < each.blocked_until
-        for ref in best.table_refs
-        for each in taken.get(ref, ())
-        if each.booking_ref != decision.booking_ref
-    )
+
+    def _expected(self) -> Iterable[_Row]:
+        """What is taken once the decisions that were given out are written."""
+        seated = {ref: decision for ref in self.written if (decision := self.decisions[ref]).best is not None}
+        yield from (row for row in self.occupied if row[1] not in seated)
+        for ref, decision in seated.items():
+            assert decision.best is not None
+            assert decision.window is not None
+            yield from map(_row, occupied_by(ref, decision.best.table_refs, decision.window))
+
+
+def _row(occupied: Occupied) -> _Row:
+    return occupied.table_ref, occupied.booking_ref or "", occupied.blocked_from, occupied.blocked_until
+
+
+def _around(windows: Iterable[SeatingWindow], rows: Iterable[_Row]) -> set[_Row]:
+    """The rows that meet the time from the first of the windows to the last one."""
+    windows = list(windows)
+    if not windows:
+        return set()
+    start = min(window.blocked_from for window in windows)
+    until = max(window.blocked_until for window in windows)
+    return {row for row in rows if row[2] < until and start < row[3]}

@@ -1,6 +1,7 @@
 """Planning requests of one restaurant-day together, for whoever goes on to settle, preview or compare them."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
@@ -32,14 +33,24 @@ def plan_requests(
     success: Mapping[str, float],
     movable: Sequence[Movable] = (),
     rules: PlanningRules | None = None,
+    may_wait: Collection[str] = (),
+    seconds: float | None = None,
 ) -> PlannedDay:
     """Decide requests of one restaurant-day together.
 
     A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them. ``rules``:
-    by default those of the settings.
+    by default those of the settings. ``may_wait``: whose decision may be left out once ``seconds`` have passed.
     """
     evening, milliseconds = planned_evening(
-        requests, floor=floor, occupied=occupied, now=now, success=success, movable=movable, rules=rules
+        requests,
+        floor=floor,
+        occupied=occupied,
+        now=now,
+        success=success,
+        movable=movable,
+        rules=rules,
+        may_wait=may_wait,
+        seconds=seconds,
     )
     return PlannedDay(evening.decisions, milliseconds, evening.moves if movable else {})
 
@@ -53,8 +64,11 @@ def planned_evening(
     success: Mapping[str, float],
     movable: Sequence[Movable] = (),
     rules: PlanningRules | None = None,
+    may_wait: Collection[str] = (),
+    seconds: float | None = None,
 ) -> tuple[EveningPlanner, dict[str, float]]:
     """Return the planner of an evening that has decided these requests, and how long each took in milliseconds."""
+    deadline = None if seconds is None else time.monotonic() + seconds
     rules = rules or conf.settings().rules()
     held = held_tables(requests, occupied, floor=floor, now=now)
     others = [taken for taken in occupied if taken.booking_ref not in held]
@@ -70,6 +84,11 @@ def planned_evening(
     for request in promised:
         evening.decide(request)
         milliseconds[request.booking_ref] = stopwatch.lap()
-    for request in evening.decide_all(waiting):
+    in_time = (
+        request
+        for request in waiting
+        if deadline is None or request.booking_ref not in may_wait or time.monotonic() < deadline
+    )
+    for request in evening.decide_all(in_time):
         milliseconds[request.booking_ref] = stopwatch.lap()
     return evening, milliseconds

@@ -13,7 +13,7 @@ from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import windows_of
 from assignments.integration import planners
 from assignments.integration.host import Host, HostBooking, MovesGuests
-from assignments.lifecycle import ledger
+from assignments.lifecycle import intake, ledger
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, Stage, State
 from assignments.planning.decision import Decision, TablePlan
@@ -203,4 +203,6 @@ def stays_as_promised(booking: HostBooking, confirmed: Confirmed) -> bool:
     is_same = (booking.party, booking.zone_ref or None) == (promise.party, promise.zone_ref)
     starts_then = not booking.problem and booking.starts_at == promise.window.starts_at
     is_expected = booking.wants_table and booking.stage in {None, Stage.EXPECTED}
-    return is_same and starts_then and is_expected and booking.may_move and not booking.table_told
+    needs, _wishes = intake.asked_features(booking, confirmed.assignment)
+    is_free_to_go = booking.may_move and not booking.table_told
+    return is_same and starts_then and is_expected and is_free_to_go and needs <= promise.needs

@@ -141,8 +141,6 @@ def _booking(row: Assignment) -> HostBooking:
         keeps_tables=row.state != State.CANCELLED and sits,
         is_confirmed=row.state == State.CONFIRMED,
         stage=row.stage,
-        needs=tuple(row.needs),
-        wishes=tuple(row.wishes),
     )
 
 

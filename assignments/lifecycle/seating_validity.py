@@ -6,9 +6,8 @@ from datetime import timedelta
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, Seating, lock_bookings, named_refusals
 from assignments.lifecycle import intake
-from assignments.models import Allocation, Assignment
+from assignments.models import Allocation, Assignment, State
 from assignments.planning.feasibility import objections
-from assignments.planning.features import words
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -76,12 +75,15 @@ def asks_anew(
     needs, _wishes = intake.asked_features(booking, assignment)
     if not needs <= set(assignment.needs) and not _have(needs, seatings, floor):
         return True
+    if assignment.state == State.MANUAL_REVIEW and needs < set(assignment.needs):
+        return True  # What could not be met may be what is needed no more.
     wants_zone = bool(booking.zone_ref) and booking.zone_ref != assignment.zone_ref
     return wants_zone and not _are_in_zone(booking, seatings, floor)
 
 
-def meets(booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None) -> bool:
-    """Return whether these seatings are what the booking asks for: restaurant, time, stay, party and zone."""
+def meets(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None) -> bool:
+    """Return whether these seatings are what the booking asks for: restaurant, time, stay, party, zone and needs."""
+    needs, _wishes = intake.asked_features(booking, assignment)
     start, end, party = intake.stored_start(booking), intake.asked_until(booking), intake.stored_party(booking)
     return (
         bool(seatings)
@@ -89,7 +91,7 @@ def meets(booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor 
         and all(row.party in (None, party) for row in seatings)
         and (end is None or all(row.ends_at == end for row in seatings))
         and (not booking.zone_ref or _are_in_zone(booking, seatings, floor))
-        and _have(words(booking.needs), seatings, floor)
+        and _have(needs, seatings, floor)
     )
 
 

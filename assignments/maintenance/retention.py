@@ -1,5 +1,5 @@
-"""Retention: deletes old events, attempts, runs, delivered outbox messages, idle breakers, stale marks and
-old actions by staff, in chunks.
+"""Retention: deletes old events, attempts, runs, delivered outbox messages, idle breakers, stale marks,
+old actions by staff, and what is kept of evenings that are over, in chunks.
 
 Their counts remain in the totals: rows are deleted only after they were added to them. Transitions are never deleted.
 """
@@ -29,6 +29,8 @@ class Pruned:
     marks: int = 0
     staff_actions: int = 0
     frozen_evenings: int = 0
+    optimized_evenings: int = 0
+    queued_parties: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -196,6 +198,16 @@ _OLD = {
         table="assignments_frozenevening",
         moment="frozen_at",
         condition="service_date < (assignments_now() - %(outbox_days)s * interval '1 day')::date",
+    ),
+    "optimized_evenings": _Old(
+        table="assignments_optimizedevening",
+        moment="optimized_at",
+        condition="optimized_at < assignments_now() - %(attempt_days)s * interval '1 day'",
+    ),
+    "queued_parties": _Old(
+        table="assignments_queuedparty",
+        moment="joined_at",
+        condition="joined_at < assignments_now() - %(outbox_days)s * interval '1 day'",
     ),
 }
 

@@ -140,15 +140,7 @@ class EveningPlanner:
 
     def _meet_confirmed(self, mover: Movable) -> None:
         """Seat a confirmed party where it sits, so that it can be moved."""
-        request = SeatingRequest(
-            booking_ref=mover.booking_ref,
-            starts_at=mover.window.starts_at,
-            ends_at=mover.window.ends_at,
-            party=mover.party,
-            zone_ref=mover.zone_ref,
-            needs=mover.needs,
-            wishes=mover.wishes,
-        )
+        request = mover.request()
         guest = self._guest(request, mover.window, fit_of(self._floor, request, self._rules), is_confirmed=True)
         bits = table_bits(self._floor)
         own = sum(bits[ref] for ref in set(mover.table_refs))

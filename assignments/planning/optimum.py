@@ -78,7 +78,11 @@ class Problem:
             rules=self.rules,
             now=_LAST,
             success={},
-            movable=[each.booking_ref for each in self.movable],
+            movable=sorted(
+                f"{each.booking_ref} {each.party} {each.zone_ref or ''} {' '.join(sorted(each.needs))} "
+                f"{each.window.starts_at.timestamp()} {each.window.ends_at.timestamp()}"
+                for each in self.movable
+            ),
         )
         return fixed.of_all(sorted(self.requests, key=lambda request: request.booking_ref))
 
@@ -239,13 +243,7 @@ class _Search:
         return _Guest(ref, window, covers, party, own)
 
     def _confirmed_guest(self, mover: Movable) -> _Guest:
-        request = SeatingRequest(
-            booking_ref=mover.booking_ref,
-            starts_at=mover.window.starts_at,
-            party=mover.party,
-            zone_ref=mover.zone_ref,
-            needs=mover.needs,
-        )
+        request = mover.request()
         own = unit_of(self._problem.floor, mover.table_refs)
         options = self._free(fit_of(self._problem.floor, request, self._problem.rules).units, mover.window)
         known = next((unit for unit in options if unit.mask == own.mask), None)

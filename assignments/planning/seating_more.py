@@ -55,6 +55,7 @@ class _Search:
         self._loose = set(loose) | set(standing)
         self._standing = list(standing)
         self._covers = covers
+        self._order = {party: number for number, party in enumerate([*seated, *standing])}
         self._turned_away = sum(covers[party] for party in standing)
         """Covers of those who stand."""
         self._least = len(standing), self._turned_away
@@ -95,8 +96,8 @@ class _Search:
             pass
         self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
 
-    def _by_covers(self, party: Party) -> tuple[int, str]:
-        return -self._covers[party], party.ref
+    def _by_covers(self, party: Party) -> tuple[int, int]:
+        return -self._covers[party], self._order[party]
 
     def _exchange(self) -> bool:
         """Let one standing party sit where nobody does, or in place of a smaller one. Returns whether any could."""

@@ -63,6 +63,18 @@ class Movable:
     needs: frozenset[str] = frozenset()
     wishes: frozenset[str] = frozenset()
 
+    def request(self) -> SeatingRequest:
+        """Return what it was promised, as if it asked for that."""
+        return SeatingRequest(
+            booking_ref=self.booking_ref,
+            starts_at=self.window.starts_at,
+            ends_at=self.window.ends_at,
+            party=self.party,
+            zone_ref=self.zone_ref,
+            needs=self.needs,
+            wishes=self.wishes,
+        )
+
 
 DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {

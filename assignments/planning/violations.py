@@ -7,7 +7,6 @@ from assignments.planning.feasibility import objections
 from assignments.planning.occupancy import Occupancy
 from assignments.planning.optimum import Problem
 from assignments.planning.reasons import Refusal
-from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.units import unit_of
 
@@ -27,10 +26,7 @@ def violations(problem: Problem, tables: Mapping[str, Collection[str]]) -> list[
         mover, request = stays.get(ref), requests.get(ref)
         window: SeatingWindow | Refusal
         if mover is not None:
-            window = mover.window
-            request = SeatingRequest(
-                booking_ref=ref, starts_at=window.starts_at, party=mover.party, zone_ref=mover.zone_ref
-            )
+            window, request = mover.window, mover.request()
         elif request is not None:
             window = admit(problem.floor, request, rules=problem.rules, now=problem.now)
         else:

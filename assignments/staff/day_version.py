@@ -57,6 +57,8 @@ SELECT md5(concat_ws('|',
         AND (expires_at IS NULL OR expires_at > %(now)s)),
     (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM assignments_closure
       WHERE restaurant_ref = %(restaurant)s AND lifted_at IS NULL AND starts_at < %(until)s),
+    (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM assignments_tableplace
+      WHERE restaurant_ref = %(restaurant)s),
     (SELECT string_agg(id::text, ',') FROM assignments_frozenevening
       WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s))),
     EXISTS (SELECT FROM assignments_frozenevening

@@ -53,19 +53,12 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moves:
-    """Where a booking could sit. ``ranked``: the options by the rules, best first; ``choices``: each table, by zone.
-
-    ``until``: when it would leave.
-    """
+    """Where a booking could sit. ``ranked``: the options by the rules, best first; ``choices``: each table, by zone."""
 
     floor: Floor
     place: Possible
     ranked: tuple[review_queue.Option, ...]
     choices: tuple[Choice, ...]
-
-    @property
-    def until(self) -> datetime:
-        return self.place.window.ends_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

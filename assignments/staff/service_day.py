@@ -47,8 +47,6 @@ class Booked:
     planner: str
     stage: str
     version: int
-    pinned_table_refs: Sequence[str]
-    requested_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -140,6 +140,21 @@ def test_a_booking_is_dragged_to_another_table_and_its_end_to_another_time(page:
     assert ends < Allocation.objects.current().get(booking_ref=booking.booking_ref).ends_at
 
 
+def test_a_drag_whose_panel_cannot_be_loaded_moves_nobody(page: Page, tonight: datetime) -> None:
+    shown, dragged = coming(tonight, 0), coming(tonight, 1)
+    before = tables_of(shown), tables_of(dragged)
+    open_evening(page)
+    select(page, shown)
+    page.route("**/serviceday/?*part=panel*", lambda route: route.abort("failed"))
+    grip(page, bar(page, dragged), row(page, "D1-T05"))
+    expect(page.locator("#evening-offline")).to_be_visible()
+    page.unroute("**/serviceday/?*part=panel*")
+    select(page, dragged)
+    assert (tables_of(shown), tables_of(dragged)) == before
+    assert not StaffAction.objects.exists()
+    assert f"booking={dragged.pk}" in page.url
+
+
 def grip(page: Page, what: Locator, where: Locator) -> None:
     what.scroll_into_view_if_needed()
     start, end = what.bounding_box(), where.bounding_box()
@@ -348,10 +363,34 @@ def test_without_a_connection_nothing_can_be_pressed_and_what_was_sent_acts_once
     expect(page.locator("#evening-panel").get_by_role("button", name="Seated")).to_be_disabled()
     assert stage_of(booking) == Stage.ARRIVED
     page.unroute("**/act/arrived/**")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    other = coming(tonight, 1)
+    grip(page, bar(page, other), row(page, "D1-T05"))
+    expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {other.booking_ref}")
     page.get_by_role("button", name="Send it again").click()
     said(page, "This was done already")
     expect(page.locator("#evening-offline")).to_be_hidden()
     assert StaffAction.objects.filter(what="arrived").count() == 1
+    assert [url for url in sent if "/act/arrived/" not in url] == []
+    assert len(sent) == 1
+    assert tables_of(other) != "D1-T05"
+    # The page shows the booking that the form was about, and its address says so.
+    expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {booking.booking_ref}")
+    assert f"booking={booking.pk}" in page.url
+
+
+def test_an_expired_session_is_said_once(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    page.context.clear_cookies()
+    said(page, "You were signed out.")
+    page.locator("#evening-said").evaluate("(each) => each.replaceChildren()")
+    with page.expect_response(lambda answer: "part=live" in answer.url):
+        pass
+    expect(page.locator("#evening-said")).to_be_empty()
+    bar(page, booking).click()
+    said(page, "You were signed out.")
 
 
 @pytest.mark.usefixtures("tonight")
@@ -400,8 +439,11 @@ def test_the_day_sheet_marks_what_has_moved_since_it_was_printed(page: Page, ton
     open_evening(page)
     page.locator("#evening-more summary").click()
     page.get_by_role("link", name="Day sheet").click()
-    page.evaluate("window.print = () => window.dispatchEvent(new Event('afterprint'))")
-    page.get_by_role("button", name="Print").click()
+    page.evaluate("window.print = () => { window.hasPrinted = true; }")
+    page.get_by_role("button", name="Print", exact=True).click()
+    assert page.evaluate("window.hasPrinted")
+    assert not StaffAction.objects.filter(what="printed").exists()
+    page.get_by_role("button", name="It was printed").click()
     expect(page.get_by_text("marks what has changed since")).to_be_visible()
     expect(page.locator("tr.changed")).to_have_count(0)
     was = tables_of(booking)

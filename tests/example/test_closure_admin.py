@@ -1,16 +1,19 @@
 """Closures and the calendar in the admin."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assignments import api
 from assignments.integration import floor_cache
-from assignments.models import Allocation, Assignment, CalendarEntry, Closure
+from assignments.models import Allocation, Assignment, CalendarEntry, Closure, PacingLimit
 from example import models
 
 ADD, LIST = reverse("admin:assignments_closure_add"), reverse("admin:assignments_closure_changelist")
@@ -122,3 +125,30 @@ def test_the_calendar_closes_a_date_or_gives_it_hours(admin_client: Client, seat
     outcome = api.assign_now(booking_ref=str(booking.pk))
     assert outcome.reason == "closed"
     assert Assignment.objects.get(booking_ref=str(seated.pk)).state == "confirmed", "a promise is kept"
+
+
+def test_who_changes_pacing_has_its_restaurant_alone_before_anything_is_written(
+    admin_client: Client, restaurant: models.Restaurant
+) -> None:
+    add = reverse("admin:assignments_pacinglimit_add")
+    values = {"restaurant_ref": str(restaurant.pk), "weekdays": "", "interval_minutes": "15", "most_covers": "20"}
+    assert written_alone(admin_client, add, values)
+    limit = PacingLimit.objects.get()
+    change = reverse("admin:assignments_pacinglimit_change", args=[limit.pk])
+    assert written_alone(admin_client, change, {**values, "most_covers": "30"})
+    assert PacingLimit.objects.get().most_covers == 30
+    assert written_alone(
+        admin_client, reverse("admin:assignments_pacinglimit_delete", args=[limit.pk]), {"post": "yes"}
+    )
+    assert not PacingLimit.objects.exists()
+
+
+def written_alone(client: Client, page: str, values: dict[str, str]) -> bool:
+    """Whether a page locks the restaurant before it writes its pacing."""
+    with CaptureQueriesContext(connection) as captured:
+        assert client.post(page, values).status_code == 302
+    steps = [each["sql"] for each in captured.captured_queries]
+    written = next(
+        n for n, sql in enumerate(steps) if re.match(r"(INSERT INTO|UPDATE|DELETE FROM) .assignments_pacing", sql)
+    )
+    return any("assignments_lock(" in sql or "pg_advisory_xact_lock(" in sql for sql in steps[:written])

@@ -3,7 +3,7 @@
 import re
 import uuid
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from django.urls import reverse
 from assignments import api
 from assignments.concurrency import clock
 from assignments.exceptions import TablesRefusedError
-from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
+from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage, TablePlace
 from assignments.staff.day_version import day_version
 from example import models
 from example.host import ExampleHost
@@ -127,6 +127,40 @@ class TestForms:
         act(admin_client, "unfreeze", query)
         assert not FrozenEvening.objects.exists()
 
+    def test_only_who_says_so_closes_the_whole_restaurant(self, admin_client: Client, query: dict[str, str]) -> None:
+        for tables, zone in (("", ""), ("", " ")):
+            answer = act(admin_client, "close", query, tables=tables, zone=zone)
+            assert "Choose a table." in answer.content.decode()
+        assert not Closure.objects.exists()
+        html = admin_client.get(reverse(URL), {**query, "panel": "house"}).content.decode()
+        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="(\w*)">', html[html.index("/act/close/") :])
+        said = act(admin_client, "close", query, house=dict(hidden)["house"])
+        assert "The restaurant is closed." in said.content.decode()
+        assert Closure.objects.get().is_whole_restaurant
+
+    def test_what_is_about_another_booking_or_a_closure_needs_its_version(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking, other = seated(0), seated(1)
+        for name in ("swap", "displace"):
+            answer = act(admin_client, name, query, booking, other=other.pk)
+            assert "This form is incomplete" in answer.content.decode(), name
+            answer = act(admin_client, name, query, booking, other=other.pk, other_version=other.version + 1)
+            assert "Nothing was changed" in answer.content.decode(), name
+        act(admin_client, "close", query, tables=str(models.Table.objects.order_by("code")[0].pk))
+        answer = act(admin_client, "lift", query, closure=Closure.objects.get().pk)
+        assert "This form is incomplete" in answer.content.decode()
+        assert Closure.objects.get().lifted_at is None
+
+    def test_the_days_of_both_bookings_are_locked_together(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking, other = seated(0), seated(1)
+        Assignment.objects.filter(pk=other.pk).update(service_date=other.service_date - timedelta(days=1))
+        with CaptureQueriesContext(connection) as captured:
+            act(admin_client, "swap", query, booking, other=other.pk, other_version=other.version)
+        first = next(each["sql"] for each in captured.captured_queries if "pg_advisory_xact_lock(" in each["sql"])
+        for day in (other.service_date, other.service_date - timedelta(days=1)):
+            assert day.isoformat() in first
+
     def test_a_hold_is_released(self, admin_client: Client, query: dict[str, str]) -> None:
         booking = seated()
         table = api.release_tables(booking_ref=booking.booking_ref, actor="staff:1")
@@ -136,6 +170,8 @@ class TestForms:
         assert "Release hold" in html
         act(admin_client, "release_hold", query, booking)
         assert not Allocation.objects.filter(booking_ref=booking.booking_ref).exists()
+        booking.refresh_from_db()
+        assert "this hold is over already" in act(admin_client, "release_hold", query, booking).content.decode()
 
 
 class TestUndo:
@@ -199,6 +235,10 @@ class TestLive:
         table = str(models.Table.objects.order_by("code")[0].pk)
         api.close(restaurant_ref=ref, table_refs=[table], starts_at=booking.starts_at)
         seen.append(day_version(ref, day, now=now))
+        place, _created = TablePlace.objects.get_or_create(restaurant_ref=ref, table_ref=table, x=100, y=100)
+        seen.append(day_version(ref, day, now=now))
+        TablePlace.objects.filter(pk=place.pk).update(x=104)
+        seen.append(day_version(ref, day, now=now))
         assert len(set(seen)) == len(seen)
         assert day_version(ref, day, now=now) == seen[-1]
 
@@ -233,6 +273,58 @@ class TestLive:
         html = live(anna, query).content.decode()
         assert re.search(r"was noted as arrived by admin <span [^>]*>\d+ s ago", html)
         assert "was noted as arrived" not in live(admin_client, query).content.decode()
+
+
+class TestDaySheet:
+    URL = "admin:assignments_serviceday_sheet"
+
+    def test_it_marks_what_has_changed_since_the_moment_that_was_printed(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        html = admin_client.get(reverse(self.URL), query).content.decode()
+        as_of = re.search(r'name="as_of" value="([^"]+)"', html)
+        assert as_of is not None
+        moved, cancelled, _other = seated(0), seated(1), seated(2)
+        was = Allocation.objects.current().filter(booking_ref=cancelled.booking_ref)[0].table_ref
+        api.release_tables(booking_ref=moved.booking_ref, actor="staff:1")
+        api.booking_cancelled(booking_ref=cancelled.booking_ref)
+        # Only now does somebody say so: what has happened since the page was made is not on paper.
+        act(admin_client, "printed", query, as_of=as_of[1])
+        html = admin_client.get(reverse(self.URL), query).content.decode()
+        gone = html[html.index("No longer on the sheet") :]
+        name = models.Table.objects.get(pk=int(was)).code
+        assert re.search(rf"Booking {cancelled.booking_ref} [^<]*was [^<]*{name}[^<]*; cancelled", gone)
+        assert f"Booking {moved.booking_ref} " in gone
+        assert "(new)" not in html
+
+    def test_no_later_moment_than_now_is_noted_and_only_by_who_assigns(
+        self, admin_client: Client, query: dict[str, str], django_user_model: Any
+    ) -> None:
+        act(admin_client, "printed", query, as_of="2999-01-01T00:00:00+00:00")
+        assert StaffAction.objects.get(what="printed").at <= clock.now()
+        assert "incomplete" in act(admin_client, "printed", query, as_of="2025-01-01").content.decode()
+        user = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename="view_serviceday"))
+        anna = Client()
+        anna.force_login(user)
+        assert "It was printed" not in anna.get(reverse(self.URL), query).content.decode()
+        assert act(anna, "printed", query, as_of="2025-01-01T00:00:00+00:00").status_code == 403
+        assert StaffAction.objects.filter(what="printed").count() == 1
+
+
+class TestEmptyStates:
+    def test_the_parts_say_as_the_page_does_that_there_is_nothing(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        day = datetime.fromisoformat(query["day"]).date()
+        empty = {**query, "day": (day - timedelta(days=1)).isoformat()}
+        nobody = {"restaurant": "unknown", "day": day.isoformat()}
+        for part in ({}, {"part": "live"}, {"part": "all"}):
+            html = admin_client.get(reverse(URL), {**empty, **part}).content.decode()
+            assert "No bookings for this day." in html, part
+            assert "Next day with bookings" in html, part
+            html = admin_client.get(reverse(URL), {**nobody, **part}).content.decode()
+            assert "This restaurant has no tables." in html, part
 
 
 class TestPermissions:

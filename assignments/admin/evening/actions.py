@@ -38,7 +38,7 @@ from assignments.exceptions import (
 )
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
-from assignments.models import Allocation, Assignment, Closure, TablePlace
+from assignments.models import Allocation, Assignment, Closure, StaffAction, TablePlace
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
@@ -105,6 +105,13 @@ class _Form:
         value = self.text(name)
         return int(value) if value.isdecimal() and len(value) < 12 else None
 
+    def moment(self, name: str) -> datetime | None:
+        try:
+            value = datetime.fromisoformat(self.text(name))
+        except ValueError:
+            return None
+        return value if value.tzinfo else None
+
     def named(self, table_refs: Any) -> str:
         return labels.Words(self.floor).tables(tuple(table_refs))
 
@@ -132,16 +139,13 @@ def _seat(form: _Form) -> _Result:
 
 
 def _displace(form: _Form) -> _Result:
-    ref, tables = form.booking.booking_ref, form.tables()
-    other = _other(form)
-    elsewhere = form.tables("other_tables")
+    other, elsewhere = _other(form), form.tables("other_tables")
     api.move(booking_ref=other.booking_ref, table_refs=elsewhere, actor=form.who, version=form.number("other_version"))
-    _tables, level, said = _seat(form)
+    tables, level, said = _seat(form)
     also = _("%(booking)s was moved to %(tables)s.") % {
         "booking": label_of(other.booking_ref),
         "tables": form.named(elsewhere),
     }
-    assert ref
     return tables, level, f"{said} {also}"
 
 
@@ -168,9 +172,18 @@ def _other(form: _Form) -> Assignment:
     if theirs is None:
         raise AssignmentNotFoundError
     version = form.number("other_version")
-    if version is not None and version != theirs.version:
+    if version is None:
+        raise MistakenError(_("This form is incomplete. Load the page again."))
+    if version != theirs.version:
         raise ChangedMeanwhileError(booking_ref=theirs.booking_ref, version=version)
     return theirs
+
+
+def _other_ref(form: _Form) -> str:
+    """Return the other booking that the form names; "" if it names none."""
+    key = form.number("other")
+    theirs = Assignment.objects.filter(pk=key, restaurant_ref=form.state.restaurant).first() if key else None
+    return theirs.booking_ref if theirs else ""
 
 
 _STAGES: Mapping[str, Callable[..., Any]] = {
@@ -233,8 +246,11 @@ def _free(form: _Form) -> _Result:
 
 def _release_hold(form: _Form) -> _Result:
     ref = form.booking.booking_ref
-    holds = Allocation.objects.filter(booking_ref=ref, kind=Allocation.Kind.HOLD)
-    for token in sorted({each for each in holds.values_list("token", flat=True) if each}):
+    holds = Allocation.objects.filter(booking_ref=ref, kind=Allocation.Kind.HOLD, expires_at__gt=form.now)
+    tokens = sorted({each for each in holds.values_list("token", flat=True) if each})
+    if not tokens:
+        raise MistakenError(_("Nothing was changed: this hold is over already."))
+    for token in tokens:
         api.release_hold(token=token)
     return (), "success", _("The hold of %(booking)s is released.") % {"booking": label_of(ref)}
 
@@ -267,6 +283,8 @@ def _walk_in(form: _Form) -> _Result:
 
 def _close(form: _Form) -> _Result:
     tables, zone = form.tables(), form.text("zone")
+    if not (tables or zone or form.text("house")):  # What names nothing would close everything.
+        raise MistakenError(_("Choose a table."))
     start, until = timeline.day_span(form.floor, form.day)
     begins = max(form.now, start)
     if not begins < until:
@@ -297,7 +315,10 @@ def _lift(form: _Form) -> _Result:
     closure = Closure.objects.filter(pk=form.number("closure") or 0, restaurant_ref=form.state.restaurant).first()
     if closure is None:
         raise ClosureNotFoundError
-    api.lift_closure(closure_id=closure.pk, actor=form.who, version=form.number("closure_version"))
+    version = form.number("closure_version")
+    if version is None:
+        raise MistakenError(_("This form is incomplete. Load the page again."))
+    api.lift_closure(closure_id=closure.pk, actor=form.who, version=version)
     return tuple(closure.table_refs), "success", _("The closure is lifted.")
 
 
@@ -312,6 +333,11 @@ def _unfreeze(form: _Form) -> _Result:
 
 
 def _printed(form: _Form) -> _Result:
+    """Note that a day sheet was printed, as of the moment whose evening it shows."""
+    as_of = form.moment("as_of")
+    if as_of is None:
+        raise MistakenError(_("This form is incomplete. Load the page again."))
+    StaffAction.objects.filter(pk=form.text("form")).update(at=min(as_of, form.now))
     return (), "success", _("Printed. The next day sheet marks what has changed since.")
 
 
@@ -342,7 +368,7 @@ def _unplace(form: _Form) -> _Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
-    """``needs``: a permission of the app; "" for all who see the page.
+    """``needs``: a permission of the app.
 
     ``is_undoable``: whether the page offers to take it back at once. ``keeps_panel``: whether the panel goes on to show
     what the form was about.
@@ -370,7 +396,7 @@ ACTIONS: Mapping[str, Action] = {
     "lift": Action(do=_lift, needs="change_closure", keeps_panel=False),
     "freeze": Action(do=_freeze),
     "unfreeze": Action(do=_unfreeze),
-    "printed": Action(do=_printed, needs=""),
+    "printed": Action(do=_printed),
     "place": Action(do=_place, needs="change_tableplace"),
     "unplace": Action(do=_unplace, needs="change_tableplace"),
 }
@@ -410,6 +436,7 @@ def carry_out(request: HttpRequest, name: str, state: State, *, assignment: Assi
             day=day,
             booking_ref=assignment.booking_ref if assignment else "",
             version=version,
+            other_ref=_other_ref(form),
         )
     except record.DoneAlreadyError:
         return Said(level="success", text=_("This was done already; it was sent twice."), state=after)

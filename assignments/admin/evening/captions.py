@@ -17,16 +17,12 @@ from assignments.staff.service_day import ServiceDay as Day
 from assignments.staff.timeline import A_DAY, CLOSURE, Bar
 
 HOLD = Allocation.Kind.HOLD.value
-LOOKS: Mapping[str, tuple[str, str]] = {
-    V3: ("timeline-v3", ""),
-    api.MANUAL: ("timeline-hand", "timeline-dots"),
-}
-"""CSS class by planner. Any other planner is the one before V3."""
-OLD_PLANNER = ("timeline-old", "timeline-stripes")
+NAMED = frozenset({V3, api.MANUAL})
+"""Planners that have a name. Any other one is the one before V3."""
 
 
 class Captions:
-    """Captions for the bars of a day. Call it with a bar."""
+    """Captions for the bars of a day: what the list says about each, and where it leads. Call it with a bar."""
 
     def __init__(self, shown: Day, names: Mapping[str, str], *, may_open: bool) -> None:
         self._shown = shown
@@ -37,11 +33,11 @@ class Captions:
 
     def __call__(self, bar: Bar) -> Caption:
         taken = bar.taken
-        times = _("%(start)s-%(end)s") % {
-            "start": clock(taken.starts_at, self._zone),
-            "end": clock(taken.ends_at, self._zone),
-        }
         if taken.kind == CLOSURE:
+            times = _("%(start)s-%(end)s") % {
+                "start": clock(taken.starts_at, self._zone),
+                "end": clock(taken.ends_at, self._zone),
+            }
             if taken.ends_at - taken.starts_at >= A_DAY:
                 times = _("until %(until)s") % {"until": moment(taken.ends_at, self._zone)}
             if taken.is_open_ended:
@@ -49,35 +45,19 @@ class Captions:
             title = _("closed, %(times)s") % {"times": times}
             if taken.reason:
                 title = _("%(what)s: %(reason)s") % {"what": title, "reason": taken.reason}
-            return Caption(
-                look="timeline-closure", pattern="timeline-cross", first=_("closed"), second=times, title=title
-            )
+            return Caption(title=title)
         booked = self._shown.booked.get(taken.booking_ref)
-        label = self._label(taken.booking_ref)
-        first = f"{label} · {booked.party}" if booked else label
-        parts = [label]
+        parts = [self._labels.get(taken.booking_ref, taken.booking_ref)]
         if booked:
             parts.append(covers(booked.party))
         if bar.joined:
-            tables = self._words.tables(bar.joined)
-            first = f"{first} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
-            parts.append(_("joined tables %(tables)s") % {"tables": tables})
-        look, pattern = LOOKS.get(taken.planner, OLD_PLANNER)
+            parts.append(_("joined tables %(tables)s") % {"tables": self._words.tables(bar.joined)})
         if taken.kind == HOLD and taken.expires_at is not None:
-            held = _("on hold until %(until)s") % {"until": clock(taken.expires_at, self._zone)}
-            return Caption(
-                look="timeline-hold", first=first, second=held, title=", ".join([*parts, held]), url=self._url(booked)
-            )
-        who = labels.planner(taken.planner) if taken.planner in LOOKS else _("legacy planner")
-        parts += [_("seated"), _("planned: %(who)s") % {"who": who}]
-        return Caption(
-            look=look,
-            pattern=pattern,
-            first=first,
-            second=f"{times} · {who}",
-            title=", ".join(parts),
-            url=self._url(booked),
-        )
+            parts.append(_("on hold until %(until)s") % {"until": clock(taken.expires_at, self._zone)})
+        else:
+            who = labels.planner(taken.planner) if taken.planner in NAMED else _("legacy planner")
+            parts += [_("seated"), _("planned: %(who)s") % {"who": who}]
+        return Caption(title=", ".join(parts), url=self._url(booked))
 
     @property
     def seated(self) -> int:
@@ -92,9 +72,6 @@ class Captions:
         seating = Allocation.Kind.SEATING.value
         bars = [bar for row in self._shown.timeline.rows for bar in row.bars]
         return {bar.taken.booking_ref for bar in bars if bar.taken.kind == seating}
-
-    def _label(self, booking_ref: str) -> str:
-        return self._labels.get(booking_ref, booking_ref)
 
     def _url(self, booked: Booked | None) -> str:
         if booked is None or not self._may_open:

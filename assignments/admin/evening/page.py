@@ -20,7 +20,7 @@ from assignments.admin.host_lookup import bookings_of, guests_of, label_of
 from assignments.admin.timeline_svg import draw
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Guest
-from assignments.models import Assignment, ReviewItem
+from assignments.models import Assignment, ReviewItem, TablePlace
 from assignments.models import State as Decided
 from assignments.staff import labels, review_queue, seatable
 from assignments.staff.day_version import DayVersion
@@ -57,6 +57,8 @@ def grid_context(
         "plan": plan_context(grid, shown, state) if state.view else None,
         "is_arranged": state.view == ARRANGE and may["place"],
         "place_url": state.act("place"),
+        "most_x": TablePlace.PLAN_WIDTH,
+        "most_y": TablePlace.PLAN_HEIGHT,
         "grid_link": state.bare.link(view="", at=None),
         "plan_link": state.bare.link(view=PLAN),
         "arrange_link": state.bare.link(view=PLAN if state.view == ARRANGE else ARRANGE) if may["place"] else "",
@@ -70,6 +72,8 @@ def grid_context(
         "waiting": _waiting(request, shown, state, names, guests, now=now, may=may) if state.is_open else (),
         "waiting_rest": shown.unseated_count - len(shown.unseated),
         "open_link": state.link(is_open=not state.is_open),
+        "before_link": state.bare.link(day=shown.before) if shown.before else "",
+        "after_link": state.bare.link(day=shown.after) if shown.after else "",
         "services": [
             {"name": key.replace("_", " "), "link": state.link(service=key), "is_here": key == state.service}
             for key in shown.services

@@ -462,7 +462,7 @@ def closing_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
         title, note = zone_name(state.zone, floor), ""
         hidden, text = (("zone", state.zone),), _("Close the zone")
     else:
-        title, note, hidden, text = _("The whole restaurant"), "", (), _("Close the restaurant")
+        title, note, hidden, text = _("The whole restaurant"), "", (("house", 1),), _("Close the restaurant")
     button = Button(url=state.bare.act("close"), text=text, hidden=hidden, look="page-grave")
     return {"kind": "closing", "label": title, "note": note, "button": button if may["close"] else None, **place}
 

@@ -52,7 +52,7 @@ class Plan:
 
 
 def moment_of(state: State, shown: Day) -> datetime:
-    """Return the time that the plan shows: the chosen one, else now, else when the first service begins."""
+    """Return the time that the plan shows: the chosen one, else now, else when the last service begins."""
     timeline = shown.timeline
     zone = labels.Words(shown.floor).zone
     if state.at is not None:

@@ -26,11 +26,15 @@ def once(
     day: date,
     booking_ref: str = "",
     version: int | None = None,
+    other_ref: str = "",
 ) -> None:
     """Carry out ``work`` and store its form's ``key``, both or neither. ``work`` returns the tables that it was about.
 
     Of two requests with one key the second waits for the first. ``version``: nobody may have changed the booking's
-    assignment since it was that. Raises DoneAlreadyError, ChangedMeanwhileError, and what ``work`` raises.
+    assignment since it was that. ``other_ref``: another booking that ``work`` changes; the days of both are locked
+    together, so that two who change the same two wait for each other in one order.
+
+    Raises DoneAlreadyError, ChangedMeanwhileError, and what ``work`` raises.
     """
 
     def do() -> None:
@@ -48,7 +52,7 @@ def once(
         if not inserted:
             raise DoneAlreadyError
         if booking_ref:
-            _require_version(booking_ref, version)
+            _require_version(booking_ref, version, other_ref)
         table_refs = work()
         if table_refs:
             StaffAction.objects.filter(pk=key).update(table_refs=list(table_refs))
@@ -61,8 +65,9 @@ def once(
         transactions.run(do)
 
 
-def _require_version(booking_ref: str, version: int | None) -> None:
-    days = list(Assignment.objects.of(booking_ref).values_list("restaurant_ref", "service_date"))
+def _require_version(booking_ref: str, version: int | None, other_ref: str) -> None:
+    both = Assignment.objects.filter(booking_ref__in=[ref for ref in (booking_ref, other_ref) if ref])
+    days = list(both.values_list("restaurant_ref", "service_date"))
     locks.lock_days(days)
     found = Assignment.objects.of(booking_ref).values_list("version", flat=True).first()
     if version is not None and found != version:

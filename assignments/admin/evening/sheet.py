@@ -1,19 +1,23 @@
 """The day sheet: an evening on paper, by time and by table, with what has changed since it was last printed."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from assignments.admin.evening.panel import Button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import guests_of, label_of, restaurant_names
 from assignments.admin.timeline_svg import clock
+from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Guest
-from assignments.models import SeatingChange, StaffAction
-from assignments.staff import labels
+from assignments.models import Assignment, SeatingChange, StaffAction
+from assignments.planning.natural_order import natural_key
+from assignments.staff import labels, timeline
 from assignments.staff.evening import Evening, Seated, Waiting, evening
 
 What = SeatingChange.What
@@ -34,8 +38,29 @@ class Line:
     is_new: bool = False
 
 
-def sheet_context(request: HttpRequest, state: State, *, now: datetime) -> dict[str, Any]:
-    """Return what is printed of the state's evening."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gone:
+    """A booking that was on the last sheet, and has no table of this evening any more."""
+
+    label: str
+    guest: Guest
+    party: int
+    start: str
+    tables: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sat:
+    """The seating of a booking at a moment."""
+
+    starts_at: datetime
+    party: int
+    table_refs: frozenset[str]
+
+
+def sheet_context(request: HttpRequest, state: State, *, now: datetime, may_note: bool) -> dict[str, Any]:
+    """Return what is printed of the state's evening. ``may_note``: the user may note that it was printed."""
     assert state.day is not None
     shown = evening(state.restaurant, state.day, now=now, with_help=False)
     printed = (
@@ -44,10 +69,21 @@ def sheet_context(request: HttpRequest, state: State, *, now: datetime) -> dict[
         .values_list("at", flat=True)
         .first()
     )
-    before = _tables_at(printed, [each.booking_ref for each in shown.seated]) if printed else {}
-    guests = guests_of(
-        request, [*(each.booking_ref for each in shown.seated), *(each.booking_ref for each in shown.waiting)]
+    seated = [each.booking_ref for each in shown.seated]
+    before: dict[str, _Sat] = {}
+    if printed:
+        since = SeatingChange.objects.filter(at__gt=printed, restaurant_ref=state.restaurant).exclude(what=What.STAGE)
+        others = since.exclude(booking_ref__in=seated).order_by("booking_ref")
+        changed = others.values_list("booking_ref", flat=True).distinct()
+        before = _seatings_at(printed, [*seated, *changed])
+    still = set(seated)
+    start, until = timeline.day_span(floor_or_none(state.restaurant), shown.day)
+    gone = sorted(
+        (ref for ref, sat in before.items() if ref not in still and start <= sat.starts_at < until),
+        key=lambda ref: (before[ref].starts_at, ref),
     )
+    guests = guests_of(request, [*seated, *(each.booking_ref for each in shown.waiting), *gone])
+    states = dict(Assignment.objects.filter(booking_ref__in=gone).values_list("booking_ref", "state")) if gone else {}
     lines = {
         each.booking_ref: _line(
             each, shown, before, guests.get(each.booking_ref, Guest()), was_printed=printed is not None
@@ -67,15 +103,28 @@ def sheet_context(request: HttpRequest, state: State, *, now: datetime) -> dict[
             (shown.name(ref), table.seats if table else None, [lines[each.booking_ref] for each in seated], closed)
             for table, ref, seated, closed in shown.by_table()
         ],
+        "gone": [
+            Gone(
+                label=label_of(ref),
+                guest=guests.get(ref, Guest()),
+                party=before[ref].party,
+                start=clock(before[ref].starts_at, shown.zone),
+                tables=_named(before[ref].table_refs, shown),
+                state=labels.state(states[ref]) if ref in states else "",
+            )
+            for ref in gone
+        ],
         "waiting": [_waiting(each, shown.zone, guests.get(each.booking_ref, Guest())) for each in shown.waiting],
-        "button": Button(url=state.bare.act("printed"), text=""),
+        "button": Button(url=state.bare.act("printed"), text=_("It was printed"), hidden=(("as_of", now.isoformat()),))
+        if may_note
+        else None,
         "back_link": state.bare.link(),
     }
 
 
-def _line(seated: Seated, shown: Evening, before: dict[str, set[str]], guest: Guest, *, was_printed: bool) -> Line:
+def _line(seated: Seated, shown: Evening, before: dict[str, _Sat], guest: Guest, *, was_printed: bool) -> Line:
     was = before.get(seated.booking_ref)
-    moved = was is not None and was != set(seated.table_refs)
+    moved = was is not None and was.table_refs != set(seated.table_refs)
     return Line(
         label=label_of(seated.booking_ref),
         guest=guest,
@@ -84,7 +133,7 @@ def _line(seated: Seated, shown: Evening, before: dict[str, set[str]], guest: Gu
         end=clock(seated.ends_at, shown.zone),
         tables=" + ".join(shown.name(ref) for ref in seated.table_refs),
         stage=labels.stage(seated.stage),
-        before=" + ".join(shown.name(ref) for ref in sorted(was or ())) if moved else "",
+        before=_named(was.table_refs, shown) if was is not None and moved else "",
         is_new=was_printed and was is None,
     )
 
@@ -99,13 +148,31 @@ def _waiting(waiting: Waiting, zone: tzinfo, guest: Guest) -> dict[str, Any]:
     }
 
 
-def _tables_at(moment: datetime, booking_refs: list[str]) -> dict[str, set[str]]:
-    """Return the tables that these bookings had at a moment, by the history of seatings. One query."""
+def _named(table_refs: Collection[str], shown: Evening) -> str:
+    return " + ".join(sorted((shown.name(ref) for ref in table_refs), key=natural_key))
+
+
+def _seatings_at(moment: datetime, booking_refs: list[str]) -> dict[str, _Sat]:
+    """Return the seatings that these bookings had at a moment, by their history. One query.
+
+    Of who had left by then, it is the last one: the sheet shows them, too.
+    """
     rows = SeatingChange.objects.filter(booking_ref__in=booking_refs, at__lte=moment).exclude(what=What.STAGE)
-    had: dict[str, dict[int | None, str]] = defaultdict(dict)
+    had: dict[str, dict[int | None, SeatingChange]] = defaultdict(dict)
     for row in rows.order_by("id"):
-        if row.what in {What.ENDED, What.FREED}:
+        if row.what == What.FREED:
             had[row.booking_ref].pop(row.seating_id, None)
         else:
-            had[row.booking_ref][row.seating_id] = row.table_ref
-    return {ref: set(tables.values()) for ref, tables in had.items() if tables}
+            had[row.booking_ref][row.seating_id] = row
+    found = {}
+    for ref, by_seating in had.items():
+        last = [row for row in by_seating.values() if row.what != What.ENDED]
+        if not last and by_seating:
+            left = max(row.at for row in by_seating.values())
+            last = [row for row in by_seating.values() if row.at == left]
+        starts = [row.starts_at for row in by_seating.values() if row.starts_at]
+        if last and starts:
+            found[ref] = _Sat(
+                starts_at=min(starts), party=last[0].party or 0, table_refs=frozenset(row.table_ref for row in last)
+            )
+    return found

@@ -25,6 +25,7 @@ _SAID = {
     Result.BUSY: "nothing changed: another worker decides it, or its circuit breaker is open",
     Result.REFUSED_BY_HOST: "nothing changed: the host refused the moves",
     Result.UNPLANNABLE: "nothing changed: nobody who waits can be planned as it is",
+    Result.FAILED: "nothing changed: an error, which is in the log",
 }
 
 
@@ -34,7 +35,8 @@ class Command(DatabaseCommand):
         "of them the tables could seat, and seat them, by moving confirmed parties that have not been told their table. "
         "Nobody loses a seat. Run it from cron, less often than run_coordinator: an evening may take the solver seconds. "
         "Needs the extra table-assignments[optimizer]. "
-        "Exit codes: 0 done; 2 bad usage or configuration, the extra or migrations are missing; 75 the database is "
+        "Exit codes: 0 done; 1 an evening failed; "
+        "2 bad usage or configuration, the extra or migrations are missing; 75 the database is "
         "unavailable."
     )
 
@@ -61,6 +63,9 @@ class Command(DatabaseCommand):
             self.stdout.write(json.dumps({"dry_run": options["dry_run"], "evenings": [day.as_dict() for day in found]}))
         elif not found:
             self.stdout.write(f"Nobody waits for a table in the next {options['days']} days.")
+        failed = sum(day.result is Result.FAILED for day in found)
+        if failed:
+            raise CommandError(f"{failed} of {len(found)} evenings failed.", returncode=1)
 
 
 def _line(day: OptimizedDay) -> str:

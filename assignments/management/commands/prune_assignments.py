@@ -41,5 +41,6 @@ class Command(DatabaseCommand):
         self.stdout.write(
             f"{verb} {pruned.events} events, {pruned.attempts} attempts, {pruned.runs} runs, "
             f"{pruned.outbox_messages} outbox messages, {pruned.breakers} breakers, {pruned.marks} marks, "
-            f"{pruned.staff_actions} actions by staff and {pruned.frozen_evenings} frozen evenings."
+            f"{pruned.staff_actions} actions by staff, {pruned.frozen_evenings} frozen and "
+            f"{pruned.optimized_evenings} optimized evenings, and {pruned.queued_parties} parties that waited at the door."
         )

@@ -6,6 +6,7 @@ const PIXELS_OF_A_DRAG = 6;
 const ROUND_SECONDS = 300;
 const PLAN_STEP = 4;
 const NUDGE_MS = 600;
+const PANEL = ["booking", "to", "table", "zone", "closure", "panel"]; // The parameters that say what the panel shows.
 
 const root = document.getElementById("evening");
 if (root) start();
@@ -21,6 +22,7 @@ function start() {
   let drag = null;
   let waitingParts = null;
   let wanted = 0;
+  let isTold = false; // The poll says once that it is refused.
 
   // Parts of the page
 
@@ -31,21 +33,25 @@ function start() {
       waitingParts = html;
       return true;
     }
-    tag = parts.dataset.tag || tag;
     if (parts.dataset.live) root.dataset.live = parts.dataset.live;
     const scroll = document.querySelector(".evening-scroll");
     const place = scroll && [scroll.scrollLeft, scroll.scrollTop];
     const focus = focusKey();
+    let isWhole = Boolean(parts.querySelector('[data-part="evening-grid"]'));
     for (const part of parts.querySelectorAll("[data-part]")) {
       const target = byId(part.dataset.part);
+      if (target && isTypingIn(target)) isWhole = false;
       if (!target || isTypingIn(target)) continue;
       const open = [...target.querySelectorAll("details[id][open]")].map((each) => each.id);
       target.replaceChildren(...part.childNodes);
       for (const id of open) if (byId(id)) byId(id).open = true;
     }
+    // Who adopts the version of what is not on the page would never be told of it.
+    if (isWhole) tag = parts.dataset.tag || tag;
     const fresh = document.querySelector(".evening-scroll");
     if (fresh && place) [fresh.scrollLeft, fresh.scrollTop] = place;
     if (parts.querySelector('[data-part="evening-panel"]')) noteAddress();
+    keepPlacing();
     dress();
     refocus(focus);
     return true;
@@ -55,9 +61,10 @@ function start() {
   function noteAddress() {
     const url = new URL(location.href);
     const box = panel().firstElementChild;
-    const names = ["booking", "to", "table", "zone", "closure", "panel"];
-    for (const name of box ? [] : names) url.searchParams.delete(name);
-    if (box && !panel().querySelector(".evening-preview")) url.searchParams.delete("to");
+    const booking = selected();
+    const hasPreview = panel().querySelector(".evening-preview") && url.searchParams.get("booking") === booking;
+    if (!box || booking) for (const name of PANEL) if (name !== "to" || !hasPreview) url.searchParams.delete(name);
+    if (booking) url.searchParams.set("booking", booking);
     history.replaceState(null, "", url);
   }
 
@@ -154,18 +161,26 @@ function start() {
     byId("evening-said").replaceChildren(box);
   }
 
+  /** Says why an answer is not the page's. A form or a part is never redirected, except to where one signs in. */
+  function sayFailed(answer) {
+    say(answer.redirected ? root.dataset.expired : root.dataset.failed);
+  }
+
   async function load(href, part, { focus = false, keepsMessage = false } = {}) {
     const mine = ++wanted;
     if (!keepsMessage) byId("evening-said").replaceChildren();
     const url = new URL(href, location.href);
-    history.replaceState(null, "", url);
-    url.searchParams.set("part", part);
+    const before = location.href;
+    const asked = new URL(url);
+    asked.searchParams.set("part", part);
     try {
-      const answer = await ask(url);
+      const answer = await ask(asked);
       const html = await answer.text();
       if (mine !== wanted) return false;
+      if (answer.ok) history.replaceState(null, "", url);
       if (!answer.ok || !show(html)) {
-        say(root.dataset.failed);
+        history.replaceState(null, "", before);
+        sayFailed(answer);
         return false;
       }
     } catch {
@@ -176,8 +191,9 @@ function start() {
     return true;
   }
 
+  /** Sends a form. Returns false if it was not even tried: another one is under way, or nobody knows what became of it. */
   async function send(url, data) {
-    if (isSending) return;
+    if (isSending || (unsent && unsent.data !== data)) return false;
     isSending = true;
     unsent = { url, data };
     ++wanted;
@@ -187,12 +203,12 @@ function start() {
       unsent = null;
       isSending = false;
       online(true);
-      if (!answer.ok || !show(html)) say(root.dataset.failed);
+      if (!answer.ok || !show(html)) sayFailed(answer);
     } catch {
       isSending = false;
       online(false);
     }
-    isSending = false;
+    return true;
   }
 
   async function poll() {
@@ -207,10 +223,15 @@ function start() {
       url.searchParams.set("part", "live");
       try {
         const answer = await ask(url, { headers: { "If-None-Match": tag } });
-        if (answer.status === 200) {
+        if (answer.status === 304) isTold = false;
+        else if (answer.ok && !answer.redirected) {
+          isTold = false;
           const html = await answer.text();
           if (before === wanted && !isSending && show(html)) await refreshPanel();
-        } else if (answer.status !== 304) say(root.dataset.failed);
+        } else if (!isTold) {
+          isTold = true;
+          sayFailed(answer);
+        }
       } catch {
         online(false);
       }
@@ -255,7 +276,7 @@ function start() {
     ++wanted;
     panel().replaceChildren();
     const url = new URL(location.href);
-    for (const name of ["booking", "to", "table", "zone", "closure", "panel"]) url.searchParams.delete(name);
+    for (const name of PANEL) url.searchParams.delete(name);
     history.replaceState(null, "", url);
     dress();
     const bar = booking && root.querySelector(`.evening-bar[data-booking="${CSS.escape(booking)}"]`);
@@ -401,14 +422,35 @@ function start() {
     return true;
   }
 
-  let placing = null;
+  const placing = new Map(); // By table: its row, and the timer after which it is said where the table stands.
 
   function nudge(row, key) {
     const [dx, dy] = SIDE[key];
     shift(row, dx * PLAN_STEP, dy * PLAN_STEP);
-    clearTimeout(placing);
-    placing = setTimeout(() => place(row), NUDGE_MS);
+    placeSoon(row);
     return true;
+  }
+
+  function placeSoon(row) {
+    const ref = row.dataset.table;
+    clearTimeout(placing.has(ref) ? placing.get(ref).timer : null);
+    const timer = setTimeout(() => {
+      const latest = placing.get(ref).row;
+      placing.delete(ref);
+      place(latest);
+    }, NUDGE_MS);
+    placing.set(ref, { row, timer });
+  }
+
+  /** Tables that were moved, and not yet said to be, stay where they were moved when the plan is drawn anew. */
+  function keepPlacing() {
+    for (const [ref, each] of placing) {
+      const row = root.querySelector(`.plan-row[data-table="${CSS.escape(ref)}"]`);
+      if (!row || row === each.row) continue;
+      const by = (name) => Number(each.row.dataset[name]) + Number(each.row.dataset[`d${name}`] || 0) - Number(row.dataset[name]);
+      shift(row, by("x"), by("y"));
+      each.row = row;
+    }
   }
 
   function shift(row, dx, dy) {
@@ -417,10 +459,18 @@ function start() {
     row.setAttribute("transform", `translate(${row.dataset.dx} ${row.dataset.dy})`);
   }
 
-  /** Says where a table stands by now. */
+  /** Puts a table back to where it is known to stand. */
+  function unshift(row) {
+    delete row.dataset.dx;
+    delete row.dataset.dy;
+    row.removeAttribute("transform");
+  }
+
+  /** Says where a table stands by now: soon, if another form is under way. */
   async function place(row) {
+    if (isSending) return placeSoon(row);
     const token = document.querySelector("input[name=csrfmiddlewaretoken]");
-    if (!token || !plan() || !plan().dataset.place) return;
+    if (!token || !plan() || !plan().dataset.place) return undefined;
     const at = (name, most) => {
       const value = Number(row.dataset[name]) + Number(row.dataset[`d${name}`] || 0);
       return String(Math.min(most, Math.max(0, Math.round(value / PLAN_STEP) * PLAN_STEP)));
@@ -429,9 +479,10 @@ function start() {
     data.set("csrfmiddlewaretoken", token.value);
     data.set("form", newId());
     data.set("tables", row.dataset.table);
-    data.set("x", at("x", 1200));
-    data.set("y", at("y", 8000));
-    await send(plan().dataset.place, data);
+    data.set("x", at("x", Number(plan().dataset.mostX)));
+    data.set("y", at("y", Number(plan().dataset.mostY)));
+    if (!(await send(plan().dataset.place, data))) unshift(row);
+    return undefined;
   }
 
   function focusBar(bar) {
@@ -517,9 +568,12 @@ function start() {
       const html = waitingParts;
       waitingParts = null;
       show(html);
-      if (!selected()) await load(hrefOf(done.bar), "panel");
     }
     if (!event) return;
+    // What follows is sent from the panel: it has to be this booking's.
+    const isShown = () => selected() === done.bar.dataset.booking;
+    if (!isShown()) await load(hrefOf(done.bar), "panel");
+    if (!isShown()) return;
     if (done.isEnd) await extendTo(done, event);
     else if (row && own && row.dataset.table !== own.dataset.table) await target(row.dataset.table);
   }

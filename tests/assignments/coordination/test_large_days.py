@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from assignments import conf
-from assignments.coordination import dispatch
-from assignments.coordination.planned_day import plan_requests
+from assignments.concurrency import transactions
+from assignments.coordination import day_planner, dispatch
+from assignments.coordination.planned_day import PlannedDay, plan_requests
 from assignments.integration import evening_file
 from assignments.models import Allocation, Assignment, State
 from assignments.planning.floor import Floor
@@ -22,6 +23,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SEED = 309
 BATCH = 80
+
+
+@pytest.fixture(autouse=True)
+def _a_slow_machine_has_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(day_planner, "MOST_SECONDS", 600.0)
+    monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 600_000)
 
 
 @pytest.fixture
@@ -89,3 +96,22 @@ def test_after_a_kill_between_two_batches_the_next_pass_goes_on(evening: tuple[F
     assert {ref: after[ref] for ref in kept} == kept
     # Who was seated before stays, so a few seats fewer may be found than if all had been planned together.
     assert len(after) >= len(of_one_batch(*evening)) - 4
+
+
+def test_what_there_is_no_time_for_is_planned_by_its_own_batch(
+    evening: tuple[Floor, list[SeatingRequest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never in the transaction of another one: that would last too long."""
+    monkeypatch.setattr(day_planner, "MOST_SECONDS", 0.0)
+    planned: list[int] = []
+
+    def counting(requests: list[SeatingRequest], **kwargs: Any) -> PlannedDay:
+        found = plan_requests(requests, **kwargs)
+        planned.append(len(found.decisions))
+        return found
+
+    monkeypatch.setattr(day_planner, "plan_requests", counting)
+    first = next(dispatch.run_pass())
+    assert len(first.outcomes) == BATCH
+    assert planned == [BATCH]
+    assert len(seated()) == sum(1 for outcome in first.outcomes if outcome.kind == "confirmed") > 0

@@ -18,7 +18,9 @@ from assignments.models import (
     Event,
     FrozenEvening,
     HostMark,
+    OptimizedEvening,
     OutboxMessage,
+    QueuedParty,
     Run,
     StaffAction,
     State,
@@ -101,6 +103,11 @@ def records(host: TheHost) -> None:
             actor="staff:1", what="seated", restaurant_ref="R1", service_date=at.date(), booking_ref="B1", at=at
         )
         FrozenEvening.objects.create(restaurant_ref="R1", service_date=at.date(), actor="staff:1")
+        QueuedParty.objects.create(restaurant_ref="R1", party=2, joined_at=at)
+    for at in (days_ago(1000), days_ago(10)):
+        OptimizedEvening.objects.create(
+            restaurant_ref="R1", service_date=at.date(), snapshot_hash="x", problem={}, answer={}, optimized_at=at
+        )
     HostMark.objects.create(booking_ref="stale", created_at=days_ago(31))
     HostMark.objects.create(booking_ref="young", created_at=days_ago(29))
     a_breaker("half open for ever", opened_until=days_ago(2), updated_at=days_ago(2))
@@ -130,6 +137,8 @@ EXPECTED = {
     "marks": 1,
     "staff_actions": 1,
     "frozen_evenings": 1,
+    "optimized_evenings": 1,
+    "queued_parties": 1,
 }
 NOTHING = dict.fromkeys(EXPECTED, 0)
 
@@ -180,8 +189,8 @@ def test_a_dry_run_only_counts(capsys: Any) -> None:
     assert prune("--dry-run", capsys=capsys) == {**EXPECTED, "dry_run": True}
     call_command("prune_assignments", "--dry-run")
     assert (
-        "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers, 1 marks, 1 actions by staff "
-        "and 1 frozen evenings." in capsys.readouterr().out
+        "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers, 1 marks, 1 actions by staff, "
+        "1 frozen and 1 optimized evenings, and 1 parties that waited at the door." in capsys.readouterr().out
     )
     assert Event.objects.count() == 4
     assert Run.objects.count() == 4

@@ -5,7 +5,7 @@ Each chooses among the sets of tables that are free in a way that V3 must never 
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -161,8 +161,14 @@ def evening_planner(candidate: Candidate) -> type[Any]:
             movable: Sequence[Any] = (),
         ) -> None:
             self.decisions: dict[str, Decision] = {}
+            self.moves: dict[str, TablePlan] = {}
             self._snapshot = {"floor": floor, "rules": rules, "now": now, "success": success}
             self._occupied = tuple(occupied)
+
+        def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
+            for request in requests:
+                self.decide(request)
+                yield request
 
         def decide(self, request: SeatingRequest) -> Decision:
             decision = candidate(Snapshot(request=request, occupied=self._occupied, **self._snapshot))  # type: ignore[arg-type]
