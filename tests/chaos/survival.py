@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.survival", description=__doc__)
     parser.add_argument("--bookings", type=int, default=100_000)
     parser.add_argument("--kill-every", type=float, default=KILL_SECONDS, help="Seconds between two kills (default 5).")
-    parser.add_argument("--minutes", type=float, default=120, help="Give up after so many (default 120).")
+    parser.add_argument("--minutes", type=float, default=360, help="Give up after so many (default 360).")
     parser.add_argument("--state", type=Path, default=STATE, help="Folder of the server.")
     options = parser.parse_args()
     told = options.state / "told"
