@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from assignments.planning.optimum import Aim
+from assignments.planning.aim import Aim
 from assignments.planning.snapshot import DEFAULT_WEIGHTS, PlanningRules
 
 NAME = "ASSIGNMENTS"

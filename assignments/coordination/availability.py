@@ -6,9 +6,8 @@ from datetime import date, datetime, timedelta
 
 from assignments import conf
 from assignments.coordination import rearrangement
-from assignments.coordination.day_planner import is_plannable
 from assignments.coordination.planned_day import planned_evening
-from assignments.coordination.snapshots import seating_request, windows_of
+from assignments.coordination.snapshots import plannable_requests, windows_of
 from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host
@@ -102,12 +101,7 @@ def _starts(floor: Floor, day: date, step: timedelta) -> list[datetime]:
 def _waiting(restaurant_ref: str, day: date, *, host: Host) -> list[SeatingRequest]:
     """Return who waits for a table on that day, and is decided before a newcomer. At most two queries."""
     rows = list(Assignment.objects.waiting().of_day(restaurant_ref, day).order_by("requested_at", "id"))
-    bookings = host.bookings([row.booking_ref for row in rows]) if rows else {}
-    return [
-        seating_request(bookings[row.booking_ref], row)
-        for row in rows
-        if row.booking_ref in bookings and is_plannable(bookings[row.booking_ref], restaurant_ref)
-    ]
+    return plannable_requests(rows, restaurant_ref, host=host)
 
 
 def _occupied(floor: Floor, start: datetime, until: datetime) -> tuple[Occupied, ...]:

@@ -11,7 +11,13 @@ from assignments.coordination import rearrangement
 from assignments.coordination.plan_ahead import MOST_SECONDS, PlanAhead
 from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.rearrangement import Rearrangement
-from assignments.coordination.snapshots import occupied_during, seating_request, touched_by
+from assignments.coordination.snapshots import (
+    is_plannable,
+    occupied_during,
+    plannable_requests,
+    seating_request,
+    touched_by,
+)
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
@@ -77,9 +83,8 @@ class DayPlanner:
                     self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
-        first = [*self._requests_of(earlier), *self._locked_by_host] if requests else []
+        first, behind = self._before_and_after(earlier, later) if requests else ([], [])
         self._lock_touched_days(requests, floor)
-        behind = self._requests_of(later) if requests else []
         together = [*first, *requests, *behind]
         occupied = occupied_during(together, floor, remove_expired=True)
         success = success_of(self.restaurant_ref)
@@ -180,16 +185,12 @@ class DayPlanner:
                 found.apply(self.settlement)
         return decisions, milliseconds, found
 
-    def _requests_of(self, earlier: Sequence[Assignment]) -> list[SeatingRequest]:
-        """Return what these bookings ask for, as far as they could be planned. One query, none without bookings."""
-        if not earlier:
-            return []
-        bookings = self.host.bookings([each.booking_ref for each in earlier])
-        return [
-            seating_request(bookings[each.booking_ref], each)
-            for each in earlier
-            if each.booking_ref in bookings and is_plannable(bookings[each.booking_ref], self.restaurant_ref)
-        ]
+    def _before_and_after(
+        self, earlier: Sequence[Assignment], later: Sequence[Assignment]
+    ) -> tuple[list[SeatingRequest], list[SeatingRequest]]:
+        """Return the requests that are planned with those of the batch: before them, and after them."""
+        first = plannable_requests(earlier, self.restaurant_ref, host=self.host)
+        return [*first, *self._locked_by_host], plannable_requests(later, self.restaurant_ref, host=self.host)
 
     def _lock_touched_days(self, requests: Sequence[SeatingRequest], floor: Floor) -> None:
         """Lock the days before and after into which these seatings reach, if any. Raises LockContentionError.
@@ -286,12 +287,6 @@ def _want_tables(requests: Sequence[SeatingRequest], decisions: Mapping[str, Dec
     """Return whether one of these bookings is refused only because its tables are taken."""
     refusals = (decisions[request.booking_ref].refusal for request in requests)
     return any(refusal is not None and refusal.reason is Reason.NO_CAPACITY for refusal in refusals)
-
-
-def is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
-    """Return whether the booking waits for a table of this restaurant, and could be given one."""
-    is_waiting = booking.wants_table and not booking.is_confirmed and not booking.problem
-    return is_waiting and booking.restaurant_ref == restaurant_ref
 
 
 def cancel_unwanted(assignment: Assignment, booking: HostBooking | None, *, planner: str) -> Outcome:

@@ -15,9 +15,14 @@ from django.db import transaction
 from assignments import conf
 from assignments.concurrency.stopwatch import Stopwatch
 from assignments.coordination.coordinator import Coordinator
-from assignments.coordination.day_planner import is_plannable
 from assignments.coordination.planned_day import plan_requests
-from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, to_be_kept
+from assignments.coordination.snapshots import (
+    as_promised,
+    occupied_during,
+    plannable_requests,
+    seating_request,
+    to_be_kept,
+)
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
@@ -278,14 +283,7 @@ def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest
         .exclude(pk=assignment.pk)
         .order_by("requested_at", "id")
     )
-    if not rows:
-        return []
-    bookings = host.bookings([row.booking_ref for row in rows])
-    return [
-        seating_request(bookings[row.booking_ref], row)
-        for row in rows
-        if row.booking_ref in bookings and is_plannable(bookings[row.booking_ref], assignment.restaurant_ref)
-    ]
+    return plannable_requests(rows, assignment.restaurant_ref, host=host)
 
 
 def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...], snapshot: Snapshot) -> list[Occupied]:

@@ -16,10 +16,9 @@ import msgspec
 from assignments import conf
 from assignments.concurrency import circuit_breaker, locks, transactions
 from assignments.coordination import rearrangement
-from assignments.coordination.day_planner import is_plannable
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
 from assignments.coordination.rearrangement import Confirmed
-from assignments.coordination.snapshots import held_tables, seating_request, touched_by
+from assignments.coordination.snapshots import held_tables, is_plannable, seating_request, touched_by
 from assignments.coordination.table_record import success_of
 from assignments.error_logging import log_error
 from assignments.integration import release
@@ -33,10 +32,11 @@ from assignments.models import Assignment, OptimizedEvening, State
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.planning import optimum
 from assignments.planning.admission import admit
+from assignments.planning.aim import Aim
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.decision import Decision, TableMove
 from assignments.planning.floor import Floor
-from assignments.planning.optimum import Aim, Optimum, Problem
+from assignments.planning.optimum import Optimum, Problem
 from assignments.planning.reasons import Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
@@ -289,6 +289,7 @@ class _Day:
         wrong = violations(evening.problem, answer.tables)
         assert not wrong, f"The optimum of {self.restaurant_ref} on {self.service_date} is wrong: {wrong[0]}"
         invocation = Invocation(trigger=TRIGGER)
+        decisions = _decisions(evening, answer)
 
         def work(record: Record) -> DayResult:
             if not invocation.may_move:
@@ -297,14 +298,14 @@ class _Day:
             if not entry.granted or entry.breaker.is_open(entry.now):
                 raise _StoppedError(Result.BUSY)
             current = self._read(entry.now, claims=True)
-            if current.problem.digest() != evening.problem.digest():
+            if current.problem.digest() != evening.problem.digest() or _comes_too_late(current.problem, answer):
                 raise _ChangedError
             busy = rearrangement.lock([current.confirmed[move.booking_ref] for move in answer.moves], host=self.host)
             if busy:
                 self._busy |= busy
                 raise _ChangedError
             settlement = Settlement(host=self.host, planner=V3, actor=V3, trigger=TRIGGER, now=entry.now)
-            self._settle(settlement, current, answer)
+            self._settle(settlement, current, answer, decisions)
             settlement.write()
             circuit_breaker.record_success(self.restaurant_ref, entry.breaker)
             OptimizedEvening.objects.create(
@@ -326,8 +327,9 @@ class _Day:
 
         invocation.execute(lambda: invocation.transact(work))
 
-    def _settle(self, settlement: Settlement, evening: _Evening, answer: Optimum) -> None:
-        decisions = _decisions(evening, answer)
+    def _settle(
+        self, settlement: Settlement, evening: _Evening, answer: Optimum, decisions: Mapping[str, Decision]
+    ) -> None:
         for move in answer.moves:
             confirmed = evening.confirmed[move.booking_ref]
             for_whom = [ref for ref, decision in decisions.items() if move in decision.moves]
@@ -353,6 +355,15 @@ class _Day:
             )
 
 
+def _comes_too_late(problem: Problem, answer: Optimum) -> bool:
+    """Return whether somebody who would be seated may not be any more, because the start has come too near."""
+    return any(
+        isinstance(admit(problem.floor, request, rules=problem.rules, now=problem.now), Refusal)
+        for request in problem.requests
+        if request.booking_ref in answer.seated
+    )
+
+
 def _decisions(evening: _Evening, answer: Optimum) -> dict[str, Decision]:
     """Return the decision on each booking that the answer seats, as if all others sat where the answer has them."""
     problem = evening.problem
@@ -362,8 +373,7 @@ def _decisions(evening: _Evening, answer: Optimum) -> dict[str, Decision]:
     requests = {each.booking_ref: each for each in problem.requests}
     for ref in answer.seated:
         window = admit(problem.floor, requests[ref], rules=problem.rules, now=problem.now)
-        if isinstance(window, Refusal):
-            raise _ChangedError  # Its start has come too near meanwhile.
+        assert isinstance(window, SeatingWindow), f"{ref} is seated although it may not be"
         windows[ref] = window
     seated = {ref: occupied_by(ref, tables, windows[ref]) for ref, tables in answer.tables.items()}
     found = {}

@@ -36,6 +36,22 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
     )
 
 
+def is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
+    """Return whether the booking waits for a table of this restaurant, and could be given one."""
+    is_waiting = booking.wants_table and not booking.is_confirmed and not booking.problem
+    return is_waiting and booking.restaurant_ref == restaurant_ref
+
+
+def plannable_requests(rows: Sequence[Assignment], restaurant_ref: str, *, host: Host) -> list[SeatingRequest]:
+    """Return what these bookings ask for, as far as they could be planned here. One query, none without bookings."""
+    bookings = host.bookings([row.booking_ref for row in rows]) if rows else {}
+    return [
+        seating_request(bookings[row.booking_ref], row)
+        for row in rows
+        if row.booking_ref in bookings and is_plannable(bookings[row.booking_ref], restaurant_ref)
+    ]
+
+
 def as_promised(
     booking: HostBooking, seatings: Sequence[Allocation], *, asked_until: datetime | None = None
 ) -> HostBooking:

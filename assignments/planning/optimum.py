@@ -10,13 +10,13 @@ The solver, OR-Tools, is an extra: ``table-assignments[optimizer]``.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import lru_cache
 from itertools import groupby
 from types import ModuleType
 from typing import Any
 
 from assignments.planning.admission import admit
+from assignments.planning.aim import Aim
 from assignments.planning.batch_planner import in_order
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
 from assignments.planning.decision import TableMove
@@ -49,14 +49,6 @@ class OptimizerMissingError(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(f"The optimum needs OR-Tools: {INSTALL}.")
-
-
-class Aim(StrEnum):
-    """Whom to seat. ``ORDER``: who asked first, as the waiting list promises. ``NUMBER`` of bookings. ``COVERS``."""
-
-    ORDER = "order"
-    NUMBER = "number"
-    COVERS = "covers"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

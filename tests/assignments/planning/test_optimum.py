@@ -7,7 +7,8 @@ from datetime import datetime
 import pytest
 
 from assignments.planning import optimum
-from assignments.planning.optimum import Aim, OptimizerMissingError, Problem
+from assignments.planning.aim import Aim
+from assignments.planning.optimum import OptimizerMissingError, Problem
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
