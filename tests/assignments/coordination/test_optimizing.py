@@ -15,8 +15,7 @@ from assignments.integration.planners import NOBODY, Route
 from assignments.models import Allocation, Assignment, OptimizedEvening, OutboxMessage, State, StateTransition
 from assignments.planning import optimum
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost, override, run_all, tables_of
-from tests.assignments.test_rearrangement import asked
+from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
