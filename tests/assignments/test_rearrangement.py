@@ -4,7 +4,7 @@ Each test is named after what happens at the restaurant.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,13 +15,9 @@ from assignments.integration import planners
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost, override, run_all, tables_of
+from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def asked(number: int) -> datetime:
-    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
 
 
 @pytest.fixture
