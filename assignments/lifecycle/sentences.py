@@ -42,7 +42,7 @@ def came_after_all(table_names: Collection[str], other_refs: Collection[str]) ->
     if not other_refs:
         return _("Its guests are there after all, and %(tables)s cannot be used.", tables=tables)
     return _(
-        "Its guests are there after all, and %(tables)s: taken by booking %(booking)s.",
+        "Its guests are there after all, and booking %(booking)s has %(tables)s now.",
         tables=tables,
         booking=", ".join(sorted(other_refs)),
     )

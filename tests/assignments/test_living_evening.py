@@ -515,7 +515,7 @@ class TestGuestsWhoComeAfterAll:
         late.edit("A", stage=stage, **(self.SITS if stage == "seated" else self.COMES))
         assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
         assert (state_of("A"), tables_of("N")) == ((State.MANUAL_REVIEW, "came_after_all"), ["T1"])
-        assert "T1: taken by booking N" in StateTransition.objects.filter(booking_ref="A").latest("version").detail
+        assert "booking N has T1 now" in StateTransition.objects.filter(booking_ref="A").latest("version").detail
         assert late.reviews == {"A": "came_after_all"}
         api.left(booking_ref="N", actor="staff:7")
         assert api.booking_changed(booking_ref="A") is Change.NOTHING, "staff decide"
