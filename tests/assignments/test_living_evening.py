@@ -617,7 +617,7 @@ class TestStaff:
             two_tables.book(ref, starts_at=tonight)
             api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
         rows = {"version": "B1", "other_version": "B2"}
-        versions = {name: Assignment.objects.get(booking_ref=ref).version for name, ref in rows.items()}
+        versions: dict[str, Any] = {name: Assignment.objects.get(booking_ref=ref).version for name, ref in rows.items()}
         api.late(booking_ref=rows[seen], actor="staff:2")
         with pytest.raises(ChangedMeanwhileError, match=rows[seen]):
             api.swap(booking_ref="B1", other_ref="B2", actor="staff:7", **versions)
@@ -707,7 +707,7 @@ class TestStaff:
             Reason.SERVICE_OVERRUN: a_service(starts=clock(-120), ends=clock(60)),
             Reason.OUTSIDE_SERVICE: a_service(starts=clock(-180), ends=clock(-60)),
         }
-        table = {
+        table: dict[Reason, dict[str, Any]] = {
             Reason.TOO_FEW_SEATS: {"seats": 2},
             Reason.TABLE_INACTIVE: {"active": False},
             Reason.TOO_MANY_SPARE_SEATS: {"seats": 12},
