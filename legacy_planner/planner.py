@@ -253,7 +253,8 @@ class LegacyPlanner:
         """Return whether a booking that was woken in review can be seated now. Changes nothing."""
         ref = claimed.assignment.booking_ref
         booking = self.host.bookings([ref], lock=True).get(ref)
-        given = adoption.given([booking] if booking else [], host=self.host, now=claimed.now)
+        shown = [booking] if booking else []
+        given = adoption.given(shown, host=self.host, now=claimed.now, assignments=[claimed.assignment])
         if booking is not None and given:
             return not adoption.others_there(booking, given[ref], host=self.host, now=claimed.now)
         if booking is None or not booking.wants_table:
@@ -307,7 +308,8 @@ class LegacyPlanner:
         booking = self.host.bookings([ref], lock=True).get(ref)
         if booking is None and ref in self.host.bookings([ref]):
             return noop(ref, Noop.LOCK_CONTENTION, planner=KEY, detail=CoordinatorReason.BOOKING_BUSY)
-        given = adoption.given([booking] if booking else [], host=self.host, now=settlement.now)
+        shown = [booking] if booking else []
+        given = adoption.given(shown, host=self.host, now=settlement.now, assignments=[assignment])
         if booking is not None and given:
             outcome = adoption.take_over(
                 assignment, booking, given[ref], host=self.host, now=settlement.now, reviewing=settlement

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from assignments import conf
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL
 from assignments.lifecycle import intake, ledger, seating_validity, sentences
 from assignments.lifecycle.settlement import Settlement
+from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, Stage, State
 from assignments.outcome import CoordinatorReason, Outcome
 from assignments.planning.seating_window import SeatingWindow
@@ -26,16 +28,43 @@ def window_of(booking: HostBooking, *, host: Host) -> SeatingWindow:
     return seating_validity.window_as_the_host_has_it(booking, floor_or_none(booking.restaurant_ref, host=host))
 
 
-def given(bookings: Iterable[HostBooking], *, host: Host, now: datetime) -> Mapping[str, tuple[str, ...]]:
+def given(
+    bookings: Iterable[HostBooking],
+    *,
+    host: Host,
+    now: datetime,
+    assignments: Iterable[Assignment] = (),
+) -> Mapping[str, tuple[str, ...]]:
     """Return the tables that the host shows for those of these bookings that it has seated, by ref.
 
-    Those whose time is over are left out. No query, unless the host does not read tables along with its bookings.
+    Those whose time is over are left out. With their ``assignments`` also those whose tables were taken from them here, and
+    cannot be used still: what the host shows of them is what it was told. No query, unless the host does not read tables
+    along with its bookings.
     """
     seated = [each for each in bookings if is_seated(each) and window_of(each, host=host).ends_at > now]
     unread = [each.ref for each in seated if each.table_refs is None]
     read = host.tables_of(unread) if unread else {}
-    shown = {each.ref: read.get(each.ref, ()) if each.table_refs is None else each.table_refs for each in seated}
-    return {ref: tuple(tables) for ref, tables in shown.items() if tables}
+    known = {each.booking_ref: each for each in assignments} if seated else {}
+    found = {}
+    for booking in seated:
+        tables = tuple(read.get(booking.ref, ()) if booking.table_refs is None else booking.table_refs)
+        assignment = known.get(booking.ref)
+        if tables and (assignment is None or not _was_taken_away(assignment, booking, tables, host=host)):
+            found[booking.ref] = tables
+    return found
+
+
+def _was_taken_away(assignment: Assignment, booking: HostBooking, table_refs: tuple[str, ...], *, host: Host) -> bool:
+    """Return whether a booking without tables had these here, and may not have them again. One query for such a booking."""
+    stored_form = getattr(host, "stored_form", tuple)
+    if set(stored_form(tuple(assignment.told_table_refs or ()))) != set(table_refs):
+        return False
+    if assignment.reason == REJECTED:
+        return True
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    if floor and seating_validity.against_tables(booking, table_refs, floor=floor, rules=conf.settings().rules()):
+        return True
+    return ledger.are_closed(booking.restaurant_ref, table_refs, window_of(booking, host=host))
 
 
 def others_there(booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime) -> list[Allocation]:

@@ -194,7 +194,7 @@ class DayPlanner:
         """
         rows = [*earlier, *later]
         bookings = self.host.bookings([row.booking_ref for row in rows]) if rows else {}
-        given = adoption.given(bookings.values(), host=self.host, now=self.settlement.now)
+        given = adoption.given(bookings.values(), host=self.host, now=self.settlement.now, assignments=rows)
         for row in rows:
             booking, tables = bookings.get(row.booking_ref), given.get(row.booking_ref)
             if booking is not None and tables and self._is_free(booking, tables):
@@ -259,7 +259,8 @@ class DayPlanner:
 
         Nobody is placed before that. A table that others have stays theirs, and staff hear of it.
         """
-        given = adoption.given([*bookings.values(), *busy.values()], host=self.host, now=self.settlement.now)
+        shown = [*bookings.values(), *busy.values()]
+        given = adoption.given(shown, host=self.host, now=self.settlement.now, assignments=claimed)
         left, asleep = [], []
         for assignment in claimed:
             ref = assignment.booking_ref

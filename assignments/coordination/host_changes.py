@@ -36,7 +36,7 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
         cancel(assignment, CANCELLED_IN_HOST)
         return Change.CANCELLED
     if not seatings and may_be_adopted(assignment):
-        tables = adoption.given([booking], host=host, now=now)
+        tables = adoption.given([booking], host=host, now=now, assignments=[assignment])
         if tables:
             return _adopt(assignment, booking, tables[booking.ref], host=host, now=now)
     if not booking.wants_table:

@@ -77,7 +77,10 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
         marked.sweep()
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
     now = transactions.database_now()
-    yield from seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref)
+    new: set[str] = set()
+    for found in seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref):
+        new.add(found.booking_ref)
+        yield found
     rows = Assignment.objects.filter(
         Q(starts_at__gt=now - LONGEST_DINNER) | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
     ).order_by("pk")
@@ -86,7 +89,7 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     after = 0
     while chunk := list(rows.filter(pk__gt=after)[:CHUNK]):
         after = chunk[-1].pk
-        yield from _compared(chunk, now=now, dry_run=dry_run)
+        yield from _compared([each for each in chunk if each.booking_ref not in new], now=now, dry_run=dry_run)
     yield from _orphans(dry_run=dry_run, restaurant_ref=restaurant_ref)
 
 
@@ -207,7 +210,8 @@ def _seated_by_host(
     """Return that the host has seated a booking which has no tables here, if it has."""
     if booking is None or seatings or not shown or not host_changes.may_be_adopted(assignment):
         return None
-    if not adoption.given([replace(booking, table_refs=shown)], host=configured(), now=now):
+    booking = replace(booking, table_refs=shown)
+    if not adoption.given([booking], host=configured(), now=now, assignments=[assignment]):
         return None
     ref = assignment.booking_ref
     return _finding(
@@ -371,8 +375,8 @@ def _adopted(discrepancy: Discrepancy, table_refs: Sequence[str]) -> Discrepancy
     try:
         api.adopt(booking_ref=discrepancy.booking_ref, table_refs=table_refs)
     except TableTakenError:
-        # The host has two bookings at one table: the next pass sends this one to review.
-        api.request(booking_ref=discrepancy.booking_ref)
+        # The host has two bookings at one table: this one goes to review.
+        api.booking_changed(booking_ref=discrepancy.booking_ref)
         return replace(discrepancy, remedy=OCCUPIED)
     return discrepancy
 
