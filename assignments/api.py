@@ -702,9 +702,10 @@ def booking_changed(*, booking_ref: str) -> Change:
     settled, in this transaction: at the same tables if they will do, else at others. What cannot be met goes to staff, and
     the guest keeps what was promised. A corrected name, or a floor, service or setting that was edited since, costs nobody
     a table. Guests who arrive, sit, stay longer or leave are followed from now on, and tables that staff chose in the host
-    are taken over, also those of a booking that has none here (``Change.KEPT``, or ``TO_STAFF`` if others have them). A booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of
-    it, ``Change.LATER`` if another process works on the restaurant-day: the next pass follows the change then. Raises
-    BookingNotFoundError for one that neither the host nor this app knows.
+    are taken over, also those of a booking that has none here (``Change.KEPT``, or ``TO_STAFF`` if others have them). A
+    booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of it, ``Change.LATER``
+    if another process works on the restaurant-day: the next pass follows the change then. Raises BookingNotFoundError for
+    one that neither the host nor this app knows.
     """
     queueing.on_commit(booking_ref)
     marks.settle(booking_ref)
@@ -817,8 +818,9 @@ def edit_closure(
 ) -> None:
     """Change a closure: what is not given stays. ``table_refs=()`` means the whole restaurant.
 
-    Bookings make way as for ``close``; who was seated by an override over what was closed before stays. With ``version`` nobody may have changed
-    the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError, ClosureLiftedError, ValueError.
+    Bookings make way as for ``close``; who was seated by an override over what was closed before stays. With ``version``
+    nobody may have changed the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError,
+    ClosureLiftedError, ValueError.
     """
     closures.edit(
         closure_id,

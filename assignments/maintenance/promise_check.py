@@ -178,8 +178,8 @@ def shown_twice(*, restaurant_ref: str | None = None) -> Iterator[tuple[Shown, S
 def _shown(now: datetime, restaurant_ref: str | None) -> Iterator[Shown]:
     """Yield what the host shows of bookings that are not over. Three queries for 500 bookings, and those of floors."""
     host = configured()
-    span = {"start": now - reconcile.LONGEST_DINNER, "until": now + reconcile.FURTHEST}
-    read = partial(host.history, **span, limit=reconcile.CHUNK, restaurant_ref=restaurant_ref)
+    start, until = now - reconcile.LONGEST_DINNER, now + reconcile.FURTHEST
+    read = partial(host.history, start=start, until=until, limit=reconcile.CHUNK, restaurant_ref=restaurant_ref)
     for page in pages(lambda after: read(after=after)):
         tables = adoption.given(page, host=host, now=now)
         rows = ledger.seatings_of(list(tables))
