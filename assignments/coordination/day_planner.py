@@ -16,6 +16,7 @@ from assignments.coordination.snapshots import (
     occupied_during,
     plannable_requests,
     seating_request,
+    shown_for_others,
     touched_by,
 )
 from assignments.coordination.table_record import success_of
@@ -48,6 +49,7 @@ class DayPlanner:
         *,
         may_rearrange: bool = False,
         keeps_batch: bool = False,
+        leaves_shown: bool = False,
     ) -> None:
         self.host = host
         self.settlement = settlement
@@ -59,6 +61,11 @@ class DayPlanner:
         self.batch: Batch | None = None
         """What was planned together, to be kept; None unless it was asked for and something was planned."""
         self._keeps_batch = keeps_batch
+        self._leaves_shown = leaves_shown
+        """Whether tables that the host shows for others who wait count as taken, and nothing else that these may get.
+
+        Where rows allow no swaps, two who wait could otherwise keep each other from any table.
+        """
         self._locked_by_host: list[SeatingRequest] = []
 
     def settle(
@@ -83,10 +90,10 @@ class DayPlanner:
                     self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
-        first, behind = self._before_and_after(earlier, later) if requests else ([], [])
+        first, behind = self._before_and_after(earlier, later) if requests and not self._leaves_shown else ([], [])
         self._lock_touched_days(requests, floor)
         together = [*first, *requests, *behind]
-        occupied = occupied_during(together, floor, remove_expired=True)
+        occupied = self._occupied(together, requests, floor)
         success = success_of(self.restaurant_ref)
         batch = self._batch(together, floor, occupied, success) if requests else None
         own, now = [request.booking_ref for request in requests], self.settlement.now
@@ -118,6 +125,15 @@ class DayPlanner:
             self.gave_way = [each for each, _booking in plannable if decisions[each.booking_ref].best is None]
         else:
             waiting.let_sleep(each for each, _booking in plannable if each.is_woken)
+
+    def _occupied(
+        self, together: Sequence[SeatingRequest], requests: Sequence[SeatingRequest], floor: Floor
+    ) -> tuple[Occupied, ...]:
+        occupied = occupied_during(together, floor, remove_expired=True)
+        if not self._leaves_shown:
+            return occupied
+        own = {request.booking_ref for request in requests}
+        return occupied + shown_for_others(self.restaurant_ref, self.service_date, own, floor, host=self.host)
 
     def _batch(
         self,

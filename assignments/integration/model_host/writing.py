@@ -1,11 +1,12 @@
 """Writes what was decided into the project's bookings."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.db import connection, models
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Case, F, Q, Value, When
 
 from assignments.exceptions import HostRefusedError, InvalidBookingError
@@ -177,15 +178,26 @@ class Writing(Attributes):
                 for ref, each in given.items()
                 if each[0] not in {held.get(other) for other in given if other != ref}
             }
-            if not free:
-                raise HostRefusedError(
-                    f"Bookings {', '.join(sorted(given))} cannot swap tables: {self.booking_model}.{self.tables_field} is "
-                    f"required and unique."
-                )
-            self._bookings().filter(pk__in=[self._key(ref) for ref in free]).update(
-                **{column: self._first_tables(free)}
-            )
+            if free:
+                self._write_first(free)
+            else:  # Who has it may come at another time, which only the database can tell.
+                free = self._one_that_is_accepted(given)
             given = {ref: each for ref, each in given.items() if ref not in free}
+
+    def _one_that_is_accepted(self, given: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        """Write the first of these that the database accepts, and return it. Raises HostRefusedError if it accepts none."""
+        for ref, tables in given.items():
+            with suppress(IntegrityError), transaction.atomic():
+                self._write_first({ref: tables})
+                return {ref: tables}
+        raise HostRefusedError(
+            f"Bookings {', '.join(sorted(given))} cannot swap tables: {self.booking_model}.{self.tables_field} is required "
+            f"and unique."
+        )
+
+    def _write_first(self, tables: Mapping[str, Sequence[str]]) -> None:
+        rows = self._bookings().filter(pk__in=[self._key(ref) for ref in tables])
+        rows.update(**{self._column(self.tables_field or ""): self._first_tables(tables)})
 
     def _first_tables(self, tables: Mapping[str, Sequence[str]]) -> Case:
         """Return the first table of each booking, for a foreign key or a table's number; all, where the column holds all."""
