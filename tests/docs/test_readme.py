@@ -109,7 +109,7 @@ def test_the_settings_for_development_are_six_lines_at_most_and_pass_the_checks(
     assert len((alone + with_rollout).splitlines()) <= 6
     given: dict[str, Any] = {"INSTALLED_APPS": []}
     exec(alone, given)
-    assert given["INSTALLED_APPS"] == ["django.contrib.postgres", "assignments"]
+    assert given["INSTALLED_APPS"] == ["assignments", "django.contrib.postgres"]
     exec(with_rollout, given)
     assert set(given["INSTALLED_APPS"]) <= set(settings.INSTALLED_APPS)
     settings.DEBUG = True
