@@ -8,6 +8,8 @@ from typing import Any
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Case, F, Q, Value, When
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.expressions import RawSQL
 
 from assignments.exceptions import HostRefusedError, InvalidBookingError
 from assignments.integration.host import Message, Move, Seating
@@ -155,7 +157,7 @@ class Writing(Attributes):
         return (
             field.unique
             or any(field.name in each for each in meta.unique_together)
-            or any(_is_immediate(each, field.name) for each in meta.constraints)
+            or any(is_immediate(each, field) for each in meta.constraints)
         )
 
     def _write_one(self, tables: Mapping[str, Sequence[str]]) -> None:
@@ -263,12 +265,27 @@ def _plain(field: Any) -> "models.Field[Any, Any]":
     return field  # type: ignore[no-any-return]
 
 
-def _is_immediate(constraint: models.BaseConstraint, field_name: str) -> bool:
+def is_immediate(constraint: models.BaseConstraint, field: Any) -> bool:
     """Whether a constraint may compare this field with other rows, row by row."""
+    return compares(constraint, field) and getattr(constraint, "deferrable", None) is None
+
+
+def compares(constraint: models.BaseConstraint, field: Any) -> bool:
+    """Whether a constraint may compare this field with other rows."""
+    compared: list[Any] = []
     if isinstance(constraint, ExclusionConstraint):
-        # Its expressions may hold the field anyhow. The stubs lack the attribute.
-        return getattr(constraint, "deferrable", None) is None
-    if isinstance(constraint, models.UniqueConstraint):
-        holds = field_name in constraint.fields or bool(constraint.expressions)
-        return holds and constraint.deferrable is None
-    return False
+        compared = [expression for expression, _operator in constraint.expressions]
+    elif isinstance(constraint, models.UniqueConstraint):
+        compared = [*constraint.fields, *constraint.expressions]
+    return any(_may_name(each, field) for each in compared)
+
+
+def _may_name(expression: Any, field: Any) -> bool:
+    """Whether an expression may read the field; SQL as text may, whatever it says."""
+    if isinstance(expression, F):
+        expression = expression.name
+    if isinstance(expression, str):
+        return expression.split(LOOKUP_SEP)[0] in {field.name, field.attname}
+    if isinstance(expression, RawSQL):
+        return True
+    return any(_may_name(each, field) for each in getattr(expression, "get_source_expressions", list)())

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from assignments import api
 from assignments.coordination import dispatch
-from assignments.exceptions import HostRefusedError
+from assignments.exceptions import HostRefusedError, TransitionRefusedError
 from assignments.integration.host import Host, Move, Seating, is_cancelled
 from assignments.integration.model_host import ModelHost
 from assignments.integration.project_host import configured
@@ -423,6 +423,27 @@ class TestUniqueTables:
         one.refresh_from_db()
         other.refresh_from_db()
         assert (one.board, other.board) == (boards[1], boards[0])
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("action", ["swap", "move"])
+    def test_staff_are_refused_by_name_what_the_projects_constraint_refuses(
+        self, boards: list[Board], settings: Any, action: str
+    ) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.InvitationHost", "ROUTER": V3_ROUTER}
+        rows = [invitation(), invitation(hour="13:00")]
+        for row, board in zip(rows, boards, strict=False):
+            api.request(booking_ref=str(row.pk))
+            api.assign(booking_ref=str(row.pk), table_refs=[str(board.pk)], actor="staff:7")
+        one, other = (str(row.pk) for row in rows)
+        invitation(board=boards[1], cancelled_at=timezone.now())
+        before = ledger.tables_of([one, other])
+        with pytest.raises(TransitionRefusedError, match="database refuses these tables") as refused:
+            if action == "swap":
+                api.swap(booking_ref=one, other_ref=other, actor="staff:7")
+            else:
+                api.move(booking_ref=one, table_refs=[str(boards[1].pk)], actor="staff:7")
+        assert "board" in refused.value.context["constraint"]
+        assert ledger.tables_of([one, other]) == before
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("is_batch", [True, False])
