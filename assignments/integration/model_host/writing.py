@@ -50,7 +50,7 @@ class Writing(Attributes):
         is_one_update = self._tables_are_one and not self._is_written_elsewhere and not self._tables_are_unique
         if is_one_update:
             changes[self._column(self.tables_field or "")] = self._first_tables(tables)
-        there = self._bookings().filter(where, pk__in=keys.values())
+        there = self.known_bookings().filter(where, pk__in=keys.values())
         if (there.update(**changes) if changes else there.count()) != len(keys):
             raise InvalidBookingError(self._not_confirmed(keys))
         if not is_one_update:
@@ -85,7 +85,7 @@ class Writing(Attributes):
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
         """Return bookings to waiting and clear their tables, except cancelled ones. At most two queries."""
-        released = self._bookings().filter(
+        released = self.known_bookings().filter(
             self._is_waiting() | self._is_confirmed(), pk__in=keys_of(self.bookings_table, booking_refs)
         )
         if self._is_written_elsewhere:
@@ -162,12 +162,12 @@ class Writing(Attributes):
 
     def _write_one(self, tables: Mapping[str, Sequence[str]]) -> None:
         """Store the first table of each booking; if a table can be in one booking only, take all away first."""
-        rows = self._bookings().filter(pk__in=[self._key(ref) for ref in tables])
+        rows = self.known_bookings().filter(pk__in=[self._key(ref) for ref in tables])
         column = self._column(self.tables_field or "")
         emptied = [ref for ref, each in tables.items() if not each]
         if self._can_be_without_tables and (emptied or self._tables_are_unique):
             rows.update(**{column: self._no_table})
-        given = {ref: each for ref, each in tables.items() if each}
+        given: Mapping[str, Sequence[str]] = {ref: each for ref, each in tables.items() if each}
         if not given:
             return
         if self._can_be_without_tables or not self._tables_are_unique:
@@ -175,7 +175,7 @@ class Writing(Attributes):
             return
         held = {str(key): str(table) for key, table in rows.values_list("pk", column)}
         while given:  # Each gets its table once nobody else of these has it.
-            free = {
+            free: Mapping[str, Sequence[str]] = {
                 ref: each
                 for ref, each in given.items()
                 if each[0] not in {held.get(other) for other in given if other != ref}
@@ -198,7 +198,7 @@ class Writing(Attributes):
         )
 
     def _write_first(self, tables: Mapping[str, Sequence[str]]) -> None:
-        rows = self._bookings().filter(pk__in=[self._key(ref) for ref in tables])
+        rows = self.known_bookings().filter(pk__in=[self._key(ref) for ref in tables])
         rows.update(**{self._column(self.tables_field or ""): self._first_tables(tables)})
 
     def _first_tables(self, tables: Mapping[str, Sequence[str]]) -> Case:
@@ -251,7 +251,7 @@ class Writing(Attributes):
 
     def _not_confirmed(self, keys: Mapping[str, Any]) -> str:
         """Return the bookings that an update missed."""
-        confirmed = self._bookings().filter(self._is_confirmed(), pk__in=keys.values())
+        confirmed = self.known_bookings().filter(self._is_confirmed(), pk__in=keys.values())
         reached = set(confirmed.values_list("pk", flat=True))
         # None is missing if one was confirmed before; then it may be any.
         left_out = sorted(ref for ref, key in keys.items() if key not in reached) or sorted(keys)
@@ -282,10 +282,9 @@ def compares(constraint: models.BaseConstraint, field: Any) -> bool:
 
 def _may_name(expression: Any, field: Any) -> bool:
     """Whether an expression may read the field; SQL as text may, whatever it says."""
-    if isinstance(expression, F):
-        expression = expression.name
-    if isinstance(expression, str):
-        return expression.split(LOOKUP_SEP)[0] in {field.name, field.attname}
+    name = getattr(expression, "name", "") if isinstance(expression, F) else expression
+    if isinstance(name, str):
+        return name.split(LOOKUP_SEP)[0] in {field.name, field.attname}
     if isinstance(expression, RawSQL):
         return True
     return any(_may_name(each, field) for each in getattr(expression, "get_source_expressions", list)())
