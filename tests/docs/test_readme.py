@@ -44,7 +44,9 @@ def without_comment(command: str) -> str:
 
 def cron() -> list[Step]:
     """What the README has cron run, in the project's folder."""
-    lines = re.findall(r"^(?:\S+ +){5}cd /srv/booking && (python manage\.py .*)$", README.read_text(), re.MULTILINE)
+    lines = re.findall(
+        r"^(?:\S+ +){5}cd /srv/booking && \.venv/bin/(python manage\.py .*)$", README.read_text(), re.MULTILINE
+    )
     return [Step(place="README.md, cron", language="sh", text=line, promise="0") for line in lines]
 
 
