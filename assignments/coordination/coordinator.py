@@ -187,11 +187,7 @@ class Coordinator:
         return DayResult(outcomes=(outcome,))
 
     def _transact_one(self, booking_ref: str, invocation: Invocation, day: tuple[str, date] | None) -> DayResult:
-        """Decide one booking in a transaction.
-
-        Where the host refuses its tables because its rows allow no swaps, it is decided once more, and tables that rows of
-        others show who wait count as taken.
-        """
+        """Decide one booking; once more, without the tables that others' rows show, if the host's rows allow no swaps."""
         decide = partial(self._decide_one, booking_ref, invocation, day=day)
         try:
             return invocation.transact(decide, deadline=invocation.deadline)
