@@ -1,7 +1,7 @@
 """Planning the claimed bookings of one restaurant-day, and settling each."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -9,7 +9,7 @@ from assignments import conf
 from assignments.concurrency import locks
 from assignments.coordination import rearrangement
 from assignments.coordination.plan_ahead import MOST_SECONDS, PlanAhead
-from assignments.coordination.planned_day import plan_requests
+from assignments.coordination.planned_day import PlannedDay, plan_requests
 from assignments.coordination.rearrangement import Rearrangement
 from assignments.coordination.snapshots import (
     is_plannable,
@@ -24,16 +24,20 @@ from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import V3, Batch
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
+from assignments.planning import writing_order
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
 
+MOST_PLANS = 4
+"""How often a day is planned again, at most, where the host's rows allow no swaps."""
 CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
 
 
@@ -66,6 +70,8 @@ class DayPlanner:
 
         Where rows allow no swaps, two who wait could otherwise keep each other from any table.
         """
+        self._kept: tuple[Occupied, ...] = ()
+        """What rows show that keep it, because they cannot be written otherwise."""
         self._locked_by_host: list[SeatingRequest] = []
 
     def settle(
@@ -112,6 +118,7 @@ class DayPlanner:
                 ahead.forget()
         self.batch = batch and replace(
             batch,
+            occupied=batch.occupied + self._kept,
             requests=tuple(together),
             decisions={request.booking_ref: decisions[request.booking_ref] for request in together},
         )
@@ -173,18 +180,24 @@ class DayPlanner:
         be left out for want of time.
         """
         found = None
-        decisions, milliseconds, _moves = plan_requests(
-            requests,
-            floor=floor,
-            occupied=occupied,
-            now=self.settlement.now,
-            success=success,
-            may_wait={request.booking_ref for request in behind},
-            seconds=MOST_SECONDS,
-        )
+
+        def plan() -> PlannedDay:
+            return plan_requests(
+                requests,
+                floor=floor,
+                occupied=occupied + self._kept,
+                now=self.settlement.now,
+                success=success,
+                may_wait={request.booking_ref for request in behind},
+                seconds=MOST_SECONDS,
+            )
+
+        decisions, milliseconds, _moves = plan()
+        if obstacle_to_swaps() and not self._leaves_shown:
+            decisions, milliseconds = self._without_swaps(decisions, milliseconds, plan, floor, seats)
         requests = [request for request in requests if request.booking_ref in decisions]
         seats = [*seats, *(request for request in behind if request.booking_ref in decisions)]
-        wants_tables = self._may_rearrange and _want_tables(seats, decisions)
+        wants_tables = self._may_rearrange and not self._kept and _want_tables(seats, decisions)
         if wants_tables and rearrangement.is_possible(self.host, self.restaurant_ref):
             found = rearrangement.find(
                 requests,
@@ -201,10 +214,38 @@ class DayPlanner:
                 found.apply(self.settlement)
         return decisions, milliseconds, found
 
+    def _without_swaps(
+        self,
+        decisions: Mapping[str, Decision],
+        milliseconds: Mapping[str, float],
+        plan: Callable[[], PlannedDay],
+        floor: Floor,
+        seats: Sequence[SeatingRequest],
+    ) -> tuple[Mapping[str, Decision], Mapping[str, float]]:
+        """Plan again until no row would need a table that another one has: those that do keep what they show, if it does.
+
+        What is still impossible in the end, the host's database refuses, and each is decided alone.
+        """
+        own = [request.booking_ref for request in seats]
+        shown = shown_for_others(self.restaurant_ref, self.service_date, (), floor, host=self.host)
+        for _attempt in range(MOST_PLANS):
+            stuck = writing_order.stuck(decisions, own, shown)
+            keeping = {each.booking_ref for each in self._kept}
+            new = tuple(each for each in shown if each.booking_ref in stuck - keeping)
+            if not new:
+                break
+            self._kept += new
+            decisions, milliseconds, _moves = plan()
+        return decisions, milliseconds
+
     def _before_and_after(
         self, earlier: Sequence[Assignment], later: Sequence[Assignment]
     ) -> tuple[list[SeatingRequest], list[SeatingRequest]]:
-        """Return the requests that are planned with those of the batch: before them, and after them."""
+        """Return the requests that are planned with those of the batch: before them, and after them.
+
+        None after them where rows allow no swaps: what these could be given depends on what is written first.
+        """
+        later = () if obstacle_to_swaps() else later
         first = plannable_requests(earlier, self.restaurant_ref, host=self.host)
         return [*first, *self._locked_by_host], plannable_requests(later, self.restaurant_ref, host=self.host)
 

@@ -448,19 +448,20 @@ class TestUniqueTables:
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("is_batch", [True, False])
     def test_nobody_loses_a_table_by_a_swap_that_is_impossible(
-        self, house: House, settings: Any, is_batch: bool
+        self, house: House, settings: Any, is_batch: bool, caplog: Any
     ) -> None:
-        """The rows must have a table while they wait, and show just those that V3 would give to the other."""
+        """The rows must have a table while they wait, and show just those that V3 would give to others."""
         settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.OrderHost", "ROUTER": V3_ROUTER}
-        two = [Board.objects.create(house=house, label=f"B{number}", places=2) for number in (1, 2)]
-        rows = [order(two[1]), order(two[0])]
+        made = [Board.objects.create(house=house, label=f"B{number}", places=2) for number in range(5)]
+        rows = [order(made[place]) for place in (1, 2, 0, 4, 3)]
         if is_batch:
             kinds = [outcome.kind for progress in dispatch.run_pass() for outcome in progress.outcomes]
         else:
             kinds = [api.assign_now(booking_ref=str(row.pk)).kind for row in rows]
-        assert kinds == [Kind.CONFIRMED, Kind.CONFIRMED]
+        assert kinds == [Kind.CONFIRMED] * len(rows)
+        assert not caplog.records, "nothing was tried that cannot be"
         shown = {str(key): board for key, board in Order.objects.values_list("pk", "board")}
-        assert sorted(shown.values()) == sorted(board.pk for board in two)
+        assert sorted(shown.values()) == sorted(board.pk for board in made)
         assert {ref: (str(board),) for ref, board in shown.items()} == ledger.tables_of(list(shown))
 
     @pytest.mark.django_db(transaction=True)
@@ -474,6 +475,15 @@ class TestUniqueTables:
         first, second = (api.assign_now(booking_ref=str(row.pk)) for row in (large, small))
         assert (first.kind, first.reason) == (Kind.RETRY, "no_capacity")
         assert (second.kind, second.table_refs) == (Kind.CONFIRMED, (str(boards[1].pk),))
+
+    @pytest.mark.django_db(transaction=True)
+    def test_what_rows_of_another_time_show_keeps_nobody_from_a_better_table(
+        self, boards: list[Board], settings: Any
+    ) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.OrderHost", "ROUTER": V3_ROUTER}
+        pair, four = order(boards[1]), order(boards[0], covers=Decimal(4), start=TONIGHT + timedelta(hours=1))
+        tables = [api.assign_now(booking_ref=str(row.pk)).table_refs for row in (pair, four)]
+        assert tables == [(str(boards[0].pk),), (str(boards[1].pk),)]
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("router", [V3_ROUTER, pytest.param("", marks=pytest.mark.legacy_planner)])
