@@ -114,6 +114,11 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
             standing["oldest_audit_age"],
         ),
         (
+            "rollout_audits_failed",
+            "Decisions of V3 whose audit failed in the last day.",
+            standing["audits_failed"],
+        ),
+        (
             "rollout_guard_last_run_timestamp_seconds",
             "Time of the last guard run; 0: never.",
             standing["last_guard_run"],
@@ -186,6 +191,8 @@ SELECT (SELECT stage FROM position) AS stage,
        coalesce(greatest(extract(epoch FROM assignments_now() - waiting.oldest), 0), 0)::float AS oldest_waiting_age,
        unaudited.decisions AS audits_waiting,
        coalesce(greatest(extract(epoch FROM assignments_now() - unaudited.oldest), 0), 0)::float AS oldest_audit_age,
+       (SELECT count(*) FROM rollout_audit
+         WHERE audited_at > assignments_now() - interval '1 day' AND error <> '') AS audits_failed,
        coalesce(extract(epoch FROM (SELECT max(compared_at) FROM rollout_comparison)), 0)::float AS last_comparison,
        coalesce(extract(epoch FROM (SELECT at FROM looked)), 0)::float AS last_guard_run,
        ARRAY(SELECT breach ->> 'rail' FROM looked, jsonb_array_elements(looked.breaches) AS breach

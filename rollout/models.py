@@ -174,7 +174,7 @@ class DayComparison(models.Model):
 class DayTally(models.Model):
     """Totals of a restaurant's pruned comparisons of a service day.
 
-    ``worse``: V3 seated fewer than the legacy planner.
+    ``worse``: V3 seated fewer bookings than the legacy planner, or as many with fewer covers.
     """
 
     service_date = models.DateField()
@@ -261,6 +261,7 @@ class Audit(models.Model):
         verbose_name_plural = _("audits")
         indexes = [
             models.Index(fields=["decided_at"], name="audit_decided"),
+            models.Index(fields=["audited_at"], name="audit_audited"),
             models.Index(fields=["booking_ref"], name="audit_booking"),
         ]
 
@@ -279,6 +280,10 @@ class AuditTally(models.Model):
     wrong_refusals = models.IntegerField(default=0)
     avoidable_by_moves = models.IntegerField(default=0)
     worse = models.IntegerField(default=0)
+    unjudged = models.IntegerField(default=0, db_default=0, help_text=_("Decisions whose audit failed."))
+    unaudited = models.IntegerField(
+        default=0, db_default=0, help_text=_("Decisions that were pruned without an audit.")
+    )
 
     class Meta:
         ordering = ["-day", "restaurant_ref"]

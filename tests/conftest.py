@@ -12,7 +12,7 @@ from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 
-from tests import process_state, sandboxes
+from tests import process_state, sandboxes, template
 from tests.schedule import Schedule
 
 LARGE_BYTES = 1_000_000
@@ -71,6 +71,12 @@ def _tables_are_emptied_and_not_made_anew() -> Iterator[None]:
 def _candidates_are_forked() -> Iterator[None]:
     with sandboxes.forked():
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        template.use()
 
 
 @pytest.fixture(scope="session")

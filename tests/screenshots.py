@@ -90,11 +90,11 @@ def prepare() -> Any:
 
 
 def _name_guests() -> None:
-    """Nobody's names and numbers, so that the pictures show where they are."""
+    """Nobody's names, and numbers of a range that is kept for fiction, so that the pictures show where they are."""
     bookings = list(models.Booking.objects.order_by("pk"))
     for number, booking in enumerate(bookings):
         booking.guest_name = f"{FIRST_NAMES[number % len(FIRST_NAMES)]} {LAST_NAMES[number // 3 % len(LAST_NAMES)]}"
-        booking.guest_phone = f"0761 555 {number:04d}"
+        booking.guest_phone = f"020 7946 {number % 1000:04d}"
         booking.guest_notes = "Needs a high chair." if number % 7 == 3 else ""
     models.Booking.objects.bulk_update(bookings, ["guest_name", "guest_phone", "guest_notes"])
 

@@ -418,6 +418,14 @@ def problem_from_json(stored: Mapping[str, Any]) -> Problem:
     return msgspec.convert(stored, Problem)
 
 
+def answers(*, days: int, restaurant_ref: str = "") -> Iterator[OptimizedEvening]:
+    """Yield the answers that were written in the last ``days``, the newest first."""
+    rows = OptimizedEvening.objects.filter(optimized_at__gt=transactions.database_now() - timedelta(days=days))
+    if restaurant_ref:
+        rows = rows.filter(restaurant_ref=restaurant_ref)
+    yield from rows.iterator(chunk_size=20)
+
+
 def replay(row: OptimizedEvening) -> list[str]:
     """Return what is wrong with a stored answer by the rules of planning, without the solver."""
     problem = problem_from_json(row.problem)

@@ -30,6 +30,12 @@ BEGIN
             EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON %s.%I FROM assignments_runner', place, kind);
         END IF;
     END LOOP;
+    -- What was found is written once; manage.py rollout prune deletes it, and counts.
+    FOREACH kind IN ARRAY ARRAY['rollout_audit', 'rollout_daycomparison'] LOOP
+        IF to_regclass(place || '.' || kind) IS NOT NULL THEN
+            EXECUTE format('REVOKE UPDATE, TRUNCATE ON %s.%I FROM assignments_runner', place, kind);
+        END IF;
+    END LOOP;
     EXECUTE format('REVOKE INSERT ON %s.django_migrations FROM assignments_runner', place);
 
     -- Our tables have row level security, which shows a role nothing without a policy. They hold references and no names,

@@ -14,7 +14,17 @@ from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.staff.labels import render
 from rollout import conf
-from rollout.models import Audit, Change, ComparisonTally, DayComparison, ForcedPlanner, GuardRun, Waiver
+from rollout.models import (
+    Audit,
+    AuditTally,
+    Change,
+    ComparisonTally,
+    DayComparison,
+    DayTally,
+    ForcedPlanner,
+    GuardRun,
+    Waiver,
+)
 from rollout.policy import guardrails
 
 
@@ -130,6 +140,31 @@ class GuardRunAdmin(ReadOnlyAdmin):
 class ComparisonTallyAdmin(ReadOnlyAdmin):
     list_display = ["day", "restaurant_ref", "origin", "verdict", "comparisons", "candidate_ms_max"]
     list_filter = ["verdict", "origin", "day"]
+    search_fields = ["=restaurant_ref"]
+
+
+@admin.register(DayTally)
+class DayTallyAdmin(ReadOnlyAdmin):
+    list_display = ["service_date", "restaurant_ref", "origin", "comparisons", "worse", "unsafe", "errors"]
+    list_filter = ["origin", "service_date"]
+    search_fields = ["=restaurant_ref"]
+
+
+@admin.register(AuditTally)
+class AuditTallyAdmin(ReadOnlyAdmin):
+    list_display = [
+        "day",
+        "restaurant_ref",
+        "decisions",
+        "refusals",
+        "unsafe",
+        "wrong_refusals",
+        "avoidable_by_moves",
+        "worse",
+        "unjudged",
+        "unaudited",
+    ]
+    list_filter = ["day"]
     search_fields = ["=restaurant_ref"]
 
 

@@ -172,6 +172,7 @@ def overview(may: Mapping[str, bool] | None = None, *, patience_ms: int = PATIEN
         "has_more_waivers": len(waivers) > LISTED,
         "guard_run": guard_run,
         "unaudited": decision_audit.waiting()[0],
+        "unjudged": measured.plan.facts.stage_seatings.unjudged if measured.plan else 0,
         "breaches": [(breach["rail"], render(guardrails.said(breach))) for breach in guard_run.breaches]
         if guard_run
         else [],

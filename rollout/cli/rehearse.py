@@ -67,6 +67,8 @@ class Action(base.Action):
             f"V3 as it is: gates failed in {found.failed_gates} of {found.runs} runs, "
             f"and the guard would have rolled back in {found.rollbacks}."
         )
+        if found.not_tried:
+            self.stdout.write(f"Gates that a rehearsal cannot try: {', '.join(found.not_tried)}.")
 
 
 def _said(caught: Caught) -> str:

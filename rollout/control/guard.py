@@ -1,10 +1,12 @@
 """The guard: measures V3's recent decisions, and rolls back on a breach. Run from cron."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from assignments.error_logging import log_error
 from assignments.integration import release
 from assignments.telemetry import events
 from rollout import conf
@@ -20,6 +22,7 @@ from rollout.policy.measurements import Facts, Seatings
 from rollout.shadow.recorder import keep_floors
 
 ACTOR = steering.GUARD
+logger = logging.getLogger("rollout.guard")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +61,7 @@ def run() -> Findings:
     Of several parallel runs, one rolls back; the others store their findings too.
     """
     position = releases.note()
-    decision_audit.run()
+    _audit()
     legacy = legacy_watch.measure()
     of_legacy = legacy_watch.breaches(legacy)
     legacy_watch.announce(position, of_legacy)
@@ -92,6 +95,14 @@ def run() -> Findings:
         problem=problem,
         legacy=legacy,
     )
+
+
+def _audit() -> None:
+    """Audit what waits for it. Whatever keeps that from being done must not keep the guard from measuring."""
+    try:
+        decision_audit.run()
+    except Exception as error:  # noqa: BLE001  (the host may raise anything, and the database too)
+        log_error(logger, error, "V3's decisions could not be audited", has_place=True)
 
 
 def _keep(position: Position, measured: dict[str, Any], found: Sequence[Breach], rolled_back_to: str = "") -> None:

@@ -7,11 +7,12 @@ planner that it asks can change anything, and then writes its own rows. Parallel
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Case, Value, When
+from django.db.models import Case, Max, Value, When
 
 from assignments import conf as assignments_conf
 from assignments.concurrency import transactions
@@ -23,39 +24,47 @@ from assignments.models import Attempt
 from assignments.models.moment import DatabaseNow
 from assignments.outcome import Kind
 from assignments.planning.floor import Floor
+from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
 from rollout.models import Audit, FloorRecord, FrozenBatch
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
-from rollout.policy.verdict import Verdict, compare
+from rollout.policy.verdict import Verdict, compare_with_a_sound_control
 from rollout.shadow import frozen
 from rollout.shadow.candidate import v3
 from rollout.shadow.days import Judge
 from rollout.shadow.recorder import keep_floors
-from rollout.shadow.serialization import decision_to_json, floor_from_json
+from rollout.shadow.serialization import UNREADABLE, decision_to_json, floor_from_json
 
 logger = logging.getLogger("rollout.audit")
 
 CHUNK = 50
-"""Batches that are judged together."""
+"""Batches that are judged together, at most."""
+DECISIONS_TOGETHER = 250
+"""Once so many decisions are judged together, no further batch is added to them."""
+SECONDS = 20.0
+"""After so long no further batches are begun: the guard waits for the audit before it measures."""
 STATEMENT_TIMEOUT_MS = 20_000
 _REFUSALS_FIRST = Case(When(refusals__gt=0, then=Value(0)), default=Value(1))
 
 
-def run(limit: int | None = None) -> int:
+def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
     """Audit what waits for it, batches with refusals first, then the oldest; return how many decisions were audited.
 
-    At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole.
+    At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole. After
+    ``seconds`` nothing more is begun.
     """
     limit = conf.settings().AUDITED_PER_RUN if limit is None else limit
     done, tried = 0, set[UUID]()
-    while done < limit:
+    until = monotonic() + seconds
+    while done < limit and monotonic() < until:
         waiting = FrozenBatch.objects.filter(audited_at=None).exclude(key__in=tried)
         keys = list(waiting.order_by(_REFUSALS_FIRST, "at").values_list("key", "attempts")[:CHUNK])
         chosen: list[UUID] = []
+        enough = min(limit, done + DECISIONS_TOGETHER)
         for key, attempts in keys:
-            if done >= limit:
+            if done >= enough:
                 break
             chosen.append(key)
             done += attempts
@@ -73,6 +82,8 @@ class _Chunk:
     keys: Sequence[UUID]
     _floors: dict[str, Floor] = field(default_factory=dict)
     _embedded: dict[str, Floor] = field(default_factory=dict)
+    _latest: set[int] = field(default_factory=set)
+    """The latest attempts at the bookings: what was decided before that, the host need not say."""
 
     def audit(self) -> None:
         with transaction.atomic():
@@ -99,6 +110,8 @@ class _Chunk:
         host = configured()
         seated = {each.booking_ref for own in attempts.values() for each in own if each.outcome == Kind.CONFIRMED}
         bookings = host.bookings(sorted(seated)) if seated and host.tracks_confirmation else {}
+        latest = Attempt.objects.filter(booking_ref__in=bookings).values("booking_ref").annotate(last=Max("pk"))
+        self._latest = set(latest.values_list("last", flat=True)) if bookings else set()
         self._read_floors(batches)
         return {batch.key: self._of(batch, attempts[batch.key], bookings) for batch in batches}
 
@@ -109,7 +122,7 @@ class _Chunk:
         for version, content in (*stored.items(), *records):
             try:
                 self._floors[version] = floor_from_json(content)
-            except frozen.UNREADABLE as error:
+            except UNREADABLE as error:
                 log_error(logger, error, "Floor %s could not be read", version)
             else:
                 if version in stored:
@@ -144,7 +157,9 @@ class _Chunk:
                 audit.flaws = sorted(about.flaws)
                 audit.wrong_refusal, audit.avoidable_by_moves = about.wrong_refusal, about.avoidable_by_moves
                 audit.avoidable_join, audit.oversized = about.avoidable_join, about.oversized
-                audit.untold = _is_untold(bookings.get(attempt.booking_ref))
+                booking = bookings.get(attempt.booking_ref)
+                if booking is not None and not audit.is_refusal and attempt.pk in self._latest:
+                    audit.untold = _is_untold(booking, about.beside.request)
                 _ask_the_legacy_planner(audit, about, read)
             found.append(audit)
         return found
@@ -176,8 +191,10 @@ def _judge(read: frozen.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mappi
     )
 
 
-def _is_untold(booking: HostBooking | None) -> bool:
-    return booking is not None and booking.wants_table and not booking.is_confirmed
+def _is_untold(booking: HostBooking, request: SeatingRequest) -> bool:
+    """Whether the host still waits for what was decided. Once it has changed the booking, it waits for something else."""
+    is_the_same = (booking.starts_at, booking.party) == (request.starts_at, request.party)
+    return is_the_same and booking.wants_table and not booking.is_confirmed
 
 
 def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen.Frozen) -> None:
@@ -191,10 +208,8 @@ def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen.Frozen)
     try:
         control = _asked(asked, about.beside)
         decision = read.decisions[audit.booking_ref]
-        audit.verdict = Verdict.UNSAFE if about.flaws else compare(about.beside, control, decision)
+        audit.verdict = Verdict.UNSAFE if about.flaws else compare_with_a_sound_control(about.beside, control, decision)
         audit.control = decision_to_json(control)
-    except DatabaseError:
-        raise
     except Exception as error:  # noqa: BLE001  (a planner may raise anything on a snapshot that it has not made)
         log_error(logger, error, "The legacy planner could not decide booking %s", audit.booking_ref)
 
@@ -219,24 +234,42 @@ WAITING = """
 SELECT coalesce(sum(attempts), 0)::int AS decisions, coalesce(sum(refusals), 0)::int AS refusals
   FROM rollout_frozenbatch WHERE audited_at IS NULL
 """
+IN_TIME = "15 minutes"
+"""How long a decision may wait for its audit before it holds up a promotion: cron runs the guard every few minutes."""
 
 
-def audited(since: str) -> str:
+def overdue(began: str) -> str:
+    """SQL for how many decisions of a release at its stage have waited too long for their audit. It takes ``releases``."""
+    return f"""
+SELECT coalesce(sum(attempts), 0)::int AS decisions FROM rollout_frozenbatch
+ WHERE audited_at IS NULL AND at >= {began} AND at < assignments_now() - interval '{IN_TIME}' AND release = ANY(%(releases)s)
+"""  # noqa: S608  (text of our own)
+
+
+def audited(since: str, began: str = "%(began)s") -> str:
     """SQL that adds up the audits of a release at its stage, audited since then. Each booking counts once.
 
-    It takes ``began`` and ``releases``.
+    ``began``: SQL for when the stage began. It takes ``releases``. Batches with refusals are audited first, so a rate would
+    be of too many refusals while others wait: rates are of the decisions before the oldest that waits. What is unsafe counts
+    at once, whenever it was decided.
     """
     return f"""
 WITH mine AS MATERIALIZED (
-     SELECT * FROM rollout_audit
-      WHERE decided_at >= %(began)s AND audited_at >= {since} AND release = ANY(%(releases)s) AND error = ''),
+     SELECT audit.*,
+            error = '' AND decided_at >= {began}
+            AND decided_at < coalesce((SELECT min(at) FROM rollout_frozenbatch
+                                        WHERE audited_at IS NULL AND at >= {began} AND release = ANY(%(releases)s)),
+                                      'infinity') AS is_counted
+       FROM rollout_audit AS audit
+      WHERE audited_at >= {since} AND release = ANY(%(releases)s)),
      bookings AS (
-     SELECT booking_ref, bool_or(NOT is_refusal) AS seated, bool_or(flaws <> '{{}}') AS unsafe,
+     SELECT booking_ref, bool_or(NOT is_refusal) AS seated,
             bool_or(wrong_refusal) AS wrong, bool_or(avoidable_by_moves) AS moves,
             bool_or(avoidable_join) AS joins, bool_or(oversized) AS oversized, bool_or(untold) AS untold,
-            (array_agg(verdict ORDER BY id DESC))[1] AS verdict
-       FROM mine GROUP BY booking_ref)
-SELECT count(*) FILTER (WHERE seated) AS checked, count(*) FILTER (WHERE unsafe) AS unsafe,
+            (array_agg(verdict ORDER BY attempt DESC))[1] AS verdict
+       FROM mine WHERE is_counted GROUP BY booking_ref)
+SELECT count(*) FILTER (WHERE seated) AS checked,
+       (SELECT count(DISTINCT booking_ref) FROM mine WHERE flaws <> '{{}}') AS unsafe,
        count(*) FILTER (WHERE joins) AS avoidable_joins, count(*) FILTER (WHERE oversized) AS oversized,
        count(*) FILTER (WHERE untold) AS untold, count(*) FILTER (WHERE NOT seated) AS refusals,
        count(*) FILTER (WHERE wrong) AS wrong_refusals,
@@ -245,6 +278,7 @@ SELECT count(*) FILTER (WHERE seated) AS checked, count(*) FILTER (WHERE unsafe)
        count(*) FILTER (WHERE verdict = 'worse') AS worse,
        count(*) FILTER (WHERE verdict = 'only_legacy_seats') AS only_legacy,
        count(*) FILTER (WHERE verdict <> '') AS paired,
+       (SELECT count(*) FROM mine WHERE error <> '' AND decided_at >= {began}) AS unjudged,
        (SELECT coalesce(jsonb_object_agg(flaw, times), '{{}}')
           FROM (SELECT flaw, count(*) AS times FROM mine CROSS JOIN unnest(flaws) AS flaw GROUP BY flaw) AS flaws)
        AS reasons

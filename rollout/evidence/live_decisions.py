@@ -24,14 +24,12 @@ from assignments.integration.project_host import configured
 from assignments.outcome import CoordinatorReason, Kind
 from assignments.planning.features import words
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import HARD_REASONS, Reason
+from assignments.planning.reasons import Reason
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
-from rollout.evidence.movable import EVERY_TABLE, Movable, Taken, may_move, movable_on, mover_of
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
-from rollout.policy.measurements import Outcomes, Percentile, Seatings
-from rollout.policy.moves_audit import could_seat_by_a_move
+from rollout.policy.measurements import AUDITED_REASONS, Outcomes, Percentile, Seatings
 from rollout.policy.seating_audit import Flaw, Party
 from rollout.shadow.serialization import floor_from_json
 
@@ -41,13 +39,12 @@ RESTAURANTS = 200
 """Maximum restaurants whose decisions are audited in a window. Up to so many, an unsafe seating at any is found at once."""
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
-PLANNED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
-"""Reasons of refusals that are wrong if tables were free. Errors are counted elsewhere, and the audit knows no pins."""
 NOT_THE_LEGACY_PLANNER = [V3, api.MANUAL]
 SAME_TABLES = "same_tables"
 """The strategy of an edit after which the guests keep their tables."""
 ENOUGH_MEANWHILE = 30
 """Minimum bookings of the legacy planner in the same period; with fewer, its earlier ones are the control."""
+EVERY_TABLE = ""
 
 
 def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
@@ -58,6 +55,17 @@ def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
 def restaurants(since: datetime) -> list[str]:
     """Refs of at most RESTAURANTS restaurants that V3 of any release decided for, drawn at random."""
     return [ref for (ref,) in rows(_RESTAURANTS, planner=V3, since=since, limit=RESTAURANTS, releases=None)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """A table that is taken, since when, and by whom. No booking: it is closed; no table: all of them are."""
+
+    table_ref: str
+    booking_ref: str
+    blocked_from: datetime
+    blocked_until: datetime
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,11 +117,9 @@ def decisions(
             _DECIDED, planner=V3, since=since, limit=INSPECTED, restaurants=RESTAURANTS, releases=list(releases)
         )
     ]
-    movable = movable_on({(e.restaurant_ref, e.service_date) for e in decided if e.reason == Reason.NO_CAPACITY})
-    refs = {each.booking_ref for each in decided} | {each.booking_ref for some in movable.values() for each in some}
-    host_bookings = configured().bookings(sorted(refs))
+    host_bookings = configured().bookings(sorted({each.booking_ref for each in decided}))
     floors = current_floors(sorted({each.restaurant_ref for each in decided}))
-    inspection = _Inspection(floors, host_bookings, _taken(decided), movable=movable)
+    inspection = _Inspection(floors, host_bookings, _taken(decided))
     seatings, hopeless = inspection.of(decided)
     judged = Counter(each.outcome == Kind.MANUAL_REVIEW for each in decided if each.outcome != Kind.CONFIRMED)
     hopeless_review = _scaled(hopeless[Kind.MANUAL_REVIEW], judged[True], review)
@@ -162,7 +168,6 @@ class _Inspection:
     taken: Mapping[tuple[str, date], Sequence[Taken]]
     rules: PlanningRules = field(default_factory=lambda: assignments_conf.settings().rules())
     excused: Collection[Flaw] = ()
-    movable: Mapping[tuple[str, date], Sequence[Movable]] = field(default_factory=dict)
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
         """Audited seatings, and the number of correct refusals by outcome.
@@ -176,10 +181,9 @@ class _Inspection:
             if each.outcome != Kind.CONFIRMED:
                 is_wrong = bool(floor and party and not each.is_unsure and self._could_seat(floor, party, each))
                 refused_rightly[each.outcome] += not is_wrong
-                if floor and party and not (each.is_unsure or each.is_altered) and each.reason in PLANNED:
+                if floor and party and not (each.is_unsure or each.is_altered) and each.reason in AUDITED_REASONS:
                     found["refusals"] += 1
                     found["wrong_refusals"] += is_wrong
-                    found["avoidable_by_moves"] += not is_wrong and self._could_seat_by_a_move(floor, party, each)
             elif floor and party and booking and each.tables:  # Without tables: released since.
                 flaws = self._flaws(floor, party, each)
                 reasons.update(flaws)
@@ -195,21 +199,6 @@ class _Inspection:
         if window is None or decided.reason == Reason.PACING:  # The verdicts of shadow judge pacing.
             return False
         return seating_audit.could_seat(floor, party, decided.at, self._taken_then(floor, decided, *window), self.rules)
-
-    def _could_seat_by_a_move(self, floor: Floor, party: Party, decided: _Decided) -> bool:
-        window = seating_audit.window(floor, party)
-        if window is None or decided.reason != Reason.NO_CAPACITY:
-            return False
-        evening = (decided.restaurant_ref, decided.service_date)
-        known = [taken for taken in self.taken.get(evening, ()) if taken.at <= decided.at]
-        movers = [
-            mover
-            for each in self.movable.get(evening, ())
-            if may_move(each, self.bookings.get(each.booking_ref), decided.at)
-            and (mover := mover_of(each, known, floor, window)) is not None
-        ]
-        taken = self._taken_then(floor, decided, *window)
-        return could_seat_by_a_move(floor, party, decided.at, taken, movers, self.rules)
 
     def _has_better_table(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         assert decided.blocked_from is not None

@@ -29,13 +29,11 @@ from rollout.models import Position
 from rollout.policy.confidence import MINIMUM
 from rollout.policy.guardrails import window_error
 from rollout.policy.ladder import UnknownStageError
-from rollout.policy.measurements import COVERAGE, Comparisons, Days, Facts, Outcomes, Percentile
+from rollout.policy.measurements import COVERAGE, LARGE_PARTY, Comparisons, Days, Facts, Outcomes, Percentile
 from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
-LARGE_PARTY = 6
-"""Minimum covers of a large party."""
 
 
 def measure(
@@ -55,7 +53,12 @@ def measure(
             return measure(position, as_they_are=as_they_are, now=moment)
     ladder = conf.current_ladder()
     counted = at_once(
-        {**_LIVE, **_GATED},
+        {
+            **_LIVE,
+            **_GATED,
+            "audits": decision_audit.audited(_LIVE_SINCE, _LIVE_SINCE),
+            "overdue": decision_audit.overdue(_LIVE_SINCE),
+        },
         common=_BOUNDS,
         oldest=now - timedelta(days=conf.settings().EVIDENCE_DAYS),
         environment=position.environment,
@@ -101,6 +104,8 @@ def measure(
         ),
         days=Days(**counted["days"][0]),
         coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
+        stage_seatings=decision_audit.seatings_of(counted["audits"][0]),
+        unaudited=counted["overdue"][0]["decisions"],
         waivers_valid=waivers["valid"],
         waivers_expired=waivers["expired"],
     )
@@ -119,7 +124,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
                 "windows": stage_audit.WINDOWS,
                 "audits": decision_audit.audited("%(began)s"),
                 "audited": decision_audit.audited("%(since)s"),
-                "unaudited": decision_audit.WAITING,
+                "overdue": decision_audit.overdue("%(began)s"),
             },
             common=_BOUNDS_GIVEN,
             environment=position.environment,
@@ -155,9 +160,11 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
         return replace(
             facts,
-            stage_seatings=audits if audits.checked + audits.refusals else by_window,
+            stage_seatings=audits
+            if audits.checked + audits.refusals + audits.unsafe
+            else replace(by_window, unjudged=audits.unjudged),
             audited=audited,
-            unaudited=counted["unaudited"][0]["decisions"],
+            unaudited=counted["overdue"][0]["decisions"],
         )
 
 
@@ -402,13 +409,16 @@ SELECT count(DISTINCT restaurant_ref) AS restaurants FROM assignments_assignment
 _DAYS = f"""
 SELECT count(*) AS compared, count(*) FILTER (WHERE unsafe) AS unsafe, count(*) FILTER (WHERE failed) AS errors,
        coalesce(sum(refused), 0) AS refused, coalesce(sum(moved), 0) AS moved, count(*) FILTER (WHERE paired) AS paired,
-       count(*) FILTER (WHERE paired AND seated < control_seated) AS worse,
+       count(*) FILTER (WHERE paired AND (seated, covers) > (control_seated, control_covers)) AS better,
+       count(*) FILTER (WHERE paired AND (seated, covers) < (control_seated, control_covers)) AS worse,
        coalesce(sum(seated) FILTER (WHERE paired), 0) AS seated,
        coalesce(sum(control_seated) FILTER (WHERE paired), 0) AS control_seated
   FROM (SELECT bool_or(candidate_unsafe > 0) AS unsafe, bool_or(error <> '') AS failed, max(candidate_refused) AS refused,
                (array_agg(candidate_moved ORDER BY id DESC))[1] AS moved,
                (array_agg(candidate_seated ORDER BY id DESC))[1] AS seated,
+               (array_agg(candidate_covers ORDER BY id DESC))[1] AS covers,
                (array_agg(control_seated ORDER BY id DESC))[1] AS control_seated,
+               (array_agg(control_covers ORDER BY id DESC))[1] AS control_covers,
                (array_agg(candidate_seated + control_seated IS NOT NULL ORDER BY id DESC))[1] AS paired
           FROM rollout_daycomparison
          WHERE recorded_at >= {_SINCE} AND environment = %(environment)s AND release = ANY(%(releases)s)

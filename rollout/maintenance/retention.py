@@ -41,7 +41,7 @@ def prune(days: int) -> Iterator[Pruned]:
 
     Comparisons are first added to the metrics' totals, and counted into ``ComparisonTally`` by the statement that deletes
     them; those still waiting for V3 stay, as do guard runs with a breach. Days are counted into ``DayTally``, audits into
-    ``AuditTally``. What V3 was given is deleted after BATCH_DAYS, audited or not.
+    ``AuditTally``. What V3 was given is deleted after BATCH_DAYS; if it was not audited, after ``days``, and counted there.
     Raises EvidenceNeededError.
     """
     _check(days)
@@ -57,14 +57,11 @@ def prune(days: int) -> Iterator[Pruned]:
             yield Pruned(comparisons=comparisons)
         if deleted < CHUNK:
             break
+    compared_days = _in_chunks(_DAYS, days=days)
+    batches = _in_chunks(_BATCHES, days=days, batch_days=conf.settings().BATCH_DAYS)
+    audits = _in_chunks(_AUDITS, days=days)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL rollout.pruning = 'on'")
-        cursor.execute(_DAYS, {"days": days})
-        compared_days = cursor.fetchone()[0]
-        cursor.execute(_BATCHES, {"batch_days": conf.settings().BATCH_DAYS})
-        batches = cursor.rowcount
-        cursor.execute(_AUDITS, {"days": days})
-        audits = cursor.fetchone()[0]
         cursor.execute(_FLOORS, {"days": days})
         floors = cursor.rowcount
         cursor.execute(_GUARD_RUNS, {"days": days})
@@ -76,6 +73,19 @@ def prune(days: int) -> Iterator[Pruned]:
             batches=batches,
             audits=audits,
         )
+
+
+def _in_chunks(query: str, **parameters: int) -> int:
+    """Delete and count, a chunk per transaction; return how many were deleted."""
+    deleted = 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL rollout.pruning = 'on'")
+            cursor.execute(query, {**parameters, "limit": CHUNK})
+            found: int = cursor.fetchone()[0]
+        deleted += found
+        if found < CHUNK:
+            return deleted
 
 
 def _check(days: int) -> None:
@@ -110,11 +120,16 @@ SELECT count(*) FROM deleted
 
 _DAYS = """
 WITH deleted AS (
-     DELETE FROM rollout_daycomparison WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
-     RETURNING service_date, restaurant_ref, origin, candidate_seated, control_seated, candidate_unsafe, error),
+     DELETE FROM rollout_daycomparison
+      WHERE id IN (SELECT id FROM rollout_daycomparison
+                    WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
+                    ORDER BY recorded_at LIMIT %(limit)s)
+     RETURNING service_date, restaurant_ref, origin, candidate_seated, candidate_covers, control_seated, control_covers,
+               candidate_unsafe, error),
      tallied AS (
      INSERT INTO rollout_daytally AS tally (service_date, restaurant_ref, origin, comparisons, worse, unsafe, errors)
-     SELECT service_date, restaurant_ref, origin, count(*), count(*) FILTER (WHERE candidate_seated < control_seated),
+     SELECT service_date, restaurant_ref, origin, count(*),
+            count(*) FILTER (WHERE (candidate_seated, candidate_covers) < (control_seated, control_covers)),
             count(*) FILTER (WHERE candidate_unsafe > 0), count(*) FILTER (WHERE error <> '')
        FROM deleted GROUP BY 1, 2, 3
      ON CONFLICT (service_date, restaurant_ref, origin) DO UPDATE
@@ -132,26 +147,44 @@ DELETE FROM rollout_floorrecord AS floor
 """
 
 _BATCHES = """
-DELETE FROM rollout_frozenbatch WHERE at < assignments_now() - %(batch_days)s * interval '1 day'
+WITH deleted AS (
+     DELETE FROM rollout_frozenbatch
+      WHERE key IN (SELECT key FROM rollout_frozenbatch
+                     WHERE at < assignments_now() - %(batch_days)s * interval '1 day'
+                       AND (audited_at IS NOT NULL OR at < assignments_now() - %(days)s * interval '1 day')
+                     ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+     RETURNING at, restaurant_ref, attempts, audited_at),
+     tallied AS (
+     INSERT INTO rollout_audittally AS tally
+            (day, restaurant_ref, decisions, refusals, unsafe, wrong_refusals, avoidable_by_moves, worse, unjudged,
+             unaudited)
+     SELECT (at AT TIME ZONE 'UTC')::date, restaurant_ref, 0, 0, 0, 0, 0, 0, 0, sum(attempts)
+       FROM deleted WHERE audited_at IS NULL GROUP BY 1, 2
+     ON CONFLICT (day, restaurant_ref) DO UPDATE SET unaudited = tally.unaudited + excluded.unaudited)
+SELECT count(*) FROM deleted
 """
 
 _AUDITS = """
 WITH deleted AS (
-     DELETE FROM rollout_audit WHERE decided_at < assignments_now() - %(days)s * interval '1 day'
-     RETURNING decided_at, restaurant_ref, is_refusal, flaws, wrong_refusal, avoidable_by_moves, verdict),
+     DELETE FROM rollout_audit
+      WHERE id IN (SELECT id FROM rollout_audit
+                    WHERE decided_at < assignments_now() - %(days)s * interval '1 day'
+                    ORDER BY decided_at LIMIT %(limit)s)
+     RETURNING decided_at, restaurant_ref, is_refusal, flaws, wrong_refusal, avoidable_by_moves, verdict, error),
      tallied AS (
      INSERT INTO rollout_audittally AS tally
-            (day, restaurant_ref, decisions, refusals, unsafe, wrong_refusals, avoidable_by_moves, worse)
+            (day, restaurant_ref, decisions, refusals, unsafe, wrong_refusals, avoidable_by_moves, worse, unjudged,
+             unaudited)
      SELECT (decided_at AT TIME ZONE 'UTC')::date, restaurant_ref, count(*), count(*) FILTER (WHERE is_refusal),
             count(*) FILTER (WHERE flaws <> '{}'), count(*) FILTER (WHERE wrong_refusal),
             count(*) FILTER (WHERE avoidable_by_moves),
-            count(*) FILTER (WHERE verdict IN ('worse', 'only_legacy_seats'))
+            count(*) FILTER (WHERE verdict IN ('worse', 'only_legacy_seats')), count(*) FILTER (WHERE error <> ''), 0
        FROM deleted GROUP BY 1, 2
      ON CONFLICT (day, restaurant_ref) DO UPDATE
         SET decisions = tally.decisions + excluded.decisions, refusals = tally.refusals + excluded.refusals,
             unsafe = tally.unsafe + excluded.unsafe, wrong_refusals = tally.wrong_refusals + excluded.wrong_refusals,
             avoidable_by_moves = tally.avoidable_by_moves + excluded.avoidable_by_moves,
-            worse = tally.worse + excluded.worse)
+            worse = tally.worse + excluded.worse, unjudged = tally.unjudged + excluded.unjudged)
 SELECT count(*) FROM deleted
 """
 
@@ -171,9 +204,11 @@ SELECT (SELECT count(*) FROM rollout_comparison, old WHERE recorded_at < moment 
                             WHERE day.floor_id = floor.version AND day.recorded_at >= moment)
            AND NOT EXISTS (SELECT FROM rollout_frozenbatch AS batch
                             WHERE batch.floor_version = floor.version
-                              AND batch.at >= assignments_now() - %(batch_days)s * interval '1 day')),
+                              AND (batch.at >= assignments_now() - %(batch_days)s * interval '1 day'
+                                   OR (batch.audited_at IS NULL AND batch.at >= moment)))),
        (SELECT count(*) FROM rollout_guardrun, old WHERE at < moment AND breaches = '[]'),
        (SELECT count(*) FROM rollout_daycomparison, old WHERE recorded_at < moment),
-       (SELECT count(*) FROM rollout_frozenbatch WHERE at < assignments_now() - %(batch_days)s * interval '1 day'),
+       (SELECT count(*) FROM rollout_frozenbatch, old
+         WHERE at < assignments_now() - %(batch_days)s * interval '1 day' AND (audited_at IS NOT NULL OR at < moment)),
        (SELECT count(*) FROM rollout_audit, old WHERE decided_at < moment)
 """

@@ -9,7 +9,7 @@ Long because every gate is here, beside the others that share its bounds.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -154,14 +154,19 @@ def _no_more(count: int, sample: int, threshold: float, detail: str) -> Reading:
 
 
 def _seatings(facts: Facts, threshold: float) -> Reading:
-    seatings = facts.seatings
+    """The ledger is audited as it is now, and each decision by what V3 was given: what either finds counts."""
+    seatings = max(facts.seatings, facts.stage_seatings, key=lambda each: (each.unsafe, each.checked))
+    checked = max(seatings.checked, seatings.unsafe)
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
-    counts = {"unsafe": seatings.unsafe, "checked": seatings.checked}
+    counts = {"unsafe": seatings.unsafe, "checked": checked}
     if reasons:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s", **counts, rules=reasons)
     else:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor", **counts)
-    return _no_more(seatings.unsafe, seatings.checked, threshold, detail)
+    if facts.unaudited:
+        detail = _("%(found)s; %(waiting)s decisions wait for their audit", found=detail, waiting=facts.unaudited)
+    reading = _no_more(seatings.unsafe, checked, threshold, detail)
+    return replace(reading, passes=reading.passes and not facts.unaudited)
 
 
 def _comparable(facts: Facts, threshold: float) -> Reading:
@@ -295,18 +300,24 @@ def _days_refused(facts: Facts, threshold: float) -> Reading:
 
 
 def _days_worse(facts: Facts, threshold: float) -> Reading:
-    """The rate of days on which V3 seats fewer than the legacy planner."""
+    """The share of worse days in the days on which one planner seats more: a sign test, as for ``parity``.
+
+    It also passes if there are enough days and none is worse: planners that are alike never differ often enough.
+    """
     days = facts.days
-    lower, upper = rate_bounds(days.worse, days.paired)
+    differ = days.better + days.worse
+    lower, upper = rate_bounds(days.worse, differ)
     return Reading(
-        value=days.worse / days.paired if days.paired else None,
-        sample=days.paired,
-        passes=_enough(days.paired) and is_below(days.worse, days.paired, threshold),
-        fails=_enough(days.paired) and is_above(days.worse, days.paired, threshold),
+        value=days.worse / differ if differ else None,
+        sample=differ or days.paired,
+        passes=_enough(days.paired)
+        and (not days.worse or (_enough(differ) and is_below(days.worse, differ, threshold))),
+        fails=_enough(differ) and is_above(days.worse, differ, threshold),
         detail=_(
-            "V3 seats fewer on %(worse)s of %(days)s days; bounds %(lower)s to %(upper)s; "
+            "V3 seats fewer on %(worse)s days and more on %(better)s of %(days)s days; bounds %(lower)s to %(upper)s; "
             "in all it seats %(v3)s, the legacy planner %(old)s",
             worse=days.worse,
+            better=days.better,
             days=days.paired,
             lower=f"{lower:.3f}",
             upper=f"{upper:.3f}",

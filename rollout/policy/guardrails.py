@@ -101,6 +101,8 @@ def window_error(number: int) -> float:
 
 def _grave(facts: Facts) -> Iterator[Breach]:
     seatings = facts.seatings if facts.seatings.unsafe else facts.audited
+    # An unsafe seating counts at once, all others once nothing decided before them waits for its audit.
+    checked = max(seatings.checked, seatings.unsafe)
     rules = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
     for rail, count, sample, detail in (
         ("overlaps", facts.overlaps, 1, _("overlapping pairs of seatings: %(count)s", count=facts.overlaps)),
@@ -113,11 +115,11 @@ def _grave(facts: Facts) -> Iterator[Breach]:
         (
             "unsafe_seatings",
             seatings.unsafe,
-            seatings.checked,
+            checked,
             _(
                 "%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s",
                 unsafe=seatings.unsafe,
-                checked=seatings.checked,
+                checked=checked,
                 rules=rules,
             ),
         ),

@@ -5,8 +5,14 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from assignments.planning.reasons import HARD_REASONS, Reason
+
+AUDITED_REASONS = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
+"""Reasons of refusals that are wrong if tables were free. Errors are counted elsewhere, and the audit knows no pins."""
+LARGE_PARTY = 6
+"""Minimum covers of a large party."""
 COVERAGE = ("peak evenings", "large parties", "joins", "edits", "cancellations")
-"""Situations that the gate ``coverage`` counts. A large party has six covers or more."""
+"""Situations that the gate ``coverage`` counts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +60,8 @@ class Days:
 
     ``unsafe``: on which V3 seats somebody where nobody may sit, ``errors``: on which it gave no answer; at any look at
     that day. ``refused``: bookings of all days that V3 refuses although tables are free and nobody has to be moved.
-    ``paired``: days that the legacy planner planned as well, of which V3 seats fewer on ``worse``.
+    ``paired``: days that the legacy planner planned as well. On ``worse`` of them V3 seats fewer bookings, or as many
+    with fewer covers; on ``better`` of them it is the other way round.
     """
 
     compared: int = 0
@@ -63,6 +70,7 @@ class Days:
     refused: int = 0
     moved: int = 0
     paired: int = 0
+    better: int = 0
     worse: int = 0
     seated: int = 0
     control_seated: int = 0
@@ -98,9 +106,11 @@ class Seatings:
     ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
     free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given. ``refusals``: bookings
     that were refused, audited as well; ``wrong_refusals`` are those for which tables were free, ``avoidable_by_moves`` those
-    for which tables would have been free if one party that could still be moved had sat elsewhere. ``paired``: bookings
+    for which tables would have been free if one party that could still be moved had sat elsewhere, which only the audit of
+    each decision says. ``paired``: bookings
     that the legacy planner has decided on the same snapshot; V3 chose ``better`` or ``worse`` tables than it, or refused
-    whom it would have seated (``only_legacy``).
+    whom it would have seated (``only_legacy``). ``unjudged``: decisions of which nothing can be said, because their audit
+    failed; nothing else here counts them.
     """
 
     checked: int = 0
@@ -116,6 +126,7 @@ class Seatings:
     better: int = 0
     worse: int = 0
     only_legacy: int = 0
+    unjudged: int = 0
 
     def __add__(self, other: "Seatings") -> "Seatings":
         """Both added up; they must be audits of different decisions."""
@@ -138,8 +149,8 @@ class Facts:
     ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
     stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
     windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``audited``: of those, what
-    was found since the window began. ``unaudited``: decisions that wait for their audit. ``reference`` is what the legacy
-    planner seated, of how many, how many of these nobody could have seated, and where.
+    was found since the window began. ``unaudited``: decisions of the stage that have waited too long for their audit.
+    ``reference`` is what the legacy planner seated, of how many, how many of these nobody could have seated, and where.
     """
 
     environment: str

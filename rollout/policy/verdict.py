@@ -44,8 +44,8 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
 
     Unsafe comes first: whatever the seating audit finds wrong with it. Better and worse are judged independently of both
     planners, too: fewer spare seats, then fewer tables; decisions equal in both are equivalent. To leave guests at the
-    tables that they have is never worse. A wish that
-    is met weighs as much as the tables do. What the control seats against a rule that it does not know counts as a refusal.
+    tables that they have is never worse. A wish that is met weighs as much as the tables do. What the control seats against
+    a rule that it does not know counts as a refusal.
     """
     if is_unsafe(snapshot, candidate):
         return Verdict.UNSAFE
@@ -68,6 +68,18 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
         return Verdict.BETTER
     keeps = set(theirs.table_refs) == set(snapshot.request.current_table_refs)
     return Verdict.EQUIVALENT if keeps or after == before else Verdict.WORSE
+
+
+def compare_with_a_sound_control(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdict:
+    """As ``compare``, but whatever the control seats against a rule counts as a refusal: V3 is right not to seat it there.
+
+    For V3's own decisions, on which the control is asked afterwards. V3's limits on spare seats and tables do not bind it.
+    """
+    verdict = compare(snapshot, control, candidate)
+    limits = seating_audit.V3S_SETTINGS - seating_audit.UNKNOWN_TO_LEGACY
+    if verdict is Verdict.ONLY_LEGACY_SEATS and set(seating_audit.flaws_of(snapshot, control)) - limits:
+        return Verdict.BOTH_REFUSE
+    return verdict
 
 
 def yardstick(snapshot: Snapshot, plan: TablePlan) -> tuple[int, int]:

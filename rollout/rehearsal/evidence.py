@@ -3,9 +3,8 @@
 from assignments.concurrency.sql import rows
 from rollout.models import Comparison
 from rollout.rehearsal.judging import Case
-from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
+from rollout.shadow.serialization import UNREADABLE, decision_from_json, floor_from_json, snapshot_from_json
 
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 CASES = 400
 """Maximum situations that are decided: a sample, one of each booking."""
 

@@ -7,18 +7,16 @@ from time import thread_time
 from typing import Protocol
 
 from assignments.planning.decision import Decision
-from assignments.planning.reasons import HARD_REASONS, Reason
 from assignments.planning.snapshot import Snapshot
 from rollout.policy import batch_audit, seating_audit
-from rollout.policy.verdict import Verdict, compare
+from rollout.policy.measurements import AUDITED_REASONS
+from rollout.policy.verdict import Verdict, compare, compare_with_a_sound_control
 from rollout.rehearsal.kinds import UNTOUCHED, Decide, Kind, Moved, moved
 
 STAGED_EVERY = 10
 """Where a situation is staged, one case in so many has it."""
 ENOUGH = 0.01
 """Share of the cases in which a fault has to show, or its situation is staged."""
-AUDITED = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_UNFIT}
-"""Reasons of refusals that the guard audits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +32,8 @@ class Outcome:
     """What comparisons and the guard would see of one decision. Milliseconds of planning alone, of the processor's time.
 
     ``is_feasible``: V3 seats the party, or its refusal is wrong. ``control_seats``: so does the control;
-    ``control_has_room``: it seats the party, or its refusal is wrong.
+    ``control_has_room``: it seats the party, or its refusal is wrong. ``is_only_legacy``: V3 refuses whom the control seats
+    without breaking a rule.
     """
 
     verdict: Verdict
@@ -45,6 +44,7 @@ class Outcome:
     is_unsafe: bool = False
     is_audited_refusal: bool = False
     is_wrong_refusal: bool = False
+    is_only_legacy: bool = False
     is_oversized: bool = False
     is_avoidable_join: bool = False
     is_untold: bool = False
@@ -185,13 +185,14 @@ def _judge(case: Case, kind: Kind, decision: Decision | None, milliseconds: floa
     best, kept = decision.best, decision.window
     if best is None:
         is_wrong = seating_audit.could_be_seated(snapshot)
-        is_audited = decision.refusal is not None and decision.refusal.reason in AUDITED
+        is_audited = decision.refusal is not None and decision.refusal.reason in AUDITED_REASONS
         return Outcome(
             verdict=verdict,
             milliseconds=milliseconds,
             is_feasible=is_wrong,
             is_audited_refusal=is_audited,
             is_wrong_refusal=is_audited and is_wrong,
+            is_only_legacy=compare_with_a_sound_control(snapshot, case.control, decision) is Verdict.ONLY_LEGACY_SEATS,
             **control,
         )
     is_unsafe, has_better = verdict is Verdict.UNSAFE, False

@@ -19,6 +19,7 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.service_day import service_date
 from assignments.planning.snapshot import Movable, Occupied, Snapshot, occupied_by
 from assignments.planning.text import Text
+from rollout.policy.measurements import LARGE_PARTY
 
 Decide = Callable[[Snapshot], Decision]
 """V3, or whatever the settings name as the candidate."""
@@ -26,7 +27,6 @@ Break = Callable[[Snapshot, Decide], Decision]
 Stage = Callable[[Snapshot, Decision], Snapshot | None]
 """From a situation, and what V3 decides in it, to one in which the fault can show; None: not from this one."""
 
-LARGE_PARTY = 6
 A_QUARTER = timedelta(minutes=15)
 SLOW_MS = 500.0
 

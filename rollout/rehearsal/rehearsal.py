@@ -33,7 +33,10 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rehearsal:
-    """What a rehearsal found. ``failed_gates`` and ``rollbacks``: in how many runs V3 as it is failed."""
+    """What a rehearsal found. ``failed_gates`` and ``rollbacks``: in how many runs V3 as it is failed.
+
+    ``not_tried``: gates of the ladder that no fault can fail here.
+    """
 
     kinds: Sequence[Tried]
     runs: int
@@ -42,6 +45,7 @@ class Rehearsal:
     cases: int
     unreadable: int
     has_gates: bool
+    not_tried: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values. A public format: never rename a key."""
@@ -57,6 +61,7 @@ class Rehearsal:
                 for tried in self.kinds
             ],
             "untouched": {"runs": self.runs, "failed_gates": self.failed_gates, "rollbacks": self.rollbacks},
+            "not_tried": list(self.not_tried),
         }
 
 
@@ -108,4 +113,5 @@ def rehearse(
         cases=len(cases),
         unreadable=unreadable,
         has_gates=bool(rules.watched),
+        not_tried=rules.not_tried,
     )

@@ -18,6 +18,7 @@ from rollout.policy.confidence import ERROR, quantile_ranks
 from rollout.policy.gates import Status
 from rollout.policy.ladder import Ladder, Stage
 from rollout.policy.measurements import COVERAGE, Comparisons, Facts, Outcomes, Percentile, Seatings
+from rollout.policy.verdict import Verdict
 from rollout.rehearsal.judging import Judged, Outcome
 
 LONGEST = 3000
@@ -26,6 +27,8 @@ LONGEST_LIVE = 8000
 """Decisions of a run where V3 decides: the guard goes on watching."""
 CAUGHT = 0.95
 """Share of the runs in which something has to catch a fault for it to count as caught."""
+TRIED = frozenset({"unsafe", "refused", "parity", "candidate_errors", "candidate_p95_ms", "candidate_p99_ms"})
+"""Gates that look at decisions one by one. All others look at what a run does not have, such as whole days or edits."""
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 """A moment to measure at. Only how long ago things were matters."""
 
@@ -56,6 +59,12 @@ class Rules:
             decides=deciding[0] if deciding else ladder.stages[-1].key,
             rails=rails,
         )
+
+    @property
+    def not_tried(self) -> tuple[str, ...]:
+        """Gates of the watched stages that pass or wait, whatever V3 decides in a run."""
+        asked = dict.fromkeys(gate for stage in self.watched for gate in (*gates.ALWAYS, *stage.gates))
+        return tuple(gate for gate in asked if gate not in TRIED and gate != "seatings")
 
     @property
     def comparisons(self) -> int:
@@ -182,6 +191,13 @@ class _Seen:
             refusals=counts["is_audited_refusal"],
             wrong_refusals=counts["is_wrong_refusal"],
         )
+        verdicts = self._verdicts
+        audited = Seatings(
+            paired=verdicts.total() - verdicts[Verdict.V3_ERROR],
+            better=verdicts[Verdict.BETTER] + verdicts[Verdict.ONLY_V3_SEATS],
+            worse=verdicts[Verdict.WORSE],
+            only_legacy=counts["is_only_legacy"],
+        )
         bookings = self.count
         made = Outcomes(
             bookings=bookings,
@@ -201,6 +217,7 @@ class _Seen:
             since=began,
             v3=made,
             seatings=seatings,
+            stage_seatings=audited,
             stage_v3=Outcomes(
                 attempts=bookings,
                 errors=counts["is_error"],

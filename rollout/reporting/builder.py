@@ -35,7 +35,7 @@ from rollout.reporting.values import (
     Slow,
     VerdictCount,
 )
-from rollout.shadow.serialization import decision_from_json, floor_from_json
+from rollout.shadow.serialization import UNREADABLE, decision_from_json, floor_from_json
 
 DAYS = 60
 SLOWEST = 10
@@ -54,7 +54,6 @@ def build() -> Report:
         plan = steering.plan()
         position, facts = plan.position, plan.facts
         releases = position.counted_for(facts.release)
-        ((restaurants,),) = rows(_RESTAURANTS, since=facts.since, releases=releases)
         stages = conf.current_ladder().stages
         gates = next((each.gates for each in stages if each.key == position.stage), {})
         per_day = rows(_PER_DAY, since=facts.since, releases=releases)
@@ -74,7 +73,7 @@ def build() -> Report:
             differences=_differences(facts.since, releases),
             guard=_guard(position),
             changes=tuple(changes[:CHANGES]),
-            restaurants=restaurants,
+            restaurants=facts.comparisons.restaurants,
             powers=(*power.of_gates(gates), *power.of_rails(conf.guard_rails())),
         )
 
@@ -122,7 +121,7 @@ def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Diff
     if version not in floors:
         try:
             floors[version] = floor_from_json(comparison.floor.content)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except UNREADABLE:
             floors[version] = None  # Stored by another version: tables are shown by their refs.
     return Difference(
         comparison=comparison.pk,
@@ -158,7 +157,7 @@ def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
             score=float(best.score),
             breakdown={str(name): float(share) for name, share in best.breakdown.items()},
         )
-    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         return Choice(why=f"This decision cannot be read: {type(error).__name__}.")
 
 
@@ -175,8 +174,6 @@ def _guard(position: Position) -> GuardHistory:
     breached = runs.exclude(breaches=[]).defer("measured")
     return GuardHistory(looks=looks["count"], last=looks["last"], breached=tuple(breached[:BREACHES]))
 
-
-_RESTAURANTS = f"SELECT count(DISTINCT restaurant_ref) FROM ({LATEST}) AS latest"  # noqa: S608  (text of our own)
 
 _PER_DAY = f"""
 SELECT (recorded_at AT TIME ZONE 'UTC')::date, origin, verdict, count(*)

@@ -24,6 +24,7 @@ from typing import Any
 from django.db import DatabaseError, connection, transaction
 
 from assignments import conf as assignments_conf
+from assignments.concurrency import transactions
 from assignments.error_logging import log_error
 from assignments.integration import release
 from assignments.models.moment import DatabaseNow
@@ -37,6 +38,7 @@ from rollout.policy.verdict import Verdict, compare
 from rollout.shadow import days
 from rollout.shadow.recorder import is_joined
 from rollout.shadow.serialization import (
+    UNREADABLE,
     decision_from_json,
     floor_from_json,
     floor_to_json,
@@ -219,9 +221,9 @@ def compare_days(candidate: CandidateProcess, touched: Collection[tuple[str, dat
                     judge=judge,
                     release=lambda: candidate.release,
                 )
-        except DatabaseError:
-            raise
-        except Exception as error:  # noqa: BLE001  (what a snapshot makes the code raise is not known beforehand)
+        except Exception as error:
+            if transactions.is_database_away(error):
+                raise  # Nothing is wrong with the day.
             log_error(logger, error, "%s of restaurant %s could not be compared", service_date, restaurant_ref)
 
 
@@ -268,7 +270,7 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
         floor = floors[comparison.floor_id]
         snapshot = snapshot_from_json(comparison.snapshot, floor)
         control = decision_from_json(comparison.control)
-    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         # Stored by another release, or by hand. It must not block the others.
         comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not readable: {type(error).__name__}"
         return

@@ -20,10 +20,8 @@ from rollout.models import Comparison, Waiver
 from rollout.policy import seating_audit
 from rollout.policy.seating_audit import Flaw
 from rollout.policy.verdict import yardstick
-from rollout.shadow.serialization import decision_from_json, floor_from_json, snapshot_from_json
+from rollout.shadow.serialization import UNREADABLE, decision_from_json, floor_from_json, snapshot_from_json
 
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""Errors on reading data written by another release or by hand."""
 TAKEN, CONTROL, CANDIDATE, BOTH = "taken", "control", "candidate", "both"
 """Status of a table: taken by others, or chosen by the control, the candidate, or both."""
 WAIVERS = 10

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from django.db import DatabaseError
-
 from assignments import conf as assignments_conf
+from assignments.concurrency import transactions
 from assignments.concurrency.sql import rows
 from assignments.error_logging import log_error
 from assignments.planning.decision import Decision
@@ -188,9 +187,9 @@ def compare(
         numbers.update(_columns("candidate", v3), candidate_moved=len(v3.moved))
     if judge is not None:
         try:
-            numbers.update(_columns("control", by_the_control(day, judge)))
-        except DatabaseError:
-            raise
+            with transactions.read_only():
+                control = by_the_control(day, judge)
+            numbers.update(_columns("control", control))
         except Exception as error:  # noqa: BLE001  (a planner may raise anything on a day that never was)
             log_error(
                 logger, error, "The control could not decide the day of restaurant %s", day.start.floor.restaurant_ref
@@ -225,7 +224,9 @@ def waiting(touched: Collection[tuple[str, date]], release: str) -> list[tuple[s
     comparisons, however often one looks.
     """
     refs, dates = [ref for ref, _day in touched], [day for _ref, day in touched]
-    return [(ref, day) for ref, day in rows(_WAITING, refs=refs, dates=dates, release=release, past=PAST_DAYS)]
+    environment = conf.settings().ENVIRONMENT
+    found = rows(_WAITING, refs=refs, dates=dates, release=release, past=PAST_DAYS, environment=environment)
+    return [(ref, day) for ref, day in found]
 
 
 PAST_DAYS = 3
@@ -249,7 +250,7 @@ SELECT restaurant_ref, service_date
   LEFT JOIN LATERAL (
        SELECT max(day.bookings) AS bookings FROM rollout_daycomparison AS day
         WHERE day.restaurant_ref = decided.restaurant_ref AND day.service_date = decided.service_date
-          AND day.origin = 'shadow' AND day.release = %(release)s) AS known ON true
+          AND day.origin = 'shadow' AND day.release = %(release)s AND day.environment = %(environment)s) AS known ON true
  WHERE known.bookings IS NULL OR decided.bookings >= 2 * known.bookings
     OR (decided.is_over AND decided.bookings > known.bookings)
  ORDER BY service_date, restaurant_ref

@@ -29,8 +29,6 @@ from rollout.shadow.serialization import (
     window_to_json,
 )
 
-UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
-"""Errors on reading what another release wrote."""
 FLOORS = 256
 """How many floors a process remembers as text."""
 _floors: OrderedDict[str, str] = OrderedDict()

@@ -22,6 +22,8 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""Errors on reading what another release wrote, or somebody by hand."""
 SNAPSHOT_VERSION = 3
 """The latest version. 2 has the tables of the booking; 3 has pacing, needs or wishes. What has none of it names none."""
 OCCUPIED_AT_LEAST = 4

@@ -37,6 +37,11 @@ def host(settings: Any) -> TheHost:
     return loaded
 
 
+def asked(number: int) -> datetime:
+    """When somebody asked: so many minutes after the first."""
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+
+
 @pytest.fixture
 def tonight() -> datetime:
     """19:00 in London on the next 14th of January that is a day away or more, and so within 366 days."""

@@ -4,7 +4,7 @@ Each test is named after what happens at the restaurant.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,13 +18,9 @@ from assignments.outcome import Kind
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost, override, run_all, tables_of
+from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def asked(number: int) -> datetime:
-    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
 
 
 @pytest.fixture

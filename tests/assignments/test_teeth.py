@@ -122,7 +122,7 @@ def test_the_days_lock_keeps_two_planners_from_one_day(
         on_confirmed(seatings)
         if not meanwhile:
             meanwhile.append(None)
-            thread = in_a_thread(lambda: meanwhile.append(api.assign_now(booking_ref="B2", budget_seconds=0.3)))
+            thread = in_a_thread(lambda: meanwhile.append(api.assign_now(booking_ref="B2", budget_seconds=1.5)))
             thread.join(10)
 
     monkeypatch.setattr(host, "on_confirmed", second)
@@ -214,7 +214,7 @@ def test_skip_locked_leaves_a_booking_that_somebody_has(
 
 @pytest.fixture
 def impatient(host: TheHost, settings: Any) -> TheHost:
-    return host_with(settings, LOCK_TIMEOUT_MS=30)
+    return host_with(settings, LOCK_TIMEOUT_MS=150)
 
 
 def host_with(settings: Any, **changed: Any) -> TheHost:
@@ -347,7 +347,7 @@ def test_the_time_limit_of_an_idle_transaction_frees_its_day(
     host.book("B1", starts_at=tonight)
     dispatch.register_new()
     row = Assignment.objects.get()
-    monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 50 if guarded else 0)
+    monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 500 if guarded else 0)
     stopped, goes_on = threading.Event(), threading.Event()
 
     def stop(_seatings: Any) -> None:
@@ -360,7 +360,7 @@ def test_the_time_limit_of_an_idle_transaction_frees_its_day(
     try:
         assert stopped.wait(10)
         is_free = False
-        for _ in range(100 if guarded else 10):
+        for _ in range(500 if guarded else 40):
             time.sleep(0.02)
             with transaction.atomic():
                 is_free = locks.try_days(row.restaurant_ref, [row.service_date])
@@ -384,7 +384,7 @@ def test_the_time_limit_of_waits_for_locks_ends_a_persons_wait(
     host.book("B1", starts_at=tonight)
     run_all()
     row = Assignment.objects.get()
-    host_with(settings, LOCK_TIMEOUT_MS=30 if guarded else A_DAY_MS)
+    host_with(settings, LOCK_TIMEOUT_MS=300 if guarded else A_DAY_MS)
     raised: list[str | None] = []
 
     def change() -> None:
@@ -396,7 +396,7 @@ def test_the_time_limit_of_waits_for_locks_ends_a_persons_wait(
     with transaction.atomic():
         assert locks.try_days(row.restaurant_ref, [row.service_date])
         person = in_a_thread(change)
-        person.join(10 if guarded else 0.5)
+        person.join(10 if guarded else 1)
         has_waited_enough = not person.is_alive()
     person.join(10)
     assert has_waited_enough is guarded
@@ -408,14 +408,14 @@ def test_the_time_limit_of_statements_ends_a_slow_query(
     host: TheHost, tonight: datetime, monkeypatch: Any, settings: Any, guarded: bool
 ) -> None:
     """A query of the host takes long, in the transaction that decides. An idle transaction's limit does not see it."""
-    host = host_with(settings, STATEMENT_TIMEOUT_MS=200 if guarded else A_DAY_MS)
+    host = host_with(settings, STATEMENT_TIMEOUT_MS=1000 if guarded else A_DAY_MS)
     host.book("B1", starts_at=tonight)
     on_confirmed, ends = host.on_confirmed, set[str | None]()
 
     def slow(seatings: Any) -> None:
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_sleep(0.5)")
+                cursor.execute("SELECT pg_sleep(2)")
         except DatabaseError as error:
             ends.add(transactions.sqlstate(error))
             raise
@@ -433,13 +433,13 @@ def test_the_budget_of_callbacks_ends_one_that_hangs(
     host: TheHost, tonight: datetime, monkeypatch: Any, settings: Any, guarded: bool
 ) -> None:
     """Only there is a hang that PostgreSQL cannot see, before the transaction has been idle for too long."""
-    host = host_with(settings, CALLBACK_SECONDS=0.1)
+    host = host_with(settings, CALLBACK_SECONDS=1.0)
     host.book("B1", starts_at=tonight)
     on_confirmed, ends = host.on_confirmed, set[str]()
 
     def hang(seatings: Any) -> None:
         try:
-            time.sleep(0.5)
+            time.sleep(2)
         except CallbackTooSlowError:
             ends.add("interrupted")
             raise

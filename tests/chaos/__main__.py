@@ -1,9 +1,12 @@
 """``python -m tests.chaos``: every fault, one after the other; a run that was broken off goes on where it was.
 
+A result counts for the code that it was found with. What a fault needs of Debian is looked for before the first one.
+
 Exit code 1 when anything is violated, or a fault was never met by the flow that it was meant for.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -11,7 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.chaos.server import Server
-from tests.chaos.setting_up import STATE, set_up
+from tests.chaos.setting_up import PROJECT, STATE, set_up
+
+TRIED = ("assignments", "rollout", "example", "tests/chaos")
 
 
 def main() -> int:
@@ -27,6 +32,14 @@ def main() -> int:
         return run(options, server)
 
 
+def version_of_the_code() -> str:
+    """A digest of what is tried and of what tries it: the results of another version say nothing about this one."""
+    found = hashlib.sha256()
+    for path in sorted(path for folder in TRIED for path in (PROJECT / folder).rglob("*.py")):
+        found.update(f"{path.relative_to(PROJECT)}\n".encode() + path.read_bytes())
+    return found.hexdigest()[:12]
+
+
 def run(options: argparse.Namespace, server: Server) -> int:
     from tests.chaos import enumerated, faults
     from tests.chaos.result import HEAD, Result
@@ -40,12 +53,16 @@ def run(options: argparse.Namespace, server: Server) -> int:
     if options.list:
         print("\n".join(name for name, _test in wanted))
         return 0
+    missing = faults.missing_programs(name for name, _test in wanted)
+    if missing:
+        raise SystemExit("\n".join(missing))
     file = options.state / ("quick.jsonl" if options.quick else "results.jsonl")
     if options.anew:
         file.unlink(missing_ok=True)
-    done = {}
+    version, done = version_of_the_code(), {}
     if file.exists():
-        done = {row["fault"]: Result(**row) for row in map(json.loads, file.read_text().splitlines())}
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        done = {row["fault"]: Result(**row) for row in rows if row.pop("version", "") == version}
     started, results = time.monotonic(), []
     if not options.json:
         print(HEAD, flush=True)
@@ -55,7 +72,7 @@ def run(options: argparse.Namespace, server: Server) -> int:
             if result is None or options.only:
                 result = test()
                 with file.open("a") as results_file:
-                    results_file.write(json.dumps(asdict(result)) + "\n")
+                    results_file.write(json.dumps({"version": version, **asdict(result)}) + "\n")
             results.append(result)
             print(json.dumps(asdict(result)) if options.json else result, flush=True)
     violations = sum(len(result.violations) for result in results)

@@ -16,7 +16,7 @@ STATE = PROJECT / ".chaos"
 TOLD = "CHAOS_TOLD"
 """The variable that names the file in which each delivery is noted."""
 DIES_EVERY = "CHAOS_DIES_EVERY"
-"""The variable that has the process die after one in so many deliveries, before they are recorded."""
+"""The variable that has the process die after each delivery whose number it divides, before that is recorded."""
 
 
 @contextmanager

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from assignments.planning.aim import Aim
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
+from assignments.planning.optimum import Problem, solve
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Occupied, PlanningRules, occupied_by
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -71,14 +74,51 @@ def one_by_one(
         for ref, table_refs in moved.items():
             played.seated[ref] = replace(played.seated[ref], table_refs=table_refs)
             played.moves[ref] = played.moves.get(ref, 0) + 1
-        played.seated[request.booking_ref] = Movable(
-            booking_ref=request.booking_ref,
-            table_refs=decision.best.table_refs,
-            window=decision.window,
-            party=request.party,
-            zone_ref=request.zone_ref,
-        )
+        played.seated[request.booking_ref] = _party(request, decision.best.table_refs, decision.window)
     return played
+
+
+def one_by_one_exactly(floor: Floor, requests: Sequence[SeatingRequest]) -> Played:
+    """Decide the requests in their order; whom V3 refuses a solver seats if anybody could, whoever has to move.
+
+    Nobody does better who takes requests as they come and keeps every promise. Needs the extra ``optimizer``.
+    """
+    rules = PlanningRules()
+    played = Played()
+    for request in requests:
+        played.moves.clear()  # Nobody has moved too often.
+        decision, moved = _decide(floor, request, played, rules, moves=True)
+        tables = decision.best.table_refs if decision.best else ()
+        if decision.refusal is not None and decision.refusal.reason is Reason.NO_CAPACITY:
+            movable = tuple(played.seated.values())
+            asked = Problem(
+                floor=floor,
+                occupied=tuple(played.occupied()),
+                movable=movable,
+                requests=(request,),
+                now=NOW,
+                rules=rules,
+            )
+            answer = solve(asked, aim=Aim.ORDER)
+            moved = {ref: refs for ref, refs in answer.tables.items() if ref in played.seated}
+            tables = answer.tables[request.booking_ref] if answer.seated else ()
+        if not tables or decision.window is None:
+            played.refused.append(request.booking_ref)
+            continue
+        for ref, refs in moved.items():
+            played.seated[ref] = replace(played.seated[ref], table_refs=refs)
+        played.seated[request.booking_ref] = _party(request, tables, decision.window)
+    return played
+
+
+def _party(request: SeatingRequest, table_refs: tuple[str, ...], window: SeatingWindow) -> Movable:
+    return Movable(
+        booking_ref=request.booking_ref,
+        table_refs=table_refs,
+        window=window,
+        party=request.party,
+        zone_ref=request.zone_ref,
+    )
 
 
 def _decide(

@@ -14,19 +14,37 @@ LENGTH = 50_000
 SECONDS = 2
 
 CASES: dict[str, tuple[str, ...]] = {
-    "written_time": ("2026-01-01", "10:00", "1.1.26", "12345.", "2026-01-01, 10:00:00.", "10:00 a.m"),
-    "values": ("12 people", "7", "12 pers."),
-    "natural_order": ("T1", "1a"),
-    "sentences": ("The booking project shows it at ", "Its guests sit at 1 seats, and are ", "Despite "),
-    "former_words": ("Gate soak: hold.",),
-    "sanitize": ("_a_", "`"),
-    "textfiles": ("* * * * * rollout compare", "rollout[ '", "- |", "[]", "LEGACY_PLANNER = '", "  - docs/"),
-    "patterns": ("planner", "'legacy_", '"tests.legacy_'),
-    "pythonfiles": ("rollout-removal: ignore",),
-    "withheld": ("_SECRET", "API_"),
-    "evening": ("sep=;", "ref,restaurant,start,party\nB1,R1,19:00,", "1"),
-    "serve": ("a.b", "[::1]:80"),
-    "search": ("B1", "12 "),
+    "assignments/integration/written_time.py": (
+        "2026-01-01",
+        "10:00",
+        "1.1.26",
+        "12345.",
+        "2026-01-01, 10:00:00.",
+        "10:00 a.m",
+    ),
+    "assignments/integration/model_host/values.py": ("12 people", "7", "12 pers."),
+    "assignments/planning/natural_order.py": ("T1", "1a"),
+    "assignments/lifecycle/sentences.py": (
+        "The booking project shows it at ",
+        "Its guests sit at 1 seats, and are ",
+        "Despite ",
+    ),
+    "rollout/policy/former_words.py": ("Gate soak: hold.",),
+    "rollout/reporting/sanitize.py": ("_a_", "`"),
+    "rollout/removal/textfiles.py": (
+        "* * * * * rollout compare",
+        "rollout[ '",
+        "- |",
+        "[]",
+        "LEGACY_PLANNER = '",
+        "  - docs/",
+    ),
+    "rollout/removal/patterns.py": ("planner", "'legacy_", '"tests.legacy_'),
+    "rollout/removal/pythonfiles.py": ("rollout-removal: ignore",),
+    "rollout/shadow/withheld.py": ("_SECRET", "API_", "redis://:a@b", "password=a"),
+    "example/evening.py": ("sep=;", "ref,restaurant,start,party\nB1,R1,19:00,", "1"),
+    "example/management/commands/serve.py": ("a.b", "[::1]:80"),
+    "assignments/admin/evening/search.py": ("B1", "12 "),
 }
 """What begins like something that each module reads."""
 FILLERS = (" ", ",", ", ", ".", "1", "a", "_", "'", '"', "[", ", where booking ")
@@ -65,25 +83,27 @@ def readers() -> dict[str, Callable[[str], Any]]:
         textfiles.without_element(text, names)
 
     return {
-        "written_time": each(
+        "assignments/integration/written_time.py": each(
             written_time.read_clock,
             lambda text: written_time.read_moment(text, date(2026, 1, 1)),
             written_time.read_date,
         ),
-        "values": each(values.covers, values.clock, values.stay, values.number),
-        "natural_order": natural_order.natural_key,
-        "sentences": sentences.read,
-        "former_words": each(
+        "assignments/integration/model_host/values.py": each(values.covers, values.clock, values.stay, values.number),
+        "assignments/planning/natural_order.py": natural_order.natural_key,
+        "assignments/lifecycle/sentences.py": sentences.read,
+        "rollout/policy/former_words.py": each(
             former_words._GATE.search, lambda text: former_words.evidence({"gate": text, "status": text})
         ),
-        "sanitize": each(sanitize.markdown, sanitize.visible),
-        "textfiles": lines,
-        "patterns": each(names.mention.search, names.decided.search, names.quoted.search),
-        "pythonfiles": pythonfiles.IGNORE.search,
-        "withheld": withheld._SECRET_NAME.search,
-        "evening": each(evening.parse_csv, evening.parse_json),
-        "serve": each(serve._address),
-        "search": search.NUMBERS.findall,
+        "rollout/reporting/sanitize.py": each(sanitize.markdown, sanitize.visible),
+        "rollout/removal/textfiles.py": lines,
+        "rollout/removal/patterns.py": each(names.mention.search, names.decided.search, names.quoted.search),
+        "rollout/removal/pythonfiles.py": pythonfiles.IGNORE.search,
+        "rollout/shadow/withheld.py": each(
+            withheld._SECRET_NAME.search, lambda text: withheld.without_secrets({text: "", "ITS_DSN": text})
+        ),
+        "example/evening.py": each(evening.parse_csv, evening.parse_json),
+        "example/management/commands/serve.py": each(serve._address),
+        "assignments/admin/evening/search.py": search.NUMBERS.findall,
     }
 
 

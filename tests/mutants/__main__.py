@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     import django.test  # noqa: F401  (warm before each fork; nothing of the project may be)
     import psycopg  # noqa: F401
 
-    from tests.mutants.covering import Covering
+    from tests.mutants.covering import TESTS, Covering
     from tests.mutants.operators import mutants_of
     from tests.mutants.running import TIMEOUT, verdict
 
@@ -53,17 +53,20 @@ def run(options: argparse.Namespace) -> int:
         results.unlink(missing_ok=True)
         recorded.unlink(missing_ok=True)
     files = sorted(str(path.relative_to(PROJECT)) for pattern in MUTATED for path in PROJECT.glob(pattern))
-    sources = {file: (PROJECT / file).read_text() for file in files}
-    record(files, recorded)
-    covering, done = Covering(recorded), known(results)
     wanted = [file for file in files if not options.only or any(part in file for part in options.only)]
+    if not wanted:
+        raise SystemExit(f"No file that is mutated has {' or '.join(options.only)} in its path.")
+    sources = {file: (PROJECT / file).read_text() for file in files}
+    version = digest([*MUTATED, *(f"{tests}/**/*.py" if not tests.endswith(".py") else tests for tests in TESTS)])
+    record(files, recorded, version)
+    covering, done = Covering(recorded), known(results)
     chosen = [mutant for file in wanted for mutant in mutants_of(sources[file], file)]
     total = len(chosen)
     if total > options.count:
         chosen = random.Random(options.seed).sample(chosen, options.count)
     started, survived, anew = time.monotonic(), 0, False
     for mutant in chosen:
-        key = f"{hashlib.sha256(sources[mutant.file].encode()).hexdigest()[:12]} {mutant.name}"
+        key = f"{version} {mutant.name}"
         row = done.get(key)
         if row is None or not row["by"]:  # A survivor is tried again: there may be a test for it by now.
             tests = covering.tests(mutant.file, mutant.first, mutant.last, most_seconds=options.most_seconds)
@@ -95,21 +98,32 @@ def known(file: Path) -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in rows}
 
 
-def record(files: list[str], file: Path) -> None:
+def digest(patterns: list[str]) -> str:
+    """Of the names and texts of these files: what was found with other ones is not known of these."""
+    found = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in PROJECT.glob(pattern)}):
+        text = path.read_bytes()
+        found.update(f"{path.relative_to(PROJECT)} {len(text)}\n".encode() + text)
+    return found.hexdigest()[:12]
+
+
+def record(files: list[str], file: Path, version: str) -> None:
     """Run the tests without any mistake, on a new database. They all have to pass.
 
-    Which runs which line is noted once. After that a few tests say whether all is well, and leave the database.
+    Which runs which line is noted once for each version of code and tests. After that a few tests say whether all is
+    well, and leave the database.
     """
-    from tests.mutants.covering import TESTS, Recorder
+    from tests.mutants.covering import TESTS, Recorder, version_of
     from tests.mutants.running import in_a_child, run_tests
 
-    tests = [FEW_TESTS] if file.exists() else ["--quick", *TESTS]
+    is_known = version_of(file) == version
+    tests = [FEW_TESTS] if is_known else ["--quick", *TESTS]
 
     def work() -> str:
         recorder = Recorder(files, PROJECT)
         code = run_tests(tests, recorder, database=DATABASE, anew=True)
-        if code == 0 and not file.exists():
-            recorder.store(file)
+        if code == 0 and not is_known:
+            recorder.store(file, version)
         return recorder.failed or ("" if code == 0 else f"pytest ends with {code}")
 
     print("The tests without any mistake ...", file=sys.stderr, flush=True)

@@ -46,7 +46,7 @@ class Recorder:
             self._coverage.switch_context("")
             self._seconds[item.nodeid] = round(time.monotonic() - started, 3)
 
-    def store(self, file: Path) -> None:
+    def store(self, file: Path, version: str) -> None:
         self._coverage.stop()
         data = self._coverage.get_data()
         lines = {
@@ -57,7 +57,12 @@ class Recorder:
             }
             for measured in data.measured_files()
         }
-        file.write_text(json.dumps({"seconds": self._seconds, "lines": lines}))
+        file.write_text(json.dumps({"version": version, "seconds": self._seconds, "lines": lines}))
+
+
+def version_of(file: Path) -> str:
+    """The version of code and tests for which this file was recorded; empty without one."""
+    return str(json.loads(file.read_text()).get("version", "")) if file.exists() else ""
 
 
 class Covering:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 from unittest import mock
 
@@ -35,7 +35,7 @@ ARGUMENTS = (
     "--reuse-db",
     *LEFT_OUT,
 )
-PASSED = 0
+PASSED, FAILED = int(pytest.ExitCode.OK), int(pytest.ExitCode.TESTS_FAILED)
 TIMEOUT = "timeout"
 
 
@@ -52,11 +52,16 @@ class FirstFailure:
 
     def __init__(self, tests: Sequence[str]) -> None:
         self.by = ""
+        self.import_error = ""
         self._order = {test: number for number, test in enumerate(tests)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: self._order.get(item.nodeid, len(self._order)))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self.import_error:
+            self.import_error = f"{report.nodeid} as it is collected"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.by:
@@ -78,22 +83,50 @@ def verdict(
 def _try(mutant: Mutant, source: str, tests: Sequence[str], database: str, anew: bool) -> str:
     tree = mutated(source, mutant)
     file = Path(mutant.file).resolve()
-    compile_source = importlib.machinery.SourceFileLoader.get_code
+    failure = FirstFailure(tests)
+    loader = importlib.machinery.SourceFileLoader
+    compile_source, run_module = loader.get_code, loader.exec_module
 
     def get_code(self: Any, name: str) -> CodeType | None:
         if Path(self.path).resolve() == file:
             return compile(tree, str(file), "exec", dont_inherit=True)
         return compile_source(self, name)
 
-    with mock.patch.object(importlib.machinery.SourceFileLoader, "get_code", get_code):
-        failure = FirstFailure(tests)
+    def exec_module(self: Any, module: ModuleType) -> None:
+        try:
+            run_module(self, module)
+        except Exception as error:
+            if has_run(error, file):
+                failure.import_error = failure.import_error or f"{type(error).__name__} as the app starts"
+            raise
+
+    with mock.patch.object(loader, "get_code", get_code), mock.patch.object(loader, "exec_module", exec_module):
         try:
             code = run_tests(tests, failure, database=database, anew=anew)
-        except Exception as error:  # noqa: BLE001  (without the mistake everything starts)
-            return f"{type(error).__name__} as the app starts"
+        except Exception:
+            if not failure.import_error:
+                raise
+            return failure.import_error
+    return noticed_by(code, failure)
+
+
+def noticed_by(code: int, failure: FirstFailure) -> str:
+    """The test that fails; empty if all pass. An end of another kind says nothing about the mistake, and is raised.
+
+    Without the mistake every module is imported and every test is collected, so where that fails, it is noticed, too.
+    """
     if code == PASSED:
         return ""
-    return failure.by or f"pytest ends with {int(code)}"
+    if code == FAILED and failure.by:
+        return failure.by
+    if failure.import_error:
+        return failure.import_error
+    raise RuntimeError(f"pytest ends with {code}, and no test has failed")
+
+
+def has_run(error: BaseException, file: Path) -> bool:
+    """Whether the error came through this file."""
+    return any(Path(frame.filename).resolve() == file for frame in traceback.extract_tb(error.__traceback__))
 
 
 def run_tests(tests: Sequence[str], plugin: object, *, database: str, anew: bool) -> int:

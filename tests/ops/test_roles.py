@@ -81,6 +81,14 @@ def test_the_runner_cannot_rewrite_history(roles: dict[str, str], table: str) ->
                 execute(sql)
 
 
+def test_the_runner_cannot_rewrite_what_was_found(roles: dict[str, str]) -> None:
+    with acting_as(roles["assignments_runner"]):
+        for table, column in (("rollout_audit", "wrong_refusal"), ("rollout_daycomparison", "candidate_unsafe")):
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                execute(f"UPDATE {table} SET {column} = NULL")
+            execute(f"DELETE FROM {table}")  # The trigger lets pruning alone delete rows.
+
+
 def test_only_the_owner_of_the_tables_frees_them_without_a_trace(
     host: TheHost, tonight: datetime, roles: dict[str, str]
 ) -> None:

@@ -52,7 +52,8 @@ def main() -> int:
         what = f"{fault.what}, found within {fault.within} decisions"
         missed += _row(what, f"{share:.1%}", f"at least {fault.share:.0%}", ok=share >= fault.share)
     share = faults.unsafe_found(source, runs=runs)
-    missed += _row("one unsafe seating anywhere, found within a day", f"{share:.1%}", "at least 95%", ok=share >= 0.95)
+    what = f"one unsafe seating at {faults.MANY_RESTAURANTS} restaurants, by windows alone"
+    missed += _row(what, f"{share:.1%}", "at least 65%", ok=share >= 0.65)
     print(f"{time.monotonic() - started:.0f} s")
     return 1 if missed else 0
 

@@ -8,7 +8,7 @@ import numpy as np
 from rollout.evidence import live_decisions
 from rollout.policy import guardrails
 from rollout.policy.measurements import Facts, Outcomes, Seatings
-from tests.power.weeks import AN_HOUR, BEGAN, BINS_A_DAY, RESTAURANTS
+from tests.power.weeks import AN_HOUR, BEGAN, BINS_A_DAY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,12 @@ def _facts(fault: Fault, decisions: int, cases: int) -> Facts:
     )
 
 
+MANY_RESTAURANTS = 2 * live_decisions.RESTAURANTS
+"""More than the guard audits in a window: so the windows alone can miss an unsafe seating."""
+
+
 def unsafe_found(source: np.random.Generator, *, runs: int) -> float:
-    """The share of runs in which one unsafe seating at any restaurant is found within a day.
+    """The share of runs in which one unsafe seating at any of MANY_RESTAURANTS is found by the audit of windows alone.
 
     The guard audits the restaurants that it draws for a window, and the latest decisions there.
     """
@@ -79,12 +83,11 @@ def unsafe_found(source: np.random.Generator, *, runs: int) -> float:
 
 
 def _unsafe_is_found(source: np.random.Generator) -> bool:
-    restaurants = round(float(np.exp(source.uniform(0, np.log(RESTAURANTS)))))
-    where, when = int(source.integers(restaurants)), int(source.integers(BINS_A_DAY))
+    where, when = int(source.integers(MANY_RESTAURANTS)), int(source.integers(BINS_A_DAY))
     first = max(1, when // AN_HOUR)
     # The windows that it is in; in each, the restaurants are drawn anew.
     for number in range(first, first + 2):
-        if where not in source.permutation(restaurants)[: live_decisions.RESTAURANTS]:
+        if where not in source.permutation(MANY_RESTAURANTS)[: live_decisions.RESTAURANTS]:
             continue
         facts = Facts(
             environment="production",

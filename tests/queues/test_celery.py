@@ -19,7 +19,6 @@ from example import models
 from rollout import tasks as rollout_tasks
 from tests import debian
 from tests.example import processes
-from tests.example.conftest import keep_few, load
 from tests.queues.project import app
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,14 +74,6 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     while not is_so():
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.05)
-
-
-@pytest.fixture
-def booked() -> models.Restaurant:
-    """A few bookings of the real evening, which V3 decides, and nobody has asked for yet."""
-    restaurant = load()
-    keep_few(restaurant, bookings=6)
-    return restaurant
 
 
 def request_all(restaurant: models.Restaurant) -> None:

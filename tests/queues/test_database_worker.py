@@ -5,7 +5,6 @@ from django.db import connection
 
 from example import models
 from tests.example import processes
-from tests.example.conftest import keep_few, load
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
@@ -22,13 +21,6 @@ from assignments.models import Assignment
 states = sorted(set(Assignment.objects.values_list("state", flat=True)))
 print("said:", Assignment.objects.count(), states, sorted(set(DBTaskResult.objects.values_list("status", flat=True))))
 """
-
-
-@pytest.fixture
-def booked() -> models.Restaurant:
-    restaurant = load()
-    keep_few(restaurant, bookings=6)
-    return restaurant
 
 
 def test_a_database_worker_decides_what_is_booked(booked: models.Restaurant) -> None:

@@ -18,7 +18,7 @@ from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import collector
 from rollout.control import steering, switches
 from rollout.flags import bucketing, resolution
-from rollout.models import Change, Comparison, ForcedPlanner, FrozenBatch, GuardRun, Position
+from rollout.models import Audit, Change, Comparison, ForcedPlanner, FrozenBatch, GuardRun, Position
 from tests.rollout.evidence.test_measuring import compared
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -128,6 +128,11 @@ def test_decisions_wait_for_their_audit_until_a_guard_run_has_made_it() -> None:
     FrozenBatch.objects.update(audited_at=now)
     found = scraped()
     assert value(found, "rollout_audits_waiting") == value(found, "rollout_audits_oldest_waiting_age_seconds") == 0
+    assert value(found, "rollout_audits_failed") == 0
+    of = {"restaurant_ref": "1", "service_date": now.date(), "booking_ref": "B", "is_refusal": False, "decided_at": now}
+    for attempt, error, audited_at in ((1, "KeyError", now), (2, "", now), (3, "KeyError", now - timedelta(days=2))):
+        Audit.objects.create(attempt=attempt, error=error, audited_at=audited_at, **of)
+    assert value(scraped(), "rollout_audits_failed") == 1
 
 
 def test_comparisons_that_are_not_in_the_totals_are_not_pruned(monkeypatch: Any) -> None:

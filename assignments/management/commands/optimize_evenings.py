@@ -35,18 +35,27 @@ class Command(DatabaseCommand):
         "of them the tables could seat, and seat them, by moving confirmed parties that have not been told their table. "
         "Nobody loses a seat. Run it from cron, less often than run_coordinator: an evening may take the solver seconds. "
         "Needs the extra table-assignments[optimizer]. "
-        "Exit codes: 0 done; 1 an evening failed; "
+        "--check replays the answers that were written, without the solver, and writes nothing. "
+        "Exit codes: 0 done; 1 an evening failed, or an answer breaks a rule; "
         "2 bad usage or configuration, the extra or migrations are missing; 75 the database is "
         "unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=_days, default=14, help="How many days ahead (default: 14).")
+        parser.add_argument(
+            "--days", type=_days, default=14, help="How many days ahead, with --check back (default: 14)."
+        )
         parser.add_argument("--restaurant", default="", help="Only this restaurant.")
         parser.add_argument("--dry-run", action="store_true", help="Only say what it would do; write nothing.")
+        parser.add_argument(
+            "--check", action="store_true", help="Only check the answers of the last days by the rules."
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"]:
+            self._check(options)
+            return
         found = []
         try:
             for day in optimizing.optimize(
@@ -66,6 +75,25 @@ class Command(DatabaseCommand):
         failed = sum(day.result is Result.FAILED for day in found)
         if failed:
             raise CommandError(f"{failed} of {len(found)} evenings failed.", returncode=1)
+
+    def _check(self, options: dict[str, Any]) -> None:
+        if options["dry_run"]:
+            raise CommandError("--check writes nothing: leave out --dry-run.", returncode=EXIT_USAGE)
+        checked, wrong = 0, []
+        for row in optimizing.answers(days=options["days"], restaurant_ref=options["restaurant"]):
+            checked += 1
+            faults = optimizing.replay(row)
+            wrong += [{"evening": str(row), "faults": faults}] if faults else []
+            if faults and not options["json"]:
+                self.stdout.write(f"{row}: {'; '.join(faults)}.")
+        if options["json"]:
+            self.stdout.write(json.dumps({"checked": checked, "wrong": wrong}))
+        else:
+            self.stdout.write(
+                f"Answers of the last {options['days']} days checked: {checked}. Breaking a rule: {len(wrong)}."
+            )
+        if wrong:
+            raise CommandError(f"Answers that break a rule: {len(wrong)} of {checked}.", returncode=1)
 
 
 def _line(day: OptimizedDay) -> str:

@@ -15,8 +15,7 @@ from assignments.integration.planners import NOBODY, Route
 from assignments.models import Allocation, Assignment, OptimizedEvening, OutboxMessage, State, StateTransition
 from assignments.planning import optimum
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost, override, run_all, tables_of
-from tests.assignments.test_rearrangement import asked
+from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +79,22 @@ def test_the_answer_is_kept_and_can_be_checked(waiting: TheHost) -> None:
     assert optimizing.replay(kept) == ["four has a table that is taken"]
     del kept.answer["tables"]["A"]
     assert optimizing.replay(kept) == ["A has lost its seat"]
+
+
+def test_a_command_checks_the_answers_that_were_written(waiting: TheHost) -> None:
+    optimized()
+    out = StringIO()
+    call_command("optimize_evenings", "--check", stdout=out)
+    assert out.getvalue() == "Answers of the last 14 days checked: 1. Breaking a rule: 0.\n"
+    kept = OptimizedEvening.objects.get()
+    kept.answer["tables"]["A"] = ["large"]
+    kept.save()
+    with pytest.raises(CommandError, match="break a rule: 1 of 1") as failed:
+        call_command("optimize_evenings", "--check", "--json", stdout=out)
+    assert failed.value.returncode == 1
+    assert json.loads(out.getvalue().splitlines()[-1])["wrong"][0]["faults"] == ["four has a table that is taken"]
+    with pytest.raises(CommandError, match="leave out --dry-run"):
+        call_command("optimize_evenings", "--check", "--dry-run")
 
 
 def test_a_dry_run_writes_nothing(waiting: TheHost) -> None:

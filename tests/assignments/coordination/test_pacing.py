@@ -1,7 +1,7 @@
 """Pacing on a living evening: who is refused, who may come despite it, and who is woken when others cancel."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,14 +12,10 @@ from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_service, a_table, at
-from tests.assignments.conftest import TheHost, run_all, tables_of
+from tests.assignments.conftest import TheHost, asked, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABLES = [a_table(f"T{number}") for number in range(1, 7)]
-
-
-def asked(number: int) -> datetime:
-    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
 
 
 @pytest.fixture

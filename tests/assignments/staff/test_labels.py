@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -91,29 +92,39 @@ def test_a_code_is_shown_by_its_translation_where_it_has_one() -> None:
 SOURCE = Path(labels.__file__).parent.parent
 
 
+@cache
+def _parsed() -> list[ast.Module]:
+    paths = sorted(path for path in SOURCE.rglob("*.py") if "migrations" not in path.parts)
+    return [ast.parse(path.read_text()) for path in paths]
+
+
+@cache
+def _given() -> list[tuple[str, str]]:
+    """Every text that our code gives by a name: to a call, or as a default. Names and texts."""
+    found: list[tuple[str, ast.expr | None]] = []
+    for node in (node for module in _parsed() for node in ast.walk(module)):
+        if isinstance(node, ast.keyword) and node.arg:
+            found.append((node.arg, node.value))
+        elif isinstance(node, ast.FunctionDef):
+            named = [arg.arg for arg in node.args.kwonlyargs]
+            found += zip(named, node.args.kw_defaults, strict=True)
+    return [
+        (name, each.value)
+        for name, each in found
+        if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value
+    ]
+
+
 def _said(name: str) -> Iterator[str]:
-    """Every text that our code gives by this name: to a call, or as a default."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        if "migrations" in path.parts:
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            found: list[ast.expr | None] = []
-            if isinstance(node, ast.keyword) and node.arg == name:
-                found = [node.value]
-            elif isinstance(node, ast.FunctionDef):
-                named = [*node.args.kwonlyargs]
-                found = [each for arg, each in zip(named, node.args.kw_defaults, strict=True) if arg.arg == name]
-            for each in found:
-                if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value:
-                    yield each.value
+    """Every text that our code gives by this name."""
+    return (text for given, text in _given() if given == name)
 
 
 def _reason_codes() -> Iterator[str]:
     """Codes written where they are used, and constants that are documented as such."""
     yield from _said("reason")
-    for path in sorted(SOURCE.rglob("*.py")):
-        body = ast.parse(path.read_text()).body
-        for node, after in pairwise(body):
+    for module in _parsed():
+        for node, after in pairwise(module.body):
             says = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and str(after.value.value)
             if says and "eason code" in says and isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
                 yield str(node.value.value)

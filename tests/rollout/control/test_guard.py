@@ -16,7 +16,7 @@ from assignments.models import Allocation, Assignment, Attempt
 from assignments.telemetry import events
 from example import models
 from rollout.control import guard, steering, switches
-from rollout.evidence import measuring
+from rollout.evidence import decision_audit, measuring
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, FloorRecord, GuardRun, Position
@@ -222,6 +222,20 @@ def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsy
     assert (run.breaches, run.rolled_back_to, run.measured["v3"]["bookings"]) == ([], "", 117)
     assert resolution.read().mode is Mode.ACTIVE
     assert FloorRecord.objects.get().restaurant_ref == str(evening.pk), "its seatings are judged by the floor they knew"
+
+
+@pytest.mark.legacy_planner
+def test_an_audit_that_fails_does_not_keep_the_guard_from_rolling_back(
+    evening: models.Restaurant, monkeypatch: Any, caplog: Any
+) -> None:
+    def down() -> Any:
+        raise RuntimeError("the host cannot be read")
+
+    monkeypatch.setattr(decision_audit, "configured", down)
+    lose_tables()
+    assert guard.run().rolled_back_to == "shadow"
+    assert "V3's decisions could not be audited: RuntimeError" in caplog.text
+    assert decision_audit.waiting()[0] > 100, "they are audited once the host can be read again"
 
 
 def test_what_was_bad_before_the_window_still_counts_in_the_stage(evening: models.Restaurant) -> None:

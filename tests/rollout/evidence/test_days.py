@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
+from django.utils import timezone
 
 from assignments import conf as assignments_conf
 from assignments.coordination import dispatch
@@ -191,10 +192,21 @@ class TestMeasuring:
                 _day(restaurant_ref="R2", candidate_seated=4),
                 _day(service_date="2026-05-03", candidate_seated=None, candidate_refused=None, error="timeout"),
                 _day(service_date="2026-05-04", control_seated=None),
+                _day(service_date="2026-05-05", candidate_covers=11, control_covers=12),
+                _day(service_date="2026-05-06", candidate_covers=12, control_covers=12),
             ]
         )
         assert measured().days == Days(
-            compared=4, unsafe=1, errors=1, refused=3, moved=1, paired=2, worse=1, seated=11, control_seated=10
+            compared=6,
+            unsafe=1,
+            errors=1,
+            refused=3,
+            moved=1,
+            paired=4,
+            better=1,
+            worse=2,
+            seated=21,
+            control_seated=20,
         )
 
     def test_other_releases_and_environments_do_not_count(self) -> None:
@@ -203,15 +215,38 @@ class TestMeasuring:
 
 
 def test_a_planner_that_wastes_tables_in_batches_seats_fewer_on_too_many_days() -> None:
-    worse = 0
+    better = worse = 0
     for seed in range(24):
         day = a_day(seed)
         theirs = days.by_the_control(day, _judge())
-        worse += len(days.by_v3(day, together(worse_batches.wastes_tables)).seated) < len(theirs.seated)
+        ours = days.by_v3(day, together(worse_batches.wastes_tables))
+        better += (len(ours.seated), ours.covers) > (len(theirs.seated), theirs.covers)
+        worse += (len(ours.seated), ours.covers) < (len(theirs.seated), theirs.covers)
     assert (
-        GATES["days_worse"](facts(days=Days(compared=24, paired=24, worse=worse)), PARITY["days_worse"]).status
+        GATES["days_worse"](
+            facts(days=Days(compared=24, paired=24, better=better, worse=worse)), PARITY["days_worse"]
+        ).status
         is Status.FAIL
     )
+
+
+def test_a_control_that_writes_has_no_numbers_and_the_day_is_kept() -> None:
+    def writes(snapshot: Any) -> Any:
+        models.Booking.objects.create(restaurant_id=1, start=timezone.now(), party=2)
+
+    day = a_day(1)
+    kept = days.compare(
+        day,
+        service_date=timezone.now().date(),
+        origin="shadow",
+        together=together(v3),
+        judge=writes,
+        release=release.running,
+    )
+    kept.refresh_from_db()
+    assert kept.candidate_seated
+    assert kept.control_seated is None
+    assert not models.Booking.objects.exists()
 
 
 def test_a_day_is_written_once_and_not_ahead() -> None:

@@ -14,15 +14,18 @@ from assignments import api
 from assignments.concurrency import clock
 from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.coordination.planned_day import PlannedDay
+from assignments.integration import release
 from assignments.integration.planners import Batch
 from assignments.models import Attempt
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.text import Text
+from example.models import Booking
 from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
 from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
 from rollout.policy import guardrails
+from rollout.policy.measurements import Facts
 from rollout.policy.seating_audit import Flaw
 from rollout.shadow import frozen
 from tests.built import built_once
@@ -123,6 +126,85 @@ def test_batches_with_refusals_come_first_and_a_run_is_bounded(evening: None, se
     call_command("rollout", "status")
 
 
+def measured() -> Facts:
+    position = steering.current()
+    assert position is not None
+    return measuring.measure_live(position, minutes=60)
+
+
+def test_rates_are_of_what_was_decided_before_the_oldest_that_waits_and_unsafe_counts_at_once(evening: None) -> None:
+    decision_audit.run()
+    batch = FrozenBatch.objects.get()
+    before = Audit.objects.earliest("decided_at").decided_at - timedelta(milliseconds=1)
+    everything = measured().stage_seatings
+    assert everything.checked > 50
+    columns = {"restaurant_ref": "9", "service_date": batch.service_date, "floor_version": batch.floor_version}
+    columns |= {"content": batch.content, "attempts": 1, "refusals": 0, "release": batch.release}
+    later = FrozenBatch.objects.create(key=uuid4(), at=batch.at + timedelta(seconds=30), **columns)
+    assert measured().stage_seatings == everything
+    FrozenBatch.objects.create(key=uuid4(), at=before, **{**columns, "release": "another"})
+    assert measured().stage_seatings == everything
+    FrozenBatch.objects.create(key=uuid4(), at=before, **columns)
+    assert measured().stage_seatings.paired == 0
+    assert measured().stage_seatings.wrong_refusals == 0
+    long_ago = {"decided_at": batch.at - timedelta(days=30), "release": batch.release, "flaws": ["table_taken"]}
+    of = {"booking_ref": "1", "restaurant_ref": "9", "service_date": batch.service_date, "is_refusal": False}
+    Audit.objects.create(attempt=10**9, **of, **long_ago)
+    found = measured()
+    assert (found.audited.unsafe, found.stage_seatings.unsafe, found.stage_seatings.checked) == (1, 1, 0)
+    assert [breach.rail for breach in guardrails.breaches(found, guardrails.DEFAULT)] == ["unsafe_seatings"]
+    assert later.audited_at is None
+
+
+def test_untold_is_a_confirmed_booking_that_the_host_still_waits_for(evening: None) -> None:
+    Booking.objects.update(status="pending")
+    confirmed = list(Attempt.objects.filter(outcome="confirmed").order_by("pk"))
+    other, smaller, tried_again = (Booking.objects.get(pk=int(each.booking_ref)) for each in confirmed[:3])
+    Booking.objects.filter(pk=other.pk).update(start=other.start + timedelta(minutes=15))
+    Booking.objects.filter(pk=smaller.pk).update(party=smaller.party + 1)
+    again = Attempt.objects.get(pk=confirmed[2].pk)
+    again.pk, again.batch, again.number, again.outcome = None, None, again.number + 1, "retry"
+    again.save(force_insert=True)
+    decision_audit.run()
+    told = {str(each.pk) for each in (other, smaller, tried_again)}
+    assert (
+        set(Audit.objects.filter(untold=True).values_list("booking_ref", flat=True))
+        == {each.booking_ref for each in confirmed} - told
+    )
+
+
+@pytest.mark.legacy_planner
+def test_the_verdict_is_that_of_the_latest_decision_whichever_was_audited_first(evening: None) -> None:
+    decision_audit.run()
+    before, latest = measured().stage_seatings, Attempt.objects.latest("pk").pk
+    of = {"restaurant_ref": "9", "service_date": datetime.now(UTC).date(), "booking_ref": "B"}
+    of |= {"release": release.running(), "is_refusal": True, "decided_at": datetime.now(UTC)}
+    Audit.objects.create(attempt=latest + 2, verdict="both_refuse", **of)
+    Audit.objects.create(attempt=latest + 1, verdict="only_legacy_seats", **of)
+    after = measured().stage_seatings
+    assert (after.paired, after.only_legacy) == (before.paired + 1, before.only_legacy)
+
+
+def test_a_run_begins_nothing_once_its_time_is_over(evening: None) -> None:
+    assert decision_audit.run(seconds=0) == 0
+    assert not Audit.objects.exists()
+
+
+@pytest.mark.legacy_planner
+def test_a_legacy_planner_that_asks_the_database_in_vain_leaves_the_rest_of_the_audit(monkeypatch: Any) -> None:
+    load("v3")
+    climb("full")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+
+    def judge(snapshot: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM no_such_table")
+
+    monkeypatch.setattr(decision_audit, "_legacy_judge", lambda: judge)
+    assert decision_audit.run() == Attempt.objects.count() == Audit.objects.filter(verdict="", error="").count()
+
+
 @pytest.mark.legacy_planner
 def test_wrong_refusals_are_found_at_once_and_roll_back(monkeypatch: pytest.MonkeyPatch) -> None:
     decide_with(monkeypatch, lambda number, each: refused(each) if number % 4 == 0 and each.plans else each)
@@ -167,7 +249,21 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
 
 
 def test_what_was_given_and_what_was_found_are_written_once(evening: None) -> None:
+    now = datetime.now(UTC)
+    with pytest.raises(DatabaseError, match="have no audit"), transaction.atomic():
+        FrozenBatch.objects.update(audited_at=now)
+    for columns in ({"restaurant_ref": "9"}, {"attempts": 1}, {"service_date": now.date() - timedelta(days=99)}):
+        with pytest.raises(DatabaseError, match="written once"), transaction.atomic():
+            FrozenBatch.objects.update(audited_at=now, **columns)
     decision_audit.run()
+    ahead = FrozenBatch.objects.get()
+    ahead.pk, ahead.at = uuid4(), now + timedelta(hours=1)
+    with pytest.raises(DatabaseError, match="dated ahead"), transaction.atomic():
+        ahead.save(force_insert=True)
+    audit = Audit.objects.earliest("pk")
+    audit.pk, audit.attempt, audit.decided_at = None, 10**9, now + timedelta(hours=1)
+    with pytest.raises(DatabaseError, match="dated ahead"), transaction.atomic():
+        audit.save()
     for change in (
         lambda: FrozenBatch.objects.update(content={}),
         lambda: FrozenBatch.objects.update(audited_at=None),
@@ -191,6 +287,19 @@ def test_a_batch_that_cannot_be_read_is_audited_as_unreadable(evening: None) -> 
         cursor.execute("ALTER TABLE rollout_frozenbatch ENABLE TRIGGER USER")
     assert decision_audit.run() == batch.attempts
     assert set(Audit.objects.values_list("error", flat=True)) == {"KeyError"}
+    assert measured().stage_seatings.unjudged == batch.attempts
+
+
+def test_pruning_keeps_what_waits_for_its_audit_and_counts_it(evening: None) -> None:
+    batch = FrozenBatch.objects.get()
+    with clock.at(datetime.now(UTC) + timedelta(days=8)):
+        call_command("rollout", "prune")
+    assert FrozenBatch.objects.exists()
+    with clock.at(datetime.now(UTC) + timedelta(days=100)):
+        call_command("rollout", "prune")
+    assert not FrozenBatch.objects.exists()
+    tally = AuditTally.objects.get()
+    assert (tally.day, tally.decisions, tally.unaudited) == (batch.at.date(), 0, batch.attempts)
 
 
 def test_pruning_keeps_counts(evening: None) -> None:

@@ -1,4 +1,4 @@
-"""What the audit finds adds up over the stage, and refusals that a move would have avoided are told apart."""
+"""What the audit finds adds up over the stage."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -6,13 +6,8 @@ from typing import Any
 import pytest
 
 from assignments.integration import release
-from assignments.integration.host import HostBooking
-from assignments.planning.snapshot import PlanningRules
-from assignments.testing import a_floor, a_service, a_table
 from rollout.control import steering
 from rollout.evidence import measuring
-from rollout.evidence.live_decisions import _Decided, _Inspection
-from rollout.evidence.movable import Movable, Taken
 from rollout.models import GuardRun, Position
 from rollout.policy import guardrails
 from rollout.policy.measurements import Seatings
@@ -64,66 +59,3 @@ def test_small_harm_that_no_window_shows_breaches_over_the_stage() -> None:
     assert not guardrails.breaches(facts(seatings=little, window=9), guardrails.DEFAULT)
     (breach,) = guardrails.breaches(facts(seatings=little, stage_seatings=added, window=9), guardrails.DEFAULT)
     assert (breach.rail, breach.sample) == ("wrong_refusals", 1200)
-
-
-class TestAvoidableByMoves:
-    """A party of two sits at the table for four; a party of four was refused; the table for two is free."""
-
-    def audited(self, *, may_move: bool = True, **mover: Any) -> Seatings:
-        floor = a_floor(
-            tables=[a_table("four", seats=4), a_table("two", seats=2)], services=[a_service()], timezone="UTC"
-        )
-        refused = _Decided(
-            booking_ref="refused",
-            restaurant_ref="R1",
-            service_date=EVENING[1],
-            outcome="retry",
-            reason="no_capacity",
-            at=NOW,
-            starts_at=START,
-            party=4,
-            pinned=(),
-            strategy="",
-            tables=(),
-            blocked_from=None,
-            blocked_until=None,
-            is_unsure=False,
-            is_adjusted=False,
-            is_altered=False,
-        )
-        asking = HostBooking(ref="refused", restaurant_ref="R1", starts_at=START, party=4)
-        sitting = HostBooking(ref="mover", restaurant_ref="R1", starts_at=START, party=2, may_move=may_move)
-        taken = [
-            Taken(
-                table_ref="four",
-                booking_ref="mover",
-                blocked_from=START,
-                blocked_until=START + timedelta(hours=2),
-                at=NOW - timedelta(hours=1),
-            )
-        ]
-        movers = [Movable(**{"booking_ref": "mover", "party": 2, "starts_at": START, "zone_ref": "", **mover})]
-        seatings, _right = _Inspection(
-            {"R1": floor},
-            {"refused": asking, "mover": sitting},
-            {EVENING: taken},
-            rules=PlanningRules(),
-            movable={EVENING: movers},
-        ).of([refused])
-        return seatings
-
-    def test_it_is_found_and_is_not_called_wrong(self) -> None:
-        found = self.audited()
-        assert (found.refusals, found.wrong_refusals, found.avoidable_by_moves) == (1, 0, 1)
-
-    def test_not_if_the_other_party_is_somebody_who_may_not_be_moved(self) -> None:
-        assert self.audited(booking_ref="another").avoidable_by_moves == 0
-
-    def test_not_if_the_host_wants_it_to_stay(self) -> None:
-        assert self.audited(may_move=False).avoidable_by_moves == 0
-
-    def test_not_if_the_other_party_comes_too_soon_to_be_moved(self) -> None:
-        assert self.audited(starts_at=NOW + timedelta(minutes=1)).avoidable_by_moves == 0
-
-    def test_not_if_the_other_party_is_too_large_for_the_free_table(self) -> None:
-        assert self.audited(party=3).avoidable_by_moves == 0

@@ -16,7 +16,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, PlanningRules, Snapshot
 from assignments.planning.text import Text
 from assignments.testing import a_floor, a_service, a_table
-from rollout.policy.verdict import Verdict, compare, yardstick
+from rollout.policy.verdict import Verdict, compare, compare_with_a_sound_control, yardstick
 from rollout.shadow.serialization import (
     decision_from_json,
     decision_to_json,
@@ -120,6 +120,18 @@ def test_a_taken_table_is_unsafe_also_where_the_control_refuses() -> None:
     snap = snapshot(4, taken=("four-a",))
     assert compare(snap, refused(snap), at(snap, "four-a")) is Verdict.UNSAFE
     assert compare(snap, refused(snap), at(snap, "four-b")) is Verdict.ONLY_V3_SEATS
+
+
+def test_whom_the_control_seats_against_a_rule_v3_need_not_seat() -> None:
+    snap = snapshot(4, taken=("four-a",))
+    for tables in ("four-a", "two"):
+        assert compare(snap, at(snap, tables), refused(snap)) is Verdict.ONLY_LEGACY_SEATS, "as it is stored"
+        assert compare_with_a_sound_control(snap, at(snap, tables), refused(snap)) is Verdict.BOTH_REFUSE
+    assert compare_with_a_sound_control(snap, at(snap, "four-b"), refused(snap)) is Verdict.ONLY_LEGACY_SEATS
+    assert compare_with_a_sound_control(snap, at(snap, "four-a"), at(snap, "four-b")) is not Verdict.BOTH_REFUSE
+    wasteful = replace(snap, rules=PlanningRules(max_spare_seats=0))
+    found = compare_with_a_sound_control(wasteful, at(snap, "six"), refused(snap))
+    assert found is Verdict.ONLY_LEGACY_SEATS, "it has limits of its own"
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 60])

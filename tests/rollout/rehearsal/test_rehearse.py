@@ -69,7 +69,8 @@ def contents() -> Any:
 def test_every_kind_is_caught_and_v3_as_it_is_never_fails(evidence: None) -> None:
     before = contents()
     found = rehearsed("--runs", "6")
-    assert set(found) == {"kinds", "untouched"}
+    assert set(found) == {"kinds", "untouched", "not_tried"}
+    assert found["not_tried"] == ["soak", "integrity", "flags", "comparable", "complete", "coverage", "explanations"]
     assert [kind["name"] for kind in found["kinds"]] == list(KINDS)
     assert len(KINDS) >= 12
     for kind in found["kinds"]:
@@ -107,7 +108,13 @@ def test_the_environments_own_gates_and_guardrails_are_tried(evidence: None, set
     configure(settings, gates={"unsafe": 0}, GUARD={"wrong_refusals": 0.9, "review": 0.9, "less_seated": 0.9})
     lenient = rehearsed(*asked)["kinds"][0]
     assert (strict["gate"], strict["rail"]) == ("refused", "wrong_refusals")
-    assert (lenient["gate"], lenient["rail"]) == (None, None)
+    assert (lenient["gate"], lenient["rail"]) == (None, "only_legacy_seats")
+    configure(
+        settings,
+        gates={"unsafe": 0},
+        GUARD=dict.fromkeys(("wrong_refusals", "review", "less_seated", "only_legacy_seats"), 0.9),
+    )
+    assert rehearsed(*asked)["kinds"][0]["rail"] is None
 
 
 def test_without_evidence_it_says_what_to_do(settings: Any, db: Any) -> None:
@@ -124,3 +131,4 @@ def test_words_for_people(evidence: None) -> None:
     assert "ignores_closures" in said
     assert "seats guests at closed tables (staged in " in said
     assert "V3 as it is: gates failed in 0 of 2 runs" in said
+    assert "Gates that a rehearsal cannot try: soak, " in said
