@@ -10,7 +10,8 @@ Long because it is the one page of what a project may call; each function is sho
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import wraps
@@ -41,6 +42,7 @@ from assignments.exceptions import (
     ChangedMeanwhileError,
     DayBusyError,
     HoldExpiredError,
+    HostRefusedError,
     InvalidBookingError,
     TransitionRefusedError,
 )
@@ -308,18 +310,28 @@ def move(
 ) -> Outcome:
     """Move a booking that has tables to these; guests who sit already move now. See ``assign``.
 
-    Raises TransitionRefusedError for a booking that has no tables.
+    Raises TransitionRefusedError for a booking that has no tables, and where a constraint of the booking project refuses.
     """
     if not ledger.seatings_of([booking_ref]):
         raise TransitionRefusedError(f"Booking {booking_ref} has no tables to be moved from: assign some.")
-    return assign(
-        booking_ref=booking_ref,
-        table_refs=table_refs,
-        actor=actor,
-        reason="moved_by_staff",
-        version=version,
-        overriding=overriding,
-    )
+    with _refused_by_constraints():
+        return assign(
+            booking_ref=booking_ref,
+            table_refs=table_refs,
+            actor=actor,
+            reason="moved_by_staff",
+            version=version,
+            overriding=overriding,
+        )
+
+
+@contextmanager
+def _refused_by_constraints() -> Iterator[None]:
+    """Raise TransitionRefusedError where a constraint of the booking project refuses; its context names the constraint."""
+    try:
+        yield
+    except HostRefusedError as error:
+        raise TransitionRefusedError(str(error), **error.context) from error
 
 
 @_in_transaction
@@ -329,8 +341,8 @@ def swap(
     """Give two bookings each other's tables, in one step; each keeps its own time.
 
     Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed; TransitionRefusedError if one
-    has no tables, or if the host's rows allow no swaps (``assignments.W010``); ValueError for one booking given twice,
-    BookingNotFoundError, BookingBusyError.
+    has no tables, if the host's rows allow no swaps (``assignments.W010``), or if a constraint of the booking project
+    refuses; ValueError for one booking given twice, BookingNotFoundError, BookingBusyError.
     """
     if booking_ref == other_ref:
         raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")
@@ -346,7 +358,8 @@ def swap(
     }
     bookings = lock_bookings(host, refs)
     pair = [(rows[ref], _known(ref, bookings)) for ref in (booking_ref, other_ref)]
-    return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
+    with _refused_by_constraints():
+        return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
 
 
 @_in_transaction
