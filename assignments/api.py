@@ -10,7 +10,8 @@ Long because it is the one page of what a project may call; each function is sho
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import wraps
@@ -21,8 +22,18 @@ from django.db import connection, transaction
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
+from assignments.coordination import (
+    adoption,
+    closures,
+    dispatch,
+    edits,
+    host_changes,
+    queueing,
+    staff_actions,
+    stays,
+    undoing,
+)
 from assignments.coordination import availability as availability_of
-from assignments.coordination import closures, dispatch, edits, host_changes, queueing, staff_actions, stays, undoing
 from assignments.coordination.availability import Wait
 from assignments.coordination.snapshots import snapshot_of
 from assignments.exceptions import (
@@ -31,6 +42,7 @@ from assignments.exceptions import (
     ChangedMeanwhileError,
     DayBusyError,
     HoldExpiredError,
+    HostRefusedError,
     InvalidBookingError,
     TransitionRefusedError,
 )
@@ -38,7 +50,7 @@ from assignments.integration import floor_cache, marks, planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, seating_validity, staff_decisions, transitions, waiting
+from assignments.lifecycle import intake, ledger, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, QueuedParty, Stage, State
 from assignments.outcome import Change, Outcome
@@ -298,18 +310,28 @@ def move(
 ) -> Outcome:
     """Move a booking that has tables to these; guests who sit already move now. See ``assign``.
 
-    Raises TransitionRefusedError for a booking that has no tables.
+    Raises TransitionRefusedError for a booking that has no tables, and where a constraint of the booking project refuses.
     """
     if not ledger.seatings_of([booking_ref]):
         raise TransitionRefusedError(f"Booking {booking_ref} has no tables to be moved from: assign some.")
-    return assign(
-        booking_ref=booking_ref,
-        table_refs=table_refs,
-        actor=actor,
-        reason="moved_by_staff",
-        version=version,
-        overriding=overriding,
-    )
+    with _refused_by_constraints():
+        return assign(
+            booking_ref=booking_ref,
+            table_refs=table_refs,
+            actor=actor,
+            reason="moved_by_staff",
+            version=version,
+            overriding=overriding,
+        )
+
+
+@contextmanager
+def _refused_by_constraints() -> Iterator[None]:
+    """Raise TransitionRefusedError where a constraint of the booking project refuses; its context names the constraint."""
+    try:
+        yield
+    except HostRefusedError as error:
+        raise TransitionRefusedError(str(error), **error.context) from error
 
 
 @_in_transaction
@@ -326,8 +348,8 @@ def swap(
 
     With ``version`` and ``other_version`` nobody may have changed these assignments since they were that: raises
     ChangedMeanwhileError. Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed;
-    TransitionRefusedError if one has no tables, or if the host's rows allow no swaps (``assignments.W010``); ValueError for
-    one booking given twice, BookingNotFoundError, BookingBusyError.
+    TransitionRefusedError if one has no tables, if the host's rows allow no swaps (``assignments.W010``), or if a constraint
+    of the booking project refuses; ValueError for one booking given twice, BookingNotFoundError, BookingBusyError.
     """
     if booking_ref == other_ref:
         raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")
@@ -345,7 +367,8 @@ def swap(
         _require_version(rows[ref], seen)
     bookings = lock_bookings(host, refs)
     pair = [(rows[ref], _known(ref, bookings)) for ref in (booking_ref, other_ref)]
-    return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
+    with _refused_by_constraints():
+        return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
 
 
 @_in_transaction
@@ -491,17 +514,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     _host, assignment, now = _locked_assignment(booking_ref)
     if assignment.is_terminal:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
-    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
-    floor = floor_or_none(booking.restaurant_ref, host=host)
-    settlement.confirm(
-        assignment,
-        table_refs=floor.in_order(table_refs) if floor else table_refs,
-        window=seating_validity.window_as_the_host_has_it(booking, floor),
-        strategy=MANUAL,
-        reason="confirmed_by_host",
-        overridden_by="host",
-    )
-    settlement.write()
+    adoption.seat(assignment, booking, table_refs, host=host, now=now)
 
 
 @_in_transaction
@@ -720,9 +733,10 @@ def booking_changed(*, booking_ref: str) -> Change:
     settled, in this transaction: at the same tables if they will do, else at others. What cannot be met goes to staff, and
     the guest keeps what was promised. A corrected name, or a floor, service or setting that was edited since, costs nobody
     a table. Guests who arrive, sit, stay longer or leave are followed from now on, and tables that staff chose in the host
-    are taken over. A booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of
-    it, ``Change.LATER`` if another process works on the restaurant-day: the next pass follows the change then. Raises
-    BookingNotFoundError for one that neither the host nor this app knows.
+    are taken over, also those of a booking that has none here (``Change.KEPT``, or ``TO_STAFF`` if others have them). A
+    booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of it, ``Change.LATER``
+    if another process works on the restaurant-day: the next pass follows the change then. Raises BookingNotFoundError for
+    one that neither the host nor this app knows.
     """
     queueing.on_commit(booking_ref)
     marks.settle(booking_ref)
@@ -733,11 +747,26 @@ def booking_changed(*, booking_ref: str) -> Change:
     try:
         _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     except AssignmentNotFoundError:
-        if booking.wants_table:
-            intake.request([booking], now=transactions.database_now(), host=host)
-        return Change.REQUESTED if booking.wants_table else Change.NOTHING
+        return _take_in(booking, host=host)
     except DayBusyError:
         marks.leave_for_a_pass(booking_ref)
+        return Change.LATER
+    return host_changes.follow(assignment, booking, host=host, now=now)
+
+
+def _take_in(booking: HostBooking, *, host: Host) -> Change:
+    """Request a table for a booking that is unknown here, or take over those that the host has given it."""
+    now = transactions.database_now()
+    is_seated = bool(adoption.given([booking], host=host, now=now))
+    if not booking.wants_table and not is_seated:
+        return Change.NOTHING
+    intake.request([booking], now=now, host=host)
+    if not is_seated:
+        return Change.REQUESTED
+    try:
+        _host, assignment, now = _locked_assignment(booking.ref)
+    except DayBusyError:
+        marks.leave_for_a_pass(booking.ref)
         return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
 
@@ -820,8 +849,9 @@ def edit_closure(
 ) -> None:
     """Change a closure: what is not given stays. ``table_refs=()`` means the whole restaurant.
 
-    Bookings make way as for ``close``; who was seated there by an override stays. With ``version`` nobody may have changed
-    the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError, ClosureLiftedError, ValueError.
+    Bookings make way as for ``close``; who was seated by an override over what was closed before stays. With ``version``
+    nobody may have changed the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError,
+    ClosureLiftedError, ValueError.
     """
     closures.edit(
         closure_id,

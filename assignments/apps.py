@@ -4,21 +4,19 @@ from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+try:  # Here, and not with the models: Django's own app for PostgreSQL, which comes later, would say less.
+    import psycopg  # noqa: F401
+except ImportError as missing:
+    raise ImproperlyConfigured(
+        f"assignments needs PostgreSQL and psycopg 3 (pip install 'psycopg[binary]'): {missing}"
+    ) from missing
+
 
 class AssignmentsConfig(AppConfig):
     name = "assignments"
     label = "assignments"
     verbose_name = _("Table assignments")
     default_auto_field = "django.db.models.BigAutoField"
-
-    def import_models(self) -> None:
-        """Import the models, once it is sure that they can be: without psycopg 3 they would raise a bare ImportError."""
-        try:
-            import psycopg  # noqa: F401
-        except ImportError as error:
-            problem = f"assignments needs PostgreSQL and psycopg 3 (pip install 'psycopg[binary]'): {error}"
-            raise ImproperlyConfigured(problem) from error
-        super().import_models()
 
     def ready(self) -> None:
         from assignments import checks  # noqa: F401  (registers the system checks)

@@ -31,6 +31,7 @@ from assignments.exceptions import (
 from assignments.integration.host import Host
 from assignments.integration.planners import NOBODY, V3, Batch, KeepsBatches, Preview, router
 from assignments.integration.project_host import configured
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment, State
@@ -170,10 +171,7 @@ class Coordinator:
     def _process_one(self, booking_ref: str, invocation: Invocation, day: tuple[str, date] | None = None) -> DayResult:
         try:
             with invocation.within_budget():
-                return invocation.transact(
-                    lambda record: self._decide_one(booking_ref, invocation, record, day),
-                    deadline=invocation.deadline,
-                )
+                return self._transact_one(booking_ref, invocation, day)
         except LockContentionError as error:
             outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=str(error))
         except TimeBudgetExceededError:
@@ -188,8 +186,24 @@ class Coordinator:
             outcome = noop(booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail=type(error).__name__)
         return DayResult(outcomes=(outcome,))
 
+    def _transact_one(self, booking_ref: str, invocation: Invocation, day: tuple[str, date] | None) -> DayResult:
+        """Decide one booking; once more, without the tables that others' rows show, if the host's rows allow no swaps."""
+        decide = partial(self._decide_one, booking_ref, invocation, day=day)
+        try:
+            return invocation.transact(decide, deadline=invocation.deadline)
+        except HostRefusedError:
+            if not obstacle_to_swaps():
+                raise
+        return invocation.transact(partial(decide, leaves_shown=True), deadline=invocation.deadline)
+
     def _decide_one(
-        self, booking_ref: str, invocation: Invocation, record: Record, day: tuple[str, date] | None
+        self,
+        booking_ref: str,
+        invocation: Invocation,
+        record: Record,
+        *,
+        day: tuple[str, date] | None,
+        leaves_shown: bool = False,
     ) -> DayResult:
         if day is None:
             day = Assignment.objects.of(booking_ref).values_list("restaurant_ref", "service_date").first()
@@ -207,7 +221,7 @@ class Coordinator:
             return _Claim([this], [row for row in rows if row is not this])
 
         try:
-            result = self._decide(restaurant_ref, service_date, claim, invocation, record)
+            result = self._decide(restaurant_ref, service_date, claim, invocation, record, leaves_shown=leaves_shown)
         except _DecidedError as decided:
             return DayResult(outcomes=(noop(booking_ref, Noop.TERMINAL_STATE, planner=V3, detail=str(decided)),))
         if not result.circuit_open_seconds:
@@ -230,6 +244,7 @@ class Coordinator:
         record: Record,
         mark: uuid.UUID | None = None,
         ahead: PlanAhead | None = None,
+        leaves_shown: bool = False,
     ) -> DayResult:
         """The one transaction. ``mark``: the batch's, which its commit deletes.
 
@@ -274,8 +289,9 @@ class Coordinator:
                 settlement,
                 restaurant_ref,
                 service_date,
-                may_rearrange=invocation.may_move and may_all_move,
+                may_rearrange=invocation.may_move and may_all_move and not leaves_shown,
                 keeps_batch=isinstance(keeper, KeepsBatches),
+                leaves_shown=leaves_shown,
             )
             day_planner.settle(mine, earlier=earlier, later=later, ahead=ahead)
         except LockContentionError as contended:

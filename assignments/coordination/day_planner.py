@@ -1,21 +1,22 @@
 """Planning the claimed bookings of one restaurant-day, and settling each."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
 from assignments import conf
 from assignments.concurrency import locks
-from assignments.coordination import rearrangement
+from assignments.coordination import adoption, rearrangement
 from assignments.coordination.plan_ahead import MOST_SECONDS, PlanAhead
-from assignments.coordination.planned_day import plan_requests
+from assignments.coordination.planned_day import PlannedDay, plan_requests
 from assignments.coordination.rearrangement import Rearrangement
 from assignments.coordination.snapshots import (
     is_plannable,
     occupied_during,
-    plannable_requests,
+    requests_of,
     seating_request,
+    shown_for_others,
     touched_by,
 )
 from assignments.coordination.table_record import success_of
@@ -23,16 +24,20 @@ from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import V3, Batch
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason, Kind, Noop, Outcome, noop
+from assignments.planning import writing_order
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
 
+MOST_PLANS = 4
+"""How often a day is planned again, at most, where the host's rows allow no swaps."""
 CONFIRMED_BY_HOST = "The booking was confirmed without this app, so it has no tables here: staff have to choose them."
 
 
@@ -48,6 +53,7 @@ class DayPlanner:
         *,
         may_rearrange: bool = False,
         keeps_batch: bool = False,
+        leaves_shown: bool = False,
     ) -> None:
         self.host = host
         self.settlement = settlement
@@ -59,6 +65,13 @@ class DayPlanner:
         self.batch: Batch | None = None
         """What was planned together, to be kept; None unless it was asked for and something was planned."""
         self._keeps_batch = keeps_batch
+        self._leaves_shown = leaves_shown
+        """Whether tables that the host shows for others who wait count as taken, and nothing else that these may get.
+
+        Where rows allow no swaps, two who wait could otherwise keep each other from any table.
+        """
+        self._kept: tuple[Occupied, ...] = ()
+        """What rows show that keep it, because they cannot be written otherwise."""
         self._locked_by_host: list[SeatingRequest] = []
 
     def settle(
@@ -83,10 +96,10 @@ class DayPlanner:
                     self.settlement.try_again(assignment, reason=CoordinatorReason.INVALID_FLOOR, detail=problem)
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
-        first, behind = self._before_and_after(earlier, later) if requests else ([], [])
+        first, behind = self._before_and_after(earlier, later) if requests and not self._leaves_shown else ([], [])
         self._lock_touched_days(requests, floor)
         together = [*first, *requests, *behind]
-        occupied = occupied_during(together, floor, remove_expired=True)
+        occupied = self._occupied(together, requests, floor)
         success = success_of(self.restaurant_ref)
         batch = self._batch(together, floor, occupied, success) if requests else None
         own, now = [request.booking_ref for request in requests], self.settlement.now
@@ -105,6 +118,7 @@ class DayPlanner:
                 ahead.forget()
         self.batch = batch and replace(
             batch,
+            occupied=batch.occupied + self._kept,
             requests=tuple(together),
             decisions={request.booking_ref: decisions[request.booking_ref] for request in together},
         )
@@ -118,6 +132,15 @@ class DayPlanner:
             self.gave_way = [each for each, _booking in plannable if decisions[each.booking_ref].best is None]
         else:
             waiting.let_sleep(each for each, _booking in plannable if each.is_woken)
+
+    def _occupied(
+        self, together: Sequence[SeatingRequest], requests: Sequence[SeatingRequest], floor: Floor
+    ) -> tuple[Occupied, ...]:
+        occupied = occupied_during(together, floor, remove_expired=True)
+        if not self._leaves_shown:
+            return occupied
+        own = {request.booking_ref for request in requests}
+        return occupied + shown_for_others(self.restaurant_ref, self.service_date, own, floor, host=self.host)
 
     def _batch(
         self,
@@ -157,18 +180,24 @@ class DayPlanner:
         be left out for want of time.
         """
         found = None
-        decisions, milliseconds, _moves = plan_requests(
-            requests,
-            floor=floor,
-            occupied=occupied,
-            now=self.settlement.now,
-            success=success,
-            may_wait={request.booking_ref for request in behind},
-            seconds=MOST_SECONDS,
-        )
+
+        def plan() -> PlannedDay:
+            return plan_requests(
+                requests,
+                floor=floor,
+                occupied=occupied + self._kept,
+                now=self.settlement.now,
+                success=success,
+                may_wait={request.booking_ref for request in behind},
+                seconds=MOST_SECONDS,
+            )
+
+        decisions, milliseconds, _moves = plan()
+        if obstacle_to_swaps() and not self._leaves_shown:
+            decisions, milliseconds = self._without_swaps(decisions, milliseconds, plan, floor, seats)
         requests = [request for request in requests if request.booking_ref in decisions]
         seats = [*seats, *(request for request in behind if request.booking_ref in decisions)]
-        wants_tables = self._may_rearrange and _want_tables(seats, decisions)
+        wants_tables = self._may_rearrange and not self._kept and _want_tables(seats, decisions)
         if wants_tables and rearrangement.is_possible(self.host, self.restaurant_ref):
             found = rearrangement.find(
                 requests,
@@ -185,12 +214,50 @@ class DayPlanner:
                 found.apply(self.settlement)
         return decisions, milliseconds, found
 
+    def _without_swaps(
+        self,
+        decisions: Mapping[str, Decision],
+        milliseconds: Mapping[str, float],
+        plan: Callable[[], PlannedDay],
+        floor: Floor,
+        seats: Sequence[SeatingRequest],
+    ) -> tuple[Mapping[str, Decision], Mapping[str, float]]:
+        """Plan again until no row would need a table that another one has: those that do keep what they show, if it does.
+
+        What is still impossible in the end, the host's database refuses, and each is decided alone.
+        """
+        own = [request.booking_ref for request in seats]
+        shown = shown_for_others(self.restaurant_ref, self.service_date, (), floor, host=self.host)
+        for _attempt in range(MOST_PLANS):
+            stuck = writing_order.stuck(decisions, own, shown)
+            keeping = {each.booking_ref for each in self._kept}
+            new = tuple(each for each in shown if each.booking_ref in stuck - keeping)
+            if not new:
+                break
+            self._kept += new
+            decisions, milliseconds, _moves = plan()
+        return decisions, milliseconds
+
     def _before_and_after(
         self, earlier: Sequence[Assignment], later: Sequence[Assignment]
     ) -> tuple[list[SeatingRequest], list[SeatingRequest]]:
-        """Return the requests that are planned with those of the batch: before them, and after them."""
-        first = plannable_requests(earlier, self.restaurant_ref, host=self.host)
-        return [*first, *self._locked_by_host], plannable_requests(later, self.restaurant_ref, host=self.host)
+        """Return the requests that are planned with those of the batch: before them, and after them.
+
+        The tables of those that the host has seated by itself are taken over first, where they are free. None after them
+        where rows allow no swaps: what these could be given depends on what is written first.
+        """
+        later = () if obstacle_to_swaps() else later
+        rows = [*earlier, *later]
+        bookings = self.host.bookings([row.booking_ref for row in rows]) if rows else {}
+        given = adoption.given(bookings.values(), host=self.host, now=self.settlement.now, assignments=rows)
+        for row in rows:
+            booking, tables = bookings.get(row.booking_ref), given.get(row.booking_ref)
+            if booking is not None and tables and self._is_free(booking, tables):
+                adoption.take_over(
+                    row, booking, tables, host=self.host, now=self.settlement.now, reviewing=self.settlement
+                )
+        first = requests_of(earlier, self.restaurant_ref, bookings)
+        return [*first, *self._locked_by_host], requests_of(later, self.restaurant_ref, bookings)
 
     def _lock_touched_days(self, requests: Sequence[SeatingRequest], floor: Floor) -> None:
         """Lock the days before and after into which these seatings reach, if any. Raises LockContentionError.
@@ -202,7 +269,7 @@ class DayPlanner:
             raise LockContentionError("somebody else plans a day that this one reaches into")
 
     def _plannable(self, claimed: Sequence[Assignment], floor: Floor | None) -> list[tuple[Assignment, HostBooking]]:
-        """The bookings to plan; those that are gone, cancelled, busy, moved or malformed are settled here."""
+        """The bookings to plan; those that are gone, cancelled, seated by the host, busy or malformed are settled here."""
         refs = [assignment.booking_ref for assignment in claimed]
         bookings = self.host.bookings(refs, lock=True)
         absent = [ref for ref in refs if ref not in bookings]
@@ -210,7 +277,7 @@ class DayPlanner:
         plannable, unwanted = [], []
         asleep: list[Assignment] = []
         floors = {self.restaurant_ref: floor}
-        for assignment in claimed:
+        for assignment in self._not_seated(claimed, bookings, busy):
             booking = bookings.get(assignment.booking_ref)
             if booking is None and assignment.booking_ref in busy:
                 self.settlement.outcomes.append(
@@ -239,6 +306,38 @@ class DayPlanner:
         ledger.release(unwanted)
         waiting.let_sleep(asleep)
         return plannable
+
+    def _not_seated(
+        self, claimed: Sequence[Assignment], bookings: Mapping[str, HostBooking], busy: Mapping[str, HostBooking]
+    ) -> list[Assignment]:
+        """Take over the tables of those that the host has seated by itself, and return the others.
+
+        Nobody is placed before that. A table that others have stays theirs, and staff hear of it.
+        """
+        shown = [*bookings.values(), *busy.values()]
+        given = adoption.given(shown, host=self.host, now=self.settlement.now, assignments=claimed)
+        left, asleep = [], []
+        for assignment in claimed:
+            ref = assignment.booking_ref
+            if ref not in given or (ref in busy and not self._is_free(busy[ref], given[ref])):
+                left.append(assignment)
+            elif not self._take_over(assignment, bookings.get(ref) or busy[ref], given[ref]):
+                asleep.append(assignment)  # Others are still there, and staff know it.
+        waiting.let_sleep(asleep)
+        return left
+
+    def _take_over(self, assignment: Assignment, booking: HostBooking, table_refs: Sequence[str]) -> bool:
+        outcomes = self.settlement.outcomes
+        before = len(outcomes)
+        outcome = adoption.take_over(
+            assignment, booking, table_refs, host=self.host, now=self.settlement.now, reviewing=self.settlement
+        )
+        if outcome is not None and len(outcomes) == before:
+            outcomes.append(outcome)
+        return outcome is not None
+
+    def _is_free(self, booking: HostBooking, table_refs: Sequence[str]) -> bool:
+        return not adoption.others_there(booking, table_refs, host=self.host, now=self.settlement.now)
 
     def _moved(self, assignment: Assignment) -> None:
         """The host moved the booking to another day or restaurant without saying so: that day's batch decides it."""

@@ -26,6 +26,7 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host
 from assignments.integration.planners import V3, router
 from assignments.integration.project_host import configured
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import ledger, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment, OptimizedEvening, State
@@ -188,6 +189,9 @@ class _Day:
             found = self._told(Result.NOTHING_TO_GAIN, evening, answer)
             if not answer.seated:
                 return found
+            tables = {move.booking_ref: move.to_table_refs for move in answer.moves}
+            if obstacle_to_swaps() and not rearrangement.in_turn(evening.problem.movable, tables):
+                raise _StoppedError(Result.REFUSED_BY_HOST)
             if dry_run:
                 return replace(found, result=Result.WOULD_SEAT)
             try:

@@ -13,6 +13,7 @@ from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import windows_of
 from assignments.integration import planners
 from assignments.integration.host import Host, HostBooking, MovesGuests
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, Stage, State
@@ -104,6 +105,9 @@ def find(
         )
         if not moves or _seated(found, seats) <= seated:
             break
+        tables = {ref: plan.table_refs for ref, plan in moves.items()}
+        if obstacle_to_swaps() and not in_turn([each.movable for each in confirmed.values()], tables):
+            break
         busy = lock([confirmed[ref] for ref in sorted(moves)], host=host)
         if not busy:
             return Rearrangement(
@@ -119,6 +123,26 @@ def find(
     return (
         Rearrangement(decisions=decisions, milliseconds={}, movable=movable, occupied=occupied) if confirmed else None
     )
+
+
+def in_turn(movable: Sequence[Movable], tables: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether these can get their new ``tables`` one after the other, each once nobody else of them is there."""
+    left = [each for each in movable if each.booking_ref in tables]
+    while left:
+        ready = [each for each in left if not any(_is_in_the_way(other, each, tables) for other in left)]
+        if not ready:
+            return False
+        left = [each for each in left if each not in ready]
+    return True
+
+
+def _is_in_the_way(other: Movable, mover: Movable, tables: Mapping[str, Sequence[str]]) -> bool:
+    wanted = set(tables[mover.booking_ref])
+    meets = (
+        other.window.blocked_from < mover.window.blocked_until
+        and mover.window.blocked_from < other.window.blocked_until
+    )
+    return other is not mover and meets and not wanted.isdisjoint(other.table_refs)
 
 
 def _seated(decisions: Mapping[str, Decision], refs: Collection[str]) -> int:

@@ -1,6 +1,6 @@
 """Building the frozen values that planning judges, from the host's bookings and the ledger."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -9,7 +9,7 @@ from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host, HostBooking
 from assignments.lifecycle import intake, ledger
-from assignments.models import Allocation, Assignment
+from assignments.models import Allocation, Assignment, State
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.engine import judge
 from assignments.planning.floor import Floor
@@ -17,7 +17,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.service_day import touched_days
-from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 
 
 def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
@@ -45,6 +45,13 @@ def is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
 def plannable_requests(rows: Sequence[Assignment], restaurant_ref: str, *, host: Host) -> list[SeatingRequest]:
     """Return what these bookings ask for, as far as they could be planned here. One query, none without bookings."""
     bookings = host.bookings([row.booking_ref for row in rows]) if rows else {}
+    return requests_of(rows, restaurant_ref, bookings)
+
+
+def requests_of(
+    rows: Iterable[Assignment], restaurant_ref: str, bookings: Mapping[str, HostBooking]
+) -> list[SeatingRequest]:
+    """As ``plannable_requests``, for bookings that are read already."""
     return [
         seating_request(bookings[row.booking_ref], row)
         for row in rows
@@ -113,6 +120,28 @@ def occupied_during(
     start = min(window.blocked_from for window in windows) - horizon
     until = max(window.blocked_until for window in windows) + horizon
     return ledger.occupied(floor.restaurant_ref, start, until, floor=floor, remove_expired=remove_expired)
+
+
+def shown_for_others(
+    restaurant_ref: str, service_date: date, refs: Collection[str], floor: Floor, *, host: Host
+) -> tuple[Occupied, ...]:
+    """Return the tables that the host's rows show for bookings of the day without tables here, as if these were taken.
+
+    Where a row must have a table and allows no swaps, nobody else can have it until that row has another one. Those of
+    ``refs`` are left out. At most two queries.
+    """
+    waiting = Assignment.objects.of_day(restaurant_ref, service_date).exclude(booking_ref__in=sorted(refs))
+    waiting = waiting.exclude(state__in=(State.CONFIRMED, State.CANCELLED)).order_by("id")
+    bookings = [each for each in host.bookings([row.booking_ref for row in waiting]).values() if not each.problem]
+    unread = [each.ref for each in bookings if each.table_refs is None]
+    read = host.tables_of(unread) if unread else {}
+    shown: list[Occupied] = []
+    for booking in bookings:
+        tables = read.get(booking.ref, ()) if booking.table_refs is None else booking.table_refs
+        window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
+        if isinstance(window, SeatingWindow):
+            shown += occupied_by(booking.ref, tables, window)
+    return tuple(shown)
 
 
 def held_tables(

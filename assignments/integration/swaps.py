@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import UniqueConstraint
-
 from assignments import conf
 from assignments.integration.model_host import ModelHost
+from assignments.integration.model_host.writing import is_immediate
 
 
 def obstacle_to_swaps(host: Any = None) -> str:
@@ -36,5 +35,5 @@ def _unique_at_once(field: Any) -> Iterator[str]:
         yield f"its uniqueness ({type(field).__name__})"
     yield from (f"unique_together {names}" for names in meta.unique_together if field.name in names)
     for constraint in meta.constraints:
-        if isinstance(constraint, UniqueConstraint) and field.name in constraint.fields and not constraint.deferrable:
+        if is_immediate(constraint, field):
             yield f"the constraint {constraint.name}"

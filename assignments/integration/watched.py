@@ -1,20 +1,22 @@
 """What is watched of the host's models: whose signals tell that a booking was written."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
+from django.db.models.constants import LOOKUP_SEP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
     """A model of the host, and which bookings change with one of its rows.
 
-    ``model``: a class or ``"app.Model"``. Proxies of it and models that inherit from it are watched too. ``refs``: returns
-    the refs of the bookings that belong to a row.
+    ``model``: a class or ``"app.Model"``. Proxies of it and models that inherit from it are watched too; of a proxy, so is
+    the model that it stands for. ``refs``: returns the refs of the bookings that belong to a row.
     """
 
     model: type[models.Model] | str
@@ -23,7 +25,16 @@ class Watch:
     def models(self) -> list[type[models.Model]]:
         """Return the model and all that inherit from it."""
         watched = apps.get_model(self.model) if isinstance(self.model, str) else self.model
-        return [each for each in apps.get_models() if issubclass(each, watched)]
+        concrete = watched._meta.concrete_model or watched
+        return [each for each in apps.get_models() if issubclass(each, concrete)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ParentWatch(Watch):
+    """A table that bookings inherit from. What inherits from it, too, is no booking, or watched as one."""
+
+    def models(self) -> list[type[models.Model]]:
+        return [each for each in apps.get_models() if each._meta.concrete_model is self.model]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +43,10 @@ class WatchedLinks:
 
     through: type[models.Model]
     column: str
+
+    def ref_of(self, key: object) -> str:
+        """Return the ref of the booking with this key, however it is spelt."""
+        return _ref(self.through._meta.get_field(self.column), key)
 
     def refs_at(self, other: models.Model) -> list[str]:
         """Return the refs of the bookings that are linked to this row of the other side. One query."""
@@ -58,8 +73,7 @@ def watches(host: object) -> list[Watch]:
     found: list[Watch] = []
     label = getattr(host, "booking_model", "")
     if label:
-        key = _key_of(apps.get_model(label))
-        found.append(Watch(model=label, refs=lambda row: [str(getattr(row, key))]))
+        found += _bookings(apps.get_model(label))
     if isinstance(host, WatchesModels):
         found += host.watched()
     return found
@@ -81,7 +95,33 @@ def links(host: object) -> WatchedLinks | None:
     return WatchedLinks(through=through, column=through._meta.get_field(field.m2m_field_name()).attname)
 
 
-def _key_of(model: type[models.Model]) -> str:
-    """Return the attribute with the key. A model that inherits from this one may have another key of its own."""
+def _bookings(booking: type[models.Model]) -> Iterator[Watch]:
+    """Yield the watches of the booking model, and of the models that it inherits from, in which it keeps a part of its row.
+
+    A model that inherits from the booking's may have another key of its own.
+    """
+    model: Any = booking._meta.concrete_model
     key = model._meta.pk
-    return key.attname if key is not None else "pk"
+    yield Watch(model=model, refs=lambda row: [_ref(key, getattr(row, key.attname))])
+    for parent in model._meta.all_parents:
+        yield _ParentWatch(model=parent, refs=partial(_refs_below, model, _path_to(model, parent)))
+
+
+def _path_to(model: Any, parent: type[models.Model]) -> str:
+    """Return the path over the links from a model to one that it inherits from, directly or not."""
+    names = []
+    while model is not parent:
+        link = model._meta.get_ancestor_link(parent)
+        names.append(link.name)
+        model = link.related_model
+    return LOOKUP_SEP.join(names)
+
+
+def _refs_below(booking: type[models.Model], path: str, row: models.Model) -> list[str]:
+    """Return the ref of the booking whose row in a parent's table this is, if there is one. One query."""
+    return [str(key) for key in models.QuerySet(booking).filter(**{path: row.pk}).values_list("pk", flat=True)]
+
+
+def _ref(field: Any, key: object) -> str:
+    """Return the ref for a key as the project wrote it: a UUID may be given in capitals, and a number as text."""
+    return str(field.to_python(key))

@@ -76,15 +76,15 @@ def _connect_links(links: WatchedLinks) -> None:
             return
         if not reverse:
             if action in {"post_add", "post_remove", "post_clear"}:
-                _mark([str(instance.pk)])
+                _mark([links.ref_of(instance.pk)])
         elif action in {"post_add", "post_remove"}:
-            _mark(str(key) for key in pk_set or ())
+            _mark(links.ref_of(key) for key in pk_set or ())
         elif action == "pre_clear":  # Afterwards nobody knows which bookings they were.
             _mark(links.refs_at(instance))
 
     _connect(signals.m2m_changed, changed, sender=links.through, uid="assignments.links")
     if not links.through._meta.auto_created:
-        _connect_rows(links.through, lambda row: [str(getattr(row, links.column))], uid="assignments.links")
+        _connect_rows(links.through, lambda row: [links.ref_of(getattr(row, links.column))], uid="assignments.links")
 
 
 def _connect(signal: Any, receiver: Callable[..., None], *, sender: type[models.Model], uid: str) -> None:

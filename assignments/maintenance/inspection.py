@@ -95,7 +95,7 @@ def inspect(*, restaurant_ref: str | None = None) -> Inspection:
         now = transactions.database_now()
         if isinstance(host, ModelHost):
             found.fields = _fields(host)
-            found.total = host.bookings_table._default_manager.count()
+            found.total = host.known_bookings().count()
         refs = Counter[str]()
         for booking in _read(host, found, now, restaurant_ref):
             if restaurant_ref in {None, booking.restaurant_ref}:
@@ -156,7 +156,7 @@ def _read(host: Host, found: Inspection, now: datetime, restaurant_ref: str | No
     if not isinstance(host, ModelHost):
         yield from islice(_around_now(host, now, restaurant_ref), MOST_BOOKINGS)
         return
-    keys = host.bookings_table._default_manager.order_by("-pk").values_list("pk", flat=True)[:MOST_BOOKINGS]
+    keys = host.known_bookings().order_by("-pk").values_list("pk", flat=True)[:MOST_BOOKINGS]
     refs = [str(key) for key in keys]
     for start in range(0, len(refs), CHUNK):
         yield from _bookings(host, refs[start : start + CHUNK], found)

@@ -48,6 +48,20 @@ MOST = ("max", "largest", "most")
 NAMES = ("name", "label", "number", "code", "title")
 CONFIRMING = ("confirm", "accept", "approv")
 CANCELLING = ("cancel", "declin", "reject", "withdrawn", "void", "delet")
+NOT_CANCELLING = (
+    "can",
+    "cancellable",
+    "cancelable",
+    "allow",
+    "until",
+    "deadline",
+    "before",
+    "fee",
+    "refund",
+    "mail",
+    "sent",
+)
+"""What cancelling is about in names of other fields: until when it is free, for example."""
 WAITING = ("pending", "request", "asked", "open", "new", "wait", "submit", "draft", "unconfirmed", "tentative")
 STAGES = {
     "no_show": Stage.NO_SHOW, "noshow": Stage.NO_SHOW, "arrived": Stage.ARRIVED, "seated": Stage.SEATED,
@@ -60,6 +74,9 @@ BY_NAME = "guess: by its name"
 TO_ONE_TABLE = "guess: leads to a table; of a join, the first is stored"
 BY_DEFAULT = "guess: the field's default, as it says no choices"
 WHICH_ONE = "guess: which status means that a table is given?"
+BY_USAGE = "guess: a usual word, as the model lists no choices"
+BY_NUMBER = "guess: the next number, as the model lists no choices"
+BESIDE_STATUS = "guess: by its name; it cancels as well as the status does"
 BY_CHOICES = "guess: by the names of the choices"
 FIRST_OF_KIND = "guess: nothing is named like it; this is the first field of a fitting type"
 FLOOR = (
@@ -420,14 +437,17 @@ def _standing(made: Scaffold, model: type[models.Model]) -> None:
     status = _best(model, STATUSES, models.Field)
     if status:
         _statuses(made, model._meta.get_field(status))
-        return
-    flags = _best(model, CONFIRMING, models.BooleanField)
-    made.set("confirmed_field", flags)
-    cancelled = _best(model, CANCELLING, (models.BooleanField, models.DateTimeField))
-    if cancelled and hasattr(ModelHost, "cancelled_field"):
-        made.set("cancelled_field", cancelled)
-    elif cancelled:
-        made.notes.append(f"Call api.booking_cancelled where {cancelled} is set.")
+    else:
+        made.set("confirmed_field", _best(model, CONFIRMING, models.BooleanField))
+    made.set("cancelled_field", _cancelled(model), BESIDE_STATUS if status else BY_NAME)
+
+
+def _cancelled(model: type[models.Model]) -> str | None:
+    """Return the flag of cancelled bookings, or the moment of it; one that every booking has is something else."""
+    moments = [each for each in _of_type(model, models.DateTimeField) if each.null]
+    flags = [*_of_type(model, models.BooleanField), *moments]
+    fitting = [each.name for each in flags if not _is_like(each.name, NOT_CANCELLING)]
+    return next((name for word in CANCELLING for name in fitting if _has_word(name, word)), None)
 
 
 def _seated_by_tables(made: Scaffold) -> None:
@@ -481,9 +501,10 @@ def _statuses_without_choices(made: Scaffold, status: Any) -> None:
         waiting, confirmed, cancelled = (first,), first + 1, (first + 2,)
     else:
         waiting, confirmed, cancelled = (default or "pending",), "confirmed", ("cancelled",)
-    made.set("waiting_statuses", (None, *waiting) if status.null else waiting, BY_DEFAULT)
-    made.set("confirmed_status", confirmed)
-    made.set("cancelled_statuses", cancelled)
+    why = BY_NUMBER if isinstance(status, models.IntegerField) else BY_USAGE
+    made.set("waiting_statuses", (None, *waiting) if status.null else waiting, BY_DEFAULT if default else why)
+    made.set("confirmed_status", confirmed, why)
+    made.set("cancelled_statuses", cancelled, why)
 
 
 def _tables(made: Scaffold, model: type[models.Model], candidates: Sequence[type[models.Model]]) -> None:

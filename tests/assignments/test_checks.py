@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.postgres.constraints import ExclusionConstraint
 from django.core.checks import run_checks
-from django.db.models import Deferrable, UniqueConstraint
+from django.db.models import Deferrable, F, Func, UniqueConstraint, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Lower
 
 from assignments.integration import planners
 from assignments.integration.swaps import obstacle_to_swaps
@@ -21,7 +25,7 @@ USE_TZ = True
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
 INSTALLED_APPS = [
     "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
-    "django.contrib.messages", "django.contrib.postgres", "waffle", "assignments", "rollout", "tests.shapes",
+    "django.contrib.messages", "waffle", "assignments", "django.contrib.postgres", "rollout", "tests.shapes",
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 ASSIGNMENTS = {"HOST": "tests.shapes.hosts.NoteHost"}
@@ -64,8 +68,7 @@ def test_no_project_setting_makes_migrations_in_our_apps(on_sqlite: Path) -> Non
 
 
 def test_without_psycopg_3_it_says_what_to_install(on_sqlite: Path) -> None:
-    # With psycopg2 alone Django's own app gets by; without either it fails before ours is asked.
-    (on_sqlite / "settings.py").write_text(SETTINGS.replace('"django.contrib.postgres", ', ""))
+    """Django's own app for PostgreSQL fails without it, too, but would name only psycopg2. So ours stands before it."""
     (on_sqlite / "psycopg.py").write_text('raise ImportError("no pq wrapper available")')
     code, said = manage(on_sqlite, "check")
     assert code == 1
@@ -133,6 +136,18 @@ def test_where_a_required_table_is_unique_at_once_swaps_are_impossible_and_refus
     assert warned() == []
     monkeypatch.setattr(Card._meta, "unique_together", (("board", "start"),))
     assert "unique_together" in warned()[0]
+    monkeypatch.setattr(Card._meta, "unique_together", ())
+    at_a_time = (Func("start", Value(timedelta(hours=2)), function="tstzrange"), "&&")
+    for constraint, is_obstacle in (
+        (UniqueConstraint(F("board_id"), "start", name="by_expressions"), True),
+        (UniqueConstraint(Lower("code"), name="of_codes"), False),
+        (ExclusionConstraint(name="no_overlap", expressions=[("board", "="), at_a_time]), True),
+        (ExclusionConstraint(name="by_text", expressions=[(RawSQL("board_id", ()), "="), at_a_time]), True),
+        (ExclusionConstraint(name="one_at_a_time", expressions=[at_a_time]), False),
+    ):
+        monkeypatch.setattr(Card._meta, "constraints", [constraint])
+        assert [constraint.name in each for each in warned()] == [True] * is_obstacle
     assert [obstacle_to_swaps(host) for host in (StayHost(), VisitHost())] == ["", ""]
+    monkeypatch.setattr(Card._meta, "unique_together", (("board", "start"),))
     monkeypatch.setattr(CardHost, "can_swap", True, raising=False)
     assert warned() == []

@@ -4,16 +4,19 @@ Each test is named after what happens at the restaurant.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from assignments import api, checks
 from assignments.conf import A_YEAR_OF_MINUTES
+from assignments.coordination import rearrangement
 from assignments.integration import planners
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
+from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.snapshot import Movable
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
 
@@ -56,6 +59,33 @@ def test_a_pair_gives_the_large_table_to_a_party_of_four(misplaced: TheHost) -> 
     assert OutboxMessage.objects.filter(topic="booking.reseated").get().booking_ref == "A"
     decision = Attempt.objects.filter(booking_ref="four").latest("number").decision
     assert decision["moves"] == [{"booking_ref": "A", "from": ["large"], "to": ["small"]}]
+
+
+@pytest.mark.parametrize("is_in_turn", [True, False])
+def test_a_host_whose_rows_allow_no_swaps_moves_guests_one_after_the_other_or_nobody(
+    misplaced: TheHost, monkeypatch: pytest.MonkeyPatch, is_in_turn: bool
+) -> None:
+    monkeypatch.setattr(TheHost, "can_swap", False, raising=False)
+    if not is_in_turn:
+        monkeypatch.setattr(rearrangement, "in_turn", lambda movable, tables: False)
+    kind = api.assign_now(booking_ref="four").kind
+    assert (kind, tables_of("A")) == ((Kind.CONFIRMED, ["small"]) if is_in_turn else (Kind.RETRY, ["large"]))
+    assert len(misplaced.moves) == is_in_turn
+
+
+def test_who_waits_for_each_others_tables_at_the_same_time_cannot_move_in_turn(tonight: datetime) -> None:
+    def at(ref: str, table: str, hours: int = 0) -> Movable:
+        start, until = tonight + timedelta(hours=hours), tonight + timedelta(hours=hours + 2)
+        window = SeatingWindow(starts_at=start, ends_at=until, blocked_from=start, blocked_until=until)
+        return Movable(booking_ref=ref, table_refs=(table,), window=window, party=2)
+
+    one, two, three = at("one", "T1"), at("two", "T2"), at("three", "T3")
+    chain = {"one": ["T2"], "two": ["T3"], "three": ["T4"]}
+    assert rearrangement.in_turn([one, two, three], chain)
+    assert not rearrangement.in_turn([one, two, three], {**chain, "three": ["T1"]})
+    assert rearrangement.in_turn([one, two, at("three", "T3", hours=2)], {**chain, "three": ["T1"]})
+    assert rearrangement.in_turn([one, two], {"one": ["T2", "T1"], "two": ["T3"]}), "it may keep one of its own"
+    assert rearrangement.in_turn([one, two], {"one": ["T3"]})
 
 
 def test_the_cron_run_moves_it_too(misplaced: TheHost) -> None:

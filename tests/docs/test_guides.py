@@ -44,7 +44,11 @@ def test_every_command_of_the_guides_runs(restaurant: models.Restaurant) -> None
 @pytest.mark.legacy_planner
 def test_the_crontab_is_the_runbooks_without_the_rollout() -> None:
     def crontab(page: str) -> set[str]:
-        return set(re.findall(r"cd /srv/booking && (python manage\.py .*)$", (DOCS / page).read_text(), re.MULTILINE))
+        return set(
+            re.findall(
+                r"cd /srv/booking && \.venv/bin/(python manage\.py .*)$", (DOCS / page).read_text(), re.MULTILINE
+            )
+        )
 
     everything = crontab("assignment-pipeline-rollout.md")
     assert crontab("production.md") == {each for each in everything if "manage.py rollout" not in each}

@@ -44,7 +44,9 @@ def without_comment(command: str) -> str:
 
 def cron() -> list[Step]:
     """What the README has cron run, in the project's folder."""
-    lines = re.findall(r"^(?:\S+ +){5}cd /srv/booking && (python manage\.py .*)$", README.read_text(), re.MULTILINE)
+    lines = re.findall(
+        r"^(?:\S+ +){5}cd /srv/booking && \.venv/bin/(python manage\.py .*)$", README.read_text(), re.MULTILINE
+    )
     return [Step(place="README.md, cron", language="sh", text=line, promise="0") for line in lines]
 
 
@@ -109,7 +111,7 @@ def test_the_settings_for_development_are_six_lines_at_most_and_pass_the_checks(
     assert len((alone + with_rollout).splitlines()) <= 6
     given: dict[str, Any] = {"INSTALLED_APPS": []}
     exec(alone, given)
-    assert given["INSTALLED_APPS"] == ["django.contrib.postgres", "assignments"]
+    assert given["INSTALLED_APPS"] == ["assignments", "django.contrib.postgres"]
     exec(with_rollout, given)
     assert set(given["INSTALLED_APPS"]) <= set(settings.INSTALLED_APPS)
     settings.DEBUG = True

@@ -470,7 +470,7 @@ def _why(error: Exception, form: _Form) -> str:
             return labels.render(error)
         case ClosureLiftedError() | ClosureNotFoundError():
             return _("Nothing was changed: this closure was lifted already.")
-        case TransitionRefusedError():
+        case TransitionRefusedError() if "constraint" not in error.context:
             if form.what == "undo":
                 return _("Nothing was changed: there is nothing that could be taken back any more.")
             return _("Nothing was changed: this is not possible for the booking as it is now.")
@@ -479,7 +479,9 @@ def _why(error: Exception, form: _Form) -> str:
     if isinstance(error, (*GONE, ChangedMeanwhileError)):
         return _("Nothing was changed: the booking was cancelled, is over, or was changed in the booking project.")
     log_error(logger, error, "The evening's form %s failed", form.what)
-    return _("Nothing was changed: the booking project refused it (%(error)s).") % {"error": type(error).__name__}
+    return _("Nothing was changed: the booking project refused it (%(error)s).") % {
+        "error": type(error.__cause__ or error).__name__
+    }
 
 
 def _key(request: HttpRequest) -> uuid.UUID | None:

@@ -173,8 +173,8 @@ class Attributes:
     def _key(self, ref: str) -> Any:
         return key_of(self.bookings_table, ref)
 
-    def _bookings(self) -> QuerySet[Any]:
-        """Return all bookings that the project knows."""
+    def known_bookings(self) -> QuerySet[Any]:
+        """Return all bookings that the project knows, by ``bookings_manager``."""
         model: Any = self.bookings_table
         manager = getattr(model, self.bookings_manager) if self.bookings_manager else model._default_manager
         return manager.all()  # type: ignore[no-any-return]

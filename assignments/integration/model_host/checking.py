@@ -17,7 +17,7 @@ from assignments.integration.model_host import values
 from assignments.integration.model_host.attributes import Attributes, column_at, field_at, fits
 from assignments.integration.model_host.floors import Floors
 from assignments.integration.model_host.reading import Reading
-from assignments.integration.model_host.writing import Writing
+from assignments.integration.model_host.writing import Writing, compares
 from assignments.models import Stage
 from assignments.planning.timezone import time_zone
 
@@ -466,10 +466,10 @@ class Checking(Reading, Writing, Floors):
                 yield "W022", f"{name} is no attribute that is read, but {near} is.", f"Write {near}, or rename yours."
 
     def _counts_cancelled(self) -> bool:
-        meta, name = self._stores_tables.model._meta, self._stores_tables.name
-        return any(name in each for each in meta.unique_together) or any(
-            isinstance(each, models.UniqueConstraint) and name in each.fields and each.condition is None
-            for each in meta.constraints
+        field = self._stores_tables
+        meta = field.model._meta
+        return any(field.name in each for each in meta.unique_together) or any(
+            compares(each, field) and getattr(each, "condition", None) is None for each in meta.constraints
         )
 
 

@@ -22,7 +22,9 @@ class Guests(Attributes):
         if not self._guest_fields or not refs:
             return {}
         fields = dict.fromkeys([*self._guest_fields, *self._notes_fields])
-        rows = self._bookings().filter(pk__in=keys_of(self.bookings_table, refs)).order_by("pk").values("pk", *fields)
+        rows = (
+            self.known_bookings().filter(pk__in=keys_of(self.bookings_table, refs)).order_by("pk").values("pk", *fields)
+        )
         found = {str(row["pk"]): self._guest(row) for row in rows}
         return {ref: guest for ref, guest in found.items() if guest}
 
@@ -34,7 +36,7 @@ class Guests(Attributes):
         wanted = reduce(and_, (self._contains(word) for word in words))
         if self.guest_phone_field and not any(letter.isalpha() for letter in text):
             wanted |= Q(**{f"{self.guest_phone_field}__icontains": text.strip()})
-        rows = self._bookings().filter(wanted)
+        rows = self.known_bookings().filter(wanted)
         if restaurant_refs is not None:
             rows = rows.filter(self._is_at_one_of(restaurant_refs))
         return [str(key) for key in rows.order_by("-pk").values_list("pk", flat=True)[:limit]]

@@ -42,7 +42,7 @@ class Reading(Attributes):
 
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
         # The project's default order may join other tables, whose rows must not be locked.
-        rows = self._bookings().filter(pk__in=keys_of(self.bookings_table, refs)).order_by("pk")
+        rows = self.known_bookings().filter(pk__in=keys_of(self.bookings_table, refs)).order_by("pk")
         if lock:
             rows = rows.select_for_update(skip_locked=True, no_key=True, of=("self", *self._parents))
         return {booking.ref: booking for booking in self._read(rows)}
@@ -50,7 +50,7 @@ class Reading(Attributes):
     def unassigned(
         self, *, after: str | None, limit: int, now: datetime, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
-        waiting = self._bookings().filter(self._is_waiting(), self._starts_after(now))
+        waiting = self.known_bookings().filter(self._is_waiting(), self._starts_after(now))
 
         def comes_later(booking: HostBooking) -> bool:
             # One whose start nobody can read is reported, if its date says that it is to come.
@@ -62,7 +62,7 @@ class Reading(Attributes):
         self, *, start: datetime, until: datetime, after: str | None, limit: int, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
         """Return bookings that were not cancelled, by key. Those without a start are left out."""
-        then = self._bookings().filter(~self._is_cancelled(), self._starts_within(start, until))
+        then = self.known_bookings().filter(~self._is_cancelled(), self._starts_within(start, until))
         return self._page(
             then,
             lambda booking: start <= booking.starts_at < until,
@@ -148,7 +148,7 @@ class Reading(Attributes):
             return {}
         # By the key, not by the tables' own order, which may join other tables.
         column = self._column(self.tables_field) if not self._tables_are_many else ""
-        rows = self._bookings().filter(pk__in=keys_of(self.bookings_table, refs))
+        rows = self.known_bookings().filter(pk__in=keys_of(self.bookings_table, refs))
         if self._tables_are_many:
             column = f"{self.tables_field}__{self._table_key.attname}"
         rows = rows.filter(**{f"{column}__isnull": False}).order_by(column)

@@ -1,12 +1,15 @@
 """Writes what was decided into the project's bookings."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.db import connection, models
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Case, F, Q, Value, When
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.expressions import RawSQL
 
 from assignments.exceptions import HostRefusedError, InvalidBookingError
 from assignments.integration.host import Message, Move, Seating
@@ -47,7 +50,7 @@ class Writing(Attributes):
         is_one_update = self._tables_are_one and not self._is_written_elsewhere and not self._tables_are_unique
         if is_one_update:
             changes[self._column(self.tables_field or "")] = self._first_tables(tables)
-        there = self._bookings().filter(where, pk__in=keys.values())
+        there = self.known_bookings().filter(where, pk__in=keys.values())
         if (there.update(**changes) if changes else there.count()) != len(keys):
             raise InvalidBookingError(self._not_confirmed(keys))
         if not is_one_update:
@@ -82,7 +85,7 @@ class Writing(Attributes):
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
         """Return bookings to waiting and clear their tables, except cancelled ones. At most two queries."""
-        released = self._bookings().filter(
+        released = self.known_bookings().filter(
             self._is_waiting() | self._is_confirmed(), pk__in=keys_of(self.bookings_table, booking_refs)
         )
         if self._is_written_elsewhere:
@@ -154,17 +157,17 @@ class Writing(Attributes):
         return (
             field.unique
             or any(field.name in each for each in meta.unique_together)
-            or any(_is_immediate(each, field.name) for each in meta.constraints)
+            or any(is_immediate(each, field) for each in meta.constraints)
         )
 
     def _write_one(self, tables: Mapping[str, Sequence[str]]) -> None:
         """Store the first table of each booking; if a table can be in one booking only, take all away first."""
-        rows = self._bookings().filter(pk__in=[self._key(ref) for ref in tables])
+        rows = self.known_bookings().filter(pk__in=[self._key(ref) for ref in tables])
         column = self._column(self.tables_field or "")
         emptied = [ref for ref, each in tables.items() if not each]
         if self._can_be_without_tables and (emptied or self._tables_are_unique):
             rows.update(**{column: self._no_table})
-        given = {ref: each for ref, each in tables.items() if each}
+        given: Mapping[str, Sequence[str]] = {ref: each for ref, each in tables.items() if each}
         if not given:
             return
         if self._can_be_without_tables or not self._tables_are_unique:
@@ -172,20 +175,31 @@ class Writing(Attributes):
             return
         held = {str(key): str(table) for key, table in rows.values_list("pk", column)}
         while given:  # Each gets its table once nobody else of these has it.
-            free = {
+            free: Mapping[str, Sequence[str]] = {
                 ref: each
                 for ref, each in given.items()
                 if each[0] not in {held.get(other) for other in given if other != ref}
             }
-            if not free:
-                raise HostRefusedError(
-                    f"Bookings {', '.join(sorted(given))} cannot swap tables: {self.booking_model}.{self.tables_field} is "
-                    f"required and unique."
-                )
-            self._bookings().filter(pk__in=[self._key(ref) for ref in free]).update(
-                **{column: self._first_tables(free)}
-            )
+            if free:
+                self._write_first(free)
+            else:  # Who has it may come at another time, which only the database can tell.
+                free = self._one_that_is_accepted(given)
             given = {ref: each for ref, each in given.items() if ref not in free}
+
+    def _one_that_is_accepted(self, given: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        """Write the first of these that the database accepts, and return it. Raises HostRefusedError if it accepts none."""
+        for ref, tables in given.items():
+            with suppress(IntegrityError), transaction.atomic():
+                self._write_first({ref: tables})
+                return {ref: tables}
+        raise HostRefusedError(
+            f"Bookings {', '.join(sorted(given))} cannot swap tables: {self.booking_model}.{self.tables_field} is required "
+            f"and unique."
+        )
+
+    def _write_first(self, tables: Mapping[str, Sequence[str]]) -> None:
+        rows = self.known_bookings().filter(pk__in=[self._key(ref) for ref in tables])
+        rows.update(**{self._column(self.tables_field or ""): self._first_tables(tables)})
 
     def _first_tables(self, tables: Mapping[str, Sequence[str]]) -> Case:
         """Return the first table of each booking, for a foreign key or a table's number; all, where the column holds all."""
@@ -237,7 +251,7 @@ class Writing(Attributes):
 
     def _not_confirmed(self, keys: Mapping[str, Any]) -> str:
         """Return the bookings that an update missed."""
-        confirmed = self._bookings().filter(self._is_confirmed(), pk__in=keys.values())
+        confirmed = self.known_bookings().filter(self._is_confirmed(), pk__in=keys.values())
         reached = set(confirmed.values_list("pk", flat=True))
         # None is missing if one was confirmed before; then it may be any.
         left_out = sorted(ref for ref, key in keys.items() if key not in reached) or sorted(keys)
@@ -251,12 +265,26 @@ def _plain(field: Any) -> "models.Field[Any, Any]":
     return field  # type: ignore[no-any-return]
 
 
-def _is_immediate(constraint: models.BaseConstraint, field_name: str) -> bool:
+def is_immediate(constraint: models.BaseConstraint, field: Any) -> bool:
     """Whether a constraint may compare this field with other rows, row by row."""
+    return compares(constraint, field) and getattr(constraint, "deferrable", None) is None
+
+
+def compares(constraint: models.BaseConstraint, field: Any) -> bool:
+    """Whether a constraint may compare this field with other rows."""
+    compared: list[Any] = []
     if isinstance(constraint, ExclusionConstraint):
-        # Its expressions may hold the field anyhow. The stubs lack the attribute.
-        return getattr(constraint, "deferrable", None) is None
-    if isinstance(constraint, models.UniqueConstraint):
-        holds = field_name in constraint.fields or bool(constraint.expressions)
-        return holds and constraint.deferrable is None
-    return False
+        compared = [expression for expression, _operator in constraint.expressions]
+    elif isinstance(constraint, models.UniqueConstraint):
+        compared = [*constraint.fields, *constraint.expressions]
+    return any(_may_name(each, field) for each in compared)
+
+
+def _may_name(expression: Any, field: Any) -> bool:
+    """Whether an expression may read the field; SQL as text may, whatever it says."""
+    name = getattr(expression, "name", "") if isinstance(expression, F) else expression
+    if isinstance(name, str):
+        return name.split(LOOKUP_SEP)[0] in {field.name, field.attname}
+    if isinstance(expression, RawSQL):
+        return True
+    return any(_may_name(each, field) for each in getattr(expression, "get_source_expressions", list)())

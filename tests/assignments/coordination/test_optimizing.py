@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from assignments import api
-from assignments.coordination import optimizing
+from assignments.coordination import optimizing, rearrangement
 from assignments.coordination.optimizing import Result
 from assignments.integration.planners import NOBODY, Route
 from assignments.models import Allocation, Assignment, OptimizedEvening, OutboxMessage, State, StateTransition
@@ -178,6 +178,16 @@ def test_a_host_that_refuses_keeps_everybody(waiting: TheHost, monkeypatch: pyte
     before = state()
     assert optimized()["result"] == "refused_by_host"
     assert state() == before
+
+
+def test_a_host_whose_rows_allow_no_swaps_is_not_asked_for_any(
+    waiting: TheHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TheHost, "can_swap", False, raising=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(rearrangement, "in_turn", lambda movable, tables: False)
+        assert (optimized()["result"], waiting.moves) == ("refused_by_host", [])
+    assert optimized()["result"] == "seated"
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from assignments import api
-from assignments.exceptions import HostRefusedError
+from assignments.coordination import dispatch
+from assignments.exceptions import HostRefusedError, TransitionRefusedError
 from assignments.integration.host import Host, Move, Seating, is_cancelled
 from assignments.integration.model_host import ModelHost
 from assignments.integration.project_host import configured
+from assignments.lifecycle import ledger
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import AdjacentTables, Allocation, Assignment, Breaker
 from assignments.outcome import Change, Kind
@@ -414,6 +416,74 @@ class TestUniqueTables:
         assert (one.board, other.board) == (boards[1], boards[2])
         with pytest.raises(HostRefusedError, match=r"cannot swap tables: shapes\.Order\.board"):
             OrderHost().on_moved([move(one, boards[2]), move(other, boards[1])])
+
+    def test_rows_of_two_times_exchange_a_required_table(self, boards: list[Board]) -> None:
+        one, other = order(boards[0], state=1), order(boards[1], state=1, start=TONIGHT + timedelta(hours=3))
+        OrderHost().on_moved([move(one, boards[1]), move(other, boards[0])])
+        one.refresh_from_db()
+        other.refresh_from_db()
+        assert (one.board, other.board) == (boards[1], boards[0])
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("action", ["swap", "move"])
+    def test_staff_are_refused_by_name_what_the_projects_constraint_refuses(
+        self, boards: list[Board], settings: Any, action: str
+    ) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.InvitationHost", "ROUTER": V3_ROUTER}
+        rows = [invitation(), invitation(hour="13:00")]
+        for row, board in zip(rows, boards, strict=False):
+            api.request(booking_ref=str(row.pk))
+            api.assign(booking_ref=str(row.pk), table_refs=[str(board.pk)], actor="staff:7")
+        one, other = (str(row.pk) for row in rows)
+        invitation(board=boards[1], cancelled_at=timezone.now())
+        before = ledger.tables_of([one, other])
+        with pytest.raises(TransitionRefusedError, match="database refuses these tables") as refused:
+            if action == "swap":
+                api.swap(booking_ref=one, other_ref=other, actor="staff:7")
+            else:
+                api.move(booking_ref=one, table_refs=[str(boards[1].pk)], actor="staff:7")
+        assert "board" in refused.value.context["constraint"]
+        assert ledger.tables_of([one, other]) == before
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("is_batch", [True, False])
+    def test_nobody_loses_a_table_by_a_swap_that_is_impossible(
+        self, house: House, settings: Any, is_batch: bool, caplog: Any
+    ) -> None:
+        """The rows must have a table while they wait, and show just those that V3 would give to others."""
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.OrderHost", "ROUTER": V3_ROUTER}
+        made = [Board.objects.create(house=house, label=f"B{number}", places=2) for number in range(5)]
+        rows = [order(made[place]) for place in (1, 2, 0, 4, 3)]
+        if is_batch:
+            kinds = [outcome.kind for progress in dispatch.run_pass() for outcome in progress.outcomes]
+        else:
+            kinds = [api.assign_now(booking_ref=str(row.pk)).kind for row in rows]
+        assert kinds == [Kind.CONFIRMED] * len(rows)
+        assert not caplog.records, "nothing was tried that cannot be"
+        shown = {str(key): board for key, board in Order.objects.values_list("pk", "board")}
+        assert sorted(shown.values()) == sorted(board.pk for board in made)
+        assert {ref: (str(board),) for ref, board in shown.items()} == ledger.tables_of(list(shown))
+
+    @pytest.mark.django_db(transaction=True)
+    def test_where_the_tables_that_rows_show_do_not_do_who_is_refused_is_tried_again(
+        self, boards: list[Board], settings: Any
+    ) -> None:
+        """The large party waits at the small table, and the other way round: nobody goes to staff for it."""
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.OrderHost", "ROUTER": V3_ROUTER}
+        boards[2].delete()
+        large, small = order(boards[0], covers=Decimal(4)), order(boards[1])
+        first, second = (api.assign_now(booking_ref=str(row.pk)) for row in (large, small))
+        assert (first.kind, first.reason) == (Kind.RETRY, "no_capacity")
+        assert (second.kind, second.table_refs) == (Kind.CONFIRMED, (str(boards[1].pk),))
+
+    @pytest.mark.django_db(transaction=True)
+    def test_what_rows_of_another_time_show_keeps_nobody_from_a_better_table(
+        self, boards: list[Board], settings: Any
+    ) -> None:
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.OrderHost", "ROUTER": V3_ROUTER}
+        pair, four = order(boards[1]), order(boards[0], covers=Decimal(4), start=TONIGHT + timedelta(hours=1))
+        tables = [api.assign_now(booking_ref=str(row.pk)).table_refs for row in (pair, four)]
+        assert tables == [(str(boards[0].pk),), (str(boards[1].pk),)]
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("router", [V3_ROUTER, pytest.param("", marks=pytest.mark.legacy_planner)])

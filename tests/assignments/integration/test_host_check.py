@@ -5,10 +5,13 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.db import models
 
 from assignments.host import ModelHost
 from assignments.integration.model_host import checking
 from tests.shapes.hosts import CardHost, InvitationHost, SupperHost
+from tests.shapes.models import Card
 
 
 class MuddleHost(ModelHost):
@@ -133,6 +136,20 @@ def test_a_constraint_that_counts_the_cancelled_is_warned_of() -> None:
     assert told[0] == "W021"
     assert "leaves cancelled bookings out" in told[2]
     assert found(CardHost) == []
+
+
+def test_a_constraint_by_expressions_and_an_exclusion_may_count_the_cancelled_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = models.Q(status="open")
+    for constraint, ids in (
+        (models.UniqueConstraint("board", "start", name="by_expressions"), ["W021"]),
+        (ExclusionConstraint(name="excluded", expressions=[("board", "="), ("start", "=")]), ["W021"]),
+        (ExclusionConstraint(name="excluded", expressions=[("board", "="), ("start", "=")], condition=held), []),
+        (models.UniqueConstraint("code", name="of_codes"), []),
+    ):
+        monkeypatch.setattr(Card._meta, "constraints", [constraint])
+        assert [each[0] for each in found(CardHost)] == ids
 
 
 def test_a_project_that_builds_its_own_floors_needs_no_table_model() -> None:

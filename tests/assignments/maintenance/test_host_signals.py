@@ -20,7 +20,7 @@ from django.urls import path
 from assignments import api, conf
 from assignments.concurrency import clock
 from assignments.coordination import dispatch
-from assignments.host import HostBooking, Seating, Watch
+from assignments.host import HostBooking, ModelHost, Seating, Watch
 from assignments.integration import marks
 from assignments.maintenance import marked
 from assignments.maintenance.reconcile import reconcile
@@ -28,7 +28,20 @@ from assignments.models import OPEN_STATES, Allocation, Assignment, HostMark, Ou
 from assignments.outcome import Change, Kind
 from assignments.testing import MemoryHost, a_floor, a_table
 from tests.shapes.hosts import BanquetHost, TicketHost, VisitHost
-from tests.shapes.models import Banquet, Board, Feast, House, Note, NotedBoard, Ticket, Visit
+from tests.shapes.models import (
+    Banquet,
+    Bench,
+    Board,
+    Feast,
+    House,
+    Note,
+    NotedBoard,
+    Record,
+    Reservation,
+    Stay,
+    Ticket,
+    Visit,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,6 +92,23 @@ class WalkInHost(VisitHost):
 
 class NotedTicketHost(TicketHost):
     tables_field = "noted_boards"
+
+
+class FeastHost(BanquetHost):
+    """It names a proxy of the model that its project saves."""
+
+    booking_model = "shapes.Feast"
+
+
+class BenchHost(ModelHost):
+    """Keys that are UUIDs, and tables in a many-to-many."""
+
+    booking_model = "shapes.Stay"
+    start_field = "start"
+    party_field = "covers"
+    confirmed_field = "accepted"
+    tables_field = "benches"
+    table_model = "shapes.Bench"
 
 
 class OwnHost(MemoryHost):
@@ -243,6 +273,44 @@ class TestWhatIsFollowed:
         assert assignment(feast).party == 4
         Banquet.objects.get().delete()
         assert Assignment.objects.get().state == State.CANCELLED
+
+    def test_the_model_that_a_proxy_stands_for_is_watched(self, use: Any, house: House) -> None:
+        use(FeastHost)
+        banquet = Banquet.objects.create(start=NOON, covers=2)
+        assert assignment(banquet).state in OPEN_STATES
+        banquet.status = "cancelled"
+        banquet.save()
+        assert assignment(banquet).state == State.CANCELLED
+
+    def test_a_parents_row_that_holds_a_part_of_the_booking_is_watched(self, use: Any, house: House) -> None:
+        use(BanquetHost)
+        banquet = Banquet.objects.create(start=NOON, covers=2)
+        assert api.assign_now(booking_ref=str(banquet.pk)).kind is Kind.CONFIRMED
+        (now,) = tables_of(banquet)
+        parent: Any = Reservation._default_manager.get(pk=banquet.pk)
+        parent.board = Board.objects.exclude(pk=now)[0]
+        parent.save()
+        assert tables_of(banquet) == {str(parent.board_id)}
+        record = Record.objects.get(pk=banquet.pk)
+        record.status = "cancelled"
+        record.save()
+        assert (assignment(banquet).state, tables_of(banquet)) == (State.CANCELLED, set())
+        Record.objects.create()
+        assert not HostMark.objects.exists(), "a parent's row without a booking is nobody's"
+
+    def test_a_key_in_another_spelling_means_the_same_booking(self, use: Any, house: House, written: list[str]) -> None:
+        use(BenchHost)
+        benches = [Bench.objects.create(seats=4) for _each in range(2)]
+        stay = Stay.objects.create(start=NOON, covers=2)
+        assert api.assign_now(booking_ref=str(stay.pk)).kind is Kind.CONFIRMED
+        (now,) = tables_of(stay)
+        (other,) = (bench for bench in benches if str(bench.pk) != now)
+        spelt = Stay(id=stay.pk.hex.upper(), start=NOON, covers=3, accepted=True)
+        spelt.save(force_update=True)
+        assert assignment(stay).party == 3
+        spelt.benches.set([other])
+        assert tables_of(stay) == {str(other.pk)}
+        assert set(written) == {str(stay.pk)}
 
     def test_a_host_that_is_no_model_host_says_what_to_watch(self, use: Any) -> None:
         use(OwnHost)

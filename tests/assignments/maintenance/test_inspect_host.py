@@ -12,8 +12,8 @@ from django.db import connection
 
 from assignments.host import HostBooking, Move, Seating
 from assignments.models import Assignment
-from tests.shapes.hosts import CardHost, VisitHost
-from tests.shapes.models import Board, Card, House, Visit
+from tests.shapes.hosts import CardHost, OrderHost, VisitHost
+from tests.shapes.models import Board, Card, House, Order, Visit
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +67,11 @@ class Writing(VisitHost):
     def restaurant_names(self, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
         House.objects.create(name="written")
         return {}
+
+
+class EverythingHost(OrderHost):
+    bookings_manager = "everything"
+    cancelled_field = "is_deleted"
 
 
 def inspect(settings: Any, host: type, *arguments: str) -> tuple[int, str]:
@@ -188,3 +193,12 @@ def test_an_unknown_restaurant_and_an_empty_project(settings: Any) -> None:
     assert (code, "no floor for restaurant '7'" in said) == (1, True)
     code, said = inspect(settings, VisitHost)
     assert (code, "No bookings were found" in said) == (1, True)
+
+
+def test_it_reads_what_the_host_reads_and_not_the_models_default(settings: Any, house: House) -> None:
+    """The default manager hides what was deleted softly, and the host names another one."""
+    board = Board.objects.all()[0]
+    Order.objects.create(start=TONIGHT, covers=2, board=board)
+    Order.objects.create(start=TONIGHT, covers=2, board=board, is_deleted=True)
+    assert "Bookings: 1 (1 waiting)" in inspect(settings, OrderHost)[1]
+    assert "Bookings: 2 (1 cancelled, 1 waiting)" in inspect(settings, EverythingHost)[1]

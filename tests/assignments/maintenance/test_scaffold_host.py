@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import models
 
 from assignments.host import ModelHost
+from assignments.maintenance import scaffold as scaffolding
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -61,6 +63,40 @@ def test_what_it_cannot_know_it_says() -> None:
     assert 'waiting_statuses = ("open",)' in text
     assert "--table-model takes another" in text
     assert "bookings have no status" in scaffold("shapes", "--booking-model", "Note")
+
+
+def test_statuses_without_choices_are_all_printed_and_a_flag_cancels_beside_them() -> None:
+    class Meal(models.Model):
+        state = models.CharField(max_length=20)
+        is_cancellable = models.BooleanField(default=True)
+        cancel_until = models.DateTimeField(null=True)
+        is_cancelled = models.BooleanField(default=False)
+
+        class Meta:
+            abstract = True
+
+    class Party(models.Model):
+        status = models.IntegerField(choices=[(1, "pending"), (2, "confirmed"), (3, "cancelled")])
+        withdrawn_at = models.DateTimeField(null=True)
+        deleted = models.DateTimeField()
+
+        class Meta:
+            abstract = True
+
+    made = {model: scaffolding.Scaffold(class_name="Host") for model in (Meal, Party)}
+    for model, each in made.items():
+        scaffolding._standing(each, model)
+    lines = [line.partition("  # guess: ")[::2] for line in made[Meal].text().splitlines()]
+    said = {line.strip(): bool(comment) for line, comment in lines}
+    for line in (
+        'waiting_statuses = ("pending",)',
+        'confirmed_status = "confirmed"',
+        'cancelled_statuses = ("cancelled",)',
+        'cancelled_field = "is_cancelled"',
+    ):
+        assert said[line], "a guess, though it may equal the default"
+    assert made[Party].values["cancelled_field"] == "withdrawn_at"
+    assert "cancels as well as the status" in made[Party].text()
 
 
 def test_it_finds_a_time_in_words_a_slots_time_and_a_tables_number() -> None:
