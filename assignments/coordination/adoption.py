@@ -5,11 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from assignments import conf
-from assignments.coordination.coming_back import CAME_AFTER_ALL
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL
-from assignments.lifecycle import intake, ledger, seating_validity, sentences
+from assignments.lifecycle import intake, ledger, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, Stage, State
@@ -90,7 +89,7 @@ def take_over(
     booking that is there for that reason already.
     """
     there = others_there(booking, table_refs, host=host, now=now)
-    told_before = {CoordinatorReason.CONFIRMED_BY_HOST, CAME_AFTER_ALL}
+    told_before = {CoordinatorReason.CONFIRMED_BY_HOST, waiting.CAME_AFTER_ALL}
     is_told = assignment.state == State.MANUAL_REVIEW and assignment.reason in told_before
     if there and is_told:
         return None

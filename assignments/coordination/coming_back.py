@@ -10,14 +10,11 @@ from assignments.coordination import stays
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking
-from assignments.lifecycle import intake, ledger, sentences
+from assignments.lifecycle import intake, ledger, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, OutboxMessage, SeatingChange, Stage, State
 from assignments.outcome import Change
 from assignments.planning.seating_window import SeatingWindow
-
-CAME_AFTER_ALL = "came_after_all"
-"""Reason code: guests who were marked as gone are there, and somebody else has their tables."""
 
 _ON_THE_WAY = (Stage.EXPECTED, Stage.LATE, Stage.ARRIVED, Stage.SEATED)
 What = SeatingChange.What
@@ -82,7 +79,7 @@ def take_back(
         settlement.changed(assignment)
     else:
         detail = _why_not(assignment, had, now=now, host=host)
-        settlement.keep_for_review(assignment, reason=CAME_AFTER_ALL, detail=detail)
+        settlement.keep_for_review(assignment, reason=waiting.CAME_AFTER_ALL, detail=detail)
     settlement.write()
     return Change.RESTORED if is_there else Change.TO_STAFF
 

@@ -67,7 +67,7 @@ def _follow(
     is_same = not seating_validity.asks_anew(assignment, booking, (), floor=floor)
     if assignment.reason == REJECTED and is_same:
         return Change.NOTHING  # Staff turned down just that.
-    if assignment.reason == coming_back.CAME_AFTER_ALL and is_same:
+    if assignment.reason == waiting.CAME_AFTER_ALL and is_same:
         transitions.store([assignment])
         return Change.NOTHING  # Staff decide where they sit.
     intake.take_over_facts(assignment, booking, floor=floor)
@@ -248,7 +248,7 @@ def _follow_guests(
     if not seatings:
         if assignment.state == State.CONFIRMED or (assignment.is_terminal and assignment.stage in GONE):
             return Change.NOTHING
-        if assignment.reason == coming_back.CAME_AFTER_ALL:
+        if assignment.reason == waiting.CAME_AFTER_ALL:
             return _follow_without_table(assignment, booking, now=now)
         cancel(assignment, "no_table_wanted")
         return Change.CANCELLED

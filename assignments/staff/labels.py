@@ -14,7 +14,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from assignments.coordination import coming_back, edits, host_changes
+from assignments.coordination import edits, host_changes
 from assignments.integration.planners import MANUAL, V3
 from assignments.lifecycle import sentences, settlement, staff_decisions, waiting
 from assignments.models import Attempt, Stage, State
@@ -75,7 +75,7 @@ _REASONS: Mapping[str, Any] = {
     ),
     waiting.OVERLAPPING: gettext_lazy("Guests stay longer, and the next booking expects the same table."),
     waiting.TABLE_OUT_OF_SERVICE: gettext_lazy("Its table was taken out of service."),
-    coming_back.CAME_AFTER_ALL: gettext_lazy("Its guests came after all, and somebody else has their table."),
+    waiting.CAME_AFTER_ALL: gettext_lazy("Its guests came after all, and somebody else has their table."),
     host_changes.CANCELLED_BY_CALL: gettext_lazy("The booking project cancelled it."),
     host_changes.EDIT_WITHDRAWN: gettext_lazy("The guests ask for what they were promised again."),
     host_changes.TABLES_CHANGED_BY_HOST: gettext_lazy("The booking project gave it other tables."),
