@@ -4,7 +4,7 @@ Each test is named after what happens at the restaurant.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
