@@ -22,8 +22,18 @@ from django.db import connection, transaction
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
+from assignments.coordination import (
+    adoption,
+    closures,
+    dispatch,
+    edits,
+    host_changes,
+    queueing,
+    staff_actions,
+    stays,
+    undoing,
+)
 from assignments.coordination import availability as availability_of
-from assignments.coordination import closures, dispatch, edits, host_changes, queueing, staff_actions, stays, undoing
 from assignments.coordination.availability import Wait
 from assignments.coordination.snapshots import snapshot_of
 from assignments.exceptions import (
@@ -40,7 +50,7 @@ from assignments.integration import floor_cache, marks, planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, seating_validity, staff_decisions, transitions, waiting
+from assignments.lifecycle import intake, ledger, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, QueuedParty, Stage, State
 from assignments.outcome import Change, Outcome
@@ -486,17 +496,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     _host, assignment, now = _locked_assignment(booking_ref)
     if assignment.is_terminal:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
-    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
-    floor = floor_or_none(booking.restaurant_ref, host=host)
-    settlement.confirm(
-        assignment,
-        table_refs=floor.in_order(table_refs) if floor else table_refs,
-        window=seating_validity.window_as_the_host_has_it(booking, floor),
-        strategy=MANUAL,
-        reason="confirmed_by_host",
-        overridden_by="host",
-    )
-    settlement.write()
+    adoption.seat(assignment, booking, table_refs, host=host, now=now)
 
 
 @_in_transaction
@@ -715,9 +715,10 @@ def booking_changed(*, booking_ref: str) -> Change:
     settled, in this transaction: at the same tables if they will do, else at others. What cannot be met goes to staff, and
     the guest keeps what was promised. A corrected name, or a floor, service or setting that was edited since, costs nobody
     a table. Guests who arrive, sit, stay longer or leave are followed from now on, and tables that staff chose in the host
-    are taken over. A booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of
-    it, ``Change.LATER`` if another process works on the restaurant-day: the next pass follows the change then. Raises
-    BookingNotFoundError for one that neither the host nor this app knows.
+    are taken over, also those of a booking that has none here (``Change.KEPT``, or ``TO_STAFF`` if others have them). A
+    booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of it, ``Change.LATER``
+    if another process works on the restaurant-day: the next pass follows the change then. Raises BookingNotFoundError for
+    one that neither the host nor this app knows.
     """
     queueing.on_commit(booking_ref)
     marks.settle(booking_ref)
@@ -728,11 +729,26 @@ def booking_changed(*, booking_ref: str) -> Change:
     try:
         _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     except AssignmentNotFoundError:
-        if booking.wants_table:
-            intake.request([booking], now=transactions.database_now(), host=host)
-        return Change.REQUESTED if booking.wants_table else Change.NOTHING
+        return _take_in(booking, host=host)
     except DayBusyError:
         marks.leave_for_a_pass(booking_ref)
+        return Change.LATER
+    return host_changes.follow(assignment, booking, host=host, now=now)
+
+
+def _take_in(booking: HostBooking, *, host: Host) -> Change:
+    """Request a table for a booking that is unknown here, or take over those that the host has given it."""
+    now = transactions.database_now()
+    is_seated = bool(adoption.given([booking], host=host, now=now))
+    if not booking.wants_table and not is_seated:
+        return Change.NOTHING
+    intake.request([booking], now=now, host=host)
+    if not is_seated:
+        return Change.REQUESTED
+    try:
+        _host, assignment, now = _locked_assignment(booking.ref)
+    except DayBusyError:
+        marks.leave_for_a_pass(booking.ref)
         return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
 
@@ -815,8 +831,9 @@ def edit_closure(
 ) -> None:
     """Change a closure: what is not given stays. ``table_refs=()`` means the whole restaurant.
 
-    Bookings make way as for ``close``; who was seated there by an override stays. With ``version`` nobody may have changed
-    the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError, ClosureLiftedError, ValueError.
+    Bookings make way as for ``close``; who was seated by an override over what was closed before stays. With ``version``
+    nobody may have changed the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError,
+    ClosureLiftedError, ValueError.
     """
     closures.edit(
         closure_id,

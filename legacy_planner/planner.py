@@ -17,6 +17,7 @@ from typing import Unpack
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
+from assignments.coordination import adoption
 from assignments.coordination.day_planner import CONFIRMED_BY_HOST, cancel_unwanted
 from assignments.coordination.snapshots import held_tables, occupied_during, seating_request, touched_by
 from assignments.coordination.table_record import success_of
@@ -93,7 +94,7 @@ class LegacyPlanner:
         started = time.perf_counter()
         events.emit(events.event(SOURCE, "auto_assign.started", trigger=trigger, bookings=len(booking_refs)))
         outcomes = []
-        for ref in booking_refs:
+        for ref in self._seated_first(booking_refs):
             outcomes.append(self._process(ref, trigger, due_before))
             if outcomes[-1].detail == DAY_LOCKED:
                 break
@@ -109,6 +110,14 @@ class LegacyPlanner:
             )
         )
         return outcomes
+
+    def _seated_first(self, booking_refs: Sequence[str]) -> Sequence[str]:
+        """Return these bookings, those first that the host has seated by itself: nobody else may get their tables."""
+        if len(booking_refs) < 2:
+            return booking_refs
+        shown = self.host.bookings(booking_refs)
+        seated = {ref for ref in booking_refs if ref in shown and adoption.is_seated(shown[ref])}
+        return sorted(booking_refs, key=lambda ref: ref not in seated)
 
     def preview(self, preview: Preview) -> Sequence[Decision]:
         """Return the decisions that it would make, one booking at a time, with earlier ones applied."""
@@ -244,6 +253,10 @@ class LegacyPlanner:
         """Return whether a booking that was woken in review can be seated now. Changes nothing."""
         ref = claimed.assignment.booking_ref
         booking = self.host.bookings([ref], lock=True).get(ref)
+        shown = [booking] if booking else []
+        given = adoption.given(shown, host=self.host, now=claimed.now, assignments=[claimed.assignment])
+        if booking is not None and given:
+            return not adoption.others_there(booking, given[ref], host=self.host, now=claimed.now)
         if booking is None or not booking.wants_table:
             return booking is None and ref not in self.host.bookings([ref])  # Gone, which ``_hold`` settles.
         if booking.problem or booking.is_confirmed:
@@ -295,6 +308,13 @@ class LegacyPlanner:
         booking = self.host.bookings([ref], lock=True).get(ref)
         if booking is None and ref in self.host.bookings([ref]):
             return noop(ref, Noop.LOCK_CONTENTION, planner=KEY, detail=CoordinatorReason.BOOKING_BUSY)
+        shown = [booking] if booking else []
+        given = adoption.given(shown, host=self.host, now=settlement.now, assignments=[assignment])
+        if booking is not None and given:
+            outcome = adoption.take_over(
+                assignment, booking, given[ref], host=self.host, now=settlement.now, reviewing=settlement
+            )
+            return outcome or noop(ref, Noop.TERMINAL_STATE, planner=KEY, detail=assignment.state)
         if booking is None or not booking.wants_table:
             ledger.release([ref])
             return settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=KEY))

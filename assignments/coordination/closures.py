@@ -109,7 +109,7 @@ def edit(
         closure.reason = _checked_reason(reason)
     closure.version += 1
     closure.save()
-    _clear(closure, floor=floor, actor=actor, now=now, host=host, spares_overridden=True)
+    _clear(closure, floor=floor, actor=actor, now=now, host=host, before=before)
     if not _includes(extent, before):
         _tell_freed(closure.restaurant_ref, before, now)
     _announce("edited", closure, actor=actor)
@@ -235,9 +235,9 @@ def _clear(
     actor: str,
     now: datetime,
     host: Host,
-    spares_overridden: bool = False,
+    before: Extent | None = None,
 ) -> None:
-    """Have everybody leave what closes, from now on. Who was seated over this closure by name stays."""
+    """Have everybody leave what closes, from now on. Who was seated by name over what was closed ``before`` stays."""
     restaurant_ref, start, until = closure.restaurant_ref, max(closure.starts_at, now), closure.ends_at
     if until is not None and until <= start:
         return
@@ -245,13 +245,21 @@ def _clear(
     if not closure.is_whole_restaurant:
         closed = ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
     rows = ledger.blocked_at(restaurant_ref, closed, start, until)
-    if spares_overridden:
-        rows = [row for row in rows if not row.overridden_by]
+    if before is not None:
+        rows = [row for row in rows if not (row.overridden_by and _was_closed(row, before, floor))]
     affected = [row for row in rows if (until is None or row.starts_at < until) and start < row.ends_at]
     refs = {row.booking_ref for row in affected}
     ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), start, until)
     if refs:
         _Clearing(restaurant_ref, affected, floor=floor, actor=actor, now=now, host=host).run()
+
+
+def _was_closed(row: Allocation, before: Extent, floor: Floor | None) -> bool:
+    """Return whether the row's table was closed for some part of its time."""
+    if before.table_refs and row.table_ref not in ledger.tables_closed(before.table_refs, before.zone_ref, floor):
+        return False
+    first, last = row.blocked.lower, max(row.blocked.upper, row.stays_until)
+    return bool(before.starts_at < last and (before.ends_at is None or first < before.ends_at))
 
 
 class _Clearing:

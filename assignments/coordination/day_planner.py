@@ -7,14 +7,14 @@ from datetime import date
 
 from assignments import conf
 from assignments.concurrency import locks
-from assignments.coordination import rearrangement
+from assignments.coordination import adoption, rearrangement
 from assignments.coordination.plan_ahead import MOST_SECONDS, PlanAhead
 from assignments.coordination.planned_day import PlannedDay, plan_requests
 from assignments.coordination.rearrangement import Rearrangement
 from assignments.coordination.snapshots import (
     is_plannable,
     occupied_during,
-    plannable_requests,
+    requests_of,
     seating_request,
     shown_for_others,
     touched_by,
@@ -243,11 +243,21 @@ class DayPlanner:
     ) -> tuple[list[SeatingRequest], list[SeatingRequest]]:
         """Return the requests that are planned with those of the batch: before them, and after them.
 
-        None after them where rows allow no swaps: what these could be given depends on what is written first.
+        The tables of those that the host has seated by itself are taken over first, where they are free. None after them
+        where rows allow no swaps: what these could be given depends on what is written first.
         """
         later = () if obstacle_to_swaps() else later
-        first = plannable_requests(earlier, self.restaurant_ref, host=self.host)
-        return [*first, *self._locked_by_host], plannable_requests(later, self.restaurant_ref, host=self.host)
+        rows = [*earlier, *later]
+        bookings = self.host.bookings([row.booking_ref for row in rows]) if rows else {}
+        given = adoption.given(bookings.values(), host=self.host, now=self.settlement.now, assignments=rows)
+        for row in rows:
+            booking, tables = bookings.get(row.booking_ref), given.get(row.booking_ref)
+            if booking is not None and tables and self._is_free(booking, tables):
+                adoption.take_over(
+                    row, booking, tables, host=self.host, now=self.settlement.now, reviewing=self.settlement
+                )
+        first = requests_of(earlier, self.restaurant_ref, bookings)
+        return [*first, *self._locked_by_host], requests_of(later, self.restaurant_ref, bookings)
 
     def _lock_touched_days(self, requests: Sequence[SeatingRequest], floor: Floor) -> None:
         """Lock the days before and after into which these seatings reach, if any. Raises LockContentionError.
@@ -259,7 +269,7 @@ class DayPlanner:
             raise LockContentionError("somebody else plans a day that this one reaches into")
 
     def _plannable(self, claimed: Sequence[Assignment], floor: Floor | None) -> list[tuple[Assignment, HostBooking]]:
-        """The bookings to plan; those that are gone, cancelled, busy, moved or malformed are settled here."""
+        """The bookings to plan; those that are gone, cancelled, seated by the host, busy or malformed are settled here."""
         refs = [assignment.booking_ref for assignment in claimed]
         bookings = self.host.bookings(refs, lock=True)
         absent = [ref for ref in refs if ref not in bookings]
@@ -267,7 +277,7 @@ class DayPlanner:
         plannable, unwanted = [], []
         asleep: list[Assignment] = []
         floors = {self.restaurant_ref: floor}
-        for assignment in claimed:
+        for assignment in self._not_seated(claimed, bookings, busy):
             booking = bookings.get(assignment.booking_ref)
             if booking is None and assignment.booking_ref in busy:
                 self.settlement.outcomes.append(
@@ -296,6 +306,38 @@ class DayPlanner:
         ledger.release(unwanted)
         waiting.let_sleep(asleep)
         return plannable
+
+    def _not_seated(
+        self, claimed: Sequence[Assignment], bookings: Mapping[str, HostBooking], busy: Mapping[str, HostBooking]
+    ) -> list[Assignment]:
+        """Take over the tables of those that the host has seated by itself, and return the others.
+
+        Nobody is placed before that. A table that others have stays theirs, and staff hear of it.
+        """
+        shown = [*bookings.values(), *busy.values()]
+        given = adoption.given(shown, host=self.host, now=self.settlement.now, assignments=claimed)
+        left, asleep = [], []
+        for assignment in claimed:
+            ref = assignment.booking_ref
+            if ref not in given or (ref in busy and not self._is_free(busy[ref], given[ref])):
+                left.append(assignment)
+            elif not self._take_over(assignment, bookings.get(ref) or busy[ref], given[ref]):
+                asleep.append(assignment)  # Others are still there, and staff know it.
+        waiting.let_sleep(asleep)
+        return left
+
+    def _take_over(self, assignment: Assignment, booking: HostBooking, table_refs: Sequence[str]) -> bool:
+        outcomes = self.settlement.outcomes
+        before = len(outcomes)
+        outcome = adoption.take_over(
+            assignment, booking, table_refs, host=self.host, now=self.settlement.now, reviewing=self.settlement
+        )
+        if outcome is not None and len(outcomes) == before:
+            outcomes.append(outcome)
+        return outcome is not None
+
+    def _is_free(self, booking: HostBooking, table_refs: Sequence[str]) -> bool:
+        return not adoption.others_there(booking, table_refs, host=self.host, now=self.settlement.now)
 
     def _moved(self, assignment: Assignment) -> None:
         """The host moved the booking to another day or restaurant without saying so: that day's batch decides it."""

@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from assignments import conf
-from assignments.coordination import edits, stays
+from assignments.coordination import adoption, edits, stays
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
-from assignments.integration.planners import MANUAL
+from assignments.integration.planners import MANUAL, V3
 from assignments.lifecycle import intake, ledger, seating_validity, sentences, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, Allocation, Assignment, Stage, State
-from assignments.outcome import Change, CoordinatorReason
+from assignments.outcome import Change, CoordinatorReason, Kind
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 
@@ -23,8 +23,7 @@ CANCELLED_IN_HOST = "booking_cancelled"
 """Reason code: the host shows the booking as cancelled, or does not know it any more. Shown again, it is planned."""
 EDIT_WITHDRAWN = "edit_withdrawn"
 """Reason code: the guest asks for what was promised again."""
-TABLES_CHANGED_BY_HOST = "tables_changed_by_host"
-"""Reason code: the host has given the booking other tables."""
+TABLES_CHANGED_BY_HOST = waiting.TABLES_CHANGED_BY_HOST
 
 WISHES = frozenset({waiting.EDIT_UNMET, Reason.PINNED_TABLES_TAKEN, TABLES_CHANGED_BY_HOST})
 """Reasons for a review of a booking that has what was promised, while somebody asks for something else."""
@@ -36,6 +35,10 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
     if is_cancelled(booking):
         cancel(assignment, CANCELLED_IN_HOST)
         return Change.CANCELLED
+    if not seatings and may_be_adopted(assignment):
+        tables = adoption.given([booking], host=host, now=now, assignments=[assignment])
+        if tables:
+            return _adopt(assignment, booking, tables[booking.ref], host=host, now=now)
     if not booking.wants_table:
         return _follow_guests(assignment, booking, seatings, host=host, now=now)
     _follow_stage(assignment, booking, now=now)
@@ -53,6 +56,25 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
     intake.take_over_facts(assignment, booking, floor=floor)
     queue_anew(assignment, now=now, actor="host", reason="booking_changed")
     return Change.REQUESTED
+
+
+def may_be_adopted(assignment: Assignment) -> bool:
+    """Return whether a booking without tables here may get those that the host shows: nothing that was said forbids it."""
+    if assignment.state == State.CANCELLED:
+        return assignment.reason != CANCELLED_BY_CALL
+    return not (assignment.state == State.CONFIRMED and assignment.stage in GONE)
+
+
+def _adopt(
+    assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime
+) -> Change:
+    """Take over the tables that the host gave a booking which has none here, or leave it to staff if others have them."""
+    reviewing = Settlement(host=host, planner=V3, actor="host", trigger="adopt", now=now)
+    outcome = adoption.take_over(assignment, booking, table_refs, host=host, now=now, reviewing=reviewing)
+    reviewing.write()
+    if outcome is None:
+        return Change.NOTHING
+    return Change.KEPT if outcome.kind is Kind.CONFIRMED else Change.TO_STAFF
 
 
 def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: datetime) -> bool:
@@ -100,14 +122,17 @@ def _follow_edit(
 ) -> Change:
     floor = floor_or_none(booking.restaurant_ref, host=host)
     told = tables_changed_by_host(assignment, booking, floor, host=host)
-    if told is not None and assignment.state == State.CONFIRMED:
-        return adopt_tables(assignment, booking, seatings, told, host=host, now=now)
+    if told is not None and (assignment.state == State.CONFIRMED or assignment.reason == TABLES_CHANGED_BY_HOST):
+        change = adopt_tables(assignment, booking, seatings, told, host=host, now=now)
+        if change is not Change.NOTHING:
+            return change
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
     usable = seating_validity.is_usable(booking, seatings, floor=floor, rules=conf.settings().rules())
     if not asks_anew and not booking.problem:
         _note_features(assignment, booking)
     if assignment.state == State.MANUAL_REVIEW:
-        if asks_anew and usable and seating_validity.meets(assignment, booking, seatings, floor=floor):
+        meets = seating_validity.meets(assignment, booking, seatings, floor=floor)
+        if usable and (meets if asks_anew else told is None and _is_shown_again(assignment, booking, host=host)):
             return restore(assignment, booking, seatings, host=host, actor="host", reason=EDIT_WITHDRAWN)
         if not asks_anew:
             transitions.store([assignment])
@@ -122,6 +147,13 @@ def _follow_edit(
     unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE
     reason = "booking_changed" if asks_anew else waiting.TABLE_OUT_OF_SERVICE
     return edits.settle(assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet)
+
+
+def _is_shown_again(assignment: Assignment, booking: HostBooking, *, host: Host) -> bool:
+    """Return whether the host shows a booking at its own tables again that it has shown at others."""
+    if assignment.reason != TABLES_CHANGED_BY_HOST or booking.problem:
+        return False
+    return bool(_tables_shown(booking, host=host))
 
 
 def _note_features(assignment: Assignment, booking: HostBooking) -> None:
@@ -239,10 +271,13 @@ def tables_changed_by_host(
     """
     if assignment.told_table_refs is None:
         return None
-    shown = booking.table_refs
-    if shown is None:
-        shown = host.tables_of([assignment.booking_ref]).get(assignment.booking_ref, ())
-    return differing_tables(assignment, shown, floor, host=host)
+    return differing_tables(assignment, _tables_shown(booking, host=host), floor, host=host)
+
+
+def _tables_shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
+    if booking.table_refs is not None:
+        return booking.table_refs
+    return host.tables_of([booking.ref]).get(booking.ref, ())
 
 
 def differing_tables(
@@ -269,9 +304,9 @@ def adopt_tables(
     host: Host,
     now: datetime,
 ) -> Change:
-    """Take over tables that the host gave a confirmed booking, as chosen by staff.
+    """Take over tables that the host gave a booking which has others, as chosen by staff.
 
-    If they are taken, or have fewer seats than guests, staff decide.
+    If they are taken, or have fewer seats than guests, staff decide; nothing changes for a booking that waits for that.
     """
     floor = floor_or_none(booking.restaurant_ref, host=host)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
@@ -285,11 +320,13 @@ def adopt_tables(
         for row in ledger.taken_at(booking.restaurant_ref, tables, window.blocked_from, window.blocked_until)
         if row.pk not in own
     ]
-    intake.take_over_facts(assignment, booking, floor=floor)
-    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
     rules = conf.settings().rules()
     against = seating_validity.against_tables(booking, tables, floor=floor, rules=rules) if floor else []
     too_few = next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), None)
+    if (there or too_few) and assignment.state == State.MANUAL_REVIEW:
+        return Change.NOTHING
+    intake.take_over_facts(assignment, booking, floor=floor)
+    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
     if there or too_few:
         taken = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
         detail = taken if there else too_few or ""
@@ -305,7 +342,7 @@ def adopt_tables(
         planner=MANUAL,
         reason=TABLES_CHANGED_BY_HOST,
         despite=[each.reason for each in against],
-        overridden_by="host",
+        overridden_by=adoption.over_a_closure(booking.restaurant_ref, tables, window),
     )
     settlement.write()
     return Change.MOVED

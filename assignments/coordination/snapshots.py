@@ -45,6 +45,13 @@ def is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
 def plannable_requests(rows: Sequence[Assignment], restaurant_ref: str, *, host: Host) -> list[SeatingRequest]:
     """Return what these bookings ask for, as far as they could be planned here. One query, none without bookings."""
     bookings = host.bookings([row.booking_ref for row in rows]) if rows else {}
+    return requests_of(rows, restaurant_ref, bookings)
+
+
+def requests_of(
+    rows: Iterable[Assignment], restaurant_ref: str, bookings: Mapping[str, HostBooking]
+) -> list[SeatingRequest]:
+    """As ``plannable_requests``, for bookings that are read already."""
     return [
         seating_request(bookings[row.booking_ref], row)
         for row in rows

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from assignments.coordination import edits, one_booking, stays
+from assignments.coordination import edits, host_changes, one_booking, stays
 from assignments.coordination.one_booking import Locked
 from assignments.integration.host import Host
 from assignments.integration.project_host import configured
@@ -36,6 +36,8 @@ def _try(locked: Locked, *, host: Host) -> bool:
         settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
         change = stays.settle_overlap(assignment, booking, seatings, settlement=settlement)
         settlement.write()
+    elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and booking.wants_table and seatings:
+        change = host_changes.follow(assignment, booking, host=host, now=now)
     elif booking.wants_table and seatings:
         change = edits.settle(
             assignment, booking, seatings, host=host, now=now, actor="waitlist", reason="woken", is_optional=True

@@ -280,6 +280,12 @@ def taken_at(restaurant_ref: str, table_refs: Sequence[str], start: datetime, un
     )
 
 
+def are_closed(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> bool:
+    """Return whether one of these tables is closed for some part of the window, as the database judges it. One query."""
+    closures = Closure.objects.standing().during(window.starts_at, window.ends_at).filter(restaurant_ref=restaurant_ref)
+    return closures.filter(Q(table_refs=[]) | Q(table_refs__overlap=list(table_refs))).exists()
+
+
 def blocked_at(
     restaurant_ref: str, table_refs: Sequence[str] | None, start: datetime, until: datetime | None
 ) -> list[Allocation]:

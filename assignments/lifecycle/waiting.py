@@ -21,6 +21,8 @@ OVERLAPPING = "overlapping"
 """Reason code: guests stay into the time of the next booking at their table. Both of them wait for staff."""
 TABLE_OUT_OF_SERVICE = "table_out_of_service"
 """Reason code: the booking's table cannot be used any more."""
+TABLES_CHANGED_BY_HOST = "tables_changed_by_host"
+"""Reason code: the host has given the booking other tables."""
 
 LONGEST_STAY = timedelta(hours=24)
 """A booking that starts longer ago than this cannot use a table that becomes free."""
@@ -43,9 +45,11 @@ _TAKEN = frozenset(
         Reason.NO_CAPACITY,
         Reason.PACING,
         Reason.PINNED_TABLES_TAKEN,
+        CoordinatorReason.CONFIRMED_BY_HOST,
         CoordinatorReason.TABLE_TAKEN,
         EDIT_UNMET,
         OVERLAPPING,
+        TABLES_CHANGED_BY_HOST,
         TABLE_OUT_OF_SERVICE,
     }
 )

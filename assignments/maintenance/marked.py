@@ -19,7 +19,7 @@ from django.db import connection
 
 from assignments import api, conf
 from assignments.concurrency import sql, transactions
-from assignments.coordination import host_changes
+from assignments.coordination import adoption, host_changes
 from assignments.error_logging import log_error
 from assignments.exceptions import BookingNotFoundError
 from assignments.integration.host import HostBooking
@@ -149,9 +149,11 @@ def _is_followed(booking_ref: str) -> bool:
     """
     booking = configured().bookings([booking_ref]).get(booking_ref)
     assignment = Assignment.objects.of(booking_ref).first()
-    if booking is None or (assignment is None and not booking.wants_table):
+    if booking is None:
         return assignment is None or assignment.state == State.CANCELLED
     now = transactions.database_now()
+    if assignment is None and not booking.wants_table:
+        return not adoption.given([booking], host=configured(), now=now)
     if booking.wants_table and _is_over(booking, assignment, now=now):
         return True
     return assignment is not None and host_changes.is_followed(assignment, booking, now=now)

@@ -2,10 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 from django.db import connection
 
+from assignments.concurrency import transactions
+from assignments.coordination import adoption, host_changes
+from assignments.integration.host import pages
+from assignments.integration.project_host import configured
+from assignments.lifecycle import ledger
 from assignments.maintenance import reconcile
+from assignments.models import Assignment
 
 TOLD_WITHIN_HOURS = 24
 """A message is tried for a day; one that is older and has not arrived will not."""
@@ -120,6 +128,7 @@ SELECT unnest(booking_refs), 'a process ended while it decided this booking, and
 """SQL by promise; each row is a booking for which it does not hold, and what was found. Parameters: see ``violations``."""
 
 HOST_AND_LEDGER = "host and ledger agree"
+HOST_APART = "the host shows no table twice"
 
 
 def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Violation]:
@@ -136,3 +145,57 @@ def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Viol
             yield Violation(promise=promise, booking_ref=booking_ref, detail=detail)
     for found in reconcile.reconcile(dry_run=True, restaurant_ref=restaurant_ref):
         yield Violation(promise=HOST_AND_LEDGER, booking_ref=found.booking_ref, detail=found.problem)
+    for one, other in shown_twice(restaurant_ref=restaurant_ref):
+        detail = f"the host shows it at table {one.table_ref}, and booking {other.booking_ref} as well"
+        yield Violation(promise=HOST_APART, booking_ref=one.booking_ref, detail=detail)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A booking at a table in the host's own rows, over ``[starts_at, ends_at)``."""
+
+    booking_ref: str
+    restaurant_ref: str
+    table_ref: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+def shown_twice(*, restaurant_ref: str | None = None) -> Iterator[tuple[Shown, Shown]]:
+    """Yield pairs of bookings that the host shows at one table at the same time, both ways round, from now on."""
+    by_table: dict[tuple[str, str], list[Shown]] = {}
+    for each in _shown(transactions.database_now(), restaurant_ref):
+        by_table.setdefault((each.restaurant_ref, each.table_ref), []).append(each)
+    for _table, rows in sorted(by_table.items()):
+        sitting: list[Shown] = []
+        for each in sorted(rows, key=lambda row: (row.starts_at, row.booking_ref)):
+            sitting = [row for row in sitting if row.ends_at > each.starts_at]
+            for other in sitting:
+                yield from ((other, each), (each, other))
+            sitting.append(each)
+
+
+def _shown(now: datetime, restaurant_ref: str | None) -> Iterator[Shown]:
+    """Yield what the host shows of bookings that are not over. Three queries for 500 bookings, and those of floors."""
+    host = configured()
+    start, until = now - reconcile.LONGEST_DINNER, now + reconcile.FURTHEST
+    read = partial(host.history, start=start, until=until, limit=reconcile.CHUNK, restaurant_ref=restaurant_ref)
+    for page in pages(lambda after: read(after=after)):
+        tables = adoption.given(page, host=host, now=now)
+        rows = ledger.seatings_of(list(tables))
+        known = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=list(tables))}
+        for booking in page:
+            assignment, seatings = known.get(booking.ref), rows.get(booking.ref)
+            if booking.ref not in tables or (
+                assignment and not seatings and not host_changes.may_be_adopted(assignment)
+            ):
+                continue
+            window = adoption.window_of(booking, host=host)
+            for table_ref in tables[booking.ref]:
+                yield Shown(
+                    booking_ref=booking.ref,
+                    restaurant_ref=booking.restaurant_ref,
+                    table_ref=table_ref,
+                    starts_at=seatings[0].starts_at if seatings else window.starts_at,
+                    ends_at=seatings[0].ends_at if seatings else window.ends_at,
+                )

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
-from assignments.coordination import host_changes
+from assignments.coordination import adoption, host_changes
 from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
@@ -19,7 +19,7 @@ from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity
 from assignments.maintenance import marked
 from assignments.models import GONE, Allocation, Assignment, State
-from assignments.outcome import CoordinatorReason
+from assignments.outcome import Change, CoordinatorReason
 from assignments.planning.floor import Floor
 from assignments.telemetry import correlation
 
@@ -28,6 +28,8 @@ logger = logging.getLogger("assignments.reconcile")
 CHUNK = 500
 LONGEST_DINNER = timedelta(hours=12)
 FURTHEST = timedelta(days=730)
+WITH_STAFF = "staff have to decide: it is in review"
+OCCUPIED = "its tables are occupied: sent to review"
 RECENT = timedelta(days=7)
 """Time after the start for which confirmed bookings are still checked. The host may have moved them to another day."""
 
@@ -57,30 +59,37 @@ class OutdatedPromise:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Finding:
+    """A discrepancy and its repair. ``otherwise``: the remedy if that leaves it to staff."""
+
     discrepancy: Discrepancy
     mend: Callable[[], object]
+    otherwise: str
 
 
 def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> Iterator[Discrepancy]:
     """Compare all upcoming bookings with their assignments, and repair differences unless ``dry_run``.
 
-    Bookings that have started are left alone: one that is over no longer needs a table. Each repair has its own
-    transaction, which checks again. A failed repair does not stop the others. Marks that are due are followed first.
+    Bookings that have started are left alone, unless the host has seated them: one that is over no longer needs a table.
+    Each repair has its own transaction, which checks again. A failed repair does not stop the others. Marks that are due
+    are followed first.
     """
     if not dry_run:
         marked.sweep()
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
     now = transactions.database_now()
-    yield from seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref)
+    new: set[str] = set()
+    for found in seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref):
+        new.add(found.booking_ref)
+        yield found
     rows = Assignment.objects.filter(
-        Q(starts_at__gt=now) | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
+        Q(starts_at__gt=now - LONGEST_DINNER) | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
     ).order_by("pk")
     if restaurant_ref:
         rows = rows.filter(restaurant_ref=restaurant_ref)
     after = 0
     while chunk := list(rows.filter(pk__gt=after)[:CHUNK]):
         after = chunk[-1].pk
-        yield from _compared(chunk, now=now, dry_run=dry_run)
+        yield from _compared([each for each in chunk if each.booking_ref not in new], now=now, dry_run=dry_run)
     yield from _orphans(dry_run=dry_run, restaurant_ref=restaurant_ref)
 
 
@@ -129,6 +138,9 @@ def _compared(assignments: Sequence[Assignment], *, now: datetime, dry_run: bool
         yield found.discrepancy if dry_run else _mended(found.discrepancy, now=now)
 
 
+_TO_STAFF = (Change.TO_STAFF, Change.NOTHING)
+"""What comes of a repair that staff have to decide about, or know of already."""
+
 _Facts = tuple[Assignment, HostBooking | None, list[Allocation], Floor | None, tuple[str, ...]]
 """An assignment, with what the host, the ledger and the floor say of its booking, and the tables that the host shows."""
 
@@ -150,8 +162,10 @@ def _with_facts(assignments: Sequence[Assignment]) -> Iterator[_Facts]:
 def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_Finding]:
     """Yield the discrepancies of these assignments."""
     for assignment, booking, seatings, floor, shown in _with_facts(assignments):
-        found = _difference(assignment, booking, seatings, floor, now=now) or _chosen_elsewhere(
-            assignment, booking, shown, floor, now=now
+        found = (
+            _seated_by_host(assignment, booking, seatings, shown, now=now)
+            or _difference(assignment, booking, seatings, floor, now=now)
+            or _chosen_elsewhere(assignment, booking, shown, floor, now=now)
         )
         if found is not None:
             yield found
@@ -167,8 +181,8 @@ def _mended(discrepancy: Discrepancy, *, now: datetime) -> Discrepancy:
         found = next(_findings([row.select_for_update().get()], now=now), None)
         if found is None:
             return replace(discrepancy, remedy="nothing: already repaired in the meantime")
-        found.mend()
-        return found.discrepancy
+        change = found.mend()
+        return replace(found.discrepancy, remedy=found.otherwise) if change in _TO_STAFF else found.discrepancy
 
     return _attempted(discrepancy, lambda: transactions.run(work))
 
@@ -183,6 +197,30 @@ def _attempted(discrepancy: Discrepancy, mend: Callable[[], Discrepancy]) -> Dis
         # The type only: a host's message may name a guest.
         log_error(logger, error, "Booking %s could not be repaired", discrepancy.booking_ref)
         return replace(discrepancy, error=type(error).__name__)
+
+
+def _seated_by_host(
+    assignment: Assignment,
+    booking: HostBooking | None,
+    seatings: Sequence[Allocation],
+    shown: tuple[str, ...],
+    *,
+    now: datetime,
+) -> _Finding | None:
+    """Return that the host has seated a booking which has no tables here, if it has."""
+    if booking is None or seatings or not shown or not host_changes.may_be_adopted(assignment):
+        return None
+    booking = replace(booking, table_refs=shown)
+    if not adoption.given([booking], host=configured(), now=now, assignments=[assignment]):
+        return None
+    ref = assignment.booking_ref
+    return _finding(
+        ref,
+        "seated by the host, without tables here",
+        "its tables are taken over",
+        lambda: api.booking_changed(booking_ref=ref),
+        otherwise=OCCUPIED,
+    )
 
 
 def _difference(
@@ -245,8 +283,10 @@ def _chosen_elsewhere(
     *,
     now: datetime,
 ) -> _Finding | None:
-    """Return that the host's staff chose other tables for a confirmed booking, if they did."""
-    if booking is None or assignment.state != State.CONFIRMED or not booking.wants_table or assignment.starts_at <= now:
+    """Return that the host's staff chose other tables for a booking that has some, if they did."""
+    if booking is None or not booking.wants_table or assignment.starts_at <= now:
+        return None
+    if assignment.state != State.CONFIRMED and assignment.reason != host_changes.TABLES_CHANGED_BY_HOST:
         return None
     if host_changes.differing_tables(assignment, shown, floor, host=configured()) is None:
         return None
@@ -256,11 +296,15 @@ def _chosen_elsewhere(
         "other tables in the host than here",
         "taken over if they are free, else sent to review",
         lambda: api.booking_changed(booking_ref=ref),
+        otherwise=WITH_STAFF,
     )
 
 
-def _finding(booking_ref: str, problem: str, remedy: str, mend: Callable[[], object]) -> _Finding:
-    return _Finding(discrepancy=Discrepancy(booking_ref=booking_ref, problem=problem, remedy=remedy), mend=mend)
+def _finding(
+    booking_ref: str, problem: str, remedy: str, mend: Callable[[], object], *, otherwise: str = ""
+) -> _Finding:
+    discrepancy = Discrepancy(booking_ref=booking_ref, problem=problem, remedy=remedy)
+    return _Finding(discrepancy=discrepancy, mend=mend, otherwise=otherwise or remedy)
 
 
 def _plan_anew(assignment: Assignment, problem: str) -> _Finding:
@@ -331,9 +375,9 @@ def _adopted(discrepancy: Discrepancy, table_refs: Sequence[str]) -> Discrepancy
     try:
         api.adopt(booking_ref=discrepancy.booking_ref, table_refs=table_refs)
     except TableTakenError:
-        # The host has two bookings at one table: the next pass sends this one to review.
-        api.request(booking_ref=discrepancy.booking_ref)
-        return replace(discrepancy, remedy="its tables are occupied: sent to review")
+        # The host has two bookings at one table: this one goes to review.
+        api.booking_changed(booking_ref=discrepancy.booking_ref)
+        return replace(discrepancy, remedy=OCCUPIED)
     return discrepancy
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, time
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from assignments.planning.natural_order import natural_key
@@ -209,6 +210,11 @@ class Floor:
     def zone(self) -> ZoneInfo:
         """The restaurant's time zone."""
         return time_zone(self.timezone)
+
+    @cached_property
+    def services_known(self) -> dict[date, Any]:
+        """What ``seating_window.services_on`` has found, by date: each decision asks for the same few dates."""
+        return {}
 
     @property
     def is_paced(self) -> bool:

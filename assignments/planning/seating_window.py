@@ -1,6 +1,5 @@
 """The seating window: when a party is seated, and how long its tables are blocked."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -12,6 +11,8 @@ from assignments.planning.text import gettext as _
 
 FIRST_YEAR, LAST_YEAR = 1900, 9000
 """Range of years in which adding minutes or an offset cannot overflow."""
+MOST_DAYS_KNOWN = 1_000
+"""Dates whose services a floor remembers at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,16 +158,24 @@ def _closed_by_calendar(floor: Floor, start: datetime) -> Refusal | None:
     return Refusal(Reason.CLOSED, text)
 
 
-def services_on(floor: Floor, day: date) -> Iterator[Service]:
-    """Yield the service periods that start on the local date ``day``, in UTC."""
-    for period in periods_on(floor, day):
-        last_day = day if period.ends > period.starts else day + timedelta(days=1)
-        yield Service(
-            period=period,
-            day=day,
-            starts_at=_wall_clock(day, period.starts, floor.zone),
-            ends_at=_wall_clock(last_day, period.ends, floor.zone),
-        )
+def services_on(floor: Floor, day: date) -> tuple[Service, ...]:
+    """Return the service periods that start on the local date ``day``, in UTC."""
+    found: tuple[Service, ...] | None = floor.services_known.get(day)
+    if found is None:
+        if len(floor.services_known) >= MOST_DAYS_KNOWN:
+            floor.services_known.clear()
+        found = floor.services_known[day] = tuple(_service(floor, period, day) for period in periods_on(floor, day))
+    return found
+
+
+def _service(floor: Floor, period: ServicePeriod, day: date) -> Service:
+    last_day = day if period.ends > period.starts else day + timedelta(days=1)
+    return Service(
+        period=period,
+        day=day,
+        starts_at=_wall_clock(day, period.starts, floor.zone),
+        ends_at=_wall_clock(last_day, period.ends, floor.zone),
+    )
 
 
 def _wall_clock(day: date, clock: time, zone: ZoneInfo) -> datetime:

@@ -273,7 +273,7 @@ def lay_out(
     """
     everything = list(taken)
     span = day_span(floor, day)
-    services = list(services_on(floor, day)) if floor else []
+    services = services_on(floor, day) if floor else ()
     zone = floor.zone if floor else UTC
     starts_at, ends_at = _rounded(*within, zone) if within else _edges(span, services, everything, zone)
     there: defaultdict[str, list[Taken]] = defaultdict(list)
@@ -335,7 +335,7 @@ def _day_starts(floor: Floor | None, day: date) -> datetime:
     if floor is None:
         return morning
     begins = ended = morning.astimezone(UTC)
-    if last_night := list(services_on(floor, day - A_DAY)):
+    if last_night := services_on(floor, day - A_DAY):
         ended = max(service.ends_at for service in last_night)
         begins = max([begins, *(service.closes_at for service in last_night)])
     # A service begins the day with its early minutes, unless last night's is still on; with its start in any case.

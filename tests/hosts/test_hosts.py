@@ -14,7 +14,7 @@ from django.apps import apps
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import connection
+from django.db import connection, transaction
 
 from assignments.host import ModelHost
 from assignments.maintenance.reconcile import reconcile
@@ -83,6 +83,26 @@ def in_the_ledger():
     return found
 
 
+def seat_by_staff(steps, *, evening):
+    """Staff seat two parties in the project before any pass; four others want a table then. Each keeps its own."""
+    start, (smallest, second, *_others) = DAY + timedelta(days=evening), steps.tables()
+    waiting = [steps.book(start, 2) for _number in range(2)]
+    booked = steps.book(start, 2)
+    steps.seat(booked, smallest)
+    with transaction.atomic():  # A row that is new to everybody, and seated.
+        created = steps.book(start, 2)
+        steps.seat(created, second)
+    waiting += [steps.book(start, 2) for _number in range(2)]
+    told("run_coordinator")
+    rows, ledger = steps.seated_rows(), in_the_ledger()
+    for row, table in ((booked, smallest), (created, second)):
+        assert rows[str(row.pk)] == ledger[str(row.pk)] == [steps.ref(table)]
+    assert len([row for row in waiting if str(row.pk) in rows]) == 2
+    assert (steps.overlaps(), rows) == ([], ledger)
+    assert list(reconcile()) == []
+    assert told("reconcile_assignments", "--check") == "Every promise holds.\n"
+
+
 UNKNOWABLE = {"club": {"confirmed_status", "cancelled_statuses"}}
 """What no model says: a text without choices does not tell which statuses are stored."""
 
@@ -138,6 +158,16 @@ class TestTheWholeWay:
         assert steps.seated_rows() == in_the_ledger()
         assert steps.overlaps() == []
         assert list(reconcile()) == []
+
+    def test_nobody_is_seated_where_staff_seated_others_before_any_pass(self, steps, settings):
+        settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": SOLE}
+        steps.furnish()
+        seat_by_staff(steps, evening=0)
+
+    @pytest.mark.legacy_planner
+    def test_nor_does_the_legacy_planner_seat_anybody_there(self, steps):
+        steps.furnish()
+        seat_by_staff(steps, evening=0)
 
     def test_inspect_host_plans_the_next_ten_bookings_and_changes_nothing(self, settings):
         steps = use("garden", settings)

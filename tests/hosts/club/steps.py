@@ -1,9 +1,12 @@
+from typing import ClassVar
+
 from tests.hosts.club.models import Evening, Member, Spot
 from tests.hosts.steps import Steps
 
 
 class ClubSteps(Steps):
     booking, table = Evening, Spot
+    confirmed: ClassVar = {"state": "agreed"}
     seated = """
         SELECT id, spot_id, tstzrange(starts, starts + interval '90 minutes') FROM club_evening WHERE state = 'agreed'
     """

@@ -1,9 +1,12 @@
+from typing import ClassVar
+
 from tests.hosts.ferry.models import Crossing, Table
 from tests.hosts.steps import Steps
 
 
 class FerrySteps(Steps):
     booking, table = Crossing, Table
+    confirmed: ClassVar = {"accepted": True}
     seated = """
         SELECT id, table_id, tstzrange(at, at + interval '90 minutes') FROM ferry_crossing
          WHERE accepted AND NOT is_cancelled

@@ -1,9 +1,12 @@
+from typing import ClassVar
+
 from tests.hosts.garden.models import Bench, Picnic
 from tests.hosts.steps import Steps
 
 
 class GardenSteps(Steps):
     booking, table = Picnic, Bench
+    confirmed: ClassVar = {"status": 1}
     seated = """
         SELECT picnic_id, bench_id, tstzrange(start, start + interval '90 minutes')
           FROM garden_picnic_benches JOIN garden_picnic ON garden_picnic.id = picnic_id

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 from django.utils import timezone
 
 from tests.hosts.lodge.models import Nook, Supper
@@ -6,6 +8,7 @@ from tests.hosts.steps import Steps
 
 class LodgeSteps(Steps):
     booking, table = Supper, Nook
+    confirmed: ClassVar = {}
     seated = """
         SELECT id, nook_id, tstzrange(begins, begins + interval '90 minutes') FROM lodge_supper
          WHERE nook_id IS NOT NULL AND cancelled_at IS NULL

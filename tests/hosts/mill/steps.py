@@ -1,9 +1,12 @@
+from typing import ClassVar
+
 from tests.hosts.mill.models import Table, Visit
 from tests.hosts.steps import Steps
 
 
 class MillSteps(Steps):
     booking, table = Visit, Table
+    confirmed: ClassVar = {"status": "C"}
     seated = """
         SELECT id, table_id, tstzrange("when", "when" + interval '90 minutes') FROM mill_visit WHERE status = 'C'
     """

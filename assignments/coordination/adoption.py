@@ -1,0 +1,169 @@
+"""Adopting: tables that the host gave a booking by itself are the booking's here as well, before anybody else gets them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from assignments import conf
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host, HostBooking, is_cancelled
+from assignments.integration.planners import MANUAL
+from assignments.lifecycle import intake, ledger, seating_validity, sentences
+from assignments.lifecycle.settlement import Settlement
+from assignments.lifecycle.staff_decisions import REJECTED
+from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, Stage, State
+from assignments.outcome import CoordinatorReason, Outcome
+from assignments.planning.seating_window import SeatingWindow
+
+
+def is_seated(booking: HostBooking) -> bool:
+    """Return whether the host shows the booking as confirmed, or its guests as sitting."""
+    if is_cancelled(booking) or booking.problem or booking.stage in GONE:
+        return False
+    return booking.is_confirmed or (booking.keeps_tables and not booking.wants_table)
+
+
+def window_of(booking: HostBooking, *, host: Host) -> SeatingWindow:
+    """Return when a booking sits that the host has seated by itself."""
+    return seating_validity.window_as_the_host_has_it(booking, floor_or_none(booking.restaurant_ref, host=host))
+
+
+def given(
+    bookings: Iterable[HostBooking],
+    *,
+    host: Host,
+    now: datetime,
+    assignments: Iterable[Assignment] = (),
+) -> Mapping[str, tuple[str, ...]]:
+    """Return the tables that the host shows for those of these bookings that it has seated, by ref.
+
+    Those whose time is over are left out. With their ``assignments`` also those whose tables were taken from them here, and
+    cannot be used still: what the host shows of them is what it was told. No query, unless the host does not read tables
+    along with its bookings.
+    """
+    seated = [each for each in bookings if is_seated(each) and window_of(each, host=host).ends_at > now]
+    unread = [each.ref for each in seated if each.table_refs is None]
+    read = host.tables_of(unread) if unread else {}
+    known = {each.booking_ref: each for each in assignments} if seated else {}
+    found = {}
+    for booking in seated:
+        tables = tuple(read.get(booking.ref, ()) if booking.table_refs is None else booking.table_refs)
+        assignment = known.get(booking.ref)
+        if tables and (assignment is None or not _was_taken_away(assignment, booking, tables, host=host)):
+            found[booking.ref] = tables
+    return found
+
+
+def _was_taken_away(assignment: Assignment, booking: HostBooking, table_refs: tuple[str, ...], *, host: Host) -> bool:
+    """Return whether a booking without tables had these here, and may not have them again. One query for such a booking."""
+    stored_form = getattr(host, "stored_form", tuple)
+    if set(stored_form(tuple(assignment.told_table_refs or ()))) != set(table_refs):
+        return False
+    if assignment.reason == REJECTED:
+        return True
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    if floor and seating_validity.against_tables(booking, table_refs, floor=floor, rules=conf.settings().rules()):
+        return True
+    return ledger.are_closed(booking.restaurant_ref, table_refs, window_of(booking, host=host))
+
+
+def others_there(booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime) -> list[Allocation]:
+    """Return what other bookings have of these tables at the booking's time. One or two queries."""
+    ledger.remove_expired_holds(booking.restaurant_ref)
+    window = _from_now(window_of(booking, host=host), now)
+    return _others(booking, table_refs, _bare(window))
+
+
+def take_over(
+    assignment: Assignment,
+    booking: HostBooking,
+    table_refs: Sequence[str],
+    *,
+    host: Host,
+    now: datetime,
+    reviewing: Settlement,
+) -> Outcome | None:
+    """Seat a booking that has no tables here at those that the host shows for it. Its row and its day are locked.
+
+    Where others have them, it goes to review by ``reviewing``, which the caller writes: the sentence names them. None for a
+    booking that is there for that reason already.
+    """
+    there = others_there(booking, table_refs, host=host, now=now)
+    is_told = assignment.state == State.MANUAL_REVIEW and assignment.reason == CoordinatorReason.CONFIRMED_BY_HOST
+    if there and is_told:
+        return None
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    intake.take_over_facts(assignment, booking, floor=floor)
+    _note_stage(assignment, booking, now=now)
+    ledger.release([booking.ref], for_others=bool(there))
+    _open(assignment, now=now)
+    if not there:
+        return seat(assignment, booking, table_refs, host=host, now=now)
+    tables = floor.in_order(table_refs) if floor else tuple(table_refs)
+    detail = sentences.shown_elsewhere(tables, {row.booking_ref for row in there})
+    return reviewing.send_to_review(assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=detail)
+
+
+def seat(
+    assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime
+) -> Outcome:
+    """Confirm an open booking at tables that the host gave it. The host has decided: nothing is judged, and it is not told.
+
+    Raises TableTakenError when somebody else has one of the tables then.
+    """
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    window = _from_now(window_of(booking, host=host), now)
+    if _others(booking, table_refs, window) and not _others(booking, table_refs, _bare(window)):
+        window = _bare(window)  # The host does without the time to clear and set its tables.
+    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
+    outcome = settlement.confirm(
+        assignment,
+        table_refs=floor.in_order(table_refs) if floor else tuple(table_refs),
+        window=window,
+        strategy=MANUAL,
+        reason=CoordinatorReason.CONFIRMED_BY_HOST,
+        overridden_by=over_a_closure(booking.restaurant_ref, table_refs, window),
+    )
+    settlement.write()
+    return outcome
+
+
+def over_a_closure(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> str:
+    """Return who seats guests at these tables although one is closed: the host; empty if none is. One query."""
+    return "host" if ledger.are_closed(restaurant_ref, table_refs, window) else ""
+
+
+def _open(assignment: Assignment, *, now: datetime) -> None:
+    """Bring a booking that has no tables to a state in which it can be decided, in memory."""
+    if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
+        assignment.put_back(actor="host", reason=CoordinatorReason.CONFIRMED_BY_HOST)
+    elif assignment.state not in OPEN_STATES:
+        assignment.reopen(actor="host", reason=CoordinatorReason.CONFIRMED_BY_HOST)
+    assignment.due_at = now
+
+
+def _note_stage(assignment: Assignment, booking: HostBooking, *, now: datetime) -> None:
+    stage = Stage(booking.stage) if booking.stage else None
+    if not booking.wants_table:
+        stage = stage or Stage.SEATED
+    if stage and stage != assignment.stage:
+        assignment.stage, assignment.stage_at = stage, now
+    assignment.table_told = assignment.table_told or booking.table_told
+
+
+def _from_now(window: SeatingWindow, now: datetime) -> SeatingWindow:
+    """Leave out what is past: whoever had the tables until now may have left them without a word."""
+    if not window.blocked_from < now < window.ends_at:
+        return window
+    return replace(window, blocked_from=now)
+
+
+def _bare(window: SeatingWindow) -> SeatingWindow:
+    """Return the window without buffers."""
+    start = max(window.starts_at, window.blocked_from)
+    return replace(window, blocked_from=start, blocked_until=window.ends_at)
+
+
+def _others(booking: HostBooking, table_refs: Sequence[str], window: SeatingWindow) -> list[Allocation]:
+    rows = ledger.taken_at(booking.restaurant_ref, table_refs, window.blocked_from, window.blocked_until)
+    return [row for row in rows if row.booking_ref != booking.ref]
