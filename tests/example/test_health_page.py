@@ -70,7 +70,7 @@ class TestVerdict:
         text = shown(admin_client)
         assert "Machine: 1 issue needs attention." in text
         assert "No run of run_coordinator has succeeded yet" in text
-        assert "* * * * * cd /srv/booking && python manage.py run_coordinator" in text
+        assert "* * * * * cd /srv/booking && .venv/bin/python manage.py run_coordinator" in text
         assert "No decisions." in text
         assert "All closed." in text
 
