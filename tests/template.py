@@ -18,6 +18,8 @@ from psycopg import sql
 from tests import server
 
 PREFIX = "tests_template_"
+SCHEMA = frozenset({"migrations", "models", "models.py", "apps.py"})
+"""Files and folders of an app that make its tables."""
 LOCK = Path(f"{server.DATA}.template.lock")
 
 
@@ -38,9 +40,8 @@ def _digest() -> str:
     found = hashlib.sha256(f"{django.__version__} {connection.settings_dict['USER']}".encode())
     for app in sorted(apps.get_app_configs(), key=lambda each: each.name):
         folder = Path(app.path)
-        sources = [*folder.glob("migrations/*.py"), *folder.glob("models/*.py"), *folder.glob("models.py")]
-        for path in sorted([*sources, folder / "apps.py"]):
-            if path.exists():
+        for path in sorted(each for each in folder.rglob("*") if each.suffix == ".py"):
+            if SCHEMA & set(path.relative_to(folder).parts):
                 found.update(f"{app.name} {path.relative_to(folder)}".encode() + path.read_bytes())
     return found.hexdigest()[:16]
 
