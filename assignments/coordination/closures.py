@@ -13,7 +13,7 @@ from types import EllipsisType
 from assignments import conf
 from assignments.concurrency import locks
 from assignments.coordination import host_changes
-from assignments.coordination.snapshots import occupied_during, seating_request, to_be_kept
+from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, to_be_kept
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
 from assignments.integration.floor_cache import floor_or_none
@@ -359,9 +359,7 @@ class _Guests:
 
     def request(self, floor: Floor) -> SeatingRequest:
         """Return what it asks for: the stay that it was promised, whatever today's turn times are."""
-        request = seating_request(self.booking, self.assignment)
-        promised = self.seatings[0]
-        if promised.starts_at == self.booking.starts_at and self.booking.ends_at is None:
-            request = replace(request, ends_at=promised.ends_at)
+        promised = as_promised(self.booking, self.seatings, asked_until=self.assignment.asked_until)
+        request = seating_request(promised, self.assignment)
         kept = to_be_kept(request, self.assignment, self.seatings, floor)
         return replace(request, promised_party=kept.promised_party)

@@ -71,7 +71,7 @@ def as_promised(
         return booking
     first = seatings[0]
     is_same = first.starts_at == booking.starts_at and first.party in {None, booking.party}
-    return replace(booking, ends_at=first.ends_at) if is_same else booking
+    return replace(booking, ends_at=first.stays_until) if is_same else booking
 
 
 def to_be_kept(

@@ -312,7 +312,7 @@ def accepted(
     Guests who sit already, and those whose time has begun, have them from now on. Raises TablesRefusedError.
     """
     floor = floor_of(booking.restaurant_ref, host=host)
-    booking = as_promised(booking, seatings)
+    booking = as_promised(booking, seatings, asked_until=assignment.asked_until)
     place = possible(assignment, booking, floor=floor, now=now, seatings=seatings, leaving=leaving, remove_expired=True)
     window, against = place.window, place.against(table_refs)
     if any(each.reason not in overriding for each in against):

@@ -199,7 +199,8 @@ def broken_promises(
     for ref, (held, start, end) in then.items():
         if now_seated.get(ref) == (held, start, end) or ref in cancelled:
             continue
-        if ref in action.refs and (action.by == "staff" or ref in now_seated):
+        may_change = _asked_to_change(action) if ref in action.refs else frozenset()
+        if may_change == ANYTHING and (action.by == "staff" or ref in now_seated):
             continue
         assignment, rows = after.assignments[ref], before.current[ref]
         unusable = [
@@ -213,6 +214,8 @@ def broken_promises(
         if seats < (rows[0]["party"] or 0) and not rows[0]["despite"]:
             unusable.append("too few seats")
         if ref not in now_seated:
+            if "seat" in may_change:
+                continue
             if not unusable:
                 yield f"{ref} lost {sorted(held)}: {assignment['state']} ({assignment['reason']})"
             elif assignment["state"] not in {"manual_review", *OPEN}:
@@ -220,9 +223,19 @@ def broken_promises(
             continue
         others, other_start, other_end = now_seated[ref]
         sits = before.assignments[ref]["stage"] == "seated"
-        is_asked = before.assignments[ref]["state"] == "manual_review"  # What was asked for could not be met until now.
-        if (other_start, other_end) != (start, end) and not (sits and unusable) and not is_asked:
+        # What was asked for could not be met until now.
+        is_asked = before.assignments[ref]["state"] == "manual_review" and (
+            action.by in {"guest", "planner"} or ref in action.refs
+        )
+        moves_now = sits and (bool(unusable) or "tables" in may_change)  # From now on, if only for a minute.
+        is_same_start = other_start == start or (moves_now and other_start <= now)
+        is_same_end = (
+            other_end in {end, rows[0]["overstays_until"]} or "end" in may_change or (moves_now and end <= now)
+        )
+        if not (is_same_start and is_same_end) and not is_asked:
             yield f"{ref} was promised {start:%H:%M}-{end:%H:%M}, has {other_start:%H:%M}-{other_end:%H:%M}"
+        if others != held and "tables" in may_change:
+            continue
         if others != held and sits and not unusable:
             yield f"{ref} sits at {sorted(held)}, and was moved to {sorted(others)}"
         pinned = before.assignments[ref]["pinned_table_refs"]
@@ -232,6 +245,23 @@ def broken_promises(
             fixed = moving.why_not(before, ref, now) if moving else "nobody is moved for others"
             if fixed:
                 yield f"{ref} was moved from {sorted(held)} to {sorted(others)}: {fixed}"
+
+
+ANYTHING = frozenset({"seat", "tables", "start", "end"})
+
+_BY_STAFF = {
+    **dict.fromkeys(["move", "assign", "swap", "pin", "unpin"], frozenset({"tables"})),
+    **dict.fromkeys(["left", "no_show", "release_tables"], frozenset({"seat"})),
+    **dict.fromkeys(["late", "arrived", "seated", "hold", "tell the table"], frozenset[str]()),
+    "extend": frozenset({"end"}),
+}
+
+
+def _asked_to_change(action: Action) -> frozenset[str]:
+    """What an action is to change of the bookings that it names: all that staff leave to the app, and what guests ask."""
+    if action.by == "staff":
+        return _BY_STAFF.get(action.name.partition(" by ")[0], ANYTHING)
+    return ANYTHING
 
 
 def misfits(before: Evening, after: Evening, action: Action, floor: Floor) -> Iterator[str]:

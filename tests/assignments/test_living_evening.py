@@ -18,6 +18,7 @@ from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, S
 from assignments.outcome import Change, Kind
 from assignments.planning.floor import TurnTime
 from assignments.planning.reasons import Reason
+from assignments.staff.moves import moves_of
 from assignments.testing import a_floor, a_service, a_table, at
 from tests.assignments.conftest import TheHost, override, run_all, tables_of
 
@@ -381,6 +382,52 @@ class TestStays:
             api.seated(booking_ref="B1", actor="staff:1")
         api.seated(booking_ref="B2", actor="staff:1")
         assert Allocation.objects.get(booking_ref="B2").blocked.lower < start
+
+
+class TestStaysThatStaffExtended:
+    """The host stores an end, and does not know that staff have let the guests stay longer."""
+
+    @pytest.fixture
+    def extended(self, two_tables: TheHost, tonight: datetime) -> TheHost:
+        two_tables.book("A", starts_at=tonight, party=2, ends_at=tonight + timedelta(hours=2))
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
+        api.extend(booking_ref="A", until=tonight + timedelta(hours=3), actor="staff:7")
+        return two_tables
+
+    @pytest.mark.parametrize("how", ["move", "close", "swap"])
+    def test_other_tables_are_theirs_for_as_long_as_that(self, extended: TheHost, tonight: datetime, how: str) -> None:
+        if how == "move":
+            api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
+        elif how == "close":
+            api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=tonight - timedelta(hours=1), actor="staff:7")
+        else:
+            extended.book("B", starts_at=tonight, party=2, ends_at=tonight + timedelta(hours=2))
+            api.assign(booking_ref="B", table_refs=["T2"], actor="staff:7")
+            api.swap(booking_ref="A", other_ref="B", actor="staff:7")
+        seating = Allocation.objects.current().get(booking_ref="A")
+        assert (seating.table_ref, seating.ends_at) == ("T2", tonight + timedelta(hours=3))
+
+    def test_the_page_for_moves_looks_at_all_of_the_stay(self, extended: TheHost, tonight: datetime) -> None:
+        later = tonight + timedelta(hours=2)
+        extended.book("B", starts_at=later, party=2)
+        api.assign(booking_ref="B", table_refs=["T2"], actor="staff:7")
+        found = moves_of(
+            extended.bookings(["A"])["A"], Assignment.objects.get(booking_ref="A"), host=extended, now=datetime.now(UTC)
+        )
+        assert {choice.table.ref: choice.taken_by for choice in found.choices} == {"T1": (), "T2": ("B",)}
+
+    def test_a_stay_that_runs_into_the_next_booking_is_kept_when_staff_move_the_guests(
+        self, extended: TheHost, tonight: datetime
+    ) -> None:
+        for ref, table in (("B", "T1"), ("C", "T2")):
+            extended.book(ref, starts_at=tonight + timedelta(hours=3), party=2, ends_at=tonight + timedelta(hours=4))
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:7")
+        until = tonight + timedelta(hours=3, minutes=30)
+        assert api.extend(booking_ref="A", until=until, actor="staff:7") is Change.TO_STAFF
+        extended.edit("C", wants_table=False)
+        api.booking_changed(booking_ref="C")
+        api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
+        assert Allocation.objects.current().get(booking_ref="A").ends_at == until
 
 
 class TestStaff:

@@ -359,7 +359,8 @@ class PlayedEvening(RuleBasedStateMachine):
         if ref not in self.seen.current:
             return
         until = self.seen.current[ref][0]["ends_at"] + timedelta(minutes=15 * quarters)
-        with self.doing(f"extend by {quarters}", "staff", ref):
+        name = "edit end" if by_host else f"extend by {quarters}"
+        with self.doing(name, "staff", ref):
             if by_host and ref in self.host.rows:
                 self.host.edit(ref, ends_at=until)
                 api.booking_changed(booking_ref=ref)
