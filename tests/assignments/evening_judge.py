@@ -16,6 +16,8 @@ from assignments.planning.floor import Floor
 MOST_TABLES = 3
 MOST_SPARE_SEATS = 4
 GRACE = timedelta(minutes=15)
+A_MINUTE = timedelta(minutes=1)
+"""The clock goes on while a step is done."""
 
 CURABLE = frozenset({"no_capacity", "closed", "pinned_tables_taken", "table_taken"})
 """Reasons for a review that a table which becomes free cures."""
@@ -190,14 +192,19 @@ def broken_promises(
     now: datetime,
     cancelled: Collection[str],
     moving: Moving | None = None,
+    no_show: timedelta | None = None,
 ) -> Iterator[str]:
     """Seats, times and tables that were lost other than by the guest, a named member of staff, or an unusable table.
 
+    ``no_show``: how long after the promised start the clock marks guests as not having come; None if it does not.
     ``moving``: whom a planner may move so that another party can sit; None where it moves nobody.
     """
     then, now_seated, tables = before.seats, after.seats, {table.ref: table for table in floor.tables}
     for ref, (held, start, end) in then.items():
-        if now_seated.get(ref) == (held, start, end) or ref in cancelled:
+        if ref in cancelled or (
+            now_seated.get(ref) == (held, start, end)
+            and after.current[ref][0]["party"] == before.current[ref][0]["party"]
+        ):
             continue
         may_change = _asked_to_change(action) if ref in action.refs else frozenset()
         if may_change == ANYTHING and (action.by == "staff" or ref in now_seated):
@@ -216,6 +223,8 @@ def broken_promises(
         if ref not in now_seated:
             if "seat" in may_change:
                 continue
+            if no_show and assignment["stage"] == "no_show" and start + no_show <= now + A_MINUTE:
+                continue
             if not unusable:
                 yield f"{ref} lost {sorted(held)}: {assignment['state']} ({assignment['reason']})"
             elif assignment["state"] not in {"manual_review", *OPEN}:
@@ -228,10 +237,13 @@ def broken_promises(
             action.by in {"guest", "planner"} or ref in action.refs
         )
         moves_now = sits and (bool(unusable) or "tables" in may_change)  # From now on, if only for a minute.
-        is_same_start = other_start == start or (moves_now and other_start <= now)
+        is_same_start = other_start == start or (moves_now and other_start < now + A_MINUTE)
         is_same_end = (
             other_end in {end, rows[0]["overstays_until"]} or "end" in may_change or (moves_now and end <= now)
         )
+        party, party_now = rows[0]["party"], after.current[ref][0]["party"]
+        if party is not None and party_now != party and not is_asked:
+            yield f"{ref} was promised seats for {party}, has some for {party_now}"
         if not (is_same_start and is_same_end) and not is_asked:
             yield f"{ref} was promised {start:%H:%M}-{end:%H:%M}, has {other_start:%H:%M}-{other_end:%H:%M}"
         if others != held and "tables" in may_change:
@@ -252,7 +264,7 @@ ANYTHING = frozenset({"seat", "tables", "start", "end"})
 _BY_STAFF = {
     **dict.fromkeys(["move", "assign", "swap", "pin", "unpin"], frozenset({"tables"})),
     **dict.fromkeys(["left", "no_show", "release_tables"], frozenset({"seat"})),
-    **dict.fromkeys(["late", "arrived", "seated", "hold", "tell the table"], frozenset[str]()),
+    **dict.fromkeys(["late", "arrived", "seated", "hold", "tell the table", "reject the edit"], frozenset[str]()),
     "extend": frozenset({"end"}),
 }
 
