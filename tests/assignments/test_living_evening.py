@@ -6,9 +6,11 @@ Each test is named after what happens at the restaurant.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from assignments import api, conf
 from assignments.coordination import dispatch
@@ -292,6 +294,27 @@ class TestWishesThatAreNotGranted:
         api.release_tables(booking_ref="A", actor="staff:7")
         row = Assignment.objects.get(booking_ref="A")
         assert (row.party, row.has_wish, row.state) == (9, False, State.ASSIGNMENT_PENDING)
+
+
+def test_what_an_earlier_release_put_in_place_of_the_promise_is_set_aside(
+    two_tables: TheHost, tonight: datetime
+) -> None:
+    two_tables.book("A", starts_at=tonight, party=2)
+    run_all()
+    tomorrow = tonight + timedelta(days=1)
+    two_tables.edit("A", starts_at=tomorrow, party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    names = ("asked_restaurant_ref", "asked_date", "asked_starts_at", "asked_party", "asked_zone_ref", "asked_needs")
+    row = Assignment.objects.filter(booking_ref="A")
+    row.update(**dict.fromkeys(names), starts_at=tomorrow, party=9, service_date=tomorrow.date())
+    migration = import_module("assignments.migrations.0031_asked_instead")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.WISHES_ASIDE)
+    run_all()
+    found = row.get()
+    assert (found.starts_at, found.party, found.service_date, found.service_rule) == (tonight, 2, tonight.date(), 1)
+    assert found.last_asked == ("R1", tomorrow, 9)
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
 
 
 @pytest.mark.parametrize("how", ["move", "swap", "inactive", "replan"])
