@@ -35,7 +35,7 @@ from assignments.coordination import (
 )
 from assignments.coordination import availability as availability_of
 from assignments.coordination.availability import Wait
-from assignments.coordination.snapshots import snapshot_of
+from assignments.coordination.snapshots import as_promised, snapshot_of
 from assignments.exceptions import (
     AssignmentNotFoundError,
     BookingNotFoundError,
@@ -354,10 +354,10 @@ def swap(
     if booking_ref == other_ref:
         raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")
     refs = sorted([booking_ref, other_ref])
-    days = [day for ref in refs for day in Assignment.objects.of(ref).values_list("restaurant_ref", "service_date")]
-    if len(days) < len(refs):
+    known = Assignment.objects.filter(booking_ref__in=[ref for ref in refs if "\0" not in ref])
+    if known.count() < len(refs):
         raise AssignmentNotFoundError(f"No assignment was requested for one of the bookings {' and '.join(refs)}.")
-    now = locks.lock_days(days)
+    now = locks.lock_days(known.days())
     host = configured()
     rows = {
         row.booking_ref: row
@@ -526,13 +526,14 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
     there.
     """
     host, assignment, booking, now = _locked(booking_ref)
-    snapshot = snapshot_of(booking, assignment, host=host, now=now, with_occupancy=False)
+    seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
+    promised = as_promised(booking, assignment, seatings)
+    snapshot = snapshot_of(promised, assignment, host=host, now=now, with_occupancy=False)
     found = engine.judge(snapshot, tuple(table_refs))
     refusals = tuple(each for each in found if each.reason is not Reason.PACING)  # Pins are about tables, not times.
     if refusals:
         raise staff_actions.refused(booking_ref, table_refs, refusals)
     assignment.pinned_table_refs = sorted(table_refs)
-    seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
     if not seatings:
         return _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
     if set(table_refs) == {row.table_ref for row in seatings}:
@@ -621,6 +622,7 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
         )
         return
     ledger.release([booking_ref])
+    assignment.take_up_wish()
     owner, attempts = assignment.planner, assignment.attempts
     assignment.reopen(actor=actor, reason=staff_decisions.REJECTED)
     assignment.planner, assignment.attempts, assignment.due_at = owner, attempts, now
@@ -639,8 +641,8 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
     """
     partner_ref = undoing.swapped_with(booking_ref)
-    also = Assignment.objects.of(partner_ref).values_list("restaurant_ref", "service_date") if partner_ref else ()
-    host, assignment, now = _locked_assignment(booking_ref, version=version, also=list(also))
+    also = Assignment.objects.of(partner_ref).days() if partner_ref else []
+    host, assignment, now = _locked_assignment(booking_ref, version=version, also=also)
     before = assignment.state, assignment.reason, assignment.planner, assignment.attempts
     if partner_ref and undoing.swapped_with(booking_ref) == partner_ref:
         partner = Assignment.objects.select_for_update().get(booking_ref=partner_ref)
@@ -928,7 +930,7 @@ def _locked_assignment(
 
     ``also``: further service days, by restaurant, that the booking is going to.
     """
-    days = list(Assignment.objects.of(booking_ref).values_list("restaurant_ref", "service_date"))
+    days = Assignment.objects.of(booking_ref).days()
     if not days:
         raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
     now = locks.lock_days([*days, *also])

@@ -13,13 +13,13 @@ from types import EllipsisType
 from assignments import conf
 from assignments.concurrency import locks
 from assignments.coordination import host_changes
-from assignments.coordination.snapshots import occupied_during, seating_request, to_be_kept
+from assignments.coordination.snapshots import occupied_during, promised_request
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.planners import V3
-from assignments.lifecycle import intake, ledger, sentences, waiting
+from assignments.lifecycle import ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Closure, OutboxMessage, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
@@ -295,8 +295,9 @@ class _Clearing:
             elif not booking.wants_table or rows[0].starts_at <= self.now:
                 ledger.vacate(self.closing[ref], at=self.now, has_sat=True)
                 self._ask_staff(assignment, sentences.SAT_THERE)
-            elif booking.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
+            elif assignment.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
                 ledger.vacate(rows, at=self.now, has_sat=False)
+                assignment.take_up_wish()
                 self._ask_staff(assignment, booking.problem or sentences.NO_FLOOR)
             else:
                 by_day[assignment.service_date].append(_Guests(assignment, booking, rows))
@@ -335,9 +336,9 @@ class _Clearing:
             if decision.best is None or decision.window is None:
                 assert decision.refusal is not None
                 ledger.vacate(guests.seatings, at=self.now, has_sat=False)
+                guests.assignment.take_up_wish()
                 self._ask_staff(guests.assignment, decision.refusal.detail)
                 continue
-            intake.take_over_facts(guests.assignment, guests.booking, floor=self.floor)
             self.settlement.reseat(
                 guests.assignment,
                 guests.seatings,
@@ -346,6 +347,7 @@ class _Clearing:
                 strategy=decision.best.strategy,
                 decision=decision,
                 reason=TABLE_OUT_OF_SERVICE,
+                stays_in_review=promise.is_open(guests.assignment),
             )
 
 
@@ -359,9 +361,5 @@ class _Guests:
 
     def request(self, floor: Floor) -> SeatingRequest:
         """Return what it asks for: the stay that it was promised, whatever today's turn times are."""
-        request = seating_request(self.booking, self.assignment)
-        promised = self.seatings[0]
-        if promised.starts_at == self.booking.starts_at and self.booking.ends_at is None:
-            request = replace(request, ends_at=promised.ends_at)
-        kept = to_be_kept(request, self.assignment, self.seatings, floor)
-        return replace(request, promised_party=kept.promised_party)
+        kept = promised_request(self.booking, self.assignment, self.seatings, floor)
+        return replace(kept, current_table_refs=())

@@ -324,7 +324,7 @@ class Coordinator:
 
         def work(record: Record) -> DayResult:
             row = Assignment.objects.of(booking_ref)
-            now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
+            now = locks.lock_days(row.days())
             assignment = row.claim().first()
             if assignment is not None and assignment.is_woken:
                 waiting.let_sleep([assignment])  # Staff have it already; the next free table wakes it again.

@@ -4,11 +4,12 @@ Edits are settled here whichever planner decides. The same tables come first, th
 router names. What cannot be met goes to staff, and the old tables stay.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 
@@ -20,6 +21,7 @@ from assignments.coordination.snapshots import (
     as_promised,
     occupied_during,
     plannable_requests,
+    promised_request,
     seating_request,
     to_be_kept,
 )
@@ -28,7 +30,7 @@ from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL, NOBODY, V3, Judged, Preview, router
-from assignments.lifecycle import intake, ledger, sentences, waiting
+from assignments.lifecycle import intake, ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
@@ -74,30 +76,35 @@ def settle(
 
     The row and both service days are locked. ``unmet``: the reason code of the review. ``is_optional``: if nothing does,
     nothing changes; the answer for a woken one is ``Change.LATER`` while others asked earlier, who may come to nothing.
-    ``keeps_stay``: who asks for the same time and party keeps the promised end, whatever today's turn times are.
+    ``keeps_stay``: who asks for the same time and party keeps the promised end, whatever today's turn times are. What is
+    asked for is promised once it is settled, and is noted beside the promise until then.
     """
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
-    floor, problem = floor_or_problem(booking.restaurant_ref, host=host)
     chosen_by_staff = assignment.planner == MANUAL
-    asked_until = assignment.asked_until
-    if not is_optional:
+    kept, promised = _copy(assignment), promise.facts_of(assignment)
+    is_turned_down = promise.is_turned_down(assignment, booking)
+    if is_turned_down:
+        booking = promise.promised(booking, assignment, seatings, keeps_stay=keeps_stay)
+    floor, problem = floor_or_problem(booking.restaurant_ref, host=host)
+    if not is_turned_down:
         intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
     answer: Answer | str = booking.problem or problem
     earlier: list[SeatingRequest] = []
     if floor is not None and not booking.problem:
         earlier = waiting_before(assignment, host=host)
-        asks = as_promised(booking, seatings, asked_until=asked_until) if keeps_stay else booking
+        asks = as_promised(booking, assignment, seatings, facts=promised) if keeps_stay else booking
         answer = _answer(
             assignment, asks, seatings, floor, earlier=earlier, now=now, is_lenient=chosen_by_staff, host=host
         )
     if isinstance(answer, str):
         if is_optional:
+            vars(assignment).update(kept)
             return Change.LATER if earlier and assignment.is_woken else Change.NOTHING
-        _leave_to_staff(settlement, assignment, detail=answer, unmet=unmet)
+        _leave_to_staff(settlement, assignment, detail=answer, unmet=unmet, promised=promised)
         waiting.stay_awake([assignment] if earlier else [])
         return Change.TO_STAFF
-    before = {name: list(each) if isinstance(each, list) else each for name, each in vars(assignment).items()}
+    before = _copy(assignment)
     settlement.planner = answer.planner
     stays = set(answer.table_refs) == {row.table_ref for row in seatings}
     settlement.reseat(
@@ -122,18 +129,27 @@ def settle(
             raise
         vars(assignment).update(before)
         if is_optional:
+            vars(assignment).update(kept)
             return Change.NOTHING
         settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
-        _leave_to_staff(settlement, assignment, detail=_refusal(error), unmet=unmet)
+        _leave_to_staff(settlement, assignment, detail=_refusal(error), unmet=unmet, promised=promised)
         return Change.TO_STAFF
     return Change.KEPT if stays else Change.MOVED
+
+
+def _copy(assignment: Assignment) -> dict[str, Any]:
+    return {name: list(each) if isinstance(each, list) else each for name, each in vars(assignment).items()}
 
 
 def _refusal(error: HostRefusedError) -> str:
     return sentences.refused_by_host(str(error.context.get("constraint") or type(error).__name__))
 
 
-def _leave_to_staff(settlement: Settlement, assignment: Assignment, *, detail: str, unmet: str) -> None:
+def _leave_to_staff(
+    settlement: Settlement, assignment: Assignment, *, detail: str, unmet: str, promised: Mapping[str, Any]
+) -> None:
+    if promise.facts_of(assignment) != promised:
+        promise.set_aside(assignment, promised)
     if assignment.state == State.CONFIRMED:
         settlement.keep_for_review(assignment, reason=unmet, detail=detail)
     else:  # It waits for staff already; what it asks for is new.
@@ -230,19 +246,14 @@ def tables_elsewhere(
     host: Host,
     now: datetime,
 ) -> Answer | None:
-    """Return other tables for a confirmed booking as it is, for the stay that it was promised; None if there are none.
+    """Return other tables for a booking as it was promised, whatever the host shows now; None if there are none.
 
     ``instead``: what some bookings are going to have, in place of what they have now.
     """
-    floor, _problem = floor_or_problem(booking.restaurant_ref, host=host)
+    floor, _problem = floor_or_problem(assignment.restaurant_ref, host=host)
     if floor is None:
         return None
-    request = to_be_kept(
-        seating_request(as_promised(booking, seatings, asked_until=assignment.asked_until), assignment),
-        assignment,
-        seatings,
-        floor,
-    )
+    request = promised_request(booking, assignment, seatings, floor)
     changing = {booking.ref, *(each.booking_ref for each in instead)}
     taken = tuple(each for each in occupied_during([request], floor) if each.booking_ref not in changing)
     found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now)
@@ -278,7 +289,7 @@ def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest
     """
     rows = list(
         Assignment.objects.waiting()
-        .of_day(assignment.restaurant_ref, assignment.service_date)
+        .asking_for(assignment.restaurant_ref, assignment.service_date)
         .filter(requested_at__lt=assignment.requested_at)
         .exclude(pk=assignment.pk)
         .order_by("requested_at", "id")

@@ -9,7 +9,7 @@ from assignments.coordination import adoption, coming_back, edits, stays
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL, V3
-from assignments.lifecycle import intake, ledger, seating_validity, sentences, transitions, waiting
+from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, Allocation, Assignment, Stage, State
@@ -118,14 +118,10 @@ def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: dat
 
 
 def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
-    asked = (
-        assignment.restaurant_ref,
-        assignment.starts_at,
-        assignment.party,
-        assignment.zone_ref,
-        assignment.asked_until,
-        (frozenset(assignment.needs), frozenset(assignment.wishes)),
-    )
+    zone, end, needs = assignment.zone_ref, assignment.asked_until, assignment.needs
+    if assignment.has_wish:
+        zone, end, needs = assignment.asked_zone_ref, assignment.asked_ends_at, assignment.asked_needs or []
+    asked = (*assignment.last_asked, zone, end, (frozenset(needs), frozenset(assignment.wishes)))
     return asked == (
         booking.restaurant_ref,
         intake.stored_start(booking),
@@ -146,8 +142,9 @@ def _follow_edit(
         if change is not Change.NOTHING:
             return change
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
-    usable = seating_validity.is_usable(booking, seatings, floor=floor, rules=conf.settings().rules())
-    if not asks_anew and not booking.problem:
+    here = floor_or_none(seatings[0].restaurant_ref, host=host)
+    usable = seating_validity.is_usable(booking, seatings, floor=here, rules=conf.settings().rules())
+    if not asks_anew and not booking.problem and not assignment.has_wish:
         _note_features(assignment, booking)
     if assignment.state == State.MANUAL_REVIEW:
         meets = seating_validity.meets(assignment, booking, seatings, floor=floor)
@@ -195,13 +192,13 @@ def _follow_sitting(
     """Guests who sit are not moved by an edit: they stay longer or shorter, and staff hear of more guests than seats."""
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
-    end, party_before = intake.asked_until(booking), assignment.party
+    end, promised = intake.asked_until(booking), promise.facts_of(assignment)
     change = Change.KEPT
     if end is not None and end != seatings[0].stays_until and end > now:
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
-    intake.take_over_facts(assignment, booking, floor=floor)
+    promise.take_over_here(assignment, booking, floor=floor)
     seats = floor and sum(table.seats for table in floor.tables if table.ref in {row.table_ref for row in seatings})
-    is_larger = assignment.party > party_before
+    is_larger = assignment.party > promised["party"]
     if (
         change is Change.KEPT
         and seats
@@ -210,6 +207,7 @@ def _follow_sitting(
         and assignment.state == State.CONFIRMED
     ):
         detail = sentences.more_guests_than_seats(seats, assignment.party)
+        promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
         settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
         change = Change.TO_STAFF
     assignment.touch()
@@ -268,7 +266,7 @@ def _follow_guests(
     else:
         settlement.changed(assignment)
         change = Change.NOTHING
-    intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+    promise.take_over_here(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.touch()
     settlement.write()
     return change
@@ -358,11 +356,13 @@ def adopt_tables(
     too_few = next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), None)
     if (there or too_few) and assignment.state == State.MANUAL_REVIEW:
         return Change.NOTHING
+    promised = promise.facts_of(assignment)
     intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
     if there or too_few:
         taken = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
         detail = taken if there else too_few or ""
+        promise.set_aside(assignment, promised)
         settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
         settlement.write()
         return Change.TO_STAFF
@@ -383,6 +383,7 @@ def adopt_tables(
 
 def cancel(assignment: Assignment, reason: str) -> None:
     """Cancel, and free what the booking has."""
+    assignment.take_up_wish()
     ledger.release([assignment.booking_ref])
     if assignment.state != State.CANCELLED:
         assignment.cancel(actor="host", reason=reason)
@@ -397,6 +398,7 @@ def queue_anew(assignment: Assignment, *, now: datetime, actor: str, reason: str
     """Make a booking without tables due at once, with all its attempts. Its guests are expected, if they were gone."""
     if assignment.stage in GONE:
         stays.mark(assignment, Stage.EXPECTED, now=now)
+    assignment.take_up_wish()
     if assignment.is_terminal:
         assignment.reopen(actor=actor, reason=reason)
     elif assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:

@@ -32,7 +32,7 @@ def attempt(booking_ref: str, work: Callable[[Locked], bool], *, host: Host, wha
 
     def locked() -> bool:
         row = Assignment.objects.of(booking_ref)
-        now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
+        now = locks.lock_days(row.days())
         assignment = row.claim().first()
         booking = host.bookings([booking_ref], lock=True).get(booking_ref)
         if assignment is None or booking is None:

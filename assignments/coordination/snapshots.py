@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from assignments import conf
 from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host, HostBooking
-from assignments.lifecycle import intake, ledger
+from assignments.lifecycle import intake, ledger, promise
 from assignments.models import Allocation, Assignment, State
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.engine import judge
@@ -60,18 +61,35 @@ def requests_of(
 
 
 def as_promised(
-    booking: HostBooking, seatings: Sequence[Allocation], *, asked_until: datetime | None = None
+    booking: HostBooking,
+    assignment: Assignment,
+    seatings: Sequence[Allocation],
+    *,
+    facts: Mapping[str, Any] | None = None,
 ) -> HostBooking:
-    """Return the booking with the end that its guests were promised, whatever today's turn times are.
+    """Return the booking with the stay that its guests were promised, whatever today's turn times are.
 
-    As it is where it asks for another time or party than that of its ``seatings``, or for another end than before
-    (``asked_until``): staff may have let them stay longer than the host knows.
+    As it is where it asks for another time or party than was promised (``facts``; those of the assignment unless given), or
+    for another end than before: staff may have let them stay longer than the host knows. What staff have turned down does
+    not count: then it is the booking as it was promised.
     """
-    if not seatings or (booking.ends_at is not None and booking.ends_at != asked_until):
+    if not seatings:
         return booking
-    first = seatings[0]
-    is_same = first.starts_at == booking.starts_at and first.party in {None, booking.party}
-    return replace(booking, ends_at=first.ends_at) if is_same else booking
+    if promise.is_turned_down(assignment, booking):
+        return promise.promised(booking, assignment, seatings)
+    before = promise.facts_of(assignment) if facts is None else facts
+    is_same = (intake.stored_start(booking), booking.party) == (before["starts_at"], before["party"])
+    if not is_same or (booking.ends_at is not None and booking.ends_at != before["asked_until"]):
+        return booking
+    return replace(booking, starts_at=seatings[0].starts_at, ends_at=seatings[0].stays_until)
+
+
+def promised_request(
+    booking: HostBooking, assignment: Assignment, seatings: Sequence[Allocation], floor: Floor
+) -> SeatingRequest:
+    """Return what a booking was promised as planning sees it, whatever the host shows now."""
+    request = seating_request(promise.promised(booking, assignment, seatings), assignment)
+    return to_be_kept(replace(request, needs=frozenset(assignment.needs)), assignment, seatings, floor)
 
 
 def to_be_kept(

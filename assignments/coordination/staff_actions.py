@@ -20,7 +20,7 @@ from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL
 from assignments.integration.swaps import obstacle_to_swaps
-from assignments.lifecycle import intake, ledger, seating_validity, sentences
+from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
@@ -73,6 +73,7 @@ def give(
     """Give a booking these tables, instead of those that it has. The row and its day are locked."""
     seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     place = accepted(assignment, booking, table_refs, seatings=seatings, host=host, now=now, overriding=overriding)
+    _grant(assignment, booking, seatings, host=host)
     return _give(assignment, booking, place, seatings, host=host, now=now, actor=actor, reason=reason)
 
 
@@ -87,12 +88,10 @@ def _give(
     actor: str,
     reason: str,
 ) -> Outcome:
-    floor = floor_or_none(booking.restaurant_ref, host=host)
+    floor = floor_or_none(assignment.restaurant_ref, host=host)
     passed = _passed(assignment, booking, place, floor, host=host, now=now)
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
     detail = sentences.despite(place.despite) if place.despite else ""
-    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
-    intake.take_over_facts(assignment, booking, floor=floor)
     if assignment.stage in GONE:
         stays.mark(assignment, Stage.EXPECTED, now=now)
     if seatings:
@@ -128,6 +127,13 @@ def _give(
     return replace(outcome, passed=passed)
 
 
+def _grant(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host) -> None:
+    """Take over what the guest asks for, in memory, unless staff have turned it down before."""
+    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
+    if not seatings or not promise.is_turned_down(assignment, booking):
+        intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+
+
 def swap(
     one: Pair, other: Pair, *, host: Host, now: datetime, actor: str, overriding: Collection[Reason] = ()
 ) -> tuple[Outcome, Outcome]:
@@ -155,6 +161,8 @@ def swap(
             leaving={partner.ref},
         )
         places.append(place)
+    for assignment, booking in (one, other):
+        _grant(assignment, booking, seatings[booking.ref], host=host)
     outcomes = [
         settlement.reseat(
             assignment,
@@ -269,6 +277,7 @@ def seat_walk_in(
     else:
         place = _best_now(assignment, here, host=host, now=now, overriding=overriding)
     stays.mark(assignment, Stage.SEATED, now=now)
+    _grant(assignment, booking, (), host=host)
     return _give(assignment, booking, place, (), host=host, now=now, actor=actor, reason=WALK_IN)
 
 
@@ -353,8 +362,8 @@ def accepted(
 
     Guests who sit already, and those whose time has begun, have them from now on. Raises TablesRefusedError.
     """
+    booking = as_promised(booking, assignment, seatings)
     floor = floor_of(booking.restaurant_ref, host=host)
-    booking = as_promised(booking, seatings)
     place = possible(assignment, booking, floor=floor, now=now, seatings=seatings, leaving=leaving, remove_expired=True)
     window, against = place.window, place.against(table_refs)
     if any(each.reason not in overriding for each in against):
@@ -471,7 +480,7 @@ def _passed(
     if not earlier or floor is None:
         return ()
     taken = tuple(each for each in occupied_during(earlier, floor) if each.booking_ref != booking.ref)
-    party = booking.party if floor.is_paced else 0
+    party = assignment.party if floor.is_paced else 0
     given = tuple(occupied_by(booking.ref, place.table_refs, place.window, party=party))
 
     def seated(occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest]) -> set[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
 from assignments.integration.host import HostBooking
-from assignments.lifecycle import ledger, sentences, waiting
+from assignments.lifecycle import ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
@@ -98,6 +98,7 @@ def _send_elsewhere(move: _Move, settlement: Settlement) -> None:
         planner=move.answer.planner,
         reason="table_needed_longer",
         decision=move.answer.decision,
+        stays_in_review=promise.is_open(move.follower),
     )
 
 
@@ -130,14 +131,15 @@ def _others_for(
         )
         if answer is None:
             return None
-        instead += occupied_by(booking.ref, answer.table_refs, answer.window, party=booking.party)
+        instead += occupied_by(booking.ref, answer.table_refs, answer.window, party=follower.party)
         moves.append(_Move(follower, seated[booking.ref], answer))
     return moves
 
 
 def _may_be_moved(assignment: Assignment) -> bool:
     is_promised = assignment.state == State.CONFIRMED or (
-        assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING
+        assignment.state == State.MANUAL_REVIEW
+        and (assignment.reason == waiting.OVERLAPPING or promise.is_open(assignment))
     )
     return is_promised and assignment.stage != Stage.SEATED and not assignment.pinned_table_refs
 

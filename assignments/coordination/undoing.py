@@ -16,13 +16,15 @@ from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host
 from assignments.integration.project_host import is_walk_in
-from assignments.lifecycle import ledger, staff_decisions
+from assignments.lifecycle import ledger, promise, staff_decisions
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF, Undo
 from assignments.models import GONE, Allocation, Assignment, SeatingChange, Stage, StateTransition
 from assignments.outcome import Change
+from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.service_day import service_date
 
 What = SeatingChange.What
 SHOWN = 60
@@ -239,8 +241,7 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, r
     assert blocked is not None
     floor = floor_or_none(assignment.restaurant_ref, host=settlement.host)
     refs = [row.table_ref for row in last.before]
-    if first.party is not None:
-        assignment.party = first.party
+    _promise_again(assignment, first, floor)
     is_on = blocked.lower < settlement.now < blocked.upper
     settlement.reseat(
         assignment,
@@ -256,6 +257,21 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, r
         planner=first.planner,
         reason=reason.value,
     )
+
+
+def _promise_again(assignment: Assignment, before: SeatingChange, floor: Floor | None) -> None:
+    """Give the assignment the time, party and zone that its seating had, in memory; what the host shows is a wish then."""
+    facts = promise.facts_of(assignment)
+    if before.party is not None:
+        facts["party"] = before.party
+    if (
+        before.starts_at is not None and assignment.stage != Stage.SEATED
+    ):  # Who sits has moved, not come at another time.
+        if before.starts_at != assignment.starts_at:
+            facts["service_date"] = service_date(floor, before.starts_at)
+        facts["starts_at"] = before.starts_at
+    if facts != promise.facts_of(assignment):
+        promise.set_aside(assignment, facts)
 
 
 def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) -> TablesRefusedError:

@@ -91,6 +91,7 @@ def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floo
     assignment.starts_at, assignment.party = stored_start(booking), stored_party(booking)
     assignment.zone_ref, assignment.asked_until = booking.zone_ref or "", asked_until(booking)
     assignment.needs, assignment.wishes = (sorted(each) for each in asked_features(booking, assignment))
+    assignment.forget_wish()
     return (assignment.restaurant_ref, assignment.service_date) != before
 
 

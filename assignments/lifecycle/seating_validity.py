@@ -66,18 +66,22 @@ def asks_anew(
     A zone or a need that the guest did not ask for when the seatings were made counts only if the tables are not in it.
     """
     asked = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
-    if asked != (assignment.restaurant_ref, assignment.starts_at, assignment.party):
+    last_end, last_zone, last_needs = assignment.asked_until, assignment.zone_ref, set(assignment.needs)
+    if assignment.has_wish:
+        last_end, last_zone = assignment.asked_ends_at, assignment.asked_zone_ref
+        last_needs = set(assignment.asked_needs or ())
+    if asked != assignment.last_asked:
         return True
     end = intake.asked_until(booking)
-    is_new_end = assignment.asked_until is not None or any(row.ends_at != end for row in seatings)
-    if end is not None and end != assignment.asked_until and is_new_end:
+    is_new_end = last_end is not None or any(row.ends_at != end for row in seatings)
+    if end is not None and end != last_end and is_new_end:
         return True
     needs, _wishes = intake.asked_features(booking, assignment)
-    if not needs <= set(assignment.needs) and not _have(needs, seatings, floor):
+    if not needs <= last_needs and not _have(needs, seatings, floor):
         return True
-    if assignment.state == State.MANUAL_REVIEW and needs < set(assignment.needs):
+    if assignment.state == State.MANUAL_REVIEW and needs < last_needs:
         return True  # What could not be met may be what is needed no more.
-    wants_zone = bool(booking.zone_ref) and booking.zone_ref != assignment.zone_ref
+    wants_zone = bool(booking.zone_ref) and booking.zone_ref != last_zone
     return wants_zone and not _are_in_zone(booking, seatings, floor)
 
 

@@ -127,10 +127,12 @@ class Settlement:
         overridden_by: str = "",
         decision: Decision | None = None,
         decision_ms: float = 0.0,
+        stays_in_review: bool = False,
     ) -> Outcome:
         """These tables, for this time, replace the ``seatings`` that the booking has: plan first, then swap.
 
         ``planner``: who chose the tables, if it is not the settlement's. What guests have sat through stays on record.
+        ``stays_in_review``: staff still have to decide about something else.
         """
         assignment.planner = planner or self.planner
         self._move(
@@ -143,6 +145,7 @@ class Settlement:
             detail=detail,
             despite=despite,
             overridden_by=overridden_by,
+            stays_in_review=stays_in_review,
         )
         return self._settle(
             assignment,
@@ -193,8 +196,12 @@ class Settlement:
         detail: str = "",
         despite: Collection[str] = (),
         overridden_by: str = "",
+        stays_in_review: bool = False,
     ) -> None:
-        assignment.reseat(actor=self.actor, reason=reason, detail=detail)
+        if stays_in_review:
+            assignment.touch()
+        else:
+            assignment.reseat(actor=self.actor, reason=reason, detail=detail)
         tables, ref = tuple(table_refs), assignment.booking_ref
         self._vacated.append((list(seatings), assignment.stage == Stage.SEATED))
         self._place(assignment, tables, window, despite=despite, overridden_by=overridden_by)

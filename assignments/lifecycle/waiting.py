@@ -72,9 +72,13 @@ woken AS (
 UPDATE assignments_assignment
    SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, assignments_now()) END,
        due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, assignments_now()) END
- WHERE restaurant_ref = %(restaurant)s AND starts_at > %(first)s
-   AND starts_at < %(last)s::timestamptz + %(buffer)s * interval '1 hour'
-   AND starts_at > assignments_now() - %(hours)s * interval '1 hour'
+ WHERE (restaurant_ref = %(restaurant)s AND starts_at > %(first)s
+        AND starts_at < %(last)s::timestamptz + %(buffer)s * interval '1 hour'
+        AND starts_at > assignments_now() - %(hours)s * interval '1 hour'
+        AND (asked_starts_at IS NULL OR reason <> 'edit_unmet')
+        OR asked_restaurant_ref = %(restaurant)s AND asked_starts_at > %(first)s
+        AND asked_starts_at < %(last)s::timestamptz + %(buffer)s * interval '1 hour'
+        AND asked_starts_at > assignments_now() - %(hours)s * interval '1 hour')
    AND (state = 'manual_review' AND wake_at IS NULL AND reason = ANY(%(reasons)s)
         OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > assignments_now())
 RETURNING booking_ref, restaurant_ref, state, reason),

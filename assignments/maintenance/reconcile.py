@@ -177,7 +177,7 @@ def _mended(discrepancy: Discrepancy, *, now: datetime) -> Discrepancy:
 
     def work() -> Discrepancy:
         row = Assignment.objects.filter(booking_ref=ref)
-        locks.lock_days(row.values_list("restaurant_ref", "service_date"))
+        locks.lock_days(row.days())
         found = next(_findings([row.select_for_update().get()], now=now), None)
         if found is None:
             return replace(discrepancy, remedy="nothing: already repaired in the meantime")
@@ -328,8 +328,8 @@ def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables
 
 
 def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:
-    facts = (assignment.starts_at, assignment.party, assignment.restaurant_ref)
-    return facts != (intake.stored_start(booking), intake.stored_party(booking), booking.restaurant_ref)
+    shown = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
+    return shown != assignment.last_asked
 
 
 def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:

@@ -122,6 +122,21 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def of_day(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
         return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)
 
+    def days(self) -> list[tuple[str, Any]]:
+        """Return the service days of these bookings: of what is promised, and of what is asked for instead. One query."""
+        columns = ("restaurant_ref", "service_date", "asked_restaurant_ref", "asked_date")
+        found = dict.fromkeys(
+            day
+            for ref, date, asked_ref, asked in self.values_list(*columns)
+            for day in ((ref, date), (asked_ref, asked))
+        )
+        return [day for day in found if day[0] is not None]
+
+    def asking_for(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
+        """Return the bookings of a service day, and those that ask for it instead of what they were promised."""
+        instead = models.Q(asked_restaurant_ref=restaurant_ref, asked_date=service_date)
+        return self.filter(models.Q(restaurant_ref=restaurant_ref, service_date=service_date) | instead)
+
     def of(self, booking_ref: str) -> AssignmentQuerySet:
         """Return the booking's assignment, if any. A ref with a NUL matches none, because PostgreSQL cannot store it."""
         return self.none() if "\0" in booking_ref else self.filter(booking_ref=booking_ref)
@@ -172,6 +187,13 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     ],
                     ["\x1f".join(assignment.needs) for assignment in changed],
                     ["\x1f".join(assignment.wishes) for assignment in changed],
+                    [assignment.asked_restaurant_ref for assignment in changed],
+                    [assignment.asked_date for assignment in changed],
+                    [assignment.asked_starts_at for assignment in changed],
+                    [assignment.asked_ends_at for assignment in changed],
+                    [assignment.asked_party for assignment in changed],
+                    [assignment.asked_zone_ref for assignment in changed],
+                    ["\x1f".join(assignment.asked_needs or ()) for assignment in changed],
                     correlation_id,
                     [row.assignment_id for row in history],
                     [row.version for row in history],
@@ -201,16 +223,22 @@ WITH updated AS (
            told_table_refs = CASE WHEN given.told = '' THEN '{}'::text[] ELSE string_to_array(given.told, chr(31)) END,
            needs = CASE WHEN given.needs = '' THEN '{}'::text[] ELSE string_to_array(given.needs, chr(31)) END,
            wishes = CASE WHEN given.wishes = '' THEN '{}'::text[] ELSE string_to_array(given.wishes, chr(31)) END,
+           asked_restaurant_ref = given.asked_restaurant_ref, asked_date = given.asked_date,
+           asked_starts_at = given.asked_starts_at, asked_ends_at = given.asked_ends_at, asked_party = given.asked_party,
+           asked_zone_ref = given.asked_zone_ref,
+           asked_needs = CASE WHEN given.asked_needs <> '' THEN string_to_array(given.asked_needs, chr(31)) END,
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
            deaths = CASE WHEN given.state IN ('assignment_in_progress', 'assigned') THEN stored.deaths ELSE 0 END,
            updated_at = assignments_now()
       FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
                   %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::smallint[],
                   %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[], %s::int[], %s::text[], %s::text[],
-                  %s::text[], %s::text[])
+                  %s::text[], %s::text[], %s::text[], %s::date[], %s::timestamptz[],
+                  %s::timestamptz[], %s::int[], %s::text[], %s::text[])
         AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
                  starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, table_told, moves, pins, told,
-                 needs, wishes)
+                 needs, wishes, asked_restaurant_ref, asked_date, asked_starts_at, asked_ends_at, asked_party,
+                 asked_zone_ref, asked_needs)
      WHERE stored.id = given.id AND stored.version = given.stored_version
     RETURNING stored.id
 ), history AS (
@@ -268,6 +296,21 @@ class Assignment(FSMModelMixin, models.Model):
     pinned_table_refs = ArrayField(models.TextField(), default=list, blank=True)
     asked_until = models.DateTimeField(
         null=True, blank=True, help_text=_("End of the stay that the host gave when it was last planned, if any.")
+    )
+    asked_restaurant_ref = models.TextField(  # noqa: DJ001  (null: nothing else is asked for)
+        null=True, blank=True, help_text=_("Restaurant that the guest asks for instead of what was promised.")
+    )
+    asked_date = models.DateField(null=True, blank=True, help_text=_("Service day that the guest asks for instead."))
+    asked_starts_at = models.DateTimeField(null=True, blank=True, help_text=_("Start that the guest asks for instead."))
+    asked_ends_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("End, if any, that the host gives for what the guest asks for instead.")
+    )
+    asked_party = models.IntegerField(null=True, blank=True, help_text=_("Covers that the guest asks for instead."))
+    asked_zone_ref = models.TextField(  # noqa: DJ001  (as zone_ref)
+        null=True, blank=True, help_text=_("Zone that the guest asks for instead.")
+    )
+    asked_needs = ArrayField(
+        models.TextField(), null=True, blank=True, help_text=_("Needs of what the guest asks for instead.")
     )
     stage = models.TextField(choices=Stage.choices, default=Stage.EXPECTED, db_default=Stage.EXPECTED)
     stage_at = models.DateTimeField(null=True, blank=True, help_text=_("Time of the last change of stage."))
@@ -329,6 +372,11 @@ class Assignment(FSMModelMixin, models.Model):
                 name="assignment_woken",
             ),
             models.Index(fields=["restaurant_ref", "service_date"], name="assignment_day"),
+            models.Index(
+                fields=["asked_restaurant_ref", "asked_starts_at"],
+                condition=models.Q(asked_starts_at__isnull=False),
+                name="assignment_asked",
+            ),
             models.Index(fields=["state", "starts_at"], name="assignment_state"),
             models.Index(
                 fields=["starts_at"], condition=models.Q(service_rule__isnull=True), name="assignment_by_calendar"
@@ -367,6 +415,50 @@ class Assignment(FSMModelMixin, models.Model):
     def is_woken(self) -> bool:
         """Whether it waits for staff, and a table may have become free for it."""
         return self.state == State.MANUAL_REVIEW and self.wake_at is not None
+
+    @property
+    def has_wish(self) -> bool:
+        """Whether its guest asks for something else than was promised, or did until staff rejected it."""
+        return self.asked_starts_at is not None
+
+    @property
+    def last_asked(self) -> tuple[str | None, datetime | None, int | None]:
+        """Restaurant, start and covers for which the guest asked last, granted or not."""
+        if self.has_wish:
+            return self.asked_restaurant_ref, self.asked_starts_at, self.asked_party
+        return self.restaurant_ref, self.starts_at, self.party
+
+    @property
+    def start_to_decide(self) -> datetime:
+        """The start about which staff have to decide: the one that is asked for, if that is another."""
+        asked = self.asked_starts_at if self.state == State.MANUAL_REVIEW else None
+        start: datetime = self.starts_at if asked is None else asked
+        return start
+
+    @property
+    def party_to_decide(self) -> int:
+        """The covers about which staff have to decide: those that are asked for, if they are others."""
+        asked = self.asked_party if self.state == State.MANUAL_REVIEW else None
+        party: int = self.party if asked is None else asked
+        return party
+
+    def forget_wish(self) -> None:
+        """Forget what was asked for instead, in memory: it is promised now, or asked for no more."""
+        self.asked_restaurant_ref = self.asked_date = self.asked_starts_at = self.asked_ends_at = None
+        self.asked_party = self.asked_zone_ref = self.asked_needs = None
+
+    def take_up_wish(self) -> None:
+        """Nothing is promised any more, so it is what is asked for that counts. In memory."""
+        if self.asked_restaurant_ref is None or self.asked_date is None or self.asked_starts_at is None:
+            return
+        self.restaurant_ref, self.service_date = self.asked_restaurant_ref, self.asked_date
+        self.starts_at, self.party = self.asked_starts_at, self.asked_party or self.party
+        self.asked_until, self.zone_ref, self.needs = (
+            self.asked_ends_at,
+            self.asked_zone_ref,
+            list(self.asked_needs or ()),
+        )
+        self.forget_wish()
 
     @property
     def is_changed(self) -> bool:

@@ -95,9 +95,9 @@ class Preview:
 
 def moves_of(booking: HostBooking, assignment: Assignment, *, host: Host, now: datetime) -> Moves:
     """Return where the booking could sit. Raises LookupError, or InvalidFloorError, without a floor."""
-    floor = floor_of(booking.restaurant_ref, host=host)
     seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
-    promised = as_promised(booking, seatings)
+    promised = as_promised(booking, assignment, seatings)
+    floor = floor_of(promised.restaurant_ref, host=host)
     place = staff_actions.possible(assignment, promised, floor=floor, now=now, seatings=seatings)
     own = {row.table_ref for row in seatings}
     offered = review_queue.options(promised, assignment, host=host, now=now).fitting
@@ -199,7 +199,7 @@ def _swap(one: _Party, other: _Party, *, floor: Floor, now: datetime) -> tuple[R
     """Return what two bookings would pass over if they swapped their tables; None if they cannot."""
     against: list[Refusal] = []
     for (row, booking, seatings), (_row, partner, theirs) in ((one, other), (other, one)):
-        promised = as_promised(booking, seatings)
+        promised = as_promised(booking, row, seatings)
         place = staff_actions.possible(row, promised, floor=floor, now=now, seatings=seatings, leaving={partner.ref})
         against += place.against([each.table_ref for each in theirs])
     if any(not review_queue.overridable([each]) for each in against):

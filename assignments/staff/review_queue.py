@@ -51,7 +51,7 @@ class Section(StrEnum):
     PAST = "past"
 
     def condition(self, now: datetime) -> Q:
-        ahead = Q(starts_at__gte=now - LATE)
+        ahead = _from(now - LATE)
         match self:
             case Section.REVIEW:
                 return ahead & Q(state=State.MANUAL_REVIEW)
@@ -59,7 +59,12 @@ class Section(StrEnum):
                 return ahead & Q(state=State.FAILED) & ~Q(reason=REJECTED)
             case Section.REJECTED:
                 return ahead & Q(state=State.FAILED, reason=REJECTED)
-        return Q(starts_at__lt=now - LATE, state=State.MANUAL_REVIEW)
+        return ~ahead & Q(starts_at__lt=now - LATE, state=State.MANUAL_REVIEW)
+
+
+def _from(moment: datetime) -> Q:
+    """Bookings that start then or later, by what was promised or by what is asked for instead."""
+    return Q(starts_at__gte=moment) | Q(asked_starts_at__isnull=False, asked_starts_at__gte=moment)
 
 
 def queue(
@@ -93,7 +98,7 @@ def counts(
     Two queries. Only ``PAST`` reads past bookings, because failed and rejected ones are kept for years.
     """
     wanted = _narrowed(restaurant_ref, day, floor, within)
-    waiting = wanted.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
+    waiting = wanted.filter(_from(now - LATE), state__in=sorted(WAITING_FOR_STAFF))
     ahead = [section for section in Section if section is not Section.PAST]
     numbers = waiting.aggregate(**{section.value: Count("id", filter=section.condition(now)) for section in ahead})
     past = wanted.filter(Section.PAST.condition(now)).order_by().values("pk")[: MOST_COUNTED + 1].count()
@@ -110,7 +115,7 @@ def standing(now: datetime, *, within: Collection[str] | None = None) -> tuple[i
 def restaurants(now: datetime, *, within: Collection[str] | None = None) -> list[str]:
     """Return refs of restaurants with bookings in the queue; for ``PAST``, in its latest MOST_COUNTED. Two queries."""
     wanted = _narrowed("", None, None, within)
-    ahead = wanted.filter(state__in=sorted(WAITING_FOR_STAFF), starts_at__gte=now - LATE)
+    ahead = wanted.filter(_from(now - LATE), state__in=sorted(WAITING_FOR_STAFF))
     past = queue(Section.PAST, now=now, within=within).values_list("restaurant_ref", flat=True)[:MOST_COUNTED]
     return sorted({*ahead.order_by().values_list("restaurant_ref", flat=True).distinct(), *past})
 
@@ -132,13 +137,15 @@ def _narrowed(
     if within is not None and restaurant_ref and restaurant_ref not in within:
         return Assignment.objects.none()
     if restaurant_ref and day and floor:
-        return of_evening(floor, restaurant_ref, day)
+        return of_evening(floor, restaurant_ref, day) | Assignment.objects.filter(
+            asked_restaurant_ref=restaurant_ref, asked_date=day
+        )
     wanted = (
         Assignment.objects.all() if within is None else Assignment.objects.filter(restaurant_ref__in=sorted(within))
     )
     if restaurant_ref:
-        wanted = wanted.filter(restaurant_ref=restaurant_ref)
-    return wanted.filter(service_date=day) if day else wanted
+        wanted = wanted.filter(Q(restaurant_ref=restaurant_ref) | Q(asked_restaurant_ref=restaurant_ref))
+    return wanted.filter(Q(service_date=day) | Q(asked_date=day)) if day else wanted
 
 
 # Options

@@ -16,6 +16,8 @@ from assignments.planning.floor import Floor
 MOST_TABLES = 3
 MOST_SPARE_SEATS = 4
 GRACE = timedelta(minutes=15)
+A_MINUTE = timedelta(minutes=1)
+"""The clock goes on while a step is done."""
 
 CURABLE = frozenset({"no_capacity", "closed", "pinned_tables_taken", "table_taken"})
 """Reasons for a review that a table which becomes free cures."""
@@ -192,16 +194,22 @@ def broken_promises(
     now: datetime,
     cancelled: Collection[str],
     moving: Moving | None = None,
+    no_show: timedelta | None = None,
 ) -> Iterator[str]:
     """Seats, times and tables that were lost other than by the guest, a named member of staff, or an unusable table.
 
+    ``no_show``: how long after the promised start the clock marks guests as not having come; None if it does not.
     ``moving``: whom a planner may move so that another party can sit; None where it moves nobody.
     """
     then, now_seated, tables = before.seats, after.seats, {table.ref: table for table in floor.tables}
     for ref, (held, start, end) in then.items():
-        if now_seated.get(ref) == (held, start, end) or ref in cancelled:
+        if ref in cancelled or (
+            now_seated.get(ref) == (held, start, end)
+            and after.current[ref][0]["party"] == before.current[ref][0]["party"]
+        ):
             continue
-        if ref in action.refs and (action.by == "staff" or ref in now_seated):
+        may_change = _asked_to_change(action) if ref in action.refs else frozenset()
+        if may_change == ANYTHING and (action.by == "staff" or ref in now_seated):
             continue
         assignment, rows = after.assignments[ref], before.current[ref]
         unusable = [
@@ -215,6 +223,10 @@ def broken_promises(
         if seats < (rows[0]["party"] or 0) and not rows[0]["despite"]:
             unusable.append("too few seats")
         if ref not in now_seated:
+            if "seat" in may_change:
+                continue
+            if no_show and assignment["stage"] == "no_show" and start + no_show <= now + A_MINUTE:
+                continue
             if not unusable:
                 yield f"{ref} lost {sorted(held)}: {assignment['state']} ({assignment['reason']})"
             elif assignment["state"] not in {"manual_review", *OPEN}:
@@ -222,9 +234,22 @@ def broken_promises(
             continue
         others, other_start, other_end = now_seated[ref]
         sits = before.assignments[ref]["stage"] == "seated"
-        is_asked = before.assignments[ref]["state"] == "manual_review"  # What was asked for could not be met until now.
-        if (other_start, other_end) != (start, end) and not (sits and unusable) and not is_asked:
+        # What was asked for could not be met until now.
+        is_asked = before.assignments[ref]["state"] == "manual_review" and (
+            action.by in {"guest", "planner"} or ref in action.refs
+        )
+        moves_now = sits and (bool(unusable) or "tables" in may_change)  # From now on, if only for a minute.
+        is_same_start = other_start == start or (moves_now and other_start < now + A_MINUTE)
+        is_same_end = (
+            other_end in {end, rows[0]["overstays_until"]} or "end" in may_change or (moves_now and end <= now)
+        )
+        party, party_now = rows[0]["party"], after.current[ref][0]["party"]
+        if party is not None and party_now != party and not is_asked:
+            yield f"{ref} was promised seats for {party}, has some for {party_now}"
+        if not (is_same_start and is_same_end) and not is_asked:
             yield f"{ref} was promised {start:%H:%M}-{end:%H:%M}, has {other_start:%H:%M}-{other_end:%H:%M}"
+        if others != held and "tables" in may_change:
+            continue
         if others != held and sits and not unusable:
             yield f"{ref} sits at {sorted(held)}, and was moved to {sorted(others)}"
         pinned = before.assignments[ref]["pinned_table_refs"]
@@ -234,6 +259,23 @@ def broken_promises(
             fixed = moving.why_not(before, ref, now) if moving else "nobody is moved for others"
             if fixed:
                 yield f"{ref} was moved from {sorted(held)} to {sorted(others)}: {fixed}"
+
+
+ANYTHING = frozenset({"seat", "tables", "start", "end"})
+
+_BY_STAFF = {
+    **dict.fromkeys(["move", "assign", "swap", "pin", "unpin"], frozenset({"tables"})),
+    **dict.fromkeys(["left", "no_show", "release_tables"], frozenset({"seat"})),
+    **dict.fromkeys(["late", "arrived", "seated", "hold", "tell the table", "reject the edit"], frozenset[str]()),
+    "extend": frozenset({"end"}),
+}
+
+
+def _asked_to_change(action: Action) -> frozenset[str]:
+    """What an action is to change of the bookings that it names: all that staff leave to the app, and what guests ask."""
+    if action.by == "staff":
+        return _BY_STAFF.get(action.name.partition(" by ")[0], ANYTHING)
+    return ANYTHING
 
 
 def misfits(before: Evening, after: Evening, action: Action, floor: Floor) -> Iterator[str]:

@@ -6,9 +6,11 @@ Each test is named after what happens at the restaurant.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from importlib import import_module
 from typing import Any, ClassVar
 
 import pytest
+from django.db import connection
 
 from assignments import api, conf
 from assignments.coordination import dispatch
@@ -17,8 +19,11 @@ from assignments.maintenance import outbox
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
-from assignments.planning.floor import TurnTime
+from assignments.planning.floor import Floor, TurnTime
 from assignments.planning.reasons import OVERRIDABLE, Reason
+from assignments.staff import review_queue, service_day
+from assignments.staff.moves import moves_of
+from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_service, a_table, at
 from tests.assignments.conftest import HOST_PATH, TheHost, override, run_all, tables_of
 
@@ -153,6 +158,190 @@ class TestEdits:
         two_tables.edit("B1", party=4)
         assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
         assert run_all()["B0"].table_refs == ("T2",)
+
+
+@pytest.mark.parametrize("answer", ["open", "rejected"])
+class TestWishesThatAreNotGranted:
+    """A guest asks for something else, which cannot be had: what was promised stands, whatever follows."""
+
+    @staticmethod
+    def ask(host: TheHost, answer: str, **changes: Any) -> None:
+        host.edit("A", **changes)
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+        if answer == "rejected":
+            api.reject(booking_ref="A", actor="staff:7", reason="We are full.")
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING, "the same wish is not asked twice"
+
+    @staticmethod
+    def has(answer: str, table: str, start: datetime) -> None:
+        seating = Allocation.objects.current().get(booking_ref="A")
+        row = Assignment.objects.get(booking_ref="A")
+        length = timedelta(hours=2)
+        assert (seating.table_ref, seating.starts_at, seating.ends_at) == (table, start, start + length)
+        assert (seating.party, row.party, row.starts_at, row.service_date) == (2, 2, start, start.date())
+        assert row.has_wish, "what is asked for is known"
+        expected = (State.MANUAL_REVIEW, "edit_unmet") if answer == "open" else State.CONFIRMED
+        assert (state_of("A") if answer == "open" else state_of("A")[0]) == expected
+
+    @pytest.fixture
+    def promised(self, two_tables: TheHost, tonight: datetime) -> TheHost:
+        two_tables.book("A", starts_at=tonight, party=2)
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
+        return two_tables
+
+    def test_a_closed_table_sends_them_to_another(self, promised: TheHost, tonight: datetime, answer: str) -> None:
+        self.ask(promised, answer, party=9)
+        api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=tonight - timedelta(hours=1), actor="staff:7")
+        self.has(answer, "T2", tonight)
+
+    def test_without_another_table_what_is_asked_for_counts(
+        self, promised: TheHost, tonight: datetime, answer: str
+    ) -> None:
+        self.ask(promised, answer, party=9)
+        api.close(restaurant_ref="R1", starts_at=tonight - timedelta(hours=1), actor="staff:7")
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.state, row.party, row.has_wish, tables_of("A")) == (State.MANUAL_REVIEW, 9, False, [])
+
+    def test_an_overstay_sends_them_to_another(self, two_tables: TheHost, tonight: datetime, answer: str) -> None:
+        later = tonight + timedelta(hours=2)
+        for ref, start in (("B", tonight), ("A", later)):
+            two_tables.book(ref, starts_at=start, party=2)
+            api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:7")
+        self.ask(two_tables, answer, party=9)
+        assert api.extend(booking_ref="B", until=tonight + timedelta(hours=3), actor="staff:7") is Change.KEPT
+        self.has(answer, "T2", later)
+
+    def test_the_clock_marks_no_show_by_the_promise(
+        self, one_table: TheHost, tonight: datetime, settings: Any, answer: str
+    ) -> None:
+        later = tonight + timedelta(hours=2)
+        for ref, start in (("B", tonight), ("A", later)):
+            one_table.book(ref, starts_at=start, party=2)
+            api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:7")
+        self.ask(one_table, answer, starts_at=tonight)
+        with override(settings, rows=one_table.rows, NO_SHOW_MINUTES=30):
+            conf.load(HOST_PATH).reports_arrivals = True
+            with at(later + timedelta(minutes=29)):
+                dispatch.register_new()
+            assert Assignment.objects.get(booking_ref="A").stage == Stage.EXPECTED
+            with at(later + timedelta(minutes=31)):
+                dispatch.register_new()
+            is_marked = Assignment.objects.get(booking_ref="A").stage == Stage.NO_SHOW
+            assert is_marked == (answer == "rejected"), "who waits for staff is not marked"
+
+    def test_the_evening_shows_them_where_they_have_their_table(
+        self, one_table: TheHost, tonight: datetime, answer: str
+    ) -> None:
+        tomorrow = tonight + timedelta(days=1)
+        for ref, start in (("A", tonight), ("B", tomorrow)):
+            one_table.book(ref, starts_at=start, party=2)
+            api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:7")
+        self.ask(one_table, answer, starts_at=tomorrow)
+        self.has(answer, "T1", tonight)
+        floor = one_table.floors["R1"]
+        assert isinstance(floor, Floor)
+        evenings = [
+            set(service_day.of_evening(floor, "R1", day.date()).values_list("booking_ref", flat=True))
+            for day in (tonight, tomorrow)
+        ]
+        assert evenings == [{"A"}, {"B"}]
+        reviews = [
+            [
+                row.booking_ref
+                for row in review_queue.queue(
+                    Section.REVIEW, now=datetime.now(UTC), restaurant_ref="R1", day=day.date(), floor=floor
+                )
+            ]
+            for day in (tonight, tomorrow)
+        ]
+        assert reviews == ([["A"], ["A"]] if answer == "open" else [[], []]), "and staff find it under what is asked"
+
+    def test_the_guest_withdraws_it(self, promised: TheHost, tonight: datetime, answer: str) -> None:
+        self.ask(promised, answer, party=9, starts_at=tonight + timedelta(hours=1))
+        promised.edit("A", party=2, starts_at=tonight)
+        assert api.booking_changed(booking_ref="A") in {Change.RESTORED, Change.KEPT}
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.state, row.has_wish, row.party, row.starts_at) == (State.CONFIRMED, False, 2, tonight)
+
+    def test_a_longer_stay_is_granted_once_it_can_be(self, one_table: TheHost, tonight: datetime, answer: str) -> None:
+        for ref, start in (("A", tonight), ("B", tonight + timedelta(hours=2))):
+            one_table.book(ref, starts_at=start, ends_at=start + timedelta(hours=2), party=2)
+            api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:7")
+        self.ask(one_table, answer, ends_at=tonight + timedelta(hours=3))
+        self.has(answer, "T1", tonight)
+        one_table.edit("B", wants_table=False)
+        api.booking_cancelled(booking_ref="B")
+        run_all()
+        hours = 3 if answer == "open" else 2
+        assert Allocation.objects.current().get(booking_ref="A").ends_at == tonight + timedelta(hours=hours)
+        assert Assignment.objects.get(booking_ref="A").has_wish == (answer == "rejected")
+
+    def test_undo_of_a_move_that_granted_it(self, promised: TheHost, tonight: datetime, answer: str) -> None:
+        later = tonight + timedelta(hours=1)
+        self.ask(promised, answer, party=9, starts_at=later)
+        passed_over = {Reason.TOO_FEW_SEATS}
+        api.move(booking_ref="A", table_refs=["T2"], actor="staff:7", overriding=passed_over)
+        seating = Allocation.objects.current().get(booking_ref="A")
+        granted = (later, 9) if answer == "open" else (tonight, 2)
+        assert (seating.starts_at, seating.party) == granted, "staff have turned it down, or decide for it now"
+        api.undo(booking_ref="A", actor="staff:7")
+        self.has("rejected", "T1", tonight)
+
+    def test_tried_again_or_cancelled(self, promised: TheHost, tonight: datetime, answer: str) -> None:
+        self.ask(promised, answer, party=9)
+        if answer == "open":
+            assert api.reopen(booking_ref="A", actor="staff:7") is Change.TO_STAFF
+            self.has(answer, "T1", tonight)
+        api.release_tables(booking_ref="A", actor="staff:7")
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.party, row.has_wish, row.state) == (9, False, State.ASSIGNMENT_PENDING)
+
+
+def test_what_an_earlier_release_put_in_place_of_the_promise_is_set_aside(
+    two_tables: TheHost, tonight: datetime
+) -> None:
+    two_tables.book("A", starts_at=tonight, party=2)
+    run_all()
+    tomorrow = tonight + timedelta(days=1)
+    two_tables.edit("A", starts_at=tomorrow, party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    names = ("asked_restaurant_ref", "asked_date", "asked_starts_at", "asked_party", "asked_zone_ref", "asked_needs")
+    row = Assignment.objects.filter(booking_ref="A")
+    row.update(**dict.fromkeys(names), starts_at=tomorrow, party=9, service_date=tomorrow.date())
+    migration = import_module("assignments.migrations.0031_asked_instead")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.WISHES_ASIDE)
+    run_all()
+    found = row.get()
+    assert (found.starts_at, found.party, found.service_date, found.service_rule) == (tonight, 2, tonight.date(), 1)
+    assert found.last_asked == ("R1", tomorrow, 9)
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
+
+
+@pytest.mark.parametrize("how", ["move", "swap", "inactive", "replan"])
+class TestRejectedWishesAreNotGrantedByTheWay:
+    def test_whatever_is_done_with_the_tables(self, two_tables: TheHost, tonight: datetime, how: str) -> None:
+        for ref, table in (("A", "T1"), ("B", "T2")):
+            if ref == "A" or how == "swap":
+                two_tables.book(ref, starts_at=tonight, party=2)
+                api.assign(booking_ref=ref, table_refs=[table], actor="staff:7")
+        two_tables.edit("A", starts_at=tonight + timedelta(hours=6))
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+        api.reject(booking_ref="A", actor="staff:7", reason="We close at eleven.")
+        run_all()
+        if how == "move":
+            api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
+        elif how == "swap":
+            api.swap(booking_ref="A", other_ref="B", actor="staff:7")
+        elif how == "inactive":
+            two_tables.floors["R1"] = a_floor(tables=[a_table("T1", active=False), a_table("T2")])
+            run_all()
+        else:
+            assert api.replan(booking_ref="A", actor="staff:7")
+        seating = Allocation.objects.current().get(booking_ref="A")
+        assert (seating.starts_at, seating.party, state_of("A")[0]) == (tonight, 2, State.CONFIRMED)
+        assert seating.table_ref == ("T1" if how == "replan" else "T2")
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
 
 
 class TestFreedTables:
@@ -587,6 +776,61 @@ class TestStagesThatCannotBe:
         with pytest.raises(TransitionRefusedError, match=ending):
             getattr(api, mark)(booking_ref="A", actor="staff:7")
         assert (state_of("A")[0], Assignment.objects.get().stage) == (ending, Stage.EXPECTED)
+
+
+class TestStaysThatStaffExtended:
+    """The host stores an end, and does not know that staff have let the guests stay longer."""
+
+    @pytest.fixture
+    def extended(self, two_tables: TheHost, tonight: datetime) -> TheHost:
+        two_tables.book("A", starts_at=tonight, party=2, ends_at=tonight + timedelta(hours=2))
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
+        api.extend(booking_ref="A", until=tonight + timedelta(hours=3), actor="staff:7")
+        return two_tables
+
+    @pytest.mark.parametrize("how", ["move", "close", "swap"])
+    def test_other_tables_are_theirs_for_as_long_as_that(self, extended: TheHost, tonight: datetime, how: str) -> None:
+        if how == "move":
+            api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
+        elif how == "close":
+            api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=tonight - timedelta(hours=1), actor="staff:7")
+        else:
+            extended.book("B", starts_at=tonight, party=2, ends_at=tonight + timedelta(hours=2))
+            api.assign(booking_ref="B", table_refs=["T2"], actor="staff:7")
+            api.swap(booking_ref="A", other_ref="B", actor="staff:7")
+        seating = Allocation.objects.current().get(booking_ref="A")
+        assert (seating.table_ref, seating.ends_at) == ("T2", tonight + timedelta(hours=3))
+
+    def test_the_page_for_moves_looks_at_all_of_the_stay(self, extended: TheHost, tonight: datetime) -> None:
+        later = tonight + timedelta(hours=2)
+        extended.book("B", starts_at=later, party=2)
+        api.assign(booking_ref="B", table_refs=["T2"], actor="staff:7")
+        found = moves_of(
+            extended.bookings(["A"])["A"], Assignment.objects.get(booking_ref="A"), host=extended, now=datetime.now(UTC)
+        )
+        assert {choice.table.ref: choice.taken_by for choice in found.choices} == {"T1": (), "T2": ("B",)}
+
+    def test_a_stay_that_runs_into_the_next_booking_is_kept_when_staff_move_the_guests(
+        self, extended: TheHost, tonight: datetime
+    ) -> None:
+        for ref, table in (("B", "T1"), ("C", "T2")):
+            extended.book(ref, starts_at=tonight + timedelta(hours=3), party=2, ends_at=tonight + timedelta(hours=4))
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:7")
+        until = tonight + timedelta(hours=3, minutes=30)
+        assert api.extend(booking_ref="A", until=until, actor="staff:7") is Change.TO_STAFF
+        extended.edit("C", wants_table=False)
+        api.booking_changed(booking_ref="C")
+        api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
+        assert Allocation.objects.current().get(booking_ref="A").ends_at == until
+
+    def test_so_is_a_shorter_stay_of_guests_without_a_booking(self, open_now: TheHost) -> None:
+        outcome = api.seat_walk_in(restaurant_ref="R1", party=2, table_refs=["T1"], actor="staff:7")
+        ref = outcome.booking_ref
+        until = Allocation.objects.current().get(booking_ref=ref).ends_at - timedelta(minutes=30)
+        api.extend(booking_ref=ref, until=until, actor="staff:7")
+        api.arrived(booking_ref=ref, actor="staff:7")
+        api.move(booking_ref=ref, table_refs=["T2"], actor="staff:7")
+        assert Allocation.objects.current().get(booking_ref=ref).ends_at == until
 
 
 class TestStaff:

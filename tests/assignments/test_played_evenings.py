@@ -46,6 +46,9 @@ FIXED_MINUTES, MAX_MOVES = 45, 2
 """Shorter and fewer than the defaults, so that both matter within one evening."""
 
 
+NO_SHOW = timedelta(minutes=60)
+"""How late guests are when the clock marks them as not having come."""
+
 BEGINS = datetime(2031, 1, 14, 16, 0, 20, tzinfo=UTC)
 """When each evening begins. The 20 seconds keep the clock, which ticks, away from full minutes."""
 FIRST_START = datetime(2031, 1, 14, 16, 0, tzinfo=UTC)
@@ -136,6 +139,7 @@ class PlayedEvening(RuleBasedStateMachine):
         self.action = Action("nothing", "planner")
         self.seen = Evening()
         self.problems: list[str] = []
+        self.has_unseen_floor = False
         self.watch = connection.copy()
         self._commit = connection.commit
         connection.commit = self._commit_and_look  # type: ignore[method-assign]
@@ -176,6 +180,7 @@ class PlayedEvening(RuleBasedStateMachine):
                 now=self.now,
                 cancelled=cancelled,
                 moving=self.moving() if self.rearranges else None,
+                no_show=NO_SHOW,
             ),
             *evening_judge.misfits(before, after, self.action, self.floor),
             *evening_judge.passed_over(
@@ -222,9 +227,10 @@ class PlayedEvening(RuleBasedStateMachine):
         with self.watch.cursor() as cursor:
             self.problems += evening_judge.untold(cursor)
         self.problems += evening_judge.loose_ends(self.seen, self.host.rows)
-        self.problems += evening_judge.asleep_beside_a_free_table(
-            self.seen, floor=self.floor, now=self.now, host=self.host.rows, locked=self.host.locked
-        )
+        if not self.has_unseen_floor:  # The next pass notices an edited floor, and wakes whom it helps.
+            self.problems += evening_judge.asleep_beside_a_free_table(
+                self.seen, floor=self.floor, now=self.now, host=self.host.rows, locked=self.host.locked
+            )
 
     def some(self, number: int) -> str:
         return self.refs[number % len(self.refs)]
@@ -310,6 +316,29 @@ class PlayedEvening(RuleBasedStateMachine):
             self.host.edit(ref, **changes)
             api.booking_changed(booking_ref=ref)
 
+    @precondition(lambda self: self.seen.current)
+    @rule(
+        number=st.integers(0, 20),
+        what=st.sampled_from(["party", "start", "earlier", "tomorrow"]),
+        then=st.sampled_from(["rejected", "rejected", "open"]),
+    )
+    def ask_in_vain(self, number: int, what: str, then: str) -> None:
+        """A guest asks for what nobody can have; staff may say so. What was promised stands, whatever follows."""
+        ref = self.confirmed(number)
+        booking = self.host.rows.get(ref)
+        if booking is None or self.seen.assignments[ref]["state"] != "confirmed":
+            return
+        changes: dict[str, Any] = {"party": 20}
+        if what != "party":
+            hours = {"start": 12, "earlier": -2, "tomorrow": 24}[what]
+            changes = {"starts_at": booking.starts_at + timedelta(hours=hours), "ends_at": None, "party": 20}
+        with self.doing(f"ask for another {what}", "guest", ref):
+            self.host.edit(ref, **changes)
+            api.booking_changed(booking_ref=ref)
+        if then == "rejected" and self.seen.assignments[ref]["reason"] == "edit_unmet":
+            with self.doing("reject the edit", "staff", ref):
+                api.reject(booking_ref=ref, actor="staff:7", reason="We are full.")
+
     @precondition(lambda self: self.refs)
     @rule(number=st.integers(0, 20), how=st.sampled_from(["edit", "call", "deleted"]), chosen=st.booleans())
     def cancel(self, number: int, how: str, chosen: bool) -> None:
@@ -366,7 +395,8 @@ class PlayedEvening(RuleBasedStateMachine):
         if ref not in self.seen.current:
             return
         until = self.seen.current[ref][0]["ends_at"] + timedelta(minutes=15 * quarters)
-        with self.doing(f"extend by {quarters}", "staff", ref):
+        name = "edit end" if by_host else f"extend by {quarters}"
+        with self.doing(name, "staff", ref):
             if by_host and ref in self.host.rows:
                 self.host.edit(ref, ends_at=until)
                 api.booking_changed(booking_ref=ref)
@@ -493,12 +523,14 @@ class PlayedEvening(RuleBasedStateMachine):
                 changes = {"seats": max(1, floor.table_by_ref[ref].seats + minutes // 15)}
             tables = tuple(replace(each, **changes) if each.ref == ref else each for each in floor.tables)
             changed = replace(floor, tables=tables)
+        self.has_unseen_floor = True
         with self.doing(f"change {what}", "owner"):
             self.host.floors["R1"] = changed
             assert not [each.error for each in reconcile() if each.error]
 
     @rule()
     def cron(self) -> None:
+        self.has_unseen_floor = False
         with self.doing("pass", "planner"):
             dispatch.register_new()
             self.settled([each for progress in dispatch.run_pass() for each in progress.outcomes])
@@ -598,13 +630,15 @@ def play(machine: type[PlayedEvening], steps: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _router(host: TheHost, settings: Any) -> None:
+def _router(host: TheHost, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ASSIGNMENTS = {
         **settings.ASSIGNMENTS,
         "ROUTER": ROUTER_PATH,
         "FIXED_MINUTES": FIXED_MINUTES,
         "MAX_MOVES": MAX_MOVES,
+        "NO_SHOW_MINUTES": NO_SHOW // timedelta(minutes=1),
     }
+    monkeypatch.setattr(TheHost, "reports_arrivals", True, raising=False)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -67,8 +67,7 @@ def once(
 
 def _require_version(booking_ref: str, version: int | None, other_ref: str) -> None:
     both = Assignment.objects.filter(booking_ref__in=[ref for ref in (booking_ref, other_ref) if ref])
-    days = list(both.values_list("restaurant_ref", "service_date"))
-    locks.lock_days(days)
+    locks.lock_days(both.days())
     found = Assignment.objects.of(booking_ref).values_list("version", flat=True).first()
     if version is not None and found != version:
         raise ChangedMeanwhileError(booking_ref=booking_ref, version=version)

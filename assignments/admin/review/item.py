@@ -65,7 +65,7 @@ def context(
         "by": actors[arrived.actor] if arrived else "",
         "zone_wish": sentences.zone(booking.zone_ref, floor) if booking else "",
         "pinned": sentences.tables(assignment.pinned_table_refs, floor) if assignment.pinned_table_refs else "",
-        "is_late": assignment.starts_at < now,
+        "is_late": assignment.start_to_decide < now,
         "is_waiting": is_waiting,
         "is_rejected": is_rejected,
         "undo": undo,

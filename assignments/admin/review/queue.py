@@ -105,7 +105,7 @@ class Row:
 
     @property
     def is_late(self) -> bool:
-        return self.assignment.starts_at < self.now
+        return self.assignment.start_to_decide < self.now
 
     @property
     def zone(self) -> str:

@@ -91,6 +91,12 @@ def test_the_minimum_lead_time_binds_the_planner_and_not_staff(seven: datetime, 
     assert api.assign(booking_ref="W", table_refs=["T1"], actor="staff:1").kind is Kind.CONFIRMED
 
 
+def test_a_table_that_opened_after_the_start_can_be_given(host: TheHost, seven: datetime) -> None:
+    api.close(restaurant_ref="R1", starts_at=seven - 60 * MINUTE, ends_at=seven - 2 * MINUTE, actor="staff:1")
+    host.book("B", starts_at=seven - 5 * MINUTE)
+    assert api.assign_now(booking_ref="B").kind is Kind.CONFIRMED
+
+
 def test_cron_was_down_for_two_hours(host: TheHost, seven: datetime) -> None:
     with shifted(timedelta(days=-2)):
         a_run_succeeded()

@@ -1,0 +1,77 @@
+"""A promise, and what its guest asks for instead: the assignment has the facts of the one, and those of the other beside.
+
+A wish that cannot be met is *open* while it waits for staff, and *turned down* once they have rejected it. The booking is
+planned, moved and listed by its promise meanwhile; the host shows the wish.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from assignments.integration.host import HostBooking
+from assignments.lifecycle import intake, waiting
+from assignments.models import Allocation, Assignment, State
+from assignments.planning.floor import Floor
+
+OPEN_WISHES = frozenset({waiting.EDIT_UNMET, waiting.TABLES_CHANGED_BY_HOST})
+"""Reasons for a review in which staff decide about what the guest asks for."""
+
+_PLACE = ("restaurant_ref", "service_date", "service_rule", "starts_at")
+_FACTS = (*_PLACE, "asked_until", "party", "zone_ref", "needs")
+
+
+def facts_of(assignment: Assignment) -> dict[str, Any]:
+    """Return what was promised, as attributes of the assignment."""
+    return {name: getattr(assignment, name) for name in _FACTS}
+
+
+def set_aside(assignment: Assignment, promised: Mapping[str, Any]) -> None:
+    """Put what was promised back, in memory, and note the facts that the assignment has now as the wish."""
+    wish = facts_of(assignment)
+    for name, value in promised.items():
+        setattr(assignment, name, value)
+    if facts_of(assignment) == wish:
+        assignment.forget_wish()
+        return
+    assignment.asked_restaurant_ref, assignment.asked_date = wish["restaurant_ref"], wish["service_date"]
+    assignment.asked_starts_at, assignment.asked_ends_at = wish["starts_at"], wish["asked_until"]
+    assignment.asked_party = wish["party"]
+    assignment.asked_zone_ref, assignment.asked_needs = wish["zone_ref"], wish["needs"]
+
+
+def take_over_here(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> None:
+    """Take over what the host says of guests who sit, but not another time or restaurant: they sit here and now."""
+    place = {name: getattr(assignment, name) for name in _PLACE}
+    intake.take_over_facts(assignment, booking, floor=floor)
+    if (assignment.restaurant_ref, assignment.starts_at) != (place["restaurant_ref"], place["starts_at"]):
+        set_aside(assignment, place)
+
+
+def is_open(assignment: Assignment) -> bool:
+    """Return whether staff have to decide about a wish."""
+    return assignment.has_wish and assignment.state == State.MANUAL_REVIEW and assignment.reason in OPEN_WISHES
+
+
+def is_turned_down(assignment: Assignment, booking: HostBooking) -> bool:
+    """Return whether the host shows just the wish that was not granted."""
+    if not assignment.has_wish or is_open(assignment):
+        return False
+    needs, _wishes = intake.asked_features(booking, assignment)
+    shown = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
+    is_same = shown == assignment.last_asked and intake.asked_until(booking) == assignment.asked_ends_at
+    return is_same and needs <= set(assignment.asked_needs or ())
+
+
+def promised(
+    booking: HostBooking, assignment: Assignment, seatings: Sequence[Allocation], *, keeps_stay: bool = True
+) -> HostBooking:
+    """Return the booking as it was promised, whatever the host shows now. Not ``keeps_stay``: by today's turn times."""
+    return replace(
+        booking,
+        restaurant_ref=assignment.restaurant_ref,
+        starts_at=seatings[0].starts_at,
+        party=assignment.party,
+        zone_ref=assignment.zone_ref or None,
+        ends_at=seatings[0].stays_until if keeps_stay else None,
+        needs=tuple(assignment.needs),
+    )
