@@ -41,7 +41,7 @@ def test_a_new_need_moves_the_booking_or_goes_to_staff(stairs: TheHost, tonight:
     assert api.note_features(booking_ref="B1", needs=["lift"]) is Change.TO_STAFF
     assert tables_of("B1") == ["T2"]
     row = Assignment.objects.get(booking_ref="B1")
-    assert (row.state, row.needs) == (State.MANUAL_REVIEW, ["lift"])
+    assert (row.state, row.needs, row.asked_needs) == (State.MANUAL_REVIEW, ["step-free"], ["lift"])
 
 
 def test_a_need_that_no_table_meets_waits_for_staff_and_for_the_floor(stairs: TheHost, tonight: datetime) -> None:
