@@ -1,0 +1,178 @@
+"""What a guest asks for instead of what was promised, until staff have decided about it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from assignments import api
+from assignments.coordination import dispatch
+from assignments.exceptions import TransitionRefusedError
+from assignments.models import Allocation, Assignment, Stage, State
+from assignments.outcome import Change
+from assignments.testing import a_floor, a_table, at
+from tests.assignments.conftest import TheHost, run_all, tables_of
+from tests.assignments.test_living_evening import ALL_DAY, state_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OPEN = (State.MANUAL_REVIEW, "edit_unmet")
+
+
+def seat(host: TheHost, ref: str, table_ref: str, starts_at: datetime, *, days_ago: int = 1, **kwargs: object) -> None:
+    """A booking at a table that staff chose."""
+    host.book(ref, **{"starts_at": starts_at, "party": 2, "requested_at": datetime.now(UTC) - timedelta(days=days_ago)})
+    host.edit(ref, **kwargs)
+    api.assign(booking_ref=ref, table_refs=[table_ref], actor="staff:1")
+
+
+def call_off(host: TheHost, ref: str) -> None:
+    host.edit(ref, wants_table=False)
+    api.booking_cancelled(booking_ref=ref)
+
+
+@pytest.fixture
+def soon(host: TheHost) -> datetime:
+    """One table, all day, and a start in half an hour."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[ALL_DAY])
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
+
+
+def test_a_wish_outlasts_the_repair_of_a_table_that_was_out_of_service(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+    seat(host, "A", "T1", tonight)
+    seat(host, "X", "T2", tonight)
+    run_all()
+    host.floors["R1"] = a_floor(tables=[a_table("T1", active=False), a_table("T2")])
+    run_all()
+    host.edit("A", party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    call_off(host, "X")
+    run_all()
+    assert (state_of("A"), tables_of("A")) == (OPEN, ["T2"])
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
+    assert (state_of("A"), tables_of("A")) == ((State.CONFIRMED, "edit_rejected"), ["T2"])
+
+
+def test_a_wish_outlasts_an_overlap(host: TheHost, soon: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+    seat(host, "B1", "T1", datetime.now(UTC))
+    api.seated(booking_ref="B1", actor="staff:1")
+    end = Allocation.objects.get().ends_at
+    for ref, table in (("B2", "T1"), ("B3", "T2")):
+        seat(host, ref, table, end + timedelta(minutes=10))
+    assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+    host.edit("B2", party=9)
+    assert api.booking_changed(booking_ref="B2") is Change.TO_STAFF
+    assert state_of("B2") == (State.MANUAL_REVIEW, "overlapping")
+    api.left(booking_ref="B1", actor="staff:7")
+    list(dispatch.run_pass())
+    assert (state_of("B2"), tables_of("B2")) == (OPEN, ["T1"])
+    assert host.reviews["B2"] == "edit_unmet"
+
+
+def test_undoing_the_move_that_granted_a_wish_opens_it_again(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+    tomorrow = tonight + timedelta(days=1)
+    seat(host, "A", "T1", tonight)
+    seat(host, "X", "T1", tomorrow)
+    seat(host, "Y", "T2", tomorrow)
+    host.edit("A", starts_at=tomorrow)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    api.booking_cancelled(booking_ref="Y")
+    api.assign(booking_ref="A", table_refs=["T2"], actor="staff:7")
+    api.undo(booking_ref="A", actor="staff:7")
+    assert state_of("A") == OPEN
+    assert Allocation.objects.get(booking_ref="A").starts_at == tonight
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
+    assert state_of("A") == OPEN
+
+
+@pytest.mark.parametrize("mark", [api.no_show, api.left])
+def test_who_asks_for_tomorrow_and_does_not_come_tonight_is_planned_for_tomorrow(
+    host: TheHost, soon: datetime, mark: object
+) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+    tomorrow = soon + timedelta(days=1)
+    seat(host, "A", "T1", soon)
+    seat(host, "X", "T1", tomorrow)
+    seat(host, "Y", "T2", tomorrow)
+    host.edit("A", starts_at=tomorrow)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    with at(soon + timedelta(minutes=40)):
+        api.late(booking_ref="A", actor="staff:1")
+        assert mark(booking_ref="A", actor="staff:1") == ("T1",)  # type: ignore[operator]
+        assert tables_of("A") == []
+        with pytest.raises(TransitionRefusedError):
+            api.undo(booking_ref="A", actor="staff:1")
+        call_off(host, "Y")
+        run_all()
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.state, row.stage, row.starts_at) == (State.CONFIRMED, Stage.EXPECTED, tomorrow)
+        assert tables_of("A") == ["T2"]
+
+
+def test_a_no_show_by_the_host_itself_is_over(host: TheHost, soon: datetime) -> None:
+    tomorrow = soon + timedelta(days=1)
+    seat(host, "A", "T1", soon)
+    seat(host, "X", "T1", tomorrow)
+    host.edit("A", starts_at=tomorrow)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    with at(soon + timedelta(minutes=40)):
+        host.edit("A", wants_table=False, keeps_tables=True, stage="no_show")
+        assert api.booking_changed(booking_ref="A") is Change.CANCELLED
+    assert (Assignment.objects.get(booking_ref="A").stage, tables_of("A")) == (Stage.NO_SHOW, [])
+
+
+def test_who_is_there_after_all_has_the_wish_still(host: TheHost, soon: datetime) -> None:
+    seat(host, "A", "T1", soon)
+    host.edit("A", party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    with at(soon + timedelta(minutes=20)):
+        api.no_show(booking_ref="A", actor="staff:1")
+        assert state_of("A") == (State.CONFIRMED, "no_show")
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        api.undo(booking_ref="A", actor="staff:1")
+        assert (state_of("A"), tables_of("A")) == (OPEN, ["T1"])
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        assert state_of("A") == OPEN
+
+
+@pytest.mark.parametrize("stage", ["seated", "arrived_again"])
+def test_a_longer_stay_that_staff_rejected_is_not_granted_when_the_guests_come(
+    host: TheHost, soon: datetime, stage: str
+) -> None:
+    seat(host, "A", "T1", soon, ends_at=soon + timedelta(hours=2))
+    seat(host, "B", "T1", soon + timedelta(hours=2, minutes=30), ends_at=soon + timedelta(hours=4))
+    host.edit("A", ends_at=soon + timedelta(hours=3))
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
+    with at(soon + timedelta(minutes=2)):
+        if stage == "arrived_again":
+            host.edit("A", wants_table=False, keeps_tables=True, stage="no_show")
+            assert api.booking_changed(booking_ref="A") is Change.CANCELLED
+        host.edit("A", wants_table=False, keeps_tables=True, stage="seated")
+        api.booking_changed(booking_ref="A")
+    row = Allocation.objects.get(booking_ref="A", ended_at=None)
+    assert (row.stays_until, row.overstays_until) == (soon + timedelta(hours=2), None)
+    assert state_of("B")[0] == State.CONFIRMED
+
+
+@pytest.mark.parametrize("is_rejected_first", [True, False])
+def test_sitting_down_grants_no_larger_party(host: TheHost, soon: datetime, *, is_rejected_first: bool) -> None:
+    seat(host, "A", "T1", soon)
+    host.edit("A", party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    if is_rejected_first:
+        api.reject(booking_ref="A", actor="staff:7", reason="no")
+    with at(soon + timedelta(minutes=2)):
+        host.edit("A", wants_table=False, keeps_tables=True, stage="seated")
+        api.booking_changed(booking_ref="A")
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.party, row.stage) == (2, Stage.SEATED)
+        if not is_rejected_first:
+            assert state_of("A") == OPEN
+            api.reject(booking_ref="A", actor="staff:7", reason="no")
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.state, row.party, row.asked_party) == (State.CONFIRMED, 2, 9)
