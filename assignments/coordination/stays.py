@@ -31,8 +31,8 @@ def leave(
 ) -> tuple[str, ...]:
     """Free the tables of guests who have left, or never came, from now on; the tables.
 
-    A booking that waits for staff is settled by that: nobody needs its tables any more. One that asks for a later time, about
-    which nobody has decided, is planned for that, unless it ``is_over``: the host itself says that it wants no table.
+    A booking that waits for staff is settled by that: nobody needs its tables any more. One that asks for a later time,
+    about which nobody has decided, is planned for that, unless it ``is_over``: the host says that it wants no table.
     """
     if not is_over and _comes_another_time(assignment, settlement.now):
         return _expect_later(assignment, seatings, stage, settlement)

@@ -1,7 +1,7 @@
 """A promise, and what its guest asks for instead: the assignment has the facts of the one, and those of the other beside.
 
-A wish that cannot be met is *open* until it is decided. It is *turned down* once staff have rejected it, and by nothing else.
-The booking is planned, moved and listed by its promise meanwhile; the host shows the wish.
+A wish that cannot be met is *open* until it is decided. It is *turned down* once staff have rejected it, and by nothing
+else. The booking is planned, moved and listed by its promise meanwhile; the host shows the wish.
 """
 
 from collections.abc import Mapping, Sequence

@@ -20,7 +20,7 @@ OPEN = (State.MANUAL_REVIEW, "edit_unmet")
 
 def seat(host: TheHost, ref: str, table_ref: str, starts_at: datetime, *, days_ago: int = 1, **kwargs: object) -> None:
     """A booking at a table that staff chose."""
-    host.book(ref, **{"starts_at": starts_at, "party": 2, "requested_at": datetime.now(UTC) - timedelta(days=days_ago)})
+    host.book(ref, starts_at=starts_at, party=2, requested_at=datetime.now(UTC) - timedelta(days=days_ago))
     host.edit(ref, **kwargs)
     api.assign(booking_ref=ref, table_refs=[table_ref], actor="staff:1")
 
@@ -176,3 +176,46 @@ def test_sitting_down_grants_no_larger_party(host: TheHost, soon: datetime, *, i
             api.reject(booking_ref="A", actor="staff:7", reason="no")
     row = Assignment.objects.get(booking_ref="A")
     assert (row.state, row.party, row.asked_party) == (State.CONFIRMED, 2, 9)
+
+
+@pytest.fixture
+def wish_for_tomorrow(host: TheHost, tonight: datetime) -> datetime:
+    """A is promised the only table tonight and asks for tomorrow, when X has just called off; N asked last. Tomorrow."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    tomorrow = tonight + timedelta(days=1)
+    seat(host, "A", "T1", tonight, days_ago=9)
+    seat(host, "X", "T1", tomorrow, days_ago=8)
+    host.edit("A", starts_at=tomorrow, is_confirmed=False)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    host.book("N", starts_at=tomorrow, party=2, requested_at=datetime.now(UTC))
+    return tomorrow
+
+
+def test_who_asked_for_a_day_instead_is_not_passed_by_a_newcomer_of_that_day(
+    host: TheHost, wish_for_tomorrow: datetime
+) -> None:
+    call_off(host, "X")
+    assert not api.assign_now(booking_ref="N").table_refs
+    assert (state_of("A"), Allocation.objects.get(booking_ref="A").starts_at) == (
+        OPEN,
+        wish_for_tomorrow - timedelta(days=1),
+    )
+    run_all()
+    assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow
+    assert (state_of("A")[0], tables_of("N")) == (State.CONFIRMED, [])
+
+
+def test_a_pass_keeps_the_order_in_which_bookings_asked_for_a_day(host: TheHost, wish_for_tomorrow: datetime) -> None:
+    api.request(booking_ref="N")
+    Assignment.objects.filter(booking_ref="N").update(due_at=datetime(2020, 1, 1, tzinfo=UTC))  # Its day comes first.
+    call_off(host, "X")
+    list(dispatch.run_pass())
+    assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow
+    assert tables_of("N") == []
+
+
+def test_a_newcomer_passes_a_wish_that_staff_have_rejected(host: TheHost, wish_for_tomorrow: datetime) -> None:
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    call_off(host, "X")
+    assert api.assign_now(booking_ref="N").table_refs == ("T1",)
+    assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow - timedelta(days=1)
