@@ -137,6 +137,12 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         instead = models.Q(asked_restaurant_ref=restaurant_ref, asked_date=service_date, wish_settled=False)
         return self.filter(models.Q(restaurant_ref=restaurant_ref, service_date=service_date) | instead)
 
+    def of_restaurants(self, restaurant_refs: Iterable[str]) -> AssignmentQuerySet:
+        """Return the bookings of these restaurants, and those that wait for staff to decide whether they go to one."""
+        refs = sorted(restaurant_refs)
+        instead = models.Q(asked_restaurant_ref__in=refs, wish_settled=False, state=State.MANUAL_REVIEW)
+        return self.filter(models.Q(restaurant_ref__in=refs) | instead)
+
     def of(self, booking_ref: str) -> AssignmentQuerySet:
         """Return the booking's assignment, if any. A ref with a NUL matches none, because PostgreSQL cannot store it."""
         return self.none() if "\0" in booking_ref else self.filter(booking_ref=booking_ref)

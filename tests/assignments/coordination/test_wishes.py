@@ -7,8 +7,11 @@ import pytest
 from assignments import api
 from assignments.coordination import dispatch
 from assignments.exceptions import TransitionRefusedError
+from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
+from assignments.staff import review_queue
+from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_table, at
 from tests.assignments.conftest import TheHost, run_all, tables_of
 from tests.assignments.test_living_evening import ALL_DAY, state_of
@@ -219,3 +222,52 @@ def test_a_newcomer_passes_a_wish_that_staff_have_rejected(host: TheHost, wish_f
     call_off(host, "X")
     assert api.assign_now(booking_ref="N").table_refs == ("T1",)
     assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow - timedelta(days=1)
+
+
+@pytest.fixture
+def wish_for_r2(host: TheHost, tonight: datetime) -> datetime:
+    """A is promised R1's table in two weeks and asks for R2 tonight, where X has the only table. Tonight."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    host.floors["R2"] = a_floor(restaurant_ref="R2", tables=[a_table("T1")])
+    seat(host, "B", "T1", tonight + timedelta(days=7))
+    seat(host, "A", "T1", tonight + timedelta(days=14))
+    host.book("X", restaurant_ref="R2", starts_at=tonight, party=2)
+    api.assign(booking_ref="X", table_refs=["T1"], actor="staff:1")
+    for ref, wish in (("A", {"restaurant_ref": "R2", "starts_at": tonight}), ("B", {"party": 9})):
+        host.edit(ref, **wish)
+        assert api.booking_changed(booking_ref=ref) is Change.TO_STAFF
+    return tonight
+
+
+def test_the_queue_shows_a_wish_when_and_where_it_is_to_be_decided(wish_for_r2: datetime) -> None:
+    now = wish_for_r2 - timedelta(hours=3)
+
+    def listed(*within: str) -> list[str]:
+        found = review_queue.queue(Section.REVIEW, now=now, within=within or None)
+        return list(found.values_list("booking_ref", flat=True))
+
+    assert (listed(), listed("R1"), listed("R2"), listed("R3")) == (["A", "B"], ["A", "B"], ["A"], [])
+    assert review_queue.standing(now) == (2, 1)
+    assert review_queue.standing(now, within=["R2"]) == (1, 1)
+    assert [review_queue.restaurants(now, within=each) for each in (None, ["R2"])] == [["R1", "R2"], ["R2"]]
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    assert (listed("R1"), listed("R2")) == (["B"], [])
+
+
+def test_another_table_where_a_guest_wants_to_come_wakes_the_wish(host: TheHost, wish_for_r2: datetime) -> None:
+    host.edit("A", party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    call_off(host, "X")  # Nobody else is promised anything there.
+    run_all()
+    assert Assignment.objects.get(booking_ref="A").restaurant_ref == "R1"
+    host.floors["R2"] = a_floor(restaurant_ref="R2", tables=[a_table("T1"), a_table("T2", seats=9)])
+    run_all()
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.state, row.restaurant_ref, row.starts_at) == (State.CONFIRMED, "R2", wish_for_r2)
+
+
+def test_reconcile_sees_that_a_wish_for_later_is_called_off(host: TheHost, wish_for_tomorrow: datetime) -> None:
+    with at(wish_for_tomorrow - timedelta(hours=10)):
+        host.edit("A", wants_table=False)
+        assert "A" in [found.booking_ref for found in reconcile()]
+        assert state_of("A")[0] == State.CANCELLED
