@@ -32,6 +32,7 @@ from assignments.coordination import (
     staff_actions,
     stays,
     undoing,
+    walk_ins,
 )
 from assignments.coordination import availability as availability_of
 from assignments.coordination.availability import Wait
@@ -473,7 +474,7 @@ def seat_walk_in(
             configured(), restaurant_ref=restaurant_ref, party=party, now=now, until=until
         )
     host, assignment, booking, now = _locked(booking_ref, version=version)
-    return staff_actions.seat_walk_in(
+    return walk_ins.seat(
         assignment, booking, table_refs, host=host, now=now, actor=actor, until=until, overriding=overriding
     )
 

@@ -9,6 +9,7 @@ from assignments.coordination import rearrangement
 from assignments.coordination.planned_day import planned_evening
 from assignments.coordination.snapshots import plannable_requests, windows_of
 from assignments.coordination.table_record import success_of
+from assignments.coordination.walk_ins import LONGEST_WAIT, WAIT_STEP
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host
 from assignments.integration.planners import NOBODY, V3, Preview, router
@@ -24,8 +25,6 @@ from assignments.planning.snapshot import Occupied
 
 NEWCOMER = "\x1fnewcomer"
 """The ref of a booking that nobody has made yet. No host has such a ref."""
-LONGEST_WAIT = timedelta(hours=3)
-WAIT_STEP = timedelta(minutes=5)
 QUEUE_LASTS = timedelta(hours=6)
 """Who has waited for longer is not there any more."""
 

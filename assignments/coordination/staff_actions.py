@@ -7,15 +7,14 @@ may be passed over by naming it.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import ceil
 
 from assignments import conf
 from assignments.coordination import stays
 from assignments.coordination.edits import waiting_before
 from assignments.coordination.planned_day import plan_requests
-from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, snapshot_of, to_be_kept
+from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, to_be_kept
 from assignments.coordination.table_record import success_of
-from assignments.exceptions import NoTableFreeError, TablesRefusedError, TransitionRefusedError
+from assignments.exceptions import TablesRefusedError, TransitionRefusedError
 from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking, named_refusals
 from assignments.integration.planners import MANUAL
@@ -31,8 +30,6 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 from assignments.planning.text import gettext as _
-from assignments.planning.text import together
-from assignments.planning.units import seatable_units, unit_of
 
 ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
 """Reasons that do not count against guests who sit already."""
@@ -40,18 +37,11 @@ ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.S
 SWAPPED = "swapped_by_staff"
 """Reason code: two bookings have each other's tables now."""
 
-WALK_IN = "walk_in"
-"""Reason code: guests came without a booking, and staff seated them."""
-
-LONGEST_WAIT = timedelta(hours=3)
-WAIT_STEP = timedelta(minutes=5)
-"""Steps in which a wait is quoted."""
-
 Pair = tuple[Assignment, HostBooking]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
+class Place:
     """Tables that a booking may have, in the floor's order, and when. ``despite``: rules passed over."""
 
     table_refs: tuple[str, ...]
@@ -73,14 +63,14 @@ def give(
     """Give a booking these tables, instead of those that it has. The row and its day are locked."""
     seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     place = accepted(assignment, booking, table_refs, seatings=seatings, host=host, now=now, overriding=overriding)
-    _grant(assignment, booking, seatings, host=host)
-    return _give(assignment, booking, place, seatings, host=host, now=now, actor=actor, reason=reason)
+    grant(assignment, booking, seatings, host=host)
+    return give_place(assignment, booking, place, seatings, host=host, now=now, actor=actor, reason=reason)
 
 
-def _give(
+def give_place(
     assignment: Assignment,
     booking: HostBooking,
-    place: _Place,
+    place: Place,
     seatings: Sequence[Allocation],
     *,
     host: Host,
@@ -88,6 +78,7 @@ def _give(
     actor: str,
     reason: str,
 ) -> Outcome:
+    """Write that a booking has this place, instead of the tables that it has. The row and its day are locked."""
     floor = floor_or_none(assignment.restaurant_ref, host=host)
     passed = _passed(assignment, booking, place, floor, host=host, now=now)
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
@@ -128,7 +119,7 @@ def _give(
     return replace(outcome, passed=passed)
 
 
-def _grant(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host) -> None:
+def grant(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host) -> None:
     """Take over what the guest asks for, in memory, unless staff have turned it down before."""
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     if not seatings or not promise.is_turned_down(assignment, booking):
@@ -163,7 +154,7 @@ def swap(
         )
         places.append(place)
     for assignment, booking in (one, other):
-        _grant(assignment, booking, seatings[booking.ref], host=host)
+        grant(assignment, booking, seatings[booking.ref], host=host)
     outcomes = [
         settlement.reseat(
             assignment,
@@ -258,96 +249,6 @@ def still_taken(row: Allocation, floor: Floor | None) -> Refusal:
     )
 
 
-def seat_walk_in(
-    assignment: Assignment,
-    booking: HostBooking,
-    table_refs: Sequence[str],
-    *,
-    host: Host,
-    now: datetime,
-    actor: str,
-    until: datetime | None = None,
-    overriding: Collection[Reason] = (),
-) -> Outcome:
-    """Seat guests who are there now, at these tables or at the best free ones. The row and its day are locked."""
-    if ledger.seatings_of([booking.ref]):
-        raise TransitionRefusedError(f"Booking {booking.ref} has tables already: mark it as seated.")
-    here = replace(booking, starts_at=now, ends_at=until or intake.asked_until(booking))
-    if table_refs:
-        place = accepted(assignment, here, table_refs, host=host, now=now, overriding=overriding)
-    else:
-        place = _best_now(assignment, here, host=host, now=now, overriding=overriding)
-    stays.mark(assignment, Stage.SEATED, now=now)
-    _grant(assignment, booking, (), host=host)
-    return _give(assignment, booking, place, (), host=host, now=now, actor=actor, reason=WALK_IN)
-
-
-def _best_now(
-    assignment: Assignment,
-    booking: HostBooking,
-    *,
-    host: Host,
-    now: datetime,
-    overriding: Collection[Reason] = (),
-) -> _Place:
-    snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
-    snapshot = replace(snapshot, rules=snapshot.rules.by_staff())
-    decision = engine.plan(snapshot)
-    despite: frozenset[Reason] = frozenset()
-    if decision.refusal is not None and decision.refusal.reason is Reason.PACING and Reason.PACING in overriding:
-        decision = engine.plan(replace(snapshot, rules=replace(snapshot.rules, is_paced=False)))
-        despite = frozenset({Reason.PACING})
-    if decision.best is not None and decision.window is not None:
-        return _Place(table_refs=decision.best.table_refs, window=decision.window, despite=despite)
-    if overriding and (place := _best_despite(assignment, booking, snapshot.floor, now=now, overriding=overriding)):
-        return place
-    refusal = decision.refusal
-    assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
-    minutes = None if refusal.is_hard else _wait(snapshot, now)
-    if minutes is None:
-        problem = _("No table is free for %(party)s now, nor within three hours.", party=booking.party)
-    else:
-        problem = _(
-            "No table is free for %(party)s now; one in %(minutes)s minutes.", party=booking.party, minutes=minutes
-        )
-    raise NoTableFreeError(together([problem, refusal.detail]), minutes)
-
-
-def _best_despite(
-    assignment: Assignment, booking: HostBooking, floor: Floor, *, now: datetime, overriding: Collection[Reason]
-) -> _Place | None:
-    """Return the tables against which nothing speaks but what staff pass over; None if there are none.
-
-    The fewest rules are passed over; then a seat for everybody counts, then few tables and few spare seats.
-    """
-    place = possible(assignment, booking, floor=floor, now=now)
-    single = [(table.ref,) for table in floor.tables]
-    joined = [
-        unit.table_refs for unit in seatable_units(floor, place.snapshot.rules.max_tables) if unit.table_count > 1
-    ]
-    found = []
-    for refs in (*single, *joined):
-        against = frozenset(each.reason for each in place.against(refs))
-        if against.issubset(overriding):
-            unit = unit_of(floor, refs)
-            spare = unit.seats - booking.party
-            found.append(((len(against), max(0, -spare), unit.table_count, spare, unit.places), refs, against))
-    if not found:
-        return None
-    _rank, refs, despite = min(found)
-    return _Place(table_refs=refs, window=place.window, despite=despite)
-
-
-def _wait(snapshot: Snapshot, now: datetime) -> int | None:
-    """Return in how many minutes the party could be seated, in steps of five; None if not within three hours."""
-    for step in range(1, LONGEST_WAIT // WAIT_STEP + 1):
-        start = now + step * WAIT_STEP
-        request = replace(snapshot.request, starts_at=start, ends_at=None)
-        if engine.plan(replace(snapshot, request=request, now=now)).best is not None:
-            return ceil((start - now).total_seconds() / 60)
-    return None
-
-
 def accepted(
     assignment: Assignment,
     booking: HostBooking,
@@ -358,7 +259,7 @@ def accepted(
     seatings: Sequence[Allocation] = (),
     overriding: Collection[Reason] = (),
     leaving: Collection[str] = (),
-) -> _Place:
+) -> Place:
     """Return when the party has these tables. ``leaving``: bookings whose tables are free by then.
 
     Guests who sit already, and those whose time has begun, have them from now on. Raises TablesRefusedError.
@@ -369,7 +270,7 @@ def accepted(
     window, against = place.window, place.against(table_refs)
     if any(each.reason not in overriding for each in against):
         raise refused(booking.ref, table_refs, against)
-    return _Place(
+    return Place(
         table_refs=floor.in_order(table_refs),
         window=window,
         despite=frozenset(each.reason for each in against),
@@ -470,7 +371,7 @@ def refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal
 def _passed(
     assignment: Assignment,
     booking: HostBooking,
-    place: _Place,
+    place: Place,
     floor: Floor | None,
     *,
     host: Host,

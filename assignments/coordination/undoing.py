@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from assignments.coordination import staff_actions, stays
+from assignments.coordination import staff_actions, stays, walk_ins
 from assignments.coordination.staff_actions import refused, still_taken
 from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
@@ -115,7 +115,7 @@ def undo(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> Un
 def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, actor: str) -> Undo | None:
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
     stages = last.of(What.STAGE)
-    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == staff_actions.WALK_IN:
+    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == walk_ins.WALK_IN:
         _send_away(assignment, settlement)
         found = Undo.WALK_IN
     elif last.is_gone_for_good:
@@ -169,7 +169,7 @@ def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | Non
 
 def _what(last: _Last) -> Undo | None:
     """Return what ``_undo`` would take back."""
-    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == staff_actions.WALK_IN:
+    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == walk_ins.WALK_IN:
         return Undo.WALK_IN
     if last.is_gone_for_good:
         return None

@@ -17,11 +17,15 @@ RECENT = timedelta(minutes=2)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayVersion:
-    """``version``: differs once anything has. ``has_news``: staff have done something just now."""
+    """``version``: differs once anything has. ``has_news``: staff have done something just now.
+
+    ``printed``: the moment whose evening the last day sheet shows.
+    """
 
     version: str
     is_frozen: bool
     has_news: bool
+    printed: datetime | None = None
 
 
 def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
@@ -31,7 +35,7 @@ def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
     miss a change: a transaction that began earlier may commit later.
     """
     noon = datetime.combine(day, time(12), tzinfo=UTC)
-    ((version, is_frozen, has_news),) = rows(
+    ((version, is_frozen, has_news, printed),) = rows(
         _VERSION,
         restaurant=restaurant_ref,
         day=day,
@@ -42,7 +46,7 @@ def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
         now=now,
         recently=now - RECENT,
     )
-    return DayVersion(version=version, is_frozen=is_frozen, has_news=has_news)
+    return DayVersion(version=version, is_frozen=is_frozen, has_news=has_news, printed=printed)
 
 
 _VERSION = """
@@ -60,9 +64,13 @@ SELECT md5(concat_ws('|',
     (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM assignments_tableplace
       WHERE restaurant_ref = %(restaurant)s),
     (SELECT string_agg(id::text, ',') FROM assignments_frozenevening
-      WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s))),
+      WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s),
+    printed.at)),
     EXISTS (SELECT FROM assignments_frozenevening
              WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s),
     EXISTS (SELECT FROM assignments_staffaction
-             WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s AND at > %(recently)s)
+             WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s AND at > %(recently)s),
+    printed.at
+  FROM (SELECT max(at) AS at FROM assignments_staffaction
+         WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s AND what = 'printed') AS printed
 """

@@ -453,3 +453,5 @@ def test_the_day_sheet_marks_what_has_moved_since_it_was_printed(page: Page, ton
     changed = page.locator("tr.changed")
     expect(changed).to_have_count(1)
     expect(changed).to_contain_text(f"was {was}")
+    open_evening(page)
+    expect(page.get_by_role("link", name=f"at {was} on the day sheet")).to_have_count(1)

@@ -321,6 +321,26 @@ class TestDaySheet:
         assert f"Booking {moved.booking_ref} " in gone
         assert "(new)" not in html
 
+    def test_the_grid_marks_it_too(self, admin_client: Client, query: dict[str, str]) -> None:
+        as_of = re.search(r'name="as_of" value="([^"]+)"', admin_client.get(reverse(self.URL), query).content.decode())
+        assert as_of is not None
+        act(admin_client, "printed", query, as_of=as_of[1])
+        before = admin_client.get(reverse(URL), query).content.decode()
+        assert "has changed since the day sheet of" in before
+        assert "on the day sheet" not in before
+        stays, moved = seated(0), seated(1)
+        was = models.Table.objects.get(
+            pk=int(Allocation.objects.current().filter(booking_ref=moved.booking_ref)[0].table_ref)
+        )
+        added = models.Table.objects.create(restaurant=was.restaurant, zone=was.zone, code="X1", seats=moved.party)
+        api.move(booking_ref=moved.booking_ref, table_refs=[str(added.pk)], actor="staff:1")
+        html = admin_client.get(reverse(URL), query).content.decode()
+        (bar,) = set(re.findall(r'aria-label="([^"]*day sheet)"', html))
+        assert f"Booking {moved.booking_ref}," in bar
+        assert re.search(rf", at [^,]*{was.code}[^,]* on the day sheet$", bar)
+        assert f"Booking {stays.booking_ref}," in html
+        assert re.search(r'class="timeline-first"[^>]*>\* ', html)
+
     def test_no_later_moment_than_now_is_noted_and_only_by_who_assigns(
         self, admin_client: Client, query: dict[str, str], django_user_model: Any
     ) -> None:

@@ -30,6 +30,7 @@ HOLD = Allocation.Kind.HOLD.value
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
     """A bar as it is drawn. ``look``: a CSS class. ``trouble``: what is wrong, as a sentence. ``key``: of the assignment.
+    ``since``: what has changed since the day sheet was printed.
 
     ``joined``: the place among its joined tables, such as 1/2. ``is_repeated``: a row above has this booking already.
     """
@@ -48,6 +49,7 @@ class Block:
     key: int | None = None
     trouble: str = ""
     is_repeated: bool = False
+    since: str = ""
     may_be_extended: bool = False
 
     @property
@@ -110,9 +112,13 @@ def grid_of(
     *,
     names: Mapping[str, str],
     guests: Mapping[str, Guest],
+    since: Mapping[str, str],
     may_act: bool,
 ) -> Grid:
-    """Return the grid. ``names``: labels of the bookings. ``guests``: who comes, if the user may see it."""
+    """Return the grid. ``names``: labels of the bookings. ``guests``: who comes, if the user may see it.
+
+    ``since``: what has changed since the day sheet was printed, in words, by booking.
+    """
     scale = SCALES[state.zoom]
     timeline = drawing.timeline
 
@@ -134,6 +140,7 @@ def grid_of(
                         scale,
                         names=names,
                         guests=guests,
+                        since=since.get(box.bar.taken.booking_ref, ""),
                         is_repeated=box.is_repeated,
                         may_act=may_act,
                     )
@@ -192,6 +199,7 @@ def _block(
     *,
     names: Mapping[str, str],
     guests: Mapping[str, Guest],
+    since: str,
     is_repeated: bool,
     may_act: bool,
 ) -> Block:
@@ -250,7 +258,7 @@ def _block(
     stage = booked.stage if booked else Stage.EXPECTED
     says = trouble(booked, bar, shown.now)
     times = _("%(start)s-%(end)s") % {"start": start, "end": end}
-    parts = [label, covers, at, times, labels.stage(stage), says]
+    parts = [label, covers, at, times, labels.stage(stage), says, since]
     return Block(
         look=f"evening-{stage.replace('_', '-')}" + (" evening-trouble" if says else ""),
         first=party,
@@ -259,6 +267,7 @@ def _block(
         url=url,
         key=booked.pk if booked else None,
         trouble=says,
+        since=since,
         may_be_extended=may_act and booked is not None and not taken.has_ended and bar.sat is not None,
         **place,
     )

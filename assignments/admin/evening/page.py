@@ -17,12 +17,12 @@ from assignments.admin.evening.panel import Button
 from assignments.admin.evening.plan import plan_context
 from assignments.admin.evening.state import ARRANGE, LIST, PLAN, ZOOMS, State
 from assignments.admin.host_lookup import bookings_of, guests_of, label_of
-from assignments.admin.timeline_svg import draw
+from assignments.admin.timeline_svg import clock, draw
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Guest
-from assignments.models import Assignment, ReviewItem, TablePlace
+from assignments.models import Allocation, Assignment, ReviewItem, TablePlace
 from assignments.models import State as Decided
-from assignments.staff import labels, review_queue, seatable
+from assignments.staff import labels, print_history, review_queue, seatable
 from assignments.staff.day_version import DayVersion
 from assignments.staff.service_day import Booked, service_day
 from assignments.staff.service_day import ServiceDay as Day
@@ -52,7 +52,8 @@ def grid_context(
     guests = guests_of(request, refs)
     captions = Captions(shown, names, may_open=request.user.has_perm("assignments.view_assignment"))
     drawing = draw(shown.timeline, shown.floor, captions)
-    grid = grid_of(drawing, shown, state, names=names, guests=guests, may_act=may["assign"])
+    since = _changed_since(version.printed, shown) if version.printed else {}
+    grid = grid_of(drawing, shown, state, names=names, guests=guests, since=since, may_act=may["assign"])
     return {
         "plan": plan_context(grid, shown, state) if state.view else None,
         "is_arranged": state.view == ARRANGE and may["place"],
@@ -83,11 +84,28 @@ def grid_context(
         "walk_in_link": state.bare.link(panel="walk-in"),
         "house_link": state.bare.link(panel="house"),
         "sheet_link": f"{reverse('admin:assignments_serviceday_sheet')}?{state.bare.query}",
+        "printed": clock(version.printed, labels.Words(shown.floor).zone) if version.printed else "",
         "is_frozen": version.is_frozen,
         "freeze": _freeze(state, is_frozen=version.is_frozen) if may["assign"] else None,
         "news": news.latest(request, state.restaurant, state.day, now) if version.has_news else None,
         "live_url": f"{reverse(LIST)}?{state.bare.query}",
         "extend_url": state.act("extend"),
+    }
+
+
+def _changed_since(printed: datetime, shown: Day) -> dict[str, str]:
+    """Return what has changed since the day sheet was printed, in words, by booking. One query."""
+    seated: dict[str, set[str]] = {}
+    for row in shown.timeline.rows:
+        for bar in row.bars:
+            if bar.taken.kind == Allocation.Kind.SEATING and bar.taken.booking_ref:
+                seated.setdefault(bar.taken.booking_ref, set()).add(bar.taken.table_ref)
+    words = labels.Words(shown.floor)
+    return {
+        ref: _("at %(tables)s on the day sheet") % {"tables": words.tables(sorted(sat.table_refs))}
+        if sat
+        else _("not on the day sheet")
+        for ref, sat in print_history.changed_since(printed, seated).items()
     }
 
 

@@ -1,6 +1,5 @@
 """The day sheet: an evening on paper, by time and by table, with what has changed since it was last printed."""
 
-from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -15,12 +14,11 @@ from assignments.admin.host_lookup import guests_of, label_of, restaurant_names
 from assignments.admin.timeline_svg import clock
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Guest
-from assignments.models import Assignment, SeatingChange, StaffAction
+from assignments.models import Assignment, SeatingChange
 from assignments.planning.natural_order import natural_key
-from assignments.staff import labels, timeline
+from assignments.staff import labels, print_history, timeline
 from assignments.staff.evening import Evening, Seated, Waiting, evening
-
-What = SeatingChange.What
+from assignments.staff.print_history import Sat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,32 +48,20 @@ class Gone:
     state: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Sat:
-    """The seating of a booking at a moment."""
-
-    starts_at: datetime
-    party: int
-    table_refs: frozenset[str]
-
-
 def sheet_context(request: HttpRequest, state: State, *, now: datetime, may_note: bool) -> dict[str, Any]:
     """Return what is printed of the state's evening. ``may_note``: the user may note that it was printed."""
     assert state.day is not None
     shown = evening(state.restaurant, state.day, now=now, with_help=False)
-    printed = (
-        StaffAction.objects.filter(restaurant_ref=state.restaurant, service_date=state.day, what="printed")
-        .order_by("-at")
-        .values_list("at", flat=True)
-        .first()
-    )
+    printed = print_history.last_printed(state.restaurant, state.day)
     seated = [each.booking_ref for each in shown.seated]
-    before: dict[str, _Sat] = {}
+    before: dict[str, Sat] = {}
     if printed:
-        since = SeatingChange.objects.filter(at__gt=printed, restaurant_ref=state.restaurant).exclude(what=What.STAGE)
+        since = SeatingChange.objects.filter(at__gt=printed, restaurant_ref=state.restaurant).exclude(
+            what=SeatingChange.What.STAGE
+        )
         others = since.exclude(booking_ref__in=seated).order_by("booking_ref")
         changed = others.values_list("booking_ref", flat=True).distinct()
-        before = _seatings_at(printed, [*seated, *changed])
+        before = print_history.seatings_at(printed, [*seated, *changed])
     still = set(seated)
     start, until = timeline.day_span(floor_or_none(state.restaurant), shown.day)
     gone = sorted(
@@ -122,7 +108,7 @@ def sheet_context(request: HttpRequest, state: State, *, now: datetime, may_note
     }
 
 
-def _line(seated: Seated, shown: Evening, before: dict[str, _Sat], guest: Guest, *, was_printed: bool) -> Line:
+def _line(seated: Seated, shown: Evening, before: dict[str, Sat], guest: Guest, *, was_printed: bool) -> Line:
     was = before.get(seated.booking_ref)
     moved = was is not None and was.table_refs != set(seated.table_refs)
     return Line(
@@ -150,29 +136,3 @@ def _waiting(waiting: Waiting, zone: tzinfo, guest: Guest) -> dict[str, Any]:
 
 def _named(table_refs: Collection[str], shown: Evening) -> str:
     return " + ".join(sorted((shown.name(ref) for ref in table_refs), key=natural_key))
-
-
-def _seatings_at(moment: datetime, booking_refs: list[str]) -> dict[str, _Sat]:
-    """Return the seatings that these bookings had at a moment, by their history. One query.
-
-    Of who had left by then, it is the last one: the sheet shows them, too.
-    """
-    rows = SeatingChange.objects.filter(booking_ref__in=booking_refs, at__lte=moment).exclude(what=What.STAGE)
-    had: dict[str, dict[int | None, SeatingChange]] = defaultdict(dict)
-    for row in rows.order_by("id"):
-        if row.what == What.FREED:
-            had[row.booking_ref].pop(row.seating_id, None)
-        else:
-            had[row.booking_ref][row.seating_id] = row
-    found = {}
-    for ref, by_seating in had.items():
-        last = [row for row in by_seating.values() if row.what != What.ENDED]
-        if not last and by_seating:
-            left = max(row.at for row in by_seating.values())
-            last = [row for row in by_seating.values() if row.at == left]
-        starts = [row.starts_at for row in by_seating.values() if row.starts_at]
-        if last and starts:
-            found[ref] = _Sat(
-                starts_at=min(starts), party=last[0].party or 0, table_refs=frozenset(row.table_ref for row in last)
-            )
-    return found
