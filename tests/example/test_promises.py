@@ -1,7 +1,7 @@
 """A promise is judged by the facts on which it was made: settings, hours and floor edits apply to new bookings."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ from assignments.planning.floor import CalendarEntry as Entry
 from assignments.planning.floor import Floor, Join, Pacing, ServicePeriod, Table
 from assignments.planning.snapshot import DEFAULT_WEIGHTS
 from example import models
+from example.host import ExampleHost
 from tests.built import built_once
 from tests.example.conftest import load
 
@@ -197,7 +198,7 @@ def test_every_fact_of_the_floor_is_edited_here(evening: models.Restaurant) -> N
         ("Floor", "stored_outside_minutes"),
         ("Table", "ref"),
         ("ServicePeriod", "key"),
-        # This project stores neither.
+        # This project stores neither: see test_other_features_and_priorities_unseat_nobody.
         ("Table", "features"),
         ("Table", "priority"),
     }
@@ -218,6 +219,30 @@ def test_an_edited_floor_unseats_nobody(evening: models.Restaurant, edit: Callab
     for booking_ref in list(before)[:5]:
         assert api.booking_changed(booking_ref=booking_ref) is Change.NOTHING
     list(dispatch.run_pass())  # It notices the edit, and tries again who waits.
+    after = seated()
+    assert {ref: after.get(ref) for ref in before} == before
+
+
+def test_other_features_and_priorities_unseat_nobody(
+    evening: models.Restaurant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor_of = ExampleHost.floor
+
+    def furnish(**details: Any) -> None:
+        def floor(host: ExampleHost, restaurant_ref: str) -> Floor:
+            plain = floor_of(host, restaurant_ref)
+            return replace(plain, tables=tuple(replace(table, **details) for table in plain.tables))
+
+        monkeypatch.setattr(ExampleHost, "floor", floor)
+        forget_floors()
+
+    before = seated()
+    furnish(features=frozenset({"step-free"}), priority=5)
+    for booking_ref in list(before)[:3]:
+        assert api.note_features(booking_ref=booking_ref, needs=["step-free"]) is Change.NOTHING
+    furnish(features=frozenset(), priority=-5)
+    assert list(reconcile()) == []
+    list(dispatch.run_pass())
     after = seated()
     assert {ref: after.get(ref) for ref in before} == before
 
