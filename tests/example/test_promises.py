@@ -174,7 +174,8 @@ SETTINGS: Mapping[str, Any] = {
 def facts_of(floor: Floor) -> dict[tuple[str, str], dict[object, Any]]:
     """Each value that planning reads of a floor: by kind and field, then by row."""
     found: dict[tuple[str, str], dict[object, Any]] = {}
-    for row in (floor, *floor.tables, *floor.joins, *floor.services, *floor.calendar, *floor.pacing):
+    rows: list[Any] = [floor, *floor.tables, *floor.joins, *floor.services, *floor.calendar, *floor.pacing]
+    for row in rows:
         for each in fields(row):
             identity = getattr(row, "ref", getattr(row, "key", ""))
             found.setdefault((type(row).__name__, each.name), {})[identity] = getattr(row, each.name)
@@ -184,7 +185,9 @@ def facts_of(floor: Floor) -> dict[tuple[str, str], dict[object, Any]]:
 def test_every_fact_of_the_floor_is_edited_here(evening: models.Restaurant) -> None:
     host, edited = configured(), set()
     before = facts_of(host.floor(str(evening.pk)))
-    for edit in (*EDITS.values(), lambda: UNUSABLE["inactive"](models.Table.objects.earliest("code"))):
+    edits: list[Callable[[], object]] = [*EDITS.values()]
+    edits.append(lambda: UNUSABLE["inactive"](models.Table.objects.earliest("code")))
+    for edit in edits:
         with transaction.atomic():
             edit()
             after = facts_of(host.floor(str(evening.pk)))
