@@ -577,7 +577,11 @@ class PlayedEvening(RuleBasedStateMachine):
     def floor_with_other_early_and_late(self, minutes: int, _table: int) -> Floor:
         (dinner,) = self.floor.services
         early = 0 if dinner.early_minutes else 30
-        changes: dict[str, Any] = {"early_minutes": early, "late_minutes": early, "allow_overrun": bool(early) or minutes > 0}
+        changes: dict[str, Any] = {
+            "early_minutes": early,
+            "late_minutes": early,
+            "allow_overrun": bool(early) or minutes > 0,
+        }
         return replace(self.floor, services=(replace(dinner, **changes),))
 
     @rule()

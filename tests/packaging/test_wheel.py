@@ -340,8 +340,13 @@ def test_what_the_readme_has_and_nobody_runs_is_an_error(kind: str, text: str, t
     follower = readme.Follower(tmp_path, Path(sys.executable), {})
     with pytest.raises(AssertionError, match="nobody runs"):
         follower.do(kind, text)
-    assert tuple(
-        name
-        for name, text in re.findall(r"^## (.+)\n(.*?)(?=^## |\Z)", readme.README.read_text(), re.MULTILINE | re.DOTALL)
-        if re.search(r"^```(python|cron)$", text, re.MULTILINE)
-    ) == readme.SECTIONS
+    assert (
+        tuple(
+            name
+            for name, text in re.findall(
+                r"^## (.+)\n(.*?)(?=^## |\Z)", readme.README.read_text(), re.MULTILINE | re.DOTALL
+            )
+            if re.search(r"^```(python|cron)$", text, re.MULTILINE)
+        )
+        == readme.SECTIONS
+    )
