@@ -1,8 +1,10 @@
 """What a guest asks for instead of what was promised, until staff have decided about it."""
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.db import connection
 
 from assignments import api
 from assignments.coordination import dispatch
@@ -222,6 +224,34 @@ def test_a_newcomer_passes_a_wish_that_staff_have_rejected(host: TheHost, wish_f
     call_off(host, "X")
     assert api.assign_now(booking_ref="N").table_refs == ("T1",)
     assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow - timedelta(days=1)
+
+
+def test_the_way_back_of_the_migration_puts_the_wish_where_the_earlier_release_looks(
+    wish_for_tomorrow: datetime,
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("assignments.migrations.0031_asked_instead").WISHES_BACK)
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.starts_at, row.service_date, row.party) == (wish_for_tomorrow, wish_for_tomorrow.date(), 2)
+    assert Assignment.objects.get(booking_ref="X").starts_at == wish_for_tomorrow
+
+
+def test_the_migration_tells_from_the_history_which_wishes_are_settled(
+    host: TheHost, wish_for_tomorrow: datetime
+) -> None:
+    def migrated() -> bool:
+        Assignment.objects.update(wish_settled=False)
+        with connection.cursor() as cursor:
+            cursor.execute(import_module("assignments.migrations.0032_wish_settled").SETTLED)
+        settled: bool = Assignment.objects.get(booking_ref="A").wish_settled
+        return settled
+
+    assert not migrated()
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    assert migrated()
+    host.edit("A", party=1)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    assert not migrated()
 
 
 @pytest.fixture
