@@ -54,6 +54,15 @@ def given(
     return found
 
 
+def with_tables_here(bookings: Iterable[HostBooking]) -> frozenset[str]:
+    """Return which of these bookings the host has seated, and have tables here as well. One query, if it has seated any.
+
+    They were told those tables, and staff have to decide about something else: nothing is adopted for them.
+    """
+    refs = [booking.ref for booking in bookings if is_seated(booking)]
+    return frozenset(ledger.seatings_of(refs)) if refs else frozenset()
+
+
 def _was_taken_away(assignment: Assignment, booking: HostBooking, table_refs: tuple[str, ...], *, host: Host) -> bool:
     """Return whether a booking without tables had these here, and may not have them again. One query for such a booking."""
     stored_form = getattr(host, "stored_form", tuple)
@@ -86,8 +95,10 @@ def take_over(
     """Seat a booking that has no tables here at those that the host shows for it. Its row and its day are locked.
 
     Where others have them, it goes to review by ``reviewing``, which the caller writes: the sentence names them. None for a
-    booking that is there for that reason already.
+    booking that is there for that reason already, and for one that has tables here after all.
     """
+    if ledger.seatings_of([booking.ref]):
+        return None
     there = others_there(booking, table_refs, host=host, now=now)
     told_before = {CoordinatorReason.CONFIRMED_BY_HOST, waiting.CAME_AFTER_ALL}
     is_told = assignment.state == State.MANUAL_REVIEW and assignment.reason in told_before
