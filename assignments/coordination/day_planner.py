@@ -314,8 +314,8 @@ class DayPlanner:
     ) -> list[Assignment]:
         """Take over the tables of those that the host has seated by itself, and return the others.
 
-        Nobody is placed before that. A table that others have stays theirs, and staff hear of it. Those that have tables here
-        keep them.
+        Nobody is placed before that. A table that others have stays theirs, and staff hear of it. Those that have tables
+        here keep them.
         """
         shown = [*bookings.values(), *busy.values()]
         here = adoption.with_tables_here(shown)

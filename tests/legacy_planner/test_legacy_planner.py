@@ -564,9 +564,10 @@ class TestLoop:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_woken_booking_that_has_tables_keeps_them_for_staff(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
     host.book("B1", starts_at=tonight, party=2)
     api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
-    host.edit("B1", party=40)
+    host.edit("B1", starts_at=tonight.replace(hour=3) + timedelta(days=1))
     assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
     Assignment.objects.update(wake_at=tonight)
     (outcome,) = LegacyPlanner(host).process(["B1"], trigger="inline")

@@ -1,4 +1,4 @@
-"""Bookings that wait for staff and keep their tables: what the host shows of them is what it was told, no choice of its own."""
+"""Bookings that wait for staff: what the host shows of those with tables is what it was told, no choice of its own."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,8 +7,10 @@ import pytest
 
 from assignments import api
 from assignments.coordination import adoption, dispatch
+from assignments.integration.host import Seating
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, State
+from assignments.maintenance.reconcile import reconcile
+from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, tables_of
@@ -100,3 +102,44 @@ def test_a_wish_is_not_granted_in_a_pass(host: TheHost, tonight: datetime) -> No
     list(dispatch.run_pass())
     assert state_of("A") == (State.MANUAL_REVIEW, "edit_unmet")
     assert (tables_of("E"), tables_of("A")) == (["T2"], ["T1"])
+
+
+def test_what_staff_rejected_at_the_table_of_others_is_not_taken_up_again(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+    seat(host, "A", "T1", starts_at=tonight, party=2)
+    seat(host, "C", "T2", starts_at=tonight, party=2)
+    host.book("B", starts_at=tonight, party=2, is_confirmed=True)
+    end = tonight + timedelta(hours=2)
+    host.seated["B"] = Seating(booking_ref="B", table_refs=("T1",), starts_at=tonight, ends_at=end)
+    api.booking_changed(booking_ref="B")
+    assert state_of("B") == (State.MANUAL_REVIEW, "confirmed_by_host")
+    api.reject(booking_ref="B", actor="staff:7", reason="twice")
+    before = StateTransition.objects.count()
+    list(reconcile())
+    assert api.booking_changed(booking_ref="B") is Change.NOTHING
+    assert (state_of("B"), StateTransition.objects.count()) == ((State.FAILED, "rejected_by_staff"), before)
+    # Other tables are a choice of the host's.
+    cancel(host, "C")
+    shown(host, "B", "T2")
+    assert api.booking_changed(booking_ref="B") is Change.KEPT
+    assert tables_of("B") == ["T2"]
+
+
+def test_a_table_that_closed_is_no_choice_for_the_day_of_the_wish(host: TheHost) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+    now = datetime.now(UTC).replace(microsecond=0)
+    tomorrow = now + timedelta(days=1)
+    seat(host, "A", "T1", starts_at=now - timedelta(minutes=10), party=2)
+    for ref, table in (("X", "T1"), ("Y", "T2")):
+        seat(host, ref, table, starts_at=tomorrow, party=2)
+    host.edit("A", starts_at=tomorrow)  # The guest is late, and asks for tomorrow.
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    until = now + timedelta(hours=3)
+    api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=now, ends_at=until, actor="staff:7")
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.starts_at, row.has_wish, tables_of("A")) == (tomorrow, False, [])
+    for ref in "XY":
+        cancel(host, ref)
+    list(dispatch.run_pass())
+    assert api.booking_changed(booking_ref="A") is not Change.KEPT
+    assert tables_of("A") == []
