@@ -143,3 +143,24 @@ def test_a_table_that_closed_is_no_choice_for_the_day_of_the_wish(host: TheHost)
     list(dispatch.run_pass())
     assert api.booking_changed(booking_ref="A") is not Change.KEPT
     assert tables_of("A") == []
+
+
+def test_other_tables_in_the_host_are_for_the_time_that_was_promised(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2"), a_table("T3")])
+    seat(host, "A", "T1", starts_at=tonight, party=2)
+    seat(host, "B", "T3", starts_at=tonight, party=2)
+    host.edit("A", starts_at=tonight.replace(hour=3))
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    api.reject(booking_ref="A", actor="staff:7", reason="closed then")
+    shown(host, "A", "T2")
+    assert api.booking_changed(booking_ref="A") is Change.MOVED
+    row = Allocation.objects.get(booking_ref="A")
+    assert (row.table_ref, row.starts_at) == ("T2", tonight)
+    assignment = Assignment.objects.get(booking_ref="A")
+    assert (assignment.starts_at, assignment.asked_starts_at) == (tonight, tonight.replace(hour=3))
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
+    # Where others are, staff hear of the tables, and what they turned down stays turned down.
+    shown(host, "A", "T3")
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    assert (state_of("A"), tables_of("A")) == ((State.MANUAL_REVIEW, "tables_changed_by_host"), ["T2"])
+    assert Allocation.objects.get(booking_ref="A").starts_at == tonight
