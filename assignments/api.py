@@ -49,7 +49,7 @@ from assignments.exceptions import (
 )
 from assignments.integration import floor_cache, marks, planners
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
+from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings, named_refusals
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
@@ -271,7 +271,20 @@ def release_hold(*, token: uuid.UUID) -> bool:
     return ledger.release_hold(token) > 0
 
 
+@contextmanager
+def _refused_by_constraints() -> Iterator[None]:
+    """Raise TransitionRefusedError where a constraint of the booking project refuses.
+
+    ``constraint`` in its context names it, and is empty where it has no name.
+    """
+    try:
+        yield
+    except HostRefusedError as error:
+        raise TransitionRefusedError(str(error), **{"constraint": "", **error.context}) from error
+
+
 @_in_transaction
+@_refused_by_constraints()
 def assign(
     *,
     booking_ref: str,
@@ -289,7 +302,8 @@ def assign(
     over, some of ``OVERRIDABLE``, kept with the seating and in history. The outcome names in ``passed`` whoever asked
     earlier and could have had these tables.
     Raises TablesRefusedError with every reason (capacity, overlap, adjacency, zone, ...), HoldExpiredError, TableTakenError,
-    BookingNotFoundError, BookingBusyError, ChangedMeanwhileError.
+    BookingNotFoundError, BookingBusyError, ChangedMeanwhileError, and TransitionRefusedError where a constraint of the
+    booking project refuses.
     """
     if not OVERRIDABLE.issuperset(overriding):
         raise ValueError(f"Nobody may pass over {sorted(set(overriding) - OVERRIDABLE)}, only {sorted(OVERRIDABLE)}.")
@@ -315,27 +329,18 @@ def move(
     """
     if not ledger.seatings_of([booking_ref]):
         raise TransitionRefusedError(f"Booking {booking_ref} has no tables to be moved from: assign some.")
-    with _refused_by_constraints():
-        return assign(
-            booking_ref=booking_ref,
-            table_refs=table_refs,
-            actor=actor,
-            reason="moved_by_staff",
-            version=version,
-            overriding=overriding,
-        )
-
-
-@contextmanager
-def _refused_by_constraints() -> Iterator[None]:
-    """Raise TransitionRefusedError where a constraint of the booking project refuses; its context names the constraint."""
-    try:
-        yield
-    except HostRefusedError as error:
-        raise TransitionRefusedError(str(error), **error.context) from error
+    return assign(
+        booking_ref=booking_ref,
+        table_refs=table_refs,
+        actor=actor,
+        reason="moved_by_staff",
+        version=version,
+        overriding=overriding,
+    )
 
 
 @_in_transaction
+@_refused_by_constraints()
 def swap(
     *,
     booking_ref: str,
@@ -368,8 +373,7 @@ def swap(
         _require_version(rows[ref], seen)
     bookings = lock_bookings(host, refs)
     pair = [(rows[ref], _known(ref, bookings)) for ref in (booking_ref, other_ref)]
-    with _refused_by_constraints():
-        return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
+    return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
 
 
 @_in_transaction
@@ -632,14 +636,16 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
 
 
 @_in_transaction
+@_refused_by_constraints()
 def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_decisions.Undoable:
     """Take back what happened last: tables that staff gave, a rejection, a move, a swap, a stage, a stay, a walk-in.
 
     A swap is taken back for both bookings. A booking of the review queue waits again where it did, with its earlier
     reason, and its tables are free. Otherwise its guests have the tables and the stage that they had, while those tables
     are free: raises TablesRefusedError if somebody else has one by now. Possible as long as nothing else has happened to
-    it; ``version`` as for ``reopen``. Raises TransitionRefusedError when there is nothing that could be taken back,
-    ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
+    it; ``version`` as for ``reopen``. Raises TransitionRefusedError when there is nothing that could be taken back, and
+    where a constraint of the booking project refuses; ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError
+    (guests sit there), BookingBusyError.
     """
     partner_ref = undoing.swapped_with(booking_ref)
     also = Assignment.objects.of(partner_ref).days() if partner_ref else []
@@ -662,7 +668,8 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     if undoable.what is staff_decisions.Undo.ASSIGNMENT:
         _lock_plannable(host, booking_ref)
         ledger.release([booking_ref])
-        host.on_released([booking_ref])
+        with named_refusals([booking_ref]):
+            host.on_released([booking_ref])
     assignment.reopen(actor=actor, reason=undoable.what.value)
     assignment.planner, assignment.attempts, assignment.due_at = undoable.planner, undoable.attempts, now
     end = assignment.send_to_review if undoable.state == State.MANUAL_REVIEW else assignment.fail

@@ -91,12 +91,17 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
     try:
         instance = conf.load(path)
     except ImproperlyConfigured as error:
-        return _error("assignments.E002", f"{path}: {error}")
+        return _error(
+            "assignments.E002",
+            f"{path} ({conf.NAME}[{name!r}]) cannot be created as it is configured: {error}",
+            hint="Set what the message asks for, or name another class.",
+        )
     except Exception as error:  # noqa: BLE001  (whatever a host's __init__ does, the check reports it)
         return _error(
             "assignments.E002",
             f"{path} ({conf.NAME}[{name!r}]) cannot be instantiated: {type(error).__name__}: {error}",
-            hint="It is created without arguments, once per process.",
+            hint="Write an __init__(self) without other parameters that raises nothing: the class is created without "
+            "arguments, once per process. What can fail, such as a query, belongs in its methods.",
         )
     own_check = getattr(instance, "check", None)
     return list(own_check()) if callable(own_check) else []

@@ -107,6 +107,9 @@ def settle(
     before = _copy(assignment)
     settlement.planner = answer.planner
     stays = set(answer.table_refs) == {row.table_ref for row in seatings}
+    # Whatever the guests ask for, staff still have to see who gets a table at which others overstay.
+    overlaps = assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING
+    still_overlaps = overlaps and stays and bool(ledger.overstaying(seatings, answer.window.blocked_from))
     settlement.reseat(
         assignment,
         seatings,
@@ -119,6 +122,7 @@ def settle(
         overridden_by=seatings[0].overridden_by if stays else "",
         decision=answer.decision,
         decision_ms=answer.decision_ms,
+        stays_in_review=still_overlaps,
     )
     try:
         # A savepoint is two queries, which only a host with constraints of its own needs.

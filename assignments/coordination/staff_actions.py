@@ -16,7 +16,7 @@ from assignments.coordination.snapshots import as_promised, occupied_during, sea
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import TablesRefusedError, TransitionRefusedError
 from assignments.integration.floor_cache import floor_of, floor_or_none
-from assignments.integration.host import Host, HostBooking
+from assignments.integration.host import Host, HostBooking, named_refusals
 from assignments.integration.planners import MANUAL
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences
@@ -103,7 +103,8 @@ def give_place(
             assignment.reopen(actor=actor, reason=reason)
             assignment.due_at = now
         if booking.is_confirmed:
-            host.on_released([booking.ref])
+            with named_refusals([booking.ref]):
+                host.on_released([booking.ref])
         outcome = settlement.confirm(
             assignment,
             table_refs=place.table_refs,

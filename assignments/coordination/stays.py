@@ -65,7 +65,8 @@ def stay_until(
     settlement.write_tables()
     if not ledger.stay_until(seatings, until, blocked_until, actor=settlement.actor):
         raise TableTakenError  # Somebody was faster: the whole transaction is done again.
-    if assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING:
+    overlaps = assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING
+    if overlaps and not ledger.overstaying(seatings):
         assignment.restore(actor=settlement.actor, reason=reason)
     else:
         assignment.touch()

@@ -14,7 +14,7 @@ from assignments.coordination import staff_actions, stays, walk_ins
 from assignments.coordination.staff_actions import refused, still_taken
 from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host
+from assignments.integration.host import Host, named_refusals
 from assignments.integration.project_host import is_walk_in
 from assignments.lifecycle import ledger, promise, staff_decisions
 from assignments.lifecycle.settlement import Settlement
@@ -226,7 +226,8 @@ def _send_away(assignment: Assignment, settlement: Settlement) -> None:
     if is_walk_in(ref):
         assignment.cancel(actor=settlement.actor, reason=Undo.WALK_IN.value)
     else:
-        settlement.host.on_released([ref])
+        with named_refusals([ref]):
+            settlement.host.on_released([ref])
         assignment.reopen(actor=settlement.actor, reason=Undo.WALK_IN.value)
         assignment.due_at = settlement.now
     settlement.changed(assignment)

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from assignments.integration.host import HostBooking
-from assignments.planning.floor import Floor
+from assignments.planning.floor import Floor, ServicePeriod
 
 MOST_TABLES = 3
 MOST_SPARE_SEATS = 4
@@ -19,7 +19,7 @@ GRACE = timedelta(minutes=15)
 A_MINUTE = timedelta(minutes=1)
 """The clock goes on while a step is done."""
 
-CURABLE = frozenset({"no_capacity", "closed", "pinned_tables_taken", "table_taken"})
+CURABLE = frozenset({"no_capacity", "closed", "pinned_tables_taken", "table_taken", "pacing"})
 """Reasons for a review that a table which becomes free cures."""
 GONE = frozenset({"left", "no_show"})
 OPEN = frozenset({"created", "capacity_verified", "assignment_pending", "assignment_in_progress", "assigned"})
@@ -147,7 +147,8 @@ def loose_ends(evening: Evening, host: Mapping[str, HostBooking]) -> Iterator[st
         assignment = evening.assignments.get(ref)
         if assignment is None or assignment["state"] not in {"confirmed", "manual_review"}:
             yield f"{ref} has tables, and is {assignment['state'] if assignment else 'unknown'}"
-        if len({(row["starts_at"], row["ends_at"], row["until"]) for row in rows}) > 1:
+        # How long a table is blocked differs: one may close while it is cleared, or somebody come there after an overstay.
+        if len({(row["starts_at"], row["ends_at"]) for row in rows}) > 1:
             yield f"{ref} has tables for different times"
         if assignment is not None and assignment["stage"] in GONE:
             yield f"{ref} has tables, and is {assignment['stage']}"
@@ -219,8 +220,7 @@ def broken_promises(
             or not tables[row["table_ref"]].active
             or is_closed(after, row["table_ref"], max(row["start"], now), row["until"])
         ]
-        seats = sum(tables[table].seats for table in held if table in tables)
-        if seats < (rows[0]["party"] or 0) and not rows[0]["despite"]:
+        if not unusable and seats_of(floor, held) < (rows[0]["party"] or 0) and not rows[0]["despite"]:
             unusable.append("too few seats")
         if ref not in now_seated:
             if "seat" in may_change:
@@ -298,6 +298,11 @@ def misfits(before: Evening, after: Evening, action: Action, floor: Floor) -> It
             yield f"{ref} is pinned to {sorted(pinned)}, and was seated at {sorted(held)}"
         if not serves(floor, start, end):
             yield f"{ref} was seated {start:%d %H:%M}-{end:%d %H:%M}, outside of the service"
+        if ref in then and then[ref][1] == start and party <= (before.current[ref][0]["party"] or 0):
+            continue  # Whoever was promised that time may come.
+        seated = [row for row in after.allocations if row["kind"] == "seating"]
+        if rows[0]["planner"] != "legacy" and is_too_many(floor, seated, ref, party, start, end):
+            yield f"{ref}, a party of {party}, was seated at {start:%H:%M}, beyond the pacing"
 
 
 # The sentence of rule 5.
@@ -381,10 +386,14 @@ def can_sit(
 ) -> bool:
     """Whether some tables would do for the booking by itself."""
     booking = host[ref]
-    (service,) = floor.services
     start = booking.starts_at
+    if (on := service_at(floor, start)) is None:
+        return False
+    service, taken = on[0], list(taken)
     end = booking.ends_at or start + timedelta(minutes=service.turn_minutes(booking.party))
     if start < now - GRACE or end <= now or not serves(floor, start, end):
+        return False
+    if is_too_many(floor, taken, ref, booking.party, start, end):
         return False
     first = start - timedelta(minutes=service.buffer_before_minutes)
     last = end + timedelta(minutes=service.buffer_after_minutes)
@@ -405,12 +414,12 @@ def can_sit(
 def units(floor: Floor, party: int, zone_ref: str | None) -> Iterator[frozenset[str]]:
     """Every set of tables at which a planner may seat the party, and that is not larger than it has to be."""
     tables = {table.ref: table for table in floor.tables}
-    listed = {join.table_refs: join.seats for join in floor.joins}
+    listed = {join.table_refs for join in floor.joins}
     found: list[frozenset[str]] = []
     for count in range(1, MOST_TABLES + 1):
         for refs in map(frozenset, combinations(tables, count)):
             chosen = [tables[ref] for ref in refs]
-            seats = listed.get(refs) or sum(table.seats for table in chosen)
+            seats = seats_of(floor, refs)
             fits = (
                 all(table.active for table in chosen)
                 and party <= seats <= party + MOST_SPARE_SEATS
@@ -431,17 +440,74 @@ def _touch(floor: Floor, refs: frozenset[str]) -> bool:
     return not left
 
 
-def serves(floor: Floor, start: datetime, end: datetime) -> bool:
-    """Whether the one service of the floor, which may end after midnight, is on from start to end."""
-    (service,) = floor.services
-    for days in (0, 1):
+def seats_of(floor: Floor, refs: Collection[str]) -> int:
+    """How many these tables seat: a listed join's seats count instead of its tables', in a larger join too."""
+    seats, chosen = {table.ref: table.seats for table in floor.tables}, frozenset(refs)
+    total, most = sum(seats[ref] for ref in chosen), 0
+    for join in floor.joins:
+        if join.table_refs == chosen:
+            return join.seats
+        if join.table_refs < chosen:  # Only pairs are listed here, so none is within another.
+            total += join.seats - sum(seats[ref] for ref in join.table_refs)
+            most = max(most, join.seats)
+    return max(total, most)
+
+
+def service_at(floor: Floor, start: datetime) -> tuple[ServicePeriod, datetime, datetime] | None:
+    """The service that takes guests at ``start``, and when it begins and ends. Services of two days are never on at once."""
+    for days in (0, 1, -1):
         day = (start.astimezone(floor.zone) - timedelta(days=days)).date()
-        opens = datetime.combine(day, service.starts, tzinfo=floor.zone)
-        last_day = day if service.ends > service.starts else day + timedelta(days=1)
-        closes = datetime.combine(last_day, service.ends, tzinfo=floor.zone)
-        if opens <= start < closes and end <= closes:
-            return True
-    return False
+        (service,) = floor.services
+        for entry in floor.calendar:
+            if entry.first_date <= day <= entry.last_date:
+                if not entry.services:
+                    break
+                (service,) = entry.services
+        else:
+            opens = datetime.combine(day, service.starts, tzinfo=floor.zone)
+            last_day = day if service.ends > service.starts else day + timedelta(days=1)
+            closes = datetime.combine(last_day, service.ends, tzinfo=floor.zone)
+            early, late = timedelta(minutes=service.early_minutes), timedelta(minutes=service.late_minutes)
+            if opens - early <= start and (start < closes or (late and start <= closes + late)):
+                return service, opens, closes
+    return None
+
+
+def serves(floor: Floor, start: datetime, end: datetime) -> bool:
+    """Whether a service takes guests at ``start``, who stay until ``end``."""
+    on = service_at(floor, start)
+    return on is not None and (on[0].allow_overrun or end <= on[2])
+
+
+def is_too_many(floor: Floor, taken: Iterable[Row], ref: str, party: int, start: datetime, end: datetime) -> bool:
+    """Whether more guests would come within the interval, or be there at once, than the kitchen can serve."""
+    on = service_at(floor, start)
+    if not floor.pacing or on is None:
+        return False
+    (pacing,) = floor.pacing
+    stays: dict[str, tuple[datetime, datetime, int]] = {}
+    for row in taken:
+        if row["booking_ref"] in {None, "", ref} or row["starts_at"] is None:
+            continue
+        comes, goes, covers = (
+            row["starts_at"],
+            row["ended_at"] or row["overstays_until"] or row["ends_at"],
+            row["party"] or 1,
+        )
+        known = stays.get(row["booking_ref"], (comes, goes, covers))
+        stays[row["booking_ref"]] = min(known[0], comes), max(known[1], goes), max(known[2], covers)
+    step = timedelta(minutes=pacing.interval_minutes)
+    first = on[1] + (start - on[1]) // step * step
+    coming = [covers for comes, _goes, covers in stays.values() if first <= comes < first + step]
+    present = [
+        sum(covers for comes, goes, covers in stays.values() if comes <= moment < goes)
+        for moment in {start, *(comes for comes, _goes, _covers in stays.values() if start < comes < end)}
+    ]
+    return (
+        (pacing.most_covers is not None and sum(coming) + party > pacing.most_covers)
+        or (pacing.most_parties is not None and len(coming) >= pacing.most_parties)
+        or (pacing.most_present is not None and max(present) + party > pacing.most_present)
+    )
 
 
 # History equals state.

@@ -576,6 +576,21 @@ class TestStays:
             api.seated(booking_ref="B2", actor="staff:7")
         assert Assignment.objects.get(booking_ref="B2").stage == Stage.SEATED
 
+    @pytest.mark.parametrize("how", ["edit", "extend"])
+    def test_an_overlap_is_not_over_when_the_next_party_asks_for_something_else(
+        self, overlapping: TheHost, how: str
+    ) -> None:
+        if how == "edit":
+            overlapping.edit("B2", party=1)
+            assert api.booking_changed(booking_ref="B2") is Change.KEPT
+        else:
+            until = Allocation.objects.get(booking_ref="B2").ends_at + timedelta(minutes=15)
+            assert api.extend(booking_ref="B2", until=until, actor="staff:7") is Change.KEPT
+        assert state_of("B1") == state_of("B2") == (State.MANUAL_REVIEW, "overlapping")
+        api.left(booking_ref="B1", actor="staff:7")
+        list(dispatch.run_pass())
+        assert (state_of("B2"), tables_of("B2")) == ((State.CONFIRMED, "overlap_over"), ["T1"])
+
     def test_guests_whom_the_host_has_seated_are_not_moved_when_a_table_becomes_free(
         self, overlapping: TheHost
     ) -> None:

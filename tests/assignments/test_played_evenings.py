@@ -30,7 +30,7 @@ from assignments.integration.project_host import is_walk_in
 from assignments.lifecycle.settlement import Settlement
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Assignment
-from assignments.planning.floor import Floor, Join, TurnTime
+from assignments.planning.floor import CalendarEntry, Floor, Join, Pacing, TurnTime
 from assignments.planning.reasons import OVERRIDABLE
 from assignments.testing import a_floor, a_service, a_table, at
 from rollout import conf as rollout_conf
@@ -54,9 +54,13 @@ BEGINS = datetime(2031, 1, 14, 16, 0, 20, tzinfo=UTC)
 FIRST_START = datetime(2031, 1, 14, 16, 0, tzinfo=UTC)
 
 
+LONG_HOURS: Mapping[str, Any] = {"starts": time(12), "ends": time(2)}
+SHORT_HOURS: Mapping[str, Any] = {"starts": time(17, 30), "ends": time(23)}
+
+
 def service(**kwargs: Any) -> Any:
     turns = (TurnTime(max_party=2, minutes=90), TurnTime(max_party=100, minutes=120))
-    return a_service(**{"key": "dinner", "starts": time(12), "ends": time(2), "turn_times": turns, **kwargs})
+    return a_service(**{"key": "dinner", **LONG_HOURS, "turn_times": turns, **kwargs})
 
 
 FLOORS = [
@@ -136,6 +140,7 @@ class PlayedEvening(RuleBasedStateMachine):
         self.now = BEGINS
         self.refs: list[str] = []
         self.closures: list[int] = []
+        self.swapped: dict[str, str] = {}
         self.action = Action("nothing", "planner")
         self.seen = Evening()
         self.problems: list[str] = []
@@ -440,6 +445,7 @@ class PlayedEvening(RuleBasedStateMachine):
     @rule(one=st.integers(0, 20), other=st.integers(0, 20), force=st.booleans())
     def swap(self, one: int, other: int, force: bool) -> None:
         refs = self.confirmed(one), self.confirmed(other)
+        self.swapped |= {refs[0]: refs[1], refs[1]: refs[0]}
         with self.doing("swap", "staff", *refs):
             api.swap(booking_ref=refs[0], other_ref=refs[1], actor="staff:7", overriding=OVERRIDABLE if force else ())
 
@@ -457,7 +463,8 @@ class PlayedEvening(RuleBasedStateMachine):
     @rule(number=st.integers(0, 20), what=st.sampled_from(["reopen", "reject", "undo", "release_tables"]))
     def decide(self, number: int, what: str) -> None:
         ref = self.some(number)
-        with self.doing(what, "staff", ref):
+        partner = [self.swapped[ref]] if what == "undo" and ref in self.swapped else []  # A swap is undone for both.
+        with self.doing(what, "staff", ref, *partner):
             reason = {"reason": "We are full."} if what == "reject" else {}
             getattr(api, what)(booking_ref=ref, actor="staff:7", **reason)
 
@@ -506,27 +513,76 @@ class PlayedEvening(RuleBasedStateMachine):
     # The owner, cron and the clock.
 
     @rule(
-        minutes=st.sampled_from([-15, 15, 30]), table=st.integers(0, 20), what=st.sampled_from(["turn", "seats", "off"])
+        minutes=st.sampled_from([-15, 15, 30]),
+        table=st.integers(0, 20),
+        what=st.sampled_from(
+            ["turn", "seats", "off", "join", "hours", "calendar", "calendar", "pacing", "pacing", "early and late"]
+        ),
     )
     def change_floor(self, minutes: int, table: int, what: str) -> None:
-        floor = self.floor
-        (dinner,) = floor.services
-        if what == "turn":
-            turns = tuple(replace(turn, minutes=max(45, turn.minutes + minutes)) for turn in dinner.turn_times)
-            changed = replace(floor, services=(replace(dinner, turn_times=turns),))
-        else:
-            (ref,) = self.tables(table)
-            changes: dict[str, Any]
-            if what == "off":
-                changes = {"active": not floor.table_by_ref[ref].active}
-            else:
-                changes = {"seats": max(1, floor.table_by_ref[ref].seats + minutes // 15)}
-            tables = tuple(replace(each, **changes) if each.ref == ref else each for each in floor.tables)
-            changed = replace(floor, tables=tables)
+        changed = getattr(self, f"floor_with_other_{what.replace(' ', '_')}")(minutes, table)
         self.has_unseen_floor = True
         with self.doing(f"change {what}", "owner"):
             self.host.floors["R1"] = changed
             assert not [each.error for each in reconcile() if each.error]
+
+    def floor_with_other_turn(self, minutes: int, _table: int) -> Floor:
+        (dinner,) = self.floor.services
+        turns = tuple(replace(turn, minutes=max(45, turn.minutes + minutes)) for turn in dinner.turn_times)
+        return replace(self.floor, services=(replace(dinner, turn_times=turns),))
+
+    def floor_with_other_seats(self, minutes: int, table: int) -> Floor:
+        (ref,) = self.tables(table)
+        return self._with_table(ref, seats=max(1, self.floor.table_by_ref[ref].seats + minutes // 15))
+
+    def floor_with_other_off(self, _minutes: int, table: int) -> Floor:
+        (ref,) = self.tables(table)
+        return self._with_table(ref, active=not self.floor.table_by_ref[ref].active)
+
+    def _with_table(self, ref: str, **changes: Any) -> Floor:
+        tables = tuple(replace(each, **changes) if each.ref == ref else each for each in self.floor.tables)
+        return replace(self.floor, tables=tables)
+
+    def floor_with_other_join(self, minutes: int, table: int) -> Floor:
+        """A pair is listed, with fewer or more seats than its tables have, or is listed no more."""
+        pair = frozenset(self.tables(table, 2))
+        others = tuple(join for join in self.floor.joins if join.table_refs != pair)
+        if len(others) < len(self.floor.joins):
+            return replace(self.floor, joins=others)
+        seats = sum(self.floor.table_by_ref[ref].seats for ref in pair) + minutes // 15
+        return replace(self.floor, joins=(*others, Join(table_refs=pair, seats=max(1, seats))))
+
+    def floor_with_other_hours(self, _minutes: int, _table: int) -> Floor:
+        """Dinner is shorter, or as long as before."""
+        (dinner,) = self.floor.services
+        hours = SHORT_HOURS if dinner.starts == LONG_HOURS["starts"] else LONG_HOURS
+        return replace(self.floor, services=(replace(dinner, **hours),))
+
+    def floor_with_other_calendar(self, minutes: int, _table: int) -> Floor:
+        """The date is closed, or has other hours and turn times; or is a day like any other again."""
+        if self.floor.calendar:
+            return replace(self.floor, calendar=())
+        (dinner,) = self.floor.services
+        turns = (TurnTime(max_party=100, minutes=75),)
+        special = (replace(dinner, **SHORT_HOURS, turn_times=turns),) if minutes > 0 else ()
+        day = FIRST_START.date()
+        return replace(self.floor, calendar=(CalendarEntry(first_date=day, last_date=day, services=special),))
+
+    def floor_with_other_pacing(self, minutes: int, table: int) -> Floor:
+        if self.floor.pacing:
+            return replace(self.floor, pacing=())
+        most: dict[str, Any] = [{"most_covers": 6}, {"most_parties": 2}, {"most_present": 8}][table % 3]
+        return replace(self.floor, pacing=(Pacing(interval_minutes=abs(minutes), **most),))
+
+    def floor_with_other_early_and_late(self, minutes: int, _table: int) -> Floor:
+        (dinner,) = self.floor.services
+        early = 0 if dinner.early_minutes else 30
+        changes: dict[str, Any] = {
+            "early_minutes": early,
+            "late_minutes": early,
+            "allow_overrun": bool(early) or minutes > 0,
+        }
+        return replace(self.floor, services=(replace(dinner, **changes),))
 
     @rule()
     def cron(self) -> None:

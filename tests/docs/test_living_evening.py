@@ -29,6 +29,14 @@ def test_every_test_that_is_cited_exists() -> None:
     assert cited - written == set()
 
 
+def test_each_situation_stands_once_with_its_test() -> None:
+    section = TEXT.partition("\n## Situations\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 29
+    assert [row for row in rows if len(row) != 3 or not re.fullmatch(r"`test_\w+`(, `test_\w+`)*", row[2])] == []
+    assert len({row[0] for row in rows}) == len(rows)
+
+
 def test_the_table_says_what_wakes_whom() -> None:
     assert table_of_cures() in TEXT, f"docs/living-evening.md should say:\n{table_of_cures()}"
 

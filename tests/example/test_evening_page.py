@@ -18,10 +18,12 @@ from django.urls import reverse
 from assignments import api
 from assignments.concurrency import clock
 from assignments.exceptions import TablesRefusedError
+from assignments.lifecycle import ledger
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage, TablePlace
 from assignments.staff.day_version import day_version
 from example import models
 from example.host import ExampleHost
+from tests.example.refusing import refusing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,6 +107,28 @@ class TestForms:
         assert answer.status_code == 200
         assert f"Booking {booking.booking_ref}: arrived." in html
         assert "evening-panel-title" in html
+
+    def test_what_a_constraint_of_the_project_refuses_is_said_by_its_name(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking, other = swapped()
+        refs = [str(key) for key in models.Table.objects.values_list("pk", flat=True)]
+        third, free = next(
+            (each, ref)
+            for each in Assignment.objects.filter(state="confirmed").exclude(pk__in=[booking.pk, other.pk])
+            for ref in set(refs) - set(ledger.tables_of([each.booking_ref])[each.booking_ref])
+            if not api.judge(booking_ref=each.booking_ref, table_refs=[ref])
+        )
+        before = list(Allocation.objects.order_by("pk").values())
+        with refusing("example_booking_tables") as name:
+            for answer in (
+                act(admin_client, "undo", query, booking),
+                act(admin_client, "swap", query, booking, other=other.pk, other_version=other.version),
+                act(admin_client, "seat", query, third, tables=[free]),
+            ):
+                assert answer.status_code == 200
+                assert f"Nothing was changed: the booking project refused it ({name})." in answer.content.decode()
+        assert list(Allocation.objects.order_by("pk").values()) == before
 
     def test_unknown_actions_bookings_and_methods_are_refused(
         self, admin_client: Client, query: dict[str, str]

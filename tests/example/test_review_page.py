@@ -27,6 +27,7 @@ from example import models
 from example.booking import cancel_booking, make_booking, save_booking
 from tests.built import built_once
 from tests.example.conftest import load, turn_keys_around
+from tests.example.refusing import refusing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -604,6 +605,19 @@ class TestTwoPeople:
         assert "the booking project refused it (RuntimeError)" in text
         assert "Canary" not in text
         assert (now(waiting).version, tables_of(waiting)) == (waiting.version, [])
+
+    def test_what_a_constraint_of_the_project_refuses_is_said_by_its_name(
+        self, admin_client: Client, waiting: Assignment
+    ) -> None:
+        said = "Nothing was changed: the booking project refused it ({})."
+        with refusing("example_booking_tables") as name:
+            assert said.format(name) in text_of(pressed(admin_client, waiting, "assign"))
+        assert (now(waiting).version, tables_of(waiting)) == (waiting.version, [])
+        pressed(admin_client, waiting, "assign")
+        assigned, tables = now(waiting), tables_of(waiting)
+        with refusing("example_booking", unless="status = 'confirmed'") as name:
+            assert said.format(name) in text_of(press(admin_client, assigned, "undo"))
+        assert (now(waiting).version, tables_of(waiting)) == (assigned.version, tables)
 
     def test_a_host_that_cannot_name_the_booking_hides_nothing_that_was_done(
         self, admin_client: Client, waiting: Assignment, monkeypatch: pytest.MonkeyPatch

@@ -25,7 +25,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.postgres",
     *(f"tests.hosts.{name}" for name in HOSTS),
 ]
 MIDDLEWARE = [

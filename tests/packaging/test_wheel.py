@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.packaging import tutorial
+from tests.packaging import readme, tutorial
 
 pytestmark = pytest.mark.xdist_group("wheel")  # one process builds and installs it
 
@@ -306,3 +306,43 @@ def test_the_tutorial_leads_from_an_empty_folder_to_the_first_comparison(
     finally:
         drop(name)
     assert "5 compared" in done["python manage.py rollout compare"]
+
+
+@pytest.mark.legacy_planner
+def test_the_readme_leads_a_project_to_its_first_decisions_block_by_block(
+    fresh_python: Path, transactional_db: None, tmp_path: Path
+) -> None:
+    connection.ensure_connection()
+    name = f"{connection.settings_dict['NAME']}_readme"
+    follower = readme.Follower(tmp_path, fresh_python, variables_of(name))
+    create(name)
+    try:
+        follower.follow()
+    finally:
+        drop(name)
+    said = follower.printed
+    assert readme.attributes(follower.scaffolded) == {**readme.attributes(follower.host), "table_name_field": "name"}
+    assert said["check --database default"] == ["System check identified no issues (0 silenced).\n"] * 2
+    without_bookings, with_one = said["inspect_host"]
+    assert "No bookings were found" in without_bookings
+    assert "Booking 1 (" in with_one
+    assert [said[url][0].split()[-2:] for url in ("/health/", "/metrics")] == [["200", "200"], ["401", "200"]]
+    assert "1 confirmed" in said["run_coordinator --max-seconds 50"][0]
+    (at_once,) = [printed for name, printed in said.items() if name.startswith("api.assign_now(")]
+    assert "confirmed" in at_once[0]
+    assert re.search(r"^Mode +legacy$", said["rollout status"][0], re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("yaml", "a: 1\n"), ("", "output\n"), ("python", "# other.py\n"), ("phrase", "manage unknown")]
+)
+def test_what_the_readme_has_and_nobody_runs_is_an_error(kind: str, text: str, tmp_path: Path) -> None:
+    follower = readme.Follower(tmp_path, Path(sys.executable), {})
+    with pytest.raises(AssertionError, match="nobody runs"):
+        follower.do(kind, text)
+
+
+def test_every_block_for_a_project_is_in_a_section_that_is_followed() -> None:
+    sections = [each.partition("\n") for each in readme.README.read_text().split("\n## ")[1:]]
+    found = tuple(name for name, _newline, text in sections if re.search(r"^```(python|cron)$", text, re.MULTILINE))
+    assert found == readme.SECTIONS

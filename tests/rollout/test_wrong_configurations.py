@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.db.models import UniqueConstraint
 from waffle.models import Switch
 
+from assignments.checks import HOST_METHODS
 from assignments.models import ListedJoin
 from assignments.testing import MemoryHost
 from tests.assignments.integration.test_host_check import WRONG, MuddleHost
@@ -41,6 +43,24 @@ class RightHost(MuddleHost):
 
 class Few:
     """Has no methods."""
+
+
+class Unready:
+    """Has all methods, and lacks what it needs when it is created."""
+
+    def __init__(self) -> None:
+        raise ImproperlyConfigured("BOOKING_KEY is missing")
+
+
+class Demanding:
+    """Cannot be created without arguments."""
+
+    def __init__(self, restaurant: str) -> None: ...
+
+
+for uncreatable in (Unready, Demanding):
+    for method in HOST_METHODS:
+        setattr(uncreatable, method, lambda *given, **named: None)
 
 
 class Inventive(StayHost):
@@ -215,6 +235,25 @@ def test_each_is_found_by_its_id_with_what_is_wrong_and_what_to_write(
     if told.is_serious() and id_ != "assignments.E008":
         with pytest.raises(SystemCheckError, match=id_.replace(".", r"\.")):
             call_command("check", databases=["default"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "cure"),
+    [
+        ("Unready", "cannot be created as it is configured: BOOKING_KEY is missing", "Set what the message asks for"),
+        ("Demanding", "cannot be instantiated: TypeError", "Write an __init__(self) without other parameters"),
+    ],
+)
+def test_a_host_that_cannot_be_created_is_named_with_what_it_raises_and_what_to_write(
+    name: str, said: str, cure: str, settings: Any
+) -> None:
+    assignments(HOST=f"{__name__}.{name}")(settings, None)
+    (told,) = found()
+    assert (told.id, told.is_serious()) == ("assignments.E002", True)
+    assert f"{__name__}.{name} (ASSIGNMENTS['HOST']) {said}" in told.msg
+    assert cure in told.hint
+    with pytest.raises(SystemCheckError, match=r"assignments\.E002"):
+        call_command("check", databases=["default"])
 
 
 def test_every_id_has_its_wrong_configuration() -> None:

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from assignments import api
+from assignments.admin import project_refusal
 from assignments.admin.actor import actor
 from assignments.admin.evening import news, record
 from assignments.admin.evening.state import State
@@ -470,7 +471,7 @@ def _why(error: Exception, form: _Form) -> str:
             return labels.render(error)
         case ClosureLiftedError() | ClosureNotFoundError():
             return _("Nothing was changed: this closure was lifted already.")
-        case TransitionRefusedError() if "constraint" not in error.context:
+        case TransitionRefusedError() if not project_refusal.is_by_constraint(error):
             if form.what == "undo":
                 return _("Nothing was changed: there is nothing that could be taken back any more.")
             return _("Nothing was changed: this is not possible for the booking as it is now.")
@@ -479,9 +480,7 @@ def _why(error: Exception, form: _Form) -> str:
     if isinstance(error, (*GONE, ChangedMeanwhileError)):
         return _("Nothing was changed: the booking was cancelled, is over, or was changed in the booking project.")
     log_error(logger, error, "The evening's form %s failed", form.what)
-    return _("Nothing was changed: the booking project refused it (%(error)s).") % {
-        "error": type(error.__cause__ or error).__name__
-    }
+    return project_refusal.sentence(error)
 
 
 def _key(request: HttpRequest) -> uuid.UUID | None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from assignments import api
+from assignments.admin import project_refusal
 from assignments.admin.actor import actor, names
 from assignments.admin.host_lookup import label_of
 from assignments.admin.page import PageAdmin
@@ -195,8 +196,11 @@ class ReviewItemAdmin(PageAdmin):
             answer = work()
         except ChangedMeanwhileError:
             said = self._meanwhile(assignment, _version(request))
-        except TransitionRefusedError:
-            said = self._meanwhile(assignment, assignment.version)
+        except TransitionRefusedError as error:
+            if project_refusal.is_by_constraint(error):
+                said = project_refusal.sentence(error)
+            else:
+                said = self._meanwhile(assignment, assignment.version)
         except BUSY:
             said = _("Nothing was changed: a planner or another user is processing this booking. Try again.")
         except GONE:
@@ -208,9 +212,7 @@ class ReviewItemAdmin(PageAdmin):
                 said = _("Nothing was changed: a planner or another user is processing this evening. Try again.")
             else:  # Most likely from the host. Logged by type, because its message may name a guest.
                 log_error(logger, error, "The host failed for booking %s", assignment.booking_ref)
-                said = _("Nothing was changed: the booking project refused it (%(error)s).") % {
-                    "error": type(error).__name__
-                }
+                said = project_refusal.sentence(error)
         else:
             return answer()
         messages.error(request, said)

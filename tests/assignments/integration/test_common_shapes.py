@@ -425,7 +425,7 @@ class TestUniqueTables:
         assert (one.board, other.board) == (boards[1], boards[0])
 
     @pytest.mark.django_db(transaction=True)
-    @pytest.mark.parametrize("action", ["swap", "move"])
+    @pytest.mark.parametrize("action", ["assign", "move", "swap", "undo"])
     def test_staff_are_refused_by_name_what_the_projects_constraint_refuses(
         self, boards: list[Board], settings: Any, action: str
     ) -> None:
@@ -435,15 +435,25 @@ class TestUniqueTables:
             api.request(booking_ref=str(row.pk))
             api.assign(booking_ref=str(row.pk), table_refs=[str(board.pk)], actor="staff:7")
         one, other = (str(row.pk) for row in rows)
+        if action == "assign":
+            api.release_tables(booking_ref=one)
+        elif action == "undo":
+            api.move(booking_ref=one, table_refs=[str(boards[1].pk)], actor="staff:7")
+            api.move(booking_ref=one, table_refs=[str(boards[2].pk)], actor="staff:7")
         invitation(board=boards[1], cancelled_at=timezone.now())
-        before = ledger.tables_of([one, other])
+        before = ledger.tables_of([one, other]), list(Invitation.objects.order_by("pk").values())
         with pytest.raises(TransitionRefusedError, match="database refuses these tables") as refused:
-            if action == "swap":
-                api.swap(booking_ref=one, other_ref=other, actor="staff:7")
-            else:
-                api.move(booking_ref=one, table_refs=[str(boards[1].pk)], actor="staff:7")
+            match action:
+                case "assign":
+                    api.assign(booking_ref=one, table_refs=[str(boards[1].pk)], actor="staff:7")
+                case "move":
+                    api.move(booking_ref=one, table_refs=[str(boards[1].pk)], actor="staff:7")
+                case "swap":
+                    api.swap(booking_ref=one, other_ref=other, actor="staff:7")
+                case "undo":
+                    api.undo(booking_ref=one, actor="staff:7")
         assert "board" in refused.value.context["constraint"]
-        assert ledger.tables_of([one, other]) == before
+        assert (ledger.tables_of([one, other]), list(Invitation.objects.order_by("pk").values())) == before
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("is_batch", [True, False])

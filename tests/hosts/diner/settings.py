@@ -1,10 +1,6 @@
 from tests.hosts.project import *
 
-INSTALLED_APPS += [
-    "waffle",
-    "assignments",
-    "legacy_planner",
-    "rollout",
-]
+INSTALLED_APPS += ["assignments", "django.contrib.postgres"]
+INSTALLED_APPS += ["waffle", "legacy_planner", "rollout"]
 ASSIGNMENTS = {"HOST": "tests.hosts.diner.host.DinerHost"}
 ROLLOUT = {"ENVIRONMENT": "dev"}

@@ -17,8 +17,8 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.postgres",
     "assignments",
+    "django.contrib.postgres",
     "reservations",
 ]
 MIDDLEWARE = [
