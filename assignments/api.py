@@ -429,7 +429,8 @@ def left(*, booking_ref: str, actor: str, version: int | None = None) -> tuple[s
 def no_show(*, booking_ref: str, actor: str, version: int | None = None) -> tuple[str, ...]:
     """Note that the guests did not come: their tables are free from now on. Returns these tables.
 
-    ``undo`` takes it back while the tables are free. Raises TransitionRefusedError for a booking without tables, and for
+    ``undo`` takes it back while the tables are free. Who asks for a later time instead, about which staff have not decided,
+    is planned for that. Raises TransitionRefusedError for a booking without tables, and for
     one that has not begun.
     """
     return _mark(booking_ref, Stage.NO_SHOW, actor=actor, version=version)

@@ -52,6 +52,8 @@ class _Last:
     @property
     def is_gone_for_good(self) -> bool:
         """Whether guests were marked as gone before their time: their seating is not kept, so nothing leads back."""
+        if self.transition is not None and self.transition.name == "reopen":
+            return True  # They are expected at the later time that they ask for.
         return bool(self.of(What.FREED)) and any(Stage(each.stage) in GONE for each in self.of(What.STAGE))
 
     def of(self, *kinds: str) -> list[SeatingChange]:
