@@ -650,6 +650,7 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     """
     partner_ref = undoing.swapped_with(booking_ref)
     also = Assignment.objects.of(partner_ref).days() if partner_ref else []
+    also = [*also, *undoing.days_before(booking_ref, host=configured())]
     host, assignment, now = _locked_assignment(booking_ref, version=version, also=also)
     before = assignment.state, assignment.reason, assignment.planner, assignment.attempts
     if partner_ref and undoing.swapped_with(booking_ref) == partner_ref:

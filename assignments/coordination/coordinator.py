@@ -2,6 +2,7 @@
 
 One invocation is ONE short transaction: enter (locks, permit, breaker), claim, ask the router, plan, take the tables,
 move the states, write history and attempts, tell the host. The row lock is the lease; a crash is a rollback.
+Long because all ways into that transaction, and all ways out of it, stand beside each other.
 """
 
 import logging

@@ -347,6 +347,9 @@ def adopt_tables(
 
     If they are taken, or have fewer seats than guests, staff decide; nothing changes for a booking that waits for that.
     """
+    is_turned_down = promise.is_turned_down(assignment, booking)
+    if is_turned_down:
+        booking = promise.promised(booking, assignment, seatings)  # Other tables, not what staff turned down.
     floor = floor_or_none(booking.restaurant_ref, host=host)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
@@ -364,14 +367,15 @@ def adopt_tables(
     too_few = next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), None)
     if (there or too_few) and assignment.state == State.MANUAL_REVIEW:
         return Change.NOTHING
-    promised, is_turned_down = promise.facts_of(assignment), promise.is_turned_down(assignment, booking)
-    intake.take_over_facts(assignment, booking, floor=floor)
+    promised = promise.facts_of(assignment)
+    if not is_turned_down:
+        intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
     if there or too_few:
         taken = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
         detail = taken if there else too_few or ""
-        promise.set_aside(assignment, promised)
-        assignment.wish_settled = is_turned_down and assignment.has_wish
+        if not is_turned_down:
+            promise.set_aside(assignment, promised)
         settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
         settlement.write()
         return Change.TO_STAFF
