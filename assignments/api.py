@@ -429,7 +429,8 @@ def left(*, booking_ref: str, actor: str, version: int | None = None) -> tuple[s
 def no_show(*, booking_ref: str, actor: str, version: int | None = None) -> tuple[str, ...]:
     """Note that the guests did not come: their tables are free from now on. Returns these tables.
 
-    ``undo`` takes it back while the tables are free. Raises TransitionRefusedError for a booking without tables, and for
+    ``undo`` takes it back while the tables are free. Who asks for a later time instead, about which staff have not decided,
+    is planned for that. Raises TransitionRefusedError for a booking without tables, and for
     one that has not begun.
     """
     return _mark(booking_ref, Stage.NO_SHOW, actor=actor, version=version)
@@ -649,6 +650,7 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     """
     partner_ref = undoing.swapped_with(booking_ref)
     also = Assignment.objects.of(partner_ref).days() if partner_ref else []
+    also = [*also, *undoing.days_before(booking_ref, host=configured())]
     host, assignment, now = _locked_assignment(booking_ref, version=version, also=also)
     before = assignment.state, assignment.reason, assignment.planner, assignment.attempts
     if partner_ref and undoing.swapped_with(booking_ref) == partner_ref:

@@ -254,6 +254,8 @@ class LegacyPlanner:
         ref = claimed.assignment.booking_ref
         booking = self.host.bookings([ref], lock=True).get(ref)
         shown = [booking] if booking else []
+        if adoption.with_tables_here(shown):
+            return False  # It keeps them until staff have decided.
         given = adoption.given(shown, host=self.host, now=claimed.now, assignments=[claimed.assignment])
         if booking is not None and given:
             return not adoption.others_there(booking, given[ref], host=self.host, now=claimed.now)

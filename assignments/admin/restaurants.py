@@ -10,6 +10,8 @@ from django.utils.translation import gettext as _
 
 from assignments.error_logging import log_error
 from assignments.integration.project_host import configured
+from assignments.models import Assignment
+from assignments.models.assignment import AssignmentQuerySet
 
 logger = logging.getLogger("assignments.admin")
 
@@ -52,6 +54,12 @@ def limited(request: HttpRequest, rows: "QuerySet[_Row]", column: str = "restaur
     """Return the rows of the restaurants that the user may see."""
     allowed = restaurants_of(request)
     return rows if allowed is None else rows.filter(**{f"{column}__in": sorted(allowed)})
+
+
+def bookings_of(request: HttpRequest) -> AssignmentQuerySet:
+    """Return the bookings that the user may decide about: of their restaurants, or asking to come to one."""
+    allowed = restaurants_of(request)
+    return Assignment.objects.all() if allowed is None else Assignment.objects.of_restaurants(allowed)
 
 
 def refusal() -> str:

@@ -11,7 +11,7 @@ from assignments.integration.planners import MANUAL
 from assignments.lifecycle import intake, ledger, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
-from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, Stage, State
+from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, SeatingChange, Stage, State
 from assignments.outcome import CoordinatorReason, Outcome
 from assignments.planning.seating_window import SeatingWindow
 
@@ -54,17 +54,48 @@ def given(
     return found
 
 
+def with_tables_here(bookings: Iterable[HostBooking]) -> frozenset[str]:
+    """Return which of these bookings the host has seated, and have tables here as well. One query, if it has seated any.
+
+    They were told those tables, and staff have to decide about something else: nothing is adopted for them.
+    """
+    refs = [booking.ref for booking in bookings if is_seated(booking)]
+    return frozenset(ledger.seatings_of(refs)) if refs else frozenset()
+
+
 def _was_taken_away(assignment: Assignment, booking: HostBooking, table_refs: tuple[str, ...], *, host: Host) -> bool:
-    """Return whether a booking without tables had these here, and may not have them again. One query for such a booking."""
+    """Return whether a booking without tables had these here, and may not have them again. A few queries for such a booking.
+
+    They are no choice of the host's for another time than that for which it was told them.
+    """
     stored_form = getattr(host, "stored_form", tuple)
     if set(stored_form(tuple(assignment.told_table_refs or ()))) != set(table_refs):
         return False
     if assignment.reason == REJECTED:
         return True
+    had = _had_before(booking, table_refs)
+    if had is None:
+        return False  # The host chose them: staff were told, because others have them.
+    if assignment.state != State.CANCELLED and _is_elsewhere(booking, had):
+        return True
     floor = floor_or_none(booking.restaurant_ref, host=host)
     if floor and seating_validity.against_tables(booking, table_refs, floor=floor, rules=conf.settings().rules()):
         return True
     return ledger.are_closed(booking.restaurant_ref, table_refs, window_of(booking, host=host))
+
+
+def _had_before(booking: HostBooking, table_refs: Sequence[str]) -> SeatingChange | None:
+    """Return the end of the booking's last seating at one of these tables, if it had any. One query."""
+    ends = (SeatingChange.What.FREED, SeatingChange.What.ENDED)
+    changes = SeatingChange.objects.filter(booking_ref=booking.ref, what__in=ends, table_ref__in=table_refs)
+    return changes.order_by("-id").first()
+
+
+def _is_elsewhere(booking: HostBooking, had: SeatingChange) -> bool:
+    """Return whether the booking is in another restaurant by now, or at another time. Guests who sit are where they are."""
+    if booking.restaurant_ref != had.restaurant_ref:
+        return True
+    return booking.wants_table and intake.stored_start(booking) != had.starts_at
 
 
 def others_there(booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime) -> list[Allocation]:
@@ -86,8 +117,10 @@ def take_over(
     """Seat a booking that has no tables here at those that the host shows for it. Its row and its day are locked.
 
     Where others have them, it goes to review by ``reviewing``, which the caller writes: the sentence names them. None for a
-    booking that is there for that reason already.
+    booking that is there for that reason already, and for one that has tables here after all.
     """
+    if ledger.seatings_of([booking.ref]):
+        return None
     there = others_there(booking, table_refs, host=host, now=now)
     told_before = {CoordinatorReason.CONFIRMED_BY_HOST, waiting.CAME_AFTER_ALL}
     is_told = assignment.state == State.MANUAL_REVIEW and assignment.reason in told_before
@@ -101,6 +134,7 @@ def take_over(
     if not there:
         return seat(assignment, booking, table_refs, host=host, now=now)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
+    assignment.told_table_refs = list(tables)  # If staff turn it down, the host shows nothing new with these.
     detail = sentences.shown_elsewhere(tables, {row.booking_ref for row in there})
     return reviewing.send_to_review(assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=detail)
 

@@ -294,6 +294,8 @@ class _Clearing:
                 self._put_back(assignment)
             elif not booking.wants_table or rows[0].starts_at <= self.now:
                 ledger.vacate(self.closing[ref], at=self.now, has_sat=True)
+                if len(self.closing[ref]) == len(rows):
+                    assignment.take_up_wish()  # Nothing is left of what it was promised.
                 self._ask_staff(assignment, sentences.SAT_THERE)
             elif assignment.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
                 ledger.vacate(rows, at=self.now, has_sat=False)

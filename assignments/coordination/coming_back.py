@@ -10,7 +10,7 @@ from assignments.coordination import stays
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking
-from assignments.lifecycle import intake, ledger, sentences, waiting
+from assignments.lifecycle import intake, ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, OutboxMessage, SeatingChange, Stage, State
 from assignments.outcome import Change
@@ -65,7 +65,7 @@ def take_back(
     had = _tables_before(assignment)
     end = max((each.ends_at for each in had), default=now)
     asked = intake.asked_until(booking)
-    if asked is not None and asked != assignment.asked_until:
+    if asked is not None and asked != promise.last_end_asked(assignment):
         end = max(end, asked)
     if had and end <= now:
         if assignment.stage == Stage.NO_SHOW and stage in {Stage.ARRIVED, Stage.SEATED}:

@@ -2,6 +2,7 @@
 
 One invocation is ONE short transaction: enter (locks, permit, breaker), claim, ask the router, plan, take the tables,
 move the states, write history and attempts, tell the host. The row lock is the lease; a crash is a rollback.
+Long because all ways into that transaction, and all ways out of it, stand beside each other.
 """
 
 import logging
@@ -212,7 +213,7 @@ class Coordinator:
         restaurant_ref, service_date = day
 
         def claim() -> _Claim:
-            rows = list(Assignment.objects.of_day(restaurant_ref, service_date).with_earlier([booking_ref]).claim())
+            rows = list(Assignment.objects.asking_for(restaurant_ref, service_date).with_earlier([booking_ref]).claim())
             this = next((row for row in rows if row.booking_ref == booking_ref), None)
             if this is None:
                 raise LockContentionError(f"Somebody else decides booking {booking_ref} right now.")
@@ -408,7 +409,7 @@ class _Batch:
     def claim(self, booking_refs: Sequence[str]) -> _Claim:
         """Lock those of these bookings that still wait, others that asked earlier, and those of later batches. One query."""
         wanted = set(booking_refs)
-        day = Assignment.objects.of_day(self.restaurant_ref, self.service_date)
+        day = Assignment.objects.asking_for(self.restaurant_ref, self.service_date)
         later_too = self.due_before if self.ahead is not None and not self.ahead.is_planned else None
         rows = list(day.with_earlier(booking_refs, due_before=later_too).claim())
         last = max((place for place, row in enumerate(rows) if row.booking_ref in wanted), default=-1)
@@ -416,8 +417,12 @@ class _Batch:
         return _Claim(
             [row for row in rows if row.booking_ref in wanted and self._still_waits(row)],
             [row for place, row in others if place < last],
-            [row for place, row in others if place > last],
+            [row for place, row in others if place > last and self._is_of_day(row)],
         )
+
+    def _is_of_day(self, row: Assignment) -> bool:
+        """Return whether it is decided here: one that only asks for this day is decided on the day of its promise."""
+        return (row.restaurant_ref, row.service_date) == (self.restaurant_ref, self.service_date)
 
     def _still_waits(self, row: Assignment) -> bool:
         if self.due_before is None:

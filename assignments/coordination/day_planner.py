@@ -249,7 +249,9 @@ class DayPlanner:
         later = () if obstacle_to_swaps() else later
         rows = [*earlier, *later]
         bookings = self.host.bookings([row.booking_ref for row in rows]) if rows else {}
-        given = adoption.given(bookings.values(), host=self.host, now=self.settlement.now, assignments=rows)
+        here = adoption.with_tables_here(bookings.values())  # Woken in review: others decide what becomes of them.
+        shown = [booking for booking in bookings.values() if booking.ref not in here]
+        given = adoption.given(shown, host=self.host, now=self.settlement.now, assignments=rows)
         for row in rows:
             booking, tables = bookings.get(row.booking_ref), given.get(row.booking_ref)
             if booking is not None and tables and self._is_free(booking, tables):
@@ -312,14 +314,19 @@ class DayPlanner:
     ) -> list[Assignment]:
         """Take over the tables of those that the host has seated by itself, and return the others.
 
-        Nobody is placed before that. A table that others have stays theirs, and staff hear of it.
+        Nobody is placed before that. A table that others have stays theirs, and staff hear of it. Those that have tables
+        here keep them.
         """
         shown = [*bookings.values(), *busy.values()]
+        here = adoption.with_tables_here(shown)
+        shown = [booking for booking in shown if booking.ref not in here]
         given = adoption.given(shown, host=self.host, now=self.settlement.now, assignments=claimed)
         left, asleep = [], []
         for assignment in claimed:
             ref = assignment.booking_ref
-            if ref not in given or (ref in busy and not self._is_free(busy[ref], given[ref])):
+            if ref in here and assignment.is_woken:
+                asleep.append(assignment)
+            elif ref not in given or (ref in busy and not self._is_free(busy[ref], given[ref])):
                 left.append(assignment)
             elif not self._take_over(assignment, bookings.get(ref) or busy[ref], given[ref]):
                 asleep.append(assignment)  # Others are still there, and staff know it.

@@ -128,6 +128,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                     result = _decide(
                         batch,
                         trigger,
+                        day=(restaurant_ref, service_date),
                         due_before=due_before,
                         should_stop=is_over,
                         ahead=ahead if has_more else None,
@@ -192,10 +193,14 @@ def _assign_one(booking_ref: str, trigger: str, deadline: float | None) -> Seque
 
 
 def _offered_first(assignment: Assignment) -> list[Assignment]:
-    """The bookings of the same service day that asked earlier and are due or woken, oldest first. One query."""
-    due = Assignment.objects.of_day(assignment.restaurant_ref, assignment.service_date).due(database_now())
+    """The bookings of the same service day that asked earlier and are due or woken, oldest first. One query.
+
+    Those that only ask for this day are tried here, and are not returned.
+    """
+    day = assignment.restaurant_ref, assignment.service_date
+    due = Assignment.objects.asking_for(*day).due(database_now())
     before = due.filter(requested_at__lt=assignment.requested_at).order_by("requested_at", "id")
-    return woken.settle(list(before))
+    return _of_day(day, woken.settle(list(before)))
 
 
 def _in_turn(key: str, assignments: Sequence[Assignment], invocation: Invocation) -> Sequence[Outcome]:
@@ -226,17 +231,19 @@ def _decide(
     batch: Sequence[Assignment],
     trigger: str,
     *,
+    day: tuple[str, date],
     due_before: datetime,
     should_stop: Callable[[], bool],
     ahead: PlanAhead | None = None,
 ) -> DayResult:
     """What the planners make of bookings of one restaurant-day, each of those that the router gives it.
 
+    Woken ones that only ask for this ``day`` get their turn among them, and are decided on the day of their promise.
     For ``ahead`` see ``Coordinator.process_day``.
     """
     aside = [quarantine.set_aside(each, trigger=trigger) for each in batch if quarantine.is_culprit(each)]
     first_outcomes = tuple(outcome for result in aside for outcome in result.outcomes)
-    batch = woken.settle([each for each in batch if not quarantine.is_culprit(each)])
+    batch = _of_day(day, woken.settle([each for each in batch if not quarantine.is_culprit(each)]))
     if not batch:
         return DayResult(outcomes=first_outcomes)
     try:
@@ -265,6 +272,10 @@ def _decide(
     for key, theirs in by_planner.items():
         outcomes += _by_others(key, theirs, trigger, due_before=due_before, should_stop=should_stop)
     return replace(result, outcomes=tuple(outcomes))
+
+
+def _of_day(day: tuple[str, date], assignments: Sequence[Assignment]) -> list[Assignment]:
+    return [each for each in assignments if (each.restaurant_ref, each.service_date) == day]
 
 
 class _RouterError(Exception):
@@ -351,7 +362,7 @@ def _due_batch(
     restaurant_ref: str, service_date: date, due_before: datetime, after: Assignment | None
 ) -> AssignmentQuerySet:
     """The day's due bookings behind ``after``, in the order in which they asked."""
-    due = Assignment.objects.of_day(restaurant_ref, service_date).due(due_before).order_by("requested_at", "id")
+    due = Assignment.objects.asking_for(restaurant_ref, service_date).due(due_before).order_by("requested_at", "id")
     if after is None:
         return due
     return due.filter(Q(requested_at__gt=after.requested_at) | Q(requested_at=after.requested_at, id__gt=after.pk))

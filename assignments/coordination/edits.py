@@ -100,6 +100,8 @@ def settle(
     if isinstance(answer, str):
         if is_optional:
             vars(assignment).update(kept)
+            if not earlier and _settle_promise(assignment, booking, seatings, reason=reason, settlement=settlement):
+                return Change.MOVED
             return Change.LATER if earlier and assignment.is_woken else Change.NOTHING
         _leave_to_staff(settlement, assignment, detail=answer, unmet=unmet, promised=promised)
         waiting.stay_awake([assignment] if earlier else [])
@@ -139,6 +141,36 @@ def settle(
         _leave_to_staff(settlement, assignment, detail=_refusal(error), unmet=unmet, promised=promised)
         return Change.TO_STAFF
     return Change.KEPT if stays else Change.MOVED
+
+
+def _settle_promise(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    *,
+    reason: str,
+    settlement: Settlement,
+) -> bool:
+    """Give a booking whose tables cannot be used others as promised, if there are any. What it asks for waits for staff."""
+    if assignment.reason != waiting.TABLE_OUT_OF_SERVICE or not assignment.is_wish_undecided:
+        return False
+    host, now = settlement.host, settlement.now
+    answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=host, now=now)
+    if answer is None:
+        return False
+    settlement.planner = answer.planner
+    settlement.reseat(
+        assignment,
+        seatings,
+        table_refs=answer.table_refs,
+        window=answer.window,
+        strategy=answer.strategy,
+        reason=reason,
+        decision=answer.decision,
+        decision_ms=answer.decision_ms,
+    )
+    settlement.write()
+    return True
 
 
 def _copy(assignment: Assignment) -> dict[str, Any]:

@@ -29,13 +29,16 @@ FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 def look(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
     """Follow the floors that were edited since the last pass; how many. Three queries where none was."""
+    promised = Assignment.objects.filter(
+        state__in=[State.CONFIRMED, State.MANUAL_REVIEW, *OPEN_STATES], starts_at__gt=now - STILL_ON
+    )
+    asked = Assignment.objects.filter(
+        state=State.MANUAL_REVIEW, asked_starts_at__gt=now - STILL_ON, asked_restaurant_ref__isnull=False
+    )
     refs = set(
-        Assignment.objects.filter(
-            state__in=[State.CONFIRMED, State.MANUAL_REVIEW, *OPEN_STATES], starts_at__gt=now - STILL_ON
-        )
-        .order_by()
+        promised.order_by()
         .values_list("restaurant_ref", flat=True)
-        .distinct()
+        .union(asked.order_by().values_list("asked_restaurant_ref", flat=True))
     )
     if restaurant_ref:
         refs &= {restaurant_ref}

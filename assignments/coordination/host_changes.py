@@ -230,9 +230,16 @@ def restore(
 
     With ``booking``, the guest asks for just that; without, the guest does not get what was asked for.
     """
-    if booking is not None:
+    if booking is None:
+        assignment.wish_settled = assignment.has_wish
+    elif not promise.is_shown(assignment, booking):
         intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.restore(actor=actor, reason=reason, detail=detail)
+    if assignment.is_wish_undecided:  # Its tables are settled, and what its guest asks for is not.
+        assignment.send_to_review(actor=actor, reason=waiting.EDIT_UNMET)
+        transitions.store([assignment])
+        host.on_review({assignment.booking_ref: waiting.EDIT_UNMET})
+        return Change.TO_STAFF
     transitions.store([assignment])
     if host.tracks_confirmation and booking is not None and not booking.is_confirmed:
         seating_validity.confirm_again(host, assignment.booking_ref, seatings)
@@ -253,20 +260,21 @@ def _follow_guests(
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
     stage = Stage(booking.stage) if booking.stage else Stage.SEATED
     if stage in GONE:
-        stays.leave(assignment, seatings, stage, settlement=settlement)
+        stays.leave(assignment, seatings, stage, settlement=settlement, is_over=True)
         settlement.write()
         return Change.CANCELLED if stage == Stage.NO_SHOW else Change.NOTHING
     stays.mark(assignment, stage, now=now)
     end = intake.asked_until(booking)
     if end is not None and end <= now:  # They have left, whatever the status is called.
-        stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement)
+        stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)
         change = Change.NOTHING
-    elif end is not None and end != assignment.asked_until and end != seatings[0].stays_until:
+    elif end is not None and end != promise.last_end_asked(assignment) and end != seatings[0].stays_until:
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
     else:
         settlement.changed(assignment)
         change = Change.NOTHING
-    promise.take_over_here(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
+    if not promise.is_shown(assignment, booking):  # That they sit grants nothing that they ask for besides.
+        promise.take_over_here(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.touch()
     settlement.write()
     return change
@@ -339,6 +347,9 @@ def adopt_tables(
 
     If they are taken, or have fewer seats than guests, staff decide; nothing changes for a booking that waits for that.
     """
+    is_turned_down = promise.is_turned_down(assignment, booking)
+    if is_turned_down:
+        booking = promise.promised(booking, assignment, seatings)  # Other tables, not what staff turned down.
     floor = floor_or_none(booking.restaurant_ref, host=host)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
@@ -357,12 +368,14 @@ def adopt_tables(
     if (there or too_few) and assignment.state == State.MANUAL_REVIEW:
         return Change.NOTHING
     promised = promise.facts_of(assignment)
-    intake.take_over_facts(assignment, booking, floor=floor)
+    if not is_turned_down:
+        intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
     if there or too_few:
         taken = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
         detail = taken if there else too_few or ""
-        promise.set_aside(assignment, promised)
+        if not is_turned_down:
+            promise.set_aside(assignment, promised)
         settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
         settlement.write()
         return Change.TO_STAFF

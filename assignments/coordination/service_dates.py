@@ -6,7 +6,7 @@ once, by the first pass that finds it.
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.db import connection
 from django.db.models import Q
@@ -22,12 +22,16 @@ from assignments.planning.service_day import service_date
 logger = logging.getLogger("assignments.service_dates")
 
 AT_ONCE = 500
+STILL_ON = timedelta(hours=12)
+"""A booking that started longer ago than this is over, and stays where it is."""
 AT_MOST = 20_000
 """How many rows one pass corrects. What is left is the next one's."""
 
 
 def correct(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Correct the rows that are open or still to come; how many were looked at. One query where there are none.
+    """Correct the rows that are open, still to come, or have begun lately; how many were looked at.
+
+    One query where there are none.
 
     Rows of a restaurant without a valid floor wait for one. What somebody else has locked is left to the next pass.
     """
@@ -51,7 +55,9 @@ def correct(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> 
 
 
 def _pages(now: datetime, restaurant_ref: str | None) -> Iterator[Sequence[Assignment]]:
-    waiting = Assignment.objects.filter(Q(due_at__isnull=False) | Q(starts_at__gt=now), service_rule__isnull=True)
+    waiting = Assignment.objects.filter(
+        Q(due_at__isnull=False) | Q(starts_at__gt=now - STILL_ON), service_rule__isnull=True
+    )
     if restaurant_ref:
         waiting = waiting.filter(restaurant_ref=restaurant_ref)
     after = 0

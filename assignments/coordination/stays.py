@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
-from assignments.integration.host import HostBooking
+from assignments.integration.host import HostBooking, lock_bookings
 from assignments.lifecycle import ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
@@ -22,18 +22,46 @@ def mark(assignment: Assignment, stage: Stage, *, now: datetime) -> None:
 
 
 def leave(
-    assignment: Assignment, seatings: Sequence[Allocation], stage: Stage, *, settlement: Settlement
+    assignment: Assignment,
+    seatings: Sequence[Allocation],
+    stage: Stage,
+    *,
+    settlement: Settlement,
+    is_over: bool = False,
 ) -> tuple[str, ...]:
     """Free the tables of guests who have left, or never came, from now on; the tables.
 
-    A booking that waits for staff is settled by that: nobody needs its tables any more.
+    A booking that waits for staff is settled by that: nobody needs its tables any more. One that asks for a later time,
+    about which nobody has decided, is planned for that, unless it ``is_over``: the host says that it wants no table.
     """
+    if not is_over and _comes_another_time(assignment, settlement.now):
+        return _expect_later(assignment, seatings, stage, settlement)
     mark(assignment, stage, now=settlement.now)
     if assignment.state == State.MANUAL_REVIEW and seatings:
         assignment.restore(actor=settlement.actor, reason=stage.value)
     settlement.changed(assignment)
     settlement.announce(assignment, "stage", stage=stage.value, actor=settlement.actor)
     ledger.vacate(seatings, at=settlement.now, has_sat=True)
+    return tuple(row.table_ref for row in seatings)
+
+
+def _comes_another_time(assignment: Assignment, now: datetime) -> bool:
+    asked = assignment.asked_starts_at if assignment.is_wish_undecided else None
+    return assignment.state == State.MANUAL_REVIEW and asked is not None and asked > max(assignment.starts_at, now)
+
+
+def _expect_later(
+    assignment: Assignment, seatings: Sequence[Allocation], stage: Stage, settlement: Settlement
+) -> tuple[str, ...]:
+    ref = assignment.booking_ref
+    ledger.vacate(seatings, at=settlement.now, has_sat=assignment.stage == Stage.SEATED)
+    mark(assignment, Stage.EXPECTED, now=settlement.now)
+    assignment.take_up_wish()
+    assignment.reopen(actor=settlement.actor, reason=stage.value)
+    assignment.due_at = settlement.now
+    settlement.changed(assignment)
+    lock_bookings(settlement.host, [ref])
+    settlement.host.on_released([ref])
     return tuple(row.table_ref for row in seatings)
 
 

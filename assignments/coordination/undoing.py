@@ -6,7 +6,7 @@ history that the database keeps.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import transaction
 
@@ -52,6 +52,8 @@ class _Last:
     @property
     def is_gone_for_good(self) -> bool:
         """Whether guests were marked as gone before their time: their seating is not kept, so nothing leads back."""
+        if self.transition is not None and self.transition.name == "reopen":
+            return True  # They are expected at the later time that they ask for.
         return bool(self.of(What.FREED)) and any(Stage(each.stage) in GONE for each in self.of(What.STAGE))
 
     def of(self, *kinds: str) -> list[SeatingChange]:
@@ -75,6 +77,20 @@ def swapped_with(booking_ref: str) -> str:
         if theirs is not None and theirs.is_swap and theirs.transaction_id == last.transaction_id:
             return other.booking_ref
     return ""
+
+
+def days_before(booking_ref: str, *, host: Host) -> list[tuple[str, date]]:
+    """Return the service days, by restaurant, of the tables that the booking would have again: to be locked as well."""
+    assignment = Assignment.objects.of(booking_ref).first()
+    last = _last(assignment) if assignment is not None else None
+    if assignment is None or last is None:
+        return []
+    return [
+        (row.restaurant_ref, service_date(floor_or_none(row.restaurant_ref, host=host), row.starts_at))
+        for row in last.before
+        if row.starts_at is not None
+        and (row.restaurant_ref, row.starts_at) != (assignment.restaurant_ref, assignment.starts_at)
+    ]
 
 
 def undo_swap(one: Assignment, other: Assignment, *, host: Host, now: datetime, actor: str) -> Undo:
@@ -162,8 +178,8 @@ def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | Non
         return Offer(what=what)
     if what is Undo.SWAP and swapped_with(assignment.booking_ref):
         return Offer(what=what)
-    others = [row for row in _there(assignment, last, now) if row.booking_ref != assignment.booking_ref]
-    floor = floor_or_none(assignment.restaurant_ref, host=host) if others else None
+    others = [row for row in _there(last, now) if row.booking_ref != assignment.booking_ref]
+    floor = floor_or_none(last.before[0].restaurant_ref, host=host) if others else None
     return Offer(what=what, against=tuple(still_taken(row, floor) for row in others))
 
 
@@ -240,7 +256,7 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, r
     assert starts_at is not None
     assert ends_at is not None
     assert blocked is not None
-    floor = floor_or_none(assignment.restaurant_ref, host=settlement.host)
+    floor = floor_or_none(first.restaurant_ref, host=settlement.host)
     refs = [row.table_ref for row in last.before]
     _promise_again(assignment, first, floor)
     is_on = blocked.lower < settlement.now < blocked.upper
@@ -261,8 +277,12 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, r
 
 
 def _promise_again(assignment: Assignment, before: SeatingChange, floor: Floor | None) -> None:
-    """Give the assignment the time, party and zone that its seating had, in memory; what the host shows is a wish then."""
+    """Give the assignment the restaurant, time and party of that seating, in memory; what the host shows is a wish then.
+
+    ``floor`` is that restaurant's.
+    """
     facts = promise.facts_of(assignment)
+    facts["restaurant_ref"] = before.restaurant_ref
     if before.party is not None:
         facts["party"] = before.party
     if (
@@ -270,6 +290,8 @@ def _promise_again(assignment: Assignment, before: SeatingChange, floor: Floor |
     ):  # Who sits has moved, not come at another time.
         if before.starts_at != assignment.starts_at:
             facts["service_date"] = service_date(floor, before.starts_at)
+            # The end that the host gives now is of the other time.
+            facts["asked_until"] = before.ends_at if assignment.asked_until is not None else None
         facts["starts_at"] = before.starts_at
     if facts != promise.facts_of(assignment):
         promise.set_aside(assignment, facts)
@@ -278,8 +300,8 @@ def _promise_again(assignment: Assignment, before: SeatingChange, floor: Floor |
 def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) -> TablesRefusedError:
     """Return the error that names who has the tables by now."""
     refs = [row.table_ref for row in last.before]
-    floor = floor_or_none(assignment.restaurant_ref, host=host)
-    there = _there(assignment, last, now)
+    floor = floor_or_none(last.before[0].restaurant_ref, host=host)
+    there = _there(last, now)
     return refused(
         assignment.booking_ref,
         refs,
@@ -287,9 +309,9 @@ def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) ->
     )
 
 
-def _there(assignment: Assignment, last: _Last, now: datetime) -> list[Allocation]:
+def _there(last: _Last, now: datetime) -> list[Allocation]:
     """Return what is taken, for the time that is still to come, of the tables that the booking had before."""
     refs = [row.table_ref for row in last.before]
     spans = [row.blocked for row in last.before if row.blocked is not None]
     start, until = max(now, min(span.lower for span in spans)), max(span.upper for span in spans)
-    return ledger.taken_at(assignment.restaurant_ref, refs, start, until) if start < until else []
+    return ledger.taken_at(last.before[0].restaurant_ref, refs, start, until) if start < until else []

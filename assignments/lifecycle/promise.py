@@ -1,11 +1,12 @@
 """A promise, and what its guest asks for instead: the assignment has the facts of the one, and those of the other beside.
 
-A wish that cannot be met is *open* while it waits for staff, and *turned down* once they have rejected it. The booking is
-planned, moved and listed by its promise meanwhile; the host shows the wish.
+A wish that cannot be met is *open* until it is decided. It is *turned down* once staff have rejected it, and by nothing
+else. The booking is planned, moved and listed by its promise meanwhile; the host shows the wish.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from assignments.integration.host import HostBooking
@@ -37,6 +38,7 @@ def set_aside(assignment: Assignment, promised: Mapping[str, Any]) -> None:
     assignment.asked_starts_at, assignment.asked_ends_at = wish["starts_at"], wish["asked_until"]
     assignment.asked_party = wish["party"]
     assignment.asked_zone_ref, assignment.asked_needs = wish["zone_ref"], wish["needs"]
+    assignment.wish_settled = False
 
 
 def take_over_here(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> None:
@@ -45,16 +47,29 @@ def take_over_here(assignment: Assignment, booking: HostBooking, *, floor: Floor
     intake.take_over_facts(assignment, booking, floor=floor)
     if (assignment.restaurant_ref, assignment.starts_at) != (place["restaurant_ref"], place["starts_at"]):
         set_aside(assignment, place)
+        assignment.wish_settled = assignment.state == State.CONFIRMED  # They are here: there is nothing to decide.
 
 
 def is_open(assignment: Assignment) -> bool:
     """Return whether staff have to decide about a wish."""
-    return assignment.has_wish and assignment.state == State.MANUAL_REVIEW and assignment.reason in OPEN_WISHES
+    is_in_review = assignment.state == State.MANUAL_REVIEW and assignment.reason in OPEN_WISHES
+    return assignment.is_wish_undecided and is_in_review
+
+
+def last_end_asked(assignment: Assignment) -> datetime | None:
+    """Return the end, if any, that the host gave for what the guest asked for last, granted or not."""
+    end: datetime | None = assignment.asked_ends_at if assignment.has_wish else assignment.asked_until
+    return end
 
 
 def is_turned_down(assignment: Assignment, booking: HostBooking) -> bool:
     """Return whether the host shows just the wish that was not granted."""
-    if not assignment.has_wish or is_open(assignment):
+    return assignment.wish_settled and is_shown(assignment, booking)
+
+
+def is_shown(assignment: Assignment, booking: HostBooking) -> bool:
+    """Return whether the host shows just the wish that is noted, decided or not."""
+    if not assignment.has_wish:
         return False
     needs, _wishes = intake.asked_features(booking, assignment)
     shown = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))

@@ -18,8 +18,8 @@ from assignments.error_logging import log_error
 from assignments.exceptions import MovesRefusedError
 from assignments.integration import release
 from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
-from assignments.lifecycle import ledger, retry_policy, transitions
-from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, Stage
+from assignments.lifecycle import ledger, retry_policy, transitions, waiting
+from assignments.models import GONE, Allocation, Assignment, Attempt, OutboxMessage, Stage, State
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.seating_window import SeatingWindow
@@ -326,6 +326,7 @@ class Settlement:
         Raises TableTakenError or StaleAssignmentError when somebody was faster, HostRefusedError where the host's database
         refuses, and whatever the host raises; nothing may be committed then.
         """
+        self._leave_wishes_to_staff()
         self.write_tables()
         transitions.store(self._changed, correlation_id=self.correlation_id, messages=self._messages)
         Attempt.objects.bulk_create(self._attempts, batch_size=500)
@@ -346,6 +347,12 @@ class Settlement:
                 raise MovesRefusedError(f"The host refused moves: {type(error).__name__}.") from error
             if self._seatings:
                 self.host.on_confirmed(self._seatings)
+
+    def _leave_wishes_to_staff(self) -> None:
+        """Whatever else ends a review decides nothing about what the guest asks for instead: that waits for staff still."""
+        for assignment in self._changed:
+            if assignment.is_wish_undecided and assignment.state == State.CONFIRMED and assignment.stage not in GONE:
+                self.keep_for_review(assignment, reason=waiting.EDIT_UNMET)
 
     def write_tables(self) -> None:
         """Free and take the tables decided on so far, before the rest is written. Raises TableTakenError."""

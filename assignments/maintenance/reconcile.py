@@ -82,7 +82,9 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
         new.add(found.booking_ref)
         yield found
     rows = Assignment.objects.filter(
-        Q(starts_at__gt=now - LONGEST_DINNER) | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
+        Q(starts_at__gt=now - LONGEST_DINNER)
+        | Q(asked_starts_at__isnull=False, asked_starts_at__gt=now - LONGEST_DINNER)
+        | Q(state=State.CONFIRMED, starts_at__gt=now - RECENT)
     ).order_by("pk")
     if restaurant_ref:
         rows = rows.filter(restaurant_ref=restaurant_ref)

@@ -47,7 +47,8 @@ LEAST = ("min", "smallest", "least")
 MOST = ("max", "largest", "most")
 NAMES = ("name", "label", "number", "code", "title")
 CONFIRMING = ("confirm", "accept", "approv")
-CANCELLING = ("cancel", "declin", "reject", "withdrawn", "void", "delet")
+DELETED = "delet"
+CANCELLING = ("cancel", "declin", "reject", "withdrawn", "void", DELETED)
 NOT_CANCELLING = (
     "can",
     "cancellable",
@@ -144,9 +145,12 @@ class Scaffold:
     def _body(self) -> Iterator[str]:
         for name, value in sorted(self.values.items(), key=_place):
             comment = self.comments[name]
-            if comment in {BY_NAME, BY_CHOICES} and value == getattr(ModelHost, name):
-                continue  # The default says the same.
-            yield f"    {name} = {_source(value)}{f'  # {comment}' if comment else ''}"
+            is_default = value == getattr(ModelHost, name)
+            if comment in {BY_NAME, BY_CHOICES} and is_default:
+                continue
+            # A guess is shown even if the default says the same: the code may store something else.
+            line = f"{name} = {_source(value)}{f'  # {comment}' if comment else ''}"
+            yield f"    # {line}" if comment == BY_USAGE and is_default else f"    {line}"
         if not self.has_tables:
             yield from FLOOR
 
@@ -443,11 +447,15 @@ def _standing(made: Scaffold, model: type[models.Model]) -> None:
 
 
 def _cancelled(model: type[models.Model]) -> str | None:
-    """Return the flag of cancelled bookings, or the moment of it; one that every booking has is something else."""
+    """Return the flag of cancelled bookings, or the moment of it; one that every booking has is something else.
+
+    So is one of deleted rows where the model has a manager of its own: that leaves them out.
+    """
+    words = [word for word in CANCELLING if word != DELETED or type(model._default_manager) is models.Manager]
     moments = [each for each in _of_type(model, models.DateTimeField) if each.null]
     flags = [*_of_type(model, models.BooleanField), *moments]
     fitting = [each.name for each in flags if not _is_like(each.name, NOT_CANCELLING)]
-    return next((name for word in CANCELLING for name in fitting if _has_word(name, word)), None)
+    return next((name for word in words for name in fitting if _has_word(name, word)), None)
 
 
 def _seated_by_tables(made: Scaffold) -> None:

@@ -25,6 +25,14 @@ UPDATE assignments_assignment AS assignment
 """
 """Earlier releases put what was asked for in place of what was promised. Without a service rule, the first pass tells the day."""
 
+WISHES_BACK = """
+UPDATE assignments_assignment
+   SET restaurant_ref = asked_restaurant_ref, service_date = asked_date, starts_at = asked_starts_at,
+       asked_until = asked_ends_at, party = coalesce(asked_party, party), zone_ref = asked_zone_ref,
+       needs = coalesce(asked_needs, '{}')
+ WHERE asked_restaurant_ref IS NOT NULL AND asked_date IS NOT NULL AND asked_starts_at IS NOT NULL
+"""
+
 NOT_WHILE_CLOSED = """
 CREATE OR REPLACE FUNCTION assignments_not_while_closed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -101,7 +109,7 @@ class Migration(migrations.Migration):
                 name="assignment_asked",
             ),
         ),
-        migrations.RunSQL(WISHES_ASIDE, migrations.RunSQL.noop),
+        migrations.RunSQL(WISHES_ASIDE, WISHES_BACK),
         migrations.RunSQL(
             NOT_WHILE_CLOSED.replace("SINCE", "greatest(NEW.starts_at, lower(NEW.blocked))"),
             NOT_WHILE_CLOSED.replace("SINCE", "NEW.starts_at"),

@@ -134,8 +134,14 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
 
     def asking_for(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
         """Return the bookings of a service day, and those that ask for it instead of what they were promised."""
-        instead = models.Q(asked_restaurant_ref=restaurant_ref, asked_date=service_date)
+        instead = models.Q(asked_restaurant_ref=restaurant_ref, asked_date=service_date, wish_settled=False)
         return self.filter(models.Q(restaurant_ref=restaurant_ref, service_date=service_date) | instead)
+
+    def of_restaurants(self, restaurant_refs: Iterable[str]) -> AssignmentQuerySet:
+        """Return the bookings of these restaurants, and those that wait for staff to decide whether they go to one."""
+        refs = sorted(restaurant_refs)
+        instead = models.Q(asked_restaurant_ref__in=refs, wish_settled=False, state=State.MANUAL_REVIEW)
+        return self.filter(models.Q(restaurant_ref__in=refs) | instead)
 
     def of(self, booking_ref: str) -> AssignmentQuerySet:
         """Return the booking's assignment, if any. A ref with a NUL matches none, because PostgreSQL cannot store it."""
@@ -194,6 +200,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
                     [assignment.asked_party for assignment in changed],
                     [assignment.asked_zone_ref for assignment in changed],
                     ["\x1f".join(assignment.asked_needs or ()) for assignment in changed],
+                    [assignment.wish_settled for assignment in changed],
                     correlation_id,
                     [row.assignment_id for row in history],
                     [row.version for row in history],
@@ -227,6 +234,7 @@ WITH updated AS (
            asked_starts_at = given.asked_starts_at, asked_ends_at = given.asked_ends_at, asked_party = given.asked_party,
            asked_zone_ref = given.asked_zone_ref,
            asked_needs = CASE WHEN given.asked_needs <> '' THEN string_to_array(given.asked_needs, chr(31)) END,
+           wish_settled = given.wish_settled,
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
            deaths = CASE WHEN given.state IN ('assignment_in_progress', 'assigned') THEN stored.deaths ELSE 0 END,
            updated_at = assignments_now()
@@ -234,11 +242,11 @@ WITH updated AS (
                   %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::smallint[],
                   %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[], %s::int[], %s::text[], %s::text[],
                   %s::text[], %s::text[], %s::text[], %s::date[], %s::timestamptz[],
-                  %s::timestamptz[], %s::int[], %s::text[], %s::text[])
+                  %s::timestamptz[], %s::int[], %s::text[], %s::text[], %s::boolean[])
         AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
                  starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, table_told, moves, pins, told,
                  needs, wishes, asked_restaurant_ref, asked_date, asked_starts_at, asked_ends_at, asked_party,
-                 asked_zone_ref, asked_needs)
+                 asked_zone_ref, asked_needs, wish_settled)
      WHERE stored.id = given.id AND stored.version = given.stored_version
     RETURNING stored.id
 ), history AS (
@@ -312,6 +320,12 @@ class Assignment(FSMModelMixin, models.Model):
     asked_needs = ArrayField(
         models.TextField(), null=True, blank=True, help_text=_("Needs of what the guest asks for instead.")
     )
+    wish_settled = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text=_("Whether nothing more is to be decided about what the guest asks for instead."),
+    )
     stage = models.TextField(choices=Stage.choices, default=Stage.EXPECTED, db_default=Stage.EXPECTED)
     stage_at = models.DateTimeField(null=True, blank=True, help_text=_("Time of the last change of stage."))
     told_table_refs = ArrayField(
@@ -377,6 +391,11 @@ class Assignment(FSMModelMixin, models.Model):
                 condition=models.Q(asked_starts_at__isnull=False),
                 name="assignment_asked",
             ),
+            models.Index(
+                fields=["asked_restaurant_ref", "asked_date"],
+                condition=models.Q(asked_date__isnull=False),
+                name="assignment_asked_day",
+            ),
             models.Index(fields=["state", "starts_at"], name="assignment_state"),
             models.Index(
                 fields=["starts_at"], condition=models.Q(service_rule__isnull=True), name="assignment_by_calendar"
@@ -422,6 +441,11 @@ class Assignment(FSMModelMixin, models.Model):
         return self.asked_starts_at is not None
 
     @property
+    def is_wish_undecided(self) -> bool:
+        """Whether nobody has decided yet about what its guest asks for instead."""
+        return self.has_wish and not self.wish_settled
+
+    @property
     def last_asked(self) -> tuple[str | None, datetime | None, int | None]:
         """Restaurant, start and covers for which the guest asked last, granted or not."""
         if self.has_wish:
@@ -446,6 +470,7 @@ class Assignment(FSMModelMixin, models.Model):
         """Forget what was asked for instead, in memory: it is promised now, or asked for no more."""
         self.asked_restaurant_ref = self.asked_date = self.asked_starts_at = self.asked_ends_at = None
         self.asked_party = self.asked_zone_ref = self.asked_needs = None
+        self.wish_settled = False
 
     def take_up_wish(self) -> None:
         """Nothing is promised any more, so it is what is asked for that counts. In memory."""

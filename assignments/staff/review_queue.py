@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Case, Count, Q, When
+from django.db.models.functions import Coalesce
 
 from assignments.coordination import staff_actions
 from assignments.coordination.snapshots import snapshot_of
@@ -67,6 +68,12 @@ def _from(moment: datetime) -> Q:
     return Q(starts_at__gte=moment) | Q(asked_starts_at__isnull=False, asked_starts_at__gte=moment)
 
 
+_START_TO_DECIDE = Case(
+    When(state=State.MANUAL_REVIEW, then=Coalesce("asked_starts_at", "starts_at")), default="starts_at"
+)
+"""As ``Assignment.start_to_decide``."""
+
+
 def queue(
     section: Section,
     *,
@@ -82,7 +89,7 @@ def queue(
     the date of a booking's start. ``within``: the refs of the restaurants that they may be of; None for all.
     """
     found = _narrowed(restaurant_ref, day, floor, within).filter(section.condition(now))
-    return found.order_by("-starts_at", "-id") if section is Section.PAST else found.order_by("starts_at", "id")
+    return found.order_by("-starts_at", "-id") if section is Section.PAST else found.order_by(_START_TO_DECIDE, "id")
 
 
 def counts(
@@ -107,8 +114,8 @@ def counts(
 
 def standing(now: datetime, *, within: Collection[str] | None = None) -> tuple[int, int]:
     """Return how many upcoming bookings need a decision, and how many of them within a day. One query."""
-    waiting = queue(Section.REVIEW, now=now, within=within).order_by()
-    numbers = waiting.aggregate(all=Count("id"), soon=Count("id", filter=Q(starts_at__lt=now + A_DAY)))
+    waiting = queue(Section.REVIEW, now=now, within=within).order_by().annotate(start=_START_TO_DECIDE)
+    numbers = waiting.aggregate(all=Count("id"), soon=Count("id", filter=Q(start__lt=now + A_DAY)))
     return numbers["all"], numbers["soon"]
 
 
@@ -117,7 +124,9 @@ def restaurants(now: datetime, *, within: Collection[str] | None = None) -> list
     wanted = _narrowed("", None, None, within)
     ahead = wanted.filter(_from(now - LATE), state__in=sorted(WAITING_FOR_STAFF))
     past = queue(Section.PAST, now=now, within=within).values_list("restaurant_ref", flat=True)[:MOST_COUNTED]
-    return sorted({*ahead.order_by().values_list("restaurant_ref", flat=True).distinct(), *past})
+    promised_and_asked = ahead.order_by().values_list("restaurant_ref", "asked_restaurant_ref").distinct()
+    found = {ref for pair in promised_and_asked for ref in pair if ref is not None} | set(past)
+    return sorted(found if within is None else found & set(within))
 
 
 def latest_transitions(assignments: Sequence[Assignment]) -> Mapping[int, StateTransition]:
@@ -140,9 +149,7 @@ def _narrowed(
         return of_evening(floor, restaurant_ref, day) | Assignment.objects.filter(
             asked_restaurant_ref=restaurant_ref, asked_date=day
         )
-    wanted = (
-        Assignment.objects.all() if within is None else Assignment.objects.filter(restaurant_ref__in=sorted(within))
-    )
+    wanted = Assignment.objects.all() if within is None else Assignment.objects.of_restaurants(within)
     if restaurant_ref:
         wanted = wanted.filter(Q(restaurant_ref=restaurant_ref) | Q(asked_restaurant_ref=restaurant_ref))
     return wanted.filter(Q(service_date=day) | Q(asked_date=day)) if day else wanted

@@ -285,7 +285,7 @@ class TestWishesThatAreNotGranted:
         granted = (later, 9) if answer == "open" else (tonight, 2)
         assert (seating.starts_at, seating.party) == granted, "staff have turned it down, or decide for it now"
         api.undo(booking_ref="A", actor="staff:7")
-        self.has("rejected", "T1", tonight)
+        self.has(answer, "T1", tonight)
 
     def test_tried_again_or_cancelled(self, promised: TheHost, tonight: datetime, answer: str) -> None:
         self.ask(promised, answer, party=9)

@@ -18,7 +18,7 @@ from assignments.coordination import dispatch, quarantine
 from assignments.coordination.coordinator import Coordinator
 from assignments.integration.host import Seating
 from assignments.models import Allocation, Assignment, Attempt, BatchMark, State, StateTransition
-from assignments.outcome import Kind
+from assignments.outcome import Change, Kind
 from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
@@ -560,6 +560,21 @@ class TestLoop:
         Assignment.objects.update(planner="v3")
         assert LegacyPlanner(host).process(["B1"], trigger="test")[0].reason == "pipeline_disabled"
         assert Assignment.objects.get().state == State.CREATED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_woken_booking_that_has_tables_keeps_them_for_staff(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    host.book("B1", starts_at=tonight, party=2)
+    api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
+    host.edit("B1", starts_at=tonight.replace(hour=3) + timedelta(days=1))
+    assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+    Assignment.objects.update(wake_at=tonight)
+    (outcome,) = LegacyPlanner(host).process(["B1"], trigger="inline")
+    assert outcome.kind is Kind.NOOP
+    row = Assignment.objects.get()
+    assert (row.state, row.reason, row.wake_at) == (State.MANUAL_REVIEW, "edit_unmet", None)
+    assert Allocation.objects.get().table_ref == "T1"
 
 
 def test_it_gives_nothing_that_the_floor_forbids_and_keeps_its_own_limits_of_joins() -> None:

@@ -18,7 +18,7 @@ from assignments.admin import project_refusal
 from assignments.admin.actor import actor, names
 from assignments.admin.host_lookup import label_of
 from assignments.admin.page import PageAdmin
-from assignments.admin.restaurants import limited
+from assignments.admin.restaurants import bookings_of
 from assignments.admin.review import item, queue, sentences
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
@@ -249,7 +249,7 @@ class ReviewItemAdmin(PageAdmin):
     def _done(self, request: HttpRequest) -> dict[str, Any] | None:
         """Return the last decision, if it can be undone."""
         key = request.GET.get("done", "")
-        theirs = limited(request, Assignment.objects.all())
+        theirs = bookings_of(request)
         assignment = theirs.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
         undoable = staff_decisions.undoable(assignment) if assignment else None
         if assignment is None or undoable is None or not self.may(request)[_needed_for(undoable)]:
@@ -268,7 +268,7 @@ class ReviewItemAdmin(PageAdmin):
 
     @staticmethod
     def _assignment(request: HttpRequest, pk: int | str) -> Assignment:
-        key, theirs = str(pk), limited(request, Assignment.objects.all())
+        key, theirs = str(pk), bookings_of(request)
         found = theirs.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 19 else None
         if found is None:
             raise Http404(_("This booking does not exist."))

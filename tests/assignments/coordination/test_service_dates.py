@@ -110,6 +110,15 @@ def test_what_is_over_stays_as_it_was_stored(late: TheHost) -> None:
     assert dates() == {"past": EVENING + DAY}
 
 
+def test_what_has_begun_is_corrected(late: TheHost) -> None:
+    late.book("sitting", starts_at=at(24, 30))
+    run_all()
+    as_an_earlier_release_stored_them()
+    assert service_dates.correct(late, now=at(26)) == 1
+    assert service_dates.correct(late, now=at(26)) == 0
+    assert dates() == {"sitting": EVENING}
+
+
 def test_rows_of_a_restaurant_without_a_floor_wait_for_one(late: TheHost) -> None:
     floor, late.floors["R1"] = late.floors["R1"], LookupError("none")
     late.book("B1", starts_at=at(24, 30))

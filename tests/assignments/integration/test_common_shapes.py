@@ -531,7 +531,7 @@ class TestUniqueTables:
         assert row.board == boards[0]
         assert [each.table_ref for each in Allocation.objects.all()] == [str(boards[0].pk)]
         assignment = Assignment.objects.get()
-        assert (assignment.state, assignment.party) == ("manual_review", 4)
+        assert (assignment.state, assignment.party, assignment.asked_party) == ("manual_review", 2, 4)
         with transaction.atomic():
             Invitation.objects.filter(pk=row.pk).update(children=None)
             assert api.booking_changed(booking_ref=ref) is Change.RESTORED

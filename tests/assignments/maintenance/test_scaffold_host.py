@@ -87,7 +87,7 @@ def test_statuses_without_choices_are_all_printed_and_a_flag_cancels_beside_them
     for model, each in made.items():
         scaffolding._standing(each, model)
     lines = [line.partition("  # guess: ")[::2] for line in made[Meal].text().splitlines()]
-    said = {line.strip(): bool(comment) for line, comment in lines}
+    said = {line.strip().removeprefix("# "): bool(comment) for line, comment in lines}
     for line in (
         'waiting_statuses = ("pending",)',
         'confirmed_status = "confirmed"',

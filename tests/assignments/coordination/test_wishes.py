@@ -1,0 +1,303 @@
+"""What a guest asks for instead of what was promised, until staff have decided about it."""
+
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+
+import pytest
+from django.db import connection
+
+from assignments import api
+from assignments.coordination import dispatch
+from assignments.exceptions import TransitionRefusedError
+from assignments.maintenance.reconcile import reconcile
+from assignments.models import Allocation, Assignment, Stage, State
+from assignments.outcome import Change
+from assignments.staff import review_queue
+from assignments.staff.review_queue import Section
+from assignments.testing import a_floor, a_table, at
+from tests.assignments.conftest import TheHost, run_all, tables_of
+from tests.assignments.test_living_evening import ALL_DAY, state_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OPEN = (State.MANUAL_REVIEW, "edit_unmet")
+
+
+def seat(host: TheHost, ref: str, table_ref: str, starts_at: datetime, *, days_ago: int = 1, **kwargs: object) -> None:
+    """A booking at a table that staff chose."""
+    host.book(ref, starts_at=starts_at, party=2, requested_at=datetime.now(UTC) - timedelta(days=days_ago))
+    host.edit(ref, **kwargs)
+    api.assign(booking_ref=ref, table_refs=[table_ref], actor="staff:1")
+
+
+def call_off(host: TheHost, ref: str) -> None:
+    host.edit(ref, wants_table=False)
+    api.booking_cancelled(booking_ref=ref)
+
+
+@pytest.fixture
+def soon(host: TheHost) -> datetime:
+    """One table, all day, and a start in half an hour."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[ALL_DAY])
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
+
+
+def test_a_wish_outlasts_the_repair_of_a_table_that_was_out_of_service(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+    seat(host, "A", "T1", tonight)
+    seat(host, "X", "T2", tonight)
+    run_all()
+    host.floors["R1"] = a_floor(tables=[a_table("T1", active=False), a_table("T2")])
+    run_all()
+    host.edit("A", party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    call_off(host, "X")
+    run_all()
+    assert (state_of("A"), tables_of("A")) == (OPEN, ["T2"])
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
+    assert (state_of("A"), tables_of("A")) == ((State.CONFIRMED, "edit_rejected"), ["T2"])
+
+
+def test_a_wish_outlasts_an_overlap(host: TheHost, soon: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+    seat(host, "B1", "T1", datetime.now(UTC))
+    api.seated(booking_ref="B1", actor="staff:1")
+    end = Allocation.objects.get().ends_at
+    for ref, table in (("B2", "T1"), ("B3", "T2")):
+        seat(host, ref, table, end + timedelta(minutes=10))
+    assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+    host.edit("B2", party=9)
+    assert api.booking_changed(booking_ref="B2") is Change.TO_STAFF
+    assert state_of("B2") == (State.MANUAL_REVIEW, "overlapping")
+    api.left(booking_ref="B1", actor="staff:7")
+    list(dispatch.run_pass())
+    assert (state_of("B2"), tables_of("B2")) == (OPEN, ["T1"])
+    assert host.reviews["B2"] == "edit_unmet"
+
+
+def test_undoing_the_move_that_granted_a_wish_opens_it_again(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+    tomorrow = tonight + timedelta(days=1)
+    seat(host, "A", "T1", tonight)
+    seat(host, "X", "T1", tomorrow)
+    seat(host, "Y", "T2", tomorrow)
+    host.edit("A", starts_at=tomorrow)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    api.booking_cancelled(booking_ref="Y")
+    api.assign(booking_ref="A", table_refs=["T2"], actor="staff:7")
+    api.undo(booking_ref="A", actor="staff:7")
+    assert state_of("A") == OPEN
+    assert Allocation.objects.get(booking_ref="A").starts_at == tonight
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
+    assert state_of("A") == OPEN
+
+
+@pytest.mark.parametrize("mark", [api.no_show, api.left])
+def test_who_asks_for_tomorrow_and_does_not_come_tonight_is_planned_for_tomorrow(
+    host: TheHost, soon: datetime, mark: object
+) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+    tomorrow = soon + timedelta(days=1)
+    seat(host, "A", "T1", soon)
+    seat(host, "X", "T1", tomorrow)
+    seat(host, "Y", "T2", tomorrow)
+    host.edit("A", starts_at=tomorrow)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    with at(soon + timedelta(minutes=40)):
+        api.late(booking_ref="A", actor="staff:1")
+        assert mark(booking_ref="A", actor="staff:1") == ("T1",)  # type: ignore[operator]
+        assert tables_of("A") == []
+        with pytest.raises(TransitionRefusedError):
+            api.undo(booking_ref="A", actor="staff:1")
+        call_off(host, "Y")
+        run_all()
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.state, row.stage, row.starts_at) == (State.CONFIRMED, Stage.EXPECTED, tomorrow)
+        assert tables_of("A") == ["T2"]
+
+
+def test_a_no_show_by_the_host_itself_is_over(host: TheHost, soon: datetime) -> None:
+    tomorrow = soon + timedelta(days=1)
+    seat(host, "A", "T1", soon)
+    seat(host, "X", "T1", tomorrow)
+    host.edit("A", starts_at=tomorrow)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    with at(soon + timedelta(minutes=40)):
+        host.edit("A", wants_table=False, keeps_tables=True, stage="no_show")
+        assert api.booking_changed(booking_ref="A") is Change.CANCELLED
+    assert (Assignment.objects.get(booking_ref="A").stage, tables_of("A")) == (Stage.NO_SHOW, [])
+
+
+def test_who_is_there_after_all_has_the_wish_still(host: TheHost, soon: datetime) -> None:
+    seat(host, "A", "T1", soon)
+    host.edit("A", party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    with at(soon + timedelta(minutes=20)):
+        api.no_show(booking_ref="A", actor="staff:1")
+        assert state_of("A") == (State.CONFIRMED, "no_show")
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        api.undo(booking_ref="A", actor="staff:1")
+        assert (state_of("A"), tables_of("A")) == (OPEN, ["T1"])
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        assert state_of("A") == OPEN
+
+
+@pytest.mark.parametrize("stage", ["seated", "arrived_again"])
+def test_a_longer_stay_that_staff_rejected_is_not_granted_when_the_guests_come(
+    host: TheHost, soon: datetime, stage: str
+) -> None:
+    seat(host, "A", "T1", soon, ends_at=soon + timedelta(hours=2))
+    seat(host, "B", "T1", soon + timedelta(hours=2, minutes=30), ends_at=soon + timedelta(hours=4))
+    host.edit("A", ends_at=soon + timedelta(hours=3))
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    assert api.booking_changed(booking_ref="A") is Change.NOTHING
+    with at(soon + timedelta(minutes=2)):
+        if stage == "arrived_again":
+            host.edit("A", wants_table=False, keeps_tables=True, stage="no_show")
+            assert api.booking_changed(booking_ref="A") is Change.CANCELLED
+        host.edit("A", wants_table=False, keeps_tables=True, stage="seated")
+        api.booking_changed(booking_ref="A")
+    row = Allocation.objects.get(booking_ref="A", ended_at=None)
+    assert (row.stays_until, row.overstays_until) == (soon + timedelta(hours=2), None)
+    assert state_of("B")[0] == State.CONFIRMED
+
+
+@pytest.mark.parametrize("is_rejected_first", [True, False])
+def test_sitting_down_grants_no_larger_party(host: TheHost, soon: datetime, *, is_rejected_first: bool) -> None:
+    seat(host, "A", "T1", soon)
+    host.edit("A", party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    if is_rejected_first:
+        api.reject(booking_ref="A", actor="staff:7", reason="no")
+    with at(soon + timedelta(minutes=2)):
+        host.edit("A", wants_table=False, keeps_tables=True, stage="seated")
+        api.booking_changed(booking_ref="A")
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.party, row.stage) == (2, Stage.SEATED)
+        if not is_rejected_first:
+            assert state_of("A") == OPEN
+            api.reject(booking_ref="A", actor="staff:7", reason="no")
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.state, row.party, row.asked_party) == (State.CONFIRMED, 2, 9)
+
+
+@pytest.fixture
+def wish_for_tomorrow(host: TheHost, tonight: datetime) -> datetime:
+    """A is promised the only table tonight and asks for tomorrow, when X has just called off; N asked last. Tomorrow."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    tomorrow = tonight + timedelta(days=1)
+    seat(host, "A", "T1", tonight, days_ago=9)
+    seat(host, "X", "T1", tomorrow, days_ago=8)
+    host.edit("A", starts_at=tomorrow, is_confirmed=False)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    host.book("N", starts_at=tomorrow, party=2, requested_at=datetime.now(UTC))
+    return tomorrow
+
+
+def test_who_asked_for_a_day_instead_is_not_passed_by_a_newcomer_of_that_day(
+    host: TheHost, wish_for_tomorrow: datetime
+) -> None:
+    call_off(host, "X")
+    assert not api.assign_now(booking_ref="N").table_refs
+    assert (state_of("A"), Allocation.objects.get(booking_ref="A").starts_at) == (
+        OPEN,
+        wish_for_tomorrow - timedelta(days=1),
+    )
+    run_all()
+    assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow
+    assert (state_of("A")[0], tables_of("N")) == (State.CONFIRMED, [])
+
+
+def test_a_pass_keeps_the_order_in_which_bookings_asked_for_a_day(host: TheHost, wish_for_tomorrow: datetime) -> None:
+    api.request(booking_ref="N")
+    Assignment.objects.filter(booking_ref="N").update(due_at=datetime(2020, 1, 1, tzinfo=UTC))  # Its day comes first.
+    call_off(host, "X")
+    list(dispatch.run_pass())
+    assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow
+    assert tables_of("N") == []
+
+
+def test_a_newcomer_passes_a_wish_that_staff_have_rejected(host: TheHost, wish_for_tomorrow: datetime) -> None:
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    call_off(host, "X")
+    assert api.assign_now(booking_ref="N").table_refs == ("T1",)
+    assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow - timedelta(days=1)
+
+
+def test_the_way_back_of_the_migration_puts_the_wish_where_the_earlier_release_looks(
+    wish_for_tomorrow: datetime,
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("assignments.migrations.0031_asked_instead").WISHES_BACK)
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.starts_at, row.service_date, row.party) == (wish_for_tomorrow, wish_for_tomorrow.date(), 2)
+    assert Assignment.objects.get(booking_ref="X").starts_at == wish_for_tomorrow
+
+
+def test_the_migration_tells_from_the_history_which_wishes_are_settled(
+    host: TheHost, wish_for_tomorrow: datetime
+) -> None:
+    def migrated() -> bool:
+        Assignment.objects.update(wish_settled=False)
+        with connection.cursor() as cursor:
+            cursor.execute(import_module("assignments.migrations.0032_wish_settled").SETTLED)
+        settled: bool = Assignment.objects.get(booking_ref="A").wish_settled
+        return settled
+
+    assert not migrated()
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    assert migrated()
+    host.edit("A", party=1)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    assert not migrated()
+
+
+@pytest.fixture
+def wish_for_r2(host: TheHost, tonight: datetime) -> datetime:
+    """A is promised R1's table in two weeks and asks for R2 tonight, where X has the only table. Tonight."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    host.floors["R2"] = a_floor(restaurant_ref="R2", tables=[a_table("T1")])
+    seat(host, "B", "T1", tonight + timedelta(days=7))
+    seat(host, "A", "T1", tonight + timedelta(days=14))
+    host.book("X", restaurant_ref="R2", starts_at=tonight, party=2)
+    api.assign(booking_ref="X", table_refs=["T1"], actor="staff:1")
+    for ref, wish in (("A", {"restaurant_ref": "R2", "starts_at": tonight}), ("B", {"party": 9})):
+        host.edit(ref, **wish)
+        assert api.booking_changed(booking_ref=ref) is Change.TO_STAFF
+    return tonight
+
+
+def test_the_queue_shows_a_wish_when_and_where_it_is_to_be_decided(wish_for_r2: datetime) -> None:
+    now = wish_for_r2 - timedelta(hours=3)
+
+    def listed(*within: str) -> list[str]:
+        found = review_queue.queue(Section.REVIEW, now=now, within=within or None)
+        return list(found.values_list("booking_ref", flat=True))
+
+    assert (listed(), listed("R1"), listed("R2"), listed("R3")) == (["A", "B"], ["A", "B"], ["A"], [])
+    assert review_queue.standing(now) == (2, 1)
+    assert review_queue.standing(now, within=["R2"]) == (1, 1)
+    assert [review_queue.restaurants(now, within=each) for each in (None, ["R2"])] == [["R1", "R2"], ["R2"]]
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    assert (listed("R1"), listed("R2")) == (["B"], [])
+
+
+def test_another_table_where_a_guest_wants_to_come_wakes_the_wish(host: TheHost, wish_for_r2: datetime) -> None:
+    host.edit("A", party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    call_off(host, "X")  # Nobody else is promised anything there.
+    run_all()
+    assert Assignment.objects.get(booking_ref="A").restaurant_ref == "R1"
+    host.floors["R2"] = a_floor(restaurant_ref="R2", tables=[a_table("T1"), a_table("T2", seats=9)])
+    run_all()
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.state, row.restaurant_ref, row.starts_at) == (State.CONFIRMED, "R2", wish_for_r2)
+
+
+def test_reconcile_sees_that_a_wish_for_later_is_called_off(host: TheHost, wish_for_tomorrow: datetime) -> None:
+    with at(wish_for_tomorrow - timedelta(hours=10)):
+        host.edit("A", wants_table=False)
+        assert "A" in [found.booking_ref for found in reconcile()]
+        assert state_of("A")[0] == State.CANCELLED
