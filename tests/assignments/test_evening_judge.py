@@ -16,7 +16,7 @@ TONIGHT = NOW.replace(hour=18)
 
 
 def waiting(number: int, start: datetime, **given: Any) -> Mapping[str, Any]:
-    row = {"state": "assignment_pending", "reason": "", "wake_at": None, "pinned_table_refs": []}
+    row: dict[str, Any] = {"state": "assignment_pending", "reason": "", "wake_at": None, "pinned_table_refs": []}
     asked = NOW - timedelta(hours=1) + timedelta(minutes=number)
     return {**row, "requested_at": asked, "service_date": NOW.date(), "starts_at": start, **given}
 
