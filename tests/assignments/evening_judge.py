@@ -163,7 +163,10 @@ def loose_ends(evening: Evening, host: Mapping[str, HostBooking]) -> Iterator[st
         wants = booking is not None and booking.wants_table
         if wants and state == "cancelled":
             yield f"{ref} wants a table, and is cancelled ({assignment['reason']})"
-        if wants and state == "failed" and assignment["reason"] not in {"starts_in_past", "rejected_by_staff"}:
+        may_fail = {"starts_in_past", "rejected_by_staff"}
+        if booking is not None and booking.ends_at is not None and booking.ends_at <= booking.starts_at:
+            may_fail.add("invalid_start")  # The host shows the start that is asked for, and an end before that.
+        if wants and state == "failed" and assignment["reason"] not in may_fail:
             yield f"{ref} wants a table, and failed ({assignment['reason']})"
 
 
