@@ -150,6 +150,7 @@ def seat(
     window = _from_now(window_of(booking, host=host), now)
     if _others(booking, table_refs, window) and not _others(booking, table_refs, _bare(window)):
         window = _bare(window)  # The host does without the time to clear and set its tables.
+    window, overridden_by = over_closures(booking.restaurant_ref, table_refs, window)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
     outcome = settlement.confirm(
         assignment,
@@ -157,15 +158,22 @@ def seat(
         window=window,
         strategy=MANUAL,
         reason=CoordinatorReason.CONFIRMED_BY_HOST,
-        overridden_by=over_a_closure(booking.restaurant_ref, table_refs, window),
+        overridden_by=overridden_by,
     )
     settlement.write()
     return outcome
 
 
-def over_a_closure(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> str:
-    """Return who seats guests at these tables although one is closed: the host; empty if none is. One query."""
-    return "host" if ledger.are_closed(restaurant_ref, table_refs, window) else ""
+def over_closures(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> tuple[SeatingWindow, str]:
+    """Return when the host's guests block these tables, and who seats them there although one is closed ("" if none is).
+
+    Buffers alone are given up, as when tables close: nobody sits there then. One query, two at closed tables.
+    """
+    if not ledger.are_closed(restaurant_ref, table_refs, _with_buffers(window)):
+        return window, ""
+    if ledger.are_closed(restaurant_ref, table_refs, window):
+        return window, "host"
+    return _bare(window), ""
 
 
 def _open(assignment: Assignment, *, now: datetime) -> None:
@@ -197,6 +205,12 @@ def _bare(window: SeatingWindow) -> SeatingWindow:
     """Return the window without buffers."""
     start = max(window.starts_at, window.blocked_from)
     return replace(window, blocked_from=start, blocked_until=window.ends_at)
+
+
+def _with_buffers(window: SeatingWindow) -> SeatingWindow:
+    """Return the window as if the guests sat there for all the time for which it blocks their tables."""
+    first, last = min(window.starts_at, window.blocked_from), max(window.ends_at, window.blocked_until)
+    return replace(window, starts_at=first, ends_at=last)
 
 
 def _others(booking: HostBooking, table_refs: Sequence[str], window: SeatingWindow) -> list[Allocation]:

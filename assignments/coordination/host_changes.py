@@ -379,6 +379,7 @@ def adopt_tables(
         settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
         settlement.write()
         return Change.TO_STAFF
+    window, overridden_by = adoption.over_closures(booking.restaurant_ref, tables, window)
     settlement.reseat(
         assignment,
         seatings,
@@ -388,7 +389,7 @@ def adopt_tables(
         planner=MANUAL,
         reason=TABLES_CHANGED_BY_HOST,
         despite=[each.reason for each in against],
-        overridden_by=adoption.over_a_closure(booking.restaurant_ref, tables, window),
+        overridden_by=overridden_by,
     )
     settlement.write()
     return Change.MOVED

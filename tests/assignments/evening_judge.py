@@ -4,7 +4,7 @@ It looks at the database after each commit, through a connection of its own, and
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import combinations
@@ -163,15 +163,21 @@ def loose_ends(evening: Evening, host: Mapping[str, HostBooking]) -> Iterator[st
         wants = booking is not None and booking.wants_table
         if wants and state == "cancelled":
             yield f"{ref} wants a table, and is cancelled ({assignment['reason']})"
-        if wants and state == "failed" and assignment["reason"] not in {"starts_in_past", "rejected_by_staff"}:
+        may_fail = {"starts_in_past", "rejected_by_staff"}
+        if booking is not None and booking.ends_at is not None and booking.ends_at <= booking.starts_at:
+            may_fail.add("invalid_start")  # The host shows the start that is asked for, and an end before that.
+        if wants and state == "failed" and assignment["reason"] not in may_fail:
             yield f"{ref} wants a table, and failed ({assignment['reason']})"
 
 
 def over_closures(evening: Evening, floor: Floor, now: datetime) -> Iterator[str]:
     """Seatings over a closure that nobody overrode."""
+    later = now + A_MINUTE  # What is cut off as it closes lasts until the moment of that.
     for ref, rows in evening.current.items():
         for row in rows:
-            if not row["overridden_by"] and is_closed(evening, row["table_ref"], max(row["start"], now), row["until"]):
+            if not row["overridden_by"] and is_closed(
+                evening, row["table_ref"], max(row["start"], later), row["until"]
+            ):
                 yield f"{ref} has {row['table_ref']}, which is closed"
 
 
@@ -241,7 +247,9 @@ def broken_promises(
         moves_now = sits and (bool(unusable) or "tables" in may_change)  # From now on, if only for a minute.
         is_same_start = other_start == start or (moves_now and other_start < now + A_MINUTE)
         is_same_end = (
-            other_end in {end, rows[0]["overstays_until"]} or "end" in may_change or (moves_now and end <= now)
+            other_end in {end, rows[0]["overstays_until"]}
+            or "end" in may_change
+            or (moves_now and end <= now + A_MINUTE)  # They are moved twice within that minute.
         )
         party, party_now = rows[0]["party"], after.current[ref][0]["party"]
         if party is not None and party_now != party and not is_asked:
@@ -320,7 +328,7 @@ def passed_over(
 ) -> Iterator[str]:
     """Who asked earlier, waits, is unlocked, could have been seated with the tables of X, and cannot be any more.
 
-    What X had before was promised.
+    What X had before was promised. "Could have been": also behind those who asked earlier still.
     """
     if action.by == "staff":
         return
@@ -342,8 +350,8 @@ def passed_over(
             ):
                 continue
             free = [row for row in after.allocations if row["booking_ref"] != ref] + before.current.get(ref, [])
-            if can_sit(after, other, free, floor=floor, now=now, host=host) and not can_sit(
-                after, other, after.allocations, floor=floor, now=now, host=host
+            if not can_sit(after, other, after.allocations, floor=floor, now=now, host=host) and can_sit_behind(
+                waiting_before(after, other, host), after, other, free, floor=floor, now=now, host=host
             ):
                 yield f"{ref} has {sorted(seat[0])}, for which {other} asked earlier ({theirs['state']})"
 
@@ -375,6 +383,45 @@ def waits(evening: Evening, ref: str, host: Mapping[str, HostBooking]) -> bool:
     return row["state"] in QUEUED or (row["state"] == "manual_review" and row["reason"] in CURABLE)
 
 
+def waiting_before(evening: Evening, ref: str, host: Mapping[str, HostBooking]) -> list[str]:
+    """Those who asked before the booking and are still to be decided, in that order; the host may have them locked."""
+    row = evening.assignments[ref]
+    found = [
+        other
+        for other, theirs in evening.assignments.items()
+        if theirs["requested_at"] < row["requested_at"]
+        and theirs["service_date"] == row["service_date"]
+        and waits(evening, other, host)
+        and (theirs["state"] in QUEUED or theirs["wake_at"] is not None)
+    ]
+    return sorted(found, key=lambda other: evening.assignments[other]["requested_at"])
+
+
+def can_sit_behind(
+    first: Sequence[str],
+    evening: Evening,
+    ref: str,
+    taken: Sequence[Row],
+    *,
+    floor: Floor,
+    now: datetime,
+    host: Mapping[str, HostBooking],
+) -> bool:
+    """Whether some tables would do for the booking, whichever of theirs those get who are to be seated ``first``.
+
+    Tables are kept for them, and no row says which.
+    """
+    if not can_sit(evening, ref, taken, floor=floor, now=now, host=host):
+        return False
+    if not first:
+        return True
+    places = list(places_of(evening, first[0], taken, floor=floor, now=now, host=host))
+    return all(
+        can_sit_behind(first[1:], evening, ref, [*taken, *rows], floor=floor, now=now, host=host)
+        for rows in places or [[]]
+    )
+
+
 def can_sit(
     evening: Evening,
     ref: str,
@@ -385,16 +432,29 @@ def can_sit(
     host: Mapping[str, HostBooking],
 ) -> bool:
     """Whether some tables would do for the booking by itself."""
+    return any(True for _rows in places_of(evening, ref, taken, floor=floor, now=now, host=host))
+
+
+def places_of(
+    evening: Evening,
+    ref: str,
+    taken: Iterable[Row],
+    *,
+    floor: Floor,
+    now: datetime,
+    host: Mapping[str, HostBooking],
+) -> Iterator[list[Row]]:
+    """Yield the rows that the booking would have at each of the tables that would do for it by itself."""
     booking = host[ref]
     start = booking.starts_at
     if (on := service_at(floor, start)) is None:
-        return False
+        return
     service, taken = on[0], list(taken)
     end = booking.ends_at or start + timedelta(minutes=service.turn_minutes(booking.party))
     if start < now - GRACE or end <= now or not serves(floor, start, end):
-        return False
+        return
     if is_too_many(floor, taken, ref, booking.party, start, end):
-        return False
+        return
     first = start - timedelta(minutes=service.buffer_before_minutes)
     last = end + timedelta(minutes=service.buffer_after_minutes)
     if start < now:
@@ -403,12 +463,13 @@ def can_sit(
         row["table_ref"] for row in taken if row["booking_ref"] != ref and row["start"] < last and first < row["until"]
     }
     pinned = frozenset(evening.assignments[ref]["pinned_table_refs"])
-    possible = units(floor, booking.party, booking.zone_ref)
-    return any(
-        not (unit & busy) and not any(is_closed(evening, table, first, last) for table in unit)
-        for unit in possible
-        if not pinned or unit == pinned
-    )
+    row = {"booking_ref": ref, "kind": "seating", "start": first, "until": last, "starts_at": start, "ends_at": end}
+    row |= {"party": booking.party, "ended_at": None, "overstays_until": None}
+    for unit in units(floor, booking.party, booking.zone_ref):
+        if pinned and unit != pinned:
+            continue
+        if not (unit & busy) and not any(is_closed(evening, table, first, last) for table in unit):
+            yield [{**row, "table_ref": table} for table in sorted(unit)]
 
 
 def units(floor: Floor, party: int, zone_ref: str | None) -> Iterator[frozenset[str]]:

@@ -1070,6 +1070,28 @@ class TestStaff:
 
 
 class TestTablesChangedInTheHost:
+    @pytest.mark.parametrize("how", ["adopted", "moved"])
+    def test_guests_whom_the_host_seats_until_the_table_closes_leave_no_buffer_in_the_closure(
+        self, host: TheHost, tonight: datetime, how: str
+    ) -> None:
+        """As where a table closes right after a promise: nobody sits there then, and nobody has overridden anything."""
+        host.floors["R1"] = a_floor(
+            tables=[a_table("T1"), a_table("T2")], services=[a_service(buffer_after_minutes=15)]
+        )
+        host.book("B1", starts_at=tonight)
+        end = tonight + timedelta(hours=2)
+        if how == "adopted":
+            api.close(restaurant_ref="R1", table_refs=["T2"], starts_at=end, actor="staff:7")
+            api.adopt(booking_ref="B1", table_refs=["T2"])
+        else:
+            (held,) = run_all()["B1"].table_refs
+            (other,) = {"T1", "T2"} - {held}
+            api.close(restaurant_ref="R1", table_refs=[other], starts_at=end, actor="staff:7")
+            shown(host, "B1", other)
+            assert api.booking_changed(booking_ref="B1") is Change.MOVED
+        row = Allocation.objects.get()
+        assert (row.ends_at, row.blocked.upper, row.overridden_by) == (end, end, "")
+
     def test_tables_that_staff_chose_in_the_host_are_taken_over(self, two_tables: TheHost, tonight: datetime) -> None:
         two_tables.book("B1", starts_at=tonight)
         run_all()

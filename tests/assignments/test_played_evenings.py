@@ -241,8 +241,9 @@ class PlayedEvening(RuleBasedStateMachine):
         return self.refs[number % len(self.refs)]
 
     def confirmed(self, number: int) -> str:
-        """A booking with tables if there is one."""
-        seated = sorted(self.seen.current)
+        """A booking with tables if there is one: they are numbered as they came, since the ref of a walk-in is random."""
+        current = self.seen.current
+        seated = [ref for ref in self.seen.assignments if ref in current]
         return seated[number % len(seated)] if seated else self.some(number)
 
     def tables(self, number: int, count: int = 1) -> list[str]:
