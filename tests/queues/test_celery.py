@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from kombu import pools
 
 from assignments import api, tasks
 from assignments.coordination import queueing
@@ -121,18 +122,26 @@ def test_what_the_queue_drops_the_cron_line_decides(booked: models.Restaurant, s
     assert (code, open_ones()) == (0, 0), err
 
 
+def _forget_connections() -> None:
+    """Other tests of this process may have left connections to the broker that is there."""
+    pools.reset()  # type: ignore[no-untyped-call]
+    app.amqp._producer_pool = None
+
+
 def test_an_unreachable_broker_stops_no_booking(
     booked: models.Restaurant, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(settings)
     said: list[str] = []
     monkeypatch.setattr(queueing, "log_error", lambda _logger, _error, text, *_args: said.append(text))
+    _forget_connections()
     app.conf.broker_url = "redis+socket:///nowhere/redis.sock"
     app.conf.task_publish_retry = False
     app.set_default()
     try:
         request_all(booked)
     finally:
+        _forget_connections()
         app.conf.broker_url = "memory://"
         app.conf.task_publish_retry = True
     assert open_ones() == 6
