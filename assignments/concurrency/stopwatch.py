@@ -7,6 +7,8 @@ the work itself waits for, such as a query or a lock, counts.
 import time
 from pathlib import Path
 
+LEAST_MS = 0.001
+"""What takes no measurable time takes that: 0 milliseconds stand for what was not planned."""
 SCHEDSTAT = Path("/proc/thread-self/schedstat")
 """Linux: nanoseconds on a processor, nanoseconds of waiting for one, and time slices, of the thread that reads it."""
 
@@ -30,7 +32,7 @@ class Stopwatch:
         return passed
 
     def _until(self, waited: float, now: float) -> float:
-        return max((now - self._started) * 1000 - (waited - self._waited), 0.0)
+        return max((now - self._started) * 1000 - (waited - self._waited), LEAST_MS)
 
 
 def _waited_ms() -> float:
