@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -29,7 +30,8 @@ def unpack_base(folder: Path) -> Path:
             "Fetch the whole history (git fetch --unshallow)."
         )
     with tarfile.open(fileobj=BytesIO(packed.stdout)) as tar:
-        tar.extractall(folder, filter="data")
+        safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Since Python 3.11.4.
+        tar.extractall(folder, **safely)
     return folder
 
 
