@@ -285,7 +285,7 @@ class DayPlanner:
                 self.settlement.outcomes.append(
                     noop(assignment.booking_ref, Noop.LOCK_CONTENTION, planner=V3, detail="booking_busy")
                 )
-                if is_plannable(busy[assignment.booking_ref], self.restaurant_ref):
+                if is_plannable(busy[assignment.booking_ref], assignment, self.restaurant_ref):
                     self._locked_by_host.append(seating_request(busy[assignment.booking_ref], assignment))
             elif booking is None or not booking.wants_table:
                 self.settlement.store_only(assignment, cancel_unwanted(assignment, booking, planner=V3))

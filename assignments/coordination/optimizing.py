@@ -278,7 +278,7 @@ class _Day:
         requests = []
         for row in rows:
             booking = bookings.get(row.booking_ref)
-            if booking is None or not is_plannable(booking, self.restaurant_ref):
+            if booking is None or not is_plannable(booking, row, self.restaurant_ref):
                 continue
             is_same = (booking.starts_at, booking.party) == (row.starts_at, row.party)
             request = seating_request(booking, row)

@@ -37,10 +37,13 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
     )
 
 
-def is_plannable(booking: HostBooking, restaurant_ref: str) -> bool:
-    """Return whether the booking waits for a table of this restaurant, and could be given one."""
-    is_waiting = booking.wants_table and not booking.is_confirmed and not booking.problem
-    return is_waiting and booking.restaurant_ref == restaurant_ref
+def is_plannable(booking: HostBooking, assignment: Assignment, restaurant_ref: str) -> bool:
+    """Return whether the booking waits for a table of this restaurant, and could be given one.
+
+    The host may go on showing a booking as confirmed whose guest asks for something else than was promised.
+    """
+    is_waiting = not booking.is_confirmed or assignment.is_wish_undecided
+    return is_waiting and booking.wants_table and not booking.problem and booking.restaurant_ref == restaurant_ref
 
 
 def plannable_requests(rows: Sequence[Assignment], restaurant_ref: str, *, host: Host) -> list[SeatingRequest]:
@@ -56,7 +59,7 @@ def requests_of(
     return [
         seating_request(bookings[row.booking_ref], row)
         for row in rows
-        if row.booking_ref in bookings and is_plannable(bookings[row.booking_ref], restaurant_ref)
+        if row.booking_ref in bookings and is_plannable(bookings[row.booking_ref], row, restaurant_ref)
     ]
 
 

@@ -183,14 +183,14 @@ def test_sitting_down_grants_no_larger_party(host: TheHost, soon: datetime, *, i
     assert (row.state, row.party, row.asked_party) == (State.CONFIRMED, 2, 9)
 
 
-@pytest.fixture
-def wish_for_tomorrow(host: TheHost, tonight: datetime) -> datetime:
+@pytest.fixture(params=[False, True], ids=["waits", "is still confirmed"])
+def wish_for_tomorrow(host: TheHost, tonight: datetime, request: pytest.FixtureRequest) -> datetime:
     """A is promised the only table tonight and asks for tomorrow, when X has just called off; N asked last. Tomorrow."""
     host.floors["R1"] = a_floor(tables=[a_table("T1")])
     tomorrow = tonight + timedelta(days=1)
     seat(host, "A", "T1", tonight, days_ago=9)
     seat(host, "X", "T1", tomorrow, days_ago=8)
-    host.edit("A", starts_at=tomorrow, is_confirmed=False)
+    host.edit("A", starts_at=tomorrow, is_confirmed=request.param)
     assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
     host.book("N", starts_at=tomorrow, party=2, requested_at=datetime.now(UTC))
     return tomorrow
