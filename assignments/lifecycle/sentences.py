@@ -14,6 +14,8 @@ from assignments.planning.text import gettext as _
 NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with.")
 SAT_THERE = _("Its guests sat there when the table was taken out of service.")
 
+STILL_ASKED = _("Nobody has decided yet about what its guests ask for instead.")
+
 
 def expect_the_same_table(other_refs: Collection[str]) -> Text:
     """Why two bookings overlap, told of one of them."""
@@ -72,6 +74,7 @@ def passed_over(reasons: str) -> Text:
 _KNOWN = (
     NO_FLOOR,
     SAT_THERE,
+    STILL_ASKED,
     expect_the_same_table(()),
     shown_elsewhere((), ()),
     more_guests_than_seats(0, 0),
