@@ -35,7 +35,9 @@ def seat(host: TheHost, ref: str, table_ref: str, starts_at: datetime, *, days_a
 
 def why_in_review(ref: str) -> str:
     """The sentence that the page shows with the reason: that of the last transition, as it can be translated."""
-    detail: str = StateTransition.objects.filter(booking_ref=ref).order_by("version").values_list("detail", flat=True).last()
+    detail: str = (
+        StateTransition.objects.filter(booking_ref=ref).order_by("version").values_list("detail", flat=True).last()
+    )
     assert sentences.read(detail) is not None, f"a sentence of ours: {detail!r}"
     return detail
 
@@ -100,8 +102,7 @@ def test_undoing_the_move_that_granted_a_wish_opens_it_again(host: TheHost, toni
     api.undo(booking_ref="A", actor="staff:7")
     assert state_of("A") == OPEN
     assert why_in_review("A") == sentences.STILL_ASKED
-    floor = host.floors["R1"]
-    (shown,) = evening.of(floor, tonight.date(), host=host, now=tonight).seated
+    (shown,) = evening.evening("R1", tonight.date(), now=tonight).seated
     assert shown.says == sentences.STILL_ASKED
     assert Allocation.objects.get(booking_ref="A").starts_at == tonight
     assert api.booking_changed(booking_ref="A") is Change.NOTHING
