@@ -383,6 +383,8 @@ def passed_over(
         if ref in then and action.by == "owner":
             continue  # Its table has closed. Whoever was promised a seat goes before those who wait for one.
         mine = after.assignments[ref]
+        if mine["reason"] == "confirmed_by_host" and after.current[ref][0]["planner"] == "manual":
+            continue  # Its host shows it at these tables: nobody chose them here.
         for other, theirs in after.assignments.items():
             if (
                 other in locked

@@ -297,6 +297,13 @@ class PlayedEvening(RuleBasedStateMachine):
             if how == "inline":
                 self.settled([api.assign_now(booking_ref=ref)])
 
+    @rule(slot=st.integers(0, 34))
+    def two_want_the_largest_table(self, slot: int) -> None:
+        """Who asks for it later is decided first."""
+        sizes = [party for party in range(1, 9) if any(True for _unit in evening_judge.units(self.floor, party, None))]
+        for how in ("requested", "inline") if sizes else ():
+            self.book(slot=slot, party=sizes[-1], zone=None, stay=None, how=how)
+
     def starts(self, slot: int) -> datetime:
         return FIRST_START + timedelta(minutes=15 * slot)
 
