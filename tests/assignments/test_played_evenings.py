@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 import hypothesis
@@ -441,7 +442,7 @@ class PlayedEvening(RuleBasedStateMachine):
         )
         return [
             (row, next_one)
-            for row, next_one in zip(rows, rows[1:], strict=False)
+            for row, next_one in pairwise(rows)
             if row["table_ref"] == next_one["table_ref"]
             and timedelta(0) <= next_one["starts_at"] - row["ends_at"] <= timedelta(hours=2)
         ]

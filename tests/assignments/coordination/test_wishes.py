@@ -242,6 +242,29 @@ def test_a_newcomer_passes_a_wish_that_staff_have_rejected(host: TheHost, wish_f
     assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow - timedelta(days=1)
 
 
+@pytest.mark.parametrize("is_in_review", [False, True])
+def test_what_is_rejected_after_the_stay_has_begun_is_not_granted_when_they_sit(
+    host: TheHost, *, is_in_review: bool
+) -> None:
+    """They ask for a start two hours ago, and for more seats than their table has."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[ALL_DAY])
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    seat(host, "A", "T1", start)
+    if is_in_review:
+        host.edit("A", party=19)
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    host.edit("A", party=20, starts_at=start - timedelta(hours=2))
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.party, row.starts_at) == (2, start)
+    assert row.last_asked == ("R1", start - timedelta(hours=2), 20)
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    host.edit("A", stage="seated", wants_table=False, keeps_tables=True)
+    api.booking_changed(booking_ref="A")
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.party, row.stage) == (2, Stage.SEATED)
+
+
 def test_the_way_back_of_the_migration_puts_the_wish_where_the_earlier_release_looks(
     wish_for_tomorrow: datetime,
 ) -> None:
