@@ -247,6 +247,8 @@ def broken_promises(
             if no_show and assignment["stage"] == "no_show" and start + no_show <= now + A_MINUTE:
                 judged["a no-show by the clock"] += action.by == "planner"
                 continue
+            if assignment["stage"] == "left" and action.by == "staff" and ref in action.refs:
+                continue  # Its host says that they sit, and gives an end that is over.
             if not unusable:
                 yield f"{ref} lost {sorted(held)}: {assignment['state']} ({assignment['reason']})"
             elif assignment["state"] not in {"manual_review", *OPEN}:
