@@ -35,9 +35,9 @@ def seat(host: TheHost, ref: str, table_ref: str, starts_at: datetime, *, days_a
 
 def why_in_review(ref: str) -> str:
     """The sentence that the page shows with the reason: that of the last transition, as it can be translated."""
-    detail: str = (
-        StateTransition.objects.filter(booking_ref=ref).order_by("version").values_list("detail", flat=True).last()
-    )
+    last = StateTransition.objects.filter(booking_ref=ref).order_by("-version").first()
+    assert last is not None
+    detail = str(last.detail)
     assert sentences.read(detail) is not None, f"a sentence of ours: {detail!r}"
     return detail
 
@@ -354,7 +354,7 @@ class TestAnEarlierReleaseBesideThisOne:
         return self.row()
 
     def row(self) -> dict[str, Any]:
-        return Assignment.objects.values(*self.FACTS).get(booking_ref="A")
+        return dict(Assignment.objects.values(*self.FACTS).get(booking_ref="A"))
 
     def writes(self, state: str, reason: str, **facts: Any) -> Assignment:
         """What its one query does: state, reason, version and facts, and no other column."""
