@@ -22,6 +22,7 @@ from rollout.control import steering, switches
 from rollout.flags import resolution
 from rollout.models import Change
 from tests import debian
+from tests.chaos import failover
 from tests.chaos.enumerated import count_points, judge, prepared
 from tests.chaos.flows import FLOWS, HAS_LEGACY_PLANNER
 from tests.chaos.host import HOW, POISON
@@ -30,7 +31,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.result import Result
 from tests.chaos.server import free_port
 from tests.chaos.setting_up import PROJECT
-from tests.chaos.world import World, problems, put_back, recover
+from tests.chaos.world import World, problems, put_back, recover, somebody_writes
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 LONGEST_RECOVERY_SECONDS = 75.0
@@ -76,7 +77,7 @@ def immediate_stops(world: World, times: int = 3) -> Result:
     for _ in range(times):
         put_back(prepared("batch"))
         workers = [world.fork(partial(command, "run_coordinator", "--watch", "--interval", "0.1")) for _ in range(4)]
-        has_met = _somebody_writes(world)
+        has_met = somebody_writes(world.server.url)
         world.server.stop("immediate")
         time.sleep(1)
         world.server.start()
@@ -92,20 +93,6 @@ def immediate_stops(world: World, times: int = 3) -> Result:
         wrong += [f"a worker ended with {end.code}" for end in ends if end.code]
         result.add(time.monotonic() - started, wrong or judge(FLOWS["batch"]), has_met=has_met)
     return result
-
-
-def _somebody_writes(world: World, seconds: float = 20) -> bool:
-    """Wait until another session has written something that it has not committed; whether one does."""
-    until = time.monotonic() + seconds
-    with psycopg.connect(world.server.url, autocommit=True) as session:
-        while time.monotonic() < until:
-            found = session.execute(
-                "SELECT EXISTS (SELECT FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL)"
-            )
-            if found.fetchone() == (True,):
-                return True
-    return False
 
 
 def read_only(world: World) -> Result:
@@ -432,6 +419,8 @@ def missing_programs(wanted: Iterable[str]) -> list[str]:
 def all_of_them(world: World) -> Iterator[tuple[str, Callable[[], Result]]]:
     yield "answer to COMMIT lost", partial(lost_answers, world)
     yield "immediate stop under load", partial(immediate_stops, world)
+    yield failover.SYNCHRONOUS, partial(failover.synchronous, world)
+    yield failover.ASYNCHRONOUS, partial(failover.asynchronous, world)
     yield "read-only server", partial(read_only, world)
     yield "connections exhausted", partial(no_connections, world)
     yield "20 cron starts at once", partial(many_starts, world)
