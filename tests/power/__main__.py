@@ -82,7 +82,8 @@ def _on_the_database(seed: int) -> int:
     print("{} decisions, {} audits, {} runs of the guard".format(*decisions))
     print(f"{'what':58}{'measured':>14}{'required':>16}")
     what = f"identical V3: weeks with an alarm ({dict(sum((each.breached for each in healthy), Counter()))})"
-    missed = _row(what, f"{stopped} of {WEEKS_STORED}", "none", ok=not stopped)
+    missed = 0
+    missed += _row(what, f"{stopped} of {WEEKS_STORED}", "none", ok=not stopped)
     what = f"5 % wrong refusals: rolled back to {faulty.stage} by {', '.join(faulty.breached)}"
     missed += _row(what, f"{faulty.decisions} decisions", "within the week", ok="wrong_refusals" in faulty.breached)
     print(f"{time.monotonic() - started:.0f} s")

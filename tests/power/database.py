@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from assignments.concurrency import clock
 from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.coordination.planned_day import PlannedDay
-from assignments.integration.evening_file import EveningFile
+from assignments.integration.evening_file import EveningFile, as_aware
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.text import Text
@@ -39,7 +39,7 @@ HOURS = (9, 13, 16, 19)
 USUAL = 0.35
 """The share of the real evening's bookings at a restaurant of middling popularity."""
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
-WHO = {"actor": "power", "reason": "a simulated week"}
+WHO: Mapping[str, Any] = {"actor": "power", "reason": "a simulated week"}
 STOPPED = 3
 
 
@@ -108,7 +108,7 @@ class _Evening:
         rows = [row for row in parsed.bookings if source.random() < share]
         moments: list[list[Booking]] = [[] for _ in HOURS]
         for row in rows:
-            start = evening.as_aware(row.start, parsed.timezone)
+            start = as_aware(row.start, parsed.timezone)
             booking = Booking(restaurant=restaurant, reference=f"{name}-{row.ref}", start=start, party=row.party)
             source.choice(moments).append(booking)
         return cls(restaurant, moments)
