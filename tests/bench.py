@@ -198,7 +198,7 @@ def _copy_comparisons(restaurant_ref: str, comparisons: int) -> None:
 
 
 def guard_over(restaurants: int, *, bookings: int = 10) -> None:
-    """Runs of the guard after V3 has decided so many bookings at each restaurant: the first ones with audits."""
+    """Runs of the guard after V3 has decided so many bookings at each restaurant: the last one without audits."""
     position = steering.current() or steering.begin(actor="bench", reason="bench")
     while steering.plan().target is not None:
         position = steering.promote(from_stage=position.stage, override=True, actor="bench", reason="bench")
@@ -208,8 +208,10 @@ def guard_over(restaurants: int, *, bookings: int = 10) -> None:
         evening.store(few, restaurant_name=f"Guard {number}")
     dispatch.register_new()
     decided = sum(len(each.outcomes) for each in dispatch.run_pass())
-    for _again in range(3):
+    is_audited = False
+    while not is_audited:
         waiting, _refusals = decision_audit.waiting()
+        is_audited = not waiting
         reset_queries()  # The log of queries is bounded, and a full one counts no more.
         started = time.perf_counter()
         with CaptureQueriesContext(connection) as captured:
