@@ -30,7 +30,7 @@ HOLD = Allocation.Kind.HOLD.value
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
     """A bar as it is drawn. ``look``: a CSS class. ``trouble``: what is wrong, as a sentence. ``key``: of the assignment.
-    ``since``: what has changed since the day sheet was printed.
+    ``since``: what has changed since the day sheet was printed. ``may_begin_elsewhere``: whether its start can be dragged.
 
     ``joined``: the place among its joined tables, such as 1/2. ``is_repeated``: a row above has this booking already.
     """
@@ -51,11 +51,21 @@ class Block:
     is_repeated: bool = False
     since: str = ""
     may_be_extended: bool = False
+    may_begin_elsewhere: bool = False
 
     @property
     def ends(self) -> int:
-        """The end of the stay, in seconds since 1970."""
+        """The end of the stay or the closure, in seconds since 1970."""
         return round(self.bar.taken.ends_at.timestamp())
+
+    @property
+    def starts(self) -> int:
+        """The start of the closure, in seconds since 1970."""
+        return round(self.bar.taken.starts_at.timestamp())
+
+    @property
+    def closure(self) -> int | None:
+        return self.bar.taken.closure_id
 
     @property
     def end_x(self) -> int:
@@ -114,6 +124,7 @@ def grid_of(
     guests: Mapping[str, Guest],
     since: Mapping[str, str],
     may_act: bool,
+    may_edit_closures: bool,
 ) -> Grid:
     """Return the grid. ``names``: labels of the bookings. ``guests``: who comes, if the user may see it.
 
@@ -143,6 +154,7 @@ def grid_of(
                         since=since.get(box.bar.taken.booking_ref, ""),
                         is_repeated=box.is_repeated,
                         may_act=may_act,
+                        may_edit_closures=may_edit_closures,
                     )
                     for box in row.boxes
                 ),
@@ -202,6 +214,7 @@ def _block(
     since: str,
     is_repeated: bool,
     may_act: bool,
+    may_edit_closures: bool,
 ) -> Block:
     words = labels.Words(shown.floor)
     taken, booked = bar.taken, shown.booked.get(bar.taken.booking_ref)
@@ -230,6 +243,8 @@ def _block(
             second=taken.reason or until,
             title=_("table %(tables)s") % {"tables": tables} + ", " + title,
             url=state.bare.link(closure=taken.closure_id),
+            may_be_extended=may_edit_closures and _ends_here(bar, shown) and not taken.is_open_ended,
+            may_begin_elsewhere=may_edit_closures and shown.now < taken.starts_at,
             **place,
         )
     label = names.get(taken.booking_ref, taken.booking_ref)
@@ -271,6 +286,11 @@ def _block(
         may_be_extended=may_act and booked is not None and not taken.has_ended and bar.sat is not None,
         **place,
     )
+
+
+def _ends_here(bar: Bar, shown: Day) -> bool:
+    """Return whether the bar ends where its closure does, not at the edge of the day that is shown."""
+    return round(bar.blocked.until) < round(shown.timeline.minutes) and shown.now < bar.taken.ends_at
 
 
 def _width(span: Span, scale: float) -> int:
