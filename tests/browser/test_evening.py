@@ -1,6 +1,5 @@
 """The evening, worked from its page: by mouse, by keyboard and by touch, by two people at once, and without a connection."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,27 +12,12 @@ from assignments import api
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
 from example import models
 from tests.browser.browsing import PHONE, visiting
-from tests.browser.evenings import clock_at
 from tests.browser.test_every_page import findings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 
 TIMELINE = "/admin/assignments/serviceday/"
 TABLES = "#evening-grid tr.evening-row"
-
-
-@pytest.fixture
-def tonight(evening: models.Restaurant) -> Iterator[datetime]:
-    """The real evening at half past six, with three tables of four that nobody has from now on."""
-    moment = evening.bookings.order_by("start")[0].start.replace(hour=18, minute=30)
-    for code in ("D1-T04", "D1-T05", "D2-T01"):
-        ref = str(evening.tables.get(code=code).pk)
-        held = Allocation.objects.filter(table_ref=ref, blocked__endswith__gt=moment).values_list("booking_ref")
-        for booking in evening.bookings.filter(pk__in=[int(each) for (each,) in held]):
-            api.booking_cancelled(booking_ref=str(booking.pk))
-            models.Booking.objects.filter(pk=booking.pk).update(status="cancelled")
-    with clock_at(moment):
-        yield moment
 
 
 def open_evening(page: Page) -> None:

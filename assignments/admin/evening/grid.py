@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from assignments.admin.evening import markup
 from assignments.admin.evening.captions import covers as in_covers
 from assignments.admin.evening.state import State
 from assignments.admin.timeline_svg import Drawing, TableRow, clock, seats
@@ -91,6 +95,14 @@ class GridRow:
     url: str
     is_known: bool
 
+    @property
+    def bars(self) -> SafeString:
+        return SafeString("".join(markup.bar(block, self.ref) for block in self.blocks))
+
+    @property
+    def spaces(self) -> SafeString:
+        return SafeString("".join(map(markup.free, self.free)))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GridZone:
@@ -132,6 +144,7 @@ def grid_of(
     """
     scale = SCALES[state.zoom]
     timeline = drawing.timeline
+    phrases = _Phrases(shown, state)
 
     def x(minute: float) -> int:
         return round(minute * scale)
@@ -147,7 +160,7 @@ def grid_of(
                     _block(
                         box.bar,
                         shown,
-                        state,
+                        phrases,
                         scale,
                         names=names,
                         guests=guests,
@@ -167,7 +180,7 @@ def grid_of(
                     )
                     for space in row.spaces
                 ),
-                url=state.bare.link(table=row.row.table_ref),
+                url=phrases.link("table", row.row.table_ref),
                 is_known=row.row.table is not None,
             )
             for row in table_rows
@@ -197,6 +210,20 @@ def grid_of(
     )
 
 
+class _Phrases:
+    """What hundreds of bars say and link to, translated and written once."""
+
+    def __init__(self, shown: Day, state: State) -> None:
+        self.words = labels.Words(shown.floor)
+        self.at, self.times = _("table %(tables)s"), _("%(start)s-%(end)s")
+        self._page = state.bare.link()
+        self.covers, self.stage = cache(in_covers), cache(labels.stage)
+
+    def link(self, name: str, value: object) -> str:
+        """Return the address of the page with this in its panel: the address has that last."""
+        return f"{self._page}&{urlencode({name: value})}"
+
+
 def _note(row: TableRow) -> str:
     if row.row.table is None or row.row.table.active:
         return row.note
@@ -206,7 +233,7 @@ def _note(row: TableRow) -> str:
 def _block(
     bar: Bar,
     shown: Day,
-    state: State,
+    phrases: "_Phrases",
     scale: float,
     *,
     names: Mapping[str, str],
@@ -216,7 +243,7 @@ def _block(
     may_act: bool,
     may_edit_closures: bool,
 ) -> Block:
-    words = labels.Words(shown.floor)
+    words = phrases.words
     taken, booked = bar.taken, shown.booked.get(bar.taken.booking_ref)
     sat = bar.sat or bar.blocked
     place: dict[str, Any] = {
@@ -242,7 +269,7 @@ def _block(
             first=_("closed"),
             second=taken.reason or until,
             title=_("table %(tables)s") % {"tables": tables} + ", " + title,
-            url=state.bare.link(closure=taken.closure_id),
+            url=phrases.link("closure", taken.closure_id),
             may_be_extended=may_edit_closures and _ends_here(bar, shown) and not taken.is_open_ended,
             may_begin_elsewhere=may_edit_closures and shown.now < taken.starts_at,
             **place,
@@ -255,9 +282,9 @@ def _block(
         label = f"{guest.name}, {label}"
     if bar.joined:
         party = f"{party} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
-    url = state.bare.link(booking=booked.pk) if booked else ""
-    covers = in_covers(booked.party) if booked else ""
-    at = _("table %(tables)s") % {"tables": tables}
+    url = phrases.link("booking", booked.pk) if booked else ""
+    covers = phrases.covers(booked.party) if booked else ""
+    at = phrases.at % {"tables": tables}
     if taken.kind == HOLD and taken.expires_at is not None:
         held = _("on hold until %(until)s") % {"until": clock(taken.expires_at, words.zone)}
         title = ", ".join(filter(None, [label, covers, at, held]))
@@ -272,12 +299,13 @@ def _block(
         )
     stage = booked.stage if booked else Stage.EXPECTED
     says = trouble(booked, bar, shown.now)
-    times = _("%(start)s-%(end)s") % {"start": start, "end": end}
-    parts = [label, covers, at, times, labels.stage(stage), says, since]
+    times = phrases.times % {"start": start, "end": end}
+    said_stage = phrases.stage(stage)
+    parts = [label, covers, at, times, said_stage, says, since]
     return Block(
         look=f"evening-{stage.replace('_', '-')}" + (" evening-trouble" if says else ""),
         first=party,
-        second=says or f"{times} {labels.stage(stage)}",
+        second=says or f"{times} {said_stage}",
         title=", ".join(filter(None, parts)),
         url=url,
         key=booked.pk if booked else None,
