@@ -290,7 +290,7 @@ def test_tables_close_and_open_and_the_evening_freezes(page: Page, tonight: date
     page.locator(f'.evening-bar[data-closure="{again.pk}"]').first.click()
     page.locator("#evening-panel").get_by_role("button", name="Lift the closure").click()
     said(page, "lifted")
-    page.locator("tbody[data-zone]").first.get_by_role("link", name="Close").click()
+    page.locator("tbody[data-zone]").first.get_by_role("link", name="Close the zone").click()
     page.get_by_role("button", name="Close the zone").click()
     said(page, "The zone is closed.")
     page.locator("#evening-more summary").click()

@@ -163,8 +163,7 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
         anna.starts(10)
         anna.click(bar(page, one))
         anna.click(panel.get_by_role("button", name=name, exact=True).first)
-        said(page, stage.label if hasattr(stage, "label") else stage)
-        assert stage_of(one) == stage
+        assert_soon(lambda stage=stage: stage_of(one) == stage)
         if stage is Stage.ARRIVED:
             anna.starts(11)
             anna.click(bar(page, one))
@@ -207,7 +206,7 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
 
     anna.starts(16)
     zone = page.locator("tbody[data-zone]").first
-    anna.click(zone.get_by_role("link", name="Close"))
+    anna.click(zone.get_by_role("link", name="Close the zone"))
     anna.button("Close the zone")
     said(page, "The zone is closed.")
     anna.click(zone.locator(".evening-bar[data-closure]").first)
@@ -325,11 +324,11 @@ def test_an_operator_works_a_shift(page: Page, everything: models.Restaurant) ->
 
     ben.starts(4)
     ben.click(page.locator(".first-page-cards").get_by_role("link", name="Rollout"))
-    expect(content).to_contain_text("too little data")
+    expect(content).to_contain_text(re.compile("too little data|lacks? data", re.IGNORECASE))
 
     ben.starts(5, anew=False)
     expect(content.get_by_role("link", name=re.compile("Promote to"))).to_be_visible()
-    expect(content).to_contain_text("too little data")
+    expect(content).to_contain_text(re.compile("too little data|lacks? data", re.IGNORECASE))
 
     ben.starts(6, anew=False)
     for name in ("Pause", "Resume"):

@@ -8,6 +8,9 @@ from django.utils.safestring import SafeString, mark_safe
 if TYPE_CHECKING:
     from assignments.admin.evening.grid import Block, Free
 
+AGAIN = 400
+"""Pixels after which a closure's words come again."""
+
 
 def bar(block: "Block", table_ref: str) -> SafeString:
     """Write a bar: a link to its booking or closure, or only a picture."""
@@ -42,11 +45,17 @@ def _inside(block: "Block", title: str) -> str:
     if block.may_be_extended:
         grips += f'<rect class="evening-grip" x="{block.end_x - 10}" y="{y + 2}" width="10" height="44"/>'
     cross = f'<rect fill="url(#timeline-cross)" {box} rx="4"/>' if block.look == "evening-closed" else ""
+    first, second = marks + escape(block.first), escape(block.second)
+    # A closure may last all day: whatever part of it is in view says what it is.
+    texts = "".join(
+        f'<text class="timeline-first" x="{at}" y="19">{first}</text>'
+        f'<text class="timeline-second" x="{at}" y="36">{second}</text>'
+        for at in range(7, width if cross else 8, AGAIN)
+    )
     return (
         f'<title>{title}</title><rect class="timeline-buffer" {buffer}/><rect fill="url(#timeline-hatch)" {buffer}/>'
         f'<rect class="timeline-box {block.look}" {box} rx="4"/>{cross}<svg {box}>'
-        f'<text class="timeline-first" x="7" y="19">{marks}{escape(block.first)}</text>'
-        f'<text class="timeline-second" x="7" y="36">{escape(block.second)}</text></svg>{grips}'
+        f"{texts}</svg>{grips}"
     )
 
 
