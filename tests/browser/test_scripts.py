@@ -1,6 +1,7 @@
 """The two scripts of docs/pages.md, done as a new user would: with nothing but the pages, every step counted.
 
-``WRITE_STEPS=1`` writes the counts into the document; without it they have to be those that the document names.
+``make test-scripts`` does them; with ``WRITE_STEPS=1`` it writes the counts into the document, and without they have to be
+those that the document names.
 """
 
 import os
@@ -21,7 +22,7 @@ from rollout.models import Comparison
 from tests.browser.test_evening import bar, coming, open_evening, row, said, stage_of, tables_of
 from tests.docs.document import DOCS
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser"), pytest.mark.scripts]
 
 DOCUMENT = DOCS / "pages.md"
 
@@ -254,21 +255,29 @@ def assert_soon(holds: Callable[[], bool]) -> None:
 
 
 def conflicting(tonight: datetime) -> Assignment:
-    """A party that stays into the next booking at its table, which can go nowhere else."""
-    later = Assignment.objects.filter(
-        state="confirmed", stage=Stage.EXPECTED, starts_at__range=(tonight, tonight + timedelta(hours=2))
+    """The next booking at a table whose guests stay longer: it is pinned there, and now in review."""
+    there = Allocation.objects.current().filter(
+        kind=Allocation.Kind.SEATING, starts_at__lt=tonight, ends_at__gt=tonight + timedelta(minutes=10)
     )
-    for row_ in later.order_by("-party", "starts_at", "pk"):
-        seating = Allocation.objects.current().filter(booking_ref=row_.booking_ref).first()
-        if seating is None:
+    for seating in there.order_by("ends_at", "pk"):
+        after = Allocation.objects.current().filter(table_ref=seating.table_ref, starts_at__gte=seating.ends_at)
+        following = after.order_by("starts_at").first()
+        if following is None or following.starts_at > seating.ends_at + timedelta(minutes=60):
             continue
-        until = seating.ends_at + timedelta(minutes=60)
-        change = api.extend(booking_ref=row_.booking_ref, until=until, actor="staff:1")
-        row_.refresh_from_db()
-        if change.name == "TO_STAFF":
-            shared = Assignment.objects.filter(state="manual_review", starts_at__gt=row_.starts_at)
-            return row_ if row_.state == "manual_review" else shared.order_by("-pk")[0]
-        api.undo(booking_ref=row_.booking_ref, actor="staff:1")
+        row_ = Assignment.objects.get(booking_ref=seating.booking_ref)
+        if row_.stage != Stage.EXPECTED or row_.state != "confirmed":
+            continue
+        api.seated(booking_ref=row_.booking_ref, actor="staff:1")
+        tables = (
+            Allocation.objects.current().filter(booking_ref=following.booking_ref).values_list("table_ref", flat=True)
+        )
+        api.pin(booking_ref=following.booking_ref, table_refs=list(tables), actor="staff:1")
+        api.extend(booking_ref=row_.booking_ref, until=following.starts_at + timedelta(minutes=30), actor="staff:1")
+        review = Assignment.objects.filter(
+            booking_ref__in=[row_.booking_ref, following.booking_ref], state="manual_review"
+        ).first()
+        if review is not None:
+            return review
     raise AssertionError("Nobody's longer stay disturbs anybody.")
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from assignments.admin.evening import markup
 from assignments.admin.evening.captions import covers as in_covers
+from assignments.admin.evening.markup import Block, Free
 from assignments.admin.evening.state import State
 from assignments.admin.timeline_svg import Drawing, TableRow, clock, seats
 from assignments.integration.host import Guest
@@ -29,59 +30,6 @@ SCALES: Mapping[int, float] = {1: 1.6, 2: 2.6, 3: 4.4}
 OVERDUE = timedelta(minutes=15)
 """How long after their time guests count as not here yet."""
 HOLD = Allocation.Kind.HOLD.value
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
-    """A bar as it is drawn. ``look``: a CSS class. ``trouble``: what is wrong, as a sentence. ``key``: of the assignment.
-    ``since``: what has changed since the day sheet was printed. ``may_begin_elsewhere``: whether its start can be dragged.
-
-    ``joined``: the place among its joined tables, such as 1/2. ``is_repeated``: a row above has this booking already.
-    """
-
-    bar: Bar
-    look: str
-    first: str
-    second: str
-    title: str
-    url: str
-    x: int
-    width: int
-    blocked_x: int
-    blocked_width: int
-    y: int
-    key: int | None = None
-    trouble: str = ""
-    is_repeated: bool = False
-    since: str = ""
-    may_be_extended: bool = False
-    may_begin_elsewhere: bool = False
-
-    @property
-    def ends(self) -> int:
-        """The end of the stay or the closure, in seconds since 1970."""
-        return round(self.bar.taken.ends_at.timestamp())
-
-    @property
-    def starts(self) -> int:
-        """The start of the closure, in seconds since 1970."""
-        return round(self.bar.taken.starts_at.timestamp())
-
-    @property
-    def closure(self) -> int | None:
-        return self.bar.taken.closure_id
-
-    @property
-    def end_x(self) -> int:
-        return self.x + self.width
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Free:
-    x: int
-    width: int
-    words: str
-    title: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,18 +1,70 @@
 """The grid's bars and free times as SVG. Written here and not in a template: an evening has hundreds of them."""
 
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 from django.utils.safestring import SafeString, mark_safe
 
-if TYPE_CHECKING:
-    from assignments.admin.evening.grid import Block, Free
+from assignments.staff.timeline import Bar
 
 AGAIN = 400
 """Pixels after which a closure's words come again."""
 
 
-def bar(block: "Block", table_ref: str) -> SafeString:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """A bar as it is drawn. ``look``: a CSS class. ``trouble``: what is wrong, as a sentence. ``key``: of the assignment.
+    ``since``: what has changed since the day sheet was printed. ``may_begin_elsewhere``: whether its start can be dragged.
+
+    ``joined``: the place among its joined tables, such as 1/2. ``is_repeated``: a row above has this booking already.
+    """
+
+    bar: Bar
+    look: str
+    first: str
+    second: str
+    title: str
+    url: str
+    x: int
+    width: int
+    blocked_x: int
+    blocked_width: int
+    y: int
+    key: int | None = None
+    trouble: str = ""
+    is_repeated: bool = False
+    since: str = ""
+    may_be_extended: bool = False
+    may_begin_elsewhere: bool = False
+
+    @property
+    def ends(self) -> int:
+        """The end of the stay or the closure, in seconds since 1970."""
+        return round(self.bar.taken.ends_at.timestamp())
+
+    @property
+    def starts(self) -> int:
+        """The start of the closure, in seconds since 1970."""
+        return round(self.bar.taken.starts_at.timestamp())
+
+    @property
+    def closure(self) -> int | None:
+        return self.bar.taken.closure_id
+
+    @property
+    def end_x(self) -> int:
+        return self.x + self.width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Free:
+    x: int
+    width: int
+    words: str
+    title: str
+
+
+def bar(block: Block, table_ref: str) -> SafeString:
     """Write a bar: a link to its booking or closure, or only a picture."""
     title = escape(block.title)
     if not block.url:
@@ -34,7 +86,7 @@ def bar(block: "Block", table_ref: str) -> SafeString:
     )
 
 
-def _inside(block: "Block", title: str) -> str:
+def _inside(block: Block, title: str) -> str:
     x, y, width = block.x, block.y, block.width
     box = f'x="{x}" y="{y + 2}" width="{width}" height="44"'
     buffer = f'x="{block.blocked_x}" y="{y + 14}" width="{block.blocked_width}" height="20"'
@@ -59,7 +111,7 @@ def _inside(block: "Block", title: str) -> str:
     )
 
 
-def free(space: "Free") -> SafeString:
+def free(space: Free) -> SafeString:
     """Write a free time, with its words if there is room for them."""
     title, words = escape(space.title), ""
     if space.words:
