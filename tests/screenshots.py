@@ -38,7 +38,7 @@ from tests.browser.browsing import FLAGS, PHONE, visiting  # noqa: E402
 from tests.showcase import ask_staff  # noqa: E402
 
 FOLDER = settings.BASE_DIR / "docs" / "screenshots"
-WIDTH, HEIGHT = 1200, 800
+WIDTH, HEIGHT, LOW = 1200, 800, 540
 LARGEST_KB = 150
 DARK, ON_A_PHONE = "rollout", "review-item"
 """The pages that are taken a second time."""
@@ -165,8 +165,9 @@ def main() -> int:
             if page.key == DARK:
                 taken.append(take(page.path(), f"{page.key}-dark", browser, origin, user, color_scheme="dark"))
             if page.key == pages.TIMELINE.key:
-                bar = ".evening-bar[data-booking] >> nth=4"
-                taken.append(take(page.path(), f"{page.key}-selected", browser, origin, user, select=bar))
+                bar, low = ".evening-bar[data-booking] >> nth=4", {"width": WIDTH, "height": LOW}
+                picture = f"{page.key}-selected"
+                taken.append(take(page.path(), picture, browser, origin, user, select=bar, viewport=low))
             if page.key == ON_A_PHONE:
                 viewport = {"width": width, "height": height}
                 phone = take(page.path(), f"{page.key}-phone", browser, origin, user, viewport=viewport, is_mobile=True)

@@ -438,6 +438,17 @@ class TestPermissions:
         assert stage_of(booking) == Stage.EXPECTED
 
 
+class TestWords:
+    def test_names_and_reasons_are_written_as_text(self, admin_client: Client, query: dict[str, str]) -> None:
+        models.Booking.objects.filter(pk=int(seated().booking_ref)).update(guest_name='<b>"Ann" & Co')
+        act(admin_client, "close", query, tables=str(models.Table.objects.order_by("code")[0].pk), reason="<i>wobbles")
+        html = admin_client.get(reverse(URL), query).content.decode()
+        assert "<b>" not in html
+        assert "<i>" not in html
+        assert "&lt;b&gt;&quot;Ann&quot; &amp; Co" in html
+        assert "&lt;i&gt;wobbles" in html
+
+
 class TestCost:
     def test_the_page_and_its_parts_cost_few_queries_with_a_floor_that_is_read_anew_too(
         self, admin_client: Client, query: dict[str, str]
