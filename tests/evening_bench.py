@@ -208,7 +208,7 @@ def _interactive(client: Any, path: str) -> float:
             milliseconds.append(page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"))
         browser.close()
     thread.terminate()
-    return statistics.median(milliseconds[1:])
+    return float(statistics.median(milliseconds[1:]))
 
 
 def only_that(arguments: Sequence[str]) -> bool:

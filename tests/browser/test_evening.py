@@ -286,6 +286,7 @@ def test_tables_close_and_open_and_the_evening_freezes(page: Page, tonight: date
     page.locator("#evening-said").get_by_role("button", name="Close it again").click()
     said(page, "D1-T05: closed.")
     again = Closure.objects.standing().get()
+    assert closure.ends_at is not None
     assert (again.reason, again.ends_at) == (closure.reason, closure.ends_at.replace(microsecond=0))
     page.locator(f'.evening-bar[data-closure="{again.pk}"]').first.click()
     page.locator("#evening-panel").get_by_role("button", name="Lift the closure").click()

@@ -164,7 +164,7 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
         anna.starts(10)
         anna.click(bar(page, one))
         anna.click(panel.get_by_role("button", name=name, exact=True).first)
-        assert_soon(lambda stage=stage: stage_of(one) == stage)
+        assert_stage(one, stage)
         if stage is Stage.ARRIVED:
             anna.starts(11)
             anna.click(bar(page, one))
@@ -175,7 +175,7 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     anna.starts(10)
     anna.click(bar(page, absent))
     anna.click(panel.get_by_role("button", name="No-show").first)
-    assert_soon(lambda: stage_of(absent) == Stage.NO_SHOW)
+    assert_stage(absent, Stage.NO_SHOW)
 
     longer = conflicting(tonight)
     anna.starts(12)
@@ -246,12 +246,13 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     compare_or_write("A manager's evening", anna.steps)
 
 
-def assert_soon(holds: Callable[[], bool]) -> None:
+def assert_stage(booking: Assignment, stage: Stage) -> None:
+    """Wait until the guests are at that stage."""
     for _try in range(100):
-        if holds():
+        if stage_of(booking) == stage:
             return
         time.sleep(0.1)
-    raise AssertionError("It did not happen.")
+    raise AssertionError(f"They are {stage_of(booking)}, not {stage}.")
 
 
 def conflicting(tonight: datetime) -> Assignment:

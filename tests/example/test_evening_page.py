@@ -160,22 +160,24 @@ class TestForms:
         closure = Closure.objects.get()
         until = closure.ends_at
         assert until is not None
-        seen = {"closure": closure.pk, "closure_version": closure.version}
+        seen: dict[str, Any] = {"closure": closure.pk, "closure_version": closure.version}
         longer = round(until.timestamp()) + 900
         answer = act(admin_client, "edit_closure", query, **seen, ends_at=longer)
         assert "Closed from" in answer.content.decode()
         assert "Take the change of the times back" in answer.content.decode()
         after = Closure.objects.get()
+        assert after.ends_at is not None
         assert (after.starts_at, round(after.ends_at.timestamp())) == (closure.starts_at, longer)
         answer = act(admin_client, "edit_closure", query, **seen, ends_at=longer + 900)
         assert "somebody else has changed this closure" in answer.content.decode()
         seen["closure_version"] = after.version
-        for given, why in (
+        refused: tuple[tuple[dict[str, Any], str], ...] = (
             ({"ends_at": past}, "cannot end in the past"),
             ({"starts_at": past}, "cannot begin in the past"),
             ({"starts_at": longer + 60}, "ends after it begins"),
             ({"starts_day": "2026-02-30", "starts_time": "7"}, "not a date and a time"),
-        ):
+        )
+        for given, why in refused:
             assert why in act(admin_client, "edit_closure", query, **seen, **given).content.decode(), why
         assert Closure.objects.get().version == after.version
         act(admin_client, "edit_closure", query, **seen, ends_at="open")

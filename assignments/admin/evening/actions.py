@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -137,7 +138,7 @@ class _Form:
             return None
         try:
             naive = datetime.fromisoformat(f"{day}T{clock_time.zfill(5)}")
-            return local_to_aware(naive, self.floor.zone if self.floor else UTC)
+            return local_to_aware(naive, self.floor.zone if self.floor else ZoneInfo("UTC"))
         except ValueError:
             raise MistakenError(_("This is not a date and a time. Write the time like 20:15.")) from None
 
