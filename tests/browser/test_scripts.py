@@ -219,7 +219,7 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     undoable, newcomer = taken_meanwhile(tonight)
     open_evening(page)
     anna.click(bar(page, undoable))
-    expect(panel.locator(".evening-wrong").last).to_contain_text(f"Booking {newcomer}")
+    expect(panel.locator(".evening-wrong").last).to_contain_text(f"booking {newcomer}")
     expect(panel.locator(".evening-wrong").last).to_contain_text("The next best tables are below.")
 
     anna.starts(2)
