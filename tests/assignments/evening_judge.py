@@ -1,6 +1,8 @@
 """An independent judge of an evening: reads rows only, and shares no code with what it judges on purpose.
 
 It looks at the database after each commit, through a connection of its own, and compares that with what was there before.
+
+Long because it states every promise a second time, on purpose without the code that keeps them.
 """
 
 from collections import defaultdict
