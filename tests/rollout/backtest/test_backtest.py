@@ -116,8 +116,8 @@ class TestReport:
         for line in ("seated", "covers seated", "joined tables", "decision ms p50 / p95 / max", "same_tables"):
             assert line in said
         assert said.endswith("Nothing was written.\n")
-        assert "; possible: 20\n" in said
-        assert "Possible on the same evenings, if all were known before: 20." in said
+        assert "; possible: 18\n" in said
+        assert "Possible on the same evenings, if all were known before: 18." in said
         assert "ossible" not in text(*RANGE, "--no-possible")
 
     def test_on_a_terminal_a_bar_takes_the_place_of_the_lines(self, few: models.Restaurant, capsys: Any) -> None:
