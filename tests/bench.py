@@ -186,7 +186,7 @@ def _copy_comparisons(restaurant_ref: str, comparisons: int) -> None:
         "booking_ref": "booking_ref || '-' || number",
         "restaurant_ref": "'R' || number %% 200",
     }
-    columns = [field.column for field in Comparison._meta.concrete_fields if not field.primary_key]
+    columns = [str(field.column) for field in Comparison._meta.concrete_fields if not field.primary_key]
     values = ", ".join(changed.get(column, column) for column in columns)
     with connection.cursor() as cursor:
         cursor.execute(
