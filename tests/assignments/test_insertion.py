@@ -86,7 +86,7 @@ def stored() -> dict[str, Any]:
 def test_the_rows_are_those_that_django_would_have_written() -> None:
     an_assignment()
     found = []
-    for write in (_by_django, lambda rows: [insert([row]) for row in rows], insert):
+    for write in (_by_django, _one_by_one, insert):
         with transaction.atomic():
             write(rows_to_write())
             found.append(stored())
@@ -95,6 +95,11 @@ def test_the_rows_are_those_that_django_would_have_written() -> None:
     assert one_by_one == by_django
     assert together == by_django
     assert all(together.values())
+
+
+def _one_by_one(rows: list[models.Model]) -> None:
+    for row in rows:
+        insert([row])
 
 
 def _by_django(rows: list[models.Model]) -> None:
