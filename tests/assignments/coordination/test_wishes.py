@@ -35,7 +35,9 @@ def seat(host: TheHost, ref: str, table_ref: str, starts_at: datetime, *, days_a
 
 def why_in_review(ref: str) -> str:
     """The sentence that the page shows with the reason: that of the last transition, as it can be translated."""
-    detail: str = StateTransition.objects.filter(booking_ref=ref).order_by("version").values_list("detail", flat=True).last()
+    detail: str = (
+        StateTransition.objects.filter(booking_ref=ref).order_by("version").values_list("detail", flat=True).last()
+    )
     assert sentences.read(detail) is not None, f"a sentence of ours: {detail!r}"
     return detail
 
