@@ -208,20 +208,17 @@ def _follow_sitting(
     change = Change.KEPT
     if end is not None and end != seatings[0].stays_until and end > now:
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
-    promise.take_over_here(assignment, booking, floor=floor)
+    party = intake.stored_party(booking)
     seats = floor and sum(table.seats for table in floor.tables if table.ref in {row.table_ref for row in seatings})
-    is_larger = assignment.party > promised["party"]
-    if (
-        change is Change.KEPT
-        and seats
-        and is_larger
-        and assignment.party > seats
-        and assignment.state == State.CONFIRMED
-    ):
-        detail = sentences.more_guests_than_seats(seats, assignment.party)
+    if seats and party > seats and party > promised["party"]:
+        intake.take_over_facts(assignment, booking, floor=floor)
         promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
-        settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
+        if assignment.state == State.CONFIRMED:
+            detail = sentences.more_guests_than_seats(seats, party)
+            settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
         change = Change.TO_STAFF
+    else:
+        promise.take_over_here(assignment, booking, floor=floor)
     assignment.touch()
     settlement.changed(assignment)
     settlement.write()

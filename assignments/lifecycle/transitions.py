@@ -14,6 +14,7 @@ from django.dispatch import Signal
 from assignments import signals
 from assignments.concurrency.transactions import require_transaction
 from assignments.models import OPEN_STATES, Assignment, OutboxMessage, State, StateTransition
+from assignments.models.insertion import insert
 from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 
@@ -64,7 +65,7 @@ def store(
     moved = [(assignment, assignment.stored_state) for assignment in changed if assignment.unsaved_transitions]
     told = [(assignment, previous, state) for assignment, previous in moved if (state := _told_state(assignment))]
     Assignment.objects.persist(changed, correlation_id=correlation_id)
-    OutboxMessage.objects.bulk_create(
+    insert(
         [
             OutboxMessage(
                 topic=f"{OUTBOX_TOPIC}{state}",

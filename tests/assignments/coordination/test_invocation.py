@@ -18,8 +18,8 @@ from assignments.coordination.invocation import DayResult
 from assignments.exceptions import NestedTransactionError, StaleAssignmentError
 from assignments.integration import floor_cache
 from assignments.integration.planners import V3, SoleRouter
-from assignments.lifecycle import ledger, transitions
-from assignments.models import Allocation, Assignment, Attempt, Breaker, OutboxMessage, State, StateTransition
+from assignments.lifecycle import ledger, settlement, transitions
+from assignments.models import Allocation, Assignment, Breaker, State, StateTransition
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind, Noop, noop
 from assignments.planning.batch_planner import EveningPlanner
@@ -41,8 +41,8 @@ STEPS: dict[str, tuple[Any, str]] = {
     "plan": (EveningPlanner, "decide"),
     "ledger": (ledger, "seat"),
     "transitions": (transitions, "store"),
-    "attempts": (Attempt.objects, "bulk_create"),
-    "outbox": (OutboxMessage.objects, "bulk_create"),
+    "attempts": (settlement, "insert"),
+    "outbox": (transitions, "insert"),
     "host callback": (TheHost, "on_confirmed"),
     "breaker": (circuit_breaker, "record_success"),
     "before commit": (transactions, "require_intact"),
