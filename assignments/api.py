@@ -897,7 +897,7 @@ def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> 
 
     ``version`` and exceptions as for ``edit_closure``.
     """
-    closures.lift(closure_id, actor=actor, version=version)
+    closures.lift(closure_id, actor=actor, version=version, host=configured())
 
 
 def explain(*, booking_ref: str) -> Explanation:

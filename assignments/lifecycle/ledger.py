@@ -237,6 +237,12 @@ def close_at(rows: Sequence[Allocation], at: datetime, *, now: datetime) -> list
     return kept
 
 
+def closing_later(restaurant_ref: str, now: datetime) -> list[Allocation]:
+    """Return what guests have of tables that are to close before they leave (see ``close_at``). One query."""
+    rows = Allocation.objects.current().filter(restaurant_ref=restaurant_ref, overstays_until__gt=now)
+    return [row for row in rows if row.blocked.upper < row.stays_until]
+
+
 def note_promise(rows: Sequence[Allocation], *, party: int, zone_ref: str | None) -> None:
     """Record what these seatings were made for, where an earlier version did not."""
     unknown = [row for row in rows if row.party is None]
