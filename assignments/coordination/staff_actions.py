@@ -2,6 +2,8 @@
 
 Refused are two parties at one table at once, tables that do not exist, and too few seats unless that is said. Any other rule
 may be passed over by naming it.
+
+Long because one place judges, does and records all of it.
 """
 
 from collections.abc import Collection, Sequence
