@@ -240,6 +240,8 @@ def _last(assignment: Assignment) -> _Last | None:
     happened_then = transition is not None and transition.transaction_id == rows[0].transaction_id
     if transition is not None and not happened_then and transition.at > rows[0].at:
         return None  # Something followed.
+    if transition is not None and happened_then and _is_by_closure(transition):
+        return None  # Whoever lifts the closure takes it back.
     before: dict[int | None, SeatingChange] = {}
     for change in changes:
         earlier = [row for row in rows if row.seating_id == change.seating_id and row.id < changes[-1].id]
@@ -250,6 +252,10 @@ def _last(assignment: Assignment) -> _Last | None:
         before=sorted(before.values(), key=lambda row: row.table_ref),
         transition=transition if happened_then else None,
     )
+
+
+def _is_by_closure(transition: StateTransition) -> bool:
+    return transition.name == "send_to_review" and transition.reason == waiting.TABLE_OUT_OF_SERVICE
 
 
 def _send_away(assignment: Assignment, settlement: Settlement) -> None:
