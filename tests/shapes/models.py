@@ -415,6 +415,8 @@ class Muddle(models.Model):
     moment = models.DateTimeField()
     count = models.IntegerField(default=0)
     facts = models.JSONField(default=dict)
+    weight = models.FloatField(default=0)
+    noted_at = models.DateTimeField(auto_now_add=True)
     only_board = models.OneToOneField(Board, null=True, on_delete=models.PROTECT, related_name="+")
     board = models.ForeignKey(Board, on_delete=models.PROTECT, related_name="muddles")
     boards = models.ManyToManyField(Board, related_name="+")

@@ -311,7 +311,7 @@ class Attributes:
 
 def _names(field: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of an attribute that may name one field, several, or none."""
-    return (field,) if isinstance(field, str) else tuple(field or ())
+    return tuple(name for name in ((field,) if isinstance(field, str) else field or ()) if name)
 
 
 def field_at(model: type[models.Model], path: str) -> Any:
