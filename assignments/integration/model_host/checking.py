@@ -49,7 +49,7 @@ class Checking(Reading, Writing, Floors):
         """Find what is wrong with the attributes.
 
         E041: an attribute is of another Python type; then nothing else is checked. E006: a configured model or field does
-        not exist or does not fit. E020 to E044: a field has another type, a status does not fit, tables cannot be stored;
+        not exist or does not fit. E020 to E043: a field has another type, a status does not fit, tables cannot be stored;
         each says what to write. W001: no status counts as cancelled. W020 to W027: what may surprise. See docs/checks.md.
         """
         place = f"{type(self).__module__}.{type(self).__qualname__}"
@@ -109,7 +109,7 @@ class Checking(Reading, Writing, Floors):
             f"{kind}_model": [] for kind in ("booking", "table", "hours", "turn")
         }
         for name in [*vars(Attributes)]:
-            if not name.endswith(("_field", "read_fields")):
+            if not name.endswith(("_field", "read_fields")) or name == "restaurant_timezone_field":
                 continue
             kind = name.partition("_")[0]
             given = getattr(self, name)
@@ -173,7 +173,21 @@ class Checking(Reading, Writing, Floors):
             and not (field.null or field.has_db_default() or field.generated or isinstance(field, models.AutoField))
         ]
 
+    def _wrong_zone_field(self) -> Iterable[str]:
+        if not self.restaurant_timezone_field:
+            return
+        named = f"restaurant_timezone_field is {self.restaurant_timezone_field!r}"
+        restaurant: Any = self.restaurant_field and field_at(self.bookings_table, self.restaurant_field)
+        if not restaurant or not restaurant.many_to_one:
+            yield f"{named}, but restaurant_field is no foreign key to a model that could have it."
+            return
+        try:
+            field_at(restaurant.related_model, self.restaurant_timezone_field)
+        except FieldDoesNotExist:
+            yield f"{named}, but {restaurant.related_model._meta.label} has no such field."
+
     def _wrong_restaurants(self) -> Iterable[str]:
+        yield from self._wrong_zone_field()
         overrides_floor = type(self).floor is not Floors.floor  # The many-to-many itself determines the tables.
         if self.restaurant_field and not self.table_restaurant_field and not overrides_floor:
             yield (
@@ -211,6 +225,13 @@ class Checking(Reading, Writing, Floors):
         if self.told_field:
             do = "Name a boolean, or a date or datetime that is null until the guests are told, or set told_statuses."
             yield from self._typed("E042", "told_field", (models.BooleanField, models.DateField), do)
+        if path := self.restaurant_timezone_field:
+            field = field_at(self._restaurant_key.model, path)
+            if field.is_relation or isinstance(field, (*_NUMBERS, models.DateField, models.BooleanField)):
+                what = (
+                    f"restaurant_timezone_field is {path!r}, which is a {type(field).__name__}, and names no time zone."
+                )
+                yield "E040", what, "Name a text such as 'Europe/Berlin', or None."
         if self.timezone:
             try:
                 time_zone(self.timezone)
