@@ -315,7 +315,12 @@ def _unknown_time_zones(host: Host) -> list[checks.CheckMessage]:
     """E013: restaurants of the host have time zones that do not exist."""
     if not isinstance(host, ModelHost):
         return []
-    found = list(host.unknown_time_zones(limit=RESTAURANTS_CHECKED))
+    try:
+        found = list(host.unknown_time_zones(limit=RESTAURANTS_CHECKED))
+    except ProgrammingError as error:
+        if transactions.sqlstate(error) in NOT_MIGRATED:
+            return []
+        raise
     if not found:
         return []
     named = ", ".join(f"{zone!r} of restaurant {ref}" for ref, zone in found[:3])

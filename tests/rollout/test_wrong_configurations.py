@@ -21,8 +21,8 @@ from assignments.testing import MemoryHost
 from tests.assignments.integration.test_host_check import WRONG, MuddleHost
 from tests.assignments.test_checks import Elsewhere
 from tests.docs.test_checks import ROW, TEXT
-from tests.shapes.hosts import CardHost, InvitationHost, StayHost
-from tests.shapes.models import Board, Card, Stay
+from tests.shapes.hosts import CardHost, InvitationHost, StayHost, SupperHost
+from tests.shapes.models import Board, Card, House, Stay
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +133,11 @@ def seated_already(settings: Any, monkeypatch: Any) -> None:
     host(StayHost)(settings, monkeypatch)
 
 
+def unknown_time_zone(settings: Any, monkeypatch: Any) -> None:
+    House.objects.create(name="Anchor", time_zone="Berlin")
+    host(SupperHost, restaurant_timezone_field="time_zone")(settings, monkeypatch)
+
+
 def unusable_join(settings: Any, monkeypatch: Any) -> None:
     ListedJoin.objects.create(restaurant_ref="venue", table_refs=["gone", "lost"], seats=8)
 
@@ -198,6 +203,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "assignments.E010": (django(DATABASE_ROUTERS=[Elsewhere("assignments")]), "'reports'"),
     "assignments.E011": (bookings_elsewhere, "shapes.Muddle"),
     "assignments.E012": (host(Unreadable), "ZeroDivisionError"),
+    "assignments.E013": (unknown_time_zone, "'Berlin' of restaurant"),
     "assignments.W001": (host(MuddleHost, cancelled_statuses=("N",)), "['N']"),
     "assignments.W002": (seated_already, "is seated by the host but unknown here"),
     "assignments.W006": (unusable_join, "gone"),

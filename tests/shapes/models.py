@@ -13,6 +13,7 @@ class House(models.Model):
     objects: ClassVar[models.Manager["House"]] = models.Manager()
 
     name = models.CharField(max_length=50)
+    time_zone = models.CharField(max_length=40, blank=True)
 
     def __str__(self) -> str:
         return self.name

@@ -225,6 +225,12 @@ class Checking(Reading, Writing, Floors):
         if self.told_field:
             do = "Name a boolean, or a date or datetime that is null until the guests are told, or set told_statuses."
             yield from self._typed("E042", "told_field", (models.BooleanField, models.DateField), do)
+        yield from self._wrong_zones()
+        if self.requested_field:
+            do = "Name the datetime at which the booking was made, or None."
+            yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
+
+    def _wrong_zones(self) -> Iterator[Problem]:
         if path := self.restaurant_timezone_field:
             field = field_at(self._restaurant_key.model, path)
             if field.is_relation or isinstance(field, (*_NUMBERS, models.DateField, models.BooleanField)):
@@ -238,9 +244,6 @@ class Checking(Reading, Writing, Floors):
             except ValueError:
                 what = f"timezone is {self.timezone!r}, which is no time zone: no booking could be read."
                 yield "E040", what, "Write an IANA name, such as 'Europe/Berlin', or None for Django's TIME_ZONE."
-        if self.requested_field:
-            do = "Name the datetime at which the booking was made, or None."
-            yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
 
     def _paths_to_many(self) -> Iterator[Problem]:
         """E039: a path leads to several rows, or to a row that a booking's lock does not cover."""

@@ -127,9 +127,11 @@ class Floors(Attributes):
         """Yield restaurants of the project whose time zone does not exist, of the first ones, with its name. For checks."""
         if not self.restaurant_timezone_field:
             return
-        key = self._restaurant_key
+        key, ours = self._restaurant_key, self._venue_zones()
         rows = key.model._default_manager.order_by("pk").values_list(key.attname, self.restaurant_timezone_field)
         for ref, zone in rows[:limit]:
+            if str(ref) in ours:
+                continue
             try:
                 time_zone(str(zone or self._default_timezone))
             except ValueError:
