@@ -391,6 +391,44 @@ class Plate(models.Model):
         return str(self.pk)
 
 
+class Sitting(models.Model):
+    """What several bookings share: when they begin and end."""
+
+    objects: ClassVar[models.Manager["Sitting"]] = models.Manager()
+
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.starts_at:%H:%M}"
+
+
+class Standing(models.Model):
+    """A status, as a row."""
+
+    objects: ClassVar[models.Manager["Standing"]] = models.Manager()
+
+    code = models.SlugField(primary_key=True)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Outing(models.Model):
+    """Its start and end are those of a sitting, its status is a row, and its board may be deleted."""
+
+    objects: ClassVar[models.Manager["Outing"]] = models.Manager()
+
+    created = models.DateTimeField(auto_now_add=True)
+    sitting = models.ForeignKey(Sitting, on_delete=models.CASCADE)
+    covers = models.IntegerField()
+    status = models.ForeignKey(Standing, on_delete=models.PROTECT, default="pending")
+    board = models.ForeignKey(Board, null=True, on_delete=models.SET_NULL)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class Given(models.Model):
     """A board that somebody who called has."""
 
